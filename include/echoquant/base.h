@@ -1,0 +1,214 @@
+/*
+ * base: status and errors, log and progress, files, JSON, random numbers, parallel-for, CPU features, memory.
+ * The lowest floor; everything may include it and it includes nothing of ours.
+ */
+#ifndef ECHOQUANT_BASE_H
+#define ECHOQUANT_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct cJSON;
+
+/* ---- status and errors -------------------------------------------------------------------------------------- */
+
+/* What a call came to. The command line's exit code follows from it: USAGE is 2, INTERRUPTED is 130, the rest 1. */
+enum eq_status {
+    EQ_OK = 0,
+    EQ_USAGE,       /* wrong option, unknown setting, value out of range: the user's command or config is wrong */
+    EQ_IO,          /* the operating system refused: missing file, full disk, no permission */
+    EQ_FORMAT,      /* a file is not what it should be: cut short, wrong kind, bad number */
+    EQ_NOMEM,
+    EQ_UNSUPPORTED, /* this CPU or build can't do it */
+    EQ_NUMERIC,     /* NaN, infinity, overflow bound exceeded */
+    EQ_INTERRUPTED  /* SIGINT or SIGTERM; state has been written */
+};
+
+/* An error as text: what, where, what to do. The caller owns it; functions fill it and return its status. */
+struct eq_err {
+    enum eq_status status;
+    char msg[1024];
+};
+
+/* Fills err (may be NULL) and returns status, so that `return eq_fail(err, EQ_IO, "...")` is one line. */
+enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* As eq_fail with EQ_IO, and ": <strerror(errno)>" behind the text. */
+enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Puts "text: " in front of the message that err already holds; returns its status. */
+enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int eq_exit_code(enum eq_status status);
+
+/* Evaluates an expression of type eq_status and jumps to the function's one clean-up label when it is not EQ_OK. */
+#define EQ_TRY(expr)                                                                                                  \
+    do {                                                                                                              \
+        st = (expr);                                                                                                  \
+        if (st != EQ_OK)                                                                                              \
+            goto out;                                                                                                 \
+    } while (0)
+
+/* ---- log and progress (stderr) ------------------------------------------------------------------------------- */
+
+enum eq_log_level { EQ_LOG_ERROR, EQ_LOG_WARN, EQ_LOG_INFO, EQ_LOG_DEBUG };
+
+/* level: what is still printed. Colour and bars follow from isatty(2) and NO_COLOR. */
+void eq_log_configure(enum eq_log_level level);
+void eq_log(enum eq_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define eq_warn(...) eq_log(EQ_LOG_WARN, __VA_ARGS__)
+#define eq_info(...) eq_log(EQ_LOG_INFO, __VA_ARGS__)
+#define eq_debug(...) eq_log(EQ_LOG_DEBUG, __VA_ARGS__)
+
+/* A bar with rate and ETA on a terminal, a plain line every few seconds otherwise, nothing with --quiet. */
+struct eq_progress {
+    char label[64], unit[16], note[96];
+    size_t total, done;
+    double start_ms, last_ms;
+    bool active;
+};
+void eq_progress_begin(struct eq_progress *p, const char *label, const char *unit, size_t total);
+/* note: a short text behind the bar, e.g. "loss 0.41"; NULL keeps the last one. */
+void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
+void eq_progress_end(struct eq_progress *p);
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+/* count * size bytes, zeroed, aligned to 64 (2 MiB and MADV_HUGEPAGE from 4 MiB up); NULL on overflow or when out of
+ * memory. Free with eq_free. */
+void *eq_alloc(size_t count, size_t size);
+void eq_free(void *p);
+/* *out = a * b (or a + b); false on overflow. */
+bool eq_mul_size(size_t a, size_t b, size_t *out);
+bool eq_add_size(size_t a, size_t b, size_t *out);
+size_t eq_peak_rss_bytes(void);
+
+/* ---- text ------------------------------------------------------------------------------------------------------ */
+
+/* A growing string. Init with {0}; clear frees. Out of memory aborts the process with a message: texts are small. */
+struct eq_str {
+    char *s; /* NUL-terminated once anything was added */
+    size_t len, cap;
+};
+void eq_str_add(struct eq_str *str, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n);
+void eq_str_clear(struct eq_str *str);
+char *eq_strdup(const char *s); /* never NULL: aborts when out of memory */
+/* Whole-string numbers, C locale, no spaces around; false when text is anything else, overflows, or is nan/inf. */
+bool eq_parse_double(const char *s, double *out);
+bool eq_parse_int64(const char *s, int64_t *out);
+/* Levenshtein distance, for "did you mean". */
+size_t eq_edit_distance(const char *a, const char *b);
+/* The candidate nearest to word, or NULL when none is near enough to be helpful. */
+const char *eq_nearest(const char *word, const char *const *candidates, size_t n);
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
+
+bool eq_path_exists(const char *path);
+bool eq_is_dir(const char *path);
+/* "a/b" in a buffer that the caller frees with free(). */
+char *eq_path_join(const char *a, const char *b);
+enum eq_status eq_make_dirs(const char *path, struct eq_err *err);
+enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
+/* The whole file with a NUL behind it; refuses more than cap bytes. Free *data with eq_free. */
+enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *len, struct eq_err *err);
+
+/* A file that appears whole or not at all: written under a temporary name, fsynced, renamed on commit. */
+struct eq_writer {
+    FILE *file;
+    char *path, *tmp_path;
+};
+enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err);
+enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err);
+enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
+void eq_writer_abort(struct eq_writer *w); /* harmless after commit */
+enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
+
+/* ---- JSON (over cJSON) ----------------------------------------------------------------------------------------- */
+
+/* Parses a file of at most 16 MiB; a syntax error names line and column. Delete with cJSON_Delete. */
+enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err);
+enum eq_status eq_json_parse(const char *text, size_t len, const char *name, struct cJSON **out, struct eq_err *err);
+enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err);
+
+/* ---- random numbers --------------------------------------------------------------------------------------------- */
+
+/* What a stream is for; part of the counter, so that one purpose's use never shifts another's numbers. */
+enum eq_rng_purpose {
+    EQ_RNG_INIT = 1,
+    EQ_RNG_SPLIT,
+    EQ_RNG_SHUFFLE,
+    EQ_RNG_AUGMENT,
+    EQ_RNG_SYNTH,
+    EQ_RNG_CALIBRATE,
+    EQ_RNG_TEST,
+    EQ_RNG_ROUND,
+    EQ_RNG_SAMPLE
+};
+/* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): the n-th number of the stream
+ * (seed, purpose, epoch, sample) is a pure function, so that order of work and restarts don't matter. */
+struct eq_rng {
+    uint32_t key[2], ctr[4], block[4];
+    unsigned used;
+};
+void eq_rng_init(struct eq_rng *r, uint64_t seed, enum eq_rng_purpose purpose, uint32_t epoch, uint32_t sample);
+uint32_t eq_rng_u32(struct eq_rng *r);
+double eq_rng_uniform(struct eq_rng *r);             /* [0, 1) */
+double eq_rng_range(struct eq_rng *r, double lo, double hi);
+double eq_rng_normal(struct eq_rng *r);              /* mean 0, deviation 1 (Box-Muller) */
+uint32_t eq_rng_below(struct eq_rng *r, uint32_t n); /* unbiased, n > 0 */
+void eq_rng_shuffle(struct eq_rng *r, uint32_t *index, size_t n);
+uint64_t eq_hash64(const void *data, size_t len);    /* FNV-1a, for seeding by name */
+
+/* ---- parallel-for ------------------------------------------------------------------------------------------------ */
+
+/* Starts the one pool (threads = 0: as many as the process may run on). Call again to change the number of threads,
+ * never from inside a parallel-for. Workers run with denormals flushed (FTZ, DAZ); so does the caller while in it. */
+enum eq_status eq_parallel_init(int threads, struct eq_err *err);
+void eq_parallel_shutdown(void);
+int eq_parallel_threads(void);
+/* Calls fn(ctx, piece, worker) for piece 0..pieces-1, each once, in any order; returns when all are done.
+ * worker is in 0..eq_parallel_threads()-1 and no two calls with one worker number overlap: it names scratch.
+ * Results may depend on piece but never on worker. Not re-entrant: a call from inside runs its pieces in place. */
+typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
+void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
+
+/* ---- CPU ---------------------------------------------------------------------------------------------------------- */
+
+/* ISA levels in ascending order of what is used; --cpu names one as the ceiling. */
+enum eq_isa {
+    EQ_ISA_REF,        /* plain C */
+    EQ_ISA_AVX2,       /* AVX2 + FMA + F16C */
+    EQ_ISA_AVXVNNI,    /* + AVX-VNNI (256-bit vpdpbusd) */
+    EQ_ISA_AVX512,     /* AVX-512 F, BW, DQ, VL */
+    EQ_ISA_AVX512VNNI, /* + VNNI */
+    EQ_ISA_AVX512BF16, /* + BF16 */
+    EQ_ISA_AMX,        /* + AMX tile, INT8, BF16 */
+    EQ_ISA_NEON,       /* aarch64 */
+    EQ_ISA_NEONDOT,    /* + dot product */
+    EQ_ISA_COUNT
+};
+const char *eq_isa_name(enum eq_isa isa);          /* "ref", "avx2", ... as --cpu takes them */
+bool eq_isa_parse(const char *name, enum eq_isa *isa);
+/* What CPU and operating system grant (CPUID, XCR0, the AMX permission call), whatever --cpu says. */
+bool eq_cpu_has(enum eq_isa isa);
+/* Granted and not above the ceiling: what dispatch asks. */
+bool eq_cpu_use(enum eq_isa isa);
+/* "auto" or a level's name. A level that this machine lacks is refused with the list of what it has. Kernels' tables
+ * are re-made by whoever holds them: call before anything is dispatched. */
+enum eq_status eq_cpu_set_ceiling(const char *name, struct eq_err *err);
+/* The highest level in use, e.g. "avx512vnni"; recorded in result files. */
+const char *eq_cpu_isa_in_use(void);
+const char *eq_cpu_model_name(void); /* "AMD EPYC ..." from the system, or "unknown" */
+
+/* ---- time and signals ---------------------------------------------------------------------------------------------- */
+
+double eq_now_ms(void); /* monotonic */
+/* First SIGINT/SIGTERM sets the flag, a second one ends the process at once. */
+void eq_signals_install(void);
+bool eq_interrupted(void);
+void eq_interrupt_reset(void); /* for tests */
+
+#endif

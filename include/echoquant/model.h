@@ -1,0 +1,202 @@
+/*
+ * model: the network as data. One static graph of nodes, built once by eq_resnet18_new; everything else is a pass over it:
+ * plan, forward/backward, fold_batchnorm, fuse, safetensors, ONNX. Fake-quant lives on the graph (a node's output, a node's
+ * weights), so that the quant floor can simulate and train without a second walker.
+ */
+#ifndef ECHOQUANT_MODEL_H
+#define ECHOQUANT_MODEL_H
+
+#include "echoquant/base.h"
+#include "echoquant/kernels.h"
+
+/* ---- graph ---------------------------------------------------------------------------------------------------------- */
+
+enum eq_op {
+    EQ_OP_INPUT,         /* u8 pixels [b][t][h][w][3], normalised to (x - mean) / std */
+    EQ_OP_CONV2D,        /* weight [cout][cin][k][k], optional bias, residual and ReLU (set by fuse) */
+    EQ_OP_BATCHNORM,     /* gamma, beta, running mean and var; optional residual and ReLU (set by fuse) */
+    EQ_OP_RELU,
+    EQ_OP_MAXPOOL,
+    EQ_OP_ADD,
+    EQ_OP_GLOBAL_AVG,    /* [b][h][w][t][c] -> [b][t][c] */
+    EQ_OP_TEMPORAL_MEAN, /* [b][t][c] -> [b][c] */
+    EQ_OP_LINEAR,        /* [b][c] -> [b][1]: EF in percent */
+    EQ_OP_COUNT
+};
+
+/* Fake quantization of an edge (channels == 1) or of weights (channels == cout, symmetric: zero_point all 0).
+ * x_hat = (clamp(rne(x * (1 / scale)) + zp, qmin, qmax) - zp) * scale. The straight-through gradient passes where the
+ * unclamped value lies inside [qmin, qmax]. */
+struct eq_fake_quant {
+    bool enabled;     /* off: the edge passes through (observers may still look) */
+    int channels;
+    int qmin, qmax;
+    float *scale;     /* [channels], owned */
+    int *zero_point;  /* [channels], owned */
+    bool learn_scale; /* LSQ (Esser et al., ICLR 2020): scale gets a gradient */
+    float *diff_scale;/* [channels], owned; NULL unless learn_scale */
+};
+
+/* A node makes one edge, named by the node. Indices refer to eq_graph.nodes / .params / .fake_quants; -1: none. */
+struct eq_node {
+    enum eq_op op;
+    char name[64];          /* module path as in torchvision: "layer1.0.conv1" */
+    int src[2];             /* producers, ascending; src[1] for EQ_OP_ADD only */
+    int residual;           /* fused add: producer of the residual */
+    bool relu;              /* fused ReLU */
+    int cin, cout, k, stride, pad;
+    int weight, bias;       /* conv, linear */
+    int gamma, beta, running_mean, running_var; /* batch norm */
+    float eps, momentum;    /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
+    bool bn_frozen;         /* use running statistics in training, too */
+    int edge_fq;            /* fake-quant of this node's output */
+    int weight_fq;          /* fake-quant of this node's weights */
+    int folded_bn;          /* QAT: batch norm node whose gamma / sqrt(running_var + eps) scales the weights before their
+                             * fake-quant; the batch norm then sees conv(x) / that factor (Krishnamoorthi 2018, 3.2.2) */
+};
+
+struct eq_param {
+    char name[96];  /* key of the safetensors file: "layer1.0.bn1.running_mean" */
+    int rank, shape[4];
+    size_t n;
+    float *data;    /* owned, PyTorch's order (OIHW) */
+    bool trainable; /* false for running statistics */
+    bool decay;     /* weight decay applies: conv and linear weights only */
+};
+
+/* What a model file carries beside weights. Pixels are normalised as (x - mean) / std, one pair for all channels. */
+struct eq_model_meta {
+    int frames, size;             /* data.frames, data.size it was trained with */
+    int pixel_mean;               /* whole pixel value, 0..255 */
+    float pixel_std;
+    float target_mean, target_std;/* EF of the training split, percent */
+};
+
+struct eq_graph {
+    struct eq_node *nodes;
+    int n_nodes, cap_nodes;
+    struct eq_param *params;
+    int n_params, cap_params;
+    struct eq_fake_quant *fake_quants;
+    int n_fake_quants, cap_fake_quants;
+    int input, output; /* node indices */
+    struct eq_model_meta meta;
+};
+
+/* torchvision's ResNet-18 (He et al. 2016, basic blocks 2-2-2-2) per frame, mean over frames, one output; weights of the
+ * given seed: He-normal fan-out convolutions, gamma 1, head uniform +-1/sqrt(512) times target_std, bias target_mean.
+ * width: channels of stage 1 (64; smaller in tests). Free with eq_graph_free. */
+enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
+                               struct eq_err *err);
+void eq_graph_free(struct eq_graph *g);
+enum eq_status eq_graph_clone(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
+int eq_graph_find_node(const struct eq_graph *g, const char *name);  /* -1: none */
+int eq_graph_find_param(const struct eq_graph *g, const char *name); /* -1: none */
+/* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. */
+int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node);
+int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const int *shape, bool trainable, bool decay);
+int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax);
+size_t eq_graph_param_count(const struct eq_graph *g); /* trainable values */
+
+/* ---- passes --------------------------------------------------------------------------------------------------------- */
+
+/* conv + batchnorm -> conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob et al.
+ * 2018, 3.2). A new graph; the parameters are named conv.weight / conv.bias. */
+enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
+/* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a training
+ * graph), in place; the edge keeps the last merged node's name. Each conv that is quantized then has one fused output. */
+enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
+
+/* ---- execution ------------------------------------------------------------------------------------------------------ */
+
+/* Looks at values while they pass: node's output [n] floats, before its fake-quant and before anyone consumes it. May write
+ * to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
+struct eq_walk_hook {
+    enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
+    void *ctx;
+};
+
+enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN };
+struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
+
+/* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure. All memory is
+ * taken here; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs. */
+enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
+                           struct eq_exec **out, struct eq_err *err);
+void eq_exec_free(struct eq_exec *x);
+void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook); /* NULL: none */
+/* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses batch
+ * statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after parameters changed. */
+enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
+/* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter. */
+enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err);
+void eq_exec_zero_grads(struct eq_exec *x);
+float *eq_exec_grad(struct eq_exec *x, int param); /* [params[param].n]; NULL when not trainable */
+void eq_exec_weights_changed(struct eq_exec *x);
+size_t eq_exec_arena_bytes(const struct eq_exec *x);
+/* Time per node of the last forward, ms, for `bench --layers`; [n_nodes]. NULL unless eq_exec_set_timing(x, true). */
+void eq_exec_set_timing(struct eq_exec *x, bool on);
+const double *eq_exec_node_ms(const struct eq_exec *x);
+/* The convolution shape of a node under this plan; false when the node is no convolution. */
+bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape);
+
+/* Offsets for buffers that live over [first, last] steps (inclusive), none overlapping while both live; returns the arena's
+ * size. Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in bytes, aligned to 64. */
+struct eq_plan_buffer {
+    size_t bytes, offset;
+    int first, last;
+};
+size_t eq_plan_arena(struct eq_plan_buffer *buffers, int n);
+
+/* ---- safetensors ---------------------------------------------------------------------------------------------------- */
+
+/* The format of github.com/huggingface/safetensors: u64 header length, JSON header, raw little-endian data. The reader
+ * refuses: headers over 16 MiB, unknown dtypes, sizes that disagree with shapes, offsets out of range, overlapping or
+ * leaving holes, duplicate keys. */
+enum eq_st_dtype { EQ_ST_F32, EQ_ST_F16, EQ_ST_BF16, EQ_ST_F64, EQ_ST_I64, EQ_ST_I32, EQ_ST_I8, EQ_ST_U8 };
+struct eq_st_tensor {
+    char *name;
+    enum eq_st_dtype dtype;
+    int rank;
+    int64_t shape[8];
+    const void *data; /* reader: into the file's buffer; writer: the caller's */
+    size_t bytes;
+};
+struct eq_st_file {
+    struct eq_st_tensor *tensors;
+    size_t n;
+    char **meta_keys, **meta_values; /* __metadata__ */
+    size_t n_meta;
+    void *buffer;
+};
+enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err);
+enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err);
+enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err); /* atomic */
+void eq_st_clear(struct eq_st_file *file);
+const struct eq_st_tensor *eq_st_find(const struct eq_st_file *file, const char *name);
+const char *eq_st_meta(const struct eq_st_file *file, const char *key); /* NULL: absent */
+/* For building a file to write: copies name/meta, borrows data. */
+void eq_st_add(struct eq_st_file *file, const char *name, enum eq_st_dtype dtype, int rank, const int64_t *shape,
+               const void *data);
+void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* FP32 model file: torchvision's key names plus metadata (format "echoquant-fp32", version, frames, size, normalisation,
+ * target). Load refuses NaN or infinite weights, missing or extra keys, wrong shapes, other kinds of file: by name. */
+#define EQ_FORMAT_FP32 "echoquant-fp32"
+#define EQ_FORMAT_INT8 "echoquant-int8"
+enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err);
+enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err);
+/* "format" of a model file's metadata, copied into kind. */
+enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err);
+
+/* Where clips for calibration and analysis come from (the data floor is unknown here). next() sets *pixels to
+ * [n][frames][size][size][3] u8 that stay valid until the next call, and *n to 0 at the end. */
+struct eq_clip_source {
+    enum eq_status (*next)(void *ctx, const uint8_t **pixels, int *n, struct eq_err *err);
+    enum eq_status (*rewind)(void *ctx, struct eq_err *err);
+    void *ctx;
+    int max_clips, frames, size; /* most clips that one next() gives */
+};
+
+#endif

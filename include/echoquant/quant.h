@@ -1,0 +1,124 @@
+/*
+ * quant: from FP32 to INT8. Observers and calibration, fake-quant preparation (PTQ simulation, QAT), lowering to a true
+ * integer graph, its engine and its file. The arithmetic is written down in docs/QUANTIZATION.md and in kernels.h.
+ */
+#ifndef ECHOQUANT_QUANT_H
+#define ECHOQUANT_QUANT_H
+
+#include "echoquant/base.h"
+#include "echoquant/model.h"
+
+/* ---- qparams ---------------------------------------------------------------------------------------------------------- */
+
+struct eq_qparams {
+    float scale;
+    int zero_point, qmin, qmax;
+};
+/* Affine u8 from a range: the range first includes 0; scale = max((max - min) / 255, FLT_EPSILON), zero_point =
+ * clamp(0 - rne(min / scale), 0, 255), both computed in float32 (torch.ao.quantization MinMaxObserver). */
+enum eq_status eq_qparams_affine(float min, float max, struct eq_qparams *out, struct eq_err *err);
+/* Symmetric s8 for weights, [-(2^(bits-1) - 1), 2^(bits-1) - 1]: scale = max(|min|, |max|) / 127 (bits 8), at least FLT_EPSILON. */
+enum eq_status eq_qparams_symmetric(float min, float max, int bits, struct eq_qparams *out, struct eq_err *err);
+
+/* ---- observers ---------------------------------------------------------------------------------------------------------- */
+
+enum eq_observer_kind {
+    EQ_OBSERVER_MINMAX,
+    EQ_OBSERVER_MOVING_AVERAGE, /* m += 0.01 (cur - m) per batch */
+    EQ_OBSERVER_PERCENTILE,     /* two-sided, of a 2048-bin histogram that is re-binned as the range grows */
+    EQ_OBSERVER_HIST_MSE,       /* range that minimises the L2 error of quantization over the histogram */
+    EQ_OBSERVER_COUNT
+};
+extern const char *const eq_observer_names[EQ_OBSERVER_COUNT]; /* "minmax", "moving_average", "percentile", "hist_mse" */
+struct eq_observer_opts {
+    enum eq_observer_kind kind;
+    double averaging;  /* 0.01 */
+    double percentile; /* (50, 100], 99.99 */
+};
+/* Memory does not grow with what is observed. */
+struct eq_observer;
+enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_observer **out, struct eq_err *err);
+void eq_observer_free(struct eq_observer *o);
+/* n values of one batch; NaN or infinity is EQ_NUMERIC. */
+enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
+/* Refuses when nothing was observed. */
+enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
+
+/* ---- preparation: fake-quant on the graph --------------------------------------------------------------------------------- */
+
+/* Puts fake-quant nodes on a graph: s8 per output channel (or per tensor) on every conv and linear weight, affine u8 on every
+ * edge that the integer engine stores (outputs of fused convolutions and of max pooling's producer; never between a convolution and its
+ * fused ReLU or residual, never on pooled sums). All start disabled. A folded and fused graph gives the PTQ simulation; a
+ * training graph (fused, batch norm kept) gives QAT, with folded_bn set. The input is exact and needs none. */
+enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err);
+/* Weight scales from the current weights (for QAT: of the folded ones); called before each QAT step until frozen. */
+enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);
+
+/* Runs all clips of the source (at most max_clips) through the prepared graph in FP32, feeds one observer an edge, and writes and
+ * enables every edge's qparams and the weights'. An error names the layer (and the clip, when a value is NaN or infinite).
+ * progress NULL: silent. */
+enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
+                            const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
+                            struct eq_err *err);
+
+/* Observers of a QAT run: moving averages by a hook on the executor; enabled fake-quant follows them until frozen. */
+struct eq_qat_observers;
+enum eq_status eq_qat_observers_new(struct eq_graph *prepared, const struct eq_observer_opts *opts,
+                                    struct eq_qat_observers **out, struct eq_err *err);
+void eq_qat_observers_free(struct eq_qat_observers *q);
+void eq_qat_observers_freeze(struct eq_qat_observers *q, bool frozen);
+struct eq_walk_hook eq_qat_observers_hook(struct eq_qat_observers *q);
+/* The state for resuming: 2 floats an observed edge (min, max), in edge order. */
+size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
+void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
+void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
+
+/* ---- the integer graph ------------------------------------------------------------------------------------------------------ */
+
+enum eq_qop { EQ_QOP_INPUT, EQ_QOP_CONV2D, EQ_QOP_MAXPOOL, EQ_QOP_HEAD, EQ_QOP_COUNT };
+/* HEAD: exact int64 dot of integer sums over pixels and frames with s8 weights, one multiplication to EF in double. */
+struct eq_qnode {
+    enum eq_qop op;
+    char name[64];
+    int src, residual;      /* producers; -1: none */
+    int cin, cout, k, stride, pad;
+    bool relu;
+    struct eq_qparams dst;  /* of the edge that it makes */
+    int8_t *weights;        /* [cout][cin][k][k], owned; NULL where the op has none */
+    float *weight_scale;    /* [cout], owned */
+    float *bias;            /* [cout], fp32 in real units, owned */
+};
+struct eq_qmodel {
+    struct eq_model_meta meta;
+    struct eq_qnode *nodes;
+    int n_nodes;
+    char method[16];        /* "ptq" or "qat" */
+    char observer[32];
+};
+/* From a prepared graph whose fake-quants are all set: folds what is not folded yet, rounds the weights. */
+enum eq_status eq_lower_int8(const struct eq_graph *prepared, const char *method, struct eq_qmodel **out,
+                             struct eq_err *err);
+void eq_qmodel_free(struct eq_qmodel *m);
+/* safetensors, format "echoquant-int8": s8 weights, qparams, normalisation, sampling, graph description and format version.
+ * Load refuses, with the layer named: scales that are 0, NaN or infinite, zero-points outside 0..255, shapes that disagree,
+ * weights that could overflow the int32 accumulator (by bound), unknown versions. */
+enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err);
+enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err);
+
+struct eq_qengine;
+/* Weights packed once, an arena by liveness, no allocation in a call. m must outlive the engine. */
+enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, int size, struct eq_qengine **out,
+                              struct eq_err *err);
+void eq_qengine_free(struct eq_qengine *e);
+/* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and batch. */
+void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef);
+/* Looks at each node's u8 output after it was computed (analysis, parity tests); NULL: none. */
+void eq_qengine_set_hook(struct eq_qengine *e, void (*fn)(void *ctx, int node, const uint8_t *q, size_t n), void *ctx);
+size_t eq_qengine_arena_bytes(const struct eq_qengine *e);
+size_t eq_qengine_packed_bytes(const struct eq_qengine *e);
+void eq_qengine_set_timing(struct eq_qengine *e, bool on);
+const double *eq_qengine_node_ms(const struct eq_qengine *e); /* [n_nodes] of the last call */
+bool eq_qengine_conv_shape(const struct eq_qengine *e, int node, struct eq_conv_shape *shape);
+const char *eq_qengine_kernel_name(const struct eq_qengine *e, int node); /* "" for nodes without */
+
+#endif

@@ -152,8 +152,14 @@ struct eq_qs8_conv_kernel {
     void (*pack)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
     void (*run)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
                 const struct eq_qs8_epilogue *epi, uint8_t *dst, void *scratch);
+    /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
+    bool (*prefers)(const struct eq_conv_shape *s);
+    /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
+    bool untested;
 };
+/* The kernel that the table names for this shape on this CPU: by shape and ISA only, never by timing. Never NULL. */
 const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp);
+/* Every kernel that supports the shape here, ref first, untested ones included; returns how many were stored. */
 size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const struct eq_qs8_conv_kernel **out,
                               size_t max);
 

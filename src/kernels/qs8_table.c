@@ -1,0 +1,52 @@
+/* Which qs8 kernel runs: one list in ascending order of preference, and who may use what on this CPU. */
+#include "kernels/qs8.h"
+
+static const struct eq_qs8_conv_kernel *const conv_kernels[] = {
+    &eq_qs8_conv_ref,
+};
+enum { CONV_KERNELS = sizeof conv_kernels / sizeof *conv_kernels };
+
+static const struct eq_qs8_table *table = &eq_qs8_table_ref;
+
+static bool usable(const struct eq_qs8_conv_kernel *k, const struct eq_conv_shape *s, int src_zp)
+{
+    return (k->isa == EQ_ISA_REF || eq_cpu_use(k->isa)) && k->supports(s, src_zp);
+}
+
+const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp)
+{
+    for (size_t i = CONV_KERNELS; i-- > 1;) {
+        const struct eq_qs8_conv_kernel *k = conv_kernels[i];
+        if (!k->untested && usable(k, s, src_zp) && (!k->prefers || k->prefers(s)))
+            return k;
+    }
+    return &eq_qs8_conv_ref;
+}
+
+size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const struct eq_qs8_conv_kernel **out,
+                              size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < CONV_KERNELS && n < max; i++)
+        if (usable(conv_kernels[i], s, src_zp))
+            out[n++] = conv_kernels[i];
+    return n;
+}
+
+void eq_qs8_table_init(void)
+{
+    table = &eq_qs8_table_ref;
+}
+
+const struct eq_qs8_table *eq_qs8_kernels(void)
+{
+    return table;
+}
+
+/* A level without an integer dot kernel of its own has no peak to compare with. */
+double eq_peak_qs8_gmacs(double ms, const char **what)
+{
+    (void)ms;
+    *what = "none";
+    return 0;
+}

@@ -1,0 +1,169 @@
+/*
+ * run: an experiment. Settings, the run directory, training, PTQ, QAT, evaluation, latency, results and report.
+ * The commands call these functions and print; nothing here parses options or exits.
+ */
+#ifndef ECHOQUANT_RUN_H
+#define ECHOQUANT_RUN_H
+
+#include "echoquant/base.h"
+#include "echoquant/data.h"
+#include "echoquant/model.h"
+#include "echoquant/nn.h"
+#include "echoquant/quant.h"
+
+/* ---- settings ------------------------------------------------------------------------------------------------------------ */
+
+/* One field a setting; the table in src/run/settings.c gives key, type, default, range and help, and drives parsing,
+ * validation, --help and docs/CONFIG.md. Strings are owned. */
+struct eq_config {
+    struct {
+        char *dir;          /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
+        bool synthetic;
+        int frames, size;
+        int split_seed;
+        int on_error;       /* enum eq_on_error */
+        int cache_mb;
+    } data;
+    struct {
+        int train, val, test, seed; /* clips of the synthetic set */
+    } synth;
+    struct {
+        char *init;         /* safetensors to start from; "" none */
+        int width;
+    } model;
+    struct {
+        int epochs, batch, accumulate;
+        int optimizer;      /* enum eq_optim_kind */
+        double lr, weight_decay, momentum;
+        int schedule;       /* enum eq_schedule */
+        double warmup;      /* epochs */
+        int loss;           /* enum eq_loss */
+        bool flip;
+        int shift;
+        bool random_phase;
+        double grad_clip;   /* 0: off */
+        double ema;         /* decay, 0: off */
+        int patience;       /* epochs without a better validation MAE, 0: off */
+    } train;
+    struct {
+        int observer;       /* enum eq_observer_kind */
+        double percentile, averaging;
+        int clips;          /* for calibration */
+    } ptq;
+    struct {
+        int epochs, batch;
+        double lr, weight_decay;
+        int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
+    } qat;
+    struct {
+        int warmup, repeats;
+    } bench;
+    struct {
+        char *dir;          /* run directory */
+        int seed;
+        int threads;        /* 0: all */
+        char *cpu;          /* "auto" or an ISA level */
+    } run;
+};
+/* Where a value came from, for config.json: "default", "configs/x.json", "--set". */
+struct eq_settings {
+    struct eq_config config;
+    char **origin; /* by row of the table */
+};
+
+enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err); /* all defaults */
+void eq_settings_clear(struct eq_settings *s);
+enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct eq_err *err);
+enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
+                               struct eq_err *err);
+/* Checks between settings (e.g. freeze epochs against epochs). */
+enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
+/* The resolved configuration with origins; a file that eq_settings_load takes back. */
+enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, struct eq_err *err);
+void eq_settings_help(FILE *out);     /* for --help */
+void eq_settings_markdown(FILE *out); /* docs/CONFIG.md's table */
+
+/* ---- predictors: any model file, one way to run it ------------------------------------------------------------------------- */
+
+struct eq_predictor {
+    struct eq_graph *graph;     /* FP32: folded and fused; NULL for INT8 */
+    struct eq_exec *exec;
+    struct eq_qmodel *qmodel;   /* INT8; NULL for FP32 */
+    struct eq_qengine *engine;
+    struct eq_model_meta meta;
+    const char *precision;      /* "FP32", "INT8" */
+    int clips;
+};
+/* clips: batch of every run call. */
+enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, int clips, struct eq_err *err);
+/* From a graph in training (folds and fuses a copy). */
+enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err);
+enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
+void eq_predictor_close(struct eq_predictor *p);
+
+/* ---- evaluation --------------------------------------------------------------------------------------------------------------- */
+
+struct eq_metrics {
+    double mae, rmse, r2; /* EF points; r2 NaN when the targets do not vary */
+    size_t clips;
+};
+struct eq_metrics eq_metrics_compute(const double *pred, const double *target, size_t n);
+
+struct eq_prediction {
+    char *file_name;
+    enum eq_split split;
+    double ef, prediction;
+};
+struct eq_evaluation {
+    struct eq_prediction *rows;
+    size_t n;
+    struct eq_metrics metrics;
+    struct eq_skipped *skipped;
+    size_t n_skipped;
+};
+enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
+                           const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
+void eq_evaluation_clear(struct eq_evaluation *e);
+/* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
+enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
+enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
+
+struct eq_latency {
+    double min, median, p95; /* ms per clip */
+    int repeats;
+};
+struct eq_latency eq_latency_of(double *ms, int n); /* sorts ms */
+/* Model alone, batch of one clip (pixels: one clip). */
+enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
+                                struct eq_latency *out, struct eq_err *err);
+/* From file to EF: decode, sample, resize, infer, over the given files in turn. */
+enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
+                               struct eq_latency *out, struct eq_err *err);
+
+/* ---- phases: each works alone on a run directory ---------------------------------------------------------------------------------- */
+
+/* Data of a run: opened once by a command, made first when synthetic. */
+enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
+
+/* Trains the FP32 baseline into <run>/fp32.safetensors, history/fp32.csv, state/. Resumes from state/ when it is there. */
+enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
+/* <run>/fp32.safetensors (or model_path) -> <run>/ptq.safetensors. */
+enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                          struct eq_err *err);
+/* <run>/fp32.safetensors (or model_path) -> <run>/qat.safetensors, history/qat.csv. */
+enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                          struct eq_err *err);
+/* Evaluates one of the run's models ("fp32", "ptq", "qat") or any file on the test split: predictions/<name>.csv, and its row in
+ * results.json: model, precision, size_mb, mae, rmse, r2, latency_ms {min, median, p95}, file_latency_ms, isa, threads. */
+enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
+                           const char *model_path, struct eq_err *err);
+/* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints nothing. */
+enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
+/* The table as text, first the five columns of the README. Caller clears. */
+enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);
+
+/* results.json: read-modify-write of one row of models[] (found by "model"), and of top-level keys. row is consumed. */
+enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, struct eq_err *err);
+enum eq_status eq_results_put(const char *run_dir, const char *key, struct cJSON *value, struct eq_err *err);
+
+#endif

@@ -132,6 +132,9 @@ enum eq_status eq_write_file(const char *path, const void *data, size_t len, str
 enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err);
 enum eq_status eq_json_parse(const char *text, size_t len, const char *name, struct cJSON **out, struct eq_err *err);
 enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err);
+/* Appends json, indented, with a newline behind it. Every number reads back as the same double; NaN and infinity, which
+ * JSON lacks, become null. */
+void eq_json_print(struct eq_str *out, const struct cJSON *json);
 
 /* ---- random numbers --------------------------------------------------------------------------------------------- */
 
@@ -202,6 +205,7 @@ enum eq_status eq_cpu_set_ceiling(const char *name, struct eq_err *err);
 /* The highest level in use, e.g. "avx512vnni"; recorded in result files. */
 const char *eq_cpu_isa_in_use(void);
 const char *eq_cpu_model_name(void); /* "AMD EPYC ..." from the system, or "unknown" */
+int eq_cpu_count(void);              /* CPUs this process may run on: affinity and the container's share */
 
 /* ---- time and signals ---------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,77 @@
+/* Errors as text that travels up to the command, and the exit codes that follow from them. */
+#include "echoquant/base.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* Formats first and stores then, because the arguments may point into err->msg. */
+static void store(struct eq_err *err, enum eq_status status, const char *fmt, va_list args, const char *tail)
+{
+    char text[sizeof err->msg];
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    size_t len = n < 0 ? 0 : (size_t)n;
+    if (len >= sizeof text)
+        len = sizeof text - 1;
+    text[len] = '\0';
+    size_t tail_len = strlen(tail);
+    if (tail_len > sizeof text - 1 - len)
+        tail_len = sizeof text - 1 - len;
+    memcpy(text + len, tail, tail_len);
+    text[len + tail_len] = '\0';
+    err->status = status;
+    memcpy(err->msg, text, len + tail_len + 1);
+}
+
+enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fmt, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, fmt);
+        store(err, status, fmt, args, "");
+        va_end(args);
+    }
+    return status;
+}
+
+enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...)
+{
+    int code = errno;
+    if (err) {
+        char buffer[128], tail[160];
+        /* _GNU_SOURCE gives the strerror_r that returns the text. */
+        snprintf(tail, sizeof tail, ": %s", strerror_r(code, buffer, sizeof buffer));
+        va_list args;
+        va_start(args, fmt);
+        store(err, EQ_IO, fmt, args, tail);
+        va_end(args);
+    }
+    return EQ_IO;
+}
+
+enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...)
+{
+    if (!err)
+        return EQ_OK;
+    char tail[sizeof err->msg + 2];
+    snprintf(tail, sizeof tail, ": %s", err->msg);
+    va_list args;
+    va_start(args, fmt);
+    store(err, err->status, fmt, args, tail);
+    va_end(args);
+    return err->status;
+}
+
+int eq_exit_code(enum eq_status status)
+{
+    switch (status) {
+    case EQ_OK:
+        return 0;
+    case EQ_USAGE:
+        return 2;
+    case EQ_INTERRUPTED:
+        return 130;
+    default:
+        return 1;
+    }
+}

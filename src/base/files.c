@@ -1,0 +1,126 @@
+/* Paths, whole-file reads, directories. */
+#include "echoquant/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool eq_path_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool eq_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *eq_path_join(const char *a, const char *b)
+{
+    struct eq_str joined = {0};
+    size_t len = strlen(a);
+    bool slash = len == 0 || a[len - 1] == '/' || b[0] == '\0';
+    eq_str_add(&joined, "%s%s%s", a, slash ? "" : "/", b);
+    return joined.s;
+}
+
+enum eq_status eq_make_dirs(const char *path, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    char *part = eq_strdup(path);
+    for (char *p = part;; p++) {
+        if (*p != '/' && *p != '\0')
+            continue;
+        char end = *p;
+        *p = '\0';
+        if (part[0] && mkdir(part, 0777) != 0 && errno != EEXIST) {
+            st = eq_fail_errno(err, "%s: cannot create the directory", part);
+            break;
+        }
+        *p = end;
+        if (end == '\0')
+            break;
+    }
+    free(part);
+    if (st == EQ_OK && path[0] && !eq_is_dir(path))
+        st = eq_fail(err, EQ_IO, "%s: exists, but is not a directory", path);
+    return st;
+}
+
+enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return eq_fail_errno(err, "%s: cannot read the size", path);
+    *bytes = (uint64_t)st.st_size;
+    return EQ_OK;
+}
+
+static enum eq_status too_large(const char *path, size_t cap, struct eq_err *err)
+{
+    return eq_fail(err, EQ_FORMAT, "%s: larger than the %zu bytes allowed for such a file", path, cap);
+}
+
+/* Reads to the end of file, growing as needed: the size of a pipe isn't known, and that of a file may change. */
+static enum eq_status read_all(int fd, const char *path, size_t guess, size_t cap, void **data, size_t *len,
+                               struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    size_t room = guess + 1, used = 0; /* one byte for the NUL */
+    char *buffer = eq_alloc(room, 1);
+    while (buffer) {
+        ssize_t n = read(fd, buffer + used, room - used);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            EQ_TRY(eq_fail_errno(err, "%s: cannot read", path));
+        used += (size_t)n;
+        if (used > cap)
+            EQ_TRY(too_large(path, cap, err));
+        if (n == 0)
+            break;
+        if (used < room)
+            continue;
+        size_t wider = room < 2048 ? 4096 : room * 2;
+        char *grown = eq_alloc(wider, 1);
+        if (grown)
+            memcpy(grown, buffer, used);
+        eq_free(buffer);
+        buffer = grown;
+        room = wider;
+    }
+    if (!buffer)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", path));
+    buffer[used] = '\0';
+    *data = buffer;
+    *len = used;
+    buffer = NULL;
+out:
+    eq_free(buffer);
+    return st;
+}
+
+enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *len, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    *data = NULL;
+    *len = 0;
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0)
+        EQ_TRY(eq_fail_errno(err, "%s: cannot open", path));
+    if (S_ISDIR(info.st_mode))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s: is a directory, not a file", path));
+    if (info.st_size > 0 && (uint64_t)info.st_size > cap)
+        EQ_TRY(too_large(path, cap, err));
+    EQ_TRY(read_all(fd, path, (size_t)info.st_size, cap, data, len, err));
+out:
+    if (fd >= 0)
+        close(fd);
+    return st;
+}

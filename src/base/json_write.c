@@ -1,0 +1,134 @@
+/*
+ * Writing JSON. cJSON 1.7 accepts 15 digits when they come within one epsilon of the value, so a double may come back
+ * changed in its last bit; here every number is written with the fewest digits that give the same double back.
+ */
+#include "echoquant/base.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LINE = 110 };
+
+static void print_number(struct eq_str *out, double value)
+{
+    if (!isfinite(value)) {
+        eq_str_add(out, "null"); /* JSON has no NaN and no infinity */
+        return;
+    }
+    if (value == floor(value) && fabs(value) < 0x1p53) {
+        eq_str_add(out, "%.0f", value);
+        return;
+    }
+    char text[40];
+    double back = 0;
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (eq_parse_double(text, &back) && back == value)
+            break;
+    }
+    eq_str_add(out, "%s", text);
+}
+
+static void print_string(struct eq_str *out, const char *s)
+{
+    eq_str_add(out, "\"");
+    for (; s && *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            eq_str_add(out, "\\%c", c);
+        else if (c == '\n')
+            eq_str_add(out, "\\n");
+        else if (c == '\t')
+            eq_str_add(out, "\\t");
+        else if (c < ' ' || c == 127)
+            eq_str_add(out, "\\u%04x", c);
+        else
+            eq_str_add_bytes(out, s, 1);
+    }
+    eq_str_add(out, "\"");
+}
+
+static void newline(struct eq_str *out, int depth)
+{
+    eq_str_add(out, "\n%*s", 2 * depth, "");
+}
+
+static void print_value(struct eq_str *out, const cJSON *json, int depth);
+
+/* depth < 0: everything on one line. */
+static void print_children(struct eq_str *out, const cJSON *json, int depth)
+{
+    bool object = cJSON_IsObject(json), one_line = depth < 0;
+    eq_str_add(out, object ? "{" : "[");
+    for (const cJSON *child = json->child; child; child = child->next) {
+        if (!one_line)
+            newline(out, depth + 1);
+        if (object) {
+            print_string(out, child->string);
+            eq_str_add(out, ": ");
+        }
+        print_value(out, child, one_line ? -1 : depth + 1);
+        if (child->next)
+            eq_str_add(out, one_line ? ", " : ",");
+    }
+    if (!one_line && json->child)
+        newline(out, depth);
+    eq_str_add(out, object ? "}" : "]");
+}
+
+static bool holds_containers(const cJSON *json)
+{
+    for (const cJSON *child = json->child; child; child = child->next)
+        if (cJSON_IsArray(child) || cJSON_IsObject(child))
+            return true;
+    return false;
+}
+
+/* Short lists of plain values stand on one line. */
+static void print_container(struct eq_str *out, const cJSON *json, int depth)
+{
+    if (depth >= 0 && !holds_containers(json)) {
+        struct eq_str flat = {0};
+        print_children(&flat, json, -1);
+        bool fits = flat.len + 2 * (size_t)depth < MAX_LINE;
+        if (fits)
+            eq_str_add_bytes(out, flat.s, flat.len);
+        eq_str_clear(&flat);
+        if (fits)
+            return;
+    }
+    print_children(out, json, depth);
+}
+
+static void print_value(struct eq_str *out, const cJSON *json, int depth)
+{
+    if (cJSON_IsObject(json) || cJSON_IsArray(json))
+        print_container(out, json, depth);
+    else if (cJSON_IsNumber(json))
+        print_number(out, json->valuedouble);
+    else if (cJSON_IsString(json))
+        print_string(out, json->valuestring);
+    else if (cJSON_IsRaw(json))
+        eq_str_add(out, "%s", json->valuestring);
+    else if (cJSON_IsBool(json))
+        eq_str_add(out, cJSON_IsTrue(json) ? "true" : "false");
+    else
+        eq_str_add(out, "null");
+}
+
+void eq_json_print(struct eq_str *out, const struct cJSON *json)
+{
+    print_value(out, json, 0);
+    eq_str_add(out, "\n");
+}
+
+enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err)
+{
+    struct eq_str text = {0};
+    eq_json_print(&text, json);
+    enum eq_status st = eq_write_file(path, text.s, text.len, err);
+    eq_str_clear(&text);
+    return st;
+}

@@ -1,0 +1,114 @@
+/*
+ * The one parallel-for. pthreadpool (as packaged) hands out items without saying which thread runs them, so as many
+ * items as threads are submitted: the item's number is the worker's, and each worker pulls pieces from a counter.
+ */
+#include "echoquant/base.h"
+#include "base/fpu.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <pthread.h>
+#include <pthreadpool.h>
+#include <stdatomic.h>
+
+enum { MAX_THREADS = 1024 };
+
+/* One call of eq_parallel_for. opened and closed order memory between the caller and the workers: pthreadpool does that
+ * as well, but a race detector can't see into it. */
+struct job {
+    atomic_bool opened;
+    atomic_size_t next, closed;
+    size_t pieces;
+    eq_piece_fn fn;
+    void *ctx;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time, whoever calls */
+static pthreadpool_t pool;
+static int pool_threads = 1;
+static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
+
+enum eq_status eq_parallel_init(int threads, struct eq_err *err)
+{
+    assert(inside_worker < 0);
+    if (threads < 0 || threads > MAX_THREADS)
+        return eq_fail(err, EQ_USAGE, "%d threads: must be between 0 (all) and %d", threads, MAX_THREADS);
+    if (threads == 0)
+        threads = eq_cpu_count();
+    openblas_set_num_threads(1); /* it works inside our pieces: a pool of its own would fight with ours */
+    pthreadpool_t fresh = NULL;
+    if (threads > 1) {
+        fresh = pthreadpool_create((size_t)threads);
+        if (!fresh)
+            return eq_fail(err, EQ_NOMEM, "cannot start %d threads", threads);
+    }
+    pthread_mutex_lock(&lock);
+    pthreadpool_t old = pool;
+    pool = fresh;
+    pool_threads = threads;
+    pthread_mutex_unlock(&lock);
+    if (old)
+        pthreadpool_destroy(old);
+    return EQ_OK;
+}
+
+void eq_parallel_shutdown(void)
+{
+    assert(inside_worker < 0);
+    pthread_mutex_lock(&lock);
+    if (pool)
+        pthreadpool_destroy(pool);
+    pool = NULL;
+    pool_threads = 1;
+    pthread_mutex_unlock(&lock);
+}
+
+int eq_parallel_threads(void)
+{
+    return __atomic_load_n(&pool_threads, __ATOMIC_RELAXED);
+}
+
+static void pull_pieces(struct job *job, int worker)
+{
+    uint64_t fpu = eq_fpu_flush_denormals();
+    inside_worker = worker;
+    for (;;) {
+        size_t piece = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (piece >= job->pieces)
+            break;
+        job->fn(job->ctx, piece, worker);
+    }
+    inside_worker = -1;
+    eq_fpu_restore(fpu);
+}
+
+static void run_worker(void *context, size_t item)
+{
+    struct job *job = context;
+    if (!atomic_load_explicit(&job->opened, memory_order_acquire))
+        return;
+    pull_pieces(job, (int)item);
+    atomic_fetch_add_explicit(&job->closed, 1, memory_order_release);
+}
+
+void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
+{
+    if (inside_worker >= 0) { /* nested: in place, under the worker number that is ours already */
+        for (size_t piece = 0; piece < pieces; piece++)
+            fn(ctx, piece, inside_worker);
+        return;
+    }
+    struct job job = {.pieces = pieces, .fn = fn, .ctx = ctx};
+    pthread_mutex_lock(&lock);
+    size_t workers = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
+    if (workers <= 1) {
+        pull_pieces(&job, 0);
+    } else {
+        atomic_store_explicit(&job.opened, true, memory_order_release);
+        pthreadpool_parallelize_1d(pool, run_worker, &job, workers, PTHREADPOOL_FLAG_DISABLE_DENORMALS);
+        size_t closed = atomic_load_explicit(&job.closed, memory_order_acquire);
+        assert(closed == workers);
+        (void)closed;
+    }
+    pthread_mutex_unlock(&lock);
+}

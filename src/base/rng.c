@@ -1,0 +1,99 @@
+/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) and what is drawn
+ * from it. Integers and uniforms are the same on every machine; normals agree as far as libm's log and cos do. */
+#include "echoquant/base.h"
+#include "base/philox.h"
+
+#include <math.h>
+#include <string.h>
+
+static void round_once(uint32_t ctr[4], const uint32_t key[2])
+{
+    uint64_t p0 = (uint64_t)0xD2511F53u * ctr[0];
+    uint64_t p1 = (uint64_t)0xCD9E8D57u * ctr[2];
+    uint32_t c1 = ctr[1], c3 = ctr[3];
+    ctr[0] = (uint32_t)(p1 >> 32) ^ c1 ^ key[0];
+    ctr[1] = (uint32_t)p1;
+    ctr[2] = (uint32_t)(p0 >> 32) ^ c3 ^ key[1];
+    ctr[3] = (uint32_t)p0;
+}
+
+void eq_philox4x32_10(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
+{
+    uint32_t k[2] = {key[0], key[1]};
+    memcpy(out, ctr, 4 * sizeof *out);
+    for (int i = 0; i < 10; i++) {
+        round_once(out, k);
+        k[0] += 0x9E3779B9u; /* Weyl sequence: golden ratio and sqrt(3) - 1 */
+        k[1] += 0xBB67AE85u;
+    }
+}
+
+/* The counter is {block, sample, epoch, purpose}: 2^34 numbers in each stream, and no stream overlaps another. */
+void eq_rng_init(struct eq_rng *r, uint64_t seed, enum eq_rng_purpose purpose, uint32_t epoch, uint32_t sample)
+{
+    *r = (struct eq_rng){
+        .key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
+        .ctr = {0, sample, epoch, (uint32_t)purpose},
+        .used = 4, /* no block made yet */
+    };
+}
+
+uint32_t eq_rng_u32(struct eq_rng *r)
+{
+    if (r->used >= 4) {
+        eq_philox4x32_10(r->ctr, r->key, r->block);
+        r->ctr[0]++;
+        r->used = 0;
+    }
+    return r->block[r->used++];
+}
+
+double eq_rng_uniform(struct eq_rng *r)
+{
+    uint64_t high = eq_rng_u32(r) >> 5, low = eq_rng_u32(r) >> 6;
+    return (double)(high << 26 | low) * 0x1p-53;
+}
+
+double eq_rng_range(struct eq_rng *r, double lo, double hi)
+{
+    return lo + (hi - lo) * eq_rng_uniform(r);
+}
+
+/* Only the cosine half is used, so that a number's place in the stream doesn't depend on what was drawn before. */
+double eq_rng_normal(struct eq_rng *r)
+{
+    double u = 1.0 - eq_rng_uniform(r); /* (0, 1]: log is finite */
+    double v = eq_rng_uniform(r);
+    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+}
+
+/* Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019. */
+uint32_t eq_rng_below(struct eq_rng *r, uint32_t n)
+{
+    uint64_t m = (uint64_t)eq_rng_u32(r) * n;
+    if ((uint32_t)m < n) {
+        uint32_t reject_below = -n % n;
+        while ((uint32_t)m < reject_below)
+            m = (uint64_t)eq_rng_u32(r) * n;
+    }
+    return (uint32_t)(m >> 32);
+}
+
+void eq_rng_shuffle(struct eq_rng *r, uint32_t *index, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        uint32_t j = eq_rng_below(r, (uint32_t)i);
+        uint32_t t = index[i - 1];
+        index[i - 1] = index[j];
+        index[j] = t;
+    }
+}
+
+uint64_t eq_hash64(const void *data, size_t len)
+{
+    const unsigned char *p = data;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}

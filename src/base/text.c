@@ -1,0 +1,157 @@
+/* Growing strings, strict numbers, and the nearest word for "did you mean". */
+#include "echoquant/base.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Noreturn void out_of_memory(void)
+{
+    fputs("error: out of memory\n", stderr);
+    abort();
+}
+
+static void reserve(struct eq_str *str, size_t more)
+{
+    size_t need;
+    if (!eq_add_size(str->len, more, &need) || !eq_add_size(need, 1, &need))
+        out_of_memory();
+    if (need <= str->cap)
+        return;
+    size_t cap = str->cap < SIZE_MAX / 2 ? str->cap * 2 : need;
+    if (cap < need)
+        cap = need;
+    if (cap < 64)
+        cap = 64;
+    char *s = realloc(str->s, cap);
+    if (!s)
+        out_of_memory();
+    str->s = s;
+    str->cap = cap;
+}
+
+void eq_str_add(struct eq_str *str, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n < 0)
+        out_of_memory();
+    reserve(str, (size_t)n);
+    vsnprintf(str->s + str->len, (size_t)n + 1, fmt, again);
+    va_end(again);
+    str->len += (size_t)n;
+}
+
+void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n)
+{
+    reserve(str, n);
+    if (n)
+        memcpy(str->s + str->len, bytes, n);
+    str->len += n;
+    str->s[str->len] = '\0';
+}
+
+void eq_str_clear(struct eq_str *str)
+{
+    free(str->s);
+    *str = (struct eq_str){0};
+}
+
+char *eq_strdup(const char *s)
+{
+    char *copy = strdup(s);
+    if (!copy)
+        out_of_memory();
+    return copy;
+}
+
+static locale_t c_locale;
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!c_locale)
+        out_of_memory();
+}
+
+bool eq_parse_double(const char *s, double *out)
+{
+    /* The character set keeps out what strtod would take besides: spaces, hexadecimal, inf and nan. */
+    if (!s[0] || s[strspn(s, "0123456789+-.eE")])
+        return false;
+    pthread_once(&c_locale_once, make_c_locale);
+    char *end;
+    double value = strtod_l(s, &end, c_locale);
+    if (*end || end == s || !isfinite(value))
+        return false;
+    *out = value;
+    return true;
+}
+
+bool eq_parse_int64(const char *s, int64_t *out)
+{
+    if (!s[0] || s[strspn(s, "0123456789+-")])
+        return false;
+    errno = 0;
+    char *end;
+    long long value = strtoll(s, &end, 10);
+    if (*end || end == s || errno == ERANGE)
+        return false;
+    *out = value;
+    return true;
+}
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+    size_t m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+size_t eq_edit_distance(const char *a, const char *b)
+{
+    size_t na = strlen(a), nb = strlen(b);
+    size_t *row = eq_alloc(nb + 1, sizeof *row);
+    if (!row)
+        out_of_memory();
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= na; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t above = row[j];
+            row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    size_t distance = row[nb];
+    eq_free(row);
+    return distance;
+}
+
+const char *eq_nearest(const char *word, const char *const *candidates, size_t n)
+{
+    size_t limit = 1 + strlen(word) / 4;
+    const char *best = NULL;
+    size_t best_distance = limit + 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t distance = eq_edit_distance(word, candidates[i]);
+        /* "frames" for "data.frames": the section was forgotten. */
+        const char *dot = strrchr(candidates[i], '.');
+        if (dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0)
+            distance = 1;
+        if (distance < best_distance) {
+            best = candidates[i];
+            best_distance = distance;
+        }
+    }
+    return best;
+}

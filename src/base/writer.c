@@ -1,0 +1,146 @@
+/*
+ * Files that appear whole or not at all: written under a temporary name in the same directory, fsynced, renamed over
+ * the target, and the directory fsynced. Until the rename, what was there before is untouched.
+ */
+#include "echoquant/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A name that no other process, thread or earlier killed run uses; O_EXCL decides. */
+static int open_temporary(struct eq_writer *w)
+{
+    static unsigned counter;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        struct eq_str name = {0};
+        unsigned n = __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+        eq_str_add(&name, "%s.tmp-%ld-%u", w->path, (long)getpid(), n);
+        int fd = open(name.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            w->tmp_path = name.s;
+            return fd;
+        }
+        eq_str_clear(&name);
+        if (errno != EEXIST)
+            return -1;
+    }
+    return -1;
+}
+
+/* The file behind a link is replaced, not the link. A device or pipe can't be replaced: it is written directly. */
+enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
+{
+    *w = (struct eq_writer){0};
+    char *target = realpath(path, NULL);
+    w->path = target ? target : eq_strdup(path);
+    struct stat info;
+    bool exists = stat(w->path, &info) == 0;
+    int fd;
+    if (exists && S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        fd = -1;
+    } else if (exists && !S_ISREG(info.st_mode)) {
+        fd = open(w->path, O_WRONLY | O_CLOEXEC);
+    } else {
+        fd = open_temporary(w);
+    }
+    if (fd >= 0)
+        w->file = fdopen(fd, "wb");
+    if (!w->file) {
+        enum eq_status st = eq_fail_errno(err, "%s: cannot create the file", path);
+        if (fd >= 0)
+            close(fd);
+        eq_writer_abort(w);
+        return st;
+    }
+    return EQ_OK;
+}
+
+static enum eq_status write_failed(const struct eq_writer *w, struct eq_err *err)
+{
+    return eq_fail_errno(err, "%s: cannot write", w->path);
+}
+
+enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err)
+{
+    if (len && fwrite(data, 1, len, w->file) != len)
+        return write_failed(w, err);
+    return EQ_OK;
+}
+
+enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int n = vfprintf(w->file, fmt, args);
+    va_end(args);
+    return n < 0 ? write_failed(w, err) : EQ_OK;
+}
+
+/* Makes the rename itself survive a power cut. Some file systems can't sync a directory; that loses nothing. */
+static enum eq_status sync_directory(const char *path, struct eq_err *err)
+{
+    char *dir = eq_strdup(path);
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        slash[slash == dir ? 1 : 0] = '\0';
+    enum eq_status st = EQ_OK;
+    int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+        st = eq_fail_errno(err, "%s: cannot make the new name permanent", path);
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    return st;
+}
+
+enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    FILE *file = w->file;
+    /* The stream's error flag catches a failed put whose status was lost. */
+    bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0);
+    if (!good)
+        EQ_TRY(write_failed(w, err));
+    w->file = NULL;
+    if (fclose(file) != 0) /* NFS and quotas report here */
+        EQ_TRY(write_failed(w, err));
+    if (w->tmp_path) {
+        if (rename(w->tmp_path, w->path) != 0)
+            EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));
+        free(w->tmp_path);
+        w->tmp_path = NULL;
+        EQ_TRY(sync_directory(w->path, err));
+    }
+out:
+    eq_writer_abort(w);
+    return st;
+}
+
+void eq_writer_abort(struct eq_writer *w)
+{
+    if (w->file)
+        fclose(w->file); /* what it held is thrown away */
+    if (w->tmp_path)
+        unlink(w->tmp_path);
+    free(w->tmp_path);
+    free(w->path);
+    *w = (struct eq_writer){0};
+}
+
+enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    struct eq_writer w;
+    EQ_TRY(eq_writer_open(&w, path, err));
+    EQ_TRY(eq_writer_put(&w, data, len, err));
+    EQ_TRY(eq_writer_commit(&w, err));
+out:
+    eq_writer_abort(&w);
+    return st;
+}

@@ -27,9 +27,11 @@ enum eq_observer_kind {
     EQ_OBSERVER_MOVING_AVERAGE, /* m += 0.01 (cur - m) per batch */
     EQ_OBSERVER_PERCENTILE,     /* two-sided, of a 2048-bin histogram that is re-binned as the range grows */
     EQ_OBSERVER_HIST_MSE,       /* range that minimises the L2 error of quantization over the histogram */
+    EQ_OBSERVER_ENTROPY,        /* range that minimises the Kullback-Leibler divergence (Migacz 2017) */
     EQ_OBSERVER_COUNT
 };
-extern const char *const eq_observer_names[EQ_OBSERVER_COUNT]; /* "minmax", "moving_average", "percentile", "hist_mse" */
+/* "minmax", "moving_average", "percentile", "hist_mse", "entropy" */
+extern const char *const eq_observer_names[EQ_OBSERVER_COUNT];
 struct eq_observer_opts {
     enum eq_observer_kind kind;
     double averaging;  /* 0.01 */
@@ -51,8 +53,19 @@ enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float 
  * fused ReLU or residual, never on pooled sums). All start disabled. A folded and fused graph gives the PTQ simulation; a
  * training graph (fused, batch norm kept) gives QAT, with folded_bn set. The input is exact and needs none. */
 enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err);
-/* Weight scales from the current weights (for QAT: of the folded ones); called before each QAT step until frozen. */
+/* Weight scales from the current weights (for QAT: of the folded ones), min-max per channel; enables them. Called before each
+ * QAT step until frozen. Scales that are learnt (LSQ) are left alone. */
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);
+/* The same with a choice, for PTQ after eq_calibrate. MSE: of 80 shrunken ranges the one with the least squared error. */
+enum eq_weight_observer { EQ_WEIGHT_MINMAX, EQ_WEIGHT_MSE, EQ_WEIGHT_OBSERVER_COUNT };
+extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT]; /* "minmax", "mse" */
+struct eq_weight_opts {
+    enum eq_weight_observer kind;
+    bool per_tensor; /* one scale for all channels of a layer */
+};
+enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err);
+/* What messages and files call the layer of a node: the module path of its weights ("layer1.0.conv1"). */
+void eq_layer_name(const struct eq_graph *g, int node, char name[64]);
 
 /* Runs all clips of the source (at most max_clips) through the prepared graph in FP32, feeds one observer an edge, and writes and
  * enables every edge's qparams and the weights'. An error names the layer (and the clip, when a value is NaN or infinite).
@@ -83,6 +96,7 @@ struct eq_qnode {
     int src, residual;      /* producers; -1: none */
     int cin, cout, k, stride, pad;
     bool relu;
+    int weight_bits;        /* 8, 6 or 4: weights lie in [-(2^(bits-1) - 1), 2^(bits-1) - 1] */
     struct eq_qparams dst;  /* of the edge that it makes */
     int8_t *weights;        /* [cout][cin][k][k], owned; NULL where the op has none */
     float *weight_scale;    /* [cout], owned */

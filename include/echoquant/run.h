@@ -98,6 +98,8 @@ struct eq_predictor {
 enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, int clips, struct eq_err *err);
 /* From a graph in training (folds and fuses a copy). */
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err);
+/* Takes m over, also on failure. */
+enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
 
@@ -108,6 +110,7 @@ struct eq_metrics {
     size_t clips;
 };
 struct eq_metrics eq_metrics_compute(const double *pred, const double *target, size_t n);
+double eq_median_of(double *v, size_t n); /* sorts v; NaN when n is 0 */
 
 struct eq_prediction {
     char *file_name;
@@ -123,7 +126,14 @@ struct eq_evaluation {
 };
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
+/* The same over a loader that is kept between calls (its cache stays warm). */
+enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                  struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
+/* A loader over one split, in file order or, for training, shuffled and augmented as the settings say. Frees with
+ * eq_loader_free; an empty split is an error that names it. */
+enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                             bool training, int batch, struct eq_loader **out, struct eq_err *err);
 /* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);

@@ -1,0 +1,140 @@
+/* Predictions over a split, their metrics, and the predictions file. */
+#include "echoquant/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                             bool training, int batch, struct eq_loader **out, struct eq_err *err)
+{
+    uint32_t *indices = NULL;
+    size_t n = eq_dataset_split(ds, split, &indices);
+    enum eq_status st;
+    *out = NULL;
+    if (n == 0) {
+        st = eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
+        goto out;
+    }
+    struct eq_loader_opts opts = {
+        .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1},
+        .batch = batch,
+        .seed = (uint64_t)cfg->run.seed,
+        .cache_bytes = (size_t)cfg->data.cache_mb << 20,
+        .on_error = (enum eq_on_error)cfg->data.on_error,
+    };
+    if (training) {
+        opts.shuffle = opts.drop_last = true;
+        opts.augment = (struct eq_augment){.flip = cfg->train.flip,
+                                           .max_shift = cfg->train.shift,
+                                           .random_phase = cfg->train.random_phase};
+    }
+    EQ_TRY(eq_loader_new(ds, indices, n, &opts, out, err));
+out:
+    free(indices);
+    return st;
+}
+
+static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, double prediction)
+{
+    e->rows[e->n++] = (struct eq_prediction){
+        .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = prediction};
+}
+
+static void finish_metrics(struct eq_evaluation *e)
+{
+    double *pred = eq_alloc(2 * e->n + 1, sizeof *pred);
+    if (!pred) {
+        e->metrics = (struct eq_metrics){NAN, NAN, NAN, e->n};
+        return;
+    }
+    double *target = pred + e->n;
+    for (size_t i = 0; i < e->n; i++) {
+        pred[i] = e->rows[i].prediction;
+        target[i] = e->rows[i].ef;
+    }
+    e->metrics = eq_metrics_compute(pred, target, e->n);
+    eq_free(pred);
+}
+
+static void copy_skipped(struct eq_evaluation *e, const struct eq_loader *loader)
+{
+    const struct eq_skipped *failures;
+    size_t n = eq_loader_failures(loader, &failures);
+    e->skipped = n ? calloc(n, sizeof *e->skipped) : NULL;
+    for (size_t i = 0; e->skipped && i < n; i++)
+        e->skipped[e->n_skipped++] = (struct eq_skipped){.file_name = eq_strdup(failures[i].file_name),
+                                                         .reason = eq_strdup(failures[i].reason)};
+}
+
+enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                  struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_batch batch;
+    memset(out, 0, sizeof *out);
+    out->rows = calloc(ds->n, sizeof *out->rows);
+    if (!out->rows)
+        return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
+    EQ_TRY(eq_loader_start(loader, 0, 0, err));
+    for (;;) {
+        EQ_TRY(eq_loader_next(loader, &batch, err));
+        if (batch.n == 0)
+            break;
+        float ef;
+        EQ_TRY(eq_predictor_run(p, batch.pixels, &ef, err));
+        const struct eq_sample *sample = &ds->samples[batch.index[0]];
+        if (!isfinite(ef)) {
+            st = eq_fail(err, EQ_NUMERIC, "%s: the prediction is not a finite number", sample->path);
+            goto out;
+        }
+        add_row(out, sample, ef);
+        if (progress)
+            eq_progress_step(progress, out->n, NULL);
+        if (eq_interrupted()) {
+            st = eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation");
+            goto out;
+        }
+    }
+    copy_skipped(out, loader);
+    if (out->n == 0) {
+        st = eq_fail(err, EQ_FORMAT, "%s: no clip could be read", ds->dir);
+        goto out;
+    }
+    finish_metrics(out);
+out:
+    if (st != EQ_OK)
+        eq_evaluation_clear(out);
+    return st;
+}
+
+enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
+                           const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_loader *loader = NULL;
+    struct eq_progress progress = {0};
+    char label[64];
+    memset(out, 0, sizeof *out);
+    EQ_TRY(eq_run_loader(cfg, ds, split, false, 1, &loader, err));
+    snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
+    eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
+    EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));
+out:
+    eq_progress_end(&progress);
+    eq_loader_free(loader);
+    return st;
+}
+
+void eq_evaluation_clear(struct eq_evaluation *e)
+{
+    for (size_t i = 0; i < e->n; i++)
+        free(e->rows[i].file_name);
+    for (size_t i = 0; i < e->n_skipped; i++) {
+        free(e->skipped[i].file_name);
+        free(e->skipped[i].reason);
+    }
+    free(e->rows);
+    free(e->skipped);
+    memset(e, 0, sizeof *e);
+}

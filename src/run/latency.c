@@ -1,0 +1,58 @@
+/* Latency of one clip: the model alone, and from a file to its EF. */
+#include "echoquant/run.h"
+
+static enum eq_status checked_counts(int warmup, int repeats, double **ms, struct eq_err *err)
+{
+    if (warmup < 0 || repeats < 1)
+        return eq_fail(err, EQ_USAGE, "latency needs at least one repeat");
+    *ms = eq_alloc((size_t)repeats, sizeof **ms);
+    return *ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
+}
+
+enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
+                                struct eq_latency *out, struct eq_err *err)
+{
+    double *ms = NULL;
+    enum eq_status st;
+    EQ_TRY(checked_counts(warmup, repeats, &ms, err));
+    for (int i = -warmup; i < repeats; i++) {
+        float ef;
+        double start = eq_now_ms();
+        EQ_TRY(eq_predictor_run(p, pixels, &ef, err));
+        if (i >= 0)
+            ms[i] = eq_now_ms() - start;
+    }
+    *out = eq_latency_of(ms, repeats);
+out:
+    eq_free(ms);
+    return st;
+}
+
+enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
+                               struct eq_latency *out, struct eq_err *err)
+{
+    double *ms = NULL;
+    uint8_t *pixels = NULL;
+    enum eq_status st;
+    struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
+    EQ_TRY(checked_counts(warmup, repeats, &ms, err));
+    pixels = eq_alloc((size_t)sampling.frames, (size_t)sampling.size * (size_t)sampling.size * 3);
+    if (!pixels) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for a clip");
+        goto out;
+    }
+    for (int i = -warmup; i < repeats; i++) {
+        float ef;
+        const char *path = paths[(size_t)(i + warmup) % n];
+        double start = eq_now_ms();
+        EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
+        EQ_TRY(eq_predictor_run(p, pixels, &ef, err));
+        if (i >= 0)
+            ms[i] = eq_now_ms() - start;
+    }
+    *out = eq_latency_of(ms, repeats);
+out:
+    eq_free(pixels);
+    eq_free(ms);
+    return st;
+}

@@ -1,0 +1,59 @@
+/* Post-training quantization: fold, fuse, calibrate, lower, save. */
+#include "run/calibration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_path, struct eq_graph **out,
+                                struct eq_err *err)
+{
+    enum eq_status st;
+    char kind[32];
+    char *path = model_path ? eq_strdup(model_path) : eq_path_join(cfg->run.dir, "fp32.safetensors");
+    *out = NULL;
+    if (!model_path && !eq_path_exists(path)) {
+        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path);
+        goto out;
+    }
+    EQ_TRY(eq_model_kind(path, kind, err));
+    if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
+        st = eq_fail(err, EQ_USAGE, "%s is quantized already: an FP32 model is needed", path);
+        goto out;
+    }
+    EQ_TRY(eq_model_load(path, out, err));
+    const struct eq_model_meta *meta = &(*out)->meta;
+    if (meta->frames != cfg->data.frames || meta->size != cfg->data.size) {
+        st = eq_fail(err, EQ_USAGE, "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
+                     meta->frames, meta->size, cfg->data.frames, cfg->data.size);
+        eq_graph_free(*out);
+        *out = NULL;
+    }
+out:
+    free(path);
+    return st;
+}
+
+enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                          struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_graph *trained = NULL, *folded = NULL;
+    struct eq_qmodel *qmodel = NULL;
+    char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
+    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
+    EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
+    EQ_TRY(eq_fold_batchnorm(trained, &folded, err));
+    EQ_TRY(eq_fuse(folded, err));
+    EQ_TRY(eq_prepare_fake_quant(folded, 8, err));
+    EQ_TRY(eq_calibrate_graph(folded, cfg, ds, err));
+    EQ_TRY(eq_lower_int8(folded, "ptq", &qmodel, err));
+    snprintf(qmodel->observer, sizeof qmodel->observer, "%s", eq_observer_names[cfg->ptq.observer]);
+    EQ_TRY(eq_qmodel_save(path, qmodel, err));
+    eq_info("wrote %s", path);
+out:
+    eq_qmodel_free(qmodel);
+    eq_graph_free(folded);
+    eq_graph_free(trained);
+    free(path);
+    return st;
+}

@@ -1,0 +1,126 @@
+/* The FP32 baseline: statistics of the training split, a fresh or pretrained ResNet-18, the training loop. */
+#include "run/trainer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum eq_status enter_epoch(void *ctx, struct eq_trainer *t, int epoch, struct eq_err *err)
+{
+    (void)ctx, (void)t, (void)epoch, (void)err;
+    return EQ_OK;
+}
+
+static enum eq_status open_predictor(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err)
+{
+    (void)ctx;
+    return eq_predictor_from_graph(p, g, 1, err);
+}
+
+static enum eq_status save(void *ctx, const struct eq_graph *g, const char *path, struct eq_err *err)
+{
+    (void)ctx;
+    return eq_model_save(path, g, err);
+}
+
+enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err)
+{
+    static const char *const names[] = {"state", "history", "predictions"};
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = eq_path_join(run_dir, names[i]);
+        st = eq_make_dirs(path, err);
+        free(path);
+        if (st != EQ_OK)
+            break;
+    }
+    return st;
+}
+
+static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds)
+{
+    struct eq_str s = {0};
+    eq_signature_data(cfg, &s);
+    eq_str_add(&s, "model.init=%s\n", cfg->model.init);
+    eq_str_add(&s, "train.epochs=%d\ntrain.batch=%d\ntrain.accumulate=%d\n", cfg->train.epochs, cfg->train.batch,
+               cfg->train.accumulate);
+    eq_str_add(&s, "train.optimizer=%d\ntrain.lr=%.17g\ntrain.weight_decay=%.17g\ntrain.momentum=%.17g\n",
+               cfg->train.optimizer, cfg->train.lr, cfg->train.weight_decay, cfg->train.momentum);
+    eq_str_add(&s, "train.schedule=%d\ntrain.warmup=%.17g\ntrain.loss=%d\n", cfg->train.schedule, cfg->train.warmup,
+               cfg->train.loss);
+    eq_str_add(&s, "train.grad_clip=%.17g\ntrain.ema=%.17g\ntrain.patience=%d\n", cfg->train.grad_clip, cfg->train.ema,
+               cfg->train.patience);
+    eq_signature_clips(ds, &s);
+    return s.s;
+}
+
+static enum eq_status new_graph(const struct eq_config *cfg, struct eq_loader *train, struct eq_graph **out,
+                                struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_data_stats stats;
+    *out = NULL;
+    EQ_TRY(eq_data_stats(train, &stats, err));
+    eq_info("training split: %zu clips, pixels %d +- %.1f, EF %.1f +- %.1f %%", stats.clips, stats.pixel_mean,
+            stats.pixel_std, stats.ef_mean, stats.ef_std);
+    if (!(stats.pixel_std > 0) || !(stats.ef_std > 0)) {
+        st = eq_fail(err, EQ_FORMAT, "the training split's %s do not vary: nothing can be learned",
+                     stats.pixel_std > 0 ? "EFs" : "pixels");
+        goto out;
+    }
+    struct eq_model_meta meta = {.frames = cfg->data.frames,
+                                 .size = cfg->data.size,
+                                 .pixel_mean = stats.pixel_mean,
+                                 .pixel_std = (float)stats.pixel_std,
+                                 .target_mean = (float)stats.ef_mean,
+                                 .target_std = (float)stats.ef_std};
+    EQ_TRY(eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err));
+out:
+    return st;
+}
+
+enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_trainer t = {0};
+    struct eq_loader *train = NULL, *val = NULL;
+    struct eq_graph *graph = NULL;
+    char *model_path = eq_path_join(cfg->run.dir, "fp32.safetensors"), *sig = signature(cfg, ds);
+    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
+    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, true, cfg->train.batch, &train, err));
+    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
+    EQ_TRY(new_graph(cfg, train, &graph, err));
+    struct eq_trainer_opts opts = {
+        .name = "fp32",
+        .dir = cfg->run.dir,
+        .epochs = cfg->train.epochs,
+        .batch = cfg->train.batch,
+        .accumulate = cfg->train.accumulate,
+        .optim = {.kind = (enum eq_optim_kind)cfg->train.optimizer,
+                  .lr = cfg->train.lr,
+                  .weight_decay = cfg->train.weight_decay,
+                  .momentum = cfg->train.momentum,
+                  .beta1 = 0.9,
+                  .beta2 = 0.999,
+                  .eps = 1e-8},
+        .schedule = (enum eq_schedule)cfg->train.schedule,
+        .warmup = cfg->train.warmup,
+        .loss = (enum eq_loss)cfg->train.loss,
+        .grad_clip = cfg->train.grad_clip,
+        .ema = cfg->train.ema,
+        .patience = cfg->train.patience,
+        .signature = sig,
+    };
+    struct eq_trainer_ops ops = {.enter_epoch = enter_epoch, .open_predictor = open_predictor, .save = save};
+    struct eq_loader *give_train = train, *give_val = val;
+    train = val = NULL;
+    EQ_TRY(eq_trainer_init(&t, &opts, &ops, graph, ds, give_train, give_val, err));
+    EQ_TRY(eq_trainer_run(&t, model_path, err));
+out:
+    eq_trainer_clear(&t);
+    eq_loader_free(train);
+    eq_loader_free(val);
+    eq_graph_free(graph);
+    free(model_path);
+    free(sig);
+    return st;
+}

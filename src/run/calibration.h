@@ -7,7 +7,7 @@
 struct eq_calibration {
     struct eq_loader *loader; /* owned */
     struct eq_clip_source source;
-    size_t n;                 /* clips */
+    size_t n; /* clips */
 };
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err);
@@ -15,8 +15,8 @@ void eq_calibration_close(struct eq_calibration *c);
 /* Opens the clips and calibrates with the observer of the settings. */
 enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
                                   struct eq_err *err);
-/* The baseline that PTQ and QAT start from: model_path, or <run>/fp32.safetensors. A model that is quantized already, or of
- * other frames or size than the settings ask for, is refused. */
+/* The baseline that PTQ and QAT start from: model_path, or <run>/fp32.safetensors. A model that is quantized already,
+ * or of other frames or size than the settings ask for, is refused. */
 enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_path, struct eq_graph **out,
                                 struct eq_err *err);
 enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err);

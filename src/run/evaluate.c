@@ -25,9 +25,8 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
     };
     if (training) {
         opts.shuffle = opts.drop_last = true;
-        opts.augment = (struct eq_augment){.flip = cfg->train.flip,
-                                           .max_shift = cfg->train.shift,
-                                           .random_phase = cfg->train.random_phase};
+        opts.augment = (struct eq_augment){
+            .flip = cfg->train.flip, .max_shift = cfg->train.shift, .random_phase = cfg->train.random_phase};
     }
     EQ_TRY(eq_loader_new(ds, indices, n, &opts, out, err));
 out:
@@ -63,8 +62,8 @@ static void copy_skipped(struct eq_evaluation *e, const struct eq_loader *loader
     size_t n = eq_loader_failures(loader, &failures);
     e->skipped = n ? calloc(n, sizeof *e->skipped) : NULL;
     for (size_t i = 0; e->skipped && i < n; i++)
-        e->skipped[e->n_skipped++] = (struct eq_skipped){.file_name = eq_strdup(failures[i].file_name),
-                                                         .reason = eq_strdup(failures[i].reason)};
+        e->skipped[e->n_skipped++] =
+            (struct eq_skipped){.file_name = eq_strdup(failures[i].file_name), .reason = eq_strdup(failures[i].reason)};
 }
 
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,

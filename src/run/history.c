@@ -27,8 +27,8 @@ closed:
 
 void eq_signature_data(const struct eq_config *cfg, struct eq_str *out)
 {
-    eq_str_add(out, "data.frames=%d\ndata.size=%d\nmodel.width=%d\nrun.seed=%d\nisa=%s\n", cfg->data.frames, cfg->data.size,
-               cfg->model.width, cfg->run.seed, eq_cpu_isa_in_use());
+    eq_str_add(out, "data.frames=%d\ndata.size=%d\nmodel.width=%d\nrun.seed=%d\nisa=%s\n", cfg->data.frames,
+               cfg->data.size, cfg->model.width, cfg->run.seed, eq_cpu_isa_in_use());
     eq_str_add(out, "train.flip=%d\ntrain.shift=%d\ntrain.random_phase=%d\n", cfg->train.flip, cfg->train.shift,
                cfg->train.random_phase);
 }

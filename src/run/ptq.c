@@ -23,7 +23,8 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
     EQ_TRY(eq_model_load(path, out, err));
     const struct eq_model_meta *meta = &(*out)->meta;
     if (meta->frames != cfg->data.frames || meta->size != cfg->data.size) {
-        st = eq_fail(err, EQ_USAGE, "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
+        st = eq_fail(err, EQ_USAGE,
+                     "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
                      meta->frames, meta->size, cfg->data.frames, cfg->data.size);
         eq_graph_free(*out);
         *out = NULL;

@@ -1,9 +1,9 @@
-/* Quantization-aware training: fake-quant on the trained graph, started from the baseline and from calibrated ranges; batch-norm
- * statistics and observers freeze on schedule; every epoch validates the integer model that would be shipped. */
+/* Quantization-aware training: fake-quant on the trained graph, started from the baseline and from calibrated ranges;
+ * batch-norm statistics and observers freeze on schedule; every epoch validates the integer model that would be
+ * shipped. */
 #include "run/calibration.h"
 #include "run/trainer.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,6 @@ struct qat_job {
     const struct eq_config *cfg;
     struct eq_graph *graph;
     struct eq_qat_observers *observers;
-    bool frozen;
 };
 
 static bool frozen_from(int first_epoch, int epoch)
@@ -47,7 +46,7 @@ static enum eq_status lower(const struct eq_graph *g, struct eq_qmodel **out, st
     EQ_TRY(eq_graph_clone(g, &copy, err));
     EQ_TRY(eq_update_weight_qparams(copy, err));
     EQ_TRY(eq_lower_int8(copy, "qat", out, err));
-    snprintf((*out)->observer, sizeof (*out)->observer, "%s", eq_observer_names[EQ_OBSERVER_MOVING_AVERAGE]);
+    snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[EQ_OBSERVER_MOVING_AVERAGE]);
 out:
     eq_graph_free(copy);
     return st;
@@ -88,12 +87,16 @@ static void set_extra(void *ctx, const float *extra)
     eq_qat_observers_set_state(((struct qat_job *)ctx)->observers, extra);
 }
 
-static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds)
+static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds, const struct eq_graph *baseline)
 {
     struct eq_str s = {0};
+    uint64_t hash = 0;
+    for (int i = 0; i < baseline->n_params; i++)
+        hash = hash * 31 + eq_hash64(baseline->params[i].data, baseline->params[i].n * sizeof(float));
     eq_signature_data(cfg, &s);
-    eq_str_add(&s, "qat.epochs=%d\nqat.batch=%d\nqat.lr=%.17g\nqat.weight_decay=%.17g\n", cfg->qat.epochs, cfg->qat.batch,
-               cfg->qat.lr, cfg->qat.weight_decay);
+    eq_str_add(&s, "baseline=%016llx\n", (unsigned long long)hash);
+    eq_str_add(&s, "qat.epochs=%d\nqat.batch=%d\nqat.lr=%.17g\nqat.weight_decay=%.17g\n", cfg->qat.epochs,
+               cfg->qat.batch, cfg->qat.lr, cfg->qat.weight_decay);
     eq_str_add(&s, "qat.freeze_bn_epoch=%d\nqat.freeze_observer_epoch=%d\n", cfg->qat.freeze_bn_epoch,
                cfg->qat.freeze_observer_epoch);
     eq_str_add(&s, "ptq.observer=%d\nptq.percentile=%.17g\nptq.averaging=%.17g\nptq.clips=%d\n", cfg->ptq.observer,
@@ -125,7 +128,8 @@ static struct eq_trainer_opts trainer_opts(const struct eq_config *cfg, char *si
 }
 
 /* The baseline's graph with fake-quant whose ranges come from calibration, and observers that go on from there. */
-static enum eq_status prepare(struct qat_job *job, const struct eq_dataset *ds, const char *model_path, struct eq_err *err)
+static enum eq_status prepare(struct qat_job *job, const struct eq_dataset *ds, const char *model_path,
+                              struct eq_err *err)
 {
     enum eq_status st;
     struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MOVING_AVERAGE, .averaging = job->cfg->ptq.averaging};
@@ -145,11 +149,12 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
     struct qat_job job = {.cfg = cfg};
     struct eq_trainer t = {0};
     struct eq_loader *train = NULL, *val = NULL;
-    char *path = eq_path_join(cfg->run.dir, "qat.safetensors"), *sig = signature(cfg, ds);
+    char *path = eq_path_join(cfg->run.dir, "qat.safetensors"), *sig = NULL;
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(prepare(&job, ds, model_path, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, true, cfg->qat.batch, &train, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
+    sig = signature(cfg, ds, job.graph);
     struct eq_trainer_opts opts = trainer_opts(cfg, sig);
     struct eq_trainer_ops ops = {.enter_epoch = enter_epoch,
                                  .before_forward = before_forward,

@@ -1,4 +1,6 @@
 /* The FP32 baseline: statistics of the training split, a fresh or pretrained ResNet-18, the training loop. */
+#include "run/calibration.h"
+#include "run/skipped.h"
 #include "run/trainer.h"
 
 #include <stdlib.h>
@@ -78,6 +80,14 @@ out:
     return st;
 }
 
+static enum eq_status record_failures(const char *run_dir, const char *split, const struct eq_loader *loader,
+                                      struct eq_err *err)
+{
+    const struct eq_skipped *failures;
+    size_t n = eq_loader_failures(loader, &failures);
+    return eq_skipped_record(run_dir, split, failures, n, err);
+}
+
 enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st;
@@ -115,6 +125,8 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     train = val = NULL;
     EQ_TRY(eq_trainer_init(&t, &opts, &ops, graph, ds, give_train, give_val, err));
     EQ_TRY(eq_trainer_run(&t, model_path, err));
+    EQ_TRY(record_failures(cfg->run.dir, "TRAIN", t.train, err));
+    EQ_TRY(record_failures(cfg->run.dir, "VAL", t.val, err));
 out:
     eq_trainer_clear(&t);
     eq_loader_free(train);

@@ -1,5 +1,5 @@
-/* The training loop. Everything random comes from counters (seed, epoch, sample), so that a resumed run goes on with the bits of
- * an uninterrupted one. */
+/* The training loop. Everything random comes from counters (seed, epoch, sample), so that a resumed run goes on with
+ * the bits of an uninterrupted one. */
 #include "run/trainer.h"
 
 #include <math.h>
@@ -53,9 +53,9 @@ static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
     return EQ_OK;
 }
 
-enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opts *opts, const struct eq_trainer_ops *ops,
-                               struct eq_graph *graph, const struct eq_dataset *ds, struct eq_loader *train,
-                               struct eq_loader *val, struct eq_err *err)
+enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opts *opts,
+                               const struct eq_trainer_ops *ops, struct eq_graph *graph, const struct eq_dataset *ds,
+                               struct eq_loader *train, struct eq_loader *val, struct eq_err *err)
 {
     enum eq_status st;
     memset(t, 0, sizeof *t);
@@ -118,11 +118,11 @@ static double learning_rate(const struct eq_trainer *t)
 static enum eq_status diverged(const struct eq_trainer *t, const char *what, double lr, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");
-    enum eq_status st =
-        eq_fail(err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s", t->opts.name,
-                what, step_number(t) + 1, t->total_steps, lr,
-                t->best_epoch ? "last good checkpoint: " : "there is no good checkpoint yet: try a smaller learning rate",
-                t->best_epoch ? best : "");
+    enum eq_status st = eq_fail(
+        err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s", t->opts.name,
+        what, step_number(t) + 1, t->total_steps, lr,
+        t->best_epoch ? "last good checkpoint: " : "there is no good checkpoint yet: try a smaller learning rate",
+        t->best_epoch ? best : "");
     free(best);
     return st;
 }
@@ -159,8 +159,7 @@ static enum eq_status micro_step(struct eq_trainer *t, const struct eq_batch *ba
     if (t->ops.before_forward)
         EQ_TRY(t->ops.before_forward(t->ops.ctx, t, err));
     EQ_TRY(eq_exec_forward(t->exec, batch->pixels, ef, err));
-    double loss =
-        eq_loss_forward(t->opts.loss, ef, batch->ef, (size_t)batch->n, t->graph->meta.target_std, diff);
+    double loss = eq_loss_forward(t->opts.loss, ef, batch->ef, (size_t)batch->n, t->graph->meta.target_std, diff);
     if (!isfinite(loss)) {
         st = diverged(t, "loss", lr, err);
         goto out;
@@ -193,7 +192,8 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     while (t->batch_in_epoch < micro) {
         EQ_TRY(eq_loader_next(t->train, &batch, err));
         if (batch.n != t->opts.batch) {
-            st = eq_fail(err, EQ_FORMAT, "%s: too few readable clips for a full batch of %d", t->ds->dir, t->opts.batch);
+            st =
+                eq_fail(err, EQ_FORMAT, "%s: too few readable clips for a full batch of %d", t->ds->dir, t->opts.batch);
             goto out;
         }
         EQ_TRY(micro_step(t, &batch, ef, ef + t->opts.batch, err));
@@ -201,8 +201,9 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
         eq_progress_step(&progress, t->batch_in_epoch, note);
         if (eq_interrupted() && t->batch_in_epoch % (size_t)t->opts.accumulate == 0) {
             EQ_TRY(eq_trainer_save_state(t, err));
-            st = eq_fail(err, EQ_INTERRUPTED, "%s: interrupted after step %zu; the state is saved: the same command goes on",
-                         t->opts.name, step_number(t));
+            st = eq_fail(err, EQ_INTERRUPTED,
+                         "%s: interrupted after step %zu; the state is saved: the same command goes on", t->opts.name,
+                         step_number(t));
             goto out;
         }
     }
@@ -260,8 +261,8 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
                                  .val_mae = m.mae,
                                  .val_rmse = m.rmse,
                                  .seconds = (eq_now_ms() - start_ms) / 1e3};
-    eq_info("%s epoch %d/%d: train loss %.4f, validation MAE %.2f (best %.2f, epoch %d), %.1f s", t->opts.name, row->epoch,
-            t->opts.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
+    eq_info("%s epoch %d/%d: train loss %.4f, validation MAE %.2f (best %.2f, epoch %d), %.1f s", t->opts.name,
+            row->epoch, t->opts.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;
@@ -304,8 +305,9 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
         EQ_TRY(train_epoch(t, err));
         EQ_TRY(finish_epoch(t, start_ms, lr, err));
         if (eq_interrupted() && t->epoch < t->opts.epochs) {
-            st = eq_fail(err, EQ_INTERRUPTED, "%s: interrupted after epoch %d; the state is saved: the same command goes on",
-                         t->opts.name, t->epoch);
+            st = eq_fail(err, EQ_INTERRUPTED,
+                         "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->opts.name,
+                         t->epoch);
             goto out;
         }
     }

@@ -1,6 +1,6 @@
 /*
- * The training loop that the FP32 baseline and QAT share: epochs, micro-batches, optimizer, schedule, validation, the best
- * checkpoint, early stopping, and a state file from which a run goes on with the same bits.
+ * The training loop that the FP32 baseline and QAT share: epochs, micro-batches, optimizer, schedule, validation, the
+ * best checkpoint, early stopping, and a state file from which a run goes on with the same bits.
  *
  *   state/<name>.state.safetensors   where the run stands: parameters, moments, fake-quant, position, history
  *   state/<name>.best.safetensors    the best model so far, as ops->save writes it
@@ -30,50 +30,50 @@ struct eq_trainer_ops {
 };
 
 struct eq_trainer_opts {
-    const char *name;  /* "fp32", "qat": names files and the progress bar */
-    const char *dir;   /* run directory */
+    const char *name; /* "fp32", "qat": names files and the progress bar */
+    const char *dir;  /* run directory */
     int epochs, batch, accumulate;
     struct eq_optim_opts optim;
     enum eq_schedule schedule;
-    double warmup;     /* epochs */
+    double warmup; /* epochs */
     enum eq_loss loss;
     double grad_clip, ema;
     int patience;
-    char *signature;   /* "key=value\n" lines of what shapes the result; a resume compares them */
+    char *signature; /* "key=value\n" lines of what shapes the result; a resume compares them */
 };
 
 struct eq_epoch_row {
-    int epoch;         /* 1-based */
+    int epoch; /* 1-based */
     double lr, train_loss, val_mae, val_rmse, seconds;
 };
 
 struct eq_trainer {
     struct eq_trainer_opts opts;
     struct eq_trainer_ops ops;
-    struct eq_graph *graph;       /* borrowed */
+    struct eq_graph *graph; /* borrowed */
     const struct eq_dataset *ds;
-    struct eq_loader *train, *val;/* owned */
-    struct eq_exec *exec;         /* owned */
+    struct eq_loader *train, *val; /* owned */
+    struct eq_exec *exec;          /* owned */
     struct eq_optim optim;
-    size_t n_params;              /* trainable */
-    int *param_index;             /* into graph->params */
+    size_t n_params;  /* trainable */
+    int *param_index; /* into graph->params */
     float **params, **grads, **ema;
     bool *decay;
     size_t steps_per_epoch, total_steps;
     /* where it stands */
-    int epoch;                    /* 0-based, next or current */
-    size_t batch_in_epoch;        /* micro-batches of it that are done */
-    double loss_sum;              /* over them */
+    int epoch;             /* 0-based, next or current */
+    size_t batch_in_epoch; /* micro-batches of it that are done */
+    double loss_sum;       /* over them */
     double best_mae;
-    int best_epoch;               /* 1-based; 0: none yet */
+    int best_epoch; /* 1-based; 0: none yet */
     struct eq_epoch_row *history;
     int n_history;
 };
 
 /* Takes over train and val, also on failure. */
-enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opts *opts, const struct eq_trainer_ops *ops,
-                               struct eq_graph *graph, const struct eq_dataset *ds, struct eq_loader *train,
-                               struct eq_loader *val, struct eq_err *err);
+enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opts *opts,
+                               const struct eq_trainer_ops *ops, struct eq_graph *graph, const struct eq_dataset *ds,
+                               struct eq_loader *train, struct eq_loader *val, struct eq_err *err);
 void eq_trainer_clear(struct eq_trainer *t);
 /* Runs (or goes on) to the end and moves the best model to model_path. EQ_INTERRUPTED after the state was written. */
 enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, struct eq_err *err);

@@ -1,6 +1,6 @@
 /*
- * The state of a training run as one safetensors file: "param.<key>", "m.<key>", "v.<key>", "ema.<key>", "fq.<i>.scale",
- * "fq.<i>.zero_point", "extra"; the position, the history and the signature stand in its metadata.
+ * The state of a training run as one safetensors file: "param.<key>", "m.<key>", "v.<key>", "ema.<key>",
+ * "fq.<i>.scale", "fq.<i>.zero_point", "extra"; the position, the history and the signature stand in its metadata.
  */
 #include "run/trainer.h"
 
@@ -17,7 +17,8 @@ char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind)
     return s.s;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void add_vector(struct eq_st_file *f, const char *prefix, const char *key, enum eq_st_dtype dtype, size_t n,
                        const void *data)
@@ -97,7 +98,8 @@ out:
     return st;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * --------------------------------------------------------------------------------------------------------- */
 
 static enum eq_status take_vector(const struct eq_st_file *f, const char *path, const char *prefix, const char *key,
                                   enum eq_st_dtype dtype, size_t n, void *out, struct eq_err *err)
@@ -119,7 +121,8 @@ static enum eq_status take_vector(const struct eq_st_file *f, const char *path, 
     return EQ_OK;
 }
 
-static enum eq_status take_tensors(const struct eq_st_file *f, const char *path, struct eq_trainer *t, struct eq_err *err)
+static enum eq_status take_tensors(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
+                                   struct eq_err *err)
 {
     struct eq_graph *g = t->graph;
     enum eq_status st = EQ_OK;
@@ -163,7 +166,8 @@ static enum eq_status take_real(const struct eq_st_file *f, const char *path, co
     return EQ_OK;
 }
 
-static enum eq_status take_history(const struct eq_st_file *f, const char *path, struct eq_trainer *t, struct eq_err *err)
+static enum eq_status take_history(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
+                                   struct eq_err *err)
 {
     const char *p = eq_st_meta(f, "history");
     for (t->n_history = 0; p && *p; t->n_history++) {
@@ -180,7 +184,8 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
     return p ? EQ_OK : eq_fail(err, EQ_FORMAT, "%s: the history is missing", path);
 }
 
-static enum eq_status take_position(const struct eq_st_file *f, const char *path, struct eq_trainer *t, struct eq_err *err)
+static enum eq_status take_position(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
+                                    struct eq_err *err)
 {
     enum eq_status st;
     int64_t epoch, batch, step, best;
@@ -215,9 +220,9 @@ static enum eq_status compare_signature(const char *path, const char *was, const
         was += n + (was[n] != '\0');
         is += m + (is[m] != '\0');
     }
-    enum eq_status st = eq_fail(err, EQ_USAGE,
-                                "%s was written under other settings (%s); set them back to go on, or start anew with --force",
-                                path, changes.s ? changes.s : "unknown");
+    enum eq_status st = eq_fail(
+        err, EQ_USAGE, "%s was written under other settings (%s); set them back to go on, or start anew with --force",
+        path, changes.s ? changes.s : "unknown");
     eq_str_clear(&changes);
     return st;
 }

@@ -252,7 +252,7 @@ out:
 static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double lr, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_metrics m;
+    struct eq_metrics m = {0};
     EQ_TRY(validate(t, &m, err));
     struct eq_epoch_row *row = &t->history[t->n_history++];
     *row = (struct eq_epoch_row){.epoch = t->epoch + 1,

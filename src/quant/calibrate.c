@@ -1,0 +1,148 @@
+/* Calibration: clips go through the prepared graph in FP32, one observer an edge looks on. Streams: memory does not
+ * grow. */
+#include "quant/quant_graph.h"
+
+#include <math.h>
+#include <string.h>
+
+struct calibration {
+    struct eq_observer **observers; /* [n_nodes], NULL where no edge is quantized */
+    size_t clip;                    /* number of the clip that runs, from 0 */
+};
+
+static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct calibration *c = ctx;
+    if (!c->observers[node] || eq_observer_add(c->observers[node], data, n, err) == EQ_OK)
+        return EQ_OK;
+    char name[64];
+    eq_layer_name(g, node, name);
+    return eq_err_context(err, "%s: calibration clip %zu", name, c->clip);
+}
+
+static enum eq_status make_observers(const struct eq_graph *g, const struct eq_observer_opts *opts,
+                                     struct calibration *c, struct eq_err *err)
+{
+    c->observers = eq_alloc((size_t)g->n_nodes, sizeof *c->observers);
+    if (!c->observers)
+        return eq_fail(err, EQ_NOMEM, "out of memory for observers");
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < g->n_nodes && st == EQ_OK; i++)
+        if (g->nodes[i].edge_fq >= 0)
+            st = eq_observer_new(opts, &c->observers[i], err);
+    return st;
+}
+
+static void free_observers(struct calibration *c, int n)
+{
+    for (int i = 0; c->observers && i < n; i++)
+        eq_observer_free(c->observers[i]);
+    eq_free(c->observers);
+}
+
+/* One clip a call, so that an error can name it and a batch of the moving average is a clip, whatever the source gives.
+ */
+static enum eq_status run_clips(struct eq_exec *x, struct calibration *c, const struct eq_clip_source *clips,
+                                size_t max_clips, struct eq_progress *progress, struct eq_err *err)
+{
+    size_t clip_bytes = (size_t)clips->frames * clips->size * clips->size * 3;
+    while (c->clip < max_clips) {
+        const uint8_t *pixels;
+        int n;
+        enum eq_status st = clips->next(clips->ctx, &pixels, &n, err);
+        if (st != EQ_OK || n == 0)
+            return st;
+        for (int i = 0; i < n && c->clip < max_clips; i++, c->clip++) {
+            if (eq_interrupted())
+                return eq_fail(err, EQ_INTERRUPTED, "calibration was interrupted after %zu clips", c->clip);
+            float ef;
+            st = eq_exec_forward(x, pixels + (size_t)i * clip_bytes, &ef, err);
+            if (st != EQ_OK)
+                return st;
+            if (!isfinite(ef))
+                return eq_fail(err, EQ_NUMERIC, "calibration clip %zu: the predicted EF is NaN or infinite", c->clip);
+            if (progress)
+                eq_progress_step(progress, c->clip + 1, NULL);
+        }
+    }
+    return EQ_OK;
+}
+
+/* Writes an edge's range; an edge that is always 0 has no scale and a layer behind it no input. */
+static enum eq_status set_edge(struct eq_graph *g, int node, const struct eq_observer *o, struct eq_err *err)
+{
+    float min, max;
+    struct eq_qparams q;
+    struct eq_fake_quant *fq = &g->fake_quants[g->nodes[node].edge_fq];
+    enum eq_status st = eq_observer_range(o, &min, &max, err);
+    if (st == EQ_OK && min == 0 && max == 0)
+        st = eq_fail(err, EQ_NUMERIC, "its output was 0 throughout calibration: the layer is dead, there is no scale");
+    if (st == EQ_OK)
+        st = eq_qparams_affine(min, max, &q, err);
+    if (st != EQ_OK) {
+        char name[64];
+        eq_layer_name(g, node, name);
+        return eq_err_context(err, "%s", name);
+    }
+    fq->scale[0] = q.scale;
+    fq->zero_point[0] = q.zero_point;
+    fq->enabled = true;
+    return EQ_OK;
+}
+
+/* A channel without weights is exact in INT8 too; it is worth a word, not an error. */
+static void warn_zero_channels(const struct eq_graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *n = &g->nodes[i];
+        if (!eq_is_weighted(n) || n->weight_fq < 0)
+            continue;
+        size_t per = eq_weights_per_channel(g, n);
+        const float *w = g->params[n->weight].data;
+        int zero = 0, first = -1;
+        for (int c = 0; c < n->cout; c++) {
+            size_t k = 0;
+            while (k < per && w[(size_t)c * per + k] == 0)
+                k++;
+            if (k == per && zero++ == 0)
+                first = c;
+        }
+        char name[64];
+        eq_layer_name(g, i, name);
+        if (zero)
+            eq_warn("%s: all weights of %d of %d channels are 0 (the first is channel %d)", name, zero, n->cout, first);
+    }
+}
+
+enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
+                            const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
+                            struct eq_err *err)
+{
+    struct eq_exec *x = NULL;
+    struct calibration c = {0};
+    enum eq_status st;
+    if (clips_used)
+        *clips_used = 0;
+    for (int i = 0; i < prepared->n_fake_quants; i++)
+        prepared->fake_quants[i].enabled = false;
+    EQ_TRY(make_observers(prepared, opts, &c, err));
+    EQ_TRY(eq_exec_new(prepared, EQ_EXEC_INFER, 1, clips->frames, clips->size, &x, err));
+    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = look, .ctx = &c});
+    EQ_TRY(clips->rewind(clips->ctx, err));
+    EQ_TRY(run_clips(x, &c, clips, max_clips, progress, err));
+    if (c.clip == 0) {
+        st = eq_fail(err, EQ_USAGE, "no clips to calibrate with: at least one is needed");
+        goto out;
+    }
+    EQ_TRY(eq_update_weight_qparams(prepared, err));
+    for (int i = 0; i < prepared->n_nodes; i++)
+        if (c.observers[i])
+            EQ_TRY(set_edge(prepared, i, c.observers[i], err));
+    warn_zero_channels(prepared);
+    if (clips_used)
+        *clips_used = c.clip;
+out:
+    free_observers(&c, prepared->n_nodes);
+    eq_exec_free(x);
+    return st;
+}

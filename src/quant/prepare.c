@@ -1,0 +1,67 @@
+/* Fake-quant on a graph, exactly where the integer engine rounds: each weight, and each edge that it stores. */
+#include "quant/quant_graph.h"
+
+static enum eq_status refuse(const struct eq_graph *g, int node, const char *why, struct eq_err *err)
+{
+    char name[64];
+    eq_layer_name(g, node, name);
+    return eq_fail(err, EQ_UNSUPPORTED, "%s: %s", name, why);
+}
+
+static bool reads(const struct eq_node *n, int edge)
+{
+    return n->src[0] == edge || n->src[1] == edge || n->residual == edge;
+}
+
+/* The batch norm behind a convolution must be the only one who reads it: its sum is never stored. */
+static enum eq_status check_conv(const struct eq_graph *g, int conv, int stored, struct eq_err *err)
+{
+    if (stored == conv)
+        return EQ_OK;
+    if (g->nodes[conv].relu || g->nodes[conv].residual >= 0)
+        return refuse(g, conv, "ReLU or residual between convolution and batch norm can't be folded", err);
+    for (int i = 0; i < g->n_nodes; i++)
+        if (i != stored && reads(&g->nodes[i], conv))
+            return refuse(g, conv, "read by its batch norm and by another node", err);
+    return EQ_OK;
+}
+
+static enum eq_status check_node(const struct eq_graph *g, int node, struct eq_err *err)
+{
+    const struct eq_node *n = &g->nodes[node];
+    if (n->edge_fq >= 0 || n->weight_fq >= 0)
+        return refuse(g, node, "has fake-quant already", err);
+    if (n->op == EQ_OP_RELU || n->op == EQ_OP_ADD)
+        return refuse(g, node, "ReLU and add must be fused before quantization (eq_fuse)", err);
+    if (n->op == EQ_OP_BATCHNORM && g->nodes[n->src[0]].op != EQ_OP_CONV2D)
+        return refuse(g, node, "a batch norm that follows no convolution can't be folded", err);
+    if (n->op == EQ_OP_CONV2D)
+        return check_conv(g, node, eq_stored_edge(g, node), err);
+    return EQ_OK;
+}
+
+enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err)
+{
+    struct eq_qparams weights;
+    enum eq_status st = eq_qparams_symmetric(-1, 1, weight_bits, &weights, err);
+    for (int i = 0; i < g->n_nodes && st == EQ_OK; i++)
+        st = check_node(g, i, err);
+    for (int i = 0; i < g->n_nodes && st == EQ_OK; i++) {
+        struct eq_node *n = &g->nodes[i];
+        if (!eq_is_weighted(n))
+            continue;
+        n->weight_fq = eq_graph_add_fake_quant(g, n->cout, weights.qmin, weights.qmax);
+        if (n->weight_fq < 0)
+            return eq_fail(err, EQ_NOMEM, "out of memory for fake-quant");
+        if (n->op != EQ_OP_CONV2D)
+            continue; /* the head's output is EF itself */
+        int stored = eq_stored_edge(g, i);
+        if (stored != i)
+            n->folded_bn = stored;
+        int fq = eq_graph_add_fake_quant(g, 1, 0, 255);
+        if (fq < 0)
+            return eq_fail(err, EQ_NOMEM, "out of memory for fake-quant");
+        g->nodes[stored].edge_fq = fq;
+    }
+    return st;
+}

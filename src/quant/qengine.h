@@ -1,0 +1,34 @@
+/* The integer engine's plan; internal to the quant floor. */
+#ifndef QUANT_QENGINE_H
+#define QUANT_QENGINE_H
+
+#include "quant/qmodel.h"
+
+/* One node, ready to run: everything that depends on weights and shapes alone. */
+struct eq_qstep {
+    enum eq_qop op;
+    int src;                                      /* node; 0: the caller's pixels */
+    struct eq_qdims in, dst;                      /* one frame */
+    size_t dst_offset, dst_bytes, scratch_offset; /* in the arena */
+    struct eq_conv_shape shape;
+    const struct eq_qs8_conv_kernel *kernel;
+    void *packed;
+    float *m, *b; /* [cout] */
+    struct eq_qs8_epilogue epilogue;
+    int residual;      /* node; -1: none */
+    double head_scale; /* EF per unit of the integer dot product */
+};
+
+struct eq_qengine {
+    const struct eq_qmodel *model;
+    int clips, frames, size, threads;
+    struct eq_qstep *steps; /* [n_nodes] */
+    uint8_t *arena;
+    size_t arena_bytes, packed_bytes;
+    void (*hook)(void *ctx, int node, const uint8_t *q, size_t n);
+    void *hook_ctx;
+    double *node_ms; /* [n_nodes] */
+    bool timing;
+};
+
+#endif

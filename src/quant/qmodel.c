@@ -1,0 +1,189 @@
+/* A quantized model in memory: what it may look like. */
+#include "quant/qmodel.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t eq_qnode_weights(const struct eq_qnode *n)
+{
+    bool has = n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_HEAD;
+    return has ? (size_t)n->cout * n->cin * n->k * n->k : 0;
+}
+
+size_t eq_qnode_channels(const struct eq_qnode *n)
+{
+    return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_HEAD ? (size_t)n->cout : 0;
+}
+
+void eq_qmodel_free(struct eq_qmodel *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; m->nodes && i < m->n_nodes; i++) {
+        eq_free(m->nodes[i].weights);
+        eq_free(m->nodes[i].weight_scale);
+        eq_free(m->nodes[i].bias);
+    }
+    eq_free(m->nodes);
+    eq_free(m);
+}
+
+static bool usable_scale(float s)
+{
+    return isfinite(s) && s > 0;
+}
+
+static enum eq_status check_qparams(const struct eq_qnode *n, struct eq_err *err)
+{
+    if (n->op == EQ_QOP_HEAD)
+        return EQ_OK; /* makes EF, not an edge */
+    if (!usable_scale(n->dst.scale))
+        return eq_fail(err, EQ_NUMERIC, "%s: scale %g of its output: must be finite and above 0", n->name,
+                       (double)n->dst.scale);
+    if (n->dst.zero_point < 0 || n->dst.zero_point > 255)
+        return eq_fail(err, EQ_NUMERIC, "%s: zero-point %d of its output: must be 0 to 255", n->name,
+                       n->dst.zero_point);
+    if (n->dst.qmin != 0 || n->dst.qmax != 255)
+        return eq_fail(err, EQ_FORMAT, "%s: outputs are unsigned 8 bits", n->name);
+    return EQ_OK;
+}
+
+static enum eq_status check_window(const struct eq_qnode *n, struct eq_err *err)
+{
+    if (n->k < 1 || n->k > EQ_QMODEL_MAX_KERNEL || n->stride < 1 || n->stride > EQ_QMODEL_MAX_KERNEL || n->pad < 0 ||
+        n->pad >= n->k)
+        return eq_fail(err, EQ_FORMAT, "%s: kernel %d, stride %d, padding %d are out of range", n->name, n->k,
+                       n->stride, n->pad);
+    return EQ_OK;
+}
+
+static bool has_bits(const struct eq_qnode *n)
+{
+    return n->weight_bits >= 2 && n->weight_bits <= 8;
+}
+
+static enum eq_status check_node(const struct eq_qmodel *m, int i, struct eq_err *err)
+{
+    const struct eq_qnode *n = &m->nodes[i];
+    const struct eq_qnode *src = i > 0 && n->src >= 0 && n->src < i ? &m->nodes[n->src] : NULL;
+    if ((unsigned)n->op >= EQ_QOP_COUNT || (n->op == EQ_QOP_INPUT) != (i == 0))
+        return eq_fail(err, EQ_FORMAT, "%s: node %d has the wrong kind of operation", n->name, i);
+    if ((n->op == EQ_QOP_HEAD) != (i == m->n_nodes - 1))
+        return eq_fail(err, EQ_FORMAT, "%s: the head must be the last node and the only one", n->name);
+    if (n->cin < 1 || n->cin > EQ_QMODEL_MAX_CHANNELS || n->cout < 1 || n->cout > EQ_QMODEL_MAX_CHANNELS)
+        return eq_fail(err, EQ_FORMAT, "%s: %d to %d channels are out of range", n->name, n->cin, n->cout);
+    if (n->op == EQ_QOP_INPUT && (n->src != -1 || n->residual != -1 || n->cout != 3))
+        return eq_fail(err, EQ_FORMAT, "%s: the input has 3 channels and reads nothing", n->name);
+    if (n->op != EQ_QOP_INPUT && !src)
+        return eq_fail(err, EQ_FORMAT, "%s: reads node %d, which does not come before it", n->name, n->src);
+    if (n->op != EQ_QOP_INPUT && n->cin != src->cout)
+        return eq_fail(err, EQ_FORMAT, "%s: takes %d channels, but %s gives %d", n->name, n->cin, src->name, src->cout);
+    if (n->residual != -1 && (n->op != EQ_QOP_CONV2D || n->residual < 1 || n->residual >= i))
+        return eq_fail(err, EQ_FORMAT, "%s: residual %d is out of range", n->name, n->residual);
+    if (n->op == EQ_QOP_HEAD ? n->cout != 1 || n->k != 1 : eq_qnode_weights(n) == 0 && n->cin != n->cout)
+        return eq_fail(err, EQ_FORMAT, "%s: %d to %d channels, kernel %d don't suit its operation", n->name, n->cin,
+                       n->cout, n->k);
+    if ((n->op == EQ_QOP_MAXPOOL || n->op == EQ_QOP_HEAD) && n->src == 0)
+        return eq_fail(err, EQ_FORMAT, "%s: a convolution must come before it", n->name);
+    if (eq_qnode_weights(n) && !has_bits(n))
+        return eq_fail(err, EQ_FORMAT, "%s: %d weight bits: must be 2 to 8", n->name, n->weight_bits);
+    if (n->op == EQ_QOP_MAXPOOL && (n->dst.scale != src->dst.scale || n->dst.zero_point != src->dst.zero_point))
+        return eq_fail(err, EQ_FORMAT, "%s: pooling keeps the scale and zero-point of %s", n->name, src->name);
+    enum eq_status st = n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_MAXPOOL ? check_window(n, err) : EQ_OK;
+    return st == EQ_OK ? check_qparams(n, err) : st;
+}
+
+enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *err)
+{
+    const struct eq_model_meta *meta = &m->meta;
+    if (m->n_nodes < 3 || m->n_nodes > EQ_QMODEL_MAX_NODES)
+        return eq_fail(err, EQ_FORMAT, "a quantized model has 3 to %d nodes, not %d", EQ_QMODEL_MAX_NODES, m->n_nodes);
+    if (meta->pixel_mean < 0 || meta->pixel_mean > 255 || !usable_scale(meta->pixel_std) ||
+        !usable_scale(1 / meta->pixel_std))
+        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalise", meta->pixel_mean,
+                       (double)meta->pixel_std);
+    for (int i = 0; i < m->n_nodes; i++) {
+        enum eq_status st = check_node(m, i, err);
+        if (st != EQ_OK)
+            return st;
+    }
+    const struct eq_qparams *in = &m->nodes[0].dst;
+    if (in->scale != 1.0f / meta->pixel_std || in->zero_point != meta->pixel_mean)
+        return eq_fail(err, EQ_FORMAT, "%s: scale and zero-point disagree with the pixel normalisation",
+                       m->nodes[0].name);
+    return EQ_OK;
+}
+
+static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
+{
+    size_t per = eq_qnode_weights(n) / (size_t)n->cout;
+    const int8_t *w = n->weights + c * per;
+    int qmax = (1 << (n->weight_bits - 1)) - 1;
+    int64_t sum = 0;
+    if (!usable_scale(n->weight_scale[c]))
+        return eq_fail(err, EQ_NUMERIC, "%s: weight scale %g of channel %zu: must be finite and above 0", n->name,
+                       (double)n->weight_scale[c], c);
+    if (!isfinite(n->bias[c]))
+        return eq_fail(err, EQ_NUMERIC, "%s: the bias of channel %zu is NaN or infinite", n->name, c);
+    for (size_t i = 0; i < per; i++) {
+        if (w[i] < -qmax || w[i] > qmax)
+            return eq_fail(err, EQ_NUMERIC, "%s: weight %d of channel %zu is outside [-%d, %d]", n->name, w[i], c, qmax,
+                           qmax);
+        sum += abs(w[i]);
+    }
+    if (n->op == EQ_QOP_CONV2D && 255 * sum > INT32_MAX)
+        return eq_fail(err, EQ_NUMERIC,
+                       "%s: channel %zu could overflow the 32-bit accumulator (255 times %lld, its weights' magnitude)",
+                       n->name, c, (long long)sum);
+    return EQ_OK;
+}
+
+enum eq_status eq_qmodel_check_weights(const struct eq_qmodel *m, struct eq_err *err)
+{
+    for (int i = 0; i < m->n_nodes; i++)
+        for (size_t c = 0; c < eq_qnode_channels(&m->nodes[i]); c++) {
+            enum eq_status st = check_channel(&m->nodes[i], c, err);
+            if (st != EQ_OK)
+                return st;
+        }
+    return EQ_OK;
+}
+
+static enum eq_status node_shape(const struct eq_qmodel *m, int i, int frames, struct eq_qdims *dims,
+                                 struct eq_err *err)
+{
+    const struct eq_qnode *n = &m->nodes[i];
+    const struct eq_qdims *in = &dims[n->src];
+    if (n->op == EQ_QOP_HEAD) {
+        if ((int64_t)in->h * in->w * frames * 255 > INT32_MAX)
+            return eq_fail(err, EQ_NUMERIC, "%s: the sum over %d x %d pixels and %d frames could overflow 32 bits",
+                           n->name, in->h, in->w, frames);
+        dims[i] = (struct eq_qdims){1, 1, 1};
+        return EQ_OK;
+    }
+    int h = in->h + 2 * n->pad - n->k, w = in->w + 2 * n->pad - n->k;
+    if (h < 0 || w < 0)
+        return eq_fail(err, EQ_FORMAT, "%s: a %d x %d picture is too small for its %d x %d kernel", n->name, in->h,
+                       in->w, n->k, n->k);
+    dims[i] = (struct eq_qdims){h / n->stride + 1, w / n->stride + 1, n->cout};
+    const struct eq_qdims *res = n->residual >= 0 ? &dims[n->residual] : &dims[i];
+    if (res->h != dims[i].h || res->w != dims[i].w || res->c != dims[i].c)
+        return eq_fail(err, EQ_FORMAT, "%s: residual %s is %d x %d x %d, the output %d x %d x %d", n->name,
+                       m->nodes[n->residual].name, res->h, res->w, res->c, dims[i].h, dims[i].w, dims[i].c);
+    return EQ_OK;
+}
+
+enum eq_status eq_qmodel_shapes(const struct eq_qmodel *m, int frames, int size, struct eq_qdims *dims,
+                                struct eq_err *err)
+{
+    if (frames < 1 || frames > 4096 || size < 1 || size > 4096)
+        return eq_fail(err, EQ_USAGE, "%d frames of %d x %d pixels: 1 to 4096 each", frames, size, size);
+    dims[0] = (struct eq_qdims){size, size, 3};
+    for (int i = 1; i < m->n_nodes; i++) {
+        enum eq_status st = node_shape(m, i, frames, dims, err);
+        if (st != EQ_OK)
+            return st;
+    }
+    return EQ_OK;
+}

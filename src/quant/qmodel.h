@@ -1,0 +1,28 @@
+/* Checks that a quantized model makes sense before anything is computed or allocated with it; internal. */
+#ifndef QUANT_QMODEL_H
+#define QUANT_QMODEL_H
+
+#include "echoquant/quant.h"
+
+enum { EQ_QMODEL_MAX_NODES = 4096, EQ_QMODEL_MAX_CHANNELS = 16384, EQ_QMODEL_MAX_KERNEL = 15 };
+
+size_t eq_qnode_weights(const struct eq_qnode *n);  /* values; 0 where the op has none */
+size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 where the op has none */
+
+/* What a node makes from clips of frames x size x size pixels: one frame's height, width and channels. */
+struct eq_qdims {
+    int h, w, c;
+};
+/* The order of nodes, numbers in range, one input and one head, qparams usable. Reads no weights. EQ_FORMAT or
+ * EQ_NUMERIC, with the layer named. */
+enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *err);
+/* Weights within their bits, scales and biases finite, and the accumulator's bound: for each output channel
+ * 255 * sum |w| <= INT32_MAX, which covers every partial sum with or without the zero-point taken off. */
+enum eq_status eq_qmodel_check_weights(const struct eq_qmodel *m, struct eq_err *err);
+/* Shapes for clips of this form: dims[n_nodes]. EQ_FORMAT where a picture gets too small or a residual does not fit. */
+enum eq_status eq_qmodel_shapes(const struct eq_qmodel *m, int frames, int size, struct eq_qdims *dims,
+                                struct eq_err *err);
+/* A parsed file as a model; every check of eq_qmodel_load. */
+enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err);
+
+#endif

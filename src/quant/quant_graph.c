@@ -1,0 +1,52 @@
+/* Questions to a graph that several passes ask. */
+#include "quant/quant_graph.h"
+
+#include <math.h>
+#include <string.h>
+
+bool eq_is_weighted(const struct eq_node *n)
+{
+    return n->op == EQ_OP_CONV2D || n->op == EQ_OP_LINEAR;
+}
+
+int eq_stored_edge(const struct eq_graph *g, int conv)
+{
+    for (int i = conv + 1; i < g->n_nodes; i++)
+        if (g->nodes[i].op == EQ_OP_BATCHNORM && g->nodes[i].src[0] == conv)
+            return i;
+    return conv;
+}
+
+size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n)
+{
+    return g->params[n->weight].n / (size_t)n->cout;
+}
+
+void eq_layer_name(const struct eq_graph *g, int node, char name[64])
+{
+    const struct eq_node *n = &g->nodes[node];
+    if (n->op == EQ_OP_BATCHNORM && n->src[0] >= 0 && g->nodes[n->src[0]].op == EQ_OP_CONV2D)
+        n = &g->nodes[n->src[0]];
+    const char *from = eq_is_weighted(n) && n->weight >= 0 ? g->params[n->weight].name : n->name;
+    size_t len = strlen(from);
+    if (from != n->name && len > 7 && strcmp(from + len - 7, ".weight") == 0)
+        len -= 7;
+    if (len > 63)
+        len = 63;
+    memcpy(name, from, len);
+    name[len] = '\0';
+}
+
+float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int channel)
+{
+    if (n->folded_bn < 0)
+        return 1;
+    const struct eq_node *bn = &g->nodes[n->folded_bn];
+    return g->params[bn->gamma].data[channel] / sqrtf(g->params[bn->running_var].data[channel] + bn->eps);
+}
+
+int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax)
+{
+    float q = nearbyintf(x * inv_scale);
+    return (int)(q < (float)qmin ? (float)qmin : q > (float)qmax ? (float)qmax : q);
+}

@@ -1,0 +1,129 @@
+/* Scales of weights: min-max or least squared error, per channel or per layer. */
+#include "quant/quant_graph.h"
+
+#include <float.h>
+#include <math.h>
+
+const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT] = {"minmax", "mse"};
+
+/* The MSE search tries ranges of (1 - i / 100) of the largest weight, i = 0..79, and keeps the first best: the grid
+ * that MQBench's MSEObserver uses. */
+enum { MSE_STEPS = 80 };
+
+struct weight_job {
+    const struct eq_graph *g;
+    const struct eq_node *n;
+    struct eq_fake_quant *fq;
+    bool mse;
+};
+
+static float channel_absmax(const struct weight_job *j, int c)
+{
+    size_t per = eq_weights_per_channel(j->g, j->n);
+    const float *w = j->g->params[j->n->weight].data + (size_t)c * per;
+    float factor = eq_fold_factor(j->g, j->n, c), absmax = 0;
+    for (size_t i = 0; i < per; i++) {
+        float a = fabsf(w[i] * factor);
+        if (!(a <= absmax)) /* NaN gets through */
+            absmax = a;
+    }
+    return absmax;
+}
+
+static double squared_error(const struct weight_job *j, int c, float scale)
+{
+    size_t per = eq_weights_per_channel(j->g, j->n);
+    const float *w = j->g->params[j->n->weight].data + (size_t)c * per;
+    float factor = eq_fold_factor(j->g, j->n, c), inv = 1.0f / scale;
+    double sum = 0;
+    for (size_t i = 0; i < per; i++) {
+        float x = w[i] * factor;
+        float e = x - (float)eq_quantize_weight(x, inv, j->fq->qmin, j->fq->qmax) * scale;
+        sum += (double)e * e;
+    }
+    return sum;
+}
+
+static float scale_for(float absmax, int qmax)
+{
+    return fmaxf(absmax / (float)qmax, FLT_EPSILON);
+}
+
+/* Channels first..last-1 share one scale. */
+static float best_scale(const struct weight_job *j, float absmax, int first, int last)
+{
+    float best_scale = scale_for(absmax, j->fq->qmax);
+    double best = INFINITY;
+    for (int step = 0; j->mse && step < MSE_STEPS; step++) {
+        float scale = scale_for(absmax * (1.0f - 0.01f * (float)step), j->fq->qmax);
+        double error = 0;
+        for (int c = first; c < last; c++)
+            error += squared_error(j, c, scale);
+        if (error < best) {
+            best = error;
+            best_scale = scale;
+        }
+    }
+    return best_scale;
+}
+
+static void channel_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    struct weight_job *j = ctx;
+    int c = (int)piece;
+    float absmax = channel_absmax(j, c);
+    j->fq->scale[c] = isfinite(absmax) ? best_scale(j, absmax, c, c + 1) : absmax;
+}
+
+static enum eq_status check_scales(const struct eq_graph *g, int node, const struct eq_fake_quant *fq,
+                                   struct eq_err *err)
+{
+    char name[64];
+    for (int c = 0; c < fq->channels; c++)
+        if (!isfinite(fq->scale[c])) {
+            eq_layer_name(g, node, name);
+            return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", name, c);
+        }
+    return EQ_OK;
+}
+
+/* After the scales per channel are there: one for all. */
+static void share_scale(struct weight_job *j)
+{
+    float absmax = 0;
+    for (int c = 0; c < j->fq->channels; c++)
+        absmax = fmaxf(absmax, channel_absmax(j, c));
+    float scale = best_scale(j, absmax, 0, j->fq->channels);
+    for (int c = 0; c < j->fq->channels; c++)
+        j->fq->scale[c] = scale;
+}
+
+enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct eq_node *n = &g->nodes[i];
+        if (!eq_is_weighted(n) || n->weight_fq < 0)
+            continue;
+        struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
+        if (fq->learn_scale && fq->enabled)
+            continue;
+        struct weight_job job = {.g = g, .n = n, .fq = fq, .mse = opts->kind == EQ_WEIGHT_MSE && !opts->per_tensor};
+        eq_parallel_for((size_t)fq->channels, channel_piece, &job);
+        enum eq_status st = check_scales(g, i, fq, err);
+        if (st != EQ_OK)
+            return st;
+        job.mse = opts->kind == EQ_WEIGHT_MSE;
+        if (opts->per_tensor)
+            share_scale(&job);
+        for (int c = 0; c < fq->channels; c++)
+            fq->zero_point[c] = 0;
+        fq->enabled = true;
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err)
+{
+    return eq_set_weight_qparams(g, &(struct eq_weight_opts){.kind = EQ_WEIGHT_MINMAX}, err);
+}

@@ -113,6 +113,7 @@ struct eq_batch {
     const uint32_t *index; /* [n] into the dataset's samples */
     int n;
     bool gray;             /* R = G = B in every pixel of the batch */
+    size_t clip_bytes;     /* frames * size * size * 3 */
 };
 struct eq_loader;
 /* One thread of its own decodes ahead; the batches are a pure function of (seed, epoch, position). With EQ_ON_ERROR_SKIP a clip

@@ -1,0 +1,247 @@
+/*
+ * Opening a clip with libavformat and libavcodec. Only plain media containers are let in: FFmpeg also knows formats
+ * that are lists of other files or addresses, and a data set has no business opening those.
+ */
+#include "data/clip.h"
+
+#include <libavutil/error.h>
+#include <libavutil/log.h>
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FORMATS "avi,mov,matroska,mpeg,mpegts"
+#define IO_BUFFER_BYTES 32768
+
+/* FFmpeg writes to stderr by itself; its lines become ours, at debug level. */
+static void log_line(void *avcl, int level, const char *fmt, va_list args)
+{
+    (void)avcl;
+    if (level > AV_LOG_WARNING)
+        return;
+    char text[512];
+    vsnprintf(text, sizeof text, fmt, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    if (text[0])
+        eq_debug("ffmpeg: %s", text);
+}
+
+static void route_log(void)
+{
+    av_log_set_callback(log_line);
+}
+
+enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    av_strerror(code, text, sizeof text);
+    enum eq_status st = code == AVERROR(ENOMEM)                                                      ? EQ_NOMEM
+                        : code == AVERROR(EIO) || code == AVERROR(ENOENT) || code == AVERROR(EACCES) ? EQ_IO
+                                                                                                     : EQ_FORMAT;
+    return eq_fail(err, st, "%s: %s: %s", name, what, text);
+}
+
+/* ---- a file in memory
+ * --------------------------------------------------------------------------------------------------- */
+
+static int memory_read(void *opaque, uint8_t *buf, int size)
+{
+    struct eq_clip_reader *r = opaque;
+    size_t left = r->source->len - r->io_pos;
+    if (left == 0)
+        return AVERROR_EOF;
+    size_t n = (size_t)size < left ? (size_t)size : left;
+    memcpy(buf, r->source->data + r->io_pos, n);
+    r->io_pos += n;
+    return (int)n;
+}
+
+static int64_t memory_seek(void *opaque, int64_t offset, int whence)
+{
+    struct eq_clip_reader *r = opaque;
+    int64_t len = (int64_t)r->source->len;
+    if (whence & AVSEEK_SIZE)
+        return len;
+    whence &= ~AVSEEK_FORCE;
+    int64_t base = whence == SEEK_CUR ? (int64_t)r->io_pos : whence == SEEK_END ? len : 0;
+    if (offset < -base || offset > len - base)
+        return AVERROR(EINVAL);
+    r->io_pos = (size_t)(base + offset);
+    return (int64_t)r->io_pos;
+}
+
+static bool open_memory(struct eq_clip_reader *r)
+{
+    uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
+    r->format = avformat_alloc_context();
+    if (buffer)
+        r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, memory_read, NULL, memory_seek);
+    if (!r->format || !r->io) {
+        if (!r->io)
+            av_free(buffer);
+        return false;
+    }
+    r->format->pb = r->io;
+    return true;
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* What libavformat would only call "Invalid data": said as the user sees it. */
+static enum eq_status check_file(const char *path, struct eq_err *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return eq_fail_errno(err, "%s", path);
+    if (S_ISDIR(info.st_mode))
+        return eq_fail(err, EQ_IO, "%s is a folder, not a clip", path);
+    if (S_ISREG(info.st_mode) && info.st_size == 0)
+        return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
+    return EQ_OK;
+}
+
+static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    const char *name = r->source->name;
+    AVDictionary *options = NULL;
+    struct eq_str url = {0};
+    if (r->source->data) {
+        if (!open_memory(r)) {
+            st = eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
+            goto out;
+        }
+    } else {
+        EQ_TRY(check_file(name, err));
+        eq_str_add(&url, "file:%s", name); /* so that a colon in a path names no protocol */
+    }
+    av_dict_set(&options, "format_whitelist", FORMATS, 0);
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    if (code < 0)
+        st = code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)
+                 ? eq_fail(err, EQ_FORMAT, "%s is not a video file (or is cut off in its header)", name)
+                 : eq_clip_av_fail(err, name, "can't be opened as a video", code);
+out:
+    av_dict_free(&options);
+    eq_str_clear(&url);
+    return st;
+}
+
+/* An AVI's header has all that is needed; elsewhere libavformat decodes a little to find out. */
+static bool header_suffices(const AVFormatContext *format)
+{
+    if (strcmp(format->iformat->name, "avi") != 0)
+        return false;
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        const AVCodecParameters *par = format->streams[i]->codecpar;
+        if (par->codec_type == AVMEDIA_TYPE_VIDEO)
+            return par->codec_id != AV_CODEC_ID_NONE && par->width > 0 && par->height > 0;
+    }
+    return true;
+}
+
+static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
+{
+    const char *name = r->source->name;
+    r->format->flags |= AVFMT_FLAG_DISCARD_CORRUPT; /* half a packet at the end of a cut file is no frame */
+    if (!header_suffices(r->format)) {
+        int code = avformat_find_stream_info(r->format, NULL);
+        if (code < 0)
+            return eq_clip_av_fail(err, name, "can't be read as a video", code);
+    }
+    r->stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (r->stream < 0)
+        return eq_fail(err, EQ_FORMAT, "%s has no video stream", name);
+    for (unsigned i = 0; i < r->format->nb_streams; i++)
+        if ((int)i != r->stream)
+            r->format->streams[i]->discard = AVDISCARD_ALL;
+    return EQ_OK;
+}
+
+static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
+{
+    const char *name = r->source->name;
+    const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
+    int64_t max_pixels = r->source->max_pixels ? r->source->max_pixels : EQ_CLIP_MAX_PIXELS;
+    if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
+        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
+                       name, par->width, par->height, (long long)max_pixels);
+    const AVCodec *codec = avcodec_find_decoder(par->codec_id);
+    if (!codec)
+        return eq_fail(err, EQ_FORMAT, "%s: this FFmpeg has no decoder for %s video", name,
+                       avcodec_get_name(par->codec_id));
+    r->decoder = avcodec_alloc_context3(codec);
+    r->packet = av_packet_alloc();
+    r->frame = av_frame_alloc();
+    if (!r->decoder || !r->packet || !r->frame || avcodec_parameters_to_context(r->decoder, par) < 0)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
+    r->decoder->thread_count = 1; /* clips are decoded beside each other; threads inside one only add hand-overs */
+    r->decoder->max_pixels = max_pixels;
+    r->decoder->flags |= AV_CODEC_FLAG_BITEXACT;
+    r->decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
+    r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
+    int code = avcodec_open2(r->decoder, codec, NULL);
+    return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
+}
+
+enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_source *source, struct eq_err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, route_log);
+    *r = (struct eq_clip_reader){.source = source, .stream = -1};
+    enum eq_status st = EQ_OK;
+    EQ_TRY(open_container(r, err));
+    EQ_TRY(find_stream(r, err));
+    EQ_TRY(open_decoder(r, err));
+out:
+    if (st != EQ_OK)
+        eq_clip_reader_close(r);
+    return st;
+}
+
+void eq_clip_reader_close(struct eq_clip_reader *r)
+{
+    av_frame_free(&r->frame);
+    av_packet_free(&r->packet);
+    avcodec_free_context(&r->decoder);
+    avformat_close_input(&r->format);
+    if (r->io)
+        av_freep(&r->io->buffer);
+    avio_context_free(&r->io);
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------------------- */
+
+enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err)
+{
+    *end = false;
+    for (;;) {
+        av_packet_unref(r->packet);
+        int code = av_read_frame(r->format, r->packet);
+        if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
+            return eq_clip_av_fail(err, r->source->name, "can't be read", code);
+        if (code < 0) { /* the end, or damage that hides what follows: what came before is what there is */
+            *end = true;
+            return EQ_OK;
+        }
+        if (r->packet->stream_index == r->stream && r->packet->size > 0)
+            return EQ_OK;
+    }
+}
+
+void eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info)
+{
+    const AVStream *stream = r->format->streams[r->stream];
+    *info = (struct eq_clip_info){.width = stream->codecpar->width, .height = stream->codecpar->height};
+    info->header_frames = stream->nb_frames > 0 && stream->nb_frames <= INT32_MAX ? (int)stream->nb_frames : 0;
+    AVRational rate = av_guess_frame_rate(r->format, (AVStream *)stream, NULL);
+    if ((rate.num <= 0 || rate.den <= 0) && strcmp(r->format->iformat->name, "avi") == 0)
+        rate = av_inv_q(stream->time_base); /* AVI's clock ticks once a frame */
+    info->fps = rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0.0;
+    snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(stream->codecpar->codec_id));
+}

@@ -1,0 +1,140 @@
+/*
+ * A decoded frame into an RGB square of bytes.
+ *
+ * Ultrasound is mostly gray and stored as full-range YUV with neutral chroma (128). There R = G = B = Y exactly (ITU-T
+ * T.871), so such frames skip the colour conversion: faster, and free of its rounding. Everything else goes through
+ * swscale with the flags that make its result independent of the CPU.
+ */
+#include "data/clip.h"
+
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+
+#include <string.h>
+
+#define SWS_FLAGS (SWS_BILINEAR | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP)
+
+void eq_frame_converter_clear(struct eq_frame_converter *c)
+{
+    sws_freeContext(c->sws);
+    av_freep(&c->scratch);
+    *c = (struct eq_frame_converter){0};
+}
+
+/* YUVJ formats are YUV with the range in the name; swscale wants it beside the name. */
+static enum AVPixelFormat plain_format(enum AVPixelFormat format, bool *full_range)
+{
+    switch (format) {
+    case AV_PIX_FMT_YUVJ420P:
+        *full_range = true;
+        return AV_PIX_FMT_YUV420P;
+    case AV_PIX_FMT_YUVJ422P:
+        *full_range = true;
+        return AV_PIX_FMT_YUV422P;
+    case AV_PIX_FMT_YUVJ444P:
+        *full_range = true;
+        return AV_PIX_FMT_YUV444P;
+    case AV_PIX_FMT_YUVJ440P:
+        *full_range = true;
+        return AV_PIX_FMT_YUV440P;
+    case AV_PIX_FMT_YUVJ411P:
+        *full_range = true;
+        return AV_PIX_FMT_YUV411P;
+    default:
+        return format;
+    }
+}
+
+static bool plane_is(const uint8_t *plane, int stride, int width, int height, uint8_t value)
+{
+    for (int y = 0; y < height; y++) {
+        const uint8_t *row = plane + (ptrdiff_t)y * stride;
+        uint8_t differs = 0;
+        for (int x = 0; x < width; x++)
+            differs |= row[x] ^ value;
+        if (differs)
+            return false;
+    }
+    return true;
+}
+
+/* The frame's luma is its gray value. */
+static bool has_no_colour(const AVFrame *f, enum AVPixelFormat format, bool full_range)
+{
+    if (format == AV_PIX_FMT_GRAY8)
+        return f->color_range != AVCOL_RANGE_MPEG;
+    if (!full_range || (format != AV_PIX_FMT_YUV420P && format != AV_PIX_FMT_YUV422P && format != AV_PIX_FMT_YUV444P &&
+                        format != AV_PIX_FMT_YUV440P && format != AV_PIX_FMT_YUV411P))
+        return false;
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    int width = AV_CEIL_RSHIFT(f->width, desc->log2_chroma_w), height = AV_CEIL_RSHIFT(f->height, desc->log2_chroma_h);
+    return plane_is(f->data[1], f->linesize[1], width, height, 128) &&
+           plane_is(f->data[2], f->linesize[2], width, height, 128);
+}
+
+/* The whole frame, from src_format to a square of dst_format in c->scratch, whose rows are padded because swscale's
+ * SIMD code may write past a row's end. */
+static enum eq_status scale(struct eq_frame_converter *c, const AVFrame *f, enum AVPixelFormat src_format,
+                            bool full_range, enum AVPixelFormat dst_format, struct eq_err *err)
+{
+    if (!c->scratch) {
+        c->scratch_stride = (3 * c->size + 127) / 64 * 64;
+        c->scratch = av_malloc((size_t)c->scratch_stride * (size_t)c->size + 64);
+    }
+    c->sws = sws_getCachedContext(c->sws, f->width, f->height, src_format, c->size, c->size, dst_format, SWS_FLAGS,
+                                  NULL, NULL, NULL);
+    if (!c->scratch || !c->sws)
+        return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels in format %s can't be converted", f->width, f->height,
+                       av_get_pix_fmt_name(f->format) ? av_get_pix_fmt_name(f->format) : "?");
+    bool gray = dst_format == AV_PIX_FMT_GRAY8;
+    /* Refused for formats that have no such thing (RGB): nothing to set then. */
+    int matrix = f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT;
+    sws_setColorspaceDetails(c->sws, sws_getCoefficients(matrix), full_range || gray,
+                             sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+    uint8_t *planes[4] = {c->scratch};
+    int strides[4] = {c->scratch_stride};
+    int rows = sws_scale(c->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides);
+    return rows == c->size ? EQ_OK : eq_fail(err, EQ_FORMAT, "a frame can't be resized to %d x %d", c->size, c->size);
+}
+
+static void expand_gray(const uint8_t *src, int stride, int size, uint8_t *dst)
+{
+    for (int y = 0; y < size; y++) {
+        const uint8_t *row = src + (ptrdiff_t)y * stride;
+        for (int x = 0; x < size; x++, dst += 3)
+            dst[0] = dst[1] = dst[2] = row[x];
+    }
+}
+
+static bool rgb_is_gray(const uint8_t *rgb, size_t pixels)
+{
+    uint8_t differs = 0;
+    for (size_t i = 0; i < pixels; i++, rgb += 3)
+        differs |= (uint8_t)((rgb[0] ^ rgb[1]) | (rgb[0] ^ rgb[2]));
+    return differs == 0;
+}
+
+enum eq_status eq_frame_convert(struct eq_frame_converter *c, const AVFrame *frame, uint8_t *dst, bool *gray,
+                                struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    bool full_range = frame->color_range == AVCOL_RANGE_JPEG;
+    enum AVPixelFormat format = plain_format(frame->format, &full_range);
+    size_t side = (size_t)c->size;
+    if (has_no_colour(frame, format, full_range)) {
+        *gray = true;
+        if (frame->width == c->size && frame->height == c->size) {
+            expand_gray(frame->data[0], frame->linesize[0], c->size, dst);
+            return EQ_OK;
+        }
+        EQ_TRY(scale(c, frame, AV_PIX_FMT_GRAY8, true, AV_PIX_FMT_GRAY8, err));
+        expand_gray(c->scratch, c->scratch_stride, c->size, dst);
+        return EQ_OK;
+    }
+    EQ_TRY(scale(c, frame, format, full_range, AV_PIX_FMT_RGB24, err));
+    for (size_t y = 0; y < side; y++)
+        memcpy(dst + y * side * 3, c->scratch + y * (size_t)c->scratch_stride, side * 3);
+    *gray = rgb_is_gray(dst, side * side);
+out:
+    return st;
+}

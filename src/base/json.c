@@ -8,16 +8,15 @@
 
 enum { MAX_JSON_BYTES = 16 << 20 };
 
+/* text has a NUL at len. */
 static enum eq_status syntax_error(const char *text, size_t len, const char *at, const char *name, struct eq_err *err)
 {
     size_t offset = at && at >= text ? (size_t)(at - text) : 0, line = 1, column = 1;
-    if (offset > len)
-        offset = len;
     for (size_t i = 0; i < offset; i++) {
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
-    if (offset >= len || !text[offset])
+    if (offset >= len)
         return eq_fail(err, EQ_FORMAT, "%s:%zu:%zu: JSON ends too early", name, line, column);
     char near[25] = {0};
     for (size_t i = 0; i < sizeof near - 1 && offset + i < len && (unsigned char)text[offset + i] >= ' '; i++)
@@ -25,16 +24,120 @@ static enum eq_status syntax_error(const char *text, size_t len, const char *at,
     return eq_fail(err, EQ_FORMAT, "%s:%zu:%zu: not valid JSON here: %s", name, line, column, near);
 }
 
-/* cJSON reads 1e999 as infinity. Depth is bounded by CJSON_NESTING_LIMIT. */
-static bool all_finite(const cJSON *item)
+static const char *skip_digits(const char *p)
 {
-    for (; item; item = item->next) {
-        if (cJSON_IsNumber(item) && !isfinite(item->valuedouble))
-            return false;
-        if (item->child && !all_finite(item->child))
-            return false;
+    return p + strspn(p, "0123456789");
+}
+
+/* The end of the number that starts at p by RFC 8259's grammar, or p when there is none. */
+static const char *number_end(const char *p)
+{
+    const char *start = p, *digits = p + (*p == '-');
+    p = skip_digits(digits);
+    if (p == digits || (*digits == '0' && p - digits > 1))
+        return start;
+    if (*p == '.') {
+        digits = p + 1;
+        p = skip_digits(digits);
+        if (p == digits)
+            return start;
     }
-    return true;
+    if (*p == 'e' || *p == 'E') {
+        digits = p + 1 + (p[1] == '+' || p[1] == '-');
+        p = skip_digits(digits);
+        if (p == digits)
+            return start;
+    }
+    return p;
+}
+
+/* cJSON takes "01", "1." and raw control characters in strings. Returns the first such place in text that cJSON
+ * accepted, or NULL. */
+static const char *find_leniency(const char *p)
+{
+    bool in_string = false;
+    for (; *p; p++) {
+        if (in_string && *p == '\\') {
+            p++;
+        } else if (*p == '"') {
+            in_string = !in_string;
+        } else if (in_string) {
+            if ((unsigned char)*p < ' ')
+                return p;
+        } else if (*p == '-' || (*p >= '0' && *p <= '9')) {
+            const char *end = number_end(p);
+            if (end == p)
+                return p;
+            p = end - 1;
+        }
+    }
+    return NULL;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Which of two equal keys counts is anybody's guess, so neither does. */
+static enum eq_status check_keys(const cJSON *object, const char *name, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    size_t n = 0;
+    for (const cJSON *child = object->child; child; child = child->next)
+        n++;
+    if (n < 2)
+        return EQ_OK;
+    const char **keys = eq_alloc(n, sizeof *keys);
+    if (!keys)
+        return eq_fail(err, EQ_NOMEM, "%s: no memory to check its keys", name);
+    n = 0;
+    for (const cJSON *child = object->child; child; child = child->next)
+        keys[n++] = child->string;
+    qsort(keys, n, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < n && st == EQ_OK; i++)
+        if (strcmp(keys[i - 1], keys[i]) == 0)
+            st = eq_fail(err, EQ_FORMAT, "%s: the key \"%s\" comes twice", name, keys[i]);
+    eq_free(keys);
+    return st;
+}
+
+/* Depth is bounded by CJSON_NESTING_LIMIT. */
+static enum eq_status check_values(const cJSON *item, const char *name, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (; item && st == EQ_OK; item = item->next) {
+        if (cJSON_IsNumber(item) && !isfinite(item->valuedouble)) /* cJSON reads 1e999 as infinity */
+            return eq_fail(err, EQ_FORMAT, "%s: a number is too large for a double", name);
+        if (cJSON_IsObject(item))
+            EQ_TRY(check_keys(item, name, err));
+        if (item->child)
+            EQ_TRY(check_values(item->child, name, err));
+    }
+out:
+    return st;
+}
+
+/* text has a NUL at len and none before: cJSON, which gets the NUL as well, can then point at the end. */
+static enum eq_status parse_terminated(const char *text, size_t len, const char *name, cJSON **out, struct eq_err *err)
+{
+    enum eq_status st;
+    const char *end = NULL;
+    cJSON *json = cJSON_ParseWithLengthOpts(text, len + 1, &end, 0);
+    if (!json)
+        EQ_TRY(syntax_error(text, len, end, name, err));
+    end += strspn(end, " \t\r\n");
+    if (end < text + len)
+        EQ_TRY(syntax_error(text, len, end, name, err));
+    const char *lenient = find_leniency(text);
+    if (lenient)
+        EQ_TRY(syntax_error(text, len, lenient, name, err));
+    EQ_TRY(check_values(json, name, err));
+    *out = json;
+    json = NULL;
+out:
+    cJSON_Delete(json);
+    return st;
 }
 
 enum eq_status eq_json_parse(const char *text, size_t len, const char *name, struct cJSON **out, struct eq_err *err)
@@ -42,24 +145,17 @@ enum eq_status eq_json_parse(const char *text, size_t len, const char *name, str
     *out = NULL;
     if (len > MAX_JSON_BYTES)
         return eq_fail(err, EQ_FORMAT, "%s: %zu bytes of JSON are more than the %d allowed", name, len, MAX_JSON_BYTES);
-    if (len && memchr(text, '\0', len)) /* cJSON would take it for white space */
-        return syntax_error(text, len, memchr(text, '\0', len), name, err);
-    const char *end = NULL;
-    cJSON *json = len ? cJSON_ParseWithLengthOpts(text, len, &end, 0) : NULL;
-    if (!json)
-        return syntax_error(text, len, end, name, err);
-    while (end < text + len && strchr(" \t\r\n", *end))
-        end++;
-    if (end < text + len) {
-        cJSON_Delete(json);
-        return syntax_error(text, len, end, name, err);
-    }
-    if (!all_finite(json)) {
-        cJSON_Delete(json);
-        return eq_fail(err, EQ_FORMAT, "%s: a number is too large for a double", name);
-    }
-    *out = json;
-    return EQ_OK;
+    const char *nul = len ? memchr(text, '\0', len) : NULL;
+    if (nul) /* cJSON would take it for white space */
+        return eq_fail(err, EQ_FORMAT, "%s: not JSON: byte %zu is NUL", name, (size_t)(nul - text));
+    char *copy = eq_alloc(len + 1, 1);
+    if (!copy)
+        return eq_fail(err, EQ_NOMEM, "%s: no memory to parse it", name);
+    if (len)
+        memcpy(copy, text, len);
+    enum eq_status st = parse_terminated(copy, len, name, out, err);
+    eq_free(copy);
+    return st;
 }
 
 enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err)

@@ -1,0 +1,323 @@
+/* Files: whole or not at all, and one clear message when the system refuses. */
+#include "unit/cmocka_all.h"
+#include "echoquant/base.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/echoquant_files_XXXXXX";
+
+static char *in_dir(const char *name)
+{
+    return eq_path_join(dir, name);
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+    void *data;
+    size_t len;
+    assert_int_equal(eq_read_file(path, 1 << 20, &data, &len, NULL), EQ_OK);
+    assert_int_equal(len, strlen(text));
+    assert_string_equal(data, text);
+    eq_free(data);
+}
+
+static int files_in(const char *path)
+{
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    int n = 0;
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void write_then_replace(void **state)
+{
+    (void)state;
+    char *sub = in_dir("replace");
+    assert_int_equal(eq_make_dirs(sub, NULL), EQ_OK);
+    char *path = eq_path_join(sub, "a.txt");
+    assert_false(eq_path_exists(path));
+    assert_int_equal(eq_write_file(path, "old", 3, NULL), EQ_OK);
+    assert_holds(path, "old");
+    struct eq_writer w;
+    assert_int_equal(eq_writer_open(&w, path, NULL), EQ_OK);
+    assert_int_equal(eq_writer_printf(&w, NULL, "n%s", "e"), EQ_OK);
+    assert_int_equal(eq_writer_put(&w, "w", 1, NULL), EQ_OK);
+    assert_holds(path, "old"); /* until commit */
+    assert_int_equal(eq_writer_commit(&w, NULL), EQ_OK);
+    eq_writer_abort(&w);
+    assert_holds(path, "new");
+    uint64_t bytes;
+    assert_int_equal(eq_file_size(path, &bytes, NULL), EQ_OK);
+    assert_int_equal(bytes, 3);
+    assert_int_equal(files_in(sub), 1);
+    free(path);
+    free(sub);
+}
+
+static void abort_leaves_the_old_file(void **state)
+{
+    (void)state;
+    char *sub = in_dir("abort");
+    assert_int_equal(eq_make_dirs(sub, NULL), EQ_OK);
+    char *path = eq_path_join(sub, "a.txt");
+    assert_int_equal(eq_write_file(path, "old", 3, NULL), EQ_OK);
+    struct eq_writer w;
+    assert_int_equal(eq_writer_open(&w, path, NULL), EQ_OK);
+    assert_int_equal(eq_writer_put(&w, "half", 4, NULL), EQ_OK);
+    assert_int_equal(files_in(sub), 2);
+    eq_writer_abort(&w);
+    assert_holds(path, "old");
+    assert_int_equal(files_in(sub), 1);
+    free(path);
+    free(sub);
+}
+
+static void a_full_device_is_reported(void **state)
+{
+    (void)state;
+    if (!eq_path_exists("/dev/full"))
+        skip();
+    struct eq_err err = {0};
+    char block[100000] = {0};
+    assert_int_equal(eq_write_file("/dev/full", "x", 1, &err), EQ_IO); /* seen by the flush */
+    assert_string_equal(err.msg, "/dev/full: cannot write: No space left on device");
+    assert_int_equal(eq_write_file("/dev/full", block, sizeof block, &err), EQ_IO); /* seen by the write */
+    assert_string_equal(err.msg, "/dev/full: cannot write: No space left on device");
+    struct stat st;
+    assert_int_equal(stat("/dev/full", &st), 0);
+    assert_true(S_ISCHR(st.st_mode)); /* a device isn't replaced by a file */
+    /* a lost status of put is still seen by commit */
+    struct eq_writer w;
+    assert_int_equal(eq_writer_open(&w, "/dev/full", NULL), EQ_OK);
+    eq_writer_put(&w, block, sizeof block, NULL);
+    assert_int_equal(eq_writer_commit(&w, &err), EQ_IO);
+}
+
+/* In a child with a limit of 64 KiB a file: the write fails in the middle, as on a disk that fills up. */
+static void write_past_the_limit(const char *path)
+{
+    struct rlimit limit = {65536, 65536};
+    struct eq_err err = {0};
+    char block[100000];
+    memset(block, 'n', sizeof block);
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        _exit(10);
+    if (eq_write_file(path, block, sizeof block, &err) != EQ_IO)
+        _exit(11);
+    _exit(strstr(err.msg, "cannot write: File too large") ? 0 : 12);
+}
+
+static void a_failed_write_keeps_what_was_there(void **state)
+{
+    (void)state;
+    char *sub = in_dir("failed");
+    assert_int_equal(eq_make_dirs(sub, NULL), EQ_OK);
+    char *path = eq_path_join(sub, "model.safetensors");
+    assert_int_equal(eq_write_file(path, "old", 3, NULL), EQ_OK);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        write_past_the_limit(path);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_holds(path, "old");
+    assert_int_equal(files_in(sub), 1); /* no temporary file left */
+    free(path);
+    free(sub);
+}
+
+static void places_that_cannot_be_written(void **state)
+{
+    (void)state;
+    struct eq_err err = {0};
+    char *missing = in_dir("no/such/folder/a.txt");
+    assert_int_equal(eq_write_file(missing, "x", 1, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "no/such/folder/a.txt: cannot create the file: No such file"));
+    assert_int_equal(eq_write_file(dir, "x", 1, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "Is a directory"));
+    assert_true(eq_is_dir(dir));
+    free(missing);
+
+    char *locked = in_dir("locked"), *path = in_dir("locked/a.txt");
+    assert_int_equal(eq_make_dirs(locked, NULL), EQ_OK);
+    assert_int_equal(chmod(locked, 0555), 0);
+    if (geteuid() == 0) /* root may write anywhere: only /proc refuses it */
+        assert_int_equal(eq_write_file("/proc/echoquant", "x", 1, &err), EQ_IO);
+    else
+        assert_int_equal(eq_write_file(path, "x", 1, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "cannot create the file"));
+    assert_int_equal(chmod(locked, 0755), 0);
+    free(path);
+    free(locked);
+}
+
+static void a_link_is_followed(void **state)
+{
+    (void)state;
+    char *target = in_dir("target.txt"), *link = in_dir("link.txt");
+    assert_int_equal(eq_write_file(target, "old", 3, NULL), EQ_OK);
+    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(eq_write_file(link, "new", 3, NULL), EQ_OK);
+    struct stat st;
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_holds(target, "new");
+    free(link);
+    free(target);
+}
+
+static void reading_refuses_what_it_should(void **state)
+{
+    (void)state;
+    void *data;
+    size_t len;
+    struct eq_err err = {0};
+    char *path = in_dir("ten");
+    assert_int_equal(eq_write_file(path, "0123456789", 10, NULL), EQ_OK);
+    assert_int_equal(eq_read_file(path, 10, &data, &len, &err), EQ_OK);
+    eq_free(data);
+    assert_int_equal(eq_read_file(path, 9, &data, &len, &err), EQ_FORMAT);
+    assert_null(data);
+    assert_non_null(strstr(err.msg, "larger than the 9 bytes"));
+    assert_int_equal(eq_read_file(dir, 10, &data, &len, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "is a directory"));
+    free(path);
+    path = in_dir("missing");
+    assert_int_equal(eq_read_file(path, 10, &data, &len, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "missing: cannot open: No such file"));
+    uint64_t bytes;
+    assert_int_equal(eq_file_size(path, &bytes, &err), EQ_IO);
+    free(path);
+}
+
+/* Files of the kernel and pipes have no size beforehand. */
+static void reading_without_a_size(void **state)
+{
+    (void)state;
+    void *data;
+    size_t len;
+    struct eq_err err;
+    assert_int_equal(eq_read_file("/proc/self/status", 1 << 20, &data, &len, &err), EQ_OK);
+    assert_true(len > 100);
+    assert_int_equal(((char *)data)[len], 0);
+    eq_free(data);
+    assert_int_equal(eq_read_file("/dev/zero", 100000, &data, &len, &err), EQ_FORMAT);
+    assert_int_equal(eq_read_file("/dev/null", 10, &data, &len, &err), EQ_OK);
+    assert_int_equal(len, 0);
+    eq_free(data);
+}
+
+static void directories(void **state)
+{
+    (void)state;
+    struct eq_err err;
+    char *deep = in_dir("x//y/z/"), *file = in_dir("plain"), *below = in_dir("plain/sub");
+    assert_int_equal(eq_make_dirs(deep, &err), EQ_OK);
+    assert_int_equal(eq_make_dirs(deep, &err), EQ_OK); /* there already */
+    assert_true(eq_is_dir(deep));
+    assert_int_equal(eq_write_file(file, "", 0, NULL), EQ_OK);
+    assert_false(eq_is_dir(file));
+    assert_int_equal(eq_make_dirs(file, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "not a directory"));
+    assert_int_equal(eq_make_dirs(below, &err), EQ_IO);
+    free(deep);
+    free(file);
+    free(below);
+}
+
+static void joined_paths(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"a", "", "a"}, {"/", "b", "/b"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *joined = eq_path_join(cases[i][0], cases[i][1]);
+        assert_string_equal(joined, cases[i][2]);
+        free(joined);
+    }
+}
+
+static void aligned_zeroed_memory(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 100, (4 << 20) - 1, 4 << 20, (5 << 20) + 3};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *p = eq_alloc(sizes[i], 1);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % (sizes[i] >= 4 << 20 ? 2 << 20 : 64), 0);
+        unsigned char any = 0;
+        for (size_t j = 0; j < sizes[i]; j++)
+            any |= p[j];
+        assert_int_equal(any, 0);
+        eq_free(p);
+    }
+    assert_null(eq_alloc(SIZE_MAX / 2, 3));
+    assert_null(eq_alloc(SIZE_MAX, 1));
+    size_t n;
+    assert_false(eq_mul_size(SIZE_MAX / 2 + 1, 2, &n));
+    assert_true(eq_mul_size(SIZE_MAX, 1, &n) && n == SIZE_MAX);
+    assert_false(eq_add_size(SIZE_MAX, 1, &n));
+    assert_true(eq_add_size(SIZE_MAX - 1, 1, &n) && n == SIZE_MAX);
+}
+
+static void peak_memory_follows_use(void **state)
+{
+    (void)state;
+    enum { MIB64 = 64 << 20 };
+    size_t before = eq_peak_rss_bytes();
+    assert_true(before > 0);
+    volatile unsigned char *p = eq_alloc(before + MIB64, 1); /* touched: eq_alloc writes zeros */
+    assert_non_null((void *)p);
+    assert_true(eq_peak_rss_bytes() >= before + MIB64);
+    eq_free((void *)p);
+    assert_true(eq_peak_rss_bytes() >= before + MIB64); /* a peak stays */
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    struct eq_str command = {0};
+    eq_str_add(&command, "rm -r '%s'", dir);
+    int rc = system(command.s);
+    eq_str_clear(&command);
+    return rc;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(write_then_replace),
+        cmocka_unit_test(abort_leaves_the_old_file),
+        cmocka_unit_test(a_full_device_is_reported),
+        cmocka_unit_test(a_failed_write_keeps_what_was_there),
+        cmocka_unit_test(places_that_cannot_be_written),
+        cmocka_unit_test(a_link_is_followed),
+        cmocka_unit_test(reading_refuses_what_it_should),
+        cmocka_unit_test(reading_without_a_size),
+        cmocka_unit_test(directories),
+        cmocka_unit_test(joined_paths),
+        cmocka_unit_test(aligned_zeroed_memory),
+        cmocka_unit_test(peak_memory_follows_use),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

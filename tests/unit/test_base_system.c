@@ -1,0 +1,300 @@
+/* CPU levels, the clock, signals, and what log and progress write (stderr sent to a file, or to a pseudo-terminal). */
+#include "unit/cmocka_all.h"
+#include "echoquant/base.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void isa_names_round_trip(void **state)
+{
+    (void)state;
+    for (int i = 0; i < EQ_ISA_COUNT; i++) {
+        enum eq_isa isa = EQ_ISA_COUNT;
+        assert_true(eq_isa_parse(eq_isa_name((enum eq_isa)i), &isa));
+        assert_int_equal(isa, i);
+    }
+    enum eq_isa isa;
+    assert_false(eq_isa_parse("sse9", &isa));
+    assert_false(eq_isa_parse("", &isa));
+    assert_string_equal(eq_isa_name(EQ_ISA_AVX512VNNI), "avx512vnni");
+}
+
+/* The kernel lists in /proc/cpuinfo what it lets programs use: an independent witness. */
+static bool system_lists(const char *flag)
+{
+    void *text;
+    size_t len;
+    assert_int_equal(eq_read_file("/proc/cpuinfo", 64 << 20, &text, &len, NULL), EQ_OK);
+    size_t n = strlen(flag);
+    bool found = false;
+    for (char *p = strstr(text, flag); p && !found; p = strstr(p + 1, flag))
+        found = p[-1] == ' ' && (p[n] == ' ' || p[n] == '\n');
+    eq_free(text);
+    return found;
+}
+
+static void detection_agrees_with_the_system(void **state)
+{
+    (void)state;
+    assert_true(eq_cpu_has(EQ_ISA_REF));
+#if defined(__x86_64__)
+    bool avx2 = system_lists("avx2") && system_lists("fma") && system_lists("f16c");
+    bool avx512 = avx2 && system_lists("avx512f") && system_lists("avx512bw") && system_lists("avx512dq") &&
+                  system_lists("avx512vl");
+    assert_int_equal(eq_cpu_has(EQ_ISA_AVX2), avx2);
+    assert_int_equal(eq_cpu_has(EQ_ISA_AVX512), avx512);
+    assert_int_equal(eq_cpu_has(EQ_ISA_AVX512VNNI), avx512 && system_lists("avx512_vnni"));
+    if (eq_cpu_has(EQ_ISA_AMX)) /* older kernels grant AMX without listing all of it */
+        assert_true(eq_cpu_has(EQ_ISA_AVX512VNNI));
+    assert_false(eq_cpu_has(EQ_ISA_NEON));
+#elif defined(__aarch64__)
+    assert_int_equal(eq_cpu_has(EQ_ISA_NEON), system_lists("asimd"));
+    assert_int_equal(eq_cpu_has(EQ_ISA_NEONDOT), system_lists("asimddp"));
+    assert_false(eq_cpu_has(EQ_ISA_AVX2));
+#endif
+    assert_false(eq_cpu_has(EQ_ISA_COUNT));
+    assert_true(eq_cpu_model_name()[0] != '\0');
+}
+
+static void ceiling_caps_what_is_used(void **state)
+{
+    (void)state;
+    struct eq_err err = {0};
+    for (int top = 0; top < EQ_ISA_COUNT; top++) {
+        const char *name = eq_isa_name((enum eq_isa)top);
+        if (!eq_cpu_has((enum eq_isa)top)) {
+            assert_int_equal(eq_cpu_set_ceiling(name, &err), EQ_UNSUPPORTED);
+            assert_non_null(strstr(err.msg, name));
+            assert_non_null(strstr(err.msg, "auto ref"));
+            continue;
+        }
+        assert_int_equal(eq_cpu_set_ceiling(name, &err), EQ_OK);
+        assert_string_equal(eq_cpu_isa_in_use(), name);
+        for (int i = 0; i < EQ_ISA_COUNT; i++)
+            assert_int_equal(eq_cpu_use((enum eq_isa)i), eq_cpu_has((enum eq_isa)i) && i <= top);
+    }
+    assert_int_equal(eq_cpu_set_ceiling("pentium", &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "\"pentium\" is not an ISA level"));
+    assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
+    for (int i = 0; i < EQ_ISA_COUNT; i++)
+        assert_int_equal(eq_cpu_use((enum eq_isa)i), eq_cpu_has((enum eq_isa)i));
+}
+
+static void cpu_count_follows_affinity(void **state)
+{
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    assert_in_range(eq_cpu_count(), 1, CPU_COUNT(&before));
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+        if (CPU_ISSET(cpu, &before))
+            CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(eq_cpu_count(), 1);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+static void clock_runs_forward(void **state)
+{
+    (void)state;
+    double a = eq_now_ms();
+    usleep(20000);
+    double b = eq_now_ms();
+    assert_true(b - a >= 19.9 && b - a < 5000);
+}
+
+static void first_signal_asks_second_ends(void **state)
+{
+    (void)state;
+    eq_signals_install();
+    assert_false(eq_interrupted());
+    raise(SIGTERM);
+    assert_true(eq_interrupted());
+    eq_interrupt_reset();
+    assert_false(eq_interrupted());
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        raise(SIGINT);
+        if (!eq_interrupted())
+            _exit(1);
+        raise(SIGINT);
+        _exit(2); /* not reached */
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 130);
+}
+
+/* Sends stderr to fd, runs fn, puts stderr back. */
+static void with_stderr(int fd, void (*fn)(enum eq_log_level), enum eq_log_level level)
+{
+    fflush(stderr);
+    int saved = dup(STDERR_FILENO);
+    dup2(fd, STDERR_FILENO);
+    eq_log_configure(level);
+    fn(level);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    eq_log_configure(EQ_LOG_INFO);
+}
+
+static void read_back(int fd, char *text, size_t size)
+{
+    ssize_t n = read(fd, text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
+}
+
+static void written_to_file(void (*fn)(enum eq_log_level), enum eq_log_level level, char *text, size_t size)
+{
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    with_stderr(fileno(f), fn, level);
+    lseek(fileno(f), 0, SEEK_SET);
+    read_back(fileno(f), text, size);
+    fclose(f);
+}
+
+static void written_to_terminal(void (*fn)(enum eq_log_level), enum eq_log_level level, char *text, size_t size)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    char name[128];
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || ptsname_r(master, name, sizeof name) != 0) {
+        print_message("no pseudo-terminals here\n");
+        skip();
+    }
+    int slave = open(name, O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0);
+    with_stderr(slave, fn, level);
+    read_back(master, text, size);
+    close(slave);
+    close(master);
+}
+
+static void say_all(enum eq_log_level level)
+{
+    (void)level;
+    eq_log(EQ_LOG_ERROR, "e%d", 1);
+    eq_warn("w%d", 2);
+    eq_info("i%d", 3);
+    eq_debug("d%d", 4);
+}
+
+static void levels_decide_what_is_printed(void **state)
+{
+    (void)state;
+    char text[1000];
+    written_to_file(say_all, EQ_LOG_ERROR, text, sizeof text);
+    assert_string_equal(text, "error: e1\n");
+    written_to_file(say_all, EQ_LOG_INFO, text, sizeof text);
+    assert_string_equal(text, "error: e1\nwarning: w2\ni3\n");
+    written_to_file(say_all, EQ_LOG_DEBUG, text, sizeof text);
+    assert_string_equal(text, "error: e1\nwarning: w2\ni3\ndebug: d4\n");
+}
+
+static void colour_needs_a_terminal_and_no_objection(void **state)
+{
+    (void)state;
+    char text[1000];
+    setenv("TERM", "xterm", 1);
+    unsetenv("NO_COLOR");
+    written_to_terminal(say_all, EQ_LOG_WARN, text, sizeof text);
+    assert_non_null(strstr(text, "\033[1;31merror: \033[0me1"));
+    setenv("NO_COLOR", "", 1); /* set, but empty: no objection */
+    written_to_terminal(say_all, EQ_LOG_WARN, text, sizeof text);
+    assert_non_null(strstr(text, "\033["));
+    setenv("NO_COLOR", "1", 1);
+    written_to_terminal(say_all, EQ_LOG_WARN, text, sizeof text);
+    assert_null(strstr(text, "\033["));
+    assert_non_null(strstr(text, "error: e1"));
+    unsetenv("NO_COLOR");
+}
+
+/* Pretends to have started and last printed long ago instead of waiting. */
+static void long_job(enum eq_log_level level)
+{
+    (void)level;
+    struct eq_progress p;
+    eq_progress_begin(&p, "train", "clip", 80);
+    eq_progress_step(&p, 1, NULL); /* too early for a word */
+    p.start_ms -= 20000;
+    p.last_ms -= 20000;
+    eq_progress_step(&p, 20, "loss 0.41");
+    eq_progress_step(&p, 21, NULL); /* too early again */
+    eq_info("a message");
+    p.last_ms -= 20000;
+    eq_progress_step(&p, 40, NULL);
+    eq_progress_end(&p);
+}
+
+static void progress_in_a_file_is_plain_lines(void **state)
+{
+    (void)state;
+    char text[2000];
+    written_to_file(long_job, EQ_LOG_INFO, text, sizeof text);
+    assert_string_equal(text, "train  20/80 clip  1 clip/s  ETA 1:00  loss 0.41\n"
+                              "a message\n"
+                              "train  40/80 clip  2 clip/s  ETA 0:20  loss 0.41\n"
+                              "train  40/80 clip  2 clip/s  in 0:20  loss 0.41\n");
+    written_to_file(long_job, EQ_LOG_WARN, text, sizeof text);
+    assert_string_equal(text, "");
+}
+
+static void progress_on_a_terminal_is_a_bar(void **state)
+{
+    (void)state;
+    char text[2000];
+    setenv("TERM", "xterm", 1);
+    written_to_terminal(long_job, EQ_LOG_INFO, text, sizeof text);
+    const char *bar = strstr(text, "train [######..................]  20/80 clip");
+    assert_non_null(bar);
+    const char *message = strstr(bar, "\r\033[Ka message"); /* the bar is wiped off before a line is written */
+    assert_non_null(message);
+    const char *half = strstr(message, "train [############............]  40/80");
+    assert_non_null(half);
+    assert_non_null(strstr(half, "in 0:20"));
+    assert_int_equal(text[strlen(text) - 1], '\n');
+}
+
+static void short_job(enum eq_log_level level)
+{
+    (void)level;
+    struct eq_progress p;
+    eq_progress_begin(&p, "quick", "clip", 2);
+    eq_progress_step(&p, 2, NULL);
+    eq_progress_end(&p);
+}
+
+static void a_short_job_is_silent(void **state)
+{
+    (void)state;
+    char text[1000];
+    written_to_file(short_job, EQ_LOG_INFO, text, sizeof text);
+    assert_string_equal(text, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(isa_names_round_trip),
+        cmocka_unit_test(detection_agrees_with_the_system),
+        cmocka_unit_test(ceiling_caps_what_is_used),
+        cmocka_unit_test(cpu_count_follows_affinity),
+        cmocka_unit_test(clock_runs_forward),
+        cmocka_unit_test(first_signal_asks_second_ends),
+        cmocka_unit_test(levels_decide_what_is_printed),
+        cmocka_unit_test(colour_needs_a_terminal_and_no_objection),
+        cmocka_unit_test(progress_in_a_file_is_plain_lines),
+        cmocka_unit_test(progress_on_a_terminal_is_a_bar),
+        cmocka_unit_test(a_short_job_is_silent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

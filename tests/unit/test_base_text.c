@@ -1,0 +1,161 @@
+/* Errors, growing strings, strict numbers, the nearest word. */
+#include "unit/cmocka_all.h"
+#include "echoquant/base.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <string.h>
+
+static void errors_carry_status_and_text(void **state)
+{
+    (void)state;
+    struct eq_err err;
+    assert_int_equal(eq_fail(&err, EQ_FORMAT, "%s:%d: bad", "list.csv", 17), EQ_FORMAT);
+    assert_int_equal(err.status, EQ_FORMAT);
+    assert_string_equal(err.msg, "list.csv:17: bad");
+    assert_int_equal(eq_err_context(&err, "reading %s", "data"), EQ_FORMAT);
+    assert_string_equal(err.msg, "reading data: list.csv:17: bad");
+    errno = ENOENT;
+    assert_int_equal(eq_fail_errno(&err, "%s", "/nowhere"), EQ_IO);
+    assert_string_equal(err.msg, "/nowhere: No such file or directory");
+    assert_int_equal(eq_fail(NULL, EQ_NOMEM, "nobody listens"), EQ_NOMEM);
+    assert_int_equal(eq_fail_errno(NULL, "nobody listens"), EQ_IO);
+}
+
+static void an_error_may_quote_itself_and_is_cut_at_its_size(void **state)
+{
+    (void)state;
+    struct eq_err err;
+    eq_fail(&err, EQ_IO, "inner");
+    eq_fail(&err, EQ_FORMAT, "outer (%s)", err.msg);
+    assert_string_equal(err.msg, "outer (inner)");
+    char longer[3000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    eq_fail(&err, EQ_IO, "%s", longer);
+    assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
+    eq_err_context(&err, "head");
+    assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
+    assert_memory_equal(err.msg, "head: xxx", 9);
+}
+
+static void exit_codes(void **state)
+{
+    (void)state;
+    assert_int_equal(eq_exit_code(EQ_OK), 0);
+    assert_int_equal(eq_exit_code(EQ_USAGE), 2);
+    assert_int_equal(eq_exit_code(EQ_INTERRUPTED), 130);
+    static const enum eq_status failures[] = {EQ_IO, EQ_FORMAT, EQ_NOMEM, EQ_UNSUPPORTED, EQ_NUMERIC};
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        assert_int_equal(eq_exit_code(failures[i]), 1);
+}
+
+static void strings_grow(void **state)
+{
+    (void)state;
+    struct eq_str s = {0};
+    for (int i = 0; i < 1000; i++)
+        eq_str_add(&s, "%d,", i);
+    assert_int_equal(s.len, 10 * 2 + 90 * 3 + 900 * 4);
+    assert_int_equal(strlen(s.s), s.len);
+    assert_memory_equal(s.s, "0,1,2,", 6);
+    assert_string_equal(s.s + s.len - 8, "998,999,");
+    eq_str_add_bytes(&s, "a\0b", 3);
+    assert_memory_equal(s.s + s.len - 3, "a\0b", 4);
+    eq_str_clear(&s);
+    assert_null(s.s);
+    eq_str_add_bytes(&s, NULL, 0);
+    assert_string_equal(s.s, "");
+    eq_str_clear(&s);
+}
+
+static void doubles_are_whole_strings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double value;
+    } good[] = {{"0", 0}, {"-1.5", -1.5}, {"+2", 2}, {"1e3", 1000}, {".5", 0.5}, {"5.", 5}, {"1E-400", 0}};
+    static const char *const bad[] = {"",      " 1", "1 ", "abc", "1.5x", "0x10", "inf", "nan",  "1e",
+                                      "1e999", "-",  ".",  "1,5", "1e-",  "1\n",  "--1", "1.2.3"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        double v = -7;
+        assert_true(eq_parse_double(good[i].text, &v));
+        assert_true(v == good[i].value);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        double v = -7;
+        if (eq_parse_double(bad[i], &v) || v != -7)
+            fail_msg("\"%s\" was taken for a number", bad[i]);
+    }
+}
+
+static void integers_are_whole_strings(void **state)
+{
+    (void)state;
+    int64_t v = -7;
+    assert_true(eq_parse_int64("9223372036854775807", &v) && v == INT64_MAX);
+    assert_true(eq_parse_int64("-9223372036854775808", &v) && v == INT64_MIN);
+    assert_true(eq_parse_int64("+007", &v) && v == 7);
+    static const char *const bad[] = {"", " 1", "1 ", "1.0", "1e3", "0x1", "9223372036854775808", "-", "+-1", "a"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (eq_parse_int64(bad[i], &v) || v != 7)
+            fail_msg("\"%s\" was taken for an integer", bad[i]);
+}
+
+/* A library that calls setlocale must not change what a config file means. */
+static void numbers_ignore_the_locale(void **state)
+{
+    (void)state;
+    static const char *const comma_locales[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8"};
+    bool found = false;
+    for (size_t i = 0; i < 4 && !found; i++)
+        found = setlocale(LC_ALL, comma_locales[i]) != NULL;
+    if (!found) {
+        print_message("no locale with a decimal comma is installed here\n");
+        skip();
+    }
+    double v;
+    assert_true(eq_parse_double("1.5", &v) && v == 1.5);
+    setlocale(LC_ALL, "C");
+}
+
+static void edit_distances(void **state)
+{
+    (void)state;
+    assert_int_equal(eq_edit_distance("", ""), 0);
+    assert_int_equal(eq_edit_distance("abc", ""), 3);
+    assert_int_equal(eq_edit_distance("", "abc"), 3);
+    assert_int_equal(eq_edit_distance("kitten", "sitting"), 3);
+    assert_int_equal(eq_edit_distance("flaw", "lawn"), 2);
+}
+
+static void nearest_word(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"data.frames", "data.size", "train.epochs", "train.lr", "seed"};
+    assert_string_equal(eq_nearest("data.frame", keys, 5), "data.frames");
+    assert_string_equal(eq_nearest("train.epoch", keys, 5), "train.epochs");
+    assert_string_equal(eq_nearest("sed", keys, 5), "seed");
+    assert_string_equal(eq_nearest("epochs", keys, 5), "train.epochs");
+    assert_null(eq_nearest("quant.observer", keys, 5));
+    assert_null(eq_nearest("x", keys, 5));
+    assert_null(eq_nearest("seed", keys, 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_carry_status_and_text),
+        cmocka_unit_test(an_error_may_quote_itself_and_is_cut_at_its_size),
+        cmocka_unit_test(exit_codes),
+        cmocka_unit_test(strings_grow),
+        cmocka_unit_test(doubles_are_whole_strings),
+        cmocka_unit_test(integers_are_whole_strings),
+        cmocka_unit_test(numbers_ignore_the_locale),
+        cmocka_unit_test(edit_distances),
+        cmocka_unit_test(nearest_word),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -68,7 +68,7 @@ static enum eq_status keep_frame(struct job *job, const AVFrame *frame, int slot
  * much. */
 static enum eq_status look_at(struct job *job, const AVFrame *frame, struct eq_err *err)
 {
-    enum { PROBE_SIZE = 32 };
+    enum { PROBE_SIZE = 48 };
     uint8_t square[PROBE_SIZE * PROBE_SIZE * 3];
     job->converter.size = PROBE_SIZE;
     enum eq_status st = eq_frame_convert(&job->converter, frame, square, &job->info.gray, err);

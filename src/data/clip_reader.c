@@ -5,6 +5,7 @@
 #include "data/clip.h"
 
 #include <libavutil/error.h>
+#include <libavutil/imgutils.h>
 #include <libavutil/log.h>
 
 #include <pthread.h>
@@ -162,6 +163,21 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     return EQ_OK;
 }
 
+/* Where a damaged picture leaves pixels undecoded, FFmpeg shows what was in the buffer before. Starting each picture
+ * black makes what we read depend on the file only. */
+static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
+{
+    int code = avcodec_default_get_buffer2(decoder, frame, flags);
+    if (code < 0)
+        return code;
+    ptrdiff_t strides[4];
+    for (int i = 0; i < 4; i++)
+        strides[i] = frame->linesize[i];
+    /* Refused for formats that it doesn't know: those stay as they are. */
+    av_image_fill_black(frame->data, strides, frame->format, AVCOL_RANGE_JPEG, frame->width, frame->height);
+    return 0;
+}
+
 static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 {
     const char *name = r->source->name;
@@ -184,6 +200,8 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     r->decoder->flags |= AV_CODEC_FLAG_BITEXACT;
     r->decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
+    if (par->codec_id == AV_CODEC_ID_MJPEG)
+        r->decoder->get_buffer2 = get_black_buffer;
     int code = avcodec_open2(r->decoder, codec, NULL);
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
 }

@@ -72,11 +72,18 @@ static bool has_no_colour(const AVFrame *f, enum AVPixelFormat format, bool full
            plane_is(f->data[2], f->linesize[2], width, height, 128);
 }
 
+/* swscale's filters hold 256 taps; a triangle over 2 * 100 source pixels is safely below (beyond, it sums to less than
+ * one). */
+#define MAX_SHRINK 100
+
 /* The whole frame, from src_format to a square of dst_format in c->scratch, whose rows are padded because swscale's
  * SIMD code may write past a row's end. */
 static enum eq_status scale(struct eq_frame_converter *c, const AVFrame *f, enum AVPixelFormat src_format,
                             bool full_range, enum AVPixelFormat dst_format, struct eq_err *err)
 {
+    if (f->width / c->size >= MAX_SHRINK || f->height / c->size >= MAX_SHRINK)
+        return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels are too large to shrink to %d x %d", f->width,
+                       f->height, c->size, c->size);
     if (!c->scratch) {
         c->scratch_stride = (3 * c->size + 127) / 64 * 64;
         c->scratch = av_malloc((size_t)c->scratch_stride * (size_t)c->size + 64);

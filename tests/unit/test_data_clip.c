@@ -1,0 +1,610 @@
+/* Reading clips that FFmpeg wrote for us: which frames, which pixels, and what each kind of broken file is told. */
+#include "unit/cmocka_all.h"
+#include "avi_file.h"
+#include "data/clip.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+static char *dir;
+
+static char *path_of(const char *name)
+{
+    return eq_path_join(dir, name);
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    dir = test_dir_new();
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    test_dir_free(dir);
+    return 0;
+}
+
+/* A clip written and read back as bytes; free with eq_free. */
+static uint8_t *bytes_of(const struct test_avi *a, size_t *len)
+{
+    char *path = path_of("bytes.avi");
+    test_avi_write(path, a);
+    uint8_t *bytes = test_read(path, len);
+    free(path);
+    return bytes;
+}
+
+struct result {
+    enum eq_status st;
+    struct eq_err err;
+    struct eq_clip_info info;
+    uint8_t *pixels;
+};
+
+static struct result read_source(const struct eq_clip_source *source, int frames, int size)
+{
+    struct result r = {0};
+    struct eq_sampling sampling = {frames, size, -1.0};
+    size_t bytes = eq_sampling_bytes(&sampling);
+    r.pixels = eq_alloc(bytes + 64, 1);
+    memset(r.pixels + bytes, 0x5A, 64);
+    r.st = eq_clip_read_source(source, &sampling, r.pixels, &r.info, &r.err);
+    for (size_t i = 0; i < 64; i++)
+        assert_int_equal(r.pixels[bytes + i], 0x5A);
+    return r;
+}
+
+static struct result read_bytes(const uint8_t *bytes, size_t len, bool decode_all, int frames, int size)
+{
+    struct eq_clip_source source = {.name = "clip.avi", .data = bytes, .len = len, .decode_all = decode_all};
+    return read_source(&source, frames, size);
+}
+
+static struct result read_path(const char *path, int frames, int size)
+{
+    struct eq_clip_source source = {.name = path};
+    return read_source(&source, frames, size);
+}
+
+/* Slot `slot` shows frame `frame` of the clip (whose levels are test_avi_level's), within the coding's error. */
+static void check_slot(const struct result *r, const struct test_avi *a, int slot, int frame, int size, int tolerance)
+{
+    const uint8_t *p = r->pixels + (size_t)slot * (size_t)size * (size_t)size * 3;
+    for (int i = 0; i < size * size * 3; i++)
+        if (abs(p[i] - test_avi_level(a, frame)) > tolerance)
+            fail_msg("slot %d, byte %d is %d, frame %d is %d", slot, i, p[i], frame, test_avi_level(a, frame));
+}
+
+/* ---- what is read
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static void samples_the_right_frames(void **state)
+{
+    (void)state;
+    const enum AVCodecID codecs[] = {AV_CODEC_ID_MJPEG, AV_CODEC_ID_MPEG4, AV_CODEC_ID_RAWVIDEO};
+    const int asked[] = {1, 2, 5, 16, 40};
+    for (size_t c = 0; c < 3; c++) {
+        struct test_avi a = {.width = 48, .height = 48, .frames = 23, .codec = codecs[c]};
+        if (codecs[c] == AV_CODEC_ID_RAWVIDEO)
+            a.format = AV_PIX_FMT_GRAY8;
+        size_t len;
+        uint8_t *bytes = bytes_of(&a, &len);
+        for (size_t k = 0; k < sizeof asked / sizeof *asked; k++) {
+            struct result r = read_bytes(bytes, len, false, asked[k], 48);
+            assert_int_equal(r.st, EQ_OK);
+            assert_int_equal(r.info.decoded_frames, 23);
+            assert_int_equal(r.info.header_frames, 23);
+            assert_true(r.info.gray);
+            assert_true(r.info.fps == 50.0);
+            for (int i = 0; i < asked[k] && c != 1; i++)
+                check_slot(&r, &a, i, eq_sample_index(i, asked[k], 23), 48, 1);
+            eq_free(r.pixels);
+        }
+        eq_free(bytes);
+    }
+}
+
+static void phases_choose_other_frames(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 32, .height = 32, .frames = 40};
+    char *path = path_of("phase.avi");
+    test_avi_write(path, &a);
+    for (double phase = 0.0; phase < 1.0; phase += 0.24) {
+        struct eq_sampling sampling = {8, 32, phase};
+        struct result r = {.pixels = eq_alloc(eq_sampling_bytes(&sampling), 1)};
+        assert_int_equal(eq_clip_read(path, &sampling, r.pixels, NULL, &r.err), EQ_OK);
+        for (int i = 0; i < 8; i++)
+            check_slot(&r, &a, i, eq_sample_index_phase(i, 8, 40, phase), 32, 1);
+        eq_free(r.pixels);
+    }
+    free(path);
+}
+
+/* Every pixel equals the luma that FFmpeg's decoder gives, when neither size nor colour changes. */
+static void gray_at_its_own_size_is_untouched(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 40, .height = 40, .frames = 6, .texture = true, .first_level = 100};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    struct eq_clip_source source = {.name = "clip.avi", .data = bytes, .len = len};
+    struct result r = read_source(&source, 6, 40);
+    assert_int_equal(r.st, EQ_OK);
+    assert_true(r.info.gray);
+    struct eq_clip_reader reader;
+    assert_int_equal(eq_clip_reader_open(&reader, &source, NULL), EQ_OK);
+    const uint8_t *p = r.pixels;
+    for (int t = 0; t < 6; t++) {
+        bool end = false;
+        assert_int_equal(eq_clip_reader_packet(&reader, &end, NULL), EQ_OK);
+        assert_false(end);
+        assert_int_equal(avcodec_send_packet(reader.decoder, reader.packet), 0);
+        assert_int_equal(avcodec_receive_frame(reader.decoder, reader.frame), 0);
+        for (int y = 0; y < 40; y++)
+            for (int x = 0; x < 40; x++, p += 3) {
+                int luma = reader.frame->data[0][y * reader.frame->linesize[0] + x];
+                assert_true(p[0] == luma && p[1] == luma && p[2] == luma);
+            }
+    }
+    eq_clip_reader_close(&reader);
+    eq_free(r.pixels);
+    eq_free(bytes);
+}
+
+static void colour_survives(void **state)
+{
+    (void)state;
+    const enum AVPixelFormat formats[] = {AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P};
+    const struct {
+        int y;
+        uint8_t cb, cr, rgb[3];
+    } colours[] = {{76, 85, 255, {254, 0, 0}}, {150, 44, 21, {0, 255, 1}}, {120, 90, 170, {179, 103, 53}}};
+    for (size_t f = 0; f < 3; f++)
+        for (size_t k = 0; k < 3; k++) {
+            struct test_avi a = {.width = 33,
+                                 .height = 47,
+                                 .frames = 3,
+                                 .format = formats[f],
+                                 .step = 256,
+                                 .first_level = colours[k].y,
+                                 .cb = colours[k].cb,
+                                 .cr = colours[k].cr};
+            size_t len;
+            uint8_t *bytes = bytes_of(&a, &len);
+            for (int size = 24; size <= 60; size += 36) {
+                struct result r = read_bytes(bytes, len, false, 2, size);
+                assert_int_equal(r.st, EQ_OK);
+                assert_false(r.info.gray);
+                assert_int_equal(r.info.width, 33);
+                assert_int_equal(r.info.height, 47);
+                for (int i = 0; i < 2 * size * size * 3; i++)
+                    assert_in_range(r.pixels[i] + 4, colours[k].rgb[i % 3] + 1, colours[k].rgb[i % 3] + 7);
+                eq_free(r.pixels);
+            }
+            eq_free(bytes);
+        }
+}
+
+static void any_size_goes(void **state)
+{
+    (void)state;
+    const int sizes[][2] = {{1, 1}, {3, 5}, {16, 16}, {113, 97}, {99, 31}};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        struct test_avi a = {.width = sizes[k][0], .height = sizes[k][1], .frames = 4};
+        size_t len;
+        uint8_t *bytes = bytes_of(&a, &len);
+        const int targets[] = {1, 7, 112};
+        for (size_t t = 0; t < 3; t++) {
+            struct result r = read_bytes(bytes, len, false, 4, targets[t]);
+            if (r.st != EQ_OK)
+                fail_msg("%d x %d: %s", a.width, a.height, r.err.msg);
+            for (int i = 0; i < 4; i++)
+                check_slot(&r, &a, i, i, targets[t], 2);
+            eq_free(r.pixels);
+        }
+        eq_free(bytes);
+    }
+}
+
+static void shrinking_has_a_limit(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 700, .height = 16, .frames = 2};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    struct result r = read_bytes(bytes, len, false, 2, 8); /* 87.5 times */
+    assert_int_equal(r.st, EQ_OK);
+    check_slot(&r, &a, 0, 0, 8, 1);
+    check_slot(&r, &a, 1, 1, 8, 1);
+    eq_free(r.pixels);
+    r = read_bytes(bytes, len, false, 2, 7);
+    assert_int_equal(r.st, EQ_FORMAT);
+    assert_non_null(strstr(r.err.msg, "clip.avi: frames of 700 x 16 pixels are too large to shrink to 7 x 7"));
+    eq_free(r.pixels);
+    eq_free(bytes);
+}
+
+/* Looking at packets and decoding everything must be two ways to the same answer. */
+static void both_ways_agree(void **state)
+{
+    (void)state;
+    for (int colour = 0; colour < 2; colour++) {
+        struct test_avi a = {
+            .width = 56, .height = 48, .frames = 30, .texture = true, .first_level = 60, .cr = colour ? 150 : 0};
+        size_t len;
+        uint8_t *bytes = bytes_of(&a, &len);
+        for (int frames = 1; frames <= 64; frames += 21) {
+            struct result fast = read_bytes(bytes, len, false, frames, 48),
+                          slow = read_bytes(bytes, len, true, frames, 48);
+            assert_int_equal(fast.st, EQ_OK);
+            assert_int_equal(slow.st, EQ_OK);
+            assert_memory_equal(fast.pixels, slow.pixels, (size_t)frames * 48 * 48 * 3);
+            assert_int_equal(fast.info.decoded_frames, slow.info.decoded_frames);
+            assert_int_equal(fast.info.gray, slow.info.gray);
+            assert_int_equal(fast.info.gray, !colour);
+            eq_free(fast.pixels);
+            eq_free(slow.pixels);
+        }
+        eq_free(bytes);
+    }
+}
+
+static void probing_says_the_same(void **state)
+{
+    (void)state;
+    const enum AVCodecID codecs[] = {AV_CODEC_ID_MJPEG, AV_CODEC_ID_MPEG4};
+    for (size_t c = 0; c < 2; c++) {
+        struct test_avi a = {.width = 64, .height = 40, .frames = 9, .codec = codecs[c]};
+        char *path = path_of("probe.avi");
+        test_avi_write(path, &a);
+        struct eq_clip_info info;
+        assert_int_equal(eq_clip_probe(path, &info, NULL), EQ_OK);
+        assert_int_equal(info.width, 64);
+        assert_int_equal(info.height, 40);
+        assert_int_equal(info.decoded_frames, 9);
+        assert_int_equal(info.header_frames, 9);
+        assert_true(info.gray);
+        assert_string_equal(info.codec, c ? "mpeg4" : "mjpeg");
+        free(path);
+    }
+}
+
+/* ---- headers that lie
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void the_count_is_what_decodes(void **state)
+{
+    (void)state;
+    const enum AVCodecID codecs[] = {AV_CODEC_ID_MJPEG, AV_CODEC_ID_MPEG4};
+    const int claims[] = {0, 1, 4, 11, 12, 13, 24};
+    for (size_t c = 0; c < 2; c++) {
+        struct test_avi a = {.width = 48, .height = 48, .frames = 12, .codec = codecs[c], .texture = true};
+        size_t len;
+        uint8_t *bytes = bytes_of(&a, &len);
+        struct result honest = read_bytes(bytes, len, false, 5, 48);
+        assert_int_equal(honest.st, EQ_OK);
+        for (size_t k = 0; k < sizeof claims / sizeof *claims; k++)
+            for (int decode_all = 0; decode_all < 2; decode_all++) {
+                test_avi_claim(bytes, len, (uint32_t)claims[k]);
+                struct result r = read_bytes(bytes, len, decode_all, 5, 48);
+                assert_int_equal(r.st, EQ_OK);
+                assert_int_equal(r.info.decoded_frames, 12);
+                assert_int_equal(r.info.header_frames, claims[k]);
+                assert_memory_equal(r.pixels, honest.pixels, 5 * 48 * 48 * 3);
+                eq_free(r.pixels);
+            }
+        test_avi_claim(bytes, len, 25);
+        struct result r = read_bytes(bytes, len, false, 5, 48);
+        assert_int_equal(r.st, EQ_FORMAT);
+        assert_non_null(strstr(r.err.msg, "clip.avi: truncated: 12 of the 25 frames"));
+        eq_free(r.pixels);
+        eq_free(honest.pixels);
+        eq_free(bytes);
+    }
+}
+
+/* ---- broken files
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* Cut anywhere: fewer frames or a message, never a crash; and the frames that are left are the first ones. */
+static void cut_files(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 64, .height = 64, .frames = 20, .texture = true};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    int read = 0, refused = 0, last = 0;
+    for (size_t cut = 0; cut < len; cut += 491) {
+        uint8_t *part = malloc(cut ? cut : 1); /* its own block, for the sanitizer to see its end */
+        memcpy(part, bytes, cut);
+        struct result r = read_bytes(part, cut, false, 8, 64), slow = read_bytes(part, cut, true, 8, 64);
+        assert_int_equal(r.st, slow.st);
+        if (r.st == EQ_OK) {
+            assert_in_range(r.info.decoded_frames, 10, 20);
+            assert_true(r.info.decoded_frames >= last);
+            assert_int_equal(r.info.decoded_frames, slow.info.decoded_frames);
+            assert_memory_equal(r.pixels, slow.pixels, 8 * 64 * 64 * 3);
+            last = r.info.decoded_frames;
+            read++;
+        } else {
+            assert_int_equal(r.st, EQ_FORMAT);
+            assert_non_null(strstr(r.err.msg, "clip.avi"));
+            assert_int_equal(last, 0);
+            refused++;
+        }
+        eq_free(r.pixels);
+        eq_free(slow.pixels);
+        free(part);
+    }
+    assert_true(read > 10 && refused > 10);
+    eq_free(bytes);
+}
+
+/* A packet that is no picture is no frame: the frames behind it move up. */
+static void a_frame_that_is_none(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 48, .height = 48, .frames = 12};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    size_t size, sixth = test_avi_frame(bytes, len, 5, &size);
+    memset(bytes + sixth, 0x11, size);
+    struct result r = read_bytes(bytes, len, false, 11, 48);
+    assert_int_equal(r.st, EQ_OK);
+    assert_int_equal(r.info.decoded_frames, 11);
+    for (int i = 0; i < 11; i++)
+        check_slot(&r, &a, i, i < 5 ? i : i + 1, 48, 1);
+    eq_free(r.pixels);
+    eq_free(bytes);
+}
+
+/* Random damage inside the frames: the two ways still agree on how many frames there are. */
+static void damaged_frames(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 48, .height = 48, .frames = 8, .texture = true};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len), *spoilt = malloc(len);
+    size_t size, first = test_avi_frame(bytes, len, 0, &size);
+    struct eq_rng rng;
+    eq_rng_init(&rng, 3, EQ_RNG_TEST, 0, 0);
+    int fewer = 0;
+    for (int trial = 0; trial < 150; trial++) {
+        memcpy(spoilt, bytes, len);
+        int hits = 1 + (int)eq_rng_below(&rng, 4);
+        for (int k = 0; k < hits; k++)
+            spoilt[first + eq_rng_below(&rng, (uint32_t)(len - first - 300))] = (uint8_t)eq_rng_u32(&rng);
+        struct result fast = read_bytes(spoilt, len, false, 5, 48), slow = read_bytes(spoilt, len, true, 5, 48);
+        assert_int_equal(fast.st, slow.st);
+        assert_int_equal(fast.info.decoded_frames, slow.info.decoded_frames);
+        assert_memory_equal(fast.pixels, slow.pixels, 5 * 48 * 48 * 3);
+        fewer += fast.st == EQ_OK && fast.info.decoded_frames < 8;
+        eq_free(fast.pixels);
+        eq_free(slow.pixels);
+    }
+    assert_true(fewer > 0);
+    free(spoilt);
+    eq_free(bytes);
+}
+
+static void refuse_path(const char *path, enum eq_status status, const char *message)
+{
+    struct result r = read_path(path, 4, 32);
+    assert_int_equal(r.st, status);
+    if (!strstr(r.err.msg, message) || !strstr(r.err.msg, path))
+        fail_msg("the message is \"%s\", without \"%s\" or the file", r.err.msg, message);
+    eq_free(r.pixels);
+    struct eq_clip_info info;
+    assert_int_equal(eq_clip_probe(path, &info, NULL), status);
+}
+
+static void refuse_text(const char *name, const char *text, const char *message)
+{
+    char *path = path_of(name);
+    test_write(path, text, strlen(text));
+    refuse_path(path, EQ_FORMAT, message);
+    free(path);
+}
+
+static void files_that_are_no_clips(void **state)
+{
+    (void)state;
+    refuse_text("empty.avi", "", "the file is empty");
+    refuse_text("text.avi", "FileName,EF\nthis is no video,50\n", "is not a video file");
+    refuse_text("riff.avi",
+                "RIFF\x10\x01\x01\x01"
+                "AVI LIST",
+                "is not a video file");
+    /* Formats that would make FFmpeg open other files. */
+    refuse_text("concat.avi", "ffconcat version 1.0\nfile bytes.avi\n", "is not a video file");
+    refuse_text("hls.avi", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nbytes.avi\n#EXT-X-ENDLIST\n",
+                "is not a video file");
+    char *absent = path_of("absent.avi");
+    refuse_path(absent, EQ_IO, "No such file");
+    free(absent);
+    refuse_path(dir, EQ_IO, "is a folder");
+    char *audio = path_of("audio.avi");
+    test_avi_write_audio(audio);
+    refuse_path(audio, EQ_FORMAT, "has no video stream");
+    free(audio);
+}
+
+static void a_clip_without_frames(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 48, .height = 48, .frames = 3};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    for (int i = 0; i < 3; i++) {
+        size_t size, at = test_avi_frame(bytes, len, i, &size);
+        memset(bytes + at, 0, size);
+    }
+    struct result r = read_bytes(bytes, len, false, 4, 48);
+    assert_int_equal(r.st, EQ_FORMAT);
+    assert_non_null(strstr(r.err.msg, "clip.avi: not one frame can be decoded (codec mjpeg)"));
+    eq_free(r.pixels);
+    eq_free(bytes);
+}
+
+static void limits_are_kept(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 64, .height = 48, .frames = 6};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    struct eq_clip_source source = {.name = "clip.avi", .data = bytes, .len = len, .max_pixels = 64 * 48 - 1};
+    struct result r = read_source(&source, 4, 32);
+    assert_int_equal(r.st, EQ_FORMAT);
+    assert_non_null(strstr(r.err.msg, "frames of 64 x 48 pixels"));
+    eq_free(r.pixels);
+    for (int decode_all = 0; decode_all < 2; decode_all++) {
+        source = (struct eq_clip_source){
+            .name = "clip.avi", .data = bytes, .len = len, .max_frames = 5, .decode_all = decode_all};
+        r = read_source(&source, 4, 32);
+        assert_int_equal(r.st, EQ_FORMAT);
+        assert_non_null(strstr(r.err.msg, "more than 5 frames"));
+        eq_free(r.pixels);
+    }
+    struct eq_sampling bad = {0, 32, -1.0};
+    uint8_t nothing[1];
+    assert_int_equal(eq_clip_read("x.avi", &bad, nothing, NULL, NULL), EQ_USAGE);
+    bad = (struct eq_sampling){4, 32, 1.0};
+    assert_int_equal(eq_clip_read("x.avi", &bad, nothing, NULL, NULL), EQ_USAGE);
+    eq_free(bytes);
+}
+
+static void paths_are_paths(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 32, .height = 32, .frames = 4};
+    char *plain = path_of("plain.avi");
+    test_avi_write(plain, &a);
+    const char *const names[] = {"http:x.avi", "with space \xc3\xa4 %20 %d.avi", "a|b.avi"};
+    for (size_t i = 0; i < 3; i++) {
+        char *path = path_of(names[i]);
+        assert_int_equal(rename(plain, path), 0);
+        struct result r = read_path(path, 4, 32);
+        assert_int_equal(r.st, EQ_OK);
+        eq_free(r.pixels);
+        assert_int_equal(rename(path, plain), 0);
+        free(path);
+    }
+    char *before = getcwd(NULL, 0); /* a relative path that looks like a protocol */
+    assert_int_equal(chdir(dir), 0);
+    assert_int_equal(rename(plain, "http:x.avi"), 0);
+    struct result r = read_path("http:x.avi", 4, 32);
+    assert_int_equal(r.st, EQ_OK);
+    eq_free(r.pixels);
+    assert_int_equal(chdir(before), 0);
+    free(before);
+    free(plain);
+}
+
+/* ---- threads
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static void *read_in_thread(void *path)
+{
+    struct eq_sampling sampling = {8, 40, -1.0};
+    size_t bytes = eq_sampling_bytes(&sampling);
+    uint8_t *pixels = eq_alloc(bytes, 1);
+    uint64_t hash = 0;
+    for (int k = 0; k < 5; k++) {
+        if (eq_clip_read(path, &sampling, pixels, NULL, NULL) != EQ_OK)
+            hash = 1;
+        hash ^= eq_hash64(pixels, bytes) * (uint64_t)(2 * k + 1);
+    }
+    eq_free(pixels);
+    return (void *)(uintptr_t)hash;
+}
+
+static void threads_read_the_same(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 48, .height = 48, .frames = 12, .texture = true, .cb = 100};
+    char *path = path_of("threads.avi");
+    test_avi_write(path, &a);
+    void *alone = read_in_thread(path), *result;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_in_thread, path), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_ptr_equal(result, alone);
+    }
+    free(path);
+}
+
+/* ---- the look at a packet
+ * ----------------------------------------------------------------------------------------------- */
+
+static void packets_must_stand_alone(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 40, .height = 24, .frames = 1, .texture = true};
+    size_t len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    size_t size;
+    const uint8_t *jpeg = bytes + test_avi_frame(bytes, len, 0, &size);
+    struct eq_mjpeg_info info;
+    assert_true(eq_mjpeg_scan(jpeg, size, &info));
+    assert_int_equal(info.width, 40);
+    assert_int_equal(info.height, 24);
+    assert_true(info.has_huffman);
+    uint8_t *copy = malloc(size + 8);
+    for (size_t cut = 0; cut < size; cut++) { /* no beginning of a picture is a picture */
+        uint8_t *part = malloc(cut ? cut : 1);
+        memcpy(part, jpeg, cut);
+        bool whole = eq_mjpeg_scan(part, cut, &info);
+        free(part);
+        while (cut < size && whole && jpeg[cut] == 0) /* but for padding */
+            cut++;
+        assert_true(!whole || cut == size);
+    }
+    memcpy(copy, jpeg, size);
+    memset(copy + size, 0, 8);
+    assert_true(eq_mjpeg_scan(copy, size + 8, &info));
+    copy[size + 7] = 1;
+    assert_false(eq_mjpeg_scan(copy, size + 8, &info));
+    const uint8_t markers[] = {0xDB, 0xC4, 0xC0, 0xDA}; /* without tables, frame header or scan it does not stand */
+    for (size_t m = 0; m < sizeof markers; m++) {
+        memcpy(copy, jpeg, size);
+        for (size_t i = 0; i + 1 < size; i++)
+            if (copy[i] == 0xFF && copy[i + 1] == markers[m])
+                copy[i + 1] = 0xFE;       /* now a comment */
+        bool expect = markers[m] == 0xC4; /* Huffman tables may be the standard's */
+        assert_int_equal(eq_mjpeg_scan(copy, size, &info), expect);
+        assert_true(!expect || !info.has_huffman);
+    }
+    free(copy);
+    eq_free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(samples_the_right_frames),
+        cmocka_unit_test(phases_choose_other_frames),
+        cmocka_unit_test(gray_at_its_own_size_is_untouched),
+        cmocka_unit_test(colour_survives),
+        cmocka_unit_test(any_size_goes),
+        cmocka_unit_test(shrinking_has_a_limit),
+        cmocka_unit_test(both_ways_agree),
+        cmocka_unit_test(probing_says_the_same),
+        cmocka_unit_test(the_count_is_what_decodes),
+        cmocka_unit_test(cut_files),
+        cmocka_unit_test(a_frame_that_is_none),
+        cmocka_unit_test(damaged_frames),
+        cmocka_unit_test(files_that_are_no_clips),
+        cmocka_unit_test(a_clip_without_frames),
+        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(paths_are_paths),
+        cmocka_unit_test(threads_read_the_same),
+        cmocka_unit_test(packets_must_stand_alone),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

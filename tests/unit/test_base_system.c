@@ -3,6 +3,8 @@
 #include "echoquant/base.h"
 
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -147,10 +149,18 @@ static void with_stderr(int fd, void (*fn)(enum eq_log_level), enum eq_log_level
     eq_log_configure(EQ_LOG_INFO);
 }
 
+/* All there is: a terminal hands it over in pieces, and never says that it was the last. */
 static void read_back(int fd, char *text, size_t size)
 {
-    ssize_t n = read(fd, text, size - 1);
-    text[n > 0 ? n : 0] = '\0';
+    size_t used = 0;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    while (used < size - 1 && poll(&ready, 1, 200) > 0) {
+        ssize_t n = read(fd, text + used, size - 1 - used);
+        if (n <= 0)
+            break;
+        used += (size_t)n;
+    }
+    text[used] = '\0';
 }
 
 static void written_to_file(void (*fn)(enum eq_log_level), enum eq_log_level level, char *text, size_t size)
@@ -240,10 +250,16 @@ static void progress_in_a_file_is_plain_lines(void **state)
     (void)state;
     char text[2000];
     written_to_file(long_job, EQ_LOG_INFO, text, sizeof text);
-    assert_string_equal(text, "train  20/80 clip  1 clip/s  ETA 1:00  loss 0.41\n"
-                              "a message\n"
-                              "train  40/80 clip  2 clip/s  ETA 0:20  loss 0.41\n"
-                              "train  40/80 clip  2 clip/s  in 0:20  loss 0.41\n");
+    /* A busy machine adds milliseconds to the pretended times. */
+    assert_int_equal(fnmatch("train  20/80 clip  * clip/s  ETA 1:0?  loss 0.41\n"
+                             "a message\n"
+                             "train  40/80 clip  * clip/s  ETA 0:2?  loss 0.41\n"
+                             "train  40/80 clip  * clip/s  in 0:2?  loss 0.41\n",
+                             text, 0),
+                     0);
+    double rate;
+    assert_int_equal(sscanf(text, "train 20/80 clip %lf", &rate), 1);
+    assert_true(rate > 0.8 && rate <= 1);
     written_to_file(long_job, EQ_LOG_WARN, text, sizeof text);
     assert_string_equal(text, "");
 }
@@ -260,7 +276,7 @@ static void progress_on_a_terminal_is_a_bar(void **state)
     assert_non_null(message);
     const char *half = strstr(message, "train [############............]  40/80");
     assert_non_null(half);
-    assert_non_null(strstr(half, "in 0:20"));
+    assert_non_null(strstr(half, "in 0:2"));
     assert_int_equal(text[strlen(text) - 1], '\n');
 }
 

@@ -61,6 +61,8 @@ struct eq_f32_conv_kernel {
         void (*backward_weights)(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                                  float *diff_weights, void *scratch);
     } run;
+    /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
+    bool (*prefers)(const struct eq_conv_shape *s);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
 

@@ -1,0 +1,40 @@
+/* Where a convolution's windows lie; internal to the kernels floor. */
+#ifndef KERNELS_CONV_H
+#define KERNELS_CONV_H
+
+#include "echoquant/kernels.h"
+
+/* The source coordinate that output coordinate out reads through tap; false when it lies on padding. */
+static inline bool eq_conv_src_of(int out, int tap, int stride, int pad, int n_src, int *src)
+{
+    *src = out * stride - pad + tap;
+    return *src >= 0 && *src < n_src;
+}
+
+/* The output coordinate that reads source coordinate src through tap, if there is one. */
+static inline bool eq_conv_dst_of(int src, int tap, int stride, int pad, int n_out, int *out)
+{
+    int at = src + pad - tap;
+    *out = at / stride;
+    return at >= 0 && at % stride == 0 && *out < n_out;
+}
+
+/* Offset, in values, of channel 0 of a source pixel. */
+static inline size_t eq_conv_src_at(const struct eq_conv_shape *s, int b, int frame, int y, int x)
+{
+    size_t at = s->src_layout == EQ_LAYOUT_CLIP ? (((size_t)b * s->t + frame) * s->h + y) * s->w + x
+                                                : (((size_t)b * s->h + y) * s->w + x) * s->t + frame;
+    return at * s->cin;
+}
+
+static inline size_t eq_conv_dst_at(const struct eq_conv_shape *s, int b, int frame, int y, int x)
+{
+    return ((((size_t)b * s->oh + y) * s->ow + x) * s->t + frame) * s->cout;
+}
+
+static inline size_t eq_align64(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+#endif

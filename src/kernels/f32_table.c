@@ -1,0 +1,61 @@
+/* Which f32 kernel runs: one list a pass in ascending order of preference, and who may use what on this CPU. */
+#include "kernels/f32.h"
+
+enum { MAX_KERNELS = 16 };
+
+/* ref first: it supports everything and is chosen when nothing else is. */
+static const struct eq_f32_conv_kernel *const conv_kernels[EQ_CONV_PASSES][MAX_KERNELS] = {
+    [EQ_CONV_FORWARD] = {&eq_f32_conv_forward_ref, &eq_f32_conv_forward_blas},
+    [EQ_CONV_BACKWARD_DATA] = {&eq_f32_conv_backward_data_ref, &eq_f32_conv_backward_data_blas},
+    [EQ_CONV_BACKWARD_WEIGHTS] = {&eq_f32_conv_backward_weights_ref, &eq_f32_conv_backward_weights_blas},
+};
+
+static struct eq_f32_table f32_table;
+static struct eq_image_table image_table;
+
+static bool usable(const struct eq_f32_conv_kernel *k, const struct eq_conv_shape *s)
+{
+    return (k->isa == EQ_ISA_REF || eq_cpu_use(k->isa)) && k->supports(s);
+}
+
+const struct eq_f32_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s)
+{
+    const struct eq_f32_conv_kernel *best = conv_kernels[pass][0];
+    for (size_t i = 1; i < MAX_KERNELS && conv_kernels[pass][i]; i++) {
+        const struct eq_f32_conv_kernel *k = conv_kernels[pass][i];
+        if (usable(k, s) && (!k->prefers || k->prefers(s)))
+            best = k;
+    }
+    return best;
+}
+
+size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
+                              const struct eq_f32_conv_kernel **out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < MAX_KERNELS && conv_kernels[pass][i] && n < max; i++)
+        if (usable(conv_kernels[pass][i], s))
+            out[n++] = conv_kernels[pass][i];
+    return n;
+}
+
+void eq_f32_table_init(void)
+{
+    eq_f32_fill_ref(&f32_table);
+    eq_image_fill_ref(&image_table);
+}
+
+/* A program that never set a ceiling gets the tables on first use. */
+const struct eq_f32_table *eq_f32_kernels(void)
+{
+    if (!f32_table.bn_stats)
+        eq_f32_table_init();
+    return &f32_table;
+}
+
+const struct eq_image_table *eq_image_kernels(void)
+{
+    if (!image_table.normalize)
+        eq_f32_table_init();
+    return &image_table;
+}

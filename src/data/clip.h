@@ -48,11 +48,18 @@ struct eq_mjpeg_info {
  * entropy- coded data don't show here; they spoil pixels but the picture still decodes. */
 bool eq_mjpeg_scan(const uint8_t *data, size_t len, struct eq_mjpeg_info *info);
 
+/* What a swscale context was made for. */
+struct eq_conversion {
+    int width, height, matrix;
+    enum AVPixelFormat src_format, dst_format;
+    bool full_range;
+};
 /* Turns frames into RGB squares. Init with {.size = n}. */
 struct SwsContext;
 struct eq_frame_converter {
     int size;
     struct SwsContext *sws;
+    struct eq_conversion made_for;
     uint8_t *scratch; /* a square with padded rows */
     int scratch_stride;
 };

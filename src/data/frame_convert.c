@@ -7,6 +7,7 @@
  */
 #include "data/clip.h"
 
+#include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
@@ -72,32 +73,66 @@ static bool has_no_colour(const AVFrame *f, enum AVPixelFormat format, bool full
            plane_is(f->data[2], f->linesize[2], width, height, 128);
 }
 
-/* swscale's filters hold 256 taps; a triangle over 2 * 100 source pixels is safely below (beyond, it sums to less than
- * one). */
-#define MAX_SHRINK 100
+/* The range is set before swscale builds its filters: changing it afterwards (sws_setColorspaceDetails) makes
+ * FFmpeg 5.1 build them twice, the second time wrongly for strong shrinking. */
+static struct SwsContext *new_context(const struct eq_conversion *k, int size)
+{
+    struct SwsContext *sws = sws_alloc_context();
+    if (!sws)
+        return NULL;
+    const struct {
+        const char *name;
+        int64_t value;
+    } options[] = {
+        {"srcw", k->width},      {"srch", k->height},           {"src_format", k->src_format}, {"dstw", size},
+        {"dsth", size},          {"dst_format", k->dst_format}, {"src_range", k->full_range},  {"dst_range", 1},
+        {"sws_flags", SWS_FLAGS}};
+    int code = 0;
+    for (size_t i = 0; i < sizeof options / sizeof *options && code >= 0; i++)
+        code = av_opt_set_int(sws, options[i].name, options[i].value, 0);
+    if (code >= 0)
+        code = sws_init_context(sws, NULL, NULL);
+    if (code < 0) {
+        sws_freeContext(sws);
+        return NULL;
+    }
+    if (k->matrix != SWS_CS_DEFAULT)
+        sws_setColorspaceDetails(sws, sws_getCoefficients(k->matrix), k->full_range,
+                                 sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+    return sws;
+}
+
+static bool same_conversion(const struct eq_conversion *a, const struct eq_conversion *b)
+{
+    return a->width == b->width && a->height == b->height && a->src_format == b->src_format &&
+           a->dst_format == b->dst_format && a->full_range == b->full_range && a->matrix == b->matrix;
+}
 
 /* The whole frame, from src_format to a square of dst_format in c->scratch, whose rows are padded because swscale's
  * SIMD code may write past a row's end. */
 static enum eq_status scale(struct eq_frame_converter *c, const AVFrame *f, enum AVPixelFormat src_format,
                             bool full_range, enum AVPixelFormat dst_format, struct eq_err *err)
 {
-    if (f->width / c->size >= MAX_SHRINK || f->height / c->size >= MAX_SHRINK)
-        return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels are too large to shrink to %d x %d", f->width,
-                       f->height, c->size, c->size);
+    struct eq_conversion wanted = {
+        .width = f->width,
+        .height = f->height,
+        .src_format = src_format,
+        .dst_format = dst_format,
+        .full_range = full_range,
+        .matrix = f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT,
+    };
     if (!c->scratch) {
         c->scratch_stride = (3 * c->size + 127) / 64 * 64;
         c->scratch = av_malloc((size_t)c->scratch_stride * (size_t)c->size + 64);
     }
-    c->sws = sws_getCachedContext(c->sws, f->width, f->height, src_format, c->size, c->size, dst_format, SWS_FLAGS,
-                                  NULL, NULL, NULL);
+    if (!c->sws || !same_conversion(&c->made_for, &wanted)) {
+        sws_freeContext(c->sws);
+        c->sws = new_context(&wanted, c->size);
+        c->made_for = wanted;
+    }
     if (!c->scratch || !c->sws)
         return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels in format %s can't be converted", f->width, f->height,
                        av_get_pix_fmt_name(f->format) ? av_get_pix_fmt_name(f->format) : "?");
-    bool gray = dst_format == AV_PIX_FMT_GRAY8;
-    /* Refused for formats that have no such thing (RGB): nothing to set then. */
-    int matrix = f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT;
-    sws_setColorspaceDetails(c->sws, sws_getCoefficients(matrix), full_range || gray,
-                             sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
     uint8_t *planes[4] = {c->scratch};
     int strides[4] = {c->scratch_stride};
     int rows = sws_scale(c->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes, strides);

@@ -12,14 +12,14 @@
 
 struct cJSON;
 
-/* ---- status and errors -------------------------------------------------------------------------------------- */
+/* ---- status and errors ----------------------------------------------------------------------------------------- */
 
 /* What a call came to. The command line's exit code follows from it: USAGE is 2, INTERRUPTED is 130, the rest 1. */
 enum eq_status {
     EQ_OK = 0,
-    EQ_USAGE,       /* wrong option, unknown setting, value out of range: the user's command or config is wrong */
-    EQ_IO,          /* the operating system refused: missing file, full disk, no permission */
-    EQ_FORMAT,      /* a file is not what it should be: cut short, wrong kind, bad number */
+    EQ_USAGE,  /* wrong option, unknown setting, value out of range: the user's command or config is wrong */
+    EQ_IO,     /* the operating system refused: missing file, full disk, no permission */
+    EQ_FORMAT, /* a file is not what it should be: cut short, wrong kind, bad number */
     EQ_NOMEM,
     EQ_UNSUPPORTED, /* this CPU or build can't do it */
     EQ_NUMERIC,     /* NaN, infinity, overflow bound exceeded */
@@ -42,14 +42,14 @@ enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...) __attrib
 int eq_exit_code(enum eq_status status);
 
 /* Evaluates an expression of type eq_status and jumps to the function's one clean-up label when it is not EQ_OK. */
-#define EQ_TRY(expr)                                                                                                  \
-    do {                                                                                                              \
-        st = (expr);                                                                                                  \
-        if (st != EQ_OK)                                                                                              \
-            goto out;                                                                                                 \
+#define EQ_TRY(expr)                                                                                                   \
+    do {                                                                                                               \
+        st = (expr);                                                                                                   \
+        if (st != EQ_OK)                                                                                               \
+            goto out;                                                                                                  \
     } while (0)
 
-/* ---- log and progress (stderr) ------------------------------------------------------------------------------- */
+/* ---- log and progress (stderr) --------------------------------------------------------------------------------- */
 
 enum eq_log_level { EQ_LOG_ERROR, EQ_LOG_WARN, EQ_LOG_INFO, EQ_LOG_DEBUG };
 
@@ -72,7 +72,7 @@ void eq_progress_begin(struct eq_progress *p, const char *label, const char *uni
 void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
 void eq_progress_end(struct eq_progress *p);
 
-/* ---- memory --------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 /* count * size bytes, zeroed, aligned to 64 (2 MiB and MADV_HUGEPAGE from 4 MiB up); NULL on overflow or when out of
  * memory. Free with eq_free. */
@@ -102,7 +102,7 @@ size_t eq_edit_distance(const char *a, const char *b);
 /* The candidate nearest to word, or NULL when none is near enough to be helpful. */
 const char *eq_nearest(const char *word, const char *const *candidates, size_t n);
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------------------------------------------- */
 
 bool eq_path_exists(const char *path);
 bool eq_is_dir(const char *path);
@@ -136,7 +136,7 @@ enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct 
  * JSON lacks, become null. */
 void eq_json_print(struct eq_str *out, const struct cJSON *json);
 
-/* ---- random numbers --------------------------------------------------------------------------------------------- */
+/* ---- random numbers -------------------------------------------------------------------------------------------- */
 
 /* What a stream is for; part of the counter, so that one purpose's use never shifts another's numbers. */
 enum eq_rng_purpose {
@@ -158,14 +158,14 @@ struct eq_rng {
 };
 void eq_rng_init(struct eq_rng *r, uint64_t seed, enum eq_rng_purpose purpose, uint32_t epoch, uint32_t sample);
 uint32_t eq_rng_u32(struct eq_rng *r);
-double eq_rng_uniform(struct eq_rng *r);             /* [0, 1) */
+double eq_rng_uniform(struct eq_rng *r); /* [0, 1) */
 double eq_rng_range(struct eq_rng *r, double lo, double hi);
 double eq_rng_normal(struct eq_rng *r);              /* mean 0, deviation 1 (Box-Muller) */
 uint32_t eq_rng_below(struct eq_rng *r, uint32_t n); /* unbiased, n > 0 */
 void eq_rng_shuffle(struct eq_rng *r, uint32_t *index, size_t n);
-uint64_t eq_hash64(const void *data, size_t len);    /* FNV-1a, for seeding by name */
+uint64_t eq_hash64(const void *data, size_t len); /* FNV-1a, for seeding by name */
 
-/* ---- parallel-for ------------------------------------------------------------------------------------------------ */
+/* ---- parallel-for ---------------------------------------------------------------------------------------------- */
 
 /* Starts the one pool (threads = 0: as many as the process may run on). Call again to change the number of threads,
  * never from inside a parallel-for. Workers run with denormals flushed (FTZ, DAZ); so does the caller while in it. */
@@ -178,7 +178,7 @@ int eq_parallel_threads(void);
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
 
-/* ---- CPU ---------------------------------------------------------------------------------------------------------- */
+/* ---- CPU ------------------------------------------------------------------------------------------------------- */
 
 /* ISA levels in ascending order of what is used; --cpu names one as the ceiling. */
 enum eq_isa {
@@ -193,7 +193,7 @@ enum eq_isa {
     EQ_ISA_NEONDOT,    /* + dot product */
     EQ_ISA_COUNT
 };
-const char *eq_isa_name(enum eq_isa isa);          /* "ref", "avx2", ... as --cpu takes them */
+const char *eq_isa_name(enum eq_isa isa); /* "ref", "avx2", ... as --cpu takes them */
 bool eq_isa_parse(const char *name, enum eq_isa *isa);
 /* What CPU and operating system grant (CPUID, XCR0, the AMX permission call), whatever --cpu says. */
 bool eq_cpu_has(enum eq_isa isa);
@@ -207,7 +207,7 @@ const char *eq_cpu_isa_in_use(void);
 const char *eq_cpu_model_name(void); /* "AMD EPYC ..." from the system, or "unknown" */
 int eq_cpu_count(void);              /* CPUs this process may run on: affinity and the container's share */
 
-/* ---- time and signals ---------------------------------------------------------------------------------------------- */
+/* ---- time and signals ------------------------------------------------------------------------------------------ */
 
 double eq_now_ms(void); /* monotonic */
 /* First SIGINT/SIGTERM sets the flag, a second one ends the process at once. */

@@ -1,12 +1,13 @@
 /*
- * data: EchoNet-Dynamic's folder (FileList.csv + AVIs), clips through FFmpeg, augmentation, the loader, synthetic clips.
+ * data: EchoNet-Dynamic's folder (FileList.csv + AVIs), clips through FFmpeg, augmentation, the loader, synthetic
+ * clips.
  */
 #ifndef ECHOQUANT_DATA_H
 #define ECHOQUANT_DATA_H
 
 #include "echoquant/base.h"
 
-/* ---- FileList.csv ------------------------------------------------------------------------------------------------------ */
+/* ---- FileList.csv ---------------------------------------------------------------------------------------------- */
 
 enum eq_split { EQ_SPLIT_TRAIN, EQ_SPLIT_VAL, EQ_SPLIT_TEST, EQ_SPLIT_COUNT };
 const char *eq_split_name(enum eq_split s); /* "TRAIN", "VAL", "TEST" */
@@ -17,8 +18,8 @@ struct eq_sample {
     double ef;       /* percent */
     double esv, edv; /* ml; NaN when absent */
     enum eq_split split;
-    size_t line;     /* in FileList.csv, 1-based, for messages */
-    double fps;      /* as the list says, like the three below; 0 when absent */
+    size_t line; /* in FileList.csv, 1-based, for messages */
+    double fps;  /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
 };
 /* A clip left out under EQ_ON_ERROR_SKIP, with the reason. */
@@ -32,26 +33,26 @@ struct eq_dataset {
     size_t n;
     struct eq_skipped *skipped;
     size_t n_skipped;
-    bool split_from_file;      /* false: seeded 70/15/15 by hash of the name, independent of row order */
+    bool split_from_file; /* false: seeded 70/15/15 by hash of the name, independent of row order */
 };
 /* Columns by header name in any letter case: FileName and EF required, Split, ESV, EDV, FPS, FrameHeight, FrameWidth,
- * NumberOfFrames if there; AVIs flat or under Videos/, names with or without .avi. Refuses (file:line): missing columns, EF
- * that is no number or outside 0..100, duplicate names, unknown splits, missing files, an empty list. EQ_ON_ERROR_SKIP turns
- * the per-row ones into skipped entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 %
- * (from 3 clips on, validation and test get at least one). */
+ * NumberOfFrames if there; AVIs flat or under Videos/, names with or without .avi. Refuses (file:line): missing
+ * columns, EF that is no number or outside 0..100, duplicate names, unknown splits, missing files, an empty list.
+ * EQ_ON_ERROR_SKIP turns the per-row ones into skipped entries. Without a Split column the names are ordered by a
+ * seeded hash and cut at 70 and 85 % (from 3 clips on, validation and test get at least one). */
 enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
                                struct eq_err *err);
-/* A data set of plain files, e.g. of the command line: every split is TEST, EF and volumes are NaN. A file that is missing is
- * treated as by eq_dataset_open; what is in it shows when it is read. */
-enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error, struct eq_dataset *out,
-                                     struct eq_err *err);
+/* A data set of plain files, e.g. of the command line: every split is TEST, EF and volumes are NaN. A file that is
+ * missing is treated as by eq_dataset_open; what is in it shows when it is read. */
+enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,
+                                     struct eq_dataset *out, struct eq_err *err);
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Takes sample i out (kept order) and notes it as skipped. */
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
 /* Indices of a split, in file order; free with free(). */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
 
-/* ---- clips -------------------------------------------------------------------------------------------------------------- */
+/* ---- clips ----------------------------------------------------------------------------------------------------- */
 
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */
 #define EQ_CLIP_MAX_PIXELS (4096 * 4096)
@@ -67,7 +68,8 @@ struct eq_clip_info {
     bool gray;          /* R = G = B in every sampled pixel */
     char codec[32];
 };
-/* Frame i of T out of n decoded: round half to even(i (n - 1) / (T - 1)); T = 1: the middle, (n - 1) / 2 rounded the same way. */
+/* Frame i of T out of n decoded: round half to even(i (n - 1) / (T - 1)); T = 1: the middle, (n - 1) / 2 rounded the
+ * same way. */
 int eq_sample_index(int i, int frames, int n);
 /* Frame floor((i + phase) n / T): the clip is cut into T equal segments and phase in [0, 1) is the place inside each.
  * phase < 0: eq_sample_index. For averaging over P phases pass (p + 0.5) / P. */
@@ -78,17 +80,18 @@ struct eq_sampling {
 };
 /* Bytes that eq_clip_read writes; 0 when frames or size is outside 1..EQ_SAMPLING_MAX_*. */
 size_t eq_sampling_bytes(const struct eq_sampling *sampling);
-/* Decodes the clip, samples, resizes with swscale (bilinear; stretched to the square; untouched when it already fits): dst
- * [frames][size][size][3] RGB u8. A frame without colour (gray, or full-range YUV with neutral chroma) is its luma three times.
- * The true frame count is what decodes (docs in src/data/clip_read.c on what is decoded to know it). info may be NULL. Errors
- * name the file: no such file, not a video, no video stream, nothing decodes, truncated (fewer than half of the frames that
- * the header claims: EQ_FORMAT). Safe to call from several threads. The same bits on every CPU. */
-enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst, struct eq_clip_info *info,
-                            struct eq_err *err);
+/* Decodes the clip, samples, resizes with swscale (bilinear; stretched to the square; untouched when it already fits):
+ * dst [frames][size][size][3] RGB u8. A frame without colour (gray, or full-range YUV with neutral chroma) is its luma
+ * three times. The true frame count is what decodes (docs in src/data/clip_read.c on what is decoded to know it). info
+ * may be NULL. Errors name the file: no such file, not a video, no video stream, nothing decodes, truncated (fewer than
+ * half of the frames that the header claims: EQ_FORMAT). Safe to call from several threads. The same bits on every
+ * CPU. */
+enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
+                            struct eq_clip_info *info, struct eq_err *err);
 /* The same without pixels, for `inspect`; info->gray is of the first frame. */
 enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
 
-/* ---- loader -------------------------------------------------------------------------------------------------------------- */
+/* ---- loader ---------------------------------------------------------------------------------------------------- */
 
 struct eq_augment {
     bool flip;         /* left-right with probability 1/2 */
@@ -97,44 +100,46 @@ struct eq_augment {
 };
 struct eq_loader_opts {
     struct eq_sampling sampling;
-    int batch;               /* clips */
+    int batch; /* clips */
     bool shuffle, drop_last;
     struct eq_augment augment;
     uint64_t seed;
-    /* Sampled clips kept in memory up to this; 0: none. A clip without colour takes a third. Clips with a random phase differ
-     * from epoch to epoch and are not kept. */
+    /* Sampled clips kept in memory up to this; 0: none. A clip without colour takes a third. Clips with a random phase
+     * differ from epoch to epoch and are not kept. */
     size_t cache_bytes;
     enum eq_on_error on_error;
-    int prefetch;            /* batches decoded ahead, 0: two; never changes what comes */
+    int prefetch; /* batches decoded ahead, 0: two; never changes what comes */
 };
 struct eq_batch {
     const uint8_t *pixels; /* [n][frames][size][size][3], valid until the next eq_loader_next, _start or _free */
     const float *ef;       /* [n] percent */
     const uint32_t *index; /* [n] into the dataset's samples */
     int n;
-    bool gray;             /* R = G = B in every pixel of the batch */
-    size_t clip_bytes;     /* frames * size * size * 3 */
+    bool gray;         /* R = G = B in every pixel of the batch */
+    size_t clip_bytes; /* frames * size * size * 3 */
 };
 struct eq_loader;
-/* One thread of its own decodes ahead; the batches are a pure function of (seed, epoch, position). With EQ_ON_ERROR_SKIP a clip
- * that can't be read is left out of its batch (which is smaller then; one that would be empty is passed over) and listed by
- * eq_loader_failures. ds must outlive the loader and must not change meanwhile; indices are copied. One thread at a time. */
+/* One thread of its own decodes ahead; the batches are a pure function of (seed, epoch, position). With
+ * EQ_ON_ERROR_SKIP a clip that can't be read is left out of its batch (which is smaller then; one that would be empty
+ * is passed over) and listed by eq_loader_failures. ds must outlive the loader and must not change meanwhile; indices
+ * are copied. One thread at a time. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
 /* Starts an epoch at batch number first (for resuming). */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
-/* batch->n = 0 at the end of the epoch. With EQ_ON_ERROR_FAIL a clip's error comes in its batch's place, and again if asked
- * again, until the next eq_loader_start. */
+/* batch->n = 0 at the end of the epoch. With EQ_ON_ERROR_FAIL a clip's error comes in its batch's place, and again if
+ * asked again, until the next eq_loader_start. */
 enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struct eq_err *err);
 /* Batches of an epoch when every clip can be read. */
 size_t eq_loader_batches(const struct eq_loader *l);
-/* Clips that could not be read in the batches handed out so far, each once: owned by the loader, valid until its next call. */
+/* Clips that could not be read in the batches handed out so far, each once: owned by the loader, valid until its next
+ * call. */
 size_t eq_loader_failures(const struct eq_loader *l, const struct eq_skipped **out);
 
-/* Mean over all pixels and channels of the split's sampled frames, rounded to a whole pixel value, and the standard deviation
- * around it; mean, deviation (of the population) and median of EF. Runs epoch 0 of the loader, which should neither shuffle nor
- * augment; skips as the loader does. EQ_NUMERIC when the pictures or the EFs are all one value. */
+/* Mean over all pixels and channels of the split's sampled frames, rounded to a whole pixel value, and the standard
+ * deviation around it; mean, deviation (of the population) and median of EF. Runs epoch 0 of the loader, which should
+ * neither shuffle nor augment; skips as the loader does. EQ_NUMERIC when the pictures or the EFs are all one value. */
 struct eq_data_stats {
     int pixel_mean;
     double pixel_std, ef_mean, ef_std, ef_median;

@@ -3,15 +3,17 @@
  *
  * Layouts. Channels are always innermost and dense.
  *   clip  layout [b][t][h][w][c]: as frames are decoded; the input of the first convolution only.
- *   pixel layout [b][h][w][t][c]: every other activation. All frames of a pixel stand together, so a convolution is, for
- *   each output pixel, a sum over the taps that fall inside the picture of [t x cin] * [cin x cout] products: taps on
+ *   pixel layout [b][h][w][t][c]: every other activation. All frames of a pixel stand together, so a convolution is,
+ * for each output pixel, a sum over the taps that fall inside the picture of [t x cin] * [cin x cout] products: taps on
  *   padding cost nothing, and 16 frames fill a tile register.
- * b clips, t frames a clip, h x w pixels, c channels. Weights come and gradients go as [cout][kh][kw][cin] ("OHWI") or, as
- * PyTorch stores them, [cout][cin][kh][kw] ("OIHW"); each function says which. No buffer may overlap another unless said.
+ * b clips, t frames a clip, h x w pixels, c channels. Weights come and gradients go as [cout][kh][kw][cin] ("OHWI") or,
+ * as PyTorch stores them, [cout][cin][kh][kw] ("OIHW"); each function says which. No buffer may overlap another unless
+ * said.
  *
- * Each family is a table of function pointers: filled with ref/ (plain C, the specification), then overwritten in ascending
- * ISA order by what the CPU has and --cpu allows. The pieces of work and the order of each sum depend on shapes alone, so
- * results are equal to the bit for any number of threads on one ISA level; integer results on all levels.
+ * Each family is a table of function pointers: filled with ref/ (plain C, the specification), then overwritten in
+ * ascending ISA order by what the CPU has and --cpu allows. The pieces of work and the order of each sum depend on
+ * shapes alone, so results are equal to the bit for any number of threads on one ISA level; integer results on all
+ * levels.
  */
 #ifndef ECHOQUANT_KERNELS_H
 #define ECHOQUANT_KERNELS_H
@@ -31,7 +33,7 @@ void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int
 /* Multiply-accumulates, taps on padding not counted. */
 double eq_conv_macs(const struct eq_conv_shape *s);
 
-/* ---- f32_conv: convolution, forward and both gradients ------------------------------------------------------------ */
+/* ---- f32_conv: convolution, forward and both gradients --------------------------------------------------------- */
 
 /* What the forward kernel does with a sum before it is stored: + bias[cout] (NULL: none), + residual (laid out as dst,
  * NULL: none), max(0, .) */
@@ -41,7 +43,8 @@ struct eq_f32_epilogue {
     bool relu;
 };
 
-/* One algorithm on one ISA level. Packed weights and scratch belong to the caller, sizes are in bytes, 64-byte aligned. */
+/* One algorithm on one ISA level. Packed weights and scratch belong to the caller, sizes are in bytes, 64-byte
+ * aligned. */
 struct eq_f32_conv_kernel {
     const char *name; /* f32_conv3x3_winograd4__avx512 */
     enum eq_isa isa;
@@ -68,13 +71,15 @@ enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEI
 
 /* The kernel that the table names for this shape on this CPU: by shape and ISA only, never by timing. Never NULL. */
 const struct eq_f32_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
-/* Every kernel that supports the shape here, ref first, for tests and `bench --layers`; returns how many were stored. */
+/* Every kernel that supports the shape here, ref first, for tests and `bench --layers`; returns how many were
+ * stored. */
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
                               const struct eq_f32_conv_kernel **out, size_t max);
 
-/* ---- f32_train: everything else that training and FP32 inference loop over ----------------------------------------- */
+/* ---- f32_train: everything else that training and FP32 inference loop over ------------------------------------- */
 
-/* rows x c matrices are activations in pixel layout seen as rows = b * h * w * t. Batch norm after Ioffe & Szegedy 2015. */
+/* rows x c matrices are activations in pixel layout seen as rows = b * h * w * t. Batch norm after Ioffe & Szegedy
+ * 2015. */
 struct eq_f32_table {
     enum eq_isa isa;
     /* mean[c] and biased var[c] over rows; two passes or Welford pieces merged in a fixed order. */
@@ -83,14 +88,14 @@ struct eq_f32_table {
     void (*bn_apply)(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
                      const float *beta, const float *residual, bool relu, float *y);
     /* The gradient of bn_apply under batch statistics (or fixed ones, batch_stats = false). dy: gradient of y; y: the
-     * output, read for the ReLU mask only (NULL without ReLU). Writes dx, adds to dgamma and dbeta, and writes the masked dy
-     * to dresidual when that is not NULL (added to when accumulate_residual). dx may be dy. */
+     * output, read for the ReLU mask only (NULL without ReLU). Writes dx, adds to dgamma and dbeta, and writes the
+     * masked dy to dresidual when that is not NULL (added to when accumulate_residual). dx may be dy. */
     void (*bn_backward)(const float *x, const float *y, const float *dy, size_t rows, int c, const float *mean,
                         const float *inv_std, const float *gamma, bool batch_stats, float *dx, float *dgamma,
                         float *dbeta, float *dresidual, bool accumulate_residual);
-    void (*relu_forward)(const float *x, size_t n, float *y);                     /* y may be x */
-    void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx);  /* dx may be dy */
-    void (*add)(const float *a, const float *b, size_t n, float *y);              /* y may be a or b */
+    void (*relu_forward)(const float *x, size_t n, float *y);                    /* y may be x */
+    void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx); /* dx may be dy */
+    void (*add)(const float *a, const float *b, size_t n, float *y);             /* y may be a or b */
     /* k x k max pooling in pixel layout, padding never wins. argmax (tap number, first wins) for the backward pass. */
     void (*maxpool_forward)(const float *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
                             float *y, uint8_t *argmax /* NULL: not wanted */);
@@ -99,14 +104,15 @@ struct eq_f32_table {
     /* [b][h*w][t][c] -> [b][t][c], mean over pixels, and back. */
     void (*global_avg_forward)(const float *x, int b, int hw, int tc, float *y);
     void (*global_avg_backward)(const float *dy, int b, int hw, int tc, float *dx);
-    /* One decoupled-weight-decay Adam step (Loshchilov & Hutter 2019) on n values; bias corrections c1 = 1 - b1^t, c2. */
+    /* One decoupled-weight-decay Adam step (Loshchilov & Hutter 2019) on n values; bias corrections c1 = 1 - b1^t, c2.
+     */
     void (*adamw_step)(float *w, const float *g, float *m, float *v, size_t n, float lr, float b1, float b2, float eps,
                        float decay, float c1, float c2);
     /* buf = momentum * buf + (g + decay * w); w -= lr * buf (PyTorch's SGD). */
     void (*sgd_step)(float *w, const float *g, float *buf, size_t n, float lr, float momentum, float decay);
-    /* Fake quantization, one scale for all n: q = clamp(rne(x / scale) + zp, qmin, qmax); y = (q - zp) * scale. y may be x.
-     * mask[i] = 1 where rne(x / scale) + zp lies in [qmin, qmax] (NULL: not wanted). x / scale is computed as
-     * x * (1 / scale), the inverse rounded once to float: the integer engine's epilogue does the same. */
+    /* Fake quantization, one scale for all n: q = clamp(rne(x / scale) + zp, qmin, qmax); y = (q - zp) * scale. y may
+     * be x. mask[i] = 1 where rne(x / scale) + zp lies in [qmin, qmax] (NULL: not wanted). x / scale is computed as x *
+     * (1 / scale), the inverse rounded once to float: the integer engine's epilogue does the same. */
     void (*fake_quant)(const float *x, size_t n, float scale, int zp, int qmin, int qmax, float *y, uint8_t *mask);
     void (*mask_backward)(const uint8_t *mask, const float *dy, size_t n, float *dx); /* dx = mask ? dy : 0 */
     void (*minmax)(const float *x, size_t n, float *min, float *max); /* n > 0; NaN anywhere gives NaN in both */
@@ -120,7 +126,7 @@ const struct eq_f32_table *eq_f32_kernels(void);
 void eq_sgemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
               int ldb, float beta, float *c, int ldc);
 
-/* ---- image: u8 pixels ----------------------------------------------------------------------------------------------- */
+/* ---- image: u8 pixels ------------------------------------------------------------------------------------------ */
 
 struct eq_image_table {
     enum eq_isa isa;
@@ -131,16 +137,16 @@ struct eq_image_table {
 };
 const struct eq_image_table *eq_image_kernels(void);
 
-/* ---- qs8_conv: integer convolution ------------------------------------------------------------------------------------ */
+/* ---- qs8_conv: integer convolution ----------------------------------------------------------------------------- */
 
-/* acc = sum (src - src_zp) * weights over the taps inside the picture, exact in int32 (padding holds src_zp, so it adds 0);
- * r   = fmaf((float)acc, m[oc], b[oc]);                              m = s_src * s_w[oc] / s_dst, b = bias / s_dst
- * r   = fmaf((float)(residual - residual_zp), residual_m, r)         when residual is not NULL; residual_m = s_res / s_dst
- * dst = clamp(rne(r) + dst_zp, dst_min, dst_max)                     ReLU is dst_min = dst_zp
- * Values of r beyond int32 saturate before the zero-point is added. */
+/* acc = sum (src - src_zp) * weights over the taps inside the picture, exact in int32 (padding holds src_zp, so it adds
+ * 0); r   = fmaf((float)acc, m[oc], b[oc]);                              m = s_src * s_w[oc] / s_dst, b = bias / s_dst
+ * r   = fmaf((float)(residual - residual_zp), residual_m, r)         when residual is not NULL; residual_m = s_res /
+ * s_dst dst = clamp(rne(r) + dst_zp, dst_min, dst_max)                     ReLU is dst_min = dst_zp Values of r beyond
+ * int32 saturate before the zero-point is added. */
 struct eq_qs8_epilogue {
-    const float *m, *b;        /* [cout] */
-    const uint8_t *residual;   /* laid out as dst, or NULL */
+    const float *m, *b;      /* [cout] */
+    const uint8_t *residual; /* laid out as dst, or NULL */
     int residual_zp;
     float residual_m;
     int dst_zp, dst_min, dst_max;
@@ -167,7 +173,8 @@ size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const s
 
 struct eq_qs8_table {
     enum eq_isa isa;
-    void (*maxpool)(const uint8_t *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow, uint8_t *y);
+    void (*maxpool)(const uint8_t *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
+                    uint8_t *y);
     /* sum[b][c] = sum over h*w pixels and t frames of (x - zp); exact: the caller bounds hw * t * 255 < 2^31. */
     void (*sum_pixels_frames)(const uint8_t *x, int b, int hw, int t, int c, int zp, int32_t *sum);
 };
@@ -176,10 +183,10 @@ const struct eq_qs8_table *eq_qs8_kernels(void);
 /* Re-makes every table after eq_cpu_set_ceiling; called by whoever sets it, before any kernel is selected. */
 void eq_kernels_init(void);
 
-/* ---- peak: register-only loops, for `bench --layers` --------------------------------------------------------------------- */
+/* ---- peak: register-only loops, for `bench --layers` ----------------------------------------------------------- */
 
-/* GMAC/s of all threads together in FP32 FMA, or in the integer dot instruction that the qs8 kernels of the level in use
- * are made of; *what names the instruction. Takes about ms milliseconds. */
+/* GMAC/s of all threads together in FP32 FMA, or in the integer dot instruction that the qs8 kernels of the level in
+ * use are made of; *what names the instruction. Takes about ms milliseconds. */
 double eq_peak_f32_gmacs(double ms, const char **what);
 double eq_peak_qs8_gmacs(double ms, const char **what);
 

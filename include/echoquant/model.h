@@ -1,7 +1,7 @@
 /*
- * model: the network as data. One static graph of nodes, built once by eq_resnet18_new; everything else is a pass over it:
- * plan, forward/backward, fold_batchnorm, fuse, safetensors, ONNX. Fake-quant lives on the graph (a node's output, a node's
- * weights), so that the quant floor can simulate and train without a second walker.
+ * model: the network as data. One static graph of nodes, built once by eq_resnet18_new; everything else is a pass over
+ * it: plan, forward/backward, fold_batchnorm, fuse, safetensors, ONNX. Fake-quant lives on the graph (a node's output,
+ * a node's weights), so that the quant floor can simulate and train without a second walker.
  */
 #ifndef ECHOQUANT_MODEL_H
 #define ECHOQUANT_MODEL_H
@@ -9,12 +9,12 @@
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
 
-/* ---- graph ---------------------------------------------------------------------------------------------------------- */
+/* ---- graph ----------------------------------------------------------------------------------------------------- */
 
 enum eq_op {
-    EQ_OP_INPUT,         /* u8 pixels [b][t][h][w][3], normalised to (x - mean) / std */
-    EQ_OP_CONV2D,        /* weight [cout][cin][k][k], optional bias, residual and ReLU (set by fuse) */
-    EQ_OP_BATCHNORM,     /* gamma, beta, running mean and var; optional residual and ReLU (set by fuse) */
+    EQ_OP_INPUT,     /* u8 pixels [b][t][h][w][3], normalised to (x - mean) / std */
+    EQ_OP_CONV2D,    /* weight [cout][cin][k][k], optional bias, residual and ReLU (set by fuse) */
+    EQ_OP_BATCHNORM, /* gamma, beta, running mean and var; optional residual and ReLU (set by fuse) */
     EQ_OP_RELU,
     EQ_OP_MAXPOOL,
     EQ_OP_ADD,
@@ -28,35 +28,36 @@ enum eq_op {
  * x_hat = (clamp(rne(x * (1 / scale)) + zp, qmin, qmax) - zp) * scale. The straight-through gradient passes where the
  * unclamped value lies inside [qmin, qmax]. */
 struct eq_fake_quant {
-    bool enabled;     /* off: the edge passes through (observers may still look) */
+    bool enabled; /* off: the edge passes through (observers may still look) */
     int channels;
     int qmin, qmax;
-    float *scale;     /* [channels], owned */
-    int *zero_point;  /* [channels], owned */
-    bool learn_scale; /* LSQ (Esser et al., ICLR 2020): scale gets a gradient */
-    float *diff_scale;/* [channels], owned; NULL unless learn_scale */
+    float *scale;      /* [channels], owned */
+    int *zero_point;   /* [channels], owned */
+    bool learn_scale;  /* LSQ (Esser et al., ICLR 2020): scale gets a gradient */
+    float *diff_scale; /* [channels], owned; NULL unless learn_scale */
 };
 
 /* A node makes one edge, named by the node. Indices refer to eq_graph.nodes / .params / .fake_quants; -1: none. */
 struct eq_node {
     enum eq_op op;
-    char name[64];          /* module path as in torchvision: "layer1.0.conv1" */
-    int src[2];             /* producers, ascending; src[1] for EQ_OP_ADD only */
-    int residual;           /* fused add: producer of the residual */
-    bool relu;              /* fused ReLU */
+    char name[64]; /* module path as in torchvision: "layer1.0.conv1" */
+    int src[2];    /* producers, ascending; src[1] for EQ_OP_ADD only */
+    int residual;  /* fused add: producer of the residual */
+    bool relu;     /* fused ReLU */
     int cin, cout, k, stride, pad;
-    int weight, bias;       /* conv, linear */
+    int weight, bias;                           /* conv, linear */
     int gamma, beta, running_mean, running_var; /* batch norm */
-    float eps, momentum;    /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
-    bool bn_frozen;         /* use running statistics in training, too */
-    int edge_fq;            /* fake-quant of this node's output */
-    int weight_fq;          /* fake-quant of this node's weights */
-    int folded_bn;          /* QAT: batch norm node whose gamma / sqrt(running_var + eps) scales the weights before their
-                             * fake-quant; the batch norm then sees conv(x) / that factor (Krishnamoorthi 2018, 3.2.2) */
+    float eps,
+        momentum;   /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
+    bool bn_frozen; /* use running statistics in training, too */
+    int edge_fq;    /* fake-quant of this node's output */
+    int weight_fq;  /* fake-quant of this node's weights */
+    int folded_bn;  /* QAT: batch norm node whose gamma / sqrt(running_var + eps) scales the weights before their
+                     * fake-quant; the batch norm then sees conv(x) / that factor (Krishnamoorthi 2018, 3.2.2) */
 };
 
 struct eq_param {
-    char name[96];  /* key of the safetensors file: "layer1.0.bn1.running_mean" */
+    char name[96]; /* key of the safetensors file: "layer1.0.bn1.running_mean" */
     int rank, shape[4];
     size_t n;
     float *data;    /* owned, PyTorch's order (OIHW) */
@@ -66,10 +67,10 @@ struct eq_param {
 
 /* What a model file carries beside weights. Pixels are normalised as (x - mean) / std, one pair for all channels. */
 struct eq_model_meta {
-    int frames, size;             /* data.frames, data.size it was trained with */
-    int pixel_mean;               /* whole pixel value, 0..255 */
+    int frames, size; /* data.frames, data.size it was trained with */
+    int pixel_mean;   /* whole pixel value, 0..255 */
     float pixel_std;
-    float target_mean, target_std;/* EF of the training split, percent */
+    float target_mean, target_std; /* EF of the training split, percent */
 };
 
 struct eq_graph {
@@ -83,9 +84,9 @@ struct eq_graph {
     struct eq_model_meta meta;
 };
 
-/* torchvision's ResNet-18 (He et al. 2016, basic blocks 2-2-2-2) per frame, mean over frames, one output; weights of the
- * given seed: He-normal fan-out convolutions, gamma 1, head uniform +-1/sqrt(512) times target_std, bias target_mean.
- * width: channels of stage 1 (64; smaller in tests). Free with eq_graph_free. */
+/* torchvision's ResNet-18 (He et al. 2016, basic blocks 2-2-2-2) per frame, mean over frames, one output; weights of
+ * the given seed: He-normal fan-out convolutions, gamma 1, head uniform +-1/sqrt(512) times target_std, bias
+ * target_mean. width: channels of stage 1 (64; smaller in tests). Free with eq_graph_free. */
 enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
                                struct eq_err *err);
 void eq_graph_free(struct eq_graph *g);
@@ -98,19 +99,20 @@ int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const int
 int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax);
 size_t eq_graph_param_count(const struct eq_graph *g); /* trainable values */
 
-/* ---- passes --------------------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------------------------- */
 
-/* conv + batchnorm -> conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob et al.
- * 2018, 3.2). A new graph; the parameters are named conv.weight / conv.bias. */
+/* conv + batchnorm -> conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob
+ * et al. 2018, 3.2). A new graph; the parameters are named conv.weight / conv.bias. */
 enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
 /* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a training
- * graph), in place; the edge keeps the last merged node's name. Each conv that is quantized then has one fused output. */
+ * graph), in place; the edge keeps the last merged node's name. Each conv that is quantized then has one fused
+ * output. */
 enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
 
-/* ---- execution ------------------------------------------------------------------------------------------------------ */
+/* ---- execution ------------------------------------------------------------------------------------------------- */
 
-/* Looks at values while they pass: node's output [n] floats, before its fake-quant and before anyone consumes it. May write
- * to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
+/* Looks at values while they pass: node's output [n] floats, before its fake-quant and before anyone consumes it. May
+ * write to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
 struct eq_walk_hook {
     enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
     void *ctx;
@@ -119,14 +121,15 @@ struct eq_walk_hook {
 enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN };
 struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
 
-/* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure. All memory is
- * taken here; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs. */
+/* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure. All memory
+ * is taken here; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs. */
 enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
                            struct eq_exec **out, struct eq_err *err);
 void eq_exec_free(struct eq_exec *x);
 void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook); /* NULL: none */
-/* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses batch
- * statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after parameters changed. */
+/* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses
+ * batch statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after parameters
+ * changed. */
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter. */
 enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err);
@@ -140,15 +143,15 @@ const double *eq_exec_node_ms(const struct eq_exec *x);
 /* The convolution shape of a node under this plan; false when the node is no convolution. */
 bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape);
 
-/* Offsets for buffers that live over [first, last] steps (inclusive), none overlapping while both live; returns the arena's
- * size. Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in bytes, aligned to 64. */
+/* Offsets for buffers that live over [first, last] steps (inclusive), none overlapping while both live; returns the
+ * arena's size. Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in bytes, aligned to 64. */
 struct eq_plan_buffer {
     size_t bytes, offset;
     int first, last;
 };
 size_t eq_plan_arena(struct eq_plan_buffer *buffers, int n);
 
-/* ---- safetensors ---------------------------------------------------------------------------------------------------- */
+/* ---- safetensors ----------------------------------------------------------------------------------------------- */
 
 /* The format of github.com/huggingface/safetensors: u64 header length, JSON header, raw little-endian data. The reader
  * refuses: headers over 16 MiB, unknown dtypes, sizes that disagree with shapes, offsets out of range, overlapping or
@@ -181,8 +184,9 @@ void eq_st_add(struct eq_st_file *file, const char *name, enum eq_st_dtype dtype
 void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* FP32 model file: torchvision's key names plus metadata (format "echoquant-fp32", version, frames, size, normalisation,
- * target). Load refuses NaN or infinite weights, missing or extra keys, wrong shapes, other kinds of file: by name. */
+/* FP32 model file: torchvision's key names plus metadata (format "echoquant-fp32", version, frames, size,
+ * normalisation, target). Load refuses NaN or infinite weights, missing or extra keys, wrong shapes, other kinds of
+ * file: by name. */
 #define EQ_FORMAT_FP32 "echoquant-fp32"
 #define EQ_FORMAT_INT8 "echoquant-int8"
 enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err);

@@ -8,21 +8,22 @@
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
 
-/* ---- losses: on the standardised target; all mean over n ---------------------------------------------------------- */
+/* ---- losses: on the standardised target; all mean over n ------------------------------------------------------- */
 
 enum eq_loss { EQ_LOSS_MSE, EQ_LOSS_L1, EQ_LOSS_HUBER };
-/* e = (pred - target) / std; mse: e^2; l1: |e|; huber (delta 1): e^2/2 for |e| < 1, |e| - 1/2 beyond. Returns the mean loss and
- * writes diff_pred[n] = dLoss/dpred (NULL: not wanted). pred and target: EF in percent. */
-double eq_loss_forward(enum eq_loss kind, const float *pred, const float *target, size_t n, float std, float *diff_pred);
+/* e = (pred - target) / std; mse: e^2; l1: |e|; huber (delta 1): e^2/2 for |e| < 1, |e| - 1/2 beyond. Returns the mean
+ * loss and writes diff_pred[n] = dLoss/dpred (NULL: not wanted). pred and target: EF in percent. */
+double eq_loss_forward(enum eq_loss kind, const float *pred, const float *target, size_t n, float std,
+                       float *diff_pred);
 
-/* ---- schedules ------------------------------------------------------------------------------------------------------- */
+/* ---- schedules ------------------------------------------------------------------------------------------------- */
 
 enum eq_schedule { EQ_SCHEDULE_CONSTANT, EQ_SCHEDULE_COSINE, EQ_SCHEDULE_ONECYCLE };
-/* Learning rate of 0-based step of total. cosine: linear warm-up over warmup steps, then half a cosine to 0. onecycle (Smith &
- * Topin 2018, PyTorch's defaults: start lr/25, peak at 30 %, end lr/25e4, cosine both ways). */
+/* Learning rate of 0-based step of total. cosine: linear warm-up over warmup steps, then half a cosine to 0. onecycle
+ * (Smith & Topin 2018, PyTorch's defaults: start lr/25, peak at 30 %, end lr/25e4, cosine both ways). */
 double eq_schedule_lr(enum eq_schedule kind, double base_lr, size_t step, size_t total, size_t warmup);
 
-/* ---- optimizers -------------------------------------------------------------------------------------------------------- */
+/* ---- optimizers ------------------------------------------------------------------------------------------------ */
 
 enum eq_optim_kind { EQ_OPTIM_ADAMW, EQ_OPTIM_SGD };
 struct eq_optim_opts {

@@ -8,7 +8,7 @@
 #include "echoquant/base.h"
 #include "echoquant/model.h"
 
-/* ---- qparams ---------------------------------------------------------------------------------------------------------- */
+/* ---- qparams --------------------------------------------------------------------------------------------------- */
 
 struct eq_qparams {
     float scale;
@@ -17,10 +17,11 @@ struct eq_qparams {
 /* Affine u8 from a range: the range first includes 0; scale = max((max - min) / 255, FLT_EPSILON), zero_point =
  * clamp(0 - rne(min / scale), 0, 255), both computed in float32 (torch.ao.quantization MinMaxObserver). */
 enum eq_status eq_qparams_affine(float min, float max, struct eq_qparams *out, struct eq_err *err);
-/* Symmetric s8 for weights, [-(2^(bits-1) - 1), 2^(bits-1) - 1]: scale = max(|min|, |max|) / 127 (bits 8), at least FLT_EPSILON. */
+/* Symmetric s8 for weights, [-(2^(bits-1) - 1), 2^(bits-1) - 1]: scale = max(|min|, |max|) / 127 (bits 8), at least
+ * FLT_EPSILON. */
 enum eq_status eq_qparams_symmetric(float min, float max, int bits, struct eq_qparams *out, struct eq_err *err);
 
-/* ---- observers ---------------------------------------------------------------------------------------------------------- */
+/* ---- observers ------------------------------------------------------------------------------------------------- */
 
 enum eq_observer_kind {
     EQ_OBSERVER_MINMAX,
@@ -46,17 +47,19 @@ enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, 
 /* Refuses when nothing was observed. */
 enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
 
-/* ---- preparation: fake-quant on the graph --------------------------------------------------------------------------------- */
+/* ---- preparation: fake-quant on the graph ---------------------------------------------------------------------- */
 
-/* Puts fake-quant nodes on a graph: s8 per output channel (or per tensor) on every conv and linear weight, affine u8 on every
- * edge that the integer engine stores (outputs of fused convolutions and of max pooling's producer; never between a convolution and its
- * fused ReLU or residual, never on pooled sums). All start disabled. A folded and fused graph gives the PTQ simulation; a
- * training graph (fused, batch norm kept) gives QAT, with folded_bn set. The input is exact and needs none. */
+/* Puts fake-quant nodes on a graph: s8 per output channel (or per tensor) on every conv and linear weight, affine u8 on
+ * every edge that the integer engine stores (outputs of fused convolutions and of max pooling's producer; never between
+ * a convolution and its fused ReLU or residual, never on pooled sums). All start disabled. A folded and fused graph
+ * gives the PTQ simulation; a training graph (fused, batch norm kept) gives QAT, with folded_bn set. The input is exact
+ * and needs none. */
 enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err);
-/* Weight scales from the current weights (for QAT: of the folded ones), min-max per channel; enables them. Called before each
- * QAT step until frozen. Scales that are learnt (LSQ) are left alone. */
+/* Weight scales from the current weights (for QAT: of the folded ones), min-max per channel; enables them. Called
+ * before each QAT step until frozen. Scales that are learnt (LSQ) are left alone. */
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);
-/* The same with a choice, for PTQ after eq_calibrate. MSE: of 80 shrunken ranges the one with the least squared error. */
+/* The same with a choice, for PTQ after eq_calibrate. MSE: of 80 shrunken ranges the one with the least squared
+ * error. */
 enum eq_weight_observer { EQ_WEIGHT_MINMAX, EQ_WEIGHT_MSE, EQ_WEIGHT_OBSERVER_COUNT };
 extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT]; /* "minmax", "mse" */
 struct eq_weight_opts {
@@ -67,9 +70,9 @@ enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_
 /* What messages and files call the layer of a node: the module path of its weights ("layer1.0.conv1"). */
 void eq_layer_name(const struct eq_graph *g, int node, char name[64]);
 
-/* Runs all clips of the source (at most max_clips) through the prepared graph in FP32, feeds one observer an edge, and writes and
- * enables every edge's qparams and the weights'. An error names the layer (and the clip, when a value is NaN or infinite).
- * progress NULL: silent. */
+/* Runs all clips of the source (at most max_clips) through the prepared graph in FP32, feeds one observer an edge, and
+ * writes and enables every edge's qparams and the weights'. An error names the layer (and the clip, when a value is NaN
+ * or infinite). progress NULL: silent. */
 enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err);
@@ -86,36 +89,36 @@ size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
 void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
 void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
 
-/* ---- the integer graph ------------------------------------------------------------------------------------------------------ */
+/* ---- the integer graph ----------------------------------------------------------------------------------------- */
 
 enum eq_qop { EQ_QOP_INPUT, EQ_QOP_CONV2D, EQ_QOP_MAXPOOL, EQ_QOP_HEAD, EQ_QOP_COUNT };
 /* HEAD: exact int64 dot of integer sums over pixels and frames with s8 weights, one multiplication to EF in double. */
 struct eq_qnode {
     enum eq_qop op;
     char name[64];
-    int src, residual;      /* producers; -1: none */
+    int src, residual; /* producers; -1: none */
     int cin, cout, k, stride, pad;
     bool relu;
-    int weight_bits;        /* 8, 6 or 4: weights lie in [-(2^(bits-1) - 1), 2^(bits-1) - 1] */
-    struct eq_qparams dst;  /* of the edge that it makes */
-    int8_t *weights;        /* [cout][cin][k][k], owned; NULL where the op has none */
-    float *weight_scale;    /* [cout], owned */
-    float *bias;            /* [cout], fp32 in real units, owned */
+    int weight_bits;       /* 8, 6 or 4: weights lie in [-(2^(bits-1) - 1), 2^(bits-1) - 1] */
+    struct eq_qparams dst; /* of the edge that it makes */
+    int8_t *weights;       /* [cout][cin][k][k], owned; NULL where the op has none */
+    float *weight_scale;   /* [cout], owned */
+    float *bias;           /* [cout], fp32 in real units, owned */
 };
 struct eq_qmodel {
     struct eq_model_meta meta;
     struct eq_qnode *nodes;
     int n_nodes;
-    char method[16];        /* "ptq" or "qat" */
+    char method[16]; /* "ptq" or "qat" */
     char observer[32];
 };
 /* From a prepared graph whose fake-quants are all set: folds what is not folded yet, rounds the weights. */
 enum eq_status eq_lower_int8(const struct eq_graph *prepared, const char *method, struct eq_qmodel **out,
                              struct eq_err *err);
 void eq_qmodel_free(struct eq_qmodel *m);
-/* safetensors, format "echoquant-int8": s8 weights, qparams, normalisation, sampling, graph description and format version.
- * Load refuses, with the layer named: scales that are 0, NaN or infinite, zero-points outside 0..255, shapes that disagree,
- * weights that could overflow the int32 accumulator (by bound), unknown versions. */
+/* safetensors, format "echoquant-int8": s8 weights, qparams, normalisation, sampling, graph description and format
+ * version. Load refuses, with the layer named: scales that are 0, NaN or infinite, zero-points outside 0..255, shapes
+ * that disagree, weights that could overflow the int32 accumulator (by bound), unknown versions. */
 enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err);
 enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err);
 
@@ -124,7 +127,8 @@ struct eq_qengine;
 enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, int size, struct eq_qengine **out,
                               struct eq_err *err);
 void eq_qengine_free(struct eq_qengine *e);
-/* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and batch. */
+/* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and
+ * batch. */
 void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef);
 /* Looks at each node's u8 output after it was computed (analysis, parity tests); NULL: none. */
 void eq_qengine_set_hook(struct eq_qengine *e, void (*fn)(void *ctx, int node, const uint8_t *q, size_t n), void *ctx);

@@ -11,44 +11,44 @@
 #include "echoquant/nn.h"
 #include "echoquant/quant.h"
 
-/* ---- settings ------------------------------------------------------------------------------------------------------------ */
+/* ---- settings -------------------------------------------------------------------------------------------------- */
 
 /* One field a setting; the table in src/run/settings.c gives key, type, default, range and help, and drives parsing,
  * validation, --help and docs/CONFIG.md. Strings are owned. */
 struct eq_config {
     struct {
-        char *dir;          /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
+        char *dir; /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
         bool synthetic;
         int frames, size;
         int split_seed;
-        int on_error;       /* enum eq_on_error */
+        int on_error; /* enum eq_on_error */
         int cache_mb;
     } data;
     struct {
         int train, val, test, seed; /* clips of the synthetic set */
     } synth;
     struct {
-        char *init;         /* safetensors to start from; "" none */
+        char *init; /* safetensors to start from; "" none */
         int width;
     } model;
     struct {
         int epochs, batch, accumulate;
-        int optimizer;      /* enum eq_optim_kind */
+        int optimizer; /* enum eq_optim_kind */
         double lr, weight_decay, momentum;
-        int schedule;       /* enum eq_schedule */
-        double warmup;      /* epochs */
-        int loss;           /* enum eq_loss */
+        int schedule;  /* enum eq_schedule */
+        double warmup; /* epochs */
+        int loss;      /* enum eq_loss */
         bool flip;
         int shift;
         bool random_phase;
-        double grad_clip;   /* 0: off */
-        double ema;         /* decay, 0: off */
-        int patience;       /* epochs without a better validation MAE, 0: off */
+        double grad_clip; /* 0: off */
+        double ema;       /* decay, 0: off */
+        int patience;     /* epochs without a better validation MAE, 0: off */
     } train;
     struct {
-        int observer;       /* enum eq_observer_kind */
+        int observer; /* enum eq_observer_kind */
         double percentile, averaging;
-        int clips;          /* for calibration */
+        int clips; /* for calibration */
     } ptq;
     struct {
         int epochs, batch;
@@ -59,10 +59,10 @@ struct eq_config {
         int warmup, repeats;
     } bench;
     struct {
-        char *dir;          /* run directory */
+        char *dir; /* run directory */
         int seed;
-        int threads;        /* 0: all */
-        char *cpu;          /* "auto" or an ISA level */
+        int threads; /* 0: all */
+        char *cpu;   /* "auto" or an ISA level */
     } run;
 };
 /* Where a value came from, for config.json: "default", "configs/x.json", "--set". */
@@ -83,15 +83,15 @@ enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, s
 void eq_settings_help(FILE *out);     /* for --help */
 void eq_settings_markdown(FILE *out); /* docs/CONFIG.md's table */
 
-/* ---- predictors: any model file, one way to run it ------------------------------------------------------------------------- */
+/* ---- predictors: any model file, one way to run it ------------------------------------------------------------- */
 
 struct eq_predictor {
-    struct eq_graph *graph;     /* FP32: folded and fused; NULL for INT8 */
+    struct eq_graph *graph; /* FP32: folded and fused; NULL for INT8 */
     struct eq_exec *exec;
-    struct eq_qmodel *qmodel;   /* INT8; NULL for FP32 */
+    struct eq_qmodel *qmodel; /* INT8; NULL for FP32 */
     struct eq_qengine *engine;
     struct eq_model_meta meta;
-    const char *precision;      /* "FP32", "INT8" */
+    const char *precision; /* "FP32", "INT8" */
     int clips;
 };
 /* clips: batch of every run call. */
@@ -103,7 +103,7 @@ enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
 
-/* ---- evaluation --------------------------------------------------------------------------------------------------------------- */
+/* ---- evaluation ------------------------------------------------------------------------------------------------ */
 
 struct eq_metrics {
     double mae, rmse, r2; /* EF points; r2 NaN when the targets do not vary */
@@ -150,12 +150,13 @@ enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, i
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
                                struct eq_latency *out, struct eq_err *err);
 
-/* ---- phases: each works alone on a run directory ---------------------------------------------------------------------------------- */
+/* ---- phases: each works alone on a run directory --------------------------------------------------------------- */
 
 /* Data of a run: opened once by a command, made first when synthetic. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 
-/* Trains the FP32 baseline into <run>/fp32.safetensors, history/fp32.csv, state/. Resumes from state/ when it is there. */
+/* Trains the FP32 baseline into <run>/fp32.safetensors, history/fp32.csv, state/. Resumes from state/ when it is
+ * there. */
 enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
 /* <run>/fp32.safetensors (or model_path) -> <run>/ptq.safetensors. */
 enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
@@ -163,11 +164,13 @@ enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *
 /* <run>/fp32.safetensors (or model_path) -> <run>/qat.safetensors, history/qat.csv. */
 enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err);
-/* Evaluates one of the run's models ("fp32", "ptq", "qat") or any file on the test split: predictions/<name>.csv, and its row in
- * results.json: model, precision, size_mb, mae, rmse, r2, latency_ms {min, median, p95}, file_latency_ms, isa, threads. */
+/* Evaluates one of the run's models ("fp32", "ptq", "qat") or any file on the test split: predictions/<name>.csv, and
+ * its row in results.json: model, precision, size_mb, mae, rmse, r2, latency_ms {min, median, p95}, file_latency_ms,
+ * isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
-/* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints nothing. */
+/* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints
+ * nothing. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
 /* The table as text, first the five columns of the README. Caller clears. */
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);

@@ -14,8 +14,8 @@ enum eq_dtype { EQ_F32, EQ_U8, EQ_S8, EQ_S32, EQ_DTYPE_COUNT };
 size_t eq_dtype_size(enum eq_dtype dtype);      /* bytes */
 const char *eq_dtype_name(enum eq_dtype dtype); /* "f32", "u8", "s8", "s32" */
 
-/* The element at index i is at data + size * sum(i[a] * strides[a]). Rank 0 is a single value. A shape may hold zeros.
- */
+/* The element at index i is at data + size * sum(i[a] * strides[a]). Rank 0 is a single value. A shape may hold
+ * zeros. */
 struct eq_tensor {
     enum eq_dtype dtype;
     int rank;
@@ -29,8 +29,8 @@ struct eq_tensor {
  * bytes than an address space holds; EQ_NOMEM. t is empty and clearable after a failure. */
 enum eq_status eq_tensor_init(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape,
                               struct eq_err *err);
-/* A dense tensor over the caller's memory of `bytes` bytes, which must outlive it. EQ_FORMAT when the shape needs more.
- */
+/* A dense tensor over the caller's memory of `bytes` bytes, which must outlive it. EQ_FORMAT when the shape needs
+ * more. */
 enum eq_status eq_tensor_wrap(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape, void *data,
                               size_t bytes, struct eq_err *err);
 /* Frees what t owns and empties it; harmless twice. */

@@ -26,6 +26,7 @@ struct job {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time, whoever calls */
 static pthreadpool_t pool;
 static int pool_threads = 1;
+static uint32_t pool_flags;
 static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
 
 enum eq_status eq_parallel_init(int threads, struct eq_err *err)
@@ -46,6 +47,8 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
     pthreadpool_t old = pool;
     pool = fresh;
     pool_threads = threads;
+    /* Workers spin for the next job. Where they outnumber the CPUs, that keeps the ones with work from running. */
+    pool_flags = PTHREADPOOL_FLAG_DISABLE_DENORMALS | (threads > eq_cpu_count() ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
     pthread_mutex_unlock(&lock);
     if (old)
         pthreadpool_destroy(old);
@@ -105,7 +108,7 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
         pull_pieces(&job, 0);
     } else {
         atomic_store_explicit(&job.opened, true, memory_order_release);
-        pthreadpool_parallelize_1d(pool, run_worker, &job, workers, PTHREADPOOL_FLAG_DISABLE_DENORMALS);
+        pthreadpool_parallelize_1d(pool, run_worker, &job, workers, pool_flags);
         size_t closed = atomic_load_explicit(&job.closed, memory_order_acquire);
         assert(closed == workers);
         (void)closed;

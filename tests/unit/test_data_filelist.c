@@ -210,7 +210,7 @@ static void split_of(uint64_t seed, int start, int stride, enum eq_split *split)
     assert_int_equal(eq_filelist_parse(text.s, text.len, "x", NULL, seed, EQ_ON_ERROR_FAIL, &ds, NULL), EQ_OK);
     assert_false(ds.split_from_file);
     for (size_t i = 0; i < ds.n; i++)
-        split[atoi(ds.samples[i].file_name + 4)] = ds.samples[i].split;
+        split[strtol(ds.samples[i].file_name + 4, NULL, 10)] = ds.samples[i].split;
     eq_dataset_clear(&ds);
     eq_str_clear(&text);
 }

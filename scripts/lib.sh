@@ -1,0 +1,87 @@
+# Shared by the scripts beside it: sourced, not run. Says what it does and does only what is missing.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() {
+    printf '== %s\n' "$*"
+}
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# Names of the packages in the given sections of packages.txt.
+packages_of() {
+    local section
+    for section in "$@"; do
+        sed -n "/^\[$section\]/,/^\[/p" "$ROOT/scripts/packages.txt" | sed -e 's/#.*//' -e '/^\[/d' -e '/^[[:space:]]*$/d' |
+            awk '{print $1}'
+    done
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Needs root only when something is missing.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "installing packages needs root or sudo. As root: apt-get install ${MISSING[*]}"
+    fi
+}
+
+install_packages() {
+    command -v dpkg-query >/dev/null ||
+        die "this system has no dpkg. Install by hand what scripts/packages.txt lists, then: cmake --preset release && cmake --build build"
+    MISSING=()
+    local package
+    for package in $(packages_of "$@"); do
+        is_installed "$package" || MISSING+=("$package")
+    done
+    if [ ${#MISSING[@]} = 0 ]; then
+        say "packages: all installed"
+        return
+    fi
+    say "packages: installing ${MISSING[*]}"
+    as_root apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${MISSING[@]}"
+}
+
+# Tests stay configured when they were and can still be built: quickstart and the notebook run inside the test suite, too.
+configure() {
+    local tests=$1
+    if [ "$tests" = keep ]; then
+        tests=OFF
+        if grep -qs '^ECHOQUANT_TESTS:BOOL=ON' "$ROOT/build/CMakeCache.txt" && pkg-config --exists cmocka; then
+            tests=ON
+        fi
+    fi
+    say "configuring build/ (preset release, tests $tests)"
+    (cd "$ROOT" && cmake --preset release -DECHOQUANT_TESTS="$tests" --log-level=NOTICE)
+}
+
+# build [TARGET]: everything without a target.
+build() {
+    say "building ${1:-everything}"
+    (cd "$ROOT" && cmake --build build ${1:+--target "$1"})
+}
+
+# A virtual environment in .venv with requirements.txt; made again only when that file or Python changes.
+python_environment() {
+    local stamp wanted
+    stamp="$ROOT/.venv/.installed"
+    wanted="$(python3 -V) $(sha256sum <"$ROOT/requirements.txt")"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+        say "Python packages: all installed in .venv"
+        return
+    fi
+    say "Python packages: installing requirements.txt into .venv"
+    python3 -m venv --clear "$ROOT/.venv"
+    "$ROOT/.venv/bin/python" -m pip install -q --disable-pip-version-check -r "$ROOT/requirements.txt"
+    printf '%s\n' "$wanted" >"$stamp"
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The whole test suite: installs what is missing, builds, runs ctest. Arguments go to ctest, e.g. -L unit or -R qs8.
+. "$(dirname "$0")/lib.sh"
+
+install_packages run test
+python_environment
+configure ON
+build
+cd "$ROOT"
+say "ctest --preset release $*"
+exec ctest --preset release --no-label-summary "$@"

@@ -199,6 +199,8 @@ bool eq_isa_parse(const char *name, enum eq_isa *isa);
 bool eq_cpu_has(enum eq_isa isa);
 /* Granted and not above the ceiling: what dispatch asks. */
 bool eq_cpu_use(enum eq_isa isa);
+/* Whether the ceiling was set by this level's own name: the user asked for it, tested here before or not. */
+bool eq_cpu_named(enum eq_isa isa);
 /* "auto" or a level's name. A level that this machine lacks is refused with the list of what it has. Kernels' tables
  * are re-made by whoever holds them: call before anything is dispatched. */
 enum eq_status eq_cpu_set_ceiling(const char *name, struct eq_err *err);

@@ -13,14 +13,27 @@ static bool usable(const struct eq_qs8_conv_kernel *k, const struct eq_conv_shap
     return (k->isa == EQ_ISA_REF || eq_cpu_use(k->isa)) && k->supports(s, src_zp);
 }
 
-const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp)
+static bool accepts(const struct eq_qs8_conv_kernel *k, const struct eq_conv_shape *s, int src_zp,
+                    const int8_t *weights_oihw)
+{
+    return !k->accepts || (weights_oihw && k->accepts(s, weights_oihw, src_zp));
+}
+
+const struct eq_qs8_conv_kernel *eq_qs8_conv_select_for(const struct eq_conv_shape *s, int src_zp,
+                                                        const int8_t *weights_oihw)
 {
     for (size_t i = CONV_KERNELS; i-- > 1;) {
         const struct eq_qs8_conv_kernel *k = conv_kernels[i];
-        if (!k->untested && usable(k, s, src_zp) && (!k->prefers || k->prefers(s)))
+        bool trusted = !k->untested || eq_cpu_named(k->isa);
+        if (trusted && usable(k, s, src_zp) && (!k->prefers || k->prefers(s)) && accepts(k, s, src_zp, weights_oihw))
             return k;
     }
     return &eq_qs8_conv_ref;
+}
+
+const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp)
+{
+    return eq_qs8_conv_select_for(s, src_zp, NULL);
 }
 
 size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const struct eq_qs8_conv_kernel **out,

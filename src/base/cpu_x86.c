@@ -70,7 +70,7 @@ void eq_cpu_detect(bool has[EQ_ISA_COUNT])
 bool eq_cpu_brand(char *name, size_t size)
 {
     char brand[49] = {0};
-    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
+    if ((unsigned)__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
         return false;
     for (unsigned i = 0; i < 3; i++) {
         struct leaf r = cpuid(0x80000002u + i, 0);

@@ -95,7 +95,7 @@ static enum eq_status read_all(int fd, const char *path, size_t guess, size_t ca
         room = wider;
     }
     if (!buffer)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", path));
+        return eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", path);
     buffer[used] = '\0';
     *data = buffer;
     *len = used;
@@ -112,8 +112,10 @@ enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *l
     *len = 0;
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0)
-        EQ_TRY(eq_fail_errno(err, "%s: cannot open", path));
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        st = eq_fail_errno(err, "%s: cannot open", path);
+        goto out;
+    }
     if (S_ISDIR(info.st_mode))
         EQ_TRY(eq_fail(err, EQ_IO, "%s: is a directory, not a file", path));
     if (info.st_size > 0 && (uint64_t)info.st_size > cap)

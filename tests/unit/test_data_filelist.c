@@ -77,8 +77,8 @@ static void encodings_and_line_ends(void **state)
 {
     (void)state;
     const char *const twins[] = {
-        "\xef\xbb\xbf"
-        "FileName,EF\na,50\nb,60\n",
+        ("\xef\xbb\xbf"
+         "FileName,EF\na,50\nb,60\n"),
         "FileName,EF\r\na,50\r\nb,60\r\n",
         "FileName,EF\ra,50\rb,60\r",
         "FileName,EF\na,50\nb,60",

@@ -66,8 +66,8 @@ struct eq_f32_conv_kernel {
     } run;
     /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
     bool (*prefers)(const struct eq_conv_shape *s);
-    /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may be
-     * packed and run only with weights that it accepts. */
+    /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may
+     * be packed and run only with weights that it accepts. */
     bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
@@ -165,14 +165,14 @@ struct eq_qs8_conv_kernel {
                 const struct eq_qs8_epilogue *epi, uint8_t *dst, void *scratch);
     /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
     bool (*prefers)(const struct eq_conv_shape *s);
-    /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may be
-     * packed and run only with weights that it accepts. */
+    /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may
+     * be packed and run only with weights that it accepts. */
     bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
     /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
     bool untested;
 };
-/* The kernel that the table names for this shape on this CPU: by shape, ISA and weights only, never by timing. Never NULL.
- * select knows no weights and so leaves out kernels that depend on them; select_for is the one to prefer. */
+/* The kernel that the table names for this shape on this CPU: by shape, ISA and weights only, never by timing. Never
+ * NULL. select knows no weights and so leaves out kernels that depend on them; select_for is the one to prefer. */
 const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp);
 const struct eq_qs8_conv_kernel *eq_qs8_conv_select_for(const struct eq_conv_shape *s, int src_zp,
                                                         const int8_t *weights_oihw);

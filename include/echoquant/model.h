@@ -24,6 +24,8 @@ enum eq_op {
     EQ_OP_COUNT
 };
 
+enum { EQ_RESNET18_MAX_WIDTH = 256 };
+
 /* Fake quantization of an edge (channels == 1) or of weights (channels == cout, symmetric: zero_point all 0).
  * x_hat = (clamp(rne(x * (1 / scale)) + zp, qmin, qmax) - zp) * scale. The straight-through gradient passes where the
  * unclamped value lies inside [qmin, qmax]. */
@@ -96,17 +98,25 @@ int eq_graph_find_param(const struct eq_graph *g, const char *name); /* -1: none
 /* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. */
 int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node);
 int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const int *shape, bool trainable, bool decay);
-int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax);
-size_t eq_graph_param_count(const struct eq_graph *g); /* trainable values */
+int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax); /* scale 1, zero_point 0, off */
+bool eq_fake_quant_learn_scale(struct eq_fake_quant *fq); /* turns LSQ on; false when out of memory */
+struct eq_node eq_node_of(enum eq_op op, int src);        /* every other index -1, the rest 0 */
+int eq_graph_uses(const struct eq_graph *g, int node);    /* how often its edge is read */
+size_t eq_graph_param_count(const struct eq_graph *g);    /* trainable values */
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
 
 /* conv + batchnorm -> conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob
- * et al. 2018, 3.2). A new graph; the parameters are named conv.weight / conv.bias. */
+ * et al. 2018, 3.2). A new graph, fused as far as g was; node and parameters are named conv, conv.weight, conv.bias.
+ * Fake-quants keep their indices: those of a batch norm's edge and of weights with folded_bn pass to the convolution.
+ */
 enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
+/* The same for one pair: factor[cout] = gamma / sqrt(var + eps), weight and bias as the conv's. What QAT fake-quantizes
+ * in a conv with folded_bn is this weight, to the bit. */
+void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor, float *weight, float *bias);
 /* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a training
- * graph), in place; the edge keeps the last merged node's name. Each conv that is quantized then has one fused
- * output. */
+ * graph), in place; the merged node keeps that producer's name ("layer1.0.conv2", "layer1.0.bn2") and takes over the
+ * last one's edge_fq. Each conv that is quantized then has one fused output. */
 enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
 
 /* ---- execution ------------------------------------------------------------------------------------------------- */
@@ -121,17 +131,21 @@ struct eq_walk_hook {
 enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN };
 struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
 
-/* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure. All memory
- * is taken here; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs. */
+/* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure: nodes,
+ * edge_fq, weight_fq, folded_bn, learn_scale. Values, scales, zero-points, enabled and bn_frozen may change between
+ * calls. All memory is taken here, for as many threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps
+ * what backward needs; in EQ_EXEC_INFER batch norm uses the running statistics. */
 enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
                            struct eq_exec **out, struct eq_err *err);
 void eq_exec_free(struct eq_exec *x);
 void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook); /* NULL: none */
 /* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses
- * batch statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after parameters
- * changed. */
+ * batch statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after
+ * parameters, weight scales or enabled changed. In INFER mode the EF of a clip has the same bits whatever the batch. */
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
-/* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter. */
+/* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter and
+ * to diff_scale of fake-quants with learn_scale. Parameters and scales must be those of that forward. One backward for
+ * one forward: it overwrites what it reads. */
 enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err);
 void eq_exec_zero_grads(struct eq_exec *x);
 float *eq_exec_grad(struct eq_exec *x, int param); /* [params[param].n]; NULL when not trainable */
@@ -144,7 +158,8 @@ const double *eq_exec_node_ms(const struct eq_exec *x);
 bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape);
 
 /* Offsets for buffers that live over [first, last] steps (inclusive), none overlapping while both live; returns the
- * arena's size. Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in bytes, aligned to 64. */
+ * arena's size, SIZE_MAX when out of memory. Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in
+ * bytes, aligned to 64. */
 struct eq_plan_buffer {
     size_t bytes, offset;
     int first, last;

@@ -8,6 +8,84 @@
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
 
+/* ---- layers: shape, forward, backward; the caller owns every buffer ------------------------------------------------
+ */
+
+/* conv2d: one kernel a pass, chosen by shape and ISA. Packed weights and scratch as kernels.h says. */
+struct eq_conv2d {
+    struct eq_conv_shape shape;
+    const struct eq_f32_conv_kernel *kernel[EQ_CONV_PASSES];
+};
+void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape);
+size_t eq_conv2d_packed_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass);
+size_t eq_conv2d_scratch_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass); /* for eq_parallel_threads() */
+/* weights: [cout][cin][k][k]. */
+void eq_conv2d_pack(const struct eq_conv2d *l, enum eq_conv_pass pass, const float *weights, void *packed);
+void eq_conv2d_forward(const struct eq_conv2d *l, const float *src, const void *packed,
+                       const struct eq_f32_epilogue *epi, float *dst, void *scratch);
+void eq_conv2d_backward_data(const struct eq_conv2d *l, const float *diff_dst, const void *packed, float *diff_src,
+                             bool accumulate, void *scratch);
+void eq_conv2d_backward_weights(const struct eq_conv2d *l, const float *src, const float *diff_dst, float *diff_weights,
+                                void *scratch);
+/* diff_bias[cout] += column sums of diff_dst. */
+void eq_conv2d_backward_bias(const struct eq_conv2d *l, const float *diff_dst, float *diff_bias);
+
+/* Batch norm over rows x c. factor (NULL: none): x holds factor[c] times what is to be normalised, as a convolution
+ * with folded weights gives (Krishnamoorthi 2018, 3.2.2); gradients treat it as a constant. mean and inv_std are of x
+ * as it is, i.e. with factor in them: written by forward, read by backward. */
+struct eq_batchnorm {
+    int c;
+    float eps, momentum;
+    const float *gamma, *beta;         /* [c] */
+    float *running_mean, *running_var; /* [c] */
+    const float *factor;               /* [c] or NULL */
+    float *mean, *inv_std;             /* [c] */
+    float *work;                       /* [4 * c] */
+};
+/* batch_stats: normalise by the batch's statistics and move the running ones; else by the running ones, as y = x *
+ * gamma/sqrt(var+eps) + ..., and with factor as y = x + (beta - factor * running_mean): to the bit a folded
+ * convolution. */
+void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
+                          const float *residual, bool relu, float *y);
+/* y: the output when its ReLU mask has to be applied to dy, else NULL. Other arguments as eq_f32_table.bn_backward. */
+void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, const float *dy, size_t rows,
+                           bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
+                           bool accumulate_residual);
+/* factor[i] = gamma / sqrt(var + eps), in float32: the one definition that folding, QAT and lowering share. */
+void eq_batchnorm_factor(const float *gamma, const float *var, float eps, int c, float *factor);
+
+/* Mean over frames: x [b][t][c] -> y [b][c], and back. */
+void eq_temporal_mean_forward(const float *x, int b, int t, int c, float *y);
+void eq_temporal_mean_backward(const float *dy, int b, int t, int c, float *dx);
+
+/* y[b][o] = bias[o] + sum_i w[o][i] x[b][i]: summed in double from i = 0 upwards, whatever the batch. */
+void eq_linear_forward(const float *x, const float *w, const float *bias, int b, int cin, int cout, float *y);
+/* dx is written (NULL: not wanted), dw and dbias are added to (NULL: not wanted). */
+void eq_linear_backward(const float *x, const float *w, const float *dy, int b, int cin, int cout, float *dx, float *dw,
+                        float *dbias);
+
+/* ---- fake quantization ----------------------------------------------------------------------------------------------
+ */
+
+struct eq_fq_params {
+    float scale;
+    int zero_point, qmin, qmax;
+};
+/* One scale for n values (an edge). mask (NULL: not wanted) is 1 where the straight-through gradient passes: the
+ * unclamped value lies in [qmin, qmax] and, with relu, x > 0 (the ReLU in front of it). y may be x. */
+void eq_fake_quant_forward(const float *x, size_t n, const struct eq_fq_params *p, bool relu, float *y, uint8_t *mask);
+void eq_fake_quant_backward(const uint8_t *mask, const float *dy, size_t n, float *dx); /* dx may be dy */
+/* LSQ (Esser et al., ICLR 2020): the gradient of the scale, times 1 / sqrt(n qmax): sum over dy {(x_hat - x) / scale
+ * inside, qmin - zp below, qmax - zp above}. x: what went in, multiplied by factor first. */
+double eq_lsq_scale_grad(const float *x, float factor, const float *dy, size_t n, const struct eq_fq_params *p);
+/* Rows of a weight matrix [rows][n]: y = fake_quant(w * factor[row]); p[row * p_step]: p_step 0 is one scale for all.
+ * factor NULL: 1; p NULL: only multiplied. */
+void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float *factor, const struct eq_fq_params *p,
+                                int p_step, float *y, uint8_t *mask);
+/* dw += (mask ? dy : 0) * factor[row]; mask NULL: all pass. */
+void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
+                                 float *dw);
+
 /* ---- losses: on the standardised target; all mean over n ------------------------------------------------------- */
 
 enum eq_loss { EQ_LOSS_MSE, EQ_LOSS_L1, EQ_LOSS_HUBER };

@@ -1,0 +1,139 @@
+/* fold_batchnorm: conv + batch norm -> conv with bias (Jacob et al., CVPR 2018, 3.2). */
+#include "echoquant/nn.h"
+#include "model/graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool folds_into(const struct eq_graph *g, const struct eq_node *bn)
+{
+    return bn->op == EQ_OP_BATCHNORM && g->nodes[bn->src[0]].op == EQ_OP_CONV2D && g->nodes[bn->src[0]].bias < 0 &&
+           !g->nodes[bn->src[0]].relu && g->nodes[bn->src[0]].residual < 0 && eq_graph_uses(g, bn->src[0]) == 1;
+}
+
+/* What cannot be said with one convolution is refused: its numbers would silently change. */
+static enum eq_status check_fold(const struct eq_graph *g, const struct eq_node *bn, struct eq_err *err)
+{
+    const struct eq_node *conv = &g->nodes[bn->src[0]];
+    if (!folds_into(g, bn))
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: a batch norm that does not follow a plain convolution can't be folded",
+                       bn->name);
+    if (conv->edge_fq >= 0)
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: fake-quant between convolution and batch norm can't be folded",
+                       conv->name);
+    if (conv->weight_fq >= 0 && conv->folded_bn != bn - g->nodes)
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: fake-quant on unfolded weights can't be folded", conv->name);
+    return EQ_OK;
+}
+
+/* Copies a parameter into the new graph (once: *to remembers), or returns -1 for -1. */
+static bool copy_param(const struct eq_graph *from, int param, struct eq_graph *to, int *index)
+{
+    *index = -1;
+    if (param < 0)
+        return true;
+    const struct eq_param *p = &from->params[param];
+    *index = eq_graph_find_param(to, p->name);
+    if (*index < 0) {
+        *index = eq_graph_add_param(to, p->name, p->rank, p->shape, p->trainable, p->decay);
+        if (*index < 0)
+            return false;
+        memcpy(to->params[*index].data, p->data, p->n * sizeof(float));
+    }
+    return true;
+}
+
+void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor, float *weight, float *bias)
+{
+    const struct eq_node *b = &g->nodes[bn];
+    const struct eq_param *w = &g->params[g->nodes[conv].weight];
+    const float *beta = g->params[b->beta].data, *mean = g->params[b->running_mean].data;
+    eq_batchnorm_factor(g->params[b->gamma].data, g->params[b->running_var].data, b->eps, b->cout, factor);
+    size_t row = w->n / (size_t)b->cout;
+    for (int c = 0; c < b->cout; c++) {
+        for (size_t i = 0; i < row; i++)
+            weight[c * row + i] = w->data[c * row + i] * factor[c];
+        bias[c] = beta[c] - mean[c] * factor[c];
+    }
+}
+
+/* The parameters "conv.weight" and "conv.bias" of the folded pair; n is the new node. */
+static bool fold_params(const struct eq_graph *from, int bn, struct eq_graph *to, struct eq_node *n)
+{
+    int conv = from->nodes[bn].src[0];
+    const struct eq_param *w = &from->params[from->nodes[conv].weight];
+    struct eq_str key = {0};
+    eq_str_add(&key, "%s.bias", from->nodes[conv].name);
+    n->weight = eq_graph_add_param(to, w->name, w->rank, w->shape, true, true);
+    n->bias = eq_graph_add_param(to, key.s, 1, &n->cout, true, false);
+    eq_str_clear(&key);
+    float *factor = malloc((size_t)n->cout * sizeof(*factor));
+    bool ok = n->weight >= 0 && n->bias >= 0 && factor;
+    if (ok)
+        eq_folded_weights(from, conv, bn, factor, to->params[n->weight].data, to->params[n->bias].data);
+    free(factor);
+    return ok;
+}
+
+/* The node that stands for node i in the folded graph; moved[] gives the new index of every producer. */
+static bool translate(const struct eq_graph *from, int i, const int *moved, struct eq_graph *to, struct eq_node *n)
+{
+    const struct eq_node *old = &from->nodes[i];
+    bool fold = old->op == EQ_OP_BATCHNORM;
+    *n = fold ? from->nodes[old->src[0]] : *old;
+    n->residual = old->residual;
+    n->relu = old->relu;
+    n->edge_fq = old->edge_fq;
+    n->folded_bn = -1;
+    for (int k = 0; k < 2; k++)
+        n->src[k] = n->src[k] < 0 ? -1 : moved[n->src[k]];
+    n->residual = n->residual < 0 ? -1 : moved[n->residual];
+    if (fold)
+        return fold_params(from, i, to, n);
+    return copy_param(from, old->weight, to, &n->weight) && copy_param(from, old->bias, to, &n->bias);
+}
+
+/* The convolutions that a batch norm takes in make no node of their own. */
+static bool absorbed(const struct eq_graph *g, int node)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == EQ_OP_BATCHNORM && g->nodes[i].src[0] == node)
+            return true;
+    return false;
+}
+
+static bool fold_all(const struct eq_graph *g, int *moved, struct eq_graph *to)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct eq_node n;
+        if (absorbed(g, i))
+            continue;
+        if (!translate(g, i, moved, to, &n) || (moved[i] = eq_graph_add_node(to, &n)) < 0)
+            return false;
+    }
+    to->input = moved[g->input];
+    to->output = moved[g->output];
+    to->meta = g->meta;
+    return true;
+}
+
+enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    struct eq_graph *to = NULL;
+    int *moved = NULL;
+    *out = NULL;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == EQ_OP_BATCHNORM)
+            EQ_TRY(check_fold(g, &g->nodes[i], err));
+    to = calloc(1, sizeof(*to));
+    moved = calloc((size_t)g->n_nodes, sizeof(*moved));
+    if (!to || !moved || !eq_graph_copy_fake_quants(to, g) || !fold_all(g, moved, to))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the folded model"));
+    *out = to;
+    to = NULL;
+out:
+    free(moved);
+    eq_graph_free(to);
+    return st;
+}

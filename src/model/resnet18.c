@@ -1,0 +1,195 @@
+/* torchvision's ResNet-18 (He et al., CVPR 2016) per frame, mean over frames, one output. */
+#include "echoquant/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Builds from the input to the output; the first failure sticks in ok, so that the builder reads like the network. */
+struct builder {
+    struct eq_graph *g;
+    uint64_t seed;
+    bool ok;
+};
+
+static int add_node(struct builder *b, struct eq_node n, const char *name)
+{
+    b->ok = b->ok && strlen(name) < sizeof(n.name);
+    if (!b->ok)
+        return 0;
+    strcpy(n.name, name);
+    int at = eq_graph_add_node(b->g, &n);
+    b->ok = at >= 0;
+    return b->ok ? at : 0;
+}
+
+/* A parameter "module.kind", all values the same. */
+static int add_param(struct builder *b, const char *module, const char *kind, int rank, const int *shape,
+                     bool trainable, bool decay, float value)
+{
+    struct eq_str key = {0};
+    eq_str_add(&key, "%s.%s", module, kind);
+    int at = b->ok ? eq_graph_add_param(b->g, key.s, rank, shape, trainable, decay) : -1;
+    eq_str_clear(&key);
+    b->ok = at >= 0;
+    if (!b->ok)
+        return 0;
+    struct eq_param *p = &b->g->params[at];
+    for (size_t i = 0; i < p->n; i++)
+        p->data[i] = value;
+    return at;
+}
+
+/* The stream of a parameter hangs on its name: a change elsewhere in the network leaves its start as it was. */
+static struct eq_rng init_stream(const struct builder *b, const struct eq_param *p)
+{
+    struct eq_rng rng;
+    eq_rng_init(&rng, b->seed, EQ_RNG_INIT, 0, (uint32_t)eq_hash64(p->name, strlen(p->name)));
+    return rng;
+}
+
+/* He et al. 2015, fan-out: deviation sqrt(2 / (cout k k)). */
+static int conv(struct builder *b, int src, const char *name, int cin, int cout, int k, int stride, int pad)
+{
+    struct eq_node n = eq_node_of(EQ_OP_CONV2D, src);
+    n.cin = cin;
+    n.cout = cout;
+    n.k = k;
+    n.stride = stride;
+    n.pad = pad;
+    n.weight = add_param(b, name, "weight", 4, (int[]){cout, cin, k, k}, true, true, 0);
+    if (!b->ok)
+        return 0;
+    struct eq_param *p = &b->g->params[n.weight];
+    struct eq_rng rng = init_stream(b, p);
+    double deviation = sqrt(2.0 / ((double)cout * k * k));
+    for (size_t i = 0; i < p->n; i++)
+        p->data[i] = (float)(deviation * eq_rng_normal(&rng));
+    return add_node(b, n, name);
+}
+
+static int batchnorm(struct builder *b, int src, const char *name, int c)
+{
+    struct eq_node n = eq_node_of(EQ_OP_BATCHNORM, src);
+    n.cin = n.cout = c;
+    n.eps = 1e-5f;
+    n.momentum = 0.1f;
+    n.gamma = add_param(b, name, "weight", 1, &c, true, false, 1);
+    n.beta = add_param(b, name, "bias", 1, &c, true, false, 0);
+    n.running_mean = add_param(b, name, "running_mean", 1, &c, false, false, 0);
+    n.running_var = add_param(b, name, "running_var", 1, &c, false, false, 1);
+    return add_node(b, n, name);
+}
+
+/* relu, maxpool, pooling: nothing but channels to carry. */
+static int simple(struct builder *b, enum eq_op op, int src, const char *name, int c)
+{
+    struct eq_node n = eq_node_of(op, src);
+    n.cin = n.cout = c;
+    return add_node(b, n, name);
+}
+
+static int maxpool(struct builder *b, int src, const char *name, int c)
+{
+    struct eq_node n = eq_node_of(EQ_OP_MAXPOOL, src);
+    n.cin = n.cout = c;
+    n.k = 3;
+    n.stride = 2;
+    n.pad = 1;
+    return add_node(b, n, name);
+}
+
+static int add(struct builder *b, int a, int c, const char *name, int channels)
+{
+    struct eq_node n = eq_node_of(EQ_OP_ADD, a);
+    n.src[1] = c;
+    n.cin = n.cout = channels;
+    return add_node(b, n, name);
+}
+
+/* Uniform +-1/sqrt(cin) as PyTorch's, in units of the target's deviation; the bias starts at the target's mean. */
+static int head(struct builder *b, int src, const char *name, int cin)
+{
+    struct eq_node n = eq_node_of(EQ_OP_LINEAR, src);
+    n.cin = cin;
+    n.cout = 1;
+    n.weight = add_param(b, name, "weight", 2, (int[]){1, cin}, true, true, 0);
+    n.bias = add_param(b, name, "bias", 1, (int[]){1}, true, false, b->g->meta.target_mean);
+    if (!b->ok)
+        return 0;
+    struct eq_param *p = &b->g->params[n.weight];
+    struct eq_rng rng = init_stream(b, p);
+    double bound = b->g->meta.target_std / sqrt(cin);
+    for (size_t i = 0; i < p->n; i++)
+        p->data[i] = (float)eq_rng_range(&rng, -bound, bound);
+    return add_node(b, n, name);
+}
+
+/* "layer1.0" + ".conv1" */
+struct path {
+    char s[48];
+};
+static struct path join(const char *block, const char *leaf)
+{
+    struct path p;
+    snprintf(p.s, sizeof p.s, "%s.%s", block, leaf);
+    return p;
+}
+
+static int basic_block(struct builder *b, int src, const char *block, int cin, int cout, int stride)
+{
+    int x = conv(b, src, join(block, "conv1").s, cin, cout, 3, stride, 1);
+    x = batchnorm(b, x, join(block, "bn1").s, cout);
+    x = simple(b, EQ_OP_RELU, x, join(block, "relu1").s, cout);
+    x = conv(b, x, join(block, "conv2").s, cout, cout, 3, 1, 1);
+    x = batchnorm(b, x, join(block, "bn2").s, cout);
+    int shortcut = src;
+    if (stride != 1 || cin != cout) {
+        shortcut = conv(b, src, join(block, "downsample.0").s, cin, cout, 1, stride, 0);
+        shortcut = batchnorm(b, shortcut, join(block, "downsample.1").s, cout);
+    }
+    x = add(b, x, shortcut, join(block, "add").s, cout);
+    return simple(b, EQ_OP_RELU, x, join(block, "relu2").s, cout);
+}
+
+static void build(struct builder *b, int width)
+{
+    int x = simple(b, EQ_OP_INPUT, -1, "input", 3);
+    b->g->input = x;
+    x = conv(b, x, "conv1", 3, width, 7, 2, 3);
+    x = batchnorm(b, x, "bn1", width);
+    x = simple(b, EQ_OP_RELU, x, "relu", width);
+    x = maxpool(b, x, "maxpool", width);
+    int c = width;
+    for (int stage = 0; stage < 4; stage++)
+        for (int block = 0; block < 2; block++) {
+            char name[32];
+            snprintf(name, sizeof name, "layer%d.%d", stage + 1, block);
+            int cout = width << stage;
+            x = basic_block(b, x, name, c, cout, stage > 0 && block == 0 ? 2 : 1);
+            c = cout;
+        }
+    x = simple(b, EQ_OP_GLOBAL_AVG, x, "avgpool", c);
+    x = simple(b, EQ_OP_TEMPORAL_MEAN, x, "temporal_mean", c);
+    b->g->output = head(b, x, "fc", c);
+}
+
+enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
+                               struct eq_err *err)
+{
+    *out = NULL;
+    if (width < 1 || width > EQ_RESNET18_MAX_WIDTH)
+        return eq_fail(err, EQ_USAGE, "ResNet-18 of width %d: the width must be 1 to %d", width, EQ_RESNET18_MAX_WIDTH);
+    struct eq_graph *g = calloc(1, sizeof(*g));
+    if (!g)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the model");
+    g->meta = *meta;
+    struct builder b = {g, seed, true};
+    build(&b, width);
+    if (!b.ok) {
+        eq_graph_free(g);
+        return eq_fail(err, EQ_NOMEM, "out of memory for the model");
+    }
+    *out = g;
+    return EQ_OK;
+}

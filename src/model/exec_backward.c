@@ -1,0 +1,212 @@
+/* The walk back. Node i finds the gradient of its output in diff, and leaves those of its sources and parameters. */
+#include "model/exec.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef void (*backward_fn)(struct eq_exec *x, int i);
+
+/* Where the gradient of a node's output goes; NULL when nobody wants it. */
+static float *diff_of(const struct eq_exec *x, int node)
+{
+    return node >= 0 && x->nodes[node].wants_diff ? x->nodes[node].diff : NULL;
+}
+
+struct copy_job {
+    const float *from;
+    float *to;
+    size_t n;
+};
+
+enum { COPY_PIECE = 1 << 16 };
+
+static void copy_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct copy_job *j = ctx;
+    size_t first = piece * COPY_PIECE, n = j->n - first < COPY_PIECE ? j->n - first : COPY_PIECE;
+    memcpy(j->to + first, j->from + first, n * sizeof(float));
+}
+
+/* to = from, or to += from. */
+static void give(const float *from, size_t n, float *to, bool add)
+{
+    if (!to)
+        return;
+    if (add) {
+        eq_f32_kernels()->add(to, from, n, to);
+        return;
+    }
+    struct copy_job job = {from, to, n};
+    eq_parallel_for((n + COPY_PIECE - 1) / COPY_PIECE, copy_piece, &job);
+}
+
+/* LSQ: one scale for all weights, or one per output channel. */
+static void backward_weight_scales(const struct eq_exec *x, int i, struct eq_fake_quant *fq)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct exec_node *nd = &x->nodes[i];
+    const struct eq_param *w = &x->g->params[n->weight];
+    size_t row = w->n / (size_t)n->cout;
+    for (int c = 0; c < n->cout; c++) {
+        int at = fq->channels > 1 ? c : 0;
+        double grad = eq_lsq_scale_grad(w->data + c * row, nd->factor ? nd->factor[c] : 1.0f, nd->dweff + c * row, row,
+                                        &nd->weight_fq[at]);
+        /* The call's 1 / sqrt(n qmax) counts the row; a scale that all rows share has more values. */
+        fq->diff_scale[at] += (float)(fq->channels > 1 ? grad : grad / sqrt(n->cout));
+    }
+}
+
+/* Gradient of the raw weights out of that of the weights as used: through the straight-through mask and the factor,
+ * which counts as a constant. */
+static void backward_used_weights(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct exec_node *nd = &x->nodes[i];
+    struct eq_fake_quant *fq = nd->weight_fq_on ? &x->g->fake_quants[n->weight_fq] : NULL;
+    if (fq && fq->learn_scale)
+        backward_weight_scales(x, i, fq);
+    float *grad = eq_exec_param_grad(x, n->weight);
+    if (grad)
+        eq_fake_quant_rows_backward(fq ? nd->wmask : NULL, nd->dweff, n->cout,
+                                    x->g->params[n->weight].n / (size_t)n->cout, nd->factor, grad);
+}
+
+/* Where the gradient of the weights as used is summed: a cleared buffer of its own, or the parameter's. */
+static float *used_weights_grad(struct eq_exec *x, int i)
+{
+    const struct exec_node *nd = &x->nodes[i];
+    int weight = x->g->nodes[i].weight;
+    if (!nd->dweff)
+        return eq_exec_param_grad(x, weight);
+    memset(nd->dweff, 0, x->g->params[weight].n * sizeof(float));
+    return nd->dweff;
+}
+
+static void backward_conv_data(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    const enum eq_conv_pass pass = EQ_CONV_BACKWARD_DATA;
+    float *dx = diff_of(x, n->src[0]);
+    if (!dx)
+        return;
+    eq_conv2d_pack(&nd->conv, pass, nd->weff ? nd->weff : eq_exec_values(x, n->weight), nd->packed[pass]);
+    eq_conv2d_backward_data(&nd->conv, nd->diff, nd->packed[pass], dx, nd->add_src[0], nd->scratch[pass]);
+}
+
+static void backward_conv(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    if (n->relu && !nd->fq_on)
+        eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->n, nd->diff);
+    give(nd->diff, nd->n, diff_of(x, n->residual), nd->add_residual);
+    if (eq_exec_param_grad(x, n->bias))
+        eq_conv2d_backward_bias(&nd->conv, nd->diff, eq_exec_param_grad(x, n->bias));
+    float *dw = used_weights_grad(x, i);
+    if (dw)
+        eq_conv2d_backward_weights(&nd->conv, x->nodes[n->src[0]].out, nd->diff, dw,
+                                   nd->scratch[EQ_CONV_BACKWARD_WEIGHTS]);
+    if (nd->dweff)
+        backward_used_weights(x, i);
+    backward_conv_data(x, i);
+}
+
+/* In place: the source's diff is this node's. */
+static void backward_batchnorm(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    const float *y = n->relu && !nd->fq_on ? nd->out : NULL;
+    eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->diff, nd->rows, !nd->frozen, nd->diff,
+                          eq_exec_param_grad(x, n->gamma), eq_exec_param_grad(x, n->beta), diff_of(x, n->residual),
+                          nd->add_residual);
+}
+
+static void backward_relu(struct eq_exec *x, int i)
+{
+    struct exec_node *nd = &x->nodes[i];
+    if (!nd->fq_on)
+        eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->n, nd->diff);
+}
+
+static void backward_maxpool(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct exec_node *nd = &x->nodes[i], *src = &x->nodes[n->src[0]];
+    if (diff_of(x, n->src[0]))
+        eq_f32_kernels()->maxpool_backward(nd->diff, nd->argmax, x->clips, src->h, src->w, src->t * src->c, n->k,
+                                           n->stride, n->pad, nd->h, nd->w, src->diff);
+}
+
+static void backward_add(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct exec_node *nd = &x->nodes[i];
+    give(nd->diff, nd->n, diff_of(x, n->src[1]), nd->add_src[1]);
+    give(nd->diff, nd->n, diff_of(x, n->src[0]), nd->add_src[0]);
+}
+
+static void backward_global_avg(struct eq_exec *x, int i)
+{
+    int from = x->g->nodes[i].src[0];
+    const struct exec_node *src = &x->nodes[from];
+    if (diff_of(x, from))
+        eq_f32_kernels()->global_avg_backward(x->nodes[i].diff, x->clips, src->h * src->w, src->t * src->c, src->diff);
+}
+
+static void backward_temporal_mean(struct eq_exec *x, int i)
+{
+    int from = x->g->nodes[i].src[0];
+    const struct exec_node *src = &x->nodes[from];
+    if (diff_of(x, from))
+        eq_temporal_mean_backward(x->nodes[i].diff, x->clips, src->t, src->c, src->diff);
+}
+
+static void backward_linear(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct exec_node *nd = &x->nodes[i];
+    const float *w = nd->weff ? nd->weff : eq_exec_values(x, n->weight);
+    eq_linear_backward(x->nodes[n->src[0]].out, w, nd->diff, x->clips, n->cin, n->cout, diff_of(x, n->src[0]),
+                       used_weights_grad(x, i), eq_exec_param_grad(x, n->bias));
+    if (nd->dweff)
+        backward_used_weights(x, i);
+}
+
+static const backward_fn backward_of[EQ_OP_COUNT] = {
+    [EQ_OP_CONV2D] = backward_conv,   [EQ_OP_BATCHNORM] = backward_batchnorm,
+    [EQ_OP_RELU] = backward_relu,     [EQ_OP_MAXPOOL] = backward_maxpool,
+    [EQ_OP_ADD] = backward_add,       [EQ_OP_GLOBAL_AVG] = backward_global_avg,
+    [EQ_OP_LINEAR] = backward_linear, [EQ_OP_TEMPORAL_MEAN] = backward_temporal_mean,
+};
+
+/* Through the fake-quant behind the node (and its ReLU, whose mask is in there). */
+static void backward_edge(struct eq_exec *x, int i)
+{
+    struct exec_node *nd = &x->nodes[i];
+    if (!nd->fq_on)
+        return;
+    struct eq_fake_quant *fq = &x->g->fake_quants[x->g->nodes[i].edge_fq];
+    if (fq->learn_scale) {
+        struct eq_fq_params p = eq_exec_fq_params(fq, 0);
+        fq->diff_scale[0] += (float)eq_lsq_scale_grad(nd->pre_fq, 1.0f, nd->diff, nd->n, &p);
+    }
+    eq_fake_quant_backward(nd->mask, nd->diff, nd->n, nd->diff);
+}
+
+enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err)
+{
+    if (!x->has_forward)
+        return eq_fail(err, EQ_USAGE, "backward without a forward pass in training mode before it");
+    memcpy(x->nodes[x->g->output].diff, diff_ef, (size_t)x->clips * sizeof(*diff_ef));
+    for (int i = x->g->n_nodes - 1; i >= 0; i--) {
+        if (!x->nodes[i].wants_diff)
+            continue;
+        backward_edge(x, i);
+        backward_of[x->g->nodes[i].op](x, i);
+    }
+    x->has_forward = false;
+    return EQ_OK;
+}

@@ -1,0 +1,158 @@
+/* The walk from pixels to EF. One function an operation; hook and fake-quant behind each of them. */
+#include "model/exec.h"
+
+#include <string.h>
+
+typedef void (*forward_fn)(struct eq_exec *x, int i);
+
+static const float *src_of(const struct eq_exec *x, int node)
+{
+    return node < 0 ? NULL : x->nodes[node].out;
+}
+
+static void forward_input(struct eq_exec *x, int i, const uint8_t *pixels)
+{
+    const struct eq_model_meta *meta = &x->g->meta;
+    eq_image_kernels()->normalize(pixels, x->nodes[i].n, (float)meta->pixel_mean, 1.0f / meta->pixel_std,
+                                  eq_exec_dst(&x->nodes[i]));
+}
+
+/* The weights of a conv or linear node as this pass uses them: times the factor of a folded batch norm, then
+ * fake-quantized. The scales are copied, so that backward sees the same. */
+static const float *used_weights(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    const struct eq_param *w = &x->g->params[n->weight];
+    if (!nd->weff)
+        return w->data;
+    if (nd->factor) {
+        const struct eq_node *bn = &x->g->nodes[n->folded_bn];
+        eq_batchnorm_factor(eq_exec_values(x, bn->gamma), eq_exec_values(x, bn->running_var), bn->eps, bn->cout,
+                            nd->factor);
+    }
+    const struct eq_fake_quant *fq = n->weight_fq < 0 ? NULL : &x->g->fake_quants[n->weight_fq];
+    nd->weight_fq_on = fq && fq->enabled;
+    for (int c = 0; nd->weight_fq_on && c < fq->channels; c++)
+        nd->weight_fq[c] = eq_exec_fq_params(fq, c);
+    eq_fake_quant_rows_forward(w->data, n->cout, w->n / (size_t)n->cout, nd->factor,
+                               nd->weight_fq_on ? nd->weight_fq : NULL, fq && fq->channels > 1, nd->weff, nd->wmask);
+    return nd->weff;
+}
+
+static void forward_conv(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty)
+        eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, used_weights(x, i), nd->packed[EQ_CONV_FORWARD]);
+    struct eq_f32_epilogue epi = {eq_exec_values(x, n->bias), src_of(x, n->residual), n->relu};
+    eq_conv2d_forward(&nd->conv, src_of(x, n->src[0]), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(nd),
+                      nd->scratch[EQ_CONV_FORWARD]);
+}
+
+static void forward_batchnorm(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    nd->frozen = x->mode == EQ_EXEC_INFER || n->bn_frozen;
+    eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->rows, !nd->frozen, src_of(x, n->residual), n->relu,
+                         eq_exec_dst(nd));
+}
+
+static void forward_relu(struct eq_exec *x, int i)
+{
+    struct exec_node *nd = &x->nodes[i];
+    eq_f32_kernels()->relu_forward(src_of(x, x->g->nodes[i].src[0]), nd->n, eq_exec_dst(nd));
+}
+
+static void forward_maxpool(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    const struct exec_node *src = &x->nodes[n->src[0]];
+    eq_f32_kernels()->maxpool_forward(src->out, x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad,
+                                      nd->h, nd->w, eq_exec_dst(nd), nd->argmax);
+}
+
+static void forward_add(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    eq_f32_kernels()->add(src_of(x, n->src[0]), src_of(x, n->src[1]), x->nodes[i].n, eq_exec_dst(&x->nodes[i]));
+}
+
+static void forward_global_avg(struct eq_exec *x, int i)
+{
+    const struct exec_node *src = &x->nodes[x->g->nodes[i].src[0]];
+    eq_f32_kernels()->global_avg_forward(src->out, x->clips, src->h * src->w, src->t * src->c,
+                                         eq_exec_dst(&x->nodes[i]));
+}
+
+static void forward_temporal_mean(struct eq_exec *x, int i)
+{
+    const struct exec_node *src = &x->nodes[x->g->nodes[i].src[0]];
+    eq_temporal_mean_forward(src->out, x->clips, src->t, src->c, eq_exec_dst(&x->nodes[i]));
+}
+
+static void forward_linear(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    const float *w = nd->weff;
+    if (!w || x->mode == EQ_EXEC_TRAIN || x->weights_dirty)
+        w = used_weights(x, i);
+    eq_linear_forward(src_of(x, n->src[0]), w, eq_exec_values(x, n->bias), x->clips, n->cin, n->cout, eq_exec_dst(nd));
+}
+
+static const forward_fn forward_of[EQ_OP_COUNT] = {
+    [EQ_OP_CONV2D] = forward_conv,   [EQ_OP_BATCHNORM] = forward_batchnorm,
+    [EQ_OP_RELU] = forward_relu,     [EQ_OP_MAXPOOL] = forward_maxpool,
+    [EQ_OP_ADD] = forward_add,       [EQ_OP_GLOBAL_AVG] = forward_global_avg,
+    [EQ_OP_LINEAR] = forward_linear, [EQ_OP_TEMPORAL_MEAN] = forward_temporal_mean,
+};
+
+/* Hook and fake-quant of the edge that the node has just made. */
+static enum eq_status finish_edge(struct eq_exec *x, int i, struct eq_err *err)
+{
+    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = &x->g->nodes[i];
+    float *made = eq_exec_dst(nd);
+    if (x->hook.on_edge) {
+        enum eq_status st = x->hook.on_edge(x->hook.ctx, x->g, i, made, nd->n, err);
+        if (st != EQ_OK)
+            return st;
+    }
+    const struct eq_fake_quant *fq = n->edge_fq < 0 ? NULL : &x->g->fake_quants[n->edge_fq];
+    nd->fq_on = fq && fq->enabled;
+    if (nd->fq_on) {
+        struct eq_fq_params p = eq_exec_fq_params(fq, 0);
+        eq_fake_quant_forward(made, nd->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
+    } else if (made != nd->out) {
+        memcpy(nd->out, made, nd->n * sizeof(float));
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err)
+{
+    if (eq_parallel_threads() > x->threads)
+        return eq_fail(err, EQ_USAGE, "the executor was made for %d threads, there are %d now", x->threads,
+                       eq_parallel_threads());
+    x->has_forward = false;
+    for (int i = 0; i < x->g->n_nodes; i++) {
+        enum eq_op op = x->g->nodes[i].op;
+        double start = x->timing ? eq_now_ms() : 0;
+        if (op == EQ_OP_INPUT)
+            forward_input(x, i, pixels);
+        else
+            forward_of[op](x, i);
+        enum eq_status st = finish_edge(x, i, err);
+        if (st != EQ_OK)
+            return st;
+        x->node_ms[i] = x->timing ? eq_now_ms() - start : 0;
+    }
+    memcpy(ef, x->nodes[x->g->output].out, (size_t)x->clips * sizeof(*ef));
+    x->weights_dirty = false;
+    x->has_forward = x->mode == EQ_EXEC_TRAIN;
+    return EQ_OK;
+}

@@ -1,5 +1,5 @@
 /* The graph: nodes, parameters, fake-quants, and what every pass needs to build or read one. */
-#include "echoquant/model.h"
+#include "model/graph.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const int
     struct eq_param p = {.rank = rank, .n = 1, .trainable = trainable, .decay = decay};
     if (strlen(name) >= sizeof(p.name) || rank < 1 || rank > 4)
         return -1;
-    strcpy(p.name, name);
+    snprintf(p.name, sizeof p.name, "%s", name);
     for (int i = 0; i < rank; i++) {
         p.shape[i] = shape[i];
         if (shape[i] < 1 || !eq_mul_size(p.n, (size_t)shape[i], &p.n))

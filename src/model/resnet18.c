@@ -17,7 +17,7 @@ static int add_node(struct builder *b, struct eq_node n, const char *name)
     b->ok = b->ok && strlen(name) < sizeof(n.name);
     if (!b->ok)
         return 0;
-    strcpy(n.name, name);
+    snprintf(n.name, sizeof n.name, "%s", name);
     int at = eq_graph_add_node(b->g, &n);
     b->ok = at >= 0;
     return b->ok ? at : 0;

@@ -25,15 +25,17 @@ static void open_range(struct eq_hist *h, float lo, float hi)
     h->count[0] = 0;
     h->lo = lo;
     h->hi = hi;
-    if (!seen)
+    if (eq_hist_is_point(h)) {
+        h->count[0] = seen;
         return;
+    }
     int bin = (int)((value - lo) * ((float)EQ_HIST_BINS / (hi - lo)));
     h->count[bin < EQ_HIST_BINS ? bin : EQ_HIST_BINS - 1] = seen;
 }
 
 static void grow(struct eq_hist *h, float min, float max)
 {
-    if (h->hi > h->lo) {
+    if (!eq_hist_is_point(h)) {
         while (h->symmetric && max > h->hi) {
             merge_pairs(h, HALF / 2);
             h->lo *= 2;
@@ -52,6 +54,15 @@ static void grow(struct eq_hist *h, float min, float max)
     }
 }
 
+/* The least limit from absmax up for which the kernel's float arithmetic puts 0 into the bin that starts there, not
+ * below: after a ReLU most values are 0. Doubling the limit later keeps that. */
+static float symmetric_limit(float absmax)
+{
+    while (absmax > 0 && absmax * ((float)EQ_HIST_BINS / (2 * absmax)) < (float)HALF)
+        absmax = nextafterf(absmax, INFINITY);
+    return absmax;
+}
+
 enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct eq_err *err)
 {
     if (n == 0)
@@ -63,7 +74,7 @@ enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct e
         return eq_fail(err, EQ_NUMERIC, "a value is NaN or infinite");
     float lo = min, hi = max;
     if (h->symmetric) {
-        hi = fmaxf(fabsf(min), fabsf(max));
+        hi = symmetric_limit(fmaxf(fabsf(min), fabsf(max)));
         lo = -hi;
     }
     float new_lo = h->total ? fminf(lo, h->lo) : lo;
@@ -81,7 +92,7 @@ enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct e
         h->min = min;
         h->max = max;
     }
-    if (h->hi > h->lo)
+    if (!eq_hist_is_point(h))
         k->histogram(x, n, h->lo, h->hi, h->count, EQ_HIST_BINS);
     else
         h->count[0] += n;

@@ -18,6 +18,12 @@ struct eq_hist {
     uint64_t count[EQ_HIST_BINS];
 };
 
+/* A range so narrow that bins can't be told apart: all values count as one, in bin 0. */
+static inline bool eq_hist_is_point(const struct eq_hist *h)
+{
+    return !(h->hi - h->lo > 1e-30f);
+}
+
 /* NaN, infinity and ranges that float can't hold are EQ_NUMERIC and leave the histogram as it was. */
 enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct eq_err *err);
 

@@ -28,7 +28,7 @@ void eq_hist_percentile(const struct eq_hist *h, double percentile, float *min, 
 {
     *min = h->min;
     *max = h->max;
-    if (percentile >= 100 || h->hi <= h->lo)
+    if (percentile >= 100 || eq_hist_is_point(h))
         return;
     double cut = (100.0 - percentile) / 200.0;
     *min = fmaxf(*min, edge(h, bin_at_share(h, cut)));
@@ -78,7 +78,7 @@ void eq_hist_mse(const struct eq_hist *h, float *min, float *max)
 {
     *min = h->min;
     *max = h->max;
-    if (h->hi <= h->lo)
+    if (eq_hist_is_point(h))
         return;
     uint64_t below[EQ_HIST_BINS]; /* values in bins up to and including this one */
     for (int i = 0; i < EQ_HIST_BINS; i++)
@@ -180,7 +180,7 @@ void eq_hist_entropy(const struct eq_hist *h, int levels, float *min, float *max
 {
     *min = h->min;
     *max = h->max;
-    if (h->hi <= h->lo)
+    if (eq_hist_is_point(h))
         return;
     const int zero = EQ_HIST_BINS / 2;
     double best = INFINITY;

@@ -32,7 +32,7 @@ static enum eq_status plan_conv(struct eq_qengine *e, int i, struct eq_err *err)
     int src_zp = e->model->nodes[n->src].dst.zero_point;
     eq_conv_shape_init(&s->shape, e->clips, e->frames, s->in.h, s->in.w, n->cin, n->cout, n->k, n->stride, n->pad,
                        n->src == 0 ? EQ_LAYOUT_CLIP : EQ_LAYOUT_PIXEL);
-    s->kernel = eq_qs8_conv_select(&s->shape, src_zp);
+    s->kernel = eq_qs8_conv_select_for(&s->shape, src_zp, n->weights);
     size_t bytes = s->kernel->packed_bytes(&s->shape);
     s->packed = eq_alloc(bytes, 1);
     if (bytes && !s->packed)
@@ -94,6 +94,8 @@ static enum eq_status plan_memory(struct eq_qengine *e, struct eq_err *err)
         e->steps[i].scratch_offset = b[n + i].offset;
     }
     eq_free(b);
+    if (e->arena_bytes == SIZE_MAX)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the plan");
     e->arena = eq_alloc(e->arena_bytes, 1);
     return e->arena ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for %zu bytes of activations", e->arena_bytes);
 }
@@ -108,7 +110,7 @@ enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, 
     if (clips < 1 || clips > 65536)
         return eq_fail(err, EQ_USAGE, "%d clips at once: 1 to 65536 are possible", clips);
     EQ_TRY(eq_qmodel_check_graph(m, err));
-    EQ_TRY(eq_qmodel_check_weights(m, err));
+    EQ_TRY(eq_qmodel_check_values(m, err));
     dims = eq_alloc((size_t)m->n_nodes, sizeof *dims);
     e = eq_alloc(1, sizeof *e);
     if (!dims || !e || !(e->steps = eq_alloc((size_t)m->n_nodes, sizeof *e->steps)) ||

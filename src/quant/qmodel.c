@@ -88,31 +88,36 @@ static enum eq_status check_node(const struct eq_qmodel *m, int i, struct eq_err
         return eq_fail(err, EQ_FORMAT, "%s: a convolution must come before it", n->name);
     if (eq_qnode_weights(n) && !has_bits(n))
         return eq_fail(err, EQ_FORMAT, "%s: %d weight bits: must be 2 to 8", n->name, n->weight_bits);
-    if (n->op == EQ_QOP_MAXPOOL && (n->dst.scale != src->dst.scale || n->dst.zero_point != src->dst.zero_point))
-        return eq_fail(err, EQ_FORMAT, "%s: pooling keeps the scale and zero-point of %s", n->name, src->name);
-    enum eq_status st = n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_MAXPOOL ? check_window(n, err) : EQ_OK;
-    return st == EQ_OK ? check_qparams(n, err) : st;
+    return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_MAXPOOL ? check_window(n, err) : EQ_OK;
 }
 
 enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *err)
 {
-    const struct eq_model_meta *meta = &m->meta;
     if (m->n_nodes < 3 || m->n_nodes > EQ_QMODEL_MAX_NODES)
         return eq_fail(err, EQ_FORMAT, "a quantized model has 3 to %d nodes, not %d", EQ_QMODEL_MAX_NODES, m->n_nodes);
-    if (meta->pixel_mean < 0 || meta->pixel_mean > 255 || !usable_scale(meta->pixel_std) ||
-        !usable_scale(1 / meta->pixel_std))
-        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalise", meta->pixel_mean,
-                       (double)meta->pixel_std);
     for (int i = 0; i < m->n_nodes; i++) {
         enum eq_status st = check_node(m, i, err);
         if (st != EQ_OK)
             return st;
     }
-    const struct eq_qparams *in = &m->nodes[0].dst;
-    if (in->scale != 1.0f / meta->pixel_std || in->zero_point != meta->pixel_mean)
-        return eq_fail(err, EQ_FORMAT, "%s: scale and zero-point disagree with the pixel normalisation",
-                       m->nodes[0].name);
     return EQ_OK;
+}
+
+/* What pooling and the input make follows from others. */
+static const struct eq_qparams *derived_qparams(const struct eq_qmodel *m, const struct eq_qnode *n,
+                                                struct eq_qparams *input)
+{
+    *input = (struct eq_qparams){1.0f / m->meta.pixel_std, m->meta.pixel_mean, 0, 255};
+    if (n->op == EQ_QOP_INPUT)
+        return input;
+    return n->op == EQ_QOP_MAXPOOL ? &m->nodes[n->src].dst : &n->dst;
+}
+
+void eq_qmodel_derive_qparams(struct eq_qmodel *m)
+{
+    struct eq_qparams input;
+    for (int i = 0; i < m->n_nodes; i++)
+        m->nodes[i].dst = *derived_qparams(m, &m->nodes[i], &input);
 }
 
 static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
@@ -139,14 +144,30 @@ static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct e
     return EQ_OK;
 }
 
-enum eq_status eq_qmodel_check_weights(const struct eq_qmodel *m, struct eq_err *err)
+static enum eq_status check_values(const struct eq_qmodel *m, const struct eq_qnode *n, struct eq_err *err)
 {
-    for (int i = 0; i < m->n_nodes; i++)
-        for (size_t c = 0; c < eq_qnode_channels(&m->nodes[i]); c++) {
-            enum eq_status st = check_channel(&m->nodes[i], c, err);
-            if (st != EQ_OK)
-                return st;
-        }
+    struct eq_qparams input;
+    const struct eq_qparams *expected = derived_qparams(m, n, &input);
+    enum eq_status st = check_qparams(n, err);
+    if (st == EQ_OK && (n->dst.scale != expected->scale || n->dst.zero_point != expected->zero_point))
+        return eq_fail(err, EQ_FORMAT, "%s: scale and zero-point are not those of what it reads", n->name);
+    for (size_t c = 0; c < eq_qnode_channels(n) && st == EQ_OK; c++)
+        st = check_channel(n, c, err);
+    return st;
+}
+
+enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *err)
+{
+    const struct eq_model_meta *meta = &m->meta;
+    if (meta->pixel_mean < 0 || meta->pixel_mean > 255 || !usable_scale(meta->pixel_std) ||
+        !usable_scale(1 / meta->pixel_std))
+        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalise", meta->pixel_mean,
+                       (double)meta->pixel_std);
+    for (int i = 0; i < m->n_nodes; i++) {
+        enum eq_status st = check_values(m, &m->nodes[i], err);
+        if (st != EQ_OK)
+            return st;
+    }
     return EQ_OK;
 }
 

@@ -13,12 +13,13 @@ size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 wher
 struct eq_qdims {
     int h, w, c;
 };
-/* The order of nodes, numbers in range, one input and one head, qparams usable. Reads no weights. EQ_FORMAT or
- * EQ_NUMERIC, with the layer named. */
+/* The order of nodes, numbers in range, one input and one head: EQ_FORMAT, with the layer named. Reads no values. */
 enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *err);
-/* Weights within their bits, scales and biases finite, and the accumulator's bound: for each output channel
- * 255 * sum |w| <= INT32_MAX, which covers every partial sum with or without the zero-point taken off. */
-enum eq_status eq_qmodel_check_weights(const struct eq_qmodel *m, struct eq_err *err);
+/* Sets the qparams that are not free: the input's (1 / pixel_std, pixel_mean) and those of pooling (what it reads). */
+void eq_qmodel_derive_qparams(struct eq_qmodel *m);
+/* qparams usable, weights within their bits, scales and biases finite, and the accumulator's bound: for each output
+ * channel 255 * sum |w| <= INT32_MAX, which covers every partial sum with or without the zero-point taken off. */
+enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *err);
 /* Shapes for clips of this form: dims[n_nodes]. EQ_FORMAT where a picture gets too small or a residual does not fit. */
 enum eq_status eq_qmodel_shapes(const struct eq_qmodel *m, int frames, int size, struct eq_qdims *dims,
                                 struct eq_err *err);

@@ -1,9 +1,9 @@
 /*
  * The file of a quantized model: safetensors, metadata "format" = "echoquant-int8" and "version". The metadata carry
  * what preprocessing needs and "graph", a JSON array with an object a node in order: op, name, src, residual, cin,
- * cout, k, stride, pad, relu, bits, and the scale and zero_point of its output. Tensors: NAME.weight (I8
- * [cout][cin][k][k]; below 8 bits U8, packed a channel at a time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32
- * [cout]).
+ * cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel at a
+ * time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
+ * NAME.zero_point (I32 [1]) of the output.
  */
 #include "quant/packing.h"
 #include "quant/qmodel.h"
@@ -37,8 +37,6 @@ static cJSON *node_to_json(const struct eq_qnode *n)
     cJSON_AddNumberToObject(j, "pad", n->pad);
     cJSON_AddBoolToObject(j, "relu", n->relu);
     cJSON_AddNumberToObject(j, "bits", n->weight_bits);
-    cJSON_AddNumberToObject(j, "scale", (double)n->dst.scale);
-    cJSON_AddNumberToObject(j, "zero_point", n->dst.zero_point);
     return j;
 }
 
@@ -89,6 +87,12 @@ static void add_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_st_
     eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->weight_scale);
     snprintf(name, sizeof name, "%s.bias", n->name);
     eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->bias);
+    if (n->op != EQ_QOP_CONV2D)
+        return;
+    snprintf(name, sizeof name, "%s.scale", n->name);
+    eq_st_add(f, name, EQ_ST_F32, 1, (int64_t[]){1}, &n->dst.scale);
+    snprintf(name, sizeof name, "%s.zero_point", n->name);
+    eq_st_add(f, name, EQ_ST_I32, 1, (int64_t[]){1}, &n->dst.zero_point);
 }
 
 enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err)
@@ -216,17 +220,12 @@ static enum eq_status node_from_json(const cJSON *j, struct eq_qnode *n, int i, 
     EQ_TRY(json_int(j, n->name, "stride", &n->stride, err));
     EQ_TRY(json_int(j, n->name, "pad", &n->pad, err));
     EQ_TRY(json_int(j, n->name, "bits", &n->weight_bits, err));
-    EQ_TRY(json_int(j, n->name, "zero_point", &n->dst.zero_point, err));
     const cJSON *relu = cJSON_GetObjectItemCaseSensitive(j, "relu");
-    const cJSON *scale = cJSON_GetObjectItemCaseSensitive(j, "scale");
     if (!cJSON_IsBool(relu)) {
         st = eq_fail(err, EQ_FORMAT, "%s: \"relu\" must be true or false", n->name);
         goto out;
     }
     n->relu = cJSON_IsTrue(relu);
-    /* JSON has no NaN; anything but a number is as bad as one. The check of the graph looks at the value. */
-    n->dst.scale = cJSON_IsNumber(scale) ? (float)scale->valuedouble : NAN;
-    n->dst.qmax = 255;
 out:
     return st;
 }
@@ -307,11 +306,40 @@ out:
     return st;
 }
 
+static enum eq_status read_qparams(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
+{
+    enum eq_status st;
+    const struct eq_st_tensor *scale, *zero_point;
+    int32_t zp;
+    EQ_TRY(find_tensor(f, n, "scale", EQ_ST_F32, 1, (int64_t[]){1}, &scale, err));
+    EQ_TRY(find_tensor(f, n, "zero_point", EQ_ST_I32, 1, (int64_t[]){1}, &zero_point, err));
+    memcpy(&n->dst.scale, scale->data, sizeof n->dst.scale);
+    memcpy(&zp, zero_point->data, sizeof zp);
+    n->dst.zero_point = zp;
+    n->dst.qmin = 0;
+    n->dst.qmax = 255;
+out:
+    return st;
+}
+
+static enum eq_status read_tensors(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < m->n_nodes && st == EQ_OK; i++) {
+        if (eq_qnode_weights(&m->nodes[i]))
+            st = read_weights(f, &m->nodes[i], err);
+        if (st == EQ_OK && m->nodes[i].op == EQ_QOP_CONV2D)
+            st = read_qparams(f, &m->nodes[i], err);
+    }
+    eq_qmodel_derive_qparams(m);
+    return st;
+}
+
 static enum eq_status check_tensor_count(const struct eq_st_file *f, const struct eq_qmodel *m, struct eq_err *err)
 {
     size_t expected = 0;
     for (int i = 0; i < m->n_nodes; i++)
-        expected += eq_qnode_weights(&m->nodes[i]) ? 3 : 0;
+        expected += m->nodes[i].op == EQ_QOP_CONV2D ? 5 : m->nodes[i].op == EQ_QOP_HEAD ? 3 : 0;
     if (f->n == expected)
         return EQ_OK;
     return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
@@ -329,10 +357,8 @@ enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **
     EQ_TRY(read_graph(f, m, err));
     EQ_TRY(eq_qmodel_check_graph(m, err));
     EQ_TRY(check_tensor_count(f, m, err));
-    for (int i = 0; i < m->n_nodes; i++)
-        if (eq_qnode_weights(&m->nodes[i]))
-            EQ_TRY(read_weights(f, &m->nodes[i], err));
-    EQ_TRY(eq_qmodel_check_weights(m, err));
+    EQ_TRY(read_tensors(f, m, err));
+    EQ_TRY(eq_qmodel_check_values(m, err));
     dims = eq_alloc((size_t)m->n_nodes, sizeof *dims);
     if (!dims) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for a quantized model");

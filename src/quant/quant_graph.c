@@ -1,5 +1,6 @@
 /* Questions to a graph that several passes ask. */
 #include "quant/quant_graph.h"
+#include "echoquant/nn.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,7 +43,10 @@ float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int chan
     if (n->folded_bn < 0)
         return 1;
     const struct eq_node *bn = &g->nodes[n->folded_bn];
-    return g->params[bn->gamma].data[channel] / sqrtf(g->params[bn->running_var].data[channel] + bn->eps);
+    float factor;
+    eq_batchnorm_factor(g->params[bn->gamma].data + channel, g->params[bn->running_var].data + channel, bn->eps, 1,
+                        &factor);
+    return factor;
 }
 
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax)

@@ -12,8 +12,8 @@ bool eq_is_weighted(const struct eq_node *n);
 /* Values per output channel of a conv or linear weight. */
 size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n);
 
-/* gamma / sqrtf(running_var + eps) of an output channel, float32 in this order: the factor that QAT puts on weights
- * before their fake-quant and that lowering folds with. 1 when the node has no folded_bn. */
+/* eq_batchnorm_factor of an output channel: what QAT multiplies weights with before their fake-quant, and lowering when
+ * it folds. 1 when the node has no folded_bn. */
 float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int channel);
 /* clamp(rne(x * (1 / scale)), qmin, qmax): fake_quant's rounding, as a whole number. */
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);

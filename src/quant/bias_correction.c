@@ -1,0 +1,269 @@
+/*
+ * Empirical bias correction: quantization shifts the mean of a layer's output; the bias takes the shift back, so that
+ * on the calibration clips each channel has the mean it had in FP32.
+ *
+ * The mean of a convolution is linear in the means of its input: E[y] = b + sum over taps and input channels of
+ * w * E[x at that tap]. So one pass in FP32 gives E[x], and passes of the simulation give E[x_q]; no layer has to be
+ * run apart from the network. b' = b + w E[x] - w_q E[x_q].
+ */
+#include "quant/quant_graph.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sums of an edge's values over clips and frames, one for each pixel and channel. */
+struct edge_sums {
+    double *sum; /* [h][w][c]; NULL: nobody needs it */
+    int h, w, c;
+};
+
+struct correction {
+    struct eq_graph *g;
+    struct eq_exec *exec;
+    const struct eq_clip_source *clips;
+    size_t max_clips, seen;
+    struct edge_sums *edges; /* [n_nodes] */
+    double **target;         /* [n_nodes]: w E[x] + b in FP32, [cout] */
+};
+
+static struct edge_sums shape_of_source(const struct correction *k, int node)
+{
+    const struct eq_node *n = &k->g->nodes[node];
+    struct eq_conv_shape s;
+    if (eq_exec_conv_shape(k->exec, node, &s))
+        return (struct edge_sums){NULL, s.h, s.w, s.cin};
+    return (struct edge_sums){NULL, 1, 1, n->cin};
+}
+
+static enum eq_status make_sums(struct correction *k, struct eq_err *err)
+{
+    int n = k->g->n_nodes;
+    k->edges = eq_alloc((size_t)n, sizeof *k->edges);
+    k->target = eq_alloc((size_t)n, sizeof *k->target);
+    if (!k->edges || !k->target)
+        return eq_fail(err, EQ_NOMEM, "out of memory for bias correction");
+    for (int i = 0; i < n; i++) {
+        const struct eq_node *node = &k->g->nodes[i];
+        if (!eq_is_weighted(node))
+            continue;
+        struct edge_sums *e = &k->edges[node->src[0]];
+        if (!e->sum) {
+            *e = shape_of_source(k, i);
+            e->sum = eq_alloc((size_t)e->h * e->w * e->c, sizeof(double));
+        }
+        k->target[i] = eq_alloc((size_t)node->cout, sizeof(double));
+        if (!e->sum || !k->target[i])
+            return eq_fail(err, EQ_NOMEM, "out of memory for bias correction");
+    }
+    return EQ_OK;
+}
+
+/* The value that the next layer sees. */
+static double seen_value(const struct eq_fake_quant *fq, float x)
+{
+    if (!fq || !fq->enabled)
+        return x;
+    float q = nearbyintf(x * (1.0f / fq->scale[0])) + (float)fq->zero_point[0];
+    q = q < (float)fq->qmin ? (float)fq->qmin : q > (float)fq->qmax ? (float)fq->qmax : q;
+    return (q - (float)fq->zero_point[0]) * fq->scale[0];
+}
+
+struct sum_job {
+    const struct edge_sums *e;
+    const struct eq_fake_quant *fq;
+    const float *x;
+    int frames;
+};
+
+/* One pixel, all frames: [t][c] adds to [c]. */
+static void sum_pixel(void *ctx, size_t pixel, int worker)
+{
+    const struct sum_job *j = ctx;
+    (void)worker;
+    const float *x = j->x + pixel * (size_t)j->frames * j->e->c;
+    double *sum = j->e->sum + pixel * (size_t)j->e->c;
+    for (int t = 0; t < j->frames; t++)
+        for (int c = 0; c < j->e->c; c++)
+            sum[c] += seen_value(j->fq, *x++);
+}
+
+static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct correction *k = ctx;
+    const struct edge_sums *e = &k->edges[node];
+    (void)err;
+    if (!e->sum || g->nodes[node].op == EQ_OP_INPUT)
+        return EQ_OK;
+    size_t pixels = (size_t)e->h * e->w;
+    struct sum_job job = {.e = e,
+                          .fq = g->nodes[node].edge_fq >= 0 ? &g->fake_quants[g->nodes[node].edge_fq] : NULL,
+                          .x = data,
+                          .frames = (int)(n / (pixels * (size_t)e->c))};
+    eq_parallel_for(pixels, sum_pixel, &job);
+    return EQ_OK;
+}
+
+/* The input's edge from the pixels themselves, [t][h][w][c]. */
+static void add_pixels(struct correction *k, const uint8_t *pixels)
+{
+    struct edge_sums *e = &k->edges[k->g->input];
+    if (!e->sum)
+        return;
+    float inv_std = 1.0f / k->g->meta.pixel_std;
+    size_t n = (size_t)e->h * e->w * e->c;
+    for (int t = 0; t < k->clips->frames; t++)
+        for (size_t i = 0; i < n; i++)
+            e->sum[i] += (double)((float)(*pixels++ - k->g->meta.pixel_mean) * inv_std);
+}
+
+static enum eq_status run_clips(struct correction *k, struct eq_err *err)
+{
+    size_t clip_bytes = (size_t)k->clips->frames * k->clips->size * k->clips->size * 3;
+    for (int i = 0; i < k->g->n_nodes; i++)
+        if (k->edges[i].sum)
+            memset(k->edges[i].sum, 0, (size_t)k->edges[i].h * k->edges[i].w * k->edges[i].c * sizeof(double));
+    k->seen = 0;
+    eq_exec_weights_changed(k->exec);
+    enum eq_status st = k->clips->rewind(k->clips->ctx, err);
+    while (st == EQ_OK && k->seen < k->max_clips) {
+        const uint8_t *pixels;
+        int n;
+        st = k->clips->next(k->clips->ctx, &pixels, &n, err);
+        if (st != EQ_OK || n == 0)
+            break;
+        for (int i = 0; i < n && k->seen < k->max_clips && st == EQ_OK; i++, k->seen++) {
+            float ef;
+            if (eq_interrupted())
+                return eq_fail(err, EQ_INTERRUPTED, "bias correction was interrupted");
+            add_pixels(k, pixels + (size_t)i * clip_bytes);
+            st = eq_exec_forward(k->exec, pixels + (size_t)i * clip_bytes, &ef, err);
+        }
+    }
+    if (st == EQ_OK && k->seen == 0)
+        return eq_fail(err, EQ_USAGE, "no clips to correct biases with: at least one is needed");
+    return st;
+}
+
+/* Mean of the source's channel over the output positions of one tap; what lies on padding counts as 0. */
+static double tap_mean(const struct correction *k, int node, int channel, int ky, int kx)
+{
+    const struct eq_node *n = &k->g->nodes[node];
+    const struct edge_sums *e = &k->edges[n->src[0]];
+    struct eq_conv_shape s;
+    double frames = (double)k->seen * k->clips->frames;
+    if (!eq_exec_conv_shape(k->exec, node, &s)) /* the head reads means over frames: one row a clip */
+        return e->sum[channel] / (double)k->seen;
+    double sum = 0;
+    for (int oy = 0; oy < s.oh; oy++)
+        for (int ox = 0; ox < s.ow; ox++) {
+            int y = oy * s.stride - s.pad + ky, x = ox * s.stride - s.pad + kx;
+            if (y >= 0 && y < s.h && x >= 0 && x < s.w)
+                sum += e->sum[((size_t)y * s.w + x) * s.cin + channel];
+        }
+    return sum / (frames * s.oh * s.ow);
+}
+
+static double seen_weight(const struct eq_fake_quant *fq, int oc, float w)
+{
+    if (!fq->enabled)
+        return w;
+    return (double)((float)eq_quantize_weight(w, 1.0f / fq->scale[oc], fq->qmin, fq->qmax) * fq->scale[oc]);
+}
+
+/* mean[cout] = sum of w * E[x], with weights and inputs as the network at hand sees them. */
+static void layer_means(const struct correction *k, int node, double *mean)
+{
+    const struct eq_node *n = &k->g->nodes[node];
+    const struct eq_fake_quant *fq = &k->g->fake_quants[n->weight_fq];
+    const float *w = k->g->params[n->weight].data;
+    int edge = n->op == EQ_OP_CONV2D ? n->k : 1, taps = edge * edge;
+    memset(mean, 0, (size_t)n->cout * sizeof *mean);
+    for (int ic = 0; ic < n->cin; ic++)
+        for (int tap = 0; tap < taps; tap++) {
+            double x = tap_mean(k, node, ic, tap / edge, tap % edge);
+            for (int oc = 0; oc < n->cout; oc++)
+                mean[oc] += seen_weight(fq, oc, w[((size_t)oc * n->cin + ic) * taps + tap]) * x;
+        }
+}
+
+static void set_enabled(struct eq_graph *g, bool on)
+{
+    for (int i = 0; i < g->n_fake_quants; i++)
+        g->fake_quants[i].enabled = on;
+}
+
+static void keep_targets(struct correction *k)
+{
+    for (int i = 0; i < k->g->n_nodes; i++) {
+        const struct eq_node *n = &k->g->nodes[i];
+        if (!k->target[i])
+            continue;
+        layer_means(k, i, k->target[i]);
+        for (int c = 0; c < n->cout; c++)
+            k->target[i][c] += (double)k->g->params[n->bias].data[c];
+    }
+}
+
+static enum eq_status correct(struct correction *k, struct eq_err *err)
+{
+    for (int i = 0; i < k->g->n_nodes; i++) {
+        const struct eq_node *n = &k->g->nodes[i];
+        if (!k->target[i])
+            continue;
+        double *mean = eq_alloc((size_t)n->cout, sizeof *mean);
+        if (!mean)
+            return eq_fail(err, EQ_NOMEM, "out of memory for bias correction");
+        layer_means(k, i, mean);
+        for (int c = 0; c < n->cout; c++)
+            k->g->params[n->bias].data[c] = (float)(k->target[i][c] - mean[c]);
+        eq_free(mean);
+    }
+    return EQ_OK;
+}
+
+static enum eq_status check(const struct eq_graph *g, struct eq_err *err)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *n = &g->nodes[i];
+        bool ready = !eq_is_weighted(n) || (n->bias >= 0 && n->weight_fq >= 0 && g->fake_quants[n->weight_fq].enabled);
+        if (n->op == EQ_OP_BATCHNORM || !ready) {
+            char name[64];
+            eq_layer_name(g, i, name);
+            return eq_fail(err, EQ_UNSUPPORTED, "%s: bias correction needs a folded and calibrated graph", name);
+        }
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
+                                 int passes, struct eq_err *err)
+{
+    enum eq_status st;
+    struct correction k = {.g = calibrated, .clips = clips, .max_clips = max_clips};
+    st = check(calibrated, err);
+    if (st != EQ_OK)
+        return st;
+    set_enabled(calibrated, false);
+    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.exec, err));
+    EQ_TRY(make_sums(&k, err));
+    eq_exec_set_hook(k.exec, &(struct eq_walk_hook){.on_edge = look, .ctx = &k});
+    EQ_TRY(run_clips(&k, err));
+    keep_targets(&k);
+    set_enabled(calibrated, true);
+    for (int pass = 0; pass < passes; pass++) {
+        EQ_TRY(run_clips(&k, err));
+        EQ_TRY(correct(&k, err));
+    }
+out:
+    set_enabled(calibrated, true);
+    for (int i = 0; i < calibrated->n_nodes; i++) {
+        if (k.edges)
+            eq_free(k.edges[i].sum);
+        if (k.target)
+            eq_free(k.target[i]);
+    }
+    eq_free(k.edges);
+    eq_free(k.target);
+    eq_exec_free(k.exec);
+    return st;
+}

@@ -147,4 +147,17 @@ struct eq_data_stats {
 };
 enum eq_status eq_data_stats(struct eq_loader *l, struct eq_data_stats *out, struct eq_err *err);
 
+/* ---- synthetic clips ------------------------------------------------------------------------------------------- */
+
+struct eq_synth_opts {
+    int train, val, test; /* clips of each split */
+    int frames_min, frames_max, fps;
+    uint64_t seed;
+};
+#define EQ_SYNTH_DEFAULTS {.train = 400, .val = 50, .test = 100, .frames_min = 90, .frames_max = 220, .fps = 50, .seed = 1}
+/* Writes dir/Videos/<name>.avi (MJPEG, 112 x 112), then dir/FileList.csv in EchoNet's columns and dir/synth.json, which says how the set
+ * was made. A set that was made with the same options is kept as it is; any other folder that is not empty is
+ * refused. Same options, same pixels. */
+enum eq_status eq_synth_write(const char *dir, const struct eq_synth_opts *opts, struct eq_err *err);
+
 #endif

@@ -1,0 +1,234 @@
+/* Synthetic clips: nothing but motion gives EF away, the volume curve ejects what it says, the same seed gives the same
+ * pixels, and a folder that is not ours stays as it was. */
+#include "unit/cmocka_all.h"
+#include "data/synth.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PIXELS ((size_t)EQ_SYNTH_SIZE * EQ_SYNTH_SIZE)
+
+static const struct eq_synth_opts defaults = EQ_SYNTH_DEFAULTS;
+
+static void render(const struct eq_synth_patient *p, double cycle, uint8_t *gray)
+{
+    struct eq_synth_scene s;
+    struct eq_err err;
+    assert_int_equal(eq_synth_scene_init(&s, p, &err), EQ_OK);
+    eq_synth_render(&s, cycle, 5, gray);
+    eq_synth_scene_clear(&s);
+}
+
+static void the_end_diastolic_frame_does_not_depend_on_ef(void **state)
+{
+    (void)state;
+    uint8_t a[PIXELS], b[PIXELS];
+    for (uint32_t i = 0; i < 5; i++) {
+        struct eq_synth_patient p;
+        eq_synth_draw_patient(&p, &defaults, i);
+        p.ef = 20;
+        render(&p, 3, a);
+        p.ef = 70;
+        render(&p, 3, b);
+        assert_memory_equal(a, b, PIXELS);
+        render(&p, 3 + p.systole, b);
+        assert_true(memcmp(a, b, PIXELS) != 0);
+    }
+}
+
+/* Pearson's r of EF with every other draw, over many patients: |r| < 4 / sqrt(n) unless they are tied. */
+static void no_other_draw_is_tied_to_ef(void **state)
+{
+    (void)state;
+    enum { N = 4000, DRAWS = 15 };
+    double sx[DRAWS] = {0}, sxx[DRAWS] = {0}, sxy[DRAWS] = {0}, sy = 0, syy = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        struct eq_synth_patient p;
+        eq_synth_draw_patient(&p, &defaults, i);
+        const double x[DRAWS] = {p.edv,        p.heart_rate, p.phase, p.systole,     p.frames,
+                                 p.apex_x,     p.apex_y,     p.tilt,  p.length,      p.radius,
+                                 p.half_angle, p.reach,      p.gain,  p.attenuation, p.blood};
+        sy += p.ef;
+        syy += p.ef * p.ef;
+        for (int k = 0; k < DRAWS; k++) {
+            sx[k] += x[k];
+            sxx[k] += x[k] * x[k];
+            sxy[k] += x[k] * p.ef;
+        }
+    }
+    for (int k = 0; k < DRAWS; k++) {
+        double r = (N * sxy[k] - sx[k] * sy) / sqrt((N * sxx[k] - sx[k] * sx[k]) * (N * syy - sy * sy));
+        if (!(fabs(r) < 4 / sqrt(N)))
+            fail_msg("draw %d has r = %.3f with EF", k, r);
+    }
+}
+
+static void ef_is_distributed_as_in_patients(void **state)
+{
+    (void)state;
+    int near_sixty = 0, reduced = 0;
+    enum { N = 2000 };
+    for (uint32_t i = 0; i < N; i++) {
+        struct eq_synth_patient p;
+        eq_synth_draw_patient(&p, &defaults, i);
+        assert_in_range((int)p.ef, 15, 80);
+        assert_true(p.heart_rate >= 50 && p.heart_rate <= 120);
+        assert_in_range(p.frames, 90, 220);
+        near_sixty += p.ef > 50 && p.ef < 70;
+        reduced += p.ef < 40;
+    }
+    assert_in_range(near_sixty, N / 2, N * 9 / 10);
+    assert_in_range(reduced, N / 20, N / 4);
+}
+
+static void the_heart_empties_once_a_cycle(void **state)
+{
+    (void)state;
+    struct eq_synth_patient p;
+    eq_synth_draw_patient(&p, &defaults, 0);
+    assert_float_equal(eq_synth_emptying(&p, 0), 0, 1e-12);
+    assert_float_equal(eq_synth_emptying(&p, p.systole), 1, 1e-9);
+    double last = 0, largest_step = 0;
+    for (int i = 0; i <= 1000; i++) {
+        double s = eq_synth_emptying(&p, i / 1000.0);
+        assert_true(s >= -1e-12 && s <= 1 + 1e-12);
+        largest_step = fmax(largest_step, fabs(s - last));
+        last = s;
+    }
+    assert_true(largest_step < 0.01); /* continuous, over the end of the cycle, too */
+}
+
+/* Dark pixels along the middle of the ventricle: fewer at end-systole, and the fewer the higher EF. */
+static int dark_pixels(const struct eq_synth_patient *p, double cycle)
+{
+    uint8_t gray[PIXELS];
+    int dark = 0;
+    render(p, cycle, gray);
+    for (int y = (int)p->apex_y; y < (int)(p->apex_y + p->length) - 4; y++)
+        for (int x = 30; x < 82; x++)
+            dark += gray[y * EQ_SYNTH_SIZE + x] < 70 && gray[y * EQ_SYNTH_SIZE + x] > 0;
+    return dark;
+}
+
+static void the_cavity_shrinks_with_ef(void **state)
+{
+    (void)state;
+    struct eq_synth_patient p;
+    eq_synth_draw_patient(&p, &defaults, 3);
+    p.ef = 65;
+    int diastole = dark_pixels(&p, 0), strong = dark_pixels(&p, p.systole);
+    p.ef = 25;
+    int weak = dark_pixels(&p, p.systole);
+    assert_true(strong < weak && weak < diastole);
+}
+
+/* ---- folders
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static char *temp_dir(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/echoquant_synth_XXXXXX");
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+static void remove_tree(const char *dir)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_set_is_written_once_and_reads_back(void **state)
+{
+    (void)state;
+    struct eq_synth_opts o = {
+        .train = 2, .val = 1, .test = 1, .frames_min = 12, .frames_max = 20, .fps = 50, .seed = 9};
+    char dir[96];
+    snprintf(dir, sizeof dir, "%s/set", temp_dir());
+    struct eq_err err;
+    struct eq_dataset ds;
+    assert_int_equal(eq_synth_write(dir, &o, &err), EQ_OK);
+    assert_int_equal(eq_dataset_open(dir, 1, EQ_ON_ERROR_FAIL, &ds, &err), EQ_OK);
+    assert_int_equal(ds.n, 4);
+    assert_true(ds.split_from_file);
+    static uint8_t first[8 * PIXELS * 3], again[8 * PIXELS * 3];
+    struct eq_sampling sampling = {.frames = 8, .size = EQ_SYNTH_SIZE, .phase = -1};
+    struct eq_clip_info info;
+    for (size_t i = 0; i < ds.n; i++) {
+        struct eq_synth_patient p;
+        eq_synth_draw_patient(&p, &o, (uint32_t)i);
+        assert_int_equal(eq_clip_read(ds.samples[i].path, &sampling, first, &info, &err), EQ_OK);
+        assert_int_equal(info.decoded_frames, p.frames);
+        assert_true(info.gray);
+        assert_float_equal(ds.samples[i].ef, p.ef, 1e-5);
+        assert_float_equal(ds.samples[i].esv / ds.samples[i].edv, 1 - p.ef / 100, 1e-6);
+    }
+    char path[128];
+    snprintf(path, sizeof path, "%s", ds.samples[3].path);
+    assert_int_equal(unlink(ds.samples[0].path), 0);
+    assert_int_equal(eq_synth_write(dir, &o, &err), EQ_OK); /* the set is there: nothing is written */
+    assert_int_not_equal(access(ds.samples[0].path, F_OK), 0);
+    eq_dataset_clear(&ds);
+    remove_tree(dir);
+    assert_int_equal(eq_synth_write(dir, &o, &err), EQ_OK);
+    assert_int_equal(eq_clip_read(path, &sampling, again, NULL, &err), EQ_OK);
+    assert_memory_equal(first, again, sizeof first);
+    o.seed = 10;
+    assert_int_equal(eq_synth_write(dir, &o, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "other options"));
+    remove_tree(dir);
+}
+
+static void a_folder_of_others_is_refused(void **state)
+{
+    (void)state;
+    struct eq_err err;
+    char *dir = temp_dir(), file[96];
+    snprintf(file, sizeof file, "%s/FileList.csv", dir);
+    assert_int_equal(eq_write_file(file, "precious", 8, &err), EQ_OK);
+    assert_int_equal(eq_synth_write(dir, &defaults, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "not empty"));
+    void *data;
+    size_t len;
+    assert_int_equal(eq_read_file(file, 100, &data, &len, &err), EQ_OK);
+    assert_memory_equal(data, "precious", 8);
+    eq_free(data);
+    remove_tree(dir);
+}
+
+static void impossible_options_are_refused(void **state)
+{
+    (void)state;
+    struct eq_err err;
+    struct eq_synth_opts o = defaults;
+    o.train = -1;
+    assert_int_equal(eq_synth_write("/nonexistent/set", &o, &err), EQ_USAGE);
+    o = defaults;
+    o.frames_max = 10;
+    assert_int_equal(eq_synth_write("/nonexistent/set", &o, &err), EQ_USAGE);
+}
+
+int main(void)
+{
+    struct eq_err err;
+    if (eq_parallel_init(2, &err) != EQ_OK)
+        return 1;
+    eq_log_configure(EQ_LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_end_diastolic_frame_does_not_depend_on_ef),
+        cmocka_unit_test(no_other_draw_is_tied_to_ef),
+        cmocka_unit_test(ef_is_distributed_as_in_patients),
+        cmocka_unit_test(the_heart_empties_once_a_cycle),
+        cmocka_unit_test(the_cavity_shrinks_with_ef),
+        cmocka_unit_test(a_set_is_written_once_and_reads_back),
+        cmocka_unit_test(a_folder_of_others_is_refused),
+        cmocka_unit_test(impossible_options_are_refused),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    eq_parallel_shutdown();
+    return failed;
+}

@@ -154,10 +154,13 @@ struct eq_synth_opts {
     int frames_min, frames_max, fps;
     uint64_t seed;
 };
-#define EQ_SYNTH_DEFAULTS {.train = 400, .val = 50, .test = 100, .frames_min = 90, .frames_max = 220, .fps = 50, .seed = 1}
-/* Writes dir/Videos/<name>.avi (MJPEG, 112 x 112), then dir/FileList.csv in EchoNet's columns and dir/synth.json, which says how the set
- * was made. A set that was made with the same options is kept as it is; any other folder that is not empty is
- * refused. Same options, same pixels. */
+#define EQ_SYNTH_DEFAULTS                                                                                              \
+    {                                                                                                                  \
+        .train = 400, .val = 50, .test = 100, .frames_min = 90, .frames_max = 220, .fps = 50, .seed = 1                \
+    }
+/* Writes dir/Videos/<name>.avi (MJPEG, 112 x 112), then dir/FileList.csv in EchoNet's columns and dir/synth.json, which
+ * says how the set was made. A set that was made with the same options is kept as it is; any other folder that is not
+ * empty is refused. Same options, same pixels. */
 enum eq_status eq_synth_write(const char *dir, const struct eq_synth_opts *opts, struct eq_err *err);
 
 #endif

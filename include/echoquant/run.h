@@ -121,8 +121,6 @@ struct eq_evaluation {
     struct eq_prediction *rows;
     size_t n;
     struct eq_metrics metrics;
-    struct eq_skipped *skipped;
-    size_t n_skipped;
 };
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);

@@ -163,8 +163,7 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     row = NULL;
     EQ_TRY(eq_results_put_model(cfg->run.dir, give, err));
     EQ_TRY(put_median_row(cfg, ds, &e, err));
-    EQ_TRY(eq_skipped_record(cfg->run.dir, "FileList.csv", ds->skipped, ds->n_skipped, err));
-    EQ_TRY(eq_skipped_record(cfg->run.dir, "TEST", e.skipped, e.n_skipped, err));
+    EQ_TRY(eq_skipped_record(cfg->run.dir, ds, err));
 out:
     cJSON_Delete(row);
     eq_evaluation_clear(&e);

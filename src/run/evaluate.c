@@ -56,16 +56,6 @@ static void finish_metrics(struct eq_evaluation *e)
     eq_free(pred);
 }
 
-static void copy_skipped(struct eq_evaluation *e, const struct eq_loader *loader)
-{
-    const struct eq_skipped *failures;
-    size_t n = eq_loader_failures(loader, &failures);
-    e->skipped = n ? calloc(n, sizeof *e->skipped) : NULL;
-    for (size_t i = 0; e->skipped && i < n; i++)
-        e->skipped[e->n_skipped++] =
-            (struct eq_skipped){.file_name = eq_strdup(failures[i].file_name), .reason = eq_strdup(failures[i].reason)};
-}
-
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
@@ -95,7 +85,6 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
             goto out;
         }
     }
-    copy_skipped(out, loader);
     if (out->n == 0) {
         st = eq_fail(err, EQ_FORMAT, "%s: no clip could be read", ds->dir);
         goto out;
@@ -129,11 +118,6 @@ void eq_evaluation_clear(struct eq_evaluation *e)
 {
     for (size_t i = 0; i < e->n; i++)
         free(e->rows[i].file_name);
-    for (size_t i = 0; i < e->n_skipped; i++) {
-        free(e->skipped[i].file_name);
-        free(e->skipped[i].reason);
-    }
     free(e->rows);
-    free(e->skipped);
     memset(e, 0, sizeof *e);
 }

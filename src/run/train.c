@@ -1,6 +1,5 @@
 /* The FP32 baseline: statistics of the training split, a fresh or pretrained ResNet-18, the training loop. */
 #include "run/calibration.h"
-#include "run/skipped.h"
 #include "run/trainer.h"
 
 #include <stdlib.h>
@@ -55,20 +54,17 @@ static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds)
     return s.s;
 }
 
-static enum eq_status new_graph(const struct eq_config *cfg, struct eq_loader *train, struct eq_graph **out,
+static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_graph **out,
                                 struct eq_err *err)
 {
     enum eq_status st;
     struct eq_data_stats stats;
+    struct eq_loader *plain = NULL;
     *out = NULL;
-    EQ_TRY(eq_data_stats(train, &stats, err));
+    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, false, 1, &plain, err));
+    EQ_TRY(eq_data_stats(plain, &stats, err));
     eq_info("training split: %zu clips, pixels %d +- %.1f, EF %.1f +- %.1f %%", stats.clips, stats.pixel_mean,
             stats.pixel_std, stats.ef_mean, stats.ef_std);
-    if (!(stats.pixel_std > 0) || !(stats.ef_std > 0)) {
-        st = eq_fail(err, EQ_FORMAT, "the training split's %s do not vary: nothing can be learned",
-                     stats.pixel_std > 0 ? "EFs" : "pixels");
-        goto out;
-    }
     struct eq_model_meta meta = {.frames = cfg->data.frames,
                                  .size = cfg->data.size,
                                  .pixel_mean = stats.pixel_mean,
@@ -77,15 +73,8 @@ static enum eq_status new_graph(const struct eq_config *cfg, struct eq_loader *t
                                  .target_std = (float)stats.ef_std};
     EQ_TRY(eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err));
 out:
+    eq_loader_free(plain);
     return st;
-}
-
-static enum eq_status record_failures(const char *run_dir, const char *split, const struct eq_loader *loader,
-                                      struct eq_err *err)
-{
-    const struct eq_skipped *failures;
-    size_t n = eq_loader_failures(loader, &failures);
-    return eq_skipped_record(run_dir, split, failures, n, err);
 }
 
 enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
@@ -98,7 +87,7 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, true, cfg->train.batch, &train, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
-    EQ_TRY(new_graph(cfg, train, &graph, err));
+    EQ_TRY(new_graph(cfg, ds, &graph, err));
     struct eq_trainer_opts opts = {
         .name = "fp32",
         .dir = cfg->run.dir,
@@ -125,8 +114,6 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     train = val = NULL;
     EQ_TRY(eq_trainer_init(&t, &opts, &ops, graph, ds, give_train, give_val, err));
     EQ_TRY(eq_trainer_run(&t, model_path, err));
-    EQ_TRY(record_failures(cfg->run.dir, "TRAIN", t.train, err));
-    EQ_TRY(record_failures(cfg->run.dir, "VAL", t.val, err));
 out:
     eq_trainer_clear(&t);
     eq_loader_free(train);

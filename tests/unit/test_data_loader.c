@@ -1,0 +1,519 @@
+/* The loader: the same batches whatever the timing, augmentation, clips left out, errors in their place; and
+ * statistics. */
+#include "unit/cmocka_all.h"
+#include "avi_file.h"
+#include "data/augment.h"
+
+#include <math.h>
+
+enum { CLIPS = 11, FRAMES = 4, SIZE = 32 };
+#define CLIP_BYTES ((size_t)FRAMES * SIZE * SIZE * 3)
+
+static char *dir;
+static struct eq_dataset ds;
+static uint32_t all[CLIPS];
+
+/* Clip i: 9 + i frames, texture, level 10 + 13 i + 2 t; EF 20 + 5 i. Every third has colour. */
+static int make_dataset(void **state)
+{
+    (void)state;
+    struct eq_str list = {0};
+    struct eq_err err = {0};
+    dir = test_dir_new();
+    eq_str_add(&list, "FileName,EF,Split\n");
+    for (int i = 0; i < CLIPS; i++) {
+        struct test_avi a = {.width = SIZE,
+                             .height = SIZE,
+                             .frames = 9 + i,
+                             .texture = true,
+                             .first_level = 10 + 13 * i,
+                             .step = 2,
+                             .cb = i % 3 == 2 ? 100 : 0};
+        struct eq_str path = {0};
+        eq_str_add(&path, "%s/clip%02d.avi", dir, i);
+        test_avi_write(path.s, &a);
+        eq_str_add(&list, "clip%02d,%d,TRAIN\n", i, 20 + 5 * i);
+        eq_str_clear(&path);
+        all[i] = (uint32_t)i;
+    }
+    char *path = eq_path_join(dir, "FileList.csv");
+    test_write(path, list.s, list.len);
+    free(path);
+    eq_str_clear(&list);
+    return eq_dataset_open(dir, 1, EQ_ON_ERROR_FAIL, &ds, &err) == EQ_OK ? 0 : -1;
+}
+
+static int remove_dataset(void **state)
+{
+    (void)state;
+    eq_dataset_clear(&ds);
+    test_dir_free(dir);
+    return 0;
+}
+
+static struct eq_loader_opts plain_opts(void)
+{
+    return (struct eq_loader_opts){.sampling = {FRAMES, SIZE, -1.0}, .batch = 3, .seed = 5};
+}
+
+static struct eq_loader_opts rich_opts(void)
+{
+    struct eq_loader_opts o = plain_opts();
+    o.shuffle = true;
+    o.augment = (struct eq_augment){.flip = true, .max_shift = 5, .random_phase = true};
+    return o;
+}
+
+static struct eq_loader *loader_of(const struct eq_dataset *set, size_t n, const struct eq_loader_opts *o)
+{
+    struct eq_loader *l = NULL;
+    struct eq_err err = {0};
+    if (eq_loader_new(set, all, n, o, &l, &err) != EQ_OK)
+        fail_msg("%s", err.msg);
+    return l;
+}
+
+/* Everything of an epoch from batch `first` on, as text: numbers and hashes of pixels. */
+static struct eq_str trace(struct eq_loader *l, uint32_t epoch, size_t first)
+{
+    struct eq_str text = {0};
+    struct eq_err err = {0};
+    struct eq_batch b;
+    assert_int_equal(eq_loader_start(l, epoch, first, &err), EQ_OK);
+    for (;;) {
+        if (eq_loader_next(l, &b, &err) != EQ_OK)
+            fail_msg("%s", err.msg);
+        if (b.n == 0)
+            return text;
+        assert_int_equal(b.clip_bytes, CLIP_BYTES);
+        for (int i = 0; i < b.n; i++) {
+            assert_true(b.ef[i] == (float)ds.samples[b.index[i]].ef);
+            eq_str_add(&text, "%u:%016llx ", b.index[i],
+                       (unsigned long long)eq_hash64(b.pixels + (size_t)i * CLIP_BYTES, CLIP_BYTES));
+        }
+        eq_str_add(&text, "%s\n", b.gray ? "gray" : "");
+    }
+}
+
+static void in_order_it_gives_what_reading_gives(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = plain_opts();
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    uint8_t *pixels = eq_alloc(CLIP_BYTES, 1);
+    struct eq_batch b;
+    assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK); /* nothing before the start */
+    assert_int_equal(b.n, 0);
+    assert_int_equal(eq_loader_batches(l), 4);
+    assert_int_equal(eq_loader_start(l, 0, 0, NULL), EQ_OK);
+    uint32_t clip = 0;
+    while (eq_loader_next(l, &b, NULL) == EQ_OK && b.n > 0)
+        for (int i = 0; i < b.n; i++, clip++) {
+            struct eq_clip_info info;
+            assert_int_equal(b.index[i], clip);
+            assert_int_equal(eq_clip_read(ds.samples[clip].path, &o.sampling, pixels, &info, NULL), EQ_OK);
+            assert_memory_equal(b.pixels + (size_t)i * CLIP_BYTES, pixels, CLIP_BYTES);
+            assert_int_equal(info.gray, clip % 3 != 2);
+        }
+    assert_int_equal(clip, CLIPS);
+    eq_free(pixels);
+    eq_loader_free(l);
+}
+
+static void timing_and_memory_change_nothing(void **state)
+{
+    (void)state;
+    for (int rich = 0; rich < 2; rich++) {
+        struct eq_loader_opts o = rich ? rich_opts() : plain_opts();
+        struct eq_loader *reference = loader_of(&ds, CLIPS, &o);
+        const int prefetch[] = {1, 2, 7, 64};
+        const size_t cache[] = {0, 3 * CLIP_BYTES, (size_t)1 << 30};
+        for (size_t p = 0; p < 4; p++)
+            for (size_t c = 0; c < 3; c++) {
+                o.prefetch = prefetch[p];
+                o.cache_bytes = cache[c];
+                struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+                for (uint32_t epoch = 0; epoch < 3; epoch++) {
+                    struct eq_str a = trace(reference, epoch, 0), b = trace(l, epoch, 0);
+                    assert_string_equal(a.s, b.s);
+                    eq_str_clear(&a);
+                    eq_str_clear(&b);
+                }
+                eq_loader_free(l);
+            }
+        eq_loader_free(reference);
+    }
+}
+
+static void epochs_differ_and_repeat(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = rich_opts();
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    struct eq_str first = trace(l, 0, 0), second = trace(l, 1, 0), again = trace(l, 0, 0);
+    assert_string_not_equal(first.s, second.s);
+    assert_string_equal(first.s, again.s);
+    eq_loader_free(l);
+    o.seed++;
+    l = loader_of(&ds, CLIPS, &o);
+    struct eq_str other = trace(l, 0, 0);
+    assert_string_not_equal(first.s, other.s);
+    eq_loader_free(l);
+    eq_str_clear(&first);
+    eq_str_clear(&second);
+    eq_str_clear(&again);
+    eq_str_clear(&other);
+}
+
+static void resuming_gives_the_rest(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = rich_opts();
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    struct eq_str whole = trace(l, 2, 0);
+    const char *rest = whole.s;
+    for (size_t first = 1; first <= 4; first++) {
+        rest = strchr(rest, '\n') + 1;
+        struct eq_str part = trace(l, 2, first);
+        assert_string_equal(rest, part.s ? part.s : "");
+        eq_str_clear(&part);
+    }
+    eq_loader_free(l);
+    eq_str_clear(&whole);
+}
+
+static void a_shuffled_epoch_has_every_clip_once(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = rich_opts();
+    for (int drop = 0; drop < 2; drop++) {
+        o.drop_last = drop;
+        struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+        int seen[CLIPS] = {0}, total = 0;
+        struct eq_batch b;
+        assert_int_equal(eq_loader_start(l, 4, 0, NULL), EQ_OK);
+        while (eq_loader_next(l, &b, NULL) == EQ_OK && b.n > 0)
+            for (int i = 0; i < b.n; i++, total++)
+                assert_int_equal(seen[b.index[i]]++, 0);
+        assert_int_equal(total, drop ? 9 : 11);
+        assert_int_equal(eq_loader_batches(l), drop ? 3 : 4);
+        eq_loader_free(l);
+    }
+}
+
+static void starting_anew_at_any_moment(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = rich_opts();
+    o.prefetch = 1;
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    struct eq_str expected = trace(l, 9, 0);
+    struct eq_batch b;
+    for (int taken = 0; taken < 6; taken++) {
+        assert_int_equal(eq_loader_start(l, 3, 0, NULL), EQ_OK);
+        for (int k = 0; k < taken; k++)
+            assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+        struct eq_str got = trace(l, 9, 0);
+        assert_string_equal(expected.s, got.s);
+        eq_str_clear(&got);
+    }
+    assert_int_equal(eq_loader_start(l, 3, 0, NULL), EQ_OK);
+    eq_loader_free(l); /* while it reads */
+    eq_str_clear(&expected);
+}
+
+static void no_clips_is_an_empty_epoch(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = plain_opts();
+    struct eq_loader *l = loader_of(&ds, 0, &o);
+    struct eq_batch b;
+    assert_int_equal(eq_loader_batches(l), 0);
+    assert_int_equal(eq_loader_start(l, 0, 0, NULL), EQ_OK);
+    assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+    assert_int_equal(b.n, 0);
+    eq_loader_free(l);
+}
+
+/* ---- clips that can't be read
+ * ------------------------------------------------------------------------------------------- */
+
+/* The data set with text where clips 3, 4, 5 and 8 were: with batches of 3, the second has none left. */
+static struct eq_dataset broken_dataset(const char *broken_dir)
+{
+    struct eq_dataset set = {0};
+    char *from = eq_path_join(dir, "FileList.csv"), *to = eq_path_join(broken_dir, "FileList.csv");
+    size_t len;
+    uint8_t *bytes = test_read(from, &len);
+    test_write(to, bytes, len);
+    eq_free(bytes);
+    for (int i = 0; i < CLIPS; i++) {
+        bool broken = (i >= 3 && i <= 5) || i == 8;
+        struct eq_str path = {0};
+        eq_str_add(&path, "%s/clip%02d.avi", broken_dir, i);
+        bytes = test_read(ds.samples[i].path, &len);
+        test_write(path.s, broken ? (const void *)"text" : bytes, broken ? 4 : len);
+        eq_free(bytes);
+        eq_str_clear(&path);
+    }
+    struct eq_err err = {0};
+    assert_int_equal(eq_dataset_open(broken_dir, 1, EQ_ON_ERROR_FAIL, &set, &err), EQ_OK);
+    free(from);
+    free(to);
+    return set;
+}
+
+static void skipping_leaves_clips_out(void **state)
+{
+    (void)state;
+    char *broken_dir = test_dir_new();
+    struct eq_dataset broken = broken_dataset(broken_dir);
+    struct eq_loader_opts o = plain_opts();
+    o.on_error = EQ_ON_ERROR_SKIP;
+    const int expected[3][3] = {{0, 1, 2}, {6, 7, -1}, {9, 10, -1}};
+    for (int prefetch = 1; prefetch <= 8; prefetch += 7) {
+        o.prefetch = prefetch;
+        struct eq_loader *l = loader_of(&broken, CLIPS, &o);
+        for (uint32_t epoch = 0; epoch < 3; epoch++) {
+            const struct eq_skipped *failures = NULL;
+            struct eq_batch b;
+            assert_int_equal(eq_loader_start(l, epoch, 0, NULL), EQ_OK);
+            for (int k = 0; k < 3; k++) {
+                assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+                for (int i = 0; i < b.n; i++)
+                    assert_int_equal(b.index[i], expected[k][i]);
+                assert_int_equal(b.n, expected[k][2] < 0 ? 2 : 3);
+                if (epoch == 0) /* never more than what was handed out, however far ahead the thread is */
+                    assert_int_equal(eq_loader_failures(l, &failures), k == 0 ? 0 : 4);
+            }
+            assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+            assert_int_equal(b.n, 0);
+            assert_int_equal(eq_loader_failures(l, &failures), 4);
+            assert_string_equal(failures[0].file_name, "clip03");
+            assert_string_equal(failures[3].file_name, "clip08");
+            assert_non_null(strstr(failures[3].reason, "clip08.avi is not a video file"));
+        }
+        eq_loader_free(l);
+    }
+    eq_dataset_clear(&broken);
+    test_dir_free(broken_dir);
+}
+
+static void failing_comes_in_its_place(void **state)
+{
+    (void)state;
+    char *broken_dir = test_dir_new();
+    struct eq_dataset broken = broken_dataset(broken_dir);
+    struct eq_loader_opts o = plain_opts();
+    struct eq_loader *l = loader_of(&broken, CLIPS, &o);
+    struct eq_batch b;
+    struct eq_err err = {0};
+    for (int epoch = 0; epoch < 2; epoch++) {
+        assert_int_equal(eq_loader_start(l, (uint32_t)epoch, 0, NULL), EQ_OK);
+        assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
+        assert_int_equal(b.n, 3);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(eq_loader_next(l, &b, &err), EQ_FORMAT);
+            assert_int_equal(b.n, 0);
+            assert_non_null(strstr(err.msg, "clip03.avi is not a video file"));
+        }
+    }
+    assert_int_equal(eq_loader_start(l, 0, 3, NULL), EQ_OK); /* behind the broken ones all is well */
+    assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
+    assert_int_equal(b.n, 2);
+    eq_loader_free(l);
+    eq_dataset_clear(&broken);
+    test_dir_free(broken_dir);
+}
+
+static void options_are_checked(void **state)
+{
+    (void)state;
+    struct eq_loader *l = NULL;
+    struct eq_loader_opts o = plain_opts();
+    const uint32_t outside = CLIPS;
+    assert_int_equal(eq_loader_new(&ds, &outside, 1, &o, &l, NULL), EQ_USAGE);
+    assert_null(l);
+    o.batch = 0;
+    assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
+    o = plain_opts();
+    o.sampling.frames = 0;
+    assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
+    o = plain_opts();
+    o.augment.max_shift = -1;
+    assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
+    o = plain_opts();
+    o.prefetch = 1000;
+    assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
+}
+
+/* ---- augmentation
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* Pixel (y, x) of a frame after the draw, from its meaning: flip first, then move. */
+static int expected_pixel(const uint8_t *frame, const struct eq_augment_draw *d, int y, int x, int c, int size)
+{
+    int from_y = y - d->dy, from_x = x - d->dx;
+    if (from_y < 0 || from_y >= size || from_x < 0 || from_x >= size)
+        return 0;
+    if (d->flip)
+        from_x = size - 1 - from_x;
+    return frame[(from_y * size + from_x) * 3 + c];
+}
+
+static void augmentation_is_flip_then_shift(void **state)
+{
+    (void)state;
+    enum { N = 7, T = 3 };
+    uint8_t src[T * N * N * 3], dst[T * N * N * 3];
+    struct eq_rng rng;
+    eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 0);
+    for (size_t i = 0; i < sizeof src; i++)
+        src[i] = (uint8_t)(1 + eq_rng_below(&rng, 255));
+    for (int dy = -9; dy <= 9; dy++)
+        for (int dx = -9; dx <= 9; dx++)
+            for (int flip = 0; flip < 2; flip++) {
+                struct eq_augment_draw d = {.flip = flip, .dx = dx, .dy = dy};
+                memcpy(dst, src, sizeof src);
+                eq_augment_apply(&d, dst, T, N);
+                for (int t = 0; t < T; t++)
+                    for (int k = 0; k < N * N * 3; k++)
+                        assert_int_equal(dst[t * N * N * 3 + k],
+                                         expected_pixel(src + t * N * N * 3, &d, k / 3 / N, k / 3 % N, k % 3, N));
+            }
+}
+
+static void draws_are_uniform_and_independent(void **state)
+{
+    (void)state;
+    struct eq_augment on = {.flip = true, .max_shift = 2, .random_phase = true}, no_flip = on;
+    no_flip.flip = false;
+    struct eq_sampling sampling = {FRAMES, SIZE, -1.0};
+    int flips = 0, dx[5] = {0}, dy[5] = {0};
+    double phase = 0.0;
+    for (uint32_t k = 0; k < 10000; k++) {
+        struct eq_augment_draw d = eq_augment_draw(&on, &sampling, 1, k / 100, k % 100);
+        struct eq_augment_draw same = eq_augment_draw(&no_flip, &sampling, 1, k / 100, k % 100);
+        assert_in_range(d.dx + 2, 0, 4);
+        assert_in_range(d.dy + 2, 0, 4);
+        assert_true(d.phase >= 0.0 && d.phase < 1.0);
+        assert_true(!same.flip && same.dx == d.dx && same.dy == d.dy && same.phase == d.phase);
+        flips += d.flip;
+        dx[d.dx + 2]++;
+        dy[d.dy + 2]++;
+        phase += d.phase;
+    }
+    /* Five standard deviations around what is expected. */
+    assert_in_range(flips, 4750, 5250);
+    for (int i = 0; i < 5; i++) {
+        assert_in_range(dx[i], 1800, 2200);
+        assert_in_range(dy[i], 1800, 2200);
+    }
+    assert_true(fabs(phase / 10000.0 - 0.5) < 0.015);
+    struct eq_augment_draw off = eq_augment_draw(&(struct eq_augment){0}, &sampling, 1, 2, 3);
+    assert_true(!off.flip && off.dx == 0 && off.dy == 0 && off.phase == -1.0);
+}
+
+/* A clip of equal frames stays one of equal frames, while epochs differ. */
+static void all_frames_of_a_clip_move_together(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = plain_opts();
+    o.augment = (struct eq_augment){.flip = true, .max_shift = 6};
+    o.batch = 1;
+    o.cache_bytes = (size_t)1 << 20;
+    char *path = eq_path_join(dir, "still.avi");
+    struct test_avi a = {.width = SIZE, .height = SIZE, .frames = 1, .texture = true, .first_level = 100};
+    test_avi_write(path, &a);
+    const char *paths[] = {path};
+    struct eq_dataset still;
+    assert_int_equal(eq_dataset_from_paths(paths, 1, EQ_ON_ERROR_FAIL, &still, NULL), EQ_OK);
+    struct eq_loader *l = loader_of(&still, 1, &o);
+    const size_t frame_bytes = CLIP_BYTES / FRAMES;
+    uint64_t last = 0;
+    int changes = 0;
+    for (uint32_t epoch = 0; epoch < 12; epoch++) {
+        struct eq_batch b;
+        assert_int_equal(eq_loader_start(l, epoch, 0, NULL), EQ_OK);
+        assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+        assert_int_equal(b.n, 1);
+        for (int t = 1; t < FRAMES; t++)
+            assert_memory_equal(b.pixels, b.pixels + (size_t)t * frame_bytes, frame_bytes);
+        uint64_t hash = eq_hash64(b.pixels, CLIP_BYTES);
+        changes += hash != last;
+        last = hash;
+    }
+    assert_true(changes >= 10);
+    eq_loader_free(l);
+    eq_dataset_clear(&still);
+    free(path);
+}
+
+/* ---- statistics
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static void statistics_are_the_definitions(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = plain_opts();
+    uint8_t *pixels = eq_alloc(CLIP_BYTES * CLIPS, 1);
+    double sum = 0.0, around = 0.0;
+    for (size_t i = 0; i < CLIPS; i++)
+        assert_int_equal(eq_clip_read(ds.samples[i].path, &o.sampling, pixels + i * CLIP_BYTES, NULL, NULL), EQ_OK);
+    for (size_t i = 0; i < CLIP_BYTES * CLIPS; i++)
+        sum += pixels[i];
+    double mean = round(sum / (double)(CLIP_BYTES * CLIPS));
+    for (size_t i = 0; i < CLIP_BYTES * CLIPS; i++)
+        around += (pixels[i] - mean) * (pixels[i] - mean);
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    struct eq_data_stats stats;
+    assert_int_equal(eq_data_stats(l, &stats, NULL), EQ_OK);
+    assert_int_equal(stats.clips, CLIPS);
+    assert_int_equal(stats.pixel_mean, (int)mean);
+    assert_true(fabs(stats.pixel_std - sqrt(around / (double)(CLIP_BYTES * CLIPS))) < 1e-9);
+    assert_true(stats.ef_mean == 45.0 && stats.ef_median == 45.0);
+    assert_true(fabs(stats.ef_std - sqrt(250.0)) < 1e-12); /* 25 (n^2 - 1) / 12 */
+    eq_loader_free(l);
+    l = loader_of(&ds, 4, &o);
+    assert_int_equal(eq_data_stats(l, &stats, NULL), EQ_OK);
+    assert_true(stats.ef_median == 27.5);
+    eq_loader_free(l);
+    eq_free(pixels);
+}
+
+static void statistics_of_nothing_are_refused(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = plain_opts();
+    struct eq_data_stats stats;
+    struct eq_err err = {0};
+    struct eq_loader *l = loader_of(&ds, 0, &o);
+    assert_int_equal(eq_data_stats(l, &stats, &err), EQ_FORMAT);
+    eq_loader_free(l);
+    l = loader_of(&ds, 1, &o);
+    assert_int_equal(eq_data_stats(l, &stats, &err), EQ_NUMERIC);
+    assert_non_null(strstr(err.msg, "the EF of all 1 clips is 20"));
+    eq_loader_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_order_it_gives_what_reading_gives),
+        cmocka_unit_test(timing_and_memory_change_nothing),
+        cmocka_unit_test(epochs_differ_and_repeat),
+        cmocka_unit_test(resuming_gives_the_rest),
+        cmocka_unit_test(a_shuffled_epoch_has_every_clip_once),
+        cmocka_unit_test(starting_anew_at_any_moment),
+        cmocka_unit_test(no_clips_is_an_empty_epoch),
+        cmocka_unit_test(skipping_leaves_clips_out),
+        cmocka_unit_test(failing_comes_in_its_place),
+        cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(augmentation_is_flip_then_shift),
+        cmocka_unit_test(draws_are_uniform_and_independent),
+        cmocka_unit_test(all_frames_of_a_clip_move_together),
+        cmocka_unit_test(statistics_are_the_definitions),
+        cmocka_unit_test(statistics_of_nothing_are_refused),
+    };
+    return cmocka_run_group_tests(tests, make_dataset, remove_dataset);
+}

@@ -200,8 +200,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     r->decoder->flags |= AV_CODEC_FLAG_BITEXACT;
     r->decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
-    if (par->codec_id == AV_CODEC_ID_MJPEG)
-        r->decoder->get_buffer2 = get_black_buffer;
+    r->decoder->get_buffer2 = get_black_buffer;
     int code = avcodec_open2(r->decoder, codec, NULL);
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
 }

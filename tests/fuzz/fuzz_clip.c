@@ -1,0 +1,60 @@
+/*
+ * Any bytes as a clip: read, or refused with a message that names the file. What is read is there to the last byte, and
+ * the two ways of reading (a look at the packets, decoding everything) give the same frames.
+ */
+#include "data/clip.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FRAMES = 5, SIZE = 24, PIXELS = FRAMES * SIZE * SIZE * 3 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct outcome {
+    enum eq_status st;
+    struct eq_clip_info info;
+    uint8_t pixels[PIXELS + 64];
+};
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t fill, struct outcome *o)
+{
+    struct eq_err err = {0};
+    struct eq_clip_source source = {.name = "input",
+                                    .data = data,
+                                    .len = size,
+                                    .max_pixels = 128 * 128,
+                                    .max_frames = 64,
+                                    .decode_all = decode_all};
+    memset(o, 0, sizeof *o);
+    memset(o->pixels, fill, sizeof o->pixels);
+    o->st = eq_clip_read_source(&source, &(struct eq_sampling){FRAMES, SIZE, -1.0}, o->pixels, &o->info, &err);
+    for (size_t i = PIXELS; i < sizeof o->pixels; i++)
+        require(o->pixels[i] == fill);
+    require(o->st == err.status);
+    if (o->st != EQ_OK)
+        require(strncmp(err.msg, "input", 5) == 0 && (o->st == EQ_FORMAT || o->st == EQ_IO || o->st == EQ_NOMEM));
+    else
+        require(o->info.decoded_frames >= 1 && o->info.decoded_frames <= 64 && o->info.width > 0 && o->info.height > 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct outcome quick, whole;
+    static const uint8_t nothing[1];
+    const uint8_t *bytes = size ? data : nothing; /* a source without data is a path */
+    read_once(bytes, size, false, 0x55, &quick);
+    read_once(bytes, size, true, 0xAA, &whole);
+    require(quick.st == whole.st);
+    if (quick.st == EQ_OK) {
+        require(quick.info.decoded_frames == whole.info.decoded_frames && quick.info.gray == whole.info.gray);
+        require(memcmp(quick.pixels, whole.pixels, PIXELS) == 0); /* each filled over another background */
+    }
+    return 0;
+}

@@ -7,6 +7,7 @@
 #include <libavutil/error.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/log.h>
+#include <libavutil/mem.h>
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -29,8 +30,13 @@ static void log_line(void *avcl, int level, const char *fmt, va_list args)
         eq_debug("ffmpeg: %s", text);
 }
 
-static void route_log(void)
+/* A damaged header can ask for a gigabyte of "extra data": no single block that a clip within our limits needs is that
+ * large. */
+#define MAX_BLOCK_BYTES ((size_t)256 << 20)
+
+static void set_up_ffmpeg(void)
 {
+    av_max_alloc(MAX_BLOCK_BYTES);
     av_log_set_callback(log_line);
 }
 
@@ -208,7 +214,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_source *source, struct eq_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, route_log);
+    pthread_once(&once, set_up_ffmpeg);
     *r = (struct eq_clip_reader){.source = source, .stream = -1};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));

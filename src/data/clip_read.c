@@ -1,14 +1,14 @@
 /*
  * A clip's sampled frames.
  *
- * Which frames are sampled depends on how many there are, and that is what decodes, not what the header says. Two ways:
+ * Which frames are sampled depends on how many there are, and that is what decodes, not what the header says. The
+ * header's count is a guess: the frames that it leads to are kept while counting, and when it was wrong a second pass
+ * keeps the right ones.
  *
- * - Motion JPEG whose packets are each one whole picture (eq_mjpeg_scan): a packet is a frame, so counting them is
- * counting what decodes, and only the sampled ones are decoded. A damaged picture still decodes (with spoilt pixels),
- * here as in a decoder that runs through; should a sampled one fail after all, the count was not honest and the other
- * way is taken.
- * - Everything else: all frames are decoded, those at the places that the header's count suggests are kept on the way,
- * and when the count was wrong a second pass picks the right ones.
+ * Motion JPEG is counted without decoding: a packet that is one whole picture by its markers (eq_mjpeg_scan) is a
+ * frame, and only those that are kept are decoded. That is honest because a decoder that runs through makes a frame of
+ * exactly such packets, even when their pixels are damaged. A packet that looks any different, or a kept one that gives
+ * no frame after all, makes us decode everything, as other codecs do.
  */
 #include "data/clip.h"
 
@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define MAX_ERRORS_A_PACKET 64
-#define KEPT_PACKETS_MAX_BYTES ((size_t)256 << 20)
 
 /* A read in progress. */
 struct job {
@@ -29,8 +28,7 @@ struct job {
     struct eq_clip_info info;
     struct eq_frame_converter converter;
     int max_frames;
-    AVPacket **packets; /* of the packet way */
-    int n_packets, cap_packets;
+    bool started; /* the reader is no longer at its beginning */
 };
 
 static size_t frame_bytes(const struct job *job)
@@ -75,134 +73,78 @@ static enum eq_status look_at(struct job *job, const AVFrame *frame, struct eq_e
     return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", job->source->name);
 }
 
-/* ---- packets that are frames
- * ------------------------------------------------------------------------------------------- */
+/* ---- a pass ----------------------------------------------------------------------------------- */
 
-static void drop_packets(struct job *job)
+/* One run over the packets: counts frames and keeps those that a clip of `guess` frames (0: none) would give. */
+struct pass {
+    int guess, count, slot;
+    bool lazy; /* decode only what is kept; every packet must look like a frame */
+    bool lost; /* a lazy pass met a packet that it can't count without decoding all */
+    bool huffman;
+};
+
+static bool is_wanted(const struct job *job, const struct pass *pass)
 {
-    for (int i = 0; i < job->n_packets; i++)
-        av_packet_free(&job->packets[i]);
-    free(job->packets);
-    job->packets = NULL;
-    job->n_packets = job->cap_packets = 0;
+    if (!job->sampling)
+        return pass->count == 0;
+    return pass->guess && pass->slot < slots(job) && slot_index(job, pass->slot, pass->guess) == pass->count;
 }
 
-static enum eq_status push_packet(struct job *job, struct eq_err *err)
+static enum eq_status count_frame(struct job *job, struct pass *pass, struct eq_err *err)
 {
-    if (job->n_packets == job->cap_packets) {
-        int cap = job->cap_packets ? 2 * job->cap_packets : 256;
-        AVPacket **grown = realloc(job->packets, (size_t)cap * sizeof(AVPacket *));
-        if (!grown)
-            return eq_fail(err, EQ_NOMEM, "%s: out of memory", job->source->name);
-        job->packets = grown;
-        job->cap_packets = cap;
-    }
-    AVPacket *packet = av_packet_alloc();
-    if (!packet)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory", job->source->name);
-    av_packet_move_ref(packet, job->reader.packet);
-    job->packets[job->n_packets++] = packet;
+    if (pass->count == job->max_frames)
+        return eq_fail(err, EQ_FORMAT, "%s: more than %d frames", job->source->name, job->max_frames);
+    pass->count++;
     return EQ_OK;
 }
 
-/* Takes all packets in. *ok: each is a frame of the container's size, alone responsible for its pixels. */
-static enum eq_status collect_packets(struct job *job, bool *ok, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    size_t bytes = 0;
-    bool huffman = false;
-    for (*ok = true; *ok;) {
-        bool end = false;
-        EQ_TRY(eq_clip_reader_packet(&job->reader, &end, err));
-        if (end)
-            break;
-        const AVPacket *packet = job->reader.packet;
-        struct eq_mjpeg_info picture;
-        bytes += (size_t)packet->size;
-        *ok = job->n_packets < job->max_frames && bytes <= KEPT_PACKETS_MAX_BYTES &&
-              eq_mjpeg_scan(packet->data, (size_t)packet->size, &picture) && picture.width == job->info.width &&
-              picture.height == job->info.height && (job->n_packets == 0 || picture.has_huffman == huffman);
-        huffman = picture.has_huffman;
-        if (*ok)
-            EQ_TRY(push_packet(job, err));
-    }
-    *ok &= job->n_packets > 0;
-out:
-    return st;
-}
-
-/* Decodes one packet on its own into the reader's frame; false when no frame comes of it. */
-static bool decode_alone(struct eq_clip_reader *r, const AVPacket *packet)
-{
-    return avcodec_send_packet(r->decoder, packet) == 0 && avcodec_receive_frame(r->decoder, r->frame) == 0;
-}
-
-/* *done stays false when this clip needs the other way. */
-static enum eq_status read_packets(struct job *job, bool *done, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    struct eq_clip_reader *r = &job->reader;
-    *done = false;
-    if (r->decoder->codec_id != AV_CODEC_ID_MJPEG || job->source->decode_all)
-        return EQ_OK;
-    bool ok = false;
-    EQ_TRY(collect_packets(job, &ok, err));
-    if (!ok)
-        goto out;
-    if (!job->sampling) {
-        if (!decode_alone(r, job->packets[0]))
-            goto out;
-        EQ_TRY(look_at(job, r->frame, err));
-    }
-    for (int slot = 0; slot < slots(job);) {
-        if (!decode_alone(r, job->packets[slot_index(job, slot, job->n_packets)]))
-            goto out;
-        EQ_TRY(keep_frame(job, r->frame, slot, job->n_packets, &slot, err));
-    }
-    job->info.decoded_frames = job->n_packets;
-    *done = true;
-out:
-    drop_packets(job);
-    return st;
-}
-
-/* ---- decoding everything
- * ------------------------------------------------------------------------------------------------ */
-
-/* One pass: counts frames, keeps those that a clip of `guess` frames (0: none) would give. */
-struct pass {
-    int guess, count, slot;
-};
-
+/* Counts the decoded frame, and keeps it when it is wanted. */
 static enum eq_status take_frame(struct job *job, struct pass *pass, struct eq_err *err)
 {
     const AVFrame *frame = job->reader.frame;
-    if (pass->count == job->max_frames)
-        return eq_fail(err, EQ_FORMAT, "%s: more than %d frames", job->source->name, job->max_frames);
+    bool wanted = is_wanted(job, pass);
     if (pass->count == 0) {
         job->info.width = frame->width;
         job->info.height = frame->height;
-        if (!job->sampling) {
-            enum eq_status st = look_at(job, frame, err);
-            if (st != EQ_OK)
-                return st;
-        }
     }
-    int index = pass->count++;
-    if (pass->guess && pass->slot < slots(job) && slot_index(job, pass->slot, pass->guess) == index)
-        return keep_frame(job, frame, pass->slot, pass->guess, &pass->slot, err);
-    return EQ_OK;
+    enum eq_status st = count_frame(job, pass, err);
+    if (st != EQ_OK || !wanted)
+        return st;
+    return job->sampling ? keep_frame(job, frame, pass->slot, pass->guess, &pass->slot, err) : look_at(job, frame, err);
 }
 
-static enum eq_status take_frames(struct job *job, struct pass *pass, struct eq_err *err)
+/* The packet is a picture of the container's size that needs no other. */
+static bool stands_alone(const struct job *job, struct pass *pass, const AVPacket *packet)
 {
-    for (int errors = 0; errors < MAX_ERRORS_A_PACKET;) {
-        int code = avcodec_receive_frame(job->reader.decoder, job->reader.frame);
+    struct eq_mjpeg_info picture;
+    if (!eq_mjpeg_scan(packet->data, (size_t)packet->size, &picture) || picture.width != job->info.width ||
+        picture.height != job->info.height)
+        return false;
+    bool same_kind = pass->count == 0 || picture.has_huffman == pass->huffman;
+    pass->huffman = picture.has_huffman;
+    return same_kind; /* standard Huffman tables may not follow a picture's own: the decoder would keep those */
+}
+
+static enum eq_status look_at_packet(struct job *job, struct pass *pass, struct eq_err *err)
+{
+    struct eq_clip_reader *r = &job->reader;
+    pass->lost = !stands_alone(job, pass, r->packet);
+    if (pass->lost || !is_wanted(job, pass))
+        return pass->lost ? EQ_OK : count_frame(job, pass, err);
+    pass->lost = avcodec_send_packet(r->decoder, r->packet) != 0 || avcodec_receive_frame(r->decoder, r->frame) != 0;
+    return pass->lost ? EQ_OK : take_frame(job, pass, err);
+}
+
+/* Takes all frames that the packet (NULL: the end) completes. */
+static enum eq_status decode_packet(struct job *job, struct pass *pass, const AVPacket *packet, struct eq_err *err)
+{
+    struct eq_clip_reader *r = &job->reader;
+    int code = avcodec_send_packet(r->decoder, packet); /* refused: nothing comes of it, and it is no frame */
+    for (int errors = 0; errors < MAX_ERRORS_A_PACKET && code != AVERROR(ENOMEM);) {
+        code = avcodec_receive_frame(r->decoder, r->frame);
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)
             return EQ_OK;
-        if (code == AVERROR(ENOMEM))
-            return eq_clip_av_fail(err, job->source->name, "can't be decoded", code);
-        if (code < 0) { /* beyond repair: not a frame */
+        if (code < 0) {
             errors++;
             continue;
         }
@@ -210,45 +152,32 @@ static enum eq_status take_frames(struct job *job, struct pass *pass, struct eq_
         if (st != EQ_OK)
             return st;
     }
-    return EQ_OK;
+    return code == AVERROR(ENOMEM) ? eq_clip_av_fail(err, job->source->name, "can't be decoded", code) : EQ_OK;
 }
 
 static enum eq_status run_pass(struct job *job, struct pass *pass, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     struct eq_clip_reader *r = &job->reader;
-    eq_clip_reader_close(r);
-    EQ_TRY(eq_clip_reader_open(r, job->source, err));
+    if (job->started) {
+        eq_clip_reader_close(r);
+        EQ_TRY(eq_clip_reader_open(r, job->source, err));
+    }
+    job->started = true;
+    eq_clip_reader_info(r, &job->info);
     job->info.gray = true;
-    for (bool end = false; !end;) {
+    for (bool end = false; !end && !pass->lost;) {
         EQ_TRY(eq_clip_reader_packet(r, &end, err));
-        int code = avcodec_send_packet(r->decoder, end ? NULL : r->packet);
-        if (code == AVERROR(ENOMEM))
-            EQ_TRY(eq_clip_av_fail(err, job->source->name, "can't be decoded", code));
-        EQ_TRY(take_frames(job, pass, err)); /* after a refused packet too: it leaves nothing behind */
+        if (!pass->lazy)
+            EQ_TRY(decode_packet(job, pass, end ? NULL : r->packet, err));
+        else if (!end)
+            EQ_TRY(look_at_packet(job, pass, err));
     }
 out:
     return st;
 }
 
-static enum eq_status read_all(struct job *job, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    struct pass pass = {.guess = job->info.header_frames};
-    EQ_TRY(run_pass(job, &pass, err));
-    job->info.decoded_frames = pass.count;
-    if (pass.count > 0 && slots(job) && pass.count != pass.guess) {
-        struct pass second = {.guess = pass.count};
-        EQ_TRY(run_pass(job, &second, err));
-        if (second.count != pass.count)
-            st = eq_fail(err, EQ_IO, "%s changed while it was read", job->source->name);
-    }
-out:
-    return st;
-}
-
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole --------------------------------------------------------------------------------------- */
 
 static enum eq_status check_count(const struct eq_clip_info *info, const char *name, struct eq_err *err)
 {
@@ -258,6 +187,25 @@ static enum eq_status check_count(const struct eq_clip_info *info, const char *n
         return eq_fail(err, EQ_FORMAT, "%s: truncated: %d of the %d frames that its header claims can be decoded", name,
                        info->decoded_frames, info->header_frames);
     return EQ_OK;
+}
+
+/* Passes until one has kept the frames of its own count. Four are enough: lazy with the header's count and with the
+ * true one, and, when a lazy pass was lost, the same decoding all. */
+static enum eq_status read_frames(struct job *job, bool lazy, struct eq_err *err)
+{
+    int header = job->info.header_frames;
+    struct pass pass = {.guess = header <= job->max_frames ? header : 0, .lazy = lazy};
+    for (int passes = 0; passes < 4; passes++) {
+        enum eq_status st = run_pass(job, &pass, err);
+        if (st != EQ_OK)
+            return st;
+        if (!pass.lost && (pass.count == pass.guess || pass.count == 0 || !job->sampling)) {
+            job->info.decoded_frames = pass.count;
+            return EQ_OK;
+        }
+        pass = (struct pass){.guess = pass.lost ? pass.guess : pass.count, .lazy = pass.lazy && !pass.lost};
+    }
+    return eq_fail(err, EQ_IO, "%s changed while it was read", job->source->name);
 }
 
 enum eq_status eq_clip_read_source(const struct eq_clip_source *source, const struct eq_sampling *sampling,
@@ -272,16 +220,12 @@ enum eq_status eq_clip_read_source(const struct eq_clip_source *source, const st
     job.converter.size = sampling ? sampling->size : 0;
     EQ_TRY(eq_clip_reader_open(&job.reader, source, err));
     eq_clip_reader_info(&job.reader, &job.info);
-    job.info.gray = true;
-    bool done = false;
-    EQ_TRY(read_packets(&job, &done, err));
-    if (!done)
-        EQ_TRY(read_all(&job, err));
+    bool lazy = job.reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !source->decode_all;
+    EQ_TRY(read_frames(&job, lazy, err));
     EQ_TRY(check_count(&job.info, source->name, err));
     if (info)
         *info = job.info;
 out:
-    drop_packets(&job);
     eq_frame_converter_clear(&job.converter);
     eq_clip_reader_close(&job.reader);
     return st;

@@ -78,8 +78,7 @@ static void check_slot(const struct result *r, const struct test_avi *a, int slo
             fail_msg("slot %d, byte %d is %d, frame %d is %d", slot, i, p[i], frame, test_avi_level(a, frame));
 }
 
-/* ---- what is read
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- what is read ------------------------------------------------------------------------------------ */
 
 static void samples_the_right_frames(void **state)
 {
@@ -275,8 +274,7 @@ static void probing_says_the_same(void **state)
     }
 }
 
-/* ---- headers that lie
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- headers that lie -------------------------------------------------------------------------------- */
 
 static void the_count_is_what_decodes(void **state)
 {
@@ -309,8 +307,7 @@ static void the_count_is_what_decodes(void **state)
     }
 }
 
-/* ---- broken files
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- broken files ------------------------------------------------------------------------------------ */
 
 /* Cut anywhere: fewer frames or a message, never a crash; and the frames that are left are the first ones. */
 static void cut_files(void **state)
@@ -506,8 +503,7 @@ static void paths_are_paths(void **state)
     free(plain);
 }
 
-/* ---- threads
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------- */
 
 static void *read_in_thread(void *path)
 {
@@ -541,8 +537,7 @@ static void threads_read_the_same(void **state)
     free(path);
 }
 
-/* ---- the look at a packet
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the look at a packet ---------------------------------------------------------------------------- */
 
 static void packets_must_stand_alone(void **state)
 {

@@ -235,8 +235,7 @@ static void no_clips_is_an_empty_epoch(void **state)
     eq_loader_free(l);
 }
 
-/* ---- clips that can't be read
- * ------------------------------------------------------------------------------------------- */
+/* ---- clips that can't be read ------------------------------------------------------------------------ */
 
 /* The data set with text where clips 3, 4, 5 and 8 were: with batches of 3, the second has none left. */
 static struct eq_dataset broken_dataset(const char *broken_dir)
@@ -347,8 +346,7 @@ static void options_are_checked(void **state)
     assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
 }
 
-/* ---- augmentation
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- augmentation ------------------------------------------------------------------------------------ */
 
 /* Pixel (y, x) of a frame after the draw, from its meaning: flip first, then move. */
 static int expected_pixel(const uint8_t *frame, const struct eq_augment_draw *d, int y, int x, int c, int size)
@@ -449,8 +447,7 @@ static void all_frames_of_a_clip_move_together(void **state)
     free(path);
 }
 
-/* ---- statistics
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- statistics -------------------------------------------------------------------------------------- */
 
 static void statistics_are_the_definitions(void **state)
 {

@@ -23,7 +23,20 @@ static inline struct eq_tap_range eq_taps_inside(int o, int stride, int pad, int
     return (struct eq_tap_range){lo, hi};
 }
 
+/* The register-only loop of a level's dot instruction: runs it and returns how many products that was. */
+struct eq_qs8_peak {
+    enum eq_isa isa;
+    const char *instruction;
+    double (*macs)(size_t iterations);
+};
+
 extern const struct eq_qs8_conv_kernel eq_qs8_conv_ref;
 extern const struct eq_qs8_table eq_qs8_table_ref;
+
+#if defined(__x86_64__)
+extern const struct eq_qs8_conv_kernel eq_qs8_direct_avx2, eq_qs8_direct_avxvnni, eq_qs8_direct_avx512,
+    eq_qs8_direct_avx512vnni;
+extern const struct eq_qs8_peak eq_qs8_peak_avx2, eq_qs8_peak_avxvnni, eq_qs8_peak_avx512, eq_qs8_peak_avx512vnni;
+#endif
 
 #endif

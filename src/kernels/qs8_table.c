@@ -3,6 +3,9 @@
 
 static const struct eq_qs8_conv_kernel *const conv_kernels[] = {
     &eq_qs8_conv_ref,
+#if defined(__x86_64__)
+    &eq_qs8_direct_avx2, &eq_qs8_direct_avxvnni, &eq_qs8_direct_avx512, &eq_qs8_direct_avx512vnni,
+#endif
 };
 enum { CONV_KERNELS = sizeof conv_kernels / sizeof *conv_kernels };
 
@@ -56,10 +59,55 @@ const struct eq_qs8_table *eq_qs8_kernels(void)
     return table;
 }
 
-/* A level without an integer dot kernel of its own has no peak to compare with. */
+/* In ascending order, as the kernels. */
+static const struct eq_qs8_peak *const peaks[] = {
+#if defined(__x86_64__)
+    &eq_qs8_peak_avx2,
+    &eq_qs8_peak_avxvnni,
+    &eq_qs8_peak_avx512,
+    &eq_qs8_peak_avx512vnni,
+#endif
+    NULL,
+};
+
+enum { PEAK_ITERATIONS = 100000 }; /* less than a millisecond: short enough to run undisturbed */
+
+struct peak_job {
+    const struct eq_qs8_peak *peak;
+    size_t iterations;
+};
+
+static void peak_piece(void *ctx, size_t piece, int worker)
+{
+    (void)piece;
+    (void)worker;
+    const struct peak_job *j = ctx;
+    j->peak->macs(j->iterations);
+}
+
+/* GMAC/s of all threads together over one loop of that many iterations. */
+static double peak_once(const struct eq_qs8_peak *peak, size_t iterations)
+{
+    struct peak_job job = {peak, iterations};
+    int threads = eq_parallel_threads();
+    double begin = eq_now_ms();
+    eq_parallel_for((size_t)threads, peak_piece, &job);
+    return peak->macs(1) * (double)iterations * threads / (eq_now_ms() - begin) * 1e-6;
+}
+
 double eq_peak_qs8_gmacs(double ms, const char **what)
 {
-    (void)ms;
-    *what = "none";
-    return 0;
+    const struct eq_qs8_peak *peak = NULL;
+    for (size_t i = 0; peaks[i]; i++)
+        if (eq_cpu_use(peaks[i]->isa))
+            peak = peaks[i];
+    *what = peak ? peak->instruction : "none: plain C";
+    if (!peak)
+        return 0;
+    double best = 0, begin = eq_now_ms();
+    do {
+        double rate = peak_once(peak, PEAK_ITERATIONS);
+        best = rate > best ? rate : best;
+    } while (eq_now_ms() - begin < ms);
+    return best;
 }

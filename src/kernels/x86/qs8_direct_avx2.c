@@ -1,0 +1,14 @@
+/* Direct convolution with vpmaddwd: u8 widened to s16, because vpmaddubsw saturates and so is not exact. */
+#include "kernels/x86/qs8_vec256.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+}
+#define EQ_WIDE 1
+#include "kernels/x86/qs8_direct.h"
+#include "kernels/x86/qs8_peak.h"
+
+const struct eq_qs8_conv_kernel eq_qs8_direct_avx2 = DIRECT_KERNEL("qs8_conv_direct__avx2", EQ_ISA_AVX2, false);
+
+const struct eq_qs8_peak eq_qs8_peak_avx2 = {EQ_ISA_AVX2, "vpmaddwd ymm + vpaddd", peak_macs};

@@ -1,0 +1,14 @@
+/* Direct convolution with 512-bit vpmaddwd, for AVX-512 without VNNI. */
+#include "kernels/x86/qs8_vec512.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(x, w));
+}
+#define EQ_WIDE 1
+#include "kernels/x86/qs8_direct.h"
+#include "kernels/x86/qs8_peak.h"
+
+const struct eq_qs8_conv_kernel eq_qs8_direct_avx512 = DIRECT_KERNEL("qs8_conv_direct__avx512", EQ_ISA_AVX512, false);
+
+const struct eq_qs8_peak eq_qs8_peak_avx512 = {EQ_ISA_AVX512, "vpmaddwd zmm + vpaddd", peak_macs};

@@ -1,0 +1,15 @@
+/* Direct convolution with 512-bit vpdpbusd, the form that wraps and never saturates. */
+#include "kernels/x86/qs8_vec512.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm512_dpbusd_epi32(acc, x, w);
+}
+#define EQ_WIDE 0
+#include "kernels/x86/qs8_direct.h"
+#include "kernels/x86/qs8_peak.h"
+
+const struct eq_qs8_conv_kernel eq_qs8_direct_avx512vnni =
+    DIRECT_KERNEL("qs8_conv_direct__avx512vnni", EQ_ISA_AVX512VNNI, false);
+
+const struct eq_qs8_peak eq_qs8_peak_avx512vnni = {EQ_ISA_AVX512VNNI, "vpdpbusd zmm", peak_macs};

@@ -1,0 +1,14 @@
+/* Direct convolution with 256-bit vpdpbusd, the form that wraps and never saturates. */
+#include "kernels/x86/qs8_vec256.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm256_dpbusd_avx_epi32(acc, x, w);
+}
+#define EQ_WIDE 0
+#include "kernels/x86/qs8_direct.h"
+#include "kernels/x86/qs8_peak.h"
+
+const struct eq_qs8_conv_kernel eq_qs8_direct_avxvnni = DIRECT_KERNEL("qs8_conv_direct__avxvnni", EQ_ISA_AVXVNNI, true);
+
+const struct eq_qs8_peak eq_qs8_peak_avxvnni = {EQ_ISA_AVXVNNI, "vpdpbusd ymm", peak_macs};

@@ -1,0 +1,177 @@
+/*
+ * Template: a tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums.
+ * The including file has defined the vectors (qs8_vec*.h) and v_dot(acc, x, w): acc += the products inside each 32-bit
+ * group of x and w, four u8 x s8 ("VNNI") or two s16 x s16. Such a group of a row's channels is called a step.
+ */
+#ifndef KERNELS_X86_QS8_TILE_H
+#define KERNELS_X86_QS8_TILE_H
+
+#include "kernels/qs8.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+enum {
+    BLOCK = 2 * VL, /* output channels of a tile */
+    UNROLL = 4      /* steps are a multiple of it */
+};
+
+/* Where a tile's operands lie; strides in bytes. weights: [tap][step][BLOCK][4 bytes], taps of a kernel row together.
+ */
+struct tile_src {
+    const uint8_t *rows;
+    ptrdiff_t row_stride, ky_stride, kx_stride;
+    const uint8_t *weights;
+    ptrdiff_t weights_ky_stride;
+    int kys, kxs, steps;
+};
+
+/* acc[R][2] += UNROLL steps. Rows are addressed as base + 0, 1, 2, 3 strides, so that a base serves four. */
+ALWAYS_INLINE void tile_steps(const int R, vi acc[MAX_R][2], const uint8_t *const base[2], ptrdiff_t stride,
+                              ptrdiff_t stride3, const uint8_t *w)
+{
+#pragma GCC unroll 4
+    for (int u = 0; u < UNROLL; u++) {
+        vi w0 = v_load(w + u * BLOCK * 4), w1 = v_load(w + u * BLOCK * 4 + VL * 4);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            vi x = v_bcast(base[r / 4] + (r % 4 == 3 ? stride3 : r % 4 * stride) + 4 * u);
+            acc[r][0] = v_dot(acc[r][0], x, w0);
+            acc[r][1] = v_dot(acc[r][1], x, w1);
+        }
+    }
+}
+
+ALWAYS_INLINE void tile_sums(const int R, vi acc[MAX_R][2], const struct tile_src *src)
+{
+    const ptrdiff_t stride = src->row_stride, stride3 = 3 * stride;
+    for (int ky = 0; ky < src->kys; ky++) {
+        const uint8_t *w = src->weights + ky * src->weights_ky_stride;
+        for (int kx = 0; kx < src->kxs; kx++) {
+            const uint8_t *a = src->rows + ky * src->ky_stride + kx * src->kx_stride;
+            const uint8_t *base[2] = {a, a + 4 * stride};
+            for (int n = src->steps / UNROLL; n > 0; n--, w += UNROLL * BLOCK * 4) {
+                tile_steps(R, acc, base, stride, stride3, w);
+                base[0] += 4 * UNROLL;
+                base[1] += 4 * UNROLL;
+            }
+        }
+    }
+}
+
+/* The epilogue's parameters for one block of output channels, padded to a whole block. */
+struct tile_epilogue {
+    float m[BLOCK], b[BLOCK];
+    int32_t start[BLOCK]; /* what a sum starts from: minus zero-point times the weights of the taps that are inside */
+    const struct eq_qs8_epilogue *epi;
+};
+
+static void tile_epilogue_init(struct tile_epilogue *e, const struct eq_qs8_epilogue *epi, int oc, int channels)
+{
+    *e = (struct tile_epilogue){.epi = epi};
+    memcpy(e->m, epi->m + oc, (size_t)channels * sizeof(float));
+    memcpy(e->b, epi->b + oc, (size_t)channels * sizeof(float));
+}
+
+/* Clamping before rounding gives what clamping after it does, since the limits are whole numbers; and a value that no
+ * int32 holds never reaches the conversion. */
+ALWAYS_INLINE vi requantize(vi acc, vf m, vf b, const struct eq_qs8_epilogue *epi, const uint8_t *residual)
+{
+    vf r = v_fma(v_to_f(acc), m, b);
+    if (residual) {
+        vi q = v_sub(v_load_u8(residual), v_set1(epi->residual_zp));
+        r = v_fma(v_to_f(q), v_set1f(epi->residual_m), r);
+    }
+    r = v_maxf(r, v_set1f((float)(epi->dst_min - epi->dst_zp)));
+    r = v_minf(r, v_set1f((float)(epi->dst_max - epi->dst_zp)));
+    return v_add(v_rne(r), v_set1(epi->dst_zp));
+}
+
+ALWAYS_INLINE void tile_finish(const int R, vi acc[MAX_R][2], const struct tile_epilogue *e, const uint8_t *residual,
+                               uint8_t *dst, ptrdiff_t dst_stride)
+{
+    const struct eq_qs8_epilogue *epi = e->epi;
+#pragma GCC unroll 2
+    for (int c = 0; c < 2; c++) {
+        vf m = v_loadf(e->m + c * VL), b = v_loadf(e->b + c * VL);
+        if (residual) {
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++)
+                v_store_u8(dst + r * dst_stride + c * VL,
+                           requantize(acc[r][c], m, b, epi, residual + r * dst_stride + c * VL));
+        } else {
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++)
+                v_store_u8(dst + r * dst_stride + c * VL, requantize(acc[r][c], m, b, epi, NULL));
+        }
+    }
+}
+
+/* Whole tiles, one function for each number of rows. */
+ALWAYS_INLINE void tile_run(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                            const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    vi start0 = v_load(e->start), start1 = v_load(e->start + VL);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+        acc[r][0] = start0;
+        acc[r][1] = start1;
+    }
+    tile_sums(R, acc, src);
+    tile_finish(R, acc, e, residual, dst, dst_stride);
+}
+
+typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *e, const uint8_t *residual,
+                        uint8_t *dst, ptrdiff_t dst_stride);
+#define TILE(R)                                                                                                        \
+    static void tile_##R(const struct tile_src *src, const struct tile_epilogue *e, const uint8_t *residual,           \
+                         uint8_t *dst, ptrdiff_t dst_stride)                                                           \
+    {                                                                                                                  \
+        tile_run(R, src, e, residual, dst, dst_stride);                                                                \
+    }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+#if EQ_VECTOR_BITS == 512
+TILE(7)
+TILE(8)
+
+static const tile_fn tiles[MAX_R + 1] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8};
+#else
+static const tile_fn tiles[MAX_R + 1] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+#endif
+#undef TILE
+
+/* As tiles[rows], for a last block of fewer than BLOCK channels: through a whole block on the side. */
+static void tile_ragged(int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
+                        const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    uint8_t out[MAX_R * BLOCK], res[MAX_R * BLOCK] = {0};
+    for (int r = 0; residual && r < rows; r++)
+        memcpy(res + r * BLOCK, residual + r * dst_stride, (size_t)channels);
+    tiles[rows](src, e, residual ? res : NULL, out, BLOCK);
+    for (int r = 0; r < rows; r++)
+        memcpy(dst + r * dst_stride, out + r * BLOCK, (size_t)channels);
+}
+
+/* Any number of rows, in tiles of nearly equal height. */
+static void tile_rows(int rows, int channels, const struct tile_src *first, const struct tile_epilogue *e,
+                      const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    struct tile_src src = *first;
+    for (int left = rows, n = (rows + MAX_R - 1) / MAX_R; n > 0; n--) {
+        int now = (left + n - 1) / n;
+        if (channels == BLOCK)
+            tiles[now](&src, e, residual, dst, dst_stride);
+        else
+            tile_ragged(now, channels, &src, e, residual, dst, dst_stride);
+        src.rows += now * src.row_stride;
+        dst += now * dst_stride;
+        residual = residual ? residual + now * dst_stride : NULL;
+        left -= now;
+    }
+}
+
+#endif

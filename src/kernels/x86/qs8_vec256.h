@@ -1,0 +1,102 @@
+/* 256-bit vectors under the names that the qs8 templates use; included by files compiled for AVX2 at least. */
+#ifndef KERNELS_X86_QS8_VEC256_H
+#define KERNELS_X86_QS8_VEC256_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef __m256i vi; /* int32 lanes, or what an instruction takes them for */
+typedef __m256 vf;
+/* MAX_R rows x 2 vectors of sums, two of weights, one of source, one product: all 16 registers */
+#define EQ_VECTOR_BITS 256
+enum { VL = 8, MAX_R = 6 };
+
+static inline vi v_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+static inline vi v_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+static inline void v_store(void *p, vi x)
+{
+    _mm256_storeu_si256(p, x);
+}
+static inline vi v_set1(int32_t x)
+{
+    return _mm256_set1_epi32(x);
+}
+static inline vi v_bcast(const void *p)
+{
+    int32_t x;
+    memcpy(&x, p, 4);
+    return _mm256_set1_epi32(x);
+}
+static inline vi v_add(vi a, vi b)
+{
+    return _mm256_add_epi32(a, b);
+}
+static inline vi v_sub(vi a, vi b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+/* VL bytes to VL int32 lanes, and back from lanes in 0..255 */
+static inline vi v_load_u8(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+}
+static inline void v_store_u8(uint8_t *p, vi x)
+{
+    __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64((void *)p, _mm_packus_epi16(w, w));
+}
+/* 2 VL bytes to 2 VL int16 lanes */
+static inline vi v_widen16(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)p));
+}
+static inline vi v_set1_16(int x)
+{
+    return _mm256_set1_epi16((short)x);
+}
+static inline vi v_add16(vi a, vi b)
+{
+    return _mm256_add_epi16(a, b);
+}
+static inline vi v_sub16(vi a, vi b)
+{
+    return _mm256_sub_epi16(a, b);
+}
+
+static inline vf v_set1f(float x)
+{
+    return _mm256_set1_ps(x);
+}
+static inline vf v_loadf(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline vf v_to_f(vi x)
+{
+    return _mm256_cvtepi32_ps(x);
+}
+static inline vf v_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vf v_maxf(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+static inline vf v_minf(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+static inline vi v_rne(vf x)
+{
+    return _mm256_cvtps_epi32(x); /* the mode of MXCSR, which nobody here changes: nearest, ties to even */
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* 512-bit vectors under the names that the qs8 templates use; included by files compiled for AVX-512 only. */
+#ifndef KERNELS_X86_QS8_VEC512_H
+#define KERNELS_X86_QS8_VEC512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef __m512i vi; /* int32 lanes, or what an instruction takes them for */
+typedef __m512 vf;
+/* MAX_R rows x 2 vectors of sums, two of weights, one of source: 12 rows would fit, but make gcc spill
+ */
+#define EQ_VECTOR_BITS 512
+enum { VL = 16, MAX_R = 8 };
+
+static inline vi v_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+static inline vi v_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+static inline void v_store(void *p, vi x)
+{
+    _mm512_storeu_si512(p, x);
+}
+static inline vi v_set1(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+static inline vi v_bcast(const void *p)
+{
+    int32_t x;
+    memcpy(&x, p, 4);
+    return _mm512_set1_epi32(x);
+}
+static inline vi v_add(vi a, vi b)
+{
+    return _mm512_add_epi32(a, b);
+}
+static inline vi v_sub(vi a, vi b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+/* VL bytes to VL int32 lanes, and back from lanes in 0..255 */
+static inline vi v_load_u8(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+}
+static inline void v_store_u8(uint8_t *p, vi x)
+{
+    _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(x));
+}
+/* 2 VL bytes to 2 VL int16 lanes */
+static inline vi v_widen16(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)p));
+}
+static inline vi v_set1_16(int x)
+{
+    return _mm512_set1_epi16((short)x);
+}
+static inline vi v_add16(vi a, vi b)
+{
+    return _mm512_add_epi16(a, b);
+}
+static inline vi v_sub16(vi a, vi b)
+{
+    return _mm512_sub_epi16(a, b);
+}
+
+static inline vf v_set1f(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline vf v_loadf(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline vf v_to_f(vi x)
+{
+    return _mm512_cvtepi32_ps(x);
+}
+static inline vf v_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vf v_maxf(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline vf v_minf(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+static inline vi v_rne(vf x)
+{
+    return _mm512_cvtps_epi32(x); /* the mode of MXCSR, which nobody here changes: nearest, ties to even */
+}
+
+#endif

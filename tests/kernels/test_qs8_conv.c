@@ -1,0 +1,119 @@
+/* Every integer convolution kernel of this CPU against ref, to the bit, on 1, 2, 3 and 7 threads. */
+#include "kernels/checker.h"
+#include "kernels/qs8_check.h"
+
+static void test_every_kernel_equals_ref(void **state)
+{
+    (void)state;
+    size_t checked = 0;
+    use_threads(2);
+    bool ok = qs8_check_all(NULL, true, 0, &checked);
+    printf("%zu comparisons\n", checked);
+    assert_true(ok);
+    assert_true(checked >= (size_t)QS8_SHAPES * 5);
+}
+
+static void test_threads_change_nothing(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < THREAD_COUNTS; i++) {
+        size_t checked = 0;
+        use_threads(thread_counts[i]);
+        assert_true(qs8_check_all(NULL, false, i, &checked));
+        assert_true(checked >= QS8_SHAPES);
+    }
+}
+
+static void test_levels_cap_what_is_selected(void **state)
+{
+    (void)state;
+    struct eq_conv_shape s;
+    eq_conv_shape_init(&s, 1, 16, 28, 28, 64, 64, 3, 1, 1, EQ_LAYOUT_PIXEL);
+    for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
+        if (!use_isa((enum eq_isa)isa))
+            continue;
+        const struct eq_qs8_conv_kernel *k = eq_qs8_conv_select(&s, 0), *all[64];
+        size_t n = eq_qs8_conv_candidates(&s, 0, all, 64);
+        printf("%s: %s of %zu\n", eq_isa_name((enum eq_isa)isa), k->name, n);
+        assert_true((int)k->isa <= isa);
+        for (size_t i = 0; i < n; i++)
+            assert_true((int)all[i]->isa <= isa && eq_cpu_has(all[i]->isa));
+    }
+    struct eq_err err;
+    assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
+    eq_kernels_init();
+}
+
+/* pytorch issue 44939: what instructions that add two products in saturating 16 bits get wrong. */
+static void test_pair_beyond_int16_is_exact(void **state)
+{
+    (void)state;
+    struct eq_conv_shape s;
+    eq_conv_shape_init(&s, 1, 1, 1, 1, 2, 1, 1, 1, 0, EQ_LAYOUT_PIXEL);
+    const uint8_t src[2] = {211, 171};
+    const int8_t weights[2] = {71, 107};
+    const float m = 1.0f, b = 100.0f - 33278.0f;
+    const struct eq_qs8_epilogue epi = {.m = &m, .b = &b, .dst_max = 255};
+    const struct eq_qs8_conv_kernel *all[64];
+    size_t n = eq_qs8_conv_candidates(&s, 0, all, 64);
+    for (size_t i = 0; i < n; i++) {
+        void *packed = eq_alloc(all[i]->packed_bytes(&s), 1), *scratch = eq_alloc(all[i]->scratch_bytes(&s, 7) + 1, 1);
+        assert_non_null(packed);
+        assert_non_null(scratch);
+        uint8_t dst = 0;
+        all[i]->pack(&s, weights, 0, packed);
+        all[i]->run(&s, src, 0, packed, &epi, &dst, scratch);
+        if (dst != 100)
+            fail_msg("%s: 211 * 71 + 171 * 107 gives %d", all[i]->name, 33278 + dst - 100);
+        eq_free(packed);
+        eq_free(scratch);
+    }
+}
+
+/* The reference itself, on sums worked out by hand. */
+static void test_ref_by_hand(void **state)
+{
+    (void)state;
+    struct eq_conv_shape s;
+    eq_conv_shape_init(&s, 1, 1, 1, 2, 1, 1, 3, 1, 1, EQ_LAYOUT_PIXEL);
+    const uint8_t src[2] = {10, 20}, residual[2] = {7, 3};
+    int8_t weights[9] = {9, 9, 9, 1, 2, 3, 9, 9, 9}; /* rows above and below lie outside */
+    float m = 0.5f, b = 0.0f;
+    struct eq_qs8_epilogue epi = {.m = &m, .b = &b, .dst_zp = 1, .dst_max = 255};
+    uint8_t packed[9], dst[2];
+    eq_qs8_conv_ref.pack(&s, weights, 5, packed);
+    eq_qs8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    /* (10-5)*2 + (20-5)*3 = 55 -> 27.5 -> 28 -> 29; (10-5)*1 + (20-5)*2 = 35 -> 17.5 -> 18 -> 19 */
+    assert_int_equal(dst[0], 29);
+    assert_int_equal(dst[1], 19);
+    epi.residual = residual;
+    epi.residual_zp = 5;
+    epi.residual_m = -1.0f;
+    epi.dst_max = 25;
+    eq_qs8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    /* 27.5 - 2 = 25.5 -> 26 -> 27, clamped to 25; 17.5 + 2 = 19.5 -> 20 -> 21 */
+    assert_int_equal(dst[0], 25);
+    assert_int_equal(dst[1], 21);
+    m = 1e9f;
+    epi = (struct eq_qs8_epilogue){.m = &m, .b = &b, .dst_zp = 200, .dst_max = 255};
+    eq_qs8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    assert_int_equal(dst[0], 255);
+    m = -1e9f;
+    eq_qs8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    assert_int_equal(dst[0], 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ref_by_hand),
+        cmocka_unit_test(test_pair_beyond_int16_is_exact),
+        cmocka_unit_test(test_levels_cap_what_is_selected),
+        cmocka_unit_test(test_every_kernel_equals_ref),
+        cmocka_unit_test(test_threads_change_nothing),
+    };
+    eq_kernels_init();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    eq_parallel_shutdown();
+    return failed;
+}

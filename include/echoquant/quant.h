@@ -77,18 +77,26 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err);
 
-/* ---- improvements of PTQ, each a switch ---------------------------------------------------------------------------------- */
+/* ---- improvements of PTQ, each a switch ------------------------------------------------------------------------- */
 
-/* Cross-layer equalization (Nagel et al., ICCV 2019, 4.1) on a folded and fused graph, before preparation: for each pair of
- * convolutions of which the second alone reads the first, channel by channel, w1 /= s, b1 /= s, w2 *= s with s =
- * r1 / sqrt(r1 r2), r the largest |weight| of the channel on either side. FP32 output is unchanged up to rounding.
+/* Cross-layer equalization (Nagel et al., ICCV 2019, 4.1) on a folded and fused graph, before preparation: for each
+ * pair of convolutions of which the second alone reads the first, channel by channel, w1 /= s, b1 /= s, w2 *= s with s
+ * = r1 / sqrt(r1 r2), r the largest |weight| of the channel on either side. FP32 output is unchanged up to rounding.
  * pairs (NULL: not wanted): how many were found; 8 in ResNet-18. */
 enum eq_status eq_cross_layer_equalize(struct eq_graph *folded, int *pairs, struct eq_err *err);
-/* Empirical bias correction (same paper, 4.2) on a folded, fused and calibrated graph: each channel's bias takes back the shift
- * of its mean over the clips that quantization causes. passes: how often the quantized means are taken anew, 2 or 3
- * are enough. */
+/* Empirical bias correction (same paper, 4.2) on a folded, fused and calibrated graph: each channel's bias takes back
+ * the shift of its mean over the clips that quantization causes. passes: how often the quantized means are taken anew,
+ * 2 or 3 are enough. */
 enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
                                  int passes, struct eq_err *err);
+
+/* LSQ (Esser et al., ICLR 2020) on a prepared and calibrated graph (training: batch norm kept): turns learn_scale on
+ * for every fake-quant. Weight scales start at 2 mean |w| / sqrt(qmax), edges where calibration put them; zero-points
+ * stay. The trainer then steps fake_quants[i].scale with .diff_scale ([channels], after each backward) beside the
+ * parameters, without weight decay, and calls eq_lsq_clamp_scales after each step: no scale below FLT_EPSILON. Before
+ * eq_exec_new. */
+enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err);
+void eq_lsq_clamp_scales(struct eq_graph *g);
 
 /* Observers of a QAT run: moving averages by a hook on the executor; enabled fake-quant follows them until frozen. */
 struct eq_qat_observers;

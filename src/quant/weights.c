@@ -24,8 +24,9 @@ static float channel_absmax(const struct weight_job *j, int c)
     float factor = eq_fold_factor(j->g, j->n, c), absmax = 0;
     for (size_t i = 0; i < per; i++) {
         float a = fabsf(w[i] * factor);
-        if (!(a <= absmax)) /* NaN gets through */
-            absmax = a;
+        if (isnan(a))
+            return a;
+        absmax = fmaxf(absmax, a);
     }
     return absmax;
 }

@@ -1,0 +1,235 @@
+/* The engine's promise: the same bits for every ISA level, thread count and batch size; and lowering's bounds. */
+#include "unit/quant_fixture.h"
+
+struct trace {
+    uint8_t *bytes;
+    size_t n, cap;
+};
+
+static void trace_output(void *ctx, int node, const uint8_t *q, size_t n)
+{
+    struct trace *t = ctx;
+    (void)node;
+    if (t->n + n > t->cap) {
+        t->cap = 2 * (t->n + n);
+        t->bytes = realloc(t->bytes, t->cap);
+        assert_non_null(t->bytes);
+    }
+    memcpy(t->bytes + t->n, q, n);
+    t->n += n;
+}
+
+static struct eq_qmodel *model_of(uint64_t seed, struct noise_clips *clips)
+{
+    struct eq_qmodel *m;
+    struct eq_graph *net = random_net(seed);
+    noise_clips_init(clips, seed, 4, net->meta.frames, net->meta.size);
+    struct eq_graph *g = calibrated_net(net, seed % 2, EQ_OBSERVER_MINMAX, clips);
+    assert_ok(eq_lower_int8(g, "ptq", &m, e_));
+    eq_graph_free(g);
+    return m;
+}
+
+/* Every byte of every layer, and EF, clip by clip. */
+static struct trace run_traced(const struct eq_qmodel *m, const struct noise_clips *clips, float *ef)
+{
+    struct trace t = {0};
+    struct eq_qengine *e;
+    size_t clip = (size_t)m->meta.frames * m->meta.size * m->meta.size * 3;
+    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, e_));
+    eq_qengine_set_hook(e, trace_output, &t);
+    for (int i = 0; i < clips->n; i++)
+        eq_qengine_run(e, clips->pixels + (size_t)i * clip, &ef[i]);
+    eq_qengine_free(e);
+    return t;
+}
+
+enum { MODELS = 12 };
+static const char *const levels[] = {"avx2", "avxvnni", "avx512", "avx512vnni", "amx", "neon", "neondot", "auto"};
+
+static void bits_equal_on_every_isa(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 200; seed < 200 + MODELS; seed++) {
+        struct noise_clips clips;
+        struct eq_qmodel *m = model_of(seed, &clips);
+        float ef[4], expected[4];
+        assert_ok(eq_cpu_set_ceiling("ref", e_));
+        eq_kernels_init();
+        struct trace ref = run_traced(m, &clips, expected);
+        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+            if (eq_cpu_set_ceiling(levels[i], NULL) != EQ_OK) {
+                if (seed == 200)
+                    print_message("%s: skipped, this CPU lacks it\n", levels[i]);
+                continue;
+            }
+            eq_kernels_init();
+            struct trace t = run_traced(m, &clips, ef);
+            assert_int_equal(t.n, ref.n);
+            assert_memory_equal(t.bytes, ref.bytes, ref.n);
+            assert_memory_equal(ef, expected, sizeof ef);
+            free(t.bytes);
+        }
+        free(ref.bytes);
+        free(clips.pixels);
+        eq_qmodel_free(m);
+        assert_ok(eq_cpu_set_ceiling("auto", e_));
+        eq_kernels_init();
+    }
+}
+
+static void bits_equal_for_any_threads(void **state)
+{
+    (void)state;
+    const int threads[] = {1, 2, 3, 7};
+    for (uint64_t seed = 200; seed < 200 + MODELS; seed++) {
+        struct noise_clips clips;
+        struct eq_qmodel *m = model_of(seed, &clips);
+        struct trace first = {0};
+        float expected[4];
+        for (size_t i = 0; i < 4; i++) {
+            float ef[4];
+            assert_ok(eq_parallel_init(threads[i], e_));
+            struct trace t = run_traced(m, &clips, ef);
+            if (i == 0) {
+                first = t;
+                memcpy(expected, ef, sizeof ef);
+                continue;
+            }
+            assert_int_equal(t.n, first.n);
+            assert_memory_equal(t.bytes, first.bytes, t.n);
+            assert_memory_equal(ef, expected, sizeof ef);
+            free(t.bytes);
+        }
+        free(first.bytes);
+        free(clips.pixels);
+        eq_qmodel_free(m);
+    }
+    assert_ok(eq_parallel_init(2, e_));
+}
+
+static void bits_equal_for_any_batch(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 200; seed < 200 + MODELS; seed++) {
+        struct noise_clips clips;
+        struct eq_qmodel *m = model_of(seed, &clips);
+        struct eq_qengine *four;
+        float one[4], all[4];
+        struct trace t = run_traced(m, &clips, one);
+        assert_ok(eq_qengine_new(m, 4, m->meta.frames, m->meta.size, &four, e_));
+        eq_qengine_run(four, clips.pixels, all);
+        assert_memory_equal(one, all, sizeof all);
+        eq_qengine_free(four);
+        free(t.bytes);
+        free(clips.pixels);
+        eq_qmodel_free(m);
+    }
+}
+
+/* Swapping whole frames changes nothing: sums over frames are exact. */
+static void frame_order_is_free(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_qmodel *m = NULL;
+    uint64_t seed = 300;
+    for (; !m; seed++) {
+        m = model_of(seed, &clips);
+        if (m->meta.frames < 3) {
+            eq_qmodel_free(m);
+            free(clips.pixels);
+            m = NULL;
+        }
+    }
+    size_t frame = (size_t)m->meta.size * m->meta.size * 3;
+    struct eq_qengine *e;
+    float before, after;
+    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, e_));
+    eq_qengine_run(e, clips.pixels, &before);
+    for (size_t i = 0; i < frame; i++) {
+        uint8_t keep = clips.pixels[i];
+        clips.pixels[i] = clips.pixels[2 * frame + i];
+        clips.pixels[2 * frame + i] = keep;
+    }
+    eq_qengine_run(e, clips.pixels, &after);
+    assert_true(before == after);
+    eq_qengine_free(e);
+    eq_qmodel_free(m);
+    free(clips.pixels);
+}
+
+static void weights_stay_within_127(void **state)
+{
+    (void)state;
+    bool touched = false;
+    for (uint64_t seed = 400; seed < 410; seed++) {
+        struct noise_clips clips;
+        struct eq_qmodel *m = model_of(seed, &clips);
+        for (int i = 0; i < m->n_nodes; i++)
+            for (size_t k = 0;
+                 m->nodes[i].weights && k < (size_t)m->nodes[i].cout * m->nodes[i].cin * m->nodes[i].k * m->nodes[i].k;
+                 k++) {
+                assert_true(m->nodes[i].weights[k] >= -127);
+                touched |= abs(m->nodes[i].weights[k]) == 127;
+            }
+        free(clips.pixels);
+        eq_qmodel_free(m);
+    }
+    assert_true(touched); /* min-max scales reach the limit in every channel */
+}
+
+static void timing_and_names(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_qmodel *m = model_of(500, &clips);
+    struct eq_qengine *e;
+    struct eq_conv_shape shape;
+    float ef;
+    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, e_));
+    eq_qengine_set_timing(e, true);
+    eq_qengine_run(e, clips.pixels, &ef);
+    for (int i = 0; i < m->n_nodes; i++) {
+        bool conv = m->nodes[i].op == EQ_QOP_CONV2D;
+        assert_int_equal(eq_qengine_conv_shape(e, i, &shape), conv);
+        assert_int_equal(strlen(eq_qengine_kernel_name(e, i)) > 0, conv);
+        assert_true(eq_qengine_node_ms(e)[i] >= 0);
+        if (conv)
+            assert_true(shape.cin == m->nodes[i].cin && shape.cout == m->nodes[i].cout);
+    }
+    assert_false(eq_qengine_conv_shape(e, -1, &shape));
+    assert_false(eq_qengine_conv_shape(e, m->n_nodes, &shape));
+    assert_true(eq_qengine_arena_bytes(e) > 0);
+    eq_qengine_free(e);
+    eq_qmodel_free(m);
+    free(clips.pixels);
+}
+
+static void unsuitable_shapes_are_refused(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_qmodel *m = model_of(500, &clips);
+    struct eq_qengine *e;
+    struct eq_err err;
+    assert_int_equal(eq_qengine_new(m, 0, 1, 16, &e, &err), EQ_USAGE);
+    assert_null(e);
+    assert_int_equal(eq_qengine_new(m, 1, 0, 16, &e, &err), EQ_USAGE);
+    assert_int_equal(eq_qengine_new(m, 1, 1, 0, &e, &err), EQ_USAGE);
+    eq_qmodel_free(m);
+    free(clips.pixels);
+}
+
+int main(void)
+{
+    eq_kernels_init();
+    if (eq_parallel_init(2, NULL) != EQ_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bits_equal_on_every_isa),      cmocka_unit_test(bits_equal_for_any_threads),
+        cmocka_unit_test(bits_equal_for_any_batch),     cmocka_unit_test(frame_order_is_free),
+        cmocka_unit_test(weights_stay_within_127),      cmocka_unit_test(timing_and_names),
+        cmocka_unit_test(unsuitable_shapes_are_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

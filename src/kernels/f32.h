@@ -16,6 +16,11 @@ extern const struct eq_f32_conv_kernel eq_f32_conv_forward_blas;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_blas;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_blas;
 
+#if defined(__x86_64__)
+extern const struct eq_f32_conv_kernel eq_f32_conv_forward_direct__avx2, eq_f32_conv_forward_direct__avx512;
+extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_direct__avx2, eq_f32_conv_backward_data_direct__avx512;
+#endif
+
 void eq_f32_fill_ref(struct eq_f32_table *table);
 void eq_image_fill_ref(struct eq_image_table *table);
 

@@ -106,10 +106,10 @@ struct shape_row {
 static const struct shape_row conv_shapes[] = {
     {1, 1, 1, 1, 1, 1, 1, 1, 0, EQ_LAYOUT_PIXEL},     {1, 1, 1, 1, 1, 1, 3, 1, 1, EQ_LAYOUT_PIXEL},
     {1, 1, 3, 2, 5, 7, 3, 1, 1, EQ_LAYOUT_PIXEL},     {1, 3, 5, 4, 3, 2, 3, 1, 0, EQ_LAYOUT_PIXEL},
-    {2, 2, 4, 4, 64, 64, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 16, 7, 7, 32, 64, 3, 1, 1, EQ_LAYOUT_PIXEL},
-    {2, 5, 8, 9, 16, 33, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 8, 14, 14, 64, 32, 3, 1, 1, EQ_LAYOUT_PIXEL},
+    {2, 2, 4, 4, 64, 64, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 8, 7, 7, 32, 64, 3, 1, 1, EQ_LAYOUT_PIXEL},
+    {2, 5, 8, 9, 16, 33, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 2, 14, 14, 64, 32, 3, 1, 1, EQ_LAYOUT_PIXEL},
     {3, 1, 6, 10, 48, 80, 3, 1, 1, EQ_LAYOUT_PIXEL},  {1, 17, 5, 6, 17, 16, 3, 1, 1, EQ_LAYOUT_PIXEL},
-    {1, 4, 13, 7, 64, 128, 3, 1, 1, EQ_LAYOUT_PIXEL}, {1, 2, 9, 9, 16, 16, 3, 1, 2, EQ_LAYOUT_PIXEL},
+    {1, 2, 13, 7, 32, 128, 3, 1, 1, EQ_LAYOUT_PIXEL}, {1, 2, 9, 9, 16, 16, 3, 1, 2, EQ_LAYOUT_PIXEL},
     {2, 3, 8, 8, 32, 64, 3, 2, 1, EQ_LAYOUT_PIXEL},   {1, 16, 7, 7, 64, 96, 3, 2, 1, EQ_LAYOUT_PIXEL},
     {1, 2, 6, 5, 10, 20, 3, 2, 1, EQ_LAYOUT_PIXEL},   {1, 1, 2, 2, 16, 16, 3, 2, 1, EQ_LAYOUT_PIXEL},
     {2, 4, 8, 8, 32, 64, 1, 2, 0, EQ_LAYOUT_PIXEL},   {1, 3, 7, 5, 24, 40, 1, 2, 0, EQ_LAYOUT_PIXEL},

@@ -126,44 +126,60 @@ static double magnitude_of(enum eq_conv_pass pass, const struct shape_row *row, 
     return max;
 }
 
-static void compare(const struct eq_f32_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p, int variant,
-                    const float *expected, double tolerance)
+/* Runs between canaries and returns a hash of the bits; against expected (when not NULL) within tolerance. */
+static uint64_t run_checked(const struct eq_f32_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p,
+                            int variant, const float *expected, double tolerance)
 {
     size_t n = out_count(pass, &p->s);
-    struct guarded first, other;
-    float *a = guarded_init(&first, n * sizeof *a, 0), *b = guarded_init(&other, n * sizeof *b, 0);
-    for (int i = 0; i < THREAD_COUNTS; i++) {
-        float *out = i ? b : a;
-        guarded_poison(i ? &other : &first);
-        use_threads(thread_counts[i]);
-        run_pass(k, pass, p, variant, out);
-        guarded_check(i ? &other : &first, k->name);
-        if (i && memcmp(a, b, n * sizeof *a) != 0)
-            fail_msg("%s, %s: other bits on %d threads than on 1", k->name, shape_text(&p->s), thread_counts[i]);
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)a[i] - expected[i]) <= tolerance))
+    struct guarded buffer;
+    float *out = guarded_init(&buffer, n * sizeof *out, 0);
+    run_pass(k, pass, p, variant, out);
+    guarded_check(&buffer, k->name);
+    for (size_t i = 0; expected && i < n; i++)
+        if (!(fabs((double)out[i] - expected[i]) <= tolerance))
             fail_msg("%s, %s, variant %d: [%zu] is %.9g, ref says %.9g, tolerance %.3g", k->name, shape_text(&p->s),
-                     variant, i, a[i], expected[i], tolerance);
-    guarded_clear(&first);
-    guarded_clear(&other);
+                     variant, i, out[i], expected[i], tolerance);
+    uint64_t hash = eq_hash64(out, n * sizeof *out);
+    guarded_clear(&buffer);
+    return hash;
 }
 
-static void check_shape(enum eq_conv_pass pass, const struct shape_row *row, enum data_kind kind)
+enum { MAX_CANDIDATES = 16, VARIANTS = 2 };
+
+/* One thread against ref; keeps the hashes. */
+static void check_shape(enum eq_conv_pass pass, const struct shape_row *row, enum data_kind kind,
+                        uint64_t hashes[MAX_CANDIDATES][VARIANTS])
 {
     struct problem p;
     problem_init(&p, row, kind);
-    const struct eq_f32_conv_kernel *kernels[16];
-    size_t n_kernels = eq_f32_conv_candidates(pass, &p.s, kernels, 16);
+    const struct eq_f32_conv_kernel *kernels[MAX_CANDIDATES];
+    size_t n_kernels = eq_f32_conv_candidates(pass, &p.s, kernels, MAX_CANDIDATES);
     assert_true(n_kernels >= 2);
     double magnitude = magnitude_of(pass, row, kind);
     float *expected = new_floats(out_count(pass, &p.s));
-    for (int variant = 0; variant < 2; variant++) {
+    for (int variant = 0; variant < VARIANTS; variant++) {
         run_pass(kernels[0], pass, &p, variant, expected);
         for (size_t k = 1; k < n_kernels; k++)
-            compare(kernels[k], pass, &p, variant, expected, magnitude * bound(kernels[k], term_count(pass, &p.s)));
+            hashes[k][variant] = run_checked(kernels[k], pass, &p, variant, expected,
+                                             magnitude * bound(kernels[k], term_count(pass, &p.s)));
     }
     eq_free(expected);
+    problem_clear(&p);
+}
+
+/* The threads of the moment against the hashes of one thread. */
+static void check_threads(enum eq_conv_pass pass, const struct shape_row *row,
+                          uint64_t hashes[MAX_CANDIDATES][VARIANTS])
+{
+    struct problem p;
+    problem_init(&p, row, DATA_UNIFORM);
+    const struct eq_f32_conv_kernel *kernels[MAX_CANDIDATES];
+    size_t n_kernels = eq_f32_conv_candidates(pass, &p.s, kernels, MAX_CANDIDATES);
+    for (int variant = 0; variant < VARIANTS; variant++)
+        for (size_t k = 1; k < n_kernels; k++)
+            if (run_checked(kernels[k], pass, &p, variant, NULL, 0) != hashes[k][variant])
+                fail_msg("%s, %s: other bits on %d threads than on 1", kernels[k]->name, shape_text(&p.s),
+                         eq_parallel_threads());
     problem_clear(&p);
 }
 
@@ -175,9 +191,16 @@ static void check_pass(enum eq_conv_pass pass)
     struct eq_err err;
     assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
     eq_kernels_init();
-    for (int kind = 0; kind < DATA_KINDS; kind++)
+    use_threads(1);
+    static uint64_t hashes[CONV_SHAPES][MAX_CANDIDATES][VARIANTS];
+    for (int kind = DATA_KINDS - 1; kind >= 0; kind--) /* uniform last: its hashes are kept */
         for (int i = 0; i < CONV_SHAPES; i++)
-            check_shape(pass, &conv_shapes[i], (enum data_kind)kind);
+            check_shape(pass, &conv_shapes[i], (enum data_kind)kind, hashes[i]);
+    for (int n = 1; n < THREAD_COUNTS; n++) {
+        use_threads(thread_counts[n]);
+        for (int i = 0; i < CONV_SHAPES; i++)
+            check_threads(pass, &conv_shapes[i], hashes[i]);
+    }
 }
 
 static void forward_matches_ref(void **state)

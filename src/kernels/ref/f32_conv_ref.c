@@ -12,6 +12,7 @@ struct conv_job {
     const struct eq_f32_epilogue *epi;
     float *dst, *diff_src, *diff_weights;
     bool accumulate;
+    double *scratch;
 };
 
 static bool supports(const struct eq_conv_shape *s)
@@ -38,14 +39,34 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
     return 0;
 }
 
-static void pack(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
+/* OIHW -> [oc][tap][ic], so that the innermost sum runs over neighbours on both sides. */
+static void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    memcpy(packed, weights_oihw, packed_bytes(s));
+    float *out = packed;
+    int taps = s->k * s->k;
+    for (int oc = 0; oc < s->cout; oc++)
+        for (int tap = 0; tap < taps; tap++)
+            for (int ic = 0; ic < s->cin; ic++)
+                *out++ = weights_oihw[((size_t)oc * s->cin + ic) * taps + tap];
 }
 
-static size_t weight_at(const struct eq_conv_shape *s, int oc, int ic, int ky, int kx)
+/* OIHW -> [ic][tap][oc]. */
+static void pack_backward_data(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    return (((size_t)oc * s->cin + ic) * s->k + ky) * s->k + kx;
+    float *out = packed;
+    int taps = s->k * s->k;
+    for (int ic = 0; ic < s->cin; ic++)
+        for (int tap = 0; tap < taps; tap++)
+            for (int oc = 0; oc < s->cout; oc++)
+                *out++ = weights_oihw[((size_t)oc * s->cin + ic) * taps + tap];
+}
+
+static double dot(const float *a, const float *b, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
 }
 
 /* ---- forward -------------------------------------------------------------------------------------------------- */
@@ -60,9 +81,8 @@ static double forward_at(const struct conv_job *j, int b, int f, int oy, int ox,
             if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y) ||
                 !eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
                 continue;
-            const float *in = j->src + eq_conv_src_at(s, b, f, y, x);
-            for (int ic = 0; ic < s->cin; ic++)
-                sum += (double)in[ic] * j->weights[weight_at(s, oc, ic, ky, kx)];
+            sum += dot(j->src + eq_conv_src_at(s, b, f, y, x),
+                       j->weights + (((size_t)oc * s->k + ky) * s->k + kx) * s->cin, s->cin);
         }
     return sum;
 }
@@ -106,9 +126,8 @@ static double backward_data_at(const struct conv_job *j, int b, int f, int y, in
             if (!eq_conv_dst_of(y, ky, s->stride, s->pad, s->oh, &oy) ||
                 !eq_conv_dst_of(x, kx, s->stride, s->pad, s->ow, &ox))
                 continue;
-            const float *diff = j->diff_dst + eq_conv_dst_at(s, b, f, oy, ox);
-            for (int oc = 0; oc < s->cout; oc++)
-                sum += (double)diff[oc] * j->weights[weight_at(s, oc, ic, ky, kx)];
+            sum += dot(j->diff_dst + eq_conv_dst_at(s, b, f, oy, ox),
+                       j->weights + (((size_t)ic * s->k + ky) * s->k + kx) * s->cout, s->cout);
         }
     return sum;
 }
@@ -139,42 +158,51 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
 
 /* ---- backward by weights ---------------------------------------------------------------------------------------- */
 
-static double backward_weights_at(const struct conv_job *j, int oc, int ic, int ky, int kx)
+/* Adds what output pixel (oy, ox) of every frame of clip b gives to the sums [tap][ic] of one output channel. */
+static void add_products(const struct conv_job *j, int b, int oy, int ox, int oc, double *sums)
 {
     const struct eq_conv_shape *s = j->s;
-    double sum = 0;
-    for (int b = 0; b < s->b; b++)
-        for (int oy = 0; oy < s->oh; oy++)
-            for (int ox = 0; ox < s->ow; ox++) {
-                int y, x;
-                if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y) ||
-                    !eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
-                    continue;
-                for (int f = 0; f < s->t; f++)
-                    sum += (double)j->src[eq_conv_src_at(s, b, f, y, x) + ic] *
-                           j->diff_dst[eq_conv_dst_at(s, b, f, oy, ox) + oc];
+    for (int ky = 0; ky < s->k; ky++)
+        for (int kx = 0; kx < s->k; kx++, sums += s->cin) {
+            int y, x;
+            if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y) ||
+                !eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
+                continue;
+            for (int f = 0; f < s->t; f++) {
+                const float *in = j->src + eq_conv_src_at(s, b, f, y, x);
+                double diff = j->diff_dst[eq_conv_dst_at(s, b, f, oy, ox) + oc];
+                for (int ic = 0; ic < s->cin; ic++)
+                    sums[ic] += diff * in[ic];
             }
-    return sum;
+        }
 }
 
 static void backward_weights_oc(void *ctx, size_t oc, int worker)
 {
-    (void)worker;
     const struct conv_job *j = ctx;
     const struct eq_conv_shape *s = j->s;
-    for (int ic = 0; ic < s->cin; ic++)
-        for (int ky = 0; ky < s->k; ky++)
-            for (int kx = 0; kx < s->k; kx++) {
-                float *out = j->diff_weights + weight_at(s, (int)oc, ic, ky, kx);
-                *out = (float)(*out + backward_weights_at(j, (int)oc, ic, ky, kx));
-            }
+    int taps = s->k * s->k;
+    double *sums = j->scratch + (size_t)worker * taps * s->cin;
+    memset(sums, 0, (size_t)taps * s->cin * sizeof *sums);
+    for (int b = 0; b < s->b; b++)
+        for (int oy = 0; oy < s->oh; oy++)
+            for (int ox = 0; ox < s->ow; ox++)
+                add_products(j, b, oy, ox, (int)oc, sums);
+    float *out = j->diff_weights + oc * s->cin * taps;
+    for (int tap = 0; tap < taps; tap++)
+        for (int ic = 0; ic < s->cin; ic++)
+            out[ic * taps + tap] = (float)(out[ic * taps + tap] + sums[tap * s->cin + ic]);
+}
+
+static size_t sums_bytes(const struct eq_conv_shape *s, int threads)
+{
+    return (size_t)threads * s->k * s->k * s->cin * sizeof(double);
 }
 
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
-    (void)scratch;
-    struct conv_job job = {.s = s, .src = src, .diff_dst = diff_dst, .diff_weights = diff_weights};
+    struct conv_job job = {.s = s, .src = src, .diff_dst = diff_dst, .diff_weights = diff_weights, .scratch = scratch};
     eq_parallel_for((size_t)s->cout, backward_weights_oc, &job);
 }
 
@@ -183,7 +211,7 @@ const struct eq_f32_conv_kernel eq_f32_conv_forward_ref = {.name = "f32_conv__re
                                                            .supports = supports,
                                                            .packed_bytes = packed_bytes,
                                                            .scratch_bytes = scratch_bytes,
-                                                           .pack = pack,
+                                                           .pack = pack_forward,
                                                            .run.forward = forward};
 
 const struct eq_f32_conv_kernel eq_f32_conv_backward_data_ref = {.name = "f32_conv_backward_data__ref",
@@ -191,13 +219,13 @@ const struct eq_f32_conv_kernel eq_f32_conv_backward_data_ref = {.name = "f32_co
                                                                  .supports = supports,
                                                                  .packed_bytes = packed_bytes,
                                                                  .scratch_bytes = scratch_bytes,
-                                                                 .pack = pack,
+                                                                 .pack = pack_backward_data,
                                                                  .run.backward_data = backward_data};
 
 const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_ref = {.name = "f32_conv_backward_weights__ref",
                                                                     .isa = EQ_ISA_REF,
                                                                     .supports = supports,
                                                                     .packed_bytes = no_packed_bytes,
-                                                                    .scratch_bytes = scratch_bytes,
+                                                                    .scratch_bytes = sums_bytes,
                                                                     .pack = NULL,
                                                                     .run.backward_weights = backward_weights};

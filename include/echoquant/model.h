@@ -206,6 +206,17 @@ void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, .
 #define EQ_FORMAT_INT8 "echoquant-int8"
 enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err);
 enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err);
+/* What eq_model_init_from did; lists of names are separated by ", ". Clear with eq_init_report_clear. */
+struct eq_init_report {
+    size_t used, missing, misshaped, unused; /* parameters of the graph; tensors of the file for unused */
+    struct eq_str missing_names, misshaped_names, unused_names;
+};
+/* A pretrained start: every parameter but those of the head ("fc.*") that a safetensors file with torchvision's or
+ * timm's key names holds in the right shape, running statistics included (F32, F64, F16 or BF16). The rest stays as it
+ * was. A file of which nothing fits, or with NaN or infinite weights, is refused and leaves the graph as it was. */
+enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
+                                  struct eq_err *err);
+void eq_init_report_clear(struct eq_init_report *report);
 /* "format" of a model file's metadata, copied into kind. */
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err);
 

@@ -7,4 +7,13 @@
 /* Appends copies of all fake-quants of from to to, which has none yet: indices stay valid. False: out of memory. */
 bool eq_graph_copy_fake_quants(struct eq_graph *to, const struct eq_graph *from);
 
+/* ResNet-18 before its weights are drawn: convolutions and the head's weights 0, the rest as eq_resnet18_new. */
+enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width, struct eq_graph **out,
+                                    struct eq_err *err);
+
+/* What files of weights have in common. */
+bool eq_all_finite(const float *x, size_t n);
+bool eq_st_same_shape(const struct eq_st_tensor *t, const struct eq_param *p);
+bool eq_is_batch_counter(const char *name); /* PyTorch's "*.num_batches_tracked", which nothing here needs */
+
 #endif

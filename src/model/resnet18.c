@@ -1,5 +1,5 @@
 /* torchvision's ResNet-18 (He et al., CVPR 2016) per frame, mean over frames, one output. */
-#include "echoquant/model.h"
+#include "model/graph.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 /* Builds from the input to the output; the first failure sticks in ok, so that the builder reads like the network. */
 struct builder {
     struct eq_graph *g;
-    uint64_t seed;
     bool ok;
 };
 
@@ -40,15 +39,6 @@ static int add_param(struct builder *b, const char *module, const char *kind, in
     return at;
 }
 
-/* The stream of a parameter hangs on its name: a change elsewhere in the network leaves its start as it was. */
-static struct eq_rng init_stream(const struct builder *b, const struct eq_param *p)
-{
-    struct eq_rng rng;
-    eq_rng_init(&rng, b->seed, EQ_RNG_INIT, 0, (uint32_t)eq_hash64(p->name, strlen(p->name)));
-    return rng;
-}
-
-/* He et al. 2015, fan-out: deviation sqrt(2 / (cout k k)). */
 static int conv(struct builder *b, int src, const char *name, int cin, int cout, int k, int stride, int pad)
 {
     struct eq_node n = eq_node_of(EQ_OP_CONV2D, src);
@@ -58,13 +48,6 @@ static int conv(struct builder *b, int src, const char *name, int cin, int cout,
     n.stride = stride;
     n.pad = pad;
     n.weight = add_param(b, name, "weight", 4, (int[]){cout, cin, k, k}, true, true, 0);
-    if (!b->ok)
-        return 0;
-    struct eq_param *p = &b->g->params[n.weight];
-    struct eq_rng rng = init_stream(b, p);
-    double deviation = sqrt(2.0 / ((double)cout * k * k));
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = (float)(deviation * eq_rng_normal(&rng));
     return add_node(b, n, name);
 }
 
@@ -107,7 +90,7 @@ static int add(struct builder *b, int a, int c, const char *name, int channels)
     return add_node(b, n, name);
 }
 
-/* Uniform +-1/sqrt(cin) as PyTorch's, in units of the target's deviation; the bias starts at the target's mean. */
+/* The bias starts at the target's mean: the first predictions are then those of the best constant. */
 static int head(struct builder *b, int src, const char *name, int cin)
 {
     struct eq_node n = eq_node_of(EQ_OP_LINEAR, src);
@@ -115,13 +98,6 @@ static int head(struct builder *b, int src, const char *name, int cin)
     n.cout = 1;
     n.weight = add_param(b, name, "weight", 2, (int[]){1, cin}, true, true, 0);
     n.bias = add_param(b, name, "bias", 1, (int[]){1}, true, false, b->g->meta.target_mean);
-    if (!b->ok)
-        return 0;
-    struct eq_param *p = &b->g->params[n.weight];
-    struct eq_rng rng = init_stream(b, p);
-    double bound = b->g->meta.target_std / sqrt(cin);
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = (float)eq_rng_range(&rng, -bound, bound);
     return add_node(b, n, name);
 }
 
@@ -174,8 +150,8 @@ static void build(struct builder *b, int width)
     b->g->output = head(b, x, "fc", c);
 }
 
-enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
-                               struct eq_err *err)
+enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width, struct eq_graph **out,
+                                    struct eq_err *err)
 {
     *out = NULL;
     if (width < 1 || width > EQ_RESNET18_MAX_WIDTH)
@@ -184,7 +160,7 @@ enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint
     if (!g)
         return eq_fail(err, EQ_NOMEM, "out of memory for the model");
     g->meta = *meta;
-    struct builder b = {g, seed, true};
+    struct builder b = {g, true};
     build(&b, width);
     if (!b.ok) {
         eq_graph_free(g);
@@ -192,4 +168,44 @@ enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint
     }
     *out = g;
     return EQ_OK;
+}
+
+/* The stream of a parameter hangs on its name: a change elsewhere in the network leaves its start as it was. */
+static struct eq_rng init_stream(const struct eq_param *p, uint64_t seed)
+{
+    struct eq_rng rng;
+    eq_rng_init(&rng, seed, EQ_RNG_INIT, 0, (uint32_t)eq_hash64(p->name, strlen(p->name)));
+    return rng;
+}
+
+/* He et al. 2015, fan-out: deviation sqrt(2 / (cout k k)). */
+static void init_conv(struct eq_param *p, uint64_t seed)
+{
+    struct eq_rng rng = init_stream(p, seed);
+    double deviation = sqrt(2.0 / ((double)p->shape[0] * p->shape[2] * p->shape[3]));
+    for (size_t i = 0; i < p->n; i++)
+        p->data[i] = (float)(deviation * eq_rng_normal(&rng));
+}
+
+/* Uniform +-1/sqrt(cin) as PyTorch's, in units of the target's deviation. */
+static void init_linear(struct eq_param *p, uint64_t seed, float target_std)
+{
+    struct eq_rng rng = init_stream(p, seed);
+    double bound = target_std / sqrt(p->shape[1]);
+    for (size_t i = 0; i < p->n; i++)
+        p->data[i] = (float)eq_rng_range(&rng, -bound, bound);
+}
+
+enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
+                               struct eq_err *err)
+{
+    enum eq_status st = eq_resnet18_skeleton(meta, width, out, err);
+    for (int i = 0; st == EQ_OK && i < (*out)->n_params; i++) {
+        struct eq_param *p = &(*out)->params[i];
+        if (p->rank == 4)
+            init_conv(p, seed);
+        else if (p->rank == 2)
+            init_linear(p, seed, meta->target_std);
+    }
+    return st;
 }

@@ -1,0 +1,222 @@
+/* FP32 model files: safetensors with torchvision's key names, and what a prediction needs beside weights. */
+#include "model/graph.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char VERSION[] = "1", ARCHITECTURE[] = "resnet18";
+enum { MAX_FRAMES = 4096, MAX_SIZE = 4096 };
+
+/* ---- writing ------------------------------------------------------------------------------------------------------
+ */
+
+static void add_meta(const struct eq_model_meta *m, struct eq_st_file *f)
+{
+    eq_st_add_meta(f, "format", "%s", EQ_FORMAT_FP32);
+    eq_st_add_meta(f, "version", "%s", VERSION);
+    eq_st_add_meta(f, "architecture", "%s", ARCHITECTURE);
+    eq_st_add_meta(f, "frames", "%d", m->frames);
+    eq_st_add_meta(f, "size", "%d", m->size);
+    eq_st_add_meta(f, "pixel_mean", "%d", m->pixel_mean);
+    eq_st_add_meta(f, "pixel_std", "%.9g", (double)m->pixel_std);
+    eq_st_add_meta(f, "target_mean", "%.9g", (double)m->target_mean);
+    eq_st_add_meta(f, "target_std", "%.9g", (double)m->target_std);
+}
+
+bool eq_all_finite(const float *x, size_t n)
+{
+    float poison = 0;
+    for (size_t i = 0; i < n; i++)
+        poison += x[i] * 0.0f; /* NaN as soon as one is NaN or infinite */
+    return poison == 0.0f;
+}
+
+enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    struct eq_st_file f = {0};
+    if (eq_graph_find_param(g, "bn1.running_mean") < 0)
+        return eq_fail(err, EQ_USAGE, "%s: a model whose batch norm is folded is not saved as a model file", path);
+    add_meta(&g->meta, &f);
+    for (int i = 0; i < g->n_params; i++) {
+        const struct eq_param *p = &g->params[i];
+        if (!eq_all_finite(p->data, p->n))
+            EQ_TRY(eq_fail(err, EQ_NUMERIC, "%s: not written: \"%s\" holds NaN or infinite values", path, p->name));
+        int64_t shape[4];
+        for (int k = 0; k < p->rank; k++)
+            shape[k] = p->shape[k];
+        eq_st_add(&f, p->name, EQ_ST_F32, p->rank, shape, p->data);
+    }
+    EQ_TRY(eq_st_write(path, &f, err));
+out:
+    eq_st_clear(&f);
+    return st;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------
+ */
+
+static enum eq_status bad_meta(const char *key, const char *text, const char *must, struct eq_err *err)
+{
+    if (!text)
+        return eq_fail(err, EQ_FORMAT, "metadata \"%s\" is missing", key);
+    return eq_fail(err, EQ_FORMAT, "metadata \"%s\" is \"%s\": must be %s", key, text, must);
+}
+
+static enum eq_status meta_int(const struct eq_st_file *f, const char *key, int lo, int hi, int *out,
+                               struct eq_err *err)
+{
+    const char *text = eq_st_meta(f, key);
+    int64_t v;
+    char must[64];
+    snprintf(must, sizeof must, "%d to %d", lo, hi);
+    if (!text || !eq_parse_int64(text, &v) || v < lo || v > hi)
+        return bad_meta(key, text, must, err);
+    *out = (int)v;
+    return EQ_OK;
+}
+
+static enum eq_status meta_float(const struct eq_st_file *f, const char *key, bool positive, float *out,
+                                 struct eq_err *err)
+{
+    const char *text = eq_st_meta(f, key);
+    double v;
+    if (!text || !eq_parse_double(text, &v) || !isfinite((float)v) || (positive && !((float)v > 0)))
+        return bad_meta(key, text, positive ? "a number above 0" : "a finite number", err);
+    *out = (float)v;
+    return EQ_OK;
+}
+
+static enum eq_status read_meta(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err)
+{
+    enum eq_status st;
+    const char *format = eq_st_meta(f, "format"), *version = eq_st_meta(f, "version");
+    const char *architecture = eq_st_meta(f, "architecture");
+    if (!format || strcmp(format, EQ_FORMAT_FP32) != 0)
+        return eq_fail(err, EQ_FORMAT, "not an FP32 model: its format is %s, not %s", format ? format : "missing",
+                       EQ_FORMAT_FP32);
+    if (!version || strcmp(version, VERSION) != 0)
+        return bad_meta("version", version, VERSION, err);
+    if (!architecture || strcmp(architecture, ARCHITECTURE) != 0)
+        return bad_meta("architecture", architecture, ARCHITECTURE, err);
+    EQ_TRY(meta_int(f, "frames", 1, MAX_FRAMES, &m->frames, err));
+    EQ_TRY(meta_int(f, "size", 1, MAX_SIZE, &m->size, err));
+    EQ_TRY(meta_int(f, "pixel_mean", 0, 255, &m->pixel_mean, err));
+    EQ_TRY(meta_float(f, "pixel_std", true, &m->pixel_std, err));
+    EQ_TRY(meta_float(f, "target_mean", false, &m->target_mean, err));
+    EQ_TRY(meta_float(f, "target_std", true, &m->target_std, err));
+out:
+    return st;
+}
+
+/* The width is the number of output channels of the first convolution. */
+static enum eq_status read_width(const struct eq_st_file *f, int *width, struct eq_err *err)
+{
+    const struct eq_st_tensor *t = eq_st_find(f, "conv1.weight");
+    if (!t)
+        return eq_fail(err, EQ_FORMAT, "tensor \"conv1.weight\" is missing");
+    if (t->rank != 4 || t->shape[0] < 1 || t->shape[0] > EQ_RESNET18_MAX_WIDTH)
+        return eq_fail(err, EQ_FORMAT, "tensor \"conv1.weight\" has an impossible shape");
+    *width = (int)t->shape[0];
+    return EQ_OK;
+}
+
+bool eq_st_same_shape(const struct eq_st_tensor *t, const struct eq_param *p)
+{
+    bool same = t->rank == p->rank;
+    for (int i = 0; same && i < p->rank; i++)
+        same = t->shape[i] == p->shape[i];
+    return same;
+}
+
+static void shape_text(int rank, const int64_t *wide, const int *narrow, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (int i = 0; i < rank && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%lld", i ? " x " : "",
+                               wide ? (long long)wide[i] : (long long)narrow[i]);
+}
+
+static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p, struct eq_err *err)
+{
+    const struct eq_st_tensor *t = eq_st_find(f, p->name);
+    if (!t)
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", p->name);
+    if (t->dtype != EQ_ST_F32)
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is not F32", p->name);
+    if (!eq_st_same_shape(t, p)) {
+        char is[128], must[128];
+        shape_text(t->rank, t->shape, NULL, is, sizeof is);
+        shape_text(p->rank, NULL, p->shape, must, sizeof must);
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", p->name, is, must);
+    }
+    memcpy(p->data, t->data, t->bytes);
+    if (!eq_all_finite(p->data, p->n))
+        return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name);
+    return EQ_OK;
+}
+
+bool eq_is_batch_counter(const char *name)
+{
+    static const char suffix[] = ".num_batches_tracked";
+    size_t n = strlen(name), m = sizeof suffix - 1;
+    return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+/* A key that the network doesn't have means that the file holds another network. */
+static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_graph *g, struct eq_err *err)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const char *name = f->tensors[i].name;
+        if (eq_graph_find_param(g, name) < 0 && !eq_is_batch_counter(name))
+            return eq_fail(err, EQ_FORMAT, "tensor \"%s\" belongs to no layer of this network", name);
+    }
+    return EQ_OK;
+}
+
+static enum eq_status graph_from_file(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_graph *g = NULL;
+    struct eq_model_meta meta = {0};
+    int width = 0;
+    EQ_TRY(read_meta(f, &meta, err));
+    EQ_TRY(read_width(f, &width, err));
+    EQ_TRY(eq_resnet18_skeleton(&meta, width, &g, err));
+    for (int i = 0; i < g->n_params; i++)
+        EQ_TRY(load_param(f, &g->params[i], err));
+    EQ_TRY(refuse_extra(f, g, err));
+    *out = g;
+    g = NULL;
+out:
+    eq_graph_free(g);
+    return st;
+}
+
+enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err)
+{
+    struct eq_st_file f;
+    *out = NULL;
+    enum eq_status st = eq_st_read(path, &f, err);
+    if (st != EQ_OK)
+        return st;
+    st = graph_from_file(&f, out, err);
+    eq_st_clear(&f);
+    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
+}
+
+enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err)
+{
+    struct eq_st_file f;
+    enum eq_status st = eq_st_read(path, &f, err);
+    if (st != EQ_OK)
+        return st;
+    const char *format = eq_st_meta(&f, "format");
+    if (format)
+        snprintf(kind, 32, "%s", format);
+    else
+        st = eq_fail(err, EQ_FORMAT, "%s: no model of this program: its metadata has no \"format\"", path);
+    eq_st_clear(&f);
+    return st;
+}

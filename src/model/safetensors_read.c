@@ -1,0 +1,233 @@
+/* Reading safetensors: everything that a header says is checked against the file before anybody believes it. */
+#include "model/safetensors.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_HEADER = 16 << 20, LENGTH_BYTES = 8 };
+static const size_t MAX_FILE = (size_t)4 << 30;
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} dtypes[] = {
+    [EQ_ST_F32] = {"F32", 4}, [EQ_ST_F16] = {"F16", 2}, [EQ_ST_BF16] = {"BF16", 2}, [EQ_ST_F64] = {"F64", 8},
+    [EQ_ST_I64] = {"I64", 8}, [EQ_ST_I32] = {"I32", 4}, [EQ_ST_I8] = {"I8", 1},     [EQ_ST_U8] = {"U8", 1},
+};
+
+const char *eq_st_dtype_name(enum eq_st_dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+size_t eq_st_dtype_bytes(enum eq_st_dtype dtype)
+{
+    return dtypes[dtype].bytes;
+}
+
+/* A whole number that a double holds exactly. */
+static bool whole(const cJSON *v, uint64_t *out)
+{
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 0x1p53))
+        return false;
+    *out = (uint64_t)v->valuedouble;
+    return (double)*out == v->valuedouble;
+}
+
+static enum eq_status read_dtype(const cJSON *entry, const char *name, struct eq_st_tensor *t, struct eq_err *err)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
+    if (!cJSON_IsString(v))
+        return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no dtype", name, t->name);
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(v->valuestring, dtypes[i].name) == 0) {
+            t->dtype = (enum eq_st_dtype)i;
+            return EQ_OK;
+        }
+    return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has the unknown dtype \"%s\"", name, t->name, v->valuestring);
+}
+
+/* Shape, and the bytes that it asks for. */
+static enum eq_status read_shape(const cJSON *entry, const char *name, struct eq_st_tensor *t, struct eq_err *err)
+{
+    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
+    if (!cJSON_IsArray(shape))
+        return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no shape", name, t->name);
+    const int max_rank = sizeof t->shape / sizeof *t->shape;
+    t->bytes = dtypes[t->dtype].bytes;
+    for (const cJSON *v = shape->child; v; v = v->next) {
+        uint64_t dim;
+        if (t->rank == max_rank)
+            return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has more than %d dimensions", name, t->name, max_rank);
+        if (!whole(v, &dim) || !eq_mul_size(t->bytes, dim, &t->bytes))
+            return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has an impossible shape", name, t->name);
+        t->shape[t->rank++] = (int64_t)dim;
+    }
+    return EQ_OK;
+}
+
+static enum eq_status read_offsets(const cJSON *entry, const char *name, const uint8_t *data, size_t data_len,
+                                   struct eq_st_tensor *t, struct eq_err *err)
+{
+    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
+    uint64_t begin, end;
+    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 0), &begin) ||
+        !whole(cJSON_GetArrayItem(offsets, 1), &end) || begin > end)
+        return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no valid data_offsets", name, t->name);
+    if (end > data_len)
+        return eq_fail(err, EQ_FORMAT,
+                       "%s: tensor \"%s\" ends at byte %llu of %zu bytes of data: the file is cut short", name, t->name,
+                       (unsigned long long)end, data_len);
+    if (end - begin != t->bytes)
+        return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has %llu bytes of data, its shape needs %zu", name, t->name,
+                       (unsigned long long)(end - begin), t->bytes);
+    t->data = data + begin;
+    return EQ_OK;
+}
+
+static enum eq_status read_tensor(const cJSON *entry, const char *name, const uint8_t *data, size_t data_len,
+                                  struct eq_st_file *f, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_st_tensor *t = eq_st_push(f, entry->string);
+    if (!cJSON_IsObject(entry))
+        return eq_fail(err, EQ_FORMAT, "%s: \"%s\" is not a tensor's description", name, t->name);
+    EQ_TRY(read_dtype(entry, name, t, err));
+    EQ_TRY(read_shape(entry, name, t, err));
+    EQ_TRY(read_offsets(entry, name, data, data_len, t, err));
+out:
+    return st;
+}
+
+static enum eq_status read_metadata(const cJSON *meta, const char *name, struct eq_st_file *f, struct eq_err *err)
+{
+    if (!cJSON_IsObject(meta))
+        return eq_fail(err, EQ_FORMAT, "%s: __metadata__ must be an object", name);
+    for (const cJSON *v = meta->child; v; v = v->next) {
+        if (!cJSON_IsString(v))
+            return eq_fail(err, EQ_FORMAT, "%s: metadata \"%s\" must be a string", name, v->string);
+        eq_st_add_meta(f, v->string, "%s", v->valuestring);
+    }
+    return EQ_OK;
+}
+
+static enum eq_status read_entries(const cJSON *header, const char *name, const uint8_t *data, size_t data_len,
+                                   struct eq_st_file *f, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (!cJSON_IsObject(header))
+        return eq_fail(err, EQ_FORMAT, "%s: the header is not a JSON object", name);
+    for (const cJSON *entry = header->child; entry; entry = entry->next) {
+        if (strcmp(entry->string, "__metadata__") == 0)
+            EQ_TRY(read_metadata(entry, name, f, err));
+        else
+            EQ_TRY(read_tensor(entry, name, data, data_len, f, err));
+    }
+out:
+    return st;
+}
+
+static int by_offset(const void *pa, const void *pb)
+{
+    const struct eq_st_tensor *a = *(const struct eq_st_tensor *const *)pa;
+    const struct eq_st_tensor *b = *(const struct eq_st_tensor *const *)pb;
+    const uint8_t *pos_a = a->data, *pos_b = b->data;
+    if (pos_a != pos_b)
+        return pos_a < pos_b ? -1 : 1;
+    return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
+}
+
+/* The tensors must cover the data from its first byte to its last, each byte once. */
+static enum eq_status check_cover(const struct eq_st_file *f, const char *name, const uint8_t *data, size_t data_len,
+                                  struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    const struct eq_st_tensor **order = eq_alloc(f->n + 1, sizeof(*order));
+    if (!order)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its header", name);
+    for (size_t i = 0; i < f->n; i++)
+        order[i] = &f->tensors[i];
+    qsort(order, f->n, sizeof(*order), by_offset);
+    size_t at = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        size_t begin = (size_t)((const uint8_t *)order[i]->data - data);
+        if (begin != at)
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" %s", name, order[i]->name,
+                           begin < at ? "overlaps another" : "leaves a hole in front of it"));
+        at = begin + order[i]->bytes;
+    }
+    if (at != data_len)
+        st = eq_fail(err, EQ_FORMAT, "%s: %zu bytes behind the last tensor", name, data_len - at);
+out:
+    eq_free(order);
+    return st;
+}
+
+/* Length of the header, checked against the file's. */
+static enum eq_status header_length(const uint8_t *bytes, size_t len, const char *name, size_t *out, struct eq_err *err)
+{
+    if (len < LENGTH_BYTES)
+        return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: only %zu bytes", name, len);
+    uint64_t n = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
+        n = n << 8 | bytes[i];
+    if (n > MAX_HEADER)
+        return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: a header of %llu bytes (at most %d are allowed)",
+                       name, (unsigned long long)n, MAX_HEADER);
+    if (n > len - LENGTH_BYTES)
+        return eq_fail(err, EQ_FORMAT, "%s: cut short: a header of %llu bytes in a file of %zu", name,
+                       (unsigned long long)n, len);
+    *out = (size_t)n;
+    return EQ_OK;
+}
+
+enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err)
+{
+    enum eq_status st;
+    cJSON *header = NULL;
+    const uint8_t *bytes = data;
+    size_t n = 0;
+    *out = (struct eq_st_file){0};
+    EQ_TRY(header_length(bytes, len, name, &n, err));
+    EQ_TRY(eq_json_parse((const char *)bytes + LENGTH_BYTES, n, name, &header, err));
+    const uint8_t *body = bytes + LENGTH_BYTES + n;
+    EQ_TRY(read_entries(header, name, body, len - LENGTH_BYTES - n, out, err));
+    EQ_TRY(check_cover(out, name, body, len - LENGTH_BYTES - n, err));
+out:
+    cJSON_Delete(header);
+    if (st != EQ_OK)
+        eq_st_clear(out);
+    return st;
+}
+
+enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err)
+{
+    enum eq_status st;
+    void *data = NULL;
+    size_t len = 0;
+    *out = (struct eq_st_file){0};
+    EQ_TRY(eq_read_file(path, MAX_FILE, &data, &len, err));
+    EQ_TRY(eq_st_parse(data, len, path, out, err));
+    out->buffer = data;
+    data = NULL;
+out:
+    eq_free(data);
+    return st;
+}
+
+const struct eq_st_tensor *eq_st_find(const struct eq_st_file *file, const char *name)
+{
+    for (size_t i = 0; i < file->n; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
+            return &file->tensors[i];
+    return NULL;
+}
+
+const char *eq_st_meta(const struct eq_st_file *file, const char *key)
+{
+    for (size_t i = 0; i < file->n_meta; i++)
+        if (strcmp(file->meta_keys[i], key) == 0)
+            return file->meta_values[i];
+    return NULL;
+}

@@ -1,0 +1,130 @@
+/* Building and writing safetensors. */
+#include "model/safetensors.h"
+
+#include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 8 };
+
+/* Lists hold 64 entries, then double. Headers are small: out of memory ends the process, as with eq_str. */
+static void *grow(void *array, size_t n, size_t size)
+{
+    bool full = n == 0 || (n >= EQ_ST_MIN_ROOM && (n & (n - 1)) == 0);
+    if (!full)
+        return array;
+    void *larger = eq_alloc(n ? 2 * n : EQ_ST_MIN_ROOM, size);
+    if (!larger)
+        abort();
+    if (n)
+        memcpy(larger, array, n * size);
+    eq_free(array);
+    return larger;
+}
+
+struct eq_st_tensor *eq_st_push(struct eq_st_file *file, const char *name)
+{
+    file->tensors = grow(file->tensors, file->n, sizeof(*file->tensors));
+    struct eq_st_tensor *t = &file->tensors[file->n++];
+    *t = (struct eq_st_tensor){.name = eq_strdup(name)};
+    return t;
+}
+
+void eq_st_add(struct eq_st_file *file, const char *name, enum eq_st_dtype dtype, int rank, const int64_t *shape,
+               const void *data)
+{
+    struct eq_st_tensor *t = eq_st_push(file, name);
+    t->dtype = dtype;
+    t->rank = rank;
+    t->data = data;
+    t->bytes = eq_st_dtype_bytes(dtype);
+    for (int i = 0; i < rank; i++) {
+        t->shape[i] = shape[i];
+        t->bytes *= (size_t)shape[i];
+    }
+}
+
+void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *value = NULL;
+    if (vasprintf(&value, fmt, args) < 0)
+        abort();
+    va_end(args);
+    file->meta_keys = grow(file->meta_keys, file->n_meta, sizeof(*file->meta_keys));
+    file->meta_values = grow(file->meta_values, file->n_meta, sizeof(*file->meta_values));
+    file->meta_keys[file->n_meta] = eq_strdup(key);
+    file->meta_values[file->n_meta++] = value;
+}
+
+void eq_st_clear(struct eq_st_file *file)
+{
+    for (size_t i = 0; i < file->n; i++)
+        free(file->tensors[i].name);
+    for (size_t i = 0; i < file->n_meta; i++) {
+        free(file->meta_keys[i]);
+        free(file->meta_values[i]);
+    }
+    eq_free(file->tensors);
+    eq_free(file->meta_keys);
+    eq_free(file->meta_values);
+    eq_free(file->buffer);
+    *file = (struct eq_st_file){0};
+}
+
+static cJSON *tensor_entry(const struct eq_st_tensor *t, size_t begin)
+{
+    cJSON *entry = cJSON_CreateObject(), *shape = cJSON_AddArrayToObject(entry, "shape");
+    cJSON_AddStringToObject(entry, "dtype", eq_st_dtype_name(t->dtype));
+    for (int i = 0; i < t->rank; i++)
+        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[i]));
+    cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
+    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)begin));
+    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(begin + t->bytes)));
+    return entry;
+}
+
+/* The header as text, padded with blanks so that the data behind it is aligned. */
+static void header_text(const struct eq_st_file *file, struct eq_str *out)
+{
+    cJSON *header = cJSON_CreateObject();
+    cJSON *meta = file->n_meta ? cJSON_AddObjectToObject(header, "__metadata__") : NULL;
+    for (size_t i = 0; i < file->n_meta; i++)
+        cJSON_AddStringToObject(meta, file->meta_keys[i], file->meta_values[i]);
+    size_t at = 0;
+    for (size_t i = 0; i < file->n; i++) {
+        cJSON_AddItemToObject(header, file->tensors[i].name, tensor_entry(&file->tensors[i], at));
+        at += file->tensors[i].bytes;
+    }
+    char *text = cJSON_PrintUnformatted(header);
+    if (!text)
+        abort();
+    eq_str_add_bytes(out, text, strlen(text));
+    cJSON_free(text);
+    cJSON_Delete(header);
+    while (out->len % ALIGN != 0)
+        eq_str_add(out, " ");
+}
+
+enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_writer w = {0};
+    struct eq_str header = {0};
+    uint8_t length[8];
+    header_text(file, &header);
+    for (int i = 0; i < 8; i++)
+        length[i] = (uint8_t)((uint64_t)header.len >> 8 * i);
+    EQ_TRY(eq_writer_open(&w, path, err));
+    EQ_TRY(eq_writer_put(&w, length, sizeof length, err));
+    EQ_TRY(eq_writer_put(&w, header.s, header.len, err));
+    for (size_t i = 0; i < file->n; i++)
+        EQ_TRY(eq_writer_put(&w, file->tensors[i].data, file->tensors[i].bytes, err));
+    EQ_TRY(eq_writer_commit(&w, err));
+out:
+    eq_writer_abort(&w);
+    eq_str_clear(&header);
+    return st;
+}

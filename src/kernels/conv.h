@@ -4,6 +4,22 @@
 
 #include "echoquant/kernels.h"
 
+/* The taps lo..hi-1 of a k-wide window that fall inside 0..n-1 for output coordinate o; lo == hi when none does. */
+struct eq_tap_range {
+    int lo, hi;
+};
+static inline struct eq_tap_range eq_taps_inside(int o, int stride, int pad, int k, int n)
+{
+    int first = o * stride - pad;
+    int lo = first < 0 ? -first : 0;
+    int hi = first + k > n ? n - first : k;
+    if (hi < 0)
+        hi = 0;
+    if (lo > hi)
+        lo = hi;
+    return (struct eq_tap_range){lo, hi};
+}
+
 /* The source coordinate that output coordinate out reads through tap; false when it lies on padding. */
 static inline bool eq_conv_src_of(int out, int tap, int stride, int pad, int n_src, int *src)
 {

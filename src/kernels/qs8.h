@@ -2,26 +2,10 @@
 #ifndef KERNELS_QS8_H
 #define KERNELS_QS8_H
 
-#include "echoquant/kernels.h"
+#include "kernels/conv.h"
 
 /* Fills the qs8 tables for the CPU and ceiling of the moment; eq_kernels_init calls it. */
 void eq_qs8_table_init(void);
-
-/* The taps lo..hi-1 of a k-wide window that fall inside 0..n-1 for output coordinate o; lo == hi when none does. */
-struct eq_tap_range {
-    int lo, hi;
-};
-static inline struct eq_tap_range eq_taps_inside(int o, int stride, int pad, int k, int n)
-{
-    int first = o * stride - pad;
-    int lo = first < 0 ? -first : 0;
-    int hi = first + k > n ? n - first : k;
-    if (hi < 0)
-        hi = 0;
-    if (lo > hi)
-        lo = hi;
-    return (struct eq_tap_range){lo, hi};
-}
 
 /* The register-only loop of a level's dot instruction: runs it and returns how many products that was. */
 struct eq_qs8_peak {

@@ -36,26 +36,12 @@ static size_t no_scratch(const struct eq_conv_shape *s, int threads)
     return 0;
 }
 
-/* Taps kx0..kx1-1 of output column ox lie inside the picture. */
-struct tap_range {
-    int lo, hi;
-};
-
-static struct tap_range taps_inside(int out, int stride, int pad, int k, int n)
-{
-    int first = out * stride - pad;
-    struct tap_range r = {first < 0 ? -first : 0, first + k > n ? n - first : k};
-    if (r.hi < r.lo)
-        r.hi = r.lo;
-    return r;
-}
-
 static int forward_segments(const struct direct_job *j, int b, int f, int oy, int ox, size_t panel,
                             struct gemm_segment *segments)
 {
     const struct eq_conv_shape *s = j->s;
-    struct tap_range ry = taps_inside(oy, s->stride, s->pad, s->k, s->h);
-    struct tap_range rx = taps_inside(ox, s->stride, s->pad, s->k, s->w);
+    struct eq_tap_range ry = eq_taps_inside(oy, s->stride, s->pad, s->k, s->h);
+    struct eq_tap_range rx = eq_taps_inside(ox, s->stride, s->pad, s->k, s->w);
     bool dense = s->src_layout == EQ_LAYOUT_CLIP || s->t == 1; /* neighbours in x are neighbours in memory */
     const float *weights = j->packed + panel * NR * s->cin * s->k * s->k;
     int n = 0, step = dense && rx.hi > rx.lo ? rx.hi - rx.lo : 1;
@@ -70,9 +56,9 @@ static int forward_segments(const struct direct_job *j, int b, int f, int oy, in
 /* The end of the run of output columns from ox on that have the same taps inside the picture. */
 static int end_of_run(const struct eq_conv_shape *s, int ox)
 {
-    struct tap_range first = taps_inside(ox, s->stride, s->pad, s->k, s->w), r;
+    struct eq_tap_range first = eq_taps_inside(ox, s->stride, s->pad, s->k, s->w), r;
     do
-        r = taps_inside(++ox, s->stride, s->pad, s->k, s->w);
+        r = eq_taps_inside(++ox, s->stride, s->pad, s->k, s->w);
     while (ox < s->ow && r.lo == first.lo && r.hi == first.hi);
     return ox;
 }

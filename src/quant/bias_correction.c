@@ -3,8 +3,8 @@
  * on the calibration clips each channel has the mean it had in FP32.
  *
  * The mean of a convolution is linear in the means of its input: E[y] = b + sum over taps and input channels of
- * w * E[x at that tap]. So one pass in FP32 gives E[x], and passes of the simulation give E[x_q]; no layer has to be
- * run apart from the network. b' = b + w E[x] - w_q E[x_q].
+ * w * E[x at that tap]. One pass in FP32 gives every E[x]. Then, from the input on, the simulation runs up to each edge
+ * that layers read, which gives E[x_q] behind the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
  */
 #include "quant/quant_graph.h"
 
@@ -22,6 +22,8 @@ struct correction {
     struct eq_exec *exec;
     const struct eq_clip_source *clips;
     size_t max_clips, seen;
+    int stop_at; /* the walk ends behind this edge; -1: at the output */
+    bool stopped;
     struct edge_sums *edges; /* [n_nodes] */
     double **target;         /* [n_nodes]: w E[x] + b in FP32, [cout] */
 };
@@ -87,20 +89,25 @@ static void sum_pixel(void *ctx, size_t pixel, int worker)
             sum[c] += seen_value(j->fq, *x++);
 }
 
-static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+static void add_edge(const struct edge_sums *e, const struct eq_graph *g, int node, const float *data, size_t n)
 {
-    struct correction *k = ctx;
-    const struct edge_sums *e = &k->edges[node];
-    (void)err;
-    if (!e->sum || g->nodes[node].op == EQ_OP_INPUT)
-        return EQ_OK;
     size_t pixels = (size_t)e->h * e->w;
     struct sum_job job = {.e = e,
                           .fq = g->nodes[node].edge_fq >= 0 ? &g->fake_quants[g->nodes[node].edge_fq] : NULL,
                           .x = data,
                           .frames = (int)(n / (pixels * (size_t)e->c))};
     eq_parallel_for(pixels, sum_pixel, &job);
-    return EQ_OK;
+}
+
+static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct correction *k = ctx;
+    const struct edge_sums *e = &k->edges[node];
+    if (e->sum && g->nodes[node].op != EQ_OP_INPUT && (k->stop_at < 0 || k->stop_at == node))
+        add_edge(e, g, node, data, n);
+    k->stopped = k->stop_at == node;
+    (void)err;
+    return k->stopped ? EQ_INTERRUPTED : EQ_OK;
 }
 
 /* The input's edge from the pixels themselves, [t][h][w][c]. */
@@ -116,13 +123,15 @@ static void add_pixels(struct correction *k, const uint8_t *pixels)
             e->sum[i] += (double)((float)(*pixels++ - k->g->meta.pixel_mean) * inv_std);
 }
 
-static enum eq_status run_clips(struct correction *k, struct eq_err *err)
+static enum eq_status run_clips(struct correction *k, int stop_at, struct eq_err *err)
 {
     size_t clip_bytes = (size_t)k->clips->frames * k->clips->size * k->clips->size * 3;
     for (int i = 0; i < k->g->n_nodes; i++)
         if (k->edges[i].sum)
             memset(k->edges[i].sum, 0, (size_t)k->edges[i].h * k->edges[i].w * k->edges[i].c * sizeof(double));
     k->seen = 0;
+    k->stop_at = stop_at;
+    k->stopped = false;
     eq_exec_weights_changed(k->exec);
     enum eq_status st = k->clips->rewind(k->clips->ctx, err);
     while (st == EQ_OK && k->seen < k->max_clips) {
@@ -137,6 +146,8 @@ static enum eq_status run_clips(struct correction *k, struct eq_err *err)
                 return eq_fail(err, EQ_INTERRUPTED, "bias correction was interrupted");
             add_pixels(k, pixels + (size_t)i * clip_bytes);
             st = eq_exec_forward(k->exec, pixels + (size_t)i * clip_bytes, &ef, err);
+            if (k->stopped)
+                st = EQ_OK;
         }
     }
     if (st == EQ_OK && k->seen == 0)
@@ -204,11 +215,12 @@ static void keep_targets(struct correction *k)
     }
 }
 
-static enum eq_status correct(struct correction *k, struct eq_err *err)
+/* The layers that read this edge. */
+static enum eq_status correct_readers(struct correction *k, int edge, struct eq_err *err)
 {
     for (int i = 0; i < k->g->n_nodes; i++) {
         const struct eq_node *n = &k->g->nodes[i];
-        if (!k->target[i])
+        if (!k->target[i] || n->src[0] != edge)
             continue;
         double *mean = eq_alloc((size_t)n->cout, sizeof *mean);
         if (!mean)
@@ -236,7 +248,7 @@ static enum eq_status check(const struct eq_graph *g, struct eq_err *err)
 }
 
 enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
-                                 int passes, struct eq_err *err)
+                                 struct eq_err *err)
 {
     enum eq_status st;
     struct correction k = {.g = calibrated, .clips = clips, .max_clips = max_clips};
@@ -247,12 +259,14 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
     EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.exec, err));
     EQ_TRY(make_sums(&k, err));
     eq_exec_set_hook(k.exec, &(struct eq_walk_hook){.on_edge = look, .ctx = &k});
-    EQ_TRY(run_clips(&k, err));
+    EQ_TRY(run_clips(&k, -1, err));
     keep_targets(&k);
     set_enabled(calibrated, true);
-    for (int pass = 0; pass < passes; pass++) {
-        EQ_TRY(run_clips(&k, err));
-        EQ_TRY(correct(&k, err));
+    for (int i = 0; i < calibrated->n_nodes; i++) {
+        if (!k.edges[i].sum)
+            continue;
+        EQ_TRY(run_clips(&k, i, err));
+        EQ_TRY(correct_readers(&k, i, err));
     }
 out:
     set_enabled(calibrated, true);

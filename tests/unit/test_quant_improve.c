@@ -1,0 +1,294 @@
+/* Cross-layer equalization, bias correction, batch-norm re-estimation, learned scales: each does what it says. */
+#include "unit/quant_fixture.h"
+#include "echoquant/nn.h"
+
+static const struct eq_model_meta small = {
+    .frames = 3, .size = 40, .pixel_mean = 90, .pixel_std = 50, .target_mean = 55, .target_std = 12};
+
+/* A network as after training: its running statistics fit the clips. */
+static struct eq_graph *settled_resnet(struct noise_clips *clips, int n)
+{
+    struct eq_graph *net;
+    assert_ok(eq_resnet18_new(&small, 8, 2, &net, e_));
+    noise_clips_init(clips, 5, n, small.frames, small.size);
+    assert_ok(eq_reestimate_batchnorm(net, &clips->source, (size_t)n, 2, e_));
+    return net;
+}
+
+static struct eq_graph *fold_and_fuse(const struct eq_graph *net)
+{
+    struct eq_graph *g;
+    assert_ok(eq_fold_batchnorm(net, &g, e_));
+    assert_ok(eq_fuse(g, e_));
+    return g;
+}
+
+static void predict(struct eq_graph *g, const struct noise_clips *clips, float *ef)
+{
+    struct eq_exec *x;
+    size_t clip = (size_t)small.frames * small.size * small.size * 3;
+    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, small.frames, small.size, &x, e_));
+    for (int i = 0; i < clips->n; i++)
+        assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
+    eq_exec_free(x);
+}
+
+static void calibrate(struct eq_graph *g, int bits, const struct noise_clips *clips)
+{
+    struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MINMAX};
+    assert_ok(eq_prepare_fake_quant(g, bits, e_));
+    assert_ok(eq_calibrate(g, &clips->source, (size_t)clips->n, &opts, NULL, NULL, e_));
+}
+
+enum { N = 4 };
+
+/* Weights whose channels differ a hundredfold, undone in the next layer: what equalization is for. */
+static void unbalance(struct eq_graph *g)
+{
+    struct eq_rng rng;
+    eq_rng_init(&rng, 6, EQ_RNG_TEST, 0, 0);
+    for (int layer = 1; layer <= 4; layer++)
+        for (int block = 0; block < 2; block++) {
+            char name[64];
+            snprintf(name, sizeof name, "layer%d.%d.conv1", layer, block);
+            struct eq_node *a = &g->nodes[eq_graph_find_node(g, name)];
+            snprintf(name, sizeof name, "layer%d.%d.conv2", layer, block);
+            struct eq_node *b = &g->nodes[eq_graph_find_node(g, name)];
+            for (int c = 0; c < a->cout; c++) {
+                float s = (float)pow(10, eq_rng_range(&rng, -1, 1));
+                size_t per = (size_t)a->cin * 9;
+                for (size_t i = 0; i < per; i++)
+                    g->params[a->weight].data[(size_t)c * per + i] *= s;
+                g->params[a->bias].data[c] *= s;
+                for (int oc = 0; oc < b->cout; oc++)
+                    for (int t = 0; t < 9; t++)
+                        g->params[b->weight].data[((size_t)oc * b->cin + c) * 9 + t] /= s;
+            }
+        }
+}
+
+static double squared_error(const float *a, const float *b)
+{
+    double sum = 0;
+    for (int i = 0; i < N; i++)
+        sum += pow((double)a[i] - b[i], 2);
+    return sum;
+}
+
+static void equalization_keeps_fp32_and_helps_int8(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, N);
+    float fp32[N], equalized[N], int8[2][N];
+    for (int on = 0; on < 2; on++) {
+        struct eq_graph *g = fold_and_fuse(net);
+        int pairs = 0;
+        unbalance(g);
+        predict(g, &clips, fp32);
+        if (on) {
+            assert_ok(eq_cross_layer_equalize(g, &pairs, e_));
+            assert_int_equal(pairs, 8);
+            predict(g, &clips, equalized);
+            for (int i = 0; i < N; i++)
+                assert_true(fabsf(equalized[i] - fp32[i]) < 1e-3f);
+        }
+        calibrate(g, 8, &clips);
+        predict(g, &clips, int8[on]);
+        eq_graph_free(g);
+    }
+    assert_true(squared_error(int8[1], fp32) < 0.25 * squared_error(int8[0], fp32));
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+static void equalization_refuses_prepared_graphs(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_err err;
+    struct eq_graph *net = settled_resnet(&clips, 2), *g = fold_and_fuse(net);
+    assert_int_equal(eq_cross_layer_equalize(net, NULL, &err), EQ_UNSUPPORTED);
+    assert_ok(eq_prepare_fake_quant(g, 8, e_));
+    assert_int_equal(eq_cross_layer_equalize(g, NULL, &err), EQ_UNSUPPORTED);
+    eq_graph_free(g);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+static double mean_shift(const float *a, const float *b)
+{
+    double sum = 0;
+    for (int i = 0; i < N; i++)
+        sum += (double)a[i] - b[i];
+    return sum / N;
+}
+
+/* With 4-bit weights the means move visibly; afterwards EF has its mean back and its error shrank. */
+static void bias_correction_restores_means(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, N), *g = fold_and_fuse(net);
+    float fp32[N], before[N], after[N];
+    predict(g, &clips, fp32);
+    calibrate(g, 4, &clips);
+    predict(g, &clips, before);
+    assert_ok(eq_correct_biases(g, &clips.source, N, e_));
+    predict(g, &clips, after);
+    print_message("mean EF shift %.4f before, %.4f after; squared error %.4f and %.4f\n", mean_shift(before, fp32),
+                  mean_shift(after, fp32), squared_error(before, fp32), squared_error(after, fp32));
+    assert_true(fabs(mean_shift(after, fp32)) < 0.2 * fabs(mean_shift(before, fp32)));
+    assert_true(squared_error(after, fp32) < squared_error(before, fp32));
+    for (int i = 0; i < g->n_fake_quants; i++)
+        assert_true(g->fake_quants[i].enabled);
+    eq_graph_free(g);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+/* The prediction of a layer's mean from its input's means is exact: with fake-quant that rounds nothing (weights
+ * already on the grid, edges so fine that it makes no difference) biases stay. */
+static void bias_correction_leaves_exact_layers_alone(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, 2), *g = fold_and_fuse(net);
+    for (int i = 0; i < g->n_params; i++)
+        if (g->params[i].rank == 4)
+            for (size_t k = 0; k < g->params[i].n; k++)
+                g->params[i].data[k] = (k % 5 == 0 ? 127.0f : (float)(k % 3)) / 127;
+    calibrate(g, 8, &clips);
+    struct eq_param *b = &g->params[g->nodes[eq_graph_find_node(g, "conv1")].bias];
+    float *start = malloc(b->n * sizeof *start);
+    assert_non_null(start);
+    memcpy(start, b->data, b->n * sizeof *start);
+    assert_ok(eq_correct_biases(g, &clips.source, 2, e_));
+    for (size_t i = 0; i < b->n; i++) /* the first layer reads exact pixels: only the weights could move it */
+        assert_true(fabsf(b->data[i] - start[i]) < 1e-5f);
+    free(start);
+    eq_graph_free(g);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+static void bias_correction_refuses(void **state)
+{
+    (void)state;
+    struct noise_clips clips, none;
+    struct eq_err err;
+    struct eq_graph *net = settled_resnet(&clips, 2), *g = fold_and_fuse(net);
+    assert_int_equal(eq_correct_biases(net, &clips.source, 2, &err), EQ_UNSUPPORTED);
+    assert_int_equal(eq_correct_biases(g, &clips.source, 2, &err), EQ_UNSUPPORTED); /* not calibrated */
+    calibrate(g, 8, &clips);
+    noise_clips_init(&none, 1, 0, small.frames, small.size);
+    assert_int_equal(eq_correct_biases(g, &none.source, 2, &err), EQ_USAGE);
+    eq_graph_free(g);
+    eq_graph_free(net);
+    free(clips.pixels);
+    free(none.pixels);
+}
+
+/* Two batches: the result is the mean of what each gives alone. */
+static void reestimation_averages_batches(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net;
+    noise_clips_init(&clips, 5, 5, small.frames, small.size);
+    assert_ok(eq_resnet18_new(&small, 8, 2, &net, e_));
+    int bn = eq_graph_find_node(net, "layer2.0.bn1");
+    const struct eq_node *n = &net->nodes[bn];
+    float momentum = n->momentum, *mean = net->params[n->running_mean].data, *var = net->params[n->running_var].data;
+    float first[2], second[2], both[2];
+    size_t clip = (size_t)small.frames * small.size * small.size * 3;
+    uint8_t *all = clips.pixels;
+    assert_ok(eq_reestimate_batchnorm(net, &clips.source, 2, 2, e_));
+    first[0] = mean[0], first[1] = var[0];
+    clips.pixels = all + 2 * clip;
+    assert_ok(eq_reestimate_batchnorm(net, &clips.source, 2, 2, e_));
+    second[0] = mean[0], second[1] = var[0];
+    clips.pixels = all;
+    assert_ok(eq_reestimate_batchnorm(net, &clips.source, 5, 2, e_)); /* the fifth clip fills no batch */
+    both[0] = mean[0], both[1] = var[0];
+    for (int i = 0; i < 2; i++)
+        assert_true(fabsf(both[i] - (first[i] + second[i]) / 2) <= 1e-6f * fabsf(both[i]));
+    assert_true(first[1] != second[1] && n->momentum == momentum && !n->bn_frozen);
+    struct eq_err err;
+    assert_int_equal(eq_reestimate_batchnorm(net, &clips.source, 1, 2, &err), EQ_USAGE);
+    assert_true(mean[0] == both[0] && n->momentum == momentum); /* a failure changes nothing */
+    struct eq_graph *folded = fold_and_fuse(net);
+    assert_int_equal(eq_reestimate_batchnorm(folded, &clips.source, 2, 2, &err), EQ_UNSUPPORTED);
+    eq_graph_free(folded);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+/* Scales have gradients after a backward pass, and stepping against them lowers the loss. */
+static void learned_scales_learn(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, 2);
+    struct eq_err err;
+    float ef[2], diff[2], target[2];
+    predict(net, &clips, target);
+    assert_ok(eq_fuse(net, e_));
+    assert_ok(eq_prepare_fake_quant(net, 4, e_));
+    assert_int_equal(eq_prepare_lsq(net, &err), EQ_UNSUPPORTED); /* not calibrated */
+    struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MINMAX};
+    assert_ok(eq_calibrate(net, &clips.source, 2, &opts, NULL, NULL, e_));
+    assert_ok(eq_prepare_lsq(net, e_));
+    for (int i = 0; i < net->n_nodes; i++)
+        net->nodes[i].bn_frozen = true;
+    struct eq_exec *x;
+    assert_ok(eq_exec_new(net, EQ_EXEC_TRAIN, 2, small.frames, small.size, &x, e_));
+    double loss[2] = {0};
+    for (int step = 0; step <= 40; step++) {
+        assert_ok(eq_exec_forward(x, clips.pixels, ef, e_));
+        double l = eq_loss_forward(EQ_LOSS_MSE, ef, target, 2, 12, diff);
+        loss[step == 40] = step == 0 || step == 40 ? l : loss[0];
+        eq_exec_zero_grads(x);
+        assert_ok(eq_exec_backward(x, diff, e_));
+        double norm = 0;
+        for (int i = 0; i < net->n_fake_quants; i++)
+            for (int c = 0; c < net->fake_quants[i].channels; c++)
+                norm += pow(net->fake_quants[i].diff_scale[c] * net->fake_quants[i].scale[c], 2);
+        assert_true(norm > 0);
+        /* relative steps of fixed length */
+        for (int i = 0; i < net->n_fake_quants; i++)
+            for (int c = 0; c < net->fake_quants[i].channels; c++) {
+                float s = net->fake_quants[i].scale[c];
+                net->fake_quants[i].scale[c] -= (float)(0.002 / sqrt(norm)) * net->fake_quants[i].diff_scale[c] * s * s;
+            }
+        eq_lsq_clamp_scales(net);
+        eq_exec_weights_changed(x);
+    }
+    print_message("loss %.6f before, %.6f after 40 steps on scales alone\n", loss[0], loss[1]);
+    assert_true(loss[1] < 0.5 * loss[0]);
+    eq_exec_free(x);
+    /* Learned scales are nobody else's to set. */
+    float kept = net->fake_quants[0].scale[0];
+    assert_ok(eq_update_weight_qparams(net, e_));
+    assert_true(net->fake_quants[0].scale[0] == kept);
+    net->fake_quants[0].scale[0] = -1;
+    eq_lsq_clamp_scales(net);
+    assert_true(net->fake_quants[0].scale[0] > 0);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+int main(void)
+{
+    eq_kernels_init();
+    if (eq_parallel_init(2, NULL) != EQ_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(equalization_keeps_fp32_and_helps_int8),
+                                       cmocka_unit_test(equalization_refuses_prepared_graphs),
+                                       cmocka_unit_test(bias_correction_restores_means),
+                                       cmocka_unit_test(bias_correction_leaves_exact_layers_alone),
+                                       cmocka_unit_test(bias_correction_refuses),
+                                       cmocka_unit_test(reestimation_averages_batches),
+                                       cmocka_unit_test(learned_scales_learn)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

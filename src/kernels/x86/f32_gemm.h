@@ -75,8 +75,8 @@ ALWAYS_INLINE void gemm_tile_of(const int mr, int n, int n_segments, const struc
 }
 
 /* c[m x n], n <= NR: rows are cut into blocks of at most MR, as equal as can be. */
-static void gemm_rows(int m, int n, int n_segments, const struct gemm_segment *segments, size_t lda, float *c,
-                      size_t ldc, const struct gemm_epilogue *e)
+static inline void gemm_rows(int m, int n, int n_segments, const struct gemm_segment *segments, size_t lda, float *c,
+                             size_t ldc, const struct gemm_epilogue *e)
 {
     int blocks = (m + MR - 1) / MR;
     for (int row = 0; blocks > 0; blocks--) {

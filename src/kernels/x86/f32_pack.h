@@ -19,7 +19,7 @@ static inline size_t panels_bytes(int n, int depth, int taps)
 }
 
 /* A panel: [tap][depth][NR]. */
-static void pack_panel(void *ctx, size_t panel, int worker)
+static inline void pack_panel(void *ctx, size_t panel, int worker)
 {
     (void)worker;
     const struct pack_job *j = ctx;
@@ -33,14 +33,14 @@ static void pack_panel(void *ctx, size_t panel, int worker)
             }
 }
 
-static void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
+static inline void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
     int taps = s->k * s->k;
     struct pack_job job = {weights_oihw, packed, (size_t)s->cin * taps, (size_t)taps, s->cout, s->cin, taps};
     eq_parallel_for((size_t)gemm_panels(s->cout), pack_panel, &job);
 }
 
-static void pack_transposed(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
+static inline void pack_transposed(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
     int taps = s->k * s->k;
     struct pack_job job = {weights_oihw, packed, (size_t)taps, (size_t)s->cin * taps, s->cin, s->cout, taps};

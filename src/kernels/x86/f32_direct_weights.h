@@ -1,0 +1,231 @@
+/*
+ * Direct backward by weights. In pixel layout a piece owns a block of input channels and a panel of output channels,
+ * all taps, and sums over the whole batch: no two pieces share a sum. In clip layout there are too few channels for
+ * that, so a piece takes a range of output rows, and the pieces' sums are added in their order. Included by
+ * f32_direct_weights_avx2.c and f32_direct_weights_avx512.c.
+ */
+#include "kernels/f32.h"
+#include "kernels/x86/f32_gemm_tn.h"
+
+enum {
+    MAX_TAPS = 121, /* 11 x 11 */
+    BLOCK = 32,     /* input channels of a piece */
+    MAX_RUN = 64,   /* output pixels summed in registers */
+    MAX_RANGES = 32 /* pieces in clip layout */
+};
+
+struct weights_job {
+    const struct eq_conv_shape *s;
+    const float *src, *diff_dst;
+    float *diff_weights, *scratch;
+    size_t worker_floats;
+    int blocks;
+};
+
+static size_t no_packed_bytes(const struct eq_conv_shape *s)
+{
+    (void)s;
+    return 0;
+}
+
+/* ---- pixel layout
+ * ----------------------------------------------------------------------------------------------------- */
+
+static size_t block_sums(const struct eq_conv_shape *s)
+{
+    return (size_t)s->k * s->k * BLOCK * NR;
+}
+
+/* What one row of output pixels gives to the sums [ci][NR] of one tap. */
+static void add_row(const struct weights_job *j, int b, int oy, int y, int kx, int ci, int co, float *sums)
+{
+    const struct eq_conv_shape *s = j->s;
+    struct gemm_segment run[MAX_RUN];
+    struct gemm_tn g = {run, 0, (size_t)s->cin, (size_t)s->cout, sums, NR, true};
+    int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < NR ? s->cout - co : NR;
+    for (int ox = 0; ox < s->ow; ox++) {
+        int x;
+        if (!eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
+            continue;
+        run[g.n_segments++] = (struct gemm_segment){j->src + eq_conv_src_at(s, b, 0, y, x) + ci,
+                                                    j->diff_dst + eq_conv_dst_at(s, b, 0, oy, ox) + co, s->t};
+        if (g.n_segments == MAX_RUN) {
+            gemm_tn_rows(m, n, &g);
+            g.n_segments = 0;
+        }
+    }
+    if (g.n_segments)
+        gemm_tn_rows(m, n, &g);
+}
+
+/* sums[tap][ci][NR] into OIHW */
+static void add_block(const struct eq_conv_shape *s, int ci, int co, const float *sums, float *diff_weights)
+{
+    int taps = s->k * s->k;
+    for (int c = 0; c < NR && co + c < s->cout; c++) {
+        float *out = diff_weights + ((size_t)(co + c) * s->cin + ci) * taps;
+        for (int i = 0; i < BLOCK && ci + i < s->cin; i++)
+            for (int tap = 0; tap < taps; tap++)
+                *out++ += sums[((size_t)tap * BLOCK + i) * NR + c];
+    }
+}
+
+static void pixel_piece(void *ctx, size_t piece, int worker)
+{
+    const struct weights_job *j = ctx;
+    const struct eq_conv_shape *s = j->s;
+    int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
+    float *sums = j->scratch + worker * j->worker_floats;
+    memset(sums, 0, block_sums(s) * sizeof *sums);
+    for (int b = 0; b < s->b; b++)
+        for (int oy = 0; oy < s->oh; oy++)
+            for (int tap = 0; tap < s->k * s->k; tap++) {
+                int y;
+                if (eq_conv_src_of(oy, tap / s->k, s->stride, s->pad, s->h, &y))
+                    add_row(j, b, oy, y, tap % s->k, ci, co, sums + (size_t)tap * BLOCK * NR);
+            }
+    add_block(s, ci, co, sums, j->diff_weights);
+}
+
+/* ---- clip layout
+ * -------------------------------------------------------------------------------------------------------- */
+
+static int clip_ranges(const struct eq_conv_shape *s)
+{
+    int rows = s->b * s->oh;
+    return rows < MAX_RANGES ? rows : MAX_RANGES;
+}
+
+static int padded_cout(const struct eq_conv_shape *s)
+{
+    return gemm_panels(s->cout) * NR;
+}
+
+/* A source row with its padding, as far as windows reach. */
+static size_t padded_row(const struct eq_conv_shape *s)
+{
+    int needed = (s->ow - 1) * s->stride + s->k, there = s->pad + s->w;
+    return (size_t)(needed > there ? needed : there) * s->cin;
+}
+
+static size_t clip_sums(const struct eq_conv_shape *s)
+{
+    return (size_t)s->k * s->k * s->cin * padded_cout(s);
+}
+
+/* Per worker: one padded source row, and one row of output pixels of one frame. */
+static size_t clip_worker_floats(const struct eq_conv_shape *s)
+{
+    return ((padded_row(s) + 15) & ~(size_t)15) + (size_t)s->ow * padded_cout(s);
+}
+
+static void copy_diff_row(const struct weights_job *j, int b, int f, int oy, float *diff)
+{
+    const struct eq_conv_shape *s = j->s;
+    for (int ox = 0; ox < s->ow; ox++, diff += padded_cout(s)) {
+        memcpy(diff, j->diff_dst + eq_conv_dst_at(s, b, f, oy, ox), s->cout * sizeof *diff);
+        memset(diff + s->cout, 0, (size_t)(padded_cout(s) - s->cout) * sizeof *diff);
+    }
+}
+
+/* A window's kernel row is k * cin neighbours in memory, and windows overlap: lda is their distance. */
+static void add_frame_row(const struct weights_job *j, int b, int f, int oy, float *row, float *diff, float *sums)
+{
+    const struct eq_conv_shape *s = j->s;
+    int width = s->k * s->cin, ld = padded_cout(s);
+    copy_diff_row(j, b, f, oy, diff);
+    for (int ky = 0; ky < s->k; ky++) {
+        int y;
+        if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y))
+            continue;
+        memcpy(row + s->pad * s->cin, j->src + eq_conv_src_at(s, b, f, y, 0), (size_t)s->w * s->cin * sizeof *row);
+        for (int co = 0; co < ld; co += NR) {
+            struct gemm_segment segment = {row, diff + co, s->ow};
+            struct gemm_tn g = {
+                &segment,   1,   (size_t)s->stride * s->cin, (size_t)ld, sums + (size_t)ky * width * ld + co,
+                (size_t)ld, true};
+            gemm_tn_rows(width, NR, &g);
+        }
+    }
+}
+
+static void clip_piece(void *ctx, size_t range, int worker)
+{
+    const struct weights_job *j = ctx;
+    const struct eq_conv_shape *s = j->s;
+    int ranges = clip_ranges(s), rows = s->b * s->oh;
+    float *sums = j->scratch + range * clip_sums(s);
+    float *row = j->scratch + ranges * clip_sums(s) + worker * j->worker_floats;
+    float *diff = row + ((padded_row(s) + 15) & ~(size_t)15);
+    memset(sums, 0, clip_sums(s) * sizeof *sums);
+    memset(row, 0, padded_row(s) * sizeof *row);
+    int first = (int)((size_t)rows * range / ranges), end = (int)((size_t)rows * (range + 1) / ranges);
+    for (int i = first; i < end; i++)
+        for (int f = 0; f < s->t; f++)
+            add_frame_row(j, i / s->oh, f, i % s->oh, row, diff, sums);
+}
+
+/* The ranges' sums [ky][kx][ci][co] into OIHW, in the order of the ranges. */
+static void merge_piece(void *ctx, size_t tap, int worker)
+{
+    (void)worker;
+    const struct weights_job *j = ctx;
+    const struct eq_conv_shape *s = j->s;
+    for (int ci = 0; ci < s->cin; ci++)
+        for (int co = 0; co < s->cout; co++) {
+            const float *sums = j->scratch + (tap * s->cin + ci) * padded_cout(s) + co;
+            float total = 0;
+            for (int range = 0; range < clip_ranges(s); range++)
+                total += sums[range * clip_sums(s)];
+            j->diff_weights[((size_t)co * s->cin + ci) * s->k * s->k + tap] += total;
+        }
+}
+
+/* ---- the kernel
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static bool supports(const struct eq_conv_shape *s)
+{
+    return s->k * s->k <= MAX_TAPS;
+}
+
+/* With few channels and many frames (never in a ResNet) the products are too narrow. */
+static bool prefers(const struct eq_conv_shape *s)
+{
+    return s->src_layout == EQ_LAYOUT_CLIP || s->cin >= 8;
+}
+
+static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    if (s->src_layout == EQ_LAYOUT_CLIP)
+        return (clip_ranges(s) * clip_sums(s) + threads * clip_worker_floats(s)) * sizeof(float);
+    return threads * block_sums(s) * sizeof(float);
+}
+
+static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
+                             float *diff_weights, void *scratch)
+{
+    struct weights_job job = {.s = s,
+                              .src = src,
+                              .diff_dst = diff_dst,
+                              .diff_weights = diff_weights,
+                              .scratch = scratch,
+                              .blocks = (s->cin + BLOCK - 1) / BLOCK};
+    if (s->src_layout == EQ_LAYOUT_CLIP) {
+        job.worker_floats = clip_worker_floats(s);
+        eq_parallel_for((size_t)clip_ranges(s), clip_piece, &job);
+        eq_parallel_for((size_t)s->k * s->k, merge_piece, &job);
+    } else {
+        job.worker_floats = block_sums(s);
+        eq_parallel_for((size_t)job.blocks * gemm_panels(s->cout), pixel_piece, &job);
+    }
+}
+
+const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_direct) = {
+    .name = ISA_TEXT("f32_conv_backward_weights_direct"),
+    .isa = ISA_LEVEL,
+    .supports = supports,
+    .packed_bytes = no_packed_bytes,
+    .scratch_bytes = scratch_bytes,
+    .run.backward_weights = backward_weights,
+    .prefers = prefers};

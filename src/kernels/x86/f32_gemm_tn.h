@@ -1,0 +1,81 @@
+/*
+ * The inner loop of the gradients by weights: A^T * B, where both are read as they lie in memory. Up to MR columns of A
+ * times NR columns of B, summed in registers over all rows of all segments.
+ */
+#ifndef KERNELS_X86_F32_GEMM_TN_H
+#define KERNELS_X86_F32_GEMM_TN_H
+
+#include "kernels/x86/f32_gemm.h"
+
+/* a[k * lda + row] * b[k * ldb + column], k = 0..n_k-1 */
+struct gemm_tn {
+    const struct gemm_segment *segments;
+    int n_segments;
+    size_t lda, ldb;
+    float *c;
+    size_t ldc;
+    bool accumulate; /* c += instead of c = */
+};
+
+ALWAYS_INLINE vf gemm_tn_load(const float *b, const bool whole, vmask m)
+{
+    return whole ? v_load(b) : v_load_part(b, m);
+}
+
+/* mr and whole (all NR columns exist) are constants wherever this is inlined. */
+ALWAYS_INLINE void gemm_tn_tile(const int mr, const bool whole, int n, const struct gemm_tn *g, int first_row)
+{
+    vf acc[MR][NV];
+    vmask masks[NV];
+    UNROLL for (int j = 0; j < NV; j++) masks[j] = v_mask(n - j * VL < 0 ? 0 : n - j * VL);
+    UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < NV; j++) acc[i][j] = v_zero();
+    for (int s = 0; s < g->n_segments; s++) {
+        const float *a = g->segments[s].a + first_row, *b = g->segments[s].b;
+        for (int k = 0; k < g->segments[s].n_k; k++, a += g->lda, b += g->ldb) {
+            vf bv[NV];
+            UNROLL for (int j = 0; j < NV; j++) bv[j] = gemm_tn_load(b + j * VL, whole, masks[j]);
+            UNROLL for (int i = 0; i < mr; i++)
+            {
+                vf av = v_set1(a[i]);
+                UNROLL for (int j = 0; j < NV; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < NV; j++)
+    {
+        float *c = g->c + (first_row + i) * g->ldc + j * VL;
+        gemm_store(acc[i][j], c, n - j * VL, NULL, g->accumulate ? c : NULL, false);
+    }
+}
+
+/* c[m x n], n <= NR */
+static inline void gemm_tn_rows(int m, int n, const struct gemm_tn *g)
+{
+    int blocks = (m + MR - 1) / MR;
+    for (int row = 0; blocks > 0; blocks--) {
+        int mr = (m - row + blocks - 1) / blocks;
+        switch (n < NR ? -mr : mr) {
+#define TILE_TN(MR_)                                                                                                   \
+    case MR_:                                                                                                          \
+        gemm_tn_tile(MR_, true, NR, g, row);                                                                           \
+        break;                                                                                                         \
+    case -MR_:                                                                                                         \
+        gemm_tn_tile(MR_, false, n, g, row);                                                                           \
+        break;
+            TILE_TN(1)
+            TILE_TN(2)
+            TILE_TN(3)
+            TILE_TN(4)
+            TILE_TN(5)
+            TILE_TN(6)
+#if defined(__AVX512F__)
+            TILE_TN(7)
+            TILE_TN(8)
+#endif
+#undef TILE_TN
+        }
+        row += mr;
+    }
+}
+
+#endif

@@ -32,6 +32,8 @@ extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_winograd__avx2,
     eq_f32_conv_backward_data_winograd__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_direct__avx2,
     eq_f32_conv_backward_weights_direct__avx512;
+extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_winograd__avx2,
+    eq_f32_conv_backward_weights_winograd__avx512;
 #endif
 
 void eq_f32_fill_ref(struct eq_f32_table *table);

@@ -16,7 +16,7 @@ static const struct eq_f32_conv_kernel *const conv_kernels[EQ_CONV_PASSES][MAX_K
     [EQ_CONV_BACKWARD_DATA] = {&eq_f32_conv_backward_data_ref, &eq_f32_conv_backward_data_blas,
                                X86(eq_f32_conv_backward_data_direct) X86(eq_f32_conv_backward_data_winograd)},
     [EQ_CONV_BACKWARD_WEIGHTS] = {&eq_f32_conv_backward_weights_ref, &eq_f32_conv_backward_weights_blas,
-                                  X86(eq_f32_conv_backward_weights_direct)},
+                                  X86(eq_f32_conv_backward_weights_direct) X86(eq_f32_conv_backward_weights_winograd)},
 };
 
 static struct eq_f32_table f32_table;

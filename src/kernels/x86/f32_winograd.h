@@ -149,6 +149,28 @@ static inline int winograd_kind(const struct winograd_tile *t)
     return t->my == 4 ? (t->mx == 4 ? 1 : 0) : (t->mx == 4 ? 2 : 3);
 }
 
+/* Tiles first..end-1 in order of kind, and how many of each kind there are; returns how many in all. */
+static inline int winograd_list(const struct winograd_axis *ay, const struct winograd_axis *ax, int first, int end,
+                                struct winograd_tile *tiles, int kinds[4])
+{
+    int n = 0;
+    for (int kind = 0; kind < 4; kind++) {
+        int before = n;
+        for (int i = first; i < end; i++) {
+            int tx = i % ax->tiles, ty = i / ax->tiles % ay->tiles;
+            struct winograd_tile tile = {.b = i / ax->tiles / ay->tiles,
+                                         .y = winograd_start(ay, ty),
+                                         .x = winograd_start(ax, tx),
+                                         .my = winograd_size(ay, ty),
+                                         .mx = winograd_size(ax, tx)};
+            if (winograd_kind(&tile) == kind)
+                tiles[n++] = tile;
+        }
+        kinds[kind] = n - before;
+    }
+    return n;
+}
+
 /* The rows lo..hi-1 of a piece, in tiles, that take part at position (py, px), from how many of each kind there are. */
 struct winograd_rows {
     int lo, hi;

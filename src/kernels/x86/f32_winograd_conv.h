@@ -207,29 +207,6 @@ static void output_tile(const struct winograd_job *j, const struct winograd_tile
 /* ---- a piece
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* The tiles of a piece, sorted by kind; kinds counts each. */
-static int list_tiles(const struct winograd_plan *p, int piece, struct winograd_tile *tiles, int kinds[4])
-{
-    int first = piece * p->tiles_of_piece, end = first + p->tiles_of_piece, n = 0;
-    if (end > p->tiles)
-        end = p->tiles;
-    for (int kind = 0; kind < 4; kind++) {
-        int before = n;
-        for (int i = first; i < end; i++) {
-            int tx = i % p->ax.tiles, ty = i / p->ax.tiles % p->ay.tiles;
-            struct winograd_tile tile = {.b = i / p->ax.tiles / p->ay.tiles,
-                                         .y = winograd_start(&p->ay, ty),
-                                         .x = winograd_start(&p->ax, tx),
-                                         .my = winograd_size(&p->ay, ty),
-                                         .mx = winograd_size(&p->ax, tx)};
-            if (winograd_kind(&tile) == kind)
-                tiles[n++] = tile;
-        }
-        kinds[kind] = n - before;
-    }
-    return n;
-}
-
 /* sums[position][row][NR] = v[position][row][cin] * the panel's weights [position][cin][NR] */
 static void multiply_panel(const struct winograd_plan *p, const int kinds[4], const float *v, const float *weights,
                            float *sums)
@@ -252,7 +229,8 @@ static void winograd_piece(void *ctx, size_t piece, int worker)
     const struct winograd_job *j = ctx;
     const struct winograd_plan *p = &j->p;
     struct winograd_tile tiles[MAX_TILES];
-    int kinds[4], n = list_tiles(p, (int)(piece / p->pieces_n), tiles, kinds);
+    int first = (int)(piece / p->pieces_n) * p->tiles_of_piece, last = first + p->tiles_of_piece, kinds[4];
+    int n = winograd_list(&p->ay, &p->ax, first, last < p->tiles ? last : p->tiles, tiles, kinds);
     float *v = (float *)(j->scratch + worker_bytes(p) * worker), *sums = v + POSITIONS * input_stride(p);
     for (int i = 0; i < n; i++)
         input_tile(p, j->src, &tiles[i], v + (size_t)i * p->t * p->cin);

@@ -1,0 +1,273 @@
+/*
+ * Backward by weights for 3 x 3 at stride 1 by Winograd: g += G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G.
+ * The batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed,
+ * laid out in panels of channels; then each pair of panels is multiplied position by position over all rows,
+ * transformed back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. Included
+ * by f32_winograd_weights_avx2.c and f32_winograd_weights_avx512.c.
+ */
+#include "kernels/f32.h"
+#include "kernels/x86/f32_gemm_tn.h"
+#include "kernels/x86/f32_winograd.h"
+
+enum {
+    PANEL = 32, /* channels, of both sides on every level */
+    PAD = 16,   /* floats between positions, so that 36 streams don't share a cache set */
+    MAX_CHUNK = 512
+};
+
+struct weights_plan {
+    const struct eq_conv_shape *s;
+    struct winograd_axis ay, ax;
+    int tiles, tiles_of_chunk, in_panels, out_panels, in_split;
+};
+
+struct weights_job {
+    struct weights_plan p;
+    const float *src, *diff_dst;
+    float *diff_weights;
+    float *in, *out; /* transformed: [panel][position][tile][t][PANEL] */
+    float *sums;     /* a worker's: [position][PANEL][PANEL] */
+    struct winograd_tile tiles[MAX_CHUNK];
+    int kinds[4], n;
+};
+
+/* ---- planning
+ * ---------------------------------------------------------------------------------------------------------- */
+
+enum { CHUNK_BYTES = 8 << 20 };
+
+static struct weights_plan plan_weights(const struct eq_conv_shape *s)
+{
+    struct weights_plan p = {.s = s, .ay = winograd_cut(s->oh), .ax = winograd_cut(s->ow)};
+    p.tiles = s->b * p.ay.tiles * p.ax.tiles;
+    p.in_panels = (s->cin + PANEL - 1) / PANEL;
+    p.out_panels = (s->cout + PANEL - 1) / PANEL;
+    size_t tile_bytes = (size_t)POSITIONS * s->t * PANEL * (p.in_panels + p.out_panels) * sizeof(float);
+    size_t fit = CHUNK_BYTES / tile_bytes;
+    int at_most = fit < 1 ? 1 : fit > MAX_CHUNK ? MAX_CHUNK : (int)fit;
+    int chunks = (p.tiles + at_most - 1) / at_most;
+    p.tiles_of_chunk = (p.tiles + chunks - 1) / chunks;
+    p.in_split = p.in_panels * p.out_panels < 8 ? 4 : 1; /* pieces a pair of panels */
+    return p;
+}
+
+static size_t position_stride(const struct weights_plan *p)
+{
+    return (size_t)p->tiles_of_chunk * p->s->t * PANEL + PAD;
+}
+
+static size_t panel_stride(const struct weights_plan *p)
+{
+    return POSITIONS * position_stride(p);
+}
+
+enum { SUMS_STRIDE = PANEL * PANEL + PAD, WORKER_FLOATS = POSITIONS * SUMS_STRIDE };
+
+static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    struct weights_plan p = plan_weights(s);
+    return ((p.in_panels + p.out_panels) * panel_stride(&p) + (size_t)threads * WORKER_FLOATS) * sizeof(float);
+}
+
+/* ---- transforming a chunk
+ * ----------------------------------------------------------------------------------------------- */
+
+/* One vector of channels of a pixel grid: the pixels' addresses, NULL where they are padding or beyond the map. */
+struct grid {
+    const float *px[POINTS][POINTS];
+};
+
+ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid *g, size_t at, float *v, size_t stride)
+{
+    vf columns[POINTS][POINTS];
+    UNROLL for (int x = 0; x < mx + 2; x++)
+    {
+        vf d[POINTS], c[POINTS];
+        UNROLL for (int y = 0; y < my + 2; y++) d[y] = g->px[y][x] ? v_load(g->px[y][x] + at) : v_zero();
+        winograd_input(my, d, c);
+        UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
+    }
+    UNROLL for (int y = 0; y < my + 2; y++)
+    {
+        vf r[POINTS];
+        winograd_input(mx, columns[y], r);
+        UNROLL for (int x = 0; x < mx + 2; x++) v_store(v + (y * POINTS + x) * stride, r[x]);
+    }
+}
+
+ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid *g, size_t at, float *v, size_t stride)
+{
+    vf columns[POINTS][TILE];
+    UNROLL for (int x = 0; x < mx; x++)
+    {
+        vf d[TILE], c[POINTS];
+        UNROLL for (int y = 0; y < my; y++) d[y] = g->px[y][x] ? v_load(g->px[y][x] + at) : v_zero();
+        winograd_diff(my, d, c);
+        UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
+    }
+    UNROLL for (int y = 0; y < my + 2; y++)
+    {
+        vf r[POINTS];
+        winograd_diff(mx, columns[y], r);
+        UNROLL for (int x = 0; x < mx + 2; x++) v_store(v + (y * POINTS + x) * stride, r[x]);
+    }
+}
+
+/* All frames and channels of one tile of either side; the last panel's missing channels are zero. */
+ALWAYS_INLINE void transform_tile(const int my, const int mx, const bool input, const struct weights_plan *p,
+                                  const struct grid *g, int channels, float *out)
+{
+    size_t stride = position_stride(p);
+    for (int f = 0; f < p->s->t; f++)
+        for (int c = 0; c < channels; c += VL) {
+            float *v = out + (size_t)(c / PANEL) * panel_stride(p) + (size_t)f * PANEL + c % PANEL;
+            size_t at = (size_t)f * channels + c;
+            if (input)
+                transform_input(my, mx, g, at, v, stride);
+            else
+                transform_diff(my, mx, g, at, v, stride);
+        }
+}
+
+static void transform_any(const struct winograd_tile *t, bool input, const struct weights_plan *p, const struct grid *g,
+                          int channels, float *out)
+{
+#define CASE(my_, mx_)                                                                                                 \
+    if (t->my == my_ && t->mx == mx_) {                                                                                \
+        if (input)                                                                                                     \
+            transform_tile(my_, mx_, true, p, g, channels, out);                                                       \
+        else                                                                                                           \
+            transform_tile(my_, mx_, false, p, g, channels, out);                                                      \
+    }
+    CASE(4, 4)
+    CASE(4, 3)
+    CASE(3, 4)
+    CASE(3, 3)
+#undef CASE
+}
+
+/* n x n pixels from (y, x) on. */
+static struct grid grid_at(const float *map, int b, int y, int x, int h, int w, size_t pixel, int n)
+{
+    struct grid g;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < n; k++) {
+            bool inside = y + i >= 0 && y + i < h && x + k >= 0 && x + k < w;
+            g.px[i][k] = inside ? map + (((size_t)b * h + y + i) * w + x + k) * pixel : NULL;
+        }
+    return g;
+}
+
+static void transform_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct weights_job *j = ctx;
+    const struct eq_conv_shape *s = j->p.s;
+    const struct winograd_tile *t = &j->tiles[piece / 2];
+    size_t row = piece / 2 * s->t * PANEL;
+    if (piece % 2 == 0) {
+        struct grid g = grid_at(j->src, t->b, t->y - s->pad, t->x - s->pad, s->h, s->w, (size_t)s->t * s->cin, POINTS);
+        transform_any(t, true, &j->p, &g, s->cin, j->in + row);
+    } else {
+        struct grid g = grid_at(j->diff_dst, t->b, t->y, t->x, s->oh, s->ow, (size_t)s->t * s->cout, TILE);
+        transform_any(t, false, &j->p, &g, s->cout, j->out + row);
+    }
+}
+
+/* ---- multiplying and transforming back
+ * -------------------------------------------------------------------------------------- */
+
+/* [ci][9 taps] of one output channel after another, from sums [position][ci][PANEL]. */
+static void add_gradients(const struct weights_job *j, int ci, int m, int co, const float *sums)
+{
+    const struct eq_conv_shape *s = j->p.s;
+    for (int lane = 0; lane < PANEL && co + lane < s->cout; lane += VL) {
+        float taps[PANEL][9][VL];
+        for (int i = 0; i < m; i++) {
+            vf columns[3][POINTS];
+            UNROLL for (int x = 0; x < POINTS; x++)
+            {
+                vf u[POINTS], g[3];
+                UNROLL for (int y = 0; y < POINTS; y++) u[y] =
+                    v_load(sums + (y * POINTS + x) * SUMS_STRIDE + i * PANEL + lane);
+                winograd_diff_weights(u, g);
+                UNROLL for (int y = 0; y < 3; y++) columns[y][x] = g[y];
+            }
+            UNROLL for (int y = 0; y < 3; y++)
+            {
+                vf g[3];
+                winograd_diff_weights(columns[y], g);
+                UNROLL for (int x = 0; x < 3; x++) v_store(taps[i][y * 3 + x], g[x]);
+            }
+        }
+        for (int c = 0; c < VL; c++) {
+            float *out = j->diff_weights + ((size_t)(co + lane + c) * s->cin + ci) * 9;
+            for (int i = 0; i < m; i++)
+                for (int tap = 0; tap < 9; tap++)
+                    *out++ += taps[i][tap][c];
+        }
+    }
+}
+
+static void multiply_piece(void *ctx, size_t piece, int worker)
+{
+    const struct weights_job *j = ctx;
+    const struct weights_plan *p = &j->p;
+    const struct eq_conv_shape *s = p->s;
+    int split = (int)(piece % p->in_split), in_panel = (int)(piece / p->in_split % p->in_panels);
+    int out_panel = (int)(piece / p->in_split / p->in_panels), m = PANEL / p->in_split;
+    int ci = in_panel * PANEL + split * m, co = out_panel * PANEL;
+    if (ci >= s->cin)
+        return;
+    m = s->cin - ci < m ? s->cin - ci : m;
+    const float *in = j->in + in_panel * panel_stride(p) + split * m, *out = j->out + out_panel * panel_stride(p);
+    float *sums = j->sums + (size_t)worker * WORKER_FLOATS;
+    for (int position = 0; position < POSITIONS; position++) {
+        struct winograd_rows rows = winograd_rows_of(j->kinds, position / POINTS, position % POINTS);
+        size_t at = position * position_stride(p) + (size_t)rows.lo * s->t * PANEL;
+        for (int n = 0; n < PANEL && co + n < s->cout; n += NR) {
+            struct gemm_segment segment = {in + at, out + at + n, (rows.hi - rows.lo) * s->t};
+            struct gemm_tn g = {&segment, 1, PANEL, PANEL, sums + position * SUMS_STRIDE + n, PANEL, false};
+            gemm_tn_rows(m, s->cout - co - n < NR ? s->cout - co - n : NR, &g);
+        }
+    }
+    add_gradients(j, ci, m, co, sums);
+}
+
+/* ---- the kernel
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static bool supports(const struct eq_conv_shape *s)
+{
+    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
+           s->cout % 16 == 0;
+}
+
+static size_t no_packed_bytes(const struct eq_conv_shape *s)
+{
+    (void)s;
+    return 0;
+}
+
+static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
+                             float *diff_weights, void *scratch)
+{
+    struct weights_job j = {.p = plan_weights(s), .src = src, .diff_dst = diff_dst, .diff_weights = diff_weights};
+    j.in = scratch;
+    j.out = j.in + j.p.in_panels * panel_stride(&j.p);
+    j.sums = j.out + j.p.out_panels * panel_stride(&j.p);
+    for (int first = 0; first < j.p.tiles; first += j.p.tiles_of_chunk) {
+        int end = first + j.p.tiles_of_chunk < j.p.tiles ? first + j.p.tiles_of_chunk : j.p.tiles;
+        j.n = winograd_list(&j.p.ay, &j.p.ax, first, end, j.tiles, j.kinds);
+        eq_parallel_for((size_t)j.n * 2, transform_piece, &j);
+        eq_parallel_for((size_t)j.p.in_panels * j.p.out_panels * j.p.in_split, multiply_piece, &j);
+    }
+}
+
+const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_winograd) = {
+    .name = ISA_TEXT("f32_conv3x3_backward_weights_winograd4"),
+    .isa = ISA_LEVEL,
+    .supports = supports,
+    .packed_bytes = no_packed_bytes,
+    .scratch_bytes = scratch_bytes,
+    .run.backward_weights = backward_weights};

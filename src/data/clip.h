@@ -8,7 +8,7 @@
 #include <libavformat/avformat.h>
 
 /* Where the bytes come from, and how far we go with them. */
-struct eq_clip_source {
+struct eq_clip_file {
     const char *name;    /* in messages; the path too when data is NULL */
     const uint8_t *data; /* a file in memory (tests, fuzzing) */
     size_t len;
@@ -19,7 +19,7 @@ struct eq_clip_source {
 
 /* An open clip: the container and a decoder for its best video stream. */
 struct eq_clip_reader {
-    const struct eq_clip_source *source;
+    const struct eq_clip_file *file;
     AVFormatContext *format;
     AVIOContext *io;
     size_t io_pos;
@@ -29,7 +29,7 @@ struct eq_clip_reader {
     int stream;
 };
 /* On failure nothing is left to close. Errors: EQ_IO no such file or unreadable; EQ_FORMAT no video in it. */
-enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_source *source, struct eq_err *err);
+enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err);
 void eq_clip_reader_close(struct eq_clip_reader *r);
 /* The stream's next whole packet in r->packet; *end at the end of what can be read. */
 enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err);
@@ -68,8 +68,8 @@ enum eq_status eq_frame_convert(struct eq_frame_converter *c, const AVFrame *fra
                                 struct eq_err *err);
 void eq_frame_converter_clear(struct eq_frame_converter *c);
 
-/* eq_clip_read and eq_clip_probe (sampling NULL) of any source. */
-enum eq_status eq_clip_read_source(const struct eq_clip_source *source, const struct eq_sampling *sampling,
-                                   uint8_t *dst, struct eq_clip_info *info, struct eq_err *err);
+/* eq_clip_read and eq_clip_probe (sampling NULL) of any such file. */
+enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
+                                 struct eq_clip_info *info, struct eq_err *err);
 
 #endif

@@ -22,7 +22,7 @@
 /* A read in progress. */
 struct job {
     struct eq_clip_reader reader;
-    const struct eq_clip_source *source;
+    const struct eq_clip_file *file;
     const struct eq_sampling *sampling; /* NULL: only look */
     uint8_t *dst;
     struct eq_clip_info info;
@@ -54,7 +54,7 @@ static enum eq_status keep_frame(struct job *job, const AVFrame *frame, int slot
     uint8_t *dst = job->dst + (size_t)slot * frame_bytes(job);
     enum eq_status st = eq_frame_convert(&job->converter, frame, dst, &gray, err);
     if (st != EQ_OK)
-        return eq_err_context(err, "%s", job->source->name);
+        return eq_err_context(err, "%s", job->file->name);
     job->info.gray &= gray;
     int index = slot_index(job, slot, n);
     for (*next = slot + 1; *next < slots(job) && slot_index(job, *next, n) == index; ++*next)
@@ -70,7 +70,7 @@ static enum eq_status look_at(struct job *job, const AVFrame *frame, struct eq_e
     uint8_t square[PROBE_SIZE * PROBE_SIZE * 3];
     job->converter.size = PROBE_SIZE;
     enum eq_status st = eq_frame_convert(&job->converter, frame, square, &job->info.gray, err);
-    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", job->source->name);
+    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", job->file->name);
 }
 
 /* ---- a pass ----------------------------------------------------------------------------------- */
@@ -93,7 +93,7 @@ static bool is_wanted(const struct job *job, const struct pass *pass)
 static enum eq_status count_frame(struct job *job, struct pass *pass, struct eq_err *err)
 {
     if (pass->count == job->max_frames)
-        return eq_fail(err, EQ_FORMAT, "%s: more than %d frames", job->source->name, job->max_frames);
+        return eq_fail(err, EQ_FORMAT, "%s: more than %d frames", job->file->name, job->max_frames);
     pass->count++;
     return EQ_OK;
 }
@@ -152,7 +152,7 @@ static enum eq_status decode_packet(struct job *job, struct pass *pass, const AV
         if (st != EQ_OK)
             return st;
     }
-    return code == AVERROR(ENOMEM) ? eq_clip_av_fail(err, job->source->name, "can't be decoded", code) : EQ_OK;
+    return code == AVERROR(ENOMEM) ? eq_clip_av_fail(err, job->file->name, "can't be decoded", code) : EQ_OK;
 }
 
 static enum eq_status run_pass(struct job *job, struct pass *pass, struct eq_err *err)
@@ -161,7 +161,7 @@ static enum eq_status run_pass(struct job *job, struct pass *pass, struct eq_err
     struct eq_clip_reader *r = &job->reader;
     if (job->started) {
         eq_clip_reader_close(r);
-        EQ_TRY(eq_clip_reader_open(r, job->source, err));
+        EQ_TRY(eq_clip_reader_open(r, job->file, err));
     }
     job->started = true;
     eq_clip_reader_info(r, &job->info);
@@ -205,24 +205,24 @@ static enum eq_status read_frames(struct job *job, bool lazy, struct eq_err *err
         }
         pass = (struct pass){.guess = pass.lost ? pass.guess : pass.count, .lazy = pass.lazy && !pass.lost};
     }
-    return eq_fail(err, EQ_IO, "%s changed while it was read", job->source->name);
+    return eq_fail(err, EQ_IO, "%s changed while it was read", job->file->name);
 }
 
-enum eq_status eq_clip_read_source(const struct eq_clip_source *source, const struct eq_sampling *sampling,
-                                   uint8_t *dst, struct eq_clip_info *info, struct eq_err *err)
+enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
+                                 struct eq_clip_info *info, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    struct job job = {.source = source, .sampling = sampling, .dst = dst};
-    job.max_frames = source->max_frames ? source->max_frames : EQ_CLIP_MAX_FRAMES;
+    struct job job = {.file = file, .sampling = sampling, .dst = dst};
+    job.max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     if (sampling && (eq_sampling_bytes(sampling) == 0 || !(sampling->phase < 1.0)))
         return eq_fail(err, EQ_USAGE, "can't sample %d frames of %d pixels at phase %g", sampling->frames,
                        sampling->size, sampling->phase);
     job.converter.size = sampling ? sampling->size : 0;
-    EQ_TRY(eq_clip_reader_open(&job.reader, source, err));
+    EQ_TRY(eq_clip_reader_open(&job.reader, file, err));
     eq_clip_reader_info(&job.reader, &job.info);
-    bool lazy = job.reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !source->decode_all;
+    bool lazy = job.reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(&job, lazy, err));
-    EQ_TRY(check_count(&job.info, source->name, err));
+    EQ_TRY(check_count(&job.info, file->name, err));
     if (info)
         *info = job.info;
 out:
@@ -234,12 +234,12 @@ out:
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err)
 {
-    struct eq_clip_source source = {.name = path};
-    return eq_clip_read_source(&source, sampling, dst, info, err);
+    struct eq_clip_file file = {.name = path};
+    return eq_clip_read_file(&file, sampling, dst, info, err);
 }
 
 enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err)
 {
-    struct eq_clip_source source = {.name = path};
-    return eq_clip_read_source(&source, NULL, NULL, info, err);
+    struct eq_clip_file file = {.name = path};
+    return eq_clip_read_file(&file, NULL, NULL, info, err);
 }

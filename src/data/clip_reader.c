@@ -55,11 +55,11 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
 static int memory_read(void *opaque, uint8_t *buf, int size)
 {
     struct eq_clip_reader *r = opaque;
-    size_t left = r->source->len - r->io_pos;
+    size_t left = r->file->len - r->io_pos;
     if (left == 0)
         return AVERROR_EOF;
     size_t n = (size_t)size < left ? (size_t)size : left;
-    memcpy(buf, r->source->data + r->io_pos, n);
+    memcpy(buf, r->file->data + r->io_pos, n);
     r->io_pos += n;
     return (int)n;
 }
@@ -67,7 +67,7 @@ static int memory_read(void *opaque, uint8_t *buf, int size)
 static int64_t memory_seek(void *opaque, int64_t offset, int whence)
 {
     struct eq_clip_reader *r = opaque;
-    int64_t len = (int64_t)r->source->len;
+    int64_t len = (int64_t)r->file->len;
     if (whence & AVSEEK_SIZE)
         return len;
     whence &= ~AVSEEK_FORCE;
@@ -111,10 +111,10 @@ static enum eq_status check_file(const char *path, struct eq_err *err)
 static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    const char *name = r->source->name;
+    const char *name = r->file->name;
     AVDictionary *options = NULL;
     struct eq_str url = {0};
-    if (r->source->data) {
+    if (r->file->data) {
         if (!open_memory(r)) {
             st = eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
             goto out;
@@ -151,7 +151,7 @@ static bool header_suffices(const AVFormatContext *format)
 
 static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
 {
-    const char *name = r->source->name;
+    const char *name = r->file->name;
     r->format->flags |= AVFMT_FLAG_DISCARD_CORRUPT; /* half a packet at the end of a cut file is no frame */
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
@@ -184,9 +184,9 @@ static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
 
 static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 {
-    const char *name = r->source->name;
+    const char *name = r->file->name;
     const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
-    int64_t max_pixels = r->source->max_pixels ? r->source->max_pixels : EQ_CLIP_MAX_PIXELS;
+    int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
         return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
                        name, par->width, par->height, (long long)max_pixels);
@@ -209,11 +209,11 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
 }
 
-enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_source *source, struct eq_err *err)
+enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_up_ffmpeg);
-    *r = (struct eq_clip_reader){.source = source, .stream = -1};
+    *r = (struct eq_clip_reader){.file = file, .stream = -1};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
@@ -244,7 +244,7 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         av_packet_unref(r->packet);
         int code = av_read_frame(r->format, r->packet);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
-            return eq_clip_av_fail(err, r->source->name, "can't be read", code);
+            return eq_clip_av_fail(err, r->file->name, "can't be read", code);
         if (code < 0) { /* the end, or damage that hides what follows: what came before is what there is */
             *end = true;
             return EQ_OK;

@@ -26,15 +26,15 @@ static void require(bool condition)
 static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t fill, struct outcome *o)
 {
     struct eq_err err = {0};
-    struct eq_clip_source source = {.name = "input",
-                                    .data = data,
-                                    .len = size,
-                                    .max_pixels = 128 * 128,
-                                    .max_frames = 64,
-                                    .decode_all = decode_all};
+    struct eq_clip_file file = {.name = "input",
+                                .data = data,
+                                .len = size,
+                                .max_pixels = 128 * 128,
+                                .max_frames = 64,
+                                .decode_all = decode_all};
     memset(o, 0, sizeof *o);
     memset(o->pixels, fill, sizeof o->pixels);
-    o->st = eq_clip_read_source(&source, &(struct eq_sampling){FRAMES, SIZE, -1.0}, o->pixels, &o->info, &err);
+    o->st = eq_clip_read_file(&file, &(struct eq_sampling){FRAMES, SIZE, -1.0}, o->pixels, &o->info, &err);
     for (size_t i = PIXELS; i < sizeof o->pixels; i++)
         require(o->pixels[i] == fill);
     require(o->st == err.status);
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct outcome quick, whole;
     static const uint8_t nothing[1];
-    const uint8_t *bytes = size ? data : nothing; /* a source without data is a path */
+    const uint8_t *bytes = size ? data : nothing; /* a file without data is a path */
     read_once(bytes, size, false, 0x55, &quick);
     read_once(bytes, size, true, 0xAA, &whole);
     require(quick.st == whole.st);

@@ -1,7 +1,7 @@
 /* Frames against other readers of the same files (data_clips.py): PyAV's luma to the bit, OpenCV's RGB within the
  * conversion's freedom. */
 #include "unit/cmocka_all.h"
-#include "echoquant/data.h"
+#include "data/clip.h"
 
 enum { SIZE = 48, SAMPLED = 5, DECODED = 12, PIXELS = SAMPLED * SIZE * SIZE };
 
@@ -47,6 +47,29 @@ static void gray_is_the_lumas_bits(void **state)
     eq_free(luma);
 }
 
+/* What OpenCV writes is counted without decoding: the quick way is for just such files. */
+static void opencvs_packets_stand_alone(void **state)
+{
+    (void)state;
+    struct eq_str path = {0};
+    eq_str_add(&path, "%s/golden/clips/gray.avi", TEST_DATA_DIR);
+    struct eq_clip_file file = {.name = path.s};
+    struct eq_clip_reader reader;
+    struct eq_mjpeg_info picture;
+    int packets = 0;
+    assert_int_equal(eq_clip_reader_open(&reader, &file, NULL), EQ_OK);
+    for (bool end = false;; packets++) {
+        assert_int_equal(eq_clip_reader_packet(&reader, &end, NULL), EQ_OK);
+        if (end)
+            break;
+        assert_true(eq_mjpeg_scan(reader.packet->data, (size_t)reader.packet->size, &picture));
+        assert_true(picture.width == SIZE && picture.height == SIZE);
+    }
+    assert_int_equal(packets, DECODED);
+    eq_clip_reader_close(&reader);
+    eq_str_clear(&path);
+}
+
 /* OpenCV repeats each chroma sample over its 2 x 2 pixels, we interpolate: on smooth colour that moves a channel by a
  * few steps. A wrong matrix, range or channel order is off by tens. */
 static void colour_is_near_opencvs(void **state)
@@ -73,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gray_is_the_lumas_bits),
+        cmocka_unit_test(opencvs_packets_stand_alone),
         cmocka_unit_test(colour_is_near_opencvs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,14 +44,14 @@ struct result {
     uint8_t *pixels;
 };
 
-static struct result read_source(const struct eq_clip_source *source, int frames, int size)
+static struct result read_given(const struct eq_clip_file *file, int frames, int size)
 {
     struct result r = {0};
     struct eq_sampling sampling = {frames, size, -1.0};
     size_t bytes = eq_sampling_bytes(&sampling);
     r.pixels = eq_alloc(bytes + 64, 1);
     memset(r.pixels + bytes, 0x5A, 64);
-    r.st = eq_clip_read_source(source, &sampling, r.pixels, &r.info, &r.err);
+    r.st = eq_clip_read_file(file, &sampling, r.pixels, &r.info, &r.err);
     for (size_t i = 0; i < 64; i++)
         assert_int_equal(r.pixels[bytes + i], 0x5A);
     return r;
@@ -59,14 +59,14 @@ static struct result read_source(const struct eq_clip_source *source, int frames
 
 static struct result read_bytes(const uint8_t *bytes, size_t len, bool decode_all, int frames, int size)
 {
-    struct eq_clip_source source = {.name = "clip.avi", .data = bytes, .len = len, .decode_all = decode_all};
-    return read_source(&source, frames, size);
+    struct eq_clip_file file = {.name = "clip.avi", .data = bytes, .len = len, .decode_all = decode_all};
+    return read_given(&file, frames, size);
 }
 
 static struct result read_path(const char *path, int frames, int size)
 {
-    struct eq_clip_source source = {.name = path};
-    return read_source(&source, frames, size);
+    struct eq_clip_file file = {.name = path};
+    return read_given(&file, frames, size);
 }
 
 /* Slot `slot` shows frame `frame` of the clip (whose levels are test_avi_level's), within the coding's error. */
@@ -130,12 +130,12 @@ static void gray_at_its_own_size_is_untouched(void **state)
     struct test_avi a = {.width = 40, .height = 40, .frames = 6, .texture = true, .first_level = 100};
     size_t len;
     uint8_t *bytes = bytes_of(&a, &len);
-    struct eq_clip_source source = {.name = "clip.avi", .data = bytes, .len = len};
-    struct result r = read_source(&source, 6, 40);
+    struct eq_clip_file file = {.name = "clip.avi", .data = bytes, .len = len};
+    struct result r = read_given(&file, 6, 40);
     assert_int_equal(r.st, EQ_OK);
     assert_true(r.info.gray);
     struct eq_clip_reader reader;
-    assert_int_equal(eq_clip_reader_open(&reader, &source, NULL), EQ_OK);
+    assert_int_equal(eq_clip_reader_open(&reader, &file, NULL), EQ_OK);
     const uint8_t *p = r.pixels;
     for (int t = 0; t < 6; t++) {
         bool end = false;
@@ -455,15 +455,15 @@ static void limits_are_kept(void **state)
     struct test_avi a = {.width = 64, .height = 48, .frames = 6};
     size_t len;
     uint8_t *bytes = bytes_of(&a, &len);
-    struct eq_clip_source source = {.name = "clip.avi", .data = bytes, .len = len, .max_pixels = 64 * 48 - 1};
-    struct result r = read_source(&source, 4, 32);
+    struct eq_clip_file file = {.name = "clip.avi", .data = bytes, .len = len, .max_pixels = 64 * 48 - 1};
+    struct result r = read_given(&file, 4, 32);
     assert_int_equal(r.st, EQ_FORMAT);
     assert_non_null(strstr(r.err.msg, "frames of 64 x 48 pixels"));
     eq_free(r.pixels);
     for (int decode_all = 0; decode_all < 2; decode_all++) {
-        source = (struct eq_clip_source){
+        file = (struct eq_clip_file){
             .name = "clip.avi", .data = bytes, .len = len, .max_frames = 5, .decode_all = decode_all};
-        r = read_source(&source, 4, 32);
+        r = read_given(&file, 4, 32);
         assert_int_equal(r.st, EQ_FORMAT);
         assert_non_null(strstr(r.err.msg, "more than 5 frames"));
         eq_free(r.pixels);

@@ -9,6 +9,8 @@ data/resnet18_w8.safetensors   a model file as echoquant reads it, but written f
 data/golden_w8.safetensors     pixels, targets, and for that model: logits in inference and training mode, loss, every
                                gradient, running statistics after one step, loss of ten steps of AdamW with one-cycle and of
                                SGD with cosine, some weights after them
+data/golden_qat.safetensors    the same model with fake-quant on weights (batch norm folded into them) and edges: qparams, loss
+                               and gradients, scales' included, with batch norm's batch statistics and frozen
 data/golden_w64.safetensors    logits of torchvision's own resnet18 whose weights are a formula (weights_by_formula)
 """
 from pathlib import Path
@@ -135,6 +137,110 @@ def small_model() -> None:
                      "layer1.0.bn1.running_mean", "layer1.0.bn1.running_var"):
             out[f"{kind}.{name}"] = to_numpy(net.state_dict()[name])
     save_file(out, HERE / "data/golden_w8.safetensors")
+    qat_model(net, state, x, y)
+
+
+class FakeQuant(torch.autograd.Function):
+    """Straight-through gradient for x, LSQ's (Esser et al., ICLR 2020) for the scales; one scale, or one a row of x."""
+
+    @staticmethod
+    def forward(ctx, x, scale, zero_point, qmin, qmax):
+        s = scale.view(-1, *[1] * (x.ndim - 1)) if scale.numel() > 1 else scale
+        v = x * (1 / s.float()).double()
+        q = torch.round(v) + zero_point
+        ctx.save_for_backward(v, q, scale)
+        ctx.range = zero_point, qmin, qmax
+        return (q.clamp(qmin, qmax) - zero_point) * s
+
+    @staticmethod
+    def backward(ctx, dy):
+        v, q, scale = ctx.saved_tensors
+        zero_point, qmin, qmax = ctx.range
+        inside = (q >= qmin) & (q <= qmax)
+        slope = torch.where(inside, torch.round(v) - v, q.clamp(qmin, qmax) - zero_point)
+        slope = slope * dy / np.sqrt(v.numel() / scale.numel() * qmax)
+        ds = slope.flatten(1).sum(1) if scale.numel() > 1 else slope.sum().view(1)
+        return dy * inside, ds, None, None, None
+
+
+class Qat:
+    """Forward with every convolution's weights scaled by its batch norm's factor and fake-quantized, and fake-quant behind
+    each batch norm, residual and ReLU included. range(name, edge) is asked for qparams the first time."""
+
+    def __init__(self, net, frozen: bool):
+        self.net, self.frozen, self.wscale, self.scale, self.zero_point = net, frozen, {}, {}, {}
+
+    def edge(self, name, y):
+        if name not in self.scale:
+            low, high = 0.9 * min(y.min().item(), 0), 0.9 * y.max().item()  # a tenth is clamped, so masks matter
+            scale = torch.tensor([np.float32((high - low) / 255)], dtype=torch.float64, requires_grad=True)
+            self.scale[name], self.zero_point[name] = scale, int(np.clip(np.rint(-low / scale.item()), 0, 255))
+        return FakeQuant.apply(y, self.scale[name], self.zero_point[name], 0, 255)
+
+    def weights(self, name, w):
+        if name not in self.wscale:
+            largest = w.detach().flatten(1).abs().amax(1)
+            self.wscale[name] = (0.9 * largest / 127).float().double().requires_grad_()
+        return FakeQuant.apply(w, self.wscale[name], 0, -127, 127)
+
+    def conv_bn(self, conv_name, bn_name, x, residual=None, relu=True):
+        conv, bn = self.net.get_submodule(conv_name), self.net.get_submodule(bn_name)
+        factor = (bn.weight / torch.sqrt(bn.running_var + bn.eps)).detach()
+        w = self.weights(conv_name, conv.weight * factor.view(-1, 1, 1, 1))
+        x = nn.functional.conv2d(x, w, None, conv.stride, conv.padding) / factor.view(-1, 1, 1)
+        x = nn.functional.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, not self.frozen, 0.1, bn.eps)
+        x = x if residual is None else x + residual
+        return self.edge(bn_name, x.relu() if relu else x)
+
+    def __call__(self, pixels):
+        b, t = pixels.shape[:2]
+        x = ((pixels.double() - PIXEL_MEAN) / PIXEL_STD).flatten(0, 1).permute(0, 3, 1, 2)
+        x = self.net.maxpool(self.conv_bn("conv1", "bn1", x))
+        for stage in range(1, 5):
+            for block in range(2):
+                at = f"layer{stage}.{block}."
+                y = self.conv_bn(at + "conv1", at + "bn1", x)
+                if stage > 1 and block == 0:
+                    x = self.conv_bn(at + "downsample.0", at + "downsample.1", x, relu=False)
+                x = self.conv_bn(at + "conv2", at + "bn2", y, residual=x)
+        x = x.mean((2, 3)).view(b, t, -1).mean(1)
+        return nn.functional.linear(x, self.weights("fc", self.net.fc.weight), self.net.fc.bias).squeeze(1)
+
+
+def qat_model(net: nn.Module, state: dict, pixels, target) -> None:
+    """Two runs, because freezing changes what the gradients go through; qparams are those of the first."""
+    out, first = {}, None
+    for kind, frozen in (("batch.", False), ("frozen.", True)):
+        net.load_state_dict(state)
+        net.zero_grad()
+        qat = Qat(net, frozen)
+        if first:
+            qat.wscale, qat.scale, qat.zero_point = first.wscale, first.scale, first.zero_point
+        else:
+            first = qat
+            qat(pixels)  # qparams
+            net.load_state_dict(state)
+        for scale in (*qat.wscale.values(), *qat.scale.values()):
+            scale.grad = None
+        ef = qat(pixels)
+        loss = loss_of(ef, target)
+        loss.backward()
+        out[kind + "ef"] = to_numpy(ef)
+        for name, p in net.named_parameters():
+            if name in ("conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.conv2.weight") or p.ndim == 1:
+                out[kind + "grad." + name] = to_numpy(p.grad)
+        for name in qat.scale:
+            out[kind + "grad_scale." + name] = to_numpy(qat.scale[name].grad)
+        for name in qat.wscale:
+            out[kind + "grad_scale." + name] = to_numpy(qat.wscale[name].grad)
+        out[kind + "after.layer3.0.bn2.running_mean"] = to_numpy(net.layer3[0].bn2.running_mean)
+        out[kind + "after.layer3.0.bn2.running_var"] = to_numpy(net.layer3[0].bn2.running_var)
+    for name in first.scale:
+        out["scale." + name] = to_numpy(first.scale[name])
+        out["zero_point." + name] = np.array([first.zero_point[name]], dtype=np.int32)
+    for name in first.wscale:
+        out["scale." + name] = to_numpy(first.wscale[name])
+    save_file(out, HERE / "data/golden_qat.safetensors")
 
 
 def formula(n: int, seed: int) -> np.ndarray:
@@ -179,5 +285,5 @@ if __name__ == "__main__":
     (HERE / "data").mkdir(exist_ok=True)
     small_model()
     full_model()
-    for path in sorted((HERE / "data").glob("*_w*.safetensors")):
+    for path in sorted((HERE / "data").glob("*.safetensors")):
         print(path.name, path.stat().st_size, "bytes")

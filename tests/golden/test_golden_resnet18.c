@@ -113,10 +113,20 @@ static void check_gradients(bool fuse)
     eq_graph_free(g);
 }
 
+/* With the kernels of every ISA level that this CPU has. */
 static void gradients_like_pytorch(void **state)
 {
     (void)state;
-    check_gradients(true);
+    for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
+        if (!eq_cpu_has((enum eq_isa)isa))
+            continue;
+        assert_ok(eq_cpu_set_ceiling(eq_isa_name((enum eq_isa)isa), &err));
+        eq_kernels_init();
+        print_message("%s\n", eq_isa_name((enum eq_isa)isa));
+        check_gradients(true);
+    }
+    assert_ok(eq_cpu_set_ceiling("auto", &err));
+    eq_kernels_init();
 }
 
 static void gradients_of_the_unfused_graph(void **state)

@@ -8,7 +8,8 @@
 
 enum { CLIPS = 2, FRAMES = 4, SIZE = 40, STEPS = 10 };
 static const double TOLERANCE_EF = 1e-6, TOLERANCE_LOSS = 2e-5, TOLERANCE_GRADIENT = 1e-4, TOLERANCE_STATISTICS = 2e-6;
-static const double TOLERANCE_TEN_STEPS = 1e-3;
+/* AdamW divides small gradients by their own size: their rounding comes back as whole steps, and adds up. */
+static const double TOLERANCE_ADAMW = 1e-3, TOLERANCE_SGD = 1e-4;
 
 static struct eq_st_file golden;
 
@@ -135,8 +136,9 @@ static void gradients_of_the_unfused_graph(void **state)
     check_gradients(false);
 }
 
-/* Ten steps with one optimizer; a deviation in any step shows in the losses after it. */
-static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_schedule schedule)
+/* Ten steps with one optimizer; a deviation in any step shows in the losses after it. The root of the loss is how far
+ * the predictions are off, in deviations of the target: 1 at first, some hundredths in the end. */
+static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_schedule schedule, double tolerance)
 {
     struct eq_graph *g = load(true);
     struct eq_exec *x = NULL;
@@ -158,7 +160,7 @@ static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_sc
     for (size_t step = 0; step < STEPS; step++) {
         float ef[CLIPS], diff[CLIPS];
         double loss = forward_loss(x, ef, diff), want = f64(expect(prefix, "loss"), step);
-        if (!(fabs(loss - want) <= TOLERANCE_TEN_STEPS * want + 1e-6))
+        if (!(fabs(sqrt(loss) - sqrt(want)) <= tolerance))
             fail_msg("%s, step %zu: loss %.9g, PyTorch's is %.9g", kind, step, loss, want);
         eq_exec_zero_grads(x);
         assert_ok(eq_exec_backward(x, diff, &err));
@@ -168,7 +170,7 @@ static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_sc
     for (size_t i = 0; i < golden.n; i++) {
         int p = eq_graph_find_param(g, golden.tensors[i].name + strlen(prefix));
         if (strncmp(golden.tensors[i].name, prefix, strlen(prefix)) == 0 && p >= 0)
-            assert_close(golden.tensors[i].name, g->params[p].data, &golden.tensors[i], TOLERANCE_TEN_STEPS);
+            assert_close(golden.tensors[i].name, g->params[p].data, &golden.tensors[i], tolerance);
     }
     eq_optim_clear(&optim);
     eq_exec_free(x);
@@ -180,14 +182,14 @@ static void ten_steps_of_adamw(void **state)
     (void)state;
     struct eq_optim_opts opts = {
         .kind = EQ_OPTIM_ADAMW, .lr = 1e-3, .weight_decay = 0.05, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    train("adamw", &opts, EQ_SCHEDULE_ONECYCLE);
+    train("adamw", &opts, EQ_SCHEDULE_ONECYCLE, TOLERANCE_ADAMW);
 }
 
 static void ten_steps_of_sgd(void **state)
 {
     (void)state;
     struct eq_optim_opts opts = {.kind = EQ_OPTIM_SGD, .lr = 0.01, .weight_decay = 1e-4, .momentum = 0.9};
-    train("sgd", &opts, EQ_SCHEDULE_COSINE);
+    train("sgd", &opts, EQ_SCHEDULE_COSINE, TOLERANCE_SGD);
 }
 
 /* ---- torchvision's own network, weights by formula ------------------------------------------------------------- */

@@ -73,15 +73,22 @@ struct eq_settings {
 
 enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err); /* all defaults */
 void eq_settings_clear(struct eq_settings *s);
+/* A JSON file with any part of the settings. EQ_USAGE names file, key, value and range, or the nearest known key. */
 enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct eq_err *err);
+/* <run_dir>/config.json with the origins that it notes; *found: whether there is one. */
+enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, bool *found, struct eq_err *err);
 enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
                                struct eq_err *err);
-/* Checks between settings (e.g. freeze epochs against epochs). */
+/* Checks between settings (e.g. warm-up against epochs). */
 enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
 /* The resolved configuration with origins; a file that eq_settings_load takes back. */
 enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, struct eq_err *err);
-void eq_settings_help(FILE *out);     /* for --help */
-void eq_settings_markdown(FILE *out); /* docs/CONFIG.md's table */
+/* Appends "key old -> new, ..." for the settings that shape results and differ; sections as in eq_settings_help. */
+void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
+                         struct eq_str *out);
+/* For --help. sections: sections ("train") and keys ("run.seed"), NULL behind the last; NULL: all of them. */
+void eq_settings_help(const char *const *sections, struct eq_str *out);
+void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */
 
 /* ---- predictors: any model file, one way to run it ------------------------------------------------------------- */
 
@@ -150,8 +157,26 @@ enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths,
 
 /* ---- phases: each works alone on a run directory --------------------------------------------------------------- */
 
-/* Data of a run: opened once by a command, made first when synthetic. */
+/* Takes the run directory (settings' run.dir) into use for a phase and writes config.json. Refuses (EQ_USAGE) when the
+ * phase's result is there already, or when it holds a run under other settings, which it names; a phase that has
+ * neither begun nor finished may have its own settings changed. force starts anew: for EQ_PHASE_TRAIN and EQ_PHASE_ALL
+ * everything that an earlier run left there is removed, for EQ_PHASE_PTQ and EQ_PHASE_QAT what belongs to that model.
+ */
+enum eq_phase { EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_EVAL, EQ_PHASE_ALL };
+enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
+/* Whether <run>/<name>.safetensors is there ("fp32", "ptq", "qat"); whether it has been evaluated; whether all three
+ * have been and there is a report. */
+bool eq_run_has_model(const char *run_dir, const char *name);
+bool eq_run_has_result(const char *run_dir, const char *name);
+bool eq_run_is_finished(const char *run_dir);
+
+/* Data of a run: opened once by a command. Made first when data.synthetic is true and the folder isn't there yet (or
+ * was left half made); a folder with a FileList.csv of other origin is taken as it is. Under data.on_error = skip every
+ * clip is read once and the bad ones are left out. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
+bool eq_run_data_is_synthetic(const char *dir);
+/* "data" (folder, clips by split) and "environment" (version, CPU, ISA, threads) of results.json. */
+enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
 
 /* Trains the FP32 baseline into <run>/fp32.safetensors, history/fp32.csv, state/. Resumes from state/ when it is
  * there. */
@@ -173,8 +198,13 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
 /* The table as text, first the five columns of the README. Caller clears. */
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);
 
-/* results.json: read-modify-write of one row of models[] (found by "model"), and of top-level keys. row is consumed. */
+/* results.json: read-modify-write of one row of models[] (found by "model"), and of top-level keys. row and value are
+ * consumed. */
 enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, struct eq_err *err);
 enum eq_status eq_results_put(const char *run_dir, const char *key, struct cJSON *value, struct eq_err *err);
+/* Names of models name files, too: letters, digits, "_", "." and "-", fewer than 32. */
+bool eq_run_is_model_name(const char *name);
+/* The whole document, checked; delete with cJSON_Delete. */
+enum eq_status eq_results_read(const char *run_dir, struct cJSON **out, struct eq_err *err);
 
 #endif

@@ -54,6 +54,22 @@ static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds)
     return s.s;
 }
 
+/* What a pretrained file gave, in one line, and by name what it did not. */
+static enum eq_status start_from(struct eq_graph *g, const char *path, struct eq_err *err)
+{
+    struct eq_init_report r = {0};
+    enum eq_status st = eq_model_init_from(g, path, &r, err);
+    if (st == EQ_OK)
+        eq_info("%s: %zu parameters used, %zu missing, %zu of the wrong shape, %zu not wanted", path, r.used, r.missing,
+                r.misshaped, r.unused);
+    if (st == EQ_OK && r.missing)
+        eq_warn("%s: missing: %.400s", path, r.missing_names.s);
+    if (st == EQ_OK && r.misshaped)
+        eq_warn("%s: of the wrong shape: %.400s", path, r.misshaped_names.s);
+    eq_init_report_clear(&r);
+    return st;
+}
+
 static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_graph **out,
                                 struct eq_err *err)
 {
@@ -72,6 +88,8 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
                                  .target_mean = (float)stats.ef_mean,
                                  .target_std = (float)stats.ef_std};
     EQ_TRY(eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err));
+    if (cfg->model.init[0])
+        EQ_TRY(start_from(*out, cfg->model.init, err));
 out:
     eq_loader_free(plain);
     return st;

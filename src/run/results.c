@@ -1,0 +1,172 @@
+/* results.json: read, change one thing, write. {"format", "models": [...], "skipped": [...], ...} */
+#include "run/results.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMAT "echoquant-results-1"
+
+static bool is_results(const struct cJSON *json)
+{
+    const struct cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
+    const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models"), *row;
+    if (!cJSON_IsString(format) || strcmp(format->valuestring, FORMAT) != 0 || !cJSON_IsArray(models))
+        return false;
+    cJSON_ArrayForEach(row, models) if (!eq_results_model_name(row)) return false;
+    return true;
+}
+
+const char *eq_results_model_name(const struct cJSON *row)
+{
+    const struct cJSON *name = cJSON_GetObjectItemCaseSensitive(row, "model");
+    return cJSON_IsString(name) ? name->valuestring : NULL;
+}
+
+bool eq_run_is_model_name(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len < 32 && name[0] != '.' && name[0] != '-' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
+}
+
+enum eq_status eq_results_read(const char *run_dir, struct cJSON **out, struct eq_err *err)
+{
+    char *path = eq_path_join(run_dir, "results.json");
+    enum eq_status st;
+    *out = NULL;
+    if (!eq_path_exists(path)) {
+        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path);
+        goto out;
+    }
+    EQ_TRY(eq_json_read(path, out, err));
+    if (!is_results(*out)) {
+        st = eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", path, FORMAT);
+        cJSON_Delete(*out);
+        *out = NULL;
+    }
+out:
+    free(path);
+    return st;
+}
+
+static struct cJSON *new_results(void)
+{
+    struct cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "format", FORMAT);
+    cJSON_AddArrayToObject(json, "models");
+    return json;
+}
+
+static enum eq_status read_or_new(const char *run_dir, struct cJSON **out, struct eq_err *err)
+{
+    char *path = eq_path_join(run_dir, "results.json");
+    bool exists = eq_path_exists(path);
+    free(path);
+    if (exists)
+        return eq_results_read(run_dir, out, err);
+    *out = new_results();
+    return EQ_OK;
+}
+
+static enum eq_status write_results(const char *run_dir, const struct cJSON *json, struct eq_err *err)
+{
+    char *path = eq_path_join(run_dir, "results.json");
+    enum eq_status st = eq_json_write(path, json, err);
+    free(path);
+    return st;
+}
+
+/* The table's order: the three of an experiment, then any others as they came, then the sanity row. */
+static int rank(const struct cJSON *row)
+{
+    static const char *const first[] = {"FP32", "PTQ", "QAT"};
+    const char *name = eq_results_model_name(row);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, first[i]) == 0)
+            return i;
+    return strcmp(name, "Median") == 0 ? 4 : 3;
+}
+
+static void insert_row(struct cJSON *models, struct cJSON *row)
+{
+    int at = 0;
+    const struct cJSON *other;
+    cJSON_ArrayForEach(other, models)
+    {
+        if (rank(other) > rank(row))
+            break;
+        at++;
+    }
+    cJSON_InsertItemInArray(models, at, row); /* appends when at lies behind the last */
+}
+
+static void remove_row(struct cJSON *models, const char *name)
+{
+    for (int i = cJSON_GetArraySize(models) - 1; i >= 0; i--)
+        if (strcmp(eq_results_model_name(cJSON_GetArrayItem(models, i)), name) == 0)
+            cJSON_DeleteItemFromArray(models, i);
+}
+
+enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    enum eq_status st;
+    if (!eq_results_model_name(row)) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for a row of results.json");
+        goto out;
+    }
+    EQ_TRY(read_or_new(run_dir, &json, err));
+    struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models");
+    remove_row(models, eq_results_model_name(row));
+    insert_row(models, row);
+    row = NULL;
+    EQ_TRY(write_results(run_dir, json, err));
+out:
+    cJSON_Delete(row);
+    cJSON_Delete(json);
+    return st;
+}
+
+enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    char *path = eq_path_join(run_dir, "results.json");
+    bool exists = eq_path_exists(path);
+    free(path);
+    if (!exists)
+        return EQ_OK;
+    enum eq_status st = eq_results_read(run_dir, &json, err);
+    if (st != EQ_OK)
+        return st;
+    remove_row(cJSON_GetObjectItemCaseSensitive(json, "models"), name);
+    st = write_results(run_dir, json, err);
+    cJSON_Delete(json);
+    return st;
+}
+
+enum eq_status eq_results_put(const char *run_dir, const char *key, struct cJSON *value, struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    enum eq_status st;
+    EQ_TRY(read_or_new(run_dir, &json, err));
+    cJSON_DeleteItemFromObjectCaseSensitive(json, key);
+    cJSON_AddItemToObject(json, key, value);
+    value = NULL;
+    EQ_TRY(write_results(run_dir, json, err));
+out:
+    cJSON_Delete(value);
+    cJSON_Delete(json);
+    return st;
+}
+
+const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name)
+{
+    const struct cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
+    {
+        if (strcmp(eq_results_model_name(row), name) == 0)
+            return row;
+    }
+    return NULL;
+}

@@ -1,0 +1,14 @@
+/* results.json for the files that read it: run_dir, the table, the report. */
+#ifndef RUN_RESULTS_H
+#define RUN_RESULTS_H
+
+#include "echoquant/run.h"
+
+/* A row's "model"; NULL when it is no row. */
+const char *eq_results_model_name(const struct cJSON *row);
+/* The row of a model in a document that eq_results_read gave; NULL: none. */
+const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name);
+/* Takes a row out of results.json, if both are there. */
+enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err);
+
+#endif

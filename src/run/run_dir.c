@@ -1,0 +1,202 @@
+/* The run directory as a place that several commands, and a run that was interrupted, come back to. */
+#include "run/results.h"
+
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool has_file(const char *dir, const char *name, const char *extension)
+{
+    struct eq_str path = {0};
+    eq_str_add(&path, "%s/%s%s", dir, name, extension);
+    bool there = eq_path_exists(path.s);
+    eq_str_clear(&path);
+    return there;
+}
+
+bool eq_run_has_model(const char *run_dir, const char *name)
+{
+    return has_file(run_dir, name, ".safetensors");
+}
+
+static void upper_case(const char *name, char out[16])
+{
+    size_t i = 0;
+    for (; name[i] && i < 15; i++)
+        out[i] = (char)toupper((unsigned char)name[i]);
+    out[i] = '\0';
+}
+
+bool eq_run_has_result(const char *run_dir, const char *name)
+{
+    struct cJSON *results = NULL;
+    char row[16], file[64];
+    upper_case(name, row);
+    snprintf(file, sizeof file, "predictions/%s", name);
+    if (!has_file(run_dir, file, ".csv") || !has_file(run_dir, "results", ".json") ||
+        eq_results_read(run_dir, &results, NULL) != EQ_OK)
+        return false;
+    bool there = eq_results_find_model(results, row) != NULL;
+    cJSON_Delete(results);
+    return there;
+}
+
+bool eq_run_is_finished(const char *run_dir)
+{
+    static const char *const names[] = {"fp32", "ptq", "qat"};
+    for (int i = 0; i < 3; i++)
+        if (!eq_run_has_model(run_dir, names[i]) || !eq_run_has_result(run_dir, names[i]))
+            return false;
+    return has_file(run_dir, "report", ".html");
+}
+
+/* ---- starting anew --------------------------------------------------------------------------------------------- */
+
+static enum eq_status remove_file(const char *dir, const char *name, struct eq_err *err)
+{
+    char *path = eq_path_join(dir, name);
+    enum eq_status st = EQ_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        st = eq_fail_errno(err, "%s: cannot be removed", path);
+    free(path);
+    return st;
+}
+
+/* The plain files of a folder whose names start with prefix; folders stay. */
+static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
+{
+    char *dir = eq_path_join(run_dir, folder);
+    DIR *d = opendir(dir);
+    enum eq_status st = EQ_OK;
+    const struct dirent *entry;
+    while (d && st == EQ_OK && (entry = readdir(d)) != NULL) {
+        struct stat info;
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+            fstatat(dirfd(d), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(info.st_mode))
+            st = remove_file(dir, entry->d_name, err);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
+    return st;
+}
+
+/* Only in a folder that our config.json marks as a run directory, and only what a run writes. */
+static enum eq_status forget_run(const char *run_dir, struct eq_err *err)
+{
+    static const char *const files[] = {"fp32.safetensors", "ptq.safetensors", "qat.safetensors", "results.json",
+                                        "report.md",        "report.html",     "config.json"};
+    static const char *const folders[] = {"state", "history", "predictions", "plots"};
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        EQ_TRY(remove_file(run_dir, files[i], err));
+out:
+    return st;
+}
+
+/* The model itself stays until the new one takes its place. */
+static enum eq_status forget_result(const char *run_dir, const char *name, struct eq_err *err)
+{
+    enum eq_status st;
+    char row[16], prefix[32];
+    upper_case(name, row);
+    snprintf(prefix, sizeof prefix, "%s.", name);
+    EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
+    EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
+    EQ_TRY(remove_files_in(run_dir, "predictions", prefix, err));
+    EQ_TRY(eq_results_drop_model(run_dir, row, err));
+out:
+    return st;
+}
+
+/* ---- entering -------------------------------------------------------------------------------------------------- */
+
+static const char *model_of(enum eq_phase phase)
+{
+    return phase == EQ_PHASE_PTQ ? "ptq" : phase == EQ_PHASE_QAT ? "qat" : "fp32";
+}
+
+static bool has_begun(const char *run_dir, const char *name)
+{
+    char state[64];
+    snprintf(state, sizeof state, "state/%s.state", name);
+    return eq_run_has_model(run_dir, name) || has_file(run_dir, state, ".safetensors");
+}
+
+/* The sections whose change would contradict what the run directory holds. */
+static const char *const *fixed_sections(const char *run_dir, enum eq_phase phase)
+{
+    static const char *const nothing[] = {NULL};
+    static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
+    static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
+    if (!has_begun(run_dir, "fp32") && !has_begun(run_dir, "ptq") && !has_begun(run_dir, "qat"))
+        return nothing;
+    if (phase == EQ_PHASE_PTQ && !has_begun(run_dir, "qat"))
+        return but_ptq;
+    if (phase == EQ_PHASE_QAT && !has_file(run_dir, "state/qat.state", ".safetensors"))
+        return but_qat;
+    return NULL;
+}
+
+static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
+                                    struct eq_err *err)
+{
+    const char *dir = is->config.run.dir;
+    const char *const *fixed = fixed_sections(dir, phase);
+    struct eq_str changes = {0};
+    enum eq_status st = EQ_OK;
+    eq_settings_changes(was, is, fixed, &changes);
+    if (changes.len)
+        st = eq_fail(err, EQ_USAGE,
+                     "%s holds a run under other settings (%.600s): set them back, name another folder with --run, or "
+                     "start anew with `run-all --force` or `train --force`",
+                     dir, changes.s);
+    eq_str_clear(&changes);
+    return st;
+}
+
+static enum eq_status start_anew(const char *run_dir, enum eq_phase phase, struct eq_err *err)
+{
+    if (phase == EQ_PHASE_PTQ || phase == EQ_PHASE_QAT)
+        return forget_result(run_dir, model_of(phase), err);
+    if (phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL)
+        return forget_run(run_dir, err);
+    return EQ_OK;
+}
+
+enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
+{
+    const char *dir = s->config.run.dir;
+    char *config = eq_path_join(dir, "config.json");
+    struct eq_settings was = {0};
+    bool known = false, makes_model = phase <= EQ_PHASE_QAT;
+    enum eq_status st;
+    EQ_TRY(eq_make_dirs(dir, err));
+    if (makes_model && !force && eq_run_has_model(dir, model_of(phase))) {
+        st = eq_fail(err, EQ_USAGE,
+                     "%s/%s.safetensors is there already: name another folder with --run, or make it "
+                     "anew with --force",
+                     dir, model_of(phase));
+        goto out;
+    }
+    if (force && eq_path_exists(config))
+        EQ_TRY(start_anew(dir, phase, err));
+    EQ_TRY(eq_settings_init(&was, err));
+    EQ_TRY(eq_settings_load_run(&was, dir, &known, err));
+    if (known)
+        EQ_TRY(check_changes(&was, s, phase, err));
+    EQ_TRY(eq_settings_save(s, config, err));
+out:
+    if (was.origin)
+        eq_settings_clear(&was);
+    free(config);
+    return st;
+}

@@ -1,0 +1,342 @@
+/* The one table of settings, and values from it, into it and out of it. */
+#include "run/settings.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const on_error_names[] = {"fail", "skip", NULL};
+static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
+static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
+static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
+static const char *const observer_names[] = {"minmax", "moving_average", "percentile", "hist_mse", "entropy", NULL};
+
+_Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names");
+_Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
+_Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
+_Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
+_Static_assert(sizeof observer_names / sizeof *observer_names == EQ_OBSERVER_COUNT + 1, "observer_names");
+
+#define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
+#define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
+#define TEXT(section, name, init) AT(section, name), .type = EQ_SETTING_TEXT, .initial = init, .unit = ""
+#define ENUM(section, name, init, names)                                                                               \
+    AT(section, name), .type = EQ_SETTING_ENUM, .initial = init, .choices = names, .unit = ""
+#define INT(section, name, init, lo, hi, of)                                                                           \
+    AT(section, name), .type = EQ_SETTING_INT, .initial = init, .min = lo, .max = hi, .unit = of
+#define REAL(section, name, init, lo, hi, of)                                                                          \
+    AT(section, name), .type = EQ_SETTING_REAL, .initial = init, .min = lo, .max = hi, .unit = of
+
+const struct eq_setting eq_setting_table[] = {
+    {TEXT(data, dir, "data/synthetic"),
+     .help = "folder with FileList.csv (columns FileName and EF, EchoNet's others if there) and the AVIs, flat or "
+             "under Videos/"},
+    {BOOL(data, synthetic, "true"),
+     .help = "make synthetic clips in data.dir (see synth.*) when that folder isn't there yet; false: it has to be "
+             "there"},
+    {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly over each clip"},
+    {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
+    {INT(data, split_seed, "1", 0, INT_MAX, ""),
+     .help = "seed of the 70/15/15 split that is drawn by file name when FileList.csv has no column Split"},
+    {ENUM(data, on_error, "fail", on_error_names),
+     .help = "what a clip that can't be used does: stop the run, or be left out and listed in results.json and the "
+             "report"},
+    {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
+     .help = "memory for sampled clips that are kept between epochs; 0: every epoch decodes again"},
+
+    {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
+    {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
+    {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
+    {INT(synth, seed, "1", 0, INT_MAX, ""), .help = "seed of the synthetic patients: same seed, same pixels"},
+
+    {INT(model, width, "64", 8, 256, "channels"),
+     .help = "channels of ResNet-18's first stage; 64 is the published network, less is for quick tests"},
+    {TEXT(model, init, ""), .may_be_empty = true,
+     .help = "safetensors file with torchvision's or timm's ResNet-18 to start from; empty: fresh weights"},
+
+    {INT(train, epochs, "12", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
+    {INT(train, batch, "8", 1, 1024, "clips"), .help = "clips of a micro-batch; batch norm sees these together"},
+    {INT(train, accumulate, "1", 1, 1024, "micro-batches"), .help = "micro-batches whose gradients make one step"},
+    {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
+    {REAL(train, lr, "0.001", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
+    {REAL(train, weight_decay, "0.01", 0, 10, ""),
+     .help = "weight decay of convolution and linear weights; never of norms and biases"},
+    {REAL(train, momentum, "0.9", 0, 0.9999, ""), .help = "momentum of SGD"},
+    {ENUM(train, schedule, "onecycle", schedule_names), .help = "how the learning rate moves over the steps"},
+    {REAL(train, warmup, "0", 0, 1000, "epochs"),
+     .help = "linear warm-up of the cosine schedule (onecycle brings its own)"},
+    {ENUM(train, loss, "huber", loss_names), .help = "loss on the standardised EF; QAT uses it, too"},
+    {BOOL(train, flip, "false"), .help = "augmentation: mirror left-right with probability 1/2, a clip at a time"},
+    {INT(train, shift, "4", 0, 64, "pixels"), .help = "augmentation: shift by up to this along each axis"},
+    {BOOL(train, random_phase, "false"),
+     .help = "augmentation: sample each clip at a random phase of its even segments instead of always the same frames"},
+    {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: not clipped"},
+    {REAL(train, ema, "0", 0, 0.99999, ""),
+     .help = "decay of the averaged weights that are validated and kept; 0: the weights themselves"},
+    {INT(train, patience, "0", 0, 100000, "epochs"),
+     .help = "stop after this many epochs without a better validation MAE; 0: never"},
+
+    {ENUM(ptq, observer, "hist_mse", observer_names),
+     .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
+    {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
+     .help = "share of the values that observer percentile keeps unclipped, on either side"},
+    {REAL(ptq, averaging, "0.01", 0, 1, ""), .above_min = true,
+     .help = "step of observer moving_average, in calibration and in QAT"},
+    {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips to calibrate on"},
+
+    {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
+    {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips of a batch"},
+    {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "first learning rate; AdamW, cosine schedule"},
+    {REAL(qat, weight_decay, "0.02", 0, 10, ""), .help = "weight decay"},
+    {INT(qat, freeze_bn_epoch, "2", 0, 100000, "epoch"),
+     .help = "first epoch, counted from 1, with frozen batch norm statistics; 0 or behind the last: never"},
+    {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
+     .help = "first epoch, counted from 1, with frozen activation ranges; 0 or behind the last: never"},
+
+    {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true,
+     .help = "calls before the latency is measured"},
+    {INT(bench, repeats, "30", 1, 1000000, "calls"), .free_to_change = true,
+     .help = "measured calls; the table shows their median"},
+
+    {TEXT(run, dir, "runs/default"), .free_to_change = true, .help = "run directory: everything a run makes"},
+    {INT(run, seed, "1", 0, INT_MAX, ""), .help = "seed of first weights, shuffling, augmentation, calibration clips"},
+    {INT(run, threads, "0", 0, 1024, "threads"), .free_to_change = true,
+     .help = "threads; 0: as many as this process may run on. The results don't depend on it"},
+    {TEXT(run, cpu, "auto"), .free_to_change = true,
+     .help = "highest instruction set to use: auto, ref, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, "
+             "neondot"},
+};
+const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_table;
+
+const struct eq_setting *eq_setting_find(const char *key)
+{
+    for (size_t i = 0; i < eq_setting_count; i++)
+        if (strcmp(eq_setting_table[i].key, key) == 0)
+            return &eq_setting_table[i];
+    return NULL;
+}
+
+enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err)
+{
+    const char *keys[sizeof eq_setting_table / sizeof *eq_setting_table];
+    for (size_t i = 0; i < eq_setting_count; i++)
+        keys[i] = eq_setting_table[i].key;
+    const char *near = eq_nearest(key, keys, eq_setting_count);
+    return eq_fail(err, EQ_USAGE, "%s: there is no setting %.80s%s%s%s", origin, key, near ? "; did you mean " : "",
+                   near ? near : " (`echoquant help settings` lists them all)", near ? "?" : "");
+}
+
+/* ---- ranges ---------------------------------------------------------------------------------------------------- */
+
+void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out)
+{
+    switch (row->type) {
+    case EQ_SETTING_BOOL:
+        eq_str_add(out, "true or false");
+        break;
+    case EQ_SETTING_TEXT:
+        eq_str_add(out, "text");
+        break;
+    case EQ_SETTING_ENUM:
+        for (size_t i = 0; row->choices[i]; i++)
+            eq_str_add(out, "%s%s", i ? ", " : "one of ", row->choices[i]);
+        break;
+    case EQ_SETTING_INT:
+        eq_str_add(out, "a whole number in %.0f..%.0f", row->min, row->max);
+        break;
+    case EQ_SETTING_REAL:
+        if (row->above_min)
+            eq_str_add(out, "a number above %g, at most %.10g", row->min, row->max);
+        else
+            eq_str_add(out, "a number in %g..%.10g", row->min, row->max);
+        break;
+    }
+}
+
+enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *shown, const char *origin,
+                                   struct eq_err *err)
+{
+    struct eq_str range = {0};
+    eq_setting_describe_range(row, &range);
+    enum eq_status st = eq_fail(err, EQ_USAGE, "%s: %s = %.80s is not allowed: it takes %s%s%s", origin, row->key,
+                                shown, range.s, row->unit[0] ? " " : "", row->unit);
+    eq_str_clear(&range);
+    return st;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------- */
+
+static void *field(struct eq_config *config, const struct eq_setting *row)
+{
+    return (char *)config + row->offset;
+}
+
+static const void *const_field(const struct eq_config *config, const struct eq_setting *row)
+{
+    return (const char *)config + row->offset;
+}
+
+static void set_origin(struct eq_settings *s, const struct eq_setting *row, const char *origin)
+{
+    char **slot = &s->origin[row - eq_setting_table], *copy = eq_strdup(origin);
+    free(*slot);
+    *slot = copy;
+}
+
+enum eq_status eq_setting_store_number(struct eq_settings *s, const struct eq_setting *row, double value,
+                                       const char *shown, const char *origin, struct eq_err *err)
+{
+    bool in_range = value >= row->min && value <= row->max && !(row->above_min && value == row->min);
+    if (!in_range || (row->type == EQ_SETTING_INT && value != floor(value)))
+        return eq_setting_mistyped(row, shown, origin, err);
+    if (row->type == EQ_SETTING_INT)
+        *(int *)field(&s->config, row) = (int)value;
+    else
+        *(double *)field(&s->config, row) = value;
+    set_origin(s, row, origin);
+    return EQ_OK;
+}
+
+enum eq_status eq_setting_store_text(struct eq_settings *s, const struct eq_setting *row, const char *text,
+                                     const char *origin, struct eq_err *err)
+{
+    if (row->type == EQ_SETTING_ENUM) {
+        int value = 0;
+        while (row->choices[value] && strcmp(row->choices[value], text) != 0)
+            value++;
+        if (!row->choices[value])
+            return eq_setting_mistyped(row, text[0] ? text : "\"\"", origin, err);
+        *(int *)field(&s->config, row) = value;
+    } else {
+        if (!text[0] && !row->may_be_empty)
+            return eq_fail(err, EQ_USAGE, "%s: %s is empty", origin, row->key);
+        for (const char *p = text; *p; p++) /* a slip that no path needs */
+            if ((unsigned char)*p < ' ' || *p == 127)
+                return eq_fail(err, EQ_USAGE, "%s: %s holds a control character", origin, row->key);
+        char **slot = field(&s->config, row), *copy = eq_strdup(text);
+        free(*slot);
+        *slot = copy;
+    }
+    set_origin(s, row, origin);
+    return EQ_OK;
+}
+
+void eq_setting_store_bool(struct eq_settings *s, const struct eq_setting *row, bool value, const char *origin)
+{
+    *(bool *)field(&s->config, row) = value;
+    set_origin(s, row, origin);
+}
+
+enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
+                               struct eq_err *err)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    double number;
+    if (!row)
+        return eq_setting_unknown(key, origin, err);
+    switch (row->type) {
+    case EQ_SETTING_BOOL:
+        if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return eq_setting_mistyped(row, value, origin, err);
+        eq_setting_store_bool(s, row, value[0] == 't', origin);
+        return EQ_OK;
+    case EQ_SETTING_INT:
+    case EQ_SETTING_REAL:
+        if (!eq_parse_double(value, &number))
+            return eq_setting_mistyped(row, value, origin, err);
+        return eq_setting_store_number(s, row, number, value, origin, err);
+    default:
+        return eq_setting_store_text(s, row, value, origin, err);
+    }
+}
+
+/* The fewest digits that read back as the same double. */
+static void print_real(double value, struct eq_str *out)
+{
+    char text[40];
+    double back;
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (eq_parse_double(text, &back) && back == value)
+            break;
+    }
+    eq_str_add(out, "%s", text);
+}
+
+void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
+{
+    const void *value = const_field(config, row);
+    switch (row->type) {
+    case EQ_SETTING_BOOL:
+        eq_str_add(out, "%s", *(const bool *)value ? "true" : "false");
+        break;
+    case EQ_SETTING_INT:
+        eq_str_add(out, "%d", *(const int *)value);
+        break;
+    case EQ_SETTING_REAL:
+        print_real(*(const double *)value, out);
+        break;
+    case EQ_SETTING_ENUM:
+        eq_str_add(out, "%s", row->choices[*(const int *)value]);
+        break;
+    case EQ_SETTING_TEXT:
+        eq_str_add(out, "%s", *(char *const *)value);
+        break;
+    }
+}
+
+/* ---- all of them ----------------------------------------------------------------------------------------------- */
+
+enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    memset(s, 0, sizeof *s);
+    s->origin = calloc(eq_setting_count, sizeof *s->origin);
+    if (!s->origin)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the settings");
+    for (size_t i = 0; i < eq_setting_count; i++)
+        EQ_TRY(eq_settings_set(s, eq_setting_table[i].key, eq_setting_table[i].initial, "default", err));
+out:
+    if (st != EQ_OK)
+        eq_settings_clear(s);
+    return st;
+}
+
+void eq_settings_clear(struct eq_settings *s)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        if (s->origin)
+            free(s->origin[i]);
+        if (eq_setting_table[i].type == EQ_SETTING_TEXT)
+            free(*(char **)field(&s->config, &eq_setting_table[i]));
+    }
+    free(s->origin);
+    memset(s, 0, sizeof *s);
+}
+
+enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err)
+{
+    const struct eq_config *c = &s->config;
+    if (c->train.schedule == EQ_SCHEDULE_COSINE && c->train.warmup >= c->train.epochs)
+        return eq_fail(err, EQ_USAGE, "train.warmup = %g leaves nothing of train.epochs = %d", c->train.warmup,
+                       c->train.epochs);
+    return EQ_OK;
+}
+
+void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
+                         struct eq_str *out)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        struct eq_str a = {0}, b = {0};
+        if (row->free_to_change || !eq_section_listed(row->key, sections))
+            continue;
+        eq_setting_print(row, &was->config, &a);
+        eq_setting_print(row, &is->config, &b);
+        if (strcmp(a.s, b.s) != 0)
+            eq_str_add(out, "%s%s %s -> %s", out->len ? ", " : "", row->key, a.s, b.s);
+        eq_str_clear(&a);
+        eq_str_clear(&b);
+    }
+}

@@ -1,0 +1,275 @@
+/* The table of settings: every row can be set, refuses what lies outside its range, and stands in docs/CONFIG.md and in
+ * --help as it is. */
+#include "cmocka_all.h"
+
+#include "run/settings.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct eq_settings settings;
+
+static int setup(void **state)
+{
+    (void)state;
+    return eq_settings_init(&settings, NULL) == EQ_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    eq_settings_clear(&settings);
+    return 0;
+}
+
+static void assert_refused(const char *key, const char *value, const char *in_message)
+{
+    struct eq_err err = {0};
+    assert_int_equal(eq_settings_set(&settings, key, value, "--set", &err), EQ_USAGE);
+    if (!strstr(err.msg, in_message))
+        fail_msg("\"%s\" lacks \"%s\"", err.msg, in_message);
+}
+
+static void assert_json_refused(const char *text, const char *in_message)
+{
+    struct eq_err err = {0};
+    assert_int_equal(eq_settings_parse(&settings, text, strlen(text), "x.json", &err), EQ_USAGE);
+    if (!strstr(err.msg, in_message) || strncmp(err.msg, "x.json", 6) != 0)
+        fail_msg("\"%s\" lacks \"%s\"", err.msg, in_message);
+}
+
+static void test_keys_are_distinct_and_sections_together(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const char *key = eq_setting_table[i].key;
+        assert_non_null(strchr(key, '.'));
+        assert_true(strlen(eq_setting_table[i].help) > 5);
+        for (size_t j = i + 1; j < eq_setting_count; j++) {
+            assert_string_not_equal(key, eq_setting_table[j].key);
+            assert_int_not_equal(eq_setting_table[i].offset, eq_setting_table[j].offset);
+            size_t len = strcspn(key, ".") + 1;
+            if (strncmp(key, eq_setting_table[j].key, len) == 0)
+                assert_memory_equal(key, eq_setting_table[j - 1].key, len);
+        }
+    }
+}
+
+/* A number as --set takes it. */
+static void number_text(double value, char text[64])
+{
+    snprintf(text, 64, "%.17g", value);
+}
+
+static void test_ranges_hold_at_both_ends(void **state)
+{
+    (void)state;
+    char text[64];
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        if (row->type != EQ_SETTING_INT && row->type != EQ_SETTING_REAL)
+            continue;
+        bool whole = row->type == EQ_SETTING_INT;
+        number_text(row->max, text);
+        assert_int_equal(eq_settings_set(&settings, row->key, text, "--set", NULL), EQ_OK);
+        number_text(whole ? row->max + 1 : nextafter(row->max, INFINITY), text);
+        assert_refused(row->key, text, row->key);
+        number_text(row->min, text);
+        if (row->above_min)
+            assert_refused(row->key, text, "above");
+        else
+            assert_int_equal(eq_settings_set(&settings, row->key, text, "--set", NULL), EQ_OK);
+        number_text(whole ? row->min - 1 : nextafter(row->min, -INFINITY), text);
+        assert_refused(row->key, text, row->key);
+        if (whole)
+            assert_refused(row->key, "1.5", "a whole number");
+        assert_refused(row->key, "many", "many");
+        assert_refused(row->key, "", row->key);
+        assert_refused(row->key, "nan", row->key);
+    }
+}
+
+static void test_choices_and_switches(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        if (row->type == EQ_SETTING_ENUM) {
+            struct eq_str text = {0};
+            for (int c = 0; row->choices[c]; c++) {
+                assert_int_equal(eq_settings_set(&settings, row->key, row->choices[c], "--set", NULL), EQ_OK);
+                text.len = 0;
+                eq_setting_print(row, &settings.config, &text);
+                assert_string_equal(text.s, row->choices[c]);
+            }
+            eq_str_clear(&text);
+            assert_refused(row->key, "nonsense", row->choices[0]);
+        } else if (row->type == EQ_SETTING_BOOL) {
+            assert_refused(row->key, "yes", "true or false");
+        }
+    }
+}
+
+static void test_choice_names_are_those_of_the_floors(void **state)
+{
+    (void)state;
+    const struct eq_setting *row = eq_setting_find("ptq.observer");
+    for (int i = 0; i < EQ_OBSERVER_COUNT; i++)
+        assert_string_equal(row->choices[i], eq_observer_names[i]);
+    assert_null(row->choices[EQ_OBSERVER_COUNT]);
+}
+
+static void test_unknown_keys_name_the_nearest(void **state)
+{
+    (void)state;
+    assert_refused("data.framse", "8", "did you mean data.frames?");
+    assert_refused("frames", "8", "did you mean data.frames?");
+    assert_refused("zzzzzzzz", "8", "help settings");
+    assert_json_refused("{\"data\": {\"framse\": 8}}", "did you mean data.frames?");
+    assert_json_refused("{\"train.epoch\": 8}", "did you mean train.epochs?");
+    assert_json_refused("{\"trian\": {\"epochs\": 8}}", "there is no section \"trian\"; there are data, synth, model");
+}
+
+static void test_json_types(void **state)
+{
+    (void)state;
+    assert_json_refused("{\"data\": {\"frames\": \"8\"}}", "data.frames = \"8\"");
+    assert_json_refused("{\"data\": {\"frames\": 8.5}}", "data.frames = 8.5");
+    assert_json_refused("{\"data\": {\"frames\": 65}}", "1..64");
+    assert_json_refused("{\"data\": {\"frames\": null}}", "data.frames = null");
+    assert_json_refused("{\"data\": {\"synthetic\": 1}}", "true or false");
+    assert_json_refused("{\"data\": {\"dir\": 1}}", "data.dir");
+    assert_json_refused("{\"data\": {\"dir\": \"\"}}", "data.dir is empty");
+    assert_json_refused("{\"data\": 8}", "is a section");
+    assert_json_refused("[]", "a JSON object");
+    assert_json_refused("{\"data\": {\"frames\": 8", "x.json:1:");
+    assert_json_refused("{\"ptq\": {\"observer\": \"best\"}}", "one of minmax");
+}
+
+static void test_nested_and_flat_keys(void **state)
+{
+    (void)state;
+    const char text[] = "{\"data\": {\"frames\": 9, \"size\": 96}, \"train.lr\": 0.25, \"run.dir\": \"x y\"}";
+    struct eq_err err = {0};
+    assert_int_equal(eq_settings_parse(&settings, text, strlen(text), "a.json", &err), EQ_OK);
+    assert_int_equal(settings.config.data.frames, 9);
+    assert_int_equal(settings.config.data.size, 96);
+    assert_true(settings.config.train.lr == 0.25);
+    assert_string_equal(settings.config.run.dir, "x y");
+    assert_string_equal(settings.origin[eq_setting_find("train.lr") - eq_setting_table], "a.json");
+    assert_string_equal(settings.origin[eq_setting_find("train.epochs") - eq_setting_table], "default");
+}
+
+static void test_config_json_comes_back_with_origins(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/echoquant-settings-XXXXXX";
+    struct eq_settings again;
+    struct eq_str a = {0}, b = {0};
+    bool found = false;
+    assert_non_null(mkdtemp(dir));
+    char *path = eq_path_join(dir, "config.json");
+    assert_int_equal(eq_settings_set(&settings, "train.lr", "0.1", "--set", NULL), EQ_OK);
+    assert_int_equal(eq_settings_set(&settings, "data.frames", "3", "b.json", NULL), EQ_OK);
+    assert_int_equal(eq_settings_save(&settings, path, NULL), EQ_OK);
+    assert_int_equal(eq_settings_init(&again, NULL), EQ_OK);
+    assert_int_equal(eq_settings_load_run(&again, dir, &found, NULL), EQ_OK);
+    assert_true(found);
+    eq_settings_print(&settings, &a);
+    eq_settings_print(&again, &b);
+    assert_string_equal(a.s, b.s);
+    eq_str_clear(&a);
+    eq_settings_changes(&settings, &again, NULL, &a);
+    assert_int_equal(a.len, 0);
+    assert_int_equal(eq_settings_set(&again, "data.frames", "4", "--set", NULL), EQ_OK);
+    assert_int_equal(eq_settings_set(&again, "run.threads", "2", "--set", NULL), EQ_OK); /* free to change */
+    eq_settings_changes(&settings, &again, NULL, &a);
+    assert_string_equal(a.s, "data.frames 3 -> 4");
+    eq_settings_clear(&again);
+    remove(path);
+    rmdir(dir);
+    free(path);
+    eq_str_clear(&a);
+    eq_str_clear(&b);
+}
+
+static void test_checks_between_settings(void **state)
+{
+    (void)state;
+    struct eq_err err = {0};
+    assert_int_equal(eq_settings_check(&settings, &err), EQ_OK);
+    assert_int_equal(eq_settings_set(&settings, "train.schedule", "cosine", "--set", NULL), EQ_OK);
+    assert_int_equal(eq_settings_set(&settings, "train.warmup", "12", "--set", NULL), EQ_OK);
+    assert_int_equal(eq_settings_check(&settings, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "train.warmup"));
+}
+
+static void test_config_md_is_the_table(void **state)
+{
+    (void)state;
+    void *page = NULL;
+    size_t len;
+    struct eq_err err = {0};
+    struct eq_str made = {0};
+    if (eq_read_file(SOURCE_DIR "/docs/CONFIG.md", (size_t)1 << 20, &page, &len, &err) != EQ_OK)
+        fail_msg("%s", err.msg);
+    eq_settings_markdown(&made);
+    if (len != made.len || memcmp(page, made.s, len) != 0)
+        fail_msg("docs/CONFIG.md is not what the table says: build/echoquant help --markdown > docs/CONFIG.md");
+    eq_free(page);
+    eq_str_clear(&made);
+}
+
+static void test_help_has_every_row(void **state)
+{
+    (void)state;
+    struct eq_str help = {0}, train = {0};
+    static const char *const only_train[] = {"train", "run.seed", NULL};
+    eq_settings_help(NULL, &help);
+    eq_settings_help(only_train, &train);
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        char start[160];
+        snprintf(start, sizeof start, "  %s = %s", row->key, row->initial);
+        bool wanted = strncmp(row->key, "train.", 6) == 0 || strcmp(row->key, "run.seed") == 0;
+        if (row->initial[0])
+            assert_non_null(strstr(help.s, start));
+        assert_int_equal(strstr(train.s, row->key) != NULL, wanted);
+    }
+    eq_str_clear(&help);
+    eq_str_clear(&train);
+}
+
+static void test_shipped_configs_load(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"default.json", "smoke.json", "echonet.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct eq_err err = {0};
+        char *path = eq_path_join(SOURCE_DIR "/configs", names[i]);
+        if (eq_settings_load(&settings, path, &err) != EQ_OK || eq_settings_check(&settings, &err) != EQ_OK)
+            fail_msg("%s", err.msg);
+        free(path);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_keys_are_distinct_and_sections_together),
+        TEST(test_ranges_hold_at_both_ends),
+        TEST(test_choices_and_switches),
+        TEST(test_choice_names_are_those_of_the_floors),
+        TEST(test_unknown_keys_name_the_nearest),
+        TEST(test_json_types),
+        TEST(test_nested_and_flat_keys),
+        TEST(test_config_json_comes_back_with_origins),
+        TEST(test_checks_between_settings),
+        TEST(test_config_md_is_the_table),
+        TEST(test_help_has_every_row),
+        TEST(test_shipped_configs_load),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -155,6 +155,12 @@ enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, i
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
                                struct eq_latency *out, struct eq_err *err);
 
+/* Latency of a model file as an object: latency_ms {min, median, p95, repeats}, precision, size_mb, frames, size,
+ * threads, isa, cpu, load_ms; with_data: on the first test clip of data.dir, and file_latency_ms. Delete with
+ * cJSON_Delete. */
+enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path, bool with_data, struct cJSON **out,
+                            struct eq_err *err);
+
 /* ---- phases: each works alone on a run directory --------------------------------------------------------------- */
 
 /* Takes the run directory (settings' run.dir) into use for a phase and writes config.json. Refuses (EQ_USAGE) when the
@@ -175,6 +181,8 @@ bool eq_run_is_finished(const char *run_dir);
  * clip is read once and the bad ones are left out. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 bool eq_run_data_is_synthetic(const char *dir);
+/* The synthetic set of the settings (synth.*), into dir. */
+enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err);
 /* "data" (folder, clips by split) and "environment" (version, CPU, ISA, threads) of results.json. */
 enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
 

@@ -19,17 +19,23 @@ bool eq_run_data_is_synthetic(const char *dir)
     return holds(dir, "synth.json");
 }
 
-/* A folder with a list that synth didn't write is the user's own data, whatever data.synthetic says. */
-static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
+enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err)
 {
-    if (!cfg->data.synthetic || (holds(cfg->data.dir, "FileList.csv") && !eq_run_data_is_synthetic(cfg->data.dir)))
-        return EQ_OK;
     struct eq_synth_opts opts = EQ_SYNTH_DEFAULTS;
     opts.train = cfg->synth.train;
     opts.val = cfg->synth.val;
     opts.test = cfg->synth.test;
     opts.seed = (uint64_t)cfg->synth.seed;
-    enum eq_status st = eq_synth_write(cfg->data.dir, &opts, err);
+    return eq_synth_write(dir, &opts, err);
+}
+
+/* A folder with a list that synth didn't write is the user's own data, whatever data.synthetic says. */
+static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
+{
+    const char *dir = cfg->data.dir;
+    if (!cfg->data.synthetic || (holds(dir, "FileList.csv") && !eq_run_data_is_synthetic(dir)))
+        return EQ_OK;
+    enum eq_status st = eq_run_write_synth(cfg, dir, err);
     if (st == EQ_USAGE)
         eq_err_context(err, "data.synthetic = true");
     return st;

@@ -1,0 +1,100 @@
+/* From argv to a command, from its status to the exit code. */
+#include "cmd/cmd.h"
+
+#include <string.h>
+
+static void print_overview(const struct eq_command *commands, size_t n)
+{
+    printf("usage: echoquant COMMAND [options]\n\n"
+           "What does an ejection-fraction model lose and gain from FP32 to INT8, by post-training quantization (PTQ)\n"
+           "or by quantization-aware training (QAT)?\n\nCommands:\n");
+    for (size_t i = 0; i < n; i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    printf("\n"
+           "  echoquant COMMAND --help     all about a command (also: echoquant help COMMAND)\n"
+           "  echoquant help settings      every setting with default and range (--markdown: docs/CONFIG.md)\n"
+           "  echoquant --version          version, CPU, instruction sets\n\n"
+           "Start here: echoquant run-all --config configs/default.json\n");
+}
+
+static void print_version(void)
+{
+    printf("echoquant %s\nCPU: %s, %d for this process\ninstruction sets:", ECHOQUANT_VERSION, eq_cpu_model_name(),
+           eq_cpu_count());
+    for (int isa = 0; isa < EQ_ISA_COUNT; isa++)
+        if (eq_cpu_has((enum eq_isa)isa))
+            printf(" %s", eq_isa_name((enum eq_isa)isa));
+    printf("\n");
+}
+
+static const struct eq_command *find(const struct eq_command *commands, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static enum eq_status unknown_command(const struct eq_command *commands, size_t n, const char *word, struct eq_err *err)
+{
+    enum { MAX = 64 };
+    const char *names[MAX];
+    for (size_t i = 0; i < n && i < MAX; i++)
+        names[i] = commands[i].name;
+    const char *near = eq_nearest(word, names, n < MAX ? n : MAX);
+    return eq_fail(err, EQ_USAGE, "there is no command \"%.60s\"%s%s%s", word, near ? "; did you mean " : "",
+                   near ? near : "", near ? "?" : "");
+}
+
+/* `help`, `help COMMAND`, `help settings`, `help --markdown` */
+static enum eq_status help(const struct eq_command *commands, size_t n, int argc, char **argv, struct eq_err *err)
+{
+    struct eq_str text = {0};
+    const char *topic = argc > 1 ? argv[1] : "";
+    if (strcmp(topic, "") == 0) {
+        print_overview(commands, n);
+    } else if (strcmp(topic, "settings") == 0 || strcmp(topic, "--markdown") == 0) {
+        if (strcmp(argv[argc - 1], "--markdown") == 0)
+            eq_settings_markdown(&text);
+        else
+            eq_settings_help(NULL, &text);
+        fputs(text.s, stdout);
+        eq_str_clear(&text);
+    } else {
+        const struct eq_command *command = find(commands, n, topic);
+        char help_option[] = "--help", *help_argv[] = {argv[1], help_option, NULL};
+        return command ? command->run(2, help_argv, err) : unknown_command(commands, n, topic, err);
+    }
+    return EQ_OK;
+}
+
+static enum eq_status dispatch(const struct eq_command *commands, size_t n, int argc, char **argv, struct eq_err *err)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word)
+        return eq_fail(err, EQ_USAGE, "which command? `echoquant help` lists them");
+    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return help(commands, n, argc - 1, argv + 1, err);
+    if (strcmp(word, "--version") == 0) {
+        print_version();
+        return EQ_OK;
+    }
+    const struct eq_command *command = find(commands, n, word);
+    if (!command)
+        return unknown_command(commands, n, word, err);
+    return command->run(argc - 1, argv + 1, err);
+}
+
+int eq_cmd_main(const struct eq_command *commands, size_t n, int argc, char **argv)
+{
+    struct eq_err err = {0};
+    eq_log_configure(EQ_LOG_INFO);
+    eq_signals_install();
+    enum eq_status st = dispatch(commands, n, argc, argv, &err);
+    if (st == EQ_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        st = eq_fail_errno(&err, "stdout: cannot write the results");
+    if (st != EQ_OK)
+        eq_log(EQ_LOG_ERROR, "%s", err.msg);
+    eq_parallel_shutdown();
+    return eq_exit_code(st);
+}

@@ -1,0 +1,95 @@
+#include "cmd/cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const sections[] = {"data", "synth", "bench", "run", NULL};
+static const struct eq_command_spec spec = {
+    .name = "eval",
+    .arguments = "[NAME...]",
+    .about =
+        "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the model alone, "
+        "and\n"
+        "from the file to the EF). INT8 models run in the integer engine, never in a simulation.\n\n"
+        "NAME: fp32, ptq, qat; without any, all that the run directory holds. --model FILE --name NAME evaluates any\n"
+        "other file instead. Writes predictions/NAME.csv and the model's row in results.json; prints the table.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
+    .max_args = 16,
+    .sections = sections,
+};
+
+static enum eq_status check_name(const char *name, struct eq_err *err)
+{
+    return eq_run_is_model_name(name)
+               ? EQ_OK
+               : eq_fail(err, EQ_USAGE, "\"%.60s\" can't name a model: letters, digits, _ . and -, fewer than 32",
+                         name);
+}
+
+/* "model" of "some/where/model.safetensors" */
+static char *name_of_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *name = eq_strdup(slash ? slash + 1 : path);
+    char *dot = strrchr(name, '.');
+    if (dot && dot != name)
+        *dot = '\0';
+    return name;
+}
+
+static enum eq_status evaluate_file(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
+{
+    char *name = o->name ? eq_strdup(o->name) : name_of_file(o->model);
+    enum eq_status st;
+    EQ_TRY(check_name(name, err));
+    EQ_TRY(eq_run_eval(&o->settings.config, ds, name, o->model, err));
+out:
+    free(name);
+    return st;
+}
+
+static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
+{
+    static const char *const all[] = {"fp32", "ptq", "qat"};
+    const char *dir = o->settings.config.run.dir;
+    enum eq_status st = EQ_OK;
+    int done = 0;
+    for (int i = 0; i < o->n_args; i++, done++) {
+        EQ_TRY(check_name(o->args[i], err));
+        EQ_TRY(eq_run_eval(&o->settings.config, ds, o->args[i], NULL, err));
+    }
+    for (int i = 0; i < 3 && o->n_args == 0; i++) {
+        if (!eq_run_has_model(dir, all[i]))
+            continue;
+        EQ_TRY(eq_run_eval(&o->settings.config, ds, all[i], NULL, err));
+        done++;
+    }
+    if (done == 0)
+        st = eq_fail(err, EQ_USAGE, "%s holds no model yet: run `echoquant train` first, or name a file with --model",
+                     dir);
+out:
+    return st;
+}
+
+enum eq_status eq_cmd_eval(int argc, char **argv, struct eq_err *err)
+{
+    struct eq_options o;
+    struct eq_dataset ds = {0};
+    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
+    if (st != EQ_OK || o.help)
+        return st;
+    const struct eq_config *cfg = &o.settings.config;
+    if ((o.model && o.n_args) || (o.name && !o.model)) {
+        st = eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
+        goto out;
+    }
+    EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_EVAL, false, err));
+    EQ_TRY(eq_run_open_data(cfg, &ds, err));
+    EQ_TRY(o.model ? evaluate_file(&o, &ds, err) : evaluate_run(&o, &ds, err));
+    EQ_TRY(eq_run_record_context(cfg, &ds, err));
+    EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));
+out:
+    eq_dataset_clear(&ds);
+    eq_options_clear(&o);
+    return st;
+}

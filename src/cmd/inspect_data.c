@@ -1,0 +1,120 @@
+/* What is in a clip, and in a data folder. */
+#include "cmd/cmd.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
+{
+    struct eq_clip_info info;
+    enum eq_status st = eq_clip_probe(path, &info, err);
+    if (st != EQ_OK)
+        return st;
+    if (!json) {
+        printf("%s: clip, %s, %d x %d, %d frames decode", path, info.codec, info.width, info.height,
+               info.decoded_frames);
+        if (info.header_frames != info.decoded_frames)
+            printf(" (its header says %d)", info.header_frames);
+        printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "colour");
+        return EQ_OK;
+    }
+    struct cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "path", path);
+    cJSON_AddStringToObject(o, "codec", info.codec);
+    cJSON_AddNumberToObject(o, "width", info.width);
+    cJSON_AddNumberToObject(o, "height", info.height);
+    cJSON_AddNumberToObject(o, "decoded_frames", info.decoded_frames);
+    cJSON_AddNumberToObject(o, "header_frames", info.header_frames);
+    cJSON_AddNumberToObject(o, "fps", info.fps);
+    cJSON_AddBoolToObject(o, "gray", info.gray);
+    eq_print_json(o);
+    cJSON_Delete(o);
+    return EQ_OK;
+}
+
+static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split split, struct cJSON *splits,
+                                     struct eq_err *err)
+{
+    struct cJSON *o = cJSON_CreateObject();
+    uint32_t *index = NULL;
+    size_t n = eq_dataset_split(ds, split, &index);
+    double *ef = eq_alloc(n + 1, sizeof *ef);
+    if (!index || !ef) {
+        cJSON_Delete(o);
+        free(index);
+        eq_free(ef);
+        return eq_fail(err, EQ_NOMEM, "out of memory for the list of clips");
+    }
+    for (size_t i = 0; i < n; i++)
+        ef[i] = ds->samples[index[i]].ef;
+    cJSON_AddNumberToObject(o, "clips", (double)n);
+    if (n) {
+        double median = eq_median_of(ef, n); /* sorts */
+        cJSON_AddNumberToObject(o, "ef_min", ef[0]);
+        cJSON_AddNumberToObject(o, "ef_median", median);
+        cJSON_AddNumberToObject(o, "ef_max", ef[n - 1]);
+    }
+    cJSON_AddItemToObject(splits, eq_split_name(split), o);
+    free(index);
+    eq_free(ef);
+    return EQ_OK;
+}
+
+static struct cJSON *describe_skipped(const struct eq_dataset *ds)
+{
+    struct cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < ds->n_skipped; i++) {
+        struct cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "FileName", ds->skipped[i].file_name);
+        cJSON_AddStringToObject(entry, "reason", ds->skipped[i].reason);
+        cJSON_AddItemToArray(list, entry);
+    }
+    return list;
+}
+
+static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
+{
+    printf("%s: %s data folder, %zu clips, split %s\n", ds->dir,
+           eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real", ds->n,
+           ds->split_from_file ? "by FileList.csv" : "drawn by file name (70/15/15)");
+    const struct cJSON *split;
+    cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
+    {
+        printf("  %-6s %6.0f clips", split->string,
+               cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "clips")));
+        if (cJSON_HasObjectItem(split, "ef_median"))
+            printf(", EF %.1f .. %.1f, median %.1f %%",
+                   cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "ef_min")),
+                   cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "ef_max")),
+                   cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "ef_median")));
+        printf("\n");
+    }
+    for (size_t i = 0; i < ds->n_skipped; i++)
+        printf("  can't be used: %s\n", ds->skipped[i].reason);
+}
+
+/* Rows that can't be used are listed, not fatal: to see them is what inspect is for. */
+enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, bool json, struct eq_err *err)
+{
+    struct eq_dataset ds = {0};
+    struct cJSON *o = cJSON_CreateObject();
+    enum eq_status st;
+    EQ_TRY(eq_dataset_open(path, (uint64_t)cfg->data.split_seed, EQ_ON_ERROR_SKIP, &ds, err));
+    cJSON_AddStringToObject(o, "path", path);
+    cJSON_AddBoolToObject(o, "synthetic", eq_run_data_is_synthetic(path));
+    cJSON_AddNumberToObject(o, "clips", (double)ds.n);
+    cJSON_AddBoolToObject(o, "split_from_file", ds.split_from_file);
+    struct cJSON *splits = cJSON_AddObjectToObject(o, "splits");
+    for (int s = 0; s < EQ_SPLIT_COUNT; s++)
+        EQ_TRY(describe_split(&ds, (enum eq_split)s, splits, err));
+    cJSON_AddItemToObject(o, "skipped", describe_skipped(&ds));
+    if (json)
+        eq_print_json(o);
+    else
+        print_folder(&ds, o);
+out:
+    cJSON_Delete(o);
+    eq_dataset_clear(&ds);
+    return st;
+}

@@ -1,0 +1,198 @@
+/* What is in a model file: FP32 parameters with their ranges, or INT8 layers with their scales. */
+#include "cmd/cmd.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+static struct cJSON *describe_meta(const char *path, const char *format, const struct eq_model_meta *meta,
+                                   uint64_t bytes)
+{
+    struct cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "path", path);
+    cJSON_AddStringToObject(o, "format", format);
+    cJSON_AddNumberToObject(o, "size_mb", (double)bytes / 1e6);
+    cJSON_AddNumberToObject(o, "frames", meta->frames);
+    cJSON_AddNumberToObject(o, "size", meta->size);
+    cJSON_AddNumberToObject(o, "pixel_mean", meta->pixel_mean);
+    cJSON_AddNumberToObject(o, "pixel_std", (double)meta->pixel_std);
+    cJSON_AddNumberToObject(o, "target_mean", (double)meta->target_mean);
+    cJSON_AddNumberToObject(o, "target_std", (double)meta->target_std);
+    return o;
+}
+
+static void add_shape(struct cJSON *layer, const int *shape, int rank)
+{
+    cJSON_AddItemToObject(layer, "shape", cJSON_CreateIntArray(shape, rank));
+}
+
+static void add_range(struct cJSON *layer, const char *key, const float *v, size_t n)
+{
+    float lo = INFINITY, hi = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        lo = fminf(lo, v[i]);
+        hi = fmaxf(hi, v[i]);
+    }
+    struct cJSON *range = cJSON_AddArrayToObject(layer, key);
+    cJSON_AddItemToArray(range, cJSON_CreateNumber((double)lo));
+    cJSON_AddItemToArray(range, cJSON_CreateNumber((double)hi));
+}
+
+static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
+{
+    struct eq_graph *g = NULL;
+    enum eq_status st = eq_model_load(path, &g, err);
+    if (st != EQ_OK)
+        return st;
+    *out = describe_meta(path, EQ_FORMAT_FP32, &g->meta, bytes);
+    cJSON_AddNumberToObject(*out, "parameters", (double)eq_graph_param_count(g));
+    struct cJSON *layers = cJSON_AddArrayToObject(*out, "layers");
+    for (int i = 0; i < g->n_params; i++) {
+        struct cJSON *layer = cJSON_CreateObject();
+        cJSON_AddStringToObject(layer, "name", g->params[i].name);
+        add_shape(layer, g->params[i].shape, g->params[i].rank);
+        add_range(layer, "range", g->params[i].data, g->params[i].n);
+        cJSON_AddNumberToObject(layer, "bytes", (double)(g->params[i].n * sizeof(float)));
+        cJSON_AddItemToArray(layers, layer);
+    }
+    eq_graph_free(g);
+    return EQ_OK;
+}
+
+static const char *op_name(enum eq_qop op)
+{
+    return op == EQ_QOP_INPUT ? "input" : op == EQ_QOP_CONV2D ? "conv2d" : op == EQ_QOP_MAXPOOL ? "maxpool" : "head";
+}
+
+static struct cJSON *describe_qnode(const struct eq_qnode *n)
+{
+    struct cJSON *layer = cJSON_CreateObject();
+    cJSON_AddStringToObject(layer, "name", n->name);
+    cJSON_AddStringToObject(layer, "op", op_name(n->op));
+    if (n->weights) {
+        int shape[4] = {n->cout, n->cin, n->k ? n->k : 1, n->k ? n->k : 1};
+        size_t weights = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * (size_t)shape[3];
+        add_shape(layer, shape, 4);
+        add_range(layer, "weight_scale", n->weight_scale, (size_t)n->cout);
+        cJSON_AddNumberToObject(layer, "weight_bits", n->weight_bits);
+        cJSON_AddNumberToObject(layer, "bytes", (double)(weights + (size_t)n->cout * 2 * sizeof(float)));
+    }
+    if (n->op != EQ_QOP_HEAD) {
+        cJSON_AddNumberToObject(layer, "scale", (double)n->dst.scale);
+        cJSON_AddNumberToObject(layer, "zero_point", n->dst.zero_point);
+    }
+    cJSON_AddBoolToObject(layer, "relu", n->relu);
+    cJSON_AddBoolToObject(layer, "residual", n->residual >= 0);
+    return layer;
+}
+
+static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
+{
+    struct eq_qmodel *m = NULL;
+    enum eq_status st = eq_qmodel_load(path, &m, err);
+    if (st != EQ_OK)
+        return st;
+    *out = describe_meta(path, EQ_FORMAT_INT8, &m->meta, bytes);
+    cJSON_AddStringToObject(*out, "method", m->method);
+    cJSON_AddStringToObject(*out, "observer", m->observer);
+    struct cJSON *layers = cJSON_AddArrayToObject(*out, "layers");
+    for (int i = 0; i < m->n_nodes; i++)
+        cJSON_AddItemToArray(layers, describe_qnode(&m->nodes[i]));
+    eq_qmodel_free(m);
+    return EQ_OK;
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------ */
+
+static double number(const struct cJSON *o, const char *key)
+{
+    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, key));
+}
+
+static const char *text(const struct cJSON *o, const char *key)
+{
+    const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
+    return s ? s : "";
+}
+
+static void format_shape(const struct cJSON *layer, char out[48])
+{
+    const struct cJSON *d;
+    int n = snprintf(out, 48, "-");
+    cJSON_ArrayForEach(d, cJSON_GetObjectItemCaseSensitive(layer, "shape"))
+    {
+        bool first = out[0] == '-';
+        n = first ? 0 : n;
+        if (n < 40)
+            n += snprintf(out + n, 48 - (size_t)n, "%s%d", first ? "" : "x", d->valueint);
+    }
+}
+
+static void format_pair(const struct cJSON *layer, const char *key, char out[40])
+{
+    const struct cJSON *pair = cJSON_GetObjectItemCaseSensitive(layer, key);
+    snprintf(out, 40, "-");
+    if (pair)
+        snprintf(out, 40, "%.4g .. %.4g", cJSON_GetArrayItem(pair, 0)->valuedouble,
+                 cJSON_GetArrayItem(pair, 1)->valuedouble);
+}
+
+static void print_layers(const struct cJSON *model, bool int8)
+{
+    const struct cJSON *layer;
+    if (int8)
+        printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", "layer", "op", "weights", "weight scale", "edge scale",
+               "zero-point", "bytes");
+    else
+        printf("%-36s %-16s %-26s %9s\n", "parameter", "shape", "range", "bytes");
+    cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(model, "layers"))
+    {
+        char shape[48], range[40], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
+        format_shape(layer, shape);
+        format_pair(layer, int8 ? "weight_scale" : "range", range);
+        if (cJSON_HasObjectItem(layer, "scale")) {
+            snprintf(scale, sizeof scale, "%.4g", number(layer, "scale"));
+            snprintf(zero, sizeof zero, "%.0f", number(layer, "zero_point"));
+        }
+        if (cJSON_HasObjectItem(layer, "bytes"))
+            snprintf(bytes, sizeof bytes, "%.0f", number(layer, "bytes"));
+        if (int8)
+            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", text(layer, "name"), text(layer, "op"), shape, range,
+                   scale, zero, bytes);
+        else
+            printf("%-36s %-16s %-26s %9s\n", text(layer, "name"), shape, range, bytes);
+    }
+}
+
+static void print_model(const struct cJSON *m, bool int8)
+{
+    printf("%s: %s, %.2f MB\n", text(m, "path"), int8 ? "INT8 model" : "FP32 model", number(m, "size_mb"));
+    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n", number(m, "frames"),
+           number(m, "size"), number(m, "size"), number(m, "pixel_mean"), number(m, "pixel_std"));
+    printf("EF of its training clips: %.2f +- %.2f %%\n", number(m, "target_mean"), number(m, "target_std"));
+    if (int8)
+        printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
+    else
+        printf("%.0f trainable values\n", number(m, "parameters"));
+    printf("\n");
+    print_layers(m, int8);
+}
+
+enum eq_status eq_inspect_model(const char *path, bool json, struct eq_err *err)
+{
+    char kind[32];
+    uint64_t bytes;
+    struct cJSON *model = NULL;
+    enum eq_status st;
+    EQ_TRY(eq_file_size(path, &bytes, err));
+    EQ_TRY(eq_model_kind(path, kind, err));
+    bool int8 = strcmp(kind, EQ_FORMAT_INT8) == 0;
+    EQ_TRY(int8 ? describe_int8(path, bytes, &model, err) : describe_fp32(path, bytes, &model, err));
+    if (json)
+        eq_print_json(model);
+    else
+        print_model(model, int8);
+out:
+    cJSON_Delete(model);
+    return st;
+}

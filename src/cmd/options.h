@@ -1,0 +1,43 @@
+/* Options that the commands share: one table of them, the settings behind them, and --help. */
+#ifndef CMD_OPTIONS_H
+#define CMD_OPTIONS_H
+
+#include "echoquant/run.h"
+
+enum eq_option_bit {
+    EQ_OPT_SETTINGS = 1 << 0, /* --config, --set */
+    EQ_OPT_RUN = 1 << 1,
+    EQ_OPT_DATA = 1 << 2,
+    EQ_OPT_SEED = 1 << 3,
+    EQ_OPT_COMPUTE = 1 << 4, /* --threads, --cpu */
+    EQ_OPT_MODEL = 1 << 5,
+    EQ_OPT_NAME = 1 << 6,
+    EQ_OPT_FORCE = 1 << 7,
+    EQ_OPT_JSON = 1 << 8
+};
+
+struct eq_command_spec {
+    const char *name;
+    const char *arguments; /* behind "[options]" in the usage line; "" none */
+    const char *about;     /* what it does, what it reads and writes */
+    unsigned options;      /* enum eq_option_bit; --quiet, --verbose and --help go with every command */
+    int min_args, max_args;
+    const char *const *sections; /* settings that it reads, as for eq_settings_help; NULL: none */
+};
+
+struct eq_options {
+    struct eq_settings settings;
+    bool help; /* was asked for and printed: the command is done */
+    bool json, force;
+    bool data_given;          /* --data */
+    const char *model, *name; /* NULL: not given */
+    char **args;              /* n_args of argv */
+    int n_args;
+};
+
+/* Reads argv into settings and options, configures log, threads and CPU. What it refuses is EQ_USAGE. */
+enum eq_status eq_options_init(struct eq_options *o, const struct eq_command_spec *spec, int argc, char **argv,
+                               struct eq_err *err);
+void eq_options_clear(struct eq_options *o);
+
+#endif

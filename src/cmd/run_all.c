@@ -1,0 +1,99 @@
+#include "cmd/cmd.h"
+
+static const struct eq_command_spec spec = {
+    .name = "run-all",
+    .arguments = "",
+    .about =
+        "The whole experiment, the same steps as the single commands: opens the data (or makes synthetic clips), then\n"
+        "train, ptq, qat, eval of each, report. Prints the table and the path of the report.\n\n"
+        "A phase whose result is there already is passed over, so an interrupted run goes on where it stopped. A\n"
+        "finished run is left as it is; --force removes what is in the run directory and starts anew.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
+    .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "bench", "run", NULL},
+};
+
+static enum eq_status train(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model,
+                            struct eq_err *err)
+{
+    (void)model;
+    return eq_run_train(cfg, ds, err);
+}
+
+static const struct phase {
+    const char *name, *title;
+    enum eq_status (*run)(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model,
+                          struct eq_err *err);
+} phases[] = {
+    {"fp32", "FP32 baseline", train},
+    {"ptq", "post-training quantization", eq_run_ptq},
+    {"qat", "quantization-aware training", eq_run_qat},
+};
+enum { N_PHASES = sizeof phases / sizeof *phases };
+
+static enum eq_status check_interrupt(struct eq_err *err)
+{
+    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted; the same command goes on") : EQ_OK;
+}
+
+static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < N_PHASES; i++) {
+        if (eq_run_has_model(cfg->run.dir, phases[i].name)) {
+            eq_info("%s: %s/%s.safetensors is there", phases[i].title, cfg->run.dir, phases[i].name);
+            continue;
+        }
+        EQ_TRY(check_interrupt(err));
+        eq_info("%s", phases[i].title);
+        EQ_TRY(phases[i].run(cfg, ds, NULL, err));
+    }
+out:
+    return st;
+}
+
+static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < N_PHASES; i++) {
+        if (eq_run_has_result(cfg->run.dir, phases[i].name))
+            continue;
+        EQ_TRY(check_interrupt(err));
+        EQ_TRY(eq_run_eval(cfg, ds, phases[i].name, NULL, err));
+    }
+    EQ_TRY(eq_run_record_context(cfg, ds, err));
+out:
+    return st;
+}
+
+static enum eq_status run_phases(const struct eq_config *cfg, struct eq_err *err)
+{
+    struct eq_dataset ds = {0};
+    enum eq_status st;
+    EQ_TRY(eq_run_open_data(cfg, &ds, err));
+    EQ_TRY(make_models(cfg, &ds, err));
+    EQ_TRY(evaluate_models(cfg, &ds, err));
+    EQ_TRY(eq_run_report(cfg->run.dir, err));
+out:
+    eq_dataset_clear(&ds);
+    return st;
+}
+
+enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err)
+{
+    struct eq_options o;
+    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
+    if (st != EQ_OK || o.help)
+        return st;
+    const struct eq_config *cfg = &o.settings.config;
+    EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_ALL, o.force, err));
+    if (eq_run_is_finished(cfg->run.dir))
+        eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
+    else
+        EQ_TRY(run_phases(cfg, err));
+    EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));
+    if (!o.json)
+        printf("\n%s/report.html\n", cfg->run.dir);
+out:
+    eq_options_clear(&o);
+    return st;
+}

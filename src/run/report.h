@@ -1,0 +1,54 @@
+/* What the parts of the report share: the table's cells, the pictures, and the documents they are made from. */
+#ifndef RUN_REPORT_H
+#define RUN_REPORT_H
+
+#include "run/results.h"
+
+enum { EQ_TABLE_COLUMNS = 13, EQ_TABLE_CELL = 40, EQ_MAX_PLOTS = 12 };
+
+/* cells[0] is the header. */
+struct eq_table {
+    char (*cells)[EQ_TABLE_COLUMNS][EQ_TABLE_CELL]; /* owned */
+    int rows;
+};
+enum eq_status eq_table_build(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
+void eq_table_clear(struct eq_table *t);
+/* Markdown, columns padded so that it reads well on a terminal, too. */
+void eq_table_print(const struct eq_table *t, struct eq_str *out);
+
+/* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
+struct eq_plot {
+    char name[64];
+    char title[96], caption[320];
+};
+struct eq_report {
+    const char *run_dir;
+    struct cJSON *results; /* owned */
+    struct cJSON *config;  /* owned; NULL when the run directory has no config.json */
+    struct eq_table table;
+    struct eq_plot plots[EQ_MAX_PLOTS];
+    int n_plots;
+    char no_pictures[320]; /* why plots/ holds no SVG; "" when it does */
+};
+
+/* Draws with gnuplot. A gnuplot that is missing or fails is no error: report->no_pictures says it. */
+enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
+/* Runs `gnuplot script` inside dir; EQ_UNSUPPORTED when there is no gnuplot. */
+enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
+void eq_report_markdown(const struct eq_report *report, struct eq_str *out);
+enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out, struct eq_err *err);
+
+/* report_text.c: sentences that both forms share, one call each. */
+/* NaN: absent or null. path: "mae", "latency_ms.median". */
+double eq_report_number(const struct cJSON *row, const char *path);
+/* "" when absent. */
+const char *eq_report_text(const struct cJSON *object, const char *key);
+/* What was lost and won, a line for each quantized model. */
+void eq_report_findings(const struct eq_report *report, struct eq_str lines[], int max, int *n);
+/* Anything that a reader must know before comparing: synthetic data, rows measured under different conditions. */
+void eq_report_cautions(const struct eq_report *report, struct eq_str lines[], int max, int *n);
+/* "AMD EPYC ..., avx512vnni, 2 threads, echoquant 0.1.0" */
+void eq_report_environment(const struct eq_report *report, struct eq_str *out);
+void eq_report_data(const struct eq_report *report, struct eq_str *out);
+
+#endif

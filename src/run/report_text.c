@@ -1,0 +1,109 @@
+/* Sentences of the report that Markdown and HTML share. */
+#include "run/report.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+double eq_report_number(const struct cJSON *row, const char *path)
+{
+    char key[64];
+    const char *dot = strchr(path, '.');
+    if (dot) {
+        snprintf(key, sizeof key, "%.*s", (int)(dot - path), path);
+        return eq_report_number(cJSON_GetObjectItemCaseSensitive(row, key), dot + 1);
+    }
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(row, path);
+    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
+}
+
+const char *eq_report_text(const struct cJSON *object, const char *key)
+{
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct eq_str *out)
+{
+    double mae = eq_report_number(row, "mae"), base = eq_report_number(fp32, "mae");
+    double speed = eq_report_number(fp32, "latency_ms.median") / eq_report_number(row, "latency_ms.median");
+    double smaller = eq_report_number(fp32, "size_mb") / eq_report_number(row, "size_mb");
+    eq_str_add(out, "%s: MAE %.2f against %.2f EF points (%+.2f)", eq_results_model_name(row), mae, base, mae - base);
+    if (isfinite(smaller))
+        eq_str_add(out, ", the file %.2f times smaller", smaller);
+    if (isfinite(speed))
+        eq_str_add(out, ", %.2f times %s", speed >= 1 ? speed : 1 / speed, speed >= 1 ? "faster" : "slower");
+    eq_str_add(out, ".");
+}
+
+void eq_report_findings(const struct eq_report *report, struct eq_str lines[], int max, int *n)
+{
+    const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(report->results, "models"), *row;
+    const struct cJSON *fp32 = eq_results_find_model(report->results, "FP32");
+    const struct cJSON *median = eq_results_find_model(report->results, "Median");
+    double ratio = eq_report_number(fp32, "mae") / eq_report_number(median, "mae");
+    *n = 0;
+    if (isfinite(ratio) && *n < max)
+        eq_str_add(
+            &lines[(*n)++],
+            "FP32: MAE %.2f EF points on %.0f test clips, %.2f of what predicting the training median (%.1f %%) gives.",
+            eq_report_number(fp32, "mae"), eq_report_number(fp32, "clips"), ratio,
+            eq_report_number(median, "prediction"));
+    if (!fp32)
+        return;
+    cJSON_ArrayForEach(row, models)
+    {
+        if (strcmp(eq_report_text(row, "precision"), "INT8") == 0 && *n < max)
+            find_one(row, fp32, &lines[(*n)++]);
+    }
+}
+
+/* Whether all rows that were measured agree on a key. */
+static bool rows_agree(const struct cJSON *results, const char *key)
+{
+    const struct cJSON *row, *first = NULL;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
+    {
+        const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(row, key);
+        if (value && first && !cJSON_Compare(value, first, true))
+            return false;
+        if (value && !first)
+            first = value;
+    }
+    return true;
+}
+
+void eq_report_cautions(const struct eq_report *report, struct eq_str lines[], int max, int *n)
+{
+    const struct cJSON *data = cJSON_GetObjectItemCaseSensitive(report->results, "data");
+    *n = 0;
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(data, "synthetic")) && *n < max)
+        eq_str_add(&lines[(*n)++], "The clips are synthetic: the errors say nothing about patients, only about what "
+                                   "quantization changes.");
+    if (!(rows_agree(report->results, "cpu") && rows_agree(report->results, "isa") &&
+          rows_agree(report->results, "threads")) &&
+        *n < max)
+        eq_str_add(&lines[(*n)++], "The models were measured on different CPUs, instruction sets or numbers of threads "
+                                   "(see results.json): their latencies can't be compared.");
+    if (!rows_agree(report->results, "clips") && *n < max)
+        eq_str_add(&lines[(*n)++], "The models were evaluated on different numbers of clips: their errors can't be "
+                                   "compared.");
+}
+
+void eq_report_environment(const struct eq_report *report, struct eq_str *out)
+{
+    const struct cJSON *e = cJSON_GetObjectItemCaseSensitive(report->results, "environment");
+    double threads = eq_report_number(e, "threads");
+    eq_str_add(out, "%s, instruction set %s, %.0f thread%s, echoquant %s", eq_report_text(e, "cpu"),
+               eq_report_text(e, "isa"), threads, threads == 1 ? "" : "s", eq_report_text(e, "version"));
+}
+
+void eq_report_data(const struct eq_report *report, struct eq_str *out)
+{
+    const struct cJSON *d = cJSON_GetObjectItemCaseSensitive(report->results, "data");
+    eq_str_add(
+        out, "%s: %.0f training, %.0f validation and %.0f test clips (split %s), %.0f left out",
+        eq_report_text(d, "dir"), eq_report_number(d, "train"), eq_report_number(d, "val"), eq_report_number(d, "test"),
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d, "split_from_file")) ? "by FileList.csv" : "drawn by file name",
+        eq_report_number(d, "skipped"));
+}

@@ -44,9 +44,11 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(code, text, sizeof text);
-    enum eq_status st = code == AVERROR(ENOMEM)                                                      ? EQ_NOMEM
-                        : code == AVERROR(EIO) || code == AVERROR(ENOENT) || code == AVERROR(EACCES) ? EQ_IO
-                                                                                                     : EQ_FORMAT;
+    enum eq_status st = EQ_FORMAT;
+    if (code == AVERROR(EIO) || code == AVERROR(ENOENT) || code == AVERROR(EACCES))
+        st = EQ_IO;
+    if (code == AVERROR(ENOMEM) || code == AVERROR(EMFILE) || code == AVERROR(ENFILE))
+        st = EQ_NOMEM; /* our want, not the clip's fault: never a reason to leave it out */
     return eq_fail(err, st, "%s: %s: %s", name, what, text);
 }
 

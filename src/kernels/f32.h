@@ -36,9 +36,6 @@ extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_winograd__av
     eq_f32_conv_backward_weights_winograd__avx512;
 #endif
 
-void eq_f32_fill_ref(struct eq_f32_table *table);
-void eq_image_fill_ref(struct eq_image_table *table);
-
 /* bins / (hi - lo); 0, so that everything falls into the first bin, when the range has no width to divide by. */
 static inline float eq_histogram_factor(float lo, float hi, int bins)
 {

@@ -1,5 +1,6 @@
 /* Which f32 kernel runs: one list a pass in ascending order of preference, and who may use what on this CPU. */
 #include "kernels/f32.h"
+#include "kernels/f32_fill.h"
 
 enum { MAX_KERNELS = 16 };
 
@@ -48,10 +49,47 @@ size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape
     return n;
 }
 
+static void fill_ref(void)
+{
+    f32_table.isa = image_table.isa = EQ_ISA_REF;
+    eq_f32_fill_bn_ref(&f32_table);
+    eq_f32_fill_pool_ref(&f32_table);
+    eq_f32_fill_elementwise_ref(&f32_table);
+    eq_f32_fill_observe_ref(&f32_table);
+    eq_image_fill_ref(&image_table);
+}
+
+#if defined(__x86_64__)
+static void fill_avx2(void)
+{
+    f32_table.isa = image_table.isa = EQ_ISA_AVX2;
+    eq_f32_fill_bn__avx2(&f32_table);
+    eq_f32_fill_pool__avx2(&f32_table);
+    eq_f32_fill_elementwise__avx2(&f32_table);
+    eq_f32_fill_observe__avx2(&f32_table);
+    eq_image_fill__avx2(&image_table);
+}
+
+static void fill_avx512(void)
+{
+    f32_table.isa = image_table.isa = EQ_ISA_AVX512;
+    eq_f32_fill_bn__avx512(&f32_table);
+    eq_f32_fill_pool__avx512(&f32_table);
+    eq_f32_fill_elementwise__avx512(&f32_table);
+    eq_f32_fill_observe__avx512(&f32_table);
+    eq_image_fill__avx512(&image_table);
+}
+#endif
+
 void eq_f32_table_init(void)
 {
-    eq_f32_fill_ref(&f32_table);
-    eq_image_fill_ref(&image_table);
+    fill_ref();
+#if defined(__x86_64__)
+    if (eq_cpu_use(EQ_ISA_AVX2))
+        fill_avx2();
+    if (eq_cpu_use(EQ_ISA_AVX512))
+        fill_avx512();
+#endif
 }
 
 /* A program that never set a ceiling gets the tables on first use. */

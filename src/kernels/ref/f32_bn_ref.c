@@ -1,6 +1,6 @@
 /* The meaning of the batch norm kernels: sums in double, a piece per block of channels. */
 #include "kernels/f32.h"
-#include "kernels/f32_ref.h"
+#include "kernels/f32_fill.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* The meaning of the kernels that look at values and keep a few numbers: ranges, histograms, norms. */
 #include "kernels/f32.h"
-#include "kernels/f32_ref.h"
+#include "kernels/f32_fill.h"
 
 #include <math.h>
 
@@ -40,13 +40,4 @@ void eq_f32_fill_observe_ref(struct eq_f32_table *table)
     table->minmax = minmax;
     table->histogram = histogram;
     table->sum_squares = sum_squares;
-}
-
-void eq_f32_fill_ref(struct eq_f32_table *table)
-{
-    *table = (struct eq_f32_table){.isa = EQ_ISA_REF};
-    eq_f32_fill_bn_ref(table);
-    eq_f32_fill_pool_ref(table);
-    eq_f32_fill_elementwise_ref(table);
-    eq_f32_fill_observe_ref(table);
 }

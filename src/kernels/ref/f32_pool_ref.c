@@ -1,6 +1,6 @@
 /* The meaning of the pooling kernels. A pixel is tc = t * c values; a piece is a row of pixels. */
 #include "kernels/f32.h"
-#include "kernels/f32_ref.h"
+#include "kernels/f32_fill.h"
 
 struct pool_job {
     const float *x, *dy;

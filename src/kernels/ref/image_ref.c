@@ -1,5 +1,6 @@
 /* The meaning of the kernels on u8 pixels. */
 #include "kernels/f32.h"
+#include "kernels/f32_fill.h"
 #include "kernels/spans.h"
 
 struct normalize {
@@ -31,5 +32,6 @@ static void moments(const uint8_t *src, size_t n, uint64_t *sum, uint64_t *sum_s
 
 void eq_image_fill_ref(struct eq_image_table *table)
 {
-    *table = (struct eq_image_table){.isa = EQ_ISA_REF, .normalize = normalize, .moments = moments};
+    table->normalize = normalize;
+    table->moments = moments;
 }

@@ -1,0 +1,220 @@
+/*
+ * Pooling. A pixel is tc = t * c neighbouring values; a piece is a row of pixels.
+ * Included by f32_pool_avx2.c and f32_pool_avx512.c.
+ */
+#include "kernels/conv.h"
+#include "kernels/f32_fill.h"
+#include "kernels/x86/vec.h"
+
+#include <assert.h>
+
+enum { MAX_TAPS = 64, AVG_BLOCK = 1024 };
+
+struct pool_job {
+    const float *in;
+    float *out;
+    const uint8_t *argmax_in;
+    uint8_t *argmax;
+    int h, w, tc, k, stride, pad, oh, ow, hw, blocks;
+};
+
+/* ---- max pooling
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* A window's pixels that lie inside the picture, and their tap numbers. */
+struct window {
+    const float *px[MAX_TAPS];
+    int tap[MAX_TAPS], n;
+};
+
+static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
+{
+    struct window win = {.n = 0};
+    struct eq_tap_range ry = eq_taps_inside(oy, j->stride, j->pad, j->k, j->h);
+    struct eq_tap_range rx = eq_taps_inside(ox, j->stride, j->pad, j->k, j->w);
+    for (int ky = ry.lo; ky < ry.hi; ky++)
+        for (int kx = rx.lo; kx < rx.hi; kx++) {
+            size_t y = (size_t)oy * j->stride - j->pad + ky, x = (size_t)ox * j->stride - j->pad + kx;
+            win.tap[win.n] = ky * j->k + kx;
+            win.px[win.n++] = j->in + (((size_t)b * j->h + y) * j->w + x) * j->tc;
+        }
+    return win;
+}
+
+/* The first of the greatest, or a NaN when there is one. */
+ALWAYS_INLINE void max_of(const struct window *win, size_t i, int n, float *y, uint8_t *argmax)
+{
+    vf best = v_load_n(win->px[0] + i, n), tap = v_set1((float)win->tap[0]);
+    for (int k = 1; k < win->n; k++) {
+        vf x = v_load_n(win->px[k] + i, n);
+        vcond wins = v_or(v_gt(x, best), v_is_nan(x));
+        best = v_select(wins, x, best);
+        tap = v_select(wins, v_set1((float)win->tap[k]), tap);
+    }
+    v_store_n(y + i, n, best);
+    if (argmax)
+        v_store_u8_n(argmax + i, n, tap);
+}
+
+static void max_forward_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    for (int ox = 0; ox < j->ow; ox++) {
+        struct window win = window_of(j, (int)(row / j->oh), (int)(row % j->oh), ox);
+        size_t at = (row * j->ow + ox) * j->tc, i = 0, n = (size_t)j->tc;
+        uint8_t *argmax = j->argmax ? j->argmax + at : NULL;
+        for (; i + VL <= n; i += VL)
+            max_of(&win, i, VL, j->out + at, argmax);
+        if (i < n)
+            max_of(&win, i, (int)(n - i), j->out + at, argmax);
+    }
+}
+
+static void maxpool_forward(const float *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
+                            float *y, uint8_t *argmax)
+{
+    assert(k * k <= MAX_TAPS && pad < k);
+    struct pool_job job = {.in = x,
+                           .out = y,
+                           .argmax = argmax,
+                           .h = h,
+                           .w = w,
+                           .tc = tc,
+                           .k = k,
+                           .stride = stride,
+                           .pad = pad,
+                           .oh = oh,
+                           .ow = ow};
+    eq_parallel_for((size_t)b * oh, max_forward_row, &job);
+}
+
+/* The windows that a source pixel lies in, in the order of the taps. */
+struct windows {
+    size_t at[MAX_TAPS];
+    int tap[MAX_TAPS], n;
+};
+
+static struct windows windows_of(const struct pool_job *j, int b, int y, int x)
+{
+    struct windows all = {.n = 0};
+    for (int ky = 0; ky < j->k; ky++)
+        for (int kx = 0; kx < j->k; kx++) {
+            int oy, ox;
+            if (!eq_conv_dst_of(y, ky, j->stride, j->pad, j->oh, &oy) ||
+                !eq_conv_dst_of(x, kx, j->stride, j->pad, j->ow, &ox))
+                continue;
+            all.tap[all.n] = ky * j->k + kx;
+            all.at[all.n++] = (((size_t)b * j->oh + oy) * j->ow + ox) * j->tc;
+        }
+    return all;
+}
+
+ALWAYS_INLINE void gradient_of(const struct pool_job *j, const struct windows *all, size_t i, int n, float *dx)
+{
+    vf sum = v_zero();
+    for (int k = 0; k < all->n; k++) {
+        vcond won = v_eq(v_load_u8_n(j->argmax_in + all->at[k] + i, n), v_set1((float)all->tap[k]));
+        sum = v_add(sum, v_select(won, v_load_n(j->in + all->at[k] + i, n), v_zero()));
+    }
+    v_store_n(dx + i, n, sum);
+}
+
+static void max_backward_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    for (int x = 0; x < j->w; x++) {
+        struct windows all = windows_of(j, (int)(row / j->h), (int)(row % j->h), x);
+        float *dx = j->out + (row * j->w + x) * j->tc;
+        size_t i = 0, n = (size_t)j->tc;
+        for (; i + VL <= n; i += VL)
+            gradient_of(j, &all, i, VL, dx);
+        if (i < n)
+            gradient_of(j, &all, i, (int)(n - i), dx);
+    }
+}
+
+static void maxpool_backward(const float *dy, const uint8_t *argmax, int b, int h, int w, int tc, int k, int stride,
+                             int pad, int oh, int ow, float *dx)
+{
+    assert(k * k <= MAX_TAPS);
+    struct pool_job job = {.in = dy,
+                           .argmax_in = argmax,
+                           .out = dx,
+                           .h = h,
+                           .w = w,
+                           .tc = tc,
+                           .k = k,
+                           .stride = stride,
+                           .pad = pad,
+                           .oh = oh,
+                           .ow = ow};
+    eq_parallel_for((size_t)b * h, max_backward_row, &job);
+}
+
+/* ---- global average
+ * ------------------------------------------------------------------------------------------------------ */
+
+ALWAYS_INLINE void average_of(const struct pool_job *j, const float *x, int n, float *y)
+{
+    vf s0 = v_zero(), s1 = v_zero();
+    int p = 0;
+    for (; p + 2 <= j->hw; p += 2, x += 2 * (size_t)j->tc) {
+        s0 = v_add(s0, v_load_n(x, n));
+        s1 = v_add(s1, v_load_n(x + j->tc, n));
+    }
+    if (p < j->hw)
+        s0 = v_add(s0, v_load_n(x, n));
+    v_store_n(y, n, v_mul(v_add(s0, s1), v_set1(1.0f / (float)j->hw)));
+}
+
+/* A block of the values of a pixel. */
+static void avg_forward_block(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    size_t b = piece / j->blocks, i = piece % j->blocks * AVG_BLOCK, end = i + AVG_BLOCK;
+    const float *x = j->in + b * j->hw * j->tc;
+    float *y = j->out + b * j->tc;
+    end = end < (size_t)j->tc ? end : (size_t)j->tc;
+    for (; i + VL <= end; i += VL)
+        average_of(j, x + i, VL, y + i);
+    if (i < end)
+        average_of(j, x + i, (int)(end - i), y + i);
+}
+
+static void global_avg_forward(const float *x, int b, int hw, int tc, float *y)
+{
+    struct pool_job job = {.in = x, .hw = hw, .tc = tc, .out = y, .blocks = (tc + AVG_BLOCK - 1) / AVG_BLOCK};
+    eq_parallel_for((size_t)b * job.blocks, avg_forward_block, &job);
+}
+
+/* A pixel. */
+static void avg_backward_pixel(void *ctx, size_t pixel, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    const float *dy = j->in + pixel / j->hw * j->tc;
+    float *dx = j->out + pixel * j->tc;
+    vf share = v_set1(1.0f / (float)j->hw);
+    int i = 0;
+    for (; i + VL <= j->tc; i += VL)
+        v_store(dx + i, v_mul(v_load(dy + i), share));
+    if (i < j->tc)
+        v_store_n(dx + i, j->tc - i, v_mul(v_load_n(dy + i, j->tc - i), share));
+}
+
+static void global_avg_backward(const float *dy, int b, int hw, int tc, float *dx)
+{
+    struct pool_job job = {.in = dy, .hw = hw, .tc = tc, .out = dx};
+    eq_parallel_for((size_t)b * hw, avg_backward_pixel, &job);
+}
+
+void ISA_NAME(eq_f32_fill_pool)(struct eq_f32_table *table)
+{
+    table->maxpool_forward = maxpool_forward;
+    table->maxpool_backward = maxpool_backward;
+    table->global_avg_forward = global_avg_forward;
+    table->global_avg_backward = global_avg_backward;
+}

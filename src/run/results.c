@@ -88,17 +88,22 @@ static int rank(const struct cJSON *row)
     return strcmp(name, "Median") == 0 ? 4 : 3;
 }
 
+/* By taking out and appending: cJSON_InsertItemInArray refuses every place but the first in the 1.7.15 of Debian 12
+ * (its fix for CVE-2023-50471 looks at the wrong item). */
 static void insert_row(struct cJSON *models, struct cJSON *row)
 {
+    struct cJSON *behind = cJSON_CreateArray();
     int at = 0;
-    const struct cJSON *other;
-    cJSON_ArrayForEach(other, models)
-    {
-        if (rank(other) > rank(row))
-            break;
-        at++;
+    while (at < cJSON_GetArraySize(models)) {
+        if (rank(cJSON_GetArrayItem(models, at)) > rank(row))
+            cJSON_AddItemToArray(behind, cJSON_DetachItemFromArray(models, at));
+        else
+            at++;
     }
-    cJSON_InsertItemInArray(models, at, row); /* appends when at lies behind the last */
+    cJSON_AddItemToArray(models, row);
+    while (cJSON_GetArraySize(behind) > 0)
+        cJSON_AddItemToArray(models, cJSON_DetachItemFromArray(behind, 0));
+    cJSON_Delete(behind);
 }
 
 static void remove_row(struct cJSON *models, const char *name)

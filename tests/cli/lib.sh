@@ -1,0 +1,142 @@
+# Shared by the scripts beside it: sourced with the binary and the source folder as arguments. Each script says what it
+# checks, counts it, and ends with one line; a failed check shows what the program printed.
+set -u
+BIN=$(realpath "${1:?the echoquant binary}")
+SOURCE=$(realpath "${2:?the source folder}")
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/echoquant-cli-XXXXXX")
+OUT=$TMP/.out ERR=$TMP/.err
+PASSED=0 FAILED=0 SKIPPED=()
+CLEANUP=()
+export NO_COLOR=1
+cd "$TMP" || exit 1
+
+finish() {
+    local command
+    for command in "${CLEANUP[@]+"${CLEANUP[@]}"}"; do eval "$command"; done
+    cd / && rm -rf "$TMP"
+}
+trap finish EXIT
+
+pass() {
+    PASSED=$((PASSED + 1))
+}
+
+fail() {
+    FAILED=$((FAILED + 1))
+    printf 'FAILED: %s\n' "$*"
+}
+
+skip() {
+    SKIPPED+=("$*")
+    printf 'skipped: %s\n' "$*"
+}
+
+# Runs the program; its status is in STATUS, what it printed in $OUT and $ERR.
+run() {
+    STATUS=0
+    "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+}
+
+show() {
+    sed 's/^/    stdout: /' "$OUT" | tail -n 12
+    sed 's/^/    stderr: /' "$ERR" | tail -n 12
+}
+
+# expect STATUS ARGUMENTS...
+expect() {
+    local wanted=$1
+    shift
+    run "$@"
+    if [ "$STATUS" = "$wanted" ]; then
+        pass
+    else
+        fail "exit $STATUS instead of $wanted: echoquant $*"
+        show
+    fi
+}
+
+# expect_error STATUS TEXT ARGUMENTS...: one message on stderr that begins with "error: " and holds TEXT, no result.
+expect_error() {
+    local wanted=$1 text=$2
+    shift 2
+    run "$@"
+    if [ "$STATUS" != "$wanted" ]; then
+        fail "exit $STATUS instead of $wanted: echoquant $*"
+        show
+    elif [ "$(grep -c '^error: ' "$ERR")" != 1 ] || ! grep '^error: ' "$ERR" | grep -qF -- "$text"; then
+        fail "no single error with \"$text\": echoquant $*"
+        show
+    elif [ -s "$OUT" ]; then
+        fail "results in spite of an error: echoquant $*"
+        show
+    else
+        pass
+    fi
+}
+
+# has FILE TEXT
+has() {
+    if grep -qF -- "$2" "$1"; then
+        pass
+    else
+        fail "no \"$2\" in ${1#"$TMP"/}"
+        show
+    fi
+}
+
+# same FILE FILE: equal to the byte.
+same() {
+    if cmp -s "$1" "$2"; then
+        pass
+    else
+        fail "$1 and $2 differ"
+    fi
+}
+
+# is WHAT ACTUAL WANTED
+is() {
+    if [ "$2" = "$3" ]; then
+        pass
+    else
+        fail "$1: \"$2\" instead of \"$3\""
+    fi
+}
+
+there() {
+    local file
+    for file in "$@"; do
+        if [ -s "$file" ]; then pass; else fail "$file is missing or empty"; fi
+    done
+}
+
+not_there() {
+    local file
+    for file in "$@"; do
+        if [ -e "$file" ]; then fail "$file should not be there"; else pass; fi
+    done
+}
+
+# A network and a data set that train in a second, for what does not depend on size.
+TINY=(--set data.frames=2 --set data.size=32 --set model.width=8 --set train.epochs=2 --set train.batch=2
+    --set train.shift=1 --set ptq.clips=4 --set qat.epochs=1 --set qat.batch=2 --set bench.warmup=0
+    --set bench.repeats=2)
+
+# tiny_data DIR: 6 training, 2 validation, 3 test clips.
+tiny_data() {
+    "$BIN" synth "$1" --quiet --set synth.train=6 --set synth.val=2 --set synth.test=3 >/dev/null || {
+        echo "synth failed"
+        exit 1
+    }
+}
+
+# The columns of a history that do not tell the time.
+history_values() {
+    cut -d, -f1-5 "$1"
+}
+
+summary() {
+    local note=""
+    if [ ${#SKIPPED[@]} -gt 0 ]; then note=", ${#SKIPPED[@]} skipped"; fi
+    printf '%s: %d checks passed, %d failed%s\n' "$(basename "$0" .sh)" "$PASSED" "$FAILED" "$note"
+    [ "$FAILED" = 0 ]
+}

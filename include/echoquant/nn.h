@@ -76,8 +76,12 @@ struct eq_fq_params {
 void eq_fake_quant_forward(const float *x, size_t n, const struct eq_fq_params *p, bool relu, float *y, uint8_t *mask);
 void eq_fake_quant_backward(const uint8_t *mask, const float *dy, size_t n, float *dx); /* dx may be dy */
 /* LSQ (Esser et al., ICLR 2020): the gradient of the scale, times 1 / sqrt(n qmax): sum over dy {(x_hat - x) / scale
- * inside, qmin - zp below, qmax - zp above}. x: what went in, multiplied by factor first. */
-double eq_lsq_scale_grad(const float *x, float factor, const float *dy, size_t n, const struct eq_fq_params *p);
+ * inside, qmin - zp below, qmax - zp above}. */
+double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct eq_fq_params *p);
+/* The same for the rows of a weight matrix, whose values are w * factor[row] (factor NULL: 1). Added to
+ * diff_scale[row], or with p_step 0, all rows sharing one scale, to diff_scale[0]. */
+void eq_lsq_rows_grad(const float *w, const float *dy, int rows, size_t n, const float *factor,
+                      const struct eq_fq_params *p, int p_step, float *diff_scale);
 /* Rows of a weight matrix [rows][n]: y = fake_quant(w * factor[row]); p[row * p_step]: p_step 0 is one scale for all.
  * factor NULL: 1; p NULL: only multiplied. */
 void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float *factor, const struct eq_fq_params *p,

@@ -1,7 +1,6 @@
 /* The walk back. Node i finds the gradient of its output in diff, and leaves those of its sources and parameters. */
 #include "model/exec.h"
 
-#include <math.h>
 #include <string.h>
 
 typedef void (*backward_fn)(struct eq_exec *x, int i);
@@ -41,35 +40,20 @@ static void give(const float *from, size_t n, float *to, bool add)
     eq_parallel_for((n + COPY_PIECE - 1) / COPY_PIECE, copy_piece, &job);
 }
 
-/* LSQ: one scale for all weights, or one per output channel. */
-static void backward_weight_scales(const struct eq_exec *x, int i, struct eq_fake_quant *fq)
-{
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *nd = &x->nodes[i];
-    const struct eq_param *w = &x->g->params[n->weight];
-    size_t row = w->n / (size_t)n->cout;
-    for (int c = 0; c < n->cout; c++) {
-        int at = fq->channels > 1 ? c : 0;
-        double grad = eq_lsq_scale_grad(w->data + c * row, nd->factor ? nd->factor[c] : 1.0f, nd->dweff + c * row, row,
-                                        &nd->weight_fq[at]);
-        /* The call's 1 / sqrt(n qmax) counts the row; a scale that all rows share has more values. */
-        fq->diff_scale[at] += (float)(fq->channels > 1 ? grad : grad / sqrt(n->cout));
-    }
-}
-
 /* Gradient of the raw weights out of that of the weights as used: through the straight-through mask and the factor,
  * which counts as a constant. */
 static void backward_used_weights(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     const struct exec_node *nd = &x->nodes[i];
+    const struct eq_param *w = &x->g->params[n->weight];
+    size_t row = w->n / (size_t)n->cout;
     struct eq_fake_quant *fq = nd->weight_fq_on ? &x->g->fake_quants[n->weight_fq] : NULL;
     if (fq && fq->learn_scale)
-        backward_weight_scales(x, i, fq);
+        eq_lsq_rows_grad(w->data, nd->dweff, n->cout, row, nd->factor, nd->weight_fq, fq->channels > 1, fq->diff_scale);
     float *grad = eq_exec_param_grad(x, n->weight);
     if (grad)
-        eq_fake_quant_rows_backward(fq ? nd->wmask : NULL, nd->dweff, n->cout,
-                                    x->g->params[n->weight].n / (size_t)n->cout, nd->factor, grad);
+        eq_fake_quant_rows_backward(fq ? nd->wmask : NULL, nd->dweff, n->cout, row, nd->factor, grad);
 }
 
 /* Where the gradient of the weights as used is summed: a cleared buffer of its own, or the parameter's. */
@@ -191,7 +175,7 @@ static void backward_edge(struct eq_exec *x, int i)
     struct eq_fake_quant *fq = &x->g->fake_quants[x->g->nodes[i].edge_fq];
     if (fq->learn_scale) {
         struct eq_fq_params p = eq_exec_fq_params(fq, 0);
-        fq->diff_scale[0] += (float)eq_lsq_scale_grad(nd->pre_fq, 1.0f, nd->diff, nd->n, &p);
+        fq->diff_scale[0] += (float)eq_lsq_scale_grad(nd->pre_fq, nd->diff, nd->n, &p);
     }
     eq_fake_quant_backward(nd->mask, nd->diff, nd->n, nd->diff);
 }

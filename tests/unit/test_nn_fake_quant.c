@@ -82,12 +82,38 @@ static void lsq(void **state)
     random_floats(dy, N, -1, 1, 8);
     double want = 0;
     for (int i = 0; i < N; i++) {
-        double v = (double)x[i] * 1.5 / p.scale, q = nearbyint(v) + p.zero_point;
+        double v = (double)x[i] / p.scale, q = nearbyint(v) + p.zero_point;
         want += dy[i] * (q < p.qmin ? p.qmin - p.zero_point : q > p.qmax ? p.qmax - p.zero_point : nearbyint(v) - v);
     }
     want /= sqrt((double)N * p.qmax);
-    double got = eq_lsq_scale_grad(x, 1.5f, dy, N, &p);
+    double got = eq_lsq_scale_grad(x, dy, N, &p);
     assert_true(fabs(got - want) < 1e-5 * (1 + fabs(want)));
+}
+
+/* Rows with scales of their own, and all with one: each as if it were an edge of values w * factor. */
+static void lsq_of_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 5, COLS = 83 };
+    float factor[ROWS], scaled[ROWS * COLS], diff_scale[ROWS];
+    struct eq_fq_params p[ROWS];
+    random_floats(x, ROWS * COLS, -1, 1, 9);
+    random_floats(dy, ROWS * COLS, -1, 1, 10);
+    random_floats(factor, ROWS, -2, 2, 11);
+    for (int r = 0; r < ROWS; r++) {
+        p[r] = (struct eq_fq_params){0.004f + 0.001f * (float)r, 0, -127, 127};
+        diff_scale[r] = 1;
+        for (int i = r * COLS; i < (r + 1) * COLS; i++)
+            scaled[i] = x[i] * factor[r];
+    }
+    eq_lsq_rows_grad(x, dy, ROWS, COLS, factor, p, 1, diff_scale);
+    for (int r = 0; r < ROWS; r++) {
+        double want = 1 + eq_lsq_scale_grad(scaled + r * COLS, dy + r * COLS, COLS, &p[r]);
+        assert_true(fabs(diff_scale[r] - want) < 1e-5 * (1 + fabs(want)));
+    }
+    double want = diff_scale[0] + eq_lsq_scale_grad(scaled, dy, ROWS * COLS, &p[0]);
+    eq_lsq_rows_grad(x, dy, ROWS, COLS, factor, p, 0, diff_scale);
+    assert_true(fabs(diff_scale[0] - want) < 1e-5 * (1 + fabs(want)));
 }
 
 /* The slope of the loss in the scale, as finite differences see it: outside the range x_hat is a multiple of the scale.
@@ -108,7 +134,7 @@ static void lsq_of_clamped_values_is_a_true_gradient(void **state)
     double numeric = 0;
     for (int i = 0; i < 64; i++)
         numeric += diff[i] * ((double)hat[0][i] - hat[1][i]) / (up.scale - down.scale);
-    double analytic = eq_lsq_scale_grad(big, 1, diff, 64, &p) * sqrt(64.0 * p.qmax);
+    double analytic = eq_lsq_scale_grad(big, diff, 64, &p) * sqrt(64.0 * p.qmax);
     assert_true(fabs(numeric - analytic) < 1e-3 * fabs(analytic));
 }
 
@@ -118,6 +144,7 @@ int main(void)
         cmocka_unit_test(edges),
         cmocka_unit_test(weights),
         cmocka_unit_test(lsq),
+        cmocka_unit_test(lsq_of_rows),
         cmocka_unit_test(lsq_of_clamped_values_is_a_true_gradient),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 extern char **environ;
 
 #define LOG_NAME "gnuplot.log"
 
-/* The first line that gnuplot wrote on stderr. */
+/* The first line that gnuplot wrote on stderr; takes its log away. */
 static void first_complaint(const char *dir, char out[160])
 {
     char *path = eq_path_join(dir, LOG_NAME);
@@ -24,6 +25,7 @@ static void first_complaint(const char *dir, char out[160])
         line += strspn(line, "\n\r \t");
         snprintf(out, 160, "%.*s", (int)strcspn(line, "\r\n"), line);
     }
+    unlink(path);
     eq_free(text);
     free(path);
 }
@@ -58,9 +60,9 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
     while (waitpid(pid, &state, 0) < 0)
         if (errno != EINTR)
             return eq_fail_errno(err, "gnuplot's end can't be awaited");
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
-        return EQ_OK;
     char complaint[160];
     first_complaint(dir, complaint);
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
+        return EQ_OK;
     return eq_fail(err, EQ_IO, "gnuplot failed on %s/%s%s%s", dir, script, complaint[0] ? ": " : "", complaint);
 }

@@ -24,7 +24,7 @@ static const char style[] = "set encoding utf8\n"
                             "set border 3 lc rgb '#8a94a0'\n"
                             "set tics nomirror tc rgb '#444c56'\n"
                             "set grid lc rgb '#e3e7eb' lt 1 lw 1\n"
-                            "set key top left Left reverse samplen 1.6 spacing 1.15 tc rgb '#444c56' opaque\n";
+                            "set key outside center bottom horizontal Left reverse samplen 1.6 tc rgb '#444c56'\n";
 
 /* A picture under way. */
 struct drawing {
@@ -130,7 +130,7 @@ static enum eq_status draw_scatter(struct eq_report *report, const char *name, c
     char file[64];
     double mean, sd;
     snprintf(file, sizeof file, "scatter_%.40s", name);
-    if (e->n == 0 || !drawing_begin(&d, report, file, 460, 430))
+    if (e->n == 0 || !drawing_begin(&d, report, file, 380, 400))
         return EQ_OK;
     agreement(e, &mean, &sd);
     snprintf(d.plot->title, sizeof d.plot->title, "%s: predicted against true EF", label);
@@ -174,14 +174,14 @@ static enum eq_status draw_changes(struct eq_report *report, const struct eq_eva
                                    const struct eq_evaluation *ptq, const struct eq_evaluation *qat, struct eq_err *err)
 {
     struct drawing d;
-    if (fp32->n == 0 || (ptq->n == 0 && qat->n == 0) || !drawing_begin(&d, report, "changes", 760, 300))
+    if (fp32->n == 0 || (ptq->n == 0 && qat->n == 0) || !drawing_begin(&d, report, "changes", 1100, 330))
         return EQ_OK;
     snprintf(d.plot->title, sizeof d.plot->title, "What INT8 changes, clip by clip");
     snprintf(d.plot->caption, sizeof d.plot->caption,
              "INT8 prediction minus FP32 prediction. PTQ's distance from zero is its quantization error; QAT was "
              "trained further, so its differences are no error by themselves.");
     eq_str_add(&d.script, "set xlabel 'FP32 prediction (EF, %%)'\nset ylabel 'difference (EF points)'\n"
-                          "set key outside right top\nset xzeroaxis lt 1 lc rgb '#222831'\nplot ");
+                          "set xzeroaxis lt 1 lc rgb '#222831'\nplot ");
     const struct eq_evaluation *sets[] = {ptq, qat};
     static const char *const names[] = {"ptq", "qat"}, *const labels[] = {"PTQ", "QAT"};
     for (int i = 0, block = 0; i < 2; i++) {
@@ -230,7 +230,7 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
     int rows;
     enum eq_status st;
     snprintf(file, sizeof file, "history_%.40s", name);
-    if (!drawing_begin(&d, report, file, 560, 330))
+    if (!drawing_begin(&d, report, file, 540, 330))
         return EQ_OK;
     EQ_TRY(read_history(report->run_dir, name, &d.data, &rows, err));
     if (rows == 0)
@@ -244,7 +244,7 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
     eq_str_add(&d.script,
                "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xlabel 'epoch'\n"
                "set ylabel 'validation MAE (EF points)'\nset y2label 'training loss'\nset yrange [0:*]\n"
-               "set y2range [0:*]\nset xrange [0.5:%g]\nset xtics %d\nset key top right\n"
+               "set y2range [0:*]\nset xrange [0.5:%g]\nset xtics %d\n"
                "set title '%s' tc rgb '#222831'\n"
                "plot '%s.dat' using 1:4 axes x1y1 with linespoints pt 7 ps 0.5 lw 1.8 lc rgb '#%s' title 'validation "
                "MAE', \\\n"

@@ -6,6 +6,7 @@
  * w * E[x at that tap]. One pass in FP32 gives every E[x]. Then, from the input on, the simulation runs up to each edge
  * that layers read, which gives E[x_q] behind the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
  */
+#include "quant/clip_walk.h"
 #include "quant/quant_graph.h"
 
 #include <math.h>
@@ -19,11 +20,7 @@ struct edge_sums {
 
 struct correction {
     struct eq_graph *g;
-    struct eq_exec *exec;
-    const struct eq_clip_source *clips;
-    size_t max_clips, seen;
-    int stop_at; /* the walk ends behind this edge; -1: at the output */
-    bool stopped;
+    struct eq_clip_walk walk;
     struct edge_sums *edges; /* [n_nodes] */
     double **target;         /* [n_nodes]: w E[x] + b in FP32, [cout] */
 };
@@ -32,7 +29,7 @@ static struct edge_sums shape_of_source(const struct correction *k, int node)
 {
     const struct eq_node *n = &k->g->nodes[node];
     struct eq_conv_shape s;
-    if (eq_exec_conv_shape(k->exec, node, &s))
+    if (eq_exec_conv_shape(k->walk.exec, node, &s))
         return (struct edge_sums){NULL, s.h, s.w, s.cin};
     return (struct edge_sums){NULL, 1, 1, n->cin};
 }
@@ -89,70 +86,43 @@ static void sum_pixel(void *ctx, size_t pixel, int worker)
             sum[c] += seen_value(j->fq, *x++);
 }
 
-static void add_edge(const struct edge_sums *e, const struct eq_graph *g, int node, const float *data, size_t n)
+/* The input is in clip layout, [t][h][w][c]. */
+static void add_input(const struct edge_sums *e, const float *x, size_t n)
 {
-    size_t pixels = (size_t)e->h * e->w;
-    struct sum_job job = {.e = e,
-                          .fq = g->nodes[node].edge_fq >= 0 ? &g->fake_quants[g->nodes[node].edge_fq] : NULL,
-                          .x = data,
-                          .frames = (int)(n / (pixels * (size_t)e->c))};
-    eq_parallel_for(pixels, sum_pixel, &job);
+    size_t frame = (size_t)e->h * e->w * e->c;
+    for (size_t i = 0; i < n; i++)
+        e->sum[i % frame] += (double)x[i];
 }
 
-static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+static enum eq_status look(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
 {
     struct correction *k = ctx;
     const struct edge_sums *e = &k->edges[node];
-    if (e->sum && g->nodes[node].op != EQ_OP_INPUT && (k->stop_at < 0 || k->stop_at == node))
-        add_edge(e, g, node, data, n);
-    k->stopped = k->stop_at == node;
-    (void)err;
-    return k->stopped ? EQ_INTERRUPTED : EQ_OK;
-}
-
-/* The input's edge from the pixels themselves, [t][h][w][c]. */
-static void add_pixels(struct correction *k, const uint8_t *pixels)
-{
-    struct edge_sums *e = &k->edges[k->g->input];
-    if (!e->sum)
-        return;
-    float inv_std = 1.0f / k->g->meta.pixel_std;
-    size_t n = (size_t)e->h * e->w * e->c;
-    for (int t = 0; t < k->clips->frames; t++)
-        for (size_t i = 0; i < n; i++)
-            e->sum[i] += (double)((float)(*pixels++ - k->g->meta.pixel_mean) * inv_std);
+    const struct eq_node *made = &k->g->nodes[node];
+    (void)clip, (void)err;
+    if (!e->sum || (k->walk.stop_at >= 0 && k->walk.stop_at != node))
+        return EQ_OK;
+    if (made->op == EQ_OP_INPUT) {
+        add_input(e, data, n);
+        return EQ_OK;
+    }
+    size_t pixels = (size_t)e->h * e->w;
+    struct sum_job job = {.e = e,
+                          .fq = made->edge_fq >= 0 ? &k->g->fake_quants[made->edge_fq] : NULL,
+                          .x = data,
+                          .frames = (int)(n / (pixels * (size_t)e->c))};
+    eq_parallel_for(pixels, sum_pixel, &job);
+    return EQ_OK;
 }
 
 static enum eq_status run_clips(struct correction *k, int stop_at, struct eq_err *err)
 {
-    size_t clip_bytes = (size_t)k->clips->frames * k->clips->size * k->clips->size * 3;
     for (int i = 0; i < k->g->n_nodes; i++)
         if (k->edges[i].sum)
             memset(k->edges[i].sum, 0, (size_t)k->edges[i].h * k->edges[i].w * k->edges[i].c * sizeof(double));
-    k->seen = 0;
-    k->stop_at = stop_at;
-    k->stopped = false;
-    eq_exec_weights_changed(k->exec);
-    enum eq_status st = k->clips->rewind(k->clips->ctx, err);
-    while (st == EQ_OK && k->seen < k->max_clips) {
-        const uint8_t *pixels;
-        int n;
-        st = k->clips->next(k->clips->ctx, &pixels, &n, err);
-        if (st != EQ_OK || n == 0)
-            break;
-        for (int i = 0; i < n && k->seen < k->max_clips && st == EQ_OK; i++, k->seen++) {
-            float ef;
-            if (eq_interrupted())
-                return eq_fail(err, EQ_INTERRUPTED, "bias correction was interrupted");
-            add_pixels(k, pixels + (size_t)i * clip_bytes);
-            st = eq_exec_forward(k->exec, pixels + (size_t)i * clip_bytes, &ef, err);
-            if (k->stopped)
-                st = EQ_OK;
-        }
-    }
-    if (st == EQ_OK && k->seen == 0)
-        return eq_fail(err, EQ_USAGE, "no clips to correct biases with: at least one is needed");
-    return st;
+    k->walk.stop_at = stop_at;
+    eq_exec_weights_changed(k->walk.exec);
+    return eq_clip_walk_run(&k->walk, err);
 }
 
 /* Mean of the source's channel over the output positions of one tap; what lies on padding counts as 0. */
@@ -161,9 +131,9 @@ static double tap_mean(const struct correction *k, int node, int channel, int ky
     const struct eq_node *n = &k->g->nodes[node];
     const struct edge_sums *e = &k->edges[n->src[0]];
     struct eq_conv_shape s;
-    double frames = (double)k->seen * k->clips->frames;
-    if (!eq_exec_conv_shape(k->exec, node, &s)) /* the head reads means over frames: one row a clip */
-        return e->sum[channel] / (double)k->seen;
+    double frames = (double)k->walk.clip * k->walk.clips->frames;
+    if (!eq_exec_conv_shape(k->walk.exec, node, &s)) /* the head reads means over frames: one row a clip */
+        return e->sum[channel] / (double)k->walk.clip;
     double sum = 0;
     for (int oy = 0; oy < s.oh; oy++)
         for (int ox = 0; ox < s.ow; ox++) {
@@ -251,14 +221,16 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
                                  struct eq_err *err)
 {
     enum eq_status st;
-    struct correction k = {.g = calibrated, .clips = clips, .max_clips = max_clips};
+    struct correction k = {
+        .g = calibrated,
+        .walk = {.clips = clips, .max_clips = max_clips, .purpose = "bias correction", .on_edge = look}};
+    k.walk.ctx = &k;
     st = check(calibrated, err);
     if (st != EQ_OK)
         return st;
     set_enabled(calibrated, false);
-    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.exec, err));
+    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.walk.exec, err));
     EQ_TRY(make_sums(&k, err));
-    eq_exec_set_hook(k.exec, &(struct eq_walk_hook){.on_edge = look, .ctx = &k});
     EQ_TRY(run_clips(&k, -1, err));
     keep_targets(&k);
     set_enabled(calibrated, true);
@@ -278,6 +250,6 @@ out:
     }
     eq_free(k.edges);
     eq_free(k.target);
-    eq_exec_free(k.exec);
+    eq_exec_free(k.walk.exec);
     return st;
 }

@@ -1,23 +1,21 @@
 /* Calibration: clips go through the prepared graph in FP32, one observer an edge looks on. Streams: memory does not
  * grow. */
+#include "quant/clip_walk.h"
 #include "quant/quant_graph.h"
 
-#include <math.h>
-#include <string.h>
-
 struct calibration {
+    const struct eq_graph *g;
     struct eq_observer **observers; /* [n_nodes], NULL where no edge is quantized */
-    size_t clip;                    /* number of the clip that runs, from 0 */
 };
 
-static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+static enum eq_status look(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
 {
     struct calibration *c = ctx;
     if (!c->observers[node] || eq_observer_add(c->observers[node], data, n, err) == EQ_OK)
         return EQ_OK;
     char name[64];
-    eq_layer_name(g, node, name);
-    return eq_err_context(err, "%s: calibration clip %zu", name, c->clip);
+    eq_layer_name(c->g, node, name);
+    return eq_err_context(err, "%s: calibration clip %zu", name, clip);
 }
 
 static enum eq_status make_observers(const struct eq_graph *g, const struct eq_observer_opts *opts,
@@ -38,34 +36,6 @@ static void free_observers(struct calibration *c, int n)
     for (int i = 0; c->observers && i < n; i++)
         eq_observer_free(c->observers[i]);
     eq_free(c->observers);
-}
-
-/* One clip a call, so that an error can name it and a batch of the moving average is a clip, whatever the source gives.
- */
-static enum eq_status run_clips(struct eq_exec *x, struct calibration *c, const struct eq_clip_source *clips,
-                                size_t max_clips, struct eq_progress *progress, struct eq_err *err)
-{
-    size_t clip_bytes = (size_t)clips->frames * clips->size * clips->size * 3;
-    while (c->clip < max_clips) {
-        const uint8_t *pixels;
-        int n;
-        enum eq_status st = clips->next(clips->ctx, &pixels, &n, err);
-        if (st != EQ_OK || n == 0)
-            return st;
-        for (int i = 0; i < n && c->clip < max_clips; i++, c->clip++) {
-            if (eq_interrupted())
-                return eq_fail(err, EQ_INTERRUPTED, "calibration was interrupted after %zu clips", c->clip);
-            float ef;
-            st = eq_exec_forward(x, pixels + (size_t)i * clip_bytes, &ef, err);
-            if (st != EQ_OK)
-                return st;
-            if (!isfinite(ef))
-                return eq_fail(err, EQ_NUMERIC, "calibration clip %zu: the predicted EF is NaN or infinite", c->clip);
-            if (progress)
-                eq_progress_step(progress, c->clip + 1, NULL);
-        }
-    }
-    return EQ_OK;
 }
 
 /* Writes an edge's range; an edge that is always 0 has no scale and a layer behind it no input. */
@@ -119,7 +89,7 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
                             struct eq_err *err)
 {
     struct eq_exec *x = NULL;
-    struct calibration c = {0};
+    struct calibration c = {.g = prepared};
     enum eq_status st;
     if (clips_used)
         *clips_used = 0;
@@ -127,20 +97,22 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
         prepared->fake_quants[i].enabled = false;
     EQ_TRY(make_observers(prepared, opts, &c, err));
     EQ_TRY(eq_exec_new(prepared, EQ_EXEC_INFER, 1, clips->frames, clips->size, &x, err));
-    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = look, .ctx = &c});
-    EQ_TRY(clips->rewind(clips->ctx, err));
-    EQ_TRY(run_clips(x, &c, clips, max_clips, progress, err));
-    if (c.clip == 0) {
-        st = eq_fail(err, EQ_USAGE, "no clips to calibrate with: at least one is needed");
-        goto out;
-    }
+    struct eq_clip_walk walk = {.exec = x,
+                                .clips = clips,
+                                .max_clips = max_clips,
+                                .purpose = "calibration",
+                                .stop_at = -1,
+                                .on_edge = look,
+                                .ctx = &c,
+                                .progress = progress};
+    EQ_TRY(eq_clip_walk_run(&walk, err));
     EQ_TRY(eq_update_weight_qparams(prepared, err));
     for (int i = 0; i < prepared->n_nodes; i++)
         if (c.observers[i])
             EQ_TRY(set_edge(prepared, i, c.observers[i], err));
     warn_zero_channels(prepared);
     if (clips_used)
-        *clips_used = c.clip;
+        *clips_used = walk.clip;
 out:
     free_observers(&c, prepared->n_nodes);
     eq_exec_free(x);

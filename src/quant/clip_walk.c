@@ -1,0 +1,49 @@
+/* One clip a call, so that an error can name it and results do not depend on how many the source gives at once. */
+#include "quant/clip_walk.h"
+
+#include <math.h>
+
+static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct eq_clip_walk *w = ctx;
+    (void)g;
+    enum eq_status st = w->on_edge(w->ctx, w->clip, node, data, n, err);
+    w->stopped = st == EQ_OK && node == w->stop_at;
+    return w->stopped ? EQ_INTERRUPTED : st;
+}
+
+static enum eq_status walk_clip(struct eq_clip_walk *w, const uint8_t *pixels, struct eq_err *err)
+{
+    float ef;
+    if (eq_interrupted())
+        return eq_fail(err, EQ_INTERRUPTED, "%s was interrupted after %zu clips", w->purpose, w->clip);
+    w->stopped = false;
+    enum eq_status st = eq_exec_forward(w->exec, pixels, &ef, err);
+    if (st == EQ_OK && !isfinite(ef))
+        return eq_fail(err, EQ_NUMERIC, "clip %zu: the predicted EF is NaN or infinite", w->clip);
+    return w->stopped ? EQ_OK : st;
+}
+
+enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err)
+{
+    size_t clip_bytes = (size_t)w->clips->frames * w->clips->size * w->clips->size * 3;
+    w->clip = 0;
+    eq_exec_set_hook(w->exec, &(struct eq_walk_hook){.on_edge = look, .ctx = w});
+    enum eq_status st = w->clips->rewind(w->clips->ctx, err);
+    while (st == EQ_OK && w->clip < w->max_clips) {
+        const uint8_t *pixels;
+        int n;
+        st = w->clips->next(w->clips->ctx, &pixels, &n, err);
+        if (st != EQ_OK || n == 0)
+            break;
+        for (int i = 0; i < n && w->clip < w->max_clips && st == EQ_OK; i++) {
+            st = walk_clip(w, pixels + (size_t)i * clip_bytes, err);
+            w->clip += st == EQ_OK;
+            if (w->progress)
+                eq_progress_step(w->progress, w->clip, NULL);
+        }
+    }
+    if (st == EQ_OK && w->clip == 0)
+        return eq_fail(err, EQ_USAGE, "no clips for %s: at least one is needed", w->purpose);
+    return st;
+}

@@ -1,0 +1,24 @@
+/* Clips of a source through an executor, one at a time, with somebody looking at edges; internal. */
+#ifndef QUANT_CLIP_WALK_H
+#define QUANT_CLIP_WALK_H
+
+#include "echoquant/quant.h"
+
+struct eq_clip_walk {
+    struct eq_exec *exec; /* for one clip */
+    const struct eq_clip_source *clips;
+    size_t max_clips;
+    const char *purpose; /* "calibration": for messages */
+    int stop_at;         /* each walk ends behind this node; -1: at the output */
+    /* Looks at each edge before its fake-quant. Input: [t][h][w][c], as in eq_walk_hook. */
+    enum eq_status (*on_edge)(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err);
+    void *ctx;
+    struct eq_progress *progress; /* NULL: silent */
+    size_t clip;                  /* clips done; while one runs its number, from 0 */
+    bool stopped;
+};
+/* From the first clip of the source on. No clip at all is EQ_USAGE, an infinite EF EQ_NUMERIC, a signal EQ_INTERRUPTED.
+ */
+enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err);
+
+#endif

@@ -1,0 +1,121 @@
+/* Metrics by hand, order statistics of latencies, and the predictions file with its malformed twins. */
+#include "unit/cmocka_all.h"
+#include "echoquant/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_metrics_by_hand(void **state)
+{
+    (void)state;
+    const double target[] = {50, 60, 70, 40}, pred[] = {52, 60, 66, 41};
+    struct eq_metrics m = eq_metrics_compute(pred, target, 4);
+    assert_float_equal(m.mae, 7.0 / 4, 1e-12);
+    assert_float_equal(m.rmse, sqrt(21.0 / 4), 1e-12);
+    assert_float_equal(m.r2, 1 - 21.0 / 500, 1e-12); /* the mean is 55, so the total is 25 + 25 + 225 + 225 */
+    assert_int_equal(m.clips, 4);
+}
+
+static void test_metrics_of_constant_targets_have_no_r2(void **state)
+{
+    (void)state;
+    const double target[] = {50, 50}, pred[] = {49, 52};
+    struct eq_metrics m = eq_metrics_compute(pred, target, 2);
+    assert_float_equal(m.mae, 1.5, 1e-12);
+    assert_true(isnan(m.r2));
+    assert_true(isnan(eq_metrics_compute(pred, target, 0).mae));
+}
+
+static void test_median(void **state)
+{
+    (void)state;
+    double odd[] = {3, 1, 2}, even[] = {4, 1, 3, 2};
+    assert_float_equal(eq_median_of(odd, 3), 2, 0);
+    assert_float_equal(eq_median_of(even, 4), 2.5, 0);
+    assert_true(isnan(eq_median_of(odd, 0)));
+}
+
+static void test_latency_order_statistics(void **state)
+{
+    (void)state;
+    double ms[100];
+    for (int i = 0; i < 100; i++)
+        ms[i] = 100 - i; /* 1..100, descending */
+    struct eq_latency l = eq_latency_of(ms, 100);
+    assert_float_equal(l.min, 1, 0);
+    assert_float_equal(l.median, 50.5, 0);
+    assert_float_equal(l.p95, 95, 0);
+    double one[] = {7};
+    l = eq_latency_of(one, 1);
+    assert_float_equal(l.p95, 7, 0);
+}
+
+static char *temp_path(void)
+{
+    char *path = strdup("/tmp/echoquant_predictions_XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    return path;
+}
+
+static void test_predictions_round_trip(void **state)
+{
+    (void)state;
+    char *path = temp_path();
+    char plain[] = "plain", quoted[] = "with,comma \"and quote\"";
+    struct eq_prediction rows[] = {
+        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f},
+        {quoted, EQ_SPLIT_VAL, 0, -1e-3},
+    };
+    struct eq_evaluation out = {.rows = rows, .n = 2}, in;
+    struct eq_err err;
+    assert_int_equal(eq_predictions_write(path, &out, &err), EQ_OK);
+    assert_int_equal(eq_predictions_read(path, &in, &err), EQ_OK);
+    assert_int_equal(in.n, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(in.rows[i].file_name, rows[i].file_name);
+        assert_int_equal(in.rows[i].split, rows[i].split);
+        assert_true((float)in.rows[i].prediction == (float)rows[i].prediction);
+    }
+    eq_evaluation_clear(&in);
+    unlink(path);
+    free(path);
+}
+
+static void expect_refused(const char *text, const char *message)
+{
+    char *path = temp_path();
+    struct eq_evaluation in;
+    struct eq_err err;
+    assert_int_equal(eq_write_file(path, text, strlen(text), &err), EQ_OK);
+    assert_int_equal(eq_predictions_read(path, &in, &err), EQ_FORMAT);
+    if (!strstr(err.msg, message))
+        fail_msg("expected \"%s\" in \"%s\"", message, err.msg);
+    unlink(path);
+    free(path);
+}
+
+static void test_malformed_predictions_are_refused(void **state)
+{
+    (void)state;
+    expect_refused("Name,EF\n", ":1: the header");
+    expect_refused("FileName,Split,EF,Prediction\na,TEST,5\n", ":2: a row has four columns");
+    expect_refused("FileName,Split,EF,Prediction\na,TEST,5,6\nb,TEST,x,6\n", ":3: not a number");
+    expect_refused("FileName,Split,EF,Prediction\na,OTHER,5,6\n", ":2: unknown split");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_metrics_by_hand),
+        cmocka_unit_test(test_metrics_of_constant_targets_have_no_r2),
+        cmocka_unit_test(test_median),
+        cmocka_unit_test(test_latency_order_statistics),
+        cmocka_unit_test(test_predictions_round_trip),
+        cmocka_unit_test(test_malformed_predictions_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -3,10 +3,12 @@
  * how bright a scanner shows it at this depth, and speckle.
  *
  * The cavity is a bullet with its apex fixed, length L and half-width W. With e = EF times emptying, the volume is V =
- * EDV (1 - e); the mitral plane moves up by L = L0 (1 - 0.25 e); W follows from V ~ L W^2. The wall keeps its volume
- * (myocardium is incompressible), so it thickens while the cavity shrinks. Speckle is amplitude on a polar grid: the
- * same number of scan lines at every depth makes it finer across the beam near the probe; it is looked up where the
- * tissue came from, so that it moves with the wall.
+ * EDV (1 - e); the mitral plane moves up by L = L0 (1 - 0.32 e); W follows from V ~ L W^2. The wall keeps its volume
+ * (myocardium is incompressible), so it thickens while the cavity shrinks. The heart as a whole hardly changes its
+ * volume (Carlsson et al., Am J Physiol 2004): pericardium and the back of the atrium stay where they are, and the
+ * atrium fills as the mitral plane moves away. Speckle is amplitude on a polar grid: the same number of scan lines at
+ * every depth makes it finer across the beam near the probe; it is looked up where the tissue came from, so that it
+ * moves with the wall.
  */
 #include "data/synth.h"
 
@@ -15,7 +17,7 @@
 
 #define PROBE_X 55.5f
 #define PROBE_Y 2.0f
-#define SHORTENING 0.25
+#define SHORTENING 0.32
 
 /* ---- speckle
  * ---------------------------------------------------------------------------------------------------------- */
@@ -145,7 +147,8 @@ struct heart {
     float length, radius, outer, outer_length; /* now: cavity and epicardium */
     float length0, radius0;                    /* at end-diastole */
     float wall0;                               /* thickness at end-diastole */
-    float atrium;                              /* its half-height */
+    float back;                                /* of the atrium, along the axis */
+    float sac;                                 /* half-width of the pericardium */
     float open;                                /* mitral leaflets: 0 closed, 1 open */
 };
 
@@ -168,7 +171,8 @@ static struct heart heart_at(const struct eq_synth_patient *p, double cycle)
         .length0 = (float)p->length,
         .radius0 = (float)w0,
         .wall0 = (float)t0,
-        .atrium = (float)(0.34 * p->length * (1 + 0.5 * SHORTENING * e)),
+        .back = (float)(1.62 * p->length),
+        .sac = (float)(w0 + t0 + 1.5),
         .open = x > p->systole + 0.04 && x < 0.97 ? 1.0f : 0.0f,
     };
 }
@@ -198,7 +202,7 @@ static float ellipse(float x, float y, float cx, float cy, float rx, float ry)
 /* Echogenicity at (a, l): across and along the long axis from the apex. blood: how dark blood is. */
 static float echo_at(const struct heart *h, float a, float l, float blood)
 {
-    float level = 0.42f; /* surrounding tissue */
+    float level = 0.20f; /* surrounding tissue */
     float along = l < 0 ? 0 : l > h->length ? 1 : l / h->length;
     float half = h->radius * profile(along), cap = h->outer - h->radius;
     float outer_along = (l + cap) / (h->length + cap);
@@ -209,11 +213,16 @@ static float echo_at(const struct heart *h, float a, float l, float blood)
     float right =
         ellipse(a, l, -1.95f * h->radius0 - h->wall0, 0.62f * h->length0, 0.75f * h->radius0, 0.42f * h->length0);
     level = mix(level, blood, soft(right, 1.2f));
+    /* Pericardium: a thin bright line where the muscle ends at end-diastole. */
+    float sac_along = (l + h->wall0 + 1.5f) / (h->length0 + h->wall0 + 1.5f);
+    float line = soft(1.2f - fabsf(fabsf(a) - h->sac * profile(sac_along)), 0.7f);
+    level = mix(level, 0.75f, 0.7f * line * soft(h->length0 - l, 1.0f) * soft(20 * sac_along, 1.0f));
     /* Muscle. */
     float muscle = soft(outer_half - fabsf(a), 0.9f) * soft(below, 1.0f) * soft(l + cap, 0.8f);
     level = mix(level, a < 0 ? 1.0f : 0.92f, muscle);
     /* Atria. */
-    float left_atrium = ellipse(a, l, 0.1f * h->radius0, h->length + h->atrium + 1.5f, 0.95f * h->radius0, h->atrium);
+    float top = h->length + 1.5f, half_height = (h->back - top) / 2;
+    float left_atrium = ellipse(a, l, 0.1f * h->radius0, top + half_height, 0.95f * h->radius0, half_height);
     level = mix(level, blood, soft(left_atrium, 1.1f) * soft(-below - 1.0f, 0.8f));
     /* Cavity. */
     float cavity = soft(half - fabsf(a), 0.9f) * soft(below, 0.8f) * soft(l, 0.8f);

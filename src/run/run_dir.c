@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -117,6 +118,35 @@ out:
     return st;
 }
 
+/* <name>.tmp-<process>-<number> in one folder (base/writer.c), of a process that was killed while it wrote. */
+static enum eq_status remove_stale_in(const char *dir, struct eq_err *err)
+{
+    DIR *d = opendir(dir);
+    enum eq_status st = EQ_OK;
+    const struct dirent *entry;
+    while (d && st == EQ_OK && (entry = readdir(d)) != NULL) {
+        const char *mark = strstr(entry->d_name, ".tmp-");
+        long pid = 0;
+        if (mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            st = remove_file(dir, entry->d_name, err);
+    }
+    if (d)
+        closedir(d);
+    return st;
+}
+
+static enum eq_status remove_stale(const char *run_dir, struct eq_err *err)
+{
+    static const char *const folders[] = {"state", "history", "predictions", "plots"};
+    enum eq_status st = remove_stale_in(run_dir, err);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && st == EQ_OK; i++) {
+        char *dir = eq_path_join(run_dir, folders[i]);
+        st = remove_stale_in(dir, err);
+        free(dir);
+    }
+    return st;
+}
+
 /* ---- entering -------------------------------------------------------------------------------------------------- */
 
 static const char *model_of(enum eq_phase phase)
@@ -172,6 +202,31 @@ static enum eq_status start_anew(const char *run_dir, enum eq_phase phase, struc
     return EQ_OK;
 }
 
+/* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. */
+static bool is_ours(const char *config)
+{
+    struct cJSON *json = NULL;
+    if (eq_json_read(config, &json, NULL) != EQ_OK)
+        return false;
+    bool ours = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, "origin"));
+    cJSON_Delete(json);
+    return ours;
+}
+
+/* What a run would overwrite in a folder that is none's is somebody's work. */
+static enum eq_status check_foreign(const char *dir, struct eq_err *err)
+{
+    static const char *const outputs[] = {"config.json",     "fp32.safetensors", "ptq.safetensors",
+                                          "qat.safetensors", "results.json",     "report.html"};
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
+        if (has_file(dir, outputs[i], ""))
+            return eq_fail(err, EQ_USAGE,
+                           "%s is no run directory, since it has no config.json of a run, but holds %s: name another "
+                           "folder with --run, or move that file away",
+                           dir, outputs[i]);
+    return EQ_OK;
+}
+
 enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
 {
     const char *dir = s->config.run.dir;
@@ -180,6 +235,9 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
     bool known = false, makes_model = phase <= EQ_PHASE_QAT;
     enum eq_status st;
     EQ_TRY(eq_make_dirs(dir, err));
+    bool ours = is_ours(config);
+    if (!ours)
+        EQ_TRY(check_foreign(dir, err));
     if (makes_model && !force && eq_run_has_model(dir, model_of(phase))) {
         st = eq_fail(err, EQ_USAGE,
                      "%s/%s.safetensors is there already: name another folder with --run, or make it "
@@ -187,7 +245,9 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
                      dir, model_of(phase));
         goto out;
     }
-    if (force && eq_path_exists(config))
+    if (ours)
+        EQ_TRY(remove_stale(dir, err));
+    if (force && ours)
         EQ_TRY(start_anew(dir, phase, err));
     EQ_TRY(eq_settings_init(&was, err));
     EQ_TRY(eq_settings_load_run(&was, dir, &known, err));

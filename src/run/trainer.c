@@ -109,10 +109,15 @@ static size_t step_number(const struct eq_trainer *t)
     return (size_t)t->epoch * t->steps_per_epoch + t->batch_in_epoch / (size_t)t->opts.accumulate;
 }
 
-static double learning_rate(const struct eq_trainer *t)
+static double learning_rate_at(const struct eq_trainer *t, size_t step)
 {
     size_t warmup = (size_t)(t->opts.warmup * (double)t->steps_per_epoch);
-    return eq_schedule_lr(t->opts.schedule, t->opts.optim.lr, step_number(t), t->total_steps, warmup);
+    return eq_schedule_lr(t->opts.schedule, t->opts.optim.lr, step, t->total_steps, warmup);
+}
+
+static double learning_rate(const struct eq_trainer *t)
+{
+    return learning_rate_at(t, step_number(t));
 }
 
 static enum eq_status diverged(const struct eq_trainer *t, const char *what, double lr, struct eq_err *err)
@@ -301,7 +306,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     while (t->epoch < t->opts.epochs && !out_of_patience(t)) {
-        double start_ms = eq_now_ms(), lr = learning_rate(t);
+        /* The history notes the rate of an epoch's first step, also when the run resumes in the middle of it. */
+        double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
         EQ_TRY(train_epoch(t, err));
         EQ_TRY(finish_epoch(t, start_ms, lr, err));
         if (eq_interrupted() && t->epoch < t->opts.epochs) {

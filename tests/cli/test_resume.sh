@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Training that is stopped: by Ctrl-C, by SIGTERM, by kill -9 at many points, and goes on with the bits of a run that was
+# never stopped.
+. "$(dirname "$0")/lib.sh"
+
+tiny_data d
+SETTINGS=(--data d --set data.frames=3 --set data.size=40 --set model.width=16 --set train.epochs=5 --set train.batch=2
+    --set train.shift=2 --set train.random_phase=true --set train.ema=0.9 --set ptq.clips=4 --set qat.epochs=3
+    --set qat.batch=2 --threads 2)
+
+expect 0 train --run whole "${SETTINGS[@]}"
+expect 0 qat --run whole
+not_there whole/state/fp32.state.safetensors
+
+# start COMMAND ARGUMENTS...: in the background; its number is in CHILD.
+start() {
+    "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null &
+    CHILD=$!
+}
+
+# wait_for FILE: until it is there or the child is gone.
+wait_for() {
+    while [ ! -e "$1" ] && kill -0 "$CHILD" 2>/dev/null; do sleep 0.01; done
+}
+
+# stopped SIGNAL COMMAND DIR STATE: one that is stopped after its first epoch leaves a state and exit code 130.
+stopped() {
+    local signal=$1 command=$2 dir=$3 state=$4
+    shift 4
+    start "$command" --run "$dir" "$@"
+    wait_for "$dir/state/$state.state.safetensors"
+    kill -s "$signal" "$CHILD" 2>/dev/null
+    STATUS=0
+    wait "$CHILD" || STATUS=$?
+    is "exit after $signal during $command" "$STATUS" 130
+    there "$dir/state/$state.state.safetensors"
+    has "$ERR" "the same command goes on"
+    not_there "$dir/$state.safetensors"
+}
+
+compare() {
+    same "whole/$1.safetensors" "$2/$1.safetensors"
+    is "history of $1 in $2" "$(history_values "$2/history/$1.csv")" "$(history_values "whole/history/$1.csv")"
+}
+
+for signal in INT TERM; do
+    dir=by_$signal
+    stopped "$signal" train "$dir" fp32 "${SETTINGS[@]}"
+    expect_error 2 "train.lr" train --run "$dir" "${SETTINGS[@]}" --set train.lr=0.5
+    expect 0 train --run "$dir" "${SETTINGS[@]}" --threads 1
+    has "$ERR" "going on at epoch"
+    compare fp32 "$dir"
+    stopped "$signal" qat "$dir" qat
+    expect 0 qat --run "$dir"
+    compare qat "$dir"
+done
+
+# Before anything was trained.
+start train --run early "${SETTINGS[@]}"
+wait_for early/config.json
+kill -s INT "$CHILD" 2>/dev/null
+STATUS=0
+wait "$CHILD" || STATUS=$?
+is "exit after an early SIGINT" "$STATUS" 130
+expect 0 train --run early "${SETTINGS[@]}"
+compare fp32 early
+
+# kill -9 again and again, each time a little later, until it gets through.
+KILLS=0
+for command in train qat; do
+    for step in 1 2 3 4 5 6; do
+        start "$command" --run killed "${SETTINGS[@]}"
+        sleep "0.$(printf %02d $((step * 6)))"
+        kill -9 "$CHILD" 2>/dev/null && KILLS=$((KILLS + 1))
+        wait "$CHILD" 2>/dev/null
+        [ -e "killed/$([ $command = train ] && echo fp32 || echo qat).safetensors" ] && break
+    done
+    model=$([ "$command" = train ] && echo fp32 || echo qat)
+    [ -e "killed/$model.safetensors" ] || expect 0 "$command" --run killed "${SETTINGS[@]}"
+    compare "$model" killed
+done
+is "killed at least four times" "$((KILLS >= 4))" 1
+echo "killed $KILLS times"
+is "temporary files left" "$(find killed -name '*.tmp*' | wc -l)" 0
+
+# A state that is cut short or missing is named; the finished files are not touched.
+stopped INT train cut fp32 "${SETTINGS[@]}"
+truncate -s 1000 cut/state/fp32.state.safetensors
+expect_error 1 "fp32.state.safetensors" train --run cut "${SETTINGS[@]}"
+expect 0 train --run cut "${SETTINGS[@]}" --force
+compare fp32 cut
+
+# run-all goes on, too, phase by phase.
+stopped INT run-all all fp32 "${SETTINGS[@]}" --set bench.warmup=0 --set bench.repeats=2
+expect 0 run-all --run all
+compare fp32 all
+compare qat all
+there all/report.html
+summary

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# The whole experiment on the smoke configuration: what it leaves, that it is left alone when finished, that a phase
+# can be made again, that the number of threads changes nothing, and what predict, bench and inspect say of its models.
+. "$(dirname "$0")/lib.sh"
+
+start=$(date +%s)
+expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --threads 2
+seconds=$(($(date +%s) - start))
+echo "run-all on configs/smoke.json: $seconds s"
+for text in "| Model | Precision | Size(MB) | MAE | Latency(ms) |" "| FP32 " "| PTQ " "| QAT " "a/report.html"; do
+    has <(tr -s ' ' <"$OUT") "$text"
+done
+there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat}.safetensors a/history/{fp32,qat}.csv \
+    a/predictions/{fp32,ptq,qat}.csv data/smoke/FileList.csv
+is "rows of predictions" "$(wc -l <a/predictions/qat.csv)" 7
+is "header of predictions" "$(head -n 1 a/predictions/ptq.csv)" "FileName,Split,EF,Prediction"
+is "epochs of the history" "$(wc -l <a/history/fp32.csv)" 3
+fp32=$(stat -c %s a/fp32.safetensors)
+for model in ptq qat; do
+    is "$model at most 0.26 of FP32" "$(($(stat -c %s "a/$model.safetensors") * 100 / fp32 <= 26))" 1
+done
+is "nothing outside the run directory but data" "$(find . -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | sort | xargs)" "a data"
+python3 - a/results.json <<'PY' && pass || fail "results.json"
+import json, sys
+r = json.load(open(sys.argv[1]))
+rows = {m["model"]: m for m in r["models"]}
+for name in ("FP32", "PTQ", "QAT"):
+    m = rows[name]
+    assert m["clips"] == 6 and m["mae"] > 0 and m["rmse"] >= m["mae"] and m["size_mb"] > 1
+    for key in ("latency_ms", "file_latency_ms"):
+        assert 0 < m[key]["min"] <= m[key]["median"] <= m[key]["p95"]
+    assert m["precision"] == ("FP32" if name == "FP32" else "INT8") and m["threads"] == 2
+assert r["skipped"] == []
+PY
+
+# A finished run is left alone.
+find a -type f -printf '%p %T@ %s\n' | sort >before
+expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a
+has "$ERR" "finished"
+find a -type f -printf '%p %T@ %s\n' | sort >after
+same before after
+expect_error 2 "qat.epochs 1 -> 2" run-all --config "$SOURCE/configs/smoke.json" --run a --set qat.epochs=2
+
+# Without the later phases' files it goes on behind training, with the same bits; also at other numbers of threads.
+for threads in 1 3; do
+    mkdir b && cp -r a/config.json a/fp32.safetensors a/history b/ && rm b/history/qat.csv
+    expect 0 run-all --config "$SOURCE/configs/smoke.json" --run b --threads "$threads"
+    for model in ptq qat; do same "a/$model.safetensors" "b/$model.safetensors"; done
+    for model in fp32 ptq qat; do same "a/predictions/$model.csv" "b/predictions/$model.csv"; done
+    is "history of qat" "$(history_values b/history/qat.csv)" "$(history_values a/history/qat.csv)"
+    rm -r b
+done
+
+# The single commands are the same functions.
+expect 0 ptq --run a --force
+expect 0 eval ptq --run a
+expect 0 report --run a
+has "$OUT" "a/report.html"
+expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a
+
+# predict
+clips=(data/smoke/Videos/*.avi)
+mkdir "odd, folder" && cp "${clips[1]}" 'odd, folder/a "b".avi'
+for model in fp32 ptq qat; do
+    expect 0 predict --model "a/$model.safetensors" "${clips[0]}" 'odd, folder/a "b".avi' --threads 2
+    cp "$OUT" two
+    expect 0 predict --model "a/$model.safetensors" "${clips[0]}" 'odd, folder/a "b".avi' --threads 1
+    same "$OUT" two
+    python3 - two <<'PY' && pass || fail "the CSV of predict"
+import csv, sys
+rows = list(csv.reader(open(sys.argv[1])))
+assert rows[0] == ["FileName", "Prediction"] and len(rows) == 3, rows
+assert 'a "b"' in rows[2][0] and all(abs(float(r[1])) < 1000 for r in rows[1:]), rows
+PY
+done
+# What predict says of a test clip is what eval wrote.
+name=$(sed -n 2p a/predictions/ptq.csv | cut -d, -f1)
+expect 0 predict --model a/ptq.safetensors "data/smoke/Videos/$name.avi"
+is "predict against eval" "$(tail -n 1 "$OUT" | awk -F, '{printf "%.4f", $NF}')" \
+    "$(sed -n 2p a/predictions/ptq.csv | awk -F, '{printf "%.4f", $NF}')"
+printf 'no video' >bad.avi
+run predict --model a/ptq.safetensors "${clips[0]}" bad.avi
+is "exit of predict with one bad clip" "$STATUS" 1
+has "$ERR" bad.avi
+
+# bench, inspect
+expect 0 bench --model a/ptq.safetensors --json --set bench.repeats=3 --threads 2
+python3 - "$OUT" <<'PY' && pass || fail "bench --json"
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert 0 < r["latency_ms"]["min"] <= r["latency_ms"]["median"] <= r["latency_ms"]["p95"]
+assert (r["threads"], r["frames"], r["size"]) == (2, 4, 64) and r["isa"]
+PY
+expect 0 bench --model a/fp32.safetensors --json --set bench.repeats=3 --data data/smoke --cpu ref
+has "$OUT" file_latency_ms
+has "$OUT" '"ref"'
+for model in fp32 ptq; do
+    expect 0 inspect "a/$model.safetensors"
+    has "$OUT" "layer4.1.conv2"
+    expect 0 inspect "a/$model.safetensors" --json
+    python3 -m json.tool "$OUT" >/dev/null && pass || fail "inspect --json"
+done
+
+# --force starts anew and takes nothing with it that is not a run's.
+printf 'mine' >a/notes.txt
+expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --force --set train.epochs=1 --set train.lr=0.002
+is "notes" "$(cat a/notes.txt)" mine
+is "epochs of the new history" "$(wc -l <a/history/fp32.csv)" 2
+mkdir -p plain/state && printf 'mine' >plain/fp32.safetensors && printf 'mine' >plain/state/x
+run train --run plain --data data/smoke "${TINY[@]}" --force
+is "a folder that is no run directory" "$(cat plain/state/x)" mine
+is "exit" "$STATUS" 2
+is "its file" "$(cat plain/fp32.safetensors)" mine
+summary

@@ -29,22 +29,22 @@ void eq_synth_draw_patient(struct eq_synth_patient *p, const struct eq_synth_opt
     eq_rng_init(&body, opts->seed, EQ_RNG_SYNTH, STREAM_BODY, index);
     eq_rng_init(&ef, opts->seed, EQ_RNG_SYNTH, STREAM_EF, index);
     p->ef = draw_ef(&ef);
-    p->edv = clamp(110 * exp(0.20 * eq_rng_normal(&body)), 55, 220);
+    p->edv = clamp(110 * exp(0.12 * eq_rng_normal(&body)), 55, 220);
     p->heart_rate = eq_rng_range(&body, 50, 120);
     p->phase = eq_rng_uniform(&body);
     p->systole = clamp(0.36 + 0.012 * eq_rng_normal(&body), 0.33, 0.39);
     p->frames = opts->frames_min + (int)eq_rng_below(&body, (uint32_t)(opts->frames_max - opts->frames_min + 1));
     double size =
-        cbrt(p->edv / 110) * eq_rng_range(&body, 0.97, 1.03); /* the second factor: depth setting of the scanner */
-    p->apex_x = eq_rng_range(&body, 52, 62);
-    p->apex_y = eq_rng_range(&body, 16, 24);
-    p->tilt = eq_rng_range(&body, -0.20, 0.14);
-    p->length = spread(&body, 46, 0.03, 0.08) * size;
-    p->radius = spread(&body, 14, 0.03, 0.08) * size;
-    p->wall = spread(&body, 0.34, 0.04, 0.10);
+        cbrt(p->edv / 110) * eq_rng_range(&body, 0.985, 1.015); /* the second factor: depth setting of the scanner */
+    p->apex_x = eq_rng_range(&body, 55, 59);
+    p->apex_y = eq_rng_range(&body, 18, 22);
+    p->tilt = eq_rng_range(&body, -0.09, 0.05);
+    p->length = spread(&body, 46, 0.02, 0.06) * size;
+    p->radius = spread(&body, 14, 0.02, 0.06) * size;
+    p->wall = spread(&body, 0.34, 0.03, 0.08);
     p->half_angle = eq_rng_range(&body, 0.66, 0.78);
     p->reach = eq_rng_range(&body, 100, 108);
-    p->gain = eq_rng_range(&body, 0.8, 1.2);
+    p->gain = eq_rng_range(&body, 0.85, 1.15);
     p->attenuation = eq_rng_range(&body, 0.1, 0.6);
     p->blood = eq_rng_range(&body, 0.05, 0.12);
     p->dynamic = eq_rng_range(&body, 0.45, 0.6);

@@ -57,16 +57,6 @@ static enum eq_status make_sums(struct correction *k, struct eq_err *err)
     return EQ_OK;
 }
 
-/* The value that the next layer sees. */
-static double seen_value(const struct eq_fake_quant *fq, float x)
-{
-    if (!fq || !fq->enabled)
-        return x;
-    float q = nearbyintf(x * (1.0f / fq->scale[0])) + (float)fq->zero_point[0];
-    q = q < (float)fq->qmin ? (float)fq->qmin : q > (float)fq->qmax ? (float)fq->qmax : q;
-    return (q - (float)fq->zero_point[0]) * fq->scale[0];
-}
-
 struct sum_job {
     const struct edge_sums *e;
     const struct eq_fake_quant *fq;
@@ -83,7 +73,7 @@ static void sum_pixel(void *ctx, size_t pixel, int worker)
     double *sum = j->e->sum + pixel * (size_t)j->e->c;
     for (int t = 0; t < j->frames; t++)
         for (int c = 0; c < j->e->c; c++)
-            sum[c] += seen_value(j->fq, *x++);
+            sum[c] += eq_seen_value(j->fq, *x++);
 }
 
 /* The input is in clip layout, [t][h][w][c]. */
@@ -203,20 +193,6 @@ static enum eq_status correct_readers(struct correction *k, int edge, struct eq_
     return EQ_OK;
 }
 
-static enum eq_status check(const struct eq_graph *g, struct eq_err *err)
-{
-    for (int i = 0; i < g->n_nodes; i++) {
-        const struct eq_node *n = &g->nodes[i];
-        bool ready = !eq_is_weighted(n) || (n->bias >= 0 && n->weight_fq >= 0 && g->fake_quants[n->weight_fq].enabled);
-        if (n->op == EQ_OP_BATCHNORM || !ready) {
-            char name[64];
-            eq_layer_name(g, i, name);
-            return eq_fail(err, EQ_UNSUPPORTED, "%s: bias correction needs a folded and calibrated graph", name);
-        }
-    }
-    return EQ_OK;
-}
-
 enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
                                  struct eq_err *err)
 {
@@ -225,7 +201,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
         .g = calibrated,
         .walk = {.clips = clips, .max_clips = max_clips, .purpose = "bias correction", .on_edge = look}};
     k.walk.ctx = &k;
-    st = check(calibrated, err);
+    st = eq_check_calibrated(calibrated, "bias correction", err);
     if (st != EQ_OK)
         return st;
     set_enabled(calibrated, false);

@@ -54,3 +54,26 @@ int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax)
     float q = nearbyintf(x * inv_scale);
     return (int)(q < (float)qmin ? (float)qmin : q > (float)qmax ? (float)qmax : q);
 }
+
+double eq_seen_value(const struct eq_fake_quant *fq, float x)
+{
+    if (!fq || !fq->enabled)
+        return x;
+    float q = nearbyintf(x * (1.0f / fq->scale[0])) + (float)fq->zero_point[0];
+    q = q < (float)fq->qmin ? (float)fq->qmin : q > (float)fq->qmax ? (float)fq->qmax : q;
+    return (q - (float)fq->zero_point[0]) * fq->scale[0];
+}
+
+enum eq_status eq_check_calibrated(const struct eq_graph *g, const char *purpose, struct eq_err *err)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *n = &g->nodes[i];
+        bool ready = !eq_is_weighted(n) || (n->bias >= 0 && n->weight_fq >= 0 && g->fake_quants[n->weight_fq].enabled);
+        if (n->op == EQ_OP_BATCHNORM || !ready) {
+            char name[64];
+            eq_layer_name(g, i, name);
+            return eq_fail(err, EQ_UNSUPPORTED, "%s: %s needs a folded and calibrated graph", name, purpose);
+        }
+    }
+    return EQ_OK;
+}

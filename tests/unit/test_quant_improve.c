@@ -278,6 +278,54 @@ static void learned_scales_learn(void **state)
     free(clips.pixels);
 }
 
+/* Every weight ends on the grid, at most a step from where it was, not all at the nearest; the network is nearer to
+ * FP32, on clips that it was not rounded with, too; and threads don't matter. */
+static void adaround_beats_nearest(void **state)
+{
+    (void)state;
+    enum { CLIPS = 12 };
+    const struct eq_adaround_opts opts = {.iterations = 150, .samples = 600, .lr = 0.03, .lambda = 0.01, .seed = 1};
+    struct noise_clips clips, fresh;
+    struct eq_graph *net = settled_resnet(&clips, CLIPS), *g = fold_and_fuse(net), *start;
+    float fp32[N], nearest[N], rounded[N];
+    noise_clips_init(&fresh, 99, N, small.frames, small.size);
+    predict(g, &fresh, fp32);
+    calibrate(g, 3, &clips);
+    predict(g, &fresh, nearest);
+    assert_ok(eq_graph_clone(g, &start, e_));
+    assert_ok(eq_adaround(g, &clips.source, CLIPS, &opts, NULL, e_));
+    predict(g, &fresh, rounded);
+    print_message("squared EF error %.3f by rounding to nearest, %.3f by AdaRound\n", squared_error(nearest, fp32),
+                  squared_error(rounded, fp32));
+    assert_true(squared_error(rounded, fp32) < squared_error(nearest, fp32));
+    size_t away = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *n = &g->nodes[i];
+        if (n->op != EQ_OP_CONV2D)
+            continue;
+        const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
+        size_t per = (size_t)n->cin * n->k * n->k;
+        for (size_t k = 0; k < g->params[n->weight].n; k++) {
+            double q = (double)g->params[n->weight].data[k] / fq->scale[k / per];
+            double was = (double)start->params[n->weight].data[k] / fq->scale[k / per];
+            assert_true(fabs(q - nearbyint(q)) < 1e-4 && fabs(q) < fq->qmax + 0.5);
+            assert_true(fabs(q - was) < 1.001);
+            away += fabs(q - was) > 0.5001;
+        }
+    }
+    assert_true(away > 100);
+    assert_ok(eq_parallel_init(3, e_));
+    assert_ok(eq_adaround(start, &clips.source, CLIPS, &opts, NULL, e_));
+    assert_ok(eq_parallel_init(2, e_));
+    for (int i = 0; i < g->n_params; i++)
+        assert_memory_equal(g->params[i].data, start->params[i].data, g->params[i].n * sizeof(float));
+    eq_graph_free(start);
+    eq_graph_free(g);
+    eq_graph_free(net);
+    free(clips.pixels);
+    free(fresh.pixels);
+}
+
 int main(void)
 {
     eq_kernels_init();
@@ -289,6 +337,7 @@ int main(void)
                                        cmocka_unit_test(bias_correction_leaves_exact_layers_alone),
                                        cmocka_unit_test(bias_correction_refuses),
                                        cmocka_unit_test(reestimation_averages_batches),
-                                       cmocka_unit_test(learned_scales_learn)};
+                                       cmocka_unit_test(learned_scales_learn),
+                                       cmocka_unit_test(adaround_beats_nearest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,175 @@
+/* AdaRound over a network: targets from FP32 once, then layer by layer behind what is rounded already. */
+#include "quant/adaround.h"
+#include "quant/clip_walk.h"
+#include "quant/patches.h"
+
+#include <string.h>
+
+struct adaround {
+    struct eq_graph *g;
+    const struct eq_adaround_opts *opts;
+    struct eq_clip_walk walk;
+    int per_clip;
+    int layer;      /* the convolution that is being rounded; -1: FP32 targets are taken */
+    float **target; /* [n_nodes]: [samples][cout], NULL for what is no convolution */
+    float *rows;    /* [samples][k] of the layer, or of one clip while targets are taken */
+};
+
+static struct eq_patch_spec spec_of(const struct adaround *a, int node)
+{
+    struct eq_patch_spec s = {.g = a->g, .node = node, .per_clip = a->per_clip, .seed = a->opts->seed};
+    eq_exec_conv_shape(a->walk.exec, node, &s.shape);
+    return s;
+}
+
+static size_t row_length(const struct eq_node *n)
+{
+    return (size_t)n->cin * n->k * n->k;
+}
+
+struct product_job {
+    const float *x, *w, *bias;
+    float *y;
+    int rows, k, cout;
+};
+
+/* Sixteen channels of y[rows][cout] = x w^T + bias. */
+static void product_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct product_job *j = ctx;
+    int first = (int)piece * 16, n = j->cout - first < 16 ? j->cout - first : 16;
+    for (int r = 0; r < j->rows; r++)
+        memcpy(j->y + (size_t)r * j->cout + first, j->bias + first, (size_t)n * sizeof(float));
+    eq_sgemm(false, true, j->rows, n, j->k, 1, j->x, j->k, j->w + (size_t)first * j->k, j->k, 1, j->y + first, j->cout);
+}
+
+/* What FP32 makes of a clip's samples of one convolution. */
+static void take_target(struct adaround *a, int node, size_t clip, const float *data)
+{
+    const struct eq_node *n = &a->g->nodes[node];
+    struct eq_patch_spec spec = spec_of(a, node);
+    eq_patches_sample(&spec, clip, data, a->rows);
+    struct product_job job = {.x = a->rows,
+                              .w = a->g->params[n->weight].data,
+                              .bias = a->g->params[n->bias].data,
+                              .y = a->target[node] + clip * (size_t)a->per_clip * n->cout,
+                              .rows = a->per_clip,
+                              .k = (int)row_length(n),
+                              .cout = n->cout};
+    eq_parallel_for(((size_t)n->cout + 15) / 16, product_piece, &job);
+}
+
+static enum eq_status look(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct adaround *a = ctx;
+    (void)n, (void)err;
+    for (int i = 0; i < a->g->n_nodes && a->layer < 0; i++)
+        if (a->target[i] && a->g->nodes[i].src[0] == node)
+            take_target(a, i, clip, data);
+    if (a->layer >= 0 && a->g->nodes[a->layer].src[0] == node) {
+        struct eq_patch_spec spec = spec_of(a, a->layer);
+        eq_patches_sample(&spec, clip, data, a->rows + clip * (size_t)a->per_clip * row_length(&a->g->nodes[a->layer]));
+    }
+    return EQ_OK;
+}
+
+static enum eq_status walk(struct adaround *a, int layer, struct eq_err *err)
+{
+    a->layer = layer;
+    a->walk.stop_at = layer < 0 ? -1 : a->g->nodes[layer].src[0];
+    for (int i = 0; i < a->g->n_fake_quants; i++)
+        a->g->fake_quants[i].enabled = layer >= 0;
+    eq_exec_weights_changed(a->walk.exec);
+    return eq_clip_walk_run(&a->walk, err);
+}
+
+static enum eq_status allocate(struct adaround *a, size_t clips, struct eq_err *err)
+{
+    size_t longest = 0, samples = clips * (size_t)a->per_clip;
+    a->target = eq_alloc((size_t)a->g->n_nodes, sizeof *a->target);
+    if (!a->target)
+        return eq_fail(err, EQ_NOMEM, "out of memory for AdaRound");
+    for (int i = 0; i < a->g->n_nodes; i++) {
+        const struct eq_node *n = &a->g->nodes[i];
+        if (n->op != EQ_OP_CONV2D)
+            continue;
+        longest = row_length(n) > longest ? row_length(n) : longest;
+        a->target[i] = eq_alloc(samples, (size_t)n->cout * sizeof(float));
+        if (!a->target[i])
+            return eq_fail(err, EQ_NOMEM, "out of memory for AdaRound");
+    }
+    a->rows = eq_alloc(samples, longest * sizeof(float));
+    return a->rows ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for AdaRound's samples");
+}
+
+static enum eq_status round_layer(struct adaround *a, int node, struct eq_err *err)
+{
+    const struct eq_node *n = &a->g->nodes[node];
+    enum eq_status st = walk(a, node, err);
+    if (st != EQ_OK)
+        return st;
+    struct eq_rounding_problem p = {.n = (int)(a->walk.clip * (size_t)a->per_clip),
+                                    .k = (int)row_length(n),
+                                    .cout = n->cout,
+                                    .x = a->rows,
+                                    .target = a->target[node],
+                                    .bias = a->g->params[n->bias].data,
+                                    .relu = n->relu && n->residual < 0,
+                                    .fq = &a->g->fake_quants[n->weight_fq],
+                                    .weights = a->g->params[n->weight].data,
+                                    .opts = a->opts};
+    return eq_round_layer(&p, err);
+}
+
+static enum eq_status check(const struct eq_graph *g, const struct eq_adaround_opts *o, struct eq_err *err)
+{
+    if (o->iterations < 1 || o->samples < 1 || o->samples > 1 << 20 || !(o->lr > 0) || !(o->lambda >= 0))
+        return eq_fail(err, EQ_USAGE, "AdaRound needs at least one iteration and sample, lr above 0, lambda from 0 up");
+    return eq_check_calibrated(g, "AdaRound", err);
+}
+
+/* How many clips there are, at most max. */
+static enum eq_status count_clips(const struct eq_clip_source *clips, size_t max, size_t *count, struct eq_err *err)
+{
+    const uint8_t *pixels;
+    int n = 1;
+    enum eq_status st = clips->rewind(clips->ctx, err);
+    for (*count = 0; st == EQ_OK && n > 0 && *count < max; *count += (size_t)n)
+        st = clips->next(clips->ctx, &pixels, &n, err);
+    *count = *count < max ? *count : max;
+    return st == EQ_OK && *count == 0 ? eq_fail(err, EQ_USAGE, "no clips for AdaRound: at least one is needed") : st;
+}
+
+enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
+                           const struct eq_adaround_opts *opts, struct eq_progress *progress, struct eq_err *err)
+{
+    size_t count;
+    enum eq_status st = check(calibrated, opts, err);
+    if (st != EQ_OK)
+        return st;
+    struct adaround a = {
+        .g = calibrated, .opts = opts, .walk = {.clips = clips, .purpose = "AdaRound", .on_edge = look}};
+    a.walk.ctx = &a;
+    EQ_TRY(count_clips(clips, max_clips, &count, err));
+    a.walk.max_clips = count;
+    a.per_clip = (int)(((size_t)opts->samples + count - 1) / count);
+    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &a.walk.exec, err));
+    EQ_TRY(allocate(&a, count, err));
+    EQ_TRY(walk(&a, -1, err));
+    for (int i = 0; i < calibrated->n_nodes; i++) {
+        if (a.target[i])
+            EQ_TRY(round_layer(&a, i, err));
+        if (progress)
+            eq_progress_step(progress, (size_t)i + 1, calibrated->nodes[i].name);
+    }
+out:
+    for (int i = 0; i < calibrated->n_fake_quants; i++)
+        calibrated->fake_quants[i].enabled = true;
+    for (int i = 0; a.target && i < calibrated->n_nodes; i++)
+        eq_free(a.target[i]);
+    eq_free(a.target);
+    eq_free(a.rows);
+    eq_exec_free(a.walk.exec);
+    return st;
+}

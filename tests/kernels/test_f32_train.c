@@ -316,7 +316,7 @@ static size_t size_for(case_fn fn, size_t n)
 {
     bool rows = fn == case_bn_stats || fn == case_bn_apply || fn == case_bn_backward ||
                 fn == case_bn_backward_residual || fn == case_bn_backward_fixed;
-    return rows && n > 3000 ? n / 16 : n;
+    return rows && n > 3000 ? n / 32 : n;
 }
 
 static bool same(float a, float b, double tolerance)

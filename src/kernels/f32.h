@@ -28,12 +28,15 @@ extern const struct eq_f32_peak eq_f32_peak__avx2, eq_f32_peak__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_forward_direct__avx2, eq_f32_conv_forward_direct__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_direct__avx2, eq_f32_conv_backward_data_direct__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_forward_winograd__avx2, eq_f32_conv_forward_winograd__avx512;
+extern const struct eq_f32_conv_kernel eq_f32_conv_forward_winograd7__avx2, eq_f32_conv_forward_winograd7__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_winograd__avx2,
     eq_f32_conv_backward_data_winograd__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_direct__avx2,
     eq_f32_conv_backward_weights_direct__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_winograd__avx2,
     eq_f32_conv_backward_weights_winograd__avx512;
+extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_winograd7__avx2,
+    eq_f32_conv_backward_weights_winograd7__avx512;
 #endif
 
 /* bins / (hi - lo); 0, so that everything falls into the first bin, when the range has no width to divide by. */

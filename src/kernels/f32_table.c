@@ -13,11 +13,13 @@ enum { MAX_KERNELS = 16 };
 /* ref first: it supports everything and is chosen when nothing else is. */
 static const struct eq_f32_conv_kernel *const conv_kernels[EQ_CONV_PASSES][MAX_KERNELS] = {
     [EQ_CONV_FORWARD] = {&eq_f32_conv_forward_ref, &eq_f32_conv_forward_blas,
-                         X86(eq_f32_conv_forward_direct) X86(eq_f32_conv_forward_winograd)},
+                         X86(eq_f32_conv_forward_direct) X86(eq_f32_conv_forward_winograd)
+                             X86(eq_f32_conv_forward_winograd7)},
     [EQ_CONV_BACKWARD_DATA] = {&eq_f32_conv_backward_data_ref, &eq_f32_conv_backward_data_blas,
                                X86(eq_f32_conv_backward_data_direct) X86(eq_f32_conv_backward_data_winograd)},
     [EQ_CONV_BACKWARD_WEIGHTS] = {&eq_f32_conv_backward_weights_ref, &eq_f32_conv_backward_weights_blas,
-                                  X86(eq_f32_conv_backward_weights_direct) X86(eq_f32_conv_backward_weights_winograd)},
+                                  X86(eq_f32_conv_backward_weights_direct) X86(eq_f32_conv_backward_weights_winograd)
+                                      X86(eq_f32_conv_backward_weights_winograd7)},
 };
 
 static struct eq_f32_table f32_table;

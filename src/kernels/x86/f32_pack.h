@@ -18,33 +18,46 @@ static inline size_t panels_bytes(int n, int depth, int taps)
     return (size_t)gemm_panels(n) * NR * depth * taps * sizeof(float);
 }
 
-/* A panel: [tap][depth][NR]. */
-static inline void pack_panel(void *ctx, size_t panel, int worker)
+enum { PACK_DEPTH = 64 }; /* of a piece */
+
+static inline int pack_blocks(int depth)
+{
+    return (depth + PACK_DEPTH - 1) / PACK_DEPTH;
+}
+
+/* Some depths of a panel [tap][depth][NR]. */
+static inline void pack_piece_plain(void *ctx, size_t piece, int worker)
 {
     (void)worker;
     const struct pack_job *j = ctx;
-    int first = (int)panel * NR;
-    float *out = j->packed + panel * NR * j->depth * j->taps;
-    for (int i = 0; i < NR; i++)
-        for (int d = 0; d < j->depth; d++)
-            for (int tap = 0; tap < j->taps; tap++) {
-                const float *w = j->weights + (first + i) * j->n_step + d * j->depth_step + tap;
-                out[((size_t)tap * j->depth + d) * NR + i] = first + i < j->n ? *w : 0;
-            }
+    int panel = (int)piece / pack_blocks(j->depth), first = (int)piece % pack_blocks(j->depth) * PACK_DEPTH;
+    float *out = j->packed + (size_t)panel * NR * j->depth * j->taps;
+    for (int d = first; d < first + PACK_DEPTH && d < j->depth; d++)
+        for (int i = 0; i < NR; i++) {
+            bool exists = panel * NR + i < j->n;
+            const float *w = j->weights + (exists ? (panel * NR + i) * j->n_step + d * j->depth_step : 0);
+            for (int tap = 0; tap < j->taps; tap++)
+                out[((size_t)tap * j->depth + d) * NR + i] = exists ? w[tap] : 0;
+        }
+}
+
+static inline void pack_run(struct pack_job *job)
+{
+    eq_parallel_for((size_t)gemm_panels(job->n) * pack_blocks(job->depth), pack_piece_plain, job);
 }
 
 static inline void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
     int taps = s->k * s->k;
     struct pack_job job = {weights_oihw, packed, (size_t)s->cin * taps, (size_t)taps, s->cout, s->cin, taps};
-    eq_parallel_for((size_t)gemm_panels(s->cout), pack_panel, &job);
+    pack_run(&job);
 }
 
 static inline void pack_transposed(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
     int taps = s->k * s->k;
     struct pack_job job = {weights_oihw, packed, (size_t)taps, (size_t)s->cin * taps, s->cin, s->cout, taps};
-    eq_parallel_for((size_t)gemm_panels(s->cin), pack_panel, &job);
+    pack_run(&job);
 }
 
 #endif

@@ -283,13 +283,11 @@ static void pack_row(const struct winograd_pack *j, int panel, int d, float *out
     }
 }
 
-enum { PACK_DEPTH = 64 };
-
 static void pack_piece(void *ctx, size_t piece, int worker)
 {
     (void)worker;
     const struct winograd_pack *j = ctx;
-    int blocks = (j->at.depth + PACK_DEPTH - 1) / PACK_DEPTH;
+    int blocks = pack_blocks(j->at.depth);
     int panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH, end = first + PACK_DEPTH;
     float *out = j->at.packed + (size_t)panel * POSITIONS * j->at.depth * NR;
     for (int d = first; d < end && d < j->at.depth; d++)
@@ -298,8 +296,7 @@ static void pack_piece(void *ctx, size_t piece, int worker)
 
 static void run_pack(struct winograd_pack *job)
 {
-    int blocks = (job->at.depth + PACK_DEPTH - 1) / PACK_DEPTH;
-    eq_parallel_for((size_t)gemm_panels(job->at.n) * blocks, pack_piece, job);
+    eq_parallel_for((size_t)gemm_panels(job->at.n) * pack_blocks(job->at.depth), pack_piece, job);
 }
 
 /* ---- the kernels
@@ -310,6 +307,13 @@ static bool supports(const struct eq_conv_shape *s)
 {
     return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
            s->cout % 16 == 0;
+}
+
+/* A single row would read 36 / 9 times the weights of the direct kernel for little else to do. The batch may not
+ * matter: a clip's result has the same bits in any. */
+static bool prefers(const struct eq_conv_shape *s)
+{
+    return (s->oh > TILE || s->ow > TILE || s->t > 1);
 }
 
 static size_t forward_packed_bytes(const struct eq_conv_shape *s)
@@ -349,7 +353,8 @@ const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_winograd) = {.name 
                                                                           .packed_bytes = forward_packed_bytes,
                                                                           .scratch_bytes = forward_scratch_bytes,
                                                                           .pack = forward_pack,
-                                                                          .run.forward = forward};
+                                                                          .run.forward = forward,
+                                                                          .prefers = prefers};
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
@@ -387,4 +392,5 @@ const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_data_winograd) = {
     .packed_bytes = backward_data_packed_bytes,
     .scratch_bytes = backward_data_scratch_bytes,
     .pack = backward_data_pack,
-    .run.backward_data = backward_data};
+    .run.backward_data = backward_data,
+    .prefers = prefers};

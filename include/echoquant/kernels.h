@@ -153,6 +153,9 @@ struct eq_qs8_epilogue {
     int residual_zp;
     float residual_m;
     int dst_zp, dst_min, dst_max;
+    /* Max pooling of the result in the same pass, for kernels whose fuses_maxpool says so: dst is then the pooled
+     * [b][ph][pw][t][cout], and residual must be NULL. pool_k = 0: none. */
+    int pool_k, pool_stride, pool_pad;
 };
 struct eq_qs8_conv_kernel {
     const char *name; /* qs8_conv3x3_direct__avx512vnni */
@@ -168,6 +171,8 @@ struct eq_qs8_conv_kernel {
     /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may
      * be packed and run only with weights that it accepts. */
     bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
+    /* Whether run obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
+    bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
     /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
     bool untested;
 };

@@ -17,8 +17,19 @@ enum {
     ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as v_dot takes it */
     STEP = EQ_WIDE ? 2 : 4, /* channels of a step */
     GROUP = 64,             /* output channels of a piece: a cache line of dst has one writer */
+    UNROLL = 4,             /* steps are a multiple of it */
     MAX_K = 64
 };
+
+ALWAYS_INLINE void direct_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                               const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    tile_fill(R, acc, e->start);
+    tile_sums(R, UNROLL, acc, src);
+    tile_finish(R, acc, e, residual, dst, dst_stride);
+}
+TILE_FNS(direct_tile)
 
 static int direct_steps(const struct eq_conv_shape *s)
 {
@@ -207,7 +218,8 @@ static void direct_block_row(const struct direct_job *j, int block, int b, int o
                                .kxs = rx.hi - rx.lo,
                                .steps = direct_steps(s)};
         size_t at = (((size_t)b * s->oh + oy) * s->ow + ox) * s->t * s->cout + oc;
-        tile_rows(n * s->t, channels, &src, &e, j->epi->residual ? j->epi->residual + at : NULL, j->dst + at, s->cout);
+        tile_rows(direct_tile_fns, n * s->t, channels, &src, &e, j->epi->residual ? j->epi->residual + at : NULL,
+                  j->dst + at, s->cout);
     }
 }
 

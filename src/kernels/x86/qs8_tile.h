@@ -9,27 +9,24 @@
 #include "kernels/qs8.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-enum {
-    BLOCK = 2 * VL, /* output channels of a tile */
-    UNROLL = 4      /* steps are a multiple of it */
-};
+enum { BLOCK = 2 * VL }; /* output channels of a tile */
 
 /* Where a tile's operands lie; strides in bytes. weights: [tap][step][BLOCK][4 bytes], taps of a kernel row together.
  */
 struct tile_src {
     const uint8_t *rows;
     ptrdiff_t row_stride, ky_stride, kx_stride;
-    const uint8_t *weights;
+    const uint8_t *weights, *weights_low; /* weights_low: see qs8_stem.h */
     ptrdiff_t weights_ky_stride;
     int kys, kxs, steps;
 };
 
-/* acc[R][2] += UNROLL steps. Rows are addressed as base + 0, 1, 2, 3 strides, so that a base serves four. */
-ALWAYS_INLINE void tile_steps(const int R, vi acc[MAX_R][2], const uint8_t *const base[2], ptrdiff_t stride,
-                              ptrdiff_t stride3, const uint8_t *w)
+/* acc[R][2] += U steps. Rows are addressed as base + 0, 1, 2, 3 strides, so that a base serves four. */
+ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const uint8_t *const base[2],
+                              ptrdiff_t stride, ptrdiff_t stride3, const uint8_t *w)
 {
-#pragma GCC unroll 4
-    for (int u = 0; u < UNROLL; u++) {
+#pragma GCC unroll 16
+    for (int u = 0; u < U; u++) {
         vi w0 = v_load(w + u * BLOCK * 4), w1 = v_load(w + u * BLOCK * 4 + VL * 4);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
@@ -40,7 +37,8 @@ ALWAYS_INLINE void tile_steps(const int R, vi acc[MAX_R][2], const uint8_t *cons
     }
 }
 
-ALWAYS_INLINE void tile_sums(const int R, vi acc[MAX_R][2], const struct tile_src *src)
+/* acc[R][2] += all taps; U divides src->steps. */
+ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src)
 {
     const ptrdiff_t stride = src->row_stride, stride3 = 3 * stride;
     for (int ky = 0; ky < src->kys; ky++) {
@@ -48,10 +46,10 @@ ALWAYS_INLINE void tile_sums(const int R, vi acc[MAX_R][2], const struct tile_sr
         for (int kx = 0; kx < src->kxs; kx++) {
             const uint8_t *a = src->rows + ky * src->ky_stride + kx * src->kx_stride;
             const uint8_t *base[2] = {a, a + 4 * stride};
-            for (int n = src->steps / UNROLL; n > 0; n--, w += UNROLL * BLOCK * 4) {
-                tile_steps(R, acc, base, stride, stride3, w);
-                base[0] += 4 * UNROLL;
-                base[1] += 4 * UNROLL;
+            for (int n = src->steps / U; n > 0; n--, w += U * BLOCK * 4) {
+                tile_steps(R, U, acc, base, stride, stride3, w);
+                base[0] += 4 * U;
+                base[1] += 4 * U;
             }
         }
     }
@@ -105,68 +103,63 @@ ALWAYS_INLINE void tile_finish(const int R, vi acc[MAX_R][2], const struct tile_
     }
 }
 
-/* Whole tiles, one function for each number of rows. */
-ALWAYS_INLINE void tile_run(const int R, const struct tile_src *src, const struct tile_epilogue *e,
-                            const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+ALWAYS_INLINE void tile_fill(const int R, vi acc[MAX_R][2], const int32_t *start)
 {
-    vi acc[MAX_R][2];
-    vi start0 = v_load(e->start), start1 = v_load(e->start + VL);
+    vi start0 = v_load(start), start1 = v_load(start + VL);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         acc[r][0] = start0;
         acc[r][1] = start1;
     }
-    tile_sums(R, acc, src);
-    tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 
+/* Whole tiles: a function for each number of rows, in a table of MAX_R + 1 of which the first is empty. */
 typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *e, const uint8_t *residual,
                         uint8_t *dst, ptrdiff_t dst_stride);
-#define TILE(R)                                                                                                        \
-    static void tile_##R(const struct tile_src *src, const struct tile_epilogue *e, const uint8_t *residual,           \
-                         uint8_t *dst, ptrdiff_t dst_stride)                                                           \
+#define TILE_FN(name, R)                                                                                               \
+    static void name##_##R(const struct tile_src *src, const struct tile_epilogue *e, const uint8_t *residual,         \
+                           uint8_t *dst, ptrdiff_t dst_stride)                                                         \
     {                                                                                                                  \
-        tile_run(R, src, e, residual, dst, dst_stride);                                                                \
+        name(R, src, e, residual, dst, dst_stride);                                                                    \
     }
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
+#define TILE_FNS_6(name)                                                                                               \
+    TILE_FN(name, 1) TILE_FN(name, 2) TILE_FN(name, 3) TILE_FN(name, 4) TILE_FN(name, 5) TILE_FN(name, 6)
+/* name(const int R, ...): what all of them do */
 #if EQ_VECTOR_BITS == 512
-TILE(7)
-TILE(8)
-
-static const tile_fn tiles[MAX_R + 1] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8};
+#define TILE_FNS(name)                                                                                                 \
+    TILE_FNS_6(name)                                                                                                   \
+    TILE_FN(name, 7)                                                                                                   \
+    TILE_FN(name, 8) static const tile_fn name##_fns[MAX_R + 1] = {NULL,     name##_1, name##_2, name##_3, name##_4,   \
+                                                                   name##_5, name##_6, name##_7, name##_8};
 #else
-static const tile_fn tiles[MAX_R + 1] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+#define TILE_FNS(name)                                                                                                 \
+    TILE_FNS_6(name)                                                                                                   \
+    static const tile_fn name##_fns[MAX_R + 1] = {NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6};
 #endif
-#undef TILE
 
-/* As tiles[rows], for a last block of fewer than BLOCK channels: through a whole block on the side. */
-static void tile_ragged(int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
+/* As fn, for a last block of fewer than BLOCK channels: through a whole block on the side. */
+static void tile_ragged(tile_fn fn, int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
                         const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
     uint8_t out[MAX_R * BLOCK], res[MAX_R * BLOCK] = {0};
     for (int r = 0; residual && r < rows; r++)
         memcpy(res + r * BLOCK, residual + r * dst_stride, (size_t)channels);
-    tiles[rows](src, e, residual ? res : NULL, out, BLOCK);
+    fn(src, e, residual ? res : NULL, out, BLOCK);
     for (int r = 0; r < rows; r++)
         memcpy(dst + r * dst_stride, out + r * BLOCK, (size_t)channels);
 }
 
 /* Any number of rows, in tiles of nearly equal height. */
-static void tile_rows(int rows, int channels, const struct tile_src *first, const struct tile_epilogue *e,
-                      const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+static void tile_rows(const tile_fn fns[MAX_R + 1], int rows, int channels, const struct tile_src *first,
+                      const struct tile_epilogue *e, const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
     struct tile_src src = *first;
     for (int left = rows, n = (rows + MAX_R - 1) / MAX_R; n > 0; n--) {
         int now = (left + n - 1) / n;
         if (channels == BLOCK)
-            tiles[now](&src, e, residual, dst, dst_stride);
+            fns[now](&src, e, residual, dst, dst_stride);
         else
-            tile_ragged(now, channels, &src, e, residual, dst, dst_stride);
+            tile_ragged(fns[now], now, channels, &src, e, residual, dst, dst_stride);
         src.rows += now * src.row_stride;
         dst += now * dst_stride;
         residual = residual ? residual + now * dst_stride : NULL;

@@ -8,7 +8,7 @@
 
 typedef __m256i vi; /* int32 lanes, or what an instruction takes them for */
 typedef __m256 vf;
-/* MAX_R rows x 2 vectors of sums, two of weights, one of source, one product: all 16 registers */
+/* MAX_R rows x 2 vectors of sums, 2 of weights, 1 of source, 1 product: all 16 registers. */
 #define EQ_VECTOR_BITS 256
 enum { VL = 8, MAX_R = 6 };
 
@@ -41,6 +41,22 @@ static inline vi v_add(vi a, vi b)
 static inline vi v_sub(vi a, vi b)
 {
     return _mm256_sub_epi32(a, b);
+}
+static inline vi v_and(vi a, vi b)
+{
+    return _mm256_and_si256(a, b);
+}
+static inline vi v_or(vi a, vi b)
+{
+    return _mm256_or_si256(a, b);
+}
+static inline vi v_xor(vi a, vi b)
+{
+    return _mm256_xor_si256(a, b);
+}
+static inline vi v_shl(vi a, int bits)
+{
+    return _mm256_slli_epi32(a, bits);
 }
 /* VL bytes to VL int32 lanes, and back from lanes in 0..255 */
 static inline vi v_load_u8(const uint8_t *p)

@@ -8,8 +8,7 @@
 
 typedef __m512i vi; /* int32 lanes, or what an instruction takes them for */
 typedef __m512 vf;
-/* MAX_R rows x 2 vectors of sums, two of weights, one of source: 12 rows would fit, but make gcc spill
- */
+/* MAX_R rows x 2 vectors of sums, 2 of weights, 1 of source; more rows would fit in theory, but make gcc spill. */
 #define EQ_VECTOR_BITS 512
 enum { VL = 16, MAX_R = 8 };
 
@@ -42,6 +41,22 @@ static inline vi v_add(vi a, vi b)
 static inline vi v_sub(vi a, vi b)
 {
     return _mm512_sub_epi32(a, b);
+}
+static inline vi v_and(vi a, vi b)
+{
+    return _mm512_and_si512(a, b);
+}
+static inline vi v_or(vi a, vi b)
+{
+    return _mm512_or_si512(a, b);
+}
+static inline vi v_xor(vi a, vi b)
+{
+    return _mm512_xor_si512(a, b);
+}
+static inline vi v_shl(vi a, int bits)
+{
+    return _mm512_slli_epi32(a, bits);
 }
 /* VL bytes to VL int32 lanes, and back from lanes in 0..255 */
 static inline vi v_load_u8(const uint8_t *p)

@@ -1,0 +1,11 @@
+/* First convolution of the network with 512-bit vpmaddwd. */
+#include "kernels/x86/qs8_vec512.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(x, w));
+}
+#define EQ_WIDE 1
+#include "kernels/x86/qs8_stem.h"
+
+const struct eq_qs8_conv_kernel eq_qs8_stem_avx512 = STEM_KERNEL("qs8_conv7x7_stem__avx512", EQ_ISA_AVX512, false);

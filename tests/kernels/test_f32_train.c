@@ -301,7 +301,7 @@ static void case_image(size_t n, enum data_kind kind, struct outputs *o)
 }
 
 /* ---- driver
- * ----------------------------------------------------------------------------------------------------------------------
+ * ----
  */
 
 typedef void (*case_fn)(size_t n, enum data_kind kind, struct outputs *o);

@@ -176,6 +176,9 @@ bool eq_run_has_model(const char *run_dir, const char *name);
 bool eq_run_has_result(const char *run_dir, const char *name);
 bool eq_run_is_finished(const char *run_dir);
 
+/* Whether there is a model to work on, before data is made or read for it: model_path, or <run>/<name>.safetensors. */
+enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err);
+
 /* Data of a run: opened once by a command. Made first when data.synthetic is true and the folder isn't there yet (or
  * was left half made); a folder with a FileList.csv of other origin is taken as it is. Under data.on_error = skip every
  * clip is read once and the bad ones are left out. */

@@ -37,6 +37,30 @@ static char *name_of_file(const char *path)
     return name;
 }
 
+static const char *const run_models[] = {"fp32", "ptq", "qat"};
+
+/* Before any data is opened: whether the names can be used and the models are there. */
+static enum eq_status check_models(const struct eq_options *o, struct eq_err *err)
+{
+    const char *dir = o->settings.config.run.dir;
+    enum eq_status st = EQ_OK;
+    if ((o->model && o->n_args) || (o->name && !o->model))
+        return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
+    if (o->model)
+        return eq_run_need_model(dir, NULL, o->model, err);
+    for (int i = 0; i < o->n_args; i++) {
+        EQ_TRY(check_name(o->args[i], err));
+        EQ_TRY(eq_run_need_model(dir, o->args[i], NULL, err));
+    }
+    bool any = o->n_args > 0;
+    for (int i = 0; i < 3 && !any; i++)
+        any = eq_run_has_model(dir, run_models[i]);
+    if (!any)
+        EQ_TRY(eq_run_need_model(dir, "fp32", NULL, err));
+out:
+    return st;
+}
+
 static enum eq_status evaluate_file(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
 {
     char *name = o->name ? eq_strdup(o->name) : name_of_file(o->model);
@@ -50,23 +74,13 @@ out:
 
 static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
 {
-    static const char *const all[] = {"fp32", "ptq", "qat"};
-    const char *dir = o->settings.config.run.dir;
+    const struct eq_config *cfg = &o->settings.config;
     enum eq_status st = EQ_OK;
-    int done = 0;
-    for (int i = 0; i < o->n_args; i++, done++) {
-        EQ_TRY(check_name(o->args[i], err));
-        EQ_TRY(eq_run_eval(&o->settings.config, ds, o->args[i], NULL, err));
-    }
-    for (int i = 0; i < 3 && o->n_args == 0; i++) {
-        if (!eq_run_has_model(dir, all[i]))
-            continue;
-        EQ_TRY(eq_run_eval(&o->settings.config, ds, all[i], NULL, err));
-        done++;
-    }
-    if (done == 0)
-        st = eq_fail(err, EQ_USAGE, "%s holds no model yet: run `echoquant train` first, or name a file with --model",
-                     dir);
+    for (int i = 0; i < o->n_args; i++)
+        EQ_TRY(eq_run_eval(cfg, ds, o->args[i], NULL, err));
+    for (int i = 0; i < 3 && o->n_args == 0; i++)
+        if (eq_run_has_model(cfg->run.dir, run_models[i]))
+            EQ_TRY(eq_run_eval(cfg, ds, run_models[i], NULL, err));
 out:
     return st;
 }
@@ -79,10 +93,7 @@ enum eq_status eq_cmd_eval(int argc, char **argv, struct eq_err *err)
     if (st != EQ_OK || o.help)
         return st;
     const struct eq_config *cfg = &o.settings.config;
-    if ((o.model && o.n_args) || (o.name && !o.model)) {
-        st = eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
-        goto out;
-    }
+    EQ_TRY(check_models(&o, err));
     EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_EVAL, false, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(o.model ? evaluate_file(&o, &ds, err) : evaluate_run(&o, &ds, err));

@@ -21,6 +21,7 @@ enum eq_status eq_cmd_ptq(int argc, char **argv, struct eq_err *err)
     if (st != EQ_OK || o.help)
         return st;
     const struct eq_config *cfg = &o.settings.config;
+    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o.model, err));
     EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_PTQ, o.force, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_ptq(cfg, &ds, o.model, err));

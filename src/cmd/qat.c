@@ -24,6 +24,7 @@ enum eq_status eq_cmd_qat(int argc, char **argv, struct eq_err *err)
     if (st != EQ_OK || o.help)
         return st;
     const struct eq_config *cfg = &o.settings.config;
+    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o.model, err));
     EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_QAT, o.force, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_qat(cfg, &ds, o.model, err));

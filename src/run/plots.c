@@ -137,10 +137,11 @@ static enum eq_status draw_scatter(struct eq_report *report, const char *name, c
     snprintf(d.plot->caption, sizeof d.plot->caption,
              "%zu test clips. Dashed: limits of agreement, mean difference %+.2f ± 1.96 × %.2f EF points.", e->n, mean,
              sd);
-    eq_str_add(&d.script,
-               "set xrange [%g:%g]\nset yrange [%g:%g]\nset size square\nset xtics 10\nset ytics 10\n"
-               "set xlabel 'true EF (%%)'\nset ylabel 'predicted EF (%%)'\nset title '%s' tc rgb '#222831'\n",
-               l->lo, l->hi, l->lo, l->hi, label);
+    eq_str_add(
+        &d.script,
+        "set xrange [%g:%g]\nset yrange [%g:%g]\nset size square\nset xtics 10\nset ytics 10\n"
+        "set xlabel 'true EF (%%)' offset 0,0.4\nset ylabel 'predicted EF (%%)'\nset title '%s' tc rgb '#222831'\n",
+        l->lo, l->hi, l->lo, l->hi, label);
     eq_str_add(&d.script,
                "plot x lc rgb '#222831' lw 1.2 title 'identity', \\\n"
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 title 'limits of agreement', \\\n"
@@ -180,7 +181,7 @@ static enum eq_status draw_changes(struct eq_report *report, const struct eq_eva
     snprintf(d.plot->caption, sizeof d.plot->caption,
              "INT8 prediction minus FP32 prediction. PTQ's distance from zero is its quantization error; QAT was "
              "trained further, so its differences are no error by themselves.");
-    eq_str_add(&d.script, "set xlabel 'FP32 prediction (EF, %%)'\nset ylabel 'difference (EF points)'\n"
+    eq_str_add(&d.script, "set xlabel 'FP32 prediction (EF, %%)' offset 0,0.4\nset ylabel 'difference (EF points)'\n"
                           "set xzeroaxis lt 1 lc rgb '#222831'\nplot ");
     const struct eq_evaluation *sets[] = {ptq, qat};
     static const char *const names[] = {"ptq", "qat"}, *const labels[] = {"PTQ", "QAT"};
@@ -242,7 +243,7 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
         "The epoch with the lowest validation MAE is kept.",
         rows, rows == 1 ? "" : "s");
     eq_str_add(&d.script,
-               "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xlabel 'epoch'\n"
+               "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xlabel 'epoch' offset 0,0.4\n"
                "set ylabel 'validation MAE (EF points)'\nset y2label 'training loss'\nset yrange [0:*]\n"
                "set y2range [0:*]\nset xrange [0.5:%g]\nset xtics %d\n"
                "set title '%s' tc rgb '#222831'\n"

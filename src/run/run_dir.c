@@ -26,6 +26,17 @@ bool eq_run_has_model(const char *run_dir, const char *name)
     return has_file(run_dir, name, ".safetensors");
 }
 
+enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err)
+{
+    char kind[32];
+    if (model_path)
+        return eq_model_kind(model_path, kind, err);
+    if (eq_run_has_model(run_dir, name))
+        return EQ_OK;
+    return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing: run `echoquant %s` first, or name a model with --model",
+                   run_dir, name, strcmp(name, "fp32") == 0 ? "train" : name);
+}
+
 static void upper_case(const char *name, char out[16])
 {
     size_t i = 0;
@@ -162,7 +173,7 @@ static bool has_begun(const char *run_dir, const char *name)
 }
 
 /* The sections whose change would contradict what the run directory holds. */
-static const char *const *fixed_sections(const char *run_dir, enum eq_phase phase)
+static const char *const *fixed_sections(const char *run_dir, enum eq_phase phase, bool force)
 {
     static const char *const nothing[] = {NULL};
     static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
@@ -171,16 +182,16 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
         return nothing;
     if (phase == EQ_PHASE_PTQ && !has_begun(run_dir, "qat"))
         return but_ptq;
-    if (phase == EQ_PHASE_QAT && !has_file(run_dir, "state/qat.state", ".safetensors"))
+    if (phase == EQ_PHASE_QAT && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
         return but_qat;
     return NULL;
 }
 
 static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
-                                    struct eq_err *err)
+                                    bool force, struct eq_err *err)
 {
     const char *dir = is->config.run.dir;
-    const char *const *fixed = fixed_sections(dir, phase);
+    const char *const *fixed = fixed_sections(dir, phase, force);
     struct eq_str changes = {0};
     enum eq_status st = EQ_OK;
     eq_settings_changes(was, is, fixed, &changes);
@@ -191,15 +202,6 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
                      dir, changes.s);
     eq_str_clear(&changes);
     return st;
-}
-
-static enum eq_status start_anew(const char *run_dir, enum eq_phase phase, struct eq_err *err)
-{
-    if (phase == EQ_PHASE_PTQ || phase == EQ_PHASE_QAT)
-        return forget_result(run_dir, model_of(phase), err);
-    if (phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL)
-        return forget_run(run_dir, err);
-    return EQ_OK;
 }
 
 /* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. */
@@ -227,32 +229,38 @@ static enum eq_status check_foreign(const char *dir, struct eq_err *err)
     return EQ_OK;
 }
 
+/* A single phase does not redo what is done unless it is told to. */
+static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
+{
+    if (force || phase > EQ_PHASE_QAT || !eq_run_has_model(dir, model_of(phase)))
+        return EQ_OK;
+    return eq_fail(err, EQ_USAGE,
+                   "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",
+                   dir, model_of(phase));
+}
+
 enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
 {
     const char *dir = s->config.run.dir;
     char *config = eq_path_join(dir, "config.json");
     struct eq_settings was = {0};
-    bool known = false, makes_model = phase <= EQ_PHASE_QAT;
+    bool known = false, whole = phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
     enum eq_status st;
     EQ_TRY(eq_make_dirs(dir, err));
     bool ours = is_ours(config);
     if (!ours)
         EQ_TRY(check_foreign(dir, err));
-    if (makes_model && !force && eq_run_has_model(dir, model_of(phase))) {
-        st = eq_fail(err, EQ_USAGE,
-                     "%s/%s.safetensors is there already: name another folder with --run, or make it "
-                     "anew with --force",
-                     dir, model_of(phase));
-        goto out;
-    }
+    EQ_TRY(check_done(dir, phase, force, err));
     if (ours)
         EQ_TRY(remove_stale(dir, err));
-    if (force && ours)
-        EQ_TRY(start_anew(dir, phase, err));
+    if (force && ours && whole)
+        EQ_TRY(forget_run(dir, err));
     EQ_TRY(eq_settings_init(&was, err));
     EQ_TRY(eq_settings_load_run(&was, dir, &known, err));
     if (known)
-        EQ_TRY(check_changes(&was, s, phase, err));
+        EQ_TRY(check_changes(&was, s, phase, force, err));
+    if (force && ours && !whole && phase != EQ_PHASE_EVAL)
+        EQ_TRY(forget_result(dir, model_of(phase), err));
     EQ_TRY(eq_settings_save(s, config, err));
 out:
     if (was.origin)

@@ -417,6 +417,12 @@ static void a_phase_may_have_its_own_settings_changed_until_it_is_done(void **st
     change(&s, "ptq.observer", "entropy");
     assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, false, &err), EQ_USAGE);
     assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, true, &err), EQ_OK);
+    write_file("state/qat.state.safetensors", "begun");
+    change(&s, "qat.lr", "0.4");
+    assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, false, &err), EQ_USAGE);
+    assert_true(there("state/qat.state.safetensors"));
+    assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, true, &err), EQ_OK);
+    assert_false(there("state/qat.state.safetensors"));
     change(&s, "qat.lr", "0.5");
     assert_int_equal(eq_run_enter(&s, EQ_PHASE_EVAL, false, &err), EQ_USAGE);
     assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, false, &err), EQ_OK);
@@ -441,9 +447,14 @@ static void force_removes_what_a_run_made_and_nothing_else(void **state)
     for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
         write_file(theirs[i], "x");
     /* Without our config.json it is no run directory: nothing is removed. */
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_OK);
+    static const enum eq_phase phases[] = {EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_ALL};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(eq_run_enter(&s, phases[i], true, &err), EQ_USAGE);
+        assert_non_null(strstr(err.msg, "is no run directory"));
+    }
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         assert_true(there(ours[i]));
+    write_file("config.json", "{\"origin\": {}}");
     change(&s, "train.epochs", "77");
     assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_OK);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -468,6 +479,10 @@ static void force_of_one_model_takes_its_row_and_leaves_the_others(void **state)
     write_file("ptq.safetensors", "the old one stays until the new one is there");
     write_file("state/ptq.state.safetensors", "x");
     write_file("state/qat.state.safetensors", "x");
+    change(&s, "train.lr", "0.5"); /* refused: nothing is lost */
+    assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, true, &err), EQ_USAGE);
+    assert_true(there("predictions/ptq.csv"));
+    change(&s, "train.lr", "0.001");
     assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, true, &err), EQ_OK);
     order_of_rows(order);
     assert_string_equal(order, "FP32 QAT Median ");

@@ -261,7 +261,9 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
         EQ_TRY(check_changes(&was, s, phase, force, err));
     if (force && ours && !whole && phase != EQ_PHASE_EVAL)
         EQ_TRY(forget_result(dir, model_of(phase), err));
-    EQ_TRY(eq_settings_save(s, config, err));
+    bool leave = known && phase == EQ_PHASE_ALL && eq_run_is_finished(dir);
+    if (!leave)
+        EQ_TRY(eq_settings_save(s, config, err));
 out:
     if (was.origin)
         eq_settings_clear(&was);

@@ -129,8 +129,9 @@ typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *
 #define TILE_FNS(name)                                                                                                 \
     TILE_FNS_6(name)                                                                                                   \
     TILE_FN(name, 7)                                                                                                   \
-    TILE_FN(name, 8) static const tile_fn name##_fns[MAX_R + 1] = {NULL,     name##_1, name##_2, name##_3, name##_4,   \
-                                                                   name##_5, name##_6, name##_7, name##_8};
+    TILE_FN(name, 8)                                                                                                   \
+    static const tile_fn name##_fns[MAX_R + 1] = {NULL,     name##_1, name##_2, name##_3, name##_4,                    \
+                                                  name##_5, name##_6, name##_7, name##_8};
 #else
 #define TILE_FNS(name)                                                                                                 \
     TILE_FNS_6(name)                                                                                                   \

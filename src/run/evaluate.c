@@ -81,7 +81,7 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
         if (progress)
             eq_progress_step(progress, out->n, NULL);
         if (eq_interrupted()) {
-            st = eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation");
+            st = eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation; the same command goes on");
             goto out;
         }
     }

@@ -254,11 +254,26 @@ out:
     return st;
 }
 
+/* The epoch's steps are all in the state: going on validates first. */
+static enum eq_status interrupted_validation(const struct eq_trainer *t, struct eq_err *err)
+{
+    enum eq_status st = eq_trainer_save_state(t, err);
+    if (st != EQ_OK)
+        return st;
+    return eq_fail(err, EQ_INTERRUPTED,
+                   "%s: interrupted while validating epoch %d; the state is saved: the same command goes on",
+                   t->opts.name, t->epoch + 1);
+}
+
 static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double lr, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_metrics m = {0};
-    EQ_TRY(validate(t, &m, err));
+    st = validate(t, &m, err);
+    if (st == EQ_INTERRUPTED)
+        return interrupted_validation(t, err);
+    if (st != EQ_OK)
+        return st;
     struct eq_epoch_row *row = &t->history[t->n_history++];
     *row = (struct eq_epoch_row){.epoch = t->epoch + 1,
                                  .lr = lr,

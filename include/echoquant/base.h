@@ -39,6 +39,7 @@ enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fm
 enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "text: " in front of the message that err already holds; returns its status. */
 enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* 0, 1, 2 or 130, as said at enum eq_status. */
 int eq_exit_code(enum eq_status status);
 
 /* Evaluates an expression of type eq_status and jumps to the function's one clean-up label when it is not EQ_OK. */
@@ -55,6 +56,7 @@ enum eq_log_level { EQ_LOG_ERROR, EQ_LOG_WARN, EQ_LOG_INFO, EQ_LOG_DEBUG };
 
 /* level: what is still printed. Colour and bars follow from isatty(2) and NO_COLOR. */
 void eq_log_configure(enum eq_log_level level);
+/* Prints one line (fmt without a newline) when level is not above the configured one. */
 void eq_log(enum eq_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define eq_warn(...) eq_log(EQ_LOG_WARN, __VA_ARGS__)
 #define eq_info(...) eq_log(EQ_LOG_INFO, __VA_ARGS__)
@@ -67,9 +69,11 @@ struct eq_progress {
     double start_ms, last_ms;
     bool active;
 };
+/* Starts the clock; total is in units (plural: "clips"). */
 void eq_progress_begin(struct eq_progress *p, const char *label, const char *unit, size_t total);
 /* note: a short text behind the bar, e.g. "loss 0.41"; NULL keeps the last one. */
 void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
+/* Draws the last state and ends the line; harmless when it never began or ended already. */
 void eq_progress_end(struct eq_progress *p);
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -77,10 +81,12 @@ void eq_progress_end(struct eq_progress *p);
 /* count * size bytes, zeroed, aligned to 64 (2 MiB and MADV_HUGEPAGE from 4 MiB up); NULL on overflow or when out of
  * memory. Free with eq_free. */
 void *eq_alloc(size_t count, size_t size);
+/* Frees what eq_alloc gave; NULL is fine. */
 void eq_free(void *p);
 /* *out = a * b (or a + b); false on overflow. */
 bool eq_mul_size(size_t a, size_t b, size_t *out);
 bool eq_add_size(size_t a, size_t b, size_t *out);
+/* The most memory that this process has held at once; 0 where the system does not tell. */
 size_t eq_peak_rss_bytes(void);
 
 /* ---- text ------------------------------------------------------------------------------------------------------ */

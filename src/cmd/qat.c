@@ -18,19 +18,5 @@ static const struct eq_command_spec spec = {
 
 enum eq_status eq_cmd_qat(int argc, char **argv, struct eq_err *err)
 {
-    struct eq_options o;
-    struct eq_dataset ds = {0};
-    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
-    if (st != EQ_OK || o.help)
-        return st;
-    const struct eq_config *cfg = &o.settings.config;
-    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o.model, err));
-    EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_QAT, o.force, err));
-    EQ_TRY(eq_run_open_data(cfg, &ds, err));
-    EQ_TRY(eq_run_qat(cfg, &ds, o.model, err));
-    printf("%s/qat.safetensors\n", cfg->run.dir);
-out:
-    eq_dataset_clear(&ds);
-    eq_options_clear(&o);
-    return st;
+    return eq_cmd_quantize(&spec, EQ_PHASE_QAT, eq_run_qat, argc, argv, err);
 }

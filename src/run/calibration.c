@@ -34,13 +34,7 @@ enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_
     eq_rng_shuffle(&rng, indices, n);
     if (n > (size_t)cfg->ptq.clips)
         n = (size_t)cfg->ptq.clips;
-    struct eq_loader_opts opts = {
-        .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1},
-        .batch = 1,
-        .seed = (uint64_t)cfg->run.seed,
-        .cache_bytes = (size_t)cfg->data.cache_mb << 20,
-        .on_error = (enum eq_on_error)cfg->data.on_error,
-    };
+    struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
     EQ_TRY(eq_loader_new(ds, indices, n, &opts, &out->loader, err));
     out->n = n;
     out->source = (struct eq_clip_source){.next = source_next,

@@ -5,6 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
+{
+    return (struct eq_loader_opts){
+        .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1},
+        .batch = batch,
+        .seed = (uint64_t)cfg->run.seed,
+        .cache_bytes = (size_t)cfg->data.cache_mb << 20,
+        .on_error = (enum eq_on_error)cfg->data.on_error,
+    };
+}
+
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              bool training, int batch, struct eq_loader **out, struct eq_err *err)
 {
@@ -16,13 +27,7 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
         st = eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
         goto out;
     }
-    struct eq_loader_opts opts = {
-        .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1},
-        .batch = batch,
-        .seed = (uint64_t)cfg->run.seed,
-        .cache_bytes = (size_t)cfg->data.cache_mb << 20,
-        .on_error = (enum eq_on_error)cfg->data.on_error,
-    };
+    struct eq_loader_opts opts = eq_run_loader_opts(cfg, batch);
     if (training) {
         opts.shuffle = opts.drop_last = true;
         opts.augment = (struct eq_augment){
@@ -40,13 +45,11 @@ static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, dou
         .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = prediction};
 }
 
-static void finish_metrics(struct eq_evaluation *e)
+static enum eq_status finish_metrics(struct eq_evaluation *e, struct eq_err *err)
 {
-    double *pred = eq_alloc(2 * e->n + 1, sizeof *pred);
-    if (!pred) {
-        e->metrics = (struct eq_metrics){NAN, NAN, NAN, e->n};
-        return;
-    }
+    double *pred = eq_alloc(2 * e->n, sizeof *pred);
+    if (!pred)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the metrics of %zu clips", e->n);
     double *target = pred + e->n;
     for (size_t i = 0; i < e->n; i++) {
         pred[i] = e->rows[i].prediction;
@@ -54,6 +57,7 @@ static void finish_metrics(struct eq_evaluation *e)
     }
     e->metrics = eq_metrics_compute(pred, target, e->n);
     eq_free(pred);
+    return EQ_OK;
 }
 
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
@@ -89,7 +93,7 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
         st = eq_fail(err, EQ_FORMAT, "%s: no clip could be read", ds->dir);
         goto out;
     }
-    finish_metrics(out);
+    EQ_TRY(finish_metrics(out, err));
 out:
     if (st != EQ_OK)
         eq_evaluation_clear(out);

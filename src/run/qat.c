@@ -60,16 +60,12 @@ static enum eq_status open_predictor(void *ctx, const struct eq_graph *g, struct
     return st == EQ_OK ? eq_predictor_from_qmodel(p, m, 1, err) : st;
 }
 
-static enum eq_status save(void *ctx, const struct eq_graph *g, const char *path, struct eq_err *err)
+/* What was validated is what is written: the predictor holds the lowered model. */
+static enum eq_status save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
+                           struct eq_err *err)
 {
-    (void)ctx;
-    struct eq_qmodel *m = NULL;
-    enum eq_status st;
-    EQ_TRY(lower(g, &m, err));
-    EQ_TRY(eq_qmodel_save(path, m, err));
-out:
-    eq_qmodel_free(m);
-    return st;
+    (void)ctx, (void)g;
+    return eq_qmodel_save(path, p->qmodel, err);
 }
 
 static size_t extra_size(void *ctx)

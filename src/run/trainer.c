@@ -192,7 +192,8 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
         return eq_fail(err, EQ_NOMEM, "out of memory for a batch");
     snprintf(label, sizeof label, "%s epoch %d/%d", t->opts.name, t->epoch + 1, t->opts.epochs);
     eq_progress_begin(&progress, label, "batches", micro);
-    EQ_TRY(t->ops.enter_epoch(t->ops.ctx, t, t->epoch, err));
+    if (t->ops.enter_epoch)
+        EQ_TRY(t->ops.enter_epoch(t->ops.ctx, t, t->epoch, err));
     EQ_TRY(eq_loader_start(t->train, (uint32_t)t->epoch, t->batch_in_epoch, err));
     while (t->batch_in_epoch < micro) {
         EQ_TRY(eq_loader_next(t->train, &batch, err));
@@ -242,7 +243,7 @@ static enum eq_status validate(struct eq_trainer *t, struct eq_metrics *out, str
     EQ_TRY(eq_evaluate_loader(&p, t->ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
-        EQ_TRY(t->ops.save(t->ops.ctx, t->graph, best, err));
+        EQ_TRY(t->ops.save(t->ops.ctx, t->graph, &p, best, err));
         t->best_mae = out->mae;
         t->best_epoch = t->epoch + 1;
     }

@@ -14,14 +14,15 @@ struct eq_trainer;
 
 /* What differs between the baseline and QAT. */
 struct eq_trainer_ops {
-    /* Before epoch (0-based) starts or a run resumes inside it: freezing. */
+    /* Before epoch (0-based) starts or a run resumes inside it: freezing; NULL: nothing. */
     enum eq_status (*enter_epoch)(void *ctx, struct eq_trainer *t, int epoch, struct eq_err *err);
     /* Before each forward pass; NULL: nothing. */
     enum eq_status (*before_forward)(void *ctx, struct eq_trainer *t, struct eq_err *err);
     /* A predictor for the graph as it would be shipped; the caller closes it. */
     enum eq_status (*open_predictor)(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err);
-    /* Writes the model file. */
-    enum eq_status (*save)(void *ctx, const struct eq_graph *g, const char *path, struct eq_err *err);
+    /* Writes the model file of a graph that p was opened for. */
+    enum eq_status (*save)(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
+                           struct eq_err *err);
     /* Floats of the job's own in the state file (observers). */
     size_t (*extra_size)(void *ctx);
     void (*get_extra)(void *ctx, float *extra);

@@ -49,6 +49,9 @@ for threads in 1 3; do
     for model in fp32 ptq qat; do same "a/predictions/$model.csv" "b/predictions/$model.csv"; done
     is "history of qat" "$(history_values b/history/qat.csv)" "$(history_values a/history/qat.csv)"
     rm -r b
+    expect 0 train --config "$SOURCE/configs/smoke.json" --run c --threads "$threads"
+    same a/fp32.safetensors c/fp32.safetensors
+    rm -r c
 done
 
 # The single commands are the same functions.

@@ -60,7 +60,8 @@ static void walks_do_not_allocate(void **state)
 {
     (void)state;
 #ifdef ECHOQUANT_SANITIZED
-    skip(); /* the sanitizer's allocator can't be stood in front of */
+    print_message("skipped: the sanitizer's allocator can't be stood in front of\n");
+    skip();
 #endif
     for (int mode = EQ_EXEC_INFER; mode <= EQ_EXEC_TRAIN; mode++) {
         struct eq_graph *g = test_resnet18(WIDTH, 1);

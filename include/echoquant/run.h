@@ -165,12 +165,14 @@ enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path,
 
 /* ---- phases: each works alone on a run directory --------------------------------------------------------------- */
 
-/* Takes the run directory (settings' run.dir) into use for a phase and writes config.json. Refuses (EQ_USAGE) when the
- * phase's result is there already, or when it holds a run under other settings, which it names; a phase that has
- * neither begun nor finished may have its own settings changed. force starts anew: for EQ_PHASE_TRAIN and EQ_PHASE_ALL
- * everything that an earlier run left there is removed, for EQ_PHASE_PTQ and EQ_PHASE_QAT what belongs to that model.
- */
+/* Whether the run directory (settings' run.dir) can be taken into use for a phase; changes nothing. Refuses (EQ_USAGE)
+ * when the phase's result is there already, or when it holds a run under other settings, which it names; a phase that
+ * has neither begun nor finished may have its own settings changed. */
 enum eq_phase { EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_EVAL, EQ_PHASE_ALL };
+enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
+/* Takes it into use, refusing as eq_run_admit does, and writes config.json. force starts anew: for EQ_PHASE_TRAIN and
+ * EQ_PHASE_ALL everything that an earlier run left there is removed, for EQ_PHASE_PTQ and EQ_PHASE_QAT what belongs to
+ * that model; so look at the data and the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
 /* Whether <run>/<name>.safetensors is there ("fp32", "ptq", "qat"); whether it has been evaluated; whether all three
  * have been and there is a report. */
@@ -194,6 +196,9 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
 /* Trains the FP32 baseline into <run>/fp32.safetensors, history/fp32.csv, state/. Resumes from state/ when it is
  * there. */
 enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
+/* Reads the model that PTQ and QAT would start from and refuses it as they do: missing, damaged, quantized already, of
+ * other frames or size than the settings say. */
+enum eq_status eq_run_check_baseline(const struct eq_config *cfg, const char *model_path, struct eq_err *err);
 /* <run>/fp32.safetensors (or model_path) -> <run>/ptq.safetensors. */
 enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err);

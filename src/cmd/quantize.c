@@ -11,8 +11,10 @@ enum eq_status eq_cmd_quantize(const struct eq_command_spec *spec, enum eq_phase
         return st;
     const struct eq_config *cfg = &o.settings.config;
     EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o.model, err));
-    EQ_TRY(eq_run_enter(&o.settings, phase, o.force, err));
+    EQ_TRY(eq_run_admit(&o.settings, phase, o.force, err));
+    EQ_TRY(eq_run_check_baseline(cfg, o.model, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
+    EQ_TRY(eq_run_enter(&o.settings, phase, o.force, err));
     EQ_TRY(run(cfg, &ds, o.model, err));
     printf("%s/%s.safetensors\n", cfg->run.dir, spec->name);
 out:

@@ -65,11 +65,13 @@ out:
     return st;
 }
 
-static enum eq_status run_phases(const struct eq_config *cfg, struct eq_err *err)
+static enum eq_status run_phases(const struct eq_settings *s, bool force, struct eq_err *err)
 {
+    const struct eq_config *cfg = &s->config;
     struct eq_dataset ds = {0};
     enum eq_status st;
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
+    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
     EQ_TRY(make_models(cfg, &ds, err));
     EQ_TRY(evaluate_models(cfg, &ds, err));
     EQ_TRY(eq_run_report(cfg->run.dir, err));
@@ -85,11 +87,11 @@ enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err)
     if (st != EQ_OK || o.help)
         return st;
     const struct eq_config *cfg = &o.settings.config;
-    EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_ALL, o.force, err));
-    if (eq_run_is_finished(cfg->run.dir))
+    EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_ALL, o.force, err));
+    if (!o.force && eq_run_is_finished(cfg->run.dir))
         eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
     else
-        EQ_TRY(run_phases(cfg, err));
+        EQ_TRY(run_phases(&o.settings, o.force, err));
     EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));
     if (!o.json)
         printf("\n%s/report.html\n", cfg->run.dir);

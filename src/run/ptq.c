@@ -34,6 +34,14 @@ out:
     return st;
 }
 
+enum eq_status eq_run_check_baseline(const struct eq_config *cfg, const char *model_path, struct eq_err *err)
+{
+    struct eq_graph *graph;
+    enum eq_status st = eq_load_baseline(cfg, model_path, &graph, err);
+    eq_graph_free(graph);
+    return st;
+}
+
 enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err)
 {

@@ -239,34 +239,50 @@ static enum eq_status check_done(const char *dir, enum eq_phase phase, bool forc
                    dir, model_of(phase));
 }
 
-enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
+static bool is_whole(enum eq_phase phase)
+{
+    return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
+}
+
+enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
 {
     const char *dir = s->config.run.dir;
     char *config = eq_path_join(dir, "config.json");
     struct eq_settings was = {0};
-    bool known = false, whole = phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
-    enum eq_status st;
-    EQ_TRY(eq_make_dirs(dir, err));
-    bool ours = is_ours(config);
+    bool known = false, ours = is_ours(config);
+    enum eq_status st = EQ_OK;
     if (!ours)
         EQ_TRY(check_foreign(dir, err));
     EQ_TRY(check_done(dir, phase, force, err));
-    if (ours)
-        EQ_TRY(remove_stale(dir, err));
-    if (force && ours && whole)
-        EQ_TRY(forget_run(dir, err));
+    if (force && ours && is_whole(phase))
+        goto out; /* what it was made with goes, too */
     EQ_TRY(eq_settings_init(&was, err));
     EQ_TRY(eq_settings_load_run(&was, dir, &known, err));
     if (known)
         EQ_TRY(check_changes(&was, s, phase, force, err));
-    if (force && ours && !whole && phase != EQ_PHASE_EVAL)
-        EQ_TRY(forget_result(dir, model_of(phase), err));
-    bool leave = known && phase == EQ_PHASE_ALL && eq_run_is_finished(dir);
-    if (!leave)
-        EQ_TRY(eq_settings_save(s, config, err));
 out:
     if (was.origin)
         eq_settings_clear(&was);
+    free(config);
+    return st;
+}
+
+enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
+{
+    const char *dir = s->config.run.dir;
+    char *config = eq_path_join(dir, "config.json");
+    enum eq_status st;
+    EQ_TRY(eq_run_admit(s, phase, force, err));
+    EQ_TRY(eq_make_dirs(dir, err));
+    if (is_ours(config)) {
+        EQ_TRY(remove_stale(dir, err));
+        if (force && is_whole(phase))
+            EQ_TRY(forget_run(dir, err));
+        else if (force && phase != EQ_PHASE_EVAL)
+            EQ_TRY(forget_result(dir, model_of(phase), err));
+    }
+    EQ_TRY(eq_settings_save(s, config, err));
+out:
     free(config);
     return st;
 }

@@ -39,6 +39,15 @@ expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a
 has "$ERR" "finished"
 find a -type f -printf '%p %T@ %s\n' | sort >after
 same before after
+
+# A --force that is refused loses nothing: not for a model that is no baseline, not for data that isn't there.
+for command in ptq qat; do
+    expect_error 2 "quantized already" "$command" --run a --force --model a/ptq.safetensors
+    expect_error 2 "data.dir" "$command" --run a --force --data nowhere
+done
+for command in train run-all; do expect_error 1 "nowhere" "$command" --run a --force --data nowhere; done
+find a -type f -printf '%p %T@ %s\n' | sort >after
+same before after
 expect_error 2 "qat.epochs 1 -> 2" run-all --config "$SOURCE/configs/smoke.json" --run a --set qat.epochs=2
 
 # Without the later phases' files it goes on behind training, with the same bits; also at other numbers of threads.

@@ -53,6 +53,7 @@ install_packages() {
 }
 
 # Tests stay configured when they were and can still be built: quickstart and the notebook run inside the test suite, too.
+# Warnings are errors only where ECHOQUANT_WERROR=ON asks for it, as .ci/run does: a newer compiler must not keep a user out.
 configure() {
     local tests=$1
     if [ "$tests" = keep ]; then
@@ -62,7 +63,8 @@ configure() {
         fi
     fi
     say "configuring build/ (preset release, tests $tests)"
-    (cd "$ROOT" && cmake --preset release -DECHOQUANT_TESTS="$tests" --log-level=NOTICE)
+    (cd "$ROOT" && cmake --preset release -DECHOQUANT_TESTS="$tests" \
+        ${ECHOQUANT_WERROR:+-DECHOQUANT_WERROR="$ECHOQUANT_WERROR"} --log-level=NOTICE)
 }
 
 # build [TARGET]: everything without a target.

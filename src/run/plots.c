@@ -304,7 +304,7 @@ static enum eq_status read_models(const struct eq_report *report, struct model m
 static const struct eq_evaluation *predictions_of(const struct model models[], int n, const char *name)
 {
     static const struct eq_evaluation none;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && i < MAX_MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
             return &models[i].predictions;
     return &none;

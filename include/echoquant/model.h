@@ -225,6 +225,7 @@ enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err
 struct eq_clip_source {
     enum eq_status (*next)(void *ctx, const uint8_t **pixels, int *n, struct eq_err *err);
     enum eq_status (*rewind)(void *ctx, struct eq_err *err);
+    const char *(*name)(void *ctx, int i); /* of clip i of the last next(), for messages; NULL: they have none */
     void *ctx;
     int max_clips, frames, size; /* most clips that one next() gives */
 };

@@ -69,6 +69,9 @@ struct eq_weight_opts {
 enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err);
 /* What messages and files call the layer of a node: the module path of its weights ("layer1.0.conv1"). */
 void eq_layer_name(const struct eq_graph *g, int node, char name[64]);
+/* How many output channels of a node have weights (folded ones) that are all 0, and which is the first. They are exact
+ * in INT8, too. */
+int eq_zero_channels(const struct eq_graph *g, int node, int *first);
 
 /* Runs all clips of the source (at most max_clips) through the prepared graph in FP32, feeds one observer an edge, and
  * writes and enables every edge's qparams and the weights'. An error names the layer (and the clip, when a value is NaN
@@ -151,6 +154,7 @@ struct eq_qmodel {
     int n_nodes;
     char method[16]; /* "ptq" or "qat" */
     char observer[32];
+    char *recipe; /* the settings that made it, a JSON object as text; owned; NULL: unknown */
 };
 /* From a prepared graph whose fake-quants are all set: folds what is not folded yet, rounds the weights. */
 enum eq_status eq_lower_int8(const struct eq_graph *prepared, const char *method, struct eq_qmodel **out,

@@ -13,6 +13,9 @@
 
 /* ---- settings -------------------------------------------------------------------------------------------------- */
 
+/* What a layer does that has a channel whose weights are all 0. */
+enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
+
 /* One field a setting; the table in src/run/settings.c gives key, type, default, range and help, and drives parsing,
  * validation, --help and docs/CONFIG.md. Strings are owned. */
 struct eq_config {
@@ -48,7 +51,13 @@ struct eq_config {
     struct {
         int observer; /* enum eq_observer_kind */
         double percentile, averaging;
-        int clips; /* for calibration */
+        int clips;           /* for calibration */
+        int weight_observer; /* enum eq_weight_observer */
+        bool per_channel;
+        int weight_bits;
+        bool reestimate_bn, equalize, bias_correction, adaround;
+        int adaround_steps;
+        int zero_channels; /* enum eq_zero_channels */
     } ptq;
     struct {
         int epochs, batch;

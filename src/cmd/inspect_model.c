@@ -95,6 +95,8 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
     *out = describe_meta(path, EQ_FORMAT_INT8, &m->meta, bytes);
     cJSON_AddStringToObject(*out, "method", m->method);
     cJSON_AddStringToObject(*out, "observer", m->observer);
+    if (m->recipe)
+        cJSON_AddItemToObject(*out, "recipe", cJSON_Parse(m->recipe));
     struct cJSON *layers = cJSON_AddArrayToObject(*out, "layers");
     for (int i = 0; i < m->n_nodes; i++)
         cJSON_AddItemToArray(layers, describe_qnode(&m->nodes[i]));
@@ -164,6 +166,23 @@ static void print_layers(const struct cJSON *model, bool int8)
     }
 }
 
+/* With the settings, where the file notes them. */
+static void print_method(const struct cJSON *m)
+{
+    const struct cJSON *setting;
+    printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
+    const char *before = "settings: ";
+    cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
+    {
+        char *value = cJSON_PrintUnformatted(setting);
+        printf("%s%s = %s", before, setting->string, value ? value : "");
+        cJSON_free(value);
+        before = ", ";
+    }
+    if (before[0] == ',')
+        printf("\n");
+}
+
 static void print_model(const struct cJSON *m, bool int8)
 {
     printf("%s: %s, %.2f MB\n", text(m, "path"), int8 ? "INT8 model" : "FP32 model", number(m, "size_mb"));
@@ -171,7 +190,7 @@ static void print_model(const struct cJSON *m, bool int8)
            number(m, "size"), number(m, "size"), number(m, "pixel_mean"), number(m, "pixel_std"));
     printf("EF of its training clips: %.2f +- %.2f %%\n", number(m, "target_mean"), number(m, "target_std"));
     if (int8)
-        printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
+        print_method(m);
     else
         printf("%.0f trainable values\n", number(m, "parameters"));
     printf("\n");

@@ -11,11 +11,12 @@ struct calibration {
 static enum eq_status look(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
 {
     struct calibration *c = ctx;
+    (void)clip;
     if (!c->observers[node] || eq_observer_add(c->observers[node], data, n, err) == EQ_OK)
         return EQ_OK;
     char name[64];
     eq_layer_name(c->g, node, name);
-    return eq_err_context(err, "%s: calibration clip %zu", name, clip);
+    return eq_err_context(err, "%s", name);
 }
 
 static enum eq_status make_observers(const struct eq_graph *g, const struct eq_observer_opts *opts,
@@ -60,30 +61,6 @@ static enum eq_status set_edge(struct eq_graph *g, int node, const struct eq_obs
     return EQ_OK;
 }
 
-/* A channel without weights is exact in INT8 too; it is worth a word, not an error. */
-static void warn_zero_channels(const struct eq_graph *g)
-{
-    for (int i = 0; i < g->n_nodes; i++) {
-        const struct eq_node *n = &g->nodes[i];
-        if (!eq_is_weighted(n) || n->weight_fq < 0)
-            continue;
-        size_t per = eq_weights_per_channel(g, n);
-        const float *w = g->params[n->weight].data;
-        int zero = 0, first = -1;
-        for (int c = 0; c < n->cout; c++) {
-            size_t k = 0;
-            while (k < per && w[(size_t)c * per + k] == 0)
-                k++;
-            if (k == per && zero++ == 0)
-                first = c;
-        }
-        char name[64];
-        eq_layer_name(g, i, name);
-        if (zero)
-            eq_warn("%s: all weights of %d of %d channels are 0 (the first is channel %d)", name, zero, n->cout, first);
-    }
-}
-
 enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err)
@@ -110,7 +87,6 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
     for (int i = 0; i < prepared->n_nodes; i++)
         if (c.observers[i])
             EQ_TRY(set_edge(prepared, i, c.observers[i], err));
-    warn_zero_channels(prepared);
     if (clips_used)
         *clips_used = walk.clip;
 out:

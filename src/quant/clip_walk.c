@@ -20,8 +20,16 @@ static enum eq_status walk_clip(struct eq_clip_walk *w, const uint8_t *pixels, s
     w->stopped = false;
     enum eq_status st = eq_exec_forward(w->exec, pixels, &ef, err);
     if (st == EQ_OK && !isfinite(ef))
-        return eq_fail(err, EQ_NUMERIC, "clip %zu: the predicted EF is NaN or infinite", w->clip);
+        return eq_fail(err, EQ_NUMERIC, "the predicted EF is NaN or infinite");
     return w->stopped ? EQ_OK : st;
+}
+
+/* Which clip it was; i: its place in what the source gave last. */
+static enum eq_status name_clip(const struct eq_clip_walk *w, int i, struct eq_err *err)
+{
+    const char *name = w->clips->name ? w->clips->name(w->clips->ctx, i) : NULL;
+    return eq_err_context(err, "%s, clip %zu%s%s%s", w->purpose, w->clip, name ? " (" : "", name ? name : "",
+                          name ? ")" : "");
 }
 
 enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err)
@@ -38,6 +46,8 @@ enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err)
             break;
         for (int i = 0; i < n && w->clip < w->max_clips && st == EQ_OK; i++) {
             st = walk_clip(w, pixels + (size_t)i * clip_bytes, err);
+            if (st == EQ_NUMERIC)
+                st = name_clip(w, i, err);
             w->clip += st == EQ_OK;
             if (w->progress)
                 eq_progress_step(w->progress, w->clip, NULL);

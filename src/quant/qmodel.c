@@ -26,6 +26,7 @@ void eq_qmodel_free(struct eq_qmodel *m)
         eq_free(m->nodes[i].bias);
     }
     eq_free(m->nodes);
+    free(m->recipe);
     eq_free(m);
 }
 

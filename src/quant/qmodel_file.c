@@ -67,6 +67,8 @@ static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
     eq_st_add_meta(f, "target_std", "%.9g", (double)m->meta.target_std);
     eq_st_add_meta(f, "method", "%s", m->method);
     eq_st_add_meta(f, "observer", "%s", m->observer);
+    if (m->recipe)
+        eq_st_add_meta(f, "recipe", "%s", m->recipe);
 }
 
 /* packed: NULL for 8 bits, else room that lives until the file is written. */
@@ -159,6 +161,22 @@ static enum eq_status meta_text(const struct eq_st_file *f, const char *key, cha
     return EQ_OK;
 }
 
+/* Optional: files of earlier programs have none. */
+static enum eq_status read_recipe(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
+{
+    const char *text = eq_st_meta(f, "recipe");
+    cJSON *json = NULL;
+    if (!text)
+        return EQ_OK;
+    enum eq_status st = eq_json_parse(text, strlen(text), "metadata \"recipe\"", &json, err);
+    if (st == EQ_OK && !cJSON_IsObject(json))
+        st = eq_fail(err, EQ_FORMAT, "metadata \"recipe\" is no JSON object");
+    cJSON_Delete(json);
+    if (st == EQ_OK)
+        m->recipe = eq_strdup(text);
+    return st;
+}
+
 static enum eq_status read_meta(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
 {
     enum eq_status st;
@@ -180,6 +198,7 @@ static enum eq_status read_meta(const struct eq_st_file *f, struct eq_qmodel *m,
     EQ_TRY(meta_float(f, "target_std", &m->meta.target_std, err));
     EQ_TRY(meta_text(f, "method", m->method, sizeof m->method, err));
     EQ_TRY(meta_text(f, "observer", m->observer, sizeof m->observer, err));
+    EQ_TRY(read_recipe(f, m, err));
 out:
     return st;
 }

@@ -49,6 +49,26 @@ float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int chan
     return factor;
 }
 
+int eq_zero_channels(const struct eq_graph *g, int node, int *first)
+{
+    const struct eq_node *n = &g->nodes[node];
+    int zero = 0;
+    *first = -1;
+    if (!eq_is_weighted(n))
+        return 0;
+    size_t per = eq_weights_per_channel(g, n);
+    for (int c = 0; c < n->cout; c++) {
+        const float *w = g->params[n->weight].data + (size_t)c * per;
+        float factor = eq_fold_factor(g, n, c);
+        size_t k = 0;
+        while (k < per && w[k] * factor == 0)
+            k++;
+        if (k == per && zero++ == 0)
+            *first = c;
+    }
+    return zero;
+}
+
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax)
 {
     float q = nearbyintf(x * inv_scale);

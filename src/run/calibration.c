@@ -6,16 +6,22 @@
 
 static enum eq_status source_next(void *ctx, const uint8_t **pixels, int *n, struct eq_err *err)
 {
-    struct eq_batch batch;
-    enum eq_status st = eq_loader_next(ctx, &batch, err);
-    *pixels = batch.pixels;
-    *n = st == EQ_OK ? batch.n : 0;
+    struct eq_calibration *c = ctx;
+    enum eq_status st = eq_loader_next(c->loader, &c->batch, err);
+    *pixels = c->batch.pixels;
+    *n = st == EQ_OK ? c->batch.n : 0;
     return st;
 }
 
 static enum eq_status source_rewind(void *ctx, struct eq_err *err)
 {
-    return eq_loader_start(ctx, 0, 0, err);
+    return eq_loader_start(((struct eq_calibration *)ctx)->loader, 0, 0, err);
+}
+
+static const char *source_name(void *ctx, int i)
+{
+    const struct eq_calibration *c = ctx;
+    return c->ds->samples[c->batch.index[i]].file_name;
 }
 
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
@@ -37,9 +43,11 @@ enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
     EQ_TRY(eq_loader_new(ds, indices, n, &opts, &out->loader, err));
     out->n = n;
+    out->ds = ds;
     out->source = (struct eq_clip_source){.next = source_next,
                                           .rewind = source_rewind,
-                                          .ctx = out->loader,
+                                          .name = source_name,
+                                          .ctx = out,
                                           .max_clips = 1,
                                           .frames = cfg->data.frames,
                                           .size = cfg->data.size};
@@ -57,23 +65,54 @@ void eq_calibration_close(struct eq_calibration *c)
     memset(c, 0, sizeof *c);
 }
 
-enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
-                                  struct eq_err *err)
+static const char *const zero_channels_hint =
+    "the channel is exact in INT8 (its output is its bias), but training should not end so: look at the model, or go "
+    "on with ptq.zero_channels = allow";
+
+static enum eq_status check_zero_channels(const struct eq_graph *g, const struct eq_config *cfg, struct eq_err *err)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        char name[64];
+        int first, n = eq_zero_channels(g, i, &first);
+        if (n == 0)
+            continue;
+        eq_layer_name(g, i, name);
+        if (cfg->ptq.zero_channels == EQ_ZERO_CHANNELS_REFUSE)
+            return eq_fail(err, EQ_NUMERIC, "%s: all weights of %d of %d channels are 0 (the first is channel %d): %s",
+                           name, n, g->nodes[i].cout, first, zero_channels_hint);
+        eq_warn("%s: all weights of %d of %d channels are 0 (the first is channel %d)", name, n, g->nodes[i].cout,
+                first);
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_config *cfg, struct eq_graph *prepared,
+                               struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_calibration clips;
     struct eq_progress progress = {0};
     size_t used = 0;
     struct eq_observer_opts opts = {.kind = (enum eq_observer_kind)cfg->ptq.observer,
                                     .averaging = cfg->ptq.averaging,
                                     .percentile = cfg->ptq.percentile};
-    EQ_TRY(eq_calibration_open(cfg, ds, &clips, err));
-    eq_progress_begin(&progress, "calibrate", "clips", clips.n);
-    EQ_TRY(eq_calibrate(prepared, &clips.source, clips.n, &opts, &progress, &used, err));
+    EQ_TRY(check_zero_channels(prepared, cfg, err));
+    eq_progress_begin(&progress, "calibrate", "clips", clips->n);
+    EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &opts, &progress, &used, err));
     eq_progress_end(&progress);
     eq_info("calibrated on %zu clips, observer %s", used, eq_observer_names[opts.kind]);
 out:
     eq_progress_end(&progress);
+    return st;
+}
+
+enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
+                                  struct eq_err *err)
+{
+    struct eq_calibration clips;
+    enum eq_status st = eq_calibration_open(cfg, ds, &clips, err);
+    if (st != EQ_OK)
+        return st;
+    st = eq_calibrate_on(&clips, cfg, prepared, err);
     eq_calibration_close(&clips);
     return st;
 }

@@ -4,15 +4,22 @@
 
 #include "echoquant/run.h"
 
+/* The source refers to this struct: it must stay where it was opened. */
 struct eq_calibration {
+    const struct eq_dataset *ds;
     struct eq_loader *loader; /* owned */
+    struct eq_batch batch;    /* the last one */
     struct eq_clip_source source;
     size_t n; /* clips */
 };
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err);
 void eq_calibration_close(struct eq_calibration *c);
-/* Opens the clips and calibrates with the observer of the settings. */
+/* Calibrates with the observer of the settings; weight scales are min-max. A layer that has channels without weights is
+ * refused, or only told of, as ptq.zero_channels says. */
+enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_config *cfg, struct eq_graph *prepared,
+                               struct eq_err *err);
+/* The same on clips that it opens itself. */
 enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
                                   struct eq_err *err);
 /* The baseline that PTQ and QAT start from: model_path, or <run>/fp32.safetensors. A model that is quantized already,

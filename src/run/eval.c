@@ -113,6 +113,8 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     cJSON_AddNumberToObject(row, "frames", p->meta.frames);
     cJSON_AddNumberToObject(row, "size", p->meta.size);
     if (p->qmodel) {
+        if (p->qmodel->recipe)
+            cJSON_AddItemToObject(row, "recipe", cJSON_Parse(p->qmodel->recipe));
         cJSON_AddStringToObject(row, "method", p->qmodel->method);
         cJSON_AddStringToObject(row, "observer", p->qmodel->observer);
     }

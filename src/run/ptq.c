@@ -1,5 +1,5 @@
-/* Post-training quantization: fold, fuse, calibrate, lower, save. */
-#include "run/calibration.h"
+/* Post-training quantization of a run: the baseline in, ptq.safetensors out. */
+#include "run/ptq.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,22 +46,22 @@ enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *
                           struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_graph *trained = NULL, *folded = NULL;
+    struct eq_graph *trained = NULL;
+    struct eq_calibration clips = {0};
+    struct eq_ptq ptq = {0};
     struct eq_qmodel *qmodel = NULL;
     char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
-    EQ_TRY(eq_fold_batchnorm(trained, &folded, err));
-    EQ_TRY(eq_fuse(folded, err));
-    EQ_TRY(eq_prepare_fake_quant(folded, 8, err));
-    EQ_TRY(eq_calibrate_graph(folded, cfg, ds, err));
-    EQ_TRY(eq_lower_int8(folded, "ptq", &qmodel, err));
-    snprintf(qmodel->observer, sizeof qmodel->observer, "%s", eq_observer_names[cfg->ptq.observer]);
+    EQ_TRY(eq_calibration_open(cfg, ds, &clips, err));
+    EQ_TRY(eq_ptq_make(cfg, trained, &clips, &ptq, err));
+    EQ_TRY(eq_ptq_lower(cfg, &ptq, &qmodel, err));
     EQ_TRY(eq_qmodel_save(path, qmodel, err));
     eq_info("wrote %s", path);
 out:
     eq_qmodel_free(qmodel);
-    eq_graph_free(folded);
+    eq_ptq_clear(&ptq);
+    eq_calibration_close(&clips);
     eq_graph_free(trained);
     free(path);
     return st;

@@ -49,6 +49,8 @@ void eq_report_findings(const struct eq_report *report, struct eq_str lines[], i
 void eq_report_cautions(const struct eq_report *report, struct eq_str lines[], int max, int *n);
 /* "AMD EPYC ..., avx512vnni, 2 threads, echoquant 0.1.0" */
 void eq_report_environment(const struct eq_report *report, struct eq_str *out);
+/* How a quantized model was made, from the recipe in its file. */
+void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 void eq_report_data(const struct eq_report *report, struct eq_str *out);
 
 #endif

@@ -23,6 +23,25 @@ const char *eq_report_text(const struct cJSON *object, const char *key)
     return cJSON_IsString(value) ? value->valuestring : "";
 }
 
+/* "Activations: hist_mse on 64 clips; weights: 4 bits per channel, mse; equalized, AdaRound." */
+void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
+{
+    static const struct {
+        const char *key, *text;
+    } switches[] = {{"reestimate_bn", "batch norm re-estimated"},
+                    {"equalize", "layers equalized"},
+                    {"bias_correction", "biases corrected"},
+                    {"adaround", "rounded by AdaRound"}};
+    eq_str_add(out, "Activations: %s on %.0f clips; weights: %.0f bits per %s, %s", eq_report_text(recipe, "observer"),
+               eq_report_number(recipe, "clips"), eq_report_number(recipe, "weight_bits"),
+               cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(recipe, "per_channel")) ? "channel" : "layer",
+               eq_report_text(recipe, "weight_observer"));
+    for (size_t i = 0, n = 0; i < sizeof switches / sizeof *switches; i++)
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(recipe, switches[i].key)))
+            eq_str_add(out, "%s%s", n++ ? ", " : "; ", switches[i].text);
+    eq_str_add(out, ".");
+}
+
 static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct eq_str *out)
 {
     double mae = eq_report_number(row, "mae"), base = eq_report_number(fp32, "mae");
@@ -34,6 +53,11 @@ static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct e
     if (isfinite(speed))
         eq_str_add(out, ", %.2f times %s", speed >= 1 ? speed : 1 / speed, speed >= 1 ? "faster" : "slower");
     eq_str_add(out, ".");
+    const struct cJSON *recipe = cJSON_GetObjectItemCaseSensitive(row, "recipe");
+    if (recipe) {
+        eq_str_add(out, " ");
+        eq_report_recipe(recipe, out);
+    }
 }
 
 void eq_report_findings(const struct eq_report *report, struct eq_str lines[], int max, int *n)

@@ -11,12 +11,16 @@ static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
 static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
 static const char *const observer_names[] = {"minmax", "moving_average", "percentile", "hist_mse", "entropy", NULL};
+static const char *const weight_observer_names[] = {"minmax", "mse", NULL};
+static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
 
 _Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names");
 _Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
 _Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
 _Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
 _Static_assert(sizeof observer_names / sizeof *observer_names == EQ_OBSERVER_COUNT + 1, "observer_names");
+_Static_assert(EQ_WEIGHT_MINMAX == 0 && EQ_WEIGHT_MSE == 1 && EQ_WEIGHT_OBSERVER_COUNT == 2, "weight_observer_names");
+_Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
 
 #define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
 #define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
@@ -84,6 +88,21 @@ const struct eq_setting eq_setting_table[] = {
     {REAL(ptq, averaging, "0.01", 0, 1, ""), .above_min = true,
      .help = "step of observer moving_average, in calibration and in QAT"},
     {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips to calibrate on"},
+    {ENUM(ptq, weight_observer, "minmax", weight_observer_names),
+     .help = "how PTQ chooses the range of weights: all of it, or the one with the least squared error"},
+    {BOOL(ptq, per_channel, "true"), .help = "a scale for each output channel's weights; false: one for a layer"},
+    {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ's weights; below 8 the file packs them"},
+    {BOOL(ptq, reestimate_bn, "false"),
+     .help = "take batch norm's statistics anew from the calibration clips before it is folded"},
+    {BOOL(ptq, equalize, "false"), .help = "cross-layer equalization (Nagel et al. 2019)"},
+    {BOOL(ptq, bias_correction, "false"),
+     .help = "take back the shift of each channel's mean that quantization causes (Nagel et al. 2019)"},
+    {BOOL(ptq, adaround, "false"),
+     .help = "learn for each weight whether to round up or down (AdaRound, Nagel et al. 2020)"},
+    {INT(ptq, adaround_steps, "1000", 1, 1000000, "steps"), .help = "steps of AdaRound for each layer"},
+    {ENUM(ptq, zero_channels, "refuse", zero_channel_names),
+     .help = "what PTQ and QAT do with a layer that has channels whose weights are all 0: they are exact in INT8, but "
+             "a sign that training went wrong"},
 
     {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
     {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips of a batch"},
@@ -321,6 +340,10 @@ enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err
     if (c->train.schedule == EQ_SCHEDULE_COSINE && c->train.warmup >= c->train.epochs)
         return eq_fail(err, EQ_USAGE, "train.warmup = %g leaves nothing of train.epochs = %d", c->train.warmup,
                        c->train.epochs);
+    if (c->ptq.bias_correction && c->ptq.adaround)
+        return eq_fail(err, EQ_USAGE,
+                       "ptq.bias_correction and ptq.adaround exclude each other: AdaRound fits the outputs of each "
+                       "layer, their means included");
     return EQ_OK;
 }
 

@@ -137,7 +137,7 @@ static void infinite_activation_names_layer_and_clip(void **state)
             b->data[i] = 1;
         assert_ok(eq_prepare_fake_quant(g, 8, e_));
         assert_int_equal(calibrate(g, &clips, 4, NULL, &err), EQ_NUMERIC);
-        assert_non_null(strstr(err.msg, "conv1: calibration clip 2: "));
+        assert_non_null(strstr(err.msg, "calibration, clip 2: conv1: "));
         free(clips.pixels);
         eq_graph_free(g);
     }

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# What the settings of ptq do to a model and its file, and which of them, or of its inputs, are refused.
+. "$(dirname "$0")/lib.sh"
+
+tiny_data d
+expect 0 train --run base --data d "${TINY[@]}"
+
+# ptq_with NAME ARGUMENTS...: runs/NAME/ptq.safetensors from the one baseline.
+ptq_with() {
+    local name=$1
+    shift
+    expect 0 ptq --run "$name" --data d --model base/fp32.safetensors "${TINY[@]}" "$@"
+    there "$name/ptq.safetensors"
+}
+
+weights() { # FILE: its bytes without the header, which notes the settings
+    local n
+    n=$(od -An -t u8 -N 8 "$1" | tr -d ' ')
+    tail -c +"$((n + 9))" "$1"
+}
+
+# Each switch changes the model, is noted in the file and in results.json, and two of the same are equal.
+ptq_with plain
+ptq_with again
+same plain/ptq.safetensors again/ptq.safetensors
+declare -A switches=([minmax]=ptq.observer=minmax [moving]=ptq.observer=moving_average
+    [percentile]=ptq.observer=percentile [entropy]=ptq.observer=entropy [wmse]=ptq.weight_observer=mse
+    [layer]=ptq.per_channel=false [bits6]=ptq.weight_bits=6 [bits4]=ptq.weight_bits=4 [equalize]=ptq.equalize=true
+    [bias]=ptq.bias_correction=true [adaround]=ptq.adaround=true [bn]=ptq.reestimate_bn=true)
+for name in "${!switches[@]}"; do
+    set -- --set "${switches[$name]}"
+    if [ "$name" = percentile ]; then set -- "$@" --set ptq.percentile=99; fi
+    if [ "$name" = adaround ]; then set -- "$@" --set ptq.adaround_steps=30; fi
+    ptq_with "$name" "$@"
+    if cmp -s <(weights plain/ptq.safetensors) <(weights "$name/ptq.safetensors"); then
+        fail "${switches[$name]} changes nothing"
+    else
+        pass
+    fi
+    key=${switches[$name]#ptq.}
+    expect 0 inspect "$name/ptq.safetensors"
+    has <(tr -d '"' <"$OUT") "${key%%=*} = ${key#*=}"
+done
+is "a 4-bit file is less than six tenths of an 8-bit one" \
+    "$(($(stat -c %s bits4/ptq.safetensors) * 10 < $(stat -c %s plain/ptq.safetensors) * 6))" 1
+cp base/fp32.safetensors bits4/
+expect 0 eval --run bits4
+has bits4/results.json '"weight_bits": 4'
+expect 0 report --run bits4
+has bits4/report.md "weights: 4 bits per channel, minmax."
+
+# Refused, before anything is written.
+expect_error 2 "exclude each other" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
+    --set ptq.bias_correction=true --set ptq.adaround=true
+for percentile in 50 100.5 nan; do
+    expect_error 2 "ptq.percentile = $percentile" ptq --run no --set ptq.percentile="$percentile"
+done
+expect_error 2 "ptq.weight_bits = 1" ptq --run no --set ptq.weight_bits=1
+expect_error 2 "quantized already" ptq --run no --data d --model plain/ptq.safetensors "${TINY[@]}"
+not_there no
+
+# set_tensor FILE NAME BYTES: overwrites all of a tensor with a repeated byte.
+set_tensor() {
+    python3 - "$@" <<'PY'
+import json, struct, sys
+path, name, value = sys.argv[1:]
+data = bytearray(open(path, "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+begin, end = json.loads(data[8 : 8 + n])[name]["data_offsets"]
+data[8 + n + begin : 8 + n + end] = bytes.fromhex(value) * ((end - begin) * 2 // len(value))
+open(path, "wb").write(data)
+PY
+}
+
+# A layer whose output is always 0 has no scale; infinite activations are named with layer and clip; channels without
+# weights are refused unless they are allowed.
+cp base/fp32.safetensors dead.safetensors
+for name in layer1.0.bn1.weight layer1.0.bn1.bias; do set_tensor dead.safetensors "$name" 00000000; done
+expect_error 1 "layer1.0.conv1: all weights of 8 of 8 channels are 0" \
+    ptq --run zero --data d --model dead.safetensors "${TINY[@]}"
+expect_error 1 "layer1.0.conv1: its output was 0 throughout calibration" \
+    ptq --run zero --data d --model dead.safetensors "${TINY[@]}" --set ptq.zero_channels=allow
+cp base/fp32.safetensors silent.safetensors
+set_tensor silent.safetensors layer1.0.bn1.weight 00000000
+set_tensor silent.safetensors layer1.0.bn1.bias 0000803f
+expect_error 1 "ptq.zero_channels = allow" ptq --run silent --data d --model silent.safetensors "${TINY[@]}"
+expect 0 ptq --run silent --data d --model silent.safetensors "${TINY[@]}" --set ptq.zero_channels=allow
+has "$ERR" "layer1.0.conv1: all weights of 8 of 8 channels are 0"
+cp base/fp32.safetensors huge.safetensors
+set_tensor huge.safetensors layer1.0.bn1.weight ffff7f7f
+expect_error 1 "calibration, clip 0 (" ptq --run huge --data d --model huge.safetensors "${TINY[@]}"
+has "$ERR" "layer1.0.conv1: "
+summary

@@ -63,6 +63,7 @@ struct eq_config {
         int epochs, batch;
         double lr, weight_decay;
         int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
+        bool control;                               /* run-all trains the row FP32+, too */
     } qat;
     struct {
         int warmup, repeats;
@@ -177,17 +178,26 @@ enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path,
 /* Whether the run directory (settings' run.dir) can be taken into use for a phase; changes nothing. Refuses (EQ_USAGE)
  * when the phase's result is there already, or when it holds a run under other settings, which it names; a phase that
  * has neither begun nor finished may have its own settings changed. */
-enum eq_phase { EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_EVAL, EQ_PHASE_ALL };
+enum eq_phase { EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_CONTROL, EQ_PHASE_EVAL, EQ_PHASE_ALL };
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
 /* Takes it into use, refusing as eq_run_admit does, and writes config.json. force starts anew: for EQ_PHASE_TRAIN and
- * EQ_PHASE_ALL everything that an earlier run left there is removed, for EQ_PHASE_PTQ and EQ_PHASE_QAT what belongs to
- * that model; so look at the data and the baseline before. */
+ * EQ_PHASE_ALL everything that an earlier run left there is removed, for EQ_PHASE_PTQ, EQ_PHASE_QAT and
+ * EQ_PHASE_CONTROL what belongs to that model; so look at the data and the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
-/* Whether <run>/<name>.safetensors is there ("fp32", "ptq", "qat"); whether it has been evaluated; whether all three
- * have been and there is a report. */
+/* The models of an experiment by the names of their files, in the order in which they are made:
+ * <run>/<name>.safetensors. A row of results.json has the name in capitals, but for the control: it is "FP32+" there.
+ */
+#define EQ_CONTROL_NAME "fp32_plus"
+enum { EQ_RUN_MODELS = 4, EQ_ROW_NAME = 48 };
+extern const char *const eq_run_models[EQ_RUN_MODELS]; /* "fp32", "ptq", "qat", EQ_CONTROL_NAME */
+void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
+/* The way back; false when it names no file. */
+bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
+/* Whether <run>/<name>.safetensors is there; whether it has been evaluated; whether all those of the settings have been
+ * (the control only with qat.control) and there is a report. */
 bool eq_run_has_model(const char *run_dir, const char *name);
 bool eq_run_has_result(const char *run_dir, const char *name);
-bool eq_run_is_finished(const char *run_dir);
+bool eq_run_is_finished(const struct eq_config *cfg);
 
 /* Whether there is a model to work on, before data is made or read for it: model_path, or <run>/<name>.safetensors. */
 enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err);
@@ -214,7 +224,11 @@ enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *
 /* <run>/fp32.safetensors (or model_path) -> <run>/qat.safetensors, history/qat.csv. */
 enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err);
-/* Evaluates one of the run's models ("fp32", "ptq", "qat") or any file on the test split: predictions/<name>.csv, and
+/* The same training without fake-quant -> <run>/fp32_plus.safetensors, history/fp32_plus.csv: what QAT is to be
+ * compared with. */
+enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                              struct eq_err *err);
+/* Evaluates one of the run's models (eq_run_models) or any file on the test split: predictions/<name>.csv, and
  * its row in results.json: model, precision, size_mb, mae, rmse, r2, latency_ms {min, median, p95}, file_latency_ms,
  * isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,

@@ -24,11 +24,14 @@ enum eq_status eq_cmd_predict(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_inspect(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_bench(int argc, char **argv, struct eq_err *err);
 
-/* quantize.c: ptq and qat, which differ in what they say of themselves and in the phase that they run. */
-typedef enum eq_status (*eq_quantize_fn)(const struct eq_config *cfg, const struct eq_dataset *ds,
-                                         const char *model_path, struct eq_err *err);
-enum eq_status eq_cmd_quantize(const struct eq_command_spec *spec, enum eq_phase phase, eq_quantize_fn run, int argc,
-                               char **argv, struct eq_err *err);
+/* quantize.c: what ptq and qat share, one model file made from the baseline. */
+struct eq_derived_model {
+    const char *name; /* <run>/<name>.safetensors */
+    enum eq_phase phase;
+    enum eq_status (*run)(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                          struct eq_err *err);
+};
+enum eq_status eq_cmd_derive(const struct eq_options *o, const struct eq_derived_model *model, struct eq_err *err);
 
 /* The whole program on a table of commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *commands, size_t n, int argc, char **argv);

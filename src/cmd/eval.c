@@ -11,7 +11,8 @@ static const struct eq_command_spec spec = {
         "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the model alone, "
         "and\n"
         "from the file to the EF). INT8 models run in the integer engine, never in a simulation.\n\n"
-        "NAME: fp32, ptq, qat; without any, all that the run directory holds. --model FILE --name NAME evaluates any\n"
+        "NAME: fp32, ptq, qat, fp32_plus; without any, all that the run directory holds. --model FILE --name NAME "
+        "evaluates any\n"
         "other file instead. Writes predictions/NAME.csv and the model's row in results.json; prints the table.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
@@ -37,8 +38,6 @@ static char *name_of_file(const char *path)
     return name;
 }
 
-static const char *const run_models[] = {"fp32", "ptq", "qat"};
-
 /* Before any data is opened: whether the names can be used and the models are there. */
 static enum eq_status check_models(const struct eq_options *o, struct eq_err *err)
 {
@@ -53,8 +52,8 @@ static enum eq_status check_models(const struct eq_options *o, struct eq_err *er
         EQ_TRY(eq_run_need_model(dir, o->args[i], NULL, err));
     }
     bool any = o->n_args > 0;
-    for (int i = 0; i < 3 && !any; i++)
-        any = eq_run_has_model(dir, run_models[i]);
+    for (int i = 0; i < EQ_RUN_MODELS && !any; i++)
+        any = eq_run_has_model(dir, eq_run_models[i]);
     if (!any)
         EQ_TRY(eq_run_need_model(dir, "fp32", NULL, err));
 out:
@@ -78,9 +77,9 @@ static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_d
     enum eq_status st = EQ_OK;
     for (int i = 0; i < o->n_args; i++)
         EQ_TRY(eq_run_eval(cfg, ds, o->args[i], NULL, err));
-    for (int i = 0; i < 3 && o->n_args == 0; i++)
-        if (eq_run_has_model(cfg->run.dir, run_models[i]))
-            EQ_TRY(eq_run_eval(cfg, ds, run_models[i], NULL, err));
+    for (int i = 0; i < EQ_RUN_MODELS && o->n_args == 0; i++)
+        if (eq_run_has_model(cfg->run.dir, eq_run_models[i]))
+            EQ_TRY(eq_run_eval(cfg, ds, eq_run_models[i], NULL, err));
 out:
     return st;
 }

@@ -25,6 +25,7 @@ static const struct option_row option_table[] = {
     {"threads", 't', "N", EQ_OPT_COMPUTE, "run.threads", "threads, 0: all (run.threads); never changes a result"},
     {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, "run.cpu", "highest instruction set to use (run.cpu)"},
     {"force", 'f', NULL, EQ_OPT_FORCE, NULL, "make anew what the run directory holds already"},
+    {"control", 0, NULL, EQ_OPT_CONTROL, NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, NULL, "print JSON on stdout"},
     {"quiet", 'q', NULL, 0, NULL, "only warnings and errors on stderr"},
     {"verbose", 'v', NULL, 0, NULL, "more on stderr"},
@@ -131,6 +132,8 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
         o->name = value;
     } else if (strcmp(row->name, "force") == 0) {
         o->force = true;
+    } else if (strcmp(row->name, "control") == 0) {
+        o->control = true;
     } else if (strcmp(row->name, "json") == 0) {
         o->json = true;
     } else if (strcmp(row->name, "quiet") == 0) {

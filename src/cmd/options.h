@@ -13,7 +13,8 @@ enum eq_option_bit {
     EQ_OPT_MODEL = 1 << 5,
     EQ_OPT_NAME = 1 << 6,
     EQ_OPT_FORCE = 1 << 7,
-    EQ_OPT_JSON = 1 << 8
+    EQ_OPT_JSON = 1 << 8,
+    EQ_OPT_CONTROL = 1 << 9
 };
 
 struct eq_command_spec {
@@ -28,7 +29,7 @@ struct eq_command_spec {
 struct eq_options {
     struct eq_settings settings;
     bool help; /* was asked for and printed: the command is done */
-    bool json, force;
+    bool json, force, control;
     bool data_given;          /* --data */
     const char *model, *name; /* NULL: not given */
     char **args;              /* n_args of argv */

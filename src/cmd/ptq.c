@@ -15,5 +15,12 @@ static const struct eq_command_spec spec = {
 
 enum eq_status eq_cmd_ptq(int argc, char **argv, struct eq_err *err)
 {
-    return eq_cmd_quantize(&spec, EQ_PHASE_PTQ, eq_run_ptq, argc, argv, err);
+    static const struct eq_derived_model ptq = {"ptq", EQ_PHASE_PTQ, eq_run_ptq};
+    struct eq_options o;
+    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
+    if (st != EQ_OK || o.help)
+        return st;
+    st = eq_cmd_derive(&o, &ptq, err);
+    eq_options_clear(&o);
+    return st;
 }

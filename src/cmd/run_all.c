@@ -5,7 +5,8 @@ static const struct eq_command_spec spec = {
     .arguments = "",
     .about =
         "The whole experiment, the same steps as the single commands: opens the data (or makes synthetic clips), then\n"
-        "train, ptq, qat, eval of each, report. Prints the table and the path of the report.\n\n"
+        "train, ptq, qat (with qat.control = true also qat --control), eval of each, report. Prints the table and the\n"
+        "path of the report.\n\n"
         "A phase whose result is there already is passed over, so an interrupted run goes on where it stopped. A\n"
         "finished run is left as it is; --force removes what is in the run directory and starts anew.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
@@ -27,8 +28,14 @@ static const struct phase {
     {"fp32", "FP32 baseline", train},
     {"ptq", "post-training quantization", eq_run_ptq},
     {"qat", "quantization-aware training", eq_run_qat},
+    {EQ_CONTROL_NAME, "FP32+, the control of QAT", eq_run_control},
 };
-enum { N_PHASES = sizeof phases / sizeof *phases };
+_Static_assert(sizeof phases / sizeof *phases == EQ_RUN_MODELS, "phases");
+
+static bool is_wanted(const struct eq_config *cfg, const struct phase *phase)
+{
+    return cfg->qat.control || phase->run != eq_run_control;
+}
 
 static enum eq_status check_interrupt(struct eq_err *err)
 {
@@ -38,7 +45,9 @@ static enum eq_status check_interrupt(struct eq_err *err)
 static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    for (int i = 0; i < N_PHASES; i++) {
+    for (int i = 0; i < EQ_RUN_MODELS; i++) {
+        if (!is_wanted(cfg, &phases[i]))
+            continue;
         if (eq_run_has_model(cfg->run.dir, phases[i].name)) {
             eq_info("%s: %s/%s.safetensors is there", phases[i].title, cfg->run.dir, phases[i].name);
             continue;
@@ -54,8 +63,8 @@ out:
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    for (int i = 0; i < N_PHASES; i++) {
-        if (eq_run_has_result(cfg->run.dir, phases[i].name))
+    for (int i = 0; i < EQ_RUN_MODELS; i++) {
+        if (!is_wanted(cfg, &phases[i]) || eq_run_has_result(cfg->run.dir, phases[i].name))
             continue;
         EQ_TRY(check_interrupt(err));
         EQ_TRY(eq_run_eval(cfg, ds, phases[i].name, NULL, err));
@@ -88,7 +97,7 @@ enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err)
         return st;
     const struct eq_config *cfg = &o.settings.config;
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_ALL, o.force, err));
-    if (!o.force && eq_run_is_finished(cfg->run.dir))
+    if (!o.force && eq_run_is_finished(cfg))
         eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
     else
         EQ_TRY(run_phases(&o.settings, o.force, err));

@@ -3,7 +3,6 @@
 #include "run/skipped.h"
 
 #include <cjson/cJSON.h>
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,16 +96,13 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
 static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, struct cJSON *row,
                                struct eq_err *err)
 {
-    char upper[64];
+    char row_name[EQ_ROW_NAME];
     uint64_t bytes;
-    size_t i = 0;
-    for (; name[i] && i + 1 < sizeof upper; i++)
-        upper[i] = (char)toupper((unsigned char)name[i]);
-    upper[i] = '\0';
+    eq_run_row_name(name, row_name);
     enum eq_status st = eq_file_size(path, &bytes, err);
     if (st != EQ_OK)
         return st;
-    cJSON_AddStringToObject(row, "model", upper);
+    cJSON_AddStringToObject(row, "model", row_name);
     cJSON_AddStringToObject(row, "precision", p->precision);
     cJSON_AddNumberToObject(row, "size_mb", (double)bytes / 1e6);
     cJSON_AddStringToObject(row, "file", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);

@@ -5,7 +5,6 @@
 #include "run/report.h"
 
 #include <cjson/cJSON.h>
-#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -14,10 +13,11 @@
 
 static const char *colour_of(const char *name)
 {
-    return strcmp(name, "fp32") == 0  ? "2f5d8a"
-           : strcmp(name, "ptq") == 0 ? "c8602b"
-           : strcmp(name, "qat") == 0 ? "3f8f5f"
-                                      : "7a5aa6";
+    return strcmp(name, "fp32") == 0            ? "2f5d8a"
+           : strcmp(name, "ptq") == 0           ? "c8602b"
+           : strcmp(name, "qat") == 0           ? "3f8f5f"
+           : strcmp(name, EQ_CONTROL_NAME) == 0 ? "6b8fb5"
+                                                : "7a5aa6";
 }
 
 static const char style[] = "set encoding utf8\n"
@@ -268,7 +268,7 @@ out:
 enum { MAX_MODELS = 8 };
 struct model {
     const char *label;
-    char name[48];                    /* lower case: names its files */
+    char name[EQ_ROW_NAME];           /* names its files */
     struct eq_evaluation predictions; /* empty when there is no file */
 };
 
@@ -284,11 +284,9 @@ static enum eq_status read_models(const struct eq_report *report, struct model m
         struct eq_str path = {0};
         if (*n == MAX_MODELS)
             break;
-        if (!eq_run_is_model_name(eq_results_model_name(row)))
-            continue;
         *m = (struct model){.label = eq_results_model_name(row)};
-        for (size_t i = 0; m->label[i] && i + 1 < sizeof m->name; i++)
-            m->name[i] = (char)tolower((unsigned char)m->label[i]);
+        if (!eq_run_file_name(m->label, m->name))
+            continue;
         eq_str_add(&path, "%s/predictions/%s.csv", report->run_dir, m->name);
         if (eq_path_exists(path.s)) {
             st = eq_predictions_read(path.s, &m->predictions, err);
@@ -327,6 +325,7 @@ enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err)
     l.hi = ceil(l.hi / 10) * 10;
     EQ_TRY(draw_history(report, "fp32", "FP32 baseline", err));
     EQ_TRY(draw_history(report, "qat", "QAT", err));
+    EQ_TRY(draw_history(report, EQ_CONTROL_NAME, "FP32+, the control of QAT", err));
     for (int i = 0; i < n; i++)
         EQ_TRY(draw_scatter(report, models[i].name, models[i].label, &models[i].predictions, &l, err));
     EQ_TRY(draw_changes(report, predictions_of(models, n, "fp32"), predictions_of(models, n, "ptq"),

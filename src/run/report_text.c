@@ -60,6 +60,23 @@ static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct e
     }
 }
 
+static const struct cJSON *control_row(const struct cJSON *results)
+{
+    char name[EQ_ROW_NAME];
+    eq_run_row_name(EQ_CONTROL_NAME, name);
+    return eq_results_find_model(results, name);
+}
+
+/* QAT trains on, so part of what it gains may be what training on gains. */
+static void compare_with_control(const struct cJSON *qat, const struct cJSON *control, struct eq_str *out)
+{
+    double mae = eq_report_number(qat, "mae"), plus = eq_report_number(control, "mae");
+    eq_str_add(out,
+               "QAT against %s, the baseline trained on like QAT but without quantization: MAE %.2f against %.2f "
+               "EF points (%+.2f).",
+               eq_results_model_name(control), mae, plus, mae - plus);
+}
+
 void eq_report_findings(const struct eq_report *report, struct eq_str lines[], int max, int *n)
 {
     const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(report->results, "models"), *row;
@@ -80,6 +97,9 @@ void eq_report_findings(const struct eq_report *report, struct eq_str lines[], i
         if (strcmp(eq_report_text(row, "precision"), "INT8") == 0 && *n < max)
             find_one(row, fp32, &lines[(*n)++]);
     }
+    const struct cJSON *qat = eq_results_find_model(report->results, "QAT"), *control = control_row(report->results);
+    if (qat && control && *n < max)
+        compare_with_control(qat, control, &lines[(*n)++]);
 }
 
 /* Whether all rows that were measured agree on a key. */

@@ -2,10 +2,12 @@
 #include "run/results.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FORMAT "echoquant-results-1"
+#define CONTROL_ROW "FP32+"
 
 static bool is_results(const struct cJSON *json)
 {
@@ -77,15 +79,40 @@ static enum eq_status write_results(const char *run_dir, const struct cJSON *jso
     return st;
 }
 
-/* The table's order: the three of an experiment, then any others as they came, then the sanity row. */
+const char *const eq_run_models[EQ_RUN_MODELS] = {"fp32", "ptq", "qat", EQ_CONTROL_NAME};
+
+void eq_run_row_name(const char *name, char row[EQ_ROW_NAME])
+{
+    size_t i = 0;
+    if (strcmp(name, EQ_CONTROL_NAME) == 0)
+        name = CONTROL_ROW;
+    for (; name[i] && i + 1 < EQ_ROW_NAME; i++)
+        row[i] = (char)toupper((unsigned char)name[i]);
+    row[i] = '\0';
+}
+
+bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME])
+{
+    size_t i = 0;
+    if (strcmp(row, CONTROL_ROW) == 0)
+        row = EQ_CONTROL_NAME;
+    for (; row[i] && i + 1 < EQ_ROW_NAME; i++)
+        name[i] = (char)tolower((unsigned char)row[i]);
+    name[i] = '\0';
+    return eq_run_is_model_name(name);
+}
+
+/* The table's order: those of an experiment, then any others as they came, then the sanity row. */
 static int rank(const struct cJSON *row)
 {
-    static const char *const first[] = {"FP32", "PTQ", "QAT"};
     const char *name = eq_results_model_name(row);
-    for (int i = 0; i < 3; i++)
-        if (strcmp(name, first[i]) == 0)
+    for (int i = 0; i < EQ_RUN_MODELS; i++) {
+        char known[EQ_ROW_NAME];
+        eq_run_row_name(eq_run_models[i], known);
+        if (strcmp(name, known) == 0)
             return i;
-    return strcmp(name, "Median") == 0 ? 4 : 3;
+    }
+    return strcmp(name, "Median") == 0 ? EQ_RUN_MODELS + 1 : EQ_RUN_MODELS;
 }
 
 /* By taking out and appending: cJSON_InsertItemInArray refuses every place but the first in the 1.7.15 of Debian 12

@@ -2,7 +2,6 @@
 #include "run/results.h"
 
 #include <cjson/cJSON.h>
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,22 +33,17 @@ enum eq_status eq_run_need_model(const char *run_dir, const char *name, const ch
     if (eq_run_has_model(run_dir, name))
         return EQ_OK;
     return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing: run `echoquant %s` first, or name a model with --model",
-                   run_dir, name, strcmp(name, "fp32") == 0 ? "train" : name);
-}
-
-static void upper_case(const char *name, char out[16])
-{
-    size_t i = 0;
-    for (; name[i] && i < 15; i++)
-        out[i] = (char)toupper((unsigned char)name[i]);
-    out[i] = '\0';
+                   run_dir, name,
+                   strcmp(name, "fp32") == 0            ? "train"
+                   : strcmp(name, EQ_CONTROL_NAME) == 0 ? "qat --control"
+                                                        : name);
 }
 
 bool eq_run_has_result(const char *run_dir, const char *name)
 {
     struct cJSON *results = NULL;
-    char row[16], file[64];
-    upper_case(name, row);
+    char row[EQ_ROW_NAME], file[64];
+    eq_run_row_name(name, row);
     snprintf(file, sizeof file, "predictions/%s", name);
     if (!has_file(run_dir, file, ".csv") || !has_file(run_dir, "results", ".json") ||
         eq_results_read(run_dir, &results, NULL) != EQ_OK)
@@ -59,13 +53,15 @@ bool eq_run_has_result(const char *run_dir, const char *name)
     return there;
 }
 
-bool eq_run_is_finished(const char *run_dir)
+bool eq_run_is_finished(const struct eq_config *cfg)
 {
-    static const char *const names[] = {"fp32", "ptq", "qat"};
-    for (int i = 0; i < 3; i++)
-        if (!eq_run_has_model(run_dir, names[i]) || !eq_run_has_result(run_dir, names[i]))
+    const char *dir = cfg->run.dir;
+    for (int i = 0; i < EQ_RUN_MODELS; i++) {
+        bool wanted = cfg->qat.control || strcmp(eq_run_models[i], EQ_CONTROL_NAME) != 0;
+        if (wanted && !(eq_run_has_model(dir, eq_run_models[i]) && eq_run_has_result(dir, eq_run_models[i])))
             return false;
-    return has_file(run_dir, "report", ".html");
+    }
+    return has_file(dir, "report", ".html");
 }
 
 /* ---- starting anew --------------------------------------------------------------------------------------------- */
@@ -102,8 +98,9 @@ static enum eq_status remove_files_in(const char *run_dir, const char *folder, c
 /* Only in a folder that our config.json marks as a run directory, and only what a run writes. */
 static enum eq_status forget_run(const char *run_dir, struct eq_err *err)
 {
-    static const char *const files[] = {"fp32.safetensors", "ptq.safetensors", "qat.safetensors", "results.json",
-                                        "report.md",        "report.html",     "config.json"};
+    static const char *const files[] = {
+        "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
+        "results.json",     "report.md",       "report.html",     "config.json"};
     static const char *const folders[] = {"state", "history", "predictions", "plots"};
     enum eq_status st = EQ_OK;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
@@ -118,8 +115,8 @@ out:
 static enum eq_status forget_result(const char *run_dir, const char *name, struct eq_err *err)
 {
     enum eq_status st;
-    char row[16], prefix[32];
-    upper_case(name, row);
+    char row[EQ_ROW_NAME], prefix[32];
+    eq_run_row_name(name, row);
     snprintf(prefix, sizeof prefix, "%s.", name);
     EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
     EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
@@ -162,7 +159,10 @@ static enum eq_status remove_stale(const char *run_dir, struct eq_err *err)
 
 static const char *model_of(enum eq_phase phase)
 {
-    return phase == EQ_PHASE_PTQ ? "ptq" : phase == EQ_PHASE_QAT ? "qat" : "fp32";
+    return phase == EQ_PHASE_PTQ       ? "ptq"
+           : phase == EQ_PHASE_QAT     ? "qat"
+           : phase == EQ_PHASE_CONTROL ? EQ_CONTROL_NAME
+                                       : "fp32";
 }
 
 static bool has_begun(const char *run_dir, const char *name)
@@ -178,11 +178,16 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
     static const char *const nothing[] = {NULL};
     static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
     static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
-    if (!has_begun(run_dir, "fp32") && !has_begun(run_dir, "ptq") && !has_begun(run_dir, "qat"))
+    bool qat = has_begun(run_dir, "qat"), control = has_begun(run_dir, EQ_CONTROL_NAME);
+    if (!has_begun(run_dir, "fp32") && !has_begun(run_dir, "ptq") && !qat && !control)
         return nothing;
-    if (phase == EQ_PHASE_PTQ && !has_begun(run_dir, "qat"))
+    if (phase == EQ_PHASE_PTQ && !qat)
         return but_ptq;
-    if (phase == EQ_PHASE_QAT && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
+    /* One set of qat.* for QAT and its control: the first of the two to begin chooses. */
+    if (phase == EQ_PHASE_QAT && !control && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
+        return but_qat;
+    if (phase == EQ_PHASE_CONTROL && !qat &&
+        (force || !has_file(run_dir, "state/" EQ_CONTROL_NAME ".state", ".safetensors")))
         return but_qat;
     return NULL;
 }
@@ -218,8 +223,9 @@ static bool is_ours(const char *config)
 /* What a run would overwrite in a folder that is none's is somebody's work. */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
-    static const char *const outputs[] = {"config.json",     "fp32.safetensors", "ptq.safetensors",
-                                          "qat.safetensors", "results.json",     "report.html"};
+    static const char *const outputs[] = {
+        "config.json",  "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
+        "results.json", "report.html"};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
         if (has_file(dir, outputs[i], ""))
             return eq_fail(err, EQ_USAGE,
@@ -232,7 +238,7 @@ static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 /* A single phase does not redo what is done unless it is told to. */
 static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
 {
-    if (force || phase > EQ_PHASE_QAT || !eq_run_has_model(dir, model_of(phase)))
+    if (force || phase >= EQ_PHASE_EVAL || !eq_run_has_model(dir, model_of(phase)))
         return EQ_OK;
     return eq_fail(err, EQ_USAGE,
                    "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",

@@ -112,6 +112,8 @@ const struct eq_setting eq_setting_table[] = {
      .help = "first epoch, counted from 1, with frozen batch norm statistics; 0 or behind the last: never"},
     {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
      .help = "first epoch, counted from 1, with frozen activation ranges; 0 or behind the last: never"},
+    {BOOL(qat, control, "false"), .free_to_change = true,
+     .help = "run-all also trains the control FP32+, the baseline trained on like QAT but without fake-quant"},
 
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true,
      .help = "calls before the latency is measured"},

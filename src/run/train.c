@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum eq_status open_predictor(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err)
+enum eq_status eq_fp32_predictor(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err)
 {
     (void)ctx;
     return eq_predictor_from_graph(p, g, 1, err);
 }
 
-static enum eq_status save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
-                           struct eq_err *err)
+enum eq_status eq_fp32_save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
+                            struct eq_err *err)
 {
     (void)ctx, (void)p;
     return eq_model_save(path, g, err);
@@ -122,7 +122,7 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
         .patience = cfg->train.patience,
         .signature = sig,
     };
-    struct eq_trainer_ops ops = {.open_predictor = open_predictor, .save = save};
+    struct eq_trainer_ops ops = {.open_predictor = eq_fp32_predictor, .save = eq_fp32_save};
     struct eq_loader *give_train = train, *give_val = val;
     train = val = NULL;
     EQ_TRY(eq_trainer_init(&t, &opts, &ops, graph, ds, give_train, give_val, err));

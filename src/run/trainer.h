@@ -31,7 +31,7 @@ struct eq_trainer_ops {
 };
 
 struct eq_trainer_opts {
-    const char *name; /* "fp32", "qat": names files and the progress bar */
+    const char *name; /* "fp32", "qat", "fp32_plus": names files and the progress bar */
     const char *dir;  /* run directory */
     int epochs, batch, accumulate;
     struct eq_optim_opts optim;
@@ -87,6 +87,11 @@ char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind); /* "s
 
 /* history.c: <dir>/history/<name>.csv */
 enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err);
+
+/* train.c: open_predictor and save of a graph that stays FP32; ctx is not looked at. */
+enum eq_status eq_fp32_predictor(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err);
+enum eq_status eq_fp32_save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
+                            struct eq_err *err);
 
 /* For signatures: one "key=value" line each. */
 void eq_signature_data(const struct eq_config *cfg, struct eq_str *out);

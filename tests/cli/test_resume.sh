@@ -10,6 +10,7 @@ SETTINGS=(--data d --set data.frames=3 --set data.size=40 --set model.width=16 -
 
 expect 0 train --run whole "${SETTINGS[@]}"
 expect 0 qat --run whole
+expect 0 qat --control --run whole
 not_there whole/state/fp32.state.safetensors
 
 # start COMMAND ARGUMENTS...: in the background; its number is in CHILD.
@@ -53,6 +54,9 @@ for signal in INT TERM; do
     stopped "$signal" qat "$dir" qat
     expect 0 qat --run "$dir"
     compare qat "$dir"
+    stopped "$signal" qat "$dir" fp32_plus --control
+    expect 0 qat --control --run "$dir" --threads 1
+    compare fp32_plus "$dir"
 done
 
 # Before anything was trained.

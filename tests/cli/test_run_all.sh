@@ -7,11 +7,11 @@ start=$(date +%s)
 expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --threads 2
 seconds=$(($(date +%s) - start))
 echo "run-all on configs/smoke.json: $seconds s"
-for text in "| Model | Precision | Size(MB) | MAE | Latency(ms) |" "| FP32 " "| PTQ " "| QAT " "a/report.html"; do
+for text in "| Model | Precision | Size(MB) | MAE | Latency(ms) |" "| FP32 " "| PTQ " "| QAT " "| FP32+ " "a/report.html"; do
     has <(tr -s ' ' <"$OUT") "$text"
 done
-there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat}.safetensors a/history/{fp32,qat}.csv \
-    a/predictions/{fp32,ptq,qat}.csv data/smoke/FileList.csv
+there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat,fp32_plus}.safetensors a/history/{fp32,qat,fp32_plus}.csv \
+    a/predictions/{fp32,ptq,qat,fp32_plus}.csv data/smoke/FileList.csv
 is "rows of predictions" "$(wc -l <a/predictions/qat.csv)" 7
 is "header of predictions" "$(head -n 1 a/predictions/ptq.csv)" "FileName,Split,EF,Prediction"
 is "epochs of the history" "$(wc -l <a/history/fp32.csv)" 3
@@ -24,12 +24,12 @@ python3 - a/results.json <<'PY' && pass || fail "results.json"
 import json, sys
 r = json.load(open(sys.argv[1]))
 rows = {m["model"]: m for m in r["models"]}
-for name in ("FP32", "PTQ", "QAT"):
+for name in ("FP32", "PTQ", "QAT", "FP32+"):
     m = rows[name]
     assert m["clips"] == 6 and m["mae"] > 0 and m["rmse"] >= m["mae"] and m["size_mb"] > 1
     for key in ("latency_ms", "file_latency_ms"):
         assert 0 < m[key]["min"] <= m[key]["median"] <= m[key]["p95"]
-    assert m["precision"] == ("FP32" if name == "FP32" else "INT8") and m["threads"] == 2
+    assert m["precision"] == ("FP32" if name.startswith("FP32") else "INT8") and m["threads"] == 2
 assert r["skipped"] == []
 PY
 
@@ -52,16 +52,29 @@ expect_error 2 "qat.epochs 1 -> 2" run-all --config "$SOURCE/configs/smoke.json"
 
 # Without the later phases' files it goes on behind training, with the same bits; also at other numbers of threads.
 for threads in 1 3; do
-    mkdir b && cp -r a/config.json a/fp32.safetensors a/history b/ && rm b/history/qat.csv
+    mkdir b && cp -r a/config.json a/fp32.safetensors a/history b/ && rm b/history/{qat,fp32_plus}.csv
     expect 0 run-all --config "$SOURCE/configs/smoke.json" --run b --threads "$threads"
-    for model in ptq qat; do same "a/$model.safetensors" "b/$model.safetensors"; done
-    for model in fp32 ptq qat; do same "a/predictions/$model.csv" "b/predictions/$model.csv"; done
+    for model in ptq qat fp32_plus; do same "a/$model.safetensors" "b/$model.safetensors"; done
+    for model in fp32 ptq qat fp32_plus; do same "a/predictions/$model.csv" "b/predictions/$model.csv"; done
     is "history of qat" "$(history_values b/history/qat.csv)" "$(history_values a/history/qat.csv)"
     rm -r b
     expect 0 train --config "$SOURCE/configs/smoke.json" --run c --threads "$threads"
     same a/fp32.safetensors c/fp32.safetensors
     rm -r c
 done
+
+# The control is an FP32 model of its own, trained behind the baseline; without it the run is another's finished one.
+cmp -s a/fp32.safetensors a/fp32_plus.safetensors && fail "the control is the baseline" || pass
+expect 0 inspect a/fp32_plus.safetensors
+has "$OUT" "FP32"
+cp -r a c && rm c/fp32_plus.safetensors c/history/fp32_plus.csv c/predictions/fp32_plus.csv
+expect 0 run-all --config "$SOURCE/configs/smoke.json" --run c --set qat.control=false
+has "$ERR" "finished"
+not_there c/fp32_plus.safetensors
+expect 0 qat --control --run c
+same a/fp32_plus.safetensors c/fp32_plus.safetensors
+expect_error 2 "fp32_plus.safetensors is there already" qat --control --run c
+rm -r c
 
 # The single commands are the same functions.
 expect 0 ptq --run a --force

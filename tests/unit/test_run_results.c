@@ -107,16 +107,17 @@ static void rows_stand_in_the_order_of_the_table(void **state)
     (void)state;
     put_experiment();
     put_row("MINE", "INT8", 7, 11, 30);
+    put_row("FP32+", "FP32", 4.5, 44.8, 100);
     order_of_rows(order);
-    assert_string_equal(order, "FP32 PTQ QAT MINE Median ");
+    assert_string_equal(order, "FP32 PTQ QAT FP32+ MINE Median ");
     put_row("PTQ", "INT8", 6, 11, 30); /* replaces */
     put_row("Median", "-", 9, 0, 0);
     order_of_rows(order);
-    assert_string_equal(order, "FP32 PTQ QAT MINE Median ");
+    assert_string_equal(order, "FP32 PTQ QAT FP32+ MINE Median ");
     struct eq_err err;
     assert_int_equal(eq_results_drop_model(dir, "QAT", &err), EQ_OK);
     order_of_rows(order);
-    assert_string_equal(order, "FP32 PTQ MINE Median ");
+    assert_string_equal(order, "FP32 PTQ FP32+ MINE Median ");
 }
 
 static void other_keys_survive_a_row(void **state)
@@ -292,6 +293,23 @@ static void the_report_is_one_file_with_everything(void **state)
     assert_non_null(strstr(html, "4.00 times smaller, 2.00 times faster"));
     assert_non_null(strstr(md, "0.50 of what predicting the training median"));
     eq_free(html);
+    eq_free(md);
+}
+
+/* The control has pictures and a finding of its own. */
+static void the_control_is_reported_beside_qat(void **state)
+{
+    struct eq_err err;
+    (void)state;
+    put_run();
+    put_row("FP32+", "FP32", 4.875, 44.8, 100);
+    put_predictions("fp32_plus", -0.1);
+    write_file("history/fp32_plus.csv", "epoch,lr,train_loss,val_mae,val_rmse,seconds\n1,0.1,1,9,11,3\n");
+    assert_int_equal(eq_run_report(dir, &err), EQ_OK);
+    char *md = read_text("report.md");
+    assert_non_null(strstr(md, "QAT against FP32+"));
+    assert_non_null(strstr(md, "MAE 5.12 against 4.88 EF points (+0.25)"));
+    assert_true(there("plots/scatter_fp32_plus.dat") && there("plots/history_fp32_plus.dat"));
     eq_free(md);
 }
 
@@ -494,21 +512,68 @@ static void force_of_one_model_takes_its_row_and_leaves_the_others(void **state)
 static void finished_means_models_rows_predictions_and_report(void **state)
 {
     static const char *const names[] = {"fp32", "ptq", "qat"};
+    struct eq_settings s;
     (void)state;
+    settings_for_dir(&s);
     put_run();
     write_file("report.html", "x");
     for (int i = 0; i < 3; i++) {
         char file[64];
-        assert_false(eq_run_is_finished(dir));
+        assert_false(eq_run_is_finished(&s.config));
         snprintf(file, sizeof file, "%s.safetensors", names[i]);
         write_file(file, "x");
     }
-    assert_true(eq_run_is_finished(dir));
+    assert_true(eq_run_is_finished(&s.config));
+    change(&s, "qat.control", "true"); /* one model more is asked for */
+    assert_false(eq_run_is_finished(&s.config));
+    write_file("fp32_plus.safetensors", "x");
+    put_row("FP32+", "FP32", 4.5, 44.8, 100);
+    assert_false(eq_run_is_finished(&s.config));
+    put_predictions("fp32_plus", -0.1);
+    assert_true(eq_run_is_finished(&s.config));
     char *path = eq_path_join(dir, "predictions/qat.csv");
     assert_int_equal(unlink(path), 0);
     free(path);
     assert_false(eq_run_has_result(dir, "qat"));
-    assert_false(eq_run_is_finished(dir));
+    assert_false(eq_run_is_finished(&s.config));
+    eq_settings_clear(&s);
+}
+
+static void rows_and_files_name_each_other(void **state)
+{
+    static const char *const pairs[][2] = {{"fp32", "FP32"}, {"fp32_plus", "FP32+"}, {"ptq-4.bit", "PTQ-4.BIT"}};
+    char name[EQ_ROW_NAME];
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        eq_run_row_name(pairs[i][0], name);
+        assert_string_equal(name, pairs[i][1]);
+        assert_true(eq_run_file_name(pairs[i][1], name));
+        assert_string_equal(name, pairs[i][0]);
+    }
+    assert_false(eq_run_file_name("../X", name));
+}
+
+/* QAT and its control are compared: whichever begins second takes the settings of the first. */
+static void qat_and_its_control_share_their_settings(void **state)
+{
+    static const enum eq_phase second[] = {EQ_PHASE_CONTROL, EQ_PHASE_QAT};
+    static const char *const first[] = {"qat.safetensors", "fp32_plus.safetensors"};
+    struct eq_err err;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct eq_settings s;
+        settings_for_dir(&s);
+        assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_OK);
+        write_file("fp32.safetensors", "a model");
+        change(&s, "qat.lr", "0.25");
+        assert_int_equal(eq_run_enter(&s, second[i], false, &err), EQ_OK);
+        write_file(first[i], "a model");
+        assert_int_equal(eq_run_enter(&s, second[i], false, &err), EQ_OK);
+        change(&s, "qat.lr", "0.125");
+        assert_int_equal(eq_run_enter(&s, second[i], true, &err), EQ_USAGE);
+        assert_non_null(strstr(err.msg, "qat.lr 0.25 -> 0.125"));
+        eq_settings_clear(&s);
+    }
 }
 
 static void names_of_models_are_plain(void **state)
@@ -532,6 +597,7 @@ int main(void)
         TEST(no_results_is_said),
         TEST(the_table_has_its_columns_and_figures),
         TEST(the_report_is_one_file_with_everything),
+        TEST(the_control_is_reported_beside_qat),
         TEST(a_missing_gnuplot_is_said),
         TEST(a_failing_gnuplot_is_quoted),
         TEST(rows_of_different_machines_are_marked),
@@ -541,6 +607,8 @@ int main(void)
         TEST(force_of_one_model_takes_its_row_and_leaves_the_others),
         TEST(finished_means_models_rows_predictions_and_report),
         TEST(names_of_models_are_plain),
+        TEST(rows_and_files_name_each_other),
+        TEST(qat_and_its_control_share_their_settings),
     };
     return cmocka_run_group_tests_name("results", tests, NULL, NULL);
 }

@@ -37,9 +37,11 @@ ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const 
     }
 }
 
-/* acc[R][2] += all taps; U divides src->steps. */
-ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src)
+/* acc[R][2] += all taps; unroll divides src->steps. Multiplying and adding apart, gcc computes the products of several
+ * unrolled steps first, and spills them. */
+ALWAYS_INLINE void tile_sums(const int R, const int unroll, vi acc[MAX_R][2], const struct tile_src *src)
 {
+    const int U = EQ_WIDE ? 1 : unroll;
     const ptrdiff_t stride = src->row_stride, stride3 = 3 * stride;
     for (int ky = 0; ky < src->kys; ky++) {
         const uint8_t *w = src->weights + ky * src->weights_ky_stride;

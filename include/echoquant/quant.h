@@ -174,12 +174,14 @@ void eq_qengine_free(struct eq_qengine *e);
 /* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and
  * batch. */
 void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef);
-/* Looks at each node's u8 output after it was computed (analysis, parity tests); NULL: none. */
+/* Looks at each node's u8 output after it was computed (analysis, parity tests); NULL: none. While there is one, max
+ * pooling has a pass of its own; otherwise the convolution before it may do it, which changes no bit. */
 void eq_qengine_set_hook(struct eq_qengine *e, void (*fn)(void *ctx, int node, const uint8_t *q, size_t n), void *ctx);
 size_t eq_qengine_arena_bytes(const struct eq_qengine *e);
 size_t eq_qengine_packed_bytes(const struct eq_qengine *e);
 void eq_qengine_set_timing(struct eq_qengine *e, bool on);
-const double *eq_qengine_node_ms(const struct eq_qengine *e); /* [n_nodes] of the last call */
+/* [n_nodes] of the last call; 0 for a pooling that was made by the node before it. */
+const double *eq_qengine_node_ms(const struct eq_qengine *e);
 bool eq_qengine_conv_shape(const struct eq_qengine *e, int node, struct eq_conv_shape *shape);
 const char *eq_qengine_kernel_name(const struct eq_qengine *e, int node); /* "" for nodes without */
 

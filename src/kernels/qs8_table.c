@@ -50,9 +50,20 @@ size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const s
     return n;
 }
 
+/* In ascending order, as the kernels. */
+static const struct eq_qs8_table *const tables[] = {
+    &eq_qs8_table_ref,
+#if defined(__x86_64__)
+    &eq_qs8_table_avx2,
+    &eq_qs8_table_avx512,
+#endif
+};
+
 void eq_qs8_table_init(void)
 {
-    table = &eq_qs8_table_ref;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (tables[i]->isa == EQ_ISA_REF || eq_cpu_use(tables[i]->isa))
+            table = tables[i];
 }
 
 const struct eq_qs8_table *eq_qs8_kernels(void)

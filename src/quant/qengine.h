@@ -16,6 +16,8 @@ struct eq_qstep {
     float *m, *b; /* [cout] */
     struct eq_qs8_epilogue epilogue;
     int residual;      /* node; -1: none */
+    int pooled;        /* the max pooling node that this convolution makes in its own pass; 0: none */
+    bool fused;        /* made by the node before it, unless a hook wants to see that one's output, too */
     double head_scale; /* EF per unit of the integer dot product */
 };
 

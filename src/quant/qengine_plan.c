@@ -70,7 +70,29 @@ static enum eq_status plan_step(struct eq_qengine *e, int i, const struct eq_qdi
     return n->op == EQ_QOP_CONV2D ? plan_conv(e, i, err) : EQ_OK;
 }
 
-/* Each output lives until its last reader has run, scratch for its own step. The input is the caller's. */
+/* Convolutions that pool in the same pass: the pooling node is their one reader, and the kernel can do it. */
+static void plan_fusion(struct eq_qengine *e)
+{
+    const struct eq_qmodel *m = e->model;
+    for (int i = 1; i + 1 < m->n_nodes; i++) {
+        const struct eq_qnode *pool = &m->nodes[i + 1];
+        struct eq_qstep *s = &e->steps[i];
+        if (s->op != EQ_QOP_CONV2D || pool->op != EQ_QOP_MAXPOOL || pool->src != i || s->residual >= 0)
+            continue;
+        int readers = 0;
+        for (int k = i + 1; k < m->n_nodes; k++)
+            readers += (m->nodes[k].src == i) + (m->nodes[k].residual == i);
+        bool fuses = s->kernel->fuses_maxpool && s->kernel->fuses_maxpool(&s->shape, pool->k, pool->stride, pool->pad);
+        if (readers == 1 && fuses) {
+            s->pooled = i + 1;
+            e->steps[i + 1].fused = true;
+        }
+    }
+}
+
+/* Each output lives until its last reader has run, scratch for its own step. The input is the caller's. A pooling
+ * that its convolution makes is written while that one runs; the convolution's own output keeps its place, for hooks.
+ */
 static enum eq_status plan_memory(struct eq_qengine *e, struct eq_err *err)
 {
     int n = e->model->n_nodes;
@@ -79,7 +101,7 @@ static enum eq_status plan_memory(struct eq_qengine *e, struct eq_err *err)
         return eq_fail(err, EQ_NOMEM, "out of memory for the plan");
     for (int i = 1; i < n; i++) {
         struct eq_qstep *s = &e->steps[i];
-        b[i] = (struct eq_plan_buffer){.bytes = s->dst_bytes, .first = i, .last = i};
+        b[i] = (struct eq_plan_buffer){.bytes = s->dst_bytes, .first = s->fused ? i - 1 : i, .last = i};
         if (s->src > 0)
             b[s->src].last = i;
         if (s->residual > 0)
@@ -126,6 +148,7 @@ enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, 
     EQ_TRY(eq_qmodel_shapes(m, frames, size, dims, err));
     for (int i = 0; i < m->n_nodes; i++)
         EQ_TRY(plan_step(e, i, dims, err));
+    plan_fusion(e);
     EQ_TRY(plan_memory(e, err));
     *out = e;
     e = NULL;

@@ -12,10 +12,18 @@ static const uint8_t *output_of(const struct eq_qengine *e, int node, const uint
 static void run_conv(struct eq_qengine *e, struct eq_qstep *s, const uint8_t *pixels)
 {
     struct eq_qs8_epilogue epilogue = s->epilogue;
+    uint8_t *dst = e->arena + s->dst_offset;
     if (s->residual >= 0)
         epilogue.residual = output_of(e, s->residual, pixels);
+    if (s->pooled && !e->hook) {
+        const struct eq_qnode *pool = &e->model->nodes[s->pooled];
+        epilogue.pool_k = pool->k;
+        epilogue.pool_stride = pool->stride;
+        epilogue.pool_pad = pool->pad;
+        dst = e->arena + e->steps[s->pooled].dst_offset;
+    }
     s->kernel->run(&s->shape, output_of(e, s->src, pixels), e->model->nodes[s->src].dst.zero_point, s->packed,
-                   &epilogue, e->arena + s->dst_offset, e->arena + s->scratch_offset);
+                   &epilogue, dst, e->arena + s->scratch_offset);
 }
 
 static void run_maxpool(struct eq_qengine *e, const struct eq_qstep *s, int node, const uint8_t *pixels)
@@ -49,7 +57,7 @@ void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef)
         double start = e->timing ? eq_now_ms() : 0;
         if (s->op == EQ_QOP_CONV2D)
             run_conv(e, s, pixels);
-        else if (s->op == EQ_QOP_MAXPOOL)
+        else if (s->op == EQ_QOP_MAXPOOL && !(s->fused && !e->hook))
             run_maxpool(e, s, i, pixels);
         else if (s->op == EQ_QOP_HEAD)
             run_head(e, s, i, pixels, ef);

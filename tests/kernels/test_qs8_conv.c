@@ -103,12 +103,84 @@ static void test_ref_by_hand(void **state)
     assert_int_equal(dst[0], 0);
 }
 
+struct pool_shape {
+    int b, h, w, tc, k, stride, pad;
+};
+
+/* Max pooling of every level against ref: odd sizes, windows that hang over each side, bytes above and below 128. */
+static void test_maxpool_equals_ref(void **state)
+{
+    (void)state;
+    static const struct pool_shape shapes[] = {{1, 1, 1, 1, 3, 2, 1},    {2, 7, 5, 67, 3, 2, 1},
+                                               {1, 4, 4, 1024, 3, 2, 1}, {1, 9, 8, 129, 2, 2, 0},
+                                               {3, 5, 6, 40, 5, 3, 2},   {1, 2, 3, 64, 15, 1, 14}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const struct pool_shape *p = &shapes[i];
+        int oh = (p->h + 2 * p->pad - p->k) / p->stride + 1, ow = (p->w + 2 * p->pad - p->k) / p->stride + 1;
+        size_t n = (size_t)p->b * p->h * p->w * p->tc, n_out = (size_t)p->b * oh * ow * p->tc;
+        uint8_t *x = qs8_malloc(n), *expected = qs8_malloc(n_out);
+        struct eq_rng rng;
+        eq_rng_init(&rng, 5, EQ_RNG_TEST, 0, (uint32_t)i);
+        for (size_t k = 0; k < n; k++)
+            x[k] = (uint8_t)eq_rng_below(&rng, 256);
+        eq_qs8_table_ref.maxpool(x, p->b, p->h, p->w, p->tc, p->k, p->stride, p->pad, oh, ow, expected);
+        for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
+            if (!use_isa((enum eq_isa)isa))
+                continue;
+            for (unsigned t = 0; t < THREAD_COUNTS; t++) {
+                use_threads(thread_counts[t]);
+                uint8_t *y = qs8_guarded_new(n_out);
+                eq_qs8_kernels()->maxpool(x, p->b, p->h, p->w, p->tc, p->k, p->stride, p->pad, oh, ow, y);
+                assert_memory_equal(y, expected, n_out);
+                assert_true(qs8_guarded_free(y, n_out));
+            }
+        }
+        free(x);
+        free(expected);
+    }
+    assert_int_equal(eq_cpu_set_ceiling("auto", NULL), EQ_OK);
+    eq_kernels_init();
+}
+
+static void test_sums_equal_ref(void **state)
+{
+    (void)state;
+    static const int shapes[][4] = {{1, 1, 1, 1}, {2, 16, 16, 512}, {3, 5, 3, 67}, {1, 49, 7, 130}, {1, 4, 2, 31}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int b = shapes[i][0], hw = shapes[i][1], t = shapes[i][2], c = shapes[i][3];
+        size_t n = (size_t)b * hw * t * c, bytes = (size_t)b * c * sizeof(int32_t);
+        uint8_t *x = qs8_malloc(n);
+        int32_t *expected = qs8_malloc(bytes);
+        struct eq_rng rng;
+        eq_rng_init(&rng, 6, EQ_RNG_TEST, 0, (uint32_t)i);
+        for (size_t k = 0; k < n; k++)
+            x[k] = i == 1 ? 255 : (uint8_t)eq_rng_below(&rng, 256);
+        for (int zp = 0; zp < 256; zp += 85) {
+            eq_qs8_table_ref.sum_pixels_frames(x, b, hw, t, c, zp, expected);
+            for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
+                if (!use_isa((enum eq_isa)isa))
+                    continue;
+                uint8_t *sum = qs8_guarded_new(bytes);
+                eq_qs8_kernels()->sum_pixels_frames(x, b, hw, t, c, zp, (int32_t *)(void *)sum);
+                assert_memory_equal(sum, expected, bytes);
+                assert_true(qs8_guarded_free(sum, bytes));
+            }
+        }
+        free(x);
+        free(expected);
+    }
+    assert_int_equal(eq_cpu_set_ceiling("auto", NULL), EQ_OK);
+    eq_kernels_init();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ref_by_hand),
         cmocka_unit_test(test_pair_beyond_int16_is_exact),
         cmocka_unit_test(test_levels_cap_what_is_selected),
+        cmocka_unit_test(test_maxpool_equals_ref),
+        cmocka_unit_test(test_sums_equal_ref),
         cmocka_unit_test(test_every_kernel_equals_ref),
         cmocka_unit_test(test_threads_change_nothing),
     };

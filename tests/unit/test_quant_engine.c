@@ -206,6 +206,59 @@ static void timing_and_names(void **state)
     free(clips.pixels);
 }
 
+static void look_away(void *ctx, int node, const uint8_t *q, size_t n)
+{
+    (void)ctx;
+    (void)node;
+    (void)q;
+    (void)n;
+}
+
+/* ResNet-18 as it ships: one clip's activations fit 8 MiB, and pooling in the first convolution's pass (only without a
+ * hook) gives the EF that two passes give, for color and for gray clips, on every level. */
+static void resnet18_is_small_and_fuses_exactly(void **state)
+{
+    (void)state;
+    struct eq_model_meta meta = {
+        .frames = 16, .size = 112, .pixel_mean = 33, .pixel_std = 50, .target_mean = 55, .target_std = 12};
+    struct eq_graph *net;
+    struct noise_clips clips;
+    struct eq_qmodel *m;
+    assert_ok(eq_resnet18_new(&meta, 64, 5, &net, e_));
+    noise_clips_init(&clips, 9, 2, meta.frames, meta.size);
+    size_t clip = (size_t)meta.frames * meta.size * meta.size * 3;
+    for (size_t i = 0; i < clip; i++)
+        if (i % 3)
+            clips.pixels[i] = clips.pixels[i - 1];
+    struct eq_graph *g = calibrated_net(net, false, EQ_OBSERVER_MINMAX, &clips);
+    assert_ok(eq_lower_int8(g, "ptq", &m, e_));
+    eq_graph_free(g);
+    float expected[2] = {0};
+    for (int isa = EQ_ISA_COUNT - 1; isa > EQ_ISA_REF; isa--) {
+        struct eq_qengine *e;
+        if (eq_cpu_set_ceiling(eq_isa_name((enum eq_isa)isa), NULL) != EQ_OK)
+            continue;
+        eq_kernels_init();
+        assert_ok(eq_qengine_new(m, 1, meta.frames, meta.size, &e, e_));
+        assert_true(eq_qengine_arena_bytes(e) < (size_t)8 << 20);
+        for (int i = 0; i < 2; i++) {
+            float fused, apart;
+            eq_qengine_run(e, clips.pixels + (size_t)i * clip, &fused);
+            eq_qengine_set_hook(e, look_away, NULL);
+            eq_qengine_run(e, clips.pixels + (size_t)i * clip, &apart);
+            eq_qengine_set_hook(e, NULL, NULL);
+            assert_true(fused == apart);
+            assert_true(expected[i] == 0 || fused == expected[i]);
+            expected[i] = fused;
+        }
+        eq_qengine_free(e);
+    }
+    eq_qmodel_free(m);
+    free(clips.pixels);
+    assert_ok(eq_cpu_set_ceiling("auto", e_));
+    eq_kernels_init();
+}
+
 static void unsuitable_shapes_are_refused(void **state)
 {
     (void)state;
@@ -227,9 +280,9 @@ int main(void)
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_equal_on_every_isa),      cmocka_unit_test(bits_equal_for_any_threads),
-        cmocka_unit_test(bits_equal_for_any_batch),     cmocka_unit_test(frame_order_is_free),
-        cmocka_unit_test(weights_stay_within_127),      cmocka_unit_test(timing_and_names),
-        cmocka_unit_test(unsuitable_shapes_are_refused)};
+        cmocka_unit_test(bits_equal_on_every_isa),       cmocka_unit_test(bits_equal_for_any_threads),
+        cmocka_unit_test(bits_equal_for_any_batch),      cmocka_unit_test(frame_order_is_free),
+        cmocka_unit_test(weights_stay_within_127),       cmocka_unit_test(timing_and_names),
+        cmocka_unit_test(unsuitable_shapes_are_refused), cmocka_unit_test(resnet18_is_small_and_fuses_exactly)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,10 @@ static inline vi v_shl(vi a, int bits)
 {
     return _mm512_slli_epi32(a, bits);
 }
+static inline vi v_max_u8(vi a, vi b)
+{
+    return _mm512_max_epu8(a, b);
+}
 /* VL bytes to VL int32 lanes, and back from lanes in 0..255 */
 static inline vi v_load_u8(const uint8_t *p)
 {

@@ -79,6 +79,20 @@ const struct eq_f32_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, cons
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
                               const struct eq_f32_conv_kernel **out, size_t max);
 
+/* ---- bf16_conv: the same convolutions with BF16 operands --------------------------------------------------------- */
+
+/* Tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to; only the operands of the
+ * products are rounded to BF16 inside the kernel (half to even, subnormals to zero). Products of BF16 are exact in FP32
+ * and are summed in FP32. Packed weights are BF16. Bits are those of one CPU level for any number of threads, but other
+ * hardware may round the sums otherwise, so ref/ is met within the rounding of FP32 sums. */
+enum eq_precision { EQ_PRECISION_FP32, EQ_PRECISION_BF16 };
+/* EQ_UNSUPPORTED, saying what the CPU or --cpu lacks, where a precision has no kernels but ref/. */
+enum eq_status eq_precision_check(enum eq_precision precision, struct eq_err *err);
+/* As eq_f32_conv_select and eq_f32_conv_candidates. */
+const struct eq_f32_conv_kernel *eq_bf16_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
+size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
+                               const struct eq_f32_conv_kernel **out, size_t max);
+
 /* ---- f32_train: everything else that training and FP32 inference loop over ------------------------------------- */
 
 /* rows x c matrices are activations in pixel layout seen as rows = b * h * w * t. Batch norm after Ioffe & Szegedy

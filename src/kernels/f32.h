@@ -15,6 +15,9 @@ extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_ref;
 extern const struct eq_f32_conv_kernel eq_f32_conv_forward_blas;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_blas;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_blas;
+extern const struct eq_f32_conv_kernel eq_bf16_conv_forward_ref;
+extern const struct eq_f32_conv_kernel eq_bf16_conv_backward_data_ref;
+extern const struct eq_f32_conv_kernel eq_bf16_conv_backward_weights_ref;
 
 /* A register-only FMA loop: runs it and returns how many multiply-accumulates that was. */
 struct eq_f32_peak {
@@ -37,6 +40,9 @@ extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_winograd__av
     eq_f32_conv_backward_weights_winograd__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_winograd7__avx2,
     eq_f32_conv_backward_weights_winograd7__avx512;
+extern const struct eq_f32_conv_kernel eq_bf16_conv_forward_direct__avx512bf16;
+extern const struct eq_f32_conv_kernel eq_bf16_conv_backward_data_direct__avx512bf16;
+extern const struct eq_f32_conv_kernel eq_bf16_conv_backward_weights_direct__avx512bf16;
 #endif
 
 /* bins / (hi - lo); 0, so that everything falls into the first bin, when the range has no width to divide by. */

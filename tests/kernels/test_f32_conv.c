@@ -1,8 +1,5 @@
-/*
- * Every f32 convolution kernel of this CPU against ref, over many shapes and kinds of data: error bounds, canaries, and
- * equal bits on 1, 2, 3 and 7 threads.
- */
-#include "kernels/checker.h"
+/* Every f32 convolution kernel of this CPU against ref (conv_check.h says how). */
+#include "kernels/conv_check.h"
 
 /*
  * Bounds, in units of FLT_EPSILON times the greatest sum of |a b| behind any output. A plain FP32 sum of n products is
@@ -16,218 +13,34 @@ static double bound(const struct eq_f32_conv_kernel *k, size_t terms)
     return FLT_EPSILON * factor * (4 + 0.25 * sqrt((double)terms));
 }
 
-/* One convolution's tensors; bias and residual take part in the forward pass, old values where a pass adds. */
-struct problem {
-    struct eq_conv_shape s;
-    float *src, *weights, *dst, *bias, *residual, *old;
-};
-
-static float *new_floats(size_t n)
-{
-    float *x = eq_alloc(n ? n : 1, sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
-static void problem_init(struct problem *p, const struct shape_row *row, enum data_kind kind)
-{
-    p->s = shape_of(row);
-    size_t n_src = src_count(&p->s), n_dst = dst_count(&p->s), n_w = weights_count(&p->s);
-    p->src = new_floats(n_src);
-    p->weights = new_floats(n_w);
-    p->dst = new_floats(n_dst);
-    p->residual = new_floats(n_dst);
-    p->bias = new_floats(p->s.cout);
-    p->old = new_floats(n_src + n_w);
-    fill_f32(p->src, n_src, kind, 1);
-    fill_f32(p->weights, n_w, kind, 2);
-    fill_f32(p->dst, n_dst, kind, 3);
-    fill_f32(p->residual, n_dst, kind, 4);
-    fill_f32(p->bias, p->s.cout, kind, 5);
-    fill_f32(p->old, n_src + n_w, kind, 6);
-}
-
-static void problem_clear(struct problem *p)
-{
-    float *all[] = {p->src, p->weights, p->dst, p->bias, p->residual, p->old};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        eq_free(all[i]);
-}
-
-static void make_absolute(struct problem *p)
-{
-    for (size_t i = 0; i < src_count(&p->s); i++)
-        p->src[i] = fabsf(p->src[i]);
-    for (size_t i = 0; i < weights_count(&p->s); i++)
-        p->weights[i] = fabsf(p->weights[i]);
-    for (size_t i = 0; i < dst_count(&p->s); i++)
-        p->dst[i] = fabsf(p->dst[i]);
-}
-
-static size_t out_count(enum eq_conv_pass pass, const struct eq_conv_shape *s)
-{
-    return pass == EQ_CONV_FORWARD ? dst_count(s) : pass == EQ_CONV_BACKWARD_DATA ? src_count(s) : weights_count(s);
-}
-
-static size_t term_count(enum eq_conv_pass pass, const struct eq_conv_shape *s)
-{
-    size_t taps = (size_t)s->k * s->k;
-    return pass == EQ_CONV_FORWARD         ? taps * s->cin
-           : pass == EQ_CONV_BACKWARD_DATA ? taps * s->cout
-                                           : (size_t)s->b * s->t * s->oh * s->ow;
-}
-
-/* variant 0: the bare sum; 1: bias, residual and ReLU, or accumulation. Weight gradients always add to old values. */
-static void run_pass(const struct eq_f32_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p, int variant,
-                     float *out)
-{
-    const struct eq_conv_shape *s = &p->s;
-    size_t n_packed = k->packed_bytes(s), n_scratch = k->scratch_bytes(s, eq_parallel_threads());
-    struct guarded packed, scratch;
-    void *w = guarded_init(&packed, n_packed, 0), *tmp = guarded_init(&scratch, n_scratch, 0);
-    if (n_packed)
-        k->pack(s, p->weights, w);
-    struct eq_f32_epilogue epi = {0};
-    if (variant)
-        epi = (struct eq_f32_epilogue){.bias = p->bias, .residual = p->residual, .relu = true};
-    if (pass == EQ_CONV_FORWARD) {
-        k->run.forward(s, p->src, w, &epi, out, tmp);
-    } else if (pass == EQ_CONV_BACKWARD_DATA) {
-        if (variant)
-            memcpy(out, p->old, src_count(s) * sizeof *out);
-        k->run.backward_data(s, p->dst, w, out, variant != 0, tmp);
-    } else {
-        memcpy(out, p->old, weights_count(s) * sizeof *out);
-        k->run.backward_weights(s, p->src, p->dst, out, tmp);
-    }
-    guarded_check(&packed, k->name);
-    guarded_check(&scratch, k->name);
-    guarded_clear(&packed);
-    guarded_clear(&scratch);
-}
-
-/* The greatest sum of absolute products: what rounding errors are in proportion to. */
-static double magnitude_of(enum eq_conv_pass pass, const struct shape_row *row, enum data_kind kind)
-{
-    struct problem p;
-    problem_init(&p, row, kind);
-    make_absolute(&p);
-    const struct eq_f32_conv_kernel *ref;
-    assert_int_equal(eq_f32_conv_candidates(pass, &p.s, &ref, 1), 1);
-    size_t n = out_count(pass, &p.s);
-    float *out = new_floats(n);
-    run_pass(ref, pass, &p, 0, out);
-    double max = 0;
-    for (size_t i = 0; i < n; i++)
-        max = fmax(max, fabs((double)out[i]));
-    max += kind == DATA_UNIFORM ? 2 : kind == DATA_NEAR_LIMIT ? 2e16 : 2e-18; /* bias, residual, old values */
-    eq_free(out);
-    problem_clear(&p);
-    return max;
-}
-
-/* Runs between canaries and returns a hash of the bits; against expected (when not NULL) within tolerance. */
-static uint64_t run_checked(const struct eq_f32_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p,
-                            int variant, const float *expected, double tolerance)
-{
-    size_t n = out_count(pass, &p->s);
-    struct guarded buffer;
-    float *out = guarded_init(&buffer, n * sizeof *out, 0);
-    run_pass(k, pass, p, variant, out);
-    guarded_check(&buffer, k->name);
-    for (size_t i = 0; expected && i < n; i++)
-        if (!(fabs((double)out[i] - expected[i]) <= tolerance))
-            fail_msg("%s, %s, variant %d: [%zu] is %.9g, ref says %.9g, tolerance %.3g", k->name, shape_text(&p->s),
-                     variant, i, out[i], expected[i], tolerance);
-    uint64_t hash = eq_hash64(out, n * sizeof *out);
-    guarded_clear(&buffer);
-    return hash;
-}
-
-enum { MAX_CANDIDATES = 16, VARIANTS = 2 };
-
-/* One thread against ref; keeps the hashes. */
-static void check_shape(enum eq_conv_pass pass, const struct shape_row *row, enum data_kind kind,
-                        uint64_t hashes[MAX_CANDIDATES][VARIANTS])
-{
-    struct problem p;
-    problem_init(&p, row, kind);
-    const struct eq_f32_conv_kernel *kernels[MAX_CANDIDATES];
-    size_t n_kernels = eq_f32_conv_candidates(pass, &p.s, kernels, MAX_CANDIDATES);
-    assert_true(n_kernels >= 2);
-    double magnitude = magnitude_of(pass, row, kind);
-    float *expected = new_floats(out_count(pass, &p.s));
-    for (int variant = 0; variant < VARIANTS; variant++) {
-        run_pass(kernels[0], pass, &p, variant, expected);
-        for (size_t k = 1; k < n_kernels; k++)
-            hashes[k][variant] = run_checked(kernels[k], pass, &p, variant, expected,
-                                             magnitude * bound(kernels[k], term_count(pass, &p.s)));
-    }
-    eq_free(expected);
-    problem_clear(&p);
-}
-
-/* The threads of the moment against the hashes of one thread. */
-static void check_threads(enum eq_conv_pass pass, const struct shape_row *row,
-                          uint64_t hashes[MAX_CANDIDATES][VARIANTS])
-{
-    struct problem p;
-    problem_init(&p, row, DATA_UNIFORM);
-    const struct eq_f32_conv_kernel *kernels[MAX_CANDIDATES];
-    size_t n_kernels = eq_f32_conv_candidates(pass, &p.s, kernels, MAX_CANDIDATES);
-    for (int variant = 0; variant < VARIANTS; variant++)
-        for (size_t k = 1; k < n_kernels; k++)
-            if (run_checked(kernels[k], pass, &p, variant, NULL, 0) != hashes[k][variant])
-                fail_msg("%s, %s: other bits on %d threads than on 1", kernels[k]->name, shape_text(&p.s),
-                         eq_parallel_threads());
-    problem_clear(&p);
-}
-
-static void check_pass(enum eq_conv_pass pass)
-{
-    static const enum eq_isa levels[] = {EQ_ISA_AVX2, EQ_ISA_AVX512, EQ_ISA_NEON};
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        use_isa(levels[i]); /* says what is skipped; candidates of every level at hand follow */
-    struct eq_err err;
-    assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
-    eq_kernels_init();
-    use_threads(1);
-    static uint64_t hashes[CONV_SHAPES][MAX_CANDIDATES][VARIANTS];
-    for (int kind = DATA_KINDS - 1; kind >= 0; kind--) /* uniform last: its hashes are kept */
-        for (int i = 0; i < CONV_SHAPES; i++)
-            check_shape(pass, &conv_shapes[i], (enum data_kind)kind, hashes[i]);
-    for (int n = 1; n < THREAD_COUNTS; n++) {
-        use_threads(thread_counts[n]);
-        for (int i = 0; i < CONV_SHAPES; i++)
-            check_threads(pass, &conv_shapes[i], hashes[i]);
-    }
-}
+static const enum eq_isa levels[] = {EQ_ISA_AVX2, EQ_ISA_AVX512, EQ_ISA_NEON};
+static const struct family f32 = {eq_f32_conv_candidates, bound, levels, sizeof levels / sizeof *levels};
 
 static void forward_matches_ref(void **state)
 {
     (void)state;
-    check_pass(EQ_CONV_FORWARD);
+    check_pass(&f32, EQ_CONV_FORWARD);
 }
 
 static void backward_data_matches_ref(void **state)
 {
     (void)state;
-    check_pass(EQ_CONV_BACKWARD_DATA);
+    check_pass(&f32, EQ_CONV_BACKWARD_DATA);
 }
 
 static void backward_weights_matches_ref(void **state)
 {
     (void)state;
-    check_pass(EQ_CONV_BACKWARD_WEIGHTS);
+    check_pass(&f32, EQ_CONV_BACKWARD_WEIGHTS);
 }
 
 /* Big shapes never fall back to the slow specification, whatever the ceiling. */
 static void selection_is_never_ref(void **state)
 {
     (void)state;
-    static const enum eq_isa levels[] = {EQ_ISA_REF, EQ_ISA_AVX2, EQ_ISA_AVX512};
-    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-        if (!use_isa(levels[l]))
+    static const enum eq_isa ceilings[] = {EQ_ISA_REF, EQ_ISA_AVX2, EQ_ISA_AVX512};
+    for (size_t l = 0; l < sizeof ceilings / sizeof *ceilings; l++) {
+        if (!use_isa(ceilings[l]))
             continue;
         for (int i = 0; i < CONV_SHAPES; i++)
             for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
@@ -235,7 +48,7 @@ static void selection_is_never_ref(void **state)
                 const struct eq_f32_conv_kernel *k = eq_f32_conv_select((enum eq_conv_pass)pass, &s), *ref;
                 eq_f32_conv_candidates((enum eq_conv_pass)pass, &s, &ref, 1);
                 assert_ptr_not_equal(k, ref);
-                assert_true(k->isa <= levels[l]);
+                assert_true(k->isa <= ceilings[l]);
             }
     }
 }

@@ -1,15 +1,17 @@
 /*
  * Direct convolution, forward and backward by data, as products of frames (or neighbouring pixels) with the taps that
- * fall inside the picture. Nothing is copied: a tap is a segment of gemm_rows. Included by f32_direct_avx2.c and
- * _avx512.c.
+ * fall inside the picture. Nothing is copied (but converted once, where operands are BF16): a tap is a segment of
+ * gemm_rows. Included by f32_direct_avx2.c, f32_direct_avx512.c and bf16_direct_avx512bf16.c.
  */
 #include "kernels/x86/f32_pack.h"
+#include "kernels/x86/operand_copy.h"
 
 enum { MAX_SEGMENTS = 121 }; /* 11 x 11 taps */
 
+/* The shape has the channels of in in whole steps. */
 struct direct_job {
     const struct eq_conv_shape *s;
-    const float *in, *packed;
+    const operand *in, *packed;
     const struct eq_f32_epilogue *epi;
     float *out;
     bool accumulate;
@@ -29,11 +31,10 @@ static size_t forward_packed_bytes(const struct eq_conv_shape *s)
     return panels_bytes(s->cout, s->cin, s->k * s->k);
 }
 
-static size_t no_scratch(const struct eq_conv_shape *s, int threads)
+static size_t forward_scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
-    (void)s;
     (void)threads;
-    return 0;
+    return operand_copy_bytes((size_t)s->b * s->t * s->h * s->w, s->cin);
 }
 
 static int forward_segments(const struct direct_job *j, int b, int f, int oy, int ox, size_t panel,
@@ -43,7 +44,7 @@ static int forward_segments(const struct direct_job *j, int b, int f, int oy, in
     struct eq_tap_range ry = eq_taps_inside(oy, s->stride, s->pad, s->k, s->h);
     struct eq_tap_range rx = eq_taps_inside(ox, s->stride, s->pad, s->k, s->w);
     bool dense = s->src_layout == EQ_LAYOUT_CLIP || s->t == 1; /* neighbours in x are neighbours in memory */
-    const float *weights = j->packed + panel * NR * s->cin * s->k * s->k;
+    const operand *weights = j->packed + panel * NR * s->cin * s->k * s->k;
     int n = 0, step = dense && rx.hi > rx.lo ? rx.hi - rx.lo : 1;
     for (int ky = ry.lo; ky < ry.hi; ky++)
         for (int kx = rx.lo; kx < rx.hi; kx += step)
@@ -104,19 +105,20 @@ static void forward_piece(void *ctx, size_t piece, int worker)
 static void forward(const struct eq_conv_shape *s, const float *src, const void *packed,
                     const struct eq_f32_epilogue *epi, float *dst, void *scratch)
 {
-    (void)scratch;
-    struct direct_job job = {
-        .s = s, .in = src, .packed = packed, .epi = epi, .out = dst, .panels = gemm_panels(s->cout)};
+    struct eq_conv_shape whole = *s;
+    whole.cin = whole_steps(s->cin);
+    struct direct_job job = {.s = &whole, .packed = packed, .epi = epi, .out = dst, .panels = gemm_panels(s->cout)};
+    job.in = operand_copy(src, (size_t)s->b * s->t * s->h * s->w, s->cin, scratch);
     eq_parallel_for((size_t)s->b * s->oh * job.panels, forward_piece, &job);
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_direct) = {.name = ISA_TEXT("f32_conv_direct"),
-                                                                        .isa = ISA_LEVEL,
-                                                                        .supports = forward_supports,
-                                                                        .packed_bytes = forward_packed_bytes,
-                                                                        .scratch_bytes = no_scratch,
-                                                                        .pack = pack_forward,
-                                                                        .run.forward = forward};
+const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_direct) = {.name = CONV_TEXT("conv_direct"),
+                                                                    .isa = CONV_LEVEL,
+                                                                    .supports = forward_supports,
+                                                                    .packed_bytes = forward_packed_bytes,
+                                                                    .scratch_bytes = forward_scratch_bytes,
+                                                                    .pack = pack_forward,
+                                                                    .run.forward = forward};
 
 /* ---- backward by data
  * -------------------------------------------------------------------------------------------------- */
@@ -126,10 +128,10 @@ static bool backward_data_supports(const struct eq_conv_shape *s)
     return s->k * s->k <= MAX_SEGMENTS && s->src_layout == EQ_LAYOUT_PIXEL;
 }
 
-/* With few frames a product has few rows; OpenBLAS gathers more. */
+/* With few frames a product has few rows; OpenBLAS gathers more, but knows floats only. */
 static bool backward_data_prefers(const struct eq_conv_shape *s)
 {
-    return s->t >= 4;
+    return s->t >= 4 || KSTEP > 1;
 }
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
@@ -137,12 +139,18 @@ static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
     return panels_bytes(s->cin, s->cout, s->k * s->k);
 }
 
+static size_t backward_data_scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    (void)threads;
+    return operand_copy_bytes((size_t)s->b * s->t * s->oh * s->ow, s->cout);
+}
+
 /* The windows that source pixel (y, x) lies in; under a stride each phase of pixels has taps of its own. */
 static int backward_data_segments(const struct direct_job *j, int b, int y, int x, size_t panel,
                                   struct gemm_segment *segments)
 {
     const struct eq_conv_shape *s = j->s;
-    const float *weights = j->packed + panel * NR * s->cout * s->k * s->k;
+    const operand *weights = j->packed + panel * NR * s->cout * s->k * s->k;
     int n = 0;
     for (int ky = 0; ky < s->k; ky++)
         for (int kx = 0; kx < s->k; kx++) {
@@ -176,22 +184,20 @@ static void backward_data_piece(void *ctx, size_t piece, int worker)
 static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, const void *packed, float *diff_src,
                           bool accumulate, void *scratch)
 {
-    (void)scratch;
-    struct direct_job job = {.s = s,
-                             .in = diff_dst,
-                             .packed = packed,
-                             .out = diff_src,
-                             .accumulate = accumulate,
-                             .panels = gemm_panels(s->cin)};
+    struct eq_conv_shape whole = *s;
+    whole.cout = whole_steps(s->cout);
+    struct direct_job job = {
+        .s = &whole, .packed = packed, .out = diff_src, .accumulate = accumulate, .panels = gemm_panels(s->cin)};
+    job.in = operand_copy(diff_dst, (size_t)s->b * s->t * s->oh * s->ow, s->cout, scratch);
     eq_parallel_for((size_t)s->b * s->h * job.panels, backward_data_piece, &job);
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_data_direct) = {
-    .name = ISA_TEXT("f32_conv_backward_data_direct"),
-    .isa = ISA_LEVEL,
+const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_direct) = {
+    .name = CONV_TEXT("conv_backward_data_direct"),
+    .isa = CONV_LEVEL,
     .supports = backward_data_supports,
     .packed_bytes = backward_data_packed_bytes,
-    .scratch_bytes = no_scratch,
+    .scratch_bytes = backward_data_scratch_bytes,
     .pack = pack_transposed,
     .run.backward_data = backward_data,
     .prefers = backward_data_prefers};

@@ -4,88 +4,9 @@
  * that, so a piece takes a range of output rows, and the pieces' sums are added in their order. Included by
  * f32_direct_weights_avx2.c and f32_direct_weights_avx512.c.
  */
-#include "kernels/f32.h"
-#include "kernels/x86/f32_gemm_tn.h"
+#include "kernels/x86/direct_weights_pixel.h"
 
-enum {
-    MAX_TAPS = 121, /* 11 x 11 */
-    BLOCK = 32,     /* input channels of a piece */
-    MAX_RUN = 64,   /* output pixels summed in registers */
-    MAX_RANGES = 32 /* pieces in clip layout */
-};
-
-struct weights_job {
-    const struct eq_conv_shape *s;
-    const float *src, *diff_dst;
-    float *diff_weights, *scratch;
-    size_t worker_floats;
-    int blocks;
-};
-
-static size_t no_packed_bytes(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return 0;
-}
-
-/* ---- pixel layout
- * ----------------------------------------------------------------------------------------------------- */
-
-static size_t block_sums(const struct eq_conv_shape *s)
-{
-    return (size_t)s->k * s->k * BLOCK * NR;
-}
-
-/* What one row of output pixels gives to the sums [ci][NR] of one tap. */
-static void add_row(const struct weights_job *j, int b, int oy, int y, int kx, int ci, int co, float *sums)
-{
-    const struct eq_conv_shape *s = j->s;
-    struct gemm_segment run[MAX_RUN];
-    struct gemm_tn g = {run, 0, (size_t)s->cin, (size_t)s->cout, sums, NR, true};
-    int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < NR ? s->cout - co : NR;
-    for (int ox = 0; ox < s->ow; ox++) {
-        int x;
-        if (!eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
-            continue;
-        run[g.n_segments++] = (struct gemm_segment){j->src + eq_conv_src_at(s, b, 0, y, x) + ci,
-                                                    j->diff_dst + eq_conv_dst_at(s, b, 0, oy, ox) + co, s->t};
-        if (g.n_segments == MAX_RUN) {
-            gemm_tn_rows(m, n, &g);
-            g.n_segments = 0;
-        }
-    }
-    if (g.n_segments)
-        gemm_tn_rows(m, n, &g);
-}
-
-/* sums[tap][ci][NR] into OIHW */
-static void add_block(const struct eq_conv_shape *s, int ci, int co, const float *sums, float *diff_weights)
-{
-    int taps = s->k * s->k;
-    for (int c = 0; c < NR && co + c < s->cout; c++) {
-        float *out = diff_weights + ((size_t)(co + c) * s->cin + ci) * taps;
-        for (int i = 0; i < BLOCK && ci + i < s->cin; i++)
-            for (int tap = 0; tap < taps; tap++)
-                *out++ += sums[((size_t)tap * BLOCK + i) * NR + c];
-    }
-}
-
-static void pixel_piece(void *ctx, size_t piece, int worker)
-{
-    const struct weights_job *j = ctx;
-    const struct eq_conv_shape *s = j->s;
-    int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
-    float *sums = j->scratch + worker * j->worker_floats;
-    memset(sums, 0, block_sums(s) * sizeof *sums);
-    for (int b = 0; b < s->b; b++)
-        for (int oy = 0; oy < s->oh; oy++)
-            for (int tap = 0; tap < s->k * s->k; tap++) {
-                int y;
-                if (eq_conv_src_of(oy, tap / s->k, s->stride, s->pad, s->h, &y))
-                    add_row(j, b, oy, y, tap % s->k, ci, co, sums + (size_t)tap * BLOCK * NR);
-            }
-    add_block(s, ci, co, sums, j->diff_weights);
-}
+enum { MAX_RANGES = 32 }; /* pieces in clip layout */
 
 /* ---- clip layout
  * -------------------------------------------------------------------------------------------------------- */
@@ -210,7 +131,8 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
                               .diff_dst = diff_dst,
                               .diff_weights = diff_weights,
                               .scratch = scratch,
-                              .blocks = (s->cin + BLOCK - 1) / BLOCK};
+                              .blocks = (s->cin + BLOCK - 1) / BLOCK,
+                              .splits = 1};
     if (s->src_layout == EQ_LAYOUT_CLIP) {
         job.worker_floats = clip_worker_floats(s);
         eq_parallel_for((size_t)clip_ranges(s), clip_piece, &job);

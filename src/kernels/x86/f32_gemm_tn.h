@@ -7,7 +7,7 @@
 
 #include "kernels/x86/f32_gemm.h"
 
-/* a[k * lda + row] * b[k * ldb + column], k = 0..n_k-1 */
+/* a[k * lda + row] * b[k * ldb + column], k = 0..n_k-1, n_k in whole steps; the depths of a step lie side by side */
 struct gemm_tn {
     const struct gemm_segment *segments;
     int n_segments;
@@ -17,9 +17,9 @@ struct gemm_tn {
     bool accumulate; /* c += instead of c = */
 };
 
-ALWAYS_INLINE vf gemm_tn_load(const float *b, const bool whole, vmask m)
+ALWAYS_INLINE vo gemm_tn_load(const operand *b, const bool whole, vmask m)
 {
-    return whole ? v_load(b) : v_load_part(b, m);
+    return whole ? vo_load(b) : vo_load_part(b, m);
 }
 
 /* mr and whole (all NR columns exist) are constants wherever this is inlined. */
@@ -30,14 +30,14 @@ ALWAYS_INLINE void gemm_tn_tile(const int mr, const bool whole, int n, const str
     UNROLL for (int j = 0; j < NV; j++) masks[j] = v_mask(n - j * VL < 0 ? 0 : n - j * VL);
     UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < NV; j++) acc[i][j] = v_zero();
     for (int s = 0; s < g->n_segments; s++) {
-        const float *a = g->segments[s].a + first_row, *b = g->segments[s].b;
-        for (int k = 0; k < g->segments[s].n_k; k++, a += g->lda, b += g->ldb) {
-            vf bv[NV];
-            UNROLL for (int j = 0; j < NV; j++) bv[j] = gemm_tn_load(b + j * VL, whole, masks[j]);
+        const operand *a = g->segments[s].a + first_row * KSTEP, *b = g->segments[s].b;
+        for (int k = 0; k < g->segments[s].n_k; k += KSTEP, a += g->lda * KSTEP, b += g->ldb * KSTEP) {
+            vo bv[NV];
+            UNROLL for (int j = 0; j < NV; j++) bv[j] = gemm_tn_load(b + j * VL * KSTEP, whole, masks[j]);
             UNROLL for (int i = 0; i < mr; i++)
             {
-                vf av = v_set1(a[i]);
-                UNROLL for (int j = 0; j < NV; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);
+                vo av = vo_set1(a + i * KSTEP);
+                UNROLL for (int j = 0; j < NV; j++) acc[i][j] = vo_dot(av, bv[j], acc[i][j]);
             }
         }
     }

@@ -1,4 +1,5 @@
-/* Weights in panels of NR output channels, as gemm_rows reads them; columns beyond the last channel are zero. */
+/* Weights in panels of NR output channels, as gemm_rows reads them; columns beyond the last channel and depths beyond
+ * the last are zero. */
 #ifndef KERNELS_X86_F32_PACK_H
 #define KERNELS_X86_F32_PACK_H
 
@@ -8,14 +9,14 @@
 /* OIHW weights seen as n x depth x taps: for the backward pass by data the roles of cin and cout are swapped. */
 struct pack_job {
     const float *weights;
-    float *packed;
+    operand *packed;
     size_t n_step, depth_step; /* floats between neighbours */
     int n, depth, taps;
 };
 
 static inline size_t panels_bytes(int n, int depth, int taps)
 {
-    return (size_t)gemm_panels(n) * NR * depth * taps * sizeof(float);
+    return (size_t)gemm_panels(n) * NR * whole_steps(depth) * taps * sizeof(operand);
 }
 
 enum { PACK_DEPTH = 64 }; /* of a piece */
@@ -25,19 +26,26 @@ static inline int pack_blocks(int depth)
     return (depth + PACK_DEPTH - 1) / PACK_DEPTH;
 }
 
-/* Some depths of a panel [tap][depth][NR]. */
+/* Where column i of depth d lies in a matrix [depth / KSTEP][NR][KSTEP]. */
+ALWAYS_INLINE size_t pack_at(size_t d, int i)
+{
+    return (d / KSTEP * NR + i) * KSTEP + d % KSTEP;
+}
+
+/* Some depths of a panel [tap][depth / KSTEP][NR][KSTEP]. */
 static inline void pack_piece_plain(void *ctx, size_t piece, int worker)
 {
     (void)worker;
     const struct pack_job *j = ctx;
     int panel = (int)piece / pack_blocks(j->depth), first = (int)piece % pack_blocks(j->depth) * PACK_DEPTH;
-    float *out = j->packed + (size_t)panel * NR * j->depth * j->taps;
-    for (int d = first; d < first + PACK_DEPTH && d < j->depth; d++)
+    int depth = whole_steps(j->depth);
+    operand *out = j->packed + (size_t)panel * NR * depth * j->taps;
+    for (int d = first; d < first + PACK_DEPTH && d < depth; d++)
         for (int i = 0; i < NR; i++) {
-            bool exists = panel * NR + i < j->n;
+            bool exists = panel * NR + i < j->n && d < j->depth;
             const float *w = j->weights + (exists ? (panel * NR + i) * j->n_step + d * j->depth_step : 0);
             for (int tap = 0; tap < j->taps; tap++)
-                out[((size_t)tap * j->depth + d) * NR + i] = exists ? w[tap] : 0;
+                out[pack_at((size_t)tap * depth + d, i)] = exists ? operand_of(w[tap]) : 0;
         }
 }
 

@@ -21,6 +21,8 @@ extern const struct eq_qs8_table eq_qs8_table_ref;
 extern const struct eq_qs8_table eq_qs8_table_avx2, eq_qs8_table_avx512;
 extern const struct eq_qs8_conv_kernel eq_qs8_direct_avx2, eq_qs8_direct_avxvnni, eq_qs8_direct_avx512,
     eq_qs8_direct_avx512vnni;
+extern const struct eq_qs8_conv_kernel eq_qs8_winograd_avx2, eq_qs8_winograd_avxvnni, eq_qs8_winograd_avx512,
+    eq_qs8_winograd_avx512vnni;
 extern const struct eq_qs8_conv_kernel eq_qs8_stem_avx2, eq_qs8_stem_avxvnni, eq_qs8_stem_avx512,
     eq_qs8_stem_avx512vnni;
 extern const struct eq_qs8_peak eq_qs8_peak_avx2, eq_qs8_peak_avxvnni, eq_qs8_peak_avx512, eq_qs8_peak_avx512vnni;

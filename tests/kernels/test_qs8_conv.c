@@ -103,6 +103,52 @@ static void test_ref_by_hand(void **state)
     assert_int_equal(dst[0], 0);
 }
 
+/* The Winograd kernels take weights whose sums fit 26 bits, and no others: at the bound they are exact for the sources
+ * that reach it, one step beyond they refuse. */
+static void test_accepts_exactly_what_it_computes(void **state)
+{
+    (void)state;
+    enum { CIN = 128, OVER = (1 << 25) - 1 }; /* 255 * 131585 = 33554175 is the most below 2^25 = 33554432 */
+    static const struct qs8_shape row = {1, 2, 5, 6, CIN, 64, 3, 1, 1, EQ_LAYOUT_PIXEL};
+    static const int zero_points[] = {0, 255}, signs[] = {1, -1};
+    for (int z = 0; z < 2; z++)
+        for (int sign = 0; sign < 2; sign++) {
+            struct qs8_problem p;
+            qs8_problem_init(&p, &row, QS8_SMALL, QS8_SCALED, zero_points[z]);
+            memset(p.src, 255 - zero_points[z], p.n_src);
+            memset(p.weights, 0, p.n_weights);
+            int left = OVER / 255; /* of channel 5 */
+            for (int i = 0; i < CIN * 9 && left > 0; i++) {
+                int now = left < 127 ? left : 127;
+                p.weights[5 * CIN * 9 + i] = (int8_t)(signs[sign] * now);
+                left -= now;
+            }
+            int8_t *spare = &p.weights[5 * CIN * 9 + CIN * 9 - 1];
+            for (int i = 0; i < p.s.cout; i++) {
+                p.m[i] = signs[sign] * (zero_points[z] ? -1.0f : 1.0f) * 0x1p-18f;
+                p.b[i] = 0;
+            }
+            p.epi.dst_zp = 0;
+            void *packed = eq_alloc(eq_qs8_conv_ref.packed_bytes(&p.s), 1);
+            assert_non_null(packed);
+            eq_qs8_conv_ref.pack(&p.s, p.weights, p.src_zp, packed);
+            eq_qs8_conv_ref.run(&p.s, p.src, p.src_zp, packed, &p.epi, p.expected, NULL);
+            eq_free(packed);
+            const struct eq_qs8_conv_kernel *all[64];
+            size_t n = eq_qs8_conv_candidates(&p.s, p.src_zp, all, 64);
+            for (size_t i = 0; i < n; i++) {
+                if (!all[i]->accepts)
+                    continue;
+                assert_true(all[i]->accepts(&p.s, p.weights, p.src_zp));
+                assert_true(qs8_check_kernel(all[i], &p));
+                *spare = (int8_t)signs[sign];
+                assert_false(all[i]->accepts(&p.s, p.weights, p.src_zp));
+                *spare = 0;
+            }
+            qs8_problem_clear(&p);
+        }
+}
+
 struct pool_shape {
     int b, h, w, tc, k, stride, pad;
 };
@@ -179,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_ref_by_hand),
         cmocka_unit_test(test_pair_beyond_int16_is_exact),
         cmocka_unit_test(test_levels_cap_what_is_selected),
+        cmocka_unit_test(test_accepts_exactly_what_it_computes),
         cmocka_unit_test(test_maxpool_equals_ref),
         cmocka_unit_test(test_sums_equal_ref),
         cmocka_unit_test(test_every_kernel_equals_ref),

@@ -58,6 +58,14 @@ static inline vi v_shl(vi a, int bits)
 {
     return _mm256_slli_epi32(a, bits);
 }
+static inline vi v_sra(vi a, int bits)
+{
+    return _mm256_srai_epi32(a, bits);
+}
+static inline vi v_mul(vi a, vi b)
+{
+    return _mm256_mullo_epi32(a, b);
+}
 static inline vi v_max_u8(vi a, vi b)
 {
     return _mm256_max_epu8(a, b);
@@ -84,6 +92,10 @@ static inline vi v_set1_16(int x)
 static inline vi v_add16(vi a, vi b)
 {
     return _mm256_add_epi16(a, b);
+}
+static inline vi v_shl16(vi a, int bits)
+{
+    return _mm256_slli_epi16(a, bits);
 }
 static inline vi v_sub16(vi a, vi b)
 {

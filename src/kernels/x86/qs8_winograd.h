@@ -1,0 +1,346 @@
+/*
+ * Template: 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers, exact:
+ * 36 products instead of 144 for 4 x 4 outputs.
+ *
+ * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6, 6,
+ * 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times the
+ * sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights' within
+ * 49 * 127 = 6223: both are s16, and v_dot takes pairs of those. Sums, and the output's transform, may wrap: they are
+ * kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is exact when
+ * the convolution's sum fits 26 bits. winograd_accepts bounds it.
+ *
+ * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its input into
+ * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
+ *
+ * The including file has defined the vectors (qs8_vec*.h) and v_dot, and EQ_WIDE as 1, as for qs8_direct.h.
+ */
+#ifndef KERNELS_X86_QS8_WINOGRAD_H
+#define KERNELS_X86_QS8_WINOGRAD_H
+
+#include "kernels/x86/qs8_tile.h"
+
+enum {
+    WINO_OUT = 4, /* outputs of a tile along each side */
+    WINO_IN = 6,
+    WINO_POINTS = WINO_IN * WINO_IN,
+    WINO_FRAMES = 16,
+    WINO_PAD = 64,       /* bytes between the planes of points, lest all of them meet in one set of the cache */
+    WINO_LANES = 2 * VL, /* s16 lanes of a vector */
+    WINO_GROUP_BYTES = 300 << 10, /* transformed input of a piece: half of a small second-level cache */
+    WINO_GROUP_OC = 128           /* output channels of a piece, at least */
+};
+#define WINO_INVERSE_OF_9 0x38e38e39 /* 9 * 0x38e38e39 = 2^33 + 1 */
+
+struct wino_plan {
+    int tiles_x, tiles, group, groups, frame_groups, oc_groups; /* group: tiles of a piece */
+    int blocks, group_blocks;                                   /* of output channels: all, and a piece's */
+    size_t v_plane, m_plane;                                    /* bytes of a point's input and sums */
+};
+
+static struct wino_plan wino_plan_of(const struct eq_conv_shape *s)
+{
+    struct wino_plan p = {.tiles_x = (s->ow + WINO_OUT - 1) / WINO_OUT};
+    const int frames = s->t < WINO_FRAMES ? s->t : WINO_FRAMES;
+    const int tile_bytes = WINO_POINTS * frames * s->cin * 2;
+    p.tiles = p.tiles_x * ((s->oh + WINO_OUT - 1) / WINO_OUT);
+    p.group = tile_bytes < WINO_GROUP_BYTES ? WINO_GROUP_BYTES / tile_bytes : 1;
+    if (p.group > (p.tiles + 7) / 8) /* enough pieces for some threads */
+        p.group = (p.tiles + 7) / 8;
+    p.groups = (p.tiles + p.group - 1) / p.group;
+    p.frame_groups = (s->t + WINO_FRAMES - 1) / WINO_FRAMES;
+    p.blocks = s->cout / BLOCK;
+    p.group_blocks = p.groups >= 8 || s->cout <= WINO_GROUP_OC ? p.blocks : WINO_GROUP_OC / BLOCK;
+    p.oc_groups = (p.blocks + p.group_blocks - 1) / p.group_blocks;
+    p.v_plane = (size_t)p.group * frames * s->cin * 2 + WINO_PAD;
+    p.m_plane = (size_t)p.group * frames * BLOCK * 4 + WINO_PAD;
+    return p;
+}
+
+static bool wino_supports(const struct eq_conv_shape *s, int src_zp)
+{
+    (void)src_zp;
+    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % WINO_LANES == 0 &&
+           s->cin <= 4096 && s->cout % BLOCK == 0;
+}
+
+/* The greatest and least sum that a channel can come to must fit 26 bits. */
+static bool wino_accepts(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp)
+{
+    const int n = s->cin * 9;
+    for (int oc = 0; oc < s->cout; oc++, weights_oihw += n) {
+        int64_t above = 0, below = 0;
+        for (int i = 0; i < n; i++) {
+            above += weights_oihw[i] > 0 ? weights_oihw[i] : 0;
+            below -= weights_oihw[i] < 0 ? weights_oihw[i] : 0;
+        }
+        int64_t most = (255 - src_zp) * above + src_zp * below, least = -(255 - src_zp) * below - src_zp * above;
+        if (most >= 1 << 25 || least < -(1 << 25))
+            return false;
+    }
+    return true;
+}
+
+static size_t wino_packed_bytes(const struct eq_conv_shape *s)
+{
+    return (size_t)WINO_POINTS * s->cin * s->cout * 2;
+}
+
+static size_t wino_worker_bytes(const struct eq_conv_shape *s)
+{
+    struct wino_plan p = wino_plan_of(s);
+    return WINO_POINTS * (p.v_plane + p.m_plane);
+}
+
+static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    return wino_worker_bytes(s) * threads;
+}
+
+/* Three weights of a line to six points. */
+static void wino_weight_line(const int *g, int stride, int *out, int out_stride)
+{
+    const int g0 = g[0], g1 = g[stride], g2 = g[2 * stride];
+    const int points[WINO_IN] = {g0, -(g0 + g1 + g2), -(g0 - g1 + g2), g0 + 2 * g1 + 4 * g2, g0 - 2 * g1 + 4 * g2, g2};
+    for (int i = 0; i < WINO_IN; i++)
+        out[i * out_stride] = points[i];
+}
+
+/* OIHW to [block][point][pair of input channels][channel of the block][2] s16. */
+static void wino_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
+{
+    (void)src_zp;
+    int16_t *out = packed;
+    for (int oc = 0; oc < s->cout; oc++)
+        for (int ic = 0; ic < s->cin; ic++, weights_oihw += 9) {
+            int g[9], lines[3 * WINO_IN], points[WINO_POINTS];
+            for (int i = 0; i < 9; i++)
+                g[i] = weights_oihw[i];
+            for (int x = 0; x < 3; x++)
+                wino_weight_line(g + x, 3, lines + x, 3);
+            for (int y = 0; y < WINO_IN; y++)
+                wino_weight_line(lines + 3 * y, 1, points + WINO_IN * y, 1);
+            for (int p = 0; p < WINO_POINTS; p++) {
+                size_t pair = ((size_t)(oc / BLOCK) * WINO_POINTS + p) * (s->cin / 2) + ic / 2;
+                out[(pair * BLOCK + oc % BLOCK) * 2 + ic % 2] = (int16_t)points[p];
+            }
+        }
+}
+
+struct wino_job {
+    const struct eq_conv_shape *s;
+    struct wino_plan plan;
+    const uint8_t *src;
+    int src_zp;
+    const uint8_t *weights;
+    const struct eq_qs8_epilogue *epi;
+    uint8_t *dst, *scratch;
+};
+
+/* A tile's place: clip, first output row and column, first frame and number of frames. */
+struct wino_tile {
+    int b, y, x, f, frames;
+};
+
+static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, int frame_group)
+{
+    const int f = frame_group * WINO_FRAMES, left = j->s->t - f;
+    return (struct wino_tile){b, tile / j->plan.tiles_x * WINO_OUT, tile % j->plan.tiles_x * WINO_OUT, f,
+                              left < WINO_FRAMES ? left : WINO_FRAMES};
+}
+
+/* ---- source to points ----------------------------------------------------------------------------------------------
+ */
+
+ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
+{
+    vi a = v_sub16(d[4], v_shl16(d[2], 2)), b = v_sub16(d[3], v_shl16(d[1], 2));
+    vi c = v_sub16(d[4], d[2]), e = v_sub16(d[3], d[1]), e2 = v_shl16(e, 1);
+    v[0] = v_add16(v_shl16(v_sub16(d[0], d[2]), 2), c);
+    v[1] = v_add16(a, b);
+    v[2] = v_sub16(a, b);
+    v[3] = v_add16(c, e2);
+    v[4] = v_sub16(c, e2);
+    v[5] = v_sub16(v_sub16(d[5], d[3]), v_shl16(e, 2));
+}
+
+/* WINO_LANES values at an offset into 36 pixels (NULL: padding) to as many points. */
+ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, vi zp, uint8_t *v, size_t plane)
+{
+    vi lines[WINO_IN][WINO_IN];
+    for (int y = 0; y < WINO_IN; y++) {
+        vi d[WINO_IN];
+#pragma GCC unroll 6
+        for (int x = 0; x < WINO_IN; x++) {
+            const uint8_t *p = px[y * WINO_IN + x];
+            d[x] = p ? v_sub16(v_widen16(p + at), zp) : v_zero();
+        }
+        wino_src_line(d, lines[y]);
+    }
+    for (int x = 0; x < WINO_IN; x++) {
+        vi d[WINO_IN], out[WINO_IN];
+#pragma GCC unroll 6
+        for (int y = 0; y < WINO_IN; y++)
+            d[y] = lines[y][x];
+        wino_src_line(d, out);
+#pragma GCC unroll 6
+        for (int y = 0; y < WINO_IN; y++)
+            v_store(v + (y * WINO_IN + x) * plane, out[y]);
+    }
+}
+
+/* A tile's frames x channels as rows of every point's plane. */
+static void wino_transform_src(const struct wino_job *j, const struct wino_tile *t, uint8_t *v)
+{
+    const struct eq_conv_shape *s = j->s;
+    const uint8_t *px[WINO_POINTS];
+    for (int i = 0; i < WINO_POINTS; i++) {
+        int y = t->y - s->pad + i / WINO_IN, x = t->x - s->pad + i % WINO_IN;
+        bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
+        px[i] = inside ? j->src + ((((size_t)t->b * s->h + y) * s->w + x) * s->t + t->f) * s->cin : NULL;
+    }
+    const vi zp = v_set1_16(j->src_zp);
+    const size_t n = (size_t)t->frames * s->cin;
+    for (size_t at = 0; at < n; at += WINO_LANES)
+        wino_src_points(px, at, zp, v + at * 2, j->plan.v_plane);
+}
+
+/* ---- products
+ * -------------------------------------------------------------------------------------------------------- */
+
+ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    static const int32_t zero[BLOCK];
+    (void)e;
+    (void)residual;
+    vi acc[MAX_R][2];
+    tile_fill(R, acc, zero);
+    tile_sums(R, 1, acc, src);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+        v_store(dst + r * dst_stride, acc[r][0]);
+        v_store(dst + r * dst_stride + VL * 4, acc[r][1]);
+    }
+}
+TILE_FNS(wino_product)
+
+static void wino_multiply(const struct wino_job *j, int block, int rows, const uint8_t *v, uint8_t *m)
+{
+    const struct eq_conv_shape *s = j->s;
+    const size_t weights = (size_t)s->cin / 2 * BLOCK * 4;
+    for (int p = 0; p < WINO_POINTS; p++) {
+        struct tile_src src = {.rows = v + p * j->plan.v_plane,
+                               .row_stride = (ptrdiff_t)s->cin * 2,
+                               .weights = j->weights + ((size_t)block * WINO_POINTS + p) * weights,
+                               .kys = 1,
+                               .kxs = 1,
+                               .steps = s->cin / 2};
+        tile_rows(wino_product_fns, rows, BLOCK, &src, NULL, NULL, m + p * j->plan.m_plane, BLOCK * 4);
+    }
+}
+
+/* ---- points to outputs
+ * ----------------------------------------------------------------------------------------------- */
+
+ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
+{
+    vi s12 = v_add(m[1], m[2]), d12 = v_sub(m[1], m[2]), s34 = v_add(m[3], m[4]), d34 = v_sub(m[3], m[4]);
+    vi m5 = v_add(m[5], v_shl(m[5], 1)); /* 3 m5 */
+    y[0] = v_add(v_add(s34, v_shl(v_add(m[0], s12), 2)), v_shl(m[0], 1));
+    y[1] = v_shl(v_add(v_shl(d12, 1), d34), 1);
+    y[2] = v_shl(v_add(s12, s34), 2);
+    y[3] = v_shl(v_add(d12, v_shl(v_add(d34, m5), 1)), 2);
+}
+
+/* The sums of VL channels at a tile's outputs. */
+ALWAYS_INLINE void wino_dst_sums(const uint8_t *m, size_t plane, vi sums[WINO_OUT][WINO_OUT])
+{
+    vi lines[WINO_OUT][WINO_IN];
+    for (int x = 0; x < WINO_IN; x++) {
+        vi d[WINO_IN], y[WINO_OUT];
+#pragma GCC unroll 6
+        for (int i = 0; i < WINO_IN; i++)
+            d[i] = v_load(m + (i * WINO_IN + x) * plane);
+        wino_dst_line(d, y);
+#pragma GCC unroll 4
+        for (int i = 0; i < WINO_OUT; i++)
+            lines[i][x] = y[i];
+    }
+    for (int y = 0; y < WINO_OUT; y++)
+        wino_dst_line(lines[y], sums[y]);
+}
+
+/* One block of channels of a tile's frames; m: their first row in every point's plane of sums. */
+static void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t, const struct tile_epilogue *e,
+                               int oc, const uint8_t *m)
+{
+    const struct eq_conv_shape *s = j->s;
+    const int ny = s->oh - t->y < WINO_OUT ? s->oh - t->y : WINO_OUT;
+    const int nx = s->ow - t->x < WINO_OUT ? s->ow - t->x : WINO_OUT;
+    const uint8_t *residual = j->epi->residual;
+    const vi inverse = v_set1(WINO_INVERSE_OF_9);
+    for (int i = 0; i < 2 * t->frames; i++) {
+        const int c = i % 2 * VL;
+        const size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
+        const vf scale = v_loadf(e->m + c), bias = v_loadf(e->b + c);
+        vi sums[WINO_OUT][WINO_OUT];
+        wino_dst_sums(m + (size_t)i * VL * 4, j->plan.m_plane, sums);
+        for (int y = 0; y < ny; y++)
+            for (int x = 0; x < nx; x++) {
+                const size_t d = at + ((size_t)y * s->ow + x) * s->t * s->cout;
+                vi acc = v_sra(v_mul(sums[y][x], inverse), 6);
+                v_store_u8(j->dst + d, requantize(acc, scale, bias, j->epi, residual ? residual + d : NULL));
+            }
+    }
+}
+
+static void wino_piece(void *ctx, size_t piece, int worker)
+{
+    const struct wino_job *j = ctx;
+    const struct wino_plan *p = &j->plan;
+    const int oc_group = (int)(piece % p->oc_groups), frame_group = (int)(piece / p->oc_groups % p->frame_groups);
+    const int group = (int)(piece / p->oc_groups / p->frame_groups % p->groups);
+    const int b = (int)(piece / p->oc_groups / p->frame_groups / p->groups);
+    const int first = group * p->group, last = first + p->group < p->tiles ? first + p->group : p->tiles;
+    uint8_t *v = j->scratch + worker * wino_worker_bytes(j->s), *m = v + WINO_POINTS * p->v_plane;
+    int rows = 0;
+    for (int tile = first; tile < last; tile++) {
+        struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
+        wino_transform_src(j, &t, v + (size_t)rows * j->s->cin * 2);
+        rows += t.frames;
+    }
+    const int block_end = (oc_group + 1) * p->group_blocks < p->blocks ? (oc_group + 1) * p->group_blocks : p->blocks;
+    for (int block = oc_group * p->group_blocks; block < block_end; block++) {
+        struct tile_epilogue e;
+        tile_epilogue_init(&e, j->epi, block * BLOCK, BLOCK);
+        wino_multiply(j, block, rows, v, m);
+        for (int tile = first, row = 0; tile < last; tile++) {
+            struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
+            wino_transform_dst(j, &t, &e, block * BLOCK, m + (size_t)row * BLOCK * 4);
+            row += t.frames;
+        }
+    }
+}
+
+static void wino_run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
+                     const struct eq_qs8_epilogue *epi, uint8_t *dst, void *scratch)
+{
+    struct wino_job job = {.s = s,
+                           .plan = wino_plan_of(s),
+                           .src = src,
+                           .src_zp = src_zp,
+                           .weights = packed,
+                           .epi = epi,
+                           .dst = dst,
+                           .scratch = scratch};
+    eq_parallel_for((size_t)s->b * job.plan.groups * job.plan.frame_groups * job.plan.oc_groups, wino_piece, &job);
+}
+
+#define WINO_KERNEL(kernel_name, level, where, never_tested)                                                           \
+    {                                                                                                                  \
+        .name = kernel_name, .isa = level, .supports = wino_supports, .packed_bytes = wino_packed_bytes,               \
+        .scratch_bytes = wino_scratch_bytes, .pack = wino_pack, .run = wino_run, .prefers = where,                     \
+        .accepts = wino_accepts, .untested = never_tested                                                              \
+    }
+
+#endif

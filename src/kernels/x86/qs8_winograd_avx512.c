@@ -1,0 +1,18 @@
+/* Winograd in whole numbers with 512-bit vpmaddwd, for AVX-512 without VNNI. */
+#include "kernels/x86/qs8_vec512.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(x, w));
+}
+#define EQ_WIDE 1
+#include "kernels/x86/qs8_winograd.h"
+
+/* Not where most of a tile would lie outside the picture. */
+static bool prefers(const struct eq_conv_shape *s)
+{
+    return s->oh >= 3 && s->ow >= 3;
+}
+
+const struct eq_qs8_conv_kernel eq_qs8_winograd_avx512 =
+    WINO_KERNEL("qs8_conv3x3_winograd4__avx512", EQ_ISA_AVX512, prefers, false);

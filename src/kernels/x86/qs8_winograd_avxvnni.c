@@ -1,0 +1,19 @@
+/* Winograd in whole numbers with 256-bit vpdpwssd, the form that wraps and never saturates. */
+#include "kernels/x86/qs8_vec256.h"
+
+static inline vi v_dot(vi acc, vi x, vi w)
+{
+    return _mm256_dpwssd_avx_epi32(acc, x, w);
+}
+#define EQ_WIDE 1
+#include "kernels/x86/qs8_winograd.h"
+
+/* vpdpbusd does twice as many products as vpdpwssd: what is left of the gain must not go into reading weights, of which
+ * this kernel has eight times as many bytes. */
+static bool prefers(const struct eq_conv_shape *s)
+{
+    return s->cin <= 128 && s->cout <= 128 && s->oh >= 8 && s->ow >= 8;
+}
+
+const struct eq_qs8_conv_kernel eq_qs8_winograd_avxvnni =
+    WINO_KERNEL("qs8_conv3x3_winograd4__avxvnni", EQ_ISA_AVXVNNI, prefers, true);

@@ -154,6 +154,7 @@ size_t eq_exec_arena_bytes(const struct eq_exec *x);
 /* Time per node of the last forward, ms, for `bench --layers`; [n_nodes]. NULL unless eq_exec_set_timing(x, true). */
 void eq_exec_set_timing(struct eq_exec *x, bool on);
 const double *eq_exec_node_ms(const struct eq_exec *x);
+double eq_exec_node_backward_ms(const struct eq_exec *x, int node); /* of the last backward pass; 0 without timing */
 /* The convolution shape of a node under this plan; false when the node is no convolution. */
 bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape);
 

@@ -18,7 +18,7 @@ static enum eq_status allocate(struct eq_graph *g, int clips, int frames, int si
         x->threads = eq_parallel_threads();
         x->nodes = calloc((size_t)g->n_nodes, sizeof(*x->nodes));
         x->grads = calloc((size_t)g->n_params + 1, sizeof(*x->grads));
-        x->node_ms = calloc((size_t)g->n_nodes, sizeof(*x->node_ms));
+        x->node_ms = calloc(2 * (size_t)g->n_nodes, sizeof(*x->node_ms));
     }
     *out = x;
     return x && x->nodes && x->grads && x->node_ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for an executor");
@@ -95,6 +95,11 @@ void eq_exec_set_timing(struct eq_exec *x, bool on)
 const double *eq_exec_node_ms(const struct eq_exec *x)
 {
     return x->timing ? x->node_ms : NULL;
+}
+
+double eq_exec_node_backward_ms(const struct eq_exec *x, int node)
+{
+    return x->timing ? x->node_ms[eq_exec_backward_time(x, node)] : 0;
 }
 
 bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape)

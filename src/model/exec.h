@@ -50,7 +50,7 @@ struct eq_exec {
     bool weights_dirty; /* INFER: packed weights are older than the parameters */
     bool has_forward;   /* TRAIN: there is something for backward */
     struct eq_walk_hook hook;
-    double *node_ms;
+    double *node_ms; /* [2 * n_nodes] by time: forward, then backward */
     bool timing;
 };
 

@@ -188,8 +188,10 @@ enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct 
     for (int i = x->g->n_nodes - 1; i >= 0; i--) {
         if (!x->nodes[i].wants_diff)
             continue;
+        double start = x->timing ? eq_now_ms() : 0;
         backward_edge(x, i);
         backward_of[x->g->nodes[i].op](x, i);
+        x->node_ms[eq_exec_backward_time(x, i)] = x->timing ? eq_now_ms() - start : 0;
     }
     x->has_forward = false;
     return EQ_OK;

@@ -5,6 +5,7 @@
 
 #include "kernels/f32.h"
 #include "kernels/x86/f32_gemm.h"
+#include "kernels/x86/f32_transpose.h"
 
 /* OIHW weights seen as n x depth x taps: for the backward pass by data the roles of cin and cout are swapped. */
 struct pack_job {
@@ -26,26 +27,57 @@ static inline int pack_blocks(int depth)
     return (depth + PACK_DEPTH - 1) / PACK_DEPTH;
 }
 
-/* Where column i of depth d lies in a matrix [depth / KSTEP][NR][KSTEP]. */
-ALWAYS_INLINE size_t pack_at(size_t d, int i)
+enum { GATHER = 144 }; /* taps of one channel that are gathered at once */
+
+/* How many depths fill a buffer of GATHER. */
+static inline int gather_depths(int taps)
 {
-    return (d / KSTEP * NR + i) * KSTEP + d % KSTEP;
+    return GATHER / taps > 0 ? GATHER / taps : 1;
 }
 
-/* Some depths of a panel [tap][depth / KSTEP][NR][KSTEP]. */
+/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where there are none. */
+ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count, float *to)
+{
+    const float *from = j->weights + n * j->n_step + d * j->depth_step;
+    int rows = j->n - n < VL ? j->n - n : VL, length = j->taps;
+    int there = rows <= 0 ? 0 : j->depth - d < count ? j->depth - d : count;
+    memset(to + (size_t)there * j->taps * VL, 0, (size_t)(count - there) * j->taps * VL * sizeof *to);
+    if (j->depth_step == (size_t)j->taps && there > 0) { /* one run of floats */
+        length *= there;
+        there = 1;
+    }
+    for (; there > 0; there--, from += j->depth_step)
+        for (int i = 0; i < length; i += VL) {
+            int part = length - i < VL ? length - i : VL;
+            transpose_in(from + i, j->n_step, rows, part, to);
+            to += part * VL;
+        }
+}
+
+/* Where column i of depth d lies in a matrix [depth / KSTEP][NR][KSTEP]: of the step's depths, the one before all. */
+ALWAYS_INLINE size_t pack_at(size_t d, int i)
+{
+    return (d / KSTEP * NR + i) * KSTEP;
+}
+
+/* Some depths of a panel [tap][depth / KSTEP][NR][KSTEP]; a last step's missing depths are zero. */
 static inline void pack_piece_plain(void *ctx, size_t piece, int worker)
 {
     (void)worker;
     const struct pack_job *j = ctx;
+    float taps[GATHER * VL];
     int panel = (int)piece / pack_blocks(j->depth), first = (int)piece % pack_blocks(j->depth) * PACK_DEPTH;
-    int depth = whole_steps(j->depth);
+    int depth = whole_steps(j->depth), end = first + PACK_DEPTH < depth ? first + PACK_DEPTH : depth;
+    int step = gather_depths(j->taps);
     operand *out = j->packed + (size_t)panel * NR * depth * j->taps;
-    for (int d = first; d < first + PACK_DEPTH && d < depth; d++)
-        for (int i = 0; i < NR; i++) {
-            bool exists = panel * NR + i < j->n && d < j->depth;
-            const float *w = j->weights + (exists ? (panel * NR + i) * j->n_step + d * j->depth_step : 0);
-            for (int tap = 0; tap < j->taps; tap++)
-                out[pack_at((size_t)tap * depth + d, i)] = exists ? operand_of(w[tap]) : 0;
+    for (int d = first; d < end; d += step)
+        for (int lane = 0; lane < NR; lane += VL) {
+            int count = end - d < step ? end - d : step;
+            gather_taps(j, panel * NR + lane, d, count, taps);
+            for (int i = 0; i < count; i++)
+                for (int tap = 0; tap < j->taps; tap++)
+                    operand_store_column(out + pack_at((size_t)tap * depth + d + i, lane), (d + i) % KSTEP,
+                                         v_load(taps + (i * j->taps + tap) * VL));
         }
 }
 

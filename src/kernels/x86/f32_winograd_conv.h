@@ -256,30 +256,22 @@ struct winograd_pack {
     bool turned; /* by 180 degrees, for the backward pass by data */
 };
 
-/* One (panel, depth): 9 taps of NR channels to 36 positions. */
-static void pack_row(const struct winograd_pack *j, int panel, int d, float *out, size_t stride)
+/* 9 taps of VL channels to 36 positions. */
+ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, float *out, size_t stride)
 {
-    float taps[9][NR];
-    for (int i = 0; i < NR; i++) {
-        bool exists = panel * NR + i < j->at.n;
-        const float *w = j->at.weights + (exists ? (panel * NR + i) * j->at.n_step : 0) + d * j->at.depth_step;
-        for (int tap = 0; tap < 9; tap++)
-            taps[tap][i] = exists ? w[j->turned ? 8 - tap : tap] : 0;
+    vf columns[POINTS][3];
+    UNROLL for (int x = 0; x < 3; x++)
+    {
+        vf g[3], c[POINTS];
+        UNROLL for (int y = 0; y < 3; y++) g[y] = v_load(taps[turned ? 8 - (y * 3 + x) : y * 3 + x]);
+        winograd_weights(g, c);
+        UNROLL for (int y = 0; y < POINTS; y++) columns[y][x] = c[y];
     }
-    for (int lane = 0; lane < NR; lane += VL) {
-        vf columns[POINTS][3];
-        UNROLL for (int x = 0; x < 3; x++)
-        {
-            vf g[3] = {v_load(&taps[x][lane]), v_load(&taps[3 + x][lane]), v_load(&taps[6 + x][lane])}, c[POINTS];
-            winograd_weights(g, c);
-            UNROLL for (int y = 0; y < POINTS; y++) columns[y][x] = c[y];
-        }
-        UNROLL for (int y = 0; y < POINTS; y++)
-        {
-            vf u[POINTS];
-            winograd_weights(columns[y], u);
-            UNROLL for (int x = 0; x < POINTS; x++) v_store(out + (y * POINTS + x) * stride + lane, u[x]);
-        }
+    UNROLL for (int y = 0; y < POINTS; y++)
+    {
+        vf u[POINTS];
+        winograd_weights(columns[y], u);
+        UNROLL for (int x = 0; x < POINTS; x++) v_store(out + (y * POINTS + x) * stride, u[x]);
     }
 }
 
@@ -287,11 +279,18 @@ static void pack_piece(void *ctx, size_t piece, int worker)
 {
     (void)worker;
     const struct winograd_pack *j = ctx;
-    int blocks = pack_blocks(j->at.depth);
-    int panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH, end = first + PACK_DEPTH;
-    float *out = j->at.packed + (size_t)panel * POSITIONS * j->at.depth * NR;
-    for (int d = first; d < end && d < j->at.depth; d++)
-        pack_row(j, panel, d, out + (size_t)d * NR, (size_t)j->at.depth * NR);
+    float taps[GATHER / 9][9][VL];
+    int blocks = pack_blocks(j->at.depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
+    int end = first + PACK_DEPTH < j->at.depth ? first + PACK_DEPTH : j->at.depth;
+    size_t stride = (size_t)j->at.depth * NR;
+    float *out = j->at.packed + panel * POSITIONS * stride;
+    for (int d = first; d < end; d += GATHER / 9)
+        for (int lane = 0; lane < NR; lane += VL) {
+            int count = end - d < GATHER / 9 ? end - d : GATHER / 9;
+            gather_taps(&j->at, panel * NR + lane, d, count, taps[0][0]);
+            for (int i = 0; i < count; i++)
+                transform_taps(taps[i], j->turned, out + (size_t)(d + i) * NR + lane, stride);
+        }
 }
 
 static void run_pack(struct winograd_pack *job)

@@ -7,6 +7,7 @@
  */
 #include "kernels/f32.h"
 #include "kernels/x86/f32_gemm_tn.h"
+#include "kernels/x86/f32_transpose.h"
 #include "kernels/x86/f32_winograd.h"
 
 enum {
@@ -177,35 +178,37 @@ static void transform_piece(void *ctx, size_t piece, int worker)
 /* ---- multiplying and transforming back
  * -------------------------------------------------------------------------------------- */
 
-/* [ci][9 taps] of one output channel after another, from sums [position][ci][PANEL]. */
+/* Sums [position][PANEL] of one input channel and VL output channels to 9 taps. */
+ALWAYS_INLINE void transform_sums(const float *sums, float taps[9][VL])
+{
+    vf columns[3][POINTS];
+    UNROLL for (int x = 0; x < POINTS; x++)
+    {
+        vf u[POINTS], g[3];
+        UNROLL for (int y = 0; y < POINTS; y++) u[y] = v_load(sums + (y * POINTS + x) * SUMS_STRIDE);
+        winograd_diff_weights(u, g);
+        UNROLL for (int y = 0; y < 3; y++) columns[y][x] = g[y];
+    }
+    UNROLL for (int y = 0; y < 3; y++)
+    {
+        vf g[3];
+        winograd_diff_weights(columns[y], g);
+        UNROLL for (int x = 0; x < 3; x++) v_store(taps[y * 3 + x], g[x]);
+    }
+}
+
+/* To the gradients of m input channels from ci on: an output channel's are one run of 9 m floats. */
 static void add_gradients(const struct weights_job *j, int ci, int m, int co, const float *sums)
 {
     const struct eq_conv_shape *s = j->p.s;
+    size_t row = (size_t)s->cin * 9;
     for (int lane = 0; lane < PANEL && co + lane < s->cout; lane += VL) {
         float taps[PANEL][9][VL];
-        for (int i = 0; i < m; i++) {
-            vf columns[3][POINTS];
-            UNROLL for (int x = 0; x < POINTS; x++)
-            {
-                vf u[POINTS], g[3];
-                UNROLL for (int y = 0; y < POINTS; y++) u[y] =
-                    v_load(sums + (y * POINTS + x) * SUMS_STRIDE + i * PANEL + lane);
-                winograd_diff_weights(u, g);
-                UNROLL for (int y = 0; y < 3; y++) columns[y][x] = g[y];
-            }
-            UNROLL for (int y = 0; y < 3; y++)
-            {
-                vf g[3];
-                winograd_diff_weights(columns[y], g);
-                UNROLL for (int x = 0; x < 3; x++) v_store(taps[i][y * 3 + x], g[x]);
-            }
-        }
-        for (int c = 0; c < VL; c++) {
-            float *out = j->diff_weights + ((size_t)(co + lane + c) * s->cin + ci) * 9;
-            for (int i = 0; i < m; i++)
-                for (int tap = 0; tap < 9; tap++)
-                    *out++ += taps[i][tap][c];
-        }
+        for (int i = 0; i < m; i++)
+            transform_sums(sums + i * PANEL + lane, taps[i]);
+        float *out = j->diff_weights + (size_t)(co + lane) * row + (size_t)ci * 9;
+        for (int i = 0; i < m * 9; i += VL)
+            transpose_add(taps[0][0] + i * VL, out + i, row, VL, m * 9 - i < VL ? m * 9 - i : VL);
     }
 }
 

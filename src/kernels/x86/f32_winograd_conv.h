@@ -31,17 +31,25 @@ struct winograd_job {
 /* ---- planning
  * ------------------------------------------------------------------------------------------------------------ */
 
-enum { ROWS_OF_PIECE = 64, PANELS_OF_PIECE = 128 / NR, MIN_PIECES = 8 };
+enum { MIN_ROWS = 16, MAX_ROWS = 64, PANELS_OF_PIECE = 128 / NR, MIN_PIECES = 8 };
 
-/* Enough rows that weights streamed from the L3 cache are used often; enough pieces for a few threads. */
+/* With few channels the transformed tiles and the weights share the L2 cache; with many, weights are streamed from the
+ * L3 cache and should meet many rows. Measured on Zen 4 with 64 channels: 16 rows take 0.8 of the time of 64. */
+static int rows_of_piece(int cin)
+{
+    int rows = cin / 4;
+    return rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
+}
+
+/* As many tiles as there are rows for, but enough pieces for a few threads. */
 static void plan_pieces(struct winograd_plan *p)
 {
     p->tiles = p->b * p->ay.tiles * p->ax.tiles;
     p->panels = gemm_panels(p->cout);
-    int tiles = ROWS_OF_PIECE / p->t;
+    int rows = rows_of_piece(p->cin), tiles = rows / p->t;
     tiles = tiles < 1 ? 1 : tiles > MAX_TILES ? MAX_TILES : tiles;
     p->panels_of_piece = p->panels;
-    while (tiles > 1 && (p->tiles + tiles - 1) / tiles < MIN_PIECES && tiles * p->t > ROWS_OF_PIECE / 2)
+    while (tiles > 1 && (p->tiles + tiles - 1) / tiles < MIN_PIECES && tiles * p->t > rows / 2)
         tiles = (tiles + 1) / 2;
     if ((p->tiles + tiles - 1) / tiles < MIN_PIECES && p->panels > PANELS_OF_PIECE)
         p->panels_of_piece = PANELS_OF_PIECE;

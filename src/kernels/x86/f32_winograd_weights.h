@@ -35,7 +35,11 @@ struct weights_job {
 /* ---- planning
  * ---------------------------------------------------------------------------------------------------------- */
 
-enum { CHUNK_BYTES = 8 << 20 };
+/* Every chunk adds to all gradients: where there are many, fewer and larger chunks win. */
+static size_t chunk_bytes(const struct eq_conv_shape *s)
+{
+    return (size_t)s->cin * s->cout < 256 * 256 ? 8 << 20 : 16 << 20;
+}
 
 static struct weights_plan plan_weights(const struct eq_conv_shape *s)
 {
@@ -44,7 +48,7 @@ static struct weights_plan plan_weights(const struct eq_conv_shape *s)
     p.in_panels = (s->cin + PANEL - 1) / PANEL;
     p.out_panels = (s->cout + PANEL - 1) / PANEL;
     size_t tile_bytes = (size_t)POSITIONS * s->t * PANEL * (p.in_panels + p.out_panels) * sizeof(float);
-    size_t fit = CHUNK_BYTES / tile_bytes;
+    size_t fit = chunk_bytes(s) / tile_bytes;
     int at_most = fit < 1 ? 1 : fit > MAX_CHUNK ? MAX_CHUNK : (int)fit;
     int chunks = (p.tiles + at_most - 1) / at_most;
     p.tiles_of_chunk = (p.tiles + chunks - 1) / chunks;

@@ -71,7 +71,7 @@ check_blanks() {
 }
 
 check_packages() {
-    sed -nE 's/^echoquant_require_(pkg|lib)\(.* ([^ )]+)\)$/\2/p' cmake/EchoquantDependencies.cmake | while read -r package; do
+    sed -nE 's/^echoquant_require_(pkg|lib|program|file)\(.* ([^ )]+)\)$/\2/p' cmake/EchoquantDependencies.cmake | while read -r package; do
         grep -qE "^$package([[:space:]]|$)" scripts/packages.txt || echo "$package"
     done | report "named by CMake, but not in scripts/packages.txt"
 }

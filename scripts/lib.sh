@@ -73,17 +73,20 @@ build() {
     (cd "$ROOT" && cmake --build build ${1:+--target "$1"})
 }
 
-# A virtual environment in .venv with requirements.txt; made again only when that file or Python changes.
+# A virtual environment in .venv with requirements.txt and what the ONNX test wants; made again only when these files or
+# Python change. Not every Python and CPU has an onnxruntime: without it that one test is skipped, and says so.
 python_environment() {
-    local stamp wanted
+    local stamp wanted pip onnx="$ROOT/tests/requirements-onnx.txt"
     stamp="$ROOT/.venv/.installed"
-    wanted="$(python3 -V) $(sha256sum <"$ROOT/requirements.txt")"
+    wanted="$(python3 -V) $(cat "$ROOT/requirements.txt" "$onnx" | sha256sum)"
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         say "Python packages: all installed in .venv"
         return
     fi
-    say "Python packages: installing requirements.txt into .venv"
+    say "Python packages: installing requirements.txt and tests/requirements-onnx.txt into .venv"
     python3 -m venv --clear "$ROOT/.venv"
-    "$ROOT/.venv/bin/python" -m pip install -q --disable-pip-version-check -r "$ROOT/requirements.txt"
+    pip=("$ROOT/.venv/bin/python" -m pip install -q --disable-pip-version-check)
+    "${pip[@]}" -r "$ROOT/requirements.txt"
+    "${pip[@]}" -r "$onnx" || say "no ONNX Runtime for this system: the ONNX test will be skipped"
     printf '%s\n' "$wanted" >"$stamp"
 }

@@ -10,6 +10,7 @@ static const struct eq_command commands[] = {
     {"report", eq_cmd_report, "write report.md and report.html from the results"},
     {"predict", eq_cmd_predict, "predict the EF of clips"},
     {"bench", eq_cmd_bench, "measure a model's latency"},
+    {"export", eq_cmd_export, "write a model as an ONNX file"},
     {"inspect", eq_cmd_inspect, "what is in a model file, a clip, a data folder"},
     {"synth", eq_cmd_synth, "write a synthetic data set"},
 };

@@ -218,8 +218,21 @@ struct eq_init_report {
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err);
 void eq_init_report_clear(struct eq_init_report *report);
+/* How a clip becomes frames, as model files name it: frame i of T out of n is rne(i (n - 1) / (T - 1)). */
+#define EQ_SAMPLING_RULE "uniform-round-half-even"
 /* "format" of a model file's metadata, copied into kind. */
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err);
+
+/* ---- ONNX ------------------------------------------------------------------------------------------------------ */
+
+enum { EQ_ONNX_MIN_OPSET = 17, EQ_ONNX_MAX_OPSET = 21 };
+/* An FP32 graph without fake-quant as an ONNX file (onnx.ai, written through its protobuf schema) that stands alone:
+ * input "pixels" u8 [frames][3][size][size] (RGB; the sampled frames of one clip, any number), normalised in the
+ * graph; output "ef" f32 [1][1], percent; sampling and size in the metadata. Batch norm is folded. EQ_USAGE: opset out
+ * of range; EQ_NUMERIC: weights that are NaN or infinite; EQ_IO. */
+enum eq_status eq_export_onnx(const char *path, const struct eq_graph *g, int opset, struct eq_err *err);
+
+/* ---- clips ----------------------------------------------------------------------------------------------------- */
 
 /* Where clips for calibration and analysis come from (the data floor is unknown here). next() sets *pixels to
  * [n][frames][size][size][3] u8 that stay valid until the next call, and *n to 0 at the end. */

@@ -22,6 +22,7 @@ enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_synth(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_predict(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_inspect(int argc, char **argv, struct eq_err *err);
+enum eq_status eq_cmd_export(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_bench(int argc, char **argv, struct eq_err *err);
 
 /* quantize.c: what ptq and qat share, one model file made from the baseline. */

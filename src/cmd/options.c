@@ -22,6 +22,8 @@ static const struct option_row option_table[] = {
     {"seed", 0, "N", EQ_OPT_SEED, "run.seed", "seed of everything random (run.seed)"},
     {"model", 'm', "FILE", EQ_OPT_MODEL, NULL, "model file (.safetensors)"},
     {"name", 'n', "NAME", EQ_OPT_NAME, NULL, "what results.json and predictions/ call the model of --model"},
+    {"onnx", 'o', "FILE", EQ_OPT_ONNX, NULL, "the ONNX file to write"},
+    {"opset", 0, "N", EQ_OPT_ONNX, NULL, "version of ONNX's operators, 17 to 21 (17)"},
     {"threads", 't', "N", EQ_OPT_COMPUTE, "run.threads", "threads, 0: all (run.threads); never changes a result"},
     {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, "run.cpu", "highest instruction set to use (run.cpu)"},
     {"force", 'f', NULL, EQ_OPT_FORCE, NULL, "make anew what the run directory holds already"},
@@ -130,6 +132,10 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
         o->model = value;
     } else if (strcmp(row->name, "name") == 0) {
         o->name = value;
+    } else if (strcmp(row->name, "onnx") == 0) {
+        o->onnx = value;
+    } else if (strcmp(row->name, "opset") == 0) {
+        o->opset = value;
     } else if (strcmp(row->name, "force") == 0) {
         o->force = true;
     } else if (strcmp(row->name, "control") == 0) {

@@ -14,7 +14,8 @@ enum eq_option_bit {
     EQ_OPT_NAME = 1 << 6,
     EQ_OPT_FORCE = 1 << 7,
     EQ_OPT_JSON = 1 << 8,
-    EQ_OPT_CONTROL = 1 << 9
+    EQ_OPT_CONTROL = 1 << 9,
+    EQ_OPT_ONNX = 1 << 10 /* --onnx, --opset */
 };
 
 struct eq_command_spec {
@@ -30,9 +31,9 @@ struct eq_options {
     struct eq_settings settings;
     bool help; /* was asked for and printed: the command is done */
     bool json, force, control;
-    bool data_given;          /* --data */
-    const char *model, *name; /* NULL: not given */
-    char **args;              /* n_args of argv */
+    bool data_given;                         /* --data */
+    const char *model, *name, *onnx, *opset; /* NULL: not given */
+    char **args;                             /* n_args of argv */
     int n_args;
 };
 

@@ -15,8 +15,6 @@
 #include <string.h>
 
 #define VERSION "1"
-/* How a clip becomes frames; a reader that samples otherwise must refuse. */
-#define SAMPLING "uniform-round-half-even"
 
 static const char *const op_names[EQ_QOP_COUNT] = {"input", "conv2d", "maxpool", "head"};
 
@@ -58,7 +56,7 @@ static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
 {
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
     eq_st_add_meta(f, "version", "%s", VERSION);
-    eq_st_add_meta(f, "sampling", "%s", SAMPLING);
+    eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
     eq_st_add_meta(f, "frames", "%d", m->meta.frames);
     eq_st_add_meta(f, "size", "%d", m->meta.size);
     eq_st_add_meta(f, "pixel_mean", "%d", m->meta.pixel_mean);
@@ -188,7 +186,7 @@ static enum eq_status read_meta(const struct eq_st_file *f, struct eq_qmodel *m,
     if (!version || strcmp(version, VERSION) != 0)
         return eq_fail(err, EQ_FORMAT, "quantized model of version %s: this program reads version %s",
                        version ? version : "(none)", VERSION);
-    if (!sampling || strcmp(sampling, SAMPLING) != 0)
+    if (!sampling || strcmp(sampling, EQ_SAMPLING_RULE) != 0)
         return eq_fail(err, EQ_FORMAT, "unknown frame sampling \"%s\"", sampling ? sampling : "");
     EQ_TRY(meta_int(f, "frames", 1, 4096, &m->meta.frames, err));
     EQ_TRY(meta_int(f, "size", 1, 4096, &m->meta.size, err));

@@ -2,7 +2,7 @@
 # Help of every command, version, exit codes of wrong usage, options.
 . "$(dirname "$0")/lib.sh"
 
-COMMANDS=(run-all train ptq qat eval report predict bench inspect synth)
+COMMANDS=(run-all train ptq qat eval report predict bench export inspect synth)
 
 expect 0 help
 for command in "${COMMANDS[@]}"; do has "$OUT" "  $command "; done
@@ -15,7 +15,7 @@ for command in "${COMMANDS[@]}"; do
     expect 0 "$command" --help
     has "$OUT" "usage: echoquant $command"
     has "$OUT" "--help"
-    has "$OUT" "Settings it reads"
+    [ "$command" = export ] || has "$OUT" "Settings it reads"
     is "stderr of $command --help" "$(cat "$ERR")" ""
     cp "$OUT" long
     expect 0 help "$command"
@@ -44,6 +44,7 @@ expect_error 2 "what is \"clip.avi\" for" train clip.avi
 expect_error 2 "predict needs" predict --model x.safetensors
 expect_error 2 "--model" predict clip.avi
 expect_error 2 "--model" bench
+expect_error 2 "--model" export
 expect_error 2 "synth needs" synth
 not_there runs data
 summary

@@ -1,0 +1,87 @@
+#include "cmd/cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct eq_command_spec spec = {
+    .name = "export",
+    .arguments = "",
+    .about =
+        "Writes the model of --model as an ONNX file that stands alone, for ONNX Runtime, OpenVINO and others.\n\n"
+        "  pixels  u8 [frames, 3, size, size]: the sampled frames of one clip, RGB, any number; the graph "
+        "normalises them\n"
+        "  ef      f32 [1, 1]: EF in percent\n\n"
+        "An FP32 model becomes plain operators with batch norm folded into the convolutions; an INT8 model becomes "
+        "QDQ:\n"
+        "u8 activations, s8 weights per channel and s32 biases between QuantizeLinear and DequantizeLinear. How "
+        "clips are\n"
+        "sampled, and their size, stand in the file's metadata. docs/ONNX.md has an example.\n",
+    .options = EQ_OPT_MODEL | EQ_OPT_ONNX,
+};
+
+/* NULL leaves *opset. */
+static enum eq_status read_opset(const char *text, int *opset, struct eq_err *err)
+{
+    int64_t v;
+    if (!text)
+        return EQ_OK;
+    if (!eq_parse_int64(text, &v) || v < EQ_ONNX_MIN_OPSET || v > EQ_ONNX_MAX_OPSET)
+        return eq_fail(err, EQ_USAGE, "--opset %s: must be %d to %d", text, EQ_ONNX_MIN_OPSET, EQ_ONNX_MAX_OPSET);
+    *opset = (int)v;
+    return EQ_OK;
+}
+
+/* Two names of one file: the export would take the model's place. */
+static bool same_file(const char *a, const char *b)
+{
+    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
+static enum eq_status export_model(const char *model, const char *onnx, int opset, const char **precision,
+                                   struct eq_err *err)
+{
+    enum eq_status st;
+    char kind[32];
+    struct eq_graph *graph = NULL;
+    struct eq_qmodel *qmodel = NULL;
+    EQ_TRY(eq_model_kind(model, kind, err));
+    if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
+        *precision = "INT8 (QDQ)";
+        EQ_TRY(eq_qmodel_load(model, &qmodel, err));
+        EQ_TRY(eq_qmodel_export_onnx(onnx, qmodel, opset, err));
+    } else {
+        *precision = "FP32";
+        EQ_TRY(eq_model_load(model, &graph, err));
+        EQ_TRY(eq_export_onnx(onnx, graph, opset, err));
+    }
+out:
+    eq_graph_free(graph);
+    eq_qmodel_free(qmodel);
+    return st;
+}
+
+enum eq_status eq_cmd_export(int argc, char **argv, struct eq_err *err)
+{
+    struct eq_options o;
+    const char *precision;
+    uint64_t bytes;
+    int opset = EQ_ONNX_MIN_OPSET;
+    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
+    if (st != EQ_OK || o.help)
+        return st;
+    if (!o.model || !o.onnx)
+        EQ_TRY(eq_fail(err, EQ_USAGE, "export needs --model FILE and --onnx FILE"));
+    if (same_file(o.model, o.onnx))
+        EQ_TRY(eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o.onnx));
+    EQ_TRY(read_opset(o.opset, &opset, err));
+    EQ_TRY(export_model(o.model, o.onnx, opset, &precision, err));
+    EQ_TRY(eq_file_size(o.onnx, &bytes, err));
+    printf("%s: ONNX opset %d, %s, %.2f MB\n", o.onnx, opset, precision, (double)bytes / 1e6);
+out:
+    eq_options_clear(&o);
+    return st;
+}

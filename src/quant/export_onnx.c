@@ -1,0 +1,165 @@
+/*
+ * A quantized model as ONNX in QDQ form: every edge of the integer graph stands between QuantizeLinear and
+ * DequantizeLinear, so that a runtime may run what lies between two of them in integers, and one that doesn't computes
+ * the same in floats.
+ *
+ * What the integer engine keeps, this keeps: the pixels are the quantized input as they come, the residual sum is not
+ * quantized on its own, pooled sums are not rounded. Biases are rounded to s32 in units of the accumulator, which
+ * ONNX's quantized convolution wants; the engine has them in float.
+ */
+#include "model/onnx.h"
+#include "quant/qmodel.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct exporter {
+    const struct eq_qmodel *m;
+    struct eq_onnx *o;
+    const char **edge; /* float tensor that stands for each node's output */
+    struct eq_err *err;
+};
+
+/* q and its scale and zero-point (NULL: none) as a float tensor; axis -1: one scale for all. */
+static const char *dequantize(struct exporter *x, const char *name, const char *q, const char *scale,
+                              const char *zero_point, int axis)
+{
+    const char *y = eq_onnx_node(x->o, "DequantizeLinear", eq_onnx_name(x->o, name, "/dequantize"), zero_point ? 3 : 2,
+                                 (const char *[]){q, scale, zero_point});
+    if (axis >= 0)
+        eq_onnx_attr_int(x->o, "axis", axis);
+    return y;
+}
+
+/* The edge that node n makes: from the float tensor src, or with src NULL from the pixels, which are quantized. */
+static const char *edge(struct exporter *x, const struct eq_qnode *n, const char *src)
+{
+    struct eq_onnx *o = x->o;
+    uint8_t zp = (uint8_t)n->dst.zero_point;
+    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".scale"), EQ_ONNX_F32, &n->dst.scale);
+    const char *zero_point = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".zero_point"), EQ_ONNX_U8, &zp);
+    const char *q = EQ_ONNX_INPUT;
+    if (src)
+        q = eq_onnx_node(o, "QuantizeLinear", eq_onnx_name(o, n->name, "/quantize"), 3,
+                         (const char *[]){src, scale, zero_point});
+    return dequantize(x, n->name, q, scale, zero_point, -1);
+}
+
+/* A channel without weights may have any scale: one in whose units the bias fits. */
+static float usable_scale(const struct eq_qnode *n, int c, float src_scale)
+{
+    size_t per = eq_qnode_weights(n) / (size_t)n->cout;
+    for (size_t i = 0; i < per; i++)
+        if (n->weights[(size_t)c * per + i])
+            return n->weight_scale[c];
+    return fmaxf(n->weight_scale[c], fabsf(n->bias[c]) / src_scale / (1 << 30));
+}
+
+/* Scales of weights and of the accumulator, and the bias in its units. */
+static enum eq_status scale_channels(const struct exporter *x, const struct eq_qnode *n, float src_scale,
+                                     float *weight_scale, float *bias_scale, int32_t *bias)
+{
+    for (int c = 0; c < n->cout; c++) {
+        weight_scale[c] = usable_scale(n, c, src_scale);
+        bias_scale[c] = src_scale * weight_scale[c];
+        double q = rint((double)n->bias[c] / (double)bias_scale[c]);
+        if (!(fabs(q) <= INT32_MAX))
+            return eq_fail(x->err, EQ_UNSUPPORTED,
+                           "%s: the bias of channel %d is %.3g steps of its accumulator: ONNX has 32 bits for it",
+                           n->name, c, q);
+        bias[c] = (int32_t)q;
+    }
+    return EQ_OK;
+}
+
+static const char *quantized_weights(struct exporter *x, const struct eq_qnode *n, int rank, const float *scales)
+{
+    struct eq_onnx *o = x->o;
+    int64_t dims[4] = {n->cout, n->cin, n->k, n->k};
+    const char *name = eq_onnx_name(o, n->name, ".weight");
+    const int8_t *zeros = eq_onnx_room(o, (size_t)n->cout, 1);
+    const char *q = eq_onnx_tensor(o, name, EQ_ONNX_S8, rank, dims, n->weights);
+    const char *scale = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".weight_scale"), EQ_ONNX_F32, 1, dims, scales);
+    const char *zero = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".weight_zero_point"), EQ_ONNX_S8, 1, dims, zeros);
+    return dequantize(x, name, q, scale, zero, 0);
+}
+
+/* ReLU is the clamp of QuantizeLinear when 0 is the least value that it has. */
+static const char *finish(struct exporter *x, const struct eq_qnode *n, const char *y)
+{
+    struct eq_onnx *o = x->o;
+    if (n->residual >= 0)
+        y = eq_onnx_node(o, "Add", eq_onnx_name(o, n->name, "/add"), 2, (const char *[]){y, x->edge[n->residual]});
+    if (n->relu && n->dst.zero_point != 0)
+        y = eq_onnx_node(o, "Relu", eq_onnx_name(o, n->name, "/relu"), 1, &y);
+    return edge(x, n, y);
+}
+
+static enum eq_status convolution(struct exporter *x, int i)
+{
+    const struct eq_qnode *n = &x->m->nodes[i];
+    struct eq_onnx *o = x->o;
+    int64_t cout = n->cout;
+    float *weight_scale = eq_onnx_room(o, (size_t)cout, sizeof(float));
+    float *bias_scale = eq_onnx_room(o, (size_t)cout, sizeof(float));
+    int32_t *bias = eq_onnx_room(o, (size_t)cout, sizeof(int32_t));
+    if (!weight_scale || !bias_scale || !bias)
+        return eq_fail(x->err, EQ_NOMEM, "%s: out of memory for its scales", n->name);
+    enum eq_status st = scale_channels(x, n, x->m->nodes[n->src].dst.scale, weight_scale, bias_scale, bias);
+    if (st != EQ_OK)
+        return st;
+    const char *bias_name = eq_onnx_name(o, n->name, ".bias");
+    const char *q = eq_onnx_tensor(o, bias_name, EQ_ONNX_S32, 1, &cout, bias);
+    const char *scale = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".bias_scale"), EQ_ONNX_F32, 1, &cout, bias_scale);
+    const char *w = quantized_weights(x, n, 4, weight_scale);
+    const char *b = dequantize(x, bias_name, q, scale, NULL, 0);
+    x->edge[i] = finish(x, n, eq_onnx_conv(o, n->name, x->edge[n->src], w, b, n->k, n->stride, n->pad));
+    return EQ_OK;
+}
+
+static void head(struct exporter *x, const struct eq_qnode *n)
+{
+    struct eq_onnx *o = x->o;
+    const char *y = eq_onnx_pixel_mean(o, eq_onnx_name(o, n->name, "/pixel_mean"), x->edge[n->src]);
+    y = eq_onnx_frame_mean(o, eq_onnx_name(o, n->name, "/frame_mean"), y);
+    const char *w = quantized_weights(x, n, 2, n->weight_scale);
+    int64_t cout = n->cout;
+    eq_onnx_linear(o, n->name, y, w,
+                   eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".bias"), EQ_ONNX_F32, 1, &cout, n->bias));
+}
+
+static enum eq_status export_node(struct exporter *x, int i)
+{
+    const struct eq_qnode *n = &x->m->nodes[i];
+    switch (n->op) {
+    case EQ_QOP_INPUT:
+        x->edge[i] = edge(x, n, NULL);
+        return EQ_OK;
+    case EQ_QOP_CONV2D:
+        return convolution(x, i);
+    case EQ_QOP_MAXPOOL:
+        x->edge[i] = edge(x, n, eq_onnx_maxpool(x->o, n->name, x->edge[n->src], n->k, n->stride, n->pad));
+        return EQ_OK;
+    default: /* EQ_QOP_HEAD */
+        head(x, n);
+        return EQ_OK;
+    }
+}
+
+enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset, struct eq_err *err)
+{
+    enum eq_status st;
+    struct exporter x = {.m = m, .err = err};
+    EQ_TRY(eq_qmodel_check_graph(m, err));
+    EQ_TRY(eq_qmodel_check_values(m, err));
+    EQ_TRY(eq_onnx_new(&m->meta, "INT8", opset, &x.o, err));
+    eq_onnx_add_meta(x.o, "method", m->method);
+    eq_onnx_add_meta(x.o, "observer", m->observer);
+    x.edge = eq_onnx_room(x.o, (size_t)m->n_nodes, sizeof *x.edge);
+    for (int i = 0; x.edge && i < m->n_nodes; i++)
+        EQ_TRY(export_node(&x, i));
+    EQ_TRY(eq_onnx_write(x.o, path, err));
+out:
+    eq_onnx_free(x.o);
+    return st;
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Exported models in ONNX Runtime against our own engines, on every test clip of the smoke data and on the very pixels that
+# prediction sees. Twice the smoke configuration's frames and larger pictures: with few values behind a mean, single
+# roundings weigh more than they would in a real model.
+. "$(dirname "$0")/lib.sh"
+
+# .venv is what scripts/test.sh makes; tests/requirements-onnx.txt is in it.
+PYTHON=
+for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
+        PYTHON=$candidate
+        break
+    fi
+done
+if [ -z "$PYTHON" ]; then
+    echo "skipped: no Python here has the packages of tests/requirements-onnx.txt (scripts/test.sh puts them into .venv)"
+    exit 77
+fi
+
+SMOKE=(--config "$SOURCE/configs/smoke.json" --set data.frames=8 --set data.size=80 --set train.epochs=1)
+expect 0 train --run a "${SMOKE[@]}"
+expect 0 ptq --run a
+expect 0 ptq --run b --model a/fp32.safetensors "${SMOKE[@]}" --set ptq.observer=percentile
+mkdir pixels
+clips=()
+while IFS=, read -r name _; do
+    clips+=("data/smoke/Videos/$name.avi")
+    "$TEST_TOOLS/dump_clip" "${clips[-1]}" 8 80 "pixels/$name" || fail "dump_clip $name"
+done < <(grep -i ',test$' data/smoke/FileList.csv)
+is "test clips" "${#clips[@]}" 6
+
+# name, model file, how far EFs may lie apart
+while read -r name model limit; do
+    expect 0 predict --model "$model" "${clips[@]}"
+    cp "$OUT" "$name.csv"
+    for opset in 17 18 19 20 21; do
+        expect 0 export --model "$model" --onnx "$name-$opset.onnx" --opset $opset
+    done
+    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.csv" pixels "$limit" "$name"-*.onnx 2>&1 && pass ||
+        fail "$name in ONNX Runtime"
+done <<'MODELS'
+fp32 a/fp32.safetensors 0.001
+ptq a/ptq.safetensors 0.1
+percentile b/ptq.safetensors 0.1
+MODELS
+summary

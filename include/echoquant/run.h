@@ -16,6 +16,8 @@
 /* What a layer does that has a channel whose weights are all 0. */
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 
+enum { EQ_MAX_SEEDS = 1000 };
+
 /* One field a setting; the table in src/run/settings.c gives key, type, default, range and help, and drives parsing,
  * validation, --help and docs/CONFIG.md. Strings are owned. */
 struct eq_config {
@@ -47,6 +49,7 @@ struct eq_config {
         double grad_clip; /* 0: off */
         double ema;       /* decay, 0: off */
         int patience;     /* epochs without a better validation MAE, 0: off */
+        int seeds;        /* run-all: whole experiments, with run.seed, run.seed + 1, ... */
     } train;
     struct {
         int observer; /* enum eq_observer_kind */
@@ -83,6 +86,9 @@ struct eq_settings {
 
 enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err); /* all defaults */
 void eq_settings_clear(struct eq_settings *s);
+enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err);
+/* Those of one of the experiments of train.seeds, 0..seeds-1: run.dir is <run.dir>/seed-<run.seed + i>. */
+enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err);
 /* A JSON file with any part of the settings. EQ_USAGE names file, key, value and range, or the nearest known key. */
 enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct eq_err *err);
 /* <run_dir>/config.json with the origins that it notes; *found: whether there is one. */
@@ -184,6 +190,15 @@ enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bo
  * EQ_PHASE_ALL everything that an earlier run left there is removed, for EQ_PHASE_PTQ, EQ_PHASE_QAT and
  * EQ_PHASE_CONTROL what belongs to that model; so look at the data and the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
+/* Keeps every other process from working in the run directory until eq_run_unlock or the process's end; makes the
+ * folder if need be, and takes it away again when nothing came into it. EQ_USAGE names who has it. Init with {0}. */
+struct eq_run_lock {
+    int fd;
+    char *path;
+    bool made_dir;
+};
+enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err);
+void eq_run_unlock(struct eq_run_lock *lock); /* harmless when it isn't held */
 /* The models of an experiment by the names of their files, in the order in which they are made:
  * <run>/<name>.safetensors. A row of results.json has the name in capitals, but for the control: it is "FP32+" there.
  */
@@ -194,7 +209,8 @@ void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The way back; false when it names no file. */
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
 /* Whether <run>/<name>.safetensors is there; whether it has been evaluated; whether all those of the settings have been
- * (the control only with qat.control) and there is a report. */
+ * (the control only with qat.control) and there is a report; with train.seeds above 1, that of every seed and the one
+ * over all of them. */
 bool eq_run_has_model(const char *run_dir, const char *name);
 bool eq_run_has_result(const char *run_dir, const char *name);
 bool eq_run_is_finished(const struct eq_config *cfg);
@@ -234,7 +250,7 @@ enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_datas
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints
- * nothing. */
+ * nothing. Where config.json says train.seeds above 1, results.json is made first, from those of the seeds. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
 /* The table as text, first the five columns of the README. Caller clears. */
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);

@@ -6,14 +6,17 @@ enum eq_status eq_cmd_derive(const struct eq_options *o, const struct eq_derived
     const struct eq_config *cfg = &o->settings.config;
     struct eq_dataset ds = {0};
     enum eq_status st;
-    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o->model, err));
+    struct eq_run_lock lock = {0};
     EQ_TRY(eq_run_admit(&o->settings, model->phase, o->force, err));
+    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o->model, err));
     EQ_TRY(eq_run_check_baseline(cfg, o->model, err));
+    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_enter(&o->settings, model->phase, o->force, err));
     EQ_TRY(model->run(cfg, &ds, o->model, err));
     printf("%s/%s.safetensors\n", cfg->run.dir, model->name);
 out:
     eq_dataset_clear(&ds);
+    eq_run_unlock(&lock);
     return st;
 }

@@ -8,7 +8,13 @@ static const struct eq_command_spec spec = {
         "train, ptq, qat (with qat.control = true also qat --control), eval of each, report. Prints the table and the\n"
         "path of the report.\n\n"
         "A phase whose result is there already is passed over, so an interrupted run goes on where it stopped. A\n"
-        "finished run is left as it is; --force removes what is in the run directory and starts anew.\n",
+        "finished run is left as it is; --force removes what is in the run directory and starts anew.\n\n"
+        "With train.seeds = N above 1 all of it is done N times, with the seeds run.seed, run.seed + 1, ..., each in "
+        "a\n"
+        "run directory of its own, seed-SEED below that of --run, where the single commands work, too. The report has\n"
+        "mean and spread over the seeds, and the differences between models with their 95 % intervals. Interrupted, "
+        "the\n"
+        "same command goes on at the seed where it stopped; a larger N adds seeds.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
     .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "bench", "run", NULL},
 };
@@ -74,18 +80,69 @@ out:
     return st;
 }
 
-static enum eq_status run_phases(const struct eq_settings *s, bool force, struct eq_err *err)
+/* One experiment in its own run directory. */
+static enum eq_status run_phases(const struct eq_settings *s, const struct eq_dataset *ds, bool force,
+                                 struct eq_err *err)
 {
     const struct eq_config *cfg = &s->config;
-    struct eq_dataset ds = {0};
     enum eq_status st;
-    EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
-    EQ_TRY(make_models(cfg, &ds, err));
-    EQ_TRY(evaluate_models(cfg, &ds, err));
+    EQ_TRY(make_models(cfg, ds, err));
+    EQ_TRY(evaluate_models(cfg, ds, err));
     EQ_TRY(eq_run_report(cfg->run.dir, err));
 out:
+    return st;
+}
+
+static enum eq_status run_seed(const struct eq_settings *s, const struct eq_dataset *ds, struct eq_err *err)
+{
+    const struct eq_config *cfg = &s->config;
+    struct eq_run_lock lock = {0};
+    enum eq_status st;
+    EQ_TRY(check_interrupt(err));
+    EQ_TRY(eq_run_admit(s, EQ_PHASE_ALL, false, err));
+    if (eq_run_is_finished(cfg)) {
+        eq_info("seed %d: %s is finished", cfg->run.seed, cfg->run.dir);
+        return EQ_OK;
+    }
+    eq_info("seed %d: %s", cfg->run.seed, cfg->run.dir);
+    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
+    EQ_TRY(run_phases(s, ds, false, err));
+out:
+    eq_run_unlock(&lock);
+    return st;
+}
+
+/* The run directory itself gets what is said over all seeds. */
+static enum eq_status run_seeds(const struct eq_settings *s, const struct eq_dataset *ds, bool force,
+                                struct eq_err *err)
+{
+    enum eq_status st;
+    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
+    for (int i = 0; i < s->config.train.seeds; i++) {
+        struct eq_settings one;
+        EQ_TRY(eq_settings_of_seed(&one, s, i, err));
+        st = run_seed(&one, ds, err);
+        eq_settings_clear(&one);
+        if (st != EQ_OK)
+            goto out;
+    }
+    EQ_TRY(eq_run_report(s->config.run.dir, err));
+out:
+    return st;
+}
+
+static enum eq_status run(const struct eq_settings *s, bool force, struct eq_err *err)
+{
+    struct eq_dataset ds = {0};
+    struct eq_run_lock lock = {0};
+    enum eq_status st;
+    EQ_TRY(eq_run_lock(&lock, s->config.run.dir, err));
+    EQ_TRY(eq_run_open_data(&s->config, &ds, err));
+    EQ_TRY(s->config.train.seeds > 1 ? run_seeds(s, &ds, force, err) : run_phases(s, &ds, force, err));
+out:
     eq_dataset_clear(&ds);
+    eq_run_unlock(&lock);
     return st;
 }
 
@@ -100,7 +157,7 @@ enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err)
     if (!o.force && eq_run_is_finished(cfg))
         eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
     else
-        EQ_TRY(run_phases(&o.settings, o.force, err));
+        EQ_TRY(run(&o.settings, o.force, err));
     EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));
     if (!o.json)
         printf("\n%s/report.html\n", cfg->run.dir);

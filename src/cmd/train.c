@@ -18,17 +18,20 @@ enum eq_status eq_cmd_train(int argc, char **argv, struct eq_err *err)
 {
     struct eq_options o;
     struct eq_dataset ds = {0};
+    struct eq_run_lock lock = {0};
     enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
     if (st != EQ_OK || o.help)
         return st;
     const struct eq_config *cfg = &o.settings.config;
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_TRAIN, o.force, err));
+    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_TRAIN, o.force, err));
     EQ_TRY(eq_run_train(cfg, &ds, err));
     printf("%s/fp32.safetensors\n", cfg->run.dir);
 out:
     eq_dataset_clear(&ds);
+    eq_run_unlock(&lock);
     eq_options_clear(&o);
     return st;
 }

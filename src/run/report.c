@@ -1,7 +1,8 @@
 /* The report: reads what a run left, draws, writes report.md and report.html. */
-#include "run/report.h"
+#include "run/seeds.h"
 
 #include <cjson/cJSON.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static enum eq_status write_text(const char *run_dir, const char *name, const struct eq_str *text, struct eq_err *err)
@@ -20,14 +21,27 @@ static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
     return st;
 }
 
+/* The run directory's own settings say whether it is that of several seeds. */
+static enum eq_status collect_seeds(const struct eq_report *report, struct eq_err *err)
+{
+    const struct cJSON *config = report->config;
+    double seeds = eq_report_number(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
+    double first = eq_report_number(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
+    if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
+        return EQ_OK;
+    return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
+}
+
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
     struct eq_str md = {0}, html = {0};
     enum eq_status st;
-    EQ_TRY(eq_results_read(run_dir, &report.results, err));
     EQ_TRY(read_config(&report, err));
+    EQ_TRY(collect_seeds(&report, err));
+    EQ_TRY(eq_results_read(run_dir, &report.results, err));
     EQ_TRY(eq_table_build(report.results, &report.table, err));
+    EQ_TRY(eq_seeds_tables(report.results, &report.seeds, &report.differences, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.no_pictures[0])
         eq_warn("the report has no pictures: %s", report.no_pictures);
@@ -37,6 +51,8 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     EQ_TRY(write_text(run_dir, "report.html", &html, err));
 out:
     eq_table_clear(&report.table);
+    eq_table_clear(&report.seeds);
+    eq_table_clear(&report.differences);
     cJSON_Delete(report.results);
     cJSON_Delete(report.config);
     eq_str_clear(&md);

@@ -9,10 +9,16 @@ enum { EQ_TABLE_COLUMNS = 13, EQ_TABLE_CELL = 40, EQ_MAX_PLOTS = 12 };
 /* cells[0] is the header. */
 struct eq_table {
     char (*cells)[EQ_TABLE_COLUMNS][EQ_TABLE_CELL]; /* owned */
-    int rows;
+    int rows, columns;
+    int text_columns; /* the first ones: they lean left, numbers right */
 };
 enum eq_status eq_table_build(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
 void eq_table_clear(struct eq_table *t);
+/* rows x columns of empty cells under a header; EQ_NOMEM. */
+enum eq_status eq_table_init(struct eq_table *t, const char *const *header, int columns, int text_columns, int max_rows,
+                             struct eq_err *err);
+/* digits behind the point; "-" when NaN; format: "+" with a sign, else what stands behind the number. */
+void eq_table_put(char cell[EQ_TABLE_CELL], const char *format, int digits, double value);
 /* Markdown, columns padded so that it reads well on a terminal, too. */
 void eq_table_print(const struct eq_table *t, struct eq_str *out);
 
@@ -26,6 +32,7 @@ struct eq_report {
     struct cJSON *results; /* owned */
     struct cJSON *config;  /* owned; NULL when the run directory has no config.json */
     struct eq_table table;
+    struct eq_table seeds, differences; /* of several seeds; no rows for one */
     struct eq_plot plots[EQ_MAX_PLOTS];
     int n_plots;
     char no_pictures[320]; /* why plots/ holds no SVG; "" when it does */

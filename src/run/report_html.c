@@ -1,5 +1,5 @@
 /* report.html: one self-contained file; pictures are embedded as they lie in plots/. */
-#include "run/report.h"
+#include "run/seeds.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -70,19 +70,40 @@ static void add_base64(struct eq_str *out, const unsigned char *bytes, size_t n)
     }
 }
 
-static void add_results(const struct eq_table *t, struct eq_str *out)
+static void add_table(const struct eq_table *t, const char *class, struct eq_str *out)
 {
-    eq_str_add(out, "<div class=\"wide\"><table class=\"results\">\n");
+    eq_str_add(out, "<div class=\"wide\"><table class=\"%s\">\n", class);
     for (int r = 0; r < t->rows; r++) {
         eq_str_add(out, "<tr>");
-        for (int c = 0; c < EQ_TABLE_COLUMNS; c++)
+        for (int c = 0; c < t->columns; c++)
             add_element(out, r == 0 ? "th" : "td", t->cells[r][c]);
         eq_str_add(out, "</tr>\n");
     }
-    eq_str_add(out,
-               "</table></div>\n<p class=\"lead\">MAE, RMSE and differences in EF points. Latency of one clip: the "
-               "median of repeated calls, with the 95th percentile and the minimum beside it. Size: the file's "
-               "bytes / 10<sup>6</sup>. Median: predicts the training clips' median EF for every clip.</p>\n");
+    eq_str_add(out, "</table></div>\n");
+}
+
+static void add_seeds(const struct eq_report *report, struct eq_str *out)
+{
+    struct eq_str title = {0};
+    if (!eq_seeds_has(report->results))
+        return;
+    eq_seeds_title(report->results, &title);
+    add_element(out, "h2", title.s);
+    eq_str_add(out, "\n");
+    add_table(&report->seeds, "seeds", out);
+    add_table(&report->differences, "seeds", out);
+    eq_str_add(out, "<p class=\"lead\">");
+    add_escaped(out, eq_seeds_note);
+    eq_str_add(out, "</p>\n");
+    eq_str_clear(&title);
+}
+
+static void add_results(const struct eq_table *t, struct eq_str *out)
+{
+    add_table(t, "results", out);
+    eq_str_add(out, "<p class=\"lead\">MAE, RMSE and differences in EF points. Latency of one clip: the "
+                    "median of repeated calls, with the 95th percentile and the minimum beside it. Size: the file's "
+                    "bytes / 10<sup>6</sup>. Median: predicts the training clips' median EF for every clip.</p>\n");
 }
 
 static void add_sentences(const struct eq_report *report, struct eq_str *out)
@@ -222,6 +243,7 @@ enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out
                head);
     add_sentences(report, out);
     add_results(&report->table, out);
+    add_seeds(report, out);
     EQ_TRY(add_plots(report, out, err));
     eq_str_add(out, "<h2>How it was made</h2>\n");
     eq_report_environment(report, &text);

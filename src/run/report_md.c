@@ -1,5 +1,5 @@
 /* report.md */
-#include "run/report.h"
+#include "run/seeds.h"
 
 #include <cjson/cJSON.h>
 
@@ -38,6 +38,10 @@ void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
                "\nMAE, RMSE and differences in EF points; latency of one clip, the median of repeated calls, with the "
                "p95 and the minimum beside it; size of the file in units of 10^6 bytes. Median: predicts the "
                "training clips' median EF for every clip.\n\n");
+    if (eq_seeds_has(report->results)) {
+        eq_seeds_print(report->results, &report->seeds, &report->differences, out);
+        eq_str_add(out, "\n%s\n\n", eq_seeds_note);
+    }
     add_list(report, eq_report_findings, "- ", out);
     add_list(report, eq_report_cautions, "> ", out);
     eq_str_add(out, "Measured on: ");
@@ -51,5 +55,7 @@ void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
         eq_str_add(out, "\n## %s\n\n![%s](plots/%s.svg)\n\n%s\n", report->plots[i].title, report->plots[i].title,
                    report->plots[i].name, report->plots[i].caption);
     add_skipped(report->results, out);
-    eq_str_add(out, "\nConfiguration: `config.json`; every prediction: `predictions/`.\n");
+    eq_str_add(out, eq_seeds_has(report->results)
+                        ? "\nConfiguration: `config.json`; every seed's own report and predictions: `seed-*/`.\n"
+                        : "\nConfiguration: `config.json`; every prediction: `predictions/`.\n");
 }

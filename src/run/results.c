@@ -52,7 +52,7 @@ out:
     return st;
 }
 
-static struct cJSON *new_results(void)
+struct cJSON *eq_results_new(void)
 {
     struct cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "format", FORMAT);
@@ -67,7 +67,7 @@ static enum eq_status read_or_new(const char *run_dir, struct cJSON **out, struc
     free(path);
     if (exists)
         return eq_results_read(run_dir, out, err);
-    *out = new_results();
+    *out = eq_results_new();
     return EQ_OK;
 }
 
@@ -117,7 +117,7 @@ static int rank(const struct cJSON *row)
 
 /* By taking out and appending: cJSON_InsertItemInArray refuses every place but the first in the 1.7.15 of Debian 12
  * (its fix for CVE-2023-50471 looks at the wrong item). */
-static void insert_row(struct cJSON *models, struct cJSON *row)
+void eq_results_insert_row(struct cJSON *models, struct cJSON *row)
 {
     struct cJSON *behind = cJSON_CreateArray();
     int at = 0;
@@ -151,7 +151,7 @@ enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, stru
     EQ_TRY(read_or_new(run_dir, &json, err));
     struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models");
     remove_row(models, eq_results_model_name(row));
-    insert_row(models, row);
+    eq_results_insert_row(models, row);
     row = NULL;
     EQ_TRY(write_results(run_dir, json, err));
 out:
@@ -194,8 +194,13 @@ out:
 
 const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name)
 {
+    return eq_results_list_find(cJSON_GetObjectItemCaseSensitive(results, "models"), name);
+}
+
+const struct cJSON *eq_results_list_find(const struct cJSON *models, const char *name)
+{
     const struct cJSON *row;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
+    cJSON_ArrayForEach(row, models)
     {
         if (strcmp(eq_results_model_name(row), name) == 0)
             return row;

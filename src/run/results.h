@@ -8,6 +8,12 @@
 const char *eq_results_model_name(const struct cJSON *row);
 /* The row of a model in a document that eq_results_read gave; NULL: none. */
 const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name);
+/* The same in models[] itself. */
+const struct cJSON *eq_results_list_find(const struct cJSON *models, const char *name);
+/* A document without models. Delete with cJSON_Delete. */
+struct cJSON *eq_results_new(void);
+/* Puts a row, which models takes over, into models[] where the table has it. */
+void eq_results_insert_row(struct cJSON *models, struct cJSON *row);
 /* Takes a row out of results.json, if both are there. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err);
 

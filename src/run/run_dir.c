@@ -1,5 +1,6 @@
 /* The run directory as a place that several commands, and a run that was interrupted, come back to. */
 #include "run/results.h"
+#include "run/seeds.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -53,8 +54,23 @@ bool eq_run_has_result(const char *run_dir, const char *name)
     return there;
 }
 
+static bool seeds_are_finished(const struct eq_config *cfg)
+{
+    bool finished = has_file(cfg->run.dir, "report", ".html");
+    for (int i = 0; i < cfg->train.seeds && finished; i++) {
+        struct eq_config one = *cfg;
+        one.run.dir = eq_seed_dir(cfg->run.dir, cfg->run.seed + i);
+        one.train.seeds = 1;
+        finished = eq_run_is_finished(&one);
+        free(one.run.dir);
+    }
+    return finished && eq_seeds_are_collected(cfg);
+}
+
 bool eq_run_is_finished(const struct eq_config *cfg)
 {
+    if (cfg->train.seeds > 1)
+        return seeds_are_finished(cfg);
     const char *dir = cfg->run.dir;
     for (int i = 0; i < EQ_RUN_MODELS; i++) {
         bool wanted = cfg->qat.control || strcmp(eq_run_models[i], EQ_CONTROL_NAME) != 0;
@@ -95,7 +111,32 @@ static enum eq_status remove_files_in(const char *run_dir, const char *folder, c
     return st;
 }
 
+static bool is_ours(const char *run_dir);
+
 /* Only in a folder that our config.json marks as a run directory, and only what a run writes. */
+static enum eq_status forget_run(const char *run_dir, struct eq_err *err);
+
+/* Those of train.seeds, whose folders go, too, when nothing else is in them. */
+static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
+{
+    static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
+    char **names;
+    size_t n = eq_seed_dirs(run_dir, &names);
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < n && st == EQ_OK; i++) {
+        if (!is_ours(names[i]))
+            continue;
+        st = forget_run(names[i], err);
+        for (size_t f = 0; f < sizeof folders / sizeof *folders && st == EQ_OK; f++) {
+            char *path = eq_path_join(names[i], folders[f]);
+            rmdir(path);
+            free(path);
+        }
+    }
+    eq_seed_dirs_free(names, n);
+    return st;
+}
+
 static enum eq_status forget_run(const char *run_dir, struct eq_err *err)
 {
     static const char *const files[] = {
@@ -103,6 +144,7 @@ static enum eq_status forget_run(const char *run_dir, struct eq_err *err)
         "results.json",     "report.md",       "report.html",     "config.json"};
     static const char *const folders[] = {"state", "history", "predictions", "plots"};
     enum eq_status st = EQ_OK;
+    EQ_TRY(forget_seeds(run_dir, err));
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -172,6 +214,17 @@ static bool has_begun(const char *run_dir, const char *name)
     return eq_run_has_model(run_dir, name) || has_file(run_dir, state, ".safetensors");
 }
 
+static bool seeds_have_begun(const char *run_dir)
+{
+    char **names;
+    size_t n = eq_seed_dirs(run_dir, &names);
+    bool begun = false;
+    for (size_t i = 0; i < n; i++)
+        begun |= has_begun(names[i], "fp32");
+    eq_seed_dirs_free(names, n);
+    return begun;
+}
+
 /* The sections whose change would contradict what the run directory holds. */
 static const char *const *fixed_sections(const char *run_dir, enum eq_phase phase, bool force)
 {
@@ -179,6 +232,8 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
     static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
     static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
     bool qat = has_begun(run_dir, "qat"), control = has_begun(run_dir, EQ_CONTROL_NAME);
+    if (seeds_have_begun(run_dir))
+        return NULL;
     if (!has_begun(run_dir, "fp32") && !has_begun(run_dir, "ptq") && !qat && !control)
         return nothing;
     if (phase == EQ_PHASE_PTQ && !qat)
@@ -200,6 +255,10 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
     struct eq_str changes = {0};
     enum eq_status st = EQ_OK;
     eq_settings_changes(was, is, fixed, &changes);
+    /* One seed's files and those of several lie in different places; from two on, seeds may come and go. */
+    int before = was->config.train.seeds, now = is->config.train.seeds;
+    if ((before > 1) != (now > 1) && (!fixed || fixed[0]))
+        eq_str_add(&changes, "%strain.seeds %d -> %d", changes.len ? ", " : "", before, now);
     if (changes.len)
         st = eq_fail(err, EQ_USAGE,
                      "%s holds a run under other settings (%.600s): set them back, name another folder with --run, or "
@@ -210,13 +269,14 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
 }
 
 /* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. */
-static bool is_ours(const char *config)
+static bool is_ours(const char *run_dir)
 {
     struct cJSON *json = NULL;
-    if (eq_json_read(config, &json, NULL) != EQ_OK)
-        return false;
-    bool ours = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, "origin"));
+    char *config = eq_path_join(run_dir, "config.json");
+    bool ours =
+        eq_json_read(config, &json, NULL) == EQ_OK && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, "origin"));
     cJSON_Delete(json);
+    free(config);
     return ours;
 }
 
@@ -245,6 +305,17 @@ static enum eq_status check_done(const char *dir, enum eq_phase phase, bool forc
                    dir, model_of(phase));
 }
 
+/* The single commands work on one seed's folder. */
+static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_phase phase, struct eq_err *err)
+{
+    if (phase == EQ_PHASE_ALL || cfg->train.seeds == 1)
+        return EQ_OK;
+    return eq_fail(err, EQ_USAGE,
+                   "train.seeds = %d is for run-all: name the folder of one seed, --run %s/seed-%d, or set "
+                   "train.seeds=1",
+                   cfg->train.seeds, cfg->run.dir, cfg->run.seed);
+}
+
 static bool is_whole(enum eq_phase phase)
 {
     return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
@@ -253,12 +324,12 @@ static bool is_whole(enum eq_phase phase)
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
 {
     const char *dir = s->config.run.dir;
-    char *config = eq_path_join(dir, "config.json");
     struct eq_settings was = {0};
-    bool known = false, ours = is_ours(config);
+    bool known = false, ours = is_ours(dir);
     enum eq_status st = EQ_OK;
     if (!ours)
         EQ_TRY(check_foreign(dir, err));
+    EQ_TRY(check_seeds_phase(&s->config, phase, err));
     EQ_TRY(check_done(dir, phase, force, err));
     if (force && ours && is_whole(phase))
         goto out; /* what it was made with goes, too */
@@ -269,7 +340,6 @@ enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bo
 out:
     if (was.origin)
         eq_settings_clear(&was);
-    free(config);
     return st;
 }
 
@@ -280,7 +350,7 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
     enum eq_status st;
     EQ_TRY(eq_run_admit(s, phase, force, err));
     EQ_TRY(eq_make_dirs(dir, err));
-    if (is_ours(config)) {
+    if (is_ours(dir)) {
         EQ_TRY(remove_stale(dir, err));
         if (force && is_whole(phase))
             EQ_TRY(forget_run(dir, err));

@@ -1,6 +1,7 @@
 /* The one table of settings, and values from it, into it and out of it. */
 #include "run/settings.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -80,6 +81,9 @@ const struct eq_setting eq_setting_table[] = {
      .help = "decay of the averaged weights that are validated and kept; 0: the weights themselves"},
     {INT(train, patience, "0", 0, 100000, "epochs"),
      .help = "stop after this many epochs without a better validation MAE; 0: never"},
+    {INT(train, seeds, "1", 1, EQ_MAX_SEEDS, "runs"), .free_to_change = true,
+     .help = "run-all: the whole experiment this many times, with run.seed, run.seed + 1, ..., each in a folder seed-N "
+             "below the run directory; the report has mean and spread"},
 
     {ENUM(ptq, observer, "hist_mse", observer_names),
      .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
@@ -336,12 +340,52 @@ void eq_settings_clear(struct eq_settings *s)
     memset(s, 0, sizeof *s);
 }
 
+enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err)
+{
+    struct eq_str value = {0};
+    enum eq_status st;
+    EQ_TRY(eq_settings_init(out, err));
+    for (size_t i = 0; i < eq_setting_count && st == EQ_OK; i++) {
+        eq_setting_print(&eq_setting_table[i], &s->config, &value);
+        st = eq_settings_set(out, eq_setting_table[i].key, value.s ? value.s : "", s->origin[i], err);
+        eq_str_clear(&value);
+    }
+    if (st != EQ_OK)
+        eq_settings_clear(out);
+out:
+    return st;
+}
+
+enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err)
+{
+    enum eq_status st = eq_settings_copy(out, s, err);
+    struct eq_str dir = {0}, seed = {0}, origin = {0};
+    if (st != EQ_OK)
+        return st;
+    assert(i >= 0 && i < s->config.train.seeds);
+    eq_str_add(&seed, "%d", s->config.run.seed + i);
+    eq_str_add(&dir, "%s/seed-%s", s->config.run.dir, seed.s);
+    eq_str_add(&origin, "seed %d of train.seeds = %d", i + 1, s->config.train.seeds);
+    EQ_TRY(eq_settings_set(out, "run.dir", dir.s, origin.s, err));
+    EQ_TRY(eq_settings_set(out, "run.seed", seed.s, origin.s, err));
+    EQ_TRY(eq_settings_set(out, "train.seeds", "1", origin.s, err));
+out:
+    eq_str_clear(&dir);
+    eq_str_clear(&seed);
+    eq_str_clear(&origin);
+    if (st != EQ_OK)
+        eq_settings_clear(out);
+    return st;
+}
+
 enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err)
 {
     const struct eq_config *c = &s->config;
     if (c->train.schedule == EQ_SCHEDULE_COSINE && c->train.warmup >= c->train.epochs)
         return eq_fail(err, EQ_USAGE, "train.warmup = %g leaves nothing of train.epochs = %d", c->train.warmup,
                        c->train.epochs);
+    if (c->run.seed > INT_MAX - (c->train.seeds - 1))
+        return eq_fail(err, EQ_USAGE, "run.seed = %d leaves no room for train.seeds = %d", c->run.seed, c->train.seeds);
     if (c->ptq.bias_correction && c->ptq.adaround)
         return eq_fail(err, EQ_USAGE,
                        "ptq.bias_correction and ptq.adaround exclude each other: AdaRound fits the outputs of each "

@@ -74,6 +74,9 @@ enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEI
 
 /* The kernel that the table names for this shape on this CPU: by shape and ISA only, never by timing. Never NULL. */
 const struct eq_f32_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
+/* A forward kernel that sums in one order on every ISA level (taps row by row, channels ascending, a fused multiply-add
+ * each; then bias, residual, ReLU): the same bits everywhere, where select's depend on the level. Never NULL. */
+const struct eq_f32_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv_shape *s);
 /* Every kernel that supports the shape here, ref first, for tests and `bench --layers`; returns how many were
  * stored. */
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,

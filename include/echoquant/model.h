@@ -31,6 +31,7 @@ enum { EQ_RESNET18_MAX_WIDTH = 256 };
  * unclamped value lies inside [qmin, qmax]. */
 struct eq_fake_quant {
     bool enabled; /* off: the edge passes through (observers may still look) */
+    bool bypass;  /* mixed precision: this layer or edge stays in FP32, enabled stays off */
     int channels;
     int qmin, qmax;
     float *scale;      /* [channels], owned */

@@ -80,6 +80,13 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err);
 
+/* Mixed precision on a folded, fused and calibrated graph: layers i with keep[i] ([n_nodes]) stay in FP32, all others
+ * are quantized, whatever was kept before. A kept layer still stores bytes where a quantized layer reads them; with all
+ * layers kept nothing is rounded. Weights that were rounded already (AdaRound) stay so. */
+enum eq_status eq_keep_fp32(struct eq_graph *calibrated, const bool *keep, struct eq_err *err);
+/* The node of a layer; EQ_USAGE offers the nearest name. */
+enum eq_status eq_find_layer(const struct eq_graph *g, const char *name, int *node, struct eq_err *err);
+
 /* ---- improvements of PTQ, each a switch ------------------------------------------------------------------------- */
 
 /* Cross-layer equalization (Nagel et al., ICCV 2019, 4.1) on a folded and fused graph, before preparation: for each
@@ -142,10 +149,13 @@ struct eq_qnode {
     int src, residual; /* producers; -1: none */
     int cin, cout, k, stride, pad;
     bool relu;
-    int weight_bits;       /* 8, 6 or 4: weights lie in [-(2^(bits-1) - 1), 2^(bits-1) - 1] */
-    struct eq_qparams dst; /* of the edge that it makes */
-    int8_t *weights;       /* [cout][cin][k][k], owned; NULL where the op has none */
-    float *weight_scale;   /* [cout], owned */
+    int weight_bits;       /* 2 to 8: weights lie in [-(2^(bits-1) - 1), 2^(bits-1) - 1]; 32 with fp32 */
+    struct eq_qparams dst; /* of the edge that it makes; all 0 with fp32_edge */
+    bool fp32;             /* mixed precision: a convolution or head that computes in floats */
+    bool fp32_edge;        /* its edge is stored as floats: only nodes in FP32 read it */
+    int8_t *weights;       /* [cout][cin][k][k], owned; NULL where the op has none, and with fp32 */
+    float *weight_scale;   /* [cout], owned; NULL as weights */
+    float *fp32_weights;   /* [cout][cin][k][k], owned; with fp32 only */
     float *bias;           /* [cout], fp32 in real units, owned */
 };
 struct eq_qmodel {
@@ -179,8 +189,9 @@ void eq_qengine_free(struct eq_qengine *e);
 /* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and
  * batch. */
 void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef);
-/* Looks at each node's u8 output after it was computed (analysis, parity tests); NULL: none. While there is one, max
- * pooling has a pass of its own; otherwise the convolution before it may do it, which changes no bit. */
+/* Looks at each node's output after it was computed (analysis, parity tests), n bytes: u8, floats where the node has
+ * fp32_edge; NULL: none. While there is one, max pooling has a pass of its own; otherwise the convolution before it may
+ * do it, which changes no bit. */
 void eq_qengine_set_hook(struct eq_qengine *e, void (*fn)(void *ctx, int node, const uint8_t *q, size_t n), void *ctx);
 size_t eq_qengine_arena_bytes(const struct eq_qengine *e);
 size_t eq_qengine_packed_bytes(const struct eq_qengine *e);

@@ -60,6 +60,7 @@ struct eq_config {
         int weight_bits;
         bool reestimate_bn, equalize, bias_correction, adaround;
         int adaround_steps;
+        char *keep_fp32;   /* names of layers, commas between */
         int zero_channels; /* enum eq_zero_channels */
     } ptq;
     struct {

@@ -69,15 +69,25 @@ static struct cJSON *describe_qnode(const struct eq_qnode *n)
     struct cJSON *layer = cJSON_CreateObject();
     cJSON_AddStringToObject(layer, "name", n->name);
     cJSON_AddStringToObject(layer, "op", op_name(n->op));
+    if (n->fp32) {
+        int shape[4] = {n->cout, n->cin, n->k, n->k};
+        size_t weights = (size_t)n->cout * (size_t)n->cin * (size_t)n->k * (size_t)n->k;
+        add_shape(layer, shape, 4);
+        add_range(layer, "range", n->fp32_weights, weights);
+        cJSON_AddNumberToObject(layer, "weight_bits", 32);
+        cJSON_AddNumberToObject(layer, "bytes", (double)((weights + (size_t)n->cout) * sizeof(float)));
+    }
     if (n->weights) {
         int shape[4] = {n->cout, n->cin, n->k ? n->k : 1, n->k ? n->k : 1};
         size_t weights = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * (size_t)shape[3];
         add_shape(layer, shape, 4);
         add_range(layer, "weight_scale", n->weight_scale, (size_t)n->cout);
         cJSON_AddNumberToObject(layer, "weight_bits", n->weight_bits);
-        cJSON_AddNumberToObject(layer, "bytes", (double)(weights + (size_t)n->cout * 2 * sizeof(float)));
+        /* as the file packs them: a channel at a time */
+        size_t row = (weights / (size_t)n->cout * (size_t)n->weight_bits + 7) / 8;
+        cJSON_AddNumberToObject(layer, "bytes", (double)((size_t)n->cout * (row + 2 * sizeof(float))));
     }
-    if (n->op != EQ_QOP_HEAD) {
+    if (n->op != EQ_QOP_HEAD && !n->fp32_edge) {
         cJSON_AddNumberToObject(layer, "scale", (double)n->dst.scale);
         cJSON_AddNumberToObject(layer, "zero_point", n->dst.zero_point);
     }
@@ -152,6 +162,8 @@ static void print_layers(const struct cJSON *model, bool int8)
         char shape[48], range[40], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
         format_shape(layer, shape);
         format_pair(layer, int8 ? "weight_scale" : "range", range);
+        if (int8 && number(layer, "weight_bits") == 32)
+            snprintf(range, sizeof range, "FP32");
         if (cJSON_HasObjectItem(layer, "scale")) {
             snprintf(scale, sizeof scale, "%.4g", number(layer, "scale"));
             snprintf(zero, sizeof zero, "%.0f", number(layer, "zero_point"));

@@ -9,7 +9,7 @@
 /* Fills the f32 and image tables for the CPU and ceiling of the moment; eq_kernels_init calls it. */
 void eq_f32_table_init(void);
 
-extern const struct eq_f32_conv_kernel eq_f32_conv_forward_ref;
+extern const struct eq_f32_conv_kernel eq_f32_conv_forward_ref, eq_f32_conv_forward_ordered_ref;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_ref;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_ref;
 extern const struct eq_f32_conv_kernel eq_f32_conv_forward_blas;

@@ -41,6 +41,20 @@ const struct eq_f32_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, cons
     return best;
 }
 
+/* The direct kernels keep the order of ordered_ref: their registers go over channels and pixels, never over a sum. */
+const struct eq_f32_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv_shape *s)
+{
+#if defined(__x86_64__)
+    if (usable(&eq_f32_conv_forward_direct__avx512, s))
+        return &eq_f32_conv_forward_direct__avx512;
+    if (usable(&eq_f32_conv_forward_direct__avx2, s))
+        return &eq_f32_conv_forward_direct__avx2;
+#else
+    (void)s;
+#endif
+    return &eq_f32_conv_forward_ordered_ref;
+}
+
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
                               const struct eq_f32_conv_kernel **out, size_t max)
 {

@@ -111,6 +111,7 @@ bool eq_graph_copy_fake_quants(struct eq_graph *to, const struct eq_graph *from)
             return false;
         struct eq_fake_quant *dst = &to->fake_quants[at];
         dst->enabled = src->enabled;
+        dst->bypass = src->bypass;
         memcpy(dst->scale, src->scale, (size_t)src->channels * sizeof(*dst->scale));
         memcpy(dst->zero_point, src->zero_point, (size_t)src->channels * sizeof(*dst->zero_point));
         if (src->learn_scale)

@@ -78,8 +78,7 @@ static enum eq_status walk(struct adaround *a, int layer, struct eq_err *err)
 {
     a->layer = layer;
     a->walk.stop_at = layer < 0 ? -1 : a->g->nodes[layer].src[0];
-    for (int i = 0; i < a->g->n_fake_quants; i++)
-        a->g->fake_quants[i].enabled = layer >= 0;
+    eq_enable_fake_quant(a->g, layer >= 0);
     eq_exec_weights_changed(a->walk.exec);
     return eq_clip_walk_run(&a->walk, err);
 }
@@ -92,7 +91,7 @@ static enum eq_status allocate(struct adaround *a, size_t clips, struct eq_err *
         return eq_fail(err, EQ_NOMEM, "out of memory for AdaRound");
     for (int i = 0; i < a->g->n_nodes; i++) {
         const struct eq_node *n = &a->g->nodes[i];
-        if (n->op != EQ_OP_CONV2D)
+        if (n->op != EQ_OP_CONV2D || a->g->fake_quants[n->weight_fq].bypass)
             continue;
         longest = row_length(n) > longest ? row_length(n) : longest;
         a->target[i] = eq_alloc(samples, (size_t)n->cout * sizeof(float));
@@ -164,8 +163,7 @@ enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_sou
             eq_progress_step(progress, (size_t)i + 1, calibrated->nodes[i].name);
     }
 out:
-    for (int i = 0; i < calibrated->n_fake_quants; i++)
-        calibrated->fake_quants[i].enabled = true;
+    eq_enable_fake_quant(calibrated, true);
     for (int i = 0; a.target && i < calibrated->n_nodes; i++)
         eq_free(a.target[i]);
     eq_free(a.target);

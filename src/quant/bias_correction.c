@@ -157,12 +157,6 @@ static void layer_means(const struct correction *k, int node, double *mean)
         }
 }
 
-static void set_enabled(struct eq_graph *g, bool on)
-{
-    for (int i = 0; i < g->n_fake_quants; i++)
-        g->fake_quants[i].enabled = on;
-}
-
 static void keep_targets(struct correction *k)
 {
     for (int i = 0; i < k->g->n_nodes; i++) {
@@ -204,12 +198,12 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
     st = eq_check_calibrated(calibrated, "bias correction", err);
     if (st != EQ_OK)
         return st;
-    set_enabled(calibrated, false);
+    eq_enable_fake_quant(calibrated, false);
     EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.walk.exec, err));
     EQ_TRY(make_sums(&k, err));
     EQ_TRY(run_clips(&k, -1, err));
     keep_targets(&k);
-    set_enabled(calibrated, true);
+    eq_enable_fake_quant(calibrated, true);
     for (int i = 0; i < calibrated->n_nodes; i++) {
         if (!k.edges[i].sum)
             continue;
@@ -217,7 +211,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
         EQ_TRY(correct_readers(&k, i, err));
     }
 out:
-    set_enabled(calibrated, true);
+    eq_enable_fake_quant(calibrated, true);
     for (int i = 0; i < calibrated->n_nodes; i++) {
         if (k.edges)
             eq_free(k.edges[i].sum);

@@ -57,7 +57,7 @@ static enum eq_status set_edge(struct eq_graph *g, int node, const struct eq_obs
     }
     fq->scale[0] = q.scale;
     fq->zero_point[0] = q.zero_point;
-    fq->enabled = true;
+    fq->enabled = !fq->bypass;
     return EQ_OK;
 }
 
@@ -70,8 +70,7 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
     enum eq_status st;
     if (clips_used)
         *clips_used = 0;
-    for (int i = 0; i < prepared->n_fake_quants; i++)
-        prepared->fake_quants[i].enabled = false;
+    eq_enable_fake_quant(prepared, false);
     EQ_TRY(make_observers(prepared, opts, &c, err));
     EQ_TRY(eq_exec_new(prepared, EQ_EXEC_INFER, 1, clips->frames, clips->size, &x, err));
     struct eq_clip_walk walk = {.exec = x,

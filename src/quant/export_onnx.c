@@ -5,7 +5,7 @@
  *
  * What the integer engine keeps, this keeps: the pixels are the quantized input as they come, the residual sum is not
  * quantized on its own, pooled sums are not rounded. Biases are rounded to s32 in units of the accumulator, which
- * ONNX's quantized convolution wants; the engine has them in float.
+ * ONNX's quantized convolution wants; the engine has them in float. Layers and edges in FP32 are plain ONNX.
  */
 #include "model/onnx.h"
 #include "quant/qmodel.h"
@@ -90,9 +90,29 @@ static const char *finish(struct exporter *x, const struct eq_qnode *n, const ch
     struct eq_onnx *o = x->o;
     if (n->residual >= 0)
         y = eq_onnx_node(o, "Add", eq_onnx_name(o, n->name, "/add"), 2, (const char *[]){y, x->edge[n->residual]});
-    if (n->relu && n->dst.zero_point != 0)
+    if (n->relu && (n->fp32_edge || n->dst.zero_point != 0))
         y = eq_onnx_node(o, "Relu", eq_onnx_name(o, n->name, "/relu"), 1, &y);
-    return edge(x, n, y);
+    return n->fp32_edge ? y : edge(x, n, y);
+}
+
+static const char *fp32_weights(struct exporter *x, const struct eq_qnode *n, int rank)
+{
+    int64_t dims[4] = {n->cout, n->cin, n->k, n->k};
+    return eq_onnx_tensor(x->o, eq_onnx_name(x->o, n->name, ".weight"), EQ_ONNX_F32, rank, dims, n->fp32_weights);
+}
+
+static const char *fp32_bias(struct exporter *x, const struct eq_qnode *n)
+{
+    int64_t cout = n->cout;
+    return eq_onnx_tensor(x->o, eq_onnx_name(x->o, n->name, ".bias"), EQ_ONNX_F32, 1, &cout, n->bias);
+}
+
+static void fp32_convolution(struct exporter *x, int i)
+{
+    const struct eq_qnode *n = &x->m->nodes[i];
+    x->edge[i] = finish(
+        x, n,
+        eq_onnx_conv(x->o, n->name, x->edge[n->src], fp32_weights(x, n, 4), fp32_bias(x, n), n->k, n->stride, n->pad));
 }
 
 static enum eq_status convolution(struct exporter *x, int i)
@@ -122,10 +142,8 @@ static void head(struct exporter *x, const struct eq_qnode *n)
     struct eq_onnx *o = x->o;
     const char *y = eq_onnx_pixel_mean(o, eq_onnx_name(o, n->name, "/pixel_mean"), x->edge[n->src]);
     y = eq_onnx_frame_mean(o, eq_onnx_name(o, n->name, "/frame_mean"), y);
-    const char *w = quantized_weights(x, n, 2, n->weight_scale);
-    int64_t cout = n->cout;
-    eq_onnx_linear(o, n->name, y, w,
-                   eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".bias"), EQ_ONNX_F32, 1, &cout, n->bias));
+    const char *w = n->fp32 ? fp32_weights(x, n, 2) : quantized_weights(x, n, 2, n->weight_scale);
+    eq_onnx_linear(o, n->name, y, w, fp32_bias(x, n));
 }
 
 static enum eq_status export_node(struct exporter *x, int i)
@@ -136,9 +154,14 @@ static enum eq_status export_node(struct exporter *x, int i)
         x->edge[i] = edge(x, n, NULL);
         return EQ_OK;
     case EQ_QOP_CONV2D:
-        return convolution(x, i);
+        if (!n->fp32)
+            return convolution(x, i);
+        fp32_convolution(x, i);
+        return EQ_OK;
     case EQ_QOP_MAXPOOL:
-        x->edge[i] = edge(x, n, eq_onnx_maxpool(x->o, n->name, x->edge[n->src], n->k, n->stride, n->pad));
+        x->edge[i] = eq_onnx_maxpool(x->o, n->name, x->edge[n->src], n->k, n->stride, n->pad);
+        if (!n->fp32_edge)
+            x->edge[i] = edge(x, n, x->edge[i]);
         return EQ_OK;
     default: /* EQ_QOP_HEAD */
         head(x, n);

@@ -24,6 +24,8 @@ static enum eq_status refuse(const struct eq_graph *g, int node, const char *why
 static enum eq_status check_fake_quant(const struct eq_graph *g, int node, int fq, int channels, struct eq_err *err)
 {
     const struct eq_fake_quant *q = fq >= 0 ? &g->fake_quants[fq] : NULL;
+    if (q && q->bypass)
+        return EQ_OK;
     if (!q || !q->enabled)
         return refuse(g, node, "has no qparams: calibrate before lowering", err);
     if (q->channels != channels)
@@ -67,10 +69,29 @@ static enum eq_status round_weights(const float *w, size_t n, float scale, const
     return EQ_OK;
 }
 
+/* A layer that stays in FP32: its weights as they are. */
+static enum eq_status copy_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
+                                   struct eq_err *err)
+{
+    const struct eq_param *w = &g->params[n->weight];
+    q->fp32 = true;
+    q->weight_bits = 32;
+    q->fp32_weights = eq_alloc(w->n, sizeof(float));
+    q->bias = eq_alloc((size_t)q->cout, sizeof(float));
+    if (!q->fp32_weights || !q->bias)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", q->name);
+    memcpy(q->fp32_weights, w->data, w->n * sizeof(float));
+    if (n->bias >= 0)
+        memcpy(q->bias, g->params[n->bias].data, (size_t)q->cout * sizeof(float));
+    return EQ_OK;
+}
+
 static enum eq_status quantize_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
                                        struct eq_err *err)
 {
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
+    if (fq->bypass)
+        return copy_weights(g, n, q, err);
     size_t total = eq_qnode_weights(q), per = total / (size_t)q->cout;
     q->weights = eq_alloc(total, 1);
     q->weight_scale = eq_alloc((size_t)q->cout, sizeof(float));
@@ -103,7 +124,9 @@ static enum eq_status lower_conv(struct lowering *l, int conv, struct eq_err *er
     const struct eq_fake_quant *fq = &g->fake_quants[n->edge_fq];
     q->residual = n->residual >= 0 ? l->qnode[n->residual] : -1;
     q->relu = n->relu;
-    q->dst = (struct eq_qparams){fq->scale[0], fq->zero_point[0], fq->qmin, fq->qmax};
+    q->fp32_edge = fq->bypass;
+    if (!fq->bypass)
+        q->dst = (struct eq_qparams){fq->scale[0], fq->zero_point[0], fq->qmin, fq->qmax};
     return quantize_weights(g, n, q, err);
 }
 
@@ -139,6 +162,7 @@ static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
     case EQ_OP_MAXPOOL:
         q = add_qnode(l, i, EQ_QOP_MAXPOOL);
         q->cin = q->cout = l->m->nodes[q->src].cout;
+        q->fp32_edge = l->m->nodes[q->src].fp32_edge;
         return EQ_OK;
     case EQ_OP_GLOBAL_AVG:
     case EQ_OP_TEMPORAL_MEAN:

@@ -11,7 +11,10 @@ struct eq_qstep {
     struct eq_qdims in, dst;                      /* one frame */
     size_t dst_offset, dst_bytes, scratch_offset; /* in the arena */
     struct eq_conv_shape shape;
-    const struct eq_qs8_conv_kernel *kernel;
+    const struct eq_qs8_conv_kernel *kernel; /* NULL for what is computed in floats */
+    const struct eq_f32_conv_kernel *f32;    /* a convolution in FP32; else NULL */
+    size_t src_f32, residual_f32, dst_f32;   /* its floats, in its scratch */
+    size_t scratch_bytes;
     void *packed;
     float *m, *b; /* [cout] */
     struct eq_qs8_epilogue epilogue;
@@ -32,5 +35,11 @@ struct eq_qengine {
     double *node_ms; /* [n_nodes] */
     bool timing;
 };
+
+/* qengine_f32.c: nodes in FP32. plan: s->shape is set. */
+enum eq_status eq_qengine_plan_f32(struct eq_qengine *e, int i, struct eq_err *err);
+void eq_qengine_run_conv_f32(struct eq_qengine *e, int i, const uint8_t *pixels);
+void eq_qengine_run_maxpool_f32(struct eq_qengine *e, int i);
+void eq_qengine_run_head_f32(struct eq_qengine *e, int i, float *ef);
 
 #endif

@@ -32,6 +32,8 @@ static enum eq_status plan_conv(struct eq_qengine *e, int i, struct eq_err *err)
     int src_zp = e->model->nodes[n->src].dst.zero_point;
     eq_conv_shape_init(&s->shape, e->clips, e->frames, s->in.h, s->in.w, n->cin, n->cout, n->k, n->stride, n->pad,
                        n->src == 0 ? EQ_LAYOUT_CLIP : EQ_LAYOUT_PIXEL);
+    if (n->fp32)
+        return eq_qengine_plan_f32(e, i, err);
     s->kernel = eq_qs8_conv_select_for(&s->shape, src_zp, n->weights);
     size_t bytes = s->kernel->packed_bytes(&s->shape);
     s->packed = eq_alloc(bytes, 1);
@@ -39,15 +41,19 @@ static enum eq_status plan_conv(struct eq_qengine *e, int i, struct eq_err *err)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory for packed weights", n->name);
     s->kernel->pack(&s->shape, n->weights, src_zp, s->packed);
     e->packed_bytes += bytes;
+    s->scratch_bytes = s->kernel->scratch_bytes(&s->shape, e->threads);
     return plan_epilogue(e->model, i, s, err);
 }
 
-/* Bytes of a node's output for the whole batch; the head keeps its sums there. */
-static bool output_bytes(const struct eq_qengine *e, const struct eq_qstep *s, size_t *bytes)
+/* Bytes of a node's output for the whole batch; the head keeps its sums there, in FP32 as doubles and as integers. */
+static bool output_bytes(const struct eq_qengine *e, const struct eq_qnode *node, const struct eq_qstep *s,
+                         size_t *bytes)
 {
     size_t n = (size_t)e->clips;
     if (s->op == EQ_QOP_HEAD)
-        return eq_mul_size(n, (size_t)s->in.c * sizeof(int32_t), bytes);
+        return eq_mul_size(n, (size_t)s->in.c * (sizeof(int32_t) + (node->fp32 ? sizeof(double) : 0)), bytes);
+    if (node->fp32_edge && !eq_mul_size(n, sizeof(float), &n))
+        return false;
     return eq_mul_size(n, (size_t)e->frames, &n) && eq_mul_size(n, (size_t)s->dst.h * s->dst.w, &n) &&
            eq_mul_size(n, (size_t)s->dst.c, bytes);
 }
@@ -61,9 +67,9 @@ static enum eq_status plan_step(struct eq_qengine *e, int i, const struct eq_qdi
     s->residual = -1;
     s->dst = dims[i];
     s->in = dims[n->src < 0 ? 0 : n->src];
-    if (!output_bytes(e, s, &s->dst_bytes))
+    if (!output_bytes(e, n, s, &s->dst_bytes))
         return eq_fail(err, EQ_USAGE, "%s: %d clips of %d frames are too large", n->name, e->clips, e->frames);
-    if (n->op == EQ_QOP_HEAD) {
+    if (n->op == EQ_QOP_HEAD && !n->fp32) {
         double count = (double)s->in.h * s->in.w * e->frames;
         s->head_scale = (double)e->model->nodes[n->src].dst.scale * n->weight_scale[0] / count;
     }
@@ -77,7 +83,7 @@ static void plan_fusion(struct eq_qengine *e)
     for (int i = 1; i + 1 < m->n_nodes; i++) {
         const struct eq_qnode *pool = &m->nodes[i + 1];
         struct eq_qstep *s = &e->steps[i];
-        if (s->op != EQ_QOP_CONV2D || pool->op != EQ_QOP_MAXPOOL || pool->src != i || s->residual >= 0)
+        if (!s->kernel || pool->op != EQ_QOP_MAXPOOL || pool->src != i || s->residual >= 0)
             continue;
         int readers = 0;
         for (int k = i + 1; k < m->n_nodes; k++)
@@ -106,9 +112,7 @@ static enum eq_status plan_memory(struct eq_qengine *e, struct eq_err *err)
             b[s->src].last = i;
         if (s->residual > 0)
             b[s->residual].last = i;
-        b[n + i] = (struct eq_plan_buffer){.first = i, .last = i};
-        if (s->kernel)
-            b[n + i].bytes = s->kernel->scratch_bytes(&s->shape, e->threads);
+        b[n + i] = (struct eq_plan_buffer){.bytes = s->scratch_bytes, .first = i, .last = i};
     }
     e->arena_bytes = eq_plan_arena(b, 2 * n);
     for (int i = 1; i < n; i++) {

@@ -55,7 +55,14 @@ void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef)
     for (int i = 0; i < e->model->n_nodes; i++) {
         struct eq_qstep *s = &e->steps[i];
         double start = e->timing ? eq_now_ms() : 0;
-        if (s->op == EQ_QOP_CONV2D)
+        const struct eq_qnode *n = &e->model->nodes[i];
+        if (n->fp32 && s->op == EQ_QOP_CONV2D)
+            eq_qengine_run_conv_f32(e, i, pixels);
+        else if (n->fp32)
+            eq_qengine_run_head_f32(e, i, ef);
+        else if (n->fp32_edge)
+            eq_qengine_run_maxpool_f32(e, i);
+        else if (s->op == EQ_QOP_CONV2D)
             run_conv(e, s, pixels);
         else if (s->op == EQ_QOP_MAXPOOL && !(s->fused && !e->hook))
             run_maxpool(e, s, i, pixels);
@@ -105,5 +112,7 @@ bool eq_qengine_conv_shape(const struct eq_qengine *e, int node, struct eq_conv_
 const char *eq_qengine_kernel_name(const struct eq_qengine *e, int node)
 {
     struct eq_conv_shape shape;
-    return eq_qengine_conv_shape(e, node, &shape) ? e->steps[node].kernel->name : "";
+    if (!eq_qengine_conv_shape(e, node, &shape))
+        return "";
+    return e->steps[node].f32 ? e->steps[node].f32->name : e->steps[node].kernel->name;
 }

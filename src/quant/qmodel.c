@@ -23,6 +23,7 @@ void eq_qmodel_free(struct eq_qmodel *m)
     for (int i = 0; m->nodes && i < m->n_nodes; i++) {
         eq_free(m->nodes[i].weights);
         eq_free(m->nodes[i].weight_scale);
+        eq_free(m->nodes[i].fp32_weights);
         eq_free(m->nodes[i].bias);
     }
     eq_free(m->nodes);
@@ -39,6 +40,8 @@ static enum eq_status check_qparams(const struct eq_qnode *n, struct eq_err *err
 {
     if (n->op == EQ_QOP_HEAD)
         return EQ_OK; /* makes EF, not an edge */
+    if (n->fp32_edge)
+        return EQ_OK;
     if (!usable_scale(n->dst.scale))
         return eq_fail(err, EQ_NUMERIC, "%s: scale %g of its output: must be finite and above 0", n->name,
                        (double)n->dst.scale);
@@ -61,7 +64,25 @@ static enum eq_status check_window(const struct eq_qnode *n, struct eq_err *err)
 
 static bool has_bits(const struct eq_qnode *n)
 {
-    return n->weight_bits >= 2 && n->weight_bits <= 8;
+    return n->fp32 ? n->weight_bits == 32 : n->weight_bits >= 2 && n->weight_bits <= 8;
+}
+
+static bool is_fp32_edge(const struct eq_qmodel *m, int node)
+{
+    return node >= 0 && m->nodes[node].fp32_edge;
+}
+
+/* Floats come from convolutions in FP32 or pooling of floats, and only nodes in FP32, or pooling, read them. */
+static enum eq_status check_precision(const struct eq_qmodel *m, const struct eq_qnode *n, struct eq_err *err)
+{
+    bool pool = n->op == EQ_QOP_MAXPOOL, reads_floats = is_fp32_edge(m, n->src) || is_fp32_edge(m, n->residual);
+    if (n->fp32 && !eq_qnode_weights(n))
+        return eq_fail(err, EQ_FORMAT, "%s: only convolutions and the head can be in FP32", n->name);
+    if (pool ? n->fp32_edge != is_fp32_edge(m, n->src) : n->fp32_edge && (!n->fp32 || n->op == EQ_QOP_HEAD))
+        return eq_fail(err, EQ_FORMAT, "%s: its edge can't be in FP32 or must be", n->name);
+    if (!pool && !n->fp32 && reads_floats)
+        return eq_fail(err, EQ_FORMAT, "%s: a quantized node can't read an edge in FP32", n->name);
+    return EQ_OK;
 }
 
 static enum eq_status check_node(const struct eq_qmodel *m, int i, struct eq_err *err)
@@ -88,7 +109,10 @@ static enum eq_status check_node(const struct eq_qmodel *m, int i, struct eq_err
     if ((n->op == EQ_QOP_MAXPOOL || n->op == EQ_QOP_HEAD) && n->src == 0)
         return eq_fail(err, EQ_FORMAT, "%s: a convolution must come before it", n->name);
     if (eq_qnode_weights(n) && !has_bits(n))
-        return eq_fail(err, EQ_FORMAT, "%s: %d weight bits: must be 2 to 8", n->name, n->weight_bits);
+        return eq_fail(err, EQ_FORMAT, "%s: %d weight bits: must be 2 to 8, or 32 in FP32", n->name, n->weight_bits);
+    enum eq_status st = check_precision(m, n, err);
+    if (st != EQ_OK)
+        return st;
     return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_MAXPOOL ? check_window(n, err) : EQ_OK;
 }
 
@@ -121,17 +145,27 @@ void eq_qmodel_derive_qparams(struct eq_qmodel *m)
         m->nodes[i].dst = *derived_qparams(m, &m->nodes[i], &input);
 }
 
+static enum eq_status check_floats(const struct eq_qnode *n, size_t c, size_t per, struct eq_err *err)
+{
+    for (size_t i = 0; i < per; i++)
+        if (!isfinite(n->fp32_weights[c * per + i]))
+            return eq_fail(err, EQ_NUMERIC, "%s: a weight of channel %zu is NaN or infinite", n->name, c);
+    return EQ_OK;
+}
+
 static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
 {
     size_t per = eq_qnode_weights(n) / (size_t)n->cout;
+    if (!isfinite(n->bias[c]))
+        return eq_fail(err, EQ_NUMERIC, "%s: the bias of channel %zu is NaN or infinite", n->name, c);
+    if (n->fp32)
+        return check_floats(n, c, per, err);
     const int8_t *w = n->weights + c * per;
     int qmax = (1 << (n->weight_bits - 1)) - 1;
     int64_t sum = 0;
     if (!usable_scale(n->weight_scale[c]))
         return eq_fail(err, EQ_NUMERIC, "%s: weight scale %g of channel %zu: must be finite and above 0", n->name,
                        (double)n->weight_scale[c], c);
-    if (!isfinite(n->bias[c]))
-        return eq_fail(err, EQ_NUMERIC, "%s: the bias of channel %zu is NaN or infinite", n->name, c);
     for (size_t i = 0; i < per; i++) {
         if (w[i] < -qmax || w[i] > qmax)
             return eq_fail(err, EQ_NUMERIC, "%s: weight %d of channel %zu is outside [-%d, %d]", n->name, w[i], c, qmax,

@@ -3,7 +3,8 @@
  * what preprocessing needs and "graph", a JSON array with an object a node in order: op, name, src, residual, cin,
  * cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel at a
  * time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
- * NAME.zero_point (I32 [1]) of the output.
+ * NAME.zero_point (I32 [1]) of the output. A layer in FP32 (bits 32) has F32 weights and no weight_scale; an edge in
+ * FP32 ("fp32_edge": true) no scale and zero_point.
  */
 #include "quant/packing.h"
 #include "quant/qmodel.h"
@@ -14,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Version 2 has layers in FP32, which a reader of version 1 could not run. */
 #define VERSION "1"
+#define MIXED_VERSION "2"
 
 static const char *const op_names[EQ_QOP_COUNT] = {"input", "conv2d", "maxpool", "head"};
 
@@ -35,6 +38,8 @@ static cJSON *node_to_json(const struct eq_qnode *n)
     cJSON_AddNumberToObject(j, "pad", n->pad);
     cJSON_AddBoolToObject(j, "relu", n->relu);
     cJSON_AddNumberToObject(j, "bits", n->weight_bits);
+    if (n->fp32_edge)
+        cJSON_AddBoolToObject(j, "fp32_edge", true);
     return j;
 }
 
@@ -52,10 +57,18 @@ static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f,
     return EQ_OK;
 }
 
+static bool is_mixed(const struct eq_qmodel *m)
+{
+    bool mixed = false;
+    for (int i = 0; i < m->n_nodes; i++)
+        mixed = mixed || m->nodes[i].fp32;
+    return mixed;
+}
+
 static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
 {
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
-    eq_st_add_meta(f, "version", "%s", VERSION);
+    eq_st_add_meta(f, "version", "%s", is_mixed(m) ? MIXED_VERSION : VERSION);
     eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
     eq_st_add_meta(f, "frames", "%d", m->meta.frames);
     eq_st_add_meta(f, "size", "%d", m->meta.size);
@@ -74,9 +87,12 @@ static void add_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_st_
 {
     char name[96];
     int64_t cout = n->cout, shape[4] = {cout, n->cin, n->k, n->k};
-    size_t per = eq_qnode_weights(n) / (size_t)n->cout, row = eq_packed_weight_bytes(per, n->weight_bits);
+    size_t per = eq_qnode_weights(n) / (size_t)n->cout;
     snprintf(name, sizeof name, "%s.weight", n->name);
-    if (packed) {
+    if (n->fp32) {
+        eq_st_add(f, name, EQ_ST_F32, 4, shape, n->fp32_weights);
+    } else if (packed) {
+        size_t row = eq_packed_weight_bytes(per, n->weight_bits);
         for (int64_t c = 0; c < cout; c++)
             eq_pack_weights(n->weights + (size_t)c * per, per, n->weight_bits, packed + (size_t)c * row);
         eq_st_add(f, name, EQ_ST_U8, 2, (int64_t[]){cout, (int64_t)row}, packed);
@@ -84,10 +100,11 @@ static void add_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_st_
         eq_st_add(f, name, EQ_ST_I8, 4, shape, n->weights);
     }
     snprintf(name, sizeof name, "%s.weight_scale", n->name);
-    eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->weight_scale);
+    if (!n->fp32)
+        eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->weight_scale);
     snprintf(name, sizeof name, "%s.bias", n->name);
     eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->bias);
-    if (n->op != EQ_QOP_CONV2D)
+    if (n->op != EQ_QOP_CONV2D || n->fp32_edge)
         return;
     snprintf(name, sizeof name, "%s.scale", n->name);
     eq_st_add(f, name, EQ_ST_F32, 1, (int64_t[]){1}, &n->dst.scale);
@@ -108,7 +125,7 @@ enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struc
         const struct eq_qnode *n = &m->nodes[i];
         if (!eq_qnode_weights(n))
             continue;
-        size_t row = eq_packed_weight_bytes(eq_qnode_weights(n) / (size_t)n->cout, n->weight_bits);
+        size_t row = n->fp32 ? 0 : eq_packed_weight_bytes(eq_qnode_weights(n) / (size_t)n->cout, n->weight_bits);
         if (n->weight_bits < 8 && !(packed[i] = eq_alloc((size_t)n->cout, row))) {
             st = eq_fail(err, EQ_NOMEM, "out of memory to save %s", path);
             goto out;
@@ -183,9 +200,9 @@ static enum eq_status read_meta(const struct eq_st_file *f, struct eq_qmodel *m,
     if (!format || strcmp(format, EQ_FORMAT_INT8) != 0)
         return eq_fail(err, EQ_FORMAT, "not a quantized model: format is %s, not %s", format ? format : "missing",
                        EQ_FORMAT_INT8);
-    if (!version || strcmp(version, VERSION) != 0)
-        return eq_fail(err, EQ_FORMAT, "quantized model of version %s: this program reads version %s",
-                       version ? version : "(none)", VERSION);
+    if (!version || (strcmp(version, VERSION) != 0 && strcmp(version, MIXED_VERSION) != 0))
+        return eq_fail(err, EQ_FORMAT, "quantized model of version %s: this program reads versions %s and %s",
+                       version ? version : "(none)", VERSION, MIXED_VERSION);
     if (!sampling || strcmp(sampling, EQ_SAMPLING_RULE) != 0)
         return eq_fail(err, EQ_FORMAT, "unknown frame sampling \"%s\"", sampling ? sampling : "");
     EQ_TRY(meta_int(f, "frames", 1, 4096, &m->meta.frames, err));
@@ -243,6 +260,8 @@ static enum eq_status node_from_json(const cJSON *j, struct eq_qnode *n, int i, 
         goto out;
     }
     n->relu = cJSON_IsTrue(relu);
+    n->fp32_edge = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, "fp32_edge"));
+    n->fp32 = n->weight_bits == 32;
 out:
     return st;
 }
@@ -292,6 +311,23 @@ static enum eq_status find_tensor(const struct eq_st_file *f, const struct eq_qn
         return eq_fail(err, EQ_FORMAT, "tensor %s has a type or shape that disagrees with the graph", name);
     *out = t;
     return EQ_OK;
+}
+
+static enum eq_status read_fp32_weights(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
+{
+    enum eq_status st;
+    const struct eq_st_tensor *w, *bias;
+    int64_t cout = n->cout, shape[4] = {cout, n->cin, n->k, n->k};
+    EQ_TRY(find_tensor(f, n, "weight", EQ_ST_F32, 4, shape, &w, err));
+    EQ_TRY(find_tensor(f, n, "bias", EQ_ST_F32, 1, &cout, &bias, err));
+    n->fp32_weights = eq_alloc(eq_qnode_weights(n), sizeof(float));
+    n->bias = eq_alloc((size_t)cout, sizeof(float));
+    if (!n->fp32_weights || !n->bias)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name);
+    memcpy(n->fp32_weights, w->data, w->bytes);
+    memcpy(n->bias, bias->data, bias->bytes);
+out:
+    return st;
 }
 
 static enum eq_status read_weights(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
@@ -344,19 +380,25 @@ static enum eq_status read_tensors(const struct eq_st_file *f, struct eq_qmodel 
     enum eq_status st = EQ_OK;
     for (int i = 0; i < m->n_nodes && st == EQ_OK; i++) {
         if (eq_qnode_weights(&m->nodes[i]))
-            st = read_weights(f, &m->nodes[i], err);
-        if (st == EQ_OK && m->nodes[i].op == EQ_QOP_CONV2D)
+            st = m->nodes[i].fp32 ? read_fp32_weights(f, &m->nodes[i], err) : read_weights(f, &m->nodes[i], err);
+        if (st == EQ_OK && m->nodes[i].op == EQ_QOP_CONV2D && !m->nodes[i].fp32_edge)
             st = read_qparams(f, &m->nodes[i], err);
     }
     eq_qmodel_derive_qparams(m);
     return st;
 }
 
+static size_t tensors_of(const struct eq_qnode *n)
+{
+    size_t weights = eq_qnode_weights(n) ? n->fp32 ? 2 : 3 : 0;
+    return weights + (n->op == EQ_QOP_CONV2D && !n->fp32_edge ? 2 : 0);
+}
+
 static enum eq_status check_tensor_count(const struct eq_st_file *f, const struct eq_qmodel *m, struct eq_err *err)
 {
     size_t expected = 0;
     for (int i = 0; i < m->n_nodes; i++)
-        expected += m->nodes[i].op == EQ_QOP_CONV2D ? 5 : m->nodes[i].op == EQ_QOP_HEAD ? 3 : 0;
+        expected += tensors_of(&m->nodes[i]);
     if (f->n == expected)
         return EQ_OK;
     return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);

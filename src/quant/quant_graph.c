@@ -84,11 +84,17 @@ double eq_seen_value(const struct eq_fake_quant *fq, float x)
     return (q - (float)fq->zero_point[0]) * fq->scale[0];
 }
 
+static bool is_ready(const struct eq_graph *g, const struct eq_node *n)
+{
+    const struct eq_fake_quant *fq = n->weight_fq >= 0 ? &g->fake_quants[n->weight_fq] : NULL;
+    return n->bias >= 0 && fq && (fq->enabled || fq->bypass);
+}
+
 enum eq_status eq_check_calibrated(const struct eq_graph *g, const char *purpose, struct eq_err *err)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         const struct eq_node *n = &g->nodes[i];
-        bool ready = !eq_is_weighted(n) || (n->bias >= 0 && n->weight_fq >= 0 && g->fake_quants[n->weight_fq].enabled);
+        bool ready = !eq_is_weighted(n) || is_ready(g, n);
         if (n->op == EQ_OP_BATCHNORM || !ready) {
             char name[64];
             eq_layer_name(g, i, name);

@@ -19,6 +19,8 @@ float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int chan
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);
 /* An edge's value as the next layer sees it: behind its fake-quant, when there is one and it is enabled. */
 double eq_seen_value(const struct eq_fake_quant *fq, float x);
+/* All fake-quants on or off; those of layers and edges that stay in FP32 stay off. */
+void eq_enable_fake_quant(struct eq_graph *g, bool on);
 /* EQ_UNSUPPORTED unless batch norm is folded and every layer has a bias and enabled weight scales. */
 enum eq_status eq_check_calibrated(const struct eq_graph *g, const char *purpose, struct eq_err *err);
 

@@ -129,7 +129,7 @@ enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_
             share_scale(&job);
         for (int c = 0; c < fq->channels; c++)
             fq->zero_point[c] = 0;
-        fq->enabled = true;
+        fq->enabled = !fq->bypass;
     }
     return EQ_OK;
 }

@@ -68,17 +68,42 @@ out:
     return st;
 }
 
+enum eq_status eq_ptq_kept_layers(const struct eq_config *cfg, const struct eq_graph *g, bool *keep, struct eq_err *err)
+{
+    memset(keep, 0, (size_t)g->n_nodes * sizeof *keep);
+    enum eq_status st = EQ_OK;
+    for (const char *p = cfg->ptq.keep_fp32; *p && st == EQ_OK;) {
+        char name[64];
+        int node, len = (int)strcspn(p, ",");
+        snprintf(name, sizeof name, "%.*s", len, p);
+        st = eq_find_layer(g, name, &node, err);
+        if (st == EQ_OK)
+            keep[node] = true;
+        p += len + (p[len] == ',');
+    }
+    return st == EQ_OK ? st : eq_err_context(err, "ptq.keep_fp32");
+}
+
 enum eq_status eq_ptq_make(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
                            struct eq_ptq *out, struct eq_err *err)
 {
     enum eq_status st;
+    bool *keep = NULL;
     memset(out, 0, sizeof *out);
     EQ_TRY(fold(cfg, trained, clips, &out->fp32, err));
     EQ_TRY(eq_graph_clone(out->fp32, &out->graph, err));
+    keep = eq_alloc((size_t)out->graph->n_nodes, sizeof *keep);
+    if (!keep) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
+        goto out;
+    }
+    EQ_TRY(eq_ptq_kept_layers(cfg, out->graph, keep, err));
     EQ_TRY(eq_prepare_fake_quant(out->graph, cfg->ptq.weight_bits, err));
     EQ_TRY(eq_calibrate_on(clips, cfg, out->graph, err));
+    EQ_TRY(eq_keep_fp32(out->graph, keep, err));
     EQ_TRY(improve(cfg, out->graph, clips, err));
 out:
+    eq_free(keep);
     if (st != EQ_OK)
         eq_ptq_clear(out);
     return st;
@@ -109,6 +134,8 @@ struct cJSON *eq_ptq_recipe(const struct eq_config *cfg)
     cJSON_AddBoolToObject(o, "adaround", cfg->ptq.adaround);
     if (cfg->ptq.adaround)
         cJSON_AddNumberToObject(o, "adaround_steps", cfg->ptq.adaround_steps);
+    if (cfg->ptq.keep_fp32[0])
+        cJSON_AddStringToObject(o, "keep_fp32", cfg->ptq.keep_fp32);
     return o;
 }
 

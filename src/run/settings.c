@@ -26,6 +26,8 @@ _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zer
 #define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
 #define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
 #define TEXT(section, name, init) AT(section, name), .type = EQ_SETTING_TEXT, .initial = init, .unit = ""
+#define LIST(section, name, init)                                                                                      \
+    AT(section, name), .type = EQ_SETTING_LIST, .initial = init, .may_be_empty = true, .unit = ""
 #define ENUM(section, name, init, names)                                                                               \
     AT(section, name), .type = EQ_SETTING_ENUM, .initial = init, .choices = names, .unit = ""
 #define INT(section, name, init, lo, hi, of)                                                                           \
@@ -104,6 +106,8 @@ const struct eq_setting eq_setting_table[] = {
     {BOOL(ptq, adaround, "false"),
      .help = "learn for each weight whether to round up or down (AdaRound, Nagel et al. 2020)"},
     {INT(ptq, adaround_steps, "1000", 1, 1000000, "steps"), .help = "steps of AdaRound for each layer"},
+    {LIST(ptq, keep_fp32, ""),
+     .help = "layers that PTQ leaves in FP32 (\"conv1,layer1.0.conv1\"; `echoquant inspect` names them)"},
     {ENUM(ptq, zero_channels, "refuse", zero_channel_names),
      .help = "what PTQ and QAT do with a layer that has channels whose weights are all 0: they are exact in INT8, but "
              "a sign that training went wrong"},
@@ -162,6 +166,9 @@ void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out)
         break;
     case EQ_SETTING_TEXT:
         eq_str_add(out, "text");
+        break;
+    case EQ_SETTING_LIST:
+        eq_str_add(out, "names with commas between, in JSON an array of strings");
         break;
     case EQ_SETTING_ENUM:
         for (size_t i = 0; row->choices[i]; i++)
@@ -306,6 +313,7 @@ void eq_setting_print(const struct eq_setting *row, const struct eq_config *conf
         eq_str_add(out, "%s", row->choices[*(const int *)value]);
         break;
     case EQ_SETTING_TEXT:
+    case EQ_SETTING_LIST:
         eq_str_add(out, "%s", *(char *const *)value);
         break;
     }
@@ -333,7 +341,7 @@ void eq_settings_clear(struct eq_settings *s)
     for (size_t i = 0; i < eq_setting_count; i++) {
         if (s->origin)
             free(s->origin[i]);
-        if (eq_setting_table[i].type == EQ_SETTING_TEXT)
+        if (eq_setting_table[i].type == EQ_SETTING_TEXT || eq_setting_table[i].type == EQ_SETTING_LIST)
             free(*(char **)field(&s->config, &eq_setting_table[i]));
     }
     free(s->origin);

@@ -4,12 +4,20 @@
 
 #include "echoquant/run.h"
 
-enum eq_setting_type { EQ_SETTING_BOOL, EQ_SETTING_INT, EQ_SETTING_REAL, EQ_SETTING_ENUM, EQ_SETTING_TEXT };
+/* LIST: names, kept as one text with commas between; JSON has them as an array of strings. */
+enum eq_setting_type {
+    EQ_SETTING_BOOL,
+    EQ_SETTING_INT,
+    EQ_SETTING_REAL,
+    EQ_SETTING_ENUM,
+    EQ_SETTING_TEXT,
+    EQ_SETTING_LIST
+};
 
 struct eq_setting {
     const char *key; /* "section.name" */
     enum eq_setting_type type;
-    size_t offset;              /* in struct eq_config: bool, int, double, int, char * by type */
+    size_t offset;              /* in struct eq_config: bool, int, double, int, char *, char * by type */
     const char *initial;        /* the default, as --set would take it */
     double min, max;            /* INT, REAL: inclusive */
     bool above_min;             /* REAL: min itself is not allowed */

@@ -31,23 +31,42 @@ static void show(const struct cJSON *value, struct eq_str *out)
             out->s[i] = ' ';
 }
 
+/* An array of names, none empty or with a comma in it, as one text; false: it is none. */
+static bool join_names(const struct cJSON *value, struct eq_str *out)
+{
+    const struct cJSON *name;
+    if (!cJSON_IsArray(value))
+        return false;
+    cJSON_ArrayForEach(name, value)
+    {
+        if (!cJSON_IsString(name) || !name->valuestring[0] || strchr(name->valuestring, ','))
+            return false;
+        eq_str_add(out, "%s%s", out->len ? "," : "", name->valuestring);
+    }
+    return true;
+}
+
 static enum eq_status apply_value(struct eq_settings *s, const struct eq_setting *row, const struct cJSON *value,
                                   const char *name, struct eq_err *err)
 {
-    struct eq_str shown = {0};
+    struct eq_str shown = {0}, names = {0};
     enum eq_status st = EQ_OK;
     bool number = row->type == EQ_SETTING_INT || row->type == EQ_SETTING_REAL;
-    bool text = row->type == EQ_SETTING_ENUM || row->type == EQ_SETTING_TEXT;
+    bool list = row->type == EQ_SETTING_LIST;
+    bool text = row->type == EQ_SETTING_ENUM || row->type == EQ_SETTING_TEXT || list;
     show(value, &shown);
     if (row->type == EQ_SETTING_BOOL && cJSON_IsBool(value))
         eq_setting_store_bool(s, row, cJSON_IsTrue(value), name);
     else if (number && cJSON_IsNumber(value))
         EQ_TRY(eq_setting_store_number(s, row, value->valuedouble, shown.s, name, err));
+    else if (list && join_names(value, &names))
+        EQ_TRY(eq_setting_store_text(s, row, names.s ? names.s : "", name, err));
     else if (text && cJSON_IsString(value))
         EQ_TRY(eq_setting_store_text(s, row, value->valuestring, name, err));
     else
         EQ_TRY(eq_setting_mistyped(row, shown.s, name, err));
 out:
+    eq_str_clear(&names);
     eq_str_clear(&shown);
     return st;
 }
@@ -170,6 +189,19 @@ enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, 
     return st;
 }
 
+static struct cJSON *names_of(const char *text)
+{
+    struct cJSON *names = cJSON_CreateArray();
+    for (size_t len; text && *text; text += len + (text[len] == ',')) {
+        struct eq_str name = {0};
+        len = strcspn(text, ",");
+        eq_str_add(&name, "%.*s", (int)len, text);
+        cJSON_AddItemToArray(names, cJSON_CreateString(name.s));
+        eq_str_clear(&name);
+    }
+    return names;
+}
+
 static struct cJSON *value_of(const struct eq_setting *row, const struct eq_config *config)
 {
     struct eq_str text = {0};
@@ -180,6 +212,8 @@ static struct cJSON *value_of(const struct eq_setting *row, const struct eq_conf
         value = cJSON_CreateBool(strcmp(text.s, "true") == 0);
     else if ((row->type == EQ_SETTING_INT || row->type == EQ_SETTING_REAL) && eq_parse_double(text.s, &number))
         value = cJSON_CreateNumber(number);
+    else if (row->type == EQ_SETTING_LIST)
+        value = names_of(text.s);
     else
         value = cJSON_CreateString(text.s);
     eq_str_clear(&text);

@@ -49,6 +49,28 @@ has bits4/results.json '"weight_bits": 4'
 expect 0 report --run bits4
 has bits4/report.md "weights: 4 bits per channel, minmax."
 
+# Mixed precision: what stays in FP32 is noted, a file of all of them predicts as FP32 does.
+printf '{"ptq": {"keep_fp32": ["conv1", "layer2.0.downsample.0"]}}' >keep.json
+ptq_with kept --config keep.json
+expect 0 inspect kept/ptq.safetensors
+is "layers in FP32" "$(grep -c ' FP32 ' "$OUT")" 2
+has "$OUT" 'keep_fp32 = "conv1,layer2.0.downsample.0"'
+has kept/config.json '"keep_fp32": ["conv1", "layer2.0.downsample.0"]'
+all=$("$BIN" inspect plain/ptq.safetensors --json | python3 -c '
+import json, sys
+print(",".join(l["name"] for l in json.load(sys.stdin)["layers"] if "weight_bits" in l))')
+ptq_with whole --set ptq.keep_fp32="$all"
+clips=(d/Videos/*.avi)
+expect 0 predict --model base/fp32.safetensors "${clips[@]}"
+cp "$OUT" fp32.csv
+expect 0 predict --model whole/ptq.safetensors "${clips[@]}"
+paste -d, fp32.csv "$OUT" | awk -F, 'NR > 1 && ($2 - $4 > 1e-3 || $4 - $2 > 1e-3) { exit 1 }' && pass ||
+    fail "all layers in FP32 predict otherwise than FP32"
+expect_error 2 "ptq.keep_fp32: there is no layer \"layer2.0.cnv1\"; did you mean layer2.0.conv1?" ptq --run no \
+    --data d --model base/fp32.safetensors "${TINY[@]}" --set ptq.keep_fp32=conv1,layer2.0.cnv1
+expect_error 2 "an array of strings" ptq --run no --config <(printf '{"ptq": {"keep_fp32": [1]}}')
+rm -rf no
+
 # Refused, before anything is written.
 expect_error 2 "exclude each other" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
     --set ptq.bias_correction=true --set ptq.adaround=true

@@ -53,6 +53,30 @@ static void selection_is_never_ref(void **state)
     }
 }
 
+/* One order of summation: the same bits from every level's ordered kernel. */
+static void ordered_kernels_agree_to_the_bit(void **state)
+{
+    (void)state;
+    static const enum eq_isa ceilings[] = {EQ_ISA_REF, EQ_ISA_AVX2, EQ_ISA_AVX512};
+    use_threads(2);
+    for (int i = 0; i < CONV_SHAPES; i++) {
+        struct problem p;
+        uint64_t expected = 0;
+        problem_init(&p, &conv_shapes[i], DATA_UNIFORM);
+        for (size_t l = 0; l < sizeof ceilings / sizeof *ceilings; l++) {
+            if (!use_isa(ceilings[l]))
+                continue;
+            const struct eq_f32_conv_kernel *k = eq_f32_conv_select_ordered(&p.s);
+            assert_true(k->isa <= ceilings[l] && (l == 0) == (k->isa == EQ_ISA_REF));
+            uint64_t hash = run_checked(k, EQ_CONV_FORWARD, &p, 1, NULL, 0);
+            if (l > 0 && hash != expected)
+                fail_msg("%s, %s: other bits than the plain C", k->name, shape_text(&p.s));
+            expected = l == 0 ? hash : expected;
+        }
+        problem_clear(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -60,6 +84,7 @@ int main(void)
         cmocka_unit_test(backward_data_matches_ref),
         cmocka_unit_test(backward_weights_matches_ref),
         cmocka_unit_test(selection_is_never_ref),
+        cmocka_unit_test(ordered_kernels_agree_to_the_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,161 @@
+/*
+ * What a model of mixed precision computes in floats: convolutions between dequantized inputs and, where a byte edge
+ * follows, quantization as fake_quant does it. Sums have one order on every ISA level (kernels.h), so that here, too, a
+ * file gives the same EF on every CPU, thread count and batch; only the head over a float edge depends on the order of
+ * frames, by rounding.
+ */
+#include "quant/qengine.h"
+
+enum { CHUNK = 16384 };
+
+static size_t values(const struct eq_qengine *e, const struct eq_qdims *d)
+{
+    return (size_t)e->clips * e->frames * d->h * d->w * d->c;
+}
+
+static size_t aligned_bytes(size_t n)
+{
+    return (n * sizeof(float) + 63) & ~(size_t)63;
+}
+
+/* Behind the kernel's own: source, residual and output as floats, each only where the edge is bytes. */
+static void plan_scratch(const struct eq_qengine *e, int i, struct eq_qstep *s)
+{
+    const struct eq_qmodel *m = e->model;
+    size_t at = (s->f32->scratch_bytes(&s->shape, e->threads) + 63) & ~(size_t)63;
+    s->src_f32 = at;
+    at += m->nodes[s->src].fp32_edge ? 0 : aligned_bytes(values(e, &s->in));
+    s->residual_f32 = at;
+    at += s->residual < 0 || m->nodes[s->residual].fp32_edge ? 0 : aligned_bytes(values(e, &s->dst));
+    s->dst_f32 = at;
+    at += m->nodes[i].fp32_edge ? 0 : aligned_bytes(values(e, &s->dst));
+    s->scratch_bytes = at;
+}
+
+enum eq_status eq_qengine_plan_f32(struct eq_qengine *e, int i, struct eq_err *err)
+{
+    const struct eq_qnode *n = &e->model->nodes[i];
+    struct eq_qstep *s = &e->steps[i];
+    s->residual = n->residual;
+    if (s->dst_bytes > SIZE_MAX / 64 || e->steps[s->src].dst_bytes > SIZE_MAX / 64)
+        return eq_fail(err, EQ_USAGE, "%s: %d clips of %d frames are too large", n->name, e->clips, e->frames);
+    s->f32 = eq_f32_conv_select_ordered(&s->shape);
+    size_t bytes = s->f32->packed_bytes(&s->shape);
+    s->packed = eq_alloc(bytes, 1);
+    if (bytes && !s->packed)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory for packed weights", n->name);
+    s->f32->pack(&s->shape, n->fp32_weights, s->packed);
+    e->packed_bytes += bytes;
+    plan_scratch(e, i, s);
+    return EQ_OK;
+}
+
+struct convert_job {
+    const uint8_t *bytes_in;
+    uint8_t *bytes_out;
+    const float *floats_in;
+    float *floats_out;
+    size_t n;
+    const struct eq_qparams *q;
+};
+
+static void dequantize_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct convert_job *j = ctx;
+    size_t end = (piece + 1) * CHUNK < j->n ? (piece + 1) * CHUNK : j->n;
+    for (size_t i = piece * CHUNK; i < end; i++)
+        j->floats_out[i] = (float)(j->bytes_in[i] - j->q->zero_point) * j->q->scale;
+}
+
+/* Clamped before it is rounded, which is the same between whole bounds; adding 1.5 * 2^23 leaves no bits behind the
+ * point: half to even. */
+static void quantize_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct convert_job *j = ctx;
+    const float inv = 1.0f / j->q->scale, magic = 0x1.8p23f;
+    const float lo = (float)-j->q->zero_point, hi = (float)(255 - j->q->zero_point);
+    size_t end = (piece + 1) * CHUNK < j->n ? (piece + 1) * CHUNK : j->n;
+    for (size_t i = piece * CHUNK; i < end; i++) {
+        float r = j->floats_in[i] * inv;
+        r = r > lo ? r : lo; /* NaN, too */
+        r = r < hi ? r : hi;
+        j->bytes_out[i] = (uint8_t)((int)((r + magic) - magic) + j->q->zero_point);
+    }
+}
+
+/* An edge as floats: itself, or dequantized into room. */
+static const float *as_floats(const struct eq_qengine *e, int node, const uint8_t *pixels, size_t n, void *room)
+{
+    const struct eq_qnode *q = &e->model->nodes[node];
+    const uint8_t *data = node == 0 ? pixels : e->arena + e->steps[node].dst_offset;
+    if (q->fp32_edge)
+        return (const float *)(const void *)data;
+    struct convert_job job = {.bytes_in = data, .floats_out = room, .n = n, .q = &q->dst};
+    eq_parallel_for((n + CHUNK - 1) / CHUNK, dequantize_piece, &job);
+    return room;
+}
+
+void eq_qengine_run_conv_f32(struct eq_qengine *e, int i, const uint8_t *pixels)
+{
+    struct eq_qstep *s = &e->steps[i];
+    const struct eq_qnode *n = &e->model->nodes[i];
+    uint8_t *scratch = e->arena + s->scratch_offset, *out = e->arena + s->dst_offset;
+    size_t n_dst = values(e, &s->dst);
+    const float *src = as_floats(e, s->src, pixels, values(e, &s->in), scratch + s->src_f32);
+    struct eq_f32_epilogue epilogue = {.bias = n->bias, .relu = n->relu};
+    if (s->residual >= 0)
+        epilogue.residual = as_floats(e, s->residual, pixels, n_dst, scratch + s->residual_f32);
+    float *dst = (float *)(void *)(n->fp32_edge ? out : scratch + s->dst_f32);
+    s->f32->run.forward(&s->shape, src, s->packed, &epilogue, dst, scratch);
+    if (n->fp32_edge)
+        return;
+    struct convert_job job = {.floats_in = dst, .bytes_out = out, .n = n_dst, .q = &n->dst};
+    eq_parallel_for((n_dst + CHUNK - 1) / CHUNK, quantize_piece, &job);
+}
+
+void eq_qengine_run_maxpool_f32(struct eq_qengine *e, int i)
+{
+    const struct eq_qnode *n = &e->model->nodes[i];
+    const struct eq_qstep *s = &e->steps[i];
+    const float *src = (const float *)(const void *)(e->arena + e->steps[s->src].dst_offset);
+    eq_f32_kernels()->maxpool_forward(src, e->clips, s->in.h, s->in.w, e->frames * s->in.c, n->k, n->stride, n->pad,
+                                      s->dst.h, s->dst.w, (float *)(void *)(e->arena + s->dst_offset), NULL);
+}
+
+/* sums[clips][c] over pixels and frames, row by row. */
+static void sum_floats(const struct eq_qengine *e, const struct eq_qstep *s, const float *x, double *sums)
+{
+    size_t rows = (size_t)s->in.h * s->in.w * e->frames;
+    for (int clip = 0; clip < e->clips; clip++, sums += s->in.c) {
+        for (int c = 0; c < s->in.c; c++)
+            sums[c] = 0;
+        for (size_t row = 0; row < rows; row++, x += s->in.c)
+            for (int c = 0; c < s->in.c; c++)
+                sums[c] += (double)x[c];
+    }
+}
+
+void eq_qengine_run_head_f32(struct eq_qengine *e, int i, float *ef)
+{
+    const struct eq_qnode *n = &e->model->nodes[i], *src = &e->model->nodes[n->src];
+    const struct eq_qstep *s = &e->steps[i];
+    const uint8_t *in = e->arena + e->steps[s->src].dst_offset;
+    double count = (double)s->in.h * s->in.w * e->frames, *sums = (double *)(void *)(e->arena + s->dst_offset);
+    int32_t *whole = (int32_t *)(void *)(sums + (size_t)e->clips * s->in.c); /* planned behind the sums */
+    if (src->fp32_edge)
+        sum_floats(e, s, (const float *)(const void *)in, sums);
+    else
+        eq_qs8_kernels()->sum_pixels_frames(in, e->clips, s->in.h * s->in.w, e->frames, s->in.c, src->dst.zero_point,
+                                            whole);
+    for (int clip = 0; clip < e->clips; clip++) {
+        double dot = 0;
+        for (int c = 0; c < s->in.c; c++) {
+            size_t at = (size_t)clip * s->in.c + c;
+            double sum = src->fp32_edge ? sums[at] : whole[at] * (double)src->dst.scale;
+            dot += sum / count * (double)n->fp32_weights[c];
+        }
+        ef[clip] = (float)(dot + (double)n->bias[0]);
+    }
+}

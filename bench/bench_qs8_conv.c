@@ -2,6 +2,7 @@
  * Every integer convolution of ResNet-18 with every kernel that supports it here: ms, GMAC/s (taps on padding not
  * counted) and the share of what the level's dot instruction reaches on registers alone, all measured in this run.
  * usage: bench_qs8_conv [--threads N] [--frames T] [--size S] [--cpu LEVEL] [--ms BUDGET] [--kernel SUBSTRING]
+ *        [--layer SUBSTRING] [--gray 1]
  */
 #include "echoquant/kernels.h"
 
@@ -26,12 +27,13 @@ enum { LAYERS = sizeof layers / sizeof *layers, MAX_KERNELS = 32 };
 struct options {
     int threads, frames, size;
     double ms;
-    const char *cpu, *kernel;
+    bool gray;
+    const char *cpu, *kernel, *layer;
 };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.threads = 0, .frames = 16, .size = 112, .ms = 60, .cpu = "auto", .kernel = ""};
+    *o = (struct options){.threads = 0, .frames = 16, .size = 112, .ms = 60, .cpu = "auto", .kernel = "", .layer = ""};
     for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         int64_t n = 0;
@@ -42,6 +44,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->cpu = value;
         else if (strcmp(name, "--kernel") == 0)
             o->kernel = value;
+        else if (strcmp(name, "--layer") == 0)
+            o->layer = value;
         else if (!number)
             return false;
         else if (strcmp(name, "--threads") == 0)
@@ -50,6 +54,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->frames = (int)n;
         else if (strcmp(name, "--size") == 0)
             o->size = (int)n;
+        else if (strcmp(name, "--gray") == 0)
+            o->gray = n == 1;
         else if (strcmp(name, "--ms") == 0)
             o->ms = (double)n;
         else
@@ -104,6 +110,13 @@ static double clock_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+static void pooled(struct eq_qs8_epilogue *epi)
+{
+    epi->pool_k = 3;
+    epi->pool_stride = 2;
+    epi->pool_pad = 1;
+}
+
 /* Least ms of a call within the budget; below 0 when out of memory. */
 static double time_kernel(const struct eq_qs8_conv_kernel *k, const struct eq_conv_shape *s, int zp, struct buffers *x,
                           double budget)
@@ -121,6 +134,8 @@ static double time_kernel(const struct eq_qs8_conv_kernel *k, const struct eq_co
                                   .residual = s->k == 3 && s->stride == 1 ? x->residual : NULL,
                                   .residual_m = 0.5f,
                                   .dst_max = 255};
+    if (k->fuses_maxpool && k->fuses_maxpool(s, 3, 2, 1)) /* as the engine runs it */
+        pooled(&epi);
     double best = 1e30, begin = clock_ms();
     do {
         double t = clock_ms();
@@ -139,6 +154,8 @@ static bool bench_layer(const struct layer *l, const struct options *o, double p
                        l->k == 7 ? EQ_LAYOUT_CLIP : EQ_LAYOUT_PIXEL);
     struct buffers x;
     bool ok = buffers_init(&x, &s, zp);
+    for (size_t i = 0; ok && o->gray && l->k == 7 && i < (size_t)o->frames * size * size * 3; i++)
+        x.src[i] = i % 3 ? x.src[i - 1] : x.src[i];
     const struct eq_qs8_conv_kernel *all[MAX_KERNELS];
     size_t n = eq_qs8_conv_candidates(&s, zp, all, MAX_KERNELS);
     const struct eq_qs8_conv_kernel *chosen = ok ? eq_qs8_conv_select_for(&s, zp, x.weights) : NULL;
@@ -162,7 +179,7 @@ int main(int argc, char **argv)
     struct eq_err err = {0};
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: bench_qs8_conv [--threads N] [--frames T] [--size S] [--cpu LEVEL] [--ms BUDGET] "
-                        "[--kernel SUBSTRING]\n");
+                        "[--kernel SUBSTRING] [--layer SUBSTRING] [--gray 1]\n");
         return 2;
     }
     if (eq_parallel_init(o.threads, &err) != EQ_OK || eq_cpu_set_ceiling(o.cpu, &err) != EQ_OK) {
@@ -176,7 +193,8 @@ int main(int argc, char **argv)
            eq_cpu_isa_in_use(), eq_parallel_threads(), o.frames, o.size, o.size, what, peak);
     bool ok = true;
     for (int i = 0; ok && i < LAYERS; i++)
-        ok = bench_layer(&layers[i], &o, peak, &total);
+        if (strstr(layers[i].name, o.layer))
+            ok = bench_layer(&layers[i], &o, peak, &total);
     if (ok)
         printf("all convolutions of a clip with the kernels chosen (*): %.2f ms\n", total);
     else

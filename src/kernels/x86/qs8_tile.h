@@ -71,24 +71,32 @@ static void tile_epilogue_init(struct tile_epilogue *e, const struct eq_qs8_epil
     memcpy(e->b, epi->b + oc, (size_t)channels * sizeof(float));
 }
 
+/* The epilogue's numbers in registers: stores of bytes might alias the structure that they come from. */
+struct requant {
+    vi residual_zp, dst_zp;
+    vf residual_m, min, max;
+};
+
+ALWAYS_INLINE struct requant requant_of(const struct eq_qs8_epilogue *epi)
+{
+    return (struct requant){v_set1(epi->residual_zp), v_set1(epi->dst_zp), v_set1f(epi->residual_m),
+                            v_set1f((float)(epi->dst_min - epi->dst_zp)), v_set1f((float)(epi->dst_max - epi->dst_zp))};
+}
+
 /* Clamping before rounding gives what clamping after it does, since the limits are whole numbers; and a value that no
  * int32 holds never reaches the conversion. */
-ALWAYS_INLINE vi requantize(vi acc, vf m, vf b, const struct eq_qs8_epilogue *epi, const uint8_t *residual)
+ALWAYS_INLINE vi requantize(vi acc, vf m, vf b, struct requant q, const uint8_t *residual)
 {
     vf r = v_fma(v_to_f(acc), m, b);
-    if (residual) {
-        vi q = v_sub(v_load_u8(residual), v_set1(epi->residual_zp));
-        r = v_fma(v_to_f(q), v_set1f(epi->residual_m), r);
-    }
-    r = v_maxf(r, v_set1f((float)(epi->dst_min - epi->dst_zp)));
-    r = v_minf(r, v_set1f((float)(epi->dst_max - epi->dst_zp)));
-    return v_add(v_rne(r), v_set1(epi->dst_zp));
+    if (residual)
+        r = v_fma(v_to_f(v_sub(v_load_u8(residual), q.residual_zp)), q.residual_m, r);
+    return v_add(v_rne(v_minf(v_maxf(r, q.min), q.max)), q.dst_zp);
 }
 
 ALWAYS_INLINE void tile_finish(const int R, vi acc[MAX_R][2], const struct tile_epilogue *e, const uint8_t *residual,
                                uint8_t *dst, ptrdiff_t dst_stride)
 {
-    const struct eq_qs8_epilogue *epi = e->epi;
+    const struct requant q = requant_of(e->epi);
 #pragma GCC unroll 2
     for (int c = 0; c < 2; c++) {
         vf m = v_loadf(e->m + c * VL), b = v_loadf(e->b + c * VL);
@@ -96,11 +104,11 @@ ALWAYS_INLINE void tile_finish(const int R, vi acc[MAX_R][2], const struct tile_
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++)
                 v_store_u8(dst + r * dst_stride + c * VL,
-                           requantize(acc[r][c], m, b, epi, residual + r * dst_stride + c * VL));
+                           requantize(acc[r][c], m, b, q, residual + r * dst_stride + c * VL));
         } else {
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++)
-                v_store_u8(dst + r * dst_stride + c * VL, requantize(acc[r][c], m, b, epi, NULL));
+                v_store_u8(dst + r * dst_stride + c * VL, requantize(acc[r][c], m, b, q, NULL));
         }
     }
 }

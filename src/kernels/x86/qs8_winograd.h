@@ -271,25 +271,27 @@ ALWAYS_INLINE void wino_dst_sums(const uint8_t *m, size_t plane, vi sums[WINO_OU
 }
 
 /* One block of channels of a tile's frames; m: their first row in every point's plane of sums. */
-static void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t, const struct tile_epilogue *e,
-                               int oc, const uint8_t *m)
+ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t,
+                                      const struct tile_epilogue *e, int oc, const uint8_t *m, const uint8_t *residual)
 {
     const struct eq_conv_shape *s = j->s;
     const int ny = s->oh - t->y < WINO_OUT ? s->oh - t->y : WINO_OUT;
     const int nx = s->ow - t->x < WINO_OUT ? s->ow - t->x : WINO_OUT;
-    const uint8_t *residual = j->epi->residual;
+    const size_t pixel = (size_t)s->t * s->cout, line = pixel * s->ow, plane = j->plan.m_plane;
+    const struct requant q = requant_of(j->epi);
     const vi inverse = v_set1(WINO_INVERSE_OF_9);
-    for (int i = 0; i < 2 * t->frames; i++) {
+    uint8_t *dst = j->dst;
+    for (int i = 0; i < 2 * t->frames; i++, m += VL * 4) {
         const int c = i % 2 * VL;
         const size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
         const vf scale = v_loadf(e->m + c), bias = v_loadf(e->b + c);
         vi sums[WINO_OUT][WINO_OUT];
-        wino_dst_sums(m + (size_t)i * VL * 4, j->plan.m_plane, sums);
+        wino_dst_sums(m, plane, sums);
         for (int y = 0; y < ny; y++)
             for (int x = 0; x < nx; x++) {
-                const size_t d = at + ((size_t)y * s->ow + x) * s->t * s->cout;
+                const size_t d = at + y * line + x * pixel;
                 vi acc = v_sra(v_mul(sums[y][x], inverse), 6);
-                v_store_u8(j->dst + d, requantize(acc, scale, bias, j->epi, residual ? residual + d : NULL));
+                v_store_u8(dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
             }
     }
 }
@@ -316,7 +318,11 @@ static void wino_piece(void *ctx, size_t piece, int worker)
         wino_multiply(j, block, rows, v, m);
         for (int tile = first, row = 0; tile < last; tile++) {
             struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
-            wino_transform_dst(j, &t, &e, block * BLOCK, m + (size_t)row * BLOCK * 4);
+            const uint8_t *at = m + (size_t)row * BLOCK * 4;
+            if (j->epi->residual)
+                wino_transform_dst(j, &t, &e, block * BLOCK, at, j->epi->residual);
+            else
+                wino_transform_dst(j, &t, &e, block * BLOCK, at, NULL);
             row += t.frames;
         }
     }

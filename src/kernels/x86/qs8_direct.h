@@ -3,7 +3,7 @@
  * [frames x cin] * [cin x cout] products; neighbouring pixels with the same taps are one longer product, since their
  * rows follow each other. A piece of work is one row of output pixels for GROUP channels.
  *
- * The including file has defined the vectors, v_dot (see qs8_tile.h) and EQ_WIDE: 0 when v_dot takes u8 x s8 and so
+ * The including file has defined the vectors, v_dot2 (see qs8_tile.h) and EQ_WIDE: 0 when v_dot2 takes u8 x s8 and so
  * reads the source where it lies (with the zero-point corrected by sums of weights), 1 when it takes s16 x s16: then a
  * worker first widens the input rows that its piece needs, minus the zero-point. That costs 1/64 of the products or
  * less.
@@ -14,7 +14,7 @@
 #include "kernels/x86/qs8_tile.h"
 
 enum {
-    ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as v_dot takes it */
+    ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as v_dot2 takes it */
     STEP = EQ_WIDE ? 2 : 4, /* channels of a step */
     GROUP = 64,             /* output channels of a piece: a cache line of dst has one writer */
     UNROLL = 4,             /* steps are a multiple of it */

@@ -1,4 +1,4 @@
-/* Template: v_dot on registers only, in chains enough to hide its latency and in the pairs in which tiles use it; what
+/* Template: v_dot2 on registers only, in chains enough to hide its latency and in the pairs in which tiles use it; what
  * a kernel made of it can reach at most.
  */
 #include "kernels/qs8.h"
@@ -14,8 +14,7 @@ static double peak_macs(size_t iterations)
     for (size_t n = 0; n < iterations; n++) {
 #pragma GCC unroll 8
         for (int i = 0; i < PEAK_PAIRS; i++) {
-            acc[i][0] = v_dot(acc[i][0], x, w0);
-            acc[i][1] = v_dot(acc[i][1], x, w1);
+            v_dot2(acc[i], x, w0, w1);
             /* The compiler may neither merge the chains nor skip a link nor multiply once for all of them. */
             __asm__ volatile("" : "+x"(acc[i][0]), "+x"(acc[i][1]), "+x"(x));
         }

@@ -1,9 +1,10 @@
 /* First convolution of the network with 512-bit vpdpbusd. */
 #include "kernels/x86/qs8_vec512.h"
 
-static inline vi v_dot(vi acc, vi x, vi w)
+static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
-    return _mm512_dpbusd_epi32(acc, x, w);
+    acc[0] = _mm512_dpbusd_epi32(acc[0], x, w0);
+    acc[1] = _mm512_dpbusd_epi32(acc[1], x, w1);
 }
 #define EQ_WIDE 0
 #include "kernels/x86/qs8_stem.h"

@@ -1,7 +1,8 @@
 /*
  * Template: a tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums.
- * The including file has defined the vectors (qs8_vec*.h) and v_dot(acc, x, w): acc += the products inside each 32-bit
- * group of x and w, four u8 x s8 ("VNNI") or two s16 x s16. Such a group of a row's channels is called a step.
+ * The including file has defined the vectors (qs8_vec*.h) and v_dot2(acc, x, w0, w1): acc[i] += the products inside
+ * each 32-bit group of x and w_i, four u8 x s8 ("VNNI") or two s16 x s16. Such a group of a row's channels is called a
+ * step.
  */
 #ifndef KERNELS_X86_QS8_TILE_H
 #define KERNELS_X86_QS8_TILE_H
@@ -31,17 +32,14 @@ ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const 
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             vi x = v_bcast(base[r / 4] + (r % 4 == 3 ? stride3 : r % 4 * stride) + 4 * u);
-            acc[r][0] = v_dot(acc[r][0], x, w0);
-            acc[r][1] = v_dot(acc[r][1], x, w1);
+            v_dot2(acc[r], x, w0, w1);
         }
     }
 }
 
-/* acc[R][2] += all taps; unroll divides src->steps. Multiplying and adding apart, gcc computes the products of several
- * unrolled steps first, and spills them. */
-ALWAYS_INLINE void tile_sums(const int R, const int unroll, vi acc[MAX_R][2], const struct tile_src *src)
+/* acc[R][2] += all taps; U divides src->steps. */
+ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src)
 {
-    const int U = EQ_WIDE ? 1 : unroll;
     const ptrdiff_t stride = src->row_stride, stride3 = 3 * stride;
     for (int ky = 0; ky < src->kys; ky++) {
         const uint8_t *w = src->weights + ky * src->weights_ky_stride;

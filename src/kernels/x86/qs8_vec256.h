@@ -42,6 +42,18 @@ static inline vi v_sub(vi a, vi b)
 {
     return _mm256_sub_epi32(a, b);
 }
+/* acc[i] += x * w_i, summed in pairs of s16. As intrinsics, gcc multiplies far ahead of the additions, runs out of its
+ * 16 registers and keeps sums in memory; this way a product lives for one instruction. */
+static inline void v_add_products(vi acc[2], vi x, vi w0, vi w1)
+{
+    vi p;
+    __asm__("vpmaddwd %[w0], %[x], %[p]\n\t"
+            "vpaddd %[p], %[acc0], %[acc0]\n\t"
+            "vpmaddwd %[w1], %[x], %[p]\n\t"
+            "vpaddd %[p], %[acc1], %[acc1]"
+            : [acc0] "+x"(acc[0]), [acc1] "+x"(acc[1]), [p] "=&x"(p)
+            : [x] "x"(x), [w0] "x"(w0), [w1] "x"(w1));
+}
 static inline vi v_and(vi a, vi b)
 {
     return _mm256_and_si256(a, b);

@@ -42,6 +42,17 @@ static inline vi v_sub(vi a, vi b)
 {
     return _mm512_sub_epi32(a, b);
 }
+/* acc[i] += x * w_i, summed in pairs of s16; see qs8_vec256.h. In this order Zen 4 gets a tenth more through. */
+static inline void v_add_products(vi acc[2], vi x, vi w0, vi w1)
+{
+    vi p0, p1;
+    __asm__("vpmaddwd %[w0], %[x], %[p0]\n\t"
+            "vpmaddwd %[w1], %[x], %[p1]\n\t"
+            "vpaddd %[p0], %[acc0], %[acc0]\n\t"
+            "vpaddd %[p1], %[acc1], %[acc1]"
+            : [acc0] "+v"(acc[0]), [acc1] "+v"(acc[1]), [p0] "=&v"(p0), [p1] "=&v"(p1)
+            : [x] "v"(x), [w0] "v"(w0), [w1] "v"(w1));
+}
 static inline vi v_and(vi a, vi b)
 {
     return _mm512_and_si512(a, b);

@@ -5,14 +5,14 @@
  * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6, 6,
  * 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times the
  * sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights' within
- * 49 * 127 = 6223: both are s16, and v_dot takes pairs of those. Sums, and the output's transform, may wrap: they are
+ * 49 * 127 = 6223: both are s16, and v_dot2 takes pairs of those. Sums, and the output's transform, may wrap: they are
  * kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is exact when
  * the convolution's sum fits 26 bits. winograd_accepts bounds it.
  *
  * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its input into
  * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
  *
- * The including file has defined the vectors (qs8_vec*.h) and v_dot, and EQ_WIDE as 1, as for qs8_direct.h.
+ * The including file has defined the vectors (qs8_vec*.h) and v_dot2, and EQ_WIDE as 1, as for qs8_direct.h.
  */
 #ifndef KERNELS_X86_QS8_WINOGRAD_H
 #define KERNELS_X86_QS8_WINOGRAD_H
@@ -215,7 +215,7 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
     (void)residual;
     vi acc[MAX_R][2];
     tile_fill(R, acc, zero);
-    tile_sums(R, 1, acc, src);
+    tile_sums(R, 4, acc, src);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         v_store(dst + r * dst_stride, acc[r][0]);

@@ -1,9 +1,9 @@
 /* Winograd in whole numbers with vpmaddwd. */
 #include "kernels/x86/qs8_vec256.h"
 
-static inline vi v_dot(vi acc, vi x, vi w)
+static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+    v_add_products(acc, x, w0, w1);
 }
 #define EQ_WIDE 1
 #include "kernels/x86/qs8_winograd.h"

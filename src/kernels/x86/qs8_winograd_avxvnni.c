@@ -1,9 +1,10 @@
 /* Winograd in whole numbers with 256-bit vpdpwssd, the form that wraps and never saturates. */
 #include "kernels/x86/qs8_vec256.h"
 
-static inline vi v_dot(vi acc, vi x, vi w)
+static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
-    return _mm256_dpwssd_avx_epi32(acc, x, w);
+    acc[0] = _mm256_dpwssd_avx_epi32(acc[0], x, w0);
+    acc[1] = _mm256_dpwssd_avx_epi32(acc[1], x, w1);
 }
 #define EQ_WIDE 1
 #include "kernels/x86/qs8_winograd.h"

@@ -138,6 +138,10 @@ struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one g
  * what backward needs; in EQ_EXEC_INFER batch norm uses the running statistics. */
 enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
                            struct eq_exec **out, struct eq_err *err);
+/* The same with convolutions in another precision, all of them; everything else stays FP32, weights and gradients
+ * included. EQ_UNSUPPORTED where this CPU, or --cpu, has no kernels for it. */
+enum eq_status eq_exec_new_in(enum eq_precision precision, struct eq_graph *g, enum eq_exec_mode mode, int clips,
+                              int frames, int size, struct eq_exec **out, struct eq_err *err);
 void eq_exec_free(struct eq_exec *x);
 void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook); /* NULL: none */
 /* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses

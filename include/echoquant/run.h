@@ -46,6 +46,7 @@ struct eq_config {
         bool flip;
         int shift;
         bool random_phase;
+        int precision;    /* enum eq_precision */
         double grad_clip; /* 0: off */
         double ema;       /* decay, 0: off */
         int patience;     /* epochs without a better validation MAE, 0: off */
@@ -75,8 +76,9 @@ struct eq_config {
     struct {
         char *dir; /* run directory */
         int seed;
-        int threads; /* 0: all */
-        char *cpu;   /* "auto" or an ISA level */
+        int threads;   /* 0: all */
+        char *cpu;     /* "auto" or an ISA level */
+        int precision; /* enum eq_precision, of FP32 models in inference */
     } run;
 };
 /* Where a value came from, for config.json: "default", "configs/x.json", "--set". */
@@ -115,11 +117,12 @@ struct eq_predictor {
     struct eq_qmodel *qmodel; /* INT8; NULL for FP32 */
     struct eq_qengine *engine;
     struct eq_model_meta meta;
-    const char *precision; /* "FP32", "INT8" */
+    const char *precision; /* "FP32", "BF16", "INT8" */
     int clips;
 };
-/* clips: batch of every run call. */
-enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, int clips, struct eq_err *err);
+/* clips: batch of every run call. precision is that of an FP32 model's convolutions; an INT8 model takes only FP32. */
+enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+                                 struct eq_err *err);
 /* From a graph in training (folds and fuses a copy). */
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err);
 /* Takes m over, also on failure. */
@@ -170,13 +173,16 @@ struct eq_latency eq_latency_of(double *ms, int n); /* sorts ms */
 /* Model alone, batch of one clip (pixels: one clip). */
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err);
+/* Two of them by turns, so that a disturbance meets both. */
+enum eq_status eq_latency_pair(struct eq_predictor *const pair[2], const uint8_t *pixels, int warmup, int repeats,
+                               struct eq_latency out[2], struct eq_err *err);
 /* From file to EF: decode, sample, resize, infer, over the given files in turn. */
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
                                struct eq_latency *out, struct eq_err *err);
 
 /* Latency of a model file as an object: latency_ms {min, median, p95, repeats}, precision, size_mb, frames, size,
- * threads, isa, cpu, load_ms; with_data: on the first test clip of data.dir, and file_latency_ms. Delete with
- * cJSON_Delete. */
+ * threads, isa, cpu, load_ms; with_data: on the first test clip of data.dir, and file_latency_ms; under run.precision =
+ * bf16 also fp32_latency_ms, measured by turns. Delete with cJSON_Delete. */
 enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path, bool with_data, struct cJSON **out,
                             struct eq_err *err);
 
@@ -206,12 +212,14 @@ void eq_run_unlock(struct eq_run_lock *lock); /* harmless when it isn't held */
 #define EQ_CONTROL_NAME "fp32_plus"
 enum { EQ_RUN_MODELS = 4, EQ_ROW_NAME = 48 };
 extern const char *const eq_run_models[EQ_RUN_MODELS]; /* "fp32", "ptq", "qat", EQ_CONTROL_NAME */
+/* Not a file of its own, but a name with a row and predictions: fp32.safetensors with convolutions in BF16. */
+#define EQ_BF16_NAME "bf16"
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The way back; false when it names no file. */
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
 /* Whether <run>/<name>.safetensors is there; whether it has been evaluated; whether all those of the settings have been
- * (the control only with qat.control) and there is a report; with train.seeds above 1, that of every seed and the one
- * over all of them. */
+ * (the control only with qat.control, EQ_BF16_NAME only with run.precision = bf16) and there is a report; with
+ * train.seeds above 1, that of every seed and the one over all of them. */
 bool eq_run_has_model(const char *run_dir, const char *name);
 bool eq_run_has_result(const char *run_dir, const char *name);
 bool eq_run_is_finished(const struct eq_config *cfg);
@@ -245,9 +253,9 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
  * compared with. */
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err);
-/* Evaluates one of the run's models (eq_run_models) or any file on the test split: predictions/<name>.csv, and
- * its row in results.json: model, precision, size_mb, mae, rmse, r2, latency_ms {min, median, p95}, file_latency_ms,
- * isa, threads. */
+/* Evaluates one of the run's models (eq_run_models, EQ_BF16_NAME) or any file, which run.precision applies to, on the
+ * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, mae, rmse, r2, latency_ms
+ * {min, median, p95}, file_latency_ms, isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints

@@ -9,12 +9,13 @@ static const struct eq_command_spec spec = {
         "Measures the latency of the model of --model: one clip at a time, ms, after bench.warmup calls. Without "
         "--data\n"
         "the clip is random pixels, which changes no arithmetic. With --data it is the first test clip, and the way\n"
-        "from its file to the EF (decode, sample, resize, infer) is measured as well.\n\n"
-        "--json prints one object: latency_ms {min, median, p95}, file_latency_ms (with --data), threads, frames, "
-        "size,\n"
-        "isa, cpu, precision, size_mb, load_ms.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_JSON,
-    .sections = (const char *const[]){"bench", "run.threads", "run.cpu", NULL},
+        "from its file to the EF (decode, sample, resize, infer) is measured as well. With --precision bf16 an FP32\n"
+        "model runs with BF16 convolutions, by turns with FP32, so that the two can be compared.\n\n"
+        "--json prints one object: latency_ms {min, median, p95}, file_latency_ms (with --data), fp32_latency_ms "
+        "(with\n"
+        "--precision bf16), threads, frames, size, isa, cpu, precision, size_mb, load_ms.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_JSON,
+    .sections = (const char *const[]){"bench", "run.threads", "run.cpu", "run.precision", NULL},
 };
 
 static void print_latency(const struct cJSON *result, const char *key, const char *label)
@@ -40,6 +41,7 @@ static void print_text(const struct cJSON *result, const char *model)
            cJSON_GetObjectItemCaseSensitive(result, "isa")->valuestring,
            cJSON_GetObjectItemCaseSensitive(result, "threads")->valuedouble);
     print_latency(result, "latency_ms", "model alone");
+    print_latency(result, "fp32_latency_ms", "in FP32");
     print_latency(result, "file_latency_ms", "file to EF");
 }
 

@@ -13,8 +13,12 @@ static const struct eq_command_spec spec = {
         "from the file to the EF). INT8 models run in the integer engine, never in a simulation.\n\n"
         "NAME: fp32, ptq, qat, fp32_plus; without any, all that the run directory holds. --model FILE --name NAME "
         "evaluates any\n"
-        "other file instead. Writes predictions/NAME.csv and the model's row in results.json; prints the table.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
+        "other file instead. Writes predictions/NAME.csv and the model's row in results.json; prints the table.\n\n"
+        "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with --model it is "
+        "that\n"
+        "file's only precision.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL |
+               EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
     .sections = sections,
 };
@@ -38,6 +42,19 @@ static char *name_of_file(const char *path)
     return name;
 }
 
+static bool is_named(const struct eq_options *o, const char *name)
+{
+    for (int i = 0; i < o->n_args; i++)
+        if (strcmp(o->args[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool wants_bf16(const struct eq_options *o)
+{
+    return o->settings.config.run.precision == EQ_PRECISION_BF16 || is_named(o, EQ_BF16_NAME);
+}
+
 /* Before any data is opened: whether the names can be used and the models are there. */
 static enum eq_status check_models(const struct eq_options *o, struct eq_err *err)
 {
@@ -45,12 +62,16 @@ static enum eq_status check_models(const struct eq_options *o, struct eq_err *er
     enum eq_status st = EQ_OK;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
+    if (wants_bf16(o))
+        EQ_TRY(eq_precision_check(EQ_PRECISION_BF16, err));
     if (o->model)
         return eq_run_need_model(dir, NULL, o->model, err);
     for (int i = 0; i < o->n_args; i++) {
         EQ_TRY(check_name(o->args[i], err));
         EQ_TRY(eq_run_need_model(dir, o->args[i], NULL, err));
     }
+    if (wants_bf16(o))
+        EQ_TRY(eq_run_need_model(dir, EQ_BF16_NAME, NULL, err));
     bool any = o->n_args > 0;
     for (int i = 0; i < EQ_RUN_MODELS && !any; i++)
         any = eq_run_has_model(dir, eq_run_models[i]);
@@ -80,6 +101,8 @@ static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_d
     for (int i = 0; i < EQ_RUN_MODELS && o->n_args == 0; i++)
         if (eq_run_has_model(cfg->run.dir, eq_run_models[i]))
             EQ_TRY(eq_run_eval(cfg, ds, eq_run_models[i], NULL, err));
+    if (wants_bf16(o) && !is_named(o, EQ_BF16_NAME))
+        EQ_TRY(eq_run_eval(cfg, ds, EQ_BF16_NAME, NULL, err));
 out:
     return st;
 }

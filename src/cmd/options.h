@@ -15,7 +15,8 @@ enum eq_option_bit {
     EQ_OPT_FORCE = 1 << 7,
     EQ_OPT_JSON = 1 << 8,
     EQ_OPT_CONTROL = 1 << 9,
-    EQ_OPT_ONNX = 1 << 10 /* --onnx, --opset */
+    EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset */
+    EQ_OPT_PRECISION = 1 << 11
 };
 
 struct eq_command_spec {

@@ -13,10 +13,10 @@ static const struct eq_command_spec spec = {
         "arguments.\n\n"
         "A clip that can't be read stops it with exit code 1; with --set data.on_error=skip it is named on stderr and\n"
         "left out.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_MODEL,
+    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL,
     .min_args = 1,
     .max_args = 1000000,
-    .sections = (const char *const[]){"data.on_error", "run.threads", "run.cpu", NULL},
+    .sections = (const char *const[]){"data.on_error", "run.threads", "run.cpu", "run.precision", NULL},
 };
 
 /* Quoted where CSV needs it. */
@@ -87,7 +87,7 @@ enum eq_status eq_cmd_predict(int argc, char **argv, struct eq_err *err)
         st = eq_fail(err, EQ_USAGE, "predict needs --model FILE");
         goto out;
     }
-    EQ_TRY(eq_predictor_open(&p, o.model, 1, err));
+    EQ_TRY(eq_predictor_open(&p, o.model, (enum eq_precision)cfg.run.precision, 1, err));
     cfg.data.frames = p.meta.frames;
     cfg.data.size = p.meta.size;
     cfg.data.cache_mb = 0;

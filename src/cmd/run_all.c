@@ -75,7 +75,21 @@ static enum eq_status evaluate_models(const struct eq_config *cfg, const struct 
         EQ_TRY(check_interrupt(err));
         EQ_TRY(eq_run_eval(cfg, ds, phases[i].name, NULL, err));
     }
+    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg->run.dir, EQ_BF16_NAME))
+        EQ_TRY(eq_run_eval(cfg, ds, EQ_BF16_NAME, NULL, err));
     EQ_TRY(eq_run_record_context(cfg, ds, err));
+out:
+    return st;
+}
+
+/* Of what is still to be done. */
+static enum eq_status check_precisions(const struct eq_config *cfg, bool force, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (force || !eq_run_has_model(cfg->run.dir, "fp32"))
+        EQ_TRY(eq_precision_check((enum eq_precision)cfg->train.precision, err));
+    if (force || !eq_run_has_result(cfg->run.dir, EQ_BF16_NAME))
+        EQ_TRY(eq_precision_check((enum eq_precision)cfg->run.precision, err));
 out:
     return st;
 }
@@ -137,6 +151,7 @@ static enum eq_status run(const struct eq_settings *s, bool force, struct eq_err
     struct eq_dataset ds = {0};
     struct eq_run_lock lock = {0};
     enum eq_status st;
+    EQ_TRY(check_precisions(&s->config, force, err));
     EQ_TRY(eq_run_lock(&lock, s->config.run.dir, err));
     EQ_TRY(eq_run_open_data(&s->config, &ds, err));
     EQ_TRY(s->config.train.seeds > 1 ? run_seeds(s, &ds, force, err) : run_phases(s, &ds, force, err));

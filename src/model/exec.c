@@ -27,11 +27,19 @@ static enum eq_status allocate(struct eq_graph *g, int clips, int frames, int si
 enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
                            struct eq_exec **out, struct eq_err *err)
 {
+    return eq_exec_new_in(EQ_PRECISION_FP32, g, mode, clips, frames, size, out, err);
+}
+
+enum eq_status eq_exec_new_in(enum eq_precision precision, struct eq_graph *g, enum eq_exec_mode mode, int clips,
+                              int frames, int size, struct eq_exec **out, struct eq_err *err)
+{
     enum eq_status st = EQ_OK;
     struct eq_exec *x = NULL;
     *out = NULL;
+    EQ_TRY(eq_precision_check(precision, err));
     EQ_TRY(allocate(g, clips, frames, size, &x, err));
     x->mode = mode;
+    x->precision = precision;
     EQ_TRY(eq_exec_infer_shapes(x, err));
     EQ_TRY(eq_exec_check(x, err));
     EQ_TRY(eq_exec_plan(x, err));

@@ -39,6 +39,7 @@ struct exec_node {
 struct eq_exec {
     struct eq_graph *g;
     enum eq_exec_mode mode;
+    enum eq_precision precision;
     int clips, frames, size, threads;
     struct exec_node *nodes;
     float **grads; /* [n_params], NULL where not trainable */

@@ -117,7 +117,7 @@ static bool plan_conv(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
     struct eq_conv_shape shape = conv_shape(x, i);
-    eq_conv2d_init(&nd->conv, &shape);
+    eq_conv2d_init(&nd->conv, &shape, x->precision);
     enum eq_conv_pass forward = EQ_CONV_FORWARD, data = EQ_CONV_BACKWARD_DATA, weights = EQ_CONV_BACKWARD_WEIGHTS;
     size_t packed = eq_conv2d_packed_bytes(&nd->conv, forward);
     bool ok =

@@ -1,11 +1,12 @@
 /* Convolution as a layer: which kernel does which pass, and the gradient of the bias that no kernel gives. */
 #include "echoquant/nn.h"
 
-void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape)
+void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision)
 {
     l->shape = *shape;
     for (int pass = 0; pass < EQ_CONV_PASSES; pass++)
-        l->kernel[pass] = eq_f32_conv_select((enum eq_conv_pass)pass, shape);
+        l->kernel[pass] = precision == EQ_PRECISION_BF16 ? eq_bf16_conv_select((enum eq_conv_pass)pass, shape)
+                                                         : eq_f32_conv_select((enum eq_conv_pass)pass, shape);
 }
 
 size_t eq_conv2d_packed_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass)

@@ -66,16 +66,36 @@ static void random_pixels(uint8_t *pixels, size_t n)
         pixels[i] = (uint8_t)eq_rng_u32(&rng);
 }
 
+/* Under BF16 the same model in FP32 takes turns with it. */
+static enum eq_status measure_model(struct eq_predictor *p, const struct eq_config *cfg, const char *path,
+                                    const uint8_t *pixels, struct cJSON *result, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_latency latency[2];
+    struct eq_predictor fp32 = {0};
+    if (cfg->run.precision == EQ_PRECISION_FP32) {
+        EQ_TRY(eq_latency_model(p, pixels, cfg->bench.warmup, cfg->bench.repeats, latency, err));
+    } else {
+        EQ_TRY(eq_predictor_open(&fp32, path, EQ_PRECISION_FP32, 1, err));
+        struct eq_predictor *const pair[] = {p, &fp32};
+        EQ_TRY(eq_latency_pair(pair, pixels, cfg->bench.warmup, cfg->bench.repeats, latency, err));
+        add_latency(result, "fp32_latency_ms", &latency[1]);
+    }
+    add_latency(result, "latency_ms", &latency[0]);
+out:
+    eq_predictor_close(&fp32);
+    return st;
+}
+
 enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path, bool with_data, struct cJSON **out,
                             struct eq_err *err)
 {
     enum eq_status st;
     struct eq_predictor p = {0};
-    struct eq_latency latency;
     uint8_t *pixels = NULL;
     struct cJSON *result = cJSON_CreateObject();
     double start = eq_now_ms();
-    EQ_TRY(eq_predictor_open(&p, model_path, 1, err));
+    EQ_TRY(eq_predictor_open(&p, model_path, (enum eq_precision)cfg->run.precision, 1, err));
     EQ_TRY(describe(&p, model_path, eq_now_ms() - start, result, err));
     size_t bytes = (size_t)p.meta.frames * (size_t)p.meta.size * (size_t)p.meta.size * 3;
     pixels = eq_alloc(bytes, 1);
@@ -86,8 +106,7 @@ enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path,
     random_pixels(pixels, bytes);
     if (with_data)
         EQ_TRY(measure_file(&p, cfg, pixels, result, err));
-    EQ_TRY(eq_latency_model(&p, pixels, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
-    add_latency(result, "latency_ms", &latency);
+    EQ_TRY(measure_model(&p, cfg, model_path, pixels, result, err));
     *out = result;
     result = NULL;
 out:

@@ -137,13 +137,14 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct eq_evaluation e = {0};
     struct cJSON *row = cJSON_CreateObject();
     struct eq_str path = {0}, csv = {0};
+    bool bf16 = model_path ? cfg->run.precision == EQ_PRECISION_BF16 : strcmp(name, EQ_BF16_NAME) == 0;
     if (model_path)
         eq_str_add(&path, "%s", model_path);
     else
-        eq_str_add(&path, "%s/%s.safetensors", cfg->run.dir, name);
+        eq_str_add(&path, "%s/%s.safetensors", cfg->run.dir, bf16 ? "fp32" : name);
     eq_str_add(&csv, "%s/predictions/%s.csv", cfg->run.dir, name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(eq_predictor_open(&p, path.s, 1, err));
+    EQ_TRY(eq_predictor_open(&p, path.s, bf16 ? EQ_PRECISION_BF16 : EQ_PRECISION_FP32, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(eq_predictions_write(csv.s, &e, err));

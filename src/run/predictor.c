@@ -4,15 +4,16 @@
 #include <string.h>
 
 /* Takes graph over. */
-static enum eq_status open_fp32(struct eq_predictor *p, const struct eq_graph *graph, int clips, struct eq_err *err)
+static enum eq_status open_float(struct eq_predictor *p, const struct eq_graph *graph, enum eq_precision precision,
+                                 int clips, struct eq_err *err)
 {
     enum eq_status st;
     EQ_TRY(eq_fold_batchnorm(graph, &p->graph, err));
     EQ_TRY(eq_fuse(p->graph, err));
     p->meta = p->graph->meta;
-    p->precision = "FP32";
+    p->precision = precision == EQ_PRECISION_BF16 ? "BF16" : "FP32";
     p->clips = clips;
-    EQ_TRY(eq_exec_new(p->graph, EQ_EXEC_INFER, clips, p->meta.frames, p->meta.size, &p->exec, err));
+    EQ_TRY(eq_exec_new_in(precision, p->graph, EQ_EXEC_INFER, clips, p->meta.frames, p->meta.size, &p->exec, err));
 out:
     if (st != EQ_OK)
         eq_predictor_close(p);
@@ -22,7 +23,7 @@ out:
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err)
 {
     memset(p, 0, sizeof *p);
-    return open_fp32(p, g, clips, err);
+    return open_float(p, g, EQ_PRECISION_FP32, clips, err);
 }
 
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err)
@@ -38,7 +39,8 @@ enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel
     return st;
 }
 
-enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, int clips, struct eq_err *err)
+enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+                                 struct eq_err *err)
 {
     enum eq_status st;
     char kind[32];
@@ -46,12 +48,16 @@ enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, int c
     memset(p, 0, sizeof *p);
     EQ_TRY(eq_model_kind(path, kind, err));
     if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
+        if (precision != EQ_PRECISION_FP32) {
+            st = eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones", path);
+            goto out;
+        }
         struct eq_qmodel *m;
         EQ_TRY(eq_qmodel_load(path, &m, err));
         EQ_TRY(eq_predictor_from_qmodel(p, m, clips, err));
     } else {
         EQ_TRY(eq_model_load(path, &graph, err));
-        EQ_TRY(open_fp32(p, graph, clips, err));
+        EQ_TRY(open_float(p, graph, precision, clips, err));
     }
 out:
     eq_graph_free(graph);

@@ -50,7 +50,7 @@ static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct e
     double speed = eq_report_number(fp32, "latency_ms.median") / eq_report_number(row, "latency_ms.median");
     double smaller = eq_report_number(fp32, "size_mb") / eq_report_number(row, "size_mb");
     eq_str_add(out, "%s: MAE %.2f against %.2f EF points (%+.2f)", eq_results_model_name(row), mae, base, mae - base);
-    if (isfinite(smaller))
+    if (isfinite(smaller) && smaller != 1) /* BF16 runs the FP32 file */
         eq_str_add(out, ", the file %.2f times smaller", smaller);
     if (isfinite(speed))
         eq_str_add(out, ", %.2f times %s", speed >= 1 ? speed : 1 / speed, speed >= 1 ? "faster" : "slower");
@@ -96,7 +96,9 @@ void eq_report_findings(const struct eq_report *report, struct eq_str lines[], i
         return;
     cJSON_ArrayForEach(row, models)
     {
-        if (strcmp(eq_report_text(row, "precision"), "INT8") == 0 && *n < max)
+        bool other = strcmp(eq_report_text(row, "precision"), "INT8") == 0 ||
+                     strcmp(eq_report_text(row, "precision"), "BF16") == 0;
+        if (other && *n < max)
             find_one(row, fp32, &lines[(*n)++]);
     }
     const struct cJSON *qat = eq_results_find_model(report->results, "QAT"), *control = control_row(report->results);

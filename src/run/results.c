@@ -102,17 +102,20 @@ bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME])
     return eq_run_is_model_name(name);
 }
 
-/* The table's order: those of an experiment, then any others as they came, then the sanity row. */
+/* The table's order: those of an experiment, BF16 behind FP32, then any others as they came, then the sanity row. */
 static int rank(const struct cJSON *row)
 {
     const char *name = eq_results_model_name(row);
+    char known[EQ_ROW_NAME];
     for (int i = 0; i < EQ_RUN_MODELS; i++) {
-        char known[EQ_ROW_NAME];
         eq_run_row_name(eq_run_models[i], known);
         if (strcmp(name, known) == 0)
-            return i;
+            return 2 * i;
     }
-    return strcmp(name, "Median") == 0 ? EQ_RUN_MODELS + 1 : EQ_RUN_MODELS;
+    eq_run_row_name(EQ_BF16_NAME, known);
+    if (strcmp(name, known) == 0)
+        return 1;
+    return 2 * EQ_RUN_MODELS + (strcmp(name, "Median") == 0);
 }
 
 /* By taking out and appending: cJSON_InsertItemInArray refuses every place but the first in the 1.7.15 of Debian 12

@@ -31,6 +31,8 @@ enum eq_status eq_run_need_model(const char *run_dir, const char *name, const ch
     char kind[32];
     if (model_path)
         return eq_model_kind(model_path, kind, err);
+    if (strcmp(name, EQ_BF16_NAME) == 0)
+        name = "fp32";
     if (eq_run_has_model(run_dir, name))
         return EQ_OK;
     return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing: run `echoquant %s` first, or name a model with --model",
@@ -77,6 +79,8 @@ bool eq_run_is_finished(const struct eq_config *cfg)
         if (wanted && !(eq_run_has_model(dir, eq_run_models[i]) && eq_run_has_result(dir, eq_run_models[i])))
             return false;
     }
+    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(dir, EQ_BF16_NAME))
+        return false;
     return has_file(dir, "report", ".html");
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const on_error_names[] = {"fail", "skip", NULL};
 static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
@@ -15,6 +16,7 @@ static const char *const observer_names[] = {"minmax", "moving_average", "percen
 static const char *const weight_observer_names[] = {"minmax", "mse", NULL};
 static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
 
+_Static_assert(EQ_PRECISION_FP32 == 0 && EQ_PRECISION_BF16 == 1, "precision_names");
 _Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names");
 _Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
 _Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
@@ -65,6 +67,9 @@ const struct eq_setting eq_setting_table[] = {
     {INT(train, epochs, "12", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
     {INT(train, batch, "8", 1, 1024, "clips"), .help = "clips of a micro-batch; batch norm sees these together"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"), .help = "micro-batches whose gradients make one step"},
+    {ENUM(train, precision, "fp32", precision_names),
+     .help = "convolutions of the baseline's training, forward and backward; bf16: operands rounded to BF16, sums, "
+             "weights and all else in FP32 (needs AVX512-BF16). Validation, PTQ and QAT are FP32 in any case"},
     {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
     {REAL(train, lr, "0.001", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
     {REAL(train, weight_decay, "0.01", 0, 10, ""),
@@ -135,6 +140,10 @@ const struct eq_setting eq_setting_table[] = {
     {TEXT(run, cpu, "auto"), .free_to_change = true,
      .help = "highest instruction set to use: auto, ref, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, "
              "neondot"},
+    {ENUM(run, precision, "fp32", precision_names), .free_to_change = true,
+     .help =
+         "convolutions of FP32 models in predict, bench and eval; bf16 (needs AVX512-BF16) gives the baseline a row "
+         "of its own, BF16, beside FP32's"},
 };
 const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_table;
 

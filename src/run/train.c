@@ -41,6 +41,7 @@ static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds)
                cfg->train.accumulate);
     eq_str_add(&s, "train.optimizer=%d\ntrain.lr=%.17g\ntrain.weight_decay=%.17g\ntrain.momentum=%.17g\n",
                cfg->train.optimizer, cfg->train.lr, cfg->train.weight_decay, cfg->train.momentum);
+    eq_str_add(&s, "train.precision=%d\n", cfg->train.precision);
     eq_str_add(&s, "train.schedule=%d\ntrain.warmup=%.17g\ntrain.loss=%d\n", cfg->train.schedule, cfg->train.warmup,
                cfg->train.loss);
     eq_str_add(&s, "train.grad_clip=%.17g\ntrain.ema=%.17g\ntrain.patience=%d\n", cfg->train.grad_clip, cfg->train.ema,
@@ -114,6 +115,7 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
                   .beta1 = 0.9,
                   .beta2 = 0.999,
                   .eps = 1e-8},
+        .precision = (enum eq_precision)cfg->train.precision,
         .schedule = (enum eq_schedule)cfg->train.schedule,
         .warmup = cfg->train.warmup,
         .loss = (enum eq_loss)cfg->train.loss,

@@ -35,6 +35,7 @@ struct eq_trainer_opts {
     const char *dir;  /* run directory */
     int epochs, batch, accumulate;
     struct eq_optim_opts optim;
+    enum eq_precision precision; /* of the convolutions; validation is FP32, as the model file is */
     enum eq_schedule schedule;
     double warmup; /* epochs */
     enum eq_loss loss;

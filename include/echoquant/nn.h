@@ -98,6 +98,11 @@ enum eq_loss { EQ_LOSS_MSE, EQ_LOSS_L1, EQ_LOSS_HUBER };
 double eq_loss_forward(enum eq_loss kind, const float *pred, const float *target, size_t n, float std,
                        float *diff_pred);
 
+/* The same loss of two targets: (1 - weight) * loss(pred, target) + weight * loss(pred, teacher), teacher being another
+ * model's EF of the same clips (distillation: Hinton et al. 2015, for regression). */
+double eq_loss_distill(enum eq_loss kind, const float *pred, const float *target, const float *teacher, double weight,
+                       size_t n, float std, float *diff_pred);
+
 /* ---- schedules ------------------------------------------------------------------------------------------------- */
 
 enum eq_schedule { EQ_SCHEDULE_CONSTANT, EQ_SCHEDULE_COSINE, EQ_SCHEDULE_ONECYCLE };

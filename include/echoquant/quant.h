@@ -120,12 +120,22 @@ enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_sou
 enum eq_status eq_reestimate_batchnorm(struct eq_graph *g, const struct eq_clip_source *clips, size_t max_clips,
                                        int batch, struct eq_err *err);
 /* LSQ (Esser et al., ICLR 2020) on a prepared and calibrated graph (training: batch norm kept): turns learn_scale on
- * for every fake-quant. Weight scales start at 2 mean |w| / sqrt(qmax), edges where calibration put them; zero-points
- * stay. The trainer then steps fake_quants[i].scale with .diff_scale ([channels], after each backward) beside the
- * parameters, without weight decay, and calls eq_lsq_clamp_scales after each step: no scale below FLT_EPSILON. Before
- * eq_exec_new. */
+ * for every fake-quant. Weight scales start where EQ_WEIGHT_MSE puts them, edges where calibration did; zero-points
+ * stay. Before eq_exec_new. */
 enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err);
-void eq_lsq_clamp_scales(struct eq_graph *g);
+void eq_lsq_clamp_scales(struct eq_graph *g); /* no learned scale below FLT_EPSILON */
+/* The optimizer of the learned scales, beside the parameters': Adam on log(scale), so lr is a relative step, and no
+ * weight decay. A step reads the gradients that eq_exec_backward summed up; EQ_NUMERIC when one is not finite. prepared
+ * (with eq_prepare_lsq behind it) must outlive it. */
+struct eq_lsq;
+enum eq_status eq_lsq_new(struct eq_graph *prepared, struct eq_lsq **out, struct eq_err *err);
+void eq_lsq_free(struct eq_lsq *l);
+void eq_lsq_hold_edges(struct eq_lsq *l, bool hold); /* held: activation scales, and their moments, stay as they are */
+enum eq_status eq_lsq_step(struct eq_lsq *l, double lr, struct eq_err *err);
+/* The state for resuming, in floats. */
+size_t eq_lsq_state_size(const struct eq_lsq *l);
+void eq_lsq_get_state(const struct eq_lsq *l, float *state);
+void eq_lsq_set_state(struct eq_lsq *l, const float *state);
 
 /* Observers of a QAT run: moving averages by a hook on the executor; enabled fake-quant follows them until frozen. */
 struct eq_qat_observers;
@@ -166,6 +176,11 @@ struct eq_qmodel {
     char observer[32];
     char *recipe; /* the settings that made it, a JSON object as text; owned; NULL: unknown */
 };
+/* The start of a QAT run from PTQ's file instead of calibration: every edge of a prepared graph takes the qparams that
+ * the quantized model has for it, and the weights get scales (eq_update_weight_qparams). EQ_USAGE, with the layer named
+ * and nothing changed, when the model is of another graph, or its weights are not the graph's, rounded up or down
+ * (another baseline, or weights that were equalized first). */
+enum eq_status eq_start_from_qmodel(struct eq_graph *prepared, const struct eq_qmodel *m, struct eq_err *err);
 /* From a prepared graph whose fake-quants are all set: folds what is not folded yet, rounds the weights. */
 enum eq_status eq_lower_int8(const struct eq_graph *prepared, const char *method, struct eq_qmodel **out,
                              struct eq_err *err);

@@ -17,6 +17,8 @@
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 
 enum { EQ_MAX_SEEDS = 1000 };
+enum eq_qat_method { EQ_QAT_STE, EQ_QAT_LSQ };
+enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
 /* One field a setting; the table in src/run/settings.c gives key, type, default, range and help, and drives parsing,
  * validation, --help and docs/CONFIG.md. Strings are owned. */
@@ -67,6 +69,11 @@ struct eq_config {
     struct {
         int epochs, batch;
         double lr, weight_decay;
+        int method; /* enum eq_qat_method */
+        int weight_bits;
+        double scale_lr;                            /* LSQ */
+        double distill;                             /* share of the loss, 0: off */
+        int start;                                  /* enum eq_qat_start */
         int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
         bool control;                               /* run-all trains the row FP32+, too */
     } qat;
@@ -241,7 +248,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
  * there. */
 enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
 /* Reads the model that PTQ and QAT would start from and refuses it as they do: missing, damaged, quantized already, of
- * other frames or size than the settings say. */
+ * other frames, size or width than the settings say. */
 enum eq_status eq_run_check_baseline(const struct eq_config *cfg, const char *model_path, struct eq_err *err);
 /* <run>/fp32.safetensors (or model_path) -> <run>/ptq.safetensors. */
 enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,

@@ -33,12 +33,18 @@ static double slope_of(enum eq_loss kind, double e)
 
 double eq_loss_forward(enum eq_loss kind, const float *pred, const float *target, size_t n, float std, float *diff_pred)
 {
+    return eq_loss_distill(kind, pred, target, target, 0, n, std, diff_pred);
+}
+
+double eq_loss_distill(enum eq_loss kind, const float *pred, const float *target, const float *teacher, double weight,
+                       size_t n, float std, float *diff_pred)
+{
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
-        double e = ((double)pred[i] - target[i]) / std;
-        sum += loss_of(kind, e);
+        double e = ((double)pred[i] - target[i]) / std, d = ((double)pred[i] - teacher[i]) / std;
+        sum += (1 - weight) * loss_of(kind, e) + weight * loss_of(kind, d);
         if (diff_pred)
-            diff_pred[i] = (float)(slope_of(kind, e) / std / (double)n);
+            diff_pred[i] = (float)(((1 - weight) * slope_of(kind, e) + weight * slope_of(kind, d)) / std / (double)n);
     }
     return n ? sum / (double)n : 0;
 }

@@ -69,7 +69,7 @@ static const char *const zero_channels_hint =
     "the channel is exact in INT8 (its output is its bias), but training should not end so: look at the model, or go "
     "on with ptq.zero_channels = allow";
 
-static enum eq_status check_zero_channels(const struct eq_graph *g, const struct eq_config *cfg, struct eq_err *err)
+enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_config *cfg, struct eq_err *err)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         char name[64];
@@ -95,7 +95,7 @@ enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_con
     struct eq_observer_opts opts = {.kind = (enum eq_observer_kind)cfg->ptq.observer,
                                     .averaging = cfg->ptq.averaging,
                                     .percentile = cfg->ptq.percentile};
-    EQ_TRY(check_zero_channels(prepared, cfg, err));
+    EQ_TRY(eq_check_zero_channels(prepared, cfg, err));
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
     EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &opts, &progress, &used, err));
     eq_progress_end(&progress);

@@ -22,8 +22,10 @@ enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_con
 /* The same on clips that it opens itself. */
 enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
                                   struct eq_err *err);
+/* ptq.zero_channels: refuses, or warns of, layers with channels whose weights are all 0. eq_calibrate_* look, too. */
+enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_config *cfg, struct eq_err *err);
 /* The baseline that PTQ and QAT start from: model_path, or <run>/fp32.safetensors. A model that is quantized already,
- * or of other frames or size than the settings ask for, is refused. */
+ * or of other frames, size or width than the settings ask for, is refused. */
 enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_path, struct eq_graph **out,
                                 struct eq_err *err);
 enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err);

@@ -31,6 +31,7 @@ enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_datas
         .cfg = cfg,
         .ds = ds,
         .name = EQ_CONTROL_NAME,
+        .model_path = model_path,
         .graph = job.graph,
         .ops = {.enter_epoch = enter_epoch, .open_predictor = eq_fp32_predictor, .save = eq_fp32_save, .ctx = &job},
         .signature = signature.s};

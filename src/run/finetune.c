@@ -1,4 +1,5 @@
 #include "run/finetune.h"
+#include "run/calibration.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@ void eq_finetune_signature(const struct eq_config *cfg, const struct eq_dataset 
     eq_str_add(out, "qat.epochs=%d\nqat.batch=%d\nqat.lr=%.17g\nqat.weight_decay=%.17g\n", cfg->qat.epochs,
                cfg->qat.batch, cfg->qat.lr, cfg->qat.weight_decay);
     eq_str_add(out, "qat.freeze_bn_epoch=%d\n", cfg->qat.freeze_bn_epoch);
+    eq_str_add(out, "qat.distill=%.17g\n", cfg->qat.distill);
     eq_str_add(out, "train.loss=%d\ntrain.grad_clip=%.17g\n", cfg->train.loss, cfg->train.grad_clip);
     eq_signature_clips(ds, out);
 }
@@ -52,16 +54,33 @@ static struct eq_trainer_opts trainer_opts(const struct eq_finetune *f)
     };
 }
 
+/* The baseline as it was, which the training model is to stay near to (qat.distill). */
+static enum eq_status open_teacher(const struct eq_finetune *f, struct eq_predictor *teacher, struct eq_err *err)
+{
+    struct eq_graph *baseline;
+    enum eq_status st = eq_load_baseline(f->cfg, f->model_path, &baseline, err);
+    if (st == EQ_OK)
+        st = eq_predictor_from_graph(teacher, baseline, f->cfg->qat.batch, err);
+    eq_graph_free(baseline);
+    return st;
+}
+
 enum eq_status eq_finetune_run(const struct eq_finetune *f, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_trainer t = {0};
     struct eq_loader *train = NULL, *val = NULL;
     struct eq_trainer_opts opts = trainer_opts(f);
+    struct eq_predictor teacher = {0};
     struct eq_str path = {0};
     eq_str_add(&path, "%s/%s.safetensors", f->cfg->run.dir, f->name);
     EQ_TRY(eq_run_loader(f->cfg, f->ds, EQ_SPLIT_TRAIN, true, opts.batch, &train, err));
     EQ_TRY(eq_run_loader(f->cfg, f->ds, EQ_SPLIT_VAL, false, 1, &val, err));
+    if (f->cfg->qat.distill > 0) {
+        EQ_TRY(open_teacher(f, &teacher, err));
+        opts.teacher = &teacher;
+        opts.distill = f->cfg->qat.distill;
+    }
     struct eq_loader *give_train = train, *give_val = val;
     train = val = NULL;
     EQ_TRY(eq_trainer_init(&t, &opts, &f->ops, f->graph, f->ds, give_train, give_val, err));
@@ -71,6 +90,7 @@ enum eq_status eq_finetune_run(const struct eq_finetune *f, struct eq_err *err)
     eq_info("wrote %s", path.s);
 out:
     eq_trainer_clear(&t);
+    eq_predictor_close(&teacher);
     eq_loader_free(train);
     eq_loader_free(val);
     eq_str_clear(&path);

@@ -11,7 +11,8 @@
 struct eq_finetune {
     const struct eq_config *cfg;
     const struct eq_dataset *ds;
-    const char *name; /* "qat", "fp32_plus": <run>/<name>.safetensors, history/<name>.csv, state/ */
+    const char *name;       /* "qat", "fp32_plus": <run>/<name>.safetensors, history/<name>.csv, state/ */
+    const char *model_path; /* the baseline's file; NULL: the run's */
     struct eq_graph *graph;
     struct eq_trainer_ops ops;
     struct eq_walk_hook hook; /* on the training executor; on_edge NULL: none */

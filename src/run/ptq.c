@@ -4,6 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of the graph, frames and size that the settings say. */
+static enum eq_status check_form(const struct eq_config *cfg, const char *path, const struct eq_graph *g,
+                                 struct eq_err *err)
+{
+    const struct eq_model_meta *meta = &g->meta;
+    int conv1 = eq_graph_find_node(g, "conv1"), width = conv1 < 0 ? 0 : g->nodes[conv1].cout;
+    if (meta->frames != cfg->data.frames || meta->size != cfg->data.size)
+        return eq_fail(err, EQ_USAGE,
+                       "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
+                       meta->frames, meta->size, cfg->data.frames, cfg->data.size);
+    if (width != cfg->model.width)
+        return eq_fail(err, EQ_USAGE, "%s is a network of model.width = %d, the settings say %d", path, width,
+                       cfg->model.width);
+    return EQ_OK;
+}
+
 enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_path, struct eq_graph **out,
                                 struct eq_err *err)
 {
@@ -21,15 +37,12 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
         goto out;
     }
     EQ_TRY(eq_model_load(path, out, err));
-    const struct eq_model_meta *meta = &(*out)->meta;
-    if (meta->frames != cfg->data.frames || meta->size != cfg->data.size) {
-        st = eq_fail(err, EQ_USAGE,
-                     "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
-                     meta->frames, meta->size, cfg->data.frames, cfg->data.size);
+    EQ_TRY(check_form(cfg, path, *out, err));
+out:
+    if (st != EQ_OK) {
         eq_graph_free(*out);
         *out = NULL;
     }
-out:
     free(path);
     return st;
 }

@@ -23,6 +23,18 @@ const char *eq_report_text(const struct cJSON *object, const char *key)
     return cJSON_IsString(value) ? value->valuestring : "";
 }
 
+/* "Learned scales (LSQ), weights of 4 bits, 2 epochs, 0.50 of the loss by distillation." */
+static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
+{
+    bool lsq = strcmp(eq_report_text(recipe, "qat_method"), "lsq") == 0;
+    double epochs = eq_report_number(recipe, "epochs"), distill = eq_report_number(recipe, "distill");
+    eq_str_add(out, "%s, weights of %.0f bits, %.0f epoch%s", lsq ? "Learned scales (LSQ)" : "Straight-through (STE)",
+               eq_report_number(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
+    if (distill > 0)
+        eq_str_add(out, ", %.2f of the loss by distillation", distill);
+    eq_str_add(out, ".");
+}
+
 /* "Activations: hist_mse on 64 clips; weights: 4 bits per channel, mse; equalized, AdaRound." */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
 {
@@ -32,6 +44,10 @@ void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
                     {"equalize", "layers equalized"},
                     {"bias_correction", "biases corrected"},
                     {"adaround", "rounded by AdaRound"}};
+    if (eq_report_text(recipe, "qat_method")[0]) {
+        describe_qat(recipe, out);
+        return;
+    }
     eq_str_add(out, "Activations: %s on %.0f clips; weights: %.0f bits per %s, %s", eq_report_text(recipe, "observer"),
                eq_report_number(recipe, "clips"), eq_report_number(recipe, "weight_bits"),
                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(recipe, "per_channel")) ? "channel" : "layer",

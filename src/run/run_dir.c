@@ -235,6 +235,14 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
     static const char *const nothing[] = {NULL};
     static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
     static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
+    /* What QAT shares with its control, so that the two compare. */
+    static const char *const but_quantization[] = {"data",        "synth",
+                                                   "model",       "train",
+                                                   "ptq",         "run",
+                                                   "qat.epochs",  "qat.batch",
+                                                   "qat.lr",      "qat.weight_decay",
+                                                   "qat.distill", "qat.freeze_bn_epoch",
+                                                   NULL};
     bool qat = has_begun(run_dir, "qat"), control = has_begun(run_dir, EQ_CONTROL_NAME);
     if (seeds_have_begun(run_dir))
         return NULL;
@@ -242,9 +250,8 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
         return nothing;
     if (phase == EQ_PHASE_PTQ && !qat)
         return but_ptq;
-    /* One set of qat.* for QAT and its control: the first of the two to begin chooses. */
-    if (phase == EQ_PHASE_QAT && !control && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
-        return but_qat;
+    if (phase == EQ_PHASE_QAT && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
+        return control ? but_quantization : but_qat;
     if (phase == EQ_PHASE_CONTROL && !qat &&
         (force || !has_file(run_dir, "state/" EQ_CONTROL_NAME ".state", ".safetensors")))
         return but_qat;

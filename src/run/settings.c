@@ -12,6 +12,8 @@ static const char *const on_error_names[] = {"fail", "skip", NULL};
 static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
 static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
+static const char *const qat_method_names[] = {"ste", "lsq", NULL};
+static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
 static const char *const observer_names[] = {"minmax", "moving_average", "percentile", "hist_mse", "entropy", NULL};
 static const char *const weight_observer_names[] = {"minmax", "mse", NULL};
 static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
@@ -21,6 +23,8 @@ _Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names")
 _Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
 _Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
 _Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
+_Static_assert(EQ_QAT_STE == 0 && EQ_QAT_LSQ == 1, "qat_method_names");
+_Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
 _Static_assert(sizeof observer_names / sizeof *observer_names == EQ_OBSERVER_COUNT + 1, "observer_names");
 _Static_assert(EQ_WEIGHT_MINMAX == 0 && EQ_WEIGHT_MSE == 1 && EQ_WEIGHT_OBSERVER_COUNT == 2, "weight_observer_names");
 _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
@@ -121,10 +125,21 @@ const struct eq_setting eq_setting_table[] = {
     {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips of a batch"},
     {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "first learning rate; AdamW, cosine schedule"},
     {REAL(qat, weight_decay, "0.02", 0, 10, ""), .help = "weight decay"},
+    {ENUM(qat, method, "ste", qat_method_names),
+     .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned (Esser "
+             "et al. 2020), see qat.scale_lr"},
+    {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT's weights; below 8 the file packs them"},
+    {REAL(qat, scale_lr, "0.002", 0, 1, ""), .above_min = true,
+     .help = "lsq: first learning rate of the scales, as a share of a scale; same schedule as qat.lr"},
+    {REAL(qat, distill, "0", 0, 1, ""),
+     .help = "share of the loss that is taken to the baseline's EF instead of the true one"},
+    {ENUM(qat, start, "auto", qat_start_names),
+     .help = "where activation ranges start: ptq: those of the run's ptq.safetensors; calibrate: as ptq finds them; "
+             "auto: ptq if that file is of this baseline, else calibrate"},
     {INT(qat, freeze_bn_epoch, "2", 0, 100000, "epoch"),
      .help = "first epoch, counted from 1, with frozen batch norm statistics; 0 or behind the last: never"},
     {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
-     .help = "first epoch, counted from 1, with frozen activation ranges; 0 or behind the last: never"},
+     .help = "first epoch, counted from 1, with frozen activation ranges (lsq: scales); 0 or behind the last: never"},
     {BOOL(qat, control, "false"), .free_to_change = true,
      .help = "run-all also trains the control FP32+, the baseline trained on like QAT but without fake-quant"},
 

@@ -150,22 +150,43 @@ static enum eq_status apply_gradients(struct eq_trainer *t, double lr, struct eq
     if (!isfinite(norm))
         return diverged(t, "gradient", lr, err);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
+    enum eq_status st = t->ops.after_step ? t->ops.after_step(t->ops.ctx, t, lr, err) : EQ_OK;
+    if (st != EQ_OK)
+        return st;
     update_ema(t);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     return EQ_OK;
 }
 
-static enum eq_status micro_step(struct eq_trainer *t, const struct eq_batch *batch, float *ef, float *diff,
-                                 struct eq_err *err)
+/* ef: [3 * batch]: the network's, the teacher's, and where the gradient goes. */
+static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_batch *batch, float *ef, double *loss,
+                                    struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    float *teacher = ef + t->opts.batch, *diff = teacher + t->opts.batch, std = t->graph->meta.target_std;
+    size_t n = (size_t)batch->n;
+    if (!t->opts.teacher) {
+        *loss = eq_loss_forward(t->opts.loss, ef, batch->ef, n, std, diff);
+        return EQ_OK;
+    }
+    EQ_TRY(eq_predictor_run(t->opts.teacher, batch->pixels, teacher, err));
+    *loss = eq_loss_distill(t->opts.loss, ef, batch->ef, teacher, t->opts.distill, n, std, diff);
+out:
+    return st;
+}
+
+static enum eq_status micro_step(struct eq_trainer *t, const struct eq_batch *batch, float *ef, struct eq_err *err)
 {
     enum eq_status st;
+    float *diff = ef + 2 * t->opts.batch;
     double lr = learning_rate(t);
     int accumulate = t->opts.accumulate;
     if (t->ops.before_forward)
         EQ_TRY(t->ops.before_forward(t->ops.ctx, t, err));
     EQ_TRY(eq_exec_forward(t->exec, batch->pixels, ef, err));
-    double loss = eq_loss_forward(t->opts.loss, ef, batch->ef, (size_t)batch->n, t->graph->meta.target_std, diff);
+    double loss;
+    EQ_TRY(loss_of_batch(t, batch, ef, &loss, err));
     if (!isfinite(loss)) {
         st = diverged(t, "loss", lr, err);
         goto out;
@@ -188,7 +209,7 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     struct eq_progress progress = {0};
     char label[64], note[64];
     size_t micro = t->steps_per_epoch * (size_t)t->opts.accumulate;
-    float *ef = eq_alloc(2 * (size_t)t->opts.batch, sizeof *ef);
+    float *ef = eq_alloc(3 * (size_t)t->opts.batch, sizeof *ef);
     if (!ef)
         return eq_fail(err, EQ_NOMEM, "out of memory for a batch");
     snprintf(label, sizeof label, "%s epoch %d/%d", t->opts.name, t->epoch + 1, t->opts.epochs);
@@ -203,7 +224,7 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
                 eq_fail(err, EQ_FORMAT, "%s: too few readable clips for a full batch of %d", t->ds->dir, t->opts.batch);
             goto out;
         }
-        EQ_TRY(micro_step(t, &batch, ef, ef + t->opts.batch, err));
+        EQ_TRY(micro_step(t, &batch, ef, err));
         snprintf(note, sizeof note, "loss %.4f", t->loss_sum / (double)t->batch_in_epoch);
         eq_progress_step(&progress, t->batch_in_epoch, note);
         if (eq_interrupted() && t->batch_in_epoch % (size_t)t->opts.accumulate == 0) {

@@ -18,6 +18,8 @@ struct eq_trainer_ops {
     enum eq_status (*enter_epoch)(void *ctx, struct eq_trainer *t, int epoch, struct eq_err *err);
     /* Before each forward pass; NULL: nothing. */
     enum eq_status (*before_forward)(void *ctx, struct eq_trainer *t, struct eq_err *err);
+    /* After each optimizer step, before the gradients are cleared; lr: that step's; NULL: nothing. */
+    enum eq_status (*after_step)(void *ctx, struct eq_trainer *t, double lr, struct eq_err *err);
     /* A predictor for the graph as it would be shipped; the caller closes it. */
     enum eq_status (*open_predictor)(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err);
     /* Writes the model file of a graph that p was opened for. */
@@ -41,7 +43,9 @@ struct eq_trainer_opts {
     enum eq_loss loss;
     double grad_clip, ema;
     int patience;
-    char *signature; /* "key=value\n" lines of what shapes the result; a resume compares them */
+    struct eq_predictor *teacher; /* borrowed, for batches of clips; its EF is mixed into the loss; NULL: none */
+    double distill;               /* by this share */
+    char *signature;              /* "key=value\n" lines of what shapes the result; a resume compares them */
 };
 
 struct eq_epoch_row {

@@ -59,6 +59,17 @@ for signal in INT TERM; do
     compare fp32_plus "$dir"
 done
 
+# Learned scales with their moments, held half-way, and a teacher.
+LSQ=("${SETTINGS[@]}" --model whole/fp32.safetensors --set qat.method=lsq --set qat.weight_bits=4
+    --set qat.distill=0.25 --set qat.freeze_observer_epoch=2)
+expect 0 qat --run lsq "${LSQ[@]}"
+stopped INT qat lsq2 qat "${LSQ[@]}"
+expect_error 2 "qat.method" qat --run lsq2 "${LSQ[@]}" --set qat.method=ste
+expect 0 qat --run lsq2 "${LSQ[@]}" --threads 3
+same lsq/qat.safetensors lsq2/qat.safetensors
+is "history with learned scales" "$(history_values lsq2/history/qat.csv)" "$(history_values lsq/history/qat.csv)"
+cmp -s lsq/qat.safetensors whole/qat.safetensors && fail "lsq makes the model of ste" || pass
+
 # Before anything was trained.
 start train --run early "${SETTINGS[@]}"
 wait_for early/config.json

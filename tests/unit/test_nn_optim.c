@@ -28,6 +28,32 @@ static void losses(void **state)
         assert_true(isnan(eq_loss_forward((enum eq_loss)kind, broken, target, 1, 8, diff)) && isnan(diff[0]));
 }
 
+/* The gradient of the mixed loss against finite differences, away from the kinks of L1. */
+static void distillation(void **state)
+{
+    (void)state;
+    const float pred[4] = {50, 60, 71, 55}, target[4] = {55, 50, 70, 40}, teacher[4] = {44, 63, 69, 52};
+    for (int kind = 0; kind < 3; kind++)
+        for (int w = 0; w <= 4; w++) {
+            const double weight = w / 4.0, h = 1.0 / 64;
+            float diff[4], moved[4];
+            double loss = eq_loss_distill((enum eq_loss)kind, pred, target, teacher, weight, 4, 8, diff);
+            near(loss,
+                 (1 - weight) * eq_loss_forward((enum eq_loss)kind, pred, target, 4, 8, NULL) +
+                     weight * eq_loss_forward((enum eq_loss)kind, pred, teacher, 4, 8, NULL),
+                 1e-12);
+            for (int i = 0; i < 4; i++) {
+                double side[2];
+                for (int s = 0; s < 2; s++) {
+                    memcpy(moved, pred, sizeof moved);
+                    moved[i] += (float)(s ? h : -h);
+                    side[s] = eq_loss_distill((enum eq_loss)kind, moved, target, teacher, weight, 4, 8, NULL);
+                }
+                near(diff[i], (side[1] - side[0]) / (2 * h), 1e-5);
+            }
+        }
+}
+
 static void onecycle(void **state)
 {
     (void)state;
@@ -131,8 +157,10 @@ static void clipping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(losses), cmocka_unit_test(onecycle), cmocka_unit_test(cosine_and_constant),
-        cmocka_unit_test(adamw),  cmocka_unit_test(sgd),      cmocka_unit_test(clipping),
+        cmocka_unit_test(losses),   cmocka_unit_test(distillation),
+        cmocka_unit_test(onecycle), cmocka_unit_test(cosine_and_constant),
+        cmocka_unit_test(adamw),    cmocka_unit_test(sgd),
+        cmocka_unit_test(clipping),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);
 }

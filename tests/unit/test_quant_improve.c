@@ -1,44 +1,5 @@
-/* Cross-layer equalization, bias correction, batch-norm re-estimation, learned scales: each does what it says. */
-#include "unit/quant_fixture.h"
-#include "echoquant/nn.h"
-
-static const struct eq_model_meta small = {
-    .frames = 3, .size = 40, .pixel_mean = 90, .pixel_std = 50, .target_mean = 55, .target_std = 12};
-
-/* A network as after training: its running statistics fit the clips. */
-static struct eq_graph *settled_resnet(struct noise_clips *clips, int n)
-{
-    struct eq_graph *net;
-    assert_ok(eq_resnet18_new(&small, 8, 2, &net, e_));
-    noise_clips_init(clips, 5, n, small.frames, small.size);
-    assert_ok(eq_reestimate_batchnorm(net, &clips->source, (size_t)n, 2, e_));
-    return net;
-}
-
-static struct eq_graph *fold_and_fuse(const struct eq_graph *net)
-{
-    struct eq_graph *g;
-    assert_ok(eq_fold_batchnorm(net, &g, e_));
-    assert_ok(eq_fuse(g, e_));
-    return g;
-}
-
-static void predict(struct eq_graph *g, const struct noise_clips *clips, float *ef)
-{
-    struct eq_exec *x;
-    size_t clip = (size_t)small.frames * small.size * small.size * 3;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, small.frames, small.size, &x, e_));
-    for (int i = 0; i < clips->n; i++)
-        assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
-    eq_exec_free(x);
-}
-
-static void calibrate(struct eq_graph *g, int bits, const struct noise_clips *clips)
-{
-    struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MINMAX};
-    assert_ok(eq_prepare_fake_quant(g, bits, e_));
-    assert_ok(eq_calibrate(g, &clips->source, (size_t)clips->n, &opts, NULL, NULL, e_));
-}
+/* Cross-layer equalization, bias correction, batch-norm re-estimation, AdaRound: each does what it says. */
+#include "unit/quant_resnet.h"
 
 enum { N = 4 };
 
@@ -224,60 +185,6 @@ static void reestimation_averages_batches(void **state)
     free(clips.pixels);
 }
 
-/* Scales have gradients after a backward pass, and stepping against them lowers the loss. */
-static void learned_scales_learn(void **state)
-{
-    (void)state;
-    struct noise_clips clips;
-    struct eq_graph *net = settled_resnet(&clips, 2);
-    struct eq_err err;
-    float ef[2], diff[2], target[2];
-    predict(net, &clips, target);
-    assert_ok(eq_fuse(net, e_));
-    assert_ok(eq_prepare_fake_quant(net, 4, e_));
-    assert_int_equal(eq_prepare_lsq(net, &err), EQ_UNSUPPORTED); /* not calibrated */
-    struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MINMAX};
-    assert_ok(eq_calibrate(net, &clips.source, 2, &opts, NULL, NULL, e_));
-    assert_ok(eq_prepare_lsq(net, e_));
-    for (int i = 0; i < net->n_nodes; i++)
-        net->nodes[i].bn_frozen = true;
-    struct eq_exec *x;
-    assert_ok(eq_exec_new(net, EQ_EXEC_TRAIN, 2, small.frames, small.size, &x, e_));
-    double loss[2] = {0};
-    for (int step = 0; step <= 40; step++) {
-        assert_ok(eq_exec_forward(x, clips.pixels, ef, e_));
-        double l = eq_loss_forward(EQ_LOSS_MSE, ef, target, 2, 12, diff);
-        loss[step == 40] = step == 0 || step == 40 ? l : loss[0];
-        eq_exec_zero_grads(x);
-        assert_ok(eq_exec_backward(x, diff, e_));
-        double norm = 0;
-        for (int i = 0; i < net->n_fake_quants; i++)
-            for (int c = 0; c < net->fake_quants[i].channels; c++)
-                norm += pow(net->fake_quants[i].diff_scale[c] * net->fake_quants[i].scale[c], 2);
-        assert_true(norm > 0);
-        /* relative steps of fixed length */
-        for (int i = 0; i < net->n_fake_quants; i++)
-            for (int c = 0; c < net->fake_quants[i].channels; c++) {
-                float s = net->fake_quants[i].scale[c];
-                net->fake_quants[i].scale[c] -= (float)(0.002 / sqrt(norm)) * net->fake_quants[i].diff_scale[c] * s * s;
-            }
-        eq_lsq_clamp_scales(net);
-        eq_exec_weights_changed(x);
-    }
-    print_message("loss %.6f before, %.6f after 40 steps on scales alone\n", loss[0], loss[1]);
-    assert_true(loss[1] < 0.5 * loss[0]);
-    eq_exec_free(x);
-    /* Learned scales are nobody else's to set. */
-    float kept = net->fake_quants[0].scale[0];
-    assert_ok(eq_update_weight_qparams(net, e_));
-    assert_true(net->fake_quants[0].scale[0] == kept);
-    net->fake_quants[0].scale[0] = -1;
-    eq_lsq_clamp_scales(net);
-    assert_true(net->fake_quants[0].scale[0] > 0);
-    eq_graph_free(net);
-    free(clips.pixels);
-}
-
 /* Every weight ends on the grid, at most a step from where it was, not all at the nearest; the network is nearer to
  * FP32, on clips that it was not rounded with, too; and threads don't matter. */
 static void adaround_beats_nearest(void **state)
@@ -337,7 +244,6 @@ int main(void)
                                        cmocka_unit_test(bias_correction_leaves_exact_layers_alone),
                                        cmocka_unit_test(bias_correction_refuses),
                                        cmocka_unit_test(reestimation_averages_batches),
-                                       cmocka_unit_test(learned_scales_learn),
                                        cmocka_unit_test(adaround_beats_nearest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

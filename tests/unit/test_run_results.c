@@ -572,6 +572,9 @@ static void qat_and_its_control_share_their_settings(void **state)
         change(&s, "qat.lr", "0.125");
         assert_int_equal(eq_run_enter(&s, second[i], true, &err), EQ_USAGE);
         assert_non_null(strstr(err.msg, "qat.lr 0.25 -> 0.125"));
+        change(&s, "qat.lr", "0.25");
+        change(&s, "qat.method", "lsq"); /* no business of the control's */
+        assert_int_equal(eq_run_enter(&s, second[i], true, &err), second[i] == EQ_PHASE_QAT ? EQ_OK : EQ_USAGE);
         eq_settings_clear(&s);
     }
 }

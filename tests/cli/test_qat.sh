@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# What the settings qat.* do: where ranges start, bits, freezing, learned scales, the teacher, the control; and the starts
+# that are refused.
+. "$(dirname "$0")/lib.sh"
+
+tiny_data d
+BASE=("${TINY[@]}" --data d --threads 2)
+expect 0 train --run a "${BASE[@]}"
+expect 0 ptq --run a
+
+# as DIR ARGUMENTS...: qat behind a's baseline, in a folder of its own.
+as() {
+    local dir=$1
+    shift
+    rm -rf "$dir" && mkdir "$dir" && cp -r a/config.json a/fp32.safetensors a/ptq.safetensors a/history "$dir/"
+    expect 0 qat --run "$dir" "$@"
+}
+
+# tensor FILE NAME...: their values, one line each.
+tensor() {
+    python3 - "$@" <<'PY'
+import json, struct, sys
+raw = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", raw[:8])[0]
+header = json.loads(raw[8:8 + n])
+for name in sys.argv[2:]:
+    begin, end = header[name]["data_offsets"]
+    print(name, raw[8 + n + begin:8 + n + end].hex())
+PY
+}
+
+# From PTQ's file and from a calibration of one's own: the same bits.
+as from_ptq
+has "$ERR" "activation ranges start from from_ptq/ptq.safetensors"
+as calibrated --set qat.start=calibrate
+has "$ERR" "calibrated on 4 clips"
+same from_ptq/qat.safetensors calibrated/qat.safetensors
+
+# Files that are no start: missing, of another baseline, equalized.
+rm from_ptq/ptq.safetensors
+expect_error 1 "ptq.safetensors is missing" qat --run from_ptq --force --set qat.start=ptq
+expect 0 train --run other "${BASE[@]}" --seed 2
+expect_error 2 "weights are not the baseline's" qat --run a --model other/fp32.safetensors --set qat.start=ptq
+expect 0 qat --run a --model other/fp32.safetensors --set qat.start=auto
+has "$ERR" "calibrating"
+expect 0 ptq --run equal "${BASE[@]}" --model a/fp32.safetensors --set ptq.equalize=true
+expect_error 2 "weights are not the baseline's" qat --run equal --model a/fp32.safetensors --set qat.start=ptq
+
+# A baseline of another form.
+expect_error 2 "data.frames = 2 and data.size = 32, the settings say 3 and 32" \
+    qat --run form "${BASE[@]}" --model a/fp32.safetensors --set data.frames=3
+expect_error 2 "the settings say 2 and 40" qat --run form "${BASE[@]}" --model a/fp32.safetensors --set data.size=40
+expect_error 2 "a network of model.width = 8, the settings say 16" \
+    qat --run form "${BASE[@]}" --model a/fp32.safetensors --set model.width=16
+expect_error 2 "quantized already" qat --run form "${BASE[@]}" --model a/ptq.safetensors
+expect_error 2 "model.width" qat --control --run form "${BASE[@]}" --model a/fp32.safetensors --set model.width=16
+expect_error 2 "one of ste, lsq" qat --run form "${BASE[@]}" --set qat.method=pact
+expect_error 2 "2..8 bits" qat --run form "${BASE[@]}" --set qat.weight_bits=9
+expect_error 2 "0..1" qat --run form "${BASE[@]}" --set qat.distill=1.5
+not_there form/qat.safetensors
+
+# Frozen from the first epoch on, ranges are PTQ's; otherwise they move. Learned scales of edges, too.
+edges=(conv1.scale layer1.0.conv1.scale layer4.1.conv2.scale layer2.0.downsample.0.zero_point)
+tensor a/ptq.safetensors "${edges[@]}" >ranges
+for method in ste lsq; do
+    as held --set qat.freeze_observer_epoch=1 --set "qat.method=$method"
+    is "frozen ranges with $method" "$(tensor held/qat.safetensors "${edges[@]}")" "$(cat ranges)"
+    as moving --set qat.freeze_observer_epoch=0 --set "qat.method=$method"
+    moved=$(tensor moving/qat.safetensors "${edges[@]}" | diff - ranges | grep -c '^<')
+    is "moving ranges with $method" "$((moved >= 3))" 1
+done
+has <("$BIN" inspect moving/qat.safetensors) "activations by lsq"
+
+# Frozen statistics of batch norm stay the baseline's, in the control as well.
+stats=(bn1.running_mean layer4.1.bn2.running_var)
+mkdir bn && cp -r a/config.json a/fp32.safetensors a/history bn/
+expect 0 qat --control --run bn --set qat.freeze_bn_epoch=1
+is "frozen statistics" "$(tensor bn/fp32_plus.safetensors "${stats[@]}")" "$(tensor a/fp32.safetensors "${stats[@]}")"
+expect 0 qat --control --run bn --set qat.freeze_bn_epoch=0 --force
+[ "$(tensor bn/fp32_plus.safetensors "${stats[@]}")" = "$(tensor a/fp32.safetensors "${stats[@]}")" ] &&
+    fail "statistics that are not frozen don't move" || pass
+
+# Bits: packed in the file, noted in it, kept by inspect; each width another model.
+last=
+for bits in 8 6 4; do
+    as "bits$bits" --set "qat.weight_bits=$bits" --set qat.method=lsq
+    size=$(stat -c %s "bits$bits/qat.safetensors")
+    [ -z "$last" ] || is "$bits bits are smaller" "$((size < last))" 1
+    last=$size
+    has <("$BIN" inspect "bits$bits/qat.safetensors") "weight_bits = $bits"
+    expect 0 eval qat --run "bits$bits"
+done
+
+# The teacher: no share, no difference; a whole share, and the targets don't matter.
+as taught --set qat.distill=0.5
+cmp -s taught/qat.safetensors from_ptq/qat.safetensors && fail "the teacher changes nothing" || pass
+as wholly --set qat.distill=1
+loss=$(sed -n 2p wholly/history/qat.csv | cut -d, -f3) plain=$(sed -n 2p calibrated/history/qat.csv | cut -d, -f3)
+is "the loss to the teacher ($loss) is far below that to the targets ($plain)" \
+    "$(awk -v a="$loss" -v b="$plain" 'BEGIN {print (a < b / 4)}')" 1
+summary

@@ -1,0 +1,345 @@
+/* What QAT is made of: learned scales and their optimizer, and the start from PTQ's file. */
+#include "echoquant/nn.h"
+#include "unit/quant_resnet.h"
+
+enum { CLIPS = 2 };
+
+/* A graph that trains with learned scales towards the EF that it had before it was quantized. */
+struct bench {
+    struct noise_clips clips;
+    struct eq_graph *g;
+    struct eq_exec *exec;
+    struct eq_lsq *lsq;
+    float target[CLIPS];
+};
+
+static struct eq_graph *prepared_resnet(struct noise_clips *clips, int bits, float *target)
+{
+    struct eq_graph *g = settled_resnet(clips, CLIPS);
+    if (target)
+        predict(g, clips, target);
+    assert_ok(eq_fuse(g, e_));
+    calibrate(g, bits, clips);
+    for (int i = 0; i < g->n_nodes; i++)
+        g->nodes[i].bn_frozen = true;
+    return g;
+}
+
+static void bench_init(struct bench *b, int bits)
+{
+    b->g = prepared_resnet(&b->clips, bits, b->target);
+    assert_ok(eq_prepare_lsq(b->g, e_));
+    assert_ok(eq_exec_new(b->g, EQ_EXEC_TRAIN, CLIPS, small.frames, small.size, &b->exec, e_));
+    assert_ok(eq_lsq_new(b->g, &b->lsq, e_));
+}
+
+static void bench_clear(struct bench *b)
+{
+    eq_lsq_free(b->lsq);
+    eq_exec_free(b->exec);
+    eq_graph_free(b->g);
+    free(b->clips.pixels);
+}
+
+/* Gradients of one batch; returns its loss. */
+static double bench_backward(struct bench *b)
+{
+    float ef[CLIPS], diff[CLIPS];
+    eq_exec_weights_changed(b->exec);
+    assert_ok(eq_exec_forward(b->exec, b->clips.pixels, ef, e_));
+    double loss = eq_loss_forward(EQ_LOSS_MSE, ef, b->target, CLIPS, 12, diff);
+    eq_exec_zero_grads(b->exec);
+    assert_ok(eq_exec_backward(b->exec, diff, e_));
+    return loss;
+}
+
+static double bench_step(struct bench *b, double lr)
+{
+    double loss = bench_backward(b);
+    assert_ok(eq_lsq_step(b->lsq, lr, e_));
+    return loss;
+}
+
+static bool is_weight_fq(const struct eq_graph *g, int fq)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].weight_fq == fq)
+            return true;
+    return false;
+}
+
+/* How many scales of weights and of edges differ. */
+static void count_moved(const struct eq_graph *a, const struct eq_graph *b, size_t *weights, size_t *edges)
+{
+    *weights = *edges = 0;
+    for (int i = 0; i < a->n_fake_quants; i++)
+        for (int c = 0; c < a->fake_quants[i].channels; c++) {
+            assert_int_equal(a->fake_quants[i].zero_point[c], b->fake_quants[i].zero_point[c]);
+            *(is_weight_fq(a, i) ? weights : edges) += a->fake_quants[i].scale[c] != b->fake_quants[i].scale[c];
+        }
+}
+
+static void learned_scales_learn(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 4);
+    eq_lsq_free(b.lsq);
+    for (int i = 0; i < b.g->n_fake_quants; i++)
+        for (int c = 0; c < b.g->fake_quants[i].channels; c++)
+            b.g->fake_quants[i].scale[c] *= 0.4f; /* most of the large values are clipped */
+    assert_ok(eq_lsq_new(b.g, &b.lsq, e_));
+    double first = bench_step(&b, 0.02), last = 0;
+    for (int i = 0; i < 60; i++)
+        last = bench_step(&b, 0.02 * (60 - i) / 60);
+    print_message("loss %.6f before, %.6f after 60 steps on scales alone\n", first, last);
+    assert_true(last < 0.25 * first);
+    /* Learned scales are nobody else's to set. */
+    float kept = b.g->fake_quants[0].scale[0];
+    assert_ok(eq_update_weight_qparams(b.g, e_));
+    assert_true(b.g->fake_quants[0].scale[0] == kept);
+    b.g->fake_quants[0].scale[0] = -1;
+    eq_lsq_clamp_scales(b.g);
+    assert_true(b.g->fake_quants[0].scale[0] > 0);
+    bench_clear(&b);
+}
+
+/* Adam's first step has the length of the learning rate, against the gradient's sign: here a relative one. */
+static void the_first_step_is_relative(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct eq_graph *before;
+    bench_init(&b, 8);
+    bench_backward(&b);
+    assert_ok(eq_graph_clone(b.g, &before, e_));
+    assert_ok(eq_lsq_step(b.lsq, 0.02, e_));
+    size_t looked_at = 0;
+    for (int i = 0; i < b.g->n_fake_quants; i++)
+        for (int c = 0; c < b.g->fake_quants[i].channels; c++) {
+            double s = before->fake_quants[i].scale[c], g = b.g->fake_quants[i].diff_scale[c] * s;
+            double moved = log(b.g->fake_quants[i].scale[c] / s);
+            if (g == 0)
+                assert_true(fabs(moved) < 1e-6);
+            if (fabs(g) < 1e-10) /* Adam's eps shortens the steps of the smallest */
+                continue;
+            assert_true(fabs(moved + (g > 0 ? 0.02 : -0.02)) < 3e-4);
+            looked_at++;
+        }
+    assert_true(looked_at > 500);
+    eq_graph_free(before);
+    bench_clear(&b);
+}
+
+static void held_edges_stay(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct eq_graph *before;
+    size_t weights, edges;
+    bench_init(&b, 8);
+    bench_step(&b, 0.01);
+    assert_ok(eq_graph_clone(b.g, &before, e_));
+    eq_lsq_hold_edges(b.lsq, true);
+    bench_step(&b, 0.01);
+    count_moved(before, b.g, &weights, &edges);
+    assert_true(weights > 500 && edges == 0);
+    eq_lsq_hold_edges(b.lsq, false);
+    bench_step(&b, 0.01);
+    count_moved(before, b.g, &weights, &edges);
+    assert_true(weights > 500 && edges == 20);
+    eq_graph_free(before);
+    bench_clear(&b);
+}
+
+static void learned_scales_resume(void **state)
+{
+    (void)state;
+    struct bench a, b;
+    size_t weights, edges;
+    bench_init(&a, 6);
+    bench_init(&b, 6);
+    for (int i = 0; i < 2; i++)
+        bench_step(&a, 0.01);
+    eq_lsq_hold_edges(a.lsq, true); /* the two kinds have then made different numbers of steps */
+    bench_step(&a, 0.01);
+    size_t n = eq_lsq_state_size(a.lsq);
+    float *saved = calloc(n, sizeof *saved);
+    eq_lsq_get_state(a.lsq, saved);
+    eq_lsq_set_state(b.lsq, saved);
+    count_moved(a.g, b.g, &weights, &edges);
+    assert_true(weights == 0 && edges == 0);
+    eq_lsq_hold_edges(a.lsq, false);
+    for (int i = 0; i < 2; i++) {
+        bench_step(&a, 0.01);
+        bench_step(&b, 0.01);
+    }
+    count_moved(a.g, b.g, &weights, &edges);
+    assert_true(weights == 0 && edges == 0);
+    free(saved);
+    bench_clear(&a);
+    bench_clear(&b);
+}
+
+static void learned_scales_refuse(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_err err;
+    struct eq_graph *g = settled_resnet(&clips, CLIPS);
+    assert_ok(eq_fuse(g, e_));
+    assert_ok(eq_prepare_fake_quant(g, 4, e_));
+    assert_int_equal(eq_prepare_lsq(g, &err), EQ_UNSUPPORTED); /* not calibrated */
+    assert_non_null(strstr(err.msg, "conv1"));
+    eq_graph_free(g);
+    free(clips.pixels);
+    struct bench b;
+    bench_init(&b, 8);
+    bench_backward(&b);
+    b.g->fake_quants[3].diff_scale[0] = NAN;
+    assert_int_equal(eq_lsq_step(b.lsq, 0.01, &err), EQ_NUMERIC);
+    bench_clear(&b);
+}
+
+/* What was learned is what the integer model has. */
+static void lowering_takes_learned_scales(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct eq_qmodel *m;
+    bench_init(&b, 4);
+    for (int i = 0; i < 5; i++)
+        bench_step(&b, 0.01);
+    assert_ok(eq_lower_int8(b.g, "qat", &m, e_));
+    int layers = 0;
+    for (int i = 0; i < b.g->n_nodes; i++) {
+        const struct eq_node *n = &b.g->nodes[i];
+        char name[64];
+        eq_layer_name(b.g, i, name);
+        for (int k = 0; k < m->n_nodes && n->weight_fq >= 0; k++) {
+            if (strcmp(m->nodes[k].name, name) != 0 || !m->nodes[k].weights)
+                continue;
+            assert_memory_equal(m->nodes[k].weight_scale, b.g->fake_quants[n->weight_fq].scale,
+                                (size_t)n->cout * sizeof(float));
+            if (n->folded_bn >= 0)
+                assert_true(m->nodes[k].dst.scale == b.g->fake_quants[b.g->nodes[n->folded_bn].edge_fq].scale[0]);
+            layers++;
+        }
+    }
+    assert_int_equal(layers, 21);
+    struct eq_qengine *engine;
+    float sim[CLIPS], ef[CLIPS];
+    predict(b.g, &b.clips, sim);
+    assert_ok(eq_qengine_new(m, CLIPS, small.frames, small.size, &engine, e_));
+    eq_qengine_run(engine, b.clips.pixels, ef);
+    for (int i = 0; i < CLIPS; i++)
+        assert_true(fabsf(ef[i] - sim[i]) < 0.05f);
+    eq_qengine_free(engine);
+    eq_qmodel_free(m);
+    bench_clear(&b);
+}
+
+/* ---- the start from PTQ's file --------------------------------------------------------------------------------- */
+
+static struct eq_qmodel *ptq_of(const struct eq_graph *net, const struct noise_clips *clips, int bits, bool equalize)
+{
+    struct eq_graph *g = fold_and_fuse(net);
+    struct eq_qmodel *m;
+    if (equalize)
+        assert_ok(eq_cross_layer_equalize(g, NULL, e_));
+    calibrate(g, bits, clips);
+    assert_ok(eq_set_weight_qparams(g, &(struct eq_weight_opts){.kind = EQ_WEIGHT_MSE}, e_));
+    assert_ok(eq_lower_int8(g, "ptq", &m, e_));
+    eq_graph_free(g);
+    return m;
+}
+
+static struct eq_graph *uncalibrated(const struct eq_graph *net)
+{
+    struct eq_graph *g;
+    assert_ok(eq_graph_clone(net, &g, e_));
+    assert_ok(eq_fuse(g, e_));
+    assert_ok(eq_prepare_fake_quant(g, 8, e_));
+    return g;
+}
+
+static void ranges_start_from_ptq(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, CLIPS);
+    for (int bits = 4; bits <= 8; bits += 2) {
+        struct eq_qmodel *m = ptq_of(net, &clips, bits, false);
+        struct eq_graph *g = uncalibrated(net);
+        assert_ok(eq_start_from_qmodel(g, m, e_));
+        int edges = 0;
+        for (int i = 0; i < g->n_nodes; i++) {
+            char name[64];
+            if (g->nodes[i].edge_fq < 0)
+                continue;
+            eq_layer_name(g, i, name);
+            const struct eq_fake_quant *fq = &g->fake_quants[g->nodes[i].edge_fq];
+            for (int k = 0; k < m->n_nodes; k++)
+                if (m->nodes[k].op == EQ_QOP_CONV2D && strcmp(m->nodes[k].name, name) == 0) {
+                    assert_true(fq->enabled && fq->scale[0] == m->nodes[k].dst.scale);
+                    assert_int_equal(fq->zero_point[0], m->nodes[k].dst.zero_point);
+                    edges++;
+                }
+        }
+        assert_int_equal(edges, 20);
+        eq_qmodel_free(m);
+        eq_graph_free(g);
+    }
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+static void refused(const struct eq_graph *net, struct eq_qmodel *m, const char *why)
+{
+    struct eq_err err = {0};
+    struct eq_graph *g = uncalibrated(net);
+    assert_int_equal(eq_start_from_qmodel(g, m, &err), EQ_USAGE);
+    if (!strstr(err.msg, why))
+        fail_msg("\"%s\" lacks \"%s\"", err.msg, why);
+    for (int i = 0; i < g->n_fake_quants; i++)
+        assert_false(g->fake_quants[i].enabled);
+    eq_graph_free(g);
+    eq_qmodel_free(m);
+}
+
+static void other_files_are_no_start(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, CLIPS), *wide, *trained;
+    assert_ok(eq_resnet18_new(&small, 16, 2, &wide, e_));
+    assert_ok(eq_graph_clone(net, &trained, e_));
+    struct eq_param *last = &trained->params[eq_graph_find_param(trained, "layer4.1.conv2.weight")];
+    last->data[7] += 5 * fabsf(last->data[7]) + 0.1f;
+    refused(net, ptq_of(net, &clips, 8, true), "weights are not the baseline's");
+    refused(net, ptq_of(trained, &clips, 8, false), "layer4.1.conv2: the quantized model's weights are not");
+    refused(wide, ptq_of(net, &clips, 8, false), "conv1: the quantized model has a layer of another shape");
+    struct eq_qmodel *renamed = ptq_of(net, &clips, 8, false);
+    for (int i = 0; i < renamed->n_nodes; i++)
+        if (strcmp(renamed->nodes[i].name, "layer3.0.conv1") == 0)
+            snprintf(renamed->nodes[i].name, sizeof renamed->nodes[i].name, "other");
+    refused(net, renamed, "layer3.0.conv1: the quantized model has no such layer");
+    eq_graph_free(trained);
+    eq_graph_free(wide);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
+int main(void)
+{
+    eq_kernels_init();
+    if (eq_parallel_init(2, NULL) != EQ_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(learned_scales_learn),  cmocka_unit_test(the_first_step_is_relative),
+        cmocka_unit_test(held_edges_stay),       cmocka_unit_test(learned_scales_resume),
+        cmocka_unit_test(learned_scales_refuse), cmocka_unit_test(lowering_takes_learned_scales),
+        cmocka_unit_test(ranges_start_from_ptq), cmocka_unit_test(other_files_are_no_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

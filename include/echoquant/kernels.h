@@ -66,9 +66,6 @@ struct eq_f32_conv_kernel {
     } run;
     /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
     bool (*prefers)(const struct eq_conv_shape *s);
-    /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may
-     * be packed and run only with weights that it accepts. */
-    bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
 

@@ -34,6 +34,8 @@ static const struct qs8_shape qs8_shapes[] = {
     {1, 20, 2, 1, 20, 20, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 1, 31, 33, 8, 8, 3, 1, 0, EQ_LAYOUT_PIXEL},
     {1, 2, 112, 112, 3, 64, 7, 2, 3, EQ_LAYOUT_CLIP},  {1, 7, 6, 9, 3, 5, 7, 2, 3, EQ_LAYOUT_PIXEL},
     {1, 64, 2, 2, 64, 64, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 9, 3, 3, 64, 130, 3, 1, 1, EQ_LAYOUT_PIXEL},
+    {2, 18, 3, 2, 64, 64, 3, 1, 1, EQ_LAYOUT_PIXEL},   {1, 1, 1, 1, 352, 384, 3, 1, 1, EQ_LAYOUT_PIXEL},
+    {1, 3, 5, 4, 64, 192, 3, 1, 2, EQ_LAYOUT_PIXEL},
 };
 enum { QS8_SHAPES = sizeof qs8_shapes / sizeof *qs8_shapes };
 

@@ -81,26 +81,43 @@ static size_t direct_scratch_bytes(const struct eq_conv_shape *s, int threads)
     return direct_worker_bytes(s) * threads;
 }
 
+struct direct_pack_job {
+    const struct eq_conv_shape *s;
+    const int8_t *weights;
+    int src_zp;
+    uint8_t *packed;
+};
+
+static void direct_pack_block(void *ctx, size_t block, int worker)
+{
+    (void)worker;
+    const struct direct_pack_job *j = ctx;
+    const struct eq_conv_shape *s = j->s;
+    const int taps = s->k * s->k, steps = direct_steps(s), first = (int)block * BLOCK;
+    const int last = first + BLOCK < s->cout ? first + BLOCK : s->cout;
+    uint8_t *out = j->packed + block * direct_block_bytes(s);
+    int32_t *sums = (int32_t *)(j->packed + direct_blocks(s) * direct_block_bytes(s)) + block * taps * BLOCK;
+    for (int oc = first; oc < last; oc++)
+        for (int ic = 0; ic < s->cin; ic++)
+            for (int tap = 0; tap < taps; tap++) {
+                int8_t w = j->weights[((size_t)oc * s->cin + ic) * taps + tap];
+                size_t at = (((size_t)tap * steps + ic / STEP) * BLOCK + (oc - first)) * STEP + ic % STEP;
+                if (EQ_WIDE) {
+                    ((int16_t *)out)[at] = w;
+                } else {
+                    ((int8_t *)out)[at] = w;
+                    sums[tap * BLOCK + oc - first] -= j->src_zp * w;
+                }
+            }
+}
+
 /* OIHW to [block][tap][step][channel of the block][element]; behind it, when not EQ_WIDE, [block][tap][channel] int32:
  * minus zero-point times the tap's sum of weights. Absent channels are zero. */
 static void direct_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
 {
-    int taps = s->k * s->k, steps = direct_steps(s), blocks = direct_blocks(s);
+    struct direct_pack_job job = {s, weights_oihw, src_zp, packed};
     memset(packed, 0, direct_packed_bytes(s));
-    int32_t *sums = (int32_t *)((uint8_t *)packed + blocks * direct_block_bytes(s));
-    for (int oc = 0; oc < s->cout; oc++)
-        for (int ic = 0; ic < s->cin; ic++)
-            for (int tap = 0; tap < taps; tap++) {
-                int8_t w = weights_oihw[((size_t)oc * s->cin + ic) * taps + tap];
-                size_t block_tap = (size_t)(oc / BLOCK) * taps + tap;
-                size_t at = ((block_tap * steps + ic / STEP) * BLOCK + oc % BLOCK) * STEP + ic % STEP;
-                if (EQ_WIDE) {
-                    ((int16_t *)packed)[at] = w;
-                } else {
-                    ((int8_t *)packed)[at] = w;
-                    sums[block_tap * BLOCK + oc % BLOCK] -= src_zp * w;
-                }
-            }
+    eq_parallel_for((size_t)direct_blocks(s), direct_pack_block, &job);
 }
 
 struct direct_job {

@@ -97,6 +97,10 @@ static inline vi v_widen16(const uint8_t *p)
 {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)p));
 }
+static inline vi v_widen_s16(const int8_t *p)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)p));
+}
 static inline vi v_set1_16(int x)
 {
     return _mm256_set1_epi16((short)x);

@@ -95,6 +95,10 @@ static inline vi v_widen16(const uint8_t *p)
 {
     return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)p));
 }
+static inline vi v_widen_s16(const int8_t *p)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p));
+}
 static inline vi v_set1_16(int x)
 {
     return _mm512_set1_epi16((short)x);

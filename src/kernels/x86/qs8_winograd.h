@@ -10,7 +10,8 @@
  * the convolution's sum fits 26 bits. winograd_accepts bounds it.
  *
  * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its input into
- * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
+ * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back. Weights are
+ * transformed once, at load, or, where that would take too much memory, by each call.
  *
  * The including file has defined the vectors (qs8_vec*.h) and v_dot2, and EQ_WIDE as 1, as for qs8_direct.h.
  */
@@ -27,7 +28,10 @@ enum {
     WINO_PAD = 64,       /* bytes between the planes of points, lest all of them meet in one set of the cache */
     WINO_LANES = 2 * VL, /* s16 lanes of a vector */
     WINO_GROUP_BYTES = 300 << 10, /* transformed input of a piece: half of a small second-level cache */
-    WINO_GROUP_OC = 128           /* output channels of a piece, at least */
+    WINO_GROUP_OC = 128,          /* output channels of a piece, at least */
+    WINO_PAIR = BLOCK * 2,        /* a block's weights for two input channels */
+    WINO_LATE_BYTES = 8 << 20,    /* transformed weights that take more are made anew in each call, */
+    WINO_LATE_PAIRS = 512 / VL    /* for so many pairs of input channels at a time */
 };
 #define WINO_INVERSE_OF_9 0x38e38e39 /* 9 * 0x38e38e39 = 2^33 + 1 */
 
@@ -80,15 +84,30 @@ static bool wino_accepts(const struct eq_conv_shape *s, const int8_t *weights_oi
     return true;
 }
 
-static size_t wino_packed_bytes(const struct eq_conv_shape *s)
+static size_t wino_points_bytes(const struct eq_conv_shape *s)
 {
     return (size_t)WINO_POINTS * s->cin * s->cout * 2;
 }
 
+/* Whether weights stay 9 bytes until they are needed: 72 would have to come from memory to be used for few rows, and
+ * take longer than being computed. */
+static bool wino_late(const struct eq_conv_shape *s)
+{
+    return wino_points_bytes(s) > WINO_LATE_BYTES;
+}
+
+static size_t wino_packed_bytes(const struct eq_conv_shape *s)
+{
+    return wino_late(s) ? (size_t)9 * s->cin * s->cout : wino_points_bytes(s);
+}
+
+/* Bytes between the points of the weights in scratch. */
+enum { WINO_LATE_PLANE = WINO_LATE_PAIRS * WINO_PAIR * 2 + WINO_PAD };
+
 static size_t wino_worker_bytes(const struct eq_conv_shape *s)
 {
     struct wino_plan p = wino_plan_of(s);
-    return WINO_POINTS * (p.v_plane + p.m_plane);
+    return WINO_POINTS * (p.v_plane + p.m_plane + (wino_late(s) ? WINO_LATE_PLANE : 0));
 }
 
 static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
@@ -97,33 +116,67 @@ static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
 }
 
 /* Three weights of a line to six points. */
-static void wino_weight_line(const int *g, int stride, int *out, int out_stride)
+ALWAYS_INLINE void wino_weight_line(vi g0, vi g1, vi g2, vi p[WINO_IN])
 {
-    const int g0 = g[0], g1 = g[stride], g2 = g[2 * stride];
-    const int points[WINO_IN] = {g0, -(g0 + g1 + g2), -(g0 - g1 + g2), g0 + 2 * g1 + 4 * g2, g0 - 2 * g1 + 4 * g2, g2};
-    for (int i = 0; i < WINO_IN; i++)
-        out[i * out_stride] = points[i];
+    vi even = v_add16(g0, g2), quad = v_add16(g0, v_shl16(g2, 2)), twice = v_shl16(g1, 1);
+    p[0] = g0;
+    p[1] = v_sub16(v_zero(), v_add16(even, g1));
+    p[2] = v_sub16(g1, even);
+    p[3] = v_add16(quad, twice);
+    p[4] = v_sub16(quad, twice);
+    p[5] = g2;
 }
 
-/* OIHW to [block][point][pair of input channels][channel of the block][2] s16. */
+/* g: [9][WINO_PAIR]; u: the pair's place in the first point's plane. */
+static void wino_weight_points(const int8_t *g, uint8_t *u, size_t plane)
+{
+    for (int half = 0; half < WINO_PAIR; half += WINO_LANES) {
+        vi lines[3][WINO_IN];
+#pragma GCC unroll 3
+        for (int x = 0; x < 3; x++)
+            wino_weight_line(v_widen_s16(g + x * WINO_PAIR + half), v_widen_s16(g + (3 + x) * WINO_PAIR + half),
+                             v_widen_s16(g + (6 + x) * WINO_PAIR + half), lines[x]);
+        for (int y = 0; y < WINO_IN; y++) {
+            vi p[WINO_IN];
+            wino_weight_line(lines[0][y], lines[1][y], lines[2][y], p);
+#pragma GCC unroll 6
+            for (int x = 0; x < WINO_IN; x++)
+                v_store(u + (y * WINO_IN + x) * plane + half * 2, p[x]);
+        }
+    }
+}
+
+struct wino_pack_job {
+    const struct eq_conv_shape *s;
+    const int8_t *weights;
+    uint8_t *packed;
+};
+
+/* One block of output channels: [point][pair of input channels][WINO_PAIR] s16, or [pair][9][WINO_PAIR] s8. */
+static void wino_pack_block(void *ctx, size_t block, int worker)
+{
+    (void)worker;
+    const struct wino_pack_job *j = ctx;
+    const int cin = j->s->cin, pairs = cin / 2;
+    const size_t plane = (size_t)pairs * WINO_PAIR * 2;
+    uint8_t *out = j->packed + block * (wino_late(j->s) ? (size_t)pairs * 9 * WINO_PAIR : WINO_POINTS * plane);
+    for (int pair = 0; pair < pairs; pair++) {
+        int8_t g[9 * WINO_PAIR];
+        for (int i = 0; i < WINO_PAIR; i++)
+            for (int tap = 0; tap < 9; tap++)
+                g[tap * WINO_PAIR + i] = j->weights[((block * BLOCK + i / 2) * cin + 2 * pair + i % 2) * 9 + tap];
+        if (wino_late(j->s))
+            memcpy(out + (size_t)pair * sizeof g, g, sizeof g);
+        else
+            wino_weight_points(g, out + (size_t)pair * WINO_PAIR * 2, plane);
+    }
+}
+
 static void wino_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
 {
     (void)src_zp;
-    int16_t *out = packed;
-    for (int oc = 0; oc < s->cout; oc++)
-        for (int ic = 0; ic < s->cin; ic++, weights_oihw += 9) {
-            int g[9], lines[3 * WINO_IN], points[WINO_POINTS];
-            for (int i = 0; i < 9; i++)
-                g[i] = weights_oihw[i];
-            for (int x = 0; x < 3; x++)
-                wino_weight_line(g + x, 3, lines + x, 3);
-            for (int y = 0; y < WINO_IN; y++)
-                wino_weight_line(lines + 3 * y, 1, points + WINO_IN * y, 1);
-            for (int p = 0; p < WINO_POINTS; p++) {
-                size_t pair = ((size_t)(oc / BLOCK) * WINO_POINTS + p) * (s->cin / 2) + ic / 2;
-                out[(pair * BLOCK + oc % BLOCK) * 2 + ic % 2] = (int16_t)points[p];
-            }
-        }
+    struct wino_pack_job job = {s, weights_oihw, packed};
+    eq_parallel_for((size_t)s->cout / BLOCK, wino_pack_block, &job);
 }
 
 struct wino_job {
@@ -207,14 +260,21 @@ static void wino_transform_src(const struct wino_job *j, const struct wino_tile 
 /* ---- products
  * -------------------------------------------------------------------------------------------------------- */
 
+/* so_far: sums that these are added to, NULL: none. */
 ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
-                                const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+                                const uint8_t *so_far, uint8_t *dst, ptrdiff_t dst_stride)
 {
     static const int32_t zero[BLOCK];
     (void)e;
-    (void)residual;
     vi acc[MAX_R][2];
     tile_fill(R, acc, zero);
+    if (so_far) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            acc[r][0] = v_load(so_far + r * dst_stride);
+            acc[r][1] = v_load(so_far + r * dst_stride + VL * 4);
+        }
+    }
     tile_sums(R, 4, acc, src);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
@@ -224,18 +284,35 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
 }
 TILE_FNS(wino_product)
 
-static void wino_multiply(const struct wino_job *j, int block, int rows, const uint8_t *v, uint8_t *m)
+/* All points, over pairs first..first+pairs-1 of input channels; u: their weights. */
+static void wino_multiply_pairs(const struct wino_job *j, int rows, int first, int pairs, const uint8_t *u,
+                                size_t u_plane, const uint8_t *v, uint8_t *m)
 {
-    const struct eq_conv_shape *s = j->s;
-    const size_t weights = (size_t)s->cin / 2 * BLOCK * 4;
-    for (int p = 0; p < WINO_POINTS; p++) {
-        struct tile_src src = {.rows = v + p * j->plan.v_plane,
-                               .row_stride = (ptrdiff_t)s->cin * 2,
-                               .weights = j->weights + ((size_t)block * WINO_POINTS + p) * weights,
+    for (int p = 0; p < WINO_POINTS; p++, m += j->plan.m_plane) {
+        struct tile_src src = {.rows = v + p * j->plan.v_plane + (size_t)first * 4,
+                               .row_stride = (ptrdiff_t)j->s->cin * 2,
+                               .weights = u + p * u_plane,
                                .kys = 1,
                                .kxs = 1,
-                               .steps = s->cin / 2};
-        tile_rows(wino_product_fns, rows, BLOCK, &src, NULL, NULL, m + p * j->plan.m_plane, BLOCK * 4);
+                               .steps = pairs};
+        tile_rows(wino_product_fns, rows, BLOCK, &src, NULL, first ? m : NULL, m, BLOCK * 4);
+    }
+}
+
+static void wino_multiply(const struct wino_job *j, int block, int rows, const uint8_t *v, uint8_t *m, uint8_t *u)
+{
+    const int pairs = j->s->cin / 2;
+    if (!wino_late(j->s)) {
+        const size_t plane = (size_t)pairs * WINO_PAIR * 2;
+        wino_multiply_pairs(j, rows, 0, pairs, j->weights + block * WINO_POINTS * plane, plane, v, m);
+        return;
+    }
+    const int8_t *g = (const int8_t *)j->weights + (size_t)block * pairs * 9 * WINO_PAIR;
+    for (int first = 0; first < pairs; first += WINO_LATE_PAIRS) {
+        int now = pairs - first < WINO_LATE_PAIRS ? pairs - first : WINO_LATE_PAIRS;
+        for (int i = 0; i < now; i++, g += 9 * WINO_PAIR)
+            wino_weight_points(g, u + (size_t)i * WINO_PAIR * 2, WINO_LATE_PLANE);
+        wino_multiply_pairs(j, rows, first, now, u, WINO_LATE_PLANE, v, m);
     }
 }
 
@@ -305,6 +382,7 @@ static void wino_piece(void *ctx, size_t piece, int worker)
     const int b = (int)(piece / p->oc_groups / p->frame_groups / p->groups);
     const int first = group * p->group, last = first + p->group < p->tiles ? first + p->group : p->tiles;
     uint8_t *v = j->scratch + worker * wino_worker_bytes(j->s), *m = v + WINO_POINTS * p->v_plane;
+    uint8_t *u = m + WINO_POINTS * p->m_plane; /* when late */
     int rows = 0;
     for (int tile = first; tile < last; tile++) {
         struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
@@ -315,7 +393,7 @@ static void wino_piece(void *ctx, size_t piece, int worker)
     for (int block = oc_group * p->group_blocks; block < block_end; block++) {
         struct tile_epilogue e;
         tile_epilogue_init(&e, j->epi, block * BLOCK, BLOCK);
-        wino_multiply(j, block, rows, v, m);
+        wino_multiply(j, block, rows, v, m, u);
         for (int tile = first, row = 0; tile < last; tile++) {
             struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
             const uint8_t *at = m + (size_t)row * BLOCK * 4;

@@ -166,11 +166,21 @@ static size_t stem_input_bytes(const struct eq_conv_shape *s)
     return ((size_t)(stem_max_rows() - 1) * s->stride + STEM_K) * stem_row_bytes(s, STEM_C);
 }
 
-/* A worker's scratch: copied input rows, one row of output, the maximum of the rows of a pooled row so far. */
+/* Bytes of one row of output, and of a row that is pooled along its columns. */
+static size_t stem_out_bytes(const struct eq_conv_shape *s)
+{
+    return eq_align64((size_t)s->ow * stem_blocks(s) * BLOCK);
+}
+
+static size_t stem_pooled_bytes(const struct eq_conv_shape *s)
+{
+    return eq_align64((size_t)(s->ow / 2 + 1) * stem_blocks(s) * BLOCK);
+}
+
+/* A worker's scratch: copied input rows, one row of output, two pooled rows. */
 static size_t stem_worker_bytes(const struct eq_conv_shape *s)
 {
-    size_t pixel = (size_t)stem_blocks(s) * BLOCK;
-    return stem_input_bytes(s) + (s->ow * pixel + 63) / 64 * 64 + ((s->ow / 2 + 1) * pixel + 63) / 64 * 64;
+    return stem_input_bytes(s) + stem_out_bytes(s) + 2 * stem_pooled_bytes(s);
 }
 
 static size_t stem_scratch_bytes(const struct eq_conv_shape *s, int threads)
@@ -326,43 +336,63 @@ static void stem_band(const struct stem_job *j, int b, int f, int band, uint8_t 
     }
 }
 
-/* Takes the three columns of each pooled pixel into best. */
-static void stem_pool_row(const struct stem_job *j, const uint8_t *row, uint8_t *best)
+/* out = the greater of a and b; n is a multiple of BLOCK, and so of 16. */
+ALWAYS_INLINE void stem_max(const uint8_t *a, const uint8_t *b, size_t n, uint8_t *out)
 {
-    const int n = stem_blocks(j->s) * BLOCK;
-    for (int px = 0; px < j->pw; px++, best += n) {
-        struct eq_tap_range r = eq_taps_inside(px, 2, 1, 3, j->s->ow);
-        for (int kx = r.lo; kx < r.hi; kx++) {
-            const uint8_t *x = row + (2 * px - 1 + kx) * n;
-            for (int i = 0; i < n; i++)
-                best[i] = x[i] > best[i] ? x[i] : best[i];
+    for (size_t i = 0; i < n; i += 16) {
+        __m128i x = _mm_loadu_si128((const void *)(a + i)), y = _mm_loadu_si128((const void *)(b + i));
+        _mm_storeu_si128((void *)(out + i), _mm_max_epu8(x, y));
+    }
+}
+
+/* The greatest of the three columns under each pooled pixel. */
+static void stem_pool_columns(const struct stem_job *j, const uint8_t *row, uint8_t *out)
+{
+    const size_t n = (size_t)stem_blocks(j->s) * BLOCK;
+    for (int px = 0; px < j->pw; px++, row += 2 * n, out += n) {
+        const uint8_t *left = px > 0 ? row - n : row, *right = 2 * px + 1 < j->s->ow ? row + n : row;
+        for (size_t i = 0; i < n; i += 16) {
+            __m128i x = _mm_loadu_si128((const void *)(left + i)), y = _mm_loadu_si128((const void *)(right + i));
+            x = _mm_max_epu8(_mm_max_epu8(x, y), _mm_loadu_si128((const void *)(row + i)));
+            _mm_storeu_si128((void *)(out + i), x);
         }
     }
 }
 
+/* dst[px] = the greater of a and b, for the channels that there are. */
+static void stem_put_pooled(const struct stem_job *j, const uint8_t *a, uint8_t *b, uint8_t *dst)
+{
+    const size_t n = (size_t)stem_blocks(j->s) * BLOCK, channels = (size_t)j->s->cout;
+    for (int px = 0; px < j->pw; px++, a += n, b += n, dst += j->s->t * channels) {
+        stem_max(a, b, n, channels == n ? dst : b);
+        if (channels != n)
+            memcpy(dst, b, channels);
+    }
+}
+
+/* Each row of output is pooled along its columns once; the odd ones belong to two pooled rows. */
 static void stem_pooled_band(const struct stem_job *j, int b, int f, int band, uint8_t *scratch)
 {
     const struct eq_conv_shape *s = j->s;
     const int n = stem_blocks(s) * BLOCK;
-    uint8_t *row = scratch + stem_input_bytes(s), *best = row + ((size_t)s->ow * n + 63) / 64 * 64;
+    uint8_t *row = scratch + stem_input_bytes(s), *odd = row + stem_out_bytes(s), *even = odd + stem_pooled_bytes(s);
     int p0 = band * STEM_POOL_BAND, p1 = p0 + STEM_POOL_BAND < j->ph ? p0 + STEM_POOL_BAND : j->ph;
     int first = p0 > 0 ? 2 * p0 - 1 : 0, last = 2 * p1 < s->oh ? 2 * p1 : s->oh;
     struct stem_input in = stem_load(j, b, f, first, last, scratch);
-    memset(best, 0, (size_t)j->pw * n); /* the least value: it never wins */
+    memset(odd, 0, stem_pooled_bytes(s)); /* the least value: it never wins */
     if (p0 > 0) {
         stem_row(j, &in, first, true, NULL, row, n);
-        stem_pool_row(j, row, best);
+        stem_pool_columns(j, row, odd);
     }
     for (int py = p0; py < p1; py++) {
-        for (int oy = 2 * py; oy < 2 * py + 2 && oy < s->oh; oy++) {
-            stem_row(j, &in, oy, true, NULL, row, n);
-            stem_pool_row(j, row, best);
+        stem_row(j, &in, 2 * py, true, NULL, row, n);
+        stem_pool_columns(j, row, even);
+        stem_max(even, odd, (size_t)j->pw * n, even);
+        if (2 * py + 1 < s->oh) {
+            stem_row(j, &in, 2 * py + 1, true, NULL, row, n);
+            stem_pool_columns(j, row, odd);
         }
-        for (int px = 0; px < j->pw; px++)
-            memcpy(j->dst + ((((size_t)b * j->ph + py) * j->pw + px) * s->t + f) * s->cout, best + px * n,
-                   (size_t)s->cout);
-        memset(best, 0, (size_t)j->pw * n);
-        stem_pool_row(j, row, best); /* the odd row belongs to the next pooled row as well */
+        stem_put_pooled(j, odd, even, j->dst + ((((size_t)b * j->ph + py) * j->pw) * s->t + f) * s->cout);
     }
 }
 

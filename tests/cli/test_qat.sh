@@ -91,6 +91,63 @@ for bits in 8 6 4; do
     expect 0 eval qat --run "bits$bits"
 done
 
+# A quantized file stands alone: predict has nothing but it and the clip, and says what eval wrote.
+name=$(sed -n 2p bits4/predictions/qat.csv | cut -d, -f1)
+mkdir alone && cp bits4/qat.safetensors alone/m.safetensors && cp "d/Videos/$name.avi" alone/clip.avi
+(cd alone && env -i "$BIN" predict --model m.safetensors clip.avi) >"$OUT" 2>"$ERR"
+is "predict by a file that stands alone" "$(tail -n 1 "$OUT" | awk -F, '{printf "%.4f", $NF}')" \
+    "$(sed -n 2p bits4/predictions/qat.csv | awk -F, '{printf "%.4f", $NF}')"
+is "what predict leaves" "$(ls alone | xargs)" "clip.avi m.safetensors"
+
+# What inspect says of each layer is what the file holds.
+for bits in 8 6 4; do
+    expect 0 inspect "bits$bits/qat.safetensors" --json
+    python3 - "$OUT" "bits$bits/qat.safetensors" "$bits" <<'PY' && pass || fail "inspect of $bits bits"
+import json, math, struct, sys
+said = json.load(open(sys.argv[1]))
+raw = open(sys.argv[2], "rb").read()
+n = struct.unpack("<Q", raw[:8])[0]
+header = json.loads(raw[8:8 + n])
+def values(name, kind):
+    begin, end = header[name]["data_offsets"]
+    return struct.unpack(f"<{(end - begin) // 4}{kind}", raw[8 + n + begin:8 + n + end])
+def size(name):
+    begin, end = header[name]["data_offsets"]
+    return end - begin
+layers = {layer["name"]: layer for layer in said["layers"]}
+named = {key[:-len(".weight")] for key in header if key.endswith(".weight")}
+assert len(named) == 21 and named <= set(layers)
+for name in named:
+    layer = layers[name]
+    scales = values(name + ".weight_scale", "f")
+    assert layer["shape"][0] == len(scales) and layer["weight_bits"] == int(sys.argv[3])
+    assert all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(layer["weight_scale"], (min(scales), max(scales))))
+    assert layer["bytes"] == sum(size(name + part) for part in (".weight", ".weight_scale", ".bias"))
+    per_channel = math.prod(layer["shape"][1:])
+    assert size(name + ".weight") == len(scales) * ((per_channel * int(sys.argv[3]) + 7) // 8)
+    if name != "fc":
+        assert math.isclose(layer["scale"], values(name + ".scale", "f")[0], rel_tol=1e-6)
+        assert layer["zero_point"] == values(name + ".zero_point", "i")[0]
+PY
+done
+
+# A version that is not known yet.
+python3 - alone/m.safetensors <<'PY'
+import re, sys
+raw = open(sys.argv[1], "rb").read()
+changed, n = re.subn(rb'("version" *: *)"\d"', rb'\1"9"', raw, count=1)
+assert n == 1 and len(changed) == len(raw)
+open(sys.argv[1], "wb").write(changed)
+PY
+for command in predict inspect bench; do
+    case $command in
+    predict) arguments=(--model alone/m.safetensors alone/clip.avi) ;;
+    inspect) arguments=(alone/m.safetensors) ;;
+    bench) arguments=(--model alone/m.safetensors) ;;
+    esac
+    expect_error 1 "version 9" "$command" "${arguments[@]}"
+done
+
 # The teacher: no share, no difference; a whole share, and the targets don't matter.
 as taught --set qat.distill=0.5
 cmp -s taught/qat.safetensors from_ptq/qat.safetensors && fail "the teacher changes nothing" || pass

@@ -1,8 +1,8 @@
 /*
- * Every f32 convolution of a list of shapes with every kernel that supports it here: ms, GMAC/s (taps on padding not
- * counted) and the share of the FMA peak measured in this run; * marks the kernel that the table selects. Kernels take
- * turns, so that a disturbance meets all of them; the least time counts.
- * usage: bench_f32_conv SHAPES.txt [--pass forward|data|weights|all] [--clips B] [--frames T] [--threads N]
+ * Every convolution of a list of shapes with every f32 and bf16 kernel that supports it here: ms, GMAC/s (taps on
+ * padding not counted) and the share of the FMA peak measured in this run; * marks the kernel that the precision's
+ * table selects. Kernels take turns, so that a disturbance meets all of them; the least time counts. usage:
+ * bench_f32_conv SHAPES.txt [--pass forward|data|weights|all] [--clips B] [--frames T] [--threads N]
  *                       [--cpu LEVEL] [--ms BUDGET] [--layer SUBSTRING] [--kernel SUBSTRING]
  */
 #include "echoquant/kernels.h"
@@ -167,34 +167,41 @@ static void run_once(struct contender *c, enum eq_conv_pass pass, const struct e
     c->pack_ms = packed - begin < c->pack_ms ? packed - begin : c->pack_ms;
 }
 
-/* Totals over the network: kernels as selected, and packing them. */
+/* Totals over the network by precision: kernels as selected, and packing them. */
 struct totals {
     double ms, pack_ms;
 };
 
-static void print_contender(const struct contender *c, enum eq_conv_pass pass, const struct layer *l, double peak,
-                            struct totals *t)
+static enum eq_precision precision_of(const struct eq_f32_conv_kernel *k)
 {
-    bool chosen = c->kernel == eq_f32_conv_select(pass, &l->s);
+    return strncmp(k->name, "bf16", 4) == 0 ? EQ_PRECISION_BF16 : EQ_PRECISION_FP32;
+}
+
+static void print_contender(const struct contender *c, enum eq_conv_pass pass, const struct layer *l, double peak,
+                            struct totals t[2])
+{
+    enum eq_precision precision = precision_of(c->kernel);
+    bool chosen = c->kernel == (precision == EQ_PRECISION_BF16 ? eq_bf16_conv_select : eq_f32_conv_select)(pass, &l->s);
     double rate = eq_conv_macs(&l->s) / c->ms * 1e-6;
     printf("%-8s %-13s x%d %-44s %9.3f ms %7.1f GMAC/s %6.1f %%  pack %7.3f ms%s\n", pass_names[pass], l->name,
            l->count, c->kernel->name, c->ms, rate, peak > 0 ? 100 * rate / peak : 0, c->pack_ms, chosen ? " *" : "");
     if (chosen) {
-        t->ms += c->ms * l->count;
-        t->pack_ms += c->pack_ms * l->count;
+        t[precision].ms += c->ms * l->count;
+        t[precision].pack_ms += c->pack_ms * l->count;
     }
 }
 
 static bool bench_layer(enum eq_conv_pass pass, const struct layer *l, const struct options *o, double peak,
-                        struct totals *t)
+                        struct totals t[2])
 {
     const struct eq_f32_conv_kernel *all[MAX_KERNELS];
     struct contender contenders[MAX_KERNELS];
     struct tensors x;
     size_t found = eq_f32_conv_candidates(pass, &l->s, all, MAX_KERNELS), n = 0;
+    found += eq_bf16_conv_candidates(pass, &l->s, all + found, MAX_KERNELS - found);
     bool ok = tensors_init(&x, &l->s);
-    for (size_t i = 1; ok && i < found; i++) /* ref is not meant to be fast */
-        if (strstr(all[i]->name, o->kernel))
+    for (size_t i = 0; ok && i < found; i++)
+        if (all[i]->isa != EQ_ISA_REF && strstr(all[i]->name, o->kernel)) /* ref is not meant to be fast */
             ok = contender_init(&contenders[n++], all[i], &l->s);
     double begin = eq_now_ms();
     while (ok && n && eq_now_ms() - begin < o->ms * (double)n)
@@ -211,17 +218,19 @@ static bool bench_layer(enum eq_conv_pass pass, const struct layer *l, const str
 
 static bool bench_pass(enum eq_conv_pass pass, const struct layer *layers, int n, const struct options *o, double peak)
 {
-    struct totals t = {0, 0};
+    struct totals t[2] = {{0, 0}, {0, 0}};
     for (int i = 0; i < n; i++) {
         bool needed = strstr(layers[i].name, o->layer) &&
                       (pass != EQ_CONV_BACKWARD_DATA || layers[i].s.src_layout == EQ_LAYOUT_PIXEL);
-        if (needed && !bench_layer(pass, &layers[i], o, peak, &t)) {
+        if (needed && !bench_layer(pass, &layers[i], o, peak, t)) {
             fprintf(stderr, "out of memory\n");
             return false;
         }
     }
-    printf("%s: all convolutions listed, with the kernels selected (*): %.2f ms, packing %.2f ms\n", pass_names[pass],
-           t.ms, t.pack_ms);
+    for (int p = EQ_PRECISION_FP32; p <= EQ_PRECISION_BF16; p++)
+        if (t[p].ms > 0)
+            printf("%s: all convolutions listed, with the %s kernels selected (*): %.2f ms, packing %.2f ms\n",
+                   pass_names[pass], p == EQ_PRECISION_BF16 ? "bf16" : "f32", t[p].ms, t[p].pack_ms);
     return true;
 }
 

@@ -81,10 +81,11 @@ size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape
 
 /* ---- bf16_conv: the same convolutions with BF16 operands --------------------------------------------------------- */
 
-/* Tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to; only the operands of the
- * products are rounded to BF16 inside the kernel (half to even, subnormals to zero). Products of BF16 are exact in FP32
- * and are summed in FP32. Packed weights are BF16. Bits are those of one CPU level for any number of threads, but other
- * hardware may round the sums otherwise, so ref/ is met within the rounding of FP32 sums. */
+/* Tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to. Only the operands of the
+ * products are rounded to BF16 inside the kernel (half to even, subnormals to zero): src, diff_dst and weights, or with
+ * Winograd what they are transformed to, in FP32, which makes the rounding's part in the result 5 to 6 times as large.
+ * Products of BF16 are exact in FP32 and are summed in FP32. Packed weights are BF16. Results have the same bits for
+ * any number of threads; other hardware may round the sums otherwise. */
 enum eq_precision { EQ_PRECISION_FP32, EQ_PRECISION_BF16 };
 /* EQ_UNSUPPORTED, saying what the CPU or --cpu lacks, where a precision has no kernels but ref/. */
 enum eq_status eq_precision_check(enum eq_precision precision, struct eq_err *err);

@@ -12,9 +12,12 @@ enum { MAX_KERNELS = 8 };
 
 /* ref first, for the tests and for what no other supports; then in ascending order of preference. */
 static const struct eq_f32_conv_kernel *const kernels[EQ_CONV_PASSES][MAX_KERNELS] = {
-    [EQ_CONV_FORWARD] = {&eq_bf16_conv_forward_ref, X86(eq_bf16_conv_forward_direct)},
-    [EQ_CONV_BACKWARD_DATA] = {&eq_bf16_conv_backward_data_ref, X86(eq_bf16_conv_backward_data_direct)},
-    [EQ_CONV_BACKWARD_WEIGHTS] = {&eq_bf16_conv_backward_weights_ref, X86(eq_bf16_conv_backward_weights_direct)},
+    [EQ_CONV_FORWARD] = {&eq_bf16_conv_forward_ref,
+                         X86(eq_bf16_conv_forward_direct) X86(eq_bf16_conv_forward_winograd)},
+    [EQ_CONV_BACKWARD_DATA] = {&eq_bf16_conv_backward_data_ref,
+                               X86(eq_bf16_conv_backward_data_direct) X86(eq_bf16_conv_backward_data_winograd)},
+    [EQ_CONV_BACKWARD_WEIGHTS] = {&eq_bf16_conv_backward_weights_ref, X86(eq_bf16_conv_backward_weights_direct)
+                                                                          X86(eq_bf16_conv_backward_weights_winograd)},
 };
 
 size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,

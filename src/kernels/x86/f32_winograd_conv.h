@@ -2,14 +2,15 @@
  * 3 x 3 convolution at stride 1 by Winograd, forward and (with turned filters) backward by data. A piece takes a few
  * tiles with all their frames and a group of output channels: it transforms the tiles into its own scratch, multiplies
  * position by position with the transformed weights, and transforms each panel of sums back while it lies in the L2
- * cache. Included by f32_winograd_avx2.c and f32_winograd_avx512.c.
+ * cache. With BF16 operands it is the transformed tiles and weights that are rounded. Included by f32_winograd_avx2.c,
+ * f32_winograd_avx512.c and bf16_winograd_avx512bf16.c.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/f32_winograd.h"
 
 enum {
     MAX_TILES = 64, /* of a piece */
-    PAD = 16,       /* floats between positions, so that 36 streams don't share a cache set */
+    PAD = 16,       /* values between positions, so that 36 streams don't share a cache set */
 };
 
 /* The convolution that is computed: for the backward pass by data, with src and dst in each other's place. */
@@ -22,7 +23,8 @@ struct winograd_plan {
 
 struct winograd_job {
     struct winograd_plan p;
-    const float *src, *packed, *bias, *residual;
+    const float *src, *bias, *residual;
+    const operand *packed;
     bool relu;
     float *dst;
     char *scratch;
@@ -84,7 +86,7 @@ static struct winograd_plan plan_backward_data(const struct eq_conv_shape *s)
     return plan_forward(&turned);
 }
 
-static size_t input_stride(const struct winograd_plan *p) /* floats between positions */
+static size_t input_stride(const struct winograd_plan *p) /* operands between positions */
 {
     return (size_t)p->tiles_of_piece * p->t * p->cin + PAD;
 }
@@ -94,17 +96,22 @@ static size_t sums_stride(const struct winograd_plan *p)
     return (size_t)p->tiles_of_piece * p->t * NR + PAD;
 }
 
+static size_t input_bytes(const struct winograd_plan *p)
+{
+    return eq_align64(POSITIONS * input_stride(p) * sizeof(operand));
+}
+
 static size_t worker_bytes(const struct winograd_plan *p)
 {
-    return eq_align64(POSITIONS * (input_stride(p) + sums_stride(p)) * sizeof(float));
+    return input_bytes(p) + eq_align64(POSITIONS * sums_stride(p) * sizeof(float));
 }
 
 /* ---- one tile
  * ------------------------------------------------------------------------------------------------------------- */
 
 /* n floats (all frames and channels) of each of the tile's input pixels; NULL stands for padding. */
-ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const px[POINTS][POINTS], size_t n, float *v,
-                                 size_t stride)
+ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const px[POINTS][POINTS], size_t n,
+                                 operand *v, size_t stride)
 {
     for (size_t i = 0; i < n; i += VL) {
         vf columns[POINTS][POINTS];
@@ -119,12 +126,12 @@ ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const 
         {
             vf r[POINTS];
             winograd_input(mx, columns[y], r);
-            UNROLL for (int x = 0; x < mx + 2; x++) v_store(v + (size_t)(y * POINTS + x) * stride + i, r[x]);
+            UNROLL for (int x = 0; x < mx + 2; x++) operand_store(v + (size_t)(y * POINTS + x) * stride + i, r[x]);
         }
     }
 }
 
-static void input_tile(const struct winograd_plan *p, const float *src, const struct winograd_tile *tile, float *v)
+static void input_tile(const struct winograd_plan *p, const float *src, const struct winograd_tile *tile, operand *v)
 {
     const float *px[POINTS][POINTS];
     size_t n = (size_t)p->t * p->cin;
@@ -216,7 +223,7 @@ static void output_tile(const struct winograd_job *j, const struct winograd_tile
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* sums[position][row][NR] = v[position][row][cin] * the panel's weights [position][cin][NR] */
-static void multiply_panel(const struct winograd_plan *p, const int kinds[4], const float *v, const float *weights,
+static void multiply_panel(const struct winograd_plan *p, const int kinds[4], const operand *v, const operand *weights,
                            float *sums)
 {
     struct gemm_epilogue none = {0};
@@ -239,7 +246,9 @@ static void winograd_piece(void *ctx, size_t piece, int worker)
     struct winograd_tile tiles[MAX_TILES];
     int first = (int)(piece / p->pieces_n) * p->tiles_of_piece, last = first + p->tiles_of_piece, kinds[4];
     int n = winograd_list(&p->ay, &p->ax, first, last < p->tiles ? last : p->tiles, tiles, kinds);
-    float *v = (float *)(j->scratch + worker_bytes(p) * worker), *sums = v + POSITIONS * input_stride(p);
+    char *scratch = j->scratch + worker_bytes(p) * worker;
+    operand *v = (operand *)scratch;
+    float *sums = (float *)(scratch + input_bytes(p));
     for (int i = 0; i < n; i++)
         input_tile(p, j->src, &tiles[i], v + (size_t)i * p->t * p->cin);
     int panel = (int)(piece % p->pieces_n) * p->panels_of_piece, end = panel + p->panels_of_piece;
@@ -265,7 +274,7 @@ struct winograd_pack {
 };
 
 /* 9 taps of VL channels to 36 positions. */
-ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, float *out, size_t stride)
+ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, int phase, operand *out, size_t stride)
 {
     vf columns[POINTS][3];
     UNROLL for (int x = 0; x < 3; x++)
@@ -279,7 +288,7 @@ ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, float *o
     {
         vf u[POINTS];
         winograd_weights(columns[y], u);
-        UNROLL for (int x = 0; x < POINTS; x++) v_store(out + (y * POINTS + x) * stride, u[x]);
+        UNROLL for (int x = 0; x < POINTS; x++) operand_store_column(out + (y * POINTS + x) * stride, phase, u[x]);
     }
 }
 
@@ -291,13 +300,13 @@ static void pack_piece(void *ctx, size_t piece, int worker)
     int blocks = pack_blocks(j->at.depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
     int end = first + PACK_DEPTH < j->at.depth ? first + PACK_DEPTH : j->at.depth;
     size_t stride = (size_t)j->at.depth * NR;
-    float *out = j->at.packed + panel * POSITIONS * stride;
+    operand *out = j->at.packed + panel * POSITIONS * stride;
     for (int d = first; d < end; d += GATHER / 9)
         for (int lane = 0; lane < NR; lane += VL) {
             int count = end - d < GATHER / 9 ? end - d : GATHER / 9;
             gather_taps(&j->at, panel * NR + lane, d, count, taps[0][0]);
             for (int i = 0; i < count; i++)
-                transform_taps(taps[i], j->turned, out + (size_t)(d + i) * NR + lane, stride);
+                transform_taps(taps[i], j->turned, (d + i) % KSTEP, out + pack_at((size_t)(d + i), lane), stride);
         }
 }
 
@@ -354,14 +363,14 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
     run_job(&job);
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_winograd) = {.name = ISA_TEXT("f32_conv3x3_winograd4"),
-                                                                          .isa = ISA_LEVEL,
-                                                                          .supports = supports,
-                                                                          .packed_bytes = forward_packed_bytes,
-                                                                          .scratch_bytes = forward_scratch_bytes,
-                                                                          .pack = forward_pack,
-                                                                          .run.forward = forward,
-                                                                          .prefers = prefers};
+const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_winograd) = {.name = CONV_TEXT("conv3x3_winograd4"),
+                                                                      .isa = CONV_LEVEL,
+                                                                      .supports = supports,
+                                                                      .packed_bytes = forward_packed_bytes,
+                                                                      .scratch_bytes = forward_scratch_bytes,
+                                                                      .pack = forward_pack,
+                                                                      .run.forward = forward,
+                                                                      .prefers = prefers};
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
@@ -392,9 +401,9 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
     run_job(&job);
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_data_winograd) = {
-    .name = ISA_TEXT("f32_conv3x3_backward_data_winograd4"),
-    .isa = ISA_LEVEL,
+const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_winograd) = {
+    .name = CONV_TEXT("conv3x3_backward_data_winograd4"),
+    .isa = CONV_LEVEL,
     .supports = supports,
     .packed_bytes = backward_data_packed_bytes,
     .scratch_bytes = backward_data_scratch_bytes,

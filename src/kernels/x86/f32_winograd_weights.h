@@ -3,7 +3,8 @@
  * The batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed,
  * laid out in panels of channels; then each pair of panels is multiplied position by position over all rows,
  * transformed back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. Included
- * by f32_winograd_weights_avx2.c and f32_winograd_weights_avx512.c.
+ * by f32_winograd_weights_avx2.c, f32_winograd_weights_avx512.c and bf16_winograd_weights_avx512bf16.c, which rounds
+ * what is transformed.
  */
 #include "kernels/f32.h"
 #include "kernels/x86/f32_gemm_tn.h"
@@ -12,13 +13,14 @@
 
 enum {
     PANEL = 32, /* channels, of both sides on every level */
-    PAD = 16,   /* floats between positions, so that 36 streams don't share a cache set */
+    PAD = 16,   /* values between positions, so that 36 streams don't share a cache set */
     MAX_CHUNK = 512
 };
 
 struct weights_plan {
     const struct eq_conv_shape *s;
     struct winograd_axis ay, ax;
+    int t; /* frames in whole steps */
     int tiles, tiles_of_chunk, in_panels, out_panels, in_split;
 };
 
@@ -26,8 +28,8 @@ struct weights_job {
     struct weights_plan p;
     const float *src, *diff_dst;
     float *diff_weights;
-    float *in, *out; /* transformed: [panel][position][tile][t][PANEL] */
-    float *sums;     /* a worker's: [position][PANEL][PANEL] */
+    operand *in, *out; /* transformed: [panel][position][tile][t / KSTEP][PANEL][KSTEP] */
+    float *sums;       /* a worker's: [position][PANEL][PANEL] */
     struct winograd_tile tiles[MAX_CHUNK];
     int kinds[4], n;
 };
@@ -43,11 +45,11 @@ static size_t chunk_bytes(const struct eq_conv_shape *s)
 
 static struct weights_plan plan_weights(const struct eq_conv_shape *s)
 {
-    struct weights_plan p = {.s = s, .ay = winograd_cut(s->oh), .ax = winograd_cut(s->ow)};
+    struct weights_plan p = {.s = s, .t = whole_steps(s->t), .ay = winograd_cut(s->oh), .ax = winograd_cut(s->ow)};
     p.tiles = s->b * p.ay.tiles * p.ax.tiles;
     p.in_panels = (s->cin + PANEL - 1) / PANEL;
     p.out_panels = (s->cout + PANEL - 1) / PANEL;
-    size_t tile_bytes = (size_t)POSITIONS * s->t * PANEL * (p.in_panels + p.out_panels) * sizeof(float);
+    size_t tile_bytes = (size_t)POSITIONS * p.t * PANEL * (p.in_panels + p.out_panels) * sizeof(operand);
     size_t fit = chunk_bytes(s) / tile_bytes;
     int at_most = fit < 1 ? 1 : fit > MAX_CHUNK ? MAX_CHUNK : (int)fit;
     int chunks = (p.tiles + at_most - 1) / at_most;
@@ -58,7 +60,7 @@ static struct weights_plan plan_weights(const struct eq_conv_shape *s)
 
 static size_t position_stride(const struct weights_plan *p)
 {
-    return (size_t)p->tiles_of_chunk * p->s->t * PANEL + PAD;
+    return (size_t)p->tiles_of_chunk * p->t * PANEL + PAD;
 }
 
 static size_t panel_stride(const struct weights_plan *p)
@@ -68,10 +70,16 @@ static size_t panel_stride(const struct weights_plan *p)
 
 enum { SUMS_STRIDE = PANEL * PANEL + PAD, WORKER_FLOATS = POSITIONS * SUMS_STRIDE };
 
+/* All transformed tiles of both sides. */
+static size_t panels_bytes(const struct weights_plan *p)
+{
+    return eq_align64((p->in_panels + p->out_panels) * panel_stride(p) * sizeof(operand));
+}
+
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     struct weights_plan p = plan_weights(s);
-    return ((p.in_panels + p.out_panels) * panel_stride(&p) + (size_t)threads * WORKER_FLOATS) * sizeof(float);
+    return panels_bytes(&p) + (size_t)threads * WORKER_FLOATS * sizeof(float);
 }
 
 /* ---- transforming a chunk
@@ -82,7 +90,8 @@ struct grid {
     const float *px[POINTS][POINTS];
 };
 
-ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid *g, size_t at, float *v, size_t stride)
+ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid *g, size_t at, int phase, operand *v,
+                                   size_t stride)
 {
     vf columns[POINTS][POINTS];
     UNROLL for (int x = 0; x < mx + 2; x++)
@@ -96,11 +105,12 @@ ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid
     {
         vf r[POINTS];
         winograd_input(mx, columns[y], r);
-        UNROLL for (int x = 0; x < mx + 2; x++) v_store(v + (y * POINTS + x) * stride, r[x]);
+        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + (y * POINTS + x) * stride, phase, r[x]);
     }
 }
 
-ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid *g, size_t at, float *v, size_t stride)
+ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid *g, size_t at, int phase, operand *v,
+                                  size_t stride)
 {
     vf columns[POINTS][TILE];
     UNROLL for (int x = 0; x < mx; x++)
@@ -114,28 +124,37 @@ ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid 
     {
         vf r[POINTS];
         winograd_diff(mx, columns[y], r);
-        UNROLL for (int x = 0; x < mx + 2; x++) v_store(v + (y * POINTS + x) * stride, r[x]);
+        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + (y * POINTS + x) * stride, phase, r[x]);
     }
 }
 
-/* All frames and channels of one tile of either side; the last panel's missing channels are zero. */
+/* A frame that fills up a step. */
+ALWAYS_INLINE void clear_frame(int phase, operand *v, size_t stride)
+{
+    for (int position = 0; position < POSITIONS; position++)
+        operand_store_column(v + position * stride, phase, v_zero());
+}
+
+/* All frames and channels of one tile of either side. */
 ALWAYS_INLINE void transform_tile(const int my, const int mx, const bool input, const struct weights_plan *p,
-                                  const struct grid *g, int channels, float *out)
+                                  const struct grid *g, int channels, operand *out)
 {
     size_t stride = position_stride(p);
-    for (int f = 0; f < p->s->t; f++)
+    for (int f = 0; f < p->t; f++)
         for (int c = 0; c < channels; c += VL) {
-            float *v = out + (size_t)(c / PANEL) * panel_stride(p) + (size_t)f * PANEL + c % PANEL;
-            size_t at = (size_t)f * channels + c;
-            if (input)
-                transform_input(my, mx, g, at, v, stride);
+            size_t column = (size_t)(f / KSTEP) * PANEL + c % PANEL, at = (size_t)f * channels + c;
+            operand *v = out + (size_t)(c / PANEL) * panel_stride(p) + column * KSTEP;
+            if (f >= p->s->t)
+                clear_frame(f % KSTEP, v, stride);
+            else if (input)
+                transform_input(my, mx, g, at, f % KSTEP, v, stride);
             else
-                transform_diff(my, mx, g, at, v, stride);
+                transform_diff(my, mx, g, at, f % KSTEP, v, stride);
         }
 }
 
 static void transform_any(const struct winograd_tile *t, bool input, const struct weights_plan *p, const struct grid *g,
-                          int channels, float *out)
+                          int channels, operand *out)
 {
 #define CASE(my_, mx_)                                                                                                 \
     if (t->my == my_ && t->mx == mx_) {                                                                                \
@@ -169,7 +188,7 @@ static void transform_piece(void *ctx, size_t piece, int worker)
     const struct weights_job *j = ctx;
     const struct eq_conv_shape *s = j->p.s;
     const struct winograd_tile *t = &j->tiles[piece / 2];
-    size_t row = piece / 2 * s->t * PANEL;
+    size_t row = piece / 2 * j->p.t * PANEL;
     if (piece % 2 == 0) {
         struct grid g = grid_at(j->src, t->b, t->y - s->pad, t->x - s->pad, s->h, s->w, (size_t)s->t * s->cin, POINTS);
         transform_any(t, true, &j->p, &g, s->cin, j->in + row);
@@ -227,13 +246,14 @@ static void multiply_piece(void *ctx, size_t piece, int worker)
     if (ci >= s->cin)
         return;
     m = s->cin - ci < m ? s->cin - ci : m;
-    const float *in = j->in + in_panel * panel_stride(p) + split * m, *out = j->out + out_panel * panel_stride(p);
+    const operand *in = j->in + in_panel * panel_stride(p) + split * m * KSTEP;
+    const operand *out = j->out + out_panel * panel_stride(p);
     float *sums = j->sums + (size_t)worker * WORKER_FLOATS;
     for (int position = 0; position < POSITIONS; position++) {
         struct winograd_rows rows = winograd_rows_of(j->kinds, position / POINTS, position % POINTS);
-        size_t at = position * position_stride(p) + (size_t)rows.lo * s->t * PANEL;
+        size_t at = position * position_stride(p) + (size_t)rows.lo * p->t * PANEL;
         for (int n = 0; n < PANEL && co + n < s->cout; n += NR) {
-            struct gemm_segment segment = {in + at, out + at + n, (rows.hi - rows.lo) * s->t};
+            struct gemm_segment segment = {in + at, out + at + n * KSTEP, (rows.hi - rows.lo) * p->t};
             struct gemm_tn g = {&segment, 1, PANEL, PANEL, sums + position * SUMS_STRIDE + n, PANEL, false};
             gemm_tn_rows(m, s->cout - co - n < NR ? s->cout - co - n : NR, &g);
         }
@@ -262,7 +282,7 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     struct weights_job j = {.p = plan_weights(s), .src = src, .diff_dst = diff_dst, .diff_weights = diff_weights};
     j.in = scratch;
     j.out = j.in + j.p.in_panels * panel_stride(&j.p);
-    j.sums = j.out + j.p.out_panels * panel_stride(&j.p);
+    j.sums = (float *)((char *)scratch + panels_bytes(&j.p));
     for (int first = 0; first < j.p.tiles; first += j.p.tiles_of_chunk) {
         int end = first + j.p.tiles_of_chunk < j.p.tiles ? first + j.p.tiles_of_chunk : j.p.tiles;
         j.n = winograd_list(&j.p.ay, &j.p.ax, first, end, j.tiles, j.kinds);
@@ -271,9 +291,9 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     }
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_winograd) = {
-    .name = ISA_TEXT("f32_conv3x3_backward_weights_winograd4"),
-    .isa = ISA_LEVEL,
+const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_weights_winograd) = {
+    .name = CONV_TEXT("conv3x3_backward_weights_winograd4"),
+    .isa = CONV_LEVEL,
     .supports = supports,
     .packed_bytes = no_packed_bytes,
     .scratch_bytes = scratch_bytes,

@@ -191,10 +191,14 @@ void eq_qmodel_free(struct eq_qmodel *m);
 enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err);
 enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err);
 
+/* What a convolution gives to a residual sum: floats as in the engine, which only some runtimes run in integers, or u8
+ * over the range that matters behind the sum, which all do and which costs a rounding more (docs/ONNX.md). */
+enum eq_onnx_residual { EQ_ONNX_RESIDUAL_FLOAT, EQ_ONNX_RESIDUAL_U8 };
 /* The model as an ONNX file in QDQ form; input, output and errors as eq_export_onnx. Weights below 8 bits become s8 of
  * that range. EQ_UNSUPPORTED: a bias that 32 bits don't hold in units of the accumulator. EF is the engine's up to the
  * rounding of biases to those units and of float sums: docs/ONNX.md. */
-enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset, struct eq_err *err);
+enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset,
+                                     enum eq_onnx_residual residual, struct eq_err *err);
 
 struct eq_qengine;
 /* Weights packed once, an arena by liveness, no allocation in a call. m must outlive the engine. */

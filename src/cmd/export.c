@@ -31,6 +31,14 @@ static enum eq_status read_opset(const char *text, int *opset, struct eq_err *er
     return EQ_OK;
 }
 
+static enum eq_status read_residual(const char *text, enum eq_onnx_residual *residual, struct eq_err *err)
+{
+    *residual = text && strcmp(text, "u8") == 0 ? EQ_ONNX_RESIDUAL_U8 : EQ_ONNX_RESIDUAL_FLOAT;
+    if (text && *residual == EQ_ONNX_RESIDUAL_FLOAT && strcmp(text, "float") != 0)
+        return eq_fail(err, EQ_USAGE, "--residual %s: must be float or u8", text);
+    return EQ_OK;
+}
+
 /* Two names of one file: the export would take the model's place. */
 static bool same_file(const char *a, const char *b)
 {
@@ -41,22 +49,25 @@ static bool same_file(const char *a, const char *b)
     return same;
 }
 
-static enum eq_status export_model(const char *model, const char *onnx, int opset, const char **precision,
-                                   struct eq_err *err)
+static enum eq_status export_model(const struct eq_options *o, int opset, const char **precision, struct eq_err *err)
 {
     enum eq_status st;
     char kind[32];
     struct eq_graph *graph = NULL;
     struct eq_qmodel *qmodel = NULL;
-    EQ_TRY(eq_model_kind(model, kind, err));
+    enum eq_onnx_residual residual;
+    EQ_TRY(read_residual(o->residual, &residual, err));
+    EQ_TRY(eq_model_kind(o->model, kind, err));
     if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
         *precision = "INT8 (QDQ)";
-        EQ_TRY(eq_qmodel_load(model, &qmodel, err));
-        EQ_TRY(eq_qmodel_export_onnx(onnx, qmodel, opset, err));
+        EQ_TRY(eq_qmodel_load(o->model, &qmodel, err));
+        EQ_TRY(eq_qmodel_export_onnx(o->onnx, qmodel, opset, residual, err));
     } else {
         *precision = "FP32";
-        EQ_TRY(eq_model_load(model, &graph, err));
-        EQ_TRY(eq_export_onnx(onnx, graph, opset, err));
+        if (o->residual)
+            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual: %s is an FP32 model, which rounds nothing", o->model));
+        EQ_TRY(eq_model_load(o->model, &graph, err));
+        EQ_TRY(eq_export_onnx(o->onnx, graph, opset, err));
     }
 out:
     eq_graph_free(graph);
@@ -78,7 +89,7 @@ enum eq_status eq_cmd_export(int argc, char **argv, struct eq_err *err)
     if (same_file(o.model, o.onnx))
         EQ_TRY(eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o.onnx));
     EQ_TRY(read_opset(o.opset, &opset, err));
-    EQ_TRY(export_model(o.model, o.onnx, opset, &precision, err));
+    EQ_TRY(export_model(&o, opset, &precision, err));
     EQ_TRY(eq_file_size(o.onnx, &bytes, err));
     printf("%s: ONNX opset %d, %s, %.2f MB\n", o.onnx, opset, precision, (double)bytes / 1e6);
 out:

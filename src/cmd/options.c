@@ -24,6 +24,7 @@ static const struct option_row option_table[] = {
     {"name", 'n', "NAME", EQ_OPT_NAME, NULL, "what results.json and predictions/ call the model of --model"},
     {"onnx", 'o', "FILE", EQ_OPT_ONNX, NULL, "the ONNX file to write"},
     {"opset", 0, "N", EQ_OPT_ONNX, NULL, "version of ONNX's operators, 17 to 21 (17)"},
+    {"residual", 0, "KIND", EQ_OPT_ONNX, NULL, "INT8: how convolutions enter residual sums, float or u8 (float)"},
     {"threads", 't', "N", EQ_OPT_COMPUTE, "run.threads", "threads, 0: all (run.threads); never changes a result"},
     {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, "run.cpu", "highest instruction set to use (run.cpu)"},
     {"precision", 0, "P", EQ_OPT_PRECISION, "run.precision",
@@ -138,6 +139,8 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
         o->onnx = value;
     } else if (strcmp(row->name, "opset") == 0) {
         o->opset = value;
+    } else if (strcmp(row->name, "residual") == 0) {
+        o->residual = value;
     } else if (strcmp(row->name, "force") == 0) {
         o->force = true;
     } else if (strcmp(row->name, "control") == 0) {

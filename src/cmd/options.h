@@ -15,7 +15,7 @@ enum eq_option_bit {
     EQ_OPT_FORCE = 1 << 7,
     EQ_OPT_JSON = 1 << 8,
     EQ_OPT_CONTROL = 1 << 9,
-    EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset */
+    EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset, --residual */
     EQ_OPT_PRECISION = 1 << 11
 };
 
@@ -32,9 +32,9 @@ struct eq_options {
     struct eq_settings settings;
     bool help; /* was asked for and printed: the command is done */
     bool json, force, control;
-    bool data_given;                         /* --data */
-    const char *model, *name, *onnx, *opset; /* NULL: not given */
-    char **args;                             /* n_args of argv */
+    bool data_given;                                    /* --data */
+    const char *model, *name, *onnx, *opset, *residual; /* NULL: not given */
+    char **args;                                        /* n_args of argv */
     int n_args;
 };
 

@@ -25,16 +25,10 @@ static const char *constant(struct exporter *x, int param)
 /* (pixel - mean) * (1 / std), as the executor computes it. */
 static const char *normalise(struct exporter *x, const char *name)
 {
-    enum { FLOAT = 1 }; /* TensorProto.DataType */
-    struct eq_onnx *o = x->o;
     float mean = (float)x->g->meta.pixel_mean, inv_std = 1.0f / x->g->meta.pixel_std;
-    const char *args[2] = {EQ_ONNX_INPUT};
-    args[0] = eq_onnx_node(o, "Cast", eq_onnx_name(o, name, "/cast"), 1, args);
-    eq_onnx_attr_int(o, "to", FLOAT);
-    args[1] = eq_onnx_scalar(o, eq_onnx_name(o, name, ".pixel_mean"), EQ_ONNX_F32, &mean);
-    args[0] = eq_onnx_node(o, "Sub", eq_onnx_name(o, name, "/centre"), 2, args);
-    args[1] = eq_onnx_scalar(o, eq_onnx_name(o, name, ".pixel_scale"), EQ_ONNX_F32, &inv_std);
-    return eq_onnx_node(o, "Mul", name, 2, args);
+    const char *zero = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_mean"), EQ_ONNX_F32, &mean);
+    const char *scale = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_scale"), EQ_ONNX_F32, &inv_std);
+    return eq_onnx_affine(x->o, name, EQ_ONNX_INPUT, zero, scale);
 }
 
 static const char *convolution(struct exporter *x, const struct eq_node *n)

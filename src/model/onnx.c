@@ -302,6 +302,14 @@ void eq_onnx_attr_ints(struct eq_onnx *o, const char *key, int n, const int64_t 
 
 /* ---- layers ---------------------------------------------------------------------------------------------------- */
 
+const char *eq_onnx_affine(struct eq_onnx *o, const char *name, const char *q, const char *zero, const char *scale)
+{
+    const char *real = eq_onnx_node(o, "Cast", eq_onnx_name(o, name, "/cast"), 1, &q);
+    eq_onnx_attr_int(o, "to", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
+    real = eq_onnx_node(o, "Sub", eq_onnx_name(o, name, "/centre"), 2, (const char *[]){real, zero});
+    return eq_onnx_node(o, "Mul", name, 2, (const char *[]){real, scale});
+}
+
 static void add_window(struct eq_onnx *o, int k, int stride, int pad)
 {
     eq_onnx_attr_ints(o, "kernel_shape", 2, (int64_t[]){k, k});

@@ -3,9 +3,10 @@
  * DequantizeLinear, so that a runtime may run what lies between two of them in integers, and one that doesn't computes
  * the same in floats.
  *
- * What the integer engine keeps, this keeps: the pixels are the quantized input as they come, the residual sum is not
- * quantized on its own, pooled sums are not rounded. Biases are rounded to s32 in units of the accumulator, which
- * ONNX's quantized convolution wants; the engine has them in float. Layers and edges in FP32 are plain ONNX.
+ * What the integer engine keeps, this keeps: the pixels are the quantized input as they come, what is added to a
+ * residual is not quantized on its own unless asked for, pooled sums are not rounded. Biases are rounded to s32 in
+ * units of the accumulator, which ONNX's quantized convolution wants; the engine has them in float. Layers and edges in
+ * FP32 are plain ONNX.
  */
 #include "model/onnx.h"
 #include "quant/qmodel.h"
@@ -17,6 +18,7 @@ struct exporter {
     const struct eq_qmodel *m;
     struct eq_onnx *o;
     const char **edge; /* float tensor that stands for each node's output */
+    enum eq_onnx_residual residual;
     struct eq_err *err;
 };
 
@@ -31,18 +33,25 @@ static const char *dequantize(struct exporter *x, const char *name, const char *
     return y;
 }
 
-/* The edge that node n makes: from the float tensor src, or with src NULL from the pixels, which are quantized. */
-static const char *edge(struct exporter *x, const struct eq_qnode *n, const char *src)
+/* The float tensor src rounded to u8 and back, or with src NULL the pixels, which are quantized already. */
+static const char *round_edge(struct exporter *x, const char *name, const struct eq_qparams *p, const char *src)
 {
     struct eq_onnx *o = x->o;
-    uint8_t zp = (uint8_t)n->dst.zero_point;
-    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".scale"), EQ_ONNX_F32, &n->dst.scale);
-    const char *zero_point = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".zero_point"), EQ_ONNX_U8, &zp);
+    uint8_t zp = (uint8_t)p->zero_point;
+    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, name, ".scale"), EQ_ONNX_F32, &p->scale);
+    const char *zero_point = eq_onnx_scalar(o, eq_onnx_name(o, name, ".zero_point"), EQ_ONNX_U8, &zp);
     const char *q = EQ_ONNX_INPUT;
     if (src)
-        q = eq_onnx_node(o, "QuantizeLinear", eq_onnx_name(o, n->name, "/quantize"), 3,
+        q = eq_onnx_node(o, "QuantizeLinear", eq_onnx_name(o, name, "/quantize"), 3,
                          (const char *[]){src, scale, zero_point});
-    return dequantize(x, n->name, q, scale, zero_point, -1);
+    return dequantize(x, name, q, scale, zero_point, -1);
+}
+
+/* The edge of node i: y, rounded where the model stores bytes. */
+static void store(struct exporter *x, int i, const char *y)
+{
+    const struct eq_qnode *n = &x->m->nodes[i];
+    x->edge[i] = n->fp32_edge ? y : round_edge(x, n->name, &n->dst, y);
 }
 
 /* A channel without weights may have any scale: one in whose units the bias fits. */
@@ -84,15 +93,40 @@ static const char *quantized_weights(struct exporter *x, const struct eq_qnode *
     return dequantize(x, name, q, scale, zero, 0);
 }
 
-/* ReLU is the clamp of QuantizeLinear when 0 is the least value that it has. */
-static const char *finish(struct exporter *x, const struct eq_qnode *n, const char *y)
+static float real(const struct eq_qparams *p, int q)
 {
+    return (float)(q - p->zero_point) * p->scale;
+}
+
+/* What n adds to its residual, rounded to u8 on its own. Beyond this range the sum is clipped, whatever the residual.
+ */
+static enum eq_status round_addend(struct exporter *x, const struct eq_qnode *n, const char **y)
+{
+    const struct eq_qparams *sum = &n->dst, *residual = &x->m->nodes[n->residual].dst;
+    struct eq_qparams p;
+    float min = real(sum, 0) - real(residual, 255), max = real(sum, 255) - real(residual, 0);
+    enum eq_status st = eq_qparams_affine(min, max, &p, x->err);
+    if (st != EQ_OK)
+        return eq_err_context(x->err, "%s: what it adds to the residual", n->name);
+    *y = round_edge(x, eq_onnx_name(x->o, n->name, "/addend"), &p, *y);
+    return EQ_OK;
+}
+
+/* From the convolution's sums to the edge that node i makes. ReLU is the clamp of QuantizeLinear when 0 is the least
+ * value that it has. */
+static enum eq_status finish(struct exporter *x, int i, const char *y)
+{
+    const struct eq_qnode *n = &x->m->nodes[i];
     struct eq_onnx *o = x->o;
+    enum eq_status st = EQ_OK;
+    if (n->residual >= 0 && !n->fp32 && x->residual == EQ_ONNX_RESIDUAL_U8)
+        st = round_addend(x, n, &y);
     if (n->residual >= 0)
         y = eq_onnx_node(o, "Add", eq_onnx_name(o, n->name, "/add"), 2, (const char *[]){y, x->edge[n->residual]});
     if (n->relu && (n->fp32_edge || n->dst.zero_point != 0))
         y = eq_onnx_node(o, "Relu", eq_onnx_name(o, n->name, "/relu"), 1, &y);
-    return n->fp32_edge ? y : edge(x, n, y);
+    store(x, i, y);
+    return st;
 }
 
 static const char *fp32_weights(struct exporter *x, const struct eq_qnode *n, int rank)
@@ -107,12 +141,26 @@ static const char *fp32_bias(struct exporter *x, const struct eq_qnode *n)
     return eq_onnx_tensor(x->o, eq_onnx_name(x->o, n->name, ".bias"), EQ_ONNX_F32, 1, &cout, n->bias);
 }
 
-static void fp32_convolution(struct exporter *x, int i)
+/* What a layer in FP32 reads, (q - zero_point) * scale by plain arithmetic: between DequantizeLinear and QuantizeLinear
+ * ONNX Runtime would quantize its float weights by itself (its WeightBiasQuantization pass). */
+static const char *fp32_source(struct exporter *x, const struct eq_qnode *n)
+{
+    const struct eq_qnode *src = &x->m->nodes[n->src];
+    struct eq_onnx *o = x->o;
+    float zero_point = (float)src->dst.zero_point;
+    if (src->fp32_edge)
+        return x->edge[n->src];
+    const char *q = src->op == EQ_QOP_INPUT ? EQ_ONNX_INPUT : eq_onnx_name(o, src->name, "/quantize");
+    const char *zp = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".src_zero_point"), EQ_ONNX_F32, &zero_point);
+    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".src_scale"), EQ_ONNX_F32, &src->dst.scale);
+    return eq_onnx_affine(o, eq_onnx_name(o, n->name, "/src"), q, zp, scale);
+}
+
+static enum eq_status fp32_convolution(struct exporter *x, int i)
 {
     const struct eq_qnode *n = &x->m->nodes[i];
-    x->edge[i] = finish(
-        x, n,
-        eq_onnx_conv(x->o, n->name, x->edge[n->src], fp32_weights(x, n, 4), fp32_bias(x, n), n->k, n->stride, n->pad));
+    const char *w = fp32_weights(x, n, 4), *b = fp32_bias(x, n);
+    return finish(x, i, eq_onnx_conv(x->o, n->name, fp32_source(x, n), w, b, n->k, n->stride, n->pad));
 }
 
 static enum eq_status convolution(struct exporter *x, int i)
@@ -133,8 +181,7 @@ static enum eq_status convolution(struct exporter *x, int i)
     const char *scale = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".bias_scale"), EQ_ONNX_F32, 1, &cout, bias_scale);
     const char *w = quantized_weights(x, n, 4, weight_scale);
     const char *b = dequantize(x, bias_name, q, scale, NULL, 0);
-    x->edge[i] = finish(x, n, eq_onnx_conv(o, n->name, x->edge[n->src], w, b, n->k, n->stride, n->pad));
-    return EQ_OK;
+    return finish(x, i, eq_onnx_conv(o, n->name, x->edge[n->src], w, b, n->k, n->stride, n->pad));
 }
 
 static void head(struct exporter *x, const struct eq_qnode *n)
@@ -151,17 +198,12 @@ static enum eq_status export_node(struct exporter *x, int i)
     const struct eq_qnode *n = &x->m->nodes[i];
     switch (n->op) {
     case EQ_QOP_INPUT:
-        x->edge[i] = edge(x, n, NULL);
+        store(x, i, NULL);
         return EQ_OK;
     case EQ_QOP_CONV2D:
-        if (!n->fp32)
-            return convolution(x, i);
-        fp32_convolution(x, i);
-        return EQ_OK;
+        return n->fp32 ? fp32_convolution(x, i) : convolution(x, i);
     case EQ_QOP_MAXPOOL:
-        x->edge[i] = eq_onnx_maxpool(x->o, n->name, x->edge[n->src], n->k, n->stride, n->pad);
-        if (!n->fp32_edge)
-            x->edge[i] = edge(x, n, x->edge[i]);
+        store(x, i, eq_onnx_maxpool(x->o, n->name, x->edge[n->src], n->k, n->stride, n->pad));
         return EQ_OK;
     default: /* EQ_QOP_HEAD */
         head(x, n);
@@ -169,15 +211,19 @@ static enum eq_status export_node(struct exporter *x, int i)
     }
 }
 
-enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset, struct eq_err *err)
+enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset,
+                                     enum eq_onnx_residual residual, struct eq_err *err)
 {
     enum eq_status st;
-    struct exporter x = {.m = m, .err = err};
+    struct exporter x = {.m = m, .residual = residual, .err = err};
     EQ_TRY(eq_qmodel_check_graph(m, err));
     EQ_TRY(eq_qmodel_check_values(m, err));
     EQ_TRY(eq_onnx_new(&m->meta, "INT8", opset, &x.o, err));
     eq_onnx_add_meta(x.o, "method", m->method);
     eq_onnx_add_meta(x.o, "observer", m->observer);
+    eq_onnx_add_meta(x.o, "residual", residual == EQ_ONNX_RESIDUAL_U8 ? "u8" : "float");
+    if (m->recipe)
+        eq_onnx_add_meta(x.o, "recipe", m->recipe);
     x.edge = eq_onnx_room(x.o, (size_t)m->n_nodes, sizeof *x.edge);
     for (int i = 0; x.edge && i < m->n_nodes; i++)
         EQ_TRY(export_node(&x, i));

@@ -1,5 +1,6 @@
 """Holds exported ONNX files to what `echoquant predict` said. Arguments: its CSV, the folder with each clip's pixels
-(tests/tools/dump_clip.c), the greatest difference of EF allowed, ONNX files of one model."""
+(tests/tools/dump_clip.c), the greatest difference of EF allowed, how many convolutions ONNX Runtime must run in integers,
+ONNX files of one model."""
 import csv
 import sys
 from pathlib import Path
@@ -45,16 +46,14 @@ def check_ends(model):
     assert shape == ["frames", 3, SIZE, SIZE], shape
     meta = {p.key: p.value for p in model.metadata_props}
     assert (meta["frames"], meta["size"], meta["output_unit"]) == (str(FRAMES), str(SIZE), "EF percent"), meta
-    return meta["precision"]
 
 
-def check_integer_kernels(optimized):
-    """Every convolution that QuantizeLinear follows directly must have become an integer one; those with a residual sum
-    stay between floats in ONNX Runtime."""
-    graph = onnx.load(optimized).graph
-    ops = [node.op_type for node in graph.node]
-    assert ops.count("QLinearConv") == 12, {op: ops.count(op) for op in sorted(set(ops))}
-    assert ops.count("Conv") + ops.count("FusedConv") == 8, ops
+def check_integer_kernels(optimized, wanted):
+    """A convolution between DequantizeLinear and QuantizeLinear must have become an integer one."""
+    ops = [node.op_type for node in onnx.load(optimized).graph.node]
+    found = ops.count("QLinearConv")
+    counts = {op: ops.count(op) for op in sorted(set(ops))}
+    assert found == wanted and found + ops.count("Conv") + ops.count("FusedConv") == 20, (wanted, counts)
 
 
 def check_ef(run, clips, limit):
@@ -63,14 +62,13 @@ def check_ef(run, clips, limit):
     return worst
 
 
-def check_file(path, clips, limit):
+def check_file(path, clips, limit, integer):
     """Well-formed, and EF as expected with ONNX Runtime's own kernels."""
     onnx.checker.check_model(str(path), full_check=True)
-    precision = check_ends(onnx.load(path))
+    check_ends(onnx.load(path))
     optimized = Path("optimized.onnx")
     run = session(path, FAST, optimized)
-    if precision == "INT8":
-        check_integer_kernels(optimized)
+    check_integer_kernels(optimized, integer)
     # Any number of frames: each one twice has the same mean.
     pixels = clips[0][0]
     assert abs(ef(run, pixels.repeat(2, axis=0)) - ef(run, pixels)) < 1e-3
@@ -80,9 +78,9 @@ def check_file(path, clips, limit):
 def main():
     clips = read_clips(sys.argv[1], Path(sys.argv[2]))
     assert len({round(e, 4) for _, e in clips}) == len(clips), "clips without a difference prove nothing"
-    limit, files = float(sys.argv[3]), sys.argv[4:]
+    limit, integer, files = float(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
     for path in files:
-        print(f"{path}: EF within {check_file(path, clips, limit):.2g} on {len(clips)} clips")
+        print(f"{path}: EF within {check_file(path, clips, limit, integer):.2g} on {len(clips)} clips")
     # As the operators are defined, none fused.
     print(f"{files[0]}: EF within {check_ef(session(files[0], PLAIN), clips, limit):.2g} unoptimized")
 

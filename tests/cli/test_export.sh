@@ -18,6 +18,11 @@ for model in fp32 ptq; do
     has "$OUT" "opset 21"
 done
 has "$OUT" "INT8 (QDQ)"
+expect 0 export --model a/ptq.safetensors --onnx u8.onnx --residual u8
+has u8.onnx "layer4.1.conv2/addend"
+expect 0 export --model a/ptq.safetensors --onnx u8.onnx --residual float --opset 21
+same u8.onnx ptq.onnx
+rm u8.onnx
 is "INT8 takes less than FP32" "$(($(stat -c %s ptq.onnx) < $(stat -c %s fp32.onnx)))" 1
 is "nothing else" "$(find . -maxdepth 1 -type f ! -name '.*' -printf '%f\n' | sort | xargs)" "first fp32.onnx ptq.onnx"
 
@@ -29,6 +34,8 @@ expect_error 2 "needs --model FILE and --onnx FILE" export --onnx kept.onnx
 for opset in 16 22 17.5 x ""; do
     expect_error 2 "must be 17 to 21" export --model a/fp32.safetensors --onnx kept.onnx --opset "$opset"
 done
+expect_error 2 "must be float or u8" export --model a/ptq.safetensors --onnx kept.onnx --residual s8
+expect_error 2 "an FP32 model" export --model a/fp32.safetensors --onnx kept.onnx --residual u8
 expect_error 2 "what is \"ptq\" for" export ptq --model a/fp32.safetensors --onnx kept.onnx
 expect_error 2 "no such option" export --model a/fp32.safetensors --onnx kept.onnx --set data.frames=3
 expect_error 1 "missing.safetensors" export --model missing.safetensors --onnx kept.onnx

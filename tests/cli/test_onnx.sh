@@ -21,6 +21,8 @@ SMOKE=(--config "$SOURCE/configs/smoke.json" --set data.frames=8 --set data.size
 expect 0 train --run a "${SMOKE[@]}"
 expect 0 ptq --run a
 expect 0 ptq --run b --model a/fp32.safetensors "${SMOKE[@]}" --set ptq.observer=percentile
+expect 0 ptq --run c --model a/fp32.safetensors "${SMOKE[@]}" --set ptq.weight_bits=6 \
+    --set ptq.keep_fp32=conv1,layer2.0.conv1,layer4.1.conv2,fc
 mkdir pixels
 clips=()
 while IFS=, read -r name _; do
@@ -29,18 +31,22 @@ while IFS=, read -r name _; do
 done < <(grep -i ',test$' data/smoke/FileList.csv)
 is "test clips" "${#clips[@]}" 6
 
-# name, model file, how far EFs may lie apart
-while read -r name model limit; do
+# name, model file, how far EFs may lie apart, convolutions that ONNX Runtime runs in integers, options of export
+while read -r name model limit integer options; do
     expect 0 predict --model "$model" "${clips[@]}"
     cp "$OUT" "$name.csv"
     for opset in 17 18 19 20 21; do
-        expect 0 export --model "$model" --onnx "$name-$opset.onnx" --opset $opset
+        # shellcheck disable=SC2086
+        expect 0 export --model "$model" --onnx "$name-$opset.onnx" --opset $opset $options
+        [ "$name" = ptq ] || [ "$name" = fp32 ] || break
     done
-    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.csv" pixels "$limit" "$name"-*.onnx 2>&1 && pass ||
+    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.csv" pixels "$limit" "$integer" "$name"-*.onnx 2>&1 && pass ||
         fail "$name in ONNX Runtime"
 done <<'MODELS'
-fp32 a/fp32.safetensors 0.001
-ptq a/ptq.safetensors 0.1
-percentile b/ptq.safetensors 0.1
+fp32 a/fp32.safetensors 0.001 0
+ptq a/ptq.safetensors 0.1 12
+u8 a/ptq.safetensors 0.3 20 --residual u8
+percentile b/ptq.safetensors 0.1 12
+mixed c/ptq.safetensors 0.1 10
 MODELS
 summary

@@ -32,7 +32,7 @@ static enum eq_status once(const char *path, enum way way, const struct eq_sampl
 static enum eq_status bench(const char *path, const struct options *o, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    struct eq_sampling sampling = {o->frames, o->size, -1.0};
+    struct eq_sampling sampling = {o->frames, o->size, -1.0, 1};
     struct eq_clip_info info = {0};
     size_t bytes = eq_sampling_bytes(&sampling);
     uint8_t *pixels = eq_alloc(bytes ? bytes : 1, 1);

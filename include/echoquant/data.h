@@ -72,20 +72,33 @@ struct eq_clip_info {
  * same way. */
 int eq_sample_index(int i, int frames, int n);
 /* Frame floor((i + phase) n / T): the clip is cut into T equal segments and phase in [0, 1) is the place inside each.
- * phase < 0: eq_sample_index. For averaging over P phases pass (p + 0.5) / P. */
+ * phase < 0: eq_sample_index. */
 int eq_sample_index_phase(int i, int frames, int n, double phase);
 struct eq_sampling {
     int frames, size;
     double phase; /* < 0: uniform; else in [0, 1): the position inside each of `frames` equal segments */
+    /* Above 1: that many samplings of the clip at once, number k at the phase (k + 0.5) / phases; `phase` has to be
+     * below 0. 0 counts as 1. */
+    int phases;
 };
-/* Bytes that eq_clip_read writes; 0 when frames or size is outside 1..EQ_SAMPLING_MAX_*. */
+/* Frames of all phases together. */
+int eq_sampling_slots(const struct eq_sampling *sampling);
+/* The frame out of n that stands in a slot. Slots are in the order in which a clip is read: frame i of phase k is slot
+ * i * phases + k, the frame floor((i + (k + 0.5) / phases) n / frames) of the clip. */
+int eq_sampling_index(const struct eq_sampling *sampling, int slot, int n);
+/* Where the slot stands in what eq_clip_read writes, counted in frames. */
+int eq_sampling_place(const struct eq_sampling *sampling, int slot);
+/* Bytes that eq_clip_read writes; 0 when a number is out of range: frames of all phases in 1..EQ_SAMPLING_MAX_FRAMES,
+ * size in 1..EQ_SAMPLING_MAX_SIZE. */
 size_t eq_sampling_bytes(const struct eq_sampling *sampling);
+/* EQ_USAGE for a sampling that can't be. */
+enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_err *err);
 /* Decodes the clip, samples, resizes with swscale (bilinear; stretched to the square; untouched when it already fits):
- * dst [frames][size][size][3] RGB u8. A frame without colour (gray, or full-range YUV with neutral chroma) is its luma
- * three times. The true frame count is what decodes (docs in src/data/clip_read.c on what is decoded to know it). info
- * may be NULL. Errors name the file: no such file, not a video, no video stream, nothing decodes, truncated (fewer than
- * half of the frames that the header claims: EQ_FORMAT). Safe to call from several threads. The same bits on every
- * CPU. */
+ * dst [phases][frames][size][size][3] RGB u8. A frame without colour (gray, or full-range YUV with neutral chroma) is
+ * its luma three times. The true frame count is what decodes (docs in src/data/clip_read.c on what is decoded to know
+ * it). info may be NULL. Errors name the file: no such file, not a video, no video stream, nothing decodes, truncated
+ * (fewer than half of the frames that the header claims: EQ_FORMAT). Safe to call from several threads. The same bits
+ * on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
 /* The same without pixels, for `inspect`; info->gray is of the first frame. */
@@ -111,12 +124,13 @@ struct eq_loader_opts {
     int prefetch; /* batches decoded ahead, 0: two; never changes what comes */
 };
 struct eq_batch {
-    const uint8_t *pixels; /* [n][frames][size][size][3], valid until the next eq_loader_next, _start or _free */
+    const uint8_t *pixels; /* [n][phases][frames][size][size][3], valid until the next eq_loader_next, _start, _free */
     const float *ef;       /* [n] percent */
     const uint32_t *index; /* [n] into the dataset's samples */
     int n;
     bool gray;         /* R = G = B in every pixel of the batch */
-    size_t clip_bytes; /* frames * size * size * 3 */
+    size_t clip_bytes; /* eq_sampling_bytes: phases * frames * size * size * 3 */
+    int phases;        /* of the loader's sampling, at least 1 */
 };
 struct eq_loader;
 /* One thread of its own decodes ahead; the batches are a pure function of (seed, epoch, position). With

@@ -78,6 +78,9 @@ struct eq_config {
         bool control;                               /* run-all trains the row FP32+, too */
     } qat;
     struct {
+        int phases; /* samplings of a clip whose EFs are averaged, in eval and predict */
+    } eval;
+    struct {
         int warmup, repeats;
     } bench;
     struct {
@@ -135,6 +138,10 @@ enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_g
 /* Takes m over, also on failure. */
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
+/* The mean EF over the phases of one clip, pixels [phases][frames][size][size][3], for a predictor of one clip. One
+ * phase: what eq_predictor_run gives. EQ_NUMERIC when it isn't a finite number. */
+enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
+                                 struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
 
 /* ---- evaluation ------------------------------------------------------------------------------------------------ */
@@ -156,9 +163,10 @@ struct eq_evaluation {
     size_t n;
     struct eq_metrics metrics;
 };
+/* Over a split, with the mean over eval.phases for each clip. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
-/* The same over a loader that is kept between calls (its cache stays warm). */
+/* The same over a loader that is kept between calls (its cache stays warm), with as many phases as it samples. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
@@ -168,6 +176,9 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
  * eq_loader_free; an empty split is an error that names it. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              bool training, int batch, struct eq_loader **out, struct eq_err *err);
+/* The same for predictions: in file order, a clip a batch, sampled at eval.phases. */
+enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                                  struct eq_loader **out, struct eq_err *err);
 /* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
@@ -183,9 +194,9 @@ enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, i
 /* Two of them by turns, so that a disturbance meets both. */
 enum eq_status eq_latency_pair(struct eq_predictor *const pair[2], const uint8_t *pixels, int warmup, int repeats,
                                struct eq_latency out[2], struct eq_err *err);
-/* From file to EF: decode, sample, resize, infer, over the given files in turn. */
-enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
-                               struct eq_latency *out, struct eq_err *err);
+/* From file to EF: decode, sample at so many phases, resize, infer, over the given files in turn. */
+enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
+                               int repeats, struct eq_latency *out, struct eq_err *err);
 
 /* Latency of a model file as an object: latency_ms {min, median, p95, repeats}, precision, size_mb, frames, size,
  * threads, isa, cpu, load_ms; with_data: on the first test clip of data.dir, and file_latency_ms; under run.precision =
@@ -224,11 +235,11 @@ extern const char *const eq_run_models[EQ_RUN_MODELS]; /* "fp32", "ptq", "qat", 
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The way back; false when it names no file. */
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
-/* Whether <run>/<name>.safetensors is there; whether it has been evaluated; whether all those of the settings have been
- * (the control only with qat.control, EQ_BF16_NAME only with run.precision = bf16) and there is a report; with
- * train.seeds above 1, that of every seed and the one over all of them. */
+/* Whether <run>/<name>.safetensors is there; whether it has been evaluated, at eval.phases; whether all those of the
+ * settings have been (the control only with qat.control, EQ_BF16_NAME only with run.precision = bf16) and there is a
+ * report; with train.seeds above 1, that of every seed and the one over all of them. */
 bool eq_run_has_model(const char *run_dir, const char *name);
-bool eq_run_has_result(const char *run_dir, const char *name);
+bool eq_run_has_result(const struct eq_config *cfg, const char *name);
 bool eq_run_is_finished(const struct eq_config *cfg);
 
 /* Whether there is a model to work on, before data is made or read for it: model_path, or <run>/<name>.safetensors. */
@@ -261,8 +272,8 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err);
 /* Evaluates one of the run's models (eq_run_models, EQ_BF16_NAME) or any file, which run.precision applies to, on the
- * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, mae, rmse, r2, latency_ms
- * {min, median, p95}, file_latency_ms, isa, threads. */
+ * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, phases, mae, rmse, r2,
+ * latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints

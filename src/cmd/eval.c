@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const sections[] = {"data", "synth", "bench", "run", NULL};
+static const char *const sections[] = {"data", "synth", "eval", "bench", "run", NULL};
 static const struct eq_command_spec spec = {
     .name = "eval",
     .arguments = "[NAME...]",
@@ -16,9 +16,10 @@ static const struct eq_command_spec spec = {
         "other file instead. Writes predictions/NAME.csv and the model's row in results.json; prints the table.\n\n"
         "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with --model it is "
         "that\n"
-        "file's only precision.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL |
-               EQ_OPT_NAME | EQ_OPT_JSON,
+        "file's only precision.\n\n"
+        "--phases P takes for each clip the mean of its EFs at P phases; latency_ms stays that of one phase.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
+               EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
     .sections = sections,
 };

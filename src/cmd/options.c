@@ -29,6 +29,7 @@ static const struct option_row option_table[] = {
     {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, "run.cpu", "highest instruction set to use (run.cpu)"},
     {"precision", 0, "P", EQ_OPT_PRECISION, "run.precision",
      "fp32 or bf16: convolutions of an FP32 model (run.precision)"},
+    {"phases", 0, "P", EQ_OPT_PHASES, "eval.phases", "phases of a clip whose EFs are averaged (eval.phases)"},
     {"force", 'f', NULL, EQ_OPT_FORCE, NULL, "make anew what the run directory holds already"},
     {"control", 0, NULL, EQ_OPT_CONTROL, NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, NULL, "print JSON on stdout"},
@@ -107,7 +108,7 @@ static enum eq_status take_set(struct request *r, const char *text, struct eq_er
 static enum eq_status take_short_form(struct request *r, const struct option_row *row, const char *value,
                                       struct eq_err *err)
 {
-    static const char *const origins[] = {"--run", "--data", "--seed", "--threads", "--cpu", "--precision"};
+    static const char *const origins[] = {"--run", "--data", "--seed", "--threads", "--cpu", "--precision", "--phases"};
     const char *origin = "--set";
     for (size_t i = 0; i < sizeof origins / sizeof *origins; i++)
         if (strcmp(origins[i] + 2, row->name) == 0)

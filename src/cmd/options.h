@@ -16,7 +16,8 @@ enum eq_option_bit {
     EQ_OPT_JSON = 1 << 8,
     EQ_OPT_CONTROL = 1 << 9,
     EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset, --residual */
-    EQ_OPT_PRECISION = 1 << 11
+    EQ_OPT_PRECISION = 1 << 11,
+    EQ_OPT_PHASES = 1 << 12
 };
 
 struct eq_command_spec {

@@ -1,6 +1,5 @@
 #include "cmd/cmd.h"
 
-#include <math.h>
 #include <string.h>
 
 static const struct eq_command_spec spec = {
@@ -11,12 +10,13 @@ static const struct eq_command_spec spec = {
         "how\n"
         "clips are sampled and normalised. Prints CSV on stdout: FileName,Prediction, in the order of the "
         "arguments.\n\n"
+        "--phases P reads each clip at P phases and prints the mean of their EFs.\n\n"
         "A clip that can't be read stops it with exit code 1; with --set data.on_error=skip it is named on stderr and\n"
         "left out.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL,
+    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL,
     .min_args = 1,
     .max_args = 1000000,
-    .sections = (const char *const[]){"data.on_error", "run.threads", "run.cpu", "run.precision", NULL},
+    .sections = (const char *const[]){"data.on_error", "eval.phases", "run.threads", "run.cpu", "run.precision", NULL},
 };
 
 /* Quoted where CSV needs it. */
@@ -47,12 +47,10 @@ static enum eq_status predict_all(struct eq_predictor *p, const struct eq_datase
         EQ_TRY(eq_loader_next(loader, &batch, err));
         if (batch.n == 0)
             break;
-        EQ_TRY(eq_predictor_run(p, batch.pixels, &ef, err));
         const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        if (!isfinite(ef)) {
-            st = eq_fail(err, EQ_NUMERIC, "%s: the prediction is not a finite number", sample->path);
-            goto out;
-        }
+        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        if (st != EQ_OK)
+            EQ_TRY(eq_err_context(err, "%s", sample->path));
         print_name(sample->file_name);
         printf(",%.9g\n", ef);
         fflush(stdout); /* whoever reads along sees each EF when it is there */
@@ -95,7 +93,7 @@ enum eq_status eq_cmd_predict(int argc, char **argv, struct eq_err *err)
                                  &ds, err));
     for (size_t i = 0; i < ds.n_skipped; i++)
         eq_warn("left out: %s", ds.skipped[i].reason);
-    EQ_TRY(eq_run_loader(&cfg, &ds, EQ_SPLIT_TEST, false, 1, &loader, err));
+    EQ_TRY(eq_run_eval_loader(&cfg, &ds, EQ_SPLIT_TEST, &loader, err));
     EQ_TRY(predict_all(&p, &ds, loader, err));
     name_failures(loader);
 out:

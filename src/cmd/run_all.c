@@ -16,7 +16,7 @@ static const struct eq_command_spec spec = {
         "the\n"
         "same command goes on at the seed where it stopped; a larger N adds seeds.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
-    .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "bench", "run", NULL},
+    .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "run", NULL},
 };
 
 static enum eq_status train(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model,
@@ -70,12 +70,12 @@ static enum eq_status evaluate_models(const struct eq_config *cfg, const struct 
 {
     enum eq_status st = EQ_OK;
     for (int i = 0; i < EQ_RUN_MODELS; i++) {
-        if (!is_wanted(cfg, &phases[i]) || eq_run_has_result(cfg->run.dir, phases[i].name))
+        if (!is_wanted(cfg, &phases[i]) || eq_run_has_result(cfg, phases[i].name))
             continue;
         EQ_TRY(check_interrupt(err));
         EQ_TRY(eq_run_eval(cfg, ds, phases[i].name, NULL, err));
     }
-    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg->run.dir, EQ_BF16_NAME))
+    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg, EQ_BF16_NAME))
         EQ_TRY(eq_run_eval(cfg, ds, EQ_BF16_NAME, NULL, err));
     EQ_TRY(eq_run_record_context(cfg, ds, err));
 out:
@@ -88,7 +88,7 @@ static enum eq_status check_precisions(const struct eq_config *cfg, bool force, 
     enum eq_status st = EQ_OK;
     if (force || !eq_run_has_model(cfg->run.dir, "fp32"))
         EQ_TRY(eq_precision_check((enum eq_precision)cfg->train.precision, err));
-    if (force || !eq_run_has_result(cfg->run.dir, EQ_BF16_NAME))
+    if (force || !eq_run_has_result(cfg, EQ_BF16_NAME))
         EQ_TRY(eq_precision_check((enum eq_precision)cfg->run.precision, err));
 out:
     return st;

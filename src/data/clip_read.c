@@ -38,12 +38,17 @@ static size_t frame_bytes(const struct job *job)
 
 static int slots(const struct job *job)
 {
-    return job->sampling ? job->sampling->frames : 0;
+    return job->sampling ? eq_sampling_slots(job->sampling) : 0;
 }
 
 static int slot_index(const struct job *job, int slot, int n)
 {
-    return eq_sample_index_phase(slot, job->sampling->frames, n, job->sampling->phase);
+    return eq_sampling_index(job->sampling, slot, n);
+}
+
+static uint8_t *slot_pixels(const struct job *job, int slot)
+{
+    return job->dst + (size_t)eq_sampling_place(job->sampling, slot) * frame_bytes(job);
 }
 
 /* Puts the frame into `slot` and the slots behind it that want the same one; returns by *next the first that doesn't.
@@ -51,14 +56,14 @@ static int slot_index(const struct job *job, int slot, int n)
 static enum eq_status keep_frame(struct job *job, const AVFrame *frame, int slot, int n, int *next, struct eq_err *err)
 {
     bool gray = false;
-    uint8_t *dst = job->dst + (size_t)slot * frame_bytes(job);
+    uint8_t *dst = slot_pixels(job, slot);
     enum eq_status st = eq_frame_convert(&job->converter, frame, dst, &gray, err);
     if (st != EQ_OK)
         return eq_err_context(err, "%s", job->file->name);
     job->info.gray &= gray;
     int index = slot_index(job, slot, n);
     for (*next = slot + 1; *next < slots(job) && slot_index(job, *next, n) == index; ++*next)
-        memcpy(job->dst + (size_t)*next * frame_bytes(job), dst, frame_bytes(job));
+        memcpy(slot_pixels(job, *next), dst, frame_bytes(job));
     return EQ_OK;
 }
 
@@ -214,9 +219,8 @@ enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct e
     enum eq_status st = EQ_OK;
     struct job job = {.file = file, .sampling = sampling, .dst = dst};
     job.max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
-    if (sampling && (eq_sampling_bytes(sampling) == 0 || !(sampling->phase < 1.0)))
-        return eq_fail(err, EQ_USAGE, "can't sample %d frames of %d pixels at phase %g", sampling->frames,
-                       sampling->size, sampling->phase);
+    if (sampling)
+        EQ_TRY(eq_sampling_check(sampling, err));
     job.converter.size = sampling ? sampling->size : 0;
     EQ_TRY(eq_clip_reader_open(&job.reader, file, err));
     eq_clip_reader_info(&job.reader, &job.info);

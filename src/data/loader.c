@@ -71,7 +71,8 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
     bool keep = !o->augment.random_phase;
     if (!keep || !eq_clip_cache_get(&l->cache, position, dst, pixels, gray)) {
         struct eq_clip_info info;
-        struct eq_sampling sampling = {o->sampling.frames, o->sampling.size, draw.phase};
+        struct eq_sampling sampling = o->sampling;
+        sampling.phase = draw.phase;
         enum eq_status st = eq_clip_read(l->ds->samples[sample].path, &sampling, dst, &info, err);
         if (st != EQ_OK)
             return st;
@@ -79,7 +80,7 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
         if (keep)
             eq_clip_cache_put(&l->cache, position, dst, pixels, info.gray);
     }
-    eq_augment_apply(&draw, dst, o->sampling.frames, o->sampling.size);
+    eq_augment_apply(&draw, dst, eq_sampling_slots(&o->sampling), o->sampling.size);
     return EQ_OK;
 }
 
@@ -171,9 +172,12 @@ static int start_thread(struct eq_loader *l)
 static enum eq_status check_opts(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                                  const struct eq_loader_opts *o, struct eq_err *err)
 {
-    if (eq_sampling_bytes(&o->sampling) == 0 || !(o->sampling.phase < 1.0))
-        return eq_fail(err, EQ_USAGE, "can't sample %d frames of %d pixels at phase %g", o->sampling.frames,
-                       o->sampling.size, o->sampling.phase);
+    enum eq_status st = eq_sampling_check(&o->sampling, err);
+    if (st != EQ_OK)
+        return st;
+    if (o->augment.random_phase && o->sampling.phases > 1)
+        return eq_fail(err, EQ_USAGE, "clips are read at a random phase or at %d fixed ones, not both",
+                       o->sampling.phases);
     if (o->batch < 1 || o->prefetch < 0 || o->prefetch > MAX_PREFETCH || o->augment.max_shift < 0)
         return eq_fail(err, EQ_USAGE,
                        "a loader needs a batch of at least 1, a prefetch of 0..%d and a shift of at least 0",
@@ -346,7 +350,13 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
             continue;
         }
         l->holding = true;
-        *batch = (struct eq_batch){slot->pixels, slot->ef, slot->index, slot->n, slot->gray, l->clip_bytes};
+        *batch = (struct eq_batch){.pixels = slot->pixels,
+                                   .ef = slot->ef,
+                                   .index = slot->index,
+                                   .n = slot->n,
+                                   .gray = slot->gray,
+                                   .clip_bytes = l->clip_bytes,
+                                   .phases = l->opts.sampling.phases > 1 ? l->opts.sampling.phases : 1};
         break;
     }
     pthread_mutex_unlock(&l->mutex);

@@ -49,7 +49,7 @@ static enum eq_status measure_file(struct eq_predictor *p, const struct eq_confi
     }
     const char *path = ds.samples[test[0]].path;
     EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
-    EQ_TRY(eq_latency_file(p, &path, 1, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
+    EQ_TRY(eq_latency_file(p, &path, 1, 1, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
     add_latency(result, "file_latency_ms", &latency);
     cJSON_AddStringToObject(result, "clip", path);
 out:

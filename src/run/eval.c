@@ -56,7 +56,7 @@ static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_da
     EQ_TRY(eq_clip_read(paths[0], &sampling, pixels, NULL, err));
     EQ_TRY(eq_latency_model(p, pixels, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
     add_latency(row, "latency_ms", &latency);
-    EQ_TRY(eq_latency_file(p, paths, files, 1, cfg->bench.repeats, &latency, err));
+    EQ_TRY(eq_latency_file(p, paths, files, cfg->eval.phases, 1, cfg->bench.repeats, &latency, err));
     add_latency(row, "file_latency_ms", &latency);
 out:
     eq_free(pixels);
@@ -93,8 +93,8 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     return eq_results_put_model(cfg->run.dir, row, err);
 }
 
-static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, struct cJSON *row,
-                               struct eq_err *err)
+static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, int phases,
+                               struct cJSON *row, struct eq_err *err)
 {
     char row_name[EQ_ROW_NAME];
     uint64_t bytes;
@@ -108,6 +108,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     cJSON_AddStringToObject(row, "file", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
     cJSON_AddNumberToObject(row, "frames", p->meta.frames);
     cJSON_AddNumberToObject(row, "size", p->meta.size);
+    cJSON_AddNumberToObject(row, "phases", phases);
     if (p->qmodel) {
         if (p->qmodel->recipe)
             cJSON_AddItemToObject(row, "recipe", cJSON_Parse(p->qmodel->recipe));
@@ -148,7 +149,7 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(eq_predictions_write(csv.s, &e, err));
-    EQ_TRY(describe(&p, name, path.s, row, err));
+    EQ_TRY(describe(&p, name, path.s, own.eval.phases, row, err));
     add_metrics(row, &e.metrics);
     EQ_TRY(measure_latency(&p, ds, &own, row, err));
     struct cJSON *give = row;

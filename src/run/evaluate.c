@@ -1,7 +1,6 @@
 /* Predictions over a split, their metrics, and the predictions file. */
 #include "echoquant/run.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +15,8 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
     };
 }
 
-enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                             bool training, int batch, struct eq_loader **out, struct eq_err *err)
+static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split split, const struct eq_loader_opts *opts,
+                                  struct eq_loader **out, struct eq_err *err)
 {
     uint32_t *indices = NULL;
     size_t n = eq_dataset_split(ds, split, &indices);
@@ -27,16 +26,30 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
         st = eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
         goto out;
     }
+    EQ_TRY(eq_loader_new(ds, indices, n, opts, out, err));
+out:
+    free(indices);
+    return st;
+}
+
+enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                             bool training, int batch, struct eq_loader **out, struct eq_err *err)
+{
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, batch);
     if (training) {
         opts.shuffle = opts.drop_last = true;
         opts.augment = (struct eq_augment){
             .flip = cfg->train.flip, .max_shift = cfg->train.shift, .random_phase = cfg->train.random_phase};
     }
-    EQ_TRY(eq_loader_new(ds, indices, n, &opts, out, err));
-out:
-    free(indices);
-    return st;
+    return open_loader(ds, split, &opts, out, err);
+}
+
+enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                                  struct eq_loader **out, struct eq_err *err)
+{
+    struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
+    opts.sampling.phases = cfg->eval.phases;
+    return open_loader(ds, split, &opts, out, err);
 }
 
 static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, double prediction)
@@ -75,12 +88,10 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
         if (batch.n == 0)
             break;
         float ef;
-        EQ_TRY(eq_predictor_run(p, batch.pixels, &ef, err));
         const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        if (!isfinite(ef)) {
-            st = eq_fail(err, EQ_NUMERIC, "%s: the prediction is not a finite number", sample->path);
-            goto out;
-        }
+        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        if (st != EQ_OK)
+            EQ_TRY(eq_err_context(err, "%s", sample->path));
         add_row(out, sample, ef);
         if (progress)
             eq_progress_step(progress, out->n, NULL);
@@ -108,7 +119,7 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
     struct eq_progress progress = {0};
     char label[64];
     memset(out, 0, sizeof *out);
-    EQ_TRY(eq_run_loader(cfg, ds, split, false, 1, &loader, err));
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, &loader, err));
     snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
     eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
     EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));

@@ -45,15 +45,15 @@ enum eq_status eq_latency_pair(struct eq_predictor *const pair[2], const uint8_t
     return measure(pair, 2, pixels, warmup, repeats, out, err);
 }
 
-enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int warmup, int repeats,
-                               struct eq_latency *out, struct eq_err *err)
+enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
+                               int repeats, struct eq_latency *out, struct eq_err *err)
 {
     double *ms = NULL;
     uint8_t *pixels = NULL;
     enum eq_status st;
-    struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
+    struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1, .phases = phases};
     EQ_TRY(checked_counts(warmup, repeats, &ms, err));
-    pixels = eq_alloc((size_t)sampling.frames, (size_t)sampling.size * (size_t)sampling.size * 3);
+    pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
     if (!pixels) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for a clip");
         goto out;
@@ -63,7 +63,7 @@ enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths,
         const char *path = paths[(size_t)(i + warmup) % n];
         double start = eq_now_ms();
         EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
-        EQ_TRY(eq_predictor_run(p, pixels, &ef, err));
+        EQ_TRY(eq_predictor_mean(p, pixels, phases, &ef, err));
         if (i >= 0)
             ms[i] = eq_now_ms() - start;
     }

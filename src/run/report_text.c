@@ -149,6 +149,9 @@ void eq_report_cautions(const struct eq_report *report, struct eq_str lines[], i
         *n < max)
         eq_str_add(&lines[(*n)++], "The models were measured on different CPUs, instruction sets or numbers of threads "
                                    "(see results.json): their latencies can't be compared.");
+    if (!rows_agree(report->results, "phases") && *n < max)
+        eq_str_add(&lines[(*n)++], "The models' EFs are means over different numbers of phases (see results.json): "
+                                   "their errors can't be compared. `run-all` evaluates all of them alike.");
     if (!rows_agree(report->results, "clips") && *n < max)
         eq_str_add(&lines[(*n)++], "The models were evaluated on different numbers of clips: their errors can't be "
                                    "compared.");
@@ -162,12 +165,32 @@ void eq_report_environment(const struct eq_report *report, struct eq_str *out)
                eq_report_text(e, "isa"), threads, threads == 1 ? "" : "s", eq_report_text(e, "version"));
 }
 
+/* Of the first row that says it; the cautions tell when others differ. */
+static double phases_of(const struct cJSON *results)
+{
+    const struct cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
+    {
+        double phases = eq_report_number(row, "phases");
+        if (isfinite(phases))
+            return phases;
+    }
+    return 1;
+}
+
 void eq_report_data(const struct eq_report *report, struct eq_str *out)
 {
+    double phases = phases_of(report->results);
     const struct cJSON *d = cJSON_GetObjectItemCaseSensitive(report->results, "data");
     eq_str_add(
         out, "%s: %.0f training, %.0f validation and %.0f test clips (split %s), %.0f left out",
         eq_report_text(d, "dir"), eq_report_number(d, "train"), eq_report_number(d, "val"), eq_report_number(d, "test"),
         cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d, "split_from_file")) ? "by FileList.csv" : "drawn by file name",
         eq_report_number(d, "skipped"));
+    if (phases > 1)
+        eq_str_add(
+            out,
+            "; each EF is the mean over %.0f phases of the clip, which the latency from file to EF holds all of, "
+            "the model's latency one",
+            phases);
 }

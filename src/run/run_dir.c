@@ -42,8 +42,16 @@ enum eq_status eq_run_need_model(const char *run_dir, const char *name, const ch
                                                         : name);
 }
 
-bool eq_run_has_result(const char *run_dir, const char *name)
+/* A row without the number is of a version that knew one phase only. */
+static bool has_phases(const struct cJSON *row, int phases)
 {
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(row, "phases");
+    return (cJSON_IsNumber(value) ? value->valueint : 1) == phases;
+}
+
+bool eq_run_has_result(const struct eq_config *cfg, const char *name)
+{
+    const char *run_dir = cfg->run.dir;
     struct cJSON *results = NULL;
     char row[EQ_ROW_NAME], file[64];
     eq_run_row_name(name, row);
@@ -51,7 +59,8 @@ bool eq_run_has_result(const char *run_dir, const char *name)
     if (!has_file(run_dir, file, ".csv") || !has_file(run_dir, "results", ".json") ||
         eq_results_read(run_dir, &results, NULL) != EQ_OK)
         return false;
-    bool there = eq_results_find_model(results, row) != NULL;
+    const struct cJSON *found = eq_results_find_model(results, row);
+    bool there = found && has_phases(found, cfg->eval.phases);
     cJSON_Delete(results);
     return there;
 }
@@ -76,10 +85,10 @@ bool eq_run_is_finished(const struct eq_config *cfg)
     const char *dir = cfg->run.dir;
     for (int i = 0; i < EQ_RUN_MODELS; i++) {
         bool wanted = cfg->qat.control || strcmp(eq_run_models[i], EQ_CONTROL_NAME) != 0;
-        if (wanted && !(eq_run_has_model(dir, eq_run_models[i]) && eq_run_has_result(dir, eq_run_models[i])))
+        if (wanted && !(eq_run_has_model(dir, eq_run_models[i]) && eq_run_has_result(cfg, eq_run_models[i])))
             return false;
     }
-    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(dir, EQ_BF16_NAME))
+    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg, EQ_BF16_NAME))
         return false;
     return has_file(dir, "report", ".html");
 }

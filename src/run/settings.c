@@ -143,6 +143,10 @@ const struct eq_setting eq_setting_table[] = {
     {BOOL(qat, control, "false"), .free_to_change = true,
      .help = "run-all also trains the control FP32+, the baseline trained on like QAT but without fake-quant"},
 
+    {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
+     .help = "eval and predict: the mean of the EFs of the clip sampled at this many phases of its even segments "
+             "(docs/DATA.md); 1: one EF, of frames evenly from the clip's first to its last"},
+
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true,
      .help = "calls before the latency is measured"},
     {INT(bench, repeats, "30", 1, 1000000, "calls"), .free_to_change = true,

@@ -88,7 +88,7 @@ static const char intro[] =
     "range is\n"
     "refused with the range. The run directory keeps the result as `config.json`, with `origin` saying for each "
     "setting where\n"
-    "its value came from; that file can be given to `--config` again. Settings marked * have no part in the results "
+    "its value came from; that file can be given to `--config` again. Settings marked * have no part in the models "
     "and may\n"
     "differ when an interrupted run goes on; a change of any other is refused, with its name, unless `--force` starts "
     "anew.\n";

@@ -34,7 +34,7 @@ static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t
                                 .decode_all = decode_all};
     memset(o, 0, sizeof *o);
     memset(o->pixels, fill, sizeof o->pixels);
-    o->st = eq_clip_read_file(&file, &(struct eq_sampling){FRAMES, SIZE, -1.0}, o->pixels, &o->info, &err);
+    o->st = eq_clip_read_file(&file, &(struct eq_sampling){FRAMES, SIZE, -1.0, 1}, o->pixels, &o->info, &err);
     for (size_t i = PIXELS; i < sizeof o->pixels; i++)
         require(o->pixels[i] == fill);
     require(o->st == err.status);

@@ -26,7 +26,7 @@ static void read_clip(const char *name, struct eq_clip_info *info)
     struct eq_str path = {0};
     struct eq_err err = {0};
     eq_str_add(&path, "%s/golden/clips/%s", TEST_DATA_DIR, name);
-    if (eq_clip_read(path.s, &(struct eq_sampling){SAMPLED, SIZE, -1.0}, pixels, info, &err) != EQ_OK)
+    if (eq_clip_read(path.s, &(struct eq_sampling){SAMPLED, SIZE, -1.0, 1}, pixels, info, &err) != EQ_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(info->decoded_frames, DECODED);
     assert_true(info->width == SIZE && info->height == SIZE && info->fps == 50.0);

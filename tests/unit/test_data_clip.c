@@ -49,7 +49,7 @@ struct result {
 static struct result read_given(const struct eq_clip_file *file, int frames, int size)
 {
     struct result r = {0};
-    struct eq_sampling sampling = {frames, size, -1.0};
+    struct eq_sampling sampling = {frames, size, -1.0, 1};
     size_t bytes = eq_sampling_bytes(&sampling);
     r.pixels = eq_alloc(bytes + 64, 1);
     memset(r.pixels + bytes, 0x5A, 64);
@@ -115,7 +115,7 @@ static void phases_choose_other_frames(void **state)
     char *path = path_of("phase.avi");
     test_avi_write(path, &a);
     for (double phase = 0.0; phase < 1.0; phase += 0.24) {
-        struct eq_sampling sampling = {8, 32, phase};
+        struct eq_sampling sampling = {8, 32, phase, 1};
         struct result r = {.pixels = eq_alloc(eq_sampling_bytes(&sampling), 1)};
         assert_int_equal(eq_clip_read(path, &sampling, r.pixels, NULL, &r.err), EQ_OK);
         for (int i = 0; i < 8; i++)
@@ -565,10 +565,10 @@ static void limits_are_kept(void **state)
         assert_non_null(strstr(r.err.msg, "more than 5 frames"));
         eq_free(r.pixels);
     }
-    struct eq_sampling bad = {0, 32, -1.0};
+    struct eq_sampling bad = {0, 32, -1.0, 1};
     uint8_t nothing[1];
     assert_int_equal(eq_clip_read("x.avi", &bad, nothing, NULL, NULL), EQ_USAGE);
-    bad = (struct eq_sampling){4, 32, 1.0};
+    bad = (struct eq_sampling){4, 32, 1.0, 1};
     assert_int_equal(eq_clip_read("x.avi", &bad, nothing, NULL, NULL), EQ_USAGE);
     eq_free(bytes);
 }
@@ -604,7 +604,7 @@ static void paths_are_paths(void **state)
 
 static void *read_in_thread(void *path)
 {
-    struct eq_sampling sampling = {8, 40, -1.0};
+    struct eq_sampling sampling = {8, 40, -1.0, 1};
     size_t bytes = eq_sampling_bytes(&sampling);
     uint8_t *pixels = eq_alloc(bytes, 1);
     uint64_t hash = 0;

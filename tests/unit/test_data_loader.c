@@ -53,7 +53,7 @@ static int remove_dataset(void **state)
 
 static struct eq_loader_opts plain_opts(void)
 {
-    return (struct eq_loader_opts){.sampling = {FRAMES, SIZE, -1.0}, .batch = 3, .seed = 5};
+    return (struct eq_loader_opts){.sampling = {FRAMES, SIZE, -1.0, 1}, .batch = 3, .seed = 5};
 }
 
 static struct eq_loader_opts rich_opts(void)
@@ -118,6 +118,41 @@ static void in_order_it_gives_what_reading_gives(void **state)
     assert_int_equal(clip, CLIPS);
     eq_free(pixels);
     eq_loader_free(l);
+}
+
+/* A clip at P phases is what P readings of one phase each give, and comes from the cache as it came from the file. */
+static void several_phases_of_a_clip_come_together(void **state)
+{
+    (void)state;
+    enum { PHASES = 4 };
+    struct eq_loader_opts o = plain_opts();
+    o.sampling.phases = PHASES;
+    o.cache_bytes = (size_t)1 << 30;
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    uint8_t *pixels = eq_alloc(CLIP_BYTES, 1);
+    struct eq_batch b;
+    for (int round = 0; round < 2; round++) {
+        int clips = 0;
+        assert_int_equal(eq_loader_start(l, 0, 0, NULL), EQ_OK);
+        while (eq_loader_next(l, &b, NULL) == EQ_OK && b.n > 0) {
+            assert_int_equal(b.phases, PHASES);
+            assert_int_equal(b.clip_bytes, PHASES * CLIP_BYTES);
+            for (int k = 0; k < b.n * PHASES; k++) {
+                struct eq_sampling one = {FRAMES, SIZE, (k % PHASES + 0.5) / PHASES, 1};
+                const char *path = ds.samples[b.index[k / PHASES]].path;
+                assert_int_equal(eq_clip_read(path, &one, pixels, NULL, NULL), EQ_OK);
+                assert_memory_equal(b.pixels + (size_t)k * CLIP_BYTES, pixels, CLIP_BYTES);
+            }
+            clips += b.n;
+        }
+        assert_int_equal(clips, CLIPS);
+    }
+    eq_free(pixels);
+    eq_loader_free(l);
+    struct eq_err err;
+    o.augment.random_phase = true;
+    assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "not both"));
 }
 
 static void timing_and_memory_change_nothing(void **state)
@@ -386,7 +421,7 @@ static void draws_are_uniform_and_independent(void **state)
     (void)state;
     struct eq_augment on = {.flip = true, .max_shift = 2, .random_phase = true}, no_flip = on;
     no_flip.flip = false;
-    struct eq_sampling sampling = {FRAMES, SIZE, -1.0};
+    struct eq_sampling sampling = {FRAMES, SIZE, -1.0, 1};
     int flips = 0, dx[5] = {0}, dy[5] = {0};
     double phase = 0.0;
     for (uint32_t k = 0; k < 10000; k++) {
@@ -497,6 +532,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order_it_gives_what_reading_gives),
+        cmocka_unit_test(several_phases_of_a_clip_come_together),
         cmocka_unit_test(timing_and_memory_change_nothing),
         cmocka_unit_test(epochs_differ_and_repeat),
         cmocka_unit_test(resuming_gives_the_rest),

@@ -3,6 +3,7 @@
 #include "echoquant/data.h"
 
 #include <math.h>
+#include <string.h>
 
 /* index is num / den rounded half to even: no nearer integer, and even when two are equally near. */
 static void check_rounding(int64_t num, int64_t den, int64_t index)
@@ -86,26 +87,83 @@ static void phases_stay_in_their_segments(void **state)
     assert_int_equal(eq_sample_index_phase(2, 4, 8, -1.0), eq_sample_index(2, 4, 8));
 }
 
+/* Phase k of P: frame floor((i + (k + 0.5) / P) n / T), in whole numbers ((2 (i P + k) + 1) n) / (2 T P). */
+static void several_phases_are_the_middles_of_parts(void **state)
+{
+    (void)state;
+    for (int phases = 2; phases <= 9; phases++)
+        for (int frames = 1; frames <= 16; frames++)
+            for (int n = 1; n <= 120; n++) {
+                struct eq_sampling s = {frames, 32, -1.0, phases};
+                int last = 0;
+                bool seen[144] = {false};
+                assert_int_equal(eq_sampling_slots(&s), frames * phases);
+                for (int slot = 0; slot < frames * phases; slot++) {
+                    int i = slot / phases, k = slot % phases, index = eq_sampling_index(&s, slot, n);
+                    assert_int_equal(index, (2 * (i * phases + k) + 1) * n / (2 * frames * phases));
+                    assert_in_range(index, last, n - 1); /* in the order in which a clip is read */
+                    last = index;
+                    assert_int_equal(eq_sampling_place(&s, slot), k * frames + i);
+                    assert_false(seen[k * frames + i]);
+                    seen[k * frames + i] = true;
+                }
+            }
+}
+
+/* phases = 0 and 1: the sampling as it is without them. */
+static void one_phase_is_the_plain_sampling(void **state)
+{
+    (void)state;
+    const double phase[] = {-1.0, 0.0, 0.37};
+    for (int phases = 0; phases <= 1; phases++)
+        for (size_t p = 0; p < 3; p++)
+            for (int n = 1; n <= 200; n++) {
+                struct eq_sampling s = {12, 32, phase[p], phases};
+                assert_int_equal(eq_sampling_slots(&s), 12);
+                for (int i = 0; i < 12; i++) {
+                    int plain = p ? eq_sample_index_phase(i, 12, n, phase[p]) : eq_sample_index(i, 12, n);
+                    assert_int_equal(eq_sampling_index(&s, i, n), plain);
+                    assert_int_equal(eq_sampling_place(&s, i), i);
+                }
+            }
+}
+
 static void sizes_are_checked(void **state)
 {
     (void)state;
-    assert_int_equal(eq_sampling_bytes(&(struct eq_sampling){16, 112, -1.0}), 16 * 112 * 112 * 3);
-    const struct eq_sampling refused[] = {{0, 112, -1.0},
-                                          {-1, 112, -1.0},
-                                          {16, 0, -1.0},
-                                          {16, -5, -1.0},
-                                          {EQ_SAMPLING_MAX_FRAMES + 1, 112, -1.0},
-                                          {16, EQ_SAMPLING_MAX_SIZE + 1, -1.0}};
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    assert_int_equal(eq_sampling_bytes(&(struct eq_sampling){16, 112, -1.0, 1}), 16 * 112 * 112 * 3);
+    const struct eq_sampling refused[] = {{0, 112, -1.0, 1},
+                                          {-1, 112, -1.0, 1},
+                                          {16, 0, -1.0, 1},
+                                          {16, -5, -1.0, 1},
+                                          {EQ_SAMPLING_MAX_FRAMES + 1, 112, -1.0, 1},
+                                          {16, EQ_SAMPLING_MAX_SIZE + 1, -1.0, 1},
+                                          {16, 112, -1.0, -1},
+                                          {EQ_SAMPLING_MAX_FRAMES / 2, 112, -1.0, 3}};
+    struct eq_err err;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         assert_int_equal(eq_sampling_bytes(&refused[i]), 0);
+        assert_int_equal(eq_sampling_check(&refused[i], &err), EQ_USAGE);
+    }
+    assert_int_equal(eq_sampling_bytes(&(struct eq_sampling){16, 112, -1.0, 4}), 4 * 16 * 112 * 112 * 3);
+    assert_int_equal(eq_sampling_check(&(struct eq_sampling){16, 112, -1.0, 4}, &err), EQ_OK);
+    assert_int_equal(eq_sampling_check(&(struct eq_sampling){16, 112, NAN, 1}, &err), EQ_USAGE);
+    assert_int_equal(eq_sampling_check(&(struct eq_sampling){16, 112, 0.5, 1}, &err), EQ_OK);
+    assert_int_equal(eq_sampling_check(&(struct eq_sampling){16, 112, 0.5, 2}, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "several phases (2)"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(uniform_is_the_rounded_grid),   cmocka_unit_test(ends_are_the_clips_ends),
-        cmocka_unit_test(one_frame_is_the_middle),       cmocka_unit_test(short_clips_repeat_frames),
-        cmocka_unit_test(phases_stay_in_their_segments), cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(uniform_is_the_rounded_grid),
+        cmocka_unit_test(ends_are_the_clips_ends),
+        cmocka_unit_test(one_frame_is_the_middle),
+        cmocka_unit_test(short_clips_repeat_frames),
+        cmocka_unit_test(phases_stay_in_their_segments),
+        cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(several_phases_are_the_middles_of_parts),
+        cmocka_unit_test(one_phase_is_the_plain_sampling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -531,10 +531,15 @@ static void finished_means_models_rows_predictions_and_report(void **state)
     assert_false(eq_run_is_finished(&s.config));
     put_predictions("fp32_plus", -0.1);
     assert_true(eq_run_is_finished(&s.config));
+    change(&s, "eval.phases", "2"); /* the EFs that are there are of one */
+    assert_false(eq_run_has_result(&s.config, "qat"));
+    assert_false(eq_run_is_finished(&s.config));
+    change(&s, "eval.phases", "1");
+    assert_true(eq_run_is_finished(&s.config));
     char *path = eq_path_join(dir, "predictions/qat.csv");
     assert_int_equal(unlink(path), 0);
     free(path);
-    assert_false(eq_run_has_result(dir, "qat"));
+    assert_false(eq_run_has_result(&s.config, "qat"));
     assert_false(eq_run_is_finished(&s.config));
     eq_settings_clear(&s);
 }

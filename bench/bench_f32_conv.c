@@ -55,6 +55,28 @@ static bool parse(int argc, char **argv, struct options *o)
     return true;
 }
 
+/* What the instructions here reach on registers. */
+static const struct eq_peak *peaks[16];
+static double peak_gmacs[16];
+static size_t n_peaks;
+
+static void measure_peaks(void)
+{
+    n_peaks = eq_peaks(peaks, sizeof peaks / sizeof *peaks);
+    for (size_t i = 0; i < n_peaks; i++) {
+        peak_gmacs[i] = eq_peak_gmacs(peaks[i], 50);
+        printf("peak of %s: %.1f GMAC/s\n", peaks[i]->instruction, peak_gmacs[i]);
+    }
+}
+
+static double peak_of(const char *instruction)
+{
+    for (size_t i = 0; i < n_peaks && instruction; i++)
+        if (strcmp(peaks[i]->instruction, instruction) == 0)
+            return peak_gmacs[i];
+    return 0;
+}
+
 struct layer {
     char name[64];
     int count;
@@ -177,9 +199,10 @@ static enum eq_precision precision_of(const struct eq_f32_conv_kernel *k)
     return strncmp(k->name, "bf16", 4) == 0 ? EQ_PRECISION_BF16 : EQ_PRECISION_FP32;
 }
 
-static void print_contender(const struct contender *c, enum eq_conv_pass pass, const struct layer *l, double peak,
+static void print_contender(const struct contender *c, enum eq_conv_pass pass, const struct layer *l,
                             struct totals t[2])
 {
+    double peak = peak_of(c->kernel->instruction);
     enum eq_precision precision = precision_of(c->kernel);
     bool chosen = c->kernel == (precision == EQ_PRECISION_BF16 ? eq_bf16_conv_select : eq_f32_conv_select)(pass, &l->s);
     double rate = eq_conv_macs(&l->s) / c->ms * 1e-6;
@@ -191,8 +214,7 @@ static void print_contender(const struct contender *c, enum eq_conv_pass pass, c
     }
 }
 
-static bool bench_layer(enum eq_conv_pass pass, const struct layer *l, const struct options *o, double peak,
-                        struct totals t[2])
+static bool bench_layer(enum eq_conv_pass pass, const struct layer *l, const struct options *o, struct totals t[2])
 {
     const struct eq_f32_conv_kernel *all[MAX_KERNELS];
     struct contender contenders[MAX_KERNELS];
@@ -209,20 +231,20 @@ static bool bench_layer(enum eq_conv_pass pass, const struct layer *l, const str
             run_once(&contenders[i], pass, &l->s, &x);
     for (size_t i = 0; i < n; i++) {
         if (ok)
-            print_contender(&contenders[i], pass, l, peak, t);
+            print_contender(&contenders[i], pass, l, t);
         contender_clear(&contenders[i]);
     }
     tensors_clear(&x);
     return ok;
 }
 
-static bool bench_pass(enum eq_conv_pass pass, const struct layer *layers, int n, const struct options *o, double peak)
+static bool bench_pass(enum eq_conv_pass pass, const struct layer *layers, int n, const struct options *o)
 {
     struct totals t[2] = {{0, 0}, {0, 0}};
     for (int i = 0; i < n; i++) {
         bool needed = strstr(layers[i].name, o->layer) &&
                       (pass != EQ_CONV_BACKWARD_DATA || layers[i].s.src_layout == EQ_LAYOUT_PIXEL);
-        if (needed && !bench_layer(pass, &layers[i], o, peak, t)) {
+        if (needed && !bench_layer(pass, &layers[i], o, t)) {
             fprintf(stderr, "out of memory\n");
             return false;
         }
@@ -255,14 +277,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: no shapes\n", o.shapes);
         return 1;
     }
-    const char *what;
-    double peak = eq_peak_f32_gmacs(200, &what);
-    printf("%s, %s, %d threads, %d clips of %d frames, peak of %s: %.1f GMAC/s\n", eq_cpu_model_name(),
-           eq_cpu_isa_in_use(), eq_parallel_threads(), o.clips, o.frames, what, peak);
+    printf("%s, %s, %d threads, %d clips of %d frames\n", eq_cpu_model_name(), eq_cpu_isa_in_use(),
+           eq_parallel_threads(), o.clips, o.frames);
+    measure_peaks();
     bool ok = true;
     for (int pass = 0; ok && pass < EQ_CONV_PASSES; pass++)
         if (strcmp(o.pass, "all") == 0 || strcmp(o.pass, pass_names[pass]) == 0)
-            ok = bench_pass((enum eq_conv_pass)pass, layers, n, &o, peak);
+            ok = bench_pass((enum eq_conv_pass)pass, layers, n, &o);
     eq_parallel_shutdown();
     return ok ? 0 : 1;
 }

@@ -64,6 +64,28 @@ static bool parse(int argc, char **argv, struct options *o)
     return true;
 }
 
+/* What the instructions here reach on registers. */
+static const struct eq_peak *peaks[16];
+static double peak_gmacs[16];
+static size_t n_peaks;
+
+static void measure_peaks(void)
+{
+    n_peaks = eq_peaks(peaks, sizeof peaks / sizeof *peaks);
+    for (size_t i = 0; i < n_peaks; i++) {
+        peak_gmacs[i] = eq_peak_gmacs(peaks[i], 50);
+        printf("peak of %s: %.1f GMAC/s\n", peaks[i]->instruction, peak_gmacs[i]);
+    }
+}
+
+static double peak_of(const char *instruction)
+{
+    for (size_t i = 0; i < n_peaks && instruction; i++)
+        if (strcmp(peaks[i]->instruction, instruction) == 0)
+            return peak_gmacs[i];
+    return 0;
+}
+
 struct buffers {
     uint8_t *src, *dst, *residual;
     int8_t *weights;
@@ -146,7 +168,7 @@ static double time_kernel(const struct eq_qs8_conv_kernel *k, const struct eq_co
     return best;
 }
 
-static bool bench_layer(const struct layer *l, const struct options *o, double peak, double *total)
+static bool bench_layer(const struct layer *l, const struct options *o, double *total)
 {
     struct eq_conv_shape s;
     int size = (o->size + l->divide - 1) / l->divide, zp = l->k == 7 ? 40 : 0;
@@ -163,6 +185,7 @@ static bool bench_layer(const struct layer *l, const struct options *o, double p
         if ((n > 1 && all[i]->isa == EQ_ISA_REF) || !strstr(all[i]->name, o->kernel))
             continue;
         double ms = time_kernel(all[i], &s, zp, &x, o->ms), rate = eq_conv_macs(&s) / ms * 1e-6;
+        double peak = peak_of(all[i]->instruction);
         ok = ms >= 0;
         printf("%-13s x%d %3dx%-3d %4d->%-4d %-34s %8.3f ms %7.1f GMAC/s %6.1f %%%s\n", l->name, l->count, s.h, s.w,
                s.cin, s.cout, all[i]->name, ms, rate, peak > 0 ? 100 * rate / peak : 0, all[i] == chosen ? " *" : "");
@@ -187,14 +210,14 @@ int main(int argc, char **argv)
         return eq_exit_code(err.status);
     }
     eq_kernels_init();
-    const char *what;
-    double peak = eq_peak_qs8_gmacs(200, &what), total = 0;
-    printf("%s, %s, %d threads, %d frames of %dx%d, peak of %s: %.1f GMAC/s\n", eq_cpu_model_name(),
-           eq_cpu_isa_in_use(), eq_parallel_threads(), o.frames, o.size, o.size, what, peak);
+    double total = 0;
+    printf("%s, %s, %d threads, %d frames of %dx%d\n", eq_cpu_model_name(), eq_cpu_isa_in_use(), eq_parallel_threads(),
+           o.frames, o.size, o.size);
+    measure_peaks();
     bool ok = true;
     for (int i = 0; ok && i < LAYERS; i++)
         if (strstr(layers[i].name, o.layer))
-            ok = bench_layer(&layers[i], &o, peak, &total);
+            ok = bench_layer(&layers[i], &o, &total);
     if (ok)
         printf("all convolutions of a clip with the kernels chosen (*): %.2f ms\n", total);
     else

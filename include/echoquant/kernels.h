@@ -66,6 +66,10 @@ struct eq_f32_conv_kernel {
     } run;
     /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
     bool (*prefers)(const struct eq_conv_shape *s);
+    /* For `bench --layers`. What it multiplies with, as a struct eq_peak calls it (NULL: unknown), and how many
+     * products it makes, where that is not eq_conv_macs (NULL). */
+    const char *instruction;
+    double (*products)(const struct eq_conv_shape *s);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
 
@@ -188,6 +192,9 @@ struct eq_qs8_conv_kernel {
     bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
     /* Whether run obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
     bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
+    /* As in eq_f32_conv_kernel. */
+    const char *instruction;
+    double (*products)(const struct eq_conv_shape *s);
     /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
     bool untested;
 };
@@ -214,9 +221,16 @@ void eq_kernels_init(void);
 
 /* ---- peak: register-only loops, for `bench --layers` ----------------------------------------------------------- */
 
-/* GMAC/s of all threads together in FP32 FMA, or in the integer dot instruction that the qs8 kernels of the level in
- * use are made of; *what names the instruction. Takes about ms milliseconds. */
-double eq_peak_f32_gmacs(double ms, const char **what);
-double eq_peak_qs8_gmacs(double ms, const char **what);
+/* One instruction that kernels are made of, on registers only, in chains enough to hide its latency: the most that such
+ * a kernel can reach. */
+struct eq_peak {
+    enum eq_isa isa;
+    const char *instruction;           /* as kernels name it */
+    double (*macs)(size_t iterations); /* runs it and returns how many products that was */
+};
+/* Those that this CPU has, under --cpu; returns how many were stored. */
+size_t eq_peaks(const struct eq_peak **out, size_t max);
+/* 1e9 products a second, all threads together; takes about ms milliseconds. */
+double eq_peak_gmacs(const struct eq_peak *peak, double ms);
 
 #endif

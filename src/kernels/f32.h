@@ -19,15 +19,8 @@ extern const struct eq_f32_conv_kernel eq_bf16_conv_forward_ref;
 extern const struct eq_f32_conv_kernel eq_bf16_conv_backward_data_ref;
 extern const struct eq_f32_conv_kernel eq_bf16_conv_backward_weights_ref;
 
-/* A register-only FMA loop: runs it and returns how many multiply-accumulates that was. */
-struct eq_f32_peak {
-    enum eq_isa isa;
-    const char *instruction;
-    double (*macs)(size_t iterations);
-};
-
 #if defined(__x86_64__)
-extern const struct eq_f32_peak eq_f32_peak__avx2, eq_f32_peak__avx512;
+extern const struct eq_peak eq_f32_peak__avx2, eq_f32_peak__avx512, eq_bf16_peak__avx512bf16;
 extern const struct eq_f32_conv_kernel eq_f32_conv_forward_direct__avx2, eq_f32_conv_forward_direct__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_backward_data_direct__avx2, eq_f32_conv_backward_data_direct__avx512;
 extern const struct eq_f32_conv_kernel eq_f32_conv_forward_winograd__avx2, eq_f32_conv_forward_winograd__avx512;

@@ -7,13 +7,6 @@
 /* Fills the qs8 tables for the CPU and ceiling of the moment; eq_kernels_init calls it. */
 void eq_qs8_table_init(void);
 
-/* The register-only loop of a level's dot instruction: runs it and returns how many products that was. */
-struct eq_qs8_peak {
-    enum eq_isa isa;
-    const char *instruction;
-    double (*macs)(size_t iterations);
-};
-
 extern const struct eq_qs8_conv_kernel eq_qs8_conv_ref;
 extern const struct eq_qs8_table eq_qs8_table_ref;
 
@@ -25,7 +18,8 @@ extern const struct eq_qs8_conv_kernel eq_qs8_winograd_avx2, eq_qs8_winograd_avx
     eq_qs8_winograd_avx512vnni;
 extern const struct eq_qs8_conv_kernel eq_qs8_stem_avx2, eq_qs8_stem_avxvnni, eq_qs8_stem_avx512,
     eq_qs8_stem_avx512vnni;
-extern const struct eq_qs8_peak eq_qs8_peak_avx2, eq_qs8_peak_avxvnni, eq_qs8_peak_avx512, eq_qs8_peak_avx512vnni;
+extern const struct eq_peak eq_qs8_peak_avx2, eq_qs8_peak_avxvnni, eq_qs8_peak_avx512, eq_qs8_peak_avx512vnni;
+extern const struct eq_peak eq_qs8_peak_wide_avxvnni, eq_qs8_peak_wide_avx512vnni;
 #endif
 
 #endif

@@ -46,4 +46,5 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_weights_direct) = {
     .supports = supports,
     .packed_bytes = no_packed_bytes,
     .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights};
+    .run.backward_weights = backward_weights,
+    .instruction = CONV_INSTRUCTION};

@@ -118,7 +118,8 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_direct) = {.name = CONV
                                                                     .packed_bytes = forward_packed_bytes,
                                                                     .scratch_bytes = forward_scratch_bytes,
                                                                     .pack = pack_forward,
-                                                                    .run.forward = forward};
+                                                                    .run.forward = forward,
+                                                                    .instruction = CONV_INSTRUCTION};
 
 /* ---- backward by data
  * -------------------------------------------------------------------------------------------------- */
@@ -200,4 +201,5 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_direct) = {
     .scratch_bytes = backward_data_scratch_bytes,
     .pack = pack_transposed,
     .run.backward_data = backward_data,
-    .prefers = backward_data_prefers};
+    .prefers = backward_data_prefers,
+    .instruction = CONV_INSTRUCTION};

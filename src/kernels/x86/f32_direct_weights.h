@@ -150,4 +150,5 @@ const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_direct) = 
     .packed_bytes = no_packed_bytes,
     .scratch_bytes = scratch_bytes,
     .run.backward_weights = backward_weights,
-    .prefers = prefers};
+    .prefers = prefers,
+    .instruction = ISA_FMA};

@@ -1,22 +1,26 @@
-/* FMA on registers only, in chains enough to hide its latency: what any f32 kernel can reach at most. */
+/* Template: the convolutions' multiply-and-add on registers only, in chains enough to hide its latency: what any of
+ * their kernels can reach at most. */
 #include "kernels/f32.h"
-#include "kernels/x86/vec.h"
+#include "kernels/x86/operand.h"
 
 enum { CHAINS = 12 };
 
 static double macs(size_t iterations)
 {
-    vf sum[CHAINS], x = v_set1(0.5f);
+    operand half[KSTEP];
+    for (int i = 0; i < KSTEP; i++)
+        half[i] = operand_of(0.5f);
+    vf sum[CHAINS];
+    vo x = vo_set1(half);
     UNROLL for (int i = 0; i < CHAINS; i++) sum[i] = v_set1((float)i);
     for (size_t n = 0; n < iterations; n++) {
         UNROLL for (int i = 0; i < CHAINS; i++)
         {
-            sum[i] = v_fma(sum[i], x, x);
-            __asm__ volatile("" : "+x"(sum[i])); /* the compiler may neither merge the chains nor skip a link */
+            sum[i] = vo_dot(x, x, sum[i]);
+            __asm__ volatile("" : "+v"(sum[i])); /* the compiler may neither merge the chains nor skip a link */
         }
     }
-    return (double)iterations * CHAINS * VL;
+    return (double)iterations * CHAINS * VL * KSTEP;
 }
 
-const struct eq_f32_peak ISA_NAME(eq_f32_peak) = {
-    .isa = ISA_LEVEL, .instruction = VL == 16 ? "vfmadd zmm" : "vfmadd ymm", .macs = macs};
+const struct eq_peak CONV_KERNEL(peak) = {.isa = CONV_LEVEL, .instruction = CONV_INSTRUCTION, .macs = macs};

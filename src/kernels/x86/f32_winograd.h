@@ -138,6 +138,13 @@ static inline int winograd_start(const struct winograd_axis *axis, int tile)
     return tile < fours ? tile * TILE : fours * TILE + (tile - fours) * (TILE - 1);
 }
 
+/* Products for maps of oh x ow outputs, channels times channels of `planes` pictures. */
+static inline double winograd_products(int oh, int ow, double planes)
+{
+    struct winograd_axis ay = winograd_cut(oh), ax = winograd_cut(ow);
+    return planes * (oh + 2.0 * ay.tiles) * (ow + 2.0 * ax.tiles);
+}
+
 /* A tile: clip, first output pixel, size. */
 struct winograd_tile {
     int b, y, x, my, mx;

@@ -174,4 +174,6 @@ const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_winograd7) = {.name
                                                                            .packed_bytes = packed_bytes,
                                                                            .scratch_bytes = scratch_bytes,
                                                                            .pack = pack,
-                                                                           .run.forward = forward};
+                                                                           .run.forward = forward,
+                                                                           .instruction = ISA_FMA,
+                                                                           .products = conv7_products};

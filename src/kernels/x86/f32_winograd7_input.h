@@ -74,6 +74,16 @@ static int depth_of(const struct conv7_plan *p, int position)
     return winograd7_phases(position / POINTS) * winograd7_phases(position % POINTS) * p->s->cin;
 }
 
+/* Both passes multiply at the same places. */
+static double conv7_products(const struct eq_conv_shape *s)
+{
+    struct conv7_plan p = plan_conv7(s);
+    double depth = 0;
+    for (int position = 0; position < POSITIONS; position++)
+        depth += depth_of(&p, position);
+    return depth * p.tiles_y * p.tiles_x * s->b * s->t * s->cout;
+}
+
 /* Along y: whole rows of the picture, all channels side by side. Behind the picture's width the rows are 0. */
 static void transform_rows(const struct conv7_plan *p, const float *src, int b, int f, int ty, int phase, float *rows)
 {

@@ -199,4 +199,6 @@ const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_winograd7)
     .supports = supports,
     .packed_bytes = no_packed_bytes,
     .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights};
+    .run.backward_weights = backward_weights,
+    .instruction = ISA_FMA,
+    .products = conv7_products};

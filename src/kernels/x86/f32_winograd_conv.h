@@ -363,6 +363,11 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
     run_job(&job);
 }
 
+static double forward_products(const struct eq_conv_shape *s)
+{
+    return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
+}
+
 const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_winograd) = {.name = CONV_TEXT("conv3x3_winograd4"),
                                                                       .isa = CONV_LEVEL,
                                                                       .supports = supports,
@@ -370,7 +375,9 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_winograd) = {.name = CO
                                                                       .scratch_bytes = forward_scratch_bytes,
                                                                       .pack = forward_pack,
                                                                       .run.forward = forward,
-                                                                      .prefers = prefers};
+                                                                      .prefers = prefers,
+                                                                      .instruction = CONV_INSTRUCTION,
+                                                                      .products = forward_products};
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
@@ -401,6 +408,11 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
     run_job(&job);
 }
 
+static double backward_data_products(const struct eq_conv_shape *s)
+{
+    return winograd_products(s->h, s->w, (double)s->b * s->t * s->cin * s->cout);
+}
+
 const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_winograd) = {
     .name = CONV_TEXT("conv3x3_backward_data_winograd4"),
     .isa = CONV_LEVEL,
@@ -409,4 +421,6 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_winograd) = {
     .scratch_bytes = backward_data_scratch_bytes,
     .pack = backward_data_pack,
     .run.backward_data = backward_data,
-    .prefers = prefers};
+    .prefers = prefers,
+    .instruction = CONV_INSTRUCTION,
+    .products = backward_data_products};

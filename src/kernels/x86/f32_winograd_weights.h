@@ -291,10 +291,17 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     }
 }
 
+static double products(const struct eq_conv_shape *s)
+{
+    return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
+}
+
 const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_weights_winograd) = {
     .name = CONV_TEXT("conv3x3_backward_weights_winograd4"),
     .isa = CONV_LEVEL,
     .supports = supports,
     .packed_bytes = no_packed_bytes,
     .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights};
+    .run.backward_weights = backward_weights,
+    .instruction = CONV_INSTRUCTION,
+    .products = products};

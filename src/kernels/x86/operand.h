@@ -17,6 +17,7 @@ typedef __m512bh vo; /* KSTEP depths of VL columns */
 #define CONV_KERNEL(name) eq_bf16_##name##__avx512bf16
 #define CONV_TEXT(name) "bf16_" name "__avx512bf16"
 #define CONV_LEVEL EQ_ISA_AVX512BF16
+#define CONV_INSTRUCTION "vdpbf16ps zmm"
 
 ALWAYS_INLINE vo vo_load(const operand *p)
 {
@@ -73,6 +74,7 @@ typedef vf vo;
 #define CONV_KERNEL(name) ISA_NAME(eq_f32_##name)
 #define CONV_TEXT(name) ISA_TEXT("f32_" name)
 #define CONV_LEVEL ISA_LEVEL
+#define CONV_INSTRUCTION ISA_FMA
 
 ALWAYS_INLINE vo vo_load(const operand *p)
 {

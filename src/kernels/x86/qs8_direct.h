@@ -272,7 +272,8 @@ static void direct_run(const struct eq_conv_shape *s, const uint8_t *src, int sr
 #define DIRECT_KERNEL(kernel_name, level, never_tested)                                                                \
     {                                                                                                                  \
         .name = kernel_name, .isa = level, .supports = direct_supports, .packed_bytes = direct_packed_bytes,           \
-        .scratch_bytes = direct_scratch_bytes, .pack = direct_pack, .run = direct_run, .untested = never_tested        \
+        .scratch_bytes = direct_scratch_bytes, .pack = direct_pack, .run = direct_run, .instruction = EQ_DOT,          \
+        .untested = never_tested                                                                                       \
     }
 
 #endif

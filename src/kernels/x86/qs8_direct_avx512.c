@@ -1,6 +1,7 @@
 /* Direct convolution with 512-bit vpmaddwd, for AVX-512 without VNNI. */
 #include "kernels/x86/qs8_vec512.h"
 
+#define EQ_DOT "vpmaddwd zmm + vpaddd"
 static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     v_add_products(acc, x, w0, w1);
@@ -11,4 +12,4 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 
 const struct eq_qs8_conv_kernel eq_qs8_direct_avx512 = DIRECT_KERNEL("qs8_conv_direct__avx512", EQ_ISA_AVX512, false);
 
-const struct eq_qs8_peak eq_qs8_peak_avx512 = {EQ_ISA_AVX512, "vpmaddwd zmm + vpaddd", peak_macs};
+const struct eq_peak eq_qs8_peak_avx512 = {EQ_ISA_AVX512, EQ_DOT, peak_macs};

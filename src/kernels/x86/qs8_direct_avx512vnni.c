@@ -1,6 +1,7 @@
 /* Direct convolution with 512-bit vpdpbusd, the form that wraps and never saturates. */
 #include "kernels/x86/qs8_vec512.h"
 
+#define EQ_DOT "vpdpbusd zmm"
 static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     acc[0] = _mm512_dpbusd_epi32(acc[0], x, w0);
@@ -13,4 +14,4 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 const struct eq_qs8_conv_kernel eq_qs8_direct_avx512vnni =
     DIRECT_KERNEL("qs8_conv_direct__avx512vnni", EQ_ISA_AVX512VNNI, false);
 
-const struct eq_qs8_peak eq_qs8_peak_avx512vnni = {EQ_ISA_AVX512VNNI, "vpdpbusd zmm", peak_macs};
+const struct eq_peak eq_qs8_peak_avx512vnni = {EQ_ISA_AVX512VNNI, EQ_DOT, peak_macs};

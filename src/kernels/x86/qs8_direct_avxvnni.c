@@ -1,6 +1,7 @@
 /* Direct convolution with 256-bit vpdpbusd, the form that wraps and never saturates. */
 #include "kernels/x86/qs8_vec256.h"
 
+#define EQ_DOT "vpdpbusd ymm"
 static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     acc[0] = _mm256_dpbusd_avx_epi32(acc[0], x, w0);
@@ -12,4 +13,4 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 
 const struct eq_qs8_conv_kernel eq_qs8_direct_avxvnni = DIRECT_KERNEL("qs8_conv_direct__avxvnni", EQ_ISA_AVXVNNI, true);
 
-const struct eq_qs8_peak eq_qs8_peak_avxvnni = {EQ_ISA_AVXVNNI, "vpdpbusd ymm", peak_macs};
+const struct eq_peak eq_qs8_peak_avxvnni = {EQ_ISA_AVXVNNI, EQ_DOT, peak_macs};

@@ -422,7 +422,7 @@ static void stem_run(const struct eq_conv_shape *s, const uint8_t *src, int src_
     {                                                                                                                  \
         .name = kernel_name, .isa = level, .supports = stem_supports, .packed_bytes = stem_packed_bytes,               \
         .scratch_bytes = stem_scratch_bytes, .pack = stem_pack, .run = stem_run, .fuses_maxpool = stem_fuses_maxpool,  \
-        .untested = never_tested                                                                                       \
+        .instruction = EQ_DOT, .untested = never_tested                                                                \
     }
 
 #endif

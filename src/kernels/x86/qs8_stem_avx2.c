@@ -1,6 +1,7 @@
 /* First convolution of the network with 256-bit vpmaddwd. */
 #include "kernels/x86/qs8_vec256.h"
 
+#define EQ_DOT "vpmaddwd ymm + vpaddd"
 static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     v_add_products(acc, x, w0, w1);

@@ -1,6 +1,7 @@
 /* First convolution of the network with 256-bit vpdpbusd. */
 #include "kernels/x86/qs8_vec256.h"
 
+#define EQ_DOT "vpdpbusd ymm"
 static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     acc[0] = _mm256_dpbusd_avx_epi32(acc[0], x, w0);

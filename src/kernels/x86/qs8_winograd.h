@@ -420,11 +420,17 @@ static void wino_run(const struct eq_conv_shape *s, const uint8_t *src, int src_
     eq_parallel_for((size_t)s->b * job.plan.groups * job.plan.frame_groups * job.plan.oc_groups, wino_piece, &job);
 }
 
+static double wino_products(const struct eq_conv_shape *s)
+{
+    double tiles = ((s->oh + WINO_OUT - 1) / WINO_OUT) * (double)((s->ow + WINO_OUT - 1) / WINO_OUT);
+    return tiles * WINO_POINTS * s->b * s->t * s->cin * s->cout;
+}
+
 #define WINO_KERNEL(kernel_name, level, where, never_tested)                                                           \
     {                                                                                                                  \
         .name = kernel_name, .isa = level, .supports = wino_supports, .packed_bytes = wino_packed_bytes,               \
         .scratch_bytes = wino_scratch_bytes, .pack = wino_pack, .run = wino_run, .prefers = where,                     \
-        .accepts = wino_accepts, .untested = never_tested                                                              \
+        .accepts = wino_accepts, .instruction = EQ_DOT, .products = wino_products, .untested = never_tested            \
     }
 
 #endif

@@ -1,6 +1,7 @@
 /* Winograd in whole numbers with 512-bit vpdpwssd, the form that wraps and never saturates. */
 #include "kernels/x86/qs8_vec512.h"
 
+#define EQ_DOT "vpdpwssd zmm"
 static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     acc[0] = _mm512_dpwssd_epi32(acc[0], x, w0);
@@ -8,6 +9,7 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 }
 #define EQ_WIDE 1
 #include "kernels/x86/qs8_winograd.h"
+#include "kernels/x86/qs8_peak.h"
 
 /* vpdpbusd does twice as many products as vpdpwssd: what is left of the gain must not go into reading weights, of which
  * this kernel has eight times as many bytes. */
@@ -18,3 +20,5 @@ static bool prefers(const struct eq_conv_shape *s)
 
 const struct eq_qs8_conv_kernel eq_qs8_winograd_avx512vnni =
     WINO_KERNEL("qs8_conv3x3_winograd4__avx512vnni", EQ_ISA_AVX512VNNI, prefers, false);
+
+const struct eq_peak eq_qs8_peak_wide_avx512vnni = {EQ_ISA_AVX512VNNI, EQ_DOT, peak_macs};

@@ -25,6 +25,7 @@ typedef __mmask16 vcond; /* a comparison's result */
 #define ISA_NAME(name) name##__avx512
 #define ISA_TEXT(name) name "__avx512"
 #define ISA_LEVEL EQ_ISA_AVX512
+#define ISA_FMA "vfmadd zmm"
 
 ALWAYS_INLINE vf v_zero(void)
 {
@@ -149,6 +150,7 @@ typedef __m256 vcond;
 #define ISA_NAME(name) name##__avx2
 #define ISA_TEXT(name) name "__avx2"
 #define ISA_LEVEL EQ_ISA_AVX2
+#define ISA_FMA "vfmadd ymm"
 
 ALWAYS_INLINE vf v_zero(void)
 {

@@ -1,0 +1,1 @@
+#include "kernels/x86/f32_peak.h"

@@ -41,6 +41,9 @@ struct eq_f32_epilogue {
     const float *bias;
     const float *residual;
     bool relu;
+    /* Max pooling of the result in the same pass, for kernels whose fuses_maxpool says so: dst is then the pooled
+     * [b][ph][pw][t][cout], and residual must be NULL. pool_k = 0: none. */
+    int pool_k, pool_stride, pool_pad;
 };
 
 /* One algorithm on one ISA level. Packed weights and scratch belong to the caller, sizes are in bytes, 64-byte
@@ -70,6 +73,8 @@ struct eq_f32_conv_kernel {
      * products it makes, where that is not eq_conv_macs (NULL). */
     const char *instruction;
     double (*products)(const struct eq_conv_shape *s);
+    /* Whether run.forward obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
+    bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
 

@@ -34,6 +34,9 @@ struct exec_node {
 
     struct eq_batchnorm bn;
     uint8_t *argmax;
+    /* INFER: the max pooling that a convolution does in its own pass, and the convolution that does a max pooling; 0:
+     * none (node 0 is the input). A hook sees every edge, so with one they run apart. */
+    int pool, pooled_by;
 };
 
 struct eq_exec {

@@ -46,8 +46,17 @@ static void forward_conv(struct eq_exec *x, int i)
     struct exec_node *nd = &x->nodes[i];
     if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty)
         eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, used_weights(x, i), nd->packed[EQ_CONV_FORWARD]);
-    struct eq_f32_epilogue epi = {eq_exec_values(x, n->bias), src_of(x, n->residual), n->relu};
-    eq_conv2d_forward(&nd->conv, src_of(x, n->src[0]), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(nd),
+    struct eq_f32_epilogue epi = {
+        .bias = eq_exec_values(x, n->bias), .residual = src_of(x, n->residual), .relu = n->relu};
+    const struct exec_node *made = nd;
+    if (nd->pool && !x->hook.on_edge) {
+        const struct eq_node *pool = &x->g->nodes[nd->pool];
+        epi.pool_k = pool->k;
+        epi.pool_stride = pool->stride;
+        epi.pool_pad = pool->pad;
+        made = &x->nodes[nd->pool];
+    }
+    eq_conv2d_forward(&nd->conv, src_of(x, n->src[0]), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(made),
                       nd->scratch[EQ_CONV_FORWARD]);
 }
 
@@ -71,6 +80,8 @@ static void forward_maxpool(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     const struct exec_node *src = &x->nodes[n->src[0]];
+    if (nd->pooled_by && !x->hook.on_edge)
+        return;
     eq_f32_kernels()->maxpool_forward(src->out, x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad,
                                       nd->h, nd->w, eq_exec_dst(nd), nd->argmax);
 }

@@ -65,7 +65,8 @@ static bool plan_edge(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     int back = eq_exec_backward_time(x, i);
-    bool ok = eq_exec_reserve(x, &nd->out, nd->n * sizeof(float), i, last_read(x, i));
+    int first = nd->pooled_by ? nd->pooled_by : i;
+    bool ok = eq_exec_reserve(x, &nd->out, nd->n * sizeof(float), first, last_read(x, i));
     if (n->edge_fq >= 0 && training(x)) {
         ok = ok && eq_exec_reserve(x, &nd->mask, nd->n, i, back);
         if (x->g->fake_quants[n->edge_fq].learn_scale)
@@ -112,12 +113,32 @@ static struct eq_conv_shape conv_shape(const struct eq_exec *x, int i)
     return shape;
 }
 
+/* In inference a convolution also does the max pooling that alone reads it, where its kernel can. */
+static void find_pool(struct eq_exec *x, int i)
+{
+    const struct eq_graph *g = x->g;
+    const struct eq_node *n = &g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    bool (*fuses)(const struct eq_conv_shape *, int, int, int) = nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool;
+    if (training(x) || !fuses || n->residual >= 0 || n->edge_fq >= 0 || eq_graph_uses(g, i) != 1)
+        return;
+    for (int k = i + 1; k < g->n_nodes; k++) {
+        const struct eq_node *pool = &g->nodes[k];
+        if (pool->op == EQ_OP_MAXPOOL && pool->src[0] == i &&
+            fuses(&nd->conv.shape, pool->k, pool->stride, pool->pad)) {
+            nd->pool = k;
+            x->nodes[k].pooled_by = i;
+        }
+    }
+}
+
 /* Packed weights stay in inference. In training they change with every step: packed just before use, room shared. */
 static bool plan_conv(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
     struct eq_conv_shape shape = conv_shape(x, i);
     eq_conv2d_init(&nd->conv, &shape, x->precision);
+    find_pool(x, i);
     enum eq_conv_pass forward = EQ_CONV_FORWARD, data = EQ_CONV_BACKWARD_DATA, weights = EQ_CONV_BACKWARD_WEIGHTS;
     size_t packed = eq_conv2d_packed_bytes(&nd->conv, forward);
     bool ok =

@@ -77,6 +77,84 @@ static void ordered_kernels_agree_to_the_bit(void **state)
     }
 }
 
+/* ---- max pooling in the same pass ------------------------------------------------------------------------------- */
+
+static void run_forward(const struct eq_f32_conv_kernel *k, const struct problem *p, const struct eq_f32_epilogue *epi,
+                        float *out)
+{
+    struct guarded packed, scratch;
+    void *w = guarded_init(&packed, k->packed_bytes(&p->s), 0);
+    void *tmp = guarded_init(&scratch, k->scratch_bytes(&p->s, eq_parallel_threads()), 0);
+    k->pack(&p->s, p->weights, w);
+    k->run.forward(&p->s, p->src, w, epi, out, tmp);
+    guarded_check(&packed, k->name);
+    guarded_check(&scratch, k->name);
+    guarded_clear(&packed);
+    guarded_clear(&scratch);
+}
+
+/* The same kernel without pooling, then ref's pooling: the same bits, zeros' signs and NaN included. */
+static void check_pooled(const struct eq_f32_conv_kernel *k, const struct problem *p, bool relu)
+{
+    const struct eq_conv_shape *s = &p->s;
+    int ph = (s->oh - 1) / 2 + 1, pw = (s->ow - 1) / 2 + 1;
+    size_t n = (size_t)s->b * ph * pw * s->t * s->cout;
+    float *whole = new_floats(dst_count(s)), *expected = new_floats(n);
+    struct eq_f32_epilogue epi = {.bias = p->bias, .relu = relu};
+    use_threads(1);
+    run_forward(k, p, &epi, whole);
+    use_isa(EQ_ISA_REF);
+    eq_f32_kernels()->maxpool_forward(whole, s->b, s->oh, s->ow, s->t * s->cout, 3, 2, 1, ph, pw, expected, NULL);
+    epi.pool_k = 3;
+    epi.pool_stride = 2;
+    epi.pool_pad = 1;
+    for (int i = 0; i < THREAD_COUNTS; i++) {
+        struct guarded buffer;
+        float *out = guarded_init(&buffer, n * sizeof *out, 0);
+        use_threads(thread_counts[i]);
+        run_forward(k, p, &epi, out);
+        guarded_check(&buffer, k->name);
+        for (size_t at = 0; at < n; at++)
+            if (memcmp(&out[at], &expected[at], sizeof *out) != 0)
+                fail_msg("%s, %s, %d threads: [%zu] pooled in the same pass is %.9g, after it %.9g", k->name,
+                         shape_text(s), thread_counts[i], at, out[at], expected[at]);
+        guarded_clear(&buffer);
+    }
+    eq_free(whole);
+    eq_free(expected);
+}
+
+static void pooling_in_the_same_pass(void **state)
+{
+    (void)state;
+    static const struct shape_row rows[] = {
+        {2, 2, 16, 16, 3, 64, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 5, 19, 13, 3, 64, 7, 2, 3, EQ_LAYOUT_CLIP},
+        {1, 3, 11, 12, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 1, 1, 1, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP},
+        {2, 1, 9, 35, 1, 48, 7, 2, 3, EQ_LAYOUT_CLIP},  {3, 2, 36, 5, 4, 32, 7, 2, 3, EQ_LAYOUT_CLIP},
+        {1, 2, 23, 29, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 1, 41, 18, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP},
+    };
+    int checked = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int variant = 0; variant < 3; variant++) {
+            struct problem p;
+            const struct eq_f32_conv_kernel *kernels[MAX_CANDIDATES];
+            struct eq_err err;
+            assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
+            problem_init(&p, &rows[i], DATA_UNIFORM);
+            if (variant == 2) /* a frame's corner spoilt: a NaN wins every window that it lies in */
+                p.src[src_count(&p.s) - 1] = NAN;
+            size_t n = eq_f32_conv_candidates(EQ_CONV_FORWARD, &p.s, kernels, MAX_CANDIDATES);
+            for (size_t k = 0; k < n; k++)
+                if (kernels[k]->fuses_maxpool && kernels[k]->fuses_maxpool(&p.s, 3, 2, 1)) {
+                    assert_false(kernels[k]->fuses_maxpool(&p.s, 2, 2, 0));
+                    check_pooled(kernels[k], &p, variant > 0);
+                    checked++;
+                }
+            problem_clear(&p);
+        }
+    assert_true(checked > 0 || !eq_cpu_has(EQ_ISA_AVX2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,6 +163,7 @@ int main(void)
         cmocka_unit_test(backward_weights_matches_ref),
         cmocka_unit_test(selection_is_never_ref),
         cmocka_unit_test(ordered_kernels_agree_to_the_bit),
+        cmocka_unit_test(pooling_in_the_same_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

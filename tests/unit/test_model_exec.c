@@ -2,6 +2,8 @@
  * allocation. */
 #include "model_support.h"
 
+#include "model/exec.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -381,6 +383,34 @@ static void hooks_and_timing(void **state)
     eq_graph_free(g);
 }
 
+/* In inference the first convolution pools in its own pass; a hook, which has to see both edges, makes two of it. The
+ * bits are the same, also where the convolution's kernel can't do it. */
+static void pooling_in_the_convolution(void **state)
+{
+    (void)state;
+    struct eq_graph *g = test_resnet18(16, 6), *folded = NULL;
+    struct eq_exec *x = NULL;
+    uint8_t *pixels = random_pixels(2 * CLIP_BYTES, 4);
+    float apart[2], together[2];
+    int left = 1 << 20; /* edges that the hook may see before it stops the walk */
+    assert_ok(eq_fold_batchnorm(g, &folded, &err));
+    assert_ok(eq_fuse(folded, &err));
+    assert_ok(eq_exec_new(folded, EQ_EXEC_INFER, 2, FRAMES, SIZE, &x, &err));
+    int conv = eq_graph_find_node(folded, "conv1"), pool = eq_graph_find_node(folded, "maxpool");
+    assert_int_equal(x->nodes[conv].pool, eq_cpu_use(EQ_ISA_AVX2) ? pool : 0);
+    for (int round = 0; round < 2; round++) {
+        eq_exec_set_hook(x, &(struct eq_walk_hook){count_edges, &left});
+        assert_ok(eq_exec_forward(x, pixels, apart, &err));
+        eq_exec_set_hook(x, NULL);
+        assert_ok(eq_exec_forward(x, pixels, together, &err));
+        assert_memory_equal(apart, together, sizeof apart);
+    }
+    eq_free(pixels);
+    eq_exec_free(x);
+    eq_graph_free(g);
+    eq_graph_free(folded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,7 +418,7 @@ int main(void)
         cmocka_unit_test(gradients_accumulate),   cmocka_unit_test(same_bits_on_any_number_of_threads),
         cmocka_unit_test(same_bits_in_any_batch), cmocka_unit_test(weights_changed),
         cmocka_unit_test(memory_of_training),     cmocka_unit_test(refusals),
-        cmocka_unit_test(hooks_and_timing),
+        cmocka_unit_test(hooks_and_timing),       cmocka_unit_test(pooling_in_the_convolution),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);
 }

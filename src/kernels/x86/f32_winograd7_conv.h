@@ -4,20 +4,7 @@
  * [position][phase y, phase x, channel][tile], and the products are A^T * B.
  * Included by f32_winograd7_avx2.c and f32_winograd7_avx512.c.
  */
-#include "kernels/x86/f32_gemm_tn.h"
-#include "kernels/x86/f32_winograd7_input.h"
-
-struct conv7_job {
-    struct conv7_plan p;
-    const float *src, *packed;
-    const struct eq_f32_epilogue *epi;
-    float *dst, *scratch;
-};
-
-static size_t sums_stride(const struct conv7_plan *p) /* floats between positions */
-{
-    return (size_t)p->lanes * NR + PAD;
-}
+#include "kernels/x86/f32_winograd7_output.h"
 
 static size_t worker_floats(const struct conv7_plan *p)
 {
@@ -35,46 +22,6 @@ static void multiply(const struct conv7_plan *p, const float *in, const float *w
     }
 }
 
-/* One vector of channels of one tile. */
-ALWAYS_INLINE void output_vector(const struct conv7_job *j, const float *sums, size_t at, int ny, int nx, vf bias)
-{
-    const struct eq_conv_shape *s = j->p.s;
-    size_t stride = sums_stride(&j->p), pixel = (size_t)s->t * s->cout;
-    vf columns[TILE][POINTS];
-    UNROLL for (int x = 0; x < POINTS; x++)
-    {
-        vf v[POINTS], c[TILE];
-        UNROLL for (int y = 0; y < POINTS; y++) v[y] = v_load(sums + (y * POINTS + x) * stride);
-        winograd7_output(v, c);
-        UNROLL for (int y = 0; y < TILE; y++) columns[y][x] = c[y];
-    }
-    for (int y = 0; y < ny; y++) {
-        vf r[TILE];
-        winograd7_output(columns[y], r);
-        for (int x = 0; x < nx; x++) {
-            size_t out = at + ((size_t)y * s->ow + x) * pixel;
-            vf value = v_add(r[x], bias);
-            if (j->epi->residual)
-                value = v_add(value, v_load(j->epi->residual + out));
-            v_store(j->dst + out, j->epi->relu ? v_max(v_zero(), value) : value);
-        }
-    }
-}
-
-static void output_tiles(const struct conv7_job *j, int b, int f, int ty, int panel, const float *sums)
-{
-    const struct eq_conv_shape *s = j->p.s;
-    int first = panel * NR, ny = s->oh - ty * TILE < TILE ? s->oh - ty * TILE : TILE;
-    for (int tx = 0; tx < j->p.tiles_x; tx++) {
-        int nx = s->ow - tx * TILE < TILE ? s->ow - tx * TILE : TILE;
-        size_t at = eq_conv_dst_at(s, b, f, ty * TILE, tx * TILE) + first;
-        for (int lane = 0; lane < NR && first + lane < s->cout; lane += VL) {
-            vf bias = j->epi->bias ? v_load(j->epi->bias + first + lane) : v_zero();
-            output_vector(j, sums + (size_t)tx * NR + lane, at + lane, ny, nx, bias);
-        }
-    }
-}
-
 /* A row of tiles. */
 static void conv7_piece(void *ctx, size_t piece, int worker)
 {
@@ -88,7 +35,10 @@ static void conv7_piece(void *ctx, size_t piece, int worker)
         transform_input(p, j->src, b, f, ty, &x, in);
         for (int panel = 0; panel < gemm_panels(p->s->cout); panel++) {
             multiply(p, in, j->packed + (size_t)panel * POSITIONS * DEPTH * NR, sums);
-            output_tiles(j, b, f, ty, panel, sums);
+            if (j->epi->pool_k)
+                pool_tiles(j, b, f, ty, panel, sums);
+            else
+                output_tiles(j, b, f, ty, panel, sums);
         }
     }
 }
@@ -110,7 +60,7 @@ static size_t packed_bytes(const struct eq_conv_shape *s)
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     struct conv7_plan p = plan_conv7(s);
-    return worker_floats(&p) * threads * sizeof(float);
+    return (worker_floats(&p) * threads + edges_floats(&p)) * sizeof(float);
 }
 
 /* G w G^T for one phase of one channel pair and position. */
@@ -163,9 +113,11 @@ static void pack(const struct eq_conv_shape *s, const float *weights_oihw, void 
 static void forward(const struct eq_conv_shape *s, const float *src, const void *packed,
                     const struct eq_f32_epilogue *epi, float *dst, void *scratch)
 {
-    struct conv7_job job = {
-        .p = plan_conv7(s), .src = src, .packed = packed, .epi = epi, .dst = dst, .scratch = scratch};
+    struct conv7_job job = {.p = plan_conv7(s), .src = src, .packed = packed, .epi = epi, .dst = dst, .edges = scratch};
+    job.scratch = job.edges + edges_floats(&job.p);
     eq_parallel_for((size_t)s->b * job.p.tiles_y, conv7_piece, &job);
+    if (epi->pool_k)
+        eq_parallel_for((size_t)s->b * (job.p.tiles_y - 1), join_piece, &job);
 }
 
 const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_winograd7) = {.name = ISA_TEXT("f32_conv7x7s2_winograd4"),
@@ -176,4 +128,5 @@ const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_winograd7) = {.name
                                                                            .pack = pack,
                                                                            .run.forward = forward,
                                                                            .instruction = ISA_FMA,
-                                                                           .products = conv7_products};
+                                                                           .products = conv7_products,
+                                                                           .fuses_maxpool = fuses_maxpool};

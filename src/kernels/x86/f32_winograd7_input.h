@@ -9,6 +9,7 @@
 #include "kernels/f32.h"
 #include "kernels/x86/f32_winograd7.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {

@@ -269,6 +269,12 @@ ALWAYS_INLINE void v_store_u8(uint8_t *p, vf x)
 
 #endif
 
+/* The first of the greatest, or a NaN when there is one: max pooling's max, in whatever groups it is taken. */
+ALWAYS_INLINE vf v_max_first(vf first, vf x)
+{
+    return v_select(v_or(v_gt(x, first), v_is_nan(x)), x, first);
+}
+
 /* n values, VL or fewer; a whole vector where n is the constant VL. */
 ALWAYS_INLINE vf v_load_n(const float *p, int n)
 {

@@ -1,6 +1,9 @@
 /*
  * The one parallel-for. pthreadpool (as packaged) hands out items without saying which thread runs them, so as many
- * items as threads are submitted: the item's number is the worker's, and each worker pulls pieces from a counter.
+ * items as threads are submitted: the item's number is the worker's. Each worker has a run of neighbouring pieces of
+ * its own and, when that is done, helps with what is left of the others'. So a worker meets the same part of the data
+ * in layer after layer, in its own core's cache. With one counter for all, where every other piece lay in another
+ * core's cache, INT8 inference took a twentieth longer on two threads.
  */
 #include "echoquant/base.h"
 #include "base/fpu.h"
@@ -9,6 +12,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <pthreadpool.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 
 enum { MAX_THREADS = 1024 };
@@ -17,11 +21,18 @@ enum { MAX_THREADS = 1024 };
  * as well, but a race detector can't see into it. */
 struct job {
     atomic_bool opened;
-    atomic_size_t next, closed;
-    size_t pieces;
+    atomic_size_t closed;
+    size_t workers;
     eq_piece_fn fn;
     void *ctx;
 };
+
+/* A worker's pieces: next is the first that nobody took. A cache line each, since its worker counts in it. */
+struct range {
+    alignas(64) atomic_size_t next;
+    size_t end;
+};
+static struct range ranges[MAX_THREADS]; /* of the one job */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time, whoever calls */
 static pthreadpool_t pool;
@@ -71,15 +82,28 @@ int eq_parallel_threads(void)
     return __atomic_load_n(&pool_threads, __ATOMIC_RELAXED);
 }
 
+static void split_pieces(size_t pieces, size_t workers)
+{
+    for (size_t w = 0; w < workers; w++) {
+        size_t each = pieces / workers, longer = pieces % workers;
+        size_t first = w * each + (w < longer ? w : longer);
+        atomic_store_explicit(&ranges[w].next, first, memory_order_relaxed);
+        ranges[w].end = first + each + (w < longer);
+    }
+}
+
 static void pull_pieces(struct job *job, int worker)
 {
     uint64_t fpu = eq_fpu_flush_denormals();
     inside_worker = worker;
-    for (;;) {
-        size_t piece = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (piece >= job->pieces)
-            break;
-        job->fn(job->ctx, piece, worker);
+    for (size_t i = 0; i < job->workers; i++) {
+        struct range *r = &ranges[((size_t)worker + i) % job->workers];
+        for (;;) {
+            size_t piece = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
+            if (piece >= r->end)
+                break;
+            job->fn(job->ctx, piece, worker);
+        }
     }
     inside_worker = -1;
     eq_fpu_restore(fpu);
@@ -101,10 +125,13 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
             fn(ctx, piece, inside_worker);
         return;
     }
-    struct job job = {.pieces = pieces, .fn = fn, .ctx = ctx};
+    if (pieces == 0)
+        return;
     pthread_mutex_lock(&lock);
     size_t workers = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
-    if (workers <= 1) {
+    struct job job = {.workers = workers, .fn = fn, .ctx = ctx};
+    split_pieces(pieces, workers);
+    if (workers == 1) {
         pull_pieces(&job, 0);
     } else {
         atomic_store_explicit(&job.opened, true, memory_order_release);

@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -145,6 +146,40 @@ static void denormals_are_flushed_inside_only(void **state)
 #endif
 }
 
+struct shares {
+    atomic_int worker[60], begun, helped;
+};
+
+/* The first piece of each of three workers waits for the other two; then piece 0 waits for all others. */
+static void share_piece(void *ctx, size_t piece, int worker)
+{
+    struct shares *s = ctx;
+    atomic_store(&s->worker[piece], worker);
+    if (piece % 20 == 0) {
+        atomic_fetch_add(&s->begun, 1);
+        while (atomic_load(&s->begun) < 3)
+            sched_yield();
+    }
+    while (piece == 0 && atomic_load(&s->helped) < 59)
+        sched_yield();
+    atomic_fetch_add(&s->helped, piece != 0);
+}
+
+static void neighbours_stay_with_a_worker_unless_it_needs_help(void **state)
+{
+    (void)state;
+    static struct shares s;
+    assert_int_equal(eq_parallel_init(3, NULL), EQ_OK);
+    for (int round = 0; round < 20; round++) {
+        s = (struct shares){0};
+        eq_parallel_for(60, share_piece, &s);
+        for (int w = 0; w < 3; w++)
+            assert_int_equal(s.worker[w * 20], w);
+        for (int piece = 1; piece < 20; piece++)
+            assert_int_not_equal(s.worker[piece], 0);
+    }
+}
+
 struct caller {
     struct probe *probe;
     int rounds;
@@ -205,9 +240,13 @@ static int stop_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_piece_once),       cmocka_unit_test(same_bits_for_any_thread_count),
-        cmocka_unit_test(nested_runs_in_place),   cmocka_unit_test(denormals_are_flushed_inside_only),
-        cmocka_unit_test(two_callers_take_turns), cmocka_unit_test(init_checks_its_argument),
+        cmocka_unit_test(every_piece_once),
+        cmocka_unit_test(same_bits_for_any_thread_count),
+        cmocka_unit_test(nested_runs_in_place),
+        cmocka_unit_test(denormals_are_flushed_inside_only),
+        cmocka_unit_test(two_callers_take_turns),
+        cmocka_unit_test(init_checks_its_argument),
+        cmocka_unit_test(neighbours_stay_with_a_worker_unless_it_needs_help),
     };
     return cmocka_run_group_tests(tests, NULL, stop_pool);
 }

@@ -10,4 +10,4 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 #define EQ_WIDE 0
 #include "kernels/x86/qs8_stem.h"
 
-const struct eq_qs8_conv_kernel eq_qs8_stem_avxvnni = STEM_KERNEL("qs8_conv7x7_stem__avxvnni", EQ_ISA_AVXVNNI, true);
+const struct eq_qs8_conv_kernel eq_qs8_stem_avxvnni = STEM_KERNEL("qs8_conv7x7_stem__avxvnni", EQ_ISA_AVXVNNI, false);

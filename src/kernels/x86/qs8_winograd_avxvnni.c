@@ -11,14 +11,14 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 #include "kernels/x86/qs8_winograd.h"
 #include "kernels/x86/qs8_peak.h"
 
-/* vpdpbusd does twice as many products as vpdpwssd: what is left of the gain must not go into reading weights, of which
- * this kernel has eight times as many bytes. */
+/* vpdpbusd does twice as many products as vpdpwssd, so half of Winograd's gain is left: enough for the transforms and for
+ * reading eight times as many bytes of weights, unless maps are so small that a tile or two are all the work for them. */
 static bool prefers(const struct eq_conv_shape *s)
 {
-    return s->cin <= 128 && s->cout <= 128 && s->oh >= 8 && s->ow >= 8;
+    return s->cin <= 256 && s->cout <= 256 && s->oh >= 6 && s->ow >= 6;
 }
 
 const struct eq_qs8_conv_kernel eq_qs8_winograd_avxvnni =
-    WINO_KERNEL("qs8_conv3x3_winograd4__avxvnni", EQ_ISA_AVXVNNI, prefers, true);
+    WINO_KERNEL("qs8_conv3x3_winograd4__avxvnni", EQ_ISA_AVXVNNI, prefers, false);
 
 const struct eq_peak eq_qs8_peak_wide_avxvnni = {EQ_ISA_AVXVNNI, EQ_DOT, peak_macs};

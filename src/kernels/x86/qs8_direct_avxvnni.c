@@ -11,6 +11,7 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 #include "kernels/x86/qs8_direct.h"
 #include "kernels/x86/qs8_peak.h"
 
-const struct eq_qs8_conv_kernel eq_qs8_direct_avxvnni = DIRECT_KERNEL("qs8_conv_direct__avxvnni", EQ_ISA_AVXVNNI, false);
+const struct eq_qs8_conv_kernel eq_qs8_direct_avxvnni =
+    DIRECT_KERNEL("qs8_conv_direct__avxvnni", EQ_ISA_AVXVNNI, false);
 
 const struct eq_peak eq_qs8_peak_avxvnni = {EQ_ISA_AVXVNNI, EQ_DOT, peak_macs};

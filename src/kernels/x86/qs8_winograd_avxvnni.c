@@ -11,8 +11,8 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 #include "kernels/x86/qs8_winograd.h"
 #include "kernels/x86/qs8_peak.h"
 
-/* vpdpbusd does twice as many products as vpdpwssd, so half of Winograd's gain is left: enough for the transforms and for
- * reading eight times as many bytes of weights, unless maps are so small that a tile or two are all the work for them. */
+/* vpdpbusd does twice as many products as vpdpwssd, so half of Winograd's gain is left: enough for the transforms and
+ * for reading eight times as many bytes of weights, unless a map is so small that it is a tile or two. */
 static bool prefers(const struct eq_conv_shape *s)
 {
     return s->cin <= 256 && s->cout <= 256 && s->oh >= 6 && s->ow >= 6;

@@ -8,8 +8,8 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
     acc[1] = _mm512_dpbusd_epi32(acc[1], x, w1);
 }
 #define EQ_WIDE 0
-#include "kernels/x86/qs8_direct.h"
-#include "kernels/x86/qs8_peak.h"
+#include "kernels/vector/qs8_direct.h"
+#include "kernels/vector/qs8_peak.h"
 
 const struct eq_qs8_conv_kernel eq_qs8_direct_avx512vnni =
     DIRECT_KERNEL("qs8_conv_direct__avx512vnni", EQ_ISA_AVX512VNNI, false);

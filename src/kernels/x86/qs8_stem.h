@@ -13,7 +13,7 @@
 #ifndef KERNELS_X86_QS8_STEM_H
 #define KERNELS_X86_QS8_STEM_H
 
-#include "kernels/x86/qs8_tile.h"
+#include "kernels/vector/qs8_tile.h"
 
 enum {
     STEM_K = 7,

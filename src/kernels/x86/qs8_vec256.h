@@ -9,8 +9,8 @@
 typedef __m256i vi; /* int32 lanes, or what an instruction takes them for */
 typedef __m256 vf;
 /* MAX_R rows x 2 vectors of sums, 2 of weights, 1 of source, 1 product: all 16 registers. */
-#define EQ_VECTOR_BITS 256
-enum { VL = 8, MAX_R = 6 };
+#define EQ_MAX_R 6
+enum { VL = 8, MAX_R = EQ_MAX_R };
 
 static inline vi v_zero(void)
 {

@@ -9,8 +9,8 @@
 typedef __m512i vi; /* int32 lanes, or what an instruction takes them for */
 typedef __m512 vf;
 /* MAX_R rows x 2 vectors of sums, 2 of weights, 1 of source; more rows would fit in theory, but make gcc spill. */
-#define EQ_VECTOR_BITS 512
-enum { VL = 16, MAX_R = 8 };
+#define EQ_MAX_R 8
+enum { VL = 16, MAX_R = EQ_MAX_R };
 
 static inline vi v_zero(void)
 {

@@ -18,7 +18,7 @@
 #ifndef KERNELS_X86_QS8_WINOGRAD_H
 #define KERNELS_X86_QS8_WINOGRAD_H
 
-#include "kernels/x86/qs8_tile.h"
+#include "kernels/vector/qs8_tile.h"
 
 enum {
     WINO_OUT = 4, /* outputs of a tile along each side */

@@ -9,7 +9,7 @@ static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
 }
 #define EQ_WIDE 1
 #include "kernels/x86/qs8_winograd.h"
-#include "kernels/x86/qs8_peak.h"
+#include "kernels/vector/qs8_peak.h"
 
 /* vpdpbusd does twice as many products as vpdpwssd, so half of Winograd's gain is left: enough for the transforms and
  * for reading eight times as many bytes of weights, unless a map is so small that it is a tile or two. */

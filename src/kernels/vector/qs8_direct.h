@@ -6,18 +6,23 @@
  * The including file has defined the vectors, v_dot2 (see qs8_tile.h) and EQ_WIDE: 0 when v_dot2 takes u8 x s8 and so
  * reads the source where it lies (with the zero-point corrected by sums of weights), 1 when it takes s16 x s16: then a
  * worker first widens the input rows that its piece needs, minus the zero-point. That costs 1/64 of the products or
- * less.
+ * less. Where instructions multiply s8 x s8 only, EQ_WIDE is 0 and EQ_SRC_OFFSET 128: the rows are copied minus 128,
+ * and sums of weights correct that together with the zero-point.
  */
-#ifndef KERNELS_X86_QS8_DIRECT_H
-#define KERNELS_X86_QS8_DIRECT_H
+#ifndef KERNELS_VECTOR_QS8_DIRECT_H
+#define KERNELS_VECTOR_QS8_DIRECT_H
 
-#include "kernels/x86/qs8_tile.h"
+#include "kernels/vector/qs8_tile.h"
+
+#if !defined(EQ_SRC_OFFSET)
+#define EQ_SRC_OFFSET 0
+#endif
 
 enum {
     ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as v_dot2 takes it */
     STEP = EQ_WIDE ? 2 : 4, /* channels of a step */
     GROUP = 64,             /* output channels of a piece: a cache line of dst has one writer */
-    UNROLL = 4,             /* steps are a multiple of it */
+    UNROLL = 4,             /* steps are a multiple of it, or fewer */
     MAX_K = 64
 };
 
@@ -31,9 +36,21 @@ ALWAYS_INLINE void direct_tile(const int R, const struct tile_src *src, const st
 }
 TILE_FNS(direct_tile)
 
+/* For pixels of fewer than UNROLL steps, which would be padding for the most part. */
+ALWAYS_INLINE void direct_short_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                     const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    tile_fill(R, acc, e->start);
+    tile_sums(R, 1, acc, src);
+    tile_finish(R, acc, e, residual, dst, dst_stride);
+}
+TILE_FNS(direct_short_tile)
+
 static int direct_steps(const struct eq_conv_shape *s)
 {
-    return (s->cin + STEP * UNROLL - 1) / (STEP * UNROLL) * UNROLL;
+    int steps = (s->cin + STEP - 1) / STEP;
+    return steps < UNROLL ? steps : (steps + UNROLL - 1) / UNROLL * UNROLL;
 }
 
 static int direct_blocks(const struct eq_conv_shape *s)
@@ -62,7 +79,7 @@ static size_t direct_packed_bytes(const struct eq_conv_shape *s)
 /* Whether the tiles read src itself. */
 static bool direct_in_place(const struct eq_conv_shape *s)
 {
-    return !EQ_WIDE && s->src_layout == EQ_LAYOUT_PIXEL && direct_steps(s) * STEP == s->cin;
+    return !EQ_WIDE && !EQ_SRC_OFFSET && s->src_layout == EQ_LAYOUT_PIXEL && direct_steps(s) * STEP == s->cin;
 }
 
 /* One input row as the tiles take it. */
@@ -106,13 +123,13 @@ static void direct_pack_block(void *ctx, size_t block, int worker)
                     ((int16_t *)out)[at] = w;
                 } else {
                     ((int8_t *)out)[at] = w;
-                    sums[tap * BLOCK + oc - first] -= j->src_zp * w;
+                    sums[tap * BLOCK + oc - first] -= (j->src_zp - EQ_SRC_OFFSET) * w;
                 }
             }
 }
 
 /* OIHW to [block][tap][step][channel of the block][element]; behind it, when not EQ_WIDE, [block][tap][channel] int32:
- * minus zero-point times the tap's sum of weights. Absent channels are zero. */
+ * minus zero-point (less EQ_SRC_OFFSET) times the tap's sum of weights. Absent channels are zero. */
 static void direct_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
 {
     struct direct_pack_job job = {s, weights_oihw, src_zp, packed};
@@ -142,7 +159,12 @@ static void direct_convert(const uint8_t *x, size_t n, int zp, uint8_t *out)
         wide[i] = (int16_t)(x[i] - zp);
 #else
     (void)zp;
+#if EQ_SRC_OFFSET
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)(x[i] - EQ_SRC_OFFSET);
+#else
     memcpy(out, x, n);
+#endif
 #endif
 }
 
@@ -179,13 +201,13 @@ static const uint8_t *direct_rows(const struct direct_job *j, int b, int oy, str
     return out;
 }
 
-/* Sums over the taps in ry x rx of -zero-point * weights. */
+/* Sums over the taps in ry x rx of what packing made of zero-point and weights. */
 static void direct_start(const struct direct_job *j, int block, struct eq_tap_range ry, struct eq_tap_range rx,
                          int32_t start[BLOCK])
 {
     const int k = j->s->k;
     memset(start, 0, BLOCK * sizeof *start);
-    if (EQ_WIDE || j->src_zp == 0)
+    if (EQ_WIDE || j->src_zp == EQ_SRC_OFFSET)
         return;
     for (int ky = ry.lo; ky < ry.hi; ky++)
         for (int kx = rx.lo; kx < rx.hi; kx++) {
@@ -235,8 +257,8 @@ static void direct_block_row(const struct direct_job *j, int block, int b, int o
                                .kxs = rx.hi - rx.lo,
                                .steps = direct_steps(s)};
         size_t at = (((size_t)b * s->oh + oy) * s->ow + ox) * s->t * s->cout + oc;
-        tile_rows(direct_tile_fns, n * s->t, channels, &src, &e, j->epi->residual ? j->epi->residual + at : NULL,
-                  j->dst + at, s->cout);
+        tile_rows(direct_steps(s) < UNROLL ? direct_short_tile_fns : direct_tile_fns, n * s->t, channels, &src, &e,
+                  j->epi->residual ? j->epi->residual + at : NULL, j->dst + at, s->cout);
     }
 }
 

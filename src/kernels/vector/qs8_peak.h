@@ -3,6 +3,12 @@
  */
 #include "kernels/qs8.h"
 
+#if defined(__aarch64__)
+#define V_REGISTER "w"
+#else
+#define V_REGISTER "x"
+#endif
+
 enum { PEAK_PAIRS = MAX_R };
 
 static double peak_macs(size_t iterations)
@@ -16,7 +22,7 @@ static double peak_macs(size_t iterations)
         for (int i = 0; i < PEAK_PAIRS; i++) {
             v_dot2(acc[i], x, w0, w1);
             /* The compiler may neither merge the chains nor skip a link nor multiply once for all of them. */
-            __asm__ volatile("" : "+x"(acc[i][0]), "+x"(acc[i][1]), "+x"(x));
+            __asm__ volatile("" : "+" V_REGISTER(acc[i][0]), "+" V_REGISTER(acc[i][1]), "+" V_REGISTER(x));
         }
     }
     return (double)iterations * PEAK_PAIRS * 2 * VL * (EQ_WIDE ? 2 : 4);

@@ -2,10 +2,10 @@
  * Template: a tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums.
  * The including file has defined the vectors (qs8_vec*.h) and v_dot2(acc, x, w0, w1): acc[i] += the products inside
  * each 32-bit group of x and w_i, four u8 x s8 ("VNNI") or two s16 x s16. Such a group of a row's channels is called a
- * step.
+ * step. Instead of v_dot2 it may define EQ_OWN_SUMS and, behind the inclusion, a tile_sums of its own.
  */
-#ifndef KERNELS_X86_QS8_TILE_H
-#define KERNELS_X86_QS8_TILE_H
+#ifndef KERNELS_VECTOR_QS8_TILE_H
+#define KERNELS_VECTOR_QS8_TILE_H
 
 #include "kernels/qs8.h"
 
@@ -22,6 +22,9 @@ struct tile_src {
     int kys, kxs, steps;
 };
 
+#if defined(EQ_OWN_SUMS)
+ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src);
+#else
 /* acc[R][2] += U steps. Rows are addressed as base + 0, 1, 2, 3 strides, so that a base serves four. */
 ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const uint8_t *const base[2],
                               ptrdiff_t stride, ptrdiff_t stride3, const uint8_t *w)
@@ -54,6 +57,7 @@ ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const s
         }
     }
 }
+#endif
 
 /* The epilogue's parameters for one block of output channels, padded to a whole block. */
 struct tile_epilogue {
@@ -130,20 +134,19 @@ typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *
     {                                                                                                                  \
         name(R, src, e, residual, dst, dst_stride);                                                                    \
     }
-#define TILE_FNS_6(name)                                                                                               \
-    TILE_FN(name, 1) TILE_FN(name, 2) TILE_FN(name, 3) TILE_FN(name, 4) TILE_FN(name, 5) TILE_FN(name, 6)
+#define TILE_FNS_4(name) TILE_FN(name, 1) TILE_FN(name, 2) TILE_FN(name, 3) TILE_FN(name, 4)
+#define TILE_FNS_6(name) TILE_FNS_4(name) TILE_FN(name, 5) TILE_FN(name, 6)
+#define TILE_FNS_8(name) TILE_FNS_6(name) TILE_FN(name, 7) TILE_FN(name, 8)
+#define TILE_NAMES_4(name) NULL, name##_1, name##_2, name##_3, name##_4
+#define TILE_NAMES_6(name) TILE_NAMES_4(name), name##_5, name##_6
+#define TILE_NAMES_8(name) TILE_NAMES_6(name), name##_7, name##_8
 /* name(const int R, ...): what all of them do */
-#if EQ_VECTOR_BITS == 512
-#define TILE_FNS(name)                                                                                                 \
-    TILE_FNS_6(name)                                                                                                   \
-    TILE_FN(name, 7)                                                                                                   \
-    TILE_FN(name, 8)                                                                                                   \
-    static const tile_fn name##_fns[MAX_R + 1] = {NULL,     name##_1, name##_2, name##_3, name##_4,                    \
-                                                  name##_5, name##_6, name##_7, name##_8};
+#if EQ_MAX_R == 8
+#define TILE_FNS(name) TILE_FNS_8(name) static const tile_fn name##_fns[MAX_R + 1] = {TILE_NAMES_8(name)};
+#elif EQ_MAX_R == 6
+#define TILE_FNS(name) TILE_FNS_6(name) static const tile_fn name##_fns[MAX_R + 1] = {TILE_NAMES_6(name)};
 #else
-#define TILE_FNS(name)                                                                                                 \
-    TILE_FNS_6(name)                                                                                                   \
-    static const tile_fn name##_fns[MAX_R + 1] = {NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6};
+#define TILE_FNS(name) TILE_FNS_4(name) static const tile_fn name##_fns[MAX_R + 1] = {TILE_NAMES_4(name)};
 #endif
 
 /* As fn, for a last block of fewer than BLOCK channels: through a whole block on the side. */

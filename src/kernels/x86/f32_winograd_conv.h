@@ -96,6 +96,17 @@ static size_t sums_stride(const struct winograd_plan *p)
     return (size_t)p->tiles_of_piece * p->t * NR + PAD;
 }
 
+/* Of transformed weights: operands between a panel's positions, and between panels. */
+static size_t weights_stride(int cin)
+{
+    return (size_t)whole_steps(cin) * NR + PAD;
+}
+
+static size_t panel_stride(int cin)
+{
+    return POSITIONS * weights_stride(cin);
+}
+
 static size_t input_bytes(const struct winograd_plan *p)
 {
     return eq_align64(POSITIONS * input_stride(p) * sizeof(operand));
@@ -233,7 +244,7 @@ static void multiply_panel(const struct winograd_plan *p, const int kinds[4], co
             struct winograd_rows rows = winograd_rows_of(kinds, py, px);
             size_t first = (size_t)rows.lo * p->t;
             struct gemm_segment segment = {v + position * input_stride(p) + first * p->cin,
-                                           weights + (size_t)position * p->cin * NR, p->cin};
+                                           weights + position * weights_stride(p->cin), p->cin};
             gemm_rows((rows.hi - rows.lo) * p->t, NR, 1, &segment, (size_t)p->cin,
                       sums + position * sums_stride(p) + first * NR, NR, &none);
         }
@@ -253,7 +264,7 @@ static void winograd_piece(void *ctx, size_t piece, int worker)
         input_tile(p, j->src, &tiles[i], v + (size_t)i * p->t * p->cin);
     int panel = (int)(piece % p->pieces_n) * p->panels_of_piece, end = panel + p->panels_of_piece;
     for (; panel < end && panel < p->panels; panel++) {
-        multiply_panel(p, kinds, v, j->packed + (size_t)panel * POSITIONS * p->cin * NR, sums);
+        multiply_panel(p, kinds, v, j->packed + panel * panel_stride(p->cin), sums);
         for (int i = 0; i < n; i++)
             output_tile(j, &tiles[i], panel, sums + (size_t)i * p->t * NR);
     }
@@ -299,8 +310,8 @@ static void pack_piece(void *ctx, size_t piece, int worker)
     float taps[GATHER / 9][9][VL];
     int blocks = pack_blocks(j->at.depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
     int end = first + PACK_DEPTH < j->at.depth ? first + PACK_DEPTH : j->at.depth;
-    size_t stride = (size_t)j->at.depth * NR;
-    operand *out = j->at.packed + panel * POSITIONS * stride;
+    size_t stride = weights_stride(j->at.depth);
+    operand *out = j->at.packed + panel * panel_stride(j->at.depth);
     for (int d = first; d < end; d += GATHER / 9)
         for (int lane = 0; lane < NR; lane += VL) {
             int count = end - d < GATHER / 9 ? end - d : GATHER / 9;
@@ -334,7 +345,7 @@ static bool prefers(const struct eq_conv_shape *s)
 
 static size_t forward_packed_bytes(const struct eq_conv_shape *s)
 {
-    return panels_bytes(s->cout, s->cin, POSITIONS);
+    return gemm_panels(s->cout) * panel_stride(s->cin) * sizeof(operand);
 }
 
 static size_t forward_scratch_bytes(const struct eq_conv_shape *s, int threads)
@@ -381,7 +392,7 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_winograd) = {.name = CO
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
-    return panels_bytes(s->cin, s->cout, POSITIONS);
+    return gemm_panels(s->cin) * panel_stride(s->cout) * sizeof(operand);
 }
 
 static size_t backward_data_scratch_bytes(const struct eq_conv_shape *s, int threads)

@@ -7,6 +7,7 @@ static const struct eq_command commands[] = {
     {"ptq", eq_cmd_ptq, "quantize it after training (PTQ)"},
     {"qat", eq_cmd_qat, "quantize it with quantization-aware training (QAT)"},
     {"eval", eq_cmd_eval, "evaluate models on the test split: errors, size, latency"},
+    {"sensitivity", eq_cmd_sensitivity, "which layers quantization hurts, and why"},
     {"report", eq_cmd_report, "write report.md and report.html from the results"},
     {"predict", eq_cmd_predict, "predict the EF of clips"},
     {"bench", eq_cmd_bench, "measure a model's latency"},

@@ -84,6 +84,10 @@ enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_sour
  * are quantized, whatever was kept before. A kept layer still stores bytes where a quantized layer reads them; with all
  * layers kept nothing is rounded. Weights that were rounded already (AdaRound) stay so. */
 enum eq_status eq_keep_fp32(struct eq_graph *calibrated, const bool *keep, struct eq_err *err);
+/* The same on work, a clone of calibrated, which takes the weights and biases of kept layers from fp32 (the graph that
+ * calibrated approximates, node by node) and all others from calibrated: AdaRound and bias correction change both. */
+enum eq_status eq_mix_precision(struct eq_graph *work, const struct eq_graph *calibrated, const struct eq_graph *fp32,
+                                const bool *keep, struct eq_err *err);
 /* The node of a layer; EQ_USAGE offers the nearest name. */
 enum eq_status eq_find_layer(const struct eq_graph *g, const char *name, int *node, struct eq_err *err);
 
@@ -148,6 +152,38 @@ struct eq_walk_hook eq_qat_observers_hook(struct eq_qat_observers *q);
 size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
 void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
 void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
+
+/* ---- analysis: where the error comes from ---------------------------------------------------------------------- */
+
+/* 10 log10(signal / noise) of two sums of squares, in dB; infinite without noise, NaN without either. */
+double eq_sqnr_db(double signal, double noise);
+/* A layer's output over all clips. Everything but sqnr_db is of the FP32 network. */
+struct eq_edge_stats {
+    double sqnr_db;     /* of the network that is quantized up to here */
+    float min, max;     /* smallest and largest value */
+    float low, high;    /* what the 256 levels can hold; NaN, as clipped, where nothing is rounded (the head) */
+    int levels;         /* how many of the 256 come up */
+    double clipped;     /* share of the values that lie outside */
+    int channels, dead; /* dead: the same value everywhere, in all clips */
+};
+/* Compares a folded, fused and calibrated graph with the FP32 graph that it approximates, node by node; both must
+ * outlive it and stay as they are. Clips go through one at a time, memory does not grow with their number, and nothing
+ * depends on the number of threads. */
+struct eq_analysis;
+enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_graph *calibrated,
+                               const struct eq_clip_source *clips, size_t max_clips, struct eq_analysis **out,
+                               struct eq_err *err);
+void eq_analysis_free(struct eq_analysis *a);
+/* One pass of both networks: stats[n_nodes] of every layer, the EFs of both [max_clips], and how many clips there were.
+ */
+enum eq_status eq_analysis_walk(struct eq_analysis *a, struct eq_edge_stats *stats, float *ef_fp32, float *ef_quantized,
+                                size_t *clips_used, struct eq_err *err);
+/* The layer alone: its weights against FP32's; its output, with weights and output rounded, while its input is FP32's
+ * to the bit. */
+enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weights_db, double *output_db,
+                                 struct eq_err *err);
+/* The EFs [max_clips] with layers keep[n_nodes] in FP32 and all others quantized. */
+enum eq_status eq_analysis_ef(struct eq_analysis *a, const bool *keep, float *ef, struct eq_err *err);
 
 /* ---- the integer graph ----------------------------------------------------------------------------------------- */
 

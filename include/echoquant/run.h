@@ -81,6 +81,10 @@ struct eq_config {
         int phases; /* samplings of a clip whose EFs are averaged, in eval and predict */
     } eval;
     struct {
+        int clips;
+        int split; /* enum eq_split */
+    } sensitivity;
+    struct {
         int warmup, repeats;
     } bench;
     struct {
@@ -209,7 +213,15 @@ enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path,
 /* Whether the run directory (settings' run.dir) can be taken into use for a phase; changes nothing. Refuses (EQ_USAGE)
  * when the phase's result is there already, or when it holds a run under other settings, which it names; a phase that
  * has neither begun nor finished may have its own settings changed. */
-enum eq_phase { EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_CONTROL, EQ_PHASE_EVAL, EQ_PHASE_ALL };
+enum eq_phase {
+    EQ_PHASE_TRAIN,
+    EQ_PHASE_PTQ,
+    EQ_PHASE_QAT,
+    EQ_PHASE_CONTROL,
+    EQ_PHASE_EVAL,
+    EQ_PHASE_SENSITIVITY,
+    EQ_PHASE_ALL
+};
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
 /* Takes it into use, refusing as eq_run_admit does, and writes config.json. force starts anew: for EQ_PHASE_TRAIN and
  * EQ_PHASE_ALL everything that an earlier run left there is removed, for EQ_PHASE_PTQ, EQ_PHASE_QAT and
@@ -271,6 +283,17 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
  * compared with. */
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err);
+/* Where quantization's error comes from, layer by layer: <run>/sensitivity.json and its picture in plots/. model_path
+ * as for PTQ, whose settings say how it is quantized; layers[n_layers]: only these, 0: all of them. */
+enum eq_status eq_run_sensitivity(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                                  char *const *layers, int n_layers, struct eq_err *err);
+/* Refuses what it would refuse of model and layers, before any data is opened. */
+enum eq_status eq_run_check_sensitivity(const struct eq_config *cfg, const char *model_path, char *const *layers,
+                                        int n_layers, struct eq_err *err);
+/* <run>/sensitivity.json, checked; delete with cJSON_Delete. */
+enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, struct eq_err *err);
+/* As a table with what its columns mean. Caller clears. */
+enum eq_status eq_sensitivity_text(const struct cJSON *json, struct eq_str *out, struct eq_err *err);
 /* Evaluates one of the run's models (eq_run_models, EQ_BF16_NAME) or any file, which run.precision applies to, on the
  * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, phases, mae, rmse, r2,
  * latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */

@@ -17,6 +17,7 @@ enum eq_status eq_cmd_train(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_ptq(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_qat(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_eval(int argc, char **argv, struct eq_err *err);
+enum eq_status eq_cmd_sensitivity(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_report(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err);
 enum eq_status eq_cmd_synth(int argc, char **argv, struct eq_err *err);

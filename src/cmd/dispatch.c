@@ -9,7 +9,7 @@ static void print_overview(const struct eq_command *commands, size_t n)
            "What does an ejection-fraction model lose and gain from FP32 to INT8, by post-training quantization (PTQ)\n"
            "or by quantization-aware training (QAT)?\n\nCommands:\n");
     for (size_t i = 0; i < n; i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+        printf("  %-11s %s\n", commands[i].name, commands[i].summary);
     printf("\n"
            "  echoquant COMMAND --help     all about a command (also: echoquant help COMMAND)\n"
            "  echoquant help settings      every setting with default and range (--markdown: docs/CONFIG.md)\n"

@@ -18,7 +18,9 @@ static enum eq_status walk_clip(struct eq_clip_walk *w, const uint8_t *pixels, s
     if (eq_interrupted())
         return eq_fail(err, EQ_INTERRUPTED, "%s was interrupted after %zu clips", w->purpose, w->clip);
     w->stopped = false;
-    enum eq_status st = eq_exec_forward(w->exec, pixels, &ef, err);
+    enum eq_status st = w->on_clip ? w->on_clip(w->ctx, w->clip, pixels, err) : EQ_OK;
+    if (st == EQ_OK)
+        st = eq_exec_forward(w->exec, pixels, &ef, err);
     if (st == EQ_OK && !isfinite(ef))
         return eq_fail(err, EQ_NUMERIC, "the predicted EF is NaN or infinite");
     return w->stopped ? EQ_OK : st;

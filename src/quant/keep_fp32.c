@@ -44,6 +44,25 @@ enum eq_status eq_keep_fp32(struct eq_graph *calibrated, const bool *keep, struc
     return EQ_OK;
 }
 
+static void copy_param(struct eq_graph *to, const struct eq_graph *from, int param)
+{
+    memcpy(to->params[param].data, from->params[param].data, from->params[param].n * sizeof(float));
+}
+
+enum eq_status eq_mix_precision(struct eq_graph *work, const struct eq_graph *calibrated, const struct eq_graph *fp32,
+                                const bool *keep, struct eq_err *err)
+{
+    enum eq_status st = eq_keep_fp32(work, keep, err);
+    for (int i = 0; i < work->n_nodes && st == EQ_OK; i++) {
+        const struct eq_node *n = &work->nodes[i];
+        if (!eq_is_weighted(n))
+            continue;
+        copy_param(work, keep[i] ? fp32 : calibrated, n->weight);
+        copy_param(work, keep[i] ? fp32 : calibrated, n->bias);
+    }
+    return st;
+}
+
 void eq_enable_fake_quant(struct eq_graph *g, bool on)
 {
     for (int i = 0; i < g->n_fake_quants; i++)

@@ -24,6 +24,29 @@ static const char *source_name(void *ctx, int i)
     return c->ds->samples[c->batch.index[i]].file_name;
 }
 
+enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_dataset *ds, const uint32_t *indices,
+                             size_t n, struct eq_calibration *out, struct eq_err *err)
+{
+    memset(out, 0, sizeof *out);
+    struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
+    enum eq_status st = eq_loader_new(ds, indices, n, &opts, &out->loader, err);
+    if (st != EQ_OK)
+        return st;
+    out->n = n;
+    out->ds = ds;
+    out->source = (struct eq_clip_source){.next = source_next,
+                                          .rewind = source_rewind,
+                                          .name = source_name,
+                                          .ctx = out,
+                                          .max_clips = 1,
+                                          .frames = cfg->data.frames,
+                                          .size = cfg->data.size};
+    st = eq_loader_start(out->loader, 0, 0, err);
+    if (st != EQ_OK)
+        eq_calibration_close(out);
+    return st;
+}
+
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err)
 {
@@ -40,22 +63,9 @@ enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_
     eq_rng_shuffle(&rng, indices, n);
     if (n > (size_t)cfg->ptq.clips)
         n = (size_t)cfg->ptq.clips;
-    struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
-    EQ_TRY(eq_loader_new(ds, indices, n, &opts, &out->loader, err));
-    out->n = n;
-    out->ds = ds;
-    out->source = (struct eq_clip_source){.next = source_next,
-                                          .rewind = source_rewind,
-                                          .name = source_name,
-                                          .ctx = out,
-                                          .max_clips = 1,
-                                          .frames = cfg->data.frames,
-                                          .size = cfg->data.size};
-    EQ_TRY(eq_loader_start(out->loader, 0, 0, err));
+    st = eq_clips_open(cfg, ds, indices, n, out, err);
 out:
     free(indices);
-    if (st != EQ_OK)
-        eq_calibration_close(out);
     return st;
 }
 

@@ -14,6 +14,9 @@ struct eq_calibration {
 };
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err);
+/* Other clips than those: samples indices[n] of the dataset, one a batch, in this order. */
+enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_dataset *ds, const uint32_t *indices,
+                             size_t n, struct eq_calibration *out, struct eq_err *err);
 void eq_calibration_close(struct eq_calibration *c);
 /* Calibrates with the observer of the settings; weight scales are min-max. A layer that has channels without weights is
  * refused, or only told of, as ptq.zero_channels says. */

@@ -2,7 +2,7 @@
  * The report's pictures. Each is a gnuplot script and a data file in <run>/plots, so that a reader can change and
  * redraw it there (`gnuplot scatter_fp32.gp`); the SVG lies beside them.
  */
-#include "run/report.h"
+#include "run/sensitivity.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -263,6 +263,70 @@ out:
     return st;
 }
 
+/* ---- sensitivity ----------------------------------------------------------------------------------------------- */
+
+static void add_number(struct eq_str *data, const struct cJSON *row, const char *key)
+{
+    double value = eq_report_number(row, key);
+    if (isfinite(value))
+        eq_str_add(data, " %.9g", value);
+    else
+        eq_str_add(data, " ?"); /* gnuplot's word for a value that is missing */
+}
+
+/* A column of the data file; gnuplot fails on one without a value. */
+static const struct column {
+    const char *key, *label, *with;
+} sensitivity_columns[] = {
+    {"ef_change_only", "EF, this layer alone", "axes x1y2 with boxes lc rgb '#c9d2db'"},
+    {"weight_sqnr_db", "weights", "with linespoints pt 7 ps 0.5 lw 1.6 lc rgb '#2f5d8a'"},
+    {"output_sqnr_db", "output alone", "with linespoints pt 7 ps 0.5 lw 1.6 lc rgb '#3f8f5f'"},
+    {"accumulated_sqnr_db", "output so far", "with linespoints pt 7 ps 0.5 lw 1.6 lc rgb '#c8602b'"},
+};
+enum { SENSITIVITY_COLUMNS = sizeof sensitivity_columns / sizeof *sensitivity_columns };
+
+static void plot_columns(struct drawing *d, const struct cJSON *layers)
+{
+    const struct cJSON *row;
+    const char *before = "plot";
+    for (int i = 0; i < SENSITIVITY_COLUMNS; i++) {
+        const struct column *c = &sensitivity_columns[i];
+        bool any = false;
+        cJSON_ArrayForEach(row, layers) any |= isfinite(eq_report_number(row, c->key));
+        if (!any)
+            continue;
+        eq_str_add(&d->script, "%s 'sensitivity.dat' using 0:%d:xtic(1) %s title '%s'", before, i + 2, c->with,
+                   c->label);
+        before = ", \\\n    ";
+    }
+    eq_str_add(&d->script, "\n");
+}
+
+enum eq_status eq_plots_sensitivity(struct eq_report *report, const struct cJSON *json, struct eq_err *err)
+{
+    struct drawing d;
+    const struct cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers"), *row;
+    if (!drawing_begin(&d, report, "sensitivity", 1100, 420))
+        return EQ_OK;
+    snprintf(d.plot->title, sizeof d.plot->title, "Sensitivity of the layers");
+    snprintf(d.plot->caption, sizeof d.plot->caption,
+             "Lines, left axis: signal to quantization noise of each layer, higher is better. Bars, right axis: how "
+             "much the EF moves (root mean square) when only this layer is quantized.");
+    eq_str_add(&d.data, "# layer, change of EF (points), SQNR of weights, of output, of output so far (dB)\n");
+    cJSON_ArrayForEach(row, layers)
+    {
+        eq_str_add(&d.data, "%.60s", eq_report_text(row, "layer"));
+        for (int i = 0; i < SENSITIVITY_COLUMNS; i++)
+            add_number(&d.data, row, sensitivity_columns[i].key);
+        eq_str_add(&d.data, "\n");
+    }
+    eq_str_add(&d.script, "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xtics rotate by -45\n"
+                          "set ylabel 'signal to noise (dB)'\nset y2label 'change of EF (points)'\n"
+                          "set y2range [0:*]\nset style fill solid 0.5 noborder\nset boxwidth 0.6\n");
+    plot_columns(&d, layers);
+    return drawing_end(&d, err);
+}
+
 /* ---- all of them ----------------------------------------------------------------------------------------------- */
 
 enum { MAX_MODELS = 8 };
@@ -330,6 +394,8 @@ enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err)
         EQ_TRY(draw_scatter(report, models[i].name, models[i].label, &models[i].predictions, &l, err));
     EQ_TRY(draw_changes(report, predictions_of(models, n, "fp32"), predictions_of(models, n, "ptq"),
                         predictions_of(models, n, "qat"), err));
+    if (report->sensitivity)
+        EQ_TRY(eq_plots_sensitivity(report, report->sensitivity, err));
 out:
     for (int i = 0; i < n; i++)
         eq_evaluation_clear(&models[i].predictions);

@@ -1,5 +1,6 @@
 /* The report: reads what a run left, draws, writes report.md and report.html. */
 #include "run/seeds.h"
+#include "run/sensitivity.h"
 
 #include <cjson/cJSON.h>
 #include <limits.h>
@@ -17,6 +18,19 @@ static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
 {
     char *path = eq_path_join(report->run_dir, "config.json");
     enum eq_status st = eq_path_exists(path) ? eq_json_read(path, &report->config, err) : EQ_OK;
+    free(path);
+    return st;
+}
+
+static enum eq_status read_sensitivity(struct eq_report *report, struct eq_err *err)
+{
+    char *path = eq_path_join(report->run_dir, "sensitivity.json");
+    enum eq_status st = EQ_OK;
+    if (eq_path_exists(path)) {
+        EQ_TRY(eq_sensitivity_read(report->run_dir, &report->sensitivity, err));
+        EQ_TRY(eq_sensitivity_table(report->sensitivity, &report->layers, err));
+    }
+out:
     free(path);
     return st;
 }
@@ -42,6 +56,7 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     EQ_TRY(eq_results_read(run_dir, &report.results, err));
     EQ_TRY(eq_table_build(report.results, &report.table, err));
     EQ_TRY(eq_seeds_tables(report.results, &report.seeds, &report.differences, err));
+    EQ_TRY(read_sensitivity(&report, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.no_pictures[0])
         eq_warn("the report has no pictures: %s", report.no_pictures);
@@ -51,10 +66,12 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     EQ_TRY(write_text(run_dir, "report.html", &html, err));
 out:
     eq_table_clear(&report.table);
+    eq_table_clear(&report.layers);
     eq_table_clear(&report.seeds);
     eq_table_clear(&report.differences);
     cJSON_Delete(report.results);
     cJSON_Delete(report.config);
+    cJSON_Delete(report.sensitivity);
     eq_str_clear(&md);
     eq_str_clear(&html);
     return st;

@@ -32,6 +32,8 @@ struct eq_report {
     struct cJSON *results; /* owned */
     struct cJSON *config;  /* owned; NULL when the run directory has no config.json */
     struct eq_table table;
+    struct cJSON *sensitivity;          /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_table layers;             /* its table */
     struct eq_table seeds, differences; /* of several seeds; no rows for one */
     struct eq_plot plots[EQ_MAX_PLOTS];
     int n_plots;

@@ -1,5 +1,6 @@
 /* report.html: one self-contained file; pictures are embedded as they lie in plots/. */
 #include "run/seeds.h"
+#include "run/sensitivity.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -161,9 +162,9 @@ static enum eq_status add_plots(const struct eq_report *report, struct eq_str *o
         return EQ_OK;
     }
     /* Pictures of one kind stand together in a row. */
-    static const char *const kinds[] = {"scatter", "changes", "history"};
-    for (int k = 0; k < 3; k++) {
-        static const char *const titles[] = {"Predictions", "Effect of INT8", "Training"};
+    static const char *const kinds[] = {"scatter", "changes", "history", "sensitivity"};
+    for (int k = 0; k < 4; k++) {
+        static const char *const titles[] = {"Predictions", "Effect of INT8", "Training", "Layers"};
         bool any = false;
         for (int i = 0; i < report->n_plots; i++) {
             if (strncmp(report->plots[i].name, kinds[k], strlen(kinds[k])) != 0)
@@ -178,6 +179,21 @@ static enum eq_status add_plots(const struct eq_report *report, struct eq_str *o
     }
 out:
     return st;
+}
+
+static void add_sensitivity(const struct eq_report *report, struct eq_str *out)
+{
+    struct eq_str title = {0};
+    if (!report->sensitivity)
+        return;
+    eq_sensitivity_title(report->sensitivity, &title);
+    eq_str_add(out, "<details><summary>Layer by layer</summary>\n");
+    add_element(out, "p", title.s);
+    add_table(&report->layers, "seeds", out);
+    eq_str_add(out, "<p class=\"lead\">");
+    add_escaped(out, eq_sensitivity_note);
+    eq_str_add(out, "</p></details>\n");
+    eq_str_clear(&title);
 }
 
 static void add_setting(const struct cJSON *section, const struct cJSON *value, const struct cJSON *origins,
@@ -245,6 +261,7 @@ enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out
     add_results(&report->table, out);
     add_seeds(report, out);
     EQ_TRY(add_plots(report, out, err));
+    add_sensitivity(report, out);
     eq_str_add(out, "<h2>How it was made</h2>\n");
     eq_report_environment(report, &text);
     add_element(out, "p", text.s);

@@ -1,5 +1,6 @@
 /* report.md */
 #include "run/seeds.h"
+#include "run/sensitivity.h"
 
 #include <cjson/cJSON.h>
 
@@ -30,6 +31,17 @@ static void add_skipped(const struct cJSON *results, struct eq_str *out)
         eq_str_add(out, "- `%s`: %s\n", eq_report_text(entry, "FileName"), eq_report_text(entry, "reason"));
 }
 
+static void add_sensitivity(const struct eq_report *report, struct eq_str *out)
+{
+    if (!report->sensitivity)
+        return;
+    eq_str_add(out, "\n## Layers\n\n");
+    eq_sensitivity_title(report->sensitivity, out);
+    eq_str_add(out, "\n\n");
+    eq_table_print(&report->layers, out);
+    eq_str_add(out, "\n%s\n", eq_sensitivity_note);
+}
+
 void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
 {
     eq_str_add(out, "# FP32 to INT8: results\n\n");
@@ -54,6 +66,7 @@ void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
     for (int i = 0; i < report->n_plots && !report->no_pictures[0]; i++)
         eq_str_add(out, "\n## %s\n\n![%s](plots/%s.svg)\n\n%s\n", report->plots[i].title, report->plots[i].title,
                    report->plots[i].name, report->plots[i].caption);
+    add_sensitivity(report, out);
     add_skipped(report->results, out);
     eq_str_add(out, eq_seeds_has(report->results)
                         ? "\nConfiguration: `config.json`; every seed's own report and predictions: `seed-*/`.\n"

@@ -154,7 +154,8 @@ static enum eq_status forget_run(const char *run_dir, struct eq_err *err)
 {
     static const char *const files[] = {
         "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
-        "results.json",     "report.md",       "report.html",     "config.json"};
+        "results.json",     "report.md",       "report.html",     "config.json",
+        "sensitivity.json"};
     static const char *const folders[] = {"state", "history", "predictions", "plots"};
     enum eq_status st = EQ_OK;
     EQ_TRY(forget_seeds(run_dir, err));
@@ -252,11 +253,15 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
                                                    "qat.lr",      "qat.weight_decay",
                                                    "qat.distill", "qat.freeze_bn_epoch",
                                                    NULL};
+    /* Sensitivity leaves what is there alone, and says itself how it quantized. */
+    static const char *const baseline[] = {"data", "synth", "model", "train", "run", NULL};
     bool qat = has_begun(run_dir, "qat"), control = has_begun(run_dir, EQ_CONTROL_NAME);
     if (seeds_have_begun(run_dir))
         return NULL;
     if (!has_begun(run_dir, "fp32") && !has_begun(run_dir, "ptq") && !qat && !control)
         return nothing;
+    if (phase == EQ_PHASE_SENSITIVITY)
+        return baseline;
     if (phase == EQ_PHASE_PTQ && !qat)
         return but_ptq;
     if (phase == EQ_PHASE_QAT && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
@@ -370,14 +375,16 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
     enum eq_status st;
     EQ_TRY(eq_run_admit(s, phase, force, err));
     EQ_TRY(eq_make_dirs(dir, err));
-    if (is_ours(dir)) {
+    bool ours = is_ours(dir);
+    if (ours) {
         EQ_TRY(remove_stale(dir, err));
         if (force && is_whole(phase))
             EQ_TRY(forget_run(dir, err));
-        else if (force && phase != EQ_PHASE_EVAL)
+        else if (force && phase < EQ_PHASE_EVAL)
             EQ_TRY(forget_result(dir, model_of(phase), err));
     }
-    EQ_TRY(eq_settings_save(s, config, err));
+    if (phase != EQ_PHASE_SENSITIVITY || !ours) /* config.json is of what the models there were made with */
+        EQ_TRY(eq_settings_save(s, config, err));
 out:
     free(config);
     return st;

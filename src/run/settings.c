@@ -16,6 +16,7 @@ static const char *const qat_method_names[] = {"ste", "lsq", NULL};
 static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
 static const char *const observer_names[] = {"minmax", "moving_average", "percentile", "hist_mse", "entropy", NULL};
 static const char *const weight_observer_names[] = {"minmax", "mse", NULL};
+static const char *const split_names[] = {"train", "val", "test", NULL};
 static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
 
 _Static_assert(EQ_PRECISION_FP32 == 0 && EQ_PRECISION_BF16 == 1, "precision_names");
@@ -27,6 +28,7 @@ _Static_assert(EQ_QAT_STE == 0 && EQ_QAT_LSQ == 1, "qat_method_names");
 _Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
 _Static_assert(sizeof observer_names / sizeof *observer_names == EQ_OBSERVER_COUNT + 1, "observer_names");
 _Static_assert(EQ_WEIGHT_MINMAX == 0 && EQ_WEIGHT_MSE == 1 && EQ_WEIGHT_OBSERVER_COUNT == 2, "weight_observer_names");
+_Static_assert(EQ_SPLIT_TRAIN == 0 && EQ_SPLIT_VAL == 1 && EQ_SPLIT_TEST == 2 && EQ_SPLIT_COUNT == 3, "split_names");
 _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
 
 #define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
@@ -146,6 +148,12 @@ const struct eq_setting eq_setting_table[] = {
     {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
      .help = "eval and predict: the mean of the EFs of the clip sampled at this many phases of its even segments "
              "(docs/DATA.md); 1: one EF, of frames evenly from the clip's first to its last"},
+
+    {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,
+     .help = "clips that sensitivity looks at, and that automatic mixed precision ranks layers on, spread evenly over "
+             "their split; each costs three passes of the network for each layer"},
+    {ENUM(sensitivity, split, "val", split_names), .free_to_change = true,
+     .help = "the split that sensitivity takes them from"},
 
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true,
      .help = "calls before the latency is measured"},

@@ -2,7 +2,7 @@
 # Help of every command, version, exit codes of wrong usage, options.
 . "$(dirname "$0")/lib.sh"
 
-COMMANDS=(run-all train ptq qat eval report predict bench export inspect synth)
+COMMANDS=(run-all train ptq qat eval sensitivity report predict bench export inspect synth)
 
 expect 0 help
 for command in "${COMMANDS[@]}"; do has "$OUT" "  $command "; done

@@ -1,0 +1,326 @@
+/* The analysis of layers: sums on data made by hand, and against what the same networks give when simulated here. */
+#include "quant/analysis.h"
+#include "unit/quant_resnet.h"
+
+#include <stdlib.h>
+
+static void decibels_are_those_of_the_formula(void **state)
+{
+    (void)state;
+    assert_true(fabs(eq_sqnr_db(100, 1) - 20) < 1e-12);
+    assert_true(fabs(eq_sqnr_db(1, 4) + 6.020599913279624) < 1e-12);
+    assert_true(isinf(eq_sqnr_db(1, 0)) && eq_sqnr_db(1, 0) > 0);
+    assert_true(isnan(eq_sqnr_db(0, 0)));
+}
+
+/* Two channels of two values. At scale 1 they become 0, 3, 255 and 2. */
+static void sums_on_data_made_by_hand(void **state)
+{
+    (void)state;
+    float data[] = {0.4f, 3.25f, 300, 2}, scale = 1;
+    int zero_point = 0;
+    struct eq_fake_quant fq = {.enabled = true, .channels = 1, .qmax = 255, .scale = &scale, .zero_point = &zero_point};
+    struct eq_edge_sums e;
+    struct eq_edge_stats stats;
+    assert_ok(eq_edge_sums_init(&e, 2, e_));
+    e.reference = eq_alloc(4, sizeof(float));
+    memcpy(e.reference, data, sizeof data);
+    assert_ok(eq_edge_sums_add(&e, &fq, data, 4, true, e_));
+    eq_edge_sums_stats(&e, &fq, &stats);
+    assert_true(fabs(e.signal - (0.16 + 10.5625 + 90000 + 4)) < 1e-4);
+    assert_true(fabs(e.noise - (0.16 + 0.0625 + 2025)) < 1e-4);
+    assert_true(fabs(stats.sqnr_db - 16.4783) < 1e-3);
+    assert_int_equal(stats.levels, 4);
+    assert_true(stats.clipped == 0.25 && stats.low == 0 && stats.high == 255);
+    assert_true(stats.min == 0.4f && stats.max == 300 && stats.channels == 2 && stats.dead == 0);
+
+    /* A second clip adds up; without fake-quant it adds no noise. */
+    fq.enabled = false;
+    double noise = e.noise;
+    assert_ok(eq_edge_sums_add(&e, &fq, data, 4, true, e_));
+    assert_true(e.noise == noise && e.values == 8);
+
+    /* Forgotten; then one channel that stays the same is dead, at whatever value. */
+    eq_edge_sums_reset(&e);
+    float still[] = {1, 7, 2, 7};
+    memcpy(e.reference, still, sizeof still);
+    assert_ok(eq_edge_sums_add(&e, &fq, still, 4, true, e_));
+    eq_edge_sums_stats(&e, NULL, &stats);
+    assert_true(stats.dead == 1 && isnan(stats.clipped) && isnan(stats.low) && isinf(stats.sqnr_db));
+
+    still[3] = NAN;
+    assert_int_equal(eq_edge_sums_add(&e, &fq, still, 4, true, NULL), EQ_NUMERIC);
+    eq_edge_sums_clear(&e);
+}
+
+/* What a pass of a graph leaves at one node, before its fake-quant, over all clips. */
+struct tape {
+    int node;
+    float *x;
+    size_t n, cap;
+};
+
+static enum eq_status record(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct tape *t = ctx;
+    (void)g, (void)err;
+    if (node != t->node)
+        return EQ_OK;
+    t->x = realloc(t->x, (t->n + n) * sizeof(float));
+    memcpy(t->x + t->n, data, n * sizeof(float));
+    t->n += n;
+    return EQ_OK;
+}
+
+static struct tape output_of(struct eq_graph *g, int node, const struct noise_clips *clips, float *ef)
+{
+    struct tape t = {.node = node};
+    struct eq_exec *x;
+    size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
+    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
+    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = record, .ctx = &t});
+    for (int i = 0; i < clips->n; i++)
+        assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
+    eq_exec_free(x);
+    return t;
+}
+
+static double fake(const struct eq_fake_quant *fq, float x)
+{
+    float q = nearbyintf(x * (1.0f / fq->scale[0])) + (float)fq->zero_point[0];
+    q = fminf(fmaxf(q, (float)fq->qmin), (float)fq->qmax);
+    return (double)((q - (float)fq->zero_point[0]) * fq->scale[0]);
+}
+
+static double sqnr_of(const struct tape *fp32, const struct tape *other, const struct eq_fake_quant *fq)
+{
+    double signal = 0, noise = 0;
+    assert_int_equal(fp32->n, other->n);
+    for (size_t i = 0; i < fp32->n; i++) {
+        double y = fp32->x[i], seen = fq ? fake(fq, other->x[i]) : (double)other->x[i];
+        signal += y * y;
+        noise += (seen - y) * (seen - y);
+    }
+    return 10 * log10(signal / noise);
+}
+
+/* A folded and fused ResNet and its calibrated copy. */
+struct pair {
+    struct eq_graph *fp32, *quantized;
+    struct noise_clips clips;
+};
+
+/* In place: the clips' source points at them. */
+static void pair_init(struct pair *p, int bits, const struct eq_observer_opts *observer)
+{
+    struct eq_graph *net = settled_resnet(&p->clips, 3);
+    p->fp32 = fold_and_fuse(net);
+    assert_ok(eq_graph_clone(p->fp32, &p->quantized, e_));
+    assert_ok(eq_prepare_fake_quant(p->quantized, bits, e_));
+    assert_ok(eq_calibrate(p->quantized, &p->clips.source, 3, observer, NULL, NULL, e_));
+    eq_graph_free(net);
+}
+
+static void pair_free(struct pair *p)
+{
+    eq_graph_free(p->fp32);
+    eq_graph_free(p->quantized);
+    free(p->clips.pixels);
+}
+
+static bool is_layer(const struct eq_graph *g, int i)
+{
+    return g->nodes[i].op == EQ_OP_CONV2D || g->nodes[i].op == EQ_OP_LINEAR;
+}
+
+static const struct eq_observer_opts minmax = {.kind = EQ_OBSERVER_MINMAX};
+
+static void noise_is_that_of_a_simulation(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct eq_analysis *a;
+    struct eq_edge_stats stats[64];
+    float ef_fp32[3], ef[3], expected[3], seen[3];
+    size_t n;
+    pair_init(&p, 4, &minmax);
+    assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
+    assert_ok(eq_analysis_walk(a, stats, ef_fp32, ef, &n, e_));
+    assert_int_equal(n, 3);
+    int layers = 0;
+    for (int i = 0; i < p.fp32->n_nodes; i++) {
+        if (!is_layer(p.fp32, i))
+            continue;
+        struct eq_graph *g;
+        const struct eq_node *node = &p.quantized->nodes[i];
+        const struct eq_fake_quant *fq = node->edge_fq >= 0 ? &p.quantized->fake_quants[node->edge_fq] : NULL;
+        struct tape fp32 = output_of(p.fp32, i, &p.clips, expected);
+        assert_memory_equal(expected, ef_fp32, sizeof expected);
+        struct tape all = output_of(p.quantized, i, &p.clips, expected);
+        assert_memory_equal(expected, ef, sizeof expected);
+        assert_true(fabs(sqnr_of(&fp32, &all, fq) - stats[i].sqnr_db) < 1e-9);
+        assert_ok(eq_graph_clone(p.quantized, &g, e_));
+        for (int k = 0; k < g->n_fake_quants; k++)
+            g->fake_quants[k].enabled = k == node->weight_fq || k == node->edge_fq;
+        struct tape alone = output_of(g, i, &p.clips, seen);
+        double weights, output;
+        assert_ok(eq_analysis_layer(a, i, &weights, &output, e_));
+        assert_true(fabs(sqnr_of(&fp32, &alone, fq) - output) < 1e-9);
+        assert_true(weights > 10 && weights < 30); /* 4 bits: about 6 dB a bit */
+        assert_true(isfinite(output) && isfinite(stats[i].sqnr_db));
+        eq_graph_free(g);
+        free(fp32.x);
+        free(all.x);
+        free(alone.x);
+        layers++;
+    }
+    assert_int_equal(layers, 21);
+    eq_analysis_free(a);
+    pair_free(&p);
+}
+
+/* With layers kept: EFs are those of eq_keep_fp32's graph; kept layers have FP32's weights, whatever was made of them.
+ */
+static void efs_are_those_of_mixed_precision(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct eq_analysis *a;
+    struct eq_graph *g;
+    bool keep[64] = {false};
+    float ef[3], expected[3], fp32[3];
+    int head;
+    pair_init(&p, 4, &minmax);
+    assert_ok(eq_find_layer(p.fp32, "fc", &head, e_));
+    for (int i = 0; i < p.fp32->n_nodes; i += 3)
+        keep[i] = is_layer(p.fp32, i);
+    assert_ok(eq_graph_clone(p.quantized, &g, e_));
+    assert_ok(eq_keep_fp32(g, keep, e_));
+    predict(g, &p.clips, expected);
+    assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
+    assert_ok(eq_analysis_ef(a, keep, ef, e_));
+    assert_memory_equal(ef, expected, sizeof ef);
+    eq_analysis_free(a);
+
+    p.quantized->params[p.quantized->nodes[head].bias].data[0] += 7;
+    for (int i = 0; i < p.fp32->n_nodes; i++)
+        keep[i] = is_layer(p.fp32, i);
+    predict(p.fp32, &p.clips, fp32);
+    assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
+    assert_ok(eq_analysis_ef(a, keep, ef, e_));
+    assert_memory_equal(ef, fp32, sizeof ef);
+    keep[head] = false;
+    assert_ok(eq_analysis_ef(a, keep, ef, e_));
+    assert_true(fabs((double)ef[0] - fp32[0] - 7) < 2);
+    eq_analysis_free(a);
+    eq_graph_free(g);
+    pair_free(&p);
+}
+
+static void walk(const struct pair *p, struct eq_edge_stats *stats)
+{
+    struct eq_analysis *a;
+    float ef_fp32[3], ef[3];
+    size_t n;
+    assert_ok(eq_analysis_new(p->fp32, p->quantized, &p->clips.source, 3, &a, e_));
+    assert_ok(eq_analysis_walk(a, stats, ef_fp32, ef, &n, e_));
+    eq_analysis_free(a);
+}
+
+/* Observer minmax cuts nothing; percentile 90 takes 5 % off the upper end of what ReLU leaves. */
+static void clipped_share_is_what_the_percentile_cuts(void **state)
+{
+    (void)state;
+    const struct eq_observer_opts percentile = {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 90};
+    struct pair whole, cut;
+    struct eq_edge_stats of_whole[64], of_cut[64];
+    int conv1;
+    pair_init(&whole, 8, &minmax);
+    pair_init(&cut, 8, &percentile);
+    assert_ok(eq_find_layer(whole.fp32, "conv1", &conv1, e_));
+    walk(&whole, of_whole);
+    walk(&cut, of_cut);
+    for (int i = 0; i < whole.fp32->n_nodes; i++)
+        if (whole.fp32->nodes[i].op == EQ_OP_CONV2D)
+            assert_true(of_whole[i].clipped == 0);
+    assert_true(fabs(of_cut[conv1].clipped - 0.05) < 0.01);
+    assert_true(of_cut[conv1].max > of_cut[conv1].high && of_cut[conv1].low == 0);
+    assert_true(of_whole[conv1].max <= of_whole[conv1].high * 1.001f && of_whole[conv1].levels > 64);
+    pair_free(&whole);
+    pair_free(&cut);
+}
+
+static void dead_channels_are_found(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct eq_edge_stats before[64], after[64];
+    int node;
+    pair_init(&p, 8, &minmax);
+    assert_ok(eq_find_layer(p.fp32, "layer2.0.conv1", &node, e_));
+    walk(&p, before);
+    struct eq_graph *both[] = {p.fp32, p.quantized};
+    for (int i = 0; i < 2; i++) /* below 0 everywhere: ReLU leaves nothing */
+        both[i]->params[both[i]->nodes[node].bias].data[5] = -1e6f;
+    walk(&p, after);
+    assert_int_equal(after[node].dead, before[node].dead + 1);
+    assert_int_equal(after[node].channels, p.fp32->nodes[node].cout);
+    pair_free(&p);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct eq_edge_stats stats[2][64];
+    double layer[2][2];
+    int node;
+    pair_init(&p, 4, &minmax);
+    assert_ok(eq_find_layer(p.fp32, "layer1.0.conv2", &node, e_));
+    memset(stats, 0, sizeof stats);
+    for (int i = 0; i < 2; i++) {
+        struct eq_analysis *a;
+        assert_ok(eq_parallel_init(i + 1, e_));
+        walk(&p, stats[i]);
+        assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
+        assert_ok(eq_analysis_layer(a, node, &layer[i][0], &layer[i][1], e_));
+        eq_analysis_free(a);
+    }
+    for (int i = 0; i < p.fp32->n_nodes; i++) {
+        const struct eq_edge_stats *s = &stats[0][i], *t = &stats[1][i];
+        if (p.fp32->nodes[i].op == EQ_OP_CONV2D)
+            assert_true(s->sqnr_db == t->sqnr_db && s->min == t->min && s->max == t->max && s->levels == t->levels &&
+                        s->clipped == t->clipped && s->dead == t->dead);
+    }
+    assert_memory_equal(layer[0], layer[1], sizeof layer[0]);
+    pair_free(&p);
+}
+
+static void uncalibrated_graphs_are_refused(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct eq_analysis *a;
+    struct eq_err err = {0};
+    pair_init(&p, 8, &minmax);
+    assert_int_equal(eq_analysis_new(p.fp32, p.fp32, &p.clips.source, 3, &a, &err), EQ_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "conv1: analysis needs a folded and calibrated graph"));
+    assert_null(a);
+    pair_free(&p);
+}
+
+int main(void)
+{
+    eq_kernels_init();
+    if (eq_parallel_init(2, NULL) != EQ_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(decibels_are_those_of_the_formula),
+                                       cmocka_unit_test(sums_on_data_made_by_hand),
+                                       cmocka_unit_test(noise_is_that_of_a_simulation),
+                                       cmocka_unit_test(efs_are_those_of_mixed_precision),
+                                       cmocka_unit_test(clipped_share_is_what_the_percentile_cuts),
+                                       cmocka_unit_test(dead_channels_are_found),
+                                       cmocka_unit_test(threads_change_no_bit),
+                                       cmocka_unit_test(uncalibrated_graphs_are_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

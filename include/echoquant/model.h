@@ -216,10 +216,12 @@ enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_
 struct eq_init_report {
     size_t used, missing, misshaped, unused; /* parameters of the graph; tensors of the file for unused */
     struct eq_str missing_names, misshaped_names, unused_names;
+    struct eq_str prefix; /* in front of the file's names, as "module."; empty: none */
 };
 /* A pretrained start: every parameter but those of the head ("fc.*") that a safetensors file with torchvision's or
- * timm's key names holds in the right shape, running statistics included (F32, F64, F16 or BF16). The rest stays as it
- * was. A file of which nothing fits, or with NaN or infinite weights, is refused and leaves the graph as it was. */
+ * timm's key names, all behind one prefix if need be, holds in the right shape, running statistics included (F32, F64,
+ * F16 or BF16). The rest stays as it was. A file of which nothing fits, or with NaN or infinite weights, is refused and
+ * leaves the graph as it was. */
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err);
 void eq_init_report_clear(struct eq_init_report *report);

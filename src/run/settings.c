@@ -110,6 +110,9 @@ const struct eq_setting eq_setting_table[] = {
      .help = "how PTQ chooses the range of weights: all of it, or the one with the least squared error"},
     {BOOL(ptq, per_channel, "true"), .help = "a scale for each output channel's weights; false: one for a layer"},
     {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ's weights; below 8 the file packs them"},
+    {BOOL(ptq, search, "false"),
+     .help = "try observers, weight ranges and the switches below on the calibration clips, starting from these "
+             "settings, and keep those with the least squared error of EF (docs/QUANTIZATION.md)"},
     {BOOL(ptq, reestimate_bn, "false"),
      .help = "take batch norm's statistics anew from the calibration clips before it is folded"},
     {BOOL(ptq, equalize, "false"), .help = "cross-layer equalization (Nagel et al. 2019)"},

@@ -126,10 +126,16 @@ enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
  * write to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
 struct eq_walk_hook {
     enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
+    /* The same behind fake-quant: what consumers read. NULL: nobody looks. */
+    enum eq_status (*on_stored)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n,
+                                struct eq_err *err);
     void *ctx;
 };
 
-enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN };
+/* SIMULATE: inference of a folded graph with fake-quant, to the bit what the integer engine makes of it. Convolutions
+ * between quantized edges are computed on whole numbers and requantized by the engine's formulas; layers that stay in
+ * FP32 sum in the engine's order. Slower than INFER, which sums rounded floats in the order that is fastest. */
+enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN, EQ_EXEC_SIMULATE };
 struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
 
 /* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure: nodes,

@@ -126,10 +126,10 @@ enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
  * write to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
 struct eq_walk_hook {
     enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
+    void *ctx;
     /* The same behind fake-quant: what consumers read. NULL: nobody looks. */
     enum eq_status (*on_stored)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n,
                                 struct eq_err *err);
-    void *ctx;
 };
 
 /* SIMULATE: inference of a folded graph with fake-quant, to the bit what the integer engine makes of it. Convolutions

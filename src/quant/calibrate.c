@@ -113,17 +113,41 @@ out:
     return st;
 }
 
-/* Writes an edge's range; an edge that is always 0 has no scale and a layer behind it no input. */
-static enum eq_status set_edge(const struct eq_statistics *s, int i, struct eq_graph *g, int node, struct eq_err *err)
-{
+/* Ranges of all edges, side by side: the searches in histograms take their time. */
+struct range {
     float min, max;
+    enum eq_status st;
+    struct eq_err err;
+};
+
+struct range_job {
+    const struct eq_statistics *s;
+    int i;
+    struct range *ranges; /* [n_nodes] */
+};
+
+static void range_piece(void *ctx, size_t node, int worker)
+{
+    (void)worker;
+    const struct range_job *j = ctx;
+    const struct eq_observer *o = observers_of(j->s, (int)node)[j->s->group[j->i]];
+    struct range *r = &j->ranges[node];
+    if (o)
+        r->st = eq_observer_range_by(o, &j->s->opts[j->i], &r->min, &r->max, &r->err);
+}
+
+/* Writes an edge's range; an edge that is always 0 has no scale and a layer behind it no input. */
+static enum eq_status set_edge(struct eq_graph *g, int node, const struct range *r, struct eq_err *err)
+{
     struct eq_qparams q;
     struct eq_fake_quant *fq = &g->fake_quants[g->nodes[node].edge_fq];
-    enum eq_status st = eq_observer_range_by(observers_of(s, node)[s->group[i]], &s->opts[i], &min, &max, err);
-    if (st == EQ_OK && min == 0 && max == 0)
+    enum eq_status st = r->st;
+    if (st != EQ_OK)
+        st = eq_fail(err, st, "%s", r->err.msg);
+    else if (r->min == 0 && r->max == 0)
         st = eq_fail(err, EQ_NUMERIC, "its output was 0 throughout calibration: the layer is dead, there is no scale");
     if (st == EQ_OK)
-        st = eq_qparams_affine(min, max, &q, err);
+        st = eq_qparams_affine(r->min, r->max, &q, err);
     if (st != EQ_OK) {
         char name[64];
         eq_layer_name(g, node, name);
@@ -137,10 +161,15 @@ static enum eq_status set_edge(const struct eq_statistics *s, int i, struct eq_g
 
 enum eq_status eq_statistics_apply(const struct eq_statistics *s, int i, struct eq_graph *prepared, struct eq_err *err)
 {
+    struct range_job job = {.s = s, .i = i, .ranges = eq_alloc((size_t)s->n_nodes, sizeof *job.ranges)};
+    if (!job.ranges)
+        return eq_fail(err, EQ_NOMEM, "out of memory for ranges");
+    eq_parallel_for((size_t)s->n_nodes, range_piece, &job);
     enum eq_status st = eq_update_weight_qparams(prepared, err);
     for (int node = 0; node < prepared->n_nodes && st == EQ_OK; node++)
         if (prepared->nodes[node].edge_fq >= 0)
-            st = set_edge(s, i, prepared, node, err);
+            st = set_edge(prepared, node, &job.ranges[node], err);
+    eq_free(job.ranges);
     return st;
 }
 

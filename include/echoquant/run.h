@@ -61,7 +61,6 @@ struct eq_config {
         int weight_observer; /* enum eq_weight_observer */
         bool per_channel;
         int weight_bits;
-        bool search;
         bool reestimate_bn, equalize, bias_correction, adaround;
         int adaround_steps;
         char *keep_fp32;   /* names of layers, commas between */
@@ -86,7 +85,9 @@ struct eq_config {
         int split; /* enum eq_split */
     } sensitivity;
     struct {
-        int warmup, repeats;
+        int warmup, repeats, steps;
+        bool scaling, gray;
+        double layer_ms;
     } bench;
     struct {
         char *dir; /* run directory */
@@ -140,6 +141,8 @@ enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum 
                                  struct eq_err *err);
 /* From a graph in training (folds and fuses a copy). */
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err);
+enum eq_status eq_predictor_from_graph_in(enum eq_precision precision, struct eq_predictor *p, const struct eq_graph *g,
+                                          int clips, struct eq_err *err);
 /* Takes m over, also on failure. */
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
@@ -196,18 +199,35 @@ struct eq_latency eq_latency_of(double *ms, int n); /* sorts ms */
 /* Model alone, batch of one clip (pixels: one clip). */
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err);
-/* Two of them by turns, so that a disturbance meets both. */
-enum eq_status eq_latency_pair(struct eq_predictor *const pair[2], const uint8_t *pixels, int warmup, int repeats,
-                               struct eq_latency out[2], struct eq_err *err);
+/* Several ways of running, some calls each by turns, so that a disturbance meets all of them. The pool is left with the
+ * first one's number of threads, which must be the largest: executors are made for it. */
+enum { EQ_MAX_TURNS = 4 };
+struct eq_latency_turn {
+    struct eq_predictor *predictor;
+    int threads;
+};
+enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const uint8_t *pixels, int warmup,
+                                int repeats, struct eq_latency out[], struct eq_err *err);
 /* From file to EF: decode, sample at so many phases, resize, infer, over the given files in turn. */
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err);
 
-/* Latency of a model file as an object: latency_ms {min, median, p95, repeats}, precision, size_mb, frames, size,
- * threads, isa, cpu, load_ms; with_data: on the first test clip of data.dir, and file_latency_ms; under run.precision =
- * bf16 also fp32_latency_ms, measured by turns. Delete with cJSON_Delete. */
-enum eq_status eq_run_bench(const struct eq_config *cfg, const char *model_path, bool with_data, struct cJSON **out,
+/* What `bench` measures. */
+struct eq_bench_opts {
+    const char *model;             /* file; NULL: a fresh network of model.width */
+    bool fresh_int8;               /* quantized */
+    bool train;                    /* a training step instead of an inference */
+    bool qat;                      /* of QAT, by turns with FP32's */
+    bool with_data;                /* the first test clip of data.dir, from its file on */
+    bool frames_given, size_given; /* data.frames, data.size instead of the model file's own */
+    bool layers;                   /* every layer with every kernel that this CPU has for it */
+    const char *layer, *kernel;    /* only those whose name holds this; "": all */
+};
+/* Times as an object with the keys that `echoquant bench --help` lists. Delete with cJSON_Delete. */
+enum eq_status eq_run_bench(const struct eq_config *cfg, const struct eq_bench_opts *opts, struct cJSON **out,
                             struct eq_err *err);
+enum eq_status eq_run_bench_train(const struct eq_config *cfg, const struct eq_bench_opts *opts, struct cJSON **out,
+                                  struct eq_err *err);
 
 /* ---- phases: each works alone on a run directory --------------------------------------------------------------- */
 

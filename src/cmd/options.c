@@ -30,6 +30,16 @@ static const struct option_row option_table[] = {
     {"precision", 0, "P", EQ_OPT_PRECISION, "run.precision",
      "fp32 or bf16: convolutions of an FP32 model (run.precision)"},
     {"phases", 0, "P", EQ_OPT_PHASES, "eval.phases", "phases of a clip whose EFs are averaged (eval.phases)"},
+    {"fresh", 0, "KIND", EQ_OPT_BENCH, NULL,
+     "a fresh network instead of a file, fp32 or int8; its errors mean nothing"},
+    {"frames", 0, "N", EQ_OPT_BENCH, "data.frames", "frames of a clip (data.frames; with --model: the file's)"},
+    {"size", 0, "N", EQ_OPT_BENCH, "data.size", "side of a frame (data.size; with --model: the file's)"},
+    {"layers", 0, NULL, EQ_OPT_BENCH, NULL, "every layer with every kernel that this CPU has for it"},
+    {"layer", 0, "TEXT", EQ_OPT_BENCH, NULL, "--layers: only those whose name holds TEXT"},
+    {"kernel", 0, "TEXT", EQ_OPT_BENCH, NULL, "--layers: only kernels whose name holds TEXT"},
+    {"train", 0, NULL, EQ_OPT_BENCH, NULL, "a training step instead of an inference"},
+    {"clips", 0, "N", EQ_OPT_BENCH, "train.batch", "--train: clips of a step (train.batch)"},
+    {"qat", 0, NULL, EQ_OPT_BENCH, NULL, "--train: a step of QAT (qat.method, qat.weight_bits), by turns with FP32's"},
     {"force", 'f', NULL, EQ_OPT_FORCE, NULL, "make anew what the run directory holds already"},
     {"control", 0, NULL, EQ_OPT_CONTROL, NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, NULL, "print JSON on stdout"},
@@ -108,7 +118,8 @@ static enum eq_status take_set(struct request *r, const char *text, struct eq_er
 static enum eq_status take_short_form(struct request *r, const struct option_row *row, const char *value,
                                       struct eq_err *err)
 {
-    static const char *const origins[] = {"--run", "--data", "--seed", "--threads", "--cpu", "--precision", "--phases"};
+    static const char *const origins[] = {"--run",       "--data",   "--seed",   "--threads", "--cpu",
+                                          "--precision", "--phases", "--frames", "--size",    "--clips"};
     const char *origin = "--set";
     for (size_t i = 0; i < sizeof origins / sizeof *origins; i++)
         if (strcmp(origins[i] + 2, row->name) == 0)
@@ -119,11 +130,41 @@ static enum eq_status take_short_form(struct request *r, const struct option_row
     return st;
 }
 
+/* For settings that mean something else when they were asked for in this call. */
+static void note_given(struct eq_options *o, const char *name)
+{
+    o->data_given = o->data_given || strcmp(name, "data") == 0;
+    o->clips_given = o->clips_given || strcmp(name, "clips") == 0;
+    o->frames_given = o->frames_given || strcmp(name, "frames") == 0;
+    o->size_given = o->size_given || strcmp(name, "size") == 0;
+}
+
+/* Options that are just kept. */
+static void take_field(struct eq_options *o, const char *name, const char *value)
+{
+    const struct {
+        const char *name, **text;
+        bool *flag;
+    } fields[] = {
+        {"model", &o->model, NULL},       {"name", &o->name, NULL},     {"onnx", &o->onnx, NULL},
+        {"opset", &o->opset, NULL},       {"fresh", &o->fresh, NULL},   {"layer", &o->layer, NULL},
+        {"residual", &o->residual, NULL}, {"kernel", &o->kernel, NULL}, {"layers", NULL, &o->layers},
+        {"train", NULL, &o->train},       {"qat", NULL, &o->qat},       {"force", NULL, &o->force},
+        {"control", NULL, &o->control},   {"json", NULL, &o->json},     {"help", NULL, &o->help},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(fields[i].name, name) == 0) {
+            if (fields[i].text)
+                *fields[i].text = value;
+            else
+                *fields[i].flag = true;
+        }
+}
+
 static enum eq_status take(struct eq_options *o, struct request *r, const struct option_row *row, const char *value,
                            struct eq_err *err)
 {
-    if (strcmp(row->name, "data") == 0)
-        o->data_given = true;
+    note_given(o, row->name);
     if (row->setting)
         return take_short_form(r, row, value, err);
     if (strcmp(row->name, "set") == 0)
@@ -132,28 +173,12 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
         if ((size_t)r->n_configs == sizeof r->configs / sizeof *r->configs)
             return eq_fail(err, EQ_USAGE, "too many --config files");
         r->configs[r->n_configs++] = value;
-    } else if (strcmp(row->name, "model") == 0) {
-        o->model = value;
-    } else if (strcmp(row->name, "name") == 0) {
-        o->name = value;
-    } else if (strcmp(row->name, "onnx") == 0) {
-        o->onnx = value;
-    } else if (strcmp(row->name, "opset") == 0) {
-        o->opset = value;
-    } else if (strcmp(row->name, "residual") == 0) {
-        o->residual = value;
-    } else if (strcmp(row->name, "force") == 0) {
-        o->force = true;
-    } else if (strcmp(row->name, "control") == 0) {
-        o->control = true;
-    } else if (strcmp(row->name, "json") == 0) {
-        o->json = true;
     } else if (strcmp(row->name, "quiet") == 0) {
         r->level = EQ_LOG_WARN;
     } else if (strcmp(row->name, "verbose") == 0) {
         r->level = EQ_LOG_DEBUG;
     } else {
-        o->help = true;
+        take_field(o, row->name, value);
     }
     return EQ_OK;
 }

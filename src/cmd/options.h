@@ -17,7 +17,8 @@ enum eq_option_bit {
     EQ_OPT_CONTROL = 1 << 9,
     EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset, --residual */
     EQ_OPT_PRECISION = 1 << 11,
-    EQ_OPT_PHASES = 1 << 12
+    EQ_OPT_PHASES = 1 << 12,
+    EQ_OPT_BENCH = 1 << 13 /* --train, --fresh, --clips, ... of bench */
 };
 
 struct eq_command_spec {
@@ -35,7 +36,10 @@ struct eq_options {
     bool json, force, control;
     bool data_given;                                    /* --data */
     const char *model, *name, *onnx, *opset, *residual; /* NULL: not given */
-    char **args;                                        /* n_args of argv */
+    bool layers, train, qat;
+    bool clips_given, frames_given, size_given;
+    const char *fresh, *layer, *kernel; /* NULL: not given */
+    char **args;                        /* n_args of argv */
     int n_args;
 };
 

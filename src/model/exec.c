@@ -95,6 +95,15 @@ size_t eq_exec_arena_bytes(const struct eq_exec *x)
     return x->arena_bytes;
 }
 
+size_t eq_exec_packed_bytes(const struct eq_exec *x)
+{
+    size_t bytes = 0;
+    for (int i = 0; x->mode == EQ_EXEC_INFER && i < x->g->n_nodes; i++)
+        if (x->g->nodes[i].op == EQ_OP_CONV2D)
+            bytes += eq_conv2d_packed_bytes(&x->nodes[i].conv, EQ_CONV_FORWARD);
+    return bytes;
+}
+
 void eq_exec_set_timing(struct eq_exec *x, bool on)
 {
     x->timing = on;

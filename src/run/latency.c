@@ -9,40 +9,72 @@ static enum eq_status checked_counts(int warmup, int repeats, double **ms, struc
     return *ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
 }
 
-/* All of them in each round. */
-static enum eq_status measure(struct eq_predictor *const p[], int n, const uint8_t *pixels, int warmup, int repeats,
-                              struct eq_latency out[], struct eq_err *err)
+/* Calls of one turn: few enough for a disturbance to meet all, enough to make little of changing over. */
+enum { CALLS_OF_A_TURN = 5 };
+
+static enum eq_status timed_call(struct eq_predictor *p, const uint8_t *pixels, double *ms, struct eq_err *err)
 {
-    double *ms[2] = {NULL, NULL};
+    float ef;
+    double start = eq_now_ms();
+    enum eq_status st = eq_predictor_run(p, pixels, &ef, err);
+    *ms = eq_now_ms() - start;
+    return st;
+}
+
+/* A pool that is new, and caches that another one filled, take a call to settle. */
+static enum eq_status change_over(const struct eq_latency_turn *turn, const uint8_t *pixels, struct eq_err *err)
+{
+    double ms;
+    enum eq_status st = EQ_OK;
+    if (eq_parallel_threads() != turn->threads)
+        EQ_TRY(eq_parallel_init(turn->threads, err));
+    EQ_TRY(timed_call(turn->predictor, pixels, &ms, err));
+out:
+    return st;
+}
+
+/* Calls first..end-1 of one turn; those below 0 are not kept. */
+static enum eq_status take_turn(const struct eq_latency_turn *turn, const uint8_t *pixels, int first, int end,
+                                double *ms, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    double unused;
+    for (int i = first; i < end; i++)
+        EQ_TRY(timed_call(turn->predictor, pixels, i < 0 ? &unused : &ms[i], err));
+out:
+    return st;
+}
+
+enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const uint8_t *pixels, int warmup,
+                                int repeats, struct eq_latency out[], struct eq_err *err)
+{
+    double *ms[EQ_MAX_TURNS] = {NULL};
     enum eq_status st = EQ_OK;
     for (int k = 0; k < n; k++)
         EQ_TRY(checked_counts(warmup, repeats, &ms[k], err));
-    for (int i = -warmup; i < repeats; i++)
+    for (int first = -warmup, end; first < repeats; first = end) {
+        end = first < 0 ? 0 : first + CALLS_OF_A_TURN < repeats ? first + CALLS_OF_A_TURN : repeats;
         for (int k = 0; k < n; k++) {
-            float ef;
-            double start = eq_now_ms();
-            EQ_TRY(eq_predictor_run(p[k], pixels, &ef, err));
-            if (i >= 0)
-                ms[k][i] = eq_now_ms() - start;
+            if (n > 1)
+                EQ_TRY(change_over(&turns[k], pixels, err));
+            EQ_TRY(take_turn(&turns[k], pixels, first, end, ms[k], err));
         }
+    }
     for (int k = 0; k < n; k++)
         out[k] = eq_latency_of(ms[k], repeats);
+    if (n > 1 && eq_parallel_threads() != turns[0].threads)
+        EQ_TRY(eq_parallel_init(turns[0].threads, err));
 out:
-    eq_free(ms[0]);
-    eq_free(ms[1]);
+    for (int k = 0; k < n; k++)
+        eq_free(ms[k]);
     return st;
 }
 
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err)
 {
-    return measure(&p, 1, pixels, warmup, repeats, out, err);
-}
-
-enum eq_status eq_latency_pair(struct eq_predictor *const pair[2], const uint8_t *pixels, int warmup, int repeats,
-                               struct eq_latency out[2], struct eq_err *err)
-{
-    return measure(pair, 2, pixels, warmup, repeats, out, err);
+    const struct eq_latency_turn turn = {p, eq_parallel_threads()};
+    return eq_latency_turns(&turn, 1, pixels, warmup, repeats, out, err);
 }
 
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,

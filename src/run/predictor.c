@@ -24,8 +24,14 @@ out:
 
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err)
 {
+    return eq_predictor_from_graph_in(EQ_PRECISION_FP32, p, g, clips, err);
+}
+
+enum eq_status eq_predictor_from_graph_in(enum eq_precision precision, struct eq_predictor *p, const struct eq_graph *g,
+                                          int clips, struct eq_err *err)
+{
     memset(p, 0, sizeof *p);
-    return open_float(p, g, EQ_PRECISION_FP32, clips, err);
+    return open_float(p, g, precision, clips, err);
 }
 
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err)

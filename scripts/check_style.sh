@@ -10,7 +10,7 @@ c_files() {
 }
 
 text_files() {
-    find . \( -path ./build -o -path ./.git -o -path ./.venv -o -path ./runs -o -path ./data -o -path ./.cache \
+    find . \( -path ./build -o -path ./.git -o -path ./.venv -o -path ./.venv-peers -o -path ./runs -o -path ./data -o -path ./.cache \
         -o -path ./install -o -path ./tests/fuzz/corpus -o -path ./tests/golden/data \) -prune -o -type f \
         \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -name '*.md' -o -name '*.txt' \
         -o -name CMakePresets.json -o -path './configs/*.json' -o -path './.ci/*' \) -print | sort

@@ -3,9 +3,9 @@
 
     python scripts/torchvision_to_safetensors.py resnet18-f37072fd.pth resnet18.safetensors
 
-Needs torch and numpy, nothing else. Takes a state dict, or one inside "state_dict", "model" or "model_state_dict"; drops the
-prefixes "module." and "model." and everything that is not a floating-point tensor; writes float32. timm publishes
-safetensors already: those need no conversion.
+Needs torch and numpy, nothing else. Takes a state dict, or one inside "state_dict", "model" or "model_state_dict"; drops
+what stands in front of torchvision's names ("module.", "backbone." and the like) and everything that is not a
+floating-point tensor; writes float32. timm publishes safetensors already: those need no conversion.
 """
 import argparse
 import json
@@ -23,10 +23,10 @@ def state_dict_of(checkpoint) -> dict:
     return checkpoint
 
 
-def plain_name(name: str) -> str:
-    for prefix in ("module.", "model."):
-        name = name.removeprefix(prefix)
-    return name
+def prefix_of(names) -> str:
+    """What stands in front of torchvision's names, told by one that only a ResNet has."""
+    known = "layer1.0.bn1.running_mean"
+    return next((n.removesuffix(known) for n in names if n == known or n.endswith("." + known)), "")
 
 
 def write_safetensors(path: str, tensors: dict) -> None:
@@ -55,7 +55,8 @@ def main() -> None:
     except ImportError:
         sys.exit("torch is not installed: pip install torch numpy")
     state = state_dict_of(torch.load(args.checkpoint, map_location="cpu", weights_only=True))
-    tensors = {plain_name(k): v.detach().float().contiguous().numpy().astype("<f4") for k, v in state.items()
+    prefix = prefix_of(state)
+    tensors = {k.removeprefix(prefix): v.detach().float().contiguous().numpy().astype("<f4") for k, v in state.items()
                if torch.is_tensor(v) and v.is_floating_point()}
     if "conv1.weight" not in tensors or "layer4.1.bn2.running_var" not in tensors:
         sys.exit(f"{args.checkpoint} holds no ResNet-18: it has {', '.join(list(tensors)[:5]) or 'no tensors'} ...")

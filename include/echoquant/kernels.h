@@ -143,8 +143,9 @@ struct eq_f32_table {
     void (*fake_quant)(const float *x, size_t n, float scale, int zp, int qmin, int qmax, float *y, uint8_t *mask);
     void (*mask_backward)(const uint8_t *mask, const float *dy, size_t n, float *dx); /* dx = mask ? dy : 0 */
     void (*minmax)(const float *x, size_t n, float *min, float *max); /* n > 0; NaN anywhere gives NaN in both */
-    /* hist[bin] += 1 for x in [lo, hi], bin = min((x - lo) * (bins / (hi - lo)), bins - 1); others are left out. */
-    void (*histogram)(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins);
+    /* hist[bin] += 1 for x in [lo, hi], bin = min((x - lo) * (bins / (hi - lo)), bins - 1); others are left out. min
+     * and max are those of all x, as minmax's, from the same pass; n > 0. */
+    void (*histogram)(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min, float *max);
     double (*sum_squares)(const float *x, size_t n); /* pieces in a fixed order */
 };
 const struct eq_f32_table *eq_f32_kernels(void);

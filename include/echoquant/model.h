@@ -127,9 +127,15 @@ enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
 struct eq_walk_hook {
     enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
     void *ctx;
+    /* The same behind fake-quant: what consumers read. NULL: nobody looks. */
+    enum eq_status (*on_stored)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n,
+                                struct eq_err *err);
 };
 
-enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN };
+/* SIMULATE: inference of a folded graph with fake-quant, to the bit what the integer engine makes of it. Convolutions
+ * between quantized edges are computed on whole numbers and requantized by the engine's formulas; layers that stay in
+ * FP32 sum in the engine's order. Slower than INFER, which sums rounded floats in the order that is fastest. */
+enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN, EQ_EXEC_SIMULATE };
 struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
 
 /* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure: nodes,
@@ -217,10 +223,12 @@ enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_
 struct eq_init_report {
     size_t used, missing, misshaped, unused; /* parameters of the graph; tensors of the file for unused */
     struct eq_str missing_names, misshaped_names, unused_names;
+    struct eq_str prefix; /* in front of the file's names, as "module."; empty: none */
 };
 /* A pretrained start: every parameter but those of the head ("fc.*") that a safetensors file with torchvision's or
- * timm's key names holds in the right shape, running statistics included (F32, F64, F16 or BF16). The rest stays as it
- * was. A file of which nothing fits, or with NaN or infinite weights, is refused and leaves the graph as it was. */
+ * timm's key names, all behind one prefix if need be, holds in the right shape, running statistics included (F32, F64,
+ * F16 or BF16). The rest stays as it was. A file of which nothing fits, or with NaN or infinite weights, is refused and
+ * leaves the graph as it was. */
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err);
 void eq_init_report_clear(struct eq_init_report *report);

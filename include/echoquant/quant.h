@@ -46,6 +46,12 @@ void eq_observer_free(struct eq_observer *o);
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
 /* Refuses when nothing was observed. */
 enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
+/* Observers of one sort keep the same figures and differ in what they make of them: any percentile, and hist_mse. Such
+ * a one has the range that the other would have found. */
+bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
+enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
+                                    float *max, struct eq_err *err);
+enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err); /* EQ_USAGE */
 
 /* ---- preparation: fake-quant on the graph ---------------------------------------------------------------------- */
 
@@ -79,6 +85,15 @@ int eq_zero_channels(const struct eq_graph *g, int node, int *first);
 enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err);
+
+/* What one pass over the clips teaches several observers, for a search among them. progress and clips_used as above. */
+struct eq_statistics;
+enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
+                                     const struct eq_observer_opts *opts, int n_opts, struct eq_progress *progress,
+                                     size_t *clips_used, struct eq_statistics **out, struct eq_err *err);
+/* Calibrates that graph, or a clone of it, as eq_calibrate with opts[i] would. */
+enum eq_status eq_statistics_apply(const struct eq_statistics *s, int i, struct eq_graph *prepared, struct eq_err *err);
+void eq_statistics_free(struct eq_statistics *s);
 
 /* Mixed precision on a folded, fused and calibrated graph: layers i with keep[i] ([n_nodes]) stay in FP32, all others
  * are quantized, whatever was kept before. A kept layer still stores bytes where a quantized layer reads them; with all

@@ -61,6 +61,7 @@ struct eq_config {
         int weight_observer; /* enum eq_weight_observer */
         bool per_channel;
         int weight_bits;
+        bool search;
         bool reestimate_bn, equalize, bias_correction, adaround;
         int adaround_steps;
         char *keep_fp32;   /* names of layers, commas between */

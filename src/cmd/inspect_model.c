@@ -186,6 +186,8 @@ static void print_method(const struct cJSON *m)
     const char *before = "settings: ";
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
+        if (cJSON_IsObject(setting)) /* how a search came to these: --json and the report show it */
+            continue;
         char *value = cJSON_PrintUnformatted(setting);
         printf("%s%s = %s", before, setting->string, value ? value : "");
         cJSON_free(value);

@@ -32,6 +32,15 @@ struct exec_node {
     struct eq_fq_params *weight_fq; /* [channels] as of the last forward */
     bool weight_fq_on;
 
+    /* SIMULATE, a convolution that can be computed in whole numbers (exec_simulate.c) */
+    bool can_simulate, packed_whole; /* packed_whole: packed holds digits of whole weights */
+    int parts, used_parts, base;     /* digits that weights may need, and those that they have */
+    float *units;                    /* [n]: the output in steps of its scale, before it is rounded */
+    float *steps;                    /* the source in steps of its scale */
+    int32_t *sums;                   /* [n]: exact sums, where there is more than one digit */
+    float *digit;                    /* one digit of all weights */
+    float *requant;                  /* m[cout], b[cout] */
+
     struct eq_batchnorm bn;
     uint8_t *argmax;
     /* INFER: the max pooling that a convolution does in its own pass, and the convolution that does a max pooling; 0:
@@ -63,6 +72,13 @@ enum eq_status eq_exec_infer_shapes(struct eq_exec *x, struct eq_err *err);
 enum eq_status eq_exec_check(const struct eq_exec *x, struct eq_err *err);
 /* exec_diff.c: which edges get a gradient, in whose buffer, and who is first to write it. False: out of memory. */
 bool eq_exec_plan_diffs(struct eq_exec *x);
+/* exec_simulate.c. Plan: room, and the kernel, for a convolution. Whether node i is computed in whole numbers depends
+ * on what fake-quants are enabled; pack, conv and store are for such nodes only. */
+bool eq_exec_plan_simulation(struct eq_exec *x, int i);
+bool eq_exec_simulates(const struct eq_exec *x, int i);
+void eq_exec_pack_simulation(struct eq_exec *x, int i); /* weff holds the fake-quantized weights; destroys it */
+void eq_exec_simulate_conv(struct eq_exec *x, int i);   /* fills units */
+void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded); /* units -> out, in real values */
 /* exec_plan.c: kernels, lifetimes, arena. */
 enum eq_status eq_exec_plan(struct eq_exec *x, struct eq_err *err);
 /* Asks for bytes that live over [first, last]; *slot (a pointer) gets the address once the arena is there. */

@@ -40,16 +40,33 @@ static const float *used_weights(struct eq_exec *x, int i)
     return nd->weff;
 }
 
+/* Then every node makes its own edge. */
+static bool is_watched(const struct eq_exec *x)
+{
+    return x->hook.on_edge || x->hook.on_stored;
+}
+
 static void forward_conv(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
-    if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty)
-        eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, used_weights(x, i), nd->packed[EQ_CONV_FORWARD]);
+    bool whole = x->mode == EQ_EXEC_SIMULATE && eq_exec_simulates(x, i);
+    if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->packed_whole) {
+        const float *weights = used_weights(x, i);
+        nd->packed_whole = whole;
+        if (whole)
+            eq_exec_pack_simulation(x, i);
+        else
+            eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, weights, nd->packed[EQ_CONV_FORWARD]);
+    }
+    if (whole) {
+        eq_exec_simulate_conv(x, i);
+        return;
+    }
     struct eq_f32_epilogue epi = {
         .bias = eq_exec_values(x, n->bias), .residual = src_of(x, n->residual), .relu = n->relu};
     const struct exec_node *made = nd;
-    if (nd->pool && !x->hook.on_edge) {
+    if (nd->pool && !is_watched(x)) {
         const struct eq_node *pool = &x->g->nodes[nd->pool];
         epi.pool_k = pool->k;
         epi.pool_stride = pool->stride;
@@ -64,7 +81,7 @@ static void forward_batchnorm(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
-    nd->frozen = x->mode == EQ_EXEC_INFER || n->bn_frozen;
+    nd->frozen = x->mode != EQ_EXEC_TRAIN || n->bn_frozen;
     eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->rows, !nd->frozen, src_of(x, n->residual), n->relu,
                          eq_exec_dst(nd));
 }
@@ -80,7 +97,7 @@ static void forward_maxpool(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     const struct exec_node *src = &x->nodes[n->src[0]];
-    if (nd->pooled_by && !x->hook.on_edge)
+    if (nd->pooled_by && !is_watched(x))
         return;
     eq_f32_kernels()->maxpool_forward(src->out, x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad,
                                       nd->h, nd->w, eq_exec_dst(nd), nd->argmax);
@@ -128,20 +145,24 @@ static enum eq_status finish_edge(struct eq_exec *x, int i, struct eq_err *err)
     struct exec_node *nd = &x->nodes[i];
     const struct eq_node *n = &x->g->nodes[i];
     float *made = eq_exec_dst(nd);
-    if (x->hook.on_edge) {
-        enum eq_status st = x->hook.on_edge(x->hook.ctx, x->g, i, made, nd->n, err);
-        if (st != EQ_OK)
-            return st;
-    }
+    if (nd->packed_whole && x->hook.on_edge)
+        eq_exec_store_simulated(x, i, false);
+    enum eq_status st = EQ_OK;
+    if (x->hook.on_edge)
+        st = x->hook.on_edge(x->hook.ctx, x->g, i, made, nd->n, err);
+    if (st != EQ_OK)
+        return st;
     const struct eq_fake_quant *fq = n->edge_fq < 0 ? NULL : &x->g->fake_quants[n->edge_fq];
     nd->fq_on = fq && fq->enabled;
-    if (nd->fq_on) {
+    if (nd->packed_whole) {
+        eq_exec_store_simulated(x, i, true);
+    } else if (nd->fq_on) {
         struct eq_fq_params p = eq_exec_fq_params(fq, 0);
         eq_fake_quant_forward(made, nd->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
     } else if (made != nd->out) {
         memcpy(nd->out, made, nd->n * sizeof(float));
     }
-    return EQ_OK;
+    return x->hook.on_stored ? x->hook.on_stored(x->hook.ctx, x->g, i, nd->out, nd->n, err) : EQ_OK;
 }
 
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err)

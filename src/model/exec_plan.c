@@ -120,7 +120,7 @@ static void find_pool(struct eq_exec *x, int i)
     const struct eq_node *n = &g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     bool (*fuses)(const struct eq_conv_shape *, int, int, int) = nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool;
-    if (training(x) || !fuses || n->residual >= 0 || n->edge_fq >= 0 || eq_graph_uses(g, i) != 1)
+    if (x->mode != EQ_EXEC_INFER || !fuses || n->residual >= 0 || n->edge_fq >= 0 || eq_graph_uses(g, i) != 1)
         return;
     for (int k = i + 1; k < g->n_nodes; k++) {
         const struct eq_node *pool = &g->nodes[k];
@@ -139,8 +139,10 @@ static bool plan_conv(struct eq_exec *x, int i)
     struct eq_conv_shape shape = conv_shape(x, i);
     eq_conv2d_init(&nd->conv, &shape, x->precision);
     find_pool(x, i);
+    if (x->mode == EQ_EXEC_SIMULATE && !eq_exec_plan_simulation(x, i))
+        return false;
     enum eq_conv_pass forward = EQ_CONV_FORWARD, data = EQ_CONV_BACKWARD_DATA, weights = EQ_CONV_BACKWARD_WEIGHTS;
-    size_t packed = eq_conv2d_packed_bytes(&nd->conv, forward);
+    size_t packed = eq_conv2d_packed_bytes(&nd->conv, forward) * (x->mode == EQ_EXEC_SIMULATE ? (size_t)nd->parts : 1);
     bool ok =
         training(x) ? eq_exec_reserve(x, &nd->packed[forward], packed, i, i) : keep(x, &nd->packed[forward], packed);
     ok = ok && eq_exec_reserve(x, &nd->scratch[forward], eq_conv2d_scratch_bytes(&nd->conv, forward), i, i);

@@ -106,6 +106,10 @@ enum eq_status eq_exec_check(const struct eq_exec *x, struct eq_err *err)
         EQ_TRY(check_operands(x, i, err));
         if (x->mode == EQ_EXEC_TRAIN)
             EQ_TRY(check_training(x, i, err));
+        if (x->mode == EQ_EXEC_SIMULATE && g->nodes[i].op == EQ_OP_BATCHNORM)
+            st = eq_fail(err, EQ_UNSUPPORTED, "%s: simulation needs a folded graph", g->nodes[i].name);
+        if (st != EQ_OK)
+            goto out;
     }
     if (x->nodes[g->output].n != (size_t)x->clips)
         st = eq_fail(err, EQ_USAGE, "%s: the output must be one value per clip", g->nodes[g->output].name);

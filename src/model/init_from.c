@@ -53,6 +53,34 @@ static void list(struct eq_str *names, const char *name)
     eq_str_add(names, "%s%s", names->len ? ", " : "", name);
 }
 
+/* What stands in front of torchvision's names when the network was part of another: "module." of DataParallel,
+ * "backbone." and the like. Told by one name that only a ResNet has. */
+static const char *find_prefix(const struct eq_st_file *f, size_t *len)
+{
+    static const char suffix[] = "layer1.0.bn1.running_mean";
+    *len = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        const char *name = f->tensors[i].name;
+        size_t n = strlen(name), m = sizeof suffix - 1;
+        bool ends = n >= m && strcmp(name + n - m, suffix) == 0;
+        if (ends && (n == m || name[n - m - 1] == '.')) {
+            *len = n - m;
+            return name;
+        }
+    }
+    return "";
+}
+
+static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r,
+                                             const char *name)
+{
+    struct eq_str key = {0};
+    eq_str_add(&key, "%s%s", r->prefix.s ? r->prefix.s : "", name);
+    const struct eq_st_tensor *t = eq_st_find(f, key.s);
+    eq_str_clear(&key);
+    return t;
+}
+
 static bool is_head(const char *name)
 {
     return strncmp(name, "fc.", 3) == 0;
@@ -72,10 +100,12 @@ static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, 
 {
     for (size_t i = 0; i < f->n; i++) {
         const char *name = f->tensors[i].name;
+        if (r->prefix.len && strncmp(name, r->prefix.s, r->prefix.len) == 0)
+            name += r->prefix.len;
         if (!is_head(name) && (eq_graph_find_param(g, name) >= 0 || eq_is_batch_counter(name)))
             continue;
         r->unused++;
-        list(&r->unused_names, name);
+        list(&r->unused_names, f->tensors[i].name);
     }
 }
 
@@ -84,9 +114,13 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
                               struct eq_init_report *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
+    size_t prefix_len;
+    const char *prefix = find_prefix(f, &prefix_len);
+    if (prefix_len)
+        eq_str_add(&r->prefix, "%.*s", (int)prefix_len, prefix);
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        const struct eq_st_tensor *t = eq_st_find(f, p->name);
+        const struct eq_st_tensor *t = find_param(f, r, p->name);
         if (is_head(p->name))
             continue;
         if (!t) {
@@ -138,6 +172,7 @@ out:
 
 void eq_init_report_clear(struct eq_init_report *report)
 {
+    eq_str_clear(&report->prefix);
     eq_str_clear(&report->missing_names);
     eq_str_clear(&report->misshaped_names);
     eq_str_clear(&report->unused_names);

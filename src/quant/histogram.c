@@ -63,13 +63,9 @@ static float symmetric_limit(float absmax)
     return absmax;
 }
 
-enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct eq_err *err)
+/* The range for values in [min, max]; EQ_NUMERIC leaves the histogram as it was. */
+static enum eq_status cover(struct eq_hist *h, float min, float max, struct eq_err *err)
 {
-    if (n == 0)
-        return EQ_OK;
-    const struct eq_f32_table *k = eq_f32_kernels();
-    float min, max;
-    k->minmax(x, n, &min, &max);
     if (!isfinite(min) || !isfinite(max))
         return eq_fail(err, EQ_NUMERIC, "a value is NaN or infinite");
     float lo = min, hi = max;
@@ -92,8 +88,38 @@ enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct e
         h->min = min;
         h->max = max;
     }
+    return EQ_OK;
+}
+
+/* Most batches stay within what earlier ones took: one pass both counts and finds that out. */
+static bool add_inside(struct eq_hist *h, const float *x, size_t n, float *min, float *max)
+{
+    uint64_t fresh[EQ_HIST_BINS] = {0};
+    eq_f32_kernels()->histogram(x, n, h->lo, h->hi, fresh, EQ_HIST_BINS, min, max);
+    if (!(*min >= h->lo && *max <= h->hi))
+        return false;
+    for (int i = 0; i < EQ_HIST_BINS; i++)
+        h->count[i] += fresh[i];
+    h->min = fminf(h->min, *min);
+    h->max = fmaxf(h->max, *max);
+    h->total += n;
+    return true;
+}
+
+enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct eq_err *err)
+{
+    float min, max;
+    if (n == 0)
+        return EQ_OK;
+    if (!h->total || eq_hist_is_point(h))
+        eq_f32_kernels()->minmax(x, n, &min, &max);
+    else if (add_inside(h, x, n, &min, &max))
+        return EQ_OK;
+    enum eq_status st = cover(h, min, max, err);
+    if (st != EQ_OK)
+        return st;
     if (!eq_hist_is_point(h))
-        k->histogram(x, n, h->lo, h->hi, h->count, EQ_HIST_BINS);
+        eq_f32_kernels()->histogram(x, n, h->lo, h->hi, h->count, EQ_HIST_BINS, &min, &max);
     else
         h->count[0] += n;
     h->total += n;

@@ -47,24 +47,49 @@ enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_datase
     return st;
 }
 
+/* The indices of the clips, in the order of the choice. Caller frees. */
+static enum eq_status choose(const struct eq_config *cfg, const struct eq_dataset *ds, uint32_t **indices, size_t *n,
+                             struct eq_err *err)
+{
+    *n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, indices);
+    if (*n == 0)
+        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
+    struct eq_rng rng;
+    eq_rng_init(&rng, (uint64_t)cfg->run.seed, EQ_RNG_CALIBRATE, 0, 0);
+    eq_rng_shuffle(&rng, *indices, *n);
+    if (*n > (size_t)cfg->ptq.clips)
+        *n = (size_t)cfg->ptq.clips;
+    return EQ_OK;
+}
+
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err)
 {
     uint32_t *indices = NULL;
-    size_t n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, &indices);
-    enum eq_status st;
+    size_t n;
     memset(out, 0, sizeof *out);
-    if (n == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
-        goto out;
-    }
-    struct eq_rng rng;
-    eq_rng_init(&rng, (uint64_t)cfg->run.seed, EQ_RNG_CALIBRATE, 0, 0);
-    eq_rng_shuffle(&rng, indices, n);
-    if (n > (size_t)cfg->ptq.clips)
-        n = (size_t)cfg->ptq.clips;
-    st = eq_clips_open(cfg, ds, indices, n, out, err);
-out:
+    enum eq_status st = choose(cfg, ds, &indices, &n, err);
+    if (st == EQ_OK)
+        st = eq_clips_open(cfg, ds, indices, n, out, err);
+    free(indices);
+    return st;
+}
+
+enum eq_status eq_calibration_open_half(const struct eq_config *cfg, const struct eq_dataset *ds, int half,
+                                        struct eq_calibration *out, struct eq_err *err)
+{
+    uint32_t *indices = NULL;
+    size_t n, kept = 0;
+    memset(out, 0, sizeof *out);
+    enum eq_status st = choose(cfg, ds, &indices, &n, err);
+    if (st == EQ_OK && n < 2)
+        st = eq_fail(err, EQ_USAGE,
+                     "ptq.search fits on one half of the calibration clips and judges by the other: it needs 2 at "
+                     "least, there is 1 (ptq.clips, or the TRAIN split)");
+    for (size_t i = (size_t)half; st == EQ_OK && i < n; i += 2)
+        indices[kept++] = indices[i];
+    if (st == EQ_OK)
+        st = eq_clips_open(cfg, ds, indices, kept, out, err);
     free(indices);
     return st;
 }
@@ -96,15 +121,20 @@ enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_
     return EQ_OK;
 }
 
+struct eq_observer_opts eq_observer_opts_of(const struct eq_config *cfg)
+{
+    return (struct eq_observer_opts){.kind = (enum eq_observer_kind)cfg->ptq.observer,
+                                     .averaging = cfg->ptq.averaging,
+                                     .percentile = cfg->ptq.percentile};
+}
+
 enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_config *cfg, struct eq_graph *prepared,
                                struct eq_err *err)
 {
     enum eq_status st;
     struct eq_progress progress = {0};
     size_t used = 0;
-    struct eq_observer_opts opts = {.kind = (enum eq_observer_kind)cfg->ptq.observer,
-                                    .averaging = cfg->ptq.averaging,
-                                    .percentile = cfg->ptq.percentile};
+    struct eq_observer_opts opts = eq_observer_opts_of(cfg);
     EQ_TRY(eq_check_zero_channels(prepared, cfg, err));
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
     EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &opts, &progress, &used, err));

@@ -1,6 +1,7 @@
 /* Post-training quantization of a run: the baseline in, ptq.safetensors out. */
 #include "run/ptq.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,15 +64,20 @@ enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *
     struct eq_calibration clips = {0};
     struct eq_ptq ptq = {0};
     struct eq_qmodel *qmodel = NULL;
+    struct eq_config chosen = *cfg;
+    struct cJSON *search = NULL;
     char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
+    if (cfg->ptq.search)
+        EQ_TRY(eq_ptq_search(cfg, ds, trained, &chosen, &search, err));
     EQ_TRY(eq_calibration_open(cfg, ds, &clips, err));
-    EQ_TRY(eq_ptq_make(cfg, trained, &clips, &ptq, err));
-    EQ_TRY(eq_ptq_lower(cfg, &ptq, &qmodel, err));
+    EQ_TRY(eq_ptq_make(&chosen, trained, &clips, &ptq, err));
+    EQ_TRY(eq_ptq_lower(&chosen, &ptq, search, &qmodel, err));
     EQ_TRY(eq_qmodel_save(path, qmodel, err));
     eq_info("wrote %s", path);
 out:
+    cJSON_Delete(search);
     eq_qmodel_free(qmodel);
     eq_ptq_clear(&ptq);
     eq_calibration_close(&clips);

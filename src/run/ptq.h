@@ -12,9 +12,19 @@ struct eq_ptq {
 enum eq_status eq_ptq_make(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
                            struct eq_ptq *out, struct eq_err *err);
 void eq_ptq_clear(struct eq_ptq *p);
-/* The integer model, with a note of the settings that made it. */
-enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p, struct eq_qmodel **out,
-                            struct eq_err *err);
+/* Its two halves, for a search: what comes before calibration, and what comes behind it. */
+enum eq_status eq_ptq_begin(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
+                            struct eq_ptq *out, struct eq_err *err);
+enum eq_status eq_ptq_finish(const struct eq_config *cfg, struct eq_graph *calibrated, struct eq_calibration *clips,
+                             struct eq_err *err);
+/* The integer model, with a note of the settings that made it, and of the search that found them (NULL: none). */
+enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p, const struct cJSON *search,
+                            struct eq_qmodel **out, struct eq_err *err);
+/* ptq.search: tries observers, then the switches one by one, and puts the best into *chosen (strings are cfg's). Fits
+ * on one half of the calibration clips and judges on the other, by the mean squared difference of the integer model's
+ * EF from FP32's. path: what was tried, in order; delete with cJSON_Delete. */
+enum eq_status eq_ptq_search(const struct eq_config *cfg, const struct eq_dataset *ds, const struct eq_graph *trained,
+                             struct eq_config *chosen, struct cJSON **path, struct eq_err *err);
 /* Which nodes of a folded and fused graph ptq.keep_fp32 names, as keep[n_nodes]; an unknown name is EQ_USAGE. */
 enum eq_status eq_ptq_kept_layers(const struct eq_config *cfg, const struct eq_graph *g, bool *keep,
                                   struct eq_err *err);

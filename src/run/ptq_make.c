@@ -84,26 +84,52 @@ enum eq_status eq_ptq_kept_layers(const struct eq_config *cfg, const struct eq_g
     return st == EQ_OK ? st : eq_err_context(err, "ptq.keep_fp32");
 }
 
-enum eq_status eq_ptq_make(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
-                           struct eq_ptq *out, struct eq_err *err)
+/* The same in an array of its own; caller frees. */
+static enum eq_status kept_layers(const struct eq_config *cfg, const struct eq_graph *g, bool **keep,
+                                  struct eq_err *err)
+{
+    *keep = eq_alloc((size_t)g->n_nodes, sizeof **keep);
+    return *keep ? eq_ptq_kept_layers(cfg, g, *keep, err) : eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
+}
+
+enum eq_status eq_ptq_begin(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
+                            struct eq_ptq *out, struct eq_err *err)
 {
     enum eq_status st;
     bool *keep = NULL;
     memset(out, 0, sizeof *out);
     EQ_TRY(fold(cfg, trained, clips, &out->fp32, err));
     EQ_TRY(eq_graph_clone(out->fp32, &out->graph, err));
-    keep = eq_alloc((size_t)out->graph->n_nodes, sizeof *keep);
-    if (!keep) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
-        goto out;
-    }
-    EQ_TRY(eq_ptq_kept_layers(cfg, out->graph, keep, err));
     EQ_TRY(eq_prepare_fake_quant(out->graph, cfg->ptq.weight_bits, err));
-    EQ_TRY(eq_calibrate_on(clips, cfg, out->graph, err));
-    EQ_TRY(eq_keep_fp32(out->graph, keep, err));
-    EQ_TRY(improve(cfg, out->graph, clips, err));
+    EQ_TRY(kept_layers(cfg, out->graph, &keep, err)); /* a wrong name is told before the work */
 out:
     eq_free(keep);
+    if (st != EQ_OK)
+        eq_ptq_clear(out);
+    return st;
+}
+
+enum eq_status eq_ptq_finish(const struct eq_config *cfg, struct eq_graph *calibrated, struct eq_calibration *clips,
+                             struct eq_err *err)
+{
+    enum eq_status st;
+    bool *keep = NULL;
+    EQ_TRY(kept_layers(cfg, calibrated, &keep, err));
+    EQ_TRY(eq_keep_fp32(calibrated, keep, err));
+    EQ_TRY(improve(cfg, calibrated, clips, err));
+out:
+    eq_free(keep);
+    return st;
+}
+
+enum eq_status eq_ptq_make(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
+                           struct eq_ptq *out, struct eq_err *err)
+{
+    enum eq_status st;
+    EQ_TRY(eq_ptq_begin(cfg, trained, clips, out, err));
+    EQ_TRY(eq_calibrate_on(clips, cfg, out->graph, err));
+    EQ_TRY(eq_ptq_finish(cfg, out->graph, clips, err));
+out:
     if (st != EQ_OK)
         eq_ptq_clear(out);
     return st;
@@ -139,14 +165,16 @@ struct cJSON *eq_ptq_recipe(const struct eq_config *cfg)
     return o;
 }
 
-enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p, struct eq_qmodel **out,
-                            struct eq_err *err)
+enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p, const struct cJSON *search,
+                            struct eq_qmodel **out, struct eq_err *err)
 {
     enum eq_status st = eq_lower_int8(p->graph, "ptq", out, err);
     if (st != EQ_OK)
         return st;
     snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[cfg->ptq.observer]);
     struct cJSON *recipe = eq_ptq_recipe(cfg);
+    if (search)
+        cJSON_AddItemToObject(recipe, "search", cJSON_Duplicate(search, true));
     char *text = cJSON_PrintUnformatted(recipe);
     cJSON_Delete(recipe);
     (*out)->recipe = text ? eq_strdup(text) : NULL;

@@ -22,6 +22,10 @@ void eq_table_put(char cell[EQ_TABLE_CELL], const char *format, int digits, doub
 /* Markdown, columns padded so that it reads well on a terminal, too. */
 void eq_table_print(const struct eq_table *t, struct eq_str *out);
 
+/* report_search.c: what ptq.search tried (no rows: there was no search), and the sentence that explains the table. */
+enum eq_status eq_search_table(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
+void eq_search_note(const struct cJSON *results, struct eq_str *out);
+
 /* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
 struct eq_plot {
     char name[64];
@@ -35,6 +39,7 @@ struct eq_report {
     struct cJSON *sensitivity;          /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_table layers;             /* its table */
     struct eq_table seeds, differences; /* of several seeds; no rows for one */
+    struct eq_table search;             /* what ptq.search tried; no rows without it */
     struct eq_plot plots[EQ_MAX_PLOTS];
     int n_plots;
     char no_pictures[320]; /* why plots/ holds no SVG; "" when it does */

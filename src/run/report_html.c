@@ -249,6 +249,20 @@ static void add_skipped(const struct cJSON *results, struct eq_str *out)
     eq_str_add(out, "</table></details>\n");
 }
 
+static void add_search(const struct eq_report *report, struct eq_str *out)
+{
+    struct eq_str note = {0};
+    if (report->search.rows == 0)
+        return;
+    eq_search_note(report->results, &note);
+    add_element(out, "h2", "What the search for PTQ's settings tried");
+    eq_str_add(out, "\n");
+    add_table(&report->search, "seeds", out);
+    add_element(out, "p", note.s);
+    eq_str_add(out, "\n");
+    eq_str_clear(&note);
+}
+
 enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out, struct eq_err *err)
 {
     struct eq_str text = {0};
@@ -261,6 +275,7 @@ enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out
     add_results(&report->table, out);
     add_seeds(report, out);
     EQ_TRY(add_plots(report, out, err));
+    add_search(report, out);
     add_sensitivity(report, out);
     eq_str_add(out, "<h2>How it was made</h2>\n");
     eq_report_environment(report, &text);

@@ -42,6 +42,17 @@ static void add_sensitivity(const struct eq_report *report, struct eq_str *out)
     eq_str_add(out, "\n%s\n", eq_sensitivity_note);
 }
 
+static void add_search(const struct eq_report *report, struct eq_str *out)
+{
+    if (report->search.rows == 0)
+        return;
+    eq_str_add(out, "\n## What the search for PTQ's settings tried\n\n");
+    eq_table_print(&report->search, out);
+    eq_str_add(out, "\n");
+    eq_search_note(report->results, out);
+    eq_str_add(out, "\n");
+}
+
 void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
 {
     eq_str_add(out, "# FP32 to INT8: results\n\n");
@@ -67,6 +78,7 @@ void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
         eq_str_add(out, "\n## %s\n\n![%s](plots/%s.svg)\n\n%s\n", report->plots[i].title, report->plots[i].title,
                    report->plots[i].name, report->plots[i].caption);
     add_sensitivity(report, out);
+    add_search(report, out);
     add_skipped(report->results, out);
     eq_str_add(out, eq_seeds_has(report->results)
                         ? "\nConfiguration: `config.json`; every seed's own report and predictions: `seed-*/`.\n"

@@ -55,6 +55,8 @@ void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
     for (size_t i = 0, n = 0; i < sizeof switches / sizeof *switches; i++)
         if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(recipe, switches[i].key)))
             eq_str_add(out, "%s%s", n++ ? ", " : "; ", switches[i].text);
+    if (cJSON_HasObjectItem(recipe, "search"))
+        eq_str_add(out, "; found by search");
     if (eq_report_text(recipe, "keep_fp32")[0])
         eq_str_add(out, "; in FP32: %s", eq_report_text(recipe, "keep_fp32"));
     eq_str_add(out, ".");

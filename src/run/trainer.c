@@ -40,15 +40,15 @@ static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
 {
     if (t->opts.ema <= 0)
         return EQ_OK;
-    t->ema = calloc(t->n_params, sizeof *t->ema);
+    t->ema = calloc((size_t)t->graph->n_params, sizeof *t->ema);
     if (!t->ema)
         return eq_fail(err, EQ_NOMEM, "out of memory for averaged weights");
-    for (size_t i = 0; i < t->n_params; i++) {
-        size_t n = t->graph->params[t->param_index[i]].n;
-        t->ema[i] = eq_alloc(n, sizeof(float));
+    for (int i = 0; i < t->graph->n_params; i++) {
+        const struct eq_param *p = &t->graph->params[i];
+        t->ema[i] = eq_alloc(p->n, sizeof(float));
         if (!t->ema[i])
             return eq_fail(err, EQ_NOMEM, "out of memory for averaged weights");
-        memcpy(t->ema[i], t->params[i], n * sizeof(float));
+        memcpy(t->ema[i], p->data, p->n * sizeof(float));
     }
     return EQ_OK;
 }
@@ -90,7 +90,7 @@ out:
 
 void eq_trainer_clear(struct eq_trainer *t)
 {
-    for (size_t i = 0; t->ema && i < t->n_params; i++)
+    for (int i = 0; t->ema && i < t->graph->n_params; i++)
         eq_free(t->ema[i]);
     free(t->ema);
     eq_optim_clear(&t->optim);
@@ -121,25 +121,29 @@ static double learning_rate(const struct eq_trainer *t)
     return learning_rate_at(t, step_number(t));
 }
 
-static enum eq_status diverged(const struct eq_trainer *t, const char *what, double lr, struct eq_err *err)
+/* In the step under way; in validation, in the last one. */
+static enum eq_status diverged(const struct eq_trainer *t, const char *what, size_t step, double lr, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");
     enum eq_status st = eq_fail(
         err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s", t->opts.name,
-        what, step_number(t) + 1, t->total_steps, lr,
+        what, step, t->total_steps, lr,
         t->best_epoch ? "last good checkpoint: " : "there is no good checkpoint yet: try a smaller learning rate",
         t->best_epoch ? best : "");
     free(best);
     return st;
 }
 
+/* Running statistics are averaged with the weights that they belong to. Early on a large decay would hold on to the
+ * first, random weights: after n steps it is at most (1 + n) / (10 + n). */
 static void update_ema(struct eq_trainer *t)
 {
-    float keep = (float)t->opts.ema;
-    for (size_t i = 0; t->ema && i < t->n_params; i++) {
-        size_t n = t->graph->params[t->param_index[i]].n;
-        for (size_t j = 0; j < n; j++)
-            t->ema[i][j] += (1 - keep) * (t->params[i][j] - t->ema[i][j]);
+    double n = (double)t->optim.step;
+    float take = (float)(1 - fmin(t->opts.ema, (1 + n) / (10 + n)));
+    for (int i = 0; t->ema && i < t->graph->n_params; i++) {
+        const struct eq_param *p = &t->graph->params[i];
+        for (size_t j = 0; j < p->n; j++)
+            t->ema[i][j] += take * (p->data[j] - t->ema[i][j]);
     }
 }
 
@@ -148,7 +152,7 @@ static enum eq_status apply_gradients(struct eq_trainer *t, double lr, struct eq
 {
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, t->opts.grad_clip);
     if (!isfinite(norm))
-        return diverged(t, "gradient", lr, err);
+        return diverged(t, "gradient", step_number(t) + 1, lr, err);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
     enum eq_status st = t->ops.after_step ? t->ops.after_step(t->ops.ctx, t, lr, err) : EQ_OK;
     if (st != EQ_OK)
@@ -188,7 +192,7 @@ static enum eq_status micro_step(struct eq_trainer *t, const struct eq_batch *ba
     double loss;
     EQ_TRY(loss_of_batch(t, batch, ef, &loss, err));
     if (!isfinite(loss)) {
-        st = diverged(t, "loss", lr, err);
+        st = diverged(t, "loss", step_number(t) + 1, lr, err);
         goto out;
     }
     for (int i = 0; i < batch->n; i++)
@@ -244,11 +248,11 @@ out:
 /* Swaps averaged and current weights. */
 static void swap_ema(struct eq_trainer *t)
 {
-    for (size_t i = 0; t->ema && i < t->n_params; i++) {
-        size_t n = t->graph->params[t->param_index[i]].n;
-        for (size_t j = 0; j < n; j++) {
-            float w = t->params[i][j];
-            t->params[i][j] = t->ema[i][j];
+    for (int i = 0; t->ema && i < t->graph->n_params; i++) {
+        const struct eq_param *p = &t->graph->params[i];
+        for (size_t j = 0; j < p->n; j++) {
+            float w = p->data[j];
+            p->data[j] = t->ema[i][j];
             t->ema[i][j] = w;
         }
     }
@@ -295,6 +299,10 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
     st = validate(t, &m, err);
     if (st == EQ_INTERRUPTED)
         return interrupted_validation(t, err);
+    if (st == EQ_NUMERIC) {
+        size_t last = step_number(t);
+        return diverged(t, "EF of a validation clip", last, learning_rate_at(t, last - 1), err);
+    }
     if (st != EQ_OK)
         return st;
     struct eq_epoch_row *row = &t->history[t->n_history++];

@@ -63,8 +63,9 @@ struct eq_trainer {
     struct eq_optim optim;
     size_t n_params;  /* trainable */
     int *param_index; /* into graph->params */
-    float **params, **grads, **ema;
+    float **params, **grads;
     bool *decay;
+    float **ema; /* by parameter of the graph, running statistics included; NULL: not wanted */
     size_t steps_per_epoch, total_steps;
     /* where it stands */
     int epoch;             /* 0-based, next or current */

@@ -32,15 +32,16 @@ static void add_vector(struct eq_st_file *f, const char *prefix, const char *key
 static void add_tensors(struct eq_st_file *f, const struct eq_trainer *t)
 {
     const struct eq_graph *g = t->graph;
-    for (int i = 0; i < g->n_params; i++)
+    for (int i = 0; i < g->n_params; i++) {
         add_vector(f, "param.", g->params[i].name, EQ_ST_F32, g->params[i].n, g->params[i].data);
+        if (t->ema)
+            add_vector(f, "ema.", g->params[i].name, EQ_ST_F32, g->params[i].n, t->ema[i]);
+    }
     for (size_t i = 0; i < t->n_params; i++) {
         const struct eq_param *p = &g->params[t->param_index[i]];
         add_vector(f, "m.", p->name, EQ_ST_F32, p->n, t->optim.m[i]);
         if (t->optim.v)
             add_vector(f, "v.", p->name, EQ_ST_F32, p->n, t->optim.v[i]);
-        if (t->ema)
-            add_vector(f, "ema.", p->name, EQ_ST_F32, p->n, t->ema[i]);
     }
     for (int i = 0; i < g->n_fake_quants; i++) {
         const struct eq_fake_quant *fq = &g->fake_quants[i];
@@ -126,15 +127,17 @@ static enum eq_status take_tensors(const struct eq_st_file *f, const char *path,
 {
     struct eq_graph *g = t->graph;
     enum eq_status st = EQ_OK;
-    for (int i = 0; i < g->n_params; i++)
-        EQ_TRY(take_vector(f, path, "param.", g->params[i].name, EQ_ST_F32, g->params[i].n, g->params[i].data, err));
+    for (int i = 0; i < g->n_params; i++) {
+        const struct eq_param *p = &g->params[i];
+        EQ_TRY(take_vector(f, path, "param.", p->name, EQ_ST_F32, p->n, p->data, err));
+        if (t->ema)
+            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_ST_F32, p->n, t->ema[i], err));
+    }
     for (size_t i = 0; i < t->n_params; i++) {
         const struct eq_param *p = &g->params[t->param_index[i]];
         EQ_TRY(take_vector(f, path, "m.", p->name, EQ_ST_F32, p->n, t->optim.m[i], err));
         if (t->optim.v)
             EQ_TRY(take_vector(f, path, "v.", p->name, EQ_ST_F32, p->n, t->optim.v[i], err));
-        if (t->ema)
-            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_ST_F32, p->n, t->ema[i], err));
     }
     for (int i = 0; i < g->n_fake_quants; i++) {
         struct eq_fake_quant *fq = &g->fake_quants[i];
@@ -197,6 +200,12 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     if (best)
         EQ_TRY(take_real(f, path, "best_mae", &t->best_mae, err));
     EQ_TRY(take_history(f, path, t, err));
+    /* States are written where a step ends. */
+    if (batch % t->opts.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->opts.accumulate)
+        return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
+    if (t->n_history != epoch)
+        return eq_fail(err, EQ_FORMAT, "%s: a history of %d epochs in a state of epoch %lld", path, t->n_history,
+                       (long long)epoch);
     t->epoch = (int)epoch;
     t->batch_in_epoch = (size_t)batch;
     t->optim.step = (size_t)step;

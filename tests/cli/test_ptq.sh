@@ -49,6 +49,45 @@ has bits4/results.json '"weight_bits": 4'
 expect 0 report --run bits4
 has bits4/report.md "weights: 4 bits per channel, minmax."
 
+# The search: deterministic, each try in the file, the best of them kept, as PTQ alone makes it with these settings.
+ptq_with found --set ptq.search=true --set ptq.adaround_steps=30
+has "$ERR" "search 12"
+ptq_with refound --set ptq.search=true --set ptq.adaround_steps=30 --threads 1
+same found/ptq.safetensors refound/ptq.safetensors
+expect 0 inspect found/ptq.safetensors --json
+python3 - "$OUT" >chosen <<'PY' && pass || fail "what the search says of itself"
+import json, sys
+recipe = json.load(open(sys.argv[1]))["recipe"]
+search = recipe.pop("search")
+tries = search["tries"]
+assert search["fit_clips"] == 2 and search["judge_clips"] == 2 and len(tries) == 12
+best = float("inf")
+for t in tries:
+    assert t["kept"] == (t["mse"] < best), t
+    best = min(best, t["mse"])
+    name, value = t["tried"].split(" = ")
+    if name != "observer" and t["kept"]:
+        assert str(recipe[name]).lower() == value, t
+observers = [t for t in tries if t["tried"].startswith("observer = ")]
+assert len(observers) == 7
+assert [t["tried"] for t in observers if t["kept"]][-1].split()[2] == recipe["observer"]
+for key, value in recipe.items():
+    print("--set", f"ptq.{key}={str(value).lower()}")
+PY
+# shellcheck disable=SC2046
+ptq_with by_hand $(cat chosen)
+same <(weights by_hand/ptq.safetensors) <(weights found/ptq.safetensors)
+expect_error 2 "ptq.search fits on one half" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
+    --set ptq.search=true --set ptq.clips=1
+rm -rf no
+cp base/fp32.safetensors found/
+expect 0 eval --run found
+expect 0 report --run found
+has found/report.md "found by search"
+is "tries in the report" "$(grep -cE '^\| (observer|weight_observer|reestimate_bn|equalize|bias_correction|adaround) = ' \
+    found/report.md)" 12
+has found/report.html "search fitted each try on 2 calibration clips"
+
 # Mixed precision: what stays in FP32 is noted, a file of all of them predicts as FP32 does.
 printf '{"ptq": {"keep_fp32": ["conv1", "layer2.0.downsample.0"]}}' >keep.json
 ptq_with kept --config keep.json

@@ -272,15 +272,18 @@ static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
     float *x = random_floats(n, kind, 1), limit = limits[kind];
     uint64_t *hist = (uint64_t *)(void *)new_bytes(o, 2 * 2048 * sizeof *hist), counts[2048];
     const struct eq_f32_table *t = eq_f32_kernels();
-    float *range = new_floats(o, 5, 0);
+    float *range = new_floats(o, 11, 0);
+    for (size_t i = 0; i < n; i++) /* as behind a ReLU */
+        if (i % 3 && i != n / 3)
+            x[i] = i % 5 ? 0.0f : -0.0f;
     t->minmax(x, n, range, range + 1);
     range[4] = (float)t->sum_squares(x, n);
     memset(counts, 0, sizeof counts);
-    t->histogram(x, n, range[0], range[1], counts, 2048); /* every value, both ends included */
+    t->histogram(x, n, range[0], range[1], counts, 2048, range + 5, range + 6); /* every value, both ends included */
     memcpy(hist, counts, sizeof counts);
     x[n / 2] = NAN;
-    t->histogram(x, n, -0.5f * limit, 0.7f * limit, counts, 100); /* adds to what is there */
-    t->histogram(x, n, 0.25f * limit, 0.25f * limit, counts, 7);
+    t->histogram(x, n, -0.5f * limit, 0.7f * limit, counts, 100, range + 7, range + 8); /* adds to what is there */
+    t->histogram(x, n, 0.25f * limit, 0.25f * limit, counts, 7, range + 9, range + 10);
     memcpy((char *)hist + sizeof counts, counts, sizeof counts);
     t->minmax(x, n, range + 2, range + 3);
     eq_free(x);

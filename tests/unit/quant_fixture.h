@@ -214,4 +214,19 @@ static inline struct eq_graph *calibrated_net(struct eq_graph *net, bool keep_bn
     return g;
 }
 
+/* Scales of edges a thousand times too small or too large, zero-points at the ends. */
+static inline void extreme_qparams(struct eq_graph *g, uint64_t seed)
+{
+    struct eq_rng rng;
+    eq_rng_init(&rng, seed, EQ_RNG_TEST, 0, 79);
+    for (int i = 0; i < g->n_nodes; i++) {
+        if (g->nodes[i].edge_fq < 0)
+            continue;
+        struct eq_fake_quant *fq = &g->fake_quants[g->nodes[i].edge_fq];
+        fq->scale[0] *= (float)pow(10, eq_rng_range(&rng, -3, 3));
+        uint32_t zp = eq_rng_below(&rng, 4);
+        fq->zero_point[0] = zp == 0 ? 0 : zp == 1 ? 255 : zp == 2 ? 128 : (int)eq_rng_below(&rng, 256);
+    }
+}
+
 #endif

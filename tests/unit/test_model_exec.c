@@ -361,7 +361,7 @@ static void hooks_and_timing(void **state)
     float ef;
     int left = g->n_nodes + 1;
     assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
-    eq_exec_set_hook(x, &(struct eq_walk_hook){count_edges, &left});
+    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
     assert_ok(eq_exec_forward(x, pixels, &ef, &err));
     assert_int_equal(left, 1); /* every node once */
     left = 5;
@@ -399,7 +399,7 @@ static void pooling_in_the_convolution(void **state)
     int conv = eq_graph_find_node(folded, "conv1"), pool = eq_graph_find_node(folded, "maxpool");
     assert_int_equal(x->nodes[conv].pool, eq_cpu_use(EQ_ISA_AVX2) ? pool : 0);
     for (int round = 0; round < 2; round++) {
-        eq_exec_set_hook(x, &(struct eq_walk_hook){count_edges, &left});
+        eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
         assert_ok(eq_exec_forward(x, pixels, apart, &err));
         eq_exec_set_hook(x, NULL);
         assert_ok(eq_exec_forward(x, pixels, together, &err));

@@ -244,6 +244,7 @@ static void starts_from_a_pretrained_file(void **state)
     float fc = g->params[eq_graph_find_param(g, "fc.weight")].data[0];
     write_pretrained(from);
     assert_ok(eq_model_init_from(g, path, &r, &err));
+    assert_int_equal(r.prefix.len, 0);
     assert_int_equal(r.used, 98);
     assert_int_equal(r.missing, 1);
     assert_int_equal(r.misshaped, 1);
@@ -265,6 +266,40 @@ static void starts_from_a_pretrained_file(void **state)
     eq_init_report_clear(&r);
     eq_graph_free(from);
     eq_graph_free(g);
+}
+
+/* Networks that were part of another: every name stands behind "module.", "backbone." and the like. */
+static void names_may_stand_behind_a_prefix(void **state)
+{
+    (void)state;
+    const char *const prefixes[] = {"module.", "model.backbone."};
+    for (size_t k = 0; k < 2; k++) {
+        struct eq_graph *from = test_resnet18(4, 1), *g = NULL;
+        struct eq_init_report r;
+        struct eq_st_file f;
+        assert_ok(eq_resnet18_new(&test_meta, 4, 99, &g, &err));
+        write_pretrained(from);
+        assert_ok(eq_st_read(path, &f, &err));
+        for (size_t i = 0; i < f.n; i++) {
+            struct eq_str name = {0};
+            bool inside = strcmp(f.tensors[i].name, "aux.weight") != 0;
+            eq_str_add(&name, "%s%s", inside ? prefixes[k] : "", f.tensors[i].name);
+            rename_to(&f.tensors[i].name, name.s);
+            eq_str_clear(&name);
+        }
+        assert_ok(eq_st_write(path, &f, &err));
+        eq_st_clear(&f);
+        assert_ok(eq_model_init_from(g, path, &r, &err));
+        assert_string_equal(r.prefix.s, prefixes[k]);
+        assert_true(r.used == 98 && r.missing == 1 && r.misshaped == 1 && r.unused == 2);
+        assert_string_equal(r.missing_names.s, "layer1.1.bn2.weight");
+        assert_non_null(strstr(r.unused_names.s, prefixes[k])); /* the head, by the file's own name */
+        int conv = eq_graph_find_param(g, "layer4.0.conv2.weight");
+        assert_memory_equal(g->params[conv].data, from->params[conv].data, g->params[conv].n * sizeof(float));
+        eq_init_report_clear(&r);
+        eq_graph_free(from);
+        eq_graph_free(g);
+    }
 }
 
 static void start_refuses(void **state)
@@ -297,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(save_refuses, make_path, remove_path),
         cmocka_unit_test_setup_teardown(load_names_what_is_wrong, make_path, remove_path),
         cmocka_unit_test_setup_teardown(starts_from_a_pretrained_file, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(names_may_stand_behind_a_prefix, make_path, remove_path),
         cmocka_unit_test_setup_teardown(start_refuses, make_path, remove_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

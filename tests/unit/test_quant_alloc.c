@@ -1,8 +1,11 @@
-/* A call of the integer engine allocates nothing. glibc's allocator is counted by standing in front of it. */
-#include "unit/quant_fixture.h"
+/* What a call of the integer engine costs beside its products: it allocates nothing, and threads meet once a layer.
+ * glibc's allocator and pthreadpool are counted by standing in front of them. */
+#include "unit/quant_resnet.h"
 
 #if defined(__GLIBC__) && !defined(ECHOQUANT_SANITIZED)
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthreadpool.h>
 #include <stdatomic.h>
 
 static atomic_size_t calls;
@@ -67,12 +70,60 @@ static void a_call_allocates_nothing(void **state)
     free(clips.pixels);
 }
 
+typedef void (*parallelize_fn)(pthreadpool_t pool, pthreadpool_task_1d_t task, void *context, size_t range,
+                               uint32_t flags);
+static size_t barriers;
+
+/* Every parallel loop on more than one thread ends in the pool's barrier. */
+void pthreadpool_parallelize_1d(pthreadpool_t pool, pthreadpool_task_1d_t task, void *context, size_t range,
+                                uint32_t flags)
+{
+    void *next = dlsym(RTLD_NEXT, "pthreadpool_parallelize_1d");
+    parallelize_fn fn;
+    memcpy(&fn, &next, sizeof fn);
+    barriers++;
+    fn(pool, task, context, range, flags);
+}
+
+static void threads_meet_at_most_once_a_layer(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, 4), *g = fold_and_fuse(net);
+    struct eq_qmodel *m;
+    calibrate(g, 8, &clips);
+    assert_ok(eq_lower_int8(g, "ptq", &m, e_));
+    for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
+        struct eq_qengine *e;
+        float ef;
+        if (eq_cpu_set_ceiling(eq_isa_name((enum eq_isa)isa), NULL) != EQ_OK)
+            continue;
+        eq_kernels_init();
+        assert_ok(eq_qengine_new(m, 1, small.frames, small.size, &e, e_));
+        size_t layers = 0;
+        for (int i = 0; i < m->n_nodes; i++)
+            layers += m->nodes[i].op != EQ_QOP_INPUT;
+        assert_int_equal(layers, 22); /* 20 convolutions, max pooling, the head */
+        barriers = 0;
+        eq_qengine_run(e, clips.pixels, &ef);
+        assert_in_range(barriers, 1, isa == EQ_ISA_REF ? layers : layers - 1); /* pooling is part of the first one */
+        eq_qengine_free(e);
+    }
+    assert_ok(eq_cpu_set_ceiling("auto", e_));
+    eq_kernels_init();
+    eq_qmodel_free(m);
+    eq_graph_free(g);
+    eq_graph_free(net);
+    free(clips.pixels);
+}
+
 int main(void)
 {
     eq_kernels_init();
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_allocates_nothing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_allocates_nothing),
+                                       cmocka_unit_test(threads_meet_at_most_once_a_layer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #else

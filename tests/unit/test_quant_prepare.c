@@ -119,6 +119,52 @@ static void as_many_clips_as_asked(void **state)
 }
 
 /* Weights so large that any picture but a plain one at the mean overflows: the third clip does. */
+/* One pass for several observers gives each the ranges that a calibration of its own finds. */
+static void one_pass_serves_all_observers(void **state)
+{
+    (void)state;
+    const struct eq_observer_opts opts[] = {
+        {.kind = EQ_OBSERVER_HIST_MSE},
+        {.kind = EQ_OBSERVER_MINMAX},
+        {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99},
+        {.kind = EQ_OBSERVER_ENTROPY},
+        {.kind = EQ_OBSERVER_MOVING_AVERAGE, .averaging = 0.25},
+        {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.9},
+        {.kind = EQ_OBSERVER_MOVING_AVERAGE, .averaging = 0.5},
+    };
+    enum { N = sizeof opts / sizeof *opts };
+    struct eq_graph *g = resnet(false), *own, *shared;
+    struct eq_statistics *s;
+    struct noise_clips clips;
+    size_t used;
+    noise_clips_init(&clips, 1, 3, 2, 32);
+    assert_ok(eq_prepare_fake_quant(g, 8, e_));
+    assert_ok(eq_statistics_collect(g, &clips.source, 3, opts, N, NULL, &used, &s, e_));
+    assert_int_equal(used, 3);
+    for (int i = 0; i < N; i++) {
+        assert_ok(eq_graph_clone(g, &own, e_));
+        assert_ok(eq_graph_clone(g, &shared, e_));
+        assert_ok(eq_calibrate(own, &clips.source, 3, &opts[i], NULL, NULL, e_));
+        assert_ok(eq_statistics_apply(s, i, shared, e_));
+        for (int k = 0; k < g->n_fake_quants; k++) {
+            const struct eq_fake_quant *a = &own->fake_quants[k], *b = &shared->fake_quants[k];
+            assert_true(a->enabled && b->enabled);
+            assert_memory_equal(a->scale, b->scale, (size_t)a->channels * sizeof(float));
+            assert_memory_equal(a->zero_point, b->zero_point, (size_t)a->channels * sizeof(int));
+        }
+        eq_graph_free(own);
+        eq_graph_free(shared);
+    }
+    eq_statistics_free(s);
+    const struct eq_observer_opts bad[] = {{.kind = EQ_OBSERVER_MINMAX},
+                                           {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 50}};
+    struct eq_err err;
+    assert_int_equal(eq_statistics_collect(g, &clips.source, 3, bad, 2, NULL, &used, &s, &err), EQ_USAGE);
+    assert_null(s);
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
 static void infinite_activation_names_layer_and_clip(void **state)
 {
     (void)state;
@@ -328,6 +374,7 @@ int main(void)
                                        cmocka_unit_test(unsuitable_graphs_are_refused),
                                        cmocka_unit_test(no_clips_is_an_error),
                                        cmocka_unit_test(as_many_clips_as_asked),
+                                       cmocka_unit_test(one_pass_serves_all_observers),
                                        cmocka_unit_test(infinite_activation_names_layer_and_clip),
                                        cmocka_unit_test(dead_layer_is_an_error),
                                        cmocka_unit_test(zero_channel_gives_its_bias),

@@ -17,8 +17,9 @@ static void minmax(const float *x, size_t n, float *min, float *max)
     }
 }
 
-static void histogram(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins)
+static void histogram(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min, float *max)
 {
+    minmax(x, n, min, max);
     float per_bin = eq_histogram_factor(lo, hi, bins);
     for (size_t i = 0; i < n; i++)
         if (x[i] >= lo && x[i] <= hi) {

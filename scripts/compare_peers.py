@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Measures echoquant beside ONNX Runtime, OpenVINO and PyTorch on this machine, by turns in one run, and prints ratios.
+
+Every library works in a process of its own that is stopped while another has its turn. Parts: fp32 (inference of one
+clip), train (a training step), int8 (inference of the exported QDQ model), file (from a video file to EF), scaling
+(echoquant alone: 1 thread and all, INT8 and FP32). The peers come from --python, or from .venv-peers, which is made
+when missing (scripts/requirements-peers.txt). The models come from --run, or --model-fp32 and --model-int8; without
+these they are made, with next to random weights."""
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True
+
+from peers import models, parts, report  # noqa: E402
+from peers.engine import EngineError  # noqa: E402
+from peers.ours import Ours, OursError  # noqa: E402
+
+REQUIREMENTS = ROOT / "scripts" / "requirements-peers.txt"
+IMPORTS = {"onnxruntime": ["onnxruntime"], "openvino": ["openvino"], "pytorch": ["torch", "torchvision", "safetensors"]}
+FLAGS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16",
+         "asimd", "asimddp", "i8mm", "bf16", "sve")
+
+
+class UsageError(Exception):
+    pass
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def whole(low, high):
+    def check(text):
+        if not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number in {low}..{high}")
+        return int(text)
+    return check
+
+
+def listed(known, also=()):
+    """A list with commas of some known names; "all", or a word that means none of them."""
+    def check(text):
+        if text == "all" or text in also:
+            return list(known) if text == "all" else []
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join([*known, 'all', *also])}")
+        return [name for name in known if name in names]
+    return check
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--parts", type=listed(parts.PARTS), default=list(parts.PARTS), metavar="LIST",
+                   help=f"some of {','.join(parts.PARTS)} (all)")
+    p.add_argument("--peers", type=listed(list(parts.PEERS), ("none",)), default=list(parts.PEERS), metavar="LIST",
+                   help=f"some of {','.join(parts.PEERS)}; all, none (all)")
+    p.add_argument("--frames", type=whole(1, 64), default=16, metavar="N", help="frames of a clip (16)")
+    p.add_argument("--size", type=whole(32, 512), default=112, metavar="N", help="their side in pixels (112)")
+    p.add_argument("--batch", type=whole(1, 64), default=4, metavar="N", help="clips of a training step (4)")
+    p.add_argument("--threads", type=whole(1, 1024), default=len(os.sched_getaffinity(0)), metavar="N",
+                   help="threads of every engine (all CPUs of this process)")
+    p.add_argument("--rounds", type=whole(1, 10000), default=10, metavar="N", help="rounds of inference (10)")
+    p.add_argument("--train-rounds", type=whole(1, 10000), default=5, metavar="N",
+                   help="rounds of training steps, and of scaling (5)")
+    p.add_argument("--calls", type=whole(1, 10000), default=5, metavar="N", help="measured calls of a turn (5)")
+    p.add_argument("--warmup", type=whole(0, 10000), default=2, metavar="N", help="calls before them (2)")
+    p.add_argument("--run", type=Path, metavar="DIR", help="run directory with fp32.safetensors and ptq.safetensors")
+    p.add_argument("--model-fp32", type=Path, metavar="FILE", help="FP32 model file")
+    p.add_argument("--model-int8", type=Path, metavar="FILE", help="INT8 model file")
+    p.add_argument("--data", type=Path, metavar="DIR", help="data folder with a test split (a few synthetic clips)")
+    p.add_argument("--cpu", default="auto", metavar="LEVEL", help="highest instruction set that echoquant uses (auto)")
+    p.add_argument("--binary", type=Path, default=ROOT / "build" / "echoquant", metavar="FILE",
+                   help="the program (build/echoquant)")
+    p.add_argument("--python", metavar="FILE", help="interpreter that has the peers (one in .venv-peers)")
+    p.add_argument("--work", type=Path, default=ROOT / "build" / "peers", metavar="DIR",
+                   help="folder for models, clips, logs (build/peers)")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON, too")
+    p.add_argument("--markdown", type=Path, metavar="FILE", help="write the printed tables, too")
+    return p.parse_args()
+
+
+def check_options(o):
+    if not os.access(o.binary, os.X_OK) or o.binary.is_dir():
+        raise UsageError(f"{o.binary} is missing: scripts/setup.sh builds it")
+    if (o.model_fp32 is None) != (o.model_int8 is None):
+        raise UsageError("--model-fp32 and --model-int8 go together")
+    if o.run and o.model_fp32:
+        raise UsageError("--run and --model-fp32 exclude each other")
+    if o.run:
+        o.model_fp32, o.model_int8 = o.run / "fp32.safetensors", o.run / "ptq.safetensors"
+    for path in (o.model_fp32, o.model_int8):
+        if path and not path.is_file():
+            raise UsageError(f"there is no model file {path}")
+    if o.data and not (o.data / "FileList.csv").is_file():
+        raise UsageError(f"{o.data} holds no FileList.csv")
+    for path in (o.json, o.markdown):
+        if path and not path.absolute().parent.is_dir():
+            raise UsageError(f"there is no folder for {path}")
+
+
+def missing_modules(python, wanted):
+    code = "import importlib.util, sys\nprint(*[m for m in sys.argv[1:] if importlib.util.find_spec(m) is None])"
+    try:
+        return subprocess.run([python, "-c", code, *wanted], capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"{python} is not a Python that runs: {error}") from None
+
+
+def peers_python(o):
+    """An interpreter with what the chosen peers need."""
+    wanted = ["numpy", "cv2", *[module for peer in o.peers for module in IMPORTS[peer]]]
+    if o.python:
+        missing = missing_modules(o.python, wanted)
+        if missing:
+            raise UsageError(f"{o.python} lacks {', '.join(missing)}: {o.python} -m pip install -r {REQUIREMENTS}")
+        return o.python
+    venv = ROOT / ".venv-peers"
+    python = str(venv / "bin" / "python")
+    if not Path(python).exists():
+        say(f"making {venv}")
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, stdout=sys.stderr)
+    if missing_modules(python, wanted):
+        say(f"installing {REQUIREMENTS.name} into {venv}; this takes a while")
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(REQUIREMENTS)],
+                       check=True, stdout=sys.stderr)
+    return python
+
+
+def cpu_info():
+    """Model name and those of its flags that matter here."""
+    fields = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    has = set(fields.get("flags", fields.get("Features", "")).split())
+    return fields.get("model name", platform.machine()), [flag for flag in FLAGS if flag in has]
+
+
+def prepare(o, ours, python):
+    """Models, clips and files; what the parts need."""
+    o.work.mkdir(parents=True, exist_ok=True)
+    form = models.Form(o.frames, o.size)
+    data = o.data or models.make_data(ours, o.work, say)
+    if o.model_fp32:
+        pair = [models.in_form(path, form, o.work) for path in (o.model_fp32, o.model_int8)]
+    else:
+        pair = models.make_models(ours, o.work, form, data, say)
+    spec = {"threads": o.threads, "frames": o.frames, "size": o.size, "batch": o.batch, "fp32_model": str(pair[0]),
+            "pixels": str(o.work / "pixels.npy"), **models.export(ours, *pair, o.work)}
+    models.write_pixels(spec["pixels"], form)
+    return parts.Bench(ours=ours, python=python, peers=o.peers, spec=spec, fp32=pair[0],
+                       int8=pair[1], data=data, clips=models.test_clips(data), form=form, isa=set(cpu_info()[1]),
+                       rounds=o.rounds, train_rounds=o.train_rounds, calls=o.calls, warmup=o.warmup, log_dir=o.work,
+                       say=say, versions={"echoquant": ours.run("--version").split()[1]})
+
+
+def measure(o):
+    python = peers_python(o) if o.peers else ""
+    ours = Ours(o.binary, o.cpu)
+    bench = prepare(o, ours, python)
+    results = {part: parts.RUN[part](bench) for part in o.parts}
+    cpu, flags = cpu_info()
+    isa = ours.infer(bench.int8, o.threads, 0, 1)["isa"]
+    return {"machine": {"cpu": cpu, "cpus": len(os.sched_getaffinity(0)), "flags": flags, "isa": isa},
+            "date": datetime.date.today().isoformat(),
+            "versions": {**bench.versions, "Python": platform.python_version()},
+            "models": {"fp32": str(bench.fp32), "int8": str(bench.int8)},
+            "settings": {"form": str(bench.form), "frames": o.frames, "size": o.size, "batch": o.batch,
+                         "threads": o.threads, "rounds": o.rounds, "train_rounds": o.train_rounds, "calls": o.calls,
+                         "warmup": o.warmup}, "parts": results}
+
+
+def main():
+    o = options()
+    try:
+        check_options(o)
+        document = measure(o)
+        text = report.markdown(document)
+        print(text, end="")
+        if o.json:
+            o.json.write_text(json.dumps(document, indent=2) + "\n")
+        if o.markdown:
+            o.markdown.write_text(text)
+    except UsageError as error:
+        say(f"error: {error}")
+        return 2
+    except (EngineError, OursError, models.ModelError, OSError, subprocess.CalledProcessError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+sys.exit(main())

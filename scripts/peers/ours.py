@@ -1,0 +1,56 @@
+"""echoquant's side: its own commands, run and read."""
+import csv
+import io
+import json
+import re
+import subprocess
+
+
+class OursError(Exception):
+    pass
+
+
+class Ours:
+    def __init__(self, binary, cpu):
+        self.binary, self.cpu = binary, cpu
+        self.has_scaling = "bench.scaling" in self.run("help", "settings")
+
+    def run(self, *arguments):
+        command = [str(self.binary), *[str(a) for a in arguments]]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise OursError(f"echoquant {arguments[0]}: {lines[-1].removeprefix('error: ')}")
+        return done.stdout
+
+    def bench(self, *arguments, threads, warmup):
+        if self.has_scaling:
+            arguments += ("--set", "bench.scaling=false")
+        return json.loads(self.run("bench", "--json", "--quiet", "--threads", threads, "--cpu", self.cpu, "--set",
+                                   f"bench.warmup={warmup}", *arguments))
+
+    def infer(self, model, threads, warmup, calls):
+        return self.bench("--model", model, "--set", f"bench.repeats={calls}", threads=threads, warmup=warmup)
+
+    def infer_file(self, model, data, threads, warmup, calls):
+        return self.bench("--model", model, "--data", data, "--set", f"bench.repeats={calls}", threads=threads,
+                          warmup=warmup)
+
+    def train(self, model, form, batch, threads, warmup, steps):
+        if not self.has_scaling:
+            return self.train_by_program(form, batch, threads, warmup + steps)
+        return self.bench("--train", "--model", model, "--clips", batch, "--frames", form.frames, "--size", form.size,
+                          "--set", f"bench.steps={steps}", threads=threads, warmup=warmup)
+
+    def train_by_program(self, form, batch, threads, steps):
+        """bench_f32_net beside the binary, for one whose bench can't train."""
+        out = subprocess.run([self.binary.with_name("bench_f32_net"), "train", "--clips", str(batch), "--frames",
+                              str(form.frames), "--size", str(form.size), "--threads", str(threads), "--steps",
+                              str(steps), "--cpu", self.cpu], capture_output=True, text=True, check=True).stdout
+        ms = float(re.search(r"threads: ([0-9.]+) ms", out).group(1))
+        return {"step_ms": {"min": ms, "median": ms}}
+
+    def predict(self, model, clips, threads):
+        """EF in percent of each clip."""
+        out = self.run("predict", "--quiet", "--model", model, "--threads", threads, "--cpu", self.cpu, *clips)
+        return [float(row["Prediction"]) for row in csv.DictReader(io.StringIO(out))]

@@ -1,0 +1,258 @@
+/*
+ * The integer engine's arithmetic on floats, to the bit (docs/QUANTIZATION.md, section 1). A convolution whose source
+ * lies on a grid of whole steps and whose weights and output are quantized is computed on the whole numbers themselves:
+ * as floats they multiply and add without rounding while sums stay below 2^24, in any order. Weights whose sums could
+ * leave that are cut into digits, one convolution each. Then the engine's requantization, in float32.
+ */
+#include "model/exec.h"
+
+#include <math.h>
+
+enum { CHUNK = 16384, CHUNK_ROWS = 256 }; /* values and rows of a piece of work */
+
+/* Largest u8 distance from a zero-point, and the whole numbers that float32 adds exactly. */
+static const double max_step = 255, exact_sum = 16777216;
+
+/* Digits of weights: value = sum of digit[p] * base^p. */
+struct digits {
+    int parts, base, largest;
+};
+static const struct digits splits[] = {{1, 0, 0}, {2, 16, 8}, {4, 4, 2}};
+
+/* The fewest digits that are exact whatever the weights are; false: there are too many products. */
+static bool worst_split(const struct eq_node *n, int qmax, struct digits *out)
+{
+    double products = (double)n->cin * n->k * n->k;
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
+        *out = splits[i];
+        if (products * max_step * (splits[i].parts == 1 ? qmax : splits[i].largest) <= exact_sum)
+            return true;
+    }
+    return false;
+}
+
+bool eq_exec_plan_simulation(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    struct digits d;
+    nd->conv.kernel[EQ_CONV_FORWARD] = eq_f32_conv_select_ordered(&nd->conv.shape);
+    nd->parts = 1;
+    if (n->weight_fq < 0 || n->edge_fq < 0 || !worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d))
+        return true;
+    nd->parts = d.parts;
+    nd->can_simulate = true;
+    return eq_exec_reserve(x, &nd->units, nd->n * sizeof(float), i, i) &&
+           eq_exec_reserve(x, &nd->steps, x->nodes[n->src[0]].n * sizeof(float), i, i) &&
+           eq_exec_reserve(x, &nd->sums, d.parts > 1 ? nd->n * sizeof(int32_t) : 0, i, i) &&
+           eq_exec_reserve(x, &nd->digit, x->g->params[n->weight].n * sizeof(float), i, i) &&
+           eq_exec_reserve(x, &nd->requant, 2 * (size_t)n->cout * sizeof(float), i, i);
+}
+
+/* The step of the grid that an edge's values lie on; false: they are just floats. */
+static bool grid_of(const struct eq_exec *x, int node, float *step)
+{
+    const struct eq_node *n = &x->g->nodes[node];
+    if (n->op == EQ_OP_MAXPOOL && n->edge_fq < 0)
+        return grid_of(x, n->src[0], step);
+    if (n->op == EQ_OP_INPUT && n->edge_fq < 0) {
+        *step = 1.0f / x->g->meta.pixel_std;
+        return true;
+    }
+    if (n->edge_fq < 0 || !x->g->fake_quants[n->edge_fq].enabled)
+        return false;
+    *step = x->g->fake_quants[n->edge_fq].scale[0];
+    return true;
+}
+
+bool eq_exec_simulates(const struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    float step;
+    return x->nodes[i].can_simulate && x->g->fake_quants[n->weight_fq].enabled &&
+           x->g->fake_quants[n->edge_fq].enabled && grid_of(x, n->src[0], &step) &&
+           (n->residual < 0 || grid_of(x, n->residual, &step));
+}
+
+/* ---- weights ---------------------------------------------------------------------------------------------------- */
+
+/* weff, which fake-quant put on the grids of its scales, as whole numbers; returns the largest sum of their absolute
+ * values over the channels. */
+static double whole_weights(const struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_fake_quant *fq = &x->g->fake_quants[n->weight_fq];
+    float *w = x->nodes[i].weff;
+    size_t per = x->g->params[n->weight].n / (size_t)n->cout;
+    double largest = 0;
+    for (int c = 0; c < n->cout; c++, w += per) {
+        float inv = 1.0f / fq->scale[fq->channels > 1 ? c : 0];
+        double sum = 0;
+        for (size_t k = 0; k < per; k++) {
+            w[k] = nearbyintf(w[k] * inv);
+            sum += fabs((double)w[k]);
+        }
+        largest = fmax(largest, sum);
+    }
+    return largest;
+}
+
+void eq_exec_pack_simulation(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    size_t count = x->g->params[n->weight].n, bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
+    struct digits d = {1, 0, 0};
+    if (whole_weights(x, i) * max_step > exact_sum)
+        (void)worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d);
+    nd->used_parts = d.parts;
+    nd->base = d.base;
+    for (int part = 0; part < d.parts; part++) {
+        bool last = part == d.parts - 1;
+        for (size_t k = 0; k < count; k++) {
+            /* The lowest digit, in [-base / 2, base / 2 - 1]; what is left is divisible. */
+            int w = (int)nd->weff[k], digit = w;
+            if (!last)
+                digit = ((w + d.base / 2) & (d.base - 1)) - d.base / 2;
+            nd->digit[k] = (float)digit;
+            nd->weff[k] = last ? 0 : (float)((w - digit) / d.base);
+        }
+        eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, nd->digit,
+                       (char *)nd->packed[EQ_CONV_FORWARD] + (size_t)part * bytes);
+    }
+}
+
+/* ---- values ----------------------------------------------------------------------------------------------------- */
+
+/* Half to even for |v| < 2^22; in any loop that the compiler vectorizes. */
+static inline float round_small(float v)
+{
+    const float magic = 0x1.8p23f;
+    return (v + magic) - magic;
+}
+
+struct pass {
+    const struct exec_node *nd;
+    const float *src, *residual;
+    float inv_src, inv_residual, residual_m;
+    float lo, hi, scale; /* of the output, lo and hi counted from its zero-point */
+    bool relu, add_sums, real_units;
+    size_t n;
+};
+
+static void steps_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pass *p = ctx;
+    size_t first = piece * CHUNK, end = first + CHUNK < p->n ? first + CHUNK : p->n;
+    for (size_t i = first; i < end; i++)
+        p->nd->steps[i] = round_small(p->src[i] * p->inv_src);
+}
+
+/* sums = sums * base + the digit's convolution */
+static void sums_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pass *p = ctx;
+    size_t first = piece * CHUNK, end = first + CHUNK < p->n ? first + CHUNK : p->n;
+    for (size_t i = first; i < end; i++)
+        p->nd->sums[i] = (p->add_sums ? p->nd->sums[i] * p->nd->base : 0) + (int32_t)p->nd->out[i];
+}
+
+/* r = fma(acc, m, b), then the residual: in steps of the output. */
+static void requantize_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pass *p = ctx;
+    const struct exec_node *nd = p->nd;
+    const int c = nd->c;
+    const float *m = nd->requant, *b = m + c;
+    size_t first = piece * CHUNK_ROWS, end = first + CHUNK_ROWS < nd->rows ? first + CHUNK_ROWS : nd->rows;
+    for (size_t row = first; row < end; row++) {
+        size_t at = row * (size_t)c;
+        for (int k = 0; k < c; k++) {
+            float acc = nd->used_parts > 1 ? (float)nd->sums[at + k] : nd->out[at + k];
+            float r = fmaf(acc, m[k], b[k]);
+            if (p->residual)
+                r = fmaf(round_small(p->residual[at + k] * p->inv_residual), p->residual_m, r);
+            nd->units[at + k] = r;
+        }
+    }
+}
+
+static void prepare_requantization(struct eq_exec *x, int i, float src_step)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_fake_quant *w = &x->g->fake_quants[n->weight_fq];
+    float inv_dst = 1.0f / x->g->fake_quants[n->edge_fq].scale[0], *m = x->nodes[i].requant;
+    const float *bias = eq_exec_values(x, n->bias);
+    for (int c = 0; c < n->cout; c++) {
+        m[c] = src_step * w->scale[w->channels > 1 ? c : 0] * inv_dst;
+        m[n->cout + c] = bias ? bias[c] * inv_dst : 0;
+    }
+}
+
+void eq_exec_simulate_conv(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    struct exec_node *nd = &x->nodes[i];
+    const struct exec_node *src = &x->nodes[n->src[0]];
+    const struct eq_f32_epilogue nothing = {0};
+    size_t bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
+    float src_step = 1, residual_step = 1;
+    (void)grid_of(x, n->src[0], &src_step);
+    prepare_requantization(x, i, src_step);
+    struct pass p = {.nd = nd, .src = src->out, .inv_src = 1.0f / src_step, .n = src->n};
+    eq_parallel_for((p.n + CHUNK - 1) / CHUNK, steps_piece, &p);
+    p.n = nd->n;
+    for (int part = nd->used_parts - 1; part >= 0; part--) {
+        eq_conv2d_forward(&nd->conv, nd->steps, (const char *)nd->packed[EQ_CONV_FORWARD] + (size_t)part * bytes,
+                          &nothing, nd->out, nd->scratch[EQ_CONV_FORWARD]);
+        if (nd->used_parts > 1)
+            eq_parallel_for((p.n + CHUNK - 1) / CHUNK, sums_piece, &p);
+        p.add_sums = true;
+    }
+    if (n->residual >= 0) {
+        (void)grid_of(x, n->residual, &residual_step);
+        p.residual = x->nodes[n->residual].out;
+        p.inv_residual = 1.0f / residual_step;
+        p.residual_m = residual_step * (1.0f / x->g->fake_quants[n->edge_fq].scale[0]);
+    }
+    eq_parallel_for((nd->rows + CHUNK_ROWS - 1) / CHUNK_ROWS, requantize_piece, &p);
+}
+
+/* From steps to real values: as computed, for a hook, or rounded and clamped, for whoever reads the edge. */
+static void store_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pass *p = ctx;
+    const struct exec_node *nd = p->nd;
+    size_t first = piece * CHUNK, end = first + CHUNK < p->n ? first + CHUNK : p->n;
+    for (size_t i = first; i < end; i++) {
+        float r = nd->units[i];
+        if (!p->real_units) {
+            r = r > p->lo ? r : p->lo;
+            r = r < p->hi ? r : p->hi;
+            r = round_small(r);
+        } else if (p->relu && r < 0) {
+            r = 0;
+        }
+        nd->out[i] = r * p->scale;
+    }
+}
+
+void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_fake_quant *fq = &x->g->fake_quants[n->edge_fq];
+    struct exec_node *nd = &x->nodes[i];
+    float zp = (float)fq->zero_point[0];
+    struct pass p = {.nd = nd,
+                     .n = nd->n,
+                     .scale = fq->scale[0],
+                     .lo = n->relu ? 0 : (float)fq->qmin - zp,
+                     .hi = (float)fq->qmax - zp,
+                     .relu = n->relu,
+                     .real_units = !rounded};
+    eq_parallel_for((p.n + CHUNK - 1) / CHUNK, store_piece, &p);
+}

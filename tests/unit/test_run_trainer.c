@@ -1,0 +1,304 @@
+/* The training loop, watched step by step: accumulation, averaged weights, early stopping, and what it says when it
+ * diverges. */
+#include "unit/trainer_fixture.h"
+
+#include <signal.h>
+
+/* What the hook does after step number `step` (from 1), and what it has seen. */
+struct watch {
+    void (*after)(struct watch *w, struct eq_trainer *t);
+    size_t step, at;
+    float **ema; /* the test's own average of every parameter */
+    float bias[16];
+    int validations;
+};
+
+static enum eq_status after_step(void *ctx, struct eq_trainer *t, double lr, struct eq_err *err)
+{
+    struct watch *w = ctx;
+    (void)lr, (void)err;
+    w->step++;
+    if (w->after)
+        w->after(w, t);
+    return EQ_OK;
+}
+
+static struct eq_trainer_ops watched(struct watch *w)
+{
+    struct eq_trainer_ops ops = tiny_ops(w);
+    ops.after_step = after_step;
+    return ops;
+}
+
+/* ---- accumulation ---------------------------------------------------------------------------------------------- */
+
+/* The gradient of one micro-batch alone, into grads; the executor's running statistics go to g. */
+static void micro_gradient(struct eq_graph *g, const struct eq_batch *b, float **grads)
+{
+    struct eq_exec *x = NULL;
+    float ef[2], diff[2];
+    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, b->n, TINY_FRAMES, TINY_SIZE, &x, &err));
+    assert_ok(eq_exec_forward(x, b->pixels, ef, &err));
+    eq_loss_forward(EQ_LOSS_HUBER, ef, b->ef, (size_t)b->n, g->meta.target_std, diff);
+    eq_exec_zero_grads(x);
+    assert_ok(eq_exec_backward(x, diff, &err));
+    for (int i = 0; i < g->n_params; i++)
+        if (g->params[i].trainable)
+            memcpy(grads[i], eq_exec_grad(x, i), g->params[i].n * sizeof(float));
+    eq_exec_free(x);
+}
+
+static void stop_at_once(struct watch *w, struct eq_trainer *t)
+{
+    (void)t;
+    if (w->step == 1)
+        raise(SIGTERM);
+}
+
+/* With accumulate = 2, a step of plain SGD is along the mean of two micro-batches' gradients, each with the batch norm
+ * of its own clips; so are the running statistics. */
+static void a_step_is_the_mean_of_its_micro_batches(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("accumulate");
+    struct watch w = {.after = stop_at_once};
+    struct eq_trainer_opts opts = tiny_opts(dir);
+    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_run r;
+    struct eq_graph *g = NULL;
+    opts.accumulate = 2;
+    opts.optim = tiny_sgd;
+    opts.schedule = EQ_SCHEDULE_CONSTANT;
+    opts.grad_clip = 0;
+    tiny_run_open(&r, &opts, &ops);
+    assert_int_equal(r.t.steps_per_epoch, 2);
+    assert_ok(eq_graph_clone(r.graph, &g, &err));
+    assert_refused(eq_trainer_run(&r.t, r.model_path, &err), EQ_INTERRUPTED, "after step 1");
+    eq_interrupt_reset();
+    assert_int_equal(w.step, 1); /* finished, though the signal came in the middle of it */
+
+    float *grads[2][128];
+    struct eq_loader *l = tiny_loader(EQ_SPLIT_TRAIN, 2, true);
+    struct eq_batch b;
+    assert_ok(eq_loader_start(l, 0, 0, &err));
+    for (int m = 0; m < 2; m++) {
+        for (int i = 0; i < g->n_params; i++)
+            grads[m][i] = eq_alloc(g->params[i].n, sizeof(float));
+        assert_ok(eq_loader_next(l, &b, &err));
+        micro_gradient(g, &b, grads[m]);
+    }
+    double worst = 0, largest = 0;
+    for (int i = 0; i < g->n_params; i++)
+        for (size_t k = 0; k < g->params[i].n; k++) {
+            double was = g->params[i].data[k], is = r.graph->params[i].data[k];
+            double mean = ((double)grads[0][i][k] + grads[1][i][k]) / 2;
+            double want = g->params[i].trainable ? was - 1e-3 * mean : was; /* statistics: those of the two forwards */
+            worst = fmax(worst, fabs(is - want) - 1e-6 * fabs(want));
+            largest = fmax(largest, fabs(is - was));
+        }
+    assert_true(largest > 1e-4); /* it has moved */
+    assert_true(worst < 1e-6);
+    for (int m = 0; m < 2; m++)
+        for (int i = 0; i < g->n_params; i++)
+            eq_free(grads[m][i]);
+    eq_loader_free(l);
+    eq_graph_free(g);
+    tiny_run_close(&r);
+    free(dir);
+}
+
+/* ---- averaged weights ------------------------------------------------------------------------------------------ */
+
+static void average_too(struct watch *w, struct eq_trainer *t)
+{
+    double n = (double)w->step, keep = fmin(0.7, (1 + n) / (10 + n));
+    for (int i = 0; i < t->graph->n_params; i++)
+        for (size_t k = 0; k < t->graph->params[i].n; k++)
+            w->ema[i][k] = (float)(keep * w->ema[i][k] + (1 - keep) * t->graph->params[i].data[k]);
+}
+
+/* The model that is kept has the averages, running statistics included; training goes on with the weights themselves.
+ */
+static void the_average_is_what_is_kept(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("ema");
+    struct watch w = {.after = average_too};
+    struct eq_trainer_opts opts = tiny_opts(dir);
+    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_run r;
+    float *averages[128];
+    struct eq_graph *kept = NULL;
+    opts.ema = 0.7;
+    opts.epochs = 1;
+    tiny_run_open(&r, &opts, &ops);
+    w.ema = averages;
+    for (int i = 0; i < r.graph->n_params; i++) {
+        averages[i] = eq_alloc(r.graph->params[i].n, sizeof(float));
+        memcpy(averages[i], r.graph->params[i].data, r.graph->params[i].n * sizeof(float));
+    }
+    assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
+    assert_ok(eq_model_load(r.model_path, &kept, &err));
+    double apart = 0;
+    for (int i = 0; i < kept->n_params; i++)
+        for (size_t k = 0; k < kept->params[i].n; k++) {
+            float mean = averages[i][k], is = kept->params[i].data[k];
+            if (!(fabsf(is - mean) <= 2e-6f * fmaxf(1, fabsf(mean))))
+                fail_msg("%s[%zu] is %g, the average is %g", kept->params[i].name, k, (double)is, (double)mean);
+            apart = fmax(apart, fabs((double)is - r.graph->params[i].data[k]));
+        }
+    assert_true(apart > 1e-3); /* the weights themselves are elsewhere */
+    for (int i = 0; i < r.graph->n_params; i++)
+        eq_free(averages[i]);
+    eq_graph_free(kept);
+    tiny_run_close(&r);
+    free(dir);
+}
+
+/* ---- early stopping -------------------------------------------------------------------------------------------- */
+
+/* At the end of epoch e the network is made to answer what leaves the MAE of bias[e]. */
+static void set_answer(struct watch *w, struct eq_trainer *t)
+{
+    if (w->step % t->steps_per_epoch != 0)
+        return;
+    memset(tiny_param(t->graph, "fc.weight"), 0, (size_t)(8 * TINY_WIDTH) * sizeof(float));
+    tiny_param(t->graph, "fc.bias")[0] = w->bias[w->step / t->steps_per_epoch - 1];
+}
+
+static void it_stops_when_nothing_gets_better(void **state)
+{
+    (void)state;
+    /* The validation EFs are 68, 74 and 80. */
+    static const struct {
+        float bias[8];
+        int epochs, best;
+    } cases[] = {
+        {{60, 70, 60, 74, 50, 74, 50, 74}, 6, 4}, /* the same again is not better */
+        {{74, 60, 60, 74, 74, 74, 74, 74}, 3, 1},
+        {{40, 45, 50, 55, 60, 65, 70, 73}, 8, 8},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct eq_str name = {0};
+        eq_str_add(&name, "patience%zu", c);
+        char *dir = tiny_run_dir(name.s);
+        struct watch w = {.after = set_answer};
+        struct eq_trainer_opts opts = tiny_opts(dir);
+        struct eq_trainer_ops ops = watched(&w);
+        struct tiny_run r;
+        struct eq_graph *kept = NULL;
+        memcpy(w.bias, cases[c].bias, sizeof cases[c].bias);
+        opts.patience = 2;
+        opts.epochs = 8;
+        tiny_run_open(&r, &opts, &ops);
+        assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
+        assert_int_equal(r.t.epoch, cases[c].epochs);
+        assert_int_equal(r.t.best_epoch, cases[c].best);
+        assert_int_equal(r.t.n_history, cases[c].epochs);
+        assert_ok(eq_model_load(r.model_path, &kept, &err));
+        assert_true(tiny_param(kept, "fc.bias")[0] == cases[c].bias[cases[c].best - 1]);
+        assert_true(fabs(r.t.best_mae - (fabs(68 - (double)cases[c].bias[cases[c].best - 1]) +
+                                         fabs(74 - (double)cases[c].bias[cases[c].best - 1]) +
+                                         fabs(80 - (double)cases[c].bias[cases[c].best - 1])) /
+                                            3) < 1e-4);
+        eq_graph_free(kept);
+        tiny_run_close(&r);
+        eq_str_clear(&name);
+        free(dir);
+    }
+}
+
+/* ---- divergence ------------------------------------------------------------------------------------------------ */
+
+static void poison(struct watch *w, struct eq_trainer *t)
+{
+    if (w->step == w->at)
+        tiny_param(t->graph, "fc.bias")[0] = w->bias[0];
+}
+
+/* Runs one whose weights break after step `at`; the message has to hold each text. */
+static void diverges(const char *name, size_t at, float value, const char *const texts[], bool has_best)
+{
+    char *dir = tiny_run_dir(name);
+    struct watch w = {.after = poison, .at = at, .bias = {value}};
+    struct eq_trainer_opts opts = tiny_opts(dir);
+    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_run r;
+    struct eq_err said = {0};
+    opts.schedule = EQ_SCHEDULE_CONSTANT;
+    tiny_run_open(&r, &opts, &ops);
+    assert_int_equal(eq_trainer_run(&r.t, r.model_path, &said), EQ_NUMERIC);
+    for (int i = 0; texts[i]; i++)
+        if (!strstr(said.msg, texts[i]))
+            fail_msg("\"%s\" lacks \"%s\"", said.msg, texts[i]);
+    assert_true(strstr(said.msg, "learning rate 0.001") != NULL);
+    char *best = eq_trainer_state_path(&r.t, "best");
+    assert_int_equal(strstr(said.msg, best) != NULL, has_best);
+    struct eq_graph *kept = NULL;
+    if (has_best)
+        assert_ok(eq_model_load(best, &kept, &err)); /* it is there, and good */
+    assert_false(eq_path_exists(r.model_path));
+    eq_graph_free(kept);
+    free(best);
+    tiny_run_close(&r);
+    free(dir);
+}
+
+static void it_stops_where_it_diverges(void **state)
+{
+    (void)state;
+    diverges("nan1", 1, NAN, (const char *const[]){"the loss", "step 2 of 12", "no good checkpoint yet", NULL}, false);
+    diverges("inf", 2, INFINITY, (const char *const[]){"the loss", "step 3 of 12", NULL}, false);
+    diverges("nan6", 6, NAN, (const char *const[]){"the loss", "step 7 of 12", "last good checkpoint: ", NULL}, true);
+    /* Behind the last step of an epoch it is the validation that sees it. */
+    diverges("nan4", 4, NAN, (const char *const[]){"validation", "step 4 of 12", "no good checkpoint yet", NULL},
+             false);
+    diverges("nan8", 8, NAN, (const char *const[]){"validation", "step 8 of 12", "last good checkpoint: ", NULL}, true);
+}
+
+static void explode(struct watch *w, struct eq_trainer *t)
+{
+    float *fc = tiny_param(t->graph, "fc.weight");
+    for (int i = 0; w->step == w->at && i < 8 * TINY_WIDTH; i++)
+        fc[i] = i % 2 ? 1e37f : -1e37f;
+}
+
+/* A loss that is finite may still have a gradient that isn't. */
+static void a_gradient_that_overflows(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("gradient");
+    struct watch w = {.after = explode, .at = 5};
+    struct eq_trainer_opts opts = tiny_opts(dir);
+    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_run r;
+    opts.loss = EQ_LOSS_L1;
+    tiny_run_open(&r, &opts, &ops);
+    assert_refused(eq_trainer_run(&r.t, r.model_path, &err), EQ_NUMERIC,
+                   "the gradient is not a finite number at step 6 of 12");
+    tiny_run_close(&r);
+    free(dir);
+}
+
+static int set_up(void **state)
+{
+    eq_signals_install();
+    return tiny_data_make(state) || two_threads(state);
+}
+
+static int tear_down(void **state)
+{
+    return stop_threads(state) || tiny_data_remove(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),
+        cmocka_unit_test(the_average_is_what_is_kept),
+        cmocka_unit_test(it_stops_when_nothing_gets_better),
+        cmocka_unit_test(it_stops_where_it_diverges),
+        cmocka_unit_test(a_gradient_that_overflows),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

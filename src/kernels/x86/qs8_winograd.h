@@ -329,47 +329,57 @@ ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
     y[3] = v_shl(v_add(d12, v_shl(v_add(d34, m5), 1)), 2);
 }
 
-/* The sums of VL channels at a tile's outputs. */
-ALWAYS_INLINE void wino_dst_sums(const uint8_t *m, size_t plane, vi sums[WINO_OUT][WINO_OUT])
+/* The first half of the outputs' transform, for VL channels: each column of points to a column of WINO_OUT lines. Only
+ * few registers hold addresses: 36 of them, which is what the compiler would set up, go through memory. */
+ALWAYS_INLINE void wino_dst_columns(const uint8_t *m, ptrdiff_t plane, vi lines[WINO_OUT][WINO_IN])
 {
-    vi lines[WINO_OUT][WINO_IN];
-    for (int x = 0; x < WINO_IN; x++) {
-        vi d[WINO_IN], y[WINO_OUT];
+    const ptrdiff_t row = WINO_IN * plane, row3 = 3 * row, row5 = 5 * row;
 #pragma GCC unroll 6
-        for (int i = 0; i < WINO_IN; i++)
-            d[i] = v_load(m + (i * WINO_IN + x) * plane);
+    for (int x = 0; x < WINO_IN; x++, m += plane) {
+        __asm__("" : "+r"(m));
+        const vi d[WINO_IN] = {v_load(m),        v_load(m + row),     v_load(m + 2 * row),
+                               v_load(m + row3), v_load(m + 4 * row), v_load(m + row5)};
+        vi y[WINO_OUT];
         wino_dst_line(d, y);
 #pragma GCC unroll 4
         for (int i = 0; i < WINO_OUT; i++)
             lines[i][x] = y[i];
     }
-    for (int y = 0; y < WINO_OUT; y++)
-        wino_dst_line(lines[y], sums[y]);
 }
 
-/* One block of channels of a tile's frames; m: their first row in every point's plane of sums. */
+/* One block of channels of a tile's frames; m: their first row in every point's plane of sums. A line of outputs is
+ * stored as soon as it is there. */
 ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t,
                                       const struct tile_epilogue *e, int oc, const uint8_t *m, const uint8_t *residual)
 {
     const struct eq_conv_shape *s = j->s;
     const int ny = s->oh - t->y < WINO_OUT ? s->oh - t->y : WINO_OUT;
     const int nx = s->ow - t->x < WINO_OUT ? s->ow - t->x : WINO_OUT;
-    const size_t pixel = (size_t)s->t * s->cout, line = pixel * s->ow, plane = j->plan.m_plane;
+    const size_t pixel = (size_t)s->t * s->cout, line = pixel * s->ow;
+    const ptrdiff_t plane = (ptrdiff_t)j->plan.m_plane;
     const struct requant q = requant_of(j->epi);
     const vi inverse = v_set1(WINO_INVERSE_OF_9);
-    uint8_t *dst = j->dst;
     for (int i = 0; i < 2 * t->frames; i++, m += VL * 4) {
         const int c = i % 2 * VL;
-        const size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
+        size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
         const vf scale = v_loadf(e->m + c), bias = v_loadf(e->b + c);
-        vi sums[WINO_OUT][WINO_OUT];
-        wino_dst_sums(m, plane, sums);
-        for (int y = 0; y < ny; y++)
-            for (int x = 0; x < nx; x++) {
-                const size_t d = at + y * line + x * pixel;
-                vi acc = v_sra(v_mul(sums[y][x], inverse), 6);
-                v_store_u8(dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
+        vi lines[WINO_OUT][WINO_IN];
+        wino_dst_columns(m, plane, lines);
+#pragma GCC unroll 4
+        for (int y = 0; y < WINO_OUT; y++, at += line) {
+            vi sums[WINO_OUT];
+            if (y >= ny)
+                break;
+            wino_dst_line(lines[y], sums);
+#pragma GCC unroll 4
+            for (int x = 0; x < WINO_OUT; x++) {
+                const size_t d = at + x * pixel;
+                if (x >= nx)
+                    break;
+                vi acc = v_sra(v_mul(sums[x], inverse), 6);
+                v_store_u8(j->dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
             }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ static const struct eq_peak *const loops[] = {
     &eq_qs8_peak_avx512vnni,
     &eq_qs8_peak_wide_avxvnni,
     &eq_qs8_peak_wide_avx512vnni,
+    &eq_qs8_peak_amx,
 #elif defined(__aarch64__)
     &eq_qs8_peak_neon,
     &eq_qs8_peak_neondot,

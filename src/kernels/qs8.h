@@ -20,6 +20,8 @@ extern const struct eq_qs8_conv_kernel eq_qs8_stem_avx2, eq_qs8_stem_avxvnni, eq
     eq_qs8_stem_avx512vnni;
 extern const struct eq_peak eq_qs8_peak_avx2, eq_qs8_peak_avxvnni, eq_qs8_peak_avx512, eq_qs8_peak_avx512vnni;
 extern const struct eq_peak eq_qs8_peak_wide_avxvnni, eq_qs8_peak_wide_avx512vnni;
+extern const struct eq_qs8_conv_kernel eq_qs8_direct_amx;
+extern const struct eq_peak eq_qs8_peak_amx;
 #elif defined(__aarch64__)
 extern const struct eq_qs8_table eq_qs8_table_neon;
 extern const struct eq_qs8_conv_kernel eq_qs8_direct_neon, eq_qs8_direct_neondot;

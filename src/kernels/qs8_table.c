@@ -7,6 +7,7 @@ static const struct eq_qs8_conv_kernel *const conv_kernels[] = {
     &eq_qs8_direct_avx2,      &eq_qs8_winograd_avx2,     &eq_qs8_stem_avx2,           &eq_qs8_direct_avxvnni,
     &eq_qs8_winograd_avxvnni, &eq_qs8_stem_avxvnni,      &eq_qs8_direct_avx512,       &eq_qs8_winograd_avx512,
     &eq_qs8_stem_avx512,      &eq_qs8_direct_avx512vnni, &eq_qs8_winograd_avx512vnni, &eq_qs8_stem_avx512vnni,
+    &eq_qs8_direct_amx,
 #elif defined(__aarch64__)
     &eq_qs8_direct_neon,
     &eq_qs8_direct_neondot,

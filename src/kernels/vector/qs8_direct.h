@@ -7,7 +7,8 @@
  * reads the source where it lies (with the zero-point corrected by sums of weights), 1 when it takes s16 x s16: then a
  * worker first widens the input rows that its piece needs, minus the zero-point. That costs 1/64 of the products or
  * less. Where instructions multiply s8 x s8 only, EQ_WIDE is 0 and EQ_SRC_OFFSET 128: the rows are copied minus 128,
- * and sums of weights correct that together with the zero-point.
+ * and sums of weights correct that together with the zero-point. With EQ_OWN_TILES it defines, behind the inclusion,
+ * direct_tiles and direct_end_piece for matrix units.
  */
 #ifndef KERNELS_VECTOR_QS8_DIRECT_H
 #define KERNELS_VECTOR_QS8_DIRECT_H
@@ -17,15 +18,25 @@
 #if !defined(EQ_SRC_OFFSET)
 #define EQ_SRC_OFFSET 0
 #endif
+#if !defined(EQ_UNROLL)
+#define EQ_UNROLL 4
+#endif
 
 enum {
     ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as v_dot2 takes it */
     STEP = EQ_WIDE ? 2 : 4, /* channels of a step */
     GROUP = 64,             /* output channels of a piece: a cache line of dst has one writer */
-    UNROLL = 4,             /* steps are a multiple of it, or fewer */
+    UNROLL = EQ_UNROLL,     /* steps are a multiple of it, or fewer */
     MAX_K = 64
 };
 
+/* Any number of rows of a product with one block of channels; what a worker has to do when it leaves a piece of work.
+ */
+static void direct_tiles(int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
+                         const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride);
+static void direct_end_piece(void);
+
+#if !defined(EQ_OWN_TILES)
 ALWAYS_INLINE void direct_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
                                const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
@@ -46,6 +57,18 @@ ALWAYS_INLINE void direct_short_tile(const int R, const struct tile_src *src, co
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 TILE_FNS(direct_short_tile)
+
+static void direct_tiles(int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
+                         const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    tile_rows(src->steps < UNROLL ? direct_short_tile_fns : direct_tile_fns, rows, channels, src, e, residual, dst,
+              dst_stride);
+}
+
+static void direct_end_piece(void)
+{
+}
+#endif
 
 static int direct_steps(const struct eq_conv_shape *s)
 {
@@ -257,8 +280,8 @@ static void direct_block_row(const struct direct_job *j, int block, int b, int o
                                .kxs = rx.hi - rx.lo,
                                .steps = direct_steps(s)};
         size_t at = (((size_t)b * s->oh + oy) * s->ow + ox) * s->t * s->cout + oc;
-        tile_rows(direct_steps(s) < UNROLL ? direct_short_tile_fns : direct_tile_fns, n * s->t, channels, &src, &e,
-                  j->epi->residual ? j->epi->residual + at : NULL, j->dst + at, s->cout);
+        direct_tiles(n * s->t, channels, &src, &e, j->epi->residual ? j->epi->residual + at : NULL, j->dst + at,
+                     s->cout);
     }
 }
 
@@ -273,6 +296,7 @@ static void direct_piece(void *ctx, size_t piece, int worker)
     int first = (int)(piece / rows_all) * (GROUP / BLOCK);
     for (int block = first; block < first + GROUP / BLOCK && block < direct_blocks(s); block++)
         direct_block_row(j, block, b, oy, ry, rows);
+    direct_end_piece();
 }
 
 static void direct_run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,

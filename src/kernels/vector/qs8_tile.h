@@ -2,7 +2,8 @@
  * Template: a tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums.
  * The including file has defined the vectors (qs8_vec*.h) and v_dot2(acc, x, w0, w1): acc[i] += the products inside
  * each 32-bit group of x and w_i, four u8 x s8 ("VNNI") or two s16 x s16. Such a group of a row's channels is called a
- * step. Instead of v_dot2 it may define EQ_OWN_SUMS and, behind the inclusion, a tile_sums of its own.
+ * step. Instead of v_dot2 it may define EQ_OWN_SUMS and, behind the inclusion, a tile_sums of its own, or with
+ * EQ_OWN_TILES go without.
  */
 #ifndef KERNELS_VECTOR_QS8_TILE_H
 #define KERNELS_VECTOR_QS8_TILE_H
@@ -24,7 +25,7 @@ struct tile_src {
 
 #if defined(EQ_OWN_SUMS)
 ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src);
-#else
+#elif !defined(EQ_OWN_TILES)
 /* acc[R][2] += U steps. Rows are addressed as base + 0, 1, 2, 3 strides, so that a base serves four. */
 ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const uint8_t *const base[2],
                               ptrdiff_t stride, ptrdiff_t stride3, const uint8_t *w)
@@ -150,8 +151,9 @@ typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *
 #endif
 
 /* As fn, for a last block of fewer than BLOCK channels: through a whole block on the side. */
-static void tile_ragged(tile_fn fn, int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
-                        const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+static inline void tile_ragged(tile_fn fn, int rows, int channels, const struct tile_src *src,
+                               const struct tile_epilogue *e, const uint8_t *residual, uint8_t *dst,
+                               ptrdiff_t dst_stride)
 {
     uint8_t out[MAX_R * BLOCK], res[MAX_R * BLOCK] = {0};
     for (int r = 0; residual && r < rows; r++)
@@ -162,8 +164,8 @@ static void tile_ragged(tile_fn fn, int rows, int channels, const struct tile_sr
 }
 
 /* Any number of rows, in tiles of nearly equal height. */
-static void tile_rows(const tile_fn fns[MAX_R + 1], int rows, int channels, const struct tile_src *first,
-                      const struct tile_epilogue *e, const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+static inline void tile_rows(const tile_fn fns[MAX_R + 1], int rows, int channels, const struct tile_src *first,
+                             const struct tile_epilogue *e, const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
     struct tile_src src = *first;
     for (int left = rows, n = (rows + MAX_R - 1) / MAX_R; n > 0; n--) {

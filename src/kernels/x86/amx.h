@@ -1,0 +1,49 @@
+/*
+ * The tile instructions under names that a test can define otherwise: with EQ_AMX_EMULATED they come from
+ * tests/kernels/amx_emulated.h, in plain C, and the very same kernel runs on CPUs that have none.
+ */
+#ifndef KERNELS_X86_AMX_H
+#define KERNELS_X86_AMX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { AMX_TILES = 8, AMX_ROWS = 16, AMX_ROW_BYTES = 64 };
+
+/* What ldtilecfg reads: palette 1 gives eight tiles of up to 16 rows of 64 bytes. */
+struct amx_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+};
+_Static_assert(sizeof(struct amx_config) == 64, "ldtilecfg reads 64 bytes");
+
+#if !defined(EQ_AMX_EMULATED)
+#include <immintrin.h>
+
+/* gcc's intrinsics don't say that they read memory, so what was stored there must be settled first. */
+#define AMX_SETTLE() __asm__ volatile("" ::: "memory")
+
+static inline void amx_load_config(const struct amx_config *c)
+{
+    /* Not _tile_loadconfig, which tells gcc of the first 8 bytes only: it may leave out what was stored in the others.
+     */
+    __asm__ volatile("ldtilecfg %0" : : "m"(*c));
+}
+static inline void amx_release(void)
+{
+    _tile_release();
+}
+/* Macros, since a tile's number must be a constant. */
+#define amx_zero(tile) _tile_zero(tile)
+#define amx_load(tile, base, stride)                                                                                   \
+    do {                                                                                                               \
+        AMX_SETTLE();                                                                                                  \
+        _tile_loadd(tile, base, stride);                                                                               \
+    } while (0)
+#define amx_store(tile, base, stride) _tile_stored(tile, base, stride)
+/* sums[m][n] += four products u8 x s8 for each k: bytes[m][4 k ..] * weights[k][4 n ..]; wraps, never saturates */
+#define amx_dot(sums, bytes, weights) _tile_dpbusd(sums, bytes, weights)
+#endif
+
+#endif

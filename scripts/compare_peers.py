@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from peers.ours import Ours, OursError  # noqa: E402
 
 REQUIREMENTS = ROOT / "scripts" / "requirements-peers.txt"
 IMPORTS = {"onnxruntime": ["onnxruntime"], "openvino": ["openvino"], "pytorch": ["torch", "torchvision", "safetensors"]}
+PACKAGES = {"cv2": "opencv-python-headless"}  # where module and package differ in name
 FLAGS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16",
          "asimd", "asimddp", "i8mm", "bf16", "sve")
 
@@ -116,6 +118,13 @@ def missing_modules(python, wanted):
         raise UsageError(f"{python} is not a Python that runs: {error}") from None
 
 
+def requirements(modules):
+    """The lines of requirements-peers.txt for these modules."""
+    lines = [line.strip() for line in REQUIREMENTS.read_text().splitlines()]
+    names = [PACKAGES.get(module, module) for module in modules]
+    return [line for line in lines if re.split("[<>=]", line)[0] in names]
+
+
 def peers_python(o):
     """An interpreter with what the chosen peers need."""
     wanted = ["numpy", "cv2", *[module for peer in o.peers for module in IMPORTS[peer]]]
@@ -129,10 +138,11 @@ def peers_python(o):
     if not Path(python).exists():
         say(f"making {venv}")
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, stdout=sys.stderr)
-    if missing_modules(python, wanted):
-        say(f"installing {REQUIREMENTS.name} into {venv}; this takes a while")
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(REQUIREMENTS)],
-                       check=True, stdout=sys.stderr)
+    missing = requirements(missing_modules(python, wanted))
+    if missing:
+        say(f"installing {', '.join(missing)} into {venv}; this takes a while")
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *missing], check=True,
+                       stdout=sys.stderr)
     return python
 
 

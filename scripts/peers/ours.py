@@ -13,6 +13,7 @@ class OursError(Exception):
 class Ours:
     def __init__(self, binary, cpu):
         self.binary, self.cpu = binary, cpu
+        self.bf16 = cpu in ("auto", "avx512bf16") and " avx512bf16" in self.run("--version")
         self.has_scaling = "bench.scaling" in self.run("help", "settings")
 
     def run(self, *arguments):
@@ -29,18 +30,19 @@ class Ours:
         return json.loads(self.run("bench", "--json", "--quiet", "--threads", threads, "--cpu", self.cpu, "--set",
                                    f"bench.warmup={warmup}", *arguments))
 
-    def infer(self, model, threads, warmup, calls):
-        return self.bench("--model", model, "--set", f"bench.repeats={calls}", threads=threads, warmup=warmup)
+    def infer(self, model, threads, warmup, calls, precision="fp32"):
+        return self.bench("--model", model, "--set", f"bench.repeats={calls}", "--precision", precision,
+                          threads=threads, warmup=warmup)
 
     def infer_file(self, model, data, threads, warmup, calls):
         return self.bench("--model", model, "--data", data, "--set", f"bench.repeats={calls}", threads=threads,
                           warmup=warmup)
 
-    def train(self, model, form, batch, threads, warmup, steps):
+    def train(self, model, form, batch, threads, warmup, steps, precision="fp32"):
         if not self.has_scaling:
             return self.train_by_program(form, batch, threads, warmup + steps)
         return self.bench("--train", "--model", model, "--clips", batch, "--frames", form.frames, "--size", form.size,
-                          "--set", f"bench.steps={steps}", threads=threads, warmup=warmup)
+                          "--set", f"bench.steps={steps}", "--precision", precision, threads=threads, warmup=warmup)
 
     def train_by_program(self, form, batch, threads, steps):
         """bench_f32_net beside the binary, for one whose bench can't train."""

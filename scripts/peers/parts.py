@@ -35,6 +35,10 @@ class Bench:
     def threads(self):
         return self.spec["threads"]
 
+    @property
+    def has_bf16(self):
+        return bool(self.isa & {"avx512_bf16", "amx_bf16"})
+
 
 class Crew:
     """The workers of one part."""
@@ -73,14 +77,14 @@ class Crew:
         return [c]
 
 
-def our_inference(b, model, what, threads):
-    return Contestant("echoquant", what, lambda: b.ours.infer(model, threads, b.warmup, b.calls)["latency_ms"],
-                      peer=False)
+def our_inference(b, model, what, threads, precision="fp32"):
+    return Contestant("echoquant", what, peer=False, turn=lambda: b.ours.infer(
+        model, threads, b.warmup, b.calls, precision)["latency_ms"])
 
 
-def our_training(b, threads, what="FP32"):
-    return Contestant("echoquant", what,
-                      lambda: b.ours.train(b.fp32, b.form, b.spec["batch"], threads, 1, 1)["step_ms"], peer=False)
+def our_training(b, threads, what="FP32", precision="fp32"):
+    return Contestant("echoquant", what, peer=False, turn=lambda: b.ours.train(
+        b.fp32, b.form, b.spec["batch"], threads, 1, 1, precision)["step_ms"])
 
 
 def with_result(rows):
@@ -111,9 +115,11 @@ def agreement(b, crew, model, variants):
 def fp32(b):
     with Crew(b, "fp32") as crew:
         rows = [our_inference(b, b.fp32, "FP32", b.threads)]
+        if b.ours.bf16:
+            rows.append(our_inference(b, b.fp32, "BF16 (not FP32)", b.threads, "bf16"))
         rows += crew.contestant("onnxruntime", "fp32", "FP32")
         rows += crew.contestant("openvino", "fp32", "FP32")
-        if "avx512_bf16" in b.isa or "amx_bf16" in b.isa:
+        if b.has_bf16:
             rows += crew.contestant("openvino", "fp32-default", "by default, BF16 (not FP32)", rival=False)
         for kind in ("eager", "channels_last", "compile"):
             rows += crew.contestant("pytorch", f"fp32-{kind}", f"FP32, {kind}")
@@ -126,6 +132,8 @@ def fp32(b):
 def train(b):
     with Crew(b, "train") as crew:
         rows = [our_training(b, b.threads)]
+        if b.ours.bf16 and b.ours.has_scaling:
+            rows.append(our_training(b, b.threads, "BF16 (not FP32)", "bf16"))
         rows += crew.contestant("pytorch", "train-channels_last", "FP32, channels_last", calls=1)
         rows += crew.contestant("pytorch", "train-eager", "FP32, eager", calls=1)
         rows += crew.contestant("pytorch", "train-bf16", "BF16 autocast, channels_last (not FP32)", rival=False,
@@ -140,7 +148,7 @@ def int8_variants(b):
     if not vnni:
         out.append(("onnxruntime", "int8-exact", "INT8, exact"))
     out.append(("openvino", "int8", "INT8"))
-    if "avx512_bf16" in b.isa or "amx_bf16" in b.isa:
+    if b.has_bf16:
         out.append(("openvino", "int8-default", "INT8, the rest in BF16"))
     return out
 

@@ -93,6 +93,43 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     return eq_results_put_model(cfg->run.dir, row, err);
 }
 
+static const struct eq_prediction *find_prediction(const struct eq_evaluation *e, const char *file_name)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (strcmp(e->rows[i].file_name, file_name) == 0)
+            return &e->rows[i];
+    return NULL;
+}
+
+/* How far the EF is from that of FP32, where the run has FP32's predictions of the same clips: root mean square, and
+ * the variance of FP32's EF over its square in dB. */
+static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e, struct cJSON *row,
+                                        struct eq_err *err)
+{
+    struct eq_evaluation fp32 = {0};
+    double sum = 0, squares = 0, error = 0;
+    size_t i = 0;
+    char *dir = eq_path_join(cfg->run.dir, "predictions"), *path = eq_path_join(dir, "fp32.csv");
+    enum eq_status st = eq_path_exists(path) ? eq_predictions_read(path, &fp32, err) : EQ_OK;
+    for (; st == EQ_OK && fp32.n == e->n && i < e->n; i++) {
+        const struct eq_prediction *p = find_prediction(&fp32, e->rows[i].file_name);
+        if (!p)
+            break;
+        sum += p->prediction;
+        squares += p->prediction * p->prediction;
+        error += (e->rows[i].prediction - p->prediction) * (e->rows[i].prediction - p->prediction);
+    }
+    if (i == e->n) {
+        double n = (double)e->n;
+        add_real(row, "rms_from_fp32", sqrt(error / n));
+        add_real(row, "sqnr_db", 10 * log10((squares - sum * sum / n) / error));
+    }
+    eq_evaluation_clear(&fp32);
+    free(path);
+    free(dir);
+    return st;
+}
+
 static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, int phases,
                                struct cJSON *row, struct eq_err *err)
 {
@@ -151,6 +188,8 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(eq_predictions_write(csv.s, &e, err));
     EQ_TRY(describe(&p, name, path.s, own.eval.phases, row, err));
     add_metrics(row, &e.metrics);
+    if (strcmp(name, "fp32") != 0)
+        EQ_TRY(compare_with_fp32(cfg, &e, row, err));
     EQ_TRY(measure_latency(&p, ds, &own, row, err));
     struct cJSON *give = row;
     row = NULL;

@@ -68,6 +68,9 @@ static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct e
     double speed = eq_report_number(fp32, "latency_ms.median") / eq_report_number(row, "latency_ms.median");
     double smaller = eq_report_number(fp32, "size_mb") / eq_report_number(row, "size_mb");
     eq_str_add(out, "%s: MAE %.2f against %.2f EF points (%+.2f)", eq_results_model_name(row), mae, base, mae - base);
+    if (isfinite(eq_report_number(row, "sqnr_db")))
+        eq_str_add(out, ", its EF off FP32's by %.2f points (rms; SQNR %.1f dB)",
+                   eq_report_number(row, "rms_from_fp32"), eq_report_number(row, "sqnr_db"));
     if (isfinite(smaller) && smaller != 1) /* BF16 runs the FP32 file */
         eq_str_add(out, ", the file %.2f times smaller", smaller);
     if (isfinite(speed))

@@ -113,6 +113,11 @@ rm -rf no
 # Refused, before anything is written.
 expect_error 2 "exclude each other" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
     --set ptq.bias_correction=true --set ptq.adaround=true
+cp -r d untrained
+sed -i 's/,TRAIN/,VAL/' untrained/FileList.csv
+expect_error 1 "the TRAIN split holds no clips to calibrate on" ptq --run no --data untrained \
+    --model base/fp32.safetensors "${TINY[@]}"
+rm -rf no
 for percentile in 50 100.5 nan; do
     expect_error 2 "ptq.percentile = $percentile" ptq --run no --set ptq.percentile="$percentile"
 done

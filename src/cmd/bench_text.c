@@ -45,7 +45,8 @@ static void print_inference(const struct cJSON *result)
            number(result, "frames"), number(result, "size"), number(result, "size"));
     if (get(result, "size_mb"))
         printf(", %.2f MB", number(result, "size_mb"));
-    printf(", loaded in %.0f ms, first call %.0f ms\n", number(result, "load_ms"), number(result, "first_call_ms"));
+    printf(", %s in %.0f ms, first call %.0f ms\n", get(result, "size_mb") ? "loaded" : "made",
+           number(result, "load_ms"), number(result, "first_call_ms"));
     print_machine(result);
     print_times(result, "latency_ms", "model alone");
     print_times(result, "latency_1_ms", "one thread");
@@ -111,9 +112,9 @@ static void print_layer(const struct cJSON *l)
     snprintf(pass, sizeof pass, "%s", text(l, "pass"));
     for (char *p = pass; *p; p++)
         *p = *p == '_' ? ' ' : *p;
-    printf("%s, %s: %.0f x %.0f x %.0f to %.0f channels, %.0f x %.0f / %.0f, %.3f GMAC, %s in the network %.3f ms\n",
+    printf("%s, %s: %.0f x %.0f x %.0f to %.0f channels, %.0f x %.0f / %.0f, %.3f GMAC, %sin the network %.3f ms\n",
            text(l, "name"), pass, number(l, "h"), number(l, "w"), number(l, "cin"), number(l, "cout"), number(l, "k"),
-           number(l, "k"), number(l, "stride"), number(l, "gmac"), pass[0] == 'f' ? "it takes" : "both gradients take",
+           number(l, "k"), number(l, "stride"), number(l, "gmac"), pass[0] == 'f' ? "" : "both gradients ",
            number(l, "node_ms"));
     cJSON_ArrayForEach(c, get(l, "candidates")) print_candidate(c);
 }

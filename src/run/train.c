@@ -87,6 +87,7 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
     EQ_TRY(eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err));
     if (cfg->model.init[0])
         EQ_TRY(start_from(*out, cfg->model.init, err));
+    EQ_TRY(eq_fuse(*out, err)); /* a pass over memory less for each ReLU and sum; the bits stay the same */
 out:
     eq_loader_free(plain);
     return st;

@@ -204,7 +204,7 @@ static void gradients_accumulate(void **state)
  * --------------------------------------------------------------------------------------------------- */
 
 /* A hash of EF, every gradient and every running statistic of two training steps. */
-static uint64_t training_bits(int threads)
+static uint64_t training_bits(int threads, bool fused)
 {
     assert_int_equal(start_threads(threads), 0);
     struct eq_graph *g = test_resnet18(16, 5);
@@ -213,7 +213,8 @@ static uint64_t training_bits(int threads)
     float ef[CLIPS];
     const float c[CLIPS] = {1.0f, -0.7f, 0.4f};
     uint64_t bits = 0;
-    assert_ok(eq_fuse(g, &err));
+    if (fused)
+        assert_ok(eq_fuse(g, &err));
     assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     for (int step = 0; step < 2; step++) {
         assert_ok(eq_exec_forward(x, pixels, ef, &err));
@@ -230,13 +231,20 @@ static uint64_t training_bits(int threads)
     return bits;
 }
 
+/* Training fuses its graph, and a state from before it did goes on. */
+static void same_bits_fused_or_not(void **state)
+{
+    (void)state;
+    assert_true(training_bits(2, true) == training_bits(2, false));
+}
+
 static void same_bits_on_any_number_of_threads(void **state)
 {
     (void)state;
-    uint64_t one = training_bits(1);
-    assert_true(training_bits(2) == one);
-    assert_true(training_bits(3) == one);
-    assert_true(training_bits(7) == one);
+    uint64_t one = training_bits(1, true);
+    assert_true(training_bits(2, true) == one);
+    assert_true(training_bits(3, true) == one);
+    assert_true(training_bits(7, true) == one);
     start_threads(2);
 }
 
@@ -414,11 +422,17 @@ static void pooling_in_the_convolution(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walks_do_not_allocate),  cmocka_unit_test(gradients),
-        cmocka_unit_test(gradients_accumulate),   cmocka_unit_test(same_bits_on_any_number_of_threads),
-        cmocka_unit_test(same_bits_in_any_batch), cmocka_unit_test(weights_changed),
-        cmocka_unit_test(memory_of_training),     cmocka_unit_test(refusals),
-        cmocka_unit_test(hooks_and_timing),       cmocka_unit_test(pooling_in_the_convolution),
+        cmocka_unit_test(walks_do_not_allocate),
+        cmocka_unit_test(gradients),
+        cmocka_unit_test(gradients_accumulate),
+        cmocka_unit_test(same_bits_fused_or_not),
+        cmocka_unit_test(same_bits_on_any_number_of_threads),
+        cmocka_unit_test(same_bits_in_any_batch),
+        cmocka_unit_test(weights_changed),
+        cmocka_unit_test(memory_of_training),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(hooks_and_timing),
+        cmocka_unit_test(pooling_in_the_convolution),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);
 }

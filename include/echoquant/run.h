@@ -64,8 +64,9 @@ struct eq_config {
         bool search;
         bool reestimate_bn, equalize, bias_correction, adaround;
         int adaround_steps;
-        char *keep_fp32;   /* names of layers, commas between */
-        int zero_channels; /* enum eq_zero_channels */
+        char *keep_fp32;     /* names of layers, commas between */
+        double max_mae_loss; /* EF points on the validation split; 0: off */
+        int zero_channels;   /* enum eq_zero_channels */
     } ptq;
     struct {
         int epochs, batch;

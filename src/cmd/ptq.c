@@ -8,7 +8,9 @@ static const struct eq_command_spec spec = {
         "Quantizes a trained FP32 model to INT8: folds batch norm, observes activations on training clips, rounds the\n"
         "weights (per channel, symmetric) and writes a model that runs in integers only.\n\n"
         "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors there.\n"
-        "--force makes it anew where it is there already.\n",
+        "With ptq.max_mae_loss above 0 it also measures what it loses on the validation split, and takes layers back "
+        "to FP32\n"
+        "until the loss is within. --force makes it anew where it is there already.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE,
     .sections = sections,
 };

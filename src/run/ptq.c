@@ -72,7 +72,10 @@ enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *
     if (cfg->ptq.search)
         EQ_TRY(eq_ptq_search(cfg, ds, trained, &chosen, &search, err));
     EQ_TRY(eq_calibration_open(cfg, ds, &clips, err));
-    EQ_TRY(eq_ptq_make(&chosen, trained, &clips, &ptq, err));
+    if (chosen.ptq.max_mae_loss > 0)
+        EQ_TRY(eq_ptq_make_within(&chosen, ds, trained, &clips, &ptq, err));
+    else
+        EQ_TRY(eq_ptq_make(&chosen, trained, &clips, &ptq, err));
     EQ_TRY(eq_ptq_lower(&chosen, &ptq, search, &qmodel, err));
     EQ_TRY(eq_qmodel_save(path, qmodel, err));
     eq_info("wrote %s", path);

@@ -7,10 +7,18 @@
 struct eq_ptq {
     struct eq_graph *fp32;  /* folded, fused, equalized if asked for: what the other one approximates */
     struct eq_graph *graph; /* the same with fake-quant: calibrated, improved, ready to lower */
+    /* Of eq_ptq_make_within, owned; NULL otherwise. */
+    char *keep_fp32;     /* in the place of ptq.keep_fp32 */
+    struct cJSON *mixed; /* how it came to that */
 };
 /* trained stays as it is. */
 enum eq_status eq_ptq_make(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
                            struct eq_ptq *out, struct eq_err *err);
+/* The same with ptq.max_mae_loss: as many layers more than ptq.keep_fp32 says stay in FP32 as the limit takes, by the
+ * validation split. */
+enum eq_status eq_ptq_make_within(const struct eq_config *cfg, const struct eq_dataset *ds,
+                                  const struct eq_graph *trained, struct eq_calibration *clips, struct eq_ptq *out,
+                                  struct eq_err *err);
 void eq_ptq_clear(struct eq_ptq *p);
 /* Its two halves, for a search: what comes before calibration, and what comes behind it. */
 enum eq_status eq_ptq_begin(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,

@@ -2,6 +2,7 @@
 #include "run/ptq.h"
 
 #include <cjson/cJSON.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* AdaRound's constants are the paper's and AIMET's; the samples are what 16 rows of a million values can hold. */
@@ -139,6 +140,8 @@ void eq_ptq_clear(struct eq_ptq *p)
 {
     eq_graph_free(p->fp32);
     eq_graph_free(p->graph);
+    free(p->keep_fp32);
+    cJSON_Delete(p->mixed);
     memset(p, 0, sizeof *p);
 }
 
@@ -172,7 +175,12 @@ enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p,
     if (st != EQ_OK)
         return st;
     snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[cfg->ptq.observer]);
-    struct cJSON *recipe = eq_ptq_recipe(cfg);
+    struct eq_config own = *cfg;
+    if (p->keep_fp32)
+        own.ptq.keep_fp32 = p->keep_fp32;
+    struct cJSON *recipe = eq_ptq_recipe(&own);
+    if (p->mixed)
+        cJSON_AddItemToObject(recipe, "mixed_precision", cJSON_Duplicate(p->mixed, true));
     if (search)
         cJSON_AddItemToObject(recipe, "search", cJSON_Duplicate(search, true));
     char *text = cJSON_PrintUnformatted(recipe);

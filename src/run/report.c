@@ -56,6 +56,7 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     EQ_TRY(eq_results_read(run_dir, &report.results, err));
     EQ_TRY(eq_table_build(report.results, &report.table, err));
     EQ_TRY(eq_seeds_tables(report.results, &report.seeds, &report.differences, err));
+    EQ_TRY(eq_mixed_table(report.results, &report.mixed, err));
     EQ_TRY(read_sensitivity(&report, err));
     EQ_TRY(eq_search_table(report.results, &report.search, err));
     EQ_TRY(eq_plots_make(&report, err));
@@ -71,6 +72,7 @@ out:
     eq_table_clear(&report.seeds);
     eq_table_clear(&report.differences);
     eq_table_clear(&report.search);
+    eq_table_clear(&report.mixed);
     cJSON_Delete(report.results);
     cJSON_Delete(report.config);
     cJSON_Delete(report.sensitivity);

@@ -26,6 +26,10 @@ void eq_table_print(const struct eq_table *t, struct eq_str *out);
 enum eq_status eq_search_table(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
 void eq_search_note(const struct cJSON *results, struct eq_str *out);
 
+/* report_mixed.c: the layers that ptq.max_mae_loss took back to FP32, likewise. */
+enum eq_status eq_mixed_table(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
+void eq_mixed_note(const struct cJSON *results, struct eq_str *out);
+
 /* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
 struct eq_plot {
     char name[64];
@@ -40,6 +44,7 @@ struct eq_report {
     struct eq_table layers;             /* its table */
     struct eq_table seeds, differences; /* of several seeds; no rows for one */
     struct eq_table search;             /* what ptq.search tried; no rows without it */
+    struct eq_table mixed;              /* the layers of ptq.max_mae_loss; no rows without it */
     struct eq_plot plots[EQ_MAX_PLOTS];
     int n_plots;
     char no_pictures[320]; /* why plots/ holds no SVG; "" when it does */

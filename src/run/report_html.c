@@ -263,6 +263,20 @@ static void add_search(const struct eq_report *report, struct eq_str *out)
     eq_str_clear(&note);
 }
 
+static void add_mixed(const struct eq_report *report, struct eq_str *out)
+{
+    struct eq_str note = {0};
+    if (report->mixed.rows == 0)
+        return;
+    eq_mixed_note(report->results, &note);
+    add_element(out, "h2", "Mixed precision");
+    eq_str_add(out, "\n");
+    add_table(&report->mixed, "seeds", out);
+    add_element(out, "p", note.s);
+    eq_str_add(out, "\n");
+    eq_str_clear(&note);
+}
+
 enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out, struct eq_err *err)
 {
     struct eq_str text = {0};
@@ -276,6 +290,7 @@ enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out
     add_seeds(report, out);
     EQ_TRY(add_plots(report, out, err));
     add_search(report, out);
+    add_mixed(report, out);
     add_sensitivity(report, out);
     eq_str_add(out, "<h2>How it was made</h2>\n");
     eq_report_environment(report, &text);

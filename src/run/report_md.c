@@ -31,6 +31,17 @@ static void add_skipped(const struct cJSON *results, struct eq_str *out)
         eq_str_add(out, "- `%s`: %s\n", eq_report_text(entry, "FileName"), eq_report_text(entry, "reason"));
 }
 
+static void add_mixed(const struct eq_report *report, struct eq_str *out)
+{
+    if (report->mixed.rows == 0)
+        return;
+    eq_str_add(out, "\n## Mixed precision\n\n");
+    eq_table_print(&report->mixed, out);
+    eq_str_add(out, "\n");
+    eq_mixed_note(report->results, out);
+    eq_str_add(out, "\n");
+}
+
 static void add_sensitivity(const struct eq_report *report, struct eq_str *out)
 {
     if (!report->sensitivity)
@@ -79,6 +90,7 @@ void eq_report_markdown(const struct eq_report *report, struct eq_str *out)
                    report->plots[i].name, report->plots[i].caption);
     add_sensitivity(report, out);
     add_search(report, out);
+    add_mixed(report, out);
     add_skipped(report->results, out);
     eq_str_add(out, eq_seeds_has(report->results)
                         ? "\nConfiguration: `config.json`; every seed's own report and predictions: `seed-*/`.\n"

@@ -246,13 +246,19 @@ out:
     return st;
 }
 
-static enum eq_status open_study(struct study *s, const struct eq_config *cfg, const struct eq_dataset *ds,
+static enum eq_status open_study(struct study *s, struct eq_config *cfg, const struct eq_dataset *ds,
                                  const char *model_path, char *const *layers, int n_layers, struct eq_err *err)
 {
     struct eq_graph *trained = NULL;
     struct eq_calibration calibration = {0};
     enum eq_status st;
+    struct cJSON *search = NULL;
     EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
+    if (cfg->ptq.search) {
+        struct eq_config chosen;
+        EQ_TRY(eq_ptq_search(cfg, ds, trained, &chosen, &search, err));
+        *cfg = chosen;
+    }
     EQ_TRY(eq_calibration_open(cfg, ds, &calibration, err));
     EQ_TRY(eq_ptq_make(cfg, trained, &calibration, &s->ptq, err));
     EQ_TRY(open_labelled(cfg, ds, &s->clips, err));
@@ -271,6 +277,7 @@ static enum eq_status open_study(struct study *s, const struct eq_config *cfg, c
     EQ_TRY(choose(s->ptq.graph, layers, n_layers, s->chosen, err));
     EQ_TRY(eq_analysis_new(s->ptq.fp32, s->ptq.graph, &s->clips.source, clips, &s->analysis, err));
 out:
+    cJSON_Delete(search);
     eq_calibration_close(&calibration);
     eq_graph_free(trained);
     return st;
@@ -336,17 +343,18 @@ enum eq_status eq_run_sensitivity(const struct eq_config *cfg, const struct eq_d
                                   char *const *layers, int n_layers, struct eq_err *err)
 {
     struct study s = {0};
+    struct eq_config own = *cfg; /* of ptq.search, when there is one */
     struct cJSON *json = cJSON_CreateObject();
     char *path = eq_path_join(cfg->run.dir, "sensitivity.json");
     char *model = model_path ? eq_strdup(model_path) : eq_path_join(cfg->run.dir, "fp32.safetensors");
     enum eq_status st;
     cJSON_AddStringToObject(json, "format", FORMAT);
     cJSON_AddStringToObject(json, "model", model);
-    cJSON_AddItemToObject(json, "recipe", eq_ptq_recipe(cfg));
     cJSON_AddStringToObject(json, "isa", eq_cpu_isa_in_use());
     cJSON_AddStringToObject(json, "split", eq_split_name((enum eq_split)cfg->sensitivity.split));
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(open_study(&s, cfg, ds, model_path, layers, n_layers, err));
+    EQ_TRY(open_study(&s, &own, ds, model_path, layers, n_layers, err));
+    cJSON_AddItemToObject(json, "recipe", eq_ptq_recipe(&own));
     EQ_TRY(study_all(&s, json, err));
     EQ_TRY(eq_json_write(path, json, err));
     eq_info("wrote %s", path);

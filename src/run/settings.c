@@ -123,6 +123,9 @@ const struct eq_setting eq_setting_table[] = {
     {INT(ptq, adaround_steps, "1000", 1, 1000000, "steps"), .help = "steps of AdaRound for each layer"},
     {LIST(ptq, keep_fp32, ""),
      .help = "layers that PTQ leaves in FP32 (\"conv1,layer1.0.conv1\"; `echoquant inspect` names them)"},
+    {REAL(ptq, max_mae_loss, "0", 0, 100, "EF points"),
+     .help = "most MAE that PTQ may lose on the validation split: layers go back to FP32, one after the other, until "
+             "that holds (docs/QUANTIZATION.md); 0: no limit"},
     {ENUM(ptq, zero_channels, "refuse", zero_channel_names),
      .help = "what PTQ and QAT do with a layer that has channels whose weights are all 0: they are exact in INT8, but "
              "a sign that training went wrong"},

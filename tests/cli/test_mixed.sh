@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# ptq.max_mae_loss: layers go back to FP32 until the loss on the validation split holds, and what comes of it.
+. "$(dirname "$0")/lib.sh"
+
+tiny_data d
+expect 0 train --run base --data d "${TINY[@]}"
+
+# The same clips, with what FP32 predicts as their EF: it has no error there, so whatever quantization changes is a loss.
+mkdir e && cp -r d/Videos e/
+clips=(d/Videos/*.avi)
+expect 0 predict --model base/fp32.safetensors "${clips[@]}"
+python3 - "$OUT" <<'EOF' || fail "no list of predicted EFs"
+import csv, os, sys
+
+ef = {os.path.splitext(os.path.basename(r["FileName"]))[0]: r["Prediction"] for r in csv.DictReader(open(sys.argv[1]))}
+rows = list(csv.DictReader(open("d/FileList.csv")))
+with open("e/FileList.csv", "w", newline="") as f:
+    out = csv.DictWriter(f, rows[0].keys())
+    out.writeheader()
+    for row in rows:
+        row["EF"] = ef[os.path.splitext(row["FileName"])[0]]
+        out.writerow(row)
+EOF
+
+# ptq_with NAME ARGUMENTS...: NAME/ptq.safetensors with weights of 2 bits.
+ptq_with() {
+    local name=$1
+    shift
+    expect 0 ptq --run "$name" --data e --model base/fp32.safetensors "${TINY[@]}" --set ptq.weight_bits=2 "$@"
+    there "$name/ptq.safetensors"
+}
+
+weights() { # FILE: its bytes without the header, which notes the settings
+    local n
+    n=$(od -An -t u8 -N 8 "$1" | tr -d ' ')
+    tail -c +"$((n + 9))" "$1"
+}
+
+recipe() { # FILE EXPRESSION: of r, the file's recipe, and m, its part on mixed precision
+    "$BIN" inspect "$1" --json | python3 -c '
+import json, sys
+r = json.load(sys.stdin)["recipe"]
+m = r.get("mixed_precision")
+print(eval(sys.argv[1]))' "$2"
+}
+
+# A limit that nothing exceeds: no layer goes back, the model is the plain one.
+ptq_with plain
+ptq_with wide --set ptq.max_mae_loss=100
+is "layers back under a wide limit" "$(recipe wide/ptq.safetensors 'len(m["steps"])')" 0
+same <(weights plain/ptq.safetensors) <(weights wide/ptq.safetensors)
+is "FP32 is off by nothing" "$(recipe wide/ptq.safetensors 'm["mae_fp32"] < 1e-4')" True
+is "2 bits lose something" "$(recipe wide/ptq.safetensors 'm["mae_quantized"] > 0.01')" True
+is "clips" "$(recipe wide/ptq.safetensors 'm["clips"]')" 2
+
+# Half of that loss: some layers go back, no more than needed, and the file is the one of ptq.keep_fp32.
+limit=$(recipe wide/ptq.safetensors 'm["mae_quantized"] / 2')
+ptq_with half --set ptq.max_mae_loss="$limit"
+has "$ERR" "back to FP32: "
+is "layers back, not all" "$(recipe half/ptq.safetensors '1 <= len(r["keep_fp32"].split(",")) < 21')" True
+is "the loss holds" "$(recipe half/ptq.safetensors 'm["mae"] - m["mae_fp32"] <= m["max_mae_loss"]')" True
+is "the loss held with the last layer that went back, not before" "$(recipe half/ptq.safetensors \
+    '([s["mae"] - m["mae_fp32"] <= m["max_mae_loss"] for s in m["steps"] if s["to"] == "FP32"].index(True) + 1
+     == len([s for s in m["steps"] if s["to"] == "FP32"]))')" True
+is "the layers noted" "$(recipe half/ptq.safetensors \
+    'r["keep_fp32"] == ",".join(s["layer"] for s in m["steps"] if s["to"] == "FP32"
+     and s["layer"] not in [t["layer"] for t in m["steps"] if t["to"] == "INT8"])')" True
+kept=$(recipe half/ptq.safetensors 'r["keep_fp32"]')
+ptq_with byhand --set ptq.keep_fp32="$kept"
+same <(weights half/ptq.safetensors) <(weights byhand/ptq.safetensors)
+expect 0 inspect half/ptq.safetensors
+is "layers in FP32" "$(grep -c ' FP32 ' "$OUT")" "$(recipe half/ptq.safetensors 'len(r["keep_fp32"].split(","))')"
+
+# Threads change nothing, and the test split is not looked at.
+ptq_with one --set ptq.max_mae_loss="$limit" --threads 1
+same half/ptq.safetensors one/ptq.safetensors
+mkdir untested && cp -r e/Videos untested/ && grep -v TEST e/FileList.csv >untested/FileList.csv
+expect 0 ptq --run without --data untested --model base/fp32.safetensors "${TINY[@]}" --set ptq.weight_bits=2 \
+    --set ptq.max_mae_loss="$limit"
+same half/ptq.safetensors without/ptq.safetensors
+
+# Layers that are kept from the start stay; AdaRound is gone where a layer goes back.
+ptq_with start --set ptq.max_mae_loss="$limit" --set ptq.keep_fp32=fc --set ptq.adaround=true --set ptq.adaround_steps=20
+is "what was kept stays" "$(recipe start/ptq.safetensors 'r["keep_fp32"].split(",")[0]')" fc
+is "and is not chosen again" "$(recipe start/ptq.safetensors '"fc" in [s["layer"] for s in m["steps"]]')" False
+
+# A limit that only FP32 holds: all layers go back, and the file predicts as FP32 does.
+ptq_with whole --set ptq.max_mae_loss=1e-12
+is "all layers" "$(recipe whole/ptq.safetensors 'len(m["steps"])')" 21
+is "no loss to speak of" "$(recipe whole/ptq.safetensors 'm["steps"][-1]["mae"] < 1e-3')" True
+
+# The path is in results.json and in the report.
+cp base/fp32.safetensors half/
+expect 0 eval --run half --data e
+has half/results.json '"mixed_precision"'
+expect 0 report --run half
+has half/report.md "| (all) "
+has half/report.md "| ${kept##*,} "
+has half/report.html "Mixed precision"
+
+for value in -1 nan 101 x; do
+    expect_error 2 "ptq.max_mae_loss = $value" ptq --run no --set ptq.max_mae_loss="$value"
+done
+mkdir unjudged && cp -r e/Videos unjudged/ && grep -v VAL e/FileList.csv >unjudged/FileList.csv
+expect_error 1 "the VAL split holds no clips" ptq --run no2 --data unjudged --model base/fp32.safetensors "${TINY[@]}" \
+    --set ptq.max_mae_loss=1
+not_there no no2/ptq.safetensors
+summary

@@ -2,7 +2,6 @@
 import csv
 import io
 import json
-import re
 import subprocess
 
 
@@ -14,7 +13,6 @@ class Ours:
     def __init__(self, binary, cpu):
         self.binary, self.cpu = binary, cpu
         self.bf16 = cpu in ("auto", "avx512bf16") and " avx512bf16" in self.run("--version")
-        self.has_scaling = "bench.scaling" in self.run("help", "settings")
 
     def run(self, *arguments):
         command = [str(self.binary), *[str(a) for a in arguments]]
@@ -25,10 +23,8 @@ class Ours:
         return done.stdout
 
     def bench(self, *arguments, threads, warmup):
-        if self.has_scaling:
-            arguments += ("--set", "bench.scaling=false")
         return json.loads(self.run("bench", "--json", "--quiet", "--threads", threads, "--cpu", self.cpu, "--set",
-                                   f"bench.warmup={warmup}", *arguments))
+                                   f"bench.warmup={warmup}", "--set", "bench.scaling=false", *arguments))
 
     def infer(self, model, threads, warmup, calls, precision="fp32"):
         return self.bench("--model", model, "--set", f"bench.repeats={calls}", "--precision", precision,
@@ -39,18 +35,8 @@ class Ours:
                           warmup=warmup)
 
     def train(self, model, form, batch, threads, warmup, steps, precision="fp32"):
-        if not self.has_scaling:
-            return self.train_by_program(form, batch, threads, warmup + steps)
         return self.bench("--train", "--model", model, "--clips", batch, "--frames", form.frames, "--size", form.size,
                           "--set", f"bench.steps={steps}", "--precision", precision, threads=threads, warmup=warmup)
-
-    def train_by_program(self, form, batch, threads, steps):
-        """bench_f32_net beside the binary, for one whose bench can't train."""
-        out = subprocess.run([self.binary.with_name("bench_f32_net"), "train", "--clips", str(batch), "--frames",
-                              str(form.frames), "--size", str(form.size), "--threads", str(threads), "--steps",
-                              str(steps), "--cpu", self.cpu], capture_output=True, text=True, check=True).stdout
-        ms = float(re.search(r"threads: ([0-9.]+) ms", out).group(1))
-        return {"step_ms": {"min": ms, "median": ms}}
 
     def predict(self, model, clips, threads):
         """EF in percent of each clip."""

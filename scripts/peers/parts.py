@@ -132,7 +132,7 @@ def fp32(b):
 def train(b):
     with Crew(b, "train") as crew:
         rows = [our_training(b, b.threads)]
-        if b.ours.bf16 and b.ours.has_scaling:
+        if b.ours.bf16:
             rows.append(our_training(b, b.threads, "BF16 (not FP32)", "bf16"))
         rows += crew.contestant("pytorch", "train-channels_last", "FP32, channels_last", calls=1)
         rows += crew.contestant("pytorch", "train-eager", "FP32, eager", calls=1)

@@ -64,7 +64,7 @@ def markdown(document):
     m = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     lines = [f"{m['cpu']}, {m['cpus']} CPUs ({' '.join(m['flags'])}); echoquant used {m['isa']}.",
-             f"{document['date']}, {document['settings']['calls']} calls a turn.", "",
+             f"{document['date']}, {document['settings']['calls']} calls a turn (training steps: 1).", "",
              f"{versions}.", "", f"Models: {', '.join(document['models'].values())}.", ""]
     for part, result in document["parts"].items():
         lines += part_text(part, result, document["settings"])

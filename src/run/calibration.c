@@ -136,10 +136,12 @@ enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_con
     size_t used = 0;
     struct eq_observer_opts opts = eq_observer_opts_of(cfg);
     EQ_TRY(eq_check_zero_channels(prepared, cfg, err));
+    double start = eq_now_ms();
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
     EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &opts, &progress, &used, err));
     eq_progress_end(&progress);
-    eq_info("calibrated on %zu clips, observer %s", used, eq_observer_names[opts.kind]);
+    eq_info("calibrated on %zu clips in %.1f s, observer %s", used, (eq_now_ms() - start) / 1000,
+            eq_observer_names[opts.kind]);
 out:
     eq_progress_end(&progress);
     return st;

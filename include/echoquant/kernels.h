@@ -115,17 +115,23 @@ struct eq_f32_table {
     void (*bn_apply)(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
                      const float *beta, const float *residual, bool relu, float *y);
     /* The gradient of bn_apply under batch statistics (or fixed ones, batch_stats = false). dy: gradient of y; y: the
-     * output, read for the ReLU mask only (NULL without ReLU). Writes dx, adds to dgamma and dbeta, and writes the
-     * masked dy to dresidual when that is not NULL (added to when accumulate_residual). dx may be dy. */
-    void (*bn_backward)(const float *x, const float *y, const float *dy, size_t rows, int c, const float *mean,
-                        const float *inv_std, const float *gamma, bool batch_stats, float *dx, float *dgamma,
-                        float *dbeta, float *dresidual, bool accumulate_residual);
+     * output, read for the ReLU mask only (NULL without ReLU); or NULL with relu_beta, the beta of a bn_apply with ReLU
+     * and without residual: its output is then computed once more, which is cheaper than reading it. Writes dx, adds to
+     * dgamma and dbeta, and writes the masked dy to dresidual when that is not NULL (added to when
+     * accumulate_residual). dx may be dy. */
+    void (*bn_backward)(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
+                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
+                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual);
     void (*relu_forward)(const float *x, size_t n, float *y);                    /* y may be x */
     void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx); /* dx may be dy */
     void (*add)(const float *a, const float *b, size_t n, float *y);             /* y may be a or b */
     /* k x k max pooling in pixel layout, padding never wins. argmax (tap number, first wins) for the backward pass. */
     void (*maxpool_forward)(const float *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
                             float *y, uint8_t *argmax /* NULL: not wanted */);
+    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass; c is a multiple of 16. */
+    void (*bn_relu_maxpool_forward)(const float *x, int b, int h, int w, int t, int c, const float *mean,
+                                    const float *inv_std, const float *gamma, const float *beta, int k, int stride,
+                                    int pad, int oh, int ow, float *y, uint8_t *argmax);
     void (*maxpool_backward)(const float *dy, const uint8_t *argmax, int b, int h, int w, int tc, int k, int stride,
                              int pad, int oh, int ow, float *dx);
     /* [b][h*w][t][c] -> [b][t][c], mean over pixels, and back. */

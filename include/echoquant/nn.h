@@ -45,12 +45,15 @@ struct eq_batchnorm {
 /* batch_stats: normalise by the batch's statistics and move the running ones; else by the running ones, as y = x *
  * gamma/sqrt(var+eps) + ..., and with factor as y = x + (beta - factor * running_mean): to the bit a folded
  * convolution. */
+/* The statistics that a forward pass uses, into mean and inv_std: all of it but the pass over the values. */
+void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats);
 void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
                           const float *residual, bool relu, float *y);
-/* y: the output when its ReLU mask has to be applied to dy, else NULL. Other arguments as eq_f32_table.bn_backward. */
-void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, const float *dy, size_t rows,
-                           bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
-                           bool accumulate_residual);
+/* y: the output when its ReLU mask has to be applied to dy, else NULL; mask_from_x: the mask of a forward pass without
+ * residual and factor is computed from x instead. Other arguments as eq_f32_table.bn_backward. */
+void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, bool mask_from_x,
+                           const float *dy, size_t rows, bool batch_stats, float *dx, float *dgamma, float *dbeta,
+                           float *dresidual, bool accumulate_residual);
 /* factor[i] = gamma / sqrt(var + eps), in float32: the one definition that folding, QAT and lowering share. */
 void eq_batchnorm_factor(const float *gamma, const float *var, float eps, int c, float *factor);
 

@@ -42,9 +42,10 @@ struct exec_node {
     float *requant;                  /* m[cout], b[cout] */
 
     struct eq_batchnorm bn;
+    bool mask_from_x; /* a batch norm's ReLU mask is computed again from its source: backward doesn't read its output */
     uint8_t *argmax;
-    /* INFER: the max pooling that a convolution does in its own pass, and the convolution that does a max pooling; 0:
-     * none (node 0 is the input). A hook sees every edge, so with one they run apart. */
+    /* The max pooling that a convolution (INFER) or a batch norm (TRAIN) does in its own pass, and who does a max
+     * pooling; 0: none (node 0 is the input). A hook sees every edge, so with one they run apart. */
     int pool, pooled_by;
 };
 

@@ -102,10 +102,10 @@ static void backward_batchnorm(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
-    const float *y = n->relu && !nd->fq_on ? nd->out : NULL;
-    eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->diff, nd->rows, !nd->frozen, nd->diff,
-                          eq_exec_param_grad(x, n->gamma), eq_exec_param_grad(x, n->beta), diff_of(x, n->residual),
-                          nd->add_residual);
+    const float *y = n->relu && !nd->fq_on && !nd->mask_from_x ? nd->out : NULL;
+    eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->mask_from_x, nd->diff, nd->rows, !nd->frozen,
+                          nd->diff, eq_exec_param_grad(x, n->gamma), eq_exec_param_grad(x, n->beta),
+                          diff_of(x, n->residual), nd->add_residual);
 }
 
 static void backward_relu(struct eq_exec *x, int i)

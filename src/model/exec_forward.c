@@ -82,6 +82,15 @@ static void forward_batchnorm(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     nd->frozen = x->mode != EQ_EXEC_TRAIN || n->bn_frozen;
+    if (nd->pool && !x->hook.on_edge) {
+        const struct eq_node *pool = &x->g->nodes[nd->pool];
+        const struct exec_node *src = &x->nodes[n->src[0]], *made = &x->nodes[nd->pool];
+        eq_batchnorm_prepare(&nd->bn, src->out, nd->rows, !nd->frozen);
+        eq_f32_kernels()->bn_relu_maxpool_forward(src->out, x->clips, src->h, src->w, src->t, src->c, nd->bn.mean,
+                                                  nd->bn.inv_std, nd->bn.gamma, nd->bn.beta, pool->k, pool->stride,
+                                                  pool->pad, made->h, made->w, eq_exec_dst(made), made->argmax);
+        return;
+    }
     eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->rows, !nd->frozen, src_of(x, n->residual), n->relu,
                          eq_exec_dst(nd));
 }

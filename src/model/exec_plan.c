@@ -37,6 +37,50 @@ static bool keep(struct eq_exec *x, void *slot, size_t bytes)
     return eq_exec_reserve(x, slot, bytes, 0, end_time(x));
 }
 
+/* ---- what one pass does ------------------------------------------------------------------------------------------ */
+
+/* The max pooling that alone reads node i; 0: there is none. */
+static int pool_behind(const struct eq_graph *g, int i)
+{
+    for (int k = i + 1; k < g->n_nodes && eq_graph_uses(g, i) == 1; k++)
+        if (g->nodes[k].op == EQ_OP_MAXPOOL && g->nodes[k].src[0] == i)
+            return k;
+    return 0;
+}
+
+static void pool_with(struct eq_exec *x, int i, int pool)
+{
+    x->nodes[i].pool = pool;
+    if (pool)
+        x->nodes[pool].pooled_by = i;
+}
+
+/* In inference a convolution pools its result where its kernel can. */
+static void pool_with_conv(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i], *pool = &x->g->nodes[pool_behind(x->g, i)];
+    const struct eq_conv2d *conv = &x->nodes[i].conv;
+    bool (*fuses)(const struct eq_conv_shape *, int, int, int) = conv->kernel[EQ_CONV_FORWARD]->fuses_maxpool;
+    if (x->mode == EQ_EXEC_INFER && fuses && n->residual < 0 && n->edge_fq < 0 && pool->op == EQ_OP_MAXPOOL &&
+        fuses(&conv->shape, pool->k, pool->stride, pool->pad))
+        pool_with(x, i, pool_behind(x->g, i));
+}
+
+enum { POOL_CHANNELS = 16 }; /* bn_relu_maxpool_forward takes multiples of it */
+
+/* In training a batch norm with nothing but a ReLU behind it can be computed again from its source, so that backward
+ * reads one tensor less, and a max pooling behind it finds its values without their ever being stored. */
+static void plan_recomputing(struct eq_exec *x, int i)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    bool folded = x->g->nodes[n->src[0]].folded_bn == i;
+    if (!training(x) || !n->relu || n->residual >= 0 || n->edge_fq >= 0 || folded)
+        return;
+    x->nodes[i].mask_from_x = true;
+    if (n->cout % POOL_CHANNELS == 0)
+        pool_with(x, i, pool_behind(x->g, i));
+}
+
 /* ---- activations ------------------------------------------------------------------------------------------------ */
 
 /* Whether the backward pass of consumer reads the values of its first source. */
@@ -56,7 +100,7 @@ static int last_read(const struct eq_exec *x, int i)
         if (training(x) && n->src[0] == i && backward_reads_src(n) && eq_exec_backward_time(x, k) > last)
             last = eq_exec_backward_time(x, k);
     }
-    bool masks = g->nodes[i].relu || g->nodes[i].op == EQ_OP_RELU;
+    bool masks = (g->nodes[i].relu || g->nodes[i].op == EQ_OP_RELU) && !x->nodes[i].mask_from_x;
     return training(x) && masks ? eq_exec_backward_time(x, i) : last;
 }
 
@@ -73,7 +117,7 @@ static bool plan_edge(struct eq_exec *x, int i)
             ok = ok && eq_exec_reserve(x, &nd->pre_fq, nd->n * sizeof(float), i, back);
     }
     if (n->op == EQ_OP_MAXPOOL && training(x))
-        ok = ok && eq_exec_reserve(x, &nd->argmax, nd->n, i, back);
+        ok = ok && eq_exec_reserve(x, &nd->argmax, nd->n, first, back);
     return ok;
 }
 
@@ -113,32 +157,13 @@ static struct eq_conv_shape conv_shape(const struct eq_exec *x, int i)
     return shape;
 }
 
-/* In inference a convolution also does the max pooling that alone reads it, where its kernel can. */
-static void find_pool(struct eq_exec *x, int i)
-{
-    const struct eq_graph *g = x->g;
-    const struct eq_node *n = &g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    bool (*fuses)(const struct eq_conv_shape *, int, int, int) = nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool;
-    if (x->mode != EQ_EXEC_INFER || !fuses || n->residual >= 0 || n->edge_fq >= 0 || eq_graph_uses(g, i) != 1)
-        return;
-    for (int k = i + 1; k < g->n_nodes; k++) {
-        const struct eq_node *pool = &g->nodes[k];
-        if (pool->op == EQ_OP_MAXPOOL && pool->src[0] == i &&
-            fuses(&nd->conv.shape, pool->k, pool->stride, pool->pad)) {
-            nd->pool = k;
-            x->nodes[k].pooled_by = i;
-        }
-    }
-}
-
 /* Packed weights stay in inference. In training they change with every step: packed just before use, room shared. */
 static bool plan_conv(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
     struct eq_conv_shape shape = conv_shape(x, i);
     eq_conv2d_init(&nd->conv, &shape, x->precision);
-    find_pool(x, i);
+    pool_with_conv(x, i);
     if (x->mode == EQ_EXEC_SIMULATE && !eq_exec_plan_simulation(x, i))
         return false;
     enum eq_conv_pass forward = EQ_CONV_FORWARD, data = EQ_CONV_BACKWARD_DATA, weights = EQ_CONV_BACKWARD_WEIGHTS;
@@ -177,6 +202,8 @@ static bool plan_grads(struct eq_exec *x)
 
 static bool plan_node(struct eq_exec *x, int i)
 {
+    if (x->g->nodes[i].op == EQ_OP_BATCHNORM)
+        plan_recomputing(x, i);
     bool ok = plan_edge(x, i);
     switch (x->g->nodes[i].op) {
     case EQ_OP_CONV2D:

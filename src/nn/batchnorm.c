@@ -55,29 +55,33 @@ static void apply_folded_bias(const struct eq_batchnorm *l, const float *x, size
     eq_f32_kernels()->bn_apply(x, rows, l->c, zero, one, one, bias, residual, relu, y);
 }
 
-void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
-                          const float *residual, bool relu, float *y)
+void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats)
 {
-    const struct eq_f32_table *k = eq_f32_kernels();
     if (batch_stats) {
-        k->bn_stats(x, rows, l->c, l->mean, l->work);
+        eq_f32_kernels()->bn_stats(x, rows, l->c, l->mean, l->work);
         use_batch_stats(l, rows, l->work);
     } else {
         use_running_stats(l);
-        if (l->factor) {
-            apply_folded_bias(l, x, rows, residual, relu, y);
-            return;
-        }
     }
-    k->bn_apply(x, rows, l->c, l->mean, l->inv_std, l->gamma, l->beta, residual, relu, y);
 }
 
-void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, const float *dy, size_t rows,
-                           bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
-                           bool accumulate_residual)
+void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
+                          const float *residual, bool relu, float *y)
+{
+    eq_batchnorm_prepare(l, x, rows, batch_stats);
+    if (!batch_stats && l->factor) {
+        apply_folded_bias(l, x, rows, residual, relu, y);
+        return;
+    }
+    eq_f32_kernels()->bn_apply(x, rows, l->c, l->mean, l->inv_std, l->gamma, l->beta, residual, relu, y);
+}
+
+void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, bool mask_from_x,
+                           const float *dy, size_t rows, bool batch_stats, float *dx, float *dgamma, float *dbeta,
+                           float *dresidual, bool accumulate_residual)
 {
     /* Who wants no parameter gradients gets them in work, which nobody reads. */
-    eq_f32_kernels()->bn_backward(x, y, dy, rows, l->c, l->mean, l->inv_std, l->gamma, batch_stats, dx,
-                                  dgamma ? dgamma : l->work, dbeta ? dbeta : l->work + l->c, dresidual,
+    eq_f32_kernels()->bn_backward(x, y, mask_from_x ? l->beta : NULL, dy, rows, l->c, l->mean, l->inv_std, l->gamma,
+                                  batch_stats, dx, dgamma ? dgamma : l->work, dbeta ? dbeta : l->work + l->c, dresidual,
                                   accumulate_residual);
 }

@@ -161,8 +161,8 @@ static void bn_backward_case(size_t n, enum data_kind kind, struct outputs *o, b
         dresidual = new_floats(o, all, 0);
         memcpy(dresidual, in.residual, all * sizeof *dresidual);
     }
-    eq_f32_kernels()->bn_backward(in.x, relu ? in.y : NULL, dx, n, c, in.mean, in.inv_std, in.gamma, batch_stats, dx,
-                                  dgamma, dbeta, dresidual, batch_stats);
+    eq_f32_kernels()->bn_backward(in.x, relu ? in.y : NULL, NULL, dx, n, c, in.mean, in.inv_std, in.gamma, batch_stats,
+                                  dx, dgamma, dbeta, dresidual, batch_stats);
     bn_inputs_clear(&in);
 }
 
@@ -303,6 +303,99 @@ static void case_image(size_t n, enum data_kind kind, struct outputs *o)
     eq_free(src);
 }
 
+/* ---- what is computed again instead of read, or in one pass instead of two: the same bits on every level
+ * ----
+ */
+
+static const enum eq_isa all_levels[] = {EQ_ISA_REF, EQ_ISA_AVX2, EQ_ISA_AVX512};
+
+static void assert_bits(const float *got, const float *expected, size_t n, const char *what, int c)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&got[i], &expected[i], sizeof *got) != 0)
+            fail_msg("%s, %s, %d channels: [%zu] is %.9g, not %.9g", what, eq_cpu_isa_in_use(), c, i, got[i],
+                     expected[i]);
+}
+
+/* bn_backward's mask from bn_apply's output, and from x and beta. */
+static void check_mask_from_x(size_t n, int c, bool batch_stats)
+{
+    size_t all = n * (size_t)c;
+    struct bn_inputs in;
+    bn_inputs_init(&in, n, c, DATA_UNIFORM);
+    in.x[all / 2] = NAN;
+    for (size_t i = 0; i < all; i += 3) { /* values that the ReLU meets at or near 0 */
+        in.x[i] =
+            in.mean[i % (size_t)c] - in.beta[i % (size_t)c] / (in.inv_std[i % (size_t)c] * in.gamma[i % (size_t)c]);
+    }
+    const struct eq_f32_table *k = eq_f32_kernels();
+    float *dx[2], *sums[2];
+    k->bn_apply(in.x, n, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, true, in.y);
+    for (int again = 0; again < 2; again++) {
+        dx[again] = random_floats(all, DATA_UNIFORM, 9);
+        sums[again] = random_floats(2 * (size_t)c, DATA_UNIFORM, 10);
+        k->bn_backward(in.x, again ? NULL : in.y, again ? in.beta : NULL, in.dy, n, c, in.mean, in.inv_std, in.gamma,
+                       batch_stats, dx[again], sums[again], sums[again] + c, NULL, false);
+    }
+    assert_bits(dx[1], dx[0], all, "dx", c);
+    assert_bits(sums[1], sums[0], 2 * (size_t)c, "dgamma, dbeta", c);
+    for (int again = 0; again < 2; again++) {
+        eq_free(dx[again]);
+        eq_free(sums[again]);
+    }
+    bn_inputs_clear(&in);
+}
+
+static void mask_from_x(void **state)
+{
+    (void)state;
+    use_threads(2);
+    for (size_t l = 0; l < sizeof all_levels / sizeof *all_levels; l++)
+        for (size_t i = 0; i < CHANNEL_COUNTS && use_isa(all_levels[l]); i++)
+            for (int batch_stats = 0; batch_stats < 2; batch_stats++)
+                check_mask_from_x(i % 2 ? 77 : 300, channel_counts[i], batch_stats);
+}
+
+/* bn_relu_maxpool_forward against bn_apply and maxpool_forward. */
+static void check_pooled_norm(int b, int h, int w, int t, int c)
+{
+    int oh = (h - 1) / 2 + 1, ow = (w - 1) / 2 + 1, tc = t * c;
+    size_t rows = (size_t)b * h * w * t, n = (size_t)b * oh * ow * tc;
+    struct bn_inputs in;
+    bn_inputs_init(&in, rows, c, DATA_UNIFORM);
+    in.x[rows * (size_t)c / 2] = NAN;
+    const struct eq_f32_table *k = eq_f32_kernels();
+    float *expected = random_floats(n, DATA_UNIFORM, 1);
+    uint8_t *tap_expected = random_bytes(n, DATA_UNIFORM, 1);
+    struct guarded values, taps;
+    float *y = guarded_init(&values, n * sizeof *y, 0);
+    uint8_t *argmax = guarded_init(&taps, n, 0);
+    k->bn_apply(in.x, rows, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, true, in.y);
+    k->maxpool_forward(in.y, b, h, w, tc, 3, 2, 1, oh, ow, expected, tap_expected);
+    k->bn_relu_maxpool_forward(in.x, b, h, w, t, c, in.mean, in.inv_std, in.gamma, in.beta, 3, 2, 1, oh, ow, y, argmax);
+    guarded_check(&values, "bn_relu_maxpool_forward");
+    guarded_check(&taps, "bn_relu_maxpool_forward");
+    assert_bits(y, expected, n, "pooled", c);
+    assert_memory_equal(argmax, tap_expected, n);
+    guarded_clear(&values);
+    guarded_clear(&taps);
+    eq_free(expected);
+    eq_free(tap_expected);
+    bn_inputs_clear(&in);
+}
+
+static void pooling_behind_batchnorm(void **state)
+{
+    (void)state;
+    for (size_t l = 0; l < sizeof all_levels / sizeof *all_levels; l++)
+        for (int i = 0; i < THREAD_COUNTS && use_isa(all_levels[l]); i++) {
+            use_threads(thread_counts[i]);
+            check_pooled_norm(2, 9, 8, 3, 64);
+            check_pooled_norm(1, 5, 12, 16, 16);
+            check_pooled_norm(3, 1, 1, 1, 528);
+        }
+}
+
 /* ---- driver
  * ----
  */
@@ -413,6 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bn_stats),          cmocka_unit_test(bn_apply),
         cmocka_unit_test(bn_backward),       cmocka_unit_test(bn_backward_residual),
+        cmocka_unit_test(mask_from_x),       cmocka_unit_test(pooling_behind_batchnorm),
         cmocka_unit_test(bn_backward_fixed), cmocka_unit_test(maxpool),
         cmocka_unit_test(global_avg),        cmocka_unit_test(relu_add),
         cmocka_unit_test(optimizers),        cmocka_unit_test(fake_quant),

@@ -419,6 +419,38 @@ static void pooling_in_the_convolution(void **state)
     eq_graph_free(folded);
 }
 
+/* In training a batch norm does it, whose mask backward computes again: the same EF and gradients as one by one. */
+static void pooling_in_the_batchnorm(void **state)
+{
+    (void)state;
+    struct eq_graph *g = test_resnet18(16, 6);
+    struct eq_exec *x = NULL;
+    uint8_t *pixels = random_pixels(CLIPS * CLIP_BYTES, 4);
+    const float diff[CLIPS] = {1, -1, 0.5f};
+    float ef[2][CLIPS];
+    uint64_t bits[2] = {0, 0};
+    int left = 1 << 20;
+    assert_ok(eq_fuse(g, &err));
+    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    assert_int_equal(x->nodes[eq_graph_find_node(g, "bn1")].pool, eq_graph_find_node(g, "maxpool"));
+    assert_true(x->nodes[eq_graph_find_node(g, "layer1.0.bn1")].mask_from_x);
+    assert_false(x->nodes[eq_graph_find_node(g, "layer1.0.bn2")].mask_from_x); /* a residual is added before the ReLU */
+    for (int k = 0; k < 2; k++) {
+        eq_exec_set_hook(x, k == 0 ? NULL : &(struct eq_walk_hook){count_edges, &left});
+        eq_exec_zero_grads(x);
+        assert_ok(eq_exec_forward(x, pixels, ef[k], &err));
+        assert_ok(eq_exec_backward(x, diff, &err));
+        for (int i = 0; i < g->n_params; i++)
+            if (eq_exec_grad(x, i))
+                bits[k] = bits[k] * 31 + eq_hash64(eq_exec_grad(x, i), g->params[i].n * sizeof(float));
+    }
+    assert_memory_equal(ef[0], ef[1], sizeof ef[0]);
+    assert_true(bits[0] == bits[1]);
+    eq_free(pixels);
+    eq_exec_free(x);
+    eq_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +465,7 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(hooks_and_timing),
         cmocka_unit_test(pooling_in_the_convolution),
+        cmocka_unit_test(pooling_in_the_batchnorm),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);
 }

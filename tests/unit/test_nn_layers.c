@@ -166,8 +166,8 @@ static void bn_run_back(struct bn_ctx *c, const float *x, const float *residual,
     bn_run(c, x, residual, c->y);
     memset(c->dgamma, 0, sizeof c->dgamma);
     memset(c->dbeta, 0, sizeof c->dbeta);
-    eq_batchnorm_backward(&c->l, x, c->relu ? c->y : NULL, dy, BN_ROWS, c->batch_stats, c->dx, c->dgamma, c->dbeta,
-                          c->dresidual, false);
+    eq_batchnorm_backward(&c->l, x, c->relu ? c->y : NULL, false, dy, BN_ROWS, c->batch_stats, c->dx, c->dgamma,
+                          c->dbeta, c->dresidual, false);
 }
 static void bn_of_x(void *ctx, const float *in, float *out)
 {

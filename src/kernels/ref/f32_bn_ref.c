@@ -7,7 +7,7 @@
 enum { CHANNELS = 16 }; /* of a piece: one cache line a row */
 
 struct bn_job {
-    const float *x, *y, *dy, *mean, *inv_std, *gamma, *beta, *residual;
+    const float *x, *y, *dy, *mean, *inv_std, *gamma, *beta, *relu_beta, *residual;
     float *out_mean, *out_var, *out, *dgamma, *dbeta, *dresidual;
     size_t rows;
     int c;
@@ -83,8 +83,10 @@ static void bn_apply(const float *x, size_t rows, int c, const float *mean, cons
 }
 
 /* dy behind the ReLU; xhat = (x - mean) * inv_std. */
-static float masked(const struct bn_job *j, size_t at)
+static float masked(const struct bn_job *j, size_t at, int i)
 {
+    if (j->relu_beta)
+        return (j->x[at] - j->mean[i]) * j->inv_std[i] * j->gamma[i] + j->relu_beta[i] > 0 ? j->dy[at] : 0;
     return j->y && !(j->y[at] > 0) ? 0 : j->dy[at];
 }
 
@@ -102,13 +104,13 @@ static void backward_piece(void *ctx, size_t piece, int worker)
     for (size_t r = 0; r < j->rows; r++)
         for (int i = first; i < end; i++) {
             size_t at = r * j->c + i;
-            sum[i - first] += masked(j, at);
-            dot[i - first] += (double)masked(j, at) * xhat(j, at, i);
+            sum[i - first] += masked(j, at, i);
+            dot[i - first] += (double)masked(j, at, i) * xhat(j, at, i);
         }
     for (size_t r = 0; r < j->rows; r++)
         for (int i = first; i < end; i++) {
             size_t at = r * j->c + i;
-            float d = masked(j, at);
+            float d = masked(j, at, i);
             double g = d;
             if (j->batch_stats)
                 g -= (sum[i - first] + xhat(j, at, i) * dot[i - first]) / (double)j->rows;
@@ -122,12 +124,13 @@ static void backward_piece(void *ctx, size_t piece, int worker)
     }
 }
 
-static void bn_backward(const float *x, const float *y, const float *dy, size_t rows, int c, const float *mean,
-                        const float *inv_std, const float *gamma, bool batch_stats, float *dx, float *dgamma,
-                        float *dbeta, float *dresidual, bool accumulate_residual)
+static void bn_backward(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
+                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
+                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual)
 {
     struct bn_job job = {.x = x,
                          .y = y,
+                         .relu_beta = relu_beta,
                          .dy = dy,
                          .rows = rows,
                          .c = c,

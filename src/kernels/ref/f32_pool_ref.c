@@ -8,10 +8,23 @@ struct pool_job {
     uint8_t *argmax;
     const uint8_t *argmax_in;
     int h, w, tc, k, stride, pad, oh, ow, hw;
+    const float *mean, *inv_std, *gamma, *beta; /* [c] of a batch norm in front; NULL: none */
+    int c;
 };
 
 /* ---- max pooling --------------------------------------------------------------------------------------------------
  */
+
+/* A value of the input, behind batch norm and ReLU when they are in front: as bn_apply. */
+static float value_at(const struct pool_job *j, size_t pixel, int i)
+{
+    float x = j->x[pixel * j->tc + i];
+    if (!j->mean)
+        return x;
+    int c = i % j->c;
+    float v = (x - j->mean[c]) * j->inv_std[c] * j->gamma[c] + j->beta[c];
+    return v < 0 ? 0 : v;
+}
 
 /* One value of the output: the first of the greatest, or a NaN when there is one. */
 static void max_at(const struct pool_job *j, int b, int oy, int ox, int i, float *best, int *tap)
@@ -23,7 +36,7 @@ static void max_at(const struct pool_job *j, int b, int oy, int ox, int i, float
             if (!eq_conv_src_of(oy, ky, j->stride, j->pad, j->h, &y) ||
                 !eq_conv_src_of(ox, kx, j->stride, j->pad, j->w, &x))
                 continue;
-            float v = j->x[(((size_t)b * j->h + y) * j->w + x) * j->tc + i];
+            float v = value_at(j, ((size_t)b * j->h + y) * j->w + x, i);
             if (*tap < 0 || v > *best || v != v) {
                 *best = v;
                 *tap = ky * j->k + kx;
@@ -59,6 +72,29 @@ static void maxpool_forward(const float *x, int b, int h, int w, int tc, int k, 
                            .pad = pad,
                            .oh = oh,
                            .ow = ow};
+    eq_parallel_for((size_t)b * oh, max_forward_row, &job);
+}
+
+static void bn_relu_maxpool_forward(const float *x, int b, int h, int w, int t, int c, const float *mean,
+                                    const float *inv_std, const float *gamma, const float *beta, int k, int stride,
+                                    int pad, int oh, int ow, float *y, uint8_t *argmax)
+{
+    struct pool_job job = {.x = x,
+                           .y = y,
+                           .argmax = argmax,
+                           .h = h,
+                           .w = w,
+                           .tc = t * c,
+                           .k = k,
+                           .stride = stride,
+                           .pad = pad,
+                           .oh = oh,
+                           .ow = ow,
+                           .mean = mean,
+                           .inv_std = inv_std,
+                           .gamma = gamma,
+                           .beta = beta,
+                           .c = c};
     eq_parallel_for((size_t)b * oh, max_forward_row, &job);
 }
 
@@ -147,6 +183,7 @@ static void global_avg_backward(const float *dy, int b, int hw, int tc, float *d
 void eq_f32_fill_pool_ref(struct eq_f32_table *table)
 {
     table->maxpool_forward = maxpool_forward;
+    table->bn_relu_maxpool_forward = bn_relu_maxpool_forward;
     table->maxpool_backward = maxpool_backward;
     table->global_avg_forward = global_avg_forward;
     table->global_avg_backward = global_avg_backward;

@@ -1,7 +1,8 @@
 /*
  * Batch norm. rows x c matrices are cut into at most PIECES ranges of rows; a range is summed in blocks of BLOCK rows
  * that lie in the L1 cache, GROUP vectors of channels at a time in registers. The ranges' sums are added in their
- * order. Included by f32_bn_avx2.c and f32_bn_avx512.c.
+ * order. The first pass over a tensor goes from its end to its start: what was written last, and what the second pass
+ * begins with, is then still in the cache. Included by f32_bn_avx2.c and f32_bn_avx512.c.
  */
 #include "kernels/f32_fill.h"
 #include "kernels/x86/vec.h"
@@ -20,8 +21,9 @@ struct bn_job {
     size_t rows, ld; /* ld: floats between rows */
     int c, pieces;   /* c channels from each pointer on */
     bool relu, batch_stats, accumulate_residual;
+    const float *relu_beta; /* the mask is computed from x; else from y, when not NULL */
     /* by channel: what bn_apply and bn_backward multiply with, see there */
-    float scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
+    float apply_scale[MAX_CHANNELS], scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
     /* by range of rows and channel: mean and sum of squared deviations, or sum and dot product of the gradient */
     float first[PIECES][MAX_CHANNELS], second[PIECES][MAX_CHANNELS];
 };
@@ -38,6 +40,11 @@ static void for_ranges(struct bn_job *j, eq_piece_fn fn)
     size_t blocks = (j->rows + BLOCK - 1) / BLOCK;
     j->pieces = blocks < PIECES ? (int)blocks : PIECES;
     eq_parallel_for((size_t)j->pieces, fn, j);
+}
+
+static size_t from_the_end(const struct bn_job *j, size_t piece)
+{
+    return (size_t)j->pieces - 1 - piece;
 }
 
 /* ---- statistics
@@ -73,10 +80,11 @@ ALWAYS_INLINE void merge_block(const float *x, size_t ld, size_t n, size_t n_bef
     v_store_n(m2, lanes, v_add(v_load_n(m2, lanes), v_add(v_add(squares, odd_squares), between)));
 }
 
-static void stats_range(void *ctx, size_t piece, int worker)
+static void stats_range(void *ctx, size_t turn, int worker)
 {
     (void)worker;
     struct bn_job *j = ctx;
+    size_t piece = from_the_end(j, turn);
     size_t start = range_start(j, piece), end = range_start(j, piece + 1);
     float *mean = j->first[piece], *m2 = j->second[piece];
     for (int c = 0; c < j->c; c++)
@@ -127,7 +135,7 @@ static void bn_stats(const float *x, size_t rows, int c, float *mean, float *var
 ALWAYS_INLINE void apply_vector(const struct bn_job *j, size_t at, int c, int lanes)
 {
     vf x = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
-    x = v_fma(x, v_load_n(j->scale + c, lanes), v_load_n(j->beta + c, lanes));
+    x = v_fma(x, v_load_n(j->apply_scale + c, lanes), v_load_n(j->beta + c, lanes));
     if (j->residual)
         x = v_add(x, v_load_n(j->residual + at, lanes));
     v_store_n(j->out + at, lanes, j->relu ? v_max(v_zero(), x) : x);
@@ -161,7 +169,7 @@ static void bn_apply(const float *x, size_t rows, int c, const float *mean, cons
         job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
         job.relu = relu;
         for (int i = 0; i < job.c; i++)
-            job.scale[i] = inv_std[first + i] * gamma[first + i];
+            job.apply_scale[i] = inv_std[first + i] * gamma[first + i];
         for_ranges(&job, apply_range);
     }
 }
@@ -169,11 +177,17 @@ static void bn_apply(const float *x, size_t rows, int c, const float *mean, cons
 /* ---- backward
  * ------------------------------------------------------------------------------------------------------------ */
 
-/* dy behind the ReLU. */
-ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int lanes)
+/* dy behind the ReLU; dev = x - mean. What bn_apply computes is above 0 where its ReLU's output is. */
+ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int lanes)
 {
-    vf dy = v_load_n(j->dy + at, lanes);
-    return j->y ? v_select(v_gt(v_load_n(j->y + at, lanes), v_zero()), dy, v_zero()) : dy;
+    vf dy = v_load_n(j->dy + at, lanes), y;
+    if (j->relu_beta)
+        y = v_fma(dev, v_load_n(j->apply_scale + c, lanes), v_load_n(j->relu_beta + c, lanes));
+    else if (j->y)
+        y = v_load_n(j->y + at, lanes);
+    else
+        return dy;
+    return v_select(v_gt(y, v_zero()), dy, v_zero());
 }
 
 /* Adds to sum and dot what n rows from at on give for vectors of channels c..; whole and vectors are constants. */
@@ -189,9 +203,9 @@ ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t 
         UNROLL for (int v = 0; v < vectors; v++)
         {
             size_t at = r * j->ld + c + v * VL;
-            vf d = masked_dy(j, at, lanes);
+            vf dev = v_sub(v_load_n(j->x + at, lanes), mean[v]), d = masked_dy(j, at, c + v * VL, dev, lanes);
             sum[v] = v_add(sum[v], d);
-            dot[v] = v_fma(d, v_sub(v_load_n(j->x + at, lanes), mean[v]), dot[v]);
+            dot[v] = v_fma(d, dev, dot[v]);
         }
     UNROLL for (int v = 0; v < vectors; v++)
     {
@@ -201,10 +215,11 @@ ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t 
     }
 }
 
-static void sum_range(void *ctx, size_t piece, int worker)
+static void sum_range(void *ctx, size_t turn, int worker)
 {
     (void)worker;
     struct bn_job *j = ctx;
+    size_t piece = from_the_end(j, turn);
     size_t start = range_start(j, piece), end = range_start(j, piece + 1);
     for (int c = 0; c < j->c; c++)
         j->first[piece][c] = j->second[piece][c] = 0;
@@ -221,12 +236,11 @@ static void sum_range(void *ctx, size_t piece, int worker)
 /* dx = scale * d + slope * (x - mean) + shift */
 ALWAYS_INLINE void gradient_vector(const struct bn_job *j, size_t at, int c, int lanes)
 {
-    vf d = masked_dy(j, at, lanes);
+    vf dev = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
+    vf d = masked_dy(j, at, c, dev, lanes);
     vf dx = v_mul(d, v_load_n(j->scale + c, lanes));
-    if (j->batch_stats) {
-        vf x = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
-        dx = v_add(dx, v_fma(x, v_load_n(j->slope + c, lanes), v_load_n(j->shift + c, lanes)));
-    }
+    if (j->batch_stats)
+        dx = v_add(dx, v_fma(dev, v_load_n(j->slope + c, lanes), v_load_n(j->shift + c, lanes)));
     if (j->dresidual) {
         vf old = j->accumulate_residual ? v_load_n(j->dresidual + at, lanes) : v_zero();
         v_store_n(j->dresidual + at, lanes, v_add(old, d));
@@ -264,9 +278,9 @@ static void merge_gradients(struct bn_job *j, int c, float *dgamma, float *dbeta
     j->shift[c] = (float)(-scale * sum / rows);
 }
 
-static void bn_backward(const float *x, const float *y, const float *dy, size_t rows, int c, const float *mean,
-                        const float *inv_std, const float *gamma, bool batch_stats, float *dx, float *dgamma,
-                        float *dbeta, float *dresidual, bool accumulate_residual)
+static void bn_backward(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
+                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
+                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual)
 {
     struct bn_job job;
     job.rows = rows;
@@ -276,6 +290,7 @@ static void bn_backward(const float *x, const float *y, const float *dy, size_t 
     for (int first = 0; first < c; first += MAX_CHANNELS) {
         job.x = x + first;
         job.y = y ? y + first : NULL;
+        job.relu_beta = relu_beta ? relu_beta + first : NULL;
         job.dy = dy + first;
         job.mean = mean + first;
         job.inv_std = inv_std + first;
@@ -283,6 +298,8 @@ static void bn_backward(const float *x, const float *y, const float *dy, size_t 
         job.out = dx + first;
         job.dresidual = dresidual ? dresidual + first : NULL;
         job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
+        for (int i = 0; i < job.c; i++)
+            job.apply_scale[i] = job.inv_std[i] * job.gamma[i];
         for_ranges(&job, sum_range);
         for (int i = 0; i < job.c; i++)
             merge_gradients(&job, i, dgamma + first + i, dbeta + first + i);

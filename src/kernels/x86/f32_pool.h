@@ -16,6 +16,8 @@ struct pool_job {
     const uint8_t *argmax_in;
     uint8_t *argmax;
     int h, w, tc, k, stride, pad, oh, ow, hw, blocks;
+    const float *mean, *inv_std, *gamma, *beta; /* [c] of a batch norm in front */
+    int c;
 };
 
 /* ---- max pooling
@@ -41,12 +43,23 @@ static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
     return win;
 }
 
-/* The first of the greatest, or a NaN when there is one. */
-ALWAYS_INLINE void max_of(const struct window *win, size_t i, int n, float *y, uint8_t *argmax)
+/* What is done to each value on its way into the pooling: nothing, or batch norm and ReLU as bn_apply does them. */
+struct norm {
+    bool on;
+    vf mean, scale, beta;
+};
+
+ALWAYS_INLINE vf normed(const struct norm *norm, vf x)
 {
-    vf best = v_load_n(win->px[0] + i, n), tap = v_set1((float)win->tap[0]);
+    return norm->on ? v_max(v_zero(), v_fma(v_sub(x, norm->mean), norm->scale, norm->beta)) : x;
+}
+
+/* The first of the greatest, or a NaN when there is one. */
+ALWAYS_INLINE void max_of(const struct window *win, const struct norm *norm, size_t i, int n, float *y, uint8_t *argmax)
+{
+    vf best = normed(norm, v_load_n(win->px[0] + i, n)), tap = v_set1((float)win->tap[0]);
     for (int k = 1; k < win->n; k++) {
-        vf x = v_load_n(win->px[k] + i, n);
+        vf x = normed(norm, v_load_n(win->px[k] + i, n));
         vcond wins = v_or(v_gt(x, best), v_is_nan(x));
         best = v_select(wins, x, best);
         tap = v_select(wins, v_set1((float)win->tap[k]), tap);
@@ -64,11 +77,52 @@ static void max_forward_row(void *ctx, size_t row, int worker)
         struct window win = window_of(j, (int)(row / j->oh), (int)(row % j->oh), ox);
         size_t at = (row * j->ow + ox) * j->tc, i = 0, n = (size_t)j->tc;
         uint8_t *argmax = j->argmax ? j->argmax + at : NULL;
+        const struct norm none = {.on = false};
         for (; i + VL <= n; i += VL)
-            max_of(&win, i, VL, j->out + at, argmax);
+            max_of(&win, &none, i, VL, j->out + at, argmax);
         if (i < n)
-            max_of(&win, i, (int)(n - i), j->out + at, argmax);
+            max_of(&win, &none, i, (int)(n - i), j->out + at, argmax);
     }
+}
+
+static void normed_max_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    for (int ox = 0; ox < j->ow; ox++) {
+        struct window win = window_of(j, (int)(row / j->oh), (int)(row % j->oh), ox);
+        size_t at = (row * j->ow + ox) * j->tc;
+        for (int frame = 0; frame < j->tc; frame += j->c)
+            for (int c = 0; c < j->c; c += VL) {
+                vf scale = v_mul(v_load(j->inv_std + c), v_load(j->gamma + c));
+                const struct norm norm = {true, v_load(j->mean + c), scale, v_load(j->beta + c)};
+                max_of(&win, &norm, (size_t)frame + c, VL, j->out + at, j->argmax + at);
+            }
+    }
+}
+
+static void bn_relu_maxpool_forward(const float *x, int b, int h, int w, int t, int c, const float *mean,
+                                    const float *inv_std, const float *gamma, const float *beta, int k, int stride,
+                                    int pad, int oh, int ow, float *y, uint8_t *argmax)
+{
+    assert(k * k <= MAX_TAPS && pad < k && c % 16 == 0);
+    struct pool_job job = {.in = x,
+                           .out = y,
+                           .argmax = argmax,
+                           .h = h,
+                           .w = w,
+                           .tc = t * c,
+                           .k = k,
+                           .stride = stride,
+                           .pad = pad,
+                           .oh = oh,
+                           .ow = ow,
+                           .mean = mean,
+                           .inv_std = inv_std,
+                           .gamma = gamma,
+                           .beta = beta,
+                           .c = c};
+    eq_parallel_for((size_t)b * oh, normed_max_row, &job);
 }
 
 static void maxpool_forward(const float *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
@@ -214,6 +268,7 @@ static void global_avg_backward(const float *dy, int b, int hw, int tc, float *d
 void ISA_NAME(eq_f32_fill_pool)(struct eq_f32_table *table)
 {
     table->maxpool_forward = maxpool_forward;
+    table->bn_relu_maxpool_forward = bn_relu_maxpool_forward;
     table->maxpool_backward = maxpool_backward;
     table->global_avg_forward = global_avg_forward;
     table->global_avg_backward = global_avg_backward;

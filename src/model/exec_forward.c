@@ -82,7 +82,7 @@ static void forward_batchnorm(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     nd->frozen = x->mode != EQ_EXEC_TRAIN || n->bn_frozen;
-    if (nd->pool && !x->hook.on_edge) {
+    if (nd->pool && !is_watched(x)) {
         const struct eq_node *pool = &x->g->nodes[nd->pool];
         const struct exec_node *src = &x->nodes[n->src[0]], *made = &x->nodes[nd->pool];
         eq_batchnorm_prepare(&nd->bn, src->out, nd->rows, !nd->frozen);

@@ -436,7 +436,7 @@ static void pooling_in_the_batchnorm(void **state)
     assert_true(x->nodes[eq_graph_find_node(g, "layer1.0.bn1")].mask_from_x);
     assert_false(x->nodes[eq_graph_find_node(g, "layer1.0.bn2")].mask_from_x); /* a residual is added before the ReLU */
     for (int k = 0; k < 2; k++) {
-        eq_exec_set_hook(x, k == 0 ? NULL : &(struct eq_walk_hook){count_edges, &left});
+        eq_exec_set_hook(x, k == 0 ? NULL : &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
         eq_exec_zero_grads(x);
         assert_ok(eq_exec_forward(x, pixels, ef[k], &err));
         assert_ok(eq_exec_backward(x, diff, &err));

@@ -14,6 +14,13 @@ extern const struct eq_peak eq_qs8_peak_amx_emulated;
 extern atomic_int amx_emulated_configured;
 extern atomic_long amx_emulated_dots;
 
+/* All kinds of data on each shape; under a sanitizer the emulation would take minutes for them. */
+#if defined(ECHOQUANT_SANITIZED)
+enum { EVERY = 0 };
+#else
+enum { EVERY = 1 };
+#endif
+
 static void need_avx512vnni(void)
 {
     if (!eq_cpu_has(EQ_ISA_AVX512VNNI)) {
@@ -28,9 +35,9 @@ static void test_equals_ref(void **state)
     need_avx512vnni();
     size_t checked = 0;
     use_threads(2);
-    assert_true(qs8_check_all(&eq_qs8_direct_amx_emulated, true, 0, &checked));
+    assert_true(qs8_check_all(&eq_qs8_direct_amx_emulated, EVERY, 0, &checked));
     printf("%zu comparisons, %ld products of tiles\n", checked, atomic_load(&amx_emulated_dots));
-    assert_true(checked >= (size_t)QS8_SHAPES * 5);
+    assert_true(checked >= (size_t)QS8_SHAPES * (EVERY ? 5 : 1));
     assert_true(atomic_load(&amx_emulated_dots) > (long)checked);
 }
 

@@ -53,23 +53,32 @@ is "FP32 is off by nothing" "$(recipe wide/ptq.safetensors 'm["mae_fp32"] < 1e-4
 is "2 bits lose something" "$(recipe wide/ptq.safetensors 'm["mae_quantized"] > 0.01')" True
 is "clips" "$(recipe wide/ptq.safetensors 'm["clips"]')" 2
 
-# Half of that loss: some layers go back, no more than needed, and the file is the one of ptq.keep_fp32.
-limit=$(recipe wide/ptq.safetensors 'm["mae_quantized"] / 2')
-ptq_with half --set ptq.max_mae_loss="$limit"
-has "$ERR" "back to FP32: "
-is "layers back, not all" "$(recipe half/ptq.safetensors '1 <= len(r["keep_fp32"].split(",")) < 21')" True
-is "the loss holds" "$(recipe half/ptq.safetensors 'm["mae"] - m["mae_fp32"] <= m["max_mae_loss"]')" True
-is "the loss held with the last layer that went back, not before" "$(recipe half/ptq.safetensors \
-    '([s["mae"] - m["mae_fp32"] <= m["max_mae_loss"] for s in m["steps"] if s["to"] == "FP32"].index(True) + 1
-     == len([s for s in m["steps"] if s["to"] == "FP32"]))')" True
-is "the layers noted" "$(recipe half/ptq.safetensors \
-    'r["keep_fp32"] == ",".join(s["layer"] for s in m["steps"] if s["to"] == "FP32"
-     and s["layer"] not in [t["layer"] for t in m["steps"] if t["to"] == "INT8"])')" True
+# A share of that loss: some layers go back, perhaps some of them return, and the file is the one of ptq.keep_fp32.
+within() { # NAME SHARE
+    local name=$1 kept
+    limit=$(recipe wide/ptq.safetensors "m['mae_quantized'] * $2")
+    ptq_with "$name" --set ptq.max_mae_loss="$limit"
+    has "$ERR" "back to FP32: "
+    is "$name: layers back, not all" "$(recipe "$name/ptq.safetensors" '1 <= len(r["keep_fp32"].split(",")) < 21')" True
+    is "$name: the loss holds" "$(recipe "$name/ptq.safetensors" 'm["mae"] - m["mae_fp32"] <= m["max_mae_loss"]')" True
+    is "$name: it held with the last layer that went back, not before" "$(recipe "$name/ptq.safetensors" \
+        '([s["mae"] - m["mae_fp32"] <= m["max_mae_loss"] for s in m["steps"] if s["to"] == "FP32"].index(True) + 1
+         == len([s for s in m["steps"] if s["to"] == "FP32"]))')" True
+    is "$name: it held with each layer that returned" "$(recipe "$name/ptq.safetensors" \
+        'all(s["mae"] - m["mae_fp32"] <= m["max_mae_loss"] for s in m["steps"] if s["to"] == "INT8")')" True
+    is "$name: the layers noted" "$(recipe "$name/ptq.safetensors" \
+        'r["keep_fp32"] == ",".join(s["layer"] for s in m["steps"] if s["to"] == "FP32"
+         and s["layer"] not in [t["layer"] for t in m["steps"] if t["to"] == "INT8"])')" True
+    kept=$(recipe "$name/ptq.safetensors" 'r["keep_fp32"]')
+    ptq_with "$name-by-hand" --set ptq.keep_fp32="$kept"
+    same <(weights "$name/ptq.safetensors") <(weights "$name-by-hand/ptq.safetensors")
+    expect 0 inspect "$name/ptq.safetensors"
+    is "$name: layers in FP32" "$(grep -c ' FP32 ' "$OUT")" \
+        "$(recipe "$name/ptq.safetensors" 'len(r["keep_fp32"].split(","))')"
+}
+within tenth 0.1
+within half 0.5
 kept=$(recipe half/ptq.safetensors 'r["keep_fp32"]')
-ptq_with byhand --set ptq.keep_fp32="$kept"
-same <(weights half/ptq.safetensors) <(weights byhand/ptq.safetensors)
-expect 0 inspect half/ptq.safetensors
-is "layers in FP32" "$(grep -c ' FP32 ' "$OUT")" "$(recipe half/ptq.safetensors 'len(r["keep_fp32"].split(","))')"
 
 # Threads change nothing, and the test split is not looked at.
 ptq_with one --set ptq.max_mae_loss="$limit" --threads 1

@@ -67,6 +67,21 @@ static enum eq_status start_from(struct eq_graph *g, const char *path, struct eq
     return st;
 }
 
+/* A file that is of no use is refused before the pass over all training clips, which takes minutes on a real data set.
+ */
+static enum eq_status check_start(const struct eq_config *cfg, struct eq_err *err)
+{
+    struct eq_model_meta meta = {.frames = cfg->data.frames, .size = cfg->data.size, .pixel_std = 1, .target_std = 1};
+    struct eq_init_report r = {0};
+    struct eq_graph *g = NULL;
+    enum eq_status st = eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, &g, err);
+    if (st == EQ_OK)
+        st = eq_model_init_from(g, cfg->model.init, &r, err);
+    eq_init_report_clear(&r);
+    eq_graph_free(g);
+    return st;
+}
+
 static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_graph **out,
                                 struct eq_err *err)
 {
@@ -74,6 +89,8 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
     struct eq_data_stats stats;
     struct eq_loader *plain = NULL;
     *out = NULL;
+    if (cfg->model.init[0])
+        EQ_TRY(check_start(cfg, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, false, 1, &plain, err));
     EQ_TRY(eq_data_stats(plain, &stats, err));
     eq_info("training split: %zu clips, pixels %d +- %.1f, EF %.1f +- %.1f %%", stats.clips, stats.pixel_mean,

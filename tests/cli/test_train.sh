@@ -34,6 +34,7 @@ has "$ERR" "resnet18_w8.safetensors: no tensor fits this network (0 missing, 100
 expect_error 1 "nowhere.safetensors" train --run x --data d "${TINY[@]}" --set model.init=nowhere.safetensors
 head -c 5000 "$TORCH" >cut.safetensors
 expect_error 1 "cut.safetensors" train --run y --data d "${TINY[@]}" --set model.init=cut.safetensors
+grep -q "training split" "$ERR" && fail "a start that is of no use is seen only after the pass over all clips" || pass
 python3 - "$TORCH" part.safetensors nan.safetensors <<'PY' || fail "part.safetensors"
 import json, struct, sys
 data = open(sys.argv[1], "rb").read()

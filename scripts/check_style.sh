@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # check_style.sh format   clang-format would change nothing (exit 77: skipped, clang-format 14 is missing)
-# check_style.sh text     blanks, line ends, banned functions, printing below cmd/, packages that CMake names but no list has
+# check_style.sh text     blanks, line ends, banned functions, printing below cmd/, packages that CMake names but no list has,
+#                         scripts that can't be started
 cd "$(dirname "$0")/.." || exit 1
 shopt -s lastpipe # so that report can set it from the end of a pipe
 failed=0
@@ -76,12 +77,19 @@ check_packages() {
     done | report "named by CMake, but not in scripts/packages.txt"
 }
 
+check_executable() {
+    text_files | while read -r file; do
+        [ "$(head -c 2 "$file")" = '#!' ] && [ ! -x "$file" ] && echo "$file"
+    done | report "begins with #! but is not executable"
+}
+
 case "${1:-}" in
 format) check_format ;;
 text)
     check_banned
     check_blanks
     check_packages
+    check_executable
     ;;
 *)
     echo "usage: $0 format|text" >&2

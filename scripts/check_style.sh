@@ -3,6 +3,7 @@
 # check_style.sh text     blanks, line ends, banned functions, printing below cmd/, packages that CMake names but no list has,
 #                         scripts that can't be started
 cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C.UTF-8 # columns are characters, whatever the locale
 shopt -s lastpipe # so that report can set it from the end of a pipe
 failed=0
 

@@ -1,5 +1,6 @@
 /* One model's row of results.json: metrics on the test split, size on disk, latency. */
 #include "run/calibration.h"
+#include "run/results.h"
 #include "run/skipped.h"
 
 #include <cjson/cJSON.h>
@@ -10,28 +11,20 @@
 /* How many files the file-to-EF latency takes in turn. */
 #define LATENCY_FILES 10
 
-static void add_real(struct cJSON *object, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, value);
-    else
-        cJSON_AddNullToObject(object, key);
-}
-
 static void add_metrics(struct cJSON *row, const struct eq_metrics *m)
 {
-    add_real(row, "mae", m->mae);
-    add_real(row, "rmse", m->rmse);
-    add_real(row, "r2", m->r2);
+    eq_results_add_real(row, "mae", m->mae);
+    eq_results_add_real(row, "rmse", m->rmse);
+    eq_results_add_real(row, "r2", m->r2);
     cJSON_AddNumberToObject(row, "clips", (double)m->clips);
 }
 
 static void add_latency(struct cJSON *row, const char *key, const struct eq_latency *l)
 {
     struct cJSON *object = cJSON_AddObjectToObject(row, key);
-    add_real(object, "min", l->min);
-    add_real(object, "median", l->median);
-    add_real(object, "p95", l->p95);
+    eq_results_add_real(object, "min", l->min);
+    eq_results_add_real(object, "median", l->median);
+    eq_results_add_real(object, "p95", l->p95);
     cJSON_AddNumberToObject(object, "repeats", l->repeats);
 }
 
@@ -88,7 +81,7 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     struct cJSON *row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "model", "Median");
     cJSON_AddStringToObject(row, "precision", "-");
-    add_real(row, "prediction", median);
+    eq_results_add_real(row, "prediction", median);
     add_metrics(row, &m);
     return eq_results_put_model(cfg->run.dir, row, err);
 }
@@ -121,8 +114,8 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     }
     if (i == e->n) {
         double n = (double)e->n;
-        add_real(row, "rms_from_fp32", sqrt(error / n));
-        add_real(row, "sqnr_db", 10 * log10((squares - sum * sum / n) / error));
+        eq_results_add_real(row, "rms_from_fp32", sqrt(error / n));
+        eq_results_add_real(row, "sqnr_db", eq_sqnr_db(squares - sum * sum / n, error));
     }
     eq_evaluation_clear(&fp32);
     free(path);

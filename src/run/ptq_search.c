@@ -4,6 +4,7 @@
  * judges by the EF of the integer engine against FP32's. One pass over the clips serves all observers.
  */
 #include "run/ptq.h"
+#include "run/results.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -148,13 +149,10 @@ out:
 static void note(struct search *s, const char *what, double mse, bool better)
 {
     struct cJSON *o = cJSON_CreateObject();
-    double rms = sqrt(mse), sqnr = 10 * log10(s->variance / mse);
+    double rms = sqrt(mse), sqnr = eq_sqnr_db(s->variance, mse);
     cJSON_AddStringToObject(o, "tried", what);
     cJSON_AddNumberToObject(o, "mse", mse);
-    if (isfinite(sqnr))
-        cJSON_AddNumberToObject(o, "sqnr_db", sqnr);
-    else
-        cJSON_AddNullToObject(o, "sqnr_db");
+    eq_results_add_real(o, "sqnr_db", sqnr);
     cJSON_AddBoolToObject(o, "kept", better);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(s->path, "tries"), o);
     eq_info("search %2d  %-28s off by %.4f EF points (rms), SQNR %5.1f dB%s", s->tries, what, rms, sqnr,

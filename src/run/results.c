@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,14 @@ const char *eq_results_model_name(const struct cJSON *row)
 {
     const struct cJSON *name = cJSON_GetObjectItemCaseSensitive(row, "model");
     return cJSON_IsString(name) ? name->valuestring : NULL;
+}
+
+void eq_results_add_real(struct cJSON *object, const char *key, double value)
+{
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, key, value);
+    else
+        cJSON_AddNullToObject(object, key);
 }
 
 bool eq_run_is_model_name(const char *name)

@@ -16,5 +16,7 @@ struct cJSON *eq_results_new(void);
 void eq_results_insert_row(struct cJSON *models, struct cJSON *row);
 /* Takes a row out of results.json, if both are there. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err);
+/* A number, or null where value is NaN or infinite. */
+void eq_results_add_real(struct cJSON *object, const char *key, double value);
 
 #endif

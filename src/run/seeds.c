@@ -92,14 +92,6 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
 
 /* ---- summing up ------------------------------------------------------------------------------------------------ */
 
-static void add_real(struct cJSON *object, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, value);
-    else
-        cJSON_AddNullToObject(object, key);
-}
-
 static void add_values(struct cJSON *object, const double *v, size_t n)
 {
     struct cJSON *array = cJSON_AddArrayToObject(object, "values");
@@ -109,10 +101,10 @@ static void add_values(struct cJSON *object, const double *v, size_t n)
 
 static void add_spread(struct cJSON *object, const struct eq_spread *s)
 {
-    add_real(object, "mean", s->mean);
-    add_real(object, "sd", s->sd);
-    add_real(object, "min", s->min);
-    add_real(object, "max", s->max);
+    eq_results_add_real(object, "mean", s->mean);
+    eq_results_add_real(object, "sd", s->sd);
+    eq_results_add_real(object, "min", s->min);
+    eq_results_add_real(object, "max", s->max);
 }
 
 /* A metric of a model over the seeds that have it, into s->values; returns how many those are. */
@@ -197,8 +189,8 @@ static void add_difference(struct cJSON *differences, struct seeds *s, const cha
     cJSON_AddStringToObject(d, "minus", base);
     cJSON_AddNumberToObject(d, "n", (double)n);
     add_spread(d, &spread);
-    add_real(d, "low", spread.low);
-    add_real(d, "high", spread.high);
+    eq_results_add_real(d, "low", spread.low);
+    eq_results_add_real(d, "high", spread.high);
     add_values(d, s->values, n);
     cJSON_AddItemToArray(differences, d);
 }

@@ -44,6 +44,16 @@ static inline int stop_threads(void **state)
     return 0;
 }
 
+/* A tensor of a file, to be changed. */
+static inline struct eq_st_tensor *find_tensor(struct eq_st_file *f, const char *name)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->tensors[i].name, name) == 0)
+            return &f->tensors[i];
+    fail_msg("no tensor %s", name);
+    return NULL;
+}
+
 /* n bytes, uniform, the same for the same seed. Free with eq_free. */
 static inline uint8_t *random_pixels(size_t n, uint32_t seed)
 {

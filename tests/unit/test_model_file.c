@@ -74,14 +74,6 @@ static void load_refuses(void (*edit)(struct eq_st_file *f), enum eq_status stat
     eq_graph_free(g);
 }
 
-static struct eq_st_tensor *tensor(struct eq_st_file *f, const char *name)
-{
-    for (size_t i = 0; i < f->n; i++)
-        if (strcmp(f->tensors[i].name, name) == 0)
-            return &f->tensors[i];
-    fail_msg("no tensor %s", name);
-    return NULL;
-}
 static void rename_to(char **name, const char *to)
 {
     free(*name);
@@ -96,7 +88,7 @@ static void set_meta(struct eq_st_file *f, const char *key, const char *value)
 
 static void missing_key(struct eq_st_file *f)
 {
-    rename_to(&tensor(f, "layer2.0.bn2.running_var")->name, "layer2.0.bn2.num_batches_tracked");
+    rename_to(&find_tensor(f, "layer2.0.bn2.running_var")->name, "layer2.0.bn2.num_batches_tracked");
 }
 static void extra_key(struct eq_st_file *f)
 {
@@ -105,24 +97,24 @@ static void extra_key(struct eq_st_file *f)
 }
 static void wrong_shape(struct eq_st_file *f)
 {
-    struct eq_st_tensor *t = tensor(f, "layer2.0.conv1.weight"); /* [8][4][3][3] */
+    struct eq_st_tensor *t = find_tensor(f, "layer2.0.conv1.weight"); /* [8][4][3][3] */
     t->shape[0] = 4;
     t->shape[1] = 8;
 }
 static void wrong_dtype(struct eq_st_file *f)
 {
-    tensor(f, "fc.bias")->dtype = EQ_ST_I32;
+    find_tensor(f, "fc.bias")->dtype = EQ_ST_I32;
 }
 static void bad_width(struct eq_st_file *f)
 {
-    struct eq_st_tensor *t = tensor(f, "conv1.weight");
+    struct eq_st_tensor *t = find_tensor(f, "conv1.weight");
     t->shape[0] = t->bytes / 4;
     t->rank = 1;
 }
 static float poisoned[4];
 static void not_a_number(struct eq_st_file *f)
 {
-    struct eq_st_tensor *t = tensor(f, "bn1.weight");
+    struct eq_st_tensor *t = find_tensor(f, "bn1.weight");
     memcpy(poisoned, t->data, sizeof poisoned);
     poisoned[3] = NAN;
     t->data = poisoned;

@@ -232,15 +232,6 @@ static void asked_to_stop_at_every_step(void **state)
 
 /* ---- states that can't be gone on with ------------------------------------------------------------------------- */
 
-static struct eq_st_tensor *tensor(struct eq_st_file *f, const char *name)
-{
-    for (size_t i = 0; i < f->n; i++)
-        if (strcmp(f->tensors[i].name, name) == 0)
-            return &f->tensors[i];
-    fail_msg("no tensor %s", name);
-    return NULL;
-}
-
 static const float poisoned[8] = {1, 1, 1, 1, 1, 1, 1, NAN};
 
 /* One damage: a tensor ("-name" gone, "#name" of another type, "!name" of another size, "~name" with a NaN), or a value
@@ -256,7 +247,7 @@ static void damage(struct eq_st_file *f, const char *what, const char *value)
             }
         fail_msg("no metadata %s", what);
     }
-    struct eq_st_tensor *t = tensor(f, what + 1);
+    struct eq_st_tensor *t = find_tensor(f, what + 1);
     if (what[0] == '-')
         t->name[0] = '_';
     else if (what[0] == '#')

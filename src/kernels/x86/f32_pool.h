@@ -101,27 +101,33 @@ static void normed_max_row(void *ctx, size_t row, int worker)
     }
 }
 
+static struct pool_job max_job(const float *x, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
+                               float *y, uint8_t *argmax)
+{
+    return (struct pool_job){.in = x,
+                             .out = y,
+                             .argmax = argmax,
+                             .h = h,
+                             .w = w,
+                             .tc = tc,
+                             .k = k,
+                             .stride = stride,
+                             .pad = pad,
+                             .oh = oh,
+                             .ow = ow};
+}
+
 static void bn_relu_maxpool_forward(const float *x, int b, int h, int w, int t, int c, const float *mean,
                                     const float *inv_std, const float *gamma, const float *beta, int k, int stride,
                                     int pad, int oh, int ow, float *y, uint8_t *argmax)
 {
     assert(k * k <= MAX_TAPS && pad < k && c % 16 == 0);
-    struct pool_job job = {.in = x,
-                           .out = y,
-                           .argmax = argmax,
-                           .h = h,
-                           .w = w,
-                           .tc = t * c,
-                           .k = k,
-                           .stride = stride,
-                           .pad = pad,
-                           .oh = oh,
-                           .ow = ow,
-                           .mean = mean,
-                           .inv_std = inv_std,
-                           .gamma = gamma,
-                           .beta = beta,
-                           .c = c};
+    struct pool_job job = max_job(x, h, w, t * c, k, stride, pad, oh, ow, y, argmax);
+    job.mean = mean;
+    job.inv_std = inv_std;
+    job.gamma = gamma;
+    job.beta = beta;
+    job.c = c;
     eq_parallel_for((size_t)b * oh, normed_max_row, &job);
 }
 
@@ -129,17 +135,7 @@ static void maxpool_forward(const float *x, int b, int h, int w, int tc, int k, 
                             float *y, uint8_t *argmax)
 {
     assert(k * k <= MAX_TAPS && pad < k);
-    struct pool_job job = {.in = x,
-                           .out = y,
-                           .argmax = argmax,
-                           .h = h,
-                           .w = w,
-                           .tc = tc,
-                           .k = k,
-                           .stride = stride,
-                           .pad = pad,
-                           .oh = oh,
-                           .ow = ow};
+    struct pool_job job = max_job(x, h, w, tc, k, stride, pad, oh, ow, y, argmax);
     eq_parallel_for((size_t)b * oh, max_forward_row, &job);
 }
 

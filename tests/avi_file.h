@@ -25,7 +25,7 @@
         }                                                                                                              \
     } while (0)
 
-/* ---- folders and plain files ------------------------------------------------------------------------- */
+/* ---- folders and plain files --------------------------------------------- */
 
 static inline char *test_dir_new(void)
 {
@@ -62,7 +62,7 @@ static inline uint8_t *test_read(const char *path, size_t *len)
     return bytes;
 }
 
-/* ---- AVIs -------------------------------------------------------------------------------------------- */
+/* ---- AVIs ---------------------------------------------------------------- */
 
 struct test_avi {
     int width, height, frames;

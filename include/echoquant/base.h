@@ -12,7 +12,7 @@
 
 struct cJSON;
 
-/* ---- status and errors ----------------------------------------------------------------------------------------- */
+/* ---- status and errors --------------------------------------------------- */
 
 /* What a call came to. The command line's exit code follows from it: USAGE is 2, INTERRUPTED is 130, the rest 1. */
 enum eq_status {
@@ -50,7 +50,7 @@ int eq_exit_code(enum eq_status status);
             goto out;                                                                                                  \
     } while (0)
 
-/* ---- log and progress (stderr) --------------------------------------------------------------------------------- */
+/* ---- log and progress (stderr) ------------------------------------------- */
 
 enum eq_log_level { EQ_LOG_ERROR, EQ_LOG_WARN, EQ_LOG_INFO, EQ_LOG_DEBUG };
 
@@ -76,7 +76,7 @@ void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
 /* Draws the last state and ends the line; harmless when it never began or ended already. */
 void eq_progress_end(struct eq_progress *p);
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 /* count * size bytes, zeroed, aligned to 64 (2 MiB and MADV_HUGEPAGE from 4 MiB up); NULL on overflow or when out of
  * memory. Free with eq_free. */
@@ -89,7 +89,7 @@ bool eq_add_size(size_t a, size_t b, size_t *out);
 /* The most memory that this process has held at once; 0 where the system does not tell. */
 size_t eq_peak_rss_bytes(void);
 
-/* ---- text ------------------------------------------------------------------------------------------------------ */
+/* ---- text ---------------------------------------------------------------- */
 
 /* A growing string. Init with {0}; clear frees. Out of memory aborts the process with a message: texts are small. */
 struct eq_str {
@@ -108,7 +108,7 @@ size_t eq_edit_distance(const char *a, const char *b);
 /* The candidate nearest to word, or NULL when none is near enough to be helpful. */
 const char *eq_nearest(const char *word, const char *const *candidates, size_t n);
 
-/* ---- files ----------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------- */
 
 bool eq_path_exists(const char *path);
 bool eq_is_dir(const char *path);
@@ -132,7 +132,7 @@ enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
 void eq_writer_abort(struct eq_writer *w); /* harmless after commit */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
 
-/* ---- JSON (over cJSON) ----------------------------------------------------------------------------------------- */
+/* ---- JSON (over cJSON) --------------------------------------------------- */
 
 /* Parses a file of at most 16 MiB; a syntax error names line and column. Delete with cJSON_Delete. */
 enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err);
@@ -142,7 +142,7 @@ enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct 
  * JSON lacks, become null. */
 void eq_json_print(struct eq_str *out, const struct cJSON *json);
 
-/* ---- random numbers -------------------------------------------------------------------------------------------- */
+/* ---- random numbers ------------------------------------------------------ */
 
 /* What a stream is for; part of the counter, so that one purpose's use never shifts another's numbers. */
 enum eq_rng_purpose {
@@ -171,7 +171,7 @@ uint32_t eq_rng_below(struct eq_rng *r, uint32_t n); /* unbiased, n > 0 */
 void eq_rng_shuffle(struct eq_rng *r, uint32_t *index, size_t n);
 uint64_t eq_hash64(const void *data, size_t len); /* FNV-1a, for seeding by name */
 
-/* ---- parallel-for ---------------------------------------------------------------------------------------------- */
+/* ---- parallel-for -------------------------------------------------------- */
 
 /* Starts the one pool (threads = 0: as many as the process may run on). Call again to change the number of threads,
  * never from inside a parallel-for. Workers run with denormals flushed (FTZ, DAZ); so does the caller while in it. */
@@ -185,7 +185,7 @@ int eq_parallel_threads(void);
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
 
-/* ---- CPU ------------------------------------------------------------------------------------------------------- */
+/* ---- CPU ----------------------------------------------------------------- */
 
 /* ISA levels in ascending order of what is used; --cpu names one as the ceiling. */
 enum eq_isa {
@@ -216,7 +216,7 @@ const char *eq_cpu_isa_in_use(void);
 const char *eq_cpu_model_name(void); /* "AMD EPYC ..." from the system, or "unknown" */
 int eq_cpu_count(void);              /* CPUs this process may run on: affinity and the container's share */
 
-/* ---- time and signals ------------------------------------------------------------------------------------------ */
+/* ---- time and signals ---------------------------------------------------- */
 
 double eq_now_ms(void); /* monotonic */
 /* First SIGINT/SIGTERM sets the flag, a second one ends the process at once. */

@@ -7,7 +7,7 @@
 
 #include "echoquant/base.h"
 
-/* ---- FileList.csv ---------------------------------------------------------------------------------------------- */
+/* ---- FileList.csv -------------------------------------------------------- */
 
 enum eq_split { EQ_SPLIT_TRAIN, EQ_SPLIT_VAL, EQ_SPLIT_TEST, EQ_SPLIT_COUNT };
 const char *eq_split_name(enum eq_split s); /* "TRAIN", "VAL", "TEST" */
@@ -52,7 +52,7 @@ void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
 /* Indices of a split, in file order; free with free(). */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
 
-/* ---- clips ----------------------------------------------------------------------------------------------------- */
+/* ---- clips --------------------------------------------------------------- */
 
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */
 #define EQ_CLIP_MAX_PIXELS (4096 * 4096)
@@ -104,7 +104,7 @@ enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling
 /* The same without pixels, for `inspect`; info->gray is of the first frame. */
 enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
 
-/* ---- loader ---------------------------------------------------------------------------------------------------- */
+/* ---- loader -------------------------------------------------------------- */
 
 struct eq_augment {
     bool flip;         /* left-right with probability 1/2 */
@@ -161,7 +161,7 @@ struct eq_data_stats {
 };
 enum eq_status eq_data_stats(struct eq_loader *l, struct eq_data_stats *out, struct eq_err *err);
 
-/* ---- synthetic clips ------------------------------------------------------------------------------------------- */
+/* ---- synthetic clips ----------------------------------------------------- */
 
 struct eq_synth_opts {
     int train, val, test; /* clips of each split */

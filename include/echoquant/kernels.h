@@ -33,7 +33,7 @@ void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int
 /* Multiply-accumulates, taps on padding not counted. */
 double eq_conv_macs(const struct eq_conv_shape *s);
 
-/* ---- f32_conv: convolution, forward and both gradients --------------------------------------------------------- */
+/* ---- f32_conv: convolution, forward and both gradients ------------------- */
 
 /* What the forward kernel does with a sum before it is stored: + bias[cout] (NULL: none), + residual (laid out as dst,
  * NULL: none), max(0, .) */
@@ -88,7 +88,7 @@ const struct eq_f32_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
                               const struct eq_f32_conv_kernel **out, size_t max);
 
-/* ---- bf16_conv: the same convolutions with BF16 operands --------------------------------------------------------- */
+/* ---- bf16_conv: the same convolutions with BF16 operands ----------------- */
 
 /* Tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to. Only the operands of the
  * products are rounded to BF16 inside the kernel (half to even, subnormals to zero): src, diff_dst and weights, or with
@@ -103,7 +103,7 @@ const struct eq_f32_conv_kernel *eq_bf16_conv_select(enum eq_conv_pass pass, con
 size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
                                const struct eq_f32_conv_kernel **out, size_t max);
 
-/* ---- f32_train: everything else that training and FP32 inference loop over ------------------------------------- */
+/* ---- f32_train: everything else that training and FP32 inference loop over  */
 
 /* rows x c matrices are activations in pixel layout seen as rows = b * h * w * t. Batch norm after Ioffe & Szegedy
  * 2015. */
@@ -160,7 +160,7 @@ const struct eq_f32_table *eq_f32_kernels(void);
 void eq_sgemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
               int ldb, float beta, float *c, int ldc);
 
-/* ---- image: u8 pixels ------------------------------------------------------------------------------------------ */
+/* ---- image: u8 pixels ---------------------------------------------------- */
 
 struct eq_image_table {
     enum eq_isa isa;
@@ -171,13 +171,18 @@ struct eq_image_table {
 };
 const struct eq_image_table *eq_image_kernels(void);
 
-/* ---- qs8_conv: integer convolution ----------------------------------------------------------------------------- */
+/* ---- qs8_conv: integer convolution --------------------------------------- */
 
-/* acc = sum (src - src_zp) * weights over the taps inside the picture, exact in int32 (padding holds src_zp, so it adds
- * 0); r   = fmaf((float)acc, m[oc], b[oc]);                              m = s_src * s_w[oc] / s_dst, b = bias / s_dst
- * r   = fmaf((float)(residual - residual_zp), residual_m, r)         when residual is not NULL; residual_m = s_res /
- * s_dst dst = clamp(rne(r) + dst_zp, dst_min, dst_max)                     ReLU is dst_min = dst_zp Values of r beyond
- * int32 saturate before the zero-point is added. */
+/* The requantization of one output channel oc:
+ *
+ *   acc = sum over taps of (src - src_zp) * weights      exact in int32; padding holds src_zp, so it adds 0
+ *   r   = fmaf((float)acc, m[oc], b[oc])                 m = s_src * s_w[oc] / s_dst, b = bias[oc] / s_dst
+ *   r   = fmaf((float)(residual - residual_zp), residual_m, r)
+ *                                                        if residual is not NULL; residual_m = s_residual / s_dst
+ *   dst = clamp(rne(r) + dst_zp, dst_min, dst_max)       a ReLU is dst_min = dst_zp
+ *
+ * rne rounds half to even. Values of r beyond int32 saturate before the zero-point is added. See
+ * docs/QUANTIZATION.md. */
 struct eq_qs8_epilogue {
     const float *m, *b;      /* [cout] */
     const uint8_t *residual; /* laid out as dst, or NULL */
@@ -231,7 +236,7 @@ const struct eq_qs8_table *eq_qs8_kernels(void);
 /* Re-makes every table after eq_cpu_set_ceiling; called by whoever sets it, before any kernel is selected. */
 void eq_kernels_init(void);
 
-/* ---- peak: register-only loops, for `bench --layers` ----------------------------------------------------------- */
+/* ---- peak: register-only loops, for `bench --layers` --------------------- */
 
 /* One instruction that kernels are made of, on registers only, in chains enough to hide its latency: the most that such
  * a kernel can reach. */

@@ -9,7 +9,7 @@
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
 
-/* ---- graph ----------------------------------------------------------------------------------------------------- */
+/* ---- graph --------------------------------------------------------------- */
 
 enum eq_op {
     EQ_OP_INPUT,     /* u8 pixels [b][t][h][w][3], normalised to (x - mean) / std */
@@ -50,8 +50,8 @@ struct eq_node {
     int cin, cout, k, stride, pad;
     int weight, bias;                           /* conv, linear */
     int gamma, beta, running_mean, running_var; /* batch norm */
-    float eps,
-        momentum;   /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
+    float eps;
+    float momentum; /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
     bool bn_frozen; /* use running statistics in training, too */
     int edge_fq;    /* fake-quant of this node's output */
     int weight_fq;  /* fake-quant of this node's weights */
@@ -105,7 +105,7 @@ struct eq_node eq_node_of(enum eq_op op, int src);        /* every other index -
 int eq_graph_uses(const struct eq_graph *g, int node);    /* how often its edge is read */
 size_t eq_graph_param_count(const struct eq_graph *g);    /* trainable values */
 
-/* ---- passes ---------------------------------------------------------------------------------------------------- */
+/* ---- passes -------------------------------------------------------------- */
 
 /* conv + batchnorm -> conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob
  * et al. 2018, 3.2). A new graph, fused as far as g was; node and parameters are named conv, conv.weight, conv.bias.
@@ -120,7 +120,7 @@ void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor
  * last one's edge_fq. Each conv that is quantized then has one fused output. */
 enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
 
-/* ---- execution ------------------------------------------------------------------------------------------------- */
+/* ---- execution ----------------------------------------------------------- */
 
 /* Looks at values while they pass: node's output [n] floats, before its fake-quant and before anyone consumes it. May
  * write to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
@@ -179,7 +179,7 @@ struct eq_plan_buffer {
 };
 size_t eq_plan_arena(struct eq_plan_buffer *buffers, int n);
 
-/* ---- safetensors ----------------------------------------------------------------------------------------------- */
+/* ---- safetensors --------------------------------------------------------- */
 
 /* The format of github.com/huggingface/safetensors: u64 header length, JSON header, raw little-endian data. The reader
  * refuses: headers over 16 MiB, unknown dtypes, sizes that disagree with shapes, offsets out of range, overlapping or
@@ -237,7 +237,7 @@ void eq_init_report_clear(struct eq_init_report *report);
 /* "format" of a model file's metadata, copied into kind. */
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err);
 
-/* ---- ONNX ------------------------------------------------------------------------------------------------------ */
+/* ---- ONNX ---------------------------------------------------------------- */
 
 enum { EQ_ONNX_MIN_OPSET = 17, EQ_ONNX_MAX_OPSET = 21 };
 /* An FP32 graph without fake-quant as an ONNX file (onnx.ai, written through its protobuf schema) that stands alone:
@@ -246,7 +246,7 @@ enum { EQ_ONNX_MIN_OPSET = 17, EQ_ONNX_MAX_OPSET = 21 };
  * of range; EQ_NUMERIC: weights that are NaN or infinite; EQ_IO. */
 enum eq_status eq_export_onnx(const char *path, const struct eq_graph *g, int opset, struct eq_err *err);
 
-/* ---- clips ----------------------------------------------------------------------------------------------------- */
+/* ---- clips --------------------------------------------------------------- */
 
 /* Where clips for calibration and analysis come from (the data floor is unknown here). next() sets *pixels to
  * [n][frames][size][size][3] u8 that stay valid until the next call, and *n to 0 at the end. */

@@ -8,8 +8,7 @@
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
 
-/* ---- layers: shape, forward, backward; the caller owns every buffer ------------------------------------------------
- */
+/* ---- layers: shape, forward, backward; the caller owns every buffer ------ */
 
 /* conv2d: one kernel a pass, chosen by shape, precision and ISA. Packed weights and scratch as kernels.h says. */
 struct eq_conv2d {
@@ -42,11 +41,12 @@ struct eq_batchnorm {
     float *mean, *inv_std;             /* [c] */
     float *work;                       /* [4 * c] */
 };
-/* batch_stats: normalise by the batch's statistics and move the running ones; else by the running ones, as y = x *
- * gamma/sqrt(var+eps) + ..., and with factor as y = x + (beta - factor * running_mean): to the bit a folded
- * convolution. */
-/* The statistics that a forward pass uses, into mean and inv_std: all of it but the pass over the values. */
+/* The statistics that a forward pass uses, into mean and inv_std: all of the pass except for writing y.
+ * x: [rows][c]. batch_stats as for eq_batchnorm_forward. */
 void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats);
+/* x, residual and y: [rows][c]. With batch_stats, normalizes by the batch's statistics and updates the running ones.
+ * Without, normalizes by the running statistics: y = x * gamma / sqrt(var + eps) + ..., or with factor
+ * y = x + (beta - factor * running_mean), which equals a folded convolution to the bit. */
 void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
                           const float *residual, bool relu, float *y);
 /* y: the output when its ReLU mask has to be applied to dy, else NULL; mask_from_x: the mask of a forward pass without
@@ -67,8 +67,7 @@ void eq_linear_forward(const float *x, const float *w, const float *bias, int b,
 void eq_linear_backward(const float *x, const float *w, const float *dy, int b, int cin, int cout, float *dx, float *dw,
                         float *dbias);
 
-/* ---- fake quantization ----------------------------------------------------------------------------------------------
- */
+/* ---- fake quantization --------------------------------------------------- */
 
 struct eq_fq_params {
     float scale;
@@ -93,7 +92,7 @@ void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float 
 void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
                                  float *dw);
 
-/* ---- losses: on the standardised target; all mean over n ------------------------------------------------------- */
+/* ---- losses: on the standardised target; all mean over n ----------------- */
 
 enum eq_loss { EQ_LOSS_MSE, EQ_LOSS_L1, EQ_LOSS_HUBER };
 /* e = (pred - target) / std; mse: e^2; l1: |e|; huber (delta 1): e^2/2 for |e| < 1, |e| - 1/2 beyond. Returns the mean
@@ -106,14 +105,14 @@ double eq_loss_forward(enum eq_loss kind, const float *pred, const float *target
 double eq_loss_distill(enum eq_loss kind, const float *pred, const float *target, const float *teacher, double weight,
                        size_t n, float std, float *diff_pred);
 
-/* ---- schedules ------------------------------------------------------------------------------------------------- */
+/* ---- schedules ----------------------------------------------------------- */
 
 enum eq_schedule { EQ_SCHEDULE_CONSTANT, EQ_SCHEDULE_COSINE, EQ_SCHEDULE_ONECYCLE };
 /* Learning rate of 0-based step of total. cosine: linear warm-up over warmup steps, then half a cosine to 0. onecycle
  * (Smith & Topin 2018, PyTorch's defaults: start lr/25, peak at 30 %, end lr/25e4, cosine both ways). */
 double eq_schedule_lr(enum eq_schedule kind, double base_lr, size_t step, size_t total, size_t warmup);
 
-/* ---- optimizers ------------------------------------------------------------------------------------------------ */
+/* ---- optimizers ---------------------------------------------------------- */
 
 enum eq_optim_kind { EQ_OPTIM_ADAMW, EQ_OPTIM_SGD };
 struct eq_optim_opts {

@@ -8,7 +8,7 @@
 #include "echoquant/base.h"
 #include "echoquant/model.h"
 
-/* ---- qparams --------------------------------------------------------------------------------------------------- */
+/* ---- qparams ------------------------------------------------------------- */
 
 struct eq_qparams {
     float scale;
@@ -21,7 +21,7 @@ enum eq_status eq_qparams_affine(float min, float max, struct eq_qparams *out, s
  * FLT_EPSILON. */
 enum eq_status eq_qparams_symmetric(float min, float max, int bits, struct eq_qparams *out, struct eq_err *err);
 
-/* ---- observers ------------------------------------------------------------------------------------------------- */
+/* ---- observers ----------------------------------------------------------- */
 
 enum eq_observer_kind {
     EQ_OBSERVER_MINMAX,
@@ -53,7 +53,7 @@ enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq
                                     float *max, struct eq_err *err);
 enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err); /* EQ_USAGE */
 
-/* ---- preparation: fake-quant on the graph ---------------------------------------------------------------------- */
+/* ---- preparation: fake-quant on the graph -------------------------------- */
 
 /* Puts fake-quant nodes on a graph: s8 per output channel (or per tensor) on every conv and linear weight, affine u8 on
  * every edge that the integer engine stores (outputs of fused convolutions and of max pooling's producer; never between
@@ -106,7 +106,7 @@ enum eq_status eq_mix_precision(struct eq_graph *work, const struct eq_graph *ca
 /* The node of a layer; EQ_USAGE offers the nearest name. */
 enum eq_status eq_find_layer(const struct eq_graph *g, const char *name, int *node, struct eq_err *err);
 
-/* ---- improvements of PTQ, each a switch ------------------------------------------------------------------------- */
+/* ---- improvements of PTQ, each a switch ---------------------------------- */
 
 /* Cross-layer equalization (Nagel et al., ICCV 2019, 4.1) on a folded and fused graph, before preparation: for each
  * pair of convolutions of which the second alone reads the first, channel by channel, w1 /= s, b1 /= s, w2 *= s with s
@@ -168,7 +168,7 @@ size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
 void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
 void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
 
-/* ---- analysis: where the error comes from ---------------------------------------------------------------------- */
+/* ---- analysis: where the error comes from -------------------------------- */
 
 /* 10 log10(signal / noise) of two sums of squares, in dB; infinite without noise, NaN without either. */
 double eq_sqnr_db(double signal, double noise);
@@ -200,7 +200,7 @@ enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weight
 /* The EFs [max_clips] with layers keep[n_nodes] in FP32 and all others quantized. */
 enum eq_status eq_analysis_ef(struct eq_analysis *a, const bool *keep, float *ef, struct eq_err *err);
 
-/* ---- the integer graph ----------------------------------------------------------------------------------------- */
+/* ---- the integer graph --------------------------------------------------- */
 
 enum eq_qop { EQ_QOP_INPUT, EQ_QOP_CONV2D, EQ_QOP_MAXPOOL, EQ_QOP_HEAD, EQ_QOP_COUNT };
 /* HEAD: exact int64 dot of integer sums over pixels and frames with s8 weights, one multiplication to EF in double. */

@@ -11,7 +11,7 @@
 #include "echoquant/nn.h"
 #include "echoquant/quant.h"
 
-/* ---- settings -------------------------------------------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------ */
 
 /* What a layer does that has a channel whose weights are all 0. */
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
@@ -127,7 +127,7 @@ void eq_settings_changes(const struct eq_settings *was, const struct eq_settings
 void eq_settings_help(const char *const *sections, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */
 
-/* ---- predictors: any model file, one way to run it ------------------------------------------------------------- */
+/* ---- predictors: any model file, one way to run it ----------------------- */
 
 struct eq_predictor {
     struct eq_graph *graph; /* FP32: folded and fused; NULL for INT8 */
@@ -154,7 +154,7 @@ enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, 
                                  struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
 
-/* ---- evaluation ------------------------------------------------------------------------------------------------ */
+/* ---- evaluation ---------------------------------------------------------- */
 
 struct eq_metrics {
     double mae, rmse, r2; /* EF points; r2 NaN when the targets do not vary */
@@ -231,7 +231,7 @@ enum eq_status eq_run_bench(const struct eq_config *cfg, const struct eq_bench_o
 enum eq_status eq_run_bench_train(const struct eq_config *cfg, const struct eq_bench_opts *opts, struct cJSON **out,
                                   struct eq_err *err);
 
-/* ---- phases: each works alone on a run directory --------------------------------------------------------------- */
+/* ---- phases: each works alone on a run directory ------------------------- */
 
 /* Whether the run directory (settings' run.dir) can be taken into use for a phase; changes nothing. Refuses (EQ_USAGE)
  * when the phase's result is there already, or when it holds a run under other settings, which it names; a phase that

@@ -84,7 +84,7 @@ static void print_training(const struct cJSON *result)
            number(result, "peak_rss_bytes") / (1 << 20));
 }
 
-/* ---- layers ---------------------------------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------- */
 
 static void print_share(const struct cJSON *c, const char *key)
 {

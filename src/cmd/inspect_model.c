@@ -114,7 +114,7 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
     return EQ_OK;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------ */
+/* ---- text ---------------------------------------------------------------- */
 
 static double number(const struct cJSON *o, const char *key)
 {

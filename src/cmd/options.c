@@ -54,7 +54,7 @@ static bool offered(const struct option_row *row, const struct eq_command_spec *
     return row->bit == 0 || (spec->options & row->bit);
 }
 
-/* ---- --help ---------------------------------------------------------------------------------------------------- */
+/* ---- --help -------------------------------------------------------------- */
 
 static void print_help(const struct eq_command_spec *spec)
 {
@@ -80,7 +80,7 @@ static void print_help(const struct eq_command_spec *spec)
     eq_str_clear(&out);
 }
 
-/* ---- reading argv ---------------------------------------------------------------------------------------------- */
+/* ---- reading argv -------------------------------------------------------- */
 
 /* What argv asks for, before any of it is done: files come first, then single values in their order. */
 struct request {
@@ -261,7 +261,7 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
     return EQ_OK;
 }
 
-/* ---- settings -------------------------------------------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------ */
 
 static enum eq_status apply_sets(struct eq_settings *s, const struct request *r, struct eq_err *err)
 {

@@ -78,7 +78,7 @@ static enum eq_status look_at(struct job *job, const AVFrame *frame, struct eq_e
     return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", job->file->name);
 }
 
-/* ---- a pass ----------------------------------------------------------------------------------- */
+/* ---- a pass -------------------------------------------------------------- */
 
 /* One run over the packets: counts frames and keeps those that a clip of `guess` frames (0: none) would give. */
 struct pass {
@@ -182,7 +182,7 @@ out:
     return st;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 static enum eq_status check_count(const struct eq_clip_info *info, const char *name, struct eq_err *err)
 {

@@ -52,7 +52,7 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
     return eq_fail(err, st, "%s: %s: %s", name, what, text);
 }
 
-/* ---- a file in memory -------------------------------------------------------------------------------- */
+/* ---- a file in memory ---------------------------------------------------- */
 
 static int memory_read(void *opaque, uint8_t *buf, int size)
 {
@@ -95,7 +95,7 @@ static bool open_memory(struct eq_clip_reader *r)
     return true;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------- */
 
 /* What libavformat would only call "Invalid data": said as the user sees it. */
 static enum eq_status check_file(const char *path, struct eq_err *err)
@@ -237,7 +237,7 @@ void eq_clip_reader_close(struct eq_clip_reader *r)
     avio_context_free(&r->io);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err)
 {

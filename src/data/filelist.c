@@ -80,7 +80,7 @@ static void __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum
     eq_str_clear(&who);
 }
 
-/* ---- the header -------------------------------------------------------------------------------------- */
+/* ---- the header ---------------------------------------------------------- */
 
 static void header_missing(struct parser *p, enum column c)
 {
@@ -121,7 +121,7 @@ static void read_header(struct parser *p)
     p->ds->split_from_file = p->column[COL_SPLIT] >= 0;
 }
 
-/* ---- a row ------------------------------------------------------------------------------------------- */
+/* ---- a row --------------------------------------------------------------- */
 
 static bool set_grow(struct name_set *set, const struct eq_dataset *ds)
 {
@@ -303,7 +303,7 @@ static void read_row(struct parser *p)
     free(s.path);
 }
 
-/* ---- libcsv ------------------------------------------------------------------------------------------ */
+/* ---- libcsv -------------------------------------------------------------- */
 
 static void on_field(void *bytes, size_t len, void *ctx)
 {

@@ -59,7 +59,7 @@ struct eq_loader {
     size_t n_failures;
 };
 
-/* ---- the thread's side ------------------------------------------------------------------------------- */
+/* ---- the thread's side --------------------------------------------------- */
 
 /* Reads the clip at `position` into dst, augmented. */
 static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *dst, bool *gray, struct eq_err *err)
@@ -167,7 +167,7 @@ static int start_thread(struct eq_loader *l)
     return code;
 }
 
-/* ---- making and freeing ------------------------------------------------------------------------------ */
+/* ---- making and freeing -------------------------------------------------- */
 
 static enum eq_status check_opts(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                                  const struct eq_loader_opts *o, struct eq_err *err)
@@ -273,7 +273,7 @@ void eq_loader_free(struct eq_loader *l)
     free(l);
 }
 
-/* ---- the caller's side ------------------------------------------------------------------------------- */
+/* ---- the caller's side --------------------------------------------------- */
 
 size_t eq_loader_batches(const struct eq_loader *l)
 {

@@ -10,8 +10,7 @@
 
 #define GENERATOR_VERSION 1
 
-/* ---- one clip
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- one clip ------------------------------------------------------------ */
 
 struct clip {
     struct eq_synth_scene scene;
@@ -47,8 +46,7 @@ static enum eq_status write_clip(const char *dir, const struct eq_synth_opts *op
     return st;
 }
 
-/* ---- all clips
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- all clips ----------------------------------------------------------- */
 
 struct job {
     const char *dir;
@@ -132,8 +130,7 @@ out:
     return st;
 }
 
-/* ---- how the set was made
- * --------------------------------------------------------------------------------------------------- */
+/* ---- how the set was made ------------------------------------------------ */
 
 static struct cJSON *describe(const struct eq_synth_opts *o)
 {

@@ -19,8 +19,7 @@
 #define PROBE_Y 2.0f
 #define SHORTENING 0.32
 
-/* ---- speckle
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- speckle ------------------------------------------------------------- */
 
 /* Complex Gaussian noise smoothed over neighbours has Rayleigh amplitude (Burckhardt 1978): fully developed speckle. */
 static void fill_speckle(float *field, struct eq_rng *r, float *re, float *im)
@@ -58,8 +57,7 @@ static float soft(float signed_distance, float edge)
     return x * x * (3 - 2 * x);
 }
 
-/* ---- the scanner
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the scanner --------------------------------------------------------- */
 
 /* Log compression, as a scanner shows amplitudes; here a power, which has no floor to choose. */
 static void fill_display(float *display, const struct eq_synth_patient *p)
@@ -125,8 +123,7 @@ static float speckle_at(const float *field, float depth, float line)
     return top * (1 - a) + bottom * a;
 }
 
-/* ---- the heart at one moment
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the heart at one moment --------------------------------------------- */
 
 /* Ejection along half a cosine, then rapid filling, diastasis and the atrial kick. */
 double eq_synth_emptying(const struct eq_synth_patient *p, double cycle)

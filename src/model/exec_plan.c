@@ -37,7 +37,7 @@ static bool keep(struct eq_exec *x, void *slot, size_t bytes)
     return eq_exec_reserve(x, slot, bytes, 0, end_time(x));
 }
 
-/* ---- what one pass does ------------------------------------------------------------------------------------------ */
+/* ---- what one pass does -------------------------------------------------- */
 
 /* The max pooling that alone reads node i; 0: there is none. */
 static int pool_behind(const struct eq_graph *g, int i)
@@ -81,7 +81,7 @@ static void plan_recomputing(struct eq_exec *x, int i)
         pool_with(x, i, pool_behind(x->g, i));
 }
 
-/* ---- activations ------------------------------------------------------------------------------------------------ */
+/* ---- activations --------------------------------------------------------- */
 
 /* Whether the backward pass of consumer reads the values of its first source. */
 static bool backward_reads_src(const struct eq_node *consumer)
@@ -121,8 +121,7 @@ static bool plan_edge(struct eq_exec *x, int i)
     return ok;
 }
 
-/* ---- weights, batch norm ------------------------------------------------------------------------------------------
- */
+/* ---- weights, batch norm ------------------------------------------------- */
 
 /* Weights as used: kept from forward to backward in training. In inference a convolution needs them no longer than it
  * packs them; a linear node reads them in every call. */
@@ -197,8 +196,7 @@ static bool plan_grads(struct eq_exec *x)
     return ok;
 }
 
-/* ---- the arena ----------------------------------------------------------------------------------------------------
- */
+/* ---- the arena ----------------------------------------------------------- */
 
 static bool plan_node(struct eq_exec *x, int i)
 {

@@ -74,7 +74,7 @@ bool eq_exec_simulates(const struct eq_exec *x, int i)
            (n->residual < 0 || grid_of(x, n->residual, &step));
 }
 
-/* ---- weights ---------------------------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------- */
 
 /* weff, which fake-quant put on the grids of its scales, as whole numbers; returns the largest sum of their absolute
  * values over the channels. */
@@ -122,7 +122,7 @@ void eq_exec_pack_simulation(struct eq_exec *x, int i)
     }
 }
 
-/* ---- values ----------------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 /* Half to even for |v| < 2^22; in any loop that the compiler vectorizes. */
 static inline float round_small(float v)

@@ -7,8 +7,7 @@
 static const char VERSION[] = "1", ARCHITECTURE[] = "resnet18";
 enum { MAX_FRAMES = 4096, MAX_SIZE = 4096 };
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------- */
 
 static void add_meta(const struct eq_model_meta *m, struct eq_st_file *f)
 {
@@ -53,8 +52,7 @@ out:
     return st;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------- */
 
 static enum eq_status bad_meta(const char *key, const char *text, const char *must, struct eq_err *err)
 {

@@ -23,7 +23,7 @@ struct eq_onnx {
     bool failed; /* out of memory at some time */
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 void *eq_onnx_room(struct eq_onnx *o, size_t count, size_t size)
 {
@@ -76,7 +76,7 @@ static void *append(struct eq_onnx *o, void *list, size_t *n, void *item)
     return grown;
 }
 
-/* ---- the model around the graph -------------------------------------------------------------------------------- */
+/* ---- the model around the graph ------------------------------------------ */
 
 /* The IR version that came with an opset (ONNX, docs/Versioning.md). */
 static int ir_version(int opset)
@@ -204,7 +204,7 @@ void eq_onnx_free(struct eq_onnx *o)
     free(o);
 }
 
-/* ---- constants and nodes --------------------------------------------------------------------------------------- */
+/* ---- constants and nodes ------------------------------------------------- */
 
 static const struct {
     int32_t code;
@@ -300,7 +300,7 @@ void eq_onnx_attr_ints(struct eq_onnx *o, const char *key, int n, const int64_t 
     add_attribute(o, &a, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
 }
 
-/* ---- layers ---------------------------------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------- */
 
 const char *eq_onnx_affine(struct eq_onnx *o, const char *name, const char *q, const char *zero, const char *scale)
 {
@@ -360,7 +360,7 @@ void eq_onnx_linear(struct eq_onnx *o, const char *name, const char *src, const 
     eq_onnx_attr_int(o, "transB", 1);
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b)
 {
@@ -390,7 +390,7 @@ static enum eq_status check_names(const struct eq_onnx *o, struct eq_err *err)
     return st;
 }
 
-/* ---- serializing ----------------------------------------------------------------------------------------------- */
+/* ---- serializing --------------------------------------------------------- */
 
 /* protobuf-c hands over bytes as they come: weights go from where they are to the file. */
 struct sink {

@@ -9,8 +9,8 @@ struct eq_statistics {
     const struct eq_graph *g;      /* while clips pass */
     struct eq_observer_opts *opts; /* [n_opts] */
     int *group;                    /* [n_opts]: the first of those that share an observer with it */
-    struct eq_observer *
-        *observers; /* [n_nodes][n_opts], NULL where no edge is quantized and for all but a group's first */
+    /* [n_nodes][n_opts]; NULL where no edge is quantized and for all but a group's first */
+    struct eq_observer **observers;
     int n_opts, n_nodes;
 };
 

@@ -35,8 +35,7 @@ void eq_hist_percentile(const struct eq_hist *h, double percentile, float *min, 
     *max = fminf(*max, edge(h, bin_at_share(h, 1.0 - cut)));
 }
 
-/* ---- least squared error -------------------------------------------------------------------------------------------
- */
+/* ---- least squared error ------------------------------------------------- */
 
 enum { LEVELS = 256 };
 
@@ -115,8 +114,7 @@ void eq_hist_mse(const struct eq_hist *h, float *min, float *max)
     *max = h->lo + width * (float)(end + 1);
 }
 
-/* ---- least Kullback-Leibler divergence
- * -------------------------------------------------------------------------------- */
+/* ---- least Kullback-Leibler divergence ----------------------------------- */
 
 /* Gives empty bins a little of the weight of the others (mxnet's smooth_distribution); false when there is too little.
  */

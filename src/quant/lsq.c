@@ -45,7 +45,7 @@ void eq_lsq_clamp_scales(struct eq_graph *g)
     }
 }
 
-/* ---- steps ----------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------- */
 
 enum { WEIGHTS, EDGES, KINDS };
 
@@ -160,7 +160,7 @@ enum eq_status eq_lsq_step(struct eq_lsq *l, double lr, struct eq_err *err)
     return EQ_OK;
 }
 
-/* ---- state ----------------------------------------------------------------------------------------------------- */
+/* ---- state --------------------------------------------------------------- */
 
 /* Of each kind: steps so far, then theta and both moments. Steps are whole numbers far below 2^24. */
 size_t eq_lsq_state_size(const struct eq_lsq *l)

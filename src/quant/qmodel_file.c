@@ -21,8 +21,7 @@
 
 static const char *const op_names[EQ_QOP_COUNT] = {"input", "conv2d", "maxpool", "head"};
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------- */
 
 static cJSON *node_to_json(const struct eq_qnode *n)
 {
@@ -141,8 +140,7 @@ out:
     return st;
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 static enum eq_status meta_int(const struct eq_st_file *f, const char *key, int lo, int hi, int *out,
                                struct eq_err *err)

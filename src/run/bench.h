@@ -33,8 +33,8 @@ struct eq_bench_layer {
     const int8_t *int8_weights; /* NULL: it is not */
     int src_zp;
     bool bias, residual, relu, gray; /* gray: its pixels' channels are equal */
-    int pool_k, pool_stride,
-        pool_pad;       /* of the max pooling behind it, which a kernel may do in its own pass; 0: none */
+    /* of the max pooling after it, which a kernel may do in its own pass; pool_k 0: none */
+    int pool_k, pool_stride, pool_pad;
     const char *chosen; /* the kernel that the network uses */
     double node_ms;     /* its time inside the network */
 };

@@ -36,7 +36,7 @@ static double clock_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-/* ---- tensors --------------------------------------------------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------- */
 
 static float *noise_floats(size_t n)
 {
@@ -103,7 +103,7 @@ static void tensors_clear(struct tensors *x)
         eq_free(all[i]);
 }
 
-/* ---- calls ----------------------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------- */
 
 static void pack(const struct contender *c, const struct eq_bench_layer *l)
 {
@@ -167,7 +167,7 @@ static void run_once(struct contender *c, const struct eq_bench_layer *l, const 
         c->pack_ms = packed - start;
 }
 
-/* ---- contenders ------------------------------------------------------------------------------------------------ */
+/* ---- contenders ---------------------------------------------------------- */
 
 static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
 {
@@ -277,7 +277,7 @@ out:
     return st;
 }
 
-/* ---- shares of the peak ---------------------------------------------------------------------------------------- */
+/* ---- shares of the peak -------------------------------------------------- */
 
 static double peak_of(const struct eq_bench_peaks *peaks, const char *instruction)
 {

@@ -118,7 +118,7 @@ static double *node_times(int n, struct eq_err *err)
     return ms;
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------------- */
+/* ---- inference ----------------------------------------------------------- */
 
 static int node_count(const struct eq_predictor *p)
 {
@@ -232,7 +232,7 @@ out:
     return st;
 }
 
-/* ---- training -------------------------------------------------------------------------------------------------- */
+/* ---- training ------------------------------------------------------------ */
 
 static enum eq_status time_train_nodes(struct eq_trainee *t, double *ms, struct eq_err *err)
 {

@@ -66,7 +66,7 @@ uint8_t *eq_bench_clips(const struct eq_config *cfg, int clips, const struct eq_
     return pixels;
 }
 
-/* ---- fake-quant ------------------------------------------------------------------------------------------------ */
+/* ---- fake-quant ---------------------------------------------------------- */
 
 struct one_clip {
     const uint8_t *pixels;
@@ -110,7 +110,7 @@ out:
     return st;
 }
 
-/* ---- predictors ------------------------------------------------------------------------------------------------ */
+/* ---- predictors ---------------------------------------------------------- */
 
 /* The way of PTQ, from fresh weights. */
 static enum eq_status fresh_int8(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_qmodel **out,

@@ -94,7 +94,7 @@ out:
     return st;
 }
 
-/* ---- predicted against true EF --------------------------------------------------------------------------------- */
+/* ---- predicted against true EF ------------------------------------------- */
 
 /* Whole tens around every true and predicted EF of every model, so that their pictures compare. */
 struct limits {
@@ -154,7 +154,7 @@ static enum eq_status draw_scatter(struct eq_report *report, const char *name, c
     return drawing_end(&d, err);
 }
 
-/* ---- what quantization changes --------------------------------------------------------------------------------- */
+/* ---- what quantization changes ------------------------------------------- */
 
 /* The quantized model's prediction minus FP32's, over FP32's; clips are matched by name. */
 static void add_changes(struct eq_str *data, const char *label, const struct eq_evaluation *fp32,
@@ -197,7 +197,7 @@ static enum eq_status draw_changes(struct eq_report *report, const struct eq_eva
     return drawing_end(&d, err);
 }
 
-/* ---- training history ------------------------------------------------------------------------------------------ */
+/* ---- training history ---------------------------------------------------- */
 
 /* history/<name>.csv as blank-separated columns behind a comment; *rows: epochs in it, 0 when there is no such file. */
 static enum eq_status read_history(const char *run_dir, const char *name, struct eq_str *out, int *rows,
@@ -263,7 +263,7 @@ out:
     return st;
 }
 
-/* ---- sensitivity ----------------------------------------------------------------------------------------------- */
+/* ---- sensitivity --------------------------------------------------------- */
 
 static void add_number(struct eq_str *data, const struct cJSON *row, const char *key)
 {
@@ -327,7 +327,7 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, const struct cJSON
     return drawing_end(&d, err);
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 enum { MAX_MODELS = 8 };
 struct model {

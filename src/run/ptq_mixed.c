@@ -29,7 +29,7 @@ struct mixed {
     struct cJSON *path, *steps;
 };
 
-/* ---- measuring --------------------------------------------------------------------------------------------------- */
+/* ---- measuring ----------------------------------------------------------- */
 
 static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *mae, struct eq_err *err)
 {
@@ -73,7 +73,7 @@ static bool is_within(const struct mixed *m)
     return m->mae - m->mae_fp32 <= m->cfg.ptq.max_mae_loss;
 }
 
-/* ---- ranking ----------------------------------------------------------------------------------------------------- */
+/* ---- ranking ------------------------------------------------------------- */
 
 struct rank {
     int node;
@@ -148,7 +148,7 @@ out:
     return st;
 }
 
-/* ---- going back to FP32 ------------------------------------------------------------------------------------------ */
+/* ---- going back to FP32 -------------------------------------------------- */
 
 static void note_step(struct mixed *m, int node)
 {
@@ -240,7 +240,7 @@ out:
     return st;
 }
 
-/* ---- in and out -------------------------------------------------------------------------------------------------- */
+/* ---- in and out ---------------------------------------------------------- */
 
 static enum eq_status begin(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
 {

@@ -32,7 +32,7 @@ struct search {
     struct cJSON *path;
 };
 
-/* ---- judging ----------------------------------------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------- */
 
 /* EF of the judging clips. */
 static enum eq_status predict_judges(struct search *s, struct eq_predictor *p, double *ef, struct eq_err *err)
@@ -97,7 +97,7 @@ out:
     return st;
 }
 
-/* ---- fitting ----------------------------------------------------------------------------------------------------- */
+/* ---- fitting ------------------------------------------------------------- */
 
 static enum eq_status collect(struct search *s, const struct eq_config *cfg, struct base *b, struct eq_err *err)
 {
@@ -144,7 +144,7 @@ out:
     return st;
 }
 
-/* ---- the order of tries ------------------------------------------------------------------------------------------ */
+/* ---- the order of tries -------------------------------------------------- */
 
 static void note(struct search *s, const char *what, double mse, bool better)
 {

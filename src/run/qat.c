@@ -128,7 +128,7 @@ static void add_signature(const struct qat_job *job, const struct eq_dataset *ds
                cfg->ptq.percentile, cfg->ptq.averaging, cfg->ptq.clips);
 }
 
-/* ---- the start ------------------------------------------------------------------------------------------------- */
+/* ---- the start ----------------------------------------------------------- */
 
 static enum eq_status start_from(struct qat_job *job, const char *path, struct eq_err *err)
 {

@@ -93,7 +93,7 @@ bool eq_run_is_finished(const struct eq_config *cfg)
     return has_file(dir, "report", ".html");
 }
 
-/* ---- starting anew --------------------------------------------------------------------------------------------- */
+/* ---- starting anew ------------------------------------------------------- */
 
 static enum eq_status remove_file(const char *dir, const char *name, struct eq_err *err)
 {
@@ -211,7 +211,7 @@ static enum eq_status remove_stale(const char *run_dir, struct eq_err *err)
     return st;
 }
 
-/* ---- entering -------------------------------------------------------------------------------------------------- */
+/* ---- entering ------------------------------------------------------------ */
 
 static const char *model_of(enum eq_phase phase)
 {

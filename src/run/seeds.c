@@ -45,7 +45,7 @@ void eq_seed_dirs_free(char **names, size_t n)
     free(names);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 /* The documents of the seeds that have one, in order. */
 struct seeds {
@@ -90,7 +90,7 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
     return st;
 }
 
-/* ---- summing up ------------------------------------------------------------------------------------------------ */
+/* ---- summing up ---------------------------------------------------------- */
 
 static void add_values(struct cJSON *object, const double *v, size_t n)
 {

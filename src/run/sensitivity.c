@@ -90,7 +90,7 @@ out:
     return st;
 }
 
-/* ---- one layer ------------------------------------------------------------------------------------------------- */
+/* ---- one layer ----------------------------------------------------------- */
 
 struct study {
     struct eq_ptq ptq;
@@ -202,7 +202,7 @@ static enum eq_status study_layer(struct study *s, int node, struct cJSON *rows,
     return st;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 static enum eq_status choose(const struct eq_graph *g, char *const *layers, int n_layers, bool *chosen,
                              struct eq_err *err)

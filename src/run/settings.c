@@ -208,7 +208,7 @@ enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq
                    near ? near : " (`echoquant help settings` lists them all)", near ? "?" : "");
 }
 
-/* ---- ranges ---------------------------------------------------------------------------------------------------- */
+/* ---- ranges -------------------------------------------------------------- */
 
 void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out)
 {
@@ -249,7 +249,7 @@ enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *sho
     return st;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 static void *field(struct eq_config *config, const struct eq_setting *row)
 {
@@ -371,7 +371,7 @@ void eq_setting_print(const struct eq_setting *row, const struct eq_config *conf
     }
 }
 
-/* ---- all of them ----------------------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err)
 {

@@ -17,8 +17,7 @@ char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind)
     return s.s;
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------- */
 
 static void add_vector(struct eq_st_file *f, const char *prefix, const char *key, enum eq_st_dtype dtype, size_t n,
                        const void *data)
@@ -99,8 +98,7 @@ out:
     return st;
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 static enum eq_status take_vector(const struct eq_st_file *f, const char *path, const char *prefix, const char *key,
                                   enum eq_st_dtype dtype, size_t n, void *out, struct eq_err *err)

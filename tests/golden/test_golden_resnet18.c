@@ -192,7 +192,7 @@ static void ten_steps_of_sgd(void **state)
     train("sgd", &opts, EQ_SCHEDULE_COSINE, TOLERANCE_SGD);
 }
 
-/* ---- torchvision's own network, weights by formula ------------------------------------------------------------- */
+/* ---- torchvision's own network, weights by formula ----------------------- */
 
 /* generate_torch.py, formula(). */
 static float formula(uint32_t i, uint32_t seed)

@@ -13,8 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- buffers ------------------------------------------------------------------------------------------------------
- */
+/* ---- buffers ------------------------------------------------------------- */
 
 enum { GUARD = 256 }; /* bytes of canary on each side */
 
@@ -66,8 +65,7 @@ static inline void guarded_clear(struct guarded *g)
     g->block = NULL;
 }
 
-/* ---- data ---------------------------------------------------------------------------------------------------------
- */
+/* ---- data ---------------------------------------------------------------- */
 
 enum data_kind { DATA_UNIFORM, DATA_NEAR_ZERO, DATA_NEAR_LIMIT, DATA_KINDS };
 static const char *const data_names[DATA_KINDS] = {"uniform", "near zero", "near limit"};
@@ -95,8 +93,7 @@ static inline void fill_u8(uint8_t *x, size_t n, enum data_kind kind, uint32_t s
     }
 }
 
-/* ---- convolution shapes ---------------------------------------------------------------------------------------------
- */
+/* ---- convolution shapes -------------------------------------------------- */
 
 struct shape_row {
     int b, t, h, w, cin, cout, k, stride, pad;
@@ -151,8 +148,7 @@ static inline const char *shape_text(const struct eq_conv_shape *s)
     return text;
 }
 
-/* ---- ISA levels and threads
- * ------------------------------------------------------------------------------------------- */
+/* ---- ISA levels and threads ---------------------------------------------- */
 
 static const int thread_counts[] = {1, 2, 3, 7};
 enum { THREAD_COUNTS = sizeof thread_counts / sizeof *thread_counts };

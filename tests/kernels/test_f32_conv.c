@@ -77,7 +77,7 @@ static void ordered_kernels_agree_to_the_bit(void **state)
     }
 }
 
-/* ---- max pooling in the same pass ------------------------------------------------------------------------------- */
+/* ---- max pooling in the same pass ---------------------------------------- */
 
 static void run_forward(const struct eq_f32_conv_kernel *k, const struct problem *p, const struct eq_f32_epilogue *epi,
                         float *out)

@@ -78,8 +78,7 @@ static uint8_t *random_bytes(size_t n, enum data_kind kind, uint32_t sample)
     return x;
 }
 
-/* ---- batch norm: n rows of a few channel counts
- * ------------------------------------------------------------------------- */
+/* ---- batch norm: n rows of a few channel counts -------------------------- */
 
 static const int channel_counts[] = {1, 7, 16, 64, 70, 528};
 enum { CHANNEL_COUNTS = sizeof channel_counts / sizeof *channel_counts };
@@ -181,8 +180,7 @@ static void case_bn_backward_fixed(size_t n, enum data_kind kind, struct outputs
     bn_backward_case(n, kind, o, false, false, true);
 }
 
-/* ---- pooling: a pixel of n values
- * ------------------------------------------------------------------------------------------ */
+/* ---- pooling: a pixel of n values ---------------------------------------- */
 
 static void case_maxpool(size_t n, enum data_kind kind, struct outputs *o)
 {
@@ -211,8 +209,7 @@ static void case_global_avg(size_t n, enum data_kind kind, struct outputs *o)
     eq_free(dy);
 }
 
-/* ---- value by value: the same operations as in ref, so the same bits
- * --------------------------------------------------------- */
+/* ---- value by value: the same operations as in ref, so the same bits ----- */
 
 static void case_relu_add(size_t n, enum data_kind kind, struct outputs *o)
 {
@@ -263,8 +260,7 @@ static void case_fake_quant(size_t n, enum data_kind kind, struct outputs *o)
     eq_free(dy);
 }
 
-/* ---- a few numbers out of many
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a few numbers out of many ------------------------------------------- */
 
 static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
 {
@@ -303,9 +299,7 @@ static void case_image(size_t n, enum data_kind kind, struct outputs *o)
     eq_free(src);
 }
 
-/* ---- what is computed again instead of read, or in one pass instead of two: the same bits on every level
- * ----
- */
+/* ---- recomputed or fused: the same bits on every level ------------------- */
 
 static const enum eq_isa all_levels[] = {EQ_ISA_REF, EQ_ISA_AVX2, EQ_ISA_AVX512};
 
@@ -396,9 +390,7 @@ static void pooling_behind_batchnorm(void **state)
         }
 }
 
-/* ---- driver
- * ----
- */
+/* ---- driver -------------------------------------------------------------- */
 
 typedef void (*case_fn)(size_t n, enum data_kind kind, struct outputs *o);
 

@@ -1,7 +1,7 @@
 /* Augmentation against its meaning, and the statistics of a split against their definitions. */
 #include "unit/loader_fixture.h"
 
-/* ---- augmentation ------------------------------------------------------------------------------------ */
+/* ---- augmentation -------------------------------------------------------- */
 
 /* Pixel (y, x) of a frame after the draw, from its meaning: flip first, then move. */
 static int expected_pixel(const uint8_t *frame, const struct eq_augment_draw *d, int y, int x, int c, int size)
@@ -102,7 +102,7 @@ static void all_frames_of_a_clip_move_together(void **state)
     free(path);
 }
 
-/* ---- statistics -------------------------------------------------------------------------------------- */
+/* ---- statistics ---------------------------------------------------------- */
 
 static void statistics_are_the_definitions(void **state)
 {

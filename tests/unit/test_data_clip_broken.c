@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-/* ---- headers that lie -------------------------------------------------------------------------------- */
+/* ---- headers that lie ---------------------------------------------------- */
 
 static void the_count_is_what_decodes(void **state)
 {
@@ -36,7 +36,7 @@ static void the_count_is_what_decodes(void **state)
     }
 }
 
-/* ---- broken files ------------------------------------------------------------------------------------ */
+/* ---- broken files -------------------------------------------------------- */
 
 /* Frames of the clip that lie wholly in its first `cut` bytes. */
 static int whole_frames(const uint8_t *bytes, size_t len, int frames, size_t cut)
@@ -294,7 +294,7 @@ static void paths_are_paths(void **state)
     free(plain);
 }
 
-/* ---- the look at a packet ---------------------------------------------------------------------------- */
+/* ---- the look at a packet ------------------------------------------------ */
 
 static void packets_must_stand_alone(void **state)
 {

@@ -194,7 +194,7 @@ static void skipping_keeps_the_good_rows(void **state)
     assert_non_null(strstr(err.msg, "no usable clip; the first: FileList.csv:2"));
 }
 
-/* ---- the seeded split -------------------------------------------------------------------------------- */
+/* ---- the seeded split ---------------------------------------------------- */
 
 enum { SPLIT_CLIPS = 200 };
 
@@ -262,7 +262,7 @@ static void small_sets_get_all_three(void **state)
     }
 }
 
-/* ---- folders ----------------------------------------------------------------------------------------- */
+/* ---- folders ------------------------------------------------------------- */
 
 static void put(const char *dir, const char *name, const char *text)
 {

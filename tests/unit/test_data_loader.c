@@ -198,7 +198,7 @@ static void no_clips_is_an_empty_epoch(void **state)
     eq_loader_free(l);
 }
 
-/* ---- clips that can't be read ------------------------------------------------------------------------ */
+/* ---- clips that can't be read -------------------------------------------- */
 
 /* The data set with text where clips 3, 4, 5 and 8 were: with batches of 3, the second has none left. */
 static struct eq_dataset broken_dataset(const char *broken_dir)

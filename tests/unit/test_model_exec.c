@@ -11,8 +11,7 @@
 enum { CLIPS = 3, FRAMES = 3, SIZE = 32, WIDTH = 4 };
 static const size_t CLIP_BYTES = (size_t)FRAMES * SIZE * SIZE * 3;
 
-/* ---- allocations are counted by standing in front of the C library's ----------------------------------------------
- */
+/* ---- allocations are counted by standing in front of the C library's ----- */
 
 static atomic_long allocations;
 
@@ -89,8 +88,7 @@ static void walks_do_not_allocate(void **state)
     }
 }
 
-/* ---- finite differences --------------------------------------------------------------------------------------------
- */
+/* ---- finite differences -------------------------------------------------- */
 
 /* c . EF for the clips' weights c. */
 static double weighted_ef(struct eq_exec *x, const uint8_t *pixels, const float *c)
@@ -200,8 +198,7 @@ static void gradients_accumulate(void **state)
     eq_graph_free(g);
 }
 
-/* ---- the same bits
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the same bits ------------------------------------------------------- */
 
 /* A hash of EF, every gradient and every running statistic of two training steps. */
 static uint64_t training_bits(int threads, bool fused)
@@ -297,8 +294,7 @@ static void weights_changed(void **state)
     eq_graph_free(g);
 }
 
-/* ---- requests
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 /* 16 clips of 16 frames at 112 train within 3 GiB, parameters and optimizer aside. The arena grows by equal parts. */
 static void memory_of_training(void **state)

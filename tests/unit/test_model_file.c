@@ -186,8 +186,7 @@ static void load_names_what_is_wrong(void **state)
     assert_refused(eq_model_kind(path, kind, &err), EQ_FORMAT, path);
 }
 
-/* ---- pretrained start -----------------------------------------------------------------------------------------------
- */
+/* ---- pretrained start ---------------------------------------------------- */
 
 /* A file as torchvision's, made from the test model: no metadata of ours, a head of another size, some dtypes changed.
  */

@@ -51,7 +51,7 @@ static void check(const struct layer *l)
     }
 }
 
-/* ---- convolution ------------------------------------------------------------------------------------------------- */
+/* ---- convolution --------------------------------------------------------- */
 
 struct conv_ctx {
     struct eq_conv2d l;
@@ -139,7 +139,7 @@ static void conv2d(void **state)
     conv_case(7, 2, 3, 3, 4, EQ_LAYOUT_CLIP);
 }
 
-/* ---- batch norm -------------------------------------------------------------------------------------------------- */
+/* ---- batch norm ---------------------------------------------------------- */
 
 enum { BN_ROWS = 37, BN_C = 5, BN_N = BN_ROWS * BN_C };
 
@@ -319,8 +319,7 @@ static void batchnorm_of_a_dead_channel(void **state)
         assert_true(c.y[i * BN_C + 2] == c.beta[2]);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------
- */
+/* ---- the rest ------------------------------------------------------------ */
 
 enum { POOL_B = 2, POOL_H = 7, POOL_W = 6, POOL_TC = 5, POOL_OH = 4, POOL_OW = 3 };
 static uint8_t argmax[POOL_B * POOL_OH * POOL_OW * POOL_TC];

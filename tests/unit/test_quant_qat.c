@@ -239,7 +239,7 @@ static void lowering_takes_learned_scales(void **state)
     bench_clear(&b);
 }
 
-/* ---- the start from PTQ's file --------------------------------------------------------------------------------- */
+/* ---- the start from PTQ's file ------------------------------------------- */
 
 static struct eq_qmodel *ptq_of(const struct eq_graph *net, const struct noise_clips *clips, int bits, bool equalize)
 {

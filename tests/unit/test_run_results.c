@@ -175,7 +175,7 @@ static void no_results_is_said(void **state)
     assert_false(there("report.html"));
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 static void the_table_has_its_columns_and_figures(void **state)
 {
@@ -218,7 +218,7 @@ static void the_table_has_its_columns_and_figures(void **state)
     eq_str_clear(&table);
 }
 
-/* ---- the report ------------------------------------------------------------------------------------------------ */
+/* ---- the report ---------------------------------------------------------- */
 
 static void put_predictions(const char *name, double shift)
 {
@@ -376,7 +376,7 @@ static void rows_of_different_machines_are_marked(void **state)
     eq_free(md);
 }
 
-/* ---- the run directory ----------------------------------------------------------------------------------------- */
+/* ---- the run directory --------------------------------------------------- */
 
 static void settings_for_dir(struct eq_settings *s)
 {

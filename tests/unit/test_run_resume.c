@@ -230,7 +230,7 @@ static void asked_to_stop_at_every_step(void **state)
     }
 }
 
-/* ---- states that can't be gone on with ------------------------------------------------------------------------- */
+/* ---- states that can't be gone on with ----------------------------------- */
 
 static const float poisoned[8] = {1, 1, 1, 1, 1, 1, 1, NAN};
 

@@ -30,7 +30,7 @@ static struct eq_trainer_ops watched(struct watch *w)
     return ops;
 }
 
-/* ---- accumulation ---------------------------------------------------------------------------------------------- */
+/* ---- accumulation -------------------------------------------------------- */
 
 /* The gradient of one micro-batch alone, into grads; the executor's running statistics go to g. */
 static void micro_gradient(struct eq_graph *g, const struct eq_batch *b, float **grads)
@@ -107,7 +107,7 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
     free(dir);
 }
 
-/* ---- averaged weights ------------------------------------------------------------------------------------------ */
+/* ---- averaged weights ---------------------------------------------------- */
 
 static void average_too(struct watch *w, struct eq_trainer *t)
 {
@@ -155,7 +155,7 @@ static void the_average_is_what_is_kept(void **state)
     free(dir);
 }
 
-/* ---- early stopping -------------------------------------------------------------------------------------------- */
+/* ---- early stopping ------------------------------------------------------ */
 
 /* At the end of epoch e the network is made to answer what leaves the MAE of bias[e]. */
 static void set_answer(struct watch *w, struct eq_trainer *t)
@@ -208,7 +208,7 @@ static void it_stops_when_nothing_gets_better(void **state)
     }
 }
 
-/* ---- divergence ------------------------------------------------------------------------------------------------ */
+/* ---- divergence ---------------------------------------------------------- */
 
 static void poison(struct watch *w, struct eq_trainer *t)
 {

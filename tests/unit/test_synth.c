@@ -124,8 +124,7 @@ static void the_cavity_shrinks_with_ef(void **state)
     assert_true(strong < weak && weak < diastole);
 }
 
-/* ---- folders
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- folders ------------------------------------------------------------- */
 
 static char *temp_dir(void)
 {

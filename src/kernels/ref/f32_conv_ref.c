@@ -69,7 +69,7 @@ static double dot(const float *a, const float *b, int n)
     return sum;
 }
 
-/* ---- forward -------------------------------------------------------------------------------------------------- */
+/* ---- forward ------------------------------------------------------------- */
 
 static double forward_at(const struct conv_job *j, int b, int f, int oy, int ox, int oc)
 {
@@ -114,7 +114,7 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
     eq_parallel_for((size_t)s->b * s->oh, forward_row, &job);
 }
 
-/* ---- backward by data ------------------------------------------------------------------------------------------- */
+/* ---- backward by data ---------------------------------------------------- */
 
 static double backward_data_at(const struct conv_job *j, int b, int f, int y, int x, int ic)
 {
@@ -156,7 +156,7 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
     eq_parallel_for((size_t)s->b * s->h, backward_data_row, &job);
 }
 
-/* ---- backward by weights ---------------------------------------------------------------------------------------- */
+/* ---- backward by weights ------------------------------------------------- */
 
 /* Adds what output pixel (oy, ox) of every frame of clip b gives to the sums [tap][ic] of one output channel. */
 static void add_products(const struct conv_job *j, int b, int oy, int ox, int oc, double *sums)

@@ -12,8 +12,7 @@ struct pool_job {
     int c;
 };
 
-/* ---- max pooling --------------------------------------------------------------------------------------------------
- */
+/* ---- max pooling --------------------------------------------------------- */
 
 /* A value of the input, behind batch norm and ReLU when they are in front: as bn_apply. */
 static float value_at(const struct pool_job *j, size_t pixel, int i)
@@ -138,8 +137,7 @@ static void maxpool_backward(const float *dy, const uint8_t *argmax, int b, int 
     eq_parallel_for((size_t)b * h, max_backward_row, &job);
 }
 
-/* ---- global average -----------------------------------------------------------------------------------------------
- */
+/* ---- global average ------------------------------------------------------ */
 
 static void avg_forward_clip(void *ctx, size_t b, int worker)
 {

@@ -47,8 +47,7 @@ static size_t from_the_end(const struct bn_job *j, size_t piece)
     return (size_t)j->pieces - 1 - piece;
 }
 
-/* ---- statistics
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- statistics ---------------------------------------------------------- */
 
 /* One vector's statistics over n rows from x on, then merged into mean and m2 of the n_before rows before (Chan, Golub
  * & LeVeque 1983). */
@@ -129,8 +128,7 @@ static void bn_stats(const float *x, size_t rows, int c, float *mean, float *var
     }
 }
 
-/* ---- forward
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- forward ------------------------------------------------------------- */
 
 ALWAYS_INLINE void apply_vector(const struct bn_job *j, size_t at, int c, int lanes)
 {
@@ -174,8 +172,7 @@ static void bn_apply(const float *x, size_t rows, int c, const float *mean, cons
     }
 }
 
-/* ---- backward
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- backward ------------------------------------------------------------ */
 
 /* dy behind the ReLU; dev = x - mean. What bn_apply computes is above 0 where its ReLU's output is. */
 ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int lanes)

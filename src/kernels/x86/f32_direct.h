@@ -18,8 +18,7 @@ struct direct_job {
     int panels;
 };
 
-/* ---- forward -------------------------------------------------------------------------------------------------------
- */
+/* ---- forward ------------------------------------------------------------- */
 
 static bool forward_supports(const struct eq_conv_shape *s)
 {
@@ -121,8 +120,7 @@ const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_direct) = {.name = CONV
                                                                     .run.forward = forward,
                                                                     .instruction = CONV_INSTRUCTION};
 
-/* ---- backward by data
- * -------------------------------------------------------------------------------------------------- */
+/* ---- backward by data ---------------------------------------------------- */
 
 static bool backward_data_supports(const struct eq_conv_shape *s)
 {

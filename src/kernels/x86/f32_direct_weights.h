@@ -8,8 +8,7 @@
 
 enum { MAX_RANGES = 32 }; /* pieces in clip layout */
 
-/* ---- clip layout
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- clip layout --------------------------------------------------------- */
 
 static int clip_ranges(const struct eq_conv_shape *s)
 {
@@ -102,8 +101,7 @@ static void merge_piece(void *ctx, size_t tap, int worker)
         }
 }
 
-/* ---- the kernel
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- the kernel ---------------------------------------------------------- */
 
 static bool supports(const struct eq_conv_shape *s)
 {

@@ -56,8 +56,7 @@ static void add(const float *a, const float *b, size_t n, float *y)
     eq_for_spans(n, add_two_span, &(struct binary){a, b, y});
 }
 
-/* ---- optimizer steps
- * ------------------------------------------------------------------------------------------------- */
+/* ---- optimizer steps ----------------------------------------------------- */
 
 struct step {
     float *w, *m, *v;
@@ -101,8 +100,7 @@ static void sgd_step(float *w, const float *g, float *buf, size_t n, float lr, f
     eq_for_spans(n, sgd_span, &(struct step){.w = w, .m = buf, .g = g, .lr = lr, .b1 = momentum, .decay = decay});
 }
 
-/* ---- fake quantization
- * ----------------------------------------------------------------------------------------------- */
+/* ---- fake quantization --------------------------------------------------- */
 
 struct fake_quant {
     const float *x;

@@ -36,8 +36,7 @@ static void for_ranges(struct observe_job *j, eq_piece_fn fn)
     eq_parallel_for((size_t)j->pieces, fn, j);
 }
 
-/* ---- range
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- range --------------------------------------------------------------- */
 
 /* Least and greatest value of what a range has seen so far; NaN is remembered apart. */
 struct extremes {
@@ -106,8 +105,7 @@ static void minmax(const float *x, size_t n, float *min, float *max)
     merge_extremes(&job, min, max);
 }
 
-/* ---- histogram
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- histogram ----------------------------------------------------------- */
 
 /*
  * A counter that was just written is slow to read, and behind a ReLU half of all values are 0. So, where registers can
@@ -209,9 +207,7 @@ static void histogram(const float *x, size_t n, float lo, float hi, uint64_t *hi
             hist[bin] += counts[i][bin];
 }
 
-/* ---- norm
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- norm ---------------------------------------------------------------- */
 
 static void squares_range(void *ctx, size_t piece, int worker)
 {

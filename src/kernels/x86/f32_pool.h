@@ -20,8 +20,7 @@ struct pool_job {
     int c;
 };
 
-/* ---- max pooling
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- max pooling --------------------------------------------------------- */
 
 /* A window's pixels that lie inside the picture, and their tap numbers. */
 struct window {
@@ -203,8 +202,7 @@ static void maxpool_backward(const float *dy, const uint8_t *argmax, int b, int 
     eq_parallel_for((size_t)b * h, max_backward_row, &job);
 }
 
-/* ---- global average
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- global average ------------------------------------------------------ */
 
 ALWAYS_INLINE void average_of(const struct pool_job *j, const float *x, int n, float *y)
 {

@@ -113,8 +113,7 @@ ALWAYS_INLINE void winograd_diff_weights(const vf u[POINTS], vf g[3])
     g[2] = v_fma(v_set1(WB2), even_b, v_fma(v_set1(WA2), even_a, u[3]));
 }
 
-/* ---- how a map is cut -----------------------------------------------------------------------------------------------
- */
+/* ---- how a map is cut ---------------------------------------------------- */
 
 /* Along an axis of n outputs: so many tiles, the last n3 of them of 3, all others of 4. */
 struct winograd_axis {

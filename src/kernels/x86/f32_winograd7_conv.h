@@ -43,8 +43,7 @@ static void conv7_piece(void *ctx, size_t piece, int worker)
     }
 }
 
-/* ---- the kernel
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- the kernel ---------------------------------------------------------- */
 
 static bool supports(const struct eq_conv_shape *s)
 {

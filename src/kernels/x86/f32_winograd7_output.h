@@ -71,8 +71,7 @@ static void output_tiles(const struct conv7_job *j, int b, int f, int ty, int pa
     }
 }
 
-/* ---- with max pooling ----------------------------------------------------------------------------------------------
- */
+/* ---- with max pooling ---------------------------------------------------- */
 
 static int pooled(int n)
 {

@@ -37,8 +37,7 @@ static size_t worker_floats(const struct conv7_plan *p)
     return input_floats(p) + (size_t)FRAMES * POSITIONS * (in_stride(p) + diff_stride(p));
 }
 
-/* ---- a range
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- a range ------------------------------------------------------------- */
 
 /* One vector of channels of one tile's gradient, to [position]. */
 ALWAYS_INLINE void diff_vector(const struct eq_conv_shape *s, const float *diff, int ny, int nx, float *out,
@@ -116,8 +115,7 @@ static void range_piece(void *ctx, size_t range, int worker)
         }
 }
 
-/* ---- together
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- together ------------------------------------------------------------ */
 
 /* The gradient of one channel pair in one phase, G^T sums G, by place in the phase's 4 x 4 taps. */
 static void transform_back(const struct weights7_job *j, int oc, int c, int phase_y, int phase_x,
@@ -161,8 +159,7 @@ static void merge_piece(void *ctx, size_t oc, int worker)
         }
 }
 
-/* ---- the kernel
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- the kernel ---------------------------------------------------------- */
 
 static bool supports(const struct eq_conv_shape *s)
 {

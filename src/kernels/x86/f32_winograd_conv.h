@@ -30,8 +30,7 @@ struct winograd_job {
     char *scratch;
 };
 
-/* ---- planning
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- planning ------------------------------------------------------------ */
 
 enum { MIN_ROWS = 16, MAX_ROWS = 64, PANELS_OF_PIECE = 128 / NR, MIN_PIECES = 8 };
 
@@ -117,8 +116,7 @@ static size_t worker_bytes(const struct winograd_plan *p)
     return input_bytes(p) + eq_align64(POSITIONS * sums_stride(p) * sizeof(float));
 }
 
-/* ---- one tile
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- one tile ------------------------------------------------------------ */
 
 /* n floats (all frames and channels) of each of the tile's input pixels; NULL stands for padding. */
 ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const px[POINTS][POINTS], size_t n,
@@ -230,8 +228,7 @@ static void output_tile(const struct winograd_job *j, const struct winograd_tile
         output_tile_of(3, 3, &o);
 }
 
-/* ---- a piece
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- a piece ------------------------------------------------------------- */
 
 /* sums[position][row][NR] = v[position][row][cin] * the panel's weights [position][cin][NR] */
 static void multiply_panel(const struct winograd_plan *p, const int kinds[4], const operand *v, const operand *weights,
@@ -275,9 +272,7 @@ static void run_job(struct winograd_job *job)
     eq_parallel_for((size_t)job->p.pieces_m * job->p.pieces_n, winograd_piece, job);
 }
 
-/* ---- weights
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- weights ------------------------------------------------------------- */
 
 struct winograd_pack {
     struct pack_job at;
@@ -326,8 +321,7 @@ static void run_pack(struct winograd_pack *job)
     eq_parallel_for((size_t)gemm_panels(job->at.n) * pack_blocks(job->at.depth), pack_piece, job);
 }
 
-/* ---- the kernels
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the kernels --------------------------------------------------------- */
 
 /* Channels in whole vectors of the widest level, so that a pixel is one; others are left to the direct kernel. */
 static bool supports(const struct eq_conv_shape *s)

@@ -34,8 +34,7 @@ struct weights_job {
     int kinds[4], n;
 };
 
-/* ---- planning
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- planning ------------------------------------------------------------ */
 
 /* Every chunk adds to all gradients: where there are many, fewer and larger chunks win. */
 static size_t chunk_bytes(const struct eq_conv_shape *s)
@@ -82,8 +81,7 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
     return panels_bytes(&p) + (size_t)threads * WORKER_FLOATS * sizeof(float);
 }
 
-/* ---- transforming a chunk
- * ----------------------------------------------------------------------------------------------- */
+/* ---- transforming a chunk ------------------------------------------------ */
 
 /* One vector of channels of a pixel grid: the pixels' addresses, NULL where they are padding or beyond the map. */
 struct grid {
@@ -198,8 +196,7 @@ static void transform_piece(void *ctx, size_t piece, int worker)
     }
 }
 
-/* ---- multiplying and transforming back
- * -------------------------------------------------------------------------------------- */
+/* ---- multiplying and transforming back ----------------------------------- */
 
 /* Sums [position][PANEL] of one input channel and VL output channels to 9 taps. */
 ALWAYS_INLINE void transform_sums(const float *sums, float taps[9][VL])
@@ -261,8 +258,7 @@ static void multiply_piece(void *ctx, size_t piece, int worker)
     add_gradients(j, ci, m, co, sums);
 }
 
-/* ---- the kernel
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the kernel ---------------------------------------------------------- */
 
 static bool supports(const struct eq_conv_shape *s)
 {

@@ -64,8 +64,7 @@ ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const
 }
 TILE_FNS(stem_gray_tile)
 
-/* ---- shapes and packing -------------------------------------------------------------------------------------------
- */
+/* ---- shapes and packing -------------------------------------------------- */
 
 static bool stem_supports(const struct eq_conv_shape *s, int src_zp)
 {
@@ -134,8 +133,7 @@ static void stem_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw,
     }
 }
 
-/* ---- one band of one frame ------------------------------------------------------------------------------------------
- */
+/* ---- one band of one frame ----------------------------------------------- */
 
 struct stem_job {
     const struct eq_conv_shape *s;

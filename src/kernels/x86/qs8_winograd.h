@@ -201,8 +201,7 @@ static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, 
                               left < WINO_FRAMES ? left : WINO_FRAMES};
 }
 
-/* ---- source to points ----------------------------------------------------------------------------------------------
- */
+/* ---- source to points ---------------------------------------------------- */
 
 ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
 {
@@ -257,8 +256,7 @@ static void wino_transform_src(const struct wino_job *j, const struct wino_tile 
         wino_src_points(px, at, zp, v + at * 2, j->plan.v_plane);
 }
 
-/* ---- products
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------ */
 
 /* so_far: sums that these are added to, NULL: none. */
 ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
@@ -316,8 +314,7 @@ static void wino_multiply(const struct wino_job *j, int block, int rows, const u
     }
 }
 
-/* ---- points to outputs
- * ----------------------------------------------------------------------------------------------- */
+/* ---- points to outputs --------------------------------------------------- */
 
 ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
 {

@@ -110,10 +110,17 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
 
 /* ---- files --------------------------------------------------------------- */
 
+/* *there: whether path leads to something. EQ_IO when the system can't tell (a failing disk, a loop of links, no
+ * permission), since whoever took that for "not there" could write over what is. */
+enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err);
+/* For questions whose answer "no" costs nothing when it is wrong: it includes "can't tell". */
 bool eq_path_exists(const char *path);
 bool eq_is_dir(const char *path);
 /* "a/b" in a buffer that the caller frees with free(). */
 char *eq_path_join(const char *a, const char *b);
+/* The names in a folder but "." and "..", in no order; none when there is no such folder. Free with eq_names_free. */
+enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
+void eq_names_free(char **names, size_t n);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err);
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
 /* The whole file with a NUL behind it; refuses more than cap bytes. Free *data with eq_free. */
@@ -134,13 +141,19 @@ enum eq_status eq_write_file(const char *path, const void *data, size_t len, str
 
 /* ---- JSON (over cJSON) --------------------------------------------------- */
 
+/* cJSON leaves out what it has no memory for, and whoever builds a document with it does not ask after each member. Its
+ * allocator here notes a failure for the thread. EQ_NOMEM when one was noted since the last call: what this thread has
+ * built since then may have holes. All that makes text of a document asks this first; who shows one otherwise must. */
+enum eq_status eq_json_check(struct eq_err *err);
 /* Parses a file of at most 16 MiB; a syntax error names line and column. Delete with cJSON_Delete. */
 enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err);
 enum eq_status eq_json_parse(const char *text, size_t len, const char *name, struct cJSON **out, struct eq_err *err);
 enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err);
 /* Appends json, indented, with a newline behind it. Every number reads back as the same double; NaN and infinity, which
- * JSON lacks, become null. */
-void eq_json_print(struct eq_str *out, const struct cJSON *json);
+ * JSON lacks, become null. Nothing is appended on EQ_NOMEM. */
+enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
+/* Appends json as cJSON prints it: one line without blanks, numbers with 15 digits where these are near enough. */
+enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
 
 /* ---- random numbers ------------------------------------------------------ */
 

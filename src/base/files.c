@@ -1,12 +1,20 @@
 /* Paths, whole-file reads, directories. */
 #include "echoquant/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err)
+{
+    struct stat st;
+    *there = stat(path, &st) == 0;
+    return *there || errno == ENOENT || errno == ENOTDIR ? EQ_OK : eq_fail_errno(err, "%s: cannot be looked up", path);
+}
 
 bool eq_path_exists(const char *path)
 {
@@ -27,6 +35,43 @@ char *eq_path_join(const char *a, const char *b)
     bool slash = len == 0 || a[len - 1] == '/' || b[0] == '\0';
     eq_str_add(&joined, "%s%s%s", a, slash ? "" : "/", b);
     return joined.s;
+}
+
+void eq_names_free(char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+}
+
+enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    const struct dirent *entry;
+    *names = NULL;
+    *n = 0;
+    DIR *d = opendir(path);
+    if (!d)
+        return errno == ENOENT || errno == ENOTDIR ? EQ_OK : eq_fail_errno(err, "%s: cannot be listed", path);
+    while (errno = 0, (entry = readdir(d)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        char **more = realloc(*names, (*n + 1) * sizeof *more);
+        if (!more)
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the names in %s", path));
+        *names = more;
+        (*names)[(*n)++] = eq_strdup(entry->d_name);
+    }
+    if (errno)
+        st = eq_fail_errno(err, "%s: cannot be listed", path);
+out:
+    closedir(d);
+    if (st != EQ_OK) {
+        eq_names_free(*names, *n);
+        *names = NULL;
+        *n = 0;
+    }
+    return st;
 }
 
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err)

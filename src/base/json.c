@@ -8,6 +8,29 @@
 
 enum { MAX_JSON_BYTES = 16 << 20 };
 
+/* Whether cJSON failed to get memory in this thread, and nobody has been told. */
+static _Thread_local bool lost;
+
+static void *noting_malloc(size_t n)
+{
+    void *p = malloc(n);
+    lost |= !p;
+    return p;
+}
+
+/* Before main, since documents are built before the first call of this file. Whoever asks eq_json_check links it. */
+__attribute__((constructor)) static void install_hooks(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = noting_malloc, .free_fn = free});
+}
+
+enum eq_status eq_json_check(struct eq_err *err)
+{
+    bool told = lost;
+    lost = false;
+    return told ? eq_fail(err, EQ_NOMEM, "out of memory for a JSON document") : EQ_OK;
+}
+
 /* text has a NUL at len. */
 static enum eq_status syntax_error(const char *text, size_t len, const char *at, const char *name, struct eq_err *err)
 {
@@ -90,7 +113,7 @@ static enum eq_status check_keys(const cJSON *object, const char *name, struct e
         return EQ_OK;
     const char **keys = eq_alloc(n, sizeof *keys);
     if (!keys)
-        return eq_fail(err, EQ_NOMEM, "%s: no memory to check its keys", name);
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory while checking its keys", name);
     n = 0;
     for (const cJSON *child = object->child; child; child = child->next)
         keys[n++] = child->string;
@@ -123,7 +146,13 @@ static enum eq_status parse_terminated(const char *text, size_t len, const char 
 {
     enum eq_status st;
     const char *end = NULL;
+    bool others = lost; /* of documents that the caller builds */
+    lost = false;
     cJSON *json = cJSON_ParseWithLengthOpts(text, len + 1, &end, 0);
+    bool failed = lost;
+    lost = others;
+    if (failed)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory while parsing it", name));
     if (!json)
         EQ_TRY(syntax_error(text, len, end, name, err));
     end += strspn(end, " \t\r\n");
@@ -150,7 +179,7 @@ enum eq_status eq_json_parse(const char *text, size_t len, const char *name, str
         return eq_fail(err, EQ_FORMAT, "%s: not JSON: byte %zu is NUL", name, (size_t)(nul - text));
     char *copy = eq_alloc(len + 1, 1);
     if (!copy)
-        return eq_fail(err, EQ_NOMEM, "%s: no memory to parse it", name);
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory while parsing it", name);
     if (len)
         memcpy(copy, text, len);
     enum eq_status st = parse_terminated(copy, len, name, out, err);

@@ -118,17 +118,34 @@ static void print_value(struct eq_str *out, const cJSON *json, int depth)
         eq_str_add(out, "null");
 }
 
-void eq_json_print(struct eq_str *out, const struct cJSON *json)
+enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err)
 {
+    enum eq_status st = eq_json_check(err);
+    if (st != EQ_OK)
+        return st;
     print_value(out, json, 0);
     eq_str_add(out, "\n");
+    return EQ_OK;
+}
+
+enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, struct eq_err *err)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    enum eq_status st = eq_json_check(err);
+    if (st == EQ_OK && text)
+        eq_str_add(out, "%s", text);
+    cJSON_free(text);
+    return st;
 }
 
 enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err)
 {
     struct eq_str text = {0};
-    eq_json_print(&text, json);
-    enum eq_status st = eq_write_file(path, text.s, text.len, err);
+    enum eq_status st = eq_json_print(&text, json, err);
+    if (st == EQ_OK)
+        st = eq_write_file(path, text.s, text.len, err);
+    else
+        eq_err_context(err, "%s", path);
     eq_str_clear(&text);
     return st;
 }

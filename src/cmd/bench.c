@@ -77,8 +77,9 @@ enum eq_status eq_cmd_bench(int argc, char **argv, struct eq_err *err)
                                  .kernel = o.kernel ? o.kernel : ""};
     EQ_TRY(o.train ? eq_run_bench_train(&o.settings.config, &opts, &result, err)
                    : eq_run_bench(&o.settings.config, &opts, &result, err));
+    EQ_TRY(eq_json_check(err));
     if (o.json)
-        eq_print_json(result);
+        EQ_TRY(eq_print_json(result, err));
     else
         eq_print_bench(result);
 out:

@@ -39,7 +39,7 @@ enum eq_status eq_cmd_derive(const struct eq_options *o, const struct eq_derived
 int eq_cmd_main(const struct eq_command *commands, size_t n, int argc, char **argv);
 
 /* print.c: results on stdout. */
-void eq_print_json(const struct cJSON *json);
+enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err);
 /* The table of a run and where its report lies; with json, results.json as it is. */
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
 

@@ -28,9 +28,9 @@ enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
     cJSON_AddNumberToObject(o, "header_frames", info.header_frames);
     cJSON_AddNumberToObject(o, "fps", info.fps);
     cJSON_AddBoolToObject(o, "gray", info.gray);
-    eq_print_json(o);
+    st = eq_print_json(o, err);
     cJSON_Delete(o);
-    return EQ_OK;
+    return st;
 }
 
 static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split split, struct cJSON *splits,
@@ -109,8 +109,9 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, 
     for (int s = 0; s < EQ_SPLIT_COUNT; s++)
         EQ_TRY(describe_split(&ds, (enum eq_split)s, splits, err));
     cJSON_AddItemToObject(o, "skipped", describe_skipped(&ds));
+    EQ_TRY(eq_json_check(err));
     if (json)
-        eq_print_json(o);
+        EQ_TRY(eq_print_json(o, err));
     else
         print_folder(&ds, o);
 out:

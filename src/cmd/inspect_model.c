@@ -179,36 +179,41 @@ static void print_layers(const struct cJSON *model, bool int8)
 }
 
 /* With the settings, where the file notes them. */
-static void print_method(const struct cJSON *m)
+static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
 {
     const struct cJSON *setting;
-    printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
-    const char *before = "settings: ";
+    enum eq_status st = EQ_OK;
+    struct eq_str list = {0};
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
         if (cJSON_IsObject(setting)) /* how a search came to these: --json and the report show it */
             continue;
-        char *value = cJSON_PrintUnformatted(setting);
-        printf("%s%s = %s", before, setting->string, value ? value : "");
-        cJSON_free(value);
-        before = ", ";
+        eq_str_add(&list, "%s%s = ", list.len ? ", " : "settings: ", setting->string);
+        EQ_TRY(eq_json_print_line(&list, setting, err));
     }
-    if (before[0] == ',')
-        printf("\n");
+    printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
+    if (list.len)
+        printf("%s\n", list.s);
+out:
+    eq_str_clear(&list);
+    return st;
 }
 
-static void print_model(const struct cJSON *m, bool int8)
+static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_err *err)
 {
+    enum eq_status st = EQ_OK;
     printf("%s: %s, %.2f MB\n", text(m, "path"), int8 ? "INT8 model" : "FP32 model", number(m, "size_mb"));
     printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n", number(m, "frames"),
            number(m, "size"), number(m, "size"), number(m, "pixel_mean"), number(m, "pixel_std"));
     printf("EF of its training clips: %.2f +- %.2f %%\n", number(m, "target_mean"), number(m, "target_std"));
     if (int8)
-        print_method(m);
+        EQ_TRY(print_method(m, err));
     else
         printf("%.0f trainable values\n", number(m, "parameters"));
     printf("\n");
     print_layers(m, int8);
+out:
+    return st;
 }
 
 enum eq_status eq_inspect_model(const char *path, bool json, struct eq_err *err)
@@ -221,10 +226,8 @@ enum eq_status eq_inspect_model(const char *path, bool json, struct eq_err *err)
     EQ_TRY(eq_model_kind(path, kind, err));
     bool int8 = strcmp(kind, EQ_FORMAT_INT8) == 0;
     EQ_TRY(int8 ? describe_int8(path, bytes, &model, err) : describe_fp32(path, bytes, &model, err));
-    if (json)
-        eq_print_json(model);
-    else
-        print_model(model, int8);
+    EQ_TRY(eq_json_check(err));
+    EQ_TRY(json ? eq_print_json(model, err) : print_model(model, int8, err));
 out:
     cJSON_Delete(model);
     return st;

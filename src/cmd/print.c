@@ -3,12 +3,14 @@
 
 #include <cjson/cJSON.h>
 
-void eq_print_json(const struct cJSON *json)
+enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err)
 {
     struct eq_str text = {0};
-    eq_json_print(&text, json);
-    fputs(text.s, stdout);
+    enum eq_status st = eq_json_print(&text, json, err);
+    if (st == EQ_OK)
+        fputs(text.s, stdout);
     eq_str_clear(&text);
+    return st;
 }
 
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err)
@@ -18,7 +20,7 @@ enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *e
     enum eq_status st;
     if (json) {
         EQ_TRY(eq_results_read(run_dir, &results, err));
-        eq_print_json(results);
+        EQ_TRY(eq_print_json(results, err));
     } else {
         EQ_TRY(eq_run_table(run_dir, &table, err));
         fputs(table.s, stdout);

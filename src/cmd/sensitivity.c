@@ -29,7 +29,7 @@ static enum eq_status print(const char *run_dir, bool json, struct eq_err *err)
     enum eq_status st;
     EQ_TRY(eq_sensitivity_read(run_dir, &found, err));
     if (json) {
-        eq_print_json(found);
+        EQ_TRY(eq_print_json(found, err));
     } else {
         EQ_TRY(eq_sensitivity_text(found, &text, err));
         fputs(text.s, stdout);

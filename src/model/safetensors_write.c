@@ -87,7 +87,7 @@ static cJSON *tensor_entry(const struct eq_st_tensor *t, size_t begin)
 }
 
 /* The header as text, padded with blanks so that the data behind it is aligned. */
-static void header_text(const struct eq_st_file *file, struct eq_str *out)
+static enum eq_status header_text(const struct eq_st_file *file, struct eq_str *out, struct eq_err *err)
 {
     cJSON *header = cJSON_CreateObject();
     cJSON *meta = file->n_meta ? cJSON_AddObjectToObject(header, "__metadata__") : NULL;
@@ -98,14 +98,11 @@ static void header_text(const struct eq_st_file *file, struct eq_str *out)
         cJSON_AddItemToObject(header, file->tensors[i].name, tensor_entry(&file->tensors[i], at));
         at += file->tensors[i].bytes;
     }
-    char *text = cJSON_PrintUnformatted(header);
-    if (!text)
-        abort();
-    eq_str_add_bytes(out, text, strlen(text));
-    cJSON_free(text);
+    enum eq_status st = eq_json_print_line(out, header, err);
     cJSON_Delete(header);
     while (out->len % ALIGN != 0)
         eq_str_add(out, " ");
+    return st;
 }
 
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err)
@@ -114,7 +111,11 @@ enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, stru
     struct eq_writer w = {0};
     struct eq_str header = {0};
     uint8_t length[8];
-    header_text(file, &header);
+    st = header_text(file, &header, err);
+    if (st != EQ_OK) {
+        eq_err_context(err, "%s", path);
+        goto out;
+    }
     for (int i = 0; i < 8; i++)
         length[i] = (uint8_t)((uint64_t)header.len >> 8 * i);
     EQ_TRY(eq_writer_open(&w, path, err));

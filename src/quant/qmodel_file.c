@@ -44,16 +44,16 @@ static cJSON *node_to_json(const struct eq_qnode *n)
 
 static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f, struct eq_err *err)
 {
+    struct eq_str text = {0};
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < m->n_nodes; i++)
         cJSON_AddItemToArray(list, node_to_json(&m->nodes[i]));
-    char *text = cJSON_PrintUnformatted(list);
+    enum eq_status st = eq_json_print_line(&text, list, err);
     cJSON_Delete(list);
-    if (!text)
-        return eq_fail(err, EQ_NOMEM, "out of memory for the graph's description");
-    eq_st_add_meta(f, "graph", "%s", text);
-    cJSON_free(text);
-    return EQ_OK;
+    if (st == EQ_OK)
+        eq_st_add_meta(f, "graph", "%s", text.s);
+    eq_str_clear(&text);
+    return st;
 }
 
 static bool is_mixed(const struct eq_qmodel *m)

@@ -296,8 +296,8 @@ void eq_bench_add_shares(struct cJSON *layers, const struct eq_bench_peaks *peak
         double peak = instruction ? peak_of(peaks, instruction->valuestring) : 0;
         if (peak <= 0)
             continue;
-        double share = cJSON_GetObjectItemCaseSensitive(c, "gmacs")->valuedouble / peak;
-        double products = cJSON_GetObjectItemCaseSensitive(c, "products_per_mac")->valuedouble;
+        double share = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(c, "gmacs")) / peak;
+        double products = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(c, "products_per_mac"));
         cJSON_AddNumberToObject(c, "share", share);
         cJSON_AddNumberToObject(c, "products_share", share * products);
     }

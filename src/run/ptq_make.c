@@ -183,9 +183,13 @@ enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p,
         cJSON_AddItemToObject(recipe, "mixed_precision", cJSON_Duplicate(p->mixed, true));
     if (search)
         cJSON_AddItemToObject(recipe, "search", cJSON_Duplicate(search, true));
-    char *text = cJSON_PrintUnformatted(recipe);
+    struct eq_str text = {0};
+    st = eq_json_print_line(&text, recipe, err);
     cJSON_Delete(recipe);
-    (*out)->recipe = text ? eq_strdup(text) : NULL;
-    cJSON_free(text);
-    return EQ_OK;
+    (*out)->recipe = text.s;
+    if (st != EQ_OK) {
+        eq_qmodel_free(*out);
+        *out = NULL;
+    }
+    return st;
 }

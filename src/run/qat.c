@@ -49,17 +49,19 @@ static enum eq_status after_step(void *ctx, struct eq_trainer *t, double lr, str
     return job->lsq ? eq_lsq_step(job->lsq, job->cfg->qat.scale_lr * lr / t->opts.optim.lr, err) : EQ_OK;
 }
 
-static char *recipe(const struct eq_config *cfg)
+/* *out: free with free(). */
+static enum eq_status recipe(const struct eq_config *cfg, char **out, struct eq_err *err)
 {
+    struct eq_str text = {0};
     struct cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "qat_method", is_lsq(cfg) ? "lsq" : "ste");
     cJSON_AddNumberToObject(o, "weight_bits", cfg->qat.weight_bits);
     cJSON_AddNumberToObject(o, "epochs", cfg->qat.epochs);
     cJSON_AddNumberToObject(o, "distill", cfg->qat.distill);
-    char *text = cJSON_PrintUnformatted(o), *copy = text ? eq_strdup(text) : NULL;
-    cJSON_free(text);
+    enum eq_status st = eq_json_print_line(&text, o, err);
     cJSON_Delete(o);
-    return copy;
+    *out = text.s;
+    return st;
 }
 
 static enum eq_status lower(const struct qat_job *job, const struct eq_graph *g, struct eq_qmodel **out,
@@ -67,13 +69,17 @@ static enum eq_status lower(const struct qat_job *job, const struct eq_graph *g,
 {
     enum eq_status st;
     struct eq_graph *copy = NULL;
+    char *made_by = NULL;
+    EQ_TRY(recipe(job->cfg, &made_by, err));
     EQ_TRY(eq_graph_clone(g, &copy, err));
     EQ_TRY(eq_update_weight_qparams(copy, err));
     EQ_TRY(eq_lower_int8(copy, "qat", out, err));
     snprintf((*out)->observer, sizeof(*out)->observer, "%s",
              job->lsq ? "lsq" : eq_observer_names[EQ_OBSERVER_MOVING_AVERAGE]);
-    (*out)->recipe = recipe(job->cfg);
+    (*out)->recipe = made_by;
+    made_by = NULL;
 out:
+    free(made_by);
     eq_graph_free(copy);
     return st;
 }

@@ -196,27 +196,31 @@ static void add_sensitivity(const struct eq_report *report, struct eq_str *out)
     eq_str_clear(&title);
 }
 
-static void add_setting(const struct cJSON *section, const struct cJSON *value, const struct cJSON *origins,
-                        struct eq_str *out)
+static enum eq_status add_setting(const struct cJSON *section, const struct cJSON *value, const struct cJSON *origins,
+                                  struct eq_str *out, struct eq_err *err)
 {
+    enum eq_status st = EQ_OK;
     struct eq_str key = {0}, text = {0};
     eq_str_add(&key, "%s.%s", section->string, value->string);
     if (cJSON_IsString(value))
         eq_str_add(&text, "%s", value->valuestring);
     else
-        eq_json_print(&text, value);
+        EQ_TRY(eq_json_print(&text, value, err));
     eq_str_add(out, "<tr><td><code>");
     add_escaped(out, key.s);
     eq_str_add(out, "</code></td>");
     add_element(out, "td", text.s ? text.s : "");
     add_element(out, "td", eq_report_text(origins, key.s));
     eq_str_add(out, "</tr>\n");
+out:
     eq_str_clear(&key);
     eq_str_clear(&text);
+    return st;
 }
 
-static void add_config(const struct cJSON *config, struct eq_str *out)
+static enum eq_status add_config(const struct cJSON *config, struct eq_str *out, struct eq_err *err)
 {
+    enum eq_status st = EQ_OK;
     const struct cJSON *origins = cJSON_GetObjectItemCaseSensitive(config, "origin"), *section, *value;
     eq_str_add(out, "<details><summary>Configuration</summary>\n<table class=\"config\"><tr><th>setting</th>"
                     "<th>value</th><th>from</th></tr>\n");
@@ -224,9 +228,11 @@ static void add_config(const struct cJSON *config, struct eq_str *out)
     {
         if (section == origins)
             continue;
-        cJSON_ArrayForEach(value, section) add_setting(section, value, origins, out);
+        cJSON_ArrayForEach(value, section) EQ_TRY(add_setting(section, value, origins, out, err));
     }
     eq_str_add(out, "</table></details>\n");
+out:
+    return st;
 }
 
 static void add_skipped(const struct cJSON *results, struct eq_str *out)
@@ -299,7 +305,7 @@ enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out
     eq_report_data(report, &text);
     add_element(out, "p", text.s);
     if (report->config)
-        add_config(report->config, out);
+        EQ_TRY(add_config(report->config, out, err));
     add_skipped(report->results, out);
     eq_str_add(out, "</body>\n</html>\n");
 out:

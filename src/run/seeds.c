@@ -163,6 +163,8 @@ static void add_models(struct cJSON *models, struct seeds *s)
             if (eq_results_list_find(models, model))
                 continue;
             struct cJSON *mean = cJSON_Duplicate(row, true);
+            if (!mean) /* eq_json_check tells whoever writes the document */
+                return;
             cJSON_DeleteItemFromObjectCaseSensitive(mean, "file");
             average(mean, s, model, "");
             add_over_seeds(mean, s, model);

@@ -54,6 +54,6 @@ bool eq_section_listed(const char *key, const char *const *sections);
 enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
                                  struct eq_err *err);
 /* The text of config.json. */
-void eq_settings_print(const struct eq_settings *s, struct eq_str *out);
+enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out, struct eq_err *err);
 
 #endif

@@ -21,14 +21,15 @@ static bool is_section(const char *name)
 }
 
 /* The value as it stands in the file, for messages. */
-static void show(const struct cJSON *value, struct eq_str *out)
+static enum eq_status show(const struct cJSON *value, struct eq_str *out, struct eq_err *err)
 {
-    eq_json_print(out, value);
+    enum eq_status st = eq_json_print(out, value, err);
     while (out->len && (out->s[out->len - 1] == '\n' || out->s[out->len - 1] == ' '))
         out->s[--out->len] = '\0';
     for (size_t i = 0; i < out->len; i++)
         if ((unsigned char)out->s[i] < ' ')
             out->s[i] = ' ';
+    return st;
 }
 
 /* An array of names, none empty or with a comma in it, as one text; false: it is none. */
@@ -54,7 +55,7 @@ static enum eq_status apply_value(struct eq_settings *s, const struct eq_setting
     bool number = row->type == EQ_SETTING_INT || row->type == EQ_SETTING_REAL;
     bool list = row->type == EQ_SETTING_LIST;
     bool text = row->type == EQ_SETTING_ENUM || row->type == EQ_SETTING_TEXT || list;
-    show(value, &shown);
+    EQ_TRY(show(value, &shown, err));
     if (row->type == EQ_SETTING_BOOL && cJSON_IsBool(value))
         eq_setting_store_bool(s, row, cJSON_IsTrue(value), name);
     else if (number && cJSON_IsNumber(value))
@@ -136,7 +137,7 @@ enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t
     struct cJSON *json = NULL;
     enum eq_status st = eq_json_parse(text, len, name, &json, err);
     if (st != EQ_OK)
-        return eq_fail(err, EQ_USAGE, "%s", err ? err->msg : "");
+        return eq_fail(err, st == EQ_FORMAT ? EQ_USAGE : st, "%s", err ? err->msg : "");
     st = apply_document(s, json, name, err);
     cJSON_Delete(json);
     return st;
@@ -220,7 +221,7 @@ static struct cJSON *value_of(const struct eq_setting *row, const struct eq_conf
     return value;
 }
 
-void eq_settings_print(const struct eq_settings *s, struct eq_str *out)
+enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out, struct eq_err *err)
 {
     struct cJSON *json = cJSON_CreateObject(), *origins = cJSON_CreateObject();
     for (size_t i = 0; i < eq_setting_count; i++) {
@@ -234,15 +235,18 @@ void eq_settings_print(const struct eq_settings *s, struct eq_str *out)
         cJSON_AddStringToObject(origins, row->key, s->origin[i]);
     }
     cJSON_AddItemToObject(json, "origin", origins);
-    eq_json_print(out, json);
+    enum eq_status st = eq_json_print(out, json, err);
     cJSON_Delete(json);
+    return st;
 }
 
 enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, struct eq_err *err)
 {
     struct eq_str text = {0};
-    eq_settings_print(s, &text);
-    enum eq_status st = eq_write_file(path, text.s, text.len, err);
+    enum eq_status st;
+    EQ_TRY(eq_settings_print(s, &text, err));
+    EQ_TRY(eq_write_file(path, text.s, text.len, err));
+out:
     eq_str_clear(&text);
     return st;
 }

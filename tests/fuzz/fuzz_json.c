@@ -18,10 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct eq_str text = {0}, text_again = {0};
-    eq_json_print(&text, json);
+    eq_json_print(&text, json, NULL);
     if (eq_json_parse(text.s, text.len, "printed", &again, &err) != EQ_OK)
         abort();
-    eq_json_print(&text_again, again);
+    eq_json_print(&text_again, again, NULL);
     if (strcmp(text.s, text_again.s) != 0)
         abort();
     cJSON_Delete(json);

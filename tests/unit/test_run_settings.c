@@ -176,8 +176,8 @@ static void test_config_json_comes_back_with_origins(void **state)
     assert_int_equal(eq_settings_init(&again, NULL), EQ_OK);
     assert_int_equal(eq_settings_load_run(&again, dir, &found, NULL), EQ_OK);
     assert_true(found);
-    eq_settings_print(&settings, &a);
-    eq_settings_print(&again, &b);
+    assert_int_equal(eq_settings_print(&settings, &a, NULL), EQ_OK);
+    assert_int_equal(eq_settings_print(&again, &b, NULL), EQ_OK);
     assert_string_equal(a.s, b.s);
     eq_str_clear(&a);
     eq_settings_changes(&settings, &again, NULL, &a);

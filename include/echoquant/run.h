@@ -272,8 +272,9 @@ void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
 /* Whether <run>/<name>.safetensors is there; whether it has been evaluated, at eval.phases; whether all those of the
  * settings have been (the control only with qat.control, EQ_BF16_NAME only with run.precision = bf16) and there is a
- * report; with train.seeds above 1, that of every seed and the one over all of them. */
-bool eq_run_has_model(const char *run_dir, const char *name);
+ * report; with train.seeds above 1, that of every seed and the one over all of them. What can't be told is an error of
+ * the first; the others then say no, so that the work is done again. */
+enum eq_status eq_run_has_model(const char *run_dir, const char *name, bool *there, struct eq_err *err);
 bool eq_run_has_result(const struct eq_config *cfg, const char *name);
 bool eq_run_is_finished(const struct eq_config *cfg);
 

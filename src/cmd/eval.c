@@ -75,7 +75,7 @@ static enum eq_status check_models(const struct eq_options *o, struct eq_err *er
         EQ_TRY(eq_run_need_model(dir, EQ_BF16_NAME, NULL, err));
     bool any = o->n_args > 0;
     for (int i = 0; i < EQ_RUN_MODELS && !any; i++)
-        any = eq_run_has_model(dir, eq_run_models[i]);
+        EQ_TRY(eq_run_has_model(dir, eq_run_models[i], &any, err));
     if (!any)
         EQ_TRY(eq_run_need_model(dir, "fp32", NULL, err));
 out:
@@ -99,9 +99,12 @@ static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_d
     enum eq_status st = EQ_OK;
     for (int i = 0; i < o->n_args; i++)
         EQ_TRY(eq_run_eval(cfg, ds, o->args[i], NULL, err));
-    for (int i = 0; i < EQ_RUN_MODELS && o->n_args == 0; i++)
-        if (eq_run_has_model(cfg->run.dir, eq_run_models[i]))
+    for (int i = 0; i < EQ_RUN_MODELS && o->n_args == 0; i++) {
+        bool there;
+        EQ_TRY(eq_run_has_model(cfg->run.dir, eq_run_models[i], &there, err));
+        if (there)
             EQ_TRY(eq_run_eval(cfg, ds, eq_run_models[i], NULL, err));
+    }
     if (wants_bf16(o) && !is_named(o, EQ_BF16_NAME))
         EQ_TRY(eq_run_eval(cfg, ds, EQ_BF16_NAME, NULL, err));
 out:

@@ -54,7 +54,9 @@ static enum eq_status make_models(const struct eq_config *cfg, const struct eq_d
     for (int i = 0; i < EQ_RUN_MODELS; i++) {
         if (!is_wanted(cfg, &phases[i]))
             continue;
-        if (eq_run_has_model(cfg->run.dir, phases[i].name)) {
+        bool there;
+        EQ_TRY(eq_run_has_model(cfg->run.dir, phases[i].name, &there, err));
+        if (there) {
             eq_info("%s: %s/%s.safetensors is there", phases[i].title, cfg->run.dir, phases[i].name);
             continue;
         }
@@ -85,8 +87,10 @@ out:
 /* Of what is still to be done. */
 static enum eq_status check_precisions(const struct eq_config *cfg, bool force, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    if (force || !eq_run_has_model(cfg->run.dir, "fp32"))
+    bool there;
+    enum eq_status st;
+    EQ_TRY(eq_run_has_model(cfg->run.dir, "fp32", &there, err));
+    if (force || !there)
         EQ_TRY(eq_precision_check((enum eq_precision)cfg->train.precision, err));
     if (force || !eq_run_has_result(cfg, EQ_BF16_NAME))
         EQ_TRY(eq_precision_check((enum eq_precision)cfg->run.precision, err));

@@ -2,7 +2,6 @@
 #include "data/synth.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,36 +146,28 @@ static struct cJSON *describe(const struct eq_synth_opts *o)
     return j;
 }
 
-static bool is_empty_dir(const char *dir)
-{
-    DIR *d = opendir(dir);
-    if (!d)
-        return true; /* not there yet */
-    const struct dirent *entry;
-    bool empty = true;
-    while (empty && (entry = readdir(d)) != NULL)
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-    closedir(d);
-    return empty;
-}
-
 /* *made: the folder holds exactly this set, finished. A set of ours that was broken off is made again; anything else is
  * refused. */
 static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted, bool *made, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    char *note = eq_path_join(dir, "synth.json"), *list = eq_path_join(dir, "FileList.csv");
+    enum eq_status st;
+    char *note = eq_path_join(dir, "synth.json"), *list = eq_path_join(dir, "FileList.csv"), **names;
     struct cJSON *found = NULL;
+    size_t n;
+    bool ours;
     *made = false;
-    if (!eq_path_exists(note)) {
-        if (!is_empty_dir(dir))
+    EQ_TRY(eq_path_look(note, &ours, err));
+    if (!ours) {
+        EQ_TRY(eq_list_dir(dir, &names, &n, err));
+        eq_names_free(names, n);
+        if (n)
             st = eq_fail(err, EQ_USAGE,
                          "%s is not empty and was not made by synth (no synth.json): name another folder", dir);
         goto out;
     }
     EQ_TRY(eq_json_read(note, &found, err));
     if (cJSON_Compare(found, wanted, true))
-        *made = eq_path_exists(list);
+        st = eq_path_look(list, made, err);
     else
         st = eq_fail(
             err, EQ_USAGE,

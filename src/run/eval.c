@@ -103,7 +103,10 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     double sum = 0, squares = 0, error = 0;
     size_t i = 0;
     char *dir = eq_path_join(cfg->run.dir, "predictions"), *path = eq_path_join(dir, "fp32.csv");
-    enum eq_status st = eq_path_exists(path) ? eq_predictions_read(path, &fp32, err) : EQ_OK;
+    bool there;
+    enum eq_status st = eq_path_look(path, &there, err);
+    if (st == EQ_OK && there)
+        st = eq_predictions_read(path, &fp32, err);
     for (; st == EQ_OK && fp32.n == e->n && i < e->n; i++) {
         const struct eq_prediction *p = find_prediction(&fp32, e->rows[i].file_name);
         if (!p)

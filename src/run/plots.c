@@ -206,10 +206,12 @@ static enum eq_status read_history(const char *run_dir, const char *name, struct
     struct eq_str path = {0};
     void *text = NULL;
     size_t len;
-    enum eq_status st = EQ_OK;
+    bool there;
+    enum eq_status st;
     *rows = 0;
     eq_str_add(&path, "%s/history/%s.csv", run_dir, name);
-    if (!eq_path_exists(path.s))
+    EQ_TRY(eq_path_look(path.s, &there, err));
+    if (!there)
         goto out;
     EQ_TRY(eq_read_file(path.s, 64 << 20, &text, &len, err));
     eq_str_add(out, "# ");
@@ -352,7 +354,9 @@ static enum eq_status read_models(const struct eq_report *report, struct model m
         if (!eq_run_file_name(m->label, m->name))
             continue;
         eq_str_add(&path, "%s/predictions/%s.csv", report->run_dir, m->name);
-        if (eq_path_exists(path.s)) {
+        bool there;
+        st = eq_path_look(path.s, &there, err);
+        if (st == EQ_OK && there) {
             st = eq_predictions_read(path.s, &m->predictions, err);
             ++*n;
         }

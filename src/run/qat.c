@@ -182,8 +182,9 @@ static enum eq_status find_start(struct qat_job *job, const struct eq_dataset *d
     const struct eq_config *cfg = job->cfg;
     struct eq_err why = {0};
     char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
-    bool there = eq_path_exists(path);
-    enum eq_status st = EQ_OK;
+    bool there;
+    enum eq_status st;
+    EQ_TRY(eq_path_look(path, &there, err));
     if (cfg->qat.start == EQ_QAT_START_PTQ && !there) {
         st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant ptq` first, or go on with qat.start = auto", path);
         goto out;

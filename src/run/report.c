@@ -17,7 +17,10 @@ static enum eq_status write_text(const char *run_dir, const char *name, const st
 static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
 {
     char *path = eq_path_join(report->run_dir, "config.json");
-    enum eq_status st = eq_path_exists(path) ? eq_json_read(path, &report->config, err) : EQ_OK;
+    bool there;
+    enum eq_status st = eq_path_look(path, &there, err);
+    if (st == EQ_OK && there)
+        st = eq_json_read(path, &report->config, err);
     free(path);
     return st;
 }
@@ -25,8 +28,10 @@ static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
 static enum eq_status read_sensitivity(struct eq_report *report, struct eq_err *err)
 {
     char *path = eq_path_join(report->run_dir, "sensitivity.json");
-    enum eq_status st = EQ_OK;
-    if (eq_path_exists(path)) {
+    bool there;
+    enum eq_status st;
+    EQ_TRY(eq_path_look(path, &there, err));
+    if (there) {
         EQ_TRY(eq_sensitivity_read(report->run_dir, &report->sensitivity, err));
         EQ_TRY(eq_sensitivity_table(report->sensitivity, &report->layers, err));
     }

@@ -45,11 +45,11 @@ enum eq_status eq_results_read(const char *run_dir, struct cJSON **out, struct e
 {
     char *path = eq_path_join(run_dir, "results.json");
     enum eq_status st;
+    bool there;
     *out = NULL;
-    if (!eq_path_exists(path)) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path);
-        goto out;
-    }
+    EQ_TRY(eq_path_look(path, &there, err));
+    if (!there)
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path));
     EQ_TRY(eq_json_read(path, out, err));
     if (!is_results(*out)) {
         st = eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", path, FORMAT);
@@ -69,15 +69,23 @@ struct cJSON *eq_results_new(void)
     return json;
 }
 
-static enum eq_status read_or_new(const char *run_dir, struct cJSON **out, struct eq_err *err)
+/* *out: NULL when there is none. */
+static enum eq_status read_if_there(const char *run_dir, struct cJSON **out, struct eq_err *err)
 {
     char *path = eq_path_join(run_dir, "results.json");
-    bool exists = eq_path_exists(path);
+    bool there;
+    *out = NULL;
+    enum eq_status st = eq_path_look(path, &there, err);
     free(path);
-    if (exists)
-        return eq_results_read(run_dir, out, err);
-    *out = eq_results_new();
-    return EQ_OK;
+    return st == EQ_OK && there ? eq_results_read(run_dir, out, err) : st;
+}
+
+static enum eq_status read_or_new(const char *run_dir, struct cJSON **out, struct eq_err *err)
+{
+    enum eq_status st = read_if_there(run_dir, out, err);
+    if (st == EQ_OK && !*out)
+        *out = eq_results_new();
+    return st;
 }
 
 static enum eq_status write_results(const char *run_dir, const struct cJSON *json, struct eq_err *err)
@@ -174,14 +182,9 @@ out:
 
 enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err)
 {
-    struct cJSON *json = NULL;
-    char *path = eq_path_join(run_dir, "results.json");
-    bool exists = eq_path_exists(path);
-    free(path);
-    if (!exists)
-        return EQ_OK;
-    enum eq_status st = eq_results_read(run_dir, &json, err);
-    if (st != EQ_OK)
+    struct cJSON *json;
+    enum eq_status st = read_if_there(run_dir, &json, err);
+    if (st != EQ_OK || !json)
         return st;
     remove_row(cJSON_GetObjectItemCaseSensitive(json, "models"), name);
     st = write_results(run_dir, json, err);

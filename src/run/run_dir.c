@@ -3,27 +3,31 @@
 #include "run/seeds.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static bool has_file(const char *dir, const char *name, const char *extension)
+static enum eq_status look(const char *dir, const char *name, const char *extension, bool *there, struct eq_err *err)
 {
     struct eq_str path = {0};
     eq_str_add(&path, "%s/%s%s", dir, name, extension);
-    bool there = eq_path_exists(path.s);
+    enum eq_status st = eq_path_look(path.s, there, err);
     eq_str_clear(&path);
-    return there;
+    return st;
 }
 
-bool eq_run_has_model(const char *run_dir, const char *name)
+/* Where a wrong "no" costs nothing but work done twice. */
+static bool has_file(const char *dir, const char *name, const char *extension)
 {
-    return has_file(run_dir, name, ".safetensors");
+    bool there;
+    return look(dir, name, extension, &there, NULL) == EQ_OK && there;
+}
+
+enum eq_status eq_run_has_model(const char *run_dir, const char *name, bool *there, struct eq_err *err)
+{
+    return look(run_dir, name, ".safetensors", there, err);
 }
 
 enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err)
@@ -33,8 +37,10 @@ enum eq_status eq_run_need_model(const char *run_dir, const char *name, const ch
         return eq_model_kind(model_path, kind, err);
     if (strcmp(name, EQ_BF16_NAME) == 0)
         name = "fp32";
-    if (eq_run_has_model(run_dir, name))
-        return EQ_OK;
+    bool there;
+    enum eq_status st = eq_run_has_model(run_dir, name, &there, err);
+    if (st != EQ_OK || there)
+        return st;
     return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing: run `echoquant %s` first, or name a model with --model",
                    run_dir, name,
                    strcmp(name, "fp32") == 0            ? "train"
@@ -85,7 +91,7 @@ bool eq_run_is_finished(const struct eq_config *cfg)
     const char *dir = cfg->run.dir;
     for (int i = 0; i < EQ_RUN_MODELS; i++) {
         bool wanted = cfg->qat.control || strcmp(eq_run_models[i], EQ_CONTROL_NAME) != 0;
-        if (wanted && !(eq_run_has_model(dir, eq_run_models[i]) && eq_run_has_result(cfg, eq_run_models[i])))
+        if (wanted && !(has_file(dir, eq_run_models[i], ".safetensors") && eq_run_has_result(cfg, eq_run_models[i])))
             return false;
     }
     if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg, EQ_BF16_NAME))
@@ -95,11 +101,12 @@ bool eq_run_is_finished(const struct eq_config *cfg)
 
 /* ---- starting anew ------------------------------------------------------- */
 
-static enum eq_status remove_file(const char *dir, const char *name, struct eq_err *err)
+/* spared: the errno of what may stay beside a file that is not there, or 0. */
+static enum eq_status remove_file(const char *dir, const char *name, int spared, struct eq_err *err)
 {
     char *path = eq_path_join(dir, name);
     enum eq_status st = EQ_OK;
-    if (unlink(path) != 0 && errno != ENOENT)
+    if (unlink(path) != 0 && errno != ENOENT && errno != spared)
         st = eq_fail_errno(err, "%s: cannot be removed", path);
     free(path);
     return st;
@@ -108,23 +115,18 @@ static enum eq_status remove_file(const char *dir, const char *name, struct eq_e
 /* The plain files of a folder whose names start with prefix; folders stay. */
 static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
 {
-    char *dir = eq_path_join(run_dir, folder);
-    DIR *d = opendir(dir);
-    enum eq_status st = EQ_OK;
-    const struct dirent *entry;
-    while (d && st == EQ_OK && (entry = readdir(d)) != NULL) {
-        struct stat info;
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
-            fstatat(dirfd(d), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(info.st_mode))
-            st = remove_file(dir, entry->d_name, err);
-    }
-    if (d)
-        closedir(d);
+    char *dir = eq_path_join(run_dir, folder), **names;
+    size_t n;
+    enum eq_status st = eq_list_dir(dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK; i++)
+        if (strncmp(names[i], prefix, strlen(prefix)) == 0)
+            st = remove_file(dir, names[i], EISDIR, err);
+    eq_names_free(names, n);
     free(dir);
     return st;
 }
 
-static bool is_ours(const char *run_dir);
+static enum eq_status is_ours(const char *run_dir, bool *ours, struct eq_err *err);
 
 /* Only in a folder that our config.json marks as a run directory, and only what a run writes. */
 static enum eq_status forget_run(const char *run_dir, struct eq_err *err);
@@ -134,10 +136,12 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 {
     static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
     char **names;
-    size_t n = eq_seed_dirs(run_dir, &names);
-    enum eq_status st = EQ_OK;
+    size_t n;
+    enum eq_status st = eq_seed_dirs(run_dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++) {
-        if (!is_ours(names[i]))
+        bool ours;
+        st = is_ours(names[i], &ours, err);
+        if (st != EQ_OK || !ours)
             continue;
         st = forget_run(names[i], err);
         for (size_t f = 0; f < sizeof folders / sizeof *folders && st == EQ_OK; f++) {
@@ -146,7 +150,7 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
             free(path);
         }
     }
-    eq_seed_dirs_free(names, n);
+    eq_names_free(names, n);
     return st;
 }
 
@@ -162,7 +166,7 @@ static enum eq_status forget_run(const char *run_dir, struct eq_err *err)
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        EQ_TRY(remove_file(run_dir, files[i], err));
+        EQ_TRY(remove_file(run_dir, files[i], 0, err));
 out:
     return st;
 }
@@ -185,17 +189,16 @@ out:
 /* <name>.tmp-<process>-<number> in one folder (base/writer.c), of a process that was killed while it wrote. */
 static enum eq_status remove_stale_in(const char *dir, struct eq_err *err)
 {
-    DIR *d = opendir(dir);
-    enum eq_status st = EQ_OK;
-    const struct dirent *entry;
-    while (d && st == EQ_OK && (entry = readdir(d)) != NULL) {
-        const char *mark = strstr(entry->d_name, ".tmp-");
+    char **names;
+    size_t n;
+    enum eq_status st = eq_list_dir(dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK; i++) {
+        const char *mark = strstr(names[i], ".tmp-");
         long pid = 0;
         if (mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-            st = remove_file(dir, entry->d_name, err);
+            st = remove_file(dir, names[i], 0, err);
     }
-    if (d)
-        closedir(d);
+    eq_names_free(names, n);
     return st;
 }
 
@@ -221,26 +224,34 @@ static const char *model_of(enum eq_phase phase)
                                        : "fp32";
 }
 
-static bool has_begun(const char *run_dir, const char *name)
+static enum eq_status has_state(const char *run_dir, const char *name, bool *there, struct eq_err *err)
 {
     char state[64];
     snprintf(state, sizeof state, "state/%s.state", name);
-    return eq_run_has_model(run_dir, name) || has_file(run_dir, state, ".safetensors");
+    return look(run_dir, state, ".safetensors", there, err);
 }
 
-static bool seeds_have_begun(const char *run_dir)
+static enum eq_status has_begun(const char *run_dir, const char *name, bool *begun, struct eq_err *err)
+{
+    enum eq_status st = eq_run_has_model(run_dir, name, begun, err);
+    return st == EQ_OK && !*begun ? has_state(run_dir, name, begun, err) : st;
+}
+
+static enum eq_status seeds_have_begun(const char *run_dir, bool *begun, struct eq_err *err)
 {
     char **names;
-    size_t n = eq_seed_dirs(run_dir, &names);
-    bool begun = false;
-    for (size_t i = 0; i < n; i++)
-        begun |= has_begun(names[i], "fp32");
-    eq_seed_dirs_free(names, n);
-    return begun;
+    size_t n;
+    *begun = false;
+    enum eq_status st = eq_seed_dirs(run_dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK && !*begun; i++)
+        st = has_begun(names[i], "fp32", begun, err);
+    eq_names_free(names, n);
+    return st;
 }
 
-/* The sections whose change would contradict what the run directory holds. */
-static const char *const *fixed_sections(const char *run_dir, enum eq_phase phase, bool force)
+/* *fixed: the sections whose change would contradict what the run directory holds; NULL: all. */
+static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, bool force, const char *const **fixed,
+                                     struct eq_err *err)
 {
     static const char *const nothing[] = {NULL};
     static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
@@ -255,30 +266,41 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
                                                    NULL};
     /* Sensitivity leaves what is there alone, and says itself how it quantized. */
     static const char *const baseline[] = {"data", "synth", "model", "train", "run", NULL};
-    bool qat = has_begun(run_dir, "qat"), control = has_begun(run_dir, EQ_CONTROL_NAME);
-    if (seeds_have_begun(run_dir))
-        return NULL;
-    if (!has_begun(run_dir, "fp32") && !has_begun(run_dir, "ptq") && !qat && !control)
-        return nothing;
-    if (phase == EQ_PHASE_SENSITIVITY)
-        return baseline;
-    if (phase == EQ_PHASE_PTQ && !qat)
-        return but_ptq;
-    if (phase == EQ_PHASE_QAT && (force || !has_file(run_dir, "state/qat.state", ".safetensors")))
-        return control ? but_quantization : but_qat;
-    if (phase == EQ_PHASE_CONTROL && !qat &&
-        (force || !has_file(run_dir, "state/" EQ_CONTROL_NAME ".state", ".safetensors")))
-        return but_qat;
-    return NULL;
+    enum eq_status st;
+    bool seeds, fp32, ptq, qat, control, qat_state, control_state;
+    *fixed = NULL;
+    EQ_TRY(seeds_have_begun(run_dir, &seeds, err));
+    EQ_TRY(has_begun(run_dir, "fp32", &fp32, err));
+    EQ_TRY(has_begun(run_dir, "ptq", &ptq, err));
+    EQ_TRY(has_begun(run_dir, "qat", &qat, err));
+    EQ_TRY(has_begun(run_dir, EQ_CONTROL_NAME, &control, err));
+    EQ_TRY(has_state(run_dir, "qat", &qat_state, err));
+    EQ_TRY(has_state(run_dir, EQ_CONTROL_NAME, &control_state, err));
+    if (seeds)
+        *fixed = NULL;
+    else if (!fp32 && !ptq && !qat && !control)
+        *fixed = nothing;
+    else if (phase == EQ_PHASE_SENSITIVITY)
+        *fixed = baseline;
+    else if (phase == EQ_PHASE_PTQ && !qat)
+        *fixed = but_ptq;
+    else if (phase == EQ_PHASE_QAT && (force || !qat_state))
+        *fixed = control ? but_quantization : but_qat;
+    else if (phase == EQ_PHASE_CONTROL && !qat && (force || !control_state))
+        *fixed = but_qat;
+out:
+    return st;
 }
 
 static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
                                     bool force, struct eq_err *err)
 {
     const char *dir = is->config.run.dir;
-    const char *const *fixed = fixed_sections(dir, phase, force);
+    const char *const *fixed;
     struct eq_str changes = {0};
-    enum eq_status st = EQ_OK;
+    enum eq_status st = fixed_sections(dir, phase, force, &fixed, err);
+    if (st != EQ_OK)
+        return st;
     eq_settings_changes(was, is, fixed, &changes);
     /* One seed's files and those of several lie in different places; from two on, seeds may come and go. */
     int before = was->config.train.seeds, now = is->config.train.seeds;
@@ -293,16 +315,21 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
     return st;
 }
 
-/* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. */
-static bool is_ours(const char *run_dir)
+/* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. One that can't be
+ * read may be. */
+static enum eq_status is_ours(const char *run_dir, bool *ours, struct eq_err *err)
 {
     struct cJSON *json = NULL;
     char *config = eq_path_join(run_dir, "config.json");
-    bool ours =
-        eq_json_read(config, &json, NULL) == EQ_OK && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, "origin"));
+    enum eq_status st = eq_path_look(config, ours, err);
+    if (st == EQ_OK && *ours) {
+        st = eq_json_read(config, &json, err);
+        *ours = st == EQ_OK && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, "origin"));
+        st = st == EQ_FORMAT ? EQ_OK : st;
+    }
     cJSON_Delete(json);
     free(config);
-    return ours;
+    return st;
 }
 
 /* What a run would overwrite in a folder that is none's is somebody's work. */
@@ -311,20 +338,26 @@ static enum eq_status check_foreign(const char *dir, struct eq_err *err)
     static const char *const outputs[] = {
         "config.json",  "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
         "results.json", "report.html"};
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
-        if (has_file(dir, outputs[i], ""))
-            return eq_fail(err, EQ_USAGE,
-                           "%s is no run directory, since it has no config.json of a run, but holds %s: name another "
-                           "folder with --run, or move that file away",
-                           dir, outputs[i]);
-    return EQ_OK;
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs && st == EQ_OK; i++) {
+        bool there;
+        st = look(dir, outputs[i], "", &there, err);
+        if (st == EQ_OK && there)
+            st = eq_fail(err, EQ_USAGE,
+                         "%s is no run directory, since it has no config.json of a run, but holds %s: name another "
+                         "folder with --run, or move that file away",
+                         dir, outputs[i]);
+    }
+    return st;
 }
 
 /* A single phase does not redo what is done unless it is told to. */
 static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
 {
-    if (force || phase >= EQ_PHASE_EVAL || !eq_run_has_model(dir, model_of(phase)))
-        return EQ_OK;
+    bool there = false;
+    enum eq_status st = force || phase >= EQ_PHASE_EVAL ? EQ_OK : eq_run_has_model(dir, model_of(phase), &there, err);
+    if (st != EQ_OK || !there)
+        return st;
     return eq_fail(err, EQ_USAGE,
                    "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",
                    dir, model_of(phase));
@@ -350,8 +383,9 @@ enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bo
 {
     const char *dir = s->config.run.dir;
     struct eq_settings was = {0};
-    bool known = false, ours = is_ours(dir);
-    enum eq_status st = EQ_OK;
+    bool known = false, ours;
+    enum eq_status st;
+    EQ_TRY(is_ours(dir, &ours, err));
     if (!ours)
         EQ_TRY(check_foreign(dir, err));
     EQ_TRY(check_seeds_phase(&s->config, phase, err));
@@ -375,7 +409,8 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
     enum eq_status st;
     EQ_TRY(eq_run_admit(s, phase, force, err));
     EQ_TRY(eq_make_dirs(dir, err));
-    bool ours = is_ours(dir);
+    bool ours;
+    EQ_TRY(is_ours(dir, &ours, err));
     if (ours) {
         EQ_TRY(remove_stale(dir, err));
         if (force && is_whole(phase))

@@ -2,7 +2,6 @@
 #include "run/seeds.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,33 +15,19 @@ char *eq_seed_dir(const char *run_dir, int seed)
     return s.s;
 }
 
-size_t eq_seed_dirs(const char *run_dir, char ***names)
+enum eq_status eq_seed_dirs(const char *run_dir, char ***names, size_t *n, struct eq_err *err)
 {
-    DIR *d = opendir(run_dir);
-    const struct dirent *entry;
-    size_t n = 0;
-    *names = NULL;
-    while (d && (entry = readdir(d)) != NULL) {
-        const char *number = entry->d_name + strlen(PREFIX);
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || !*number ||
-            strspn(number, "0123456789") != strlen(number))
-            continue;
-        char **more = realloc(*names, (n + 1) * sizeof *more);
-        if (!more)
-            break;
-        *names = more;
-        (*names)[n++] = eq_path_join(run_dir, entry->d_name);
+    size_t all, kept = 0;
+    enum eq_status st = eq_list_dir(run_dir, names, &all, err);
+    for (size_t i = 0; i < all; i++) {
+        char *name = (*names)[i];
+        size_t digits = strncmp(name, PREFIX, strlen(PREFIX)) ? 0 : strspn(name + strlen(PREFIX), "0123456789");
+        if (digits && !name[strlen(PREFIX) + digits])
+            (*names)[kept++] = eq_path_join(run_dir, name);
+        free(name);
     }
-    if (d)
-        closedir(d);
-    return n;
-}
-
-void eq_seed_dirs_free(char **names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
+    *n = kept;
+    return st;
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -74,7 +59,9 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
         st = eq_fail(err, EQ_NOMEM, "out of memory for the results of %d seeds", n);
     for (int i = 0; i < n && st == EQ_OK; i++) {
         char *dir = eq_seed_dir(run_dir, first + i), *path = eq_path_join(dir, "results.json");
-        if (eq_path_exists(path)) {
+        bool there;
+        st = eq_path_look(path, &there, err);
+        if (st == EQ_OK && there) {
             st = eq_results_read(dir, &s->results[s->n], err);
             s->seed[s->n] = first + i;
             s->n += st == EQ_OK;

@@ -6,9 +6,8 @@
 
 /* <run_dir>/seed-<seed>; free() */
 char *eq_seed_dir(const char *run_dir, int seed);
-/* The folders of that name that are there. */
-size_t eq_seed_dirs(const char *run_dir, char ***names);
-void eq_seed_dirs_free(char **names, size_t n);
+/* The folders of that name that are there; eq_names_free. */
+enum eq_status eq_seed_dirs(const char *run_dir, char ***names, size_t *n, struct eq_err *err);
 
 /* Makes <run_dir>/results.json from those of the seeds that have one; EQ_IO when none has. A row is the first seed's
  * with means for its numbers, and "over_seeds" {n, mae, rmse, r2: {mean, sd, min, max, values}}; beside models[] there

@@ -182,9 +182,8 @@ enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct 
 enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, bool *found, struct eq_err *err)
 {
     char *path = eq_path_join(run_dir, "config.json");
-    enum eq_status st = EQ_OK;
-    *found = eq_path_exists(path);
-    if (*found)
+    enum eq_status st = eq_path_look(path, found, err);
+    if (st == EQ_OK && *found)
         st = load(s, path, true, err);
     free(path);
     return st;

@@ -237,11 +237,13 @@ static enum eq_status compare_signature(const char *path, const char *was, const
 enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
 {
     struct eq_st_file f = {0};
-    enum eq_status st = EQ_OK;
+    enum eq_status st;
+    bool there;
     char *path = eq_trainer_state_path(t, "state"), *best = eq_trainer_state_path(t, "best");
     float *extra = NULL;
     *resumed = false;
-    if (!eq_path_exists(path))
+    EQ_TRY(eq_path_look(path, &there, err));
+    if (!there)
         goto out;
     EQ_TRY(eq_st_read(path, &f, err));
     const char *format = eq_st_meta(&f, "format"), *signature = eq_st_meta(&f, "signature");
@@ -262,10 +264,9 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
         EQ_TRY(take_vector(&f, path, "", "extra", EQ_ST_F32, n_extra, extra, err));
         t->ops.set_extra(t->ops.ctx, extra);
     }
-    if (t->best_epoch && !eq_path_exists(best)) {
-        st = eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start anew with --force", best, path);
-        goto out;
-    }
+    EQ_TRY(eq_path_look(best, &there, err));
+    if (t->best_epoch && !there)
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start anew with --force", best, path));
     *resumed = true;
 out:
     eq_free(extra);

@@ -39,6 +39,52 @@ static int files_in(const char *path)
     return n;
 }
 
+/* What is not there and what can't be told are different answers; both failures come for root, too. */
+static void a_look_that_fails_is_no_absence(void **state)
+{
+    struct eq_err err;
+    struct eq_str text = {0};
+    char **names, *loop = in_dir("loop"), *file = in_dir("file"), *below = in_dir("file/below");
+    size_t n;
+    bool there = true;
+    (void)state;
+    assert_int_equal(eq_path_look(file, &there, NULL), EQ_OK);
+    assert_false(there);
+    assert_int_equal(eq_list_dir(file, &names, &n, NULL), EQ_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(eq_write_file(file, "x", 1, NULL), EQ_OK);
+    assert_int_equal(eq_path_look(file, &there, NULL), EQ_OK);
+    assert_true(there);
+    assert_int_equal(eq_path_look(below, &there, NULL), EQ_OK); /* ENOTDIR */
+    assert_false(there);
+    assert_int_equal(eq_list_dir(file, &names, &n, NULL), EQ_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(symlink("loop", loop), 0);
+    eq_str_add(&text, "%s/%0300d", dir, 0);
+    const char *const failing[][2] = {{loop, "symbolic links"}, {text.s, "too long"}};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(eq_path_look(failing[i][0], &there, &err), EQ_IO);
+        assert_non_null(strstr(err.msg, failing[i][0]));
+        assert_non_null(strstr(err.msg, failing[i][1]));
+        assert_false(eq_path_exists(failing[i][0]));
+        assert_int_equal(eq_list_dir(failing[i][0], &names, &n, &err), EQ_IO);
+        assert_non_null(strstr(err.msg, failing[i][1]));
+        assert_int_equal(n, 0);
+    }
+    assert_int_equal(eq_list_dir(dir, &names, &n, NULL), EQ_OK);
+    assert_int_equal(n, files_in(dir));
+    int found = 0;
+    for (size_t i = 0; i < n; i++)
+        found += strcmp(names[i], "loop") == 0 || strcmp(names[i], "file") == 0;
+    assert_int_equal(found, 2);
+    eq_names_free(names, n);
+    assert_int_equal(unlink(loop), 0);
+    eq_str_clear(&text);
+    free(loop);
+    free(file);
+    free(below);
+}
+
 static void write_then_replace(void **state)
 {
     (void)state;
@@ -308,6 +354,7 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_look_that_fails_is_no_absence),
         cmocka_unit_test(write_then_replace),
         cmocka_unit_test(abort_leaves_the_old_file),
         cmocka_unit_test(a_full_device_is_reported),

@@ -3,6 +3,7 @@
 
 #include "echoquant/run.h"
 #include "run/report.h"
+#include "run/results.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -584,6 +585,128 @@ static void qat_and_its_control_share_their_settings(void **state)
     }
 }
 
+/* A link to itself in place of a file: it can't be told what is there. */
+static void put_loop(const char *name)
+{
+    char *path = eq_path_join(dir, name), *slash = strrchr(path, '/');
+    *slash = '\0';
+    assert_int_equal(eq_make_dirs(path, NULL), EQ_OK);
+    *slash = '/';
+    unlink(path);
+    assert_int_equal(symlink(slash + 1, path), 0);
+    free(path);
+}
+
+static bool is_loop(const char *name)
+{
+    struct stat info;
+    char *path = eq_path_join(dir, name);
+    bool link = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+    free(path);
+    return link;
+}
+
+static void remove_loop(const char *name)
+{
+    char *path = eq_path_join(dir, name);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+}
+
+#define assert_cannot_tell(call, name)                                                                                 \
+    do {                                                                                                               \
+        struct eq_err err_ = {0}, *e = &err_;                                                                          \
+        assert_int_equal(call, EQ_IO);                                                                                 \
+        assert_non_null(strstr(err_.msg, name));                                                                       \
+        assert_non_null(strstr(err_.msg, "symbolic links"));                                                           \
+    } while (0)
+
+static void results_that_cannot_be_looked_up_are_not_replaced(void **state)
+{
+    (void)state;
+    struct cJSON *row = cJSON_CreateObject(), *none;
+    cJSON_AddStringToObject(row, "model", "PTQ");
+    put_loop("results.json");
+    assert_cannot_tell(eq_results_put_model(dir, row, e), "results.json");
+    assert_cannot_tell(eq_results_put(dir, "skipped", cJSON_CreateArray(), e), "results.json");
+    assert_cannot_tell(eq_results_drop_model(dir, "PTQ", e), "results.json");
+    assert_cannot_tell(eq_results_read(dir, &none, e), "results.json");
+    assert_true(is_loop("results.json"));
+}
+
+static void a_run_that_cannot_be_looked_up_is_not_entered(void **state)
+{
+    static const struct {
+        const char *file;
+        enum eq_phase phase;
+        bool force;
+    } cases[] = {
+        {"fp32.safetensors", EQ_PHASE_TRAIN, false},
+        {"ptq.safetensors", EQ_PHASE_PTQ, false},
+        {"state/fp32.state.safetensors", EQ_PHASE_TRAIN, false},
+        {"state/qat.state.safetensors", EQ_PHASE_QAT, false},
+        {"predictions", EQ_PHASE_PTQ, true},
+        {"results.json", EQ_PHASE_PTQ, true},
+        {"plots", EQ_PHASE_ALL, true},
+        {"seed-5/config.json", EQ_PHASE_ALL, true},
+        {"seed-5/fp32.safetensors", EQ_PHASE_ALL, false},
+        {"config.json", EQ_PHASE_ALL, true},
+        {"config.json", EQ_PHASE_EVAL, false},
+    };
+    struct eq_settings s;
+    struct eq_err err;
+    (void)state;
+    settings_for_dir(&s);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(eq_run_enter(&s, EQ_PHASE_EVAL, false, &err), EQ_OK);
+        put_loop(cases[i].file);
+        assert_cannot_tell(eq_run_enter(&s, cases[i].phase, cases[i].force, e), cases[i].file);
+        assert_true(is_loop(cases[i].file));
+        remove_loop(cases[i].file);
+    }
+    change(&s, "run.dir",
+           "/tmp/"
+           "a23456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+           "a23456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+           "a23456789012345678901234567890123456789012345678901234567890123456789012345678901234567890");
+    assert_int_equal(eq_run_admit(&s, EQ_PHASE_ALL, false, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "too long"));
+    eq_settings_clear(&s);
+}
+
+/* One that the system does not let us read may be a run's; one that holds something else is not. */
+static void a_config_that_cannot_be_read_may_be_ours(void **state)
+{
+    struct eq_settings s;
+    struct eq_err err;
+    (void)state;
+    settings_for_dir(&s);
+    put_run();
+    write_file("config.json", "{\"origin\": 1}");
+    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_USAGE);
+    write_file("config.json", "not JSON");
+    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_USAGE);
+    remove_loop("config.json");
+    write_file("config.json/inside", "a folder can't be read as a file");
+    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "config.json"));
+    assert_true(there("results.json") && there("predictions/fp32.csv"));
+    eq_settings_clear(&s);
+}
+
+/* The report leaves nothing out that may be there. */
+static void a_report_says_what_cannot_be_looked_up(void **state)
+{
+    static const char *const files[] = {"config.json", "sensitivity.json", "history/fp32.csv", "predictions/ptq.csv"};
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        put_run();
+        put_loop(files[i]);
+        assert_cannot_tell(eq_run_report(dir, e), files[i]);
+        remove_loop(files[i]);
+    }
+}
+
 static void names_of_models_are_plain(void **state)
 {
     (void)state;
@@ -614,6 +737,10 @@ int main(void)
         TEST(force_removes_what_a_run_made_and_nothing_else),
         TEST(force_of_one_model_takes_its_row_and_leaves_the_others),
         TEST(finished_means_models_rows_predictions_and_report),
+        TEST(results_that_cannot_be_looked_up_are_not_replaced),
+        TEST(a_run_that_cannot_be_looked_up_is_not_entered),
+        TEST(a_config_that_cannot_be_read_may_be_ours),
+        TEST(a_report_says_what_cannot_be_looked_up),
         TEST(names_of_models_are_plain),
         TEST(rows_and_files_name_each_other),
         TEST(qat_and_its_control_share_their_settings),

@@ -3,6 +3,7 @@
 #include "unit/trainer_fixture.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 /* What the hook does after step number `step` (from 1), and what it has seen. */
 struct watch {
@@ -256,6 +257,29 @@ static void it_stops_where_it_diverges(void **state)
     diverges("nan8", 8, NAN, (const char *const[]){"validation", "step 8 of 12", "last good checkpoint: ", NULL}, true);
 }
 
+/* A state that can't be looked up is not one that isn't there: the training would begin anew. */
+static void a_state_that_cannot_be_looked_up_is_said(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("loop"), *folder = eq_path_join(dir, "state");
+    struct eq_trainer_opts opts = tiny_opts(dir);
+    struct eq_trainer_ops ops = tiny_ops(NULL);
+    struct tiny_run r;
+    struct eq_err said = {0};
+    bool resumed;
+    tiny_run_open(&r, &opts, &ops);
+    assert_ok(eq_make_dirs(folder, &err));
+    char *path = eq_trainer_state_path(&r.t, "state");
+    assert_int_equal(symlink("fp32.state.safetensors", path), 0);
+    assert_int_equal(eq_trainer_load_state(&r.t, &resumed, &said), EQ_IO);
+    assert_non_null(strstr(said.msg, path));
+    assert_non_null(strstr(said.msg, "symbolic links"));
+    tiny_run_close(&r);
+    free(path);
+    free(folder);
+    free(dir);
+}
+
 static void explode(struct watch *w, struct eq_trainer *t)
 {
     float *fc = tiny_param(t->graph, "fc.weight");
@@ -294,11 +318,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),
-        cmocka_unit_test(the_average_is_what_is_kept),
-        cmocka_unit_test(it_stops_when_nothing_gets_better),
-        cmocka_unit_test(it_stops_where_it_diverges),
-        cmocka_unit_test(a_gradient_that_overflows),
+        cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),  cmocka_unit_test(the_average_is_what_is_kept),
+        cmocka_unit_test(it_stops_when_nothing_gets_better),        cmocka_unit_test(it_stops_where_it_diverges),
+        cmocka_unit_test(a_state_that_cannot_be_looked_up_is_said), cmocka_unit_test(a_gradient_that_overflows),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -199,6 +199,18 @@ static void a_folder_of_others_is_refused(void **state)
     remove_tree(dir);
 }
 
+static void a_note_that_cannot_be_looked_up_is_said(void **state)
+{
+    (void)state;
+    struct eq_err err;
+    char *dir = temp_dir(), note[96];
+    snprintf(note, sizeof note, "%s/synth.json", dir);
+    assert_int_equal(symlink("synth.json", note), 0);
+    assert_int_equal(eq_synth_write(dir, &defaults, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, note));
+    remove_tree(dir);
+}
+
 static void impossible_options_are_refused(void **state)
 {
     (void)state;
@@ -225,6 +237,7 @@ int main(void)
         cmocka_unit_test(the_cavity_shrinks_with_ef),
         cmocka_unit_test(a_set_is_written_once_and_reads_back),
         cmocka_unit_test(a_folder_of_others_is_refused),
+        cmocka_unit_test(a_note_that_cannot_be_looked_up_is_said),
         cmocka_unit_test(impossible_options_are_refused),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

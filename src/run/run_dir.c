@@ -62,8 +62,7 @@ bool eq_run_has_result(const struct eq_config *cfg, const char *name)
     char row[EQ_ROW_NAME], file[64];
     eq_run_row_name(name, row);
     snprintf(file, sizeof file, "predictions/%s", name);
-    if (!has_file(run_dir, file, ".csv") || !has_file(run_dir, "results", ".json") ||
-        eq_results_read(run_dir, &results, NULL) != EQ_OK)
+    if (!has_file(run_dir, file, ".csv") || eq_results_read(run_dir, &results, NULL) != EQ_OK)
         return false;
     const struct cJSON *found = eq_results_find_model(results, row);
     bool there = found && has_phases(found, cfg->eval.phases);
@@ -101,6 +100,14 @@ bool eq_run_is_finished(const struct eq_config *cfg)
 
 /* ---- starting anew ------------------------------------------------------- */
 
+/* <name>.tmp-<process>-<number> (base/writer.c) of a process that was killed while it wrote. */
+static bool is_stale(const char *name)
+{
+    const char *mark = strstr(name, ".tmp-");
+    long pid = 0;
+    return mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 /* spared: the errno of what may stay beside a file that is not there, or 0. */
 static enum eq_status remove_file(const char *dir, const char *name, int spared, struct eq_err *err)
 {
@@ -112,14 +119,14 @@ static enum eq_status remove_file(const char *dir, const char *name, int spared,
     return st;
 }
 
-/* The plain files of a folder whose names start with prefix; folders stay. */
+/* The files of a folder whose names start with prefix; NULL: those that are stale. Folders stay. */
 static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
 {
     char *dir = eq_path_join(run_dir, folder), **names;
     size_t n;
     enum eq_status st = eq_list_dir(dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++)
-        if (strncmp(names[i], prefix, strlen(prefix)) == 0)
+        if (prefix ? strncmp(names[i], prefix, strlen(prefix)) == 0 : is_stale(names[i]))
             st = remove_file(dir, names[i], EISDIR, err);
     eq_names_free(names, n);
     free(dir);
@@ -186,31 +193,12 @@ out:
     return st;
 }
 
-/* <name>.tmp-<process>-<number> in one folder (base/writer.c), of a process that was killed while it wrote. */
-static enum eq_status remove_stale_in(const char *dir, struct eq_err *err)
-{
-    char **names;
-    size_t n;
-    enum eq_status st = eq_list_dir(dir, &names, &n, err);
-    for (size_t i = 0; i < n && st == EQ_OK; i++) {
-        const char *mark = strstr(names[i], ".tmp-");
-        long pid = 0;
-        if (mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-            st = remove_file(dir, names[i], 0, err);
-    }
-    eq_names_free(names, n);
-    return st;
-}
-
 static enum eq_status remove_stale(const char *run_dir, struct eq_err *err)
 {
-    static const char *const folders[] = {"state", "history", "predictions", "plots"};
-    enum eq_status st = remove_stale_in(run_dir, err);
-    for (size_t i = 0; i < sizeof folders / sizeof *folders && st == EQ_OK; i++) {
-        char *dir = eq_path_join(run_dir, folders[i]);
-        st = remove_stale_in(dir, err);
-        free(dir);
-    }
+    static const char *const folders[] = {"", "state", "history", "predictions", "plots"};
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && st == EQ_OK; i++)
+        st = remove_files_in(run_dir, folders[i], NULL, err);
     return st;
 }
 

@@ -247,11 +247,10 @@ out:
 bool eq_seeds_are_collected(const struct eq_config *cfg)
 {
     struct cJSON *now = NULL, *there = NULL;
-    char *path = eq_path_join(cfg->run.dir, "results.json");
-    bool same = eq_path_exists(path) && summarize(cfg->run.dir, cfg->run.seed, cfg->train.seeds, &now, NULL) == EQ_OK &&
-                eq_results_read(cfg->run.dir, &there, NULL) == EQ_OK && cJSON_Compare(now, there, true);
+    bool same = eq_results_read(cfg->run.dir, &there, NULL) == EQ_OK &&
+                summarize(cfg->run.dir, cfg->run.seed, cfg->train.seeds, &now, NULL) == EQ_OK &&
+                cJSON_Compare(now, there, true);
     cJSON_Delete(now);
     cJSON_Delete(there);
-    free(path);
     return same;
 }

@@ -180,15 +180,17 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
-/* How the settings say that clips are read: in file order, without augmentation. */
+/* How the settings say that clips are read: in file order, without augmentation. EQ_ON_ERROR_FAIL whatever data.on_error
+ * says: eq_run_open_data has left the bad clips out, so one that fails now is a change under the run's feet. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split, in file order or, for training, shuffled and augmented as the settings say. Frees with
  * eq_loader_free; an empty split is an error that names it. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              bool training, int batch, struct eq_loader **out, struct eq_err *err);
-/* The same for predictions: in file order, a clip a batch, sampled at eval.phases. */
+/* The same for predictions: in file order, a clip a batch, sampled at eval.phases. on_error is EQ_ON_ERROR_FAIL but for
+ * clips that nobody has read before. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  struct eq_loader **out, struct eq_err *err);
+                                  enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err);
 /* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);

@@ -11,7 +11,7 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
         .batch = batch,
         .seed = (uint64_t)cfg->run.seed,
         .cache_bytes = (size_t)cfg->data.cache_mb << 20,
-        .on_error = (enum eq_on_error)cfg->data.on_error,
+        .on_error = EQ_ON_ERROR_FAIL,
     };
 }
 
@@ -45,10 +45,11 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
 }
 
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  struct eq_loader **out, struct eq_err *err)
+                                  enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err)
 {
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
     opts.sampling.phases = cfg->eval.phases;
+    opts.on_error = on_error;
     return open_loader(ds, split, &opts, out, err);
 }
 
@@ -119,7 +120,7 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
     struct eq_progress progress = {0};
     char label[64];
     memset(out, 0, sizeof *out);
-    EQ_TRY(eq_run_eval_loader(cfg, ds, split, &loader, err));
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, EQ_ON_ERROR_FAIL, &loader, err));
     snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
     eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
     EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));

@@ -1,0 +1,187 @@
+/* What a run makes of its data after they were opened: a clip that changes under its feet stops it. */
+#include "unit/trainer_fixture.h"
+
+#include "unit/cmocka_all.h"
+
+enum { CLIPS = TRAIN_CLIPS + 2 * VAL_CLIPS };
+
+static struct eq_settings settings;
+
+static void set(const char *key, const char *value)
+{
+    assert_ok(eq_settings_set(&settings, key, value, "--set", &err));
+}
+
+static char *clip_path(int i)
+{
+    struct eq_str path = {0};
+    eq_str_add(&path, "%s/clip%02d.avi", tiny_dir, i);
+    return path.s;
+}
+
+static void put_clip(int i)
+{
+    struct test_avi a = {
+        .width = TINY_SIZE, .height = TINY_SIZE, .frames = 4 + i, .texture = true, .first_level = 20 + 12 * i};
+    char *path = clip_path(i);
+    test_avi_write(path, &a);
+    free(path);
+}
+
+static void break_clip(int i)
+{
+    char *path = clip_path(i);
+    assert_int_equal(truncate(path, 100), 0);
+    free(path);
+}
+
+/* A fresh data set of 8 training, 3 validation and 3 test clips, and settings that train on it in a moment. */
+static int make(void **state)
+{
+    static const char *const values[][2] = {
+        {"data.on_error", "skip"},  {"data.frames", "2"},         {"data.size", "32"},   {"model.width", "8"},
+        {"train.epochs", "2"},      {"train.batch", "2"},         {"train.shift", "1"},  {"qat.epochs", "1"},
+        {"qat.batch", "2"},         {"ptq.clips", "4"},           {"bench.warmup", "0"}, {"bench.repeats", "1"},
+        {"sensitivity.clips", "3"}, {"sensitivity.split", "test"}};
+    struct eq_str list = {0};
+    (void)state;
+    tiny_dir = test_dir_new();
+    eq_str_add(&list, "FileName,EF,Split\n");
+    for (int i = 0; i < CLIPS; i++) {
+        put_clip(i);
+        eq_str_add(&list, "clip%02d,%d,%s\n", i, 20 + 4 * i,
+                   i < TRAIN_CLIPS               ? "TRAIN"
+                   : i < TRAIN_CLIPS + VAL_CLIPS ? "VAL"
+                                                 : "TEST");
+    }
+    char *path = eq_path_join(tiny_dir, "FileList.csv"), *run = eq_path_join(tiny_dir, "run");
+    test_write(path, list.s, list.len);
+    assert_ok(eq_settings_init(&settings, &err));
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        set(values[i][0], values[i][1]);
+    set("data.dir", tiny_dir);
+    set("run.dir", run);
+    eq_str_clear(&list);
+    free(path);
+    free(run);
+    return 0;
+}
+
+static int clear(void **state)
+{
+    (void)state;
+    eq_settings_clear(&settings);
+    test_dir_free(tiny_dir);
+    return 0;
+}
+
+static char *in_run(const char *name)
+{
+    return eq_path_join(settings.config.run.dir, name);
+}
+
+static bool is_there(const char *name)
+{
+    char *path = in_run(name);
+    bool there = eq_path_exists(path);
+    free(path);
+    return there;
+}
+
+/* expr fails because of clip i, and says so. */
+#define assert_stopped_at(i, expr)                                                                                     \
+    do {                                                                                                               \
+        struct eq_err err;                                                                                             \
+        char clip[16];                                                                                                 \
+        snprintf(clip, sizeof clip, "clip%02d.avi", i);                                                                \
+        assert_int_equal(expr, EQ_FORMAT);                                                                             \
+        if (!strstr(err.msg, clip))                                                                                    \
+            fail_msg("no \"%s\" in \"%s\"", clip, err.msg);                                                            \
+    } while (0)
+
+static void loaders_of_a_run_never_skip(void **state)
+{
+    (void)state;
+    assert_int_equal(settings.config.data.on_error, EQ_ON_ERROR_SKIP);
+    assert_int_equal(eq_run_loader_opts(&settings.config, 1).on_error, EQ_ON_ERROR_FAIL);
+}
+
+static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
+{
+    const struct eq_config *cfg = &settings.config;
+    struct eq_dataset ds;
+    (void)state;
+    break_clip(2); /* bad from the start: left out, and no reason to stop */
+    assert_ok(eq_run_open_data(cfg, &ds, &err));
+    assert_int_equal(ds.n_skipped, 1);
+    assert_string_equal(ds.skipped[0].file_name, "clip02");
+
+    break_clip(5); /* read first by the statistics of the training split */
+    assert_stopped_at(5, eq_run_train(cfg, &ds, &err));
+    assert_false(is_there("fp32.safetensors"));
+    put_clip(5);
+    break_clip(9); /* read first by the validation at the end of an epoch */
+    assert_stopped_at(9, eq_run_train(cfg, &ds, &err));
+    assert_false(is_there("fp32.safetensors"));
+    put_clip(9);
+    assert_ok(eq_run_train(cfg, &ds, &err));
+
+    for (int i = 0; i < TRAIN_CLIPS; i++) /* calibration reads half of them */
+        if (i != 2)
+            break_clip(i);
+    assert_int_equal(eq_run_ptq(cfg, &ds, NULL, NULL), EQ_FORMAT);
+    assert_int_equal(eq_run_qat(cfg, &ds, NULL, NULL), EQ_FORMAT);
+    assert_int_equal(eq_run_control(cfg, &ds, NULL, NULL), EQ_FORMAT);
+    assert_false(is_there("ptq.safetensors") || is_there("qat.safetensors") || is_there("fp32_plus.safetensors"));
+    for (int i = 0; i < TRAIN_CLIPS; i++)
+        if (i != 2)
+            put_clip(i);
+
+    break_clip(12); /* a test clip */
+    assert_stopped_at(12, eq_run_eval(cfg, &ds, "fp32", NULL, &err));
+    assert_stopped_at(12, eq_run_sensitivity(cfg, &ds, NULL, NULL, 0, &err));
+    assert_false(is_there("results.json") || is_there("predictions/fp32.csv") || is_there("sensitivity.json"));
+    put_clip(12);
+    assert_ok(eq_run_eval(cfg, &ds, "fp32", NULL, &err));
+    eq_dataset_clear(&ds);
+}
+
+static void a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one(void **state)
+{
+    struct eq_dataset ds;
+    size_t len[2];
+    uint8_t *model[2];
+    (void)state;
+    for (int disturbed = 0; disturbed < 2; disturbed++) {
+        char *run = eq_path_join(tiny_dir, disturbed ? "disturbed" : "calm");
+        set("run.dir", run);
+        free(run);
+        assert_ok(eq_run_open_data(&settings.config, &ds, &err));
+        if (disturbed) {
+            break_clip(10);
+            assert_stopped_at(10, eq_run_train(&settings.config, &ds, &err));
+            put_clip(10);
+        }
+        assert_ok(eq_run_train(&settings.config, &ds, &err));
+        char *path = in_run("fp32.safetensors");
+        model[disturbed] = test_read(path, &len[disturbed]);
+        free(path);
+        eq_dataset_clear(&ds);
+    }
+    assert_int_equal(len[0], len[1]);
+    assert_memory_equal(model[0], model[1], len[0]);
+    eq_free(model[0]);
+    eq_free(model[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(loaders_of_a_run_never_skip, make, clear),
+        cmocka_unit_test_setup_teardown(a_clip_that_breaks_after_the_check_stops_every_phase, make, clear),
+        cmocka_unit_test_setup_teardown(a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one, make,
+                                        clear),
+    };
+    eq_log_configure(EQ_LOG_WARN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -15,6 +15,7 @@ const char *eq_split_name(enum eq_split s); /* "TRAIN", "VAL", "TEST" */
 struct eq_sample {
     char *file_name; /* as in FileList.csv, without .avi */
     char *path;      /* the AVI found for it */
+    uint64_t bytes;  /* of that file when the data set was opened */
     double ef;       /* percent */
     double esv, edv; /* ml; NaN when absent */
     enum eq_split split;
@@ -49,6 +50,11 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Takes sample i out (kept order) and notes it as skipped. */
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
+/* "fnv1a-" and 16 hexadecimal digits that tell this data set from others: FNV-1a over its samples in file order, each by
+ * file name, split, EF (to the last bit) and size of the clip's file. Skipped clips have no part in it, nor has the
+ * folder's name. */
+enum { EQ_DIGEST_TEXT = 24 };
+void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT]);
 /* Indices of a split, in file order; free with free(). */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
 

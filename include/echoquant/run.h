@@ -118,8 +118,9 @@ enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const cha
                                struct eq_err *err);
 /* Checks between settings (e.g. warm-up against epochs). */
 enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
-/* The resolved configuration with origins; a file that eq_settings_load takes back. */
-enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, struct eq_err *err);
+/* The resolved configuration with origins; a file that eq_settings_load takes back. digest: of the data
+ * (eq_dataset_digest), noted beside the settings; NULL: none. */
+enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err);
 /* Appends "key old -> new, ..." for the settings that shape results and differ; sections as in eq_settings_help. */
 void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
                          struct eq_str *out);
@@ -248,10 +249,15 @@ enum eq_phase {
     EQ_PHASE_ALL
 };
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
-/* Takes it into use, refusing as eq_run_admit does, and writes config.json. force starts anew: for EQ_PHASE_TRAIN and
- * EQ_PHASE_ALL everything that an earlier run left there is removed, for EQ_PHASE_PTQ, EQ_PHASE_QAT and
- * EQ_PHASE_CONTROL what belongs to that model; so look at the data and the baseline before. */
-enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
+/* Whether ds is the data set that the rows and models in the run directory, and in those of its seeds, were made with, by
+ * eq_dataset_digest; changes nothing. EQ_USAGE names those of another one. Rows and models of version 0.1.0, without a
+ * digest, are accepted. */
+enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
+/* Takes it into use, refusing as eq_run_admit and eq_run_check_data do, and writes config.json. ds: what the phase will
+ * work on. force starts anew: for EQ_PHASE_TRAIN and EQ_PHASE_ALL everything that an earlier run left there is removed,
+ * for EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what belongs to that model; so look at the baseline before. */
+enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
+                            struct eq_err *err);
 /* Keeps every other process from working in the run directory until eq_run_unlock or the process's end; makes the
  * folder if need be, and takes it away again when nothing came into it. EQ_USAGE names who has it. Init with {0}. */
 struct eq_run_lock {
@@ -290,7 +296,7 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
 bool eq_run_data_is_synthetic(const char *dir);
 /* The synthetic set of the settings (synth.*), into dir. */
 enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err);
-/* "data" (folder, clips by split) and "environment" (version, CPU, ISA, threads) of results.json. */
+/* "data" (folder, digest, clips by split) and "environment" (version, CPU, ISA, threads) of results.json. */
 enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
 
 /* Trains the FP32 baseline into <run>/fp32.safetensors, history/fp32.csv, state/. Resumes from state/ when it is
@@ -321,8 +327,8 @@ enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, stru
 /* As a table with what its columns mean. Caller clears. */
 enum eq_status eq_sensitivity_text(const struct cJSON *json, struct eq_str *out, struct eq_err *err);
 /* Evaluates one of the run's models (eq_run_models, EQ_BF16_NAME) or any file, which run.precision applies to, on the
- * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, phases, mae, rmse, r2,
- * latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */
+ * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, phases, data (digest), mae,
+ * rmse, r2, latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints

@@ -123,8 +123,8 @@ enum eq_status eq_cmd_eval(int argc, char **argv, struct eq_err *err)
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_EVAL, false, err));
     EQ_TRY(check_models(&o, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
-    EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_EVAL, false, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
+    EQ_TRY(eq_run_enter(&o.settings, &ds, EQ_PHASE_EVAL, false, err));
     EQ_TRY(o.model ? evaluate_file(&o, &ds, err) : evaluate_run(&o, &ds, err));
     EQ_TRY(eq_run_record_context(cfg, &ds, err));
     EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));

@@ -12,7 +12,7 @@ enum eq_status eq_cmd_derive(const struct eq_options *o, const struct eq_derived
     EQ_TRY(eq_run_check_baseline(cfg, o->model, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
-    EQ_TRY(eq_run_enter(&o->settings, model->phase, o->force, err));
+    EQ_TRY(eq_run_enter(&o->settings, &ds, model->phase, o->force, err));
     EQ_TRY(model->run(cfg, &ds, o->model, err));
     printf("%s/%s.safetensors\n", cfg->run.dir, model->name);
 out:

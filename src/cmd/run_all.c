@@ -1,5 +1,7 @@
 #include "cmd/cmd.h"
 
+#include <stdlib.h>
+
 static const struct eq_command_spec spec = {
     .name = "run-all",
     .arguments = "",
@@ -104,7 +106,7 @@ static enum eq_status run_phases(const struct eq_settings *s, const struct eq_da
 {
     const struct eq_config *cfg = &s->config;
     enum eq_status st;
-    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
+    EQ_TRY(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
     EQ_TRY(make_models(cfg, ds, err));
     EQ_TRY(evaluate_models(cfg, ds, err));
     EQ_TRY(eq_run_report(cfg->run.dir, err));
@@ -136,7 +138,7 @@ static enum eq_status run_seeds(const struct eq_settings *s, const struct eq_dat
                                 struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
+    EQ_TRY(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
     for (int i = 0; i < s->config.train.seeds; i++) {
         struct eq_settings one;
         EQ_TRY(eq_settings_of_seed(&one, s, i, err));
@@ -165,6 +167,24 @@ out:
     return st;
 }
 
+/* A finished run is one of its data: another list, or other clips, are another run. Where the data are gone nothing can
+ * differ, and nothing is made anew. */
+static enum eq_status check_finished(const struct eq_config *cfg, struct eq_err *err)
+{
+    struct eq_dataset ds = {0};
+    char *list = eq_path_join(cfg->data.dir, "FileList.csv");
+    enum eq_status st = EQ_OK;
+    if (eq_path_exists(list)) {
+        EQ_TRY(eq_run_open_data(cfg, &ds, err));
+        EQ_TRY(eq_run_check_data(cfg->run.dir, &ds, err));
+    }
+    eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
+out:
+    eq_dataset_clear(&ds);
+    free(list);
+    return st;
+}
+
 enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err)
 {
     struct eq_options o;
@@ -173,10 +193,7 @@ enum eq_status eq_cmd_run_all(int argc, char **argv, struct eq_err *err)
         return st;
     const struct eq_config *cfg = &o.settings.config;
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_ALL, o.force, err));
-    if (!o.force && eq_run_is_finished(cfg))
-        eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
-    else
-        EQ_TRY(run(&o.settings, o.force, err));
+    EQ_TRY(!o.force && eq_run_is_finished(cfg) ? check_finished(cfg, err) : run(&o.settings, o.force, err));
     EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));
     if (!o.json)
         printf("\n%s/report.html\n", cfg->run.dir);

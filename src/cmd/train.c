@@ -27,7 +27,7 @@ enum eq_status eq_cmd_train(int argc, char **argv, struct eq_err *err)
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_TRAIN, o.force, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
-    EQ_TRY(eq_run_enter(&o.settings, EQ_PHASE_TRAIN, o.force, err));
+    EQ_TRY(eq_run_enter(&o.settings, &ds, EQ_PHASE_TRAIN, o.force, err));
     EQ_TRY(eq_run_train(cfg, &ds, err));
     printf("%s/fp32.safetensors\n", cfg->run.dir);
 out:

@@ -220,23 +220,20 @@ static bool read_numbers(struct parser *p, struct eq_sample *s)
     return true;
 }
 
-static bool is_file(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
-}
-
-/* dir/[Videos/]name[.avi], whichever is there; NULL when none is. */
-static char *find_clip(const char *dir, const char *name)
+/* dir/[Videos/]name[.avi], whichever is there, and its size; NULL when none is. */
+static char *find_clip(const char *dir, const char *name, uint64_t *bytes)
 {
     static const struct {
         const char *folder, *suffix;
     } forms[] = {{"", ".avi"}, {"Videos/", ".avi"}, {"", ""}, {"Videos/", ""}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct eq_str path = {0};
+        struct stat info;
         eq_str_add(&path, "%s/%s%s%s", dir, forms[i].folder, name, forms[i].suffix);
-        if (is_file(path.s))
+        if (stat(path.s, &info) == 0 && !S_ISDIR(info.st_mode)) {
+            *bytes = (uint64_t)info.st_size;
             return path.s;
+        }
         eq_str_clear(&path);
     }
     return NULL;
@@ -269,7 +266,7 @@ static bool find_and_enter(struct parser *p, struct eq_sample *s)
         bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", s->file_name);
         return false;
     }
-    if (p->dir && !(s->path = find_clip(p->dir, s->file_name))) {
+    if (p->dir && !(s->path = find_clip(p->dir, s->file_name, &s->bytes))) {
         bad_row(p, EQ_IO, "no file %.200s.avi in %.200s or its Videos folder", s->file_name, p->dir);
         return false;
     }

@@ -11,8 +11,11 @@
 /* How many files the file-to-EF latency takes in turn. */
 #define LATENCY_FILES 10
 
-static void add_metrics(struct cJSON *row, const struct eq_metrics *m)
+static void add_metrics(struct cJSON *row, const struct eq_dataset *ds, const struct eq_metrics *m)
 {
+    char digest[EQ_DIGEST_TEXT];
+    eq_dataset_digest(ds, digest);
+    cJSON_AddStringToObject(row, "data", digest);
     eq_results_add_real(row, "mae", m->mae);
     eq_results_add_real(row, "rmse", m->rmse);
     eq_results_add_real(row, "r2", m->r2);
@@ -82,7 +85,7 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     cJSON_AddStringToObject(row, "model", "Median");
     cJSON_AddStringToObject(row, "precision", "-");
     eq_results_add_real(row, "prediction", median);
-    add_metrics(row, &m);
+    add_metrics(row, ds, &m);
     return eq_results_put_model(cfg->run.dir, row, err);
 }
 
@@ -183,7 +186,7 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(eq_predictions_write(csv.s, &e, err));
     EQ_TRY(describe(&p, name, path.s, own.eval.phases, row, err));
-    add_metrics(row, &e.metrics);
+    add_metrics(row, ds, &e.metrics);
     if (strcmp(name, "fp32") != 0)
         EQ_TRY(compare_with_fp32(cfg, &e, row, err));
     EQ_TRY(measure_latency(&p, ds, &own, row, err));

@@ -132,7 +132,10 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
 {
     struct cJSON *data = cJSON_CreateObject(), *environment = cJSON_CreateObject();
     static const char *const keys[EQ_SPLIT_COUNT] = {"train", "val", "test"};
+    char digest[EQ_DIGEST_TEXT];
+    eq_dataset_digest(ds, digest);
     cJSON_AddStringToObject(data, "dir", ds->dir);
+    cJSON_AddStringToObject(data, "digest", digest);
     cJSON_AddBoolToObject(data, "synthetic", eq_run_data_is_synthetic(ds->dir));
     for (int s = 0; s < EQ_SPLIT_COUNT; s++) {
         size_t n = 0;

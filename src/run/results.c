@@ -26,6 +26,12 @@ const char *eq_results_model_name(const struct cJSON *row)
     return cJSON_IsString(name) ? name->valuestring : NULL;
 }
 
+const char *eq_results_data(const struct cJSON *row)
+{
+    const struct cJSON *data = cJSON_GetObjectItemCaseSensitive(row, "data");
+    return cJSON_IsString(data) ? data->valuestring : NULL;
+}
+
 void eq_results_add_real(struct cJSON *object, const char *key, double value)
 {
     if (isfinite(value))

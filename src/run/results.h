@@ -6,6 +6,8 @@
 
 /* A row's "model"; NULL when it is no row. */
 const char *eq_results_model_name(const struct cJSON *row);
+/* The digest of the data that a row is of; NULL: it has none. */
+const char *eq_results_data(const struct cJSON *row);
 /* The row of a model in a document that eq_results_read gave; NULL: none. */
 const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name);
 /* The same in models[] itself. */

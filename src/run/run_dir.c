@@ -390,12 +390,77 @@ out:
     return st;
 }
 
-enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
+/* What one folder holds that was made with other data than digest says. anew: the model that is about to be made again,
+ * with its row; NULL: none. The row Median is written again with every other. */
+static enum eq_status check_data(const char *dir, const char *digest, const char *anew, struct eq_err *err)
+{
+    struct cJSON *results = NULL, *config = NULL;
+    struct eq_str others = {0}, was = {0};
+    const struct cJSON *row;
+    char anew_row[EQ_ROW_NAME] = "";
+    char *path = eq_path_join(dir, "config.json");
+    enum eq_status st = EQ_OK;
+    if (anew)
+        eq_run_row_name(anew, anew_row);
+    if (has_file(dir, "results", ".json"))
+        EQ_TRY(eq_results_read(dir, &results, err));
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
+    {
+        const char *name = eq_results_model_name(row), *data = eq_results_data(row);
+        if (!data || strcmp(data, digest) == 0 || strcmp(name, anew_row) == 0 || strcmp(name, "Median") == 0)
+            continue;
+        eq_str_add(&others, "%srow %s", others.len ? ", " : "", name);
+        if (!was.len)
+            eq_str_add(&was, "%s", data);
+    }
+    if (has_file(dir, "config", ".json"))
+        EQ_TRY(eq_json_read(path, &config, err));
+    const struct cJSON *note = cJSON_GetObjectItemCaseSensitive(config, "data_digest");
+    bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
+    for (int i = 0; other && i < EQ_RUN_MODELS; i++)
+        if (has_begun(dir, eq_run_models[i]) && !(anew && strcmp(eq_run_models[i], anew) == 0))
+            eq_str_add(&others, "%smodel %s", others.len ? ", " : "", eq_run_models[i]);
+    if (others.len)
+        st = eq_fail(err, EQ_USAGE,
+                     "%s holds what was made with other data (%.400s; digest %.40s, now %s): put FileList.csv and the "
+                     "clips back as they were, or name another folder with --run",
+                     dir, others.s, was.len ? was.s : note->valuestring, digest);
+out:
+    cJSON_Delete(results);
+    cJSON_Delete(config);
+    eq_str_clear(&others);
+    eq_str_clear(&was);
+    free(path);
+    return st;
+}
+
+static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const char *anew, struct eq_err *err)
+{
+    char digest[EQ_DIGEST_TEXT], **names;
+    eq_dataset_digest(ds, digest);
+    enum eq_status st = check_data(dir, digest, anew, err);
+    size_t n = eq_seed_dirs(dir, &names);
+    for (size_t i = 0; i < n && st == EQ_OK; i++)
+        if (is_ours(names[i]))
+            st = check_data(names[i], digest, NULL, err);
+    eq_seed_dirs_free(names, n);
+    return st;
+}
+
+enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
+{
+    return check_all_data(run_dir, ds, NULL, err);
+}
+
+enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
+                            struct eq_err *err)
 {
     const char *dir = s->config.run.dir;
-    char *config = eq_path_join(dir, "config.json");
+    char *config = eq_path_join(dir, "config.json"), digest[EQ_DIGEST_TEXT];
     enum eq_status st;
     EQ_TRY(eq_run_admit(s, phase, force, err));
+    if (!(force && is_whole(phase)))
+        EQ_TRY(check_all_data(dir, ds, force && phase < EQ_PHASE_EVAL ? model_of(phase) : NULL, err));
     EQ_TRY(eq_make_dirs(dir, err));
     bool ours;
     EQ_TRY(is_ours(dir, &ours, err));
@@ -406,8 +471,10 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
         else if (force && phase < EQ_PHASE_EVAL)
             EQ_TRY(forget_result(dir, model_of(phase), err));
     }
-    if (phase != EQ_PHASE_SENSITIVITY || !ours) /* config.json is of what the models there were made with */
-        EQ_TRY(eq_settings_save(s, config, err));
+    if (phase != EQ_PHASE_SENSITIVITY || !ours) { /* config.json is of what the models there were made with */
+        eq_dataset_digest(ds, digest);
+        EQ_TRY(eq_settings_save(s, digest, config, err));
+    }
 out:
     free(config);
     return st;

@@ -49,6 +49,30 @@ static void clear_seeds(struct seeds *s)
     free(s->values);
 }
 
+/* Means are over one ground truth. */
+static enum eq_status check_data(const char *run_dir, const struct seeds *s, struct eq_err *err)
+{
+    const char *digest = NULL;
+    const struct cJSON *row;
+    int of = 0;
+    for (int i = 0; i < s->n; i++) {
+        cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(s->results[i], "models"))
+        {
+            const char *data = eq_results_data(row);
+            if (data && digest && strcmp(data, digest) != 0)
+                return eq_fail(err, EQ_USAGE,
+                               "%s: rows of seed-%d and seed-%d are of different data (%.40s, %.40s), which no table "
+                               "can hold: move one of the folders away",
+                               run_dir, s->seed[of], s->seed[i], digest, data);
+            if (data && !digest) {
+                digest = data;
+                of = i;
+            }
+        }
+    }
+    return EQ_OK;
+}
+
 static enum eq_status read_seeds(const char *run_dir, int first, int n, struct seeds *s, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
@@ -72,6 +96,8 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
     if (st == EQ_OK && s->n == 0)
         st = eq_fail(err, EQ_IO, "%s: none of the seeds %d to %d has results yet: `echoquant run-all` makes them",
                      run_dir, first, first + n - 1);
+    if (st == EQ_OK)
+        st = check_data(run_dir, s, err);
     if (st != EQ_OK)
         clear_seeds(s);
     return st;

@@ -1,6 +1,7 @@
 /*
  * Settings as JSON: {"data": {"frames": 8}, ...} or {"data.frames": 8, ...}, any part of it. A run's config.json is
- * such a file with all of them, and with an object "origin" that says of each where its value came from.
+ * such a file with all of them, with an object "origin" that says of each where its value came from, and with the digest
+ * of the data, "data_digest".
  */
 #include "run/settings.h"
 
@@ -122,7 +123,8 @@ static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *
     if (!cJSON_IsObject(json))
         return eq_fail(err, EQ_USAGE, "%s: settings are a JSON object, as in {\"data\": {\"frames\": 8}}", name);
     for (const struct cJSON *item = json->child; item; item = item->next) {
-        if (strcmp(item->string, "origin") == 0 && cJSON_IsObject(item))
+        if ((strcmp(item->string, "origin") == 0 && cJSON_IsObject(item)) ||
+            (strcmp(item->string, "data_digest") == 0 && cJSON_IsString(item)))
             continue; /* what config.json notes beside the settings */
         enum eq_status st = apply_item(s, item, name, err);
         if (st != EQ_OK)
@@ -220,7 +222,8 @@ static struct cJSON *value_of(const struct eq_setting *row, const struct eq_conf
     return value;
 }
 
-enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out, struct eq_err *err)
+enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest, struct eq_str *out,
+                                 struct eq_err *err)
 {
     struct cJSON *json = cJSON_CreateObject(), *origins = cJSON_CreateObject();
     for (size_t i = 0; i < eq_setting_count; i++) {
@@ -234,16 +237,18 @@ enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out
         cJSON_AddStringToObject(origins, row->key, s->origin[i]);
     }
     cJSON_AddItemToObject(json, "origin", origins);
+    if (digest)
+        cJSON_AddStringToObject(json, "data_digest", digest);
     enum eq_status st = eq_json_print(out, json, err);
     cJSON_Delete(json);
     return st;
 }
 
-enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, struct eq_err *err)
+enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err)
 {
     struct eq_str text = {0};
     enum eq_status st;
-    EQ_TRY(eq_settings_print(s, &text, err));
+    EQ_TRY(eq_settings_print(s, digest, &text, err));
     EQ_TRY(eq_write_file(path, text.s, text.len, err));
 out:
     eq_str_clear(&text);

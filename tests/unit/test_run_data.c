@@ -1,7 +1,10 @@
-/* What a run makes of its data after they were opened: a clip that changes under its feet stops it. */
+/* What a run makes of its data after they were opened: a clip that changes under its feet stops it, and a
+ * digest tells one data set from another. */
 #include "unit/trainer_fixture.h"
 
 #include "unit/cmocka_all.h"
+
+#include <math.h>
 
 enum { CLIPS = TRAIN_CLIPS + 2 * VAL_CLIPS };
 
@@ -174,6 +177,51 @@ static void a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one(v
     eq_free(model[1]);
 }
 
+static void the_digest_is_of_all_that_makes_a_ground_truth(void **state)
+{
+    struct eq_sample rows[] = {{.file_name = (char *)"a", .ef = 50, .split = EQ_SPLIT_TRAIN, .bytes = 1000},
+                               {.file_name = (char *)"b", .ef = 60, .split = EQ_SPLIT_TEST, .bytes = 2000}};
+    struct eq_dataset two = {.dir = (char *)"one", .samples = rows, .n = 2}, other = two;
+    char first[EQ_DIGEST_TEXT], now[EQ_DIGEST_TEXT];
+    (void)state;
+    eq_dataset_digest(&two, first);
+    assert_string_equal(first, "fnv1a-5763b144914db192"); /* stands in users' run directories: never another one */
+    other.dir = (char *)"two";
+    rows[0].path = (char *)"two/a.avi";
+    rows[0].esv = rows[0].line = 7;
+    eq_dataset_digest(&other, now);
+    assert_string_equal(now, first);
+    for (int change = 0; change < 5; change++) {
+        struct eq_sample was = rows[1];
+        rows[1].file_name = (char *)(change == 0 ? "c" : "b");
+        rows[1].ef = change == 1 ? nextafter(60, 61) : 60;
+        rows[1].split = change == 2 ? EQ_SPLIT_VAL : EQ_SPLIT_TEST;
+        rows[1].bytes = change == 3 ? 2001 : 2000;
+        other.n = change == 4 ? 1 : 2;
+        eq_dataset_digest(&other, now);
+        assert_string_not_equal(now, first);
+        rows[1] = was;
+    }
+}
+
+static void the_digest_of_a_folder_is_that_of_its_used_rows(void **state)
+{
+    struct eq_dataset ds;
+    char first[EQ_DIGEST_TEXT], now[EQ_DIGEST_TEXT];
+    (void)state;
+    assert_ok(eq_run_open_data(&settings.config, &ds, &err));
+    eq_dataset_digest(&ds, first);
+    eq_dataset_skip(&ds, 4, "a test");
+    eq_dataset_digest(&ds, now);
+    assert_string_not_equal(now, first);
+    eq_dataset_clear(&ds);
+    break_clip(4);
+    assert_ok(eq_run_open_data(&settings.config, &ds, &err));
+    eq_dataset_digest(&ds, first);
+    assert_string_equal(now, first);
+    eq_dataset_clear(&ds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_clip_that_breaks_after_the_check_stops_every_phase, make, clear),
         cmocka_unit_test_setup_teardown(a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one, make,
                                         clear),
+        cmocka_unit_test(the_digest_is_of_all_that_makes_a_ground_truth),
+        cmocka_unit_test_setup_teardown(the_digest_of_a_folder_is_that_of_its_used_rows, make, clear),
     };
     eq_log_configure(EQ_LOG_WARN);
     return cmocka_run_group_tests(tests, NULL, NULL);

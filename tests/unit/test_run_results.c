@@ -379,6 +379,8 @@ static void rows_of_different_machines_are_marked(void **state)
 
 /* ---- the run directory --------------------------------------------------- */
 
+static const struct eq_dataset no_data;
+
 static void settings_for_dir(struct eq_settings *s)
 {
     struct eq_err err;
@@ -399,14 +401,14 @@ static void entering_keeps_the_settings_of_what_is_there(void **state)
     struct eq_err err;
     (void)state;
     settings_for_dir(&s);
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_TRAIN, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_OK);
     change(&s, "train.epochs", "3"); /* nothing has begun: all may change */
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_TRAIN, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_OK);
     write_file("state/fp32.state.safetensors", "begun");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_TRAIN, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_OK);
     change(&s, "train.epochs", "4");
     char *before = read_text("config.json");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_TRAIN, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_USAGE);
     assert_non_null(strstr(err.msg, "train.epochs 3 -> 4"));
     char *after = read_text("config.json");
     assert_string_equal(before, after);
@@ -414,7 +416,7 @@ static void entering_keeps_the_settings_of_what_is_there(void **state)
     eq_free(after);
     change(&s, "train.epochs", "3");
     change(&s, "run.threads", "7"); /* has no part in the results */
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, false, &err), EQ_OK);
     eq_settings_clear(&s);
 }
 
@@ -424,29 +426,29 @@ static void a_phase_may_have_its_own_settings_changed_until_it_is_done(void **st
     struct eq_err err;
     (void)state;
     settings_for_dir(&s);
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_TRAIN, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_OK);
     write_file("fp32.safetensors", "a model");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_TRAIN, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_USAGE);
     assert_non_null(strstr(err.msg, "--force"));
     change(&s, "ptq.observer", "minmax");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, false, &err), EQ_USAGE);
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, false, &err), EQ_OK);
     write_file("ptq.safetensors", "a model");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, false, &err), EQ_USAGE);
     change(&s, "ptq.observer", "entropy");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, false, &err), EQ_USAGE);
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, true, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_QAT, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_OK);
     write_file("state/qat.state.safetensors", "begun");
     change(&s, "qat.lr", "0.4");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_QAT, false, &err), EQ_USAGE);
     assert_true(there("state/qat.state.safetensors"));
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, true, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_QAT, true, &err), EQ_OK);
     assert_false(there("state/qat.state.safetensors"));
     change(&s, "qat.lr", "0.5");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_EVAL, false, &err), EQ_USAGE);
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_QAT, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_EVAL, false, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_QAT, false, &err), EQ_OK);
     change(&s, "bench.repeats", "7");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_EVAL, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_EVAL, false, &err), EQ_OK);
     eq_settings_clear(&s);
 }
 
@@ -468,14 +470,14 @@ static void force_removes_what_a_run_made_and_nothing_else(void **state)
     /* Without our config.json it is no run directory: nothing is removed. */
     static const enum eq_phase phases[] = {EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_ALL};
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(eq_run_enter(&s, phases[i], true, &err), EQ_USAGE);
+        assert_int_equal(eq_run_enter(&s, &no_data, phases[i], true, &err), EQ_USAGE);
         assert_non_null(strstr(err.msg, "is no run directory"));
     }
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         assert_true(there(ours[i]));
     write_file("config.json", "{\"origin\": {}}");
     change(&s, "train.epochs", "77");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, true, &err), EQ_OK);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         assert_false(there(ours[i]));
     for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
@@ -493,16 +495,16 @@ static void force_of_one_model_takes_its_row_and_leaves_the_others(void **state)
     char order[128];
     (void)state;
     settings_for_dir(&s);
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_EVAL, false, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_EVAL, false, &err), EQ_OK);
     put_run();
     write_file("ptq.safetensors", "the old one stays until the new one is there");
     write_file("state/ptq.state.safetensors", "x");
     write_file("state/qat.state.safetensors", "x");
     change(&s, "train.lr", "0.5"); /* refused: nothing is lost */
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, true, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_USAGE);
     assert_true(there("predictions/ptq.csv"));
     change(&s, "train.lr", "0.001");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_PTQ, true, &err), EQ_OK);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_OK);
     order_of_rows(order);
     assert_string_equal(order, "FP32 QAT Median ");
     assert_true(there("ptq.safetensors") && there("predictions/qat.csv") && there("state/qat.state.safetensors"));
@@ -569,18 +571,19 @@ static void qat_and_its_control_share_their_settings(void **state)
     for (int i = 0; i < 2; i++) {
         struct eq_settings s;
         settings_for_dir(&s);
-        assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_OK);
+        assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, true, &err), EQ_OK);
         write_file("fp32.safetensors", "a model");
         change(&s, "qat.lr", "0.25");
-        assert_int_equal(eq_run_enter(&s, second[i], false, &err), EQ_OK);
+        assert_int_equal(eq_run_enter(&s, &no_data, second[i], false, &err), EQ_OK);
         write_file(first[i], "a model");
-        assert_int_equal(eq_run_enter(&s, second[i], false, &err), EQ_OK);
+        assert_int_equal(eq_run_enter(&s, &no_data, second[i], false, &err), EQ_OK);
         change(&s, "qat.lr", "0.125");
-        assert_int_equal(eq_run_enter(&s, second[i], true, &err), EQ_USAGE);
+        assert_int_equal(eq_run_enter(&s, &no_data, second[i], true, &err), EQ_USAGE);
         assert_non_null(strstr(err.msg, "qat.lr 0.25 -> 0.125"));
         change(&s, "qat.lr", "0.25");
         change(&s, "qat.method", "lsq"); /* no business of the control's */
-        assert_int_equal(eq_run_enter(&s, second[i], true, &err), second[i] == EQ_PHASE_QAT ? EQ_OK : EQ_USAGE);
+        assert_int_equal(eq_run_enter(&s, &no_data, second[i], true, &err),
+                         second[i] == EQ_PHASE_QAT ? EQ_OK : EQ_USAGE);
         eq_settings_clear(&s);
     }
 }

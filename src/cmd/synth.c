@@ -5,10 +5,9 @@ static const struct eq_command_spec spec = {
     .arguments = "[DIR]",
     .about =
         "Writes a synthetic data set into DIR, or that of --data: FileList.csv in EchoNet's columns and MJPEG AVIs of\n"
-        "112 x 112 pixels that show what an apical four-chamber view shows, the EF in the ventricle's motion alone. "
-        "Same\n"
-        "settings, same pixels. A folder that holds this set already is left as it is; any other that is not empty is\n"
-        "refused.\n",
+        "112 x 112 pixels that show what an apical four-chamber view shows, the EF in the ventricle's motion alone.\n"
+        "Same settings, same pixels. A folder that holds this set already is left as it is; any other that is not\n"
+        "empty is refused.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE,
     .max_args = 1,
     .sections = (const char *const[]){"synth", "run.threads", NULL},

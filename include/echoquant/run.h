@@ -177,7 +177,8 @@ struct eq_evaluation {
 /* Over a split, with the mean over eval.phases for each clip. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
-/* The same over a loader that is kept between calls (its cache stays warm), with as many phases as it samples. */
+/* The same over a loader that is kept between calls (its cache stays warm), with as many phases as it samples: one of
+ * EQ_ON_ERROR_FAIL, over a clip at least. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);

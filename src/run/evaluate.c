@@ -101,10 +101,6 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
             goto out;
         }
     }
-    if (out->n == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: no clip could be read", ds->dir);
-        goto out;
-    }
     EQ_TRY(finish_metrics(out, err));
 out:
     if (st != EQ_OK)

@@ -395,8 +395,9 @@ out:
 static enum eq_status check_data(const char *dir, const char *digest, const char *anew, struct eq_err *err)
 {
     struct cJSON *results = NULL, *config = NULL;
-    struct eq_str others = {0}, was = {0};
+    struct eq_str others = {0};
     const struct cJSON *row;
+    const char *was = NULL;
     char anew_row[EQ_ROW_NAME] = "";
     char *path = eq_path_join(dir, "config.json");
     enum eq_status st = EQ_OK;
@@ -410,8 +411,7 @@ static enum eq_status check_data(const char *dir, const char *digest, const char
         if (!data || strcmp(data, digest) == 0 || strcmp(name, anew_row) == 0 || strcmp(name, "Median") == 0)
             continue;
         eq_str_add(&others, "%srow %s", others.len ? ", " : "", name);
-        if (!was.len)
-            eq_str_add(&was, "%s", data);
+        was = was ? was : data;
     }
     if (has_file(dir, "config", ".json"))
         EQ_TRY(eq_json_read(path, &config, err));
@@ -424,12 +424,11 @@ static enum eq_status check_data(const char *dir, const char *digest, const char
         st = eq_fail(err, EQ_USAGE,
                      "%s holds what was made with other data (%.400s; digest %.40s, now %s): put FileList.csv and the "
                      "clips back as they were, or name another folder with --run",
-                     dir, others.s, was.len ? was.s : note->valuestring, digest);
+                     dir, others.s, was ? was : note->valuestring, digest);
 out:
     cJSON_Delete(results);
     cJSON_Delete(config);
     eq_str_clear(&others);
-    eq_str_clear(&was);
     free(path);
     return st;
 }

@@ -223,11 +223,6 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     EQ_TRY(eq_loader_start(t->train, (uint32_t)t->epoch, t->batch_in_epoch, err));
     while (t->batch_in_epoch < micro) {
         EQ_TRY(eq_loader_next(t->train, &batch, err));
-        if (batch.n != t->opts.batch) {
-            st =
-                eq_fail(err, EQ_FORMAT, "%s: too few readable clips for a full batch of %d", t->ds->dir, t->opts.batch);
-            goto out;
-        }
         EQ_TRY(micro_step(t, &batch, ef, err));
         snprintf(note, sizeof note, "loss %.4f", t->loss_sum / (double)t->batch_in_epoch);
         eq_progress_step(&progress, t->batch_in_epoch, note);

@@ -50,8 +50,8 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Takes sample i out (kept order) and notes it as skipped. */
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
-/* "fnv1a-" and 16 hexadecimal digits that tell this data set from others: FNV-1a over its samples in file order, each by
- * file name, split, EF (to the last bit) and size of the clip's file. Skipped clips have no part in it, nor has the
+/* "fnv1a-" and 16 hexadecimal digits that tell this data set from others: FNV-1a over its samples in file order, each
+ * by file name, split, EF (to the last bit) and size of the clip's file. Skipped clips have no part in it, nor has the
  * folder's name. */
 enum { EQ_DIGEST_TEXT = 24 };
 void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT]);

@@ -182,8 +182,9 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
-/* How the settings say that clips are read: in file order, without augmentation. EQ_ON_ERROR_FAIL whatever data.on_error
- * says: eq_run_open_data has left the bad clips out, so one that fails now is a change under the run's feet. */
+/* How the settings say that clips are read: in file order, without augmentation. EQ_ON_ERROR_FAIL whatever
+ * data.on_error says: eq_run_open_data has left the bad clips out, so one that fails now is a change under the run's
+ * feet. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split, in file order or, for training, shuffled and augmented as the settings say. Frees with
  * eq_loader_free; an empty split is an error that names it. */
@@ -250,9 +251,9 @@ enum eq_phase {
     EQ_PHASE_ALL
 };
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
-/* Whether ds is the data set that the rows and models in the run directory, and in those of its seeds, were made with, by
- * eq_dataset_digest; changes nothing. EQ_USAGE names those of another one. Rows and models of version 0.1.0, without a
- * digest, are accepted. */
+/* Whether ds is the data set that the rows and models in the run directory, and in those of its seeds, were made with,
+ * by eq_dataset_digest; changes nothing. EQ_USAGE names those of another one. Rows and models of version 0.1.0, without
+ * a digest, are accepted. */
 enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
 /* Takes it into use, refusing as eq_run_admit and eq_run_check_data do, and writes config.json. ds: what the phase will
  * work on. force starts anew: for EQ_PHASE_TRAIN and EQ_PHASE_ALL everything that an earlier run left there is removed,
@@ -328,8 +329,8 @@ enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, stru
 /* As a table with what its columns mean. Caller clears. */
 enum eq_status eq_sensitivity_text(const struct cJSON *json, struct eq_str *out, struct eq_err *err);
 /* Evaluates one of the run's models (eq_run_models, EQ_BF16_NAME) or any file, which run.precision applies to, on the
- * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, phases, data (digest), mae,
- * rmse, r2, latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */
+ * test split: predictions/<name>.csv, and its row in results.json: model, precision, size_mb, phases, data (digest),
+ * mae, rmse, r2, latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* From results.json, predictions/ and history/: report.md, report.html, plots/ (gnuplot scripts, data, SVG); prints

@@ -1,7 +1,7 @@
 /*
  * Settings as JSON: {"data": {"frames": 8}, ...} or {"data.frames": 8, ...}, any part of it. A run's config.json is
- * such a file with all of them, with an object "origin" that says of each where its value came from, and with the digest
- * of the data, "data_digest".
+ * such a file with all of them, with an object "origin" that says of each where its value came from, and with the
+ * digest of the data, "data_digest".
  */
 #include "run/settings.h"
 

@@ -403,7 +403,9 @@ static enum eq_status check_data(const char *dir, const char *digest, const char
     enum eq_status st = EQ_OK;
     if (anew)
         eq_run_row_name(anew, anew_row);
-    if (has_file(dir, "results", ".json"))
+    bool there, begun;
+    EQ_TRY(look(dir, "results", ".json", &there, err));
+    if (there)
         EQ_TRY(eq_results_read(dir, &results, err));
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
     {
@@ -413,13 +415,16 @@ static enum eq_status check_data(const char *dir, const char *digest, const char
         eq_str_add(&others, "%srow %s", others.len ? ", " : "", name);
         was = was ? was : data;
     }
-    if (has_file(dir, "config", ".json"))
+    EQ_TRY(eq_path_look(path, &there, err));
+    if (there)
         EQ_TRY(eq_json_read(path, &config, err));
     const struct cJSON *note = cJSON_GetObjectItemCaseSensitive(config, "data_digest");
     bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
-    for (int i = 0; other && i < EQ_RUN_MODELS; i++)
-        if (has_begun(dir, eq_run_models[i]) && !(anew && strcmp(eq_run_models[i], anew) == 0))
+    for (int i = 0; other && i < EQ_RUN_MODELS; i++) {
+        EQ_TRY(has_begun(dir, eq_run_models[i], &begun, err));
+        if (begun && !(anew && strcmp(eq_run_models[i], anew) == 0))
             eq_str_add(&others, "%smodel %s", others.len ? ", " : "", eq_run_models[i]);
+    }
     if (others.len)
         st = eq_fail(err, EQ_USAGE,
                      "%s holds what was made with other data (%.400s; digest %.40s, now %s): put FileList.csv and the "
@@ -435,14 +440,20 @@ out:
 
 static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const char *anew, struct eq_err *err)
 {
-    char digest[EQ_DIGEST_TEXT], **names;
+    char digest[EQ_DIGEST_TEXT], **names = NULL;
+    size_t n = 0;
+    bool ours;
+    enum eq_status st;
     eq_dataset_digest(ds, digest);
-    enum eq_status st = check_data(dir, digest, anew, err);
-    size_t n = eq_seed_dirs(dir, &names);
-    for (size_t i = 0; i < n && st == EQ_OK; i++)
-        if (is_ours(names[i]))
-            st = check_data(names[i], digest, NULL, err);
-    eq_seed_dirs_free(names, n);
+    EQ_TRY(check_data(dir, digest, anew, err));
+    EQ_TRY(eq_seed_dirs(dir, &names, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        EQ_TRY(is_ours(names[i], &ours, err));
+        if (ours)
+            EQ_TRY(check_data(names[i], digest, NULL, err));
+    }
+out:
+    eq_names_free(names, n);
     return st;
 }
 

@@ -182,7 +182,7 @@ static void results_keep_their_rows(void **state)
 
 static enum eq_status save_settings(const char *path, const void *ctx, struct eq_err *err)
 {
-    return eq_settings_save(ctx, path, err);
+    return eq_settings_save(ctx, NULL, path, err);
 }
 
 static void settings_are_whole_or_the_old_ones(void **state)

@@ -661,9 +661,9 @@ static void a_run_that_cannot_be_looked_up_is_not_entered(void **state)
     (void)state;
     settings_for_dir(&s);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(eq_run_enter(&s, EQ_PHASE_EVAL, false, &err), EQ_OK);
+        assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_EVAL, false, &err), EQ_OK);
         put_loop(cases[i].file);
-        assert_cannot_tell(eq_run_enter(&s, cases[i].phase, cases[i].force, e), cases[i].file);
+        assert_cannot_tell(eq_run_enter(&s, &no_data, cases[i].phase, cases[i].force, e), cases[i].file);
         assert_true(is_loop(cases[i].file));
         remove_loop(cases[i].file);
     }
@@ -686,12 +686,12 @@ static void a_config_that_cannot_be_read_may_be_ours(void **state)
     settings_for_dir(&s);
     put_run();
     write_file("config.json", "{\"origin\": 1}");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, true, &err), EQ_USAGE);
     write_file("config.json", "not JSON");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_USAGE);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, true, &err), EQ_USAGE);
     remove_loop("config.json");
     write_file("config.json/inside", "a folder can't be read as a file");
-    assert_int_equal(eq_run_enter(&s, EQ_PHASE_ALL, true, &err), EQ_IO);
+    assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, true, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "config.json"));
     assert_true(there("results.json") && there("predictions/fp32.csv"));
     eq_settings_clear(&s);

@@ -10,7 +10,18 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_OBSERVERS = 8 };
+/* Tried by every search, behind the settings' own. */
+static const struct eq_observer_opts candidates[] = {
+    {.kind = EQ_OBSERVER_MINMAX},
+    {.kind = EQ_OBSERVER_MOVING_AVERAGE},
+    {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.9},
+    {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.99},
+    {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.999},
+    {.kind = EQ_OBSERVER_HIST_MSE},
+    {.kind = EQ_OBSERVER_ENTROPY},
+};
+enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
+_Static_assert(N_CANDIDATES == EQ_OBSERVER_COUNT + 2, "each kind of observer once, percentile three times");
 
 /* What depends on the weights before calibration: by switch, reestimate_bn and equalize. */
 struct base {
@@ -21,7 +32,7 @@ struct base {
 struct search {
     const struct eq_graph *trained;
     struct eq_calibration fit, judge;
-    struct eq_observer_opts observers[MAX_OBSERVERS]; /* the settings' own first */
+    struct eq_observer_opts observers[1 + N_CANDIDATES]; /* the settings' own first */
     int n_observers;
     struct base bases[4];
     double *reference; /* [judge.n]: FP32's EF */
@@ -177,19 +188,10 @@ static enum eq_status try(struct search *s, const struct eq_config *cfg, const c
 
 static void list_observers(struct search *s, const struct eq_config *cfg)
 {
-    const struct eq_observer_opts all[] = {
-        {.kind = EQ_OBSERVER_MINMAX},
-        {.kind = EQ_OBSERVER_MOVING_AVERAGE},
-        {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.9},
-        {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.99},
-        {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.999},
-        {.kind = EQ_OBSERVER_HIST_MSE},
-        {.kind = EQ_OBSERVER_ENTROPY},
-    };
     s->observers[s->n_observers++] = eq_observer_opts_of(cfg);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (!same_observer(&all[i], &s->observers[0])) {
-            s->observers[s->n_observers] = all[i];
+    for (int i = 0; i < N_CANDIDATES; i++)
+        if (!same_observer(&candidates[i], &s->observers[0])) {
+            s->observers[s->n_observers] = candidates[i];
             s->observers[s->n_observers++].averaging = cfg->ptq.averaging;
         }
 }

@@ -88,6 +88,17 @@ is "tries in the report" "$(grep -cE '^\| (observer|weight_observer|reestimate_b
     found/report.md)" 12
 has found/report.html "search fitted each try on 2 calibration clips"
 
+# An observer of the user's own, which is none of the list, is tried first; the list still is tried whole.
+ptq_with own --set ptq.search=true --set ptq.adaround_steps=30 --set ptq.observer=percentile --set ptq.percentile=99.5
+"$BIN" inspect own/ptq.safetensors --json >own.json
+python3 - own.json <<'PY' && pass || fail "a search from an observer of one's own"
+import json, sys
+tries = [t["tried"] for t in json.load(open(sys.argv[1]))["recipe"]["search"]["tries"]]
+observers = [t.split(" = ")[1] for t in tries if t.startswith("observer = ")]
+assert len(tries) == 13 and observers == ["percentile 99.5", "minmax", "moving_average", "percentile 99.9",
+                                          "percentile 99.99", "percentile 99.999", "hist_mse", "entropy"], tries
+PY
+
 # Mixed precision: what stays in FP32 is noted, a file of all of them predicts as FP32 does.
 printf '{"ptq": {"keep_fp32": ["conv1", "layer2.0.downsample.0"]}}' >keep.json
 ptq_with kept --config keep.json

@@ -23,7 +23,8 @@ enum eq_status {
     EQ_NOMEM,
     EQ_UNSUPPORTED, /* this CPU or build can't do it */
     EQ_NUMERIC,     /* NaN, infinity, overflow bound exceeded */
-    EQ_INTERRUPTED  /* SIGINT or SIGTERM; state has been written */
+    EQ_INTERRUPTED, /* SIGINT or SIGTERM; state has been written */
+    EQ_STOP         /* no error: a hook has seen enough and ends its walk. Who set the hook makes EQ_OK of it. */
 };
 
 /* An error as text: what, where, what to do. The caller owns it; functions fill it and return its status. */

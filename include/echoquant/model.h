@@ -123,7 +123,8 @@ enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
 /* ---- execution ----------------------------------------------------------- */
 
 /* Looks at values while they pass: node's output [n] floats, before its fake-quant and before anyone consumes it. May
- * write to the node's fake-quant (observers). Returns EQ_OK or stops the walk. */
+ * write to the node's fake-quant (observers). Returns EQ_OK, or ends the walk, which returns the same: EQ_STOP where
+ * nothing failed. */
 struct eq_walk_hook {
     enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
     void *ctx;

@@ -20,7 +20,6 @@ struct eq_analysis {
     int only;                   /* the one node whose output is compared; -1: all of them; NO_EDGE: none */
     bool with_stats;
     float *ef_fp32, *ef; /* [max_clips]; NULL: not wanted */
-    bool stopped;        /* the FP32 pass ended behind `only` */
 };
 enum { NO_EDGE = -2 };
 
@@ -43,8 +42,7 @@ static enum eq_status keep_reference(void *ctx, struct eq_graph *g, int node, co
             return eq_fail(err, EQ_NOMEM, "out of memory for the outputs of %s", g->nodes[node].name);
     }
     memcpy(e->reference, data, n * sizeof(float));
-    a->stopped = node == a->only;
-    return a->stopped ? EQ_INTERRUPTED : EQ_OK;
+    return node == a->only ? EQ_STOP : EQ_OK;
 }
 
 static enum eq_status run_fp32(void *ctx, size_t clip, const uint8_t *pixels, struct eq_err *err)
@@ -53,9 +51,8 @@ static enum eq_status run_fp32(void *ctx, size_t clip, const uint8_t *pixels, st
     float ef;
     if (a->only == NO_EDGE)
         return EQ_OK;
-    a->stopped = false;
     enum eq_status st = eq_exec_forward(a->exec_fp32, pixels, &ef, err);
-    if (a->stopped)
+    if (st == EQ_STOP)
         return EQ_OK;
     if (st == EQ_OK && !isfinite(ef))
         return eq_fail(err, EQ_NUMERIC, "the EF that FP32 predicts is NaN or infinite");

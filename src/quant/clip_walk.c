@@ -8,8 +8,7 @@ static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float 
     struct eq_clip_walk *w = ctx;
     (void)g;
     enum eq_status st = w->on_edge(w->ctx, w->clip, node, data, n, err);
-    w->stopped = st == EQ_OK && node == w->stop_at;
-    return w->stopped ? EQ_INTERRUPTED : st;
+    return st == EQ_OK && node == w->stop_at ? EQ_STOP : st;
 }
 
 static enum eq_status walk_clip(struct eq_clip_walk *w, const uint8_t *pixels, struct eq_err *err)
@@ -17,13 +16,12 @@ static enum eq_status walk_clip(struct eq_clip_walk *w, const uint8_t *pixels, s
     float ef;
     if (eq_interrupted())
         return eq_fail(err, EQ_INTERRUPTED, "%s was interrupted after %zu clips", w->purpose, w->clip);
-    w->stopped = false;
     enum eq_status st = w->on_clip ? w->on_clip(w->ctx, w->clip, pixels, err) : EQ_OK;
     if (st == EQ_OK)
         st = eq_exec_forward(w->exec, pixels, &ef, err);
     if (st == EQ_OK && !isfinite(ef))
         return eq_fail(err, EQ_NUMERIC, "the predicted EF is NaN or infinite");
-    return w->stopped ? EQ_OK : st;
+    return st == EQ_STOP ? EQ_OK : st;
 }
 
 /* Which clip it was; i: its place in what the source gave last. */

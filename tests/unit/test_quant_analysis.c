@@ -1,5 +1,6 @@
 /* The analysis of layers: sums on data made by hand, and against what the same networks give when simulated here. */
 #include "quant/analysis.h"
+#include "quant/clip_walk.h"
 #include "unit/quant_resnet.h"
 
 #include <stdlib.h>
@@ -309,6 +310,53 @@ static void uncalibrated_graphs_are_refused(void **state)
     pair_free(&p);
 }
 
+/* What a look at an edge answers at the node of its own, and how often it was asked. */
+struct answer {
+    int node;
+    enum eq_status status;
+    int looks, last;
+};
+
+static enum eq_status give_answer(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
+{
+    struct answer *a = ctx;
+    (void)clip, (void)data, (void)n;
+    a->looks++;
+    a->last = node;
+    if (node != a->node)
+        return EQ_OK;
+    return a->status == EQ_INTERRUPTED ? eq_fail(err, EQ_INTERRUPTED, "a signal came") : a->status;
+}
+
+/* A walk that has seen enough goes on with the next clip; a signal ends all of it, also where a walk would have ended. */
+static void enough_is_no_signal(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = settled_resnet(&clips, 3), *g = fold_and_fuse(net);
+    for (int i = 0; i < 4; i++) {
+        struct eq_err err = {0};
+        bool signal = i % 2, stops_itself = i < 2;
+        struct answer a = {.node = 4, .status = signal ? EQ_INTERRUPTED : stops_itself ? EQ_STOP : EQ_OK};
+        struct eq_clip_walk w = {.clips = &clips.source,
+                                 .max_clips = 3,
+                                 .purpose = "the test",
+                                 .stop_at = stops_itself ? -1 : 4,
+                                 .on_edge = give_answer,
+                                 .ctx = &a};
+        assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, small.frames, small.size, &w.exec, e_));
+        assert_int_equal(eq_clip_walk_run(&w, &err), signal ? EQ_INTERRUPTED : EQ_OK);
+        assert_true(!signal || strstr(err.msg, "a signal came"));
+        assert_int_equal(w.clip, signal ? 0 : 3);
+        assert_int_equal(a.looks, signal ? 5 : 3 * 5);
+        assert_int_equal(a.last, 4);
+        eq_exec_free(w.exec);
+    }
+    free(clips.pixels);
+    eq_graph_free(g);
+    eq_graph_free(net);
+}
+
 int main(void)
 {
     eq_kernels_init();
@@ -321,6 +369,7 @@ int main(void)
                                        cmocka_unit_test(clipped_share_is_what_the_percentile_cuts),
                                        cmocka_unit_test(dead_channels_are_found),
                                        cmocka_unit_test(threads_change_no_bit),
+                                       cmocka_unit_test(enough_is_no_signal),
                                        cmocka_unit_test(uncalibrated_graphs_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

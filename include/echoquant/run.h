@@ -197,6 +197,10 @@ enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_d
 /* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
+/* Pairs rows by file name: (*partners)[i], for i below a->n, is the first row of b with the name of a->rows[i], or NULL
+ * where b has none. Order and duplicates are free on both sides. The rows stay b's; free the list with eq_free. */
+enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq_evaluation *b,
+                                  const struct eq_prediction ***partners, struct eq_err *err);
 
 struct eq_latency {
     double min, median, p95; /* ms per clip */

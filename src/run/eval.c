@@ -89,20 +89,13 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     return eq_results_put_model(cfg->run.dir, row, err);
 }
 
-static const struct eq_prediction *find_prediction(const struct eq_evaluation *e, const char *file_name)
-{
-    for (size_t i = 0; i < e->n; i++)
-        if (strcmp(e->rows[i].file_name, file_name) == 0)
-            return &e->rows[i];
-    return NULL;
-}
-
 /* How far the EF is from that of FP32, where the run has FP32's predictions of the same clips: root mean square, and
  * the variance of FP32's EF over its square in dB. */
 static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e, struct cJSON *row,
                                         struct eq_err *err)
 {
     struct eq_evaluation fp32 = {0};
+    const struct eq_prediction **partners = NULL;
     double sum = 0, squares = 0, error = 0;
     size_t i = 0;
     char *dir = eq_path_join(cfg->run.dir, "predictions"), *path = eq_path_join(dir, "fp32.csv");
@@ -110,10 +103,10 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     enum eq_status st = eq_path_look(path, &there, err);
     if (st == EQ_OK && there)
         st = eq_predictions_read(path, &fp32, err);
-    for (; st == EQ_OK && fp32.n == e->n && i < e->n; i++) {
-        const struct eq_prediction *p = find_prediction(&fp32, e->rows[i].file_name);
-        if (!p)
-            break;
+    if (st == EQ_OK)
+        st = eq_evaluation_pair(e, &fp32, &partners, err);
+    for (; st == EQ_OK && fp32.n == e->n && i < e->n && partners[i]; i++) {
+        const struct eq_prediction *p = partners[i];
         sum += p->prediction;
         squares += p->prediction * p->prediction;
         error += (e->rows[i].prediction - p->prediction) * (e->rows[i].prediction - p->prediction);
@@ -123,6 +116,7 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
         eq_results_add_real(row, "rms_from_fp32", sqrt(error / n));
         eq_results_add_real(row, "sqnr_db", eq_sqnr_db(squares - sum * sum / n, error));
     }
+    eq_free(partners);
     eq_evaluation_clear(&fp32);
     free(path);
     free(dir);

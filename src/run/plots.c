@@ -157,24 +157,28 @@ static enum eq_status draw_scatter(struct eq_report *report, const char *name, c
 /* ---- what quantization changes ------------------------------------------- */
 
 /* The quantized model's prediction minus FP32's, over FP32's; clips are matched by name. */
-static void add_changes(struct eq_str *data, const char *label, const struct eq_evaluation *fp32,
-                        const struct eq_evaluation *other)
+static enum eq_status add_changes(struct eq_str *data, const char *label, const struct eq_evaluation *fp32,
+                                  const struct eq_evaluation *other, struct eq_err *err)
 {
+    const struct eq_prediction **partners;
+    enum eq_status st = eq_evaluation_pair(fp32, other, &partners, err);
+    if (st != EQ_OK)
+        return st;
     eq_str_add(data, "# %s: FP32 prediction, difference to it (EF points)\n", label);
-    for (size_t i = 0, j = 0; i < fp32->n; i++) {
-        for (j = 0; j < other->n && strcmp(other->rows[j].file_name, fp32->rows[i].file_name) != 0; j++)
-            ;
-        if (j < other->n)
+    for (size_t i = 0; i < fp32->n; i++)
+        if (partners[i])
             eq_str_add(data, "%.9g %.9g\n", fp32->rows[i].prediction,
-                       other->rows[j].prediction - fp32->rows[i].prediction);
-    }
+                       partners[i]->prediction - fp32->rows[i].prediction);
     eq_str_add(data, "\n\n");
+    eq_free(partners);
+    return EQ_OK;
 }
 
 static enum eq_status draw_changes(struct eq_report *report, const struct eq_evaluation *fp32,
                                    const struct eq_evaluation *ptq, const struct eq_evaluation *qat, struct eq_err *err)
 {
     struct drawing d;
+    enum eq_status st;
     if (fp32->n == 0 || (ptq->n == 0 && qat->n == 0) || !drawing_begin(&d, report, "changes", 1100, 330))
         return EQ_OK;
     snprintf(d.plot->title, sizeof d.plot->title, "What INT8 changes, clip by clip");
@@ -188,13 +192,17 @@ static enum eq_status draw_changes(struct eq_report *report, const struct eq_eva
     for (int i = 0, block = 0; i < 2; i++) {
         if (sets[i]->n == 0)
             continue;
-        add_changes(&d.data, labels[i], fp32, sets[i]);
+        EQ_TRY(add_changes(&d.data, labels[i], fp32, sets[i], err));
         eq_str_add(&d.script, "%s'changes.dat' index %d using 1:2 with points pt 7 ps 0.55 lc rgb '#40%s' title '%s'",
                    block ? ", " : "", block, colour_of(names[i]), labels[i]);
         block++;
     }
     eq_str_add(&d.script, "\n");
     return drawing_end(&d, err);
+out:
+    eq_str_clear(&d.script);
+    eq_str_clear(&d.data);
+    return st;
 }
 
 /* ---- training history ---------------------------------------------------- */

@@ -136,3 +136,42 @@ enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, 
         eq_evaluation_clear(out);
     return r.st;
 }
+
+/* By name; rows of one name in the order of the file. */
+static int compare_rows(const void *a, const void *b)
+{
+    const struct eq_prediction *x = *(const struct eq_prediction *const *)a,
+                               *y = *(const struct eq_prediction *const *)b;
+    int order = strcmp(x->file_name, y->file_name);
+    return order ? order : (x > y) - (x < y);
+}
+
+enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq_evaluation *b,
+                                  const struct eq_prediction ***partners, struct eq_err *err)
+{
+    const struct eq_prediction **sorted = eq_alloc(b->n + 1, sizeof *sorted);
+    *partners = eq_alloc(a->n + 1, sizeof **partners);
+    if (!sorted || !*partners) {
+        eq_free(sorted);
+        eq_free(*partners);
+        *partners = NULL;
+        return eq_fail(err, EQ_NOMEM, "out of memory for pairing predictions");
+    }
+    for (size_t i = 0; i < b->n; i++)
+        sorted[i] = &b->rows[i];
+    qsort(sorted, b->n, sizeof *sorted, compare_rows);
+    for (size_t i = 0; i < a->n; i++) {
+        size_t lo = 0, hi = b->n;
+        while (lo < hi) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (strcmp(sorted[mid]->file_name, a->rows[i].file_name) < 0)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        if (lo < b->n && strcmp(sorted[lo]->file_name, a->rows[i].file_name) == 0)
+            (*partners)[i] = sorted[lo];
+    }
+    eq_free(sorted);
+    return EQ_OK;
+}

@@ -107,6 +107,58 @@ static void test_malformed_predictions_are_refused(void **state)
     expect_refused("FileName,Split,EF,Prediction\na,OTHER,5,6\n", ":2: unknown split");
 }
 
+/* Names that only one side has, names that stand twice, and another order: the first row of a name is its partner. */
+static void test_pairs_by_name(void **state)
+{
+    (void)state;
+    char names[6][2] = {"a", "b", "c", "d", "e", ""};
+    struct eq_prediction left[] = {{.file_name = names[3]}, {.file_name = names[1]}, {.file_name = names[5]},
+                                   {.file_name = names[1]}, {.file_name = names[0]}, {.file_name = names[4]}};
+    struct eq_prediction right[] = {{.file_name = names[1]}, {.file_name = names[2]}, {.file_name = names[3]},
+                                    {.file_name = names[1]}, {.file_name = names[0]}, {.file_name = names[1]},
+                                    {.file_name = names[3]}};
+    static const int want[] = {2, 0, -1, 0, 4, -1}, back[] = {1, -1, 0, 1, 4, 1, 0};
+    const struct eq_evaluation a = {.rows = left, .n = 6}, b = {.rows = right, .n = 7}, none = {0};
+    const struct eq_prediction **partners;
+    assert_int_equal(eq_evaluation_pair(&a, &b, &partners, NULL), EQ_OK);
+    for (int i = 0; i < 6; i++)
+        assert_ptr_equal(partners[i], want[i] < 0 ? NULL : &right[want[i]]);
+    eq_free(partners);
+    assert_int_equal(eq_evaluation_pair(&b, &a, &partners, NULL), EQ_OK);
+    for (int i = 0; i < 7; i++)
+        assert_ptr_equal(partners[i], back[i] < 0 ? NULL : &left[back[i]]);
+    eq_free(partners);
+    assert_int_equal(eq_evaluation_pair(&a, &none, &partners, NULL), EQ_OK);
+    for (int i = 0; i < 6; i++)
+        assert_null(partners[i]);
+    eq_free(partners);
+    assert_int_equal(eq_evaluation_pair(&none, &a, &partners, NULL), EQ_OK);
+    eq_free(partners);
+}
+
+/* As long a list as a large data set's: comparing each row with each would take minutes here. */
+static void test_pairs_many(void **state)
+{
+    (void)state;
+    enum { N = 200000 };
+    char(*names)[8] = malloc(N * sizeof *names);
+    struct eq_prediction *rows = calloc(2 * N, sizeof *rows);
+    const struct eq_prediction **partners;
+    assert_true(names && rows);
+    for (size_t i = 0; i < N; i++) {
+        snprintf(names[i], sizeof *names, "%06zu", i);
+        rows[i].file_name = names[i];
+        rows[N + (i * 77773) % N].file_name = names[i]; /* 77773 and N have no common factor */
+    }
+    const struct eq_evaluation a = {.rows = rows, .n = N}, b = {.rows = rows + N, .n = N};
+    assert_int_equal(eq_evaluation_pair(&a, &b, &partners, NULL), EQ_OK);
+    for (size_t i = 0; i < N; i++)
+        assert_ptr_equal(partners[i], &rows[N + (i * 77773) % N]);
+    eq_free(partners);
+    free(rows);
+    free(names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +168,8 @@ int main(void)
         cmocka_unit_test(test_latency_order_statistics),
         cmocka_unit_test(test_predictions_round_trip),
         cmocka_unit_test(test_malformed_predictions_are_refused),
+        cmocka_unit_test(test_pairs_by_name),
+        cmocka_unit_test(test_pairs_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

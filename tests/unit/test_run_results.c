@@ -2,7 +2,7 @@
 #include "cmocka_all.h"
 
 #include "echoquant/run.h"
-#include "run/report.h"
+#include "report/report.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>

@@ -1,14 +1,23 @@
 #!/usr/bin/env python3
-"""Fail when a source file includes a header of a floor that is not below its own.
+"""Hold the sources to the order of the floors, and to no circle of files.
 
-The order is docs/ARCHITECTURE.md's: cmd > run > {data, quant} > model > nn > tensor > kernels > base, where data and
-quant do not know each other. A file may include its own floor's headers. src/main.c stands on top of cmd.
+check_layers.py ROOT [OBJECTS]
+
+Fails when a file includes a header of a floor that is not below its own. The order is docs/ARCHITECTURE.md's. Rooms on
+one floor do not know each other. A file may include its own room's headers. src/main.c stands on top of cmd.
+
+With OBJECTS, the folder of the built object files, it also fails when source files use each other's functions or data in
+a circle: a file uses another if its object file needs a symbol that the other one's defines (nm).
 """
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-RANK = {"base": 0, "kernels": 1, "tensor": 2, "nn": 3, "model": 4, "quant": 5, "data": 5, "run": 6, "cmd": 7}
+RANK = {
+    "base": 0, "stats": 1, "kernels": 1, "tensor": 2, "nn": 3, "model": 4, "quant": 5, "data": 5, "settings": 6, "infer": 7,
+    "rundir": 7, "ptq": 8, "report": 8, "train": 9, "bench": 10, "run": 11, "cmd": 12,
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
@@ -34,13 +43,61 @@ def violations(root: Path):
                 yield f"{source.relative_to(root)} ({own}) includes {include} ({other})"
 
 
+def uses_of(objects: Path) -> dict[str, set[str]]:
+    """For each source file, the others whose symbols its object file needs."""
+    defined, needed = {}, {}
+    for path in sorted(objects.glob("**/*.o")):
+        name = str(path.relative_to(objects)).removesuffix(".o")
+        needed[name] = set()
+        for line in subprocess.run(["nm", path], check=True, capture_output=True, text=True).stdout.splitlines():
+            m = re.match(r"[0-9a-f]* +([A-Z]) (\S+)$", line)
+            if m and m[1] == "U":
+                needed[name].add(m[2])
+            elif m:
+                defined[m[2]] = name
+    return {name: {defined[s] for s in symbols if s in defined} - {name} for name, symbols in needed.items()}
+
+
+def circles(uses: dict[str, set[str]]):
+    """Groups of files that reach each other: strongly connected components of more than one (Tarjan 1972)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(v):
+        index[v] = low[v] = len(index)
+        stack.append(v)
+        for w in sorted(uses[v]):
+            if w not in index:
+                visit(w)
+                low[v] = min(low[v], low[w])
+            elif w in stack:
+                low[v] = min(low[v], index[w])
+        if low[v] == index[v]:
+            group = stack[stack.index(v):]
+            del stack[stack.index(v):]
+            if len(group) > 1:
+                found.append(group)
+
+    sys.setrecursionlimit(10000)
+    for v in sorted(uses):
+        if v not in index:
+            visit(v)
+    return found
+
+
 def main() -> int:
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
     found = list(violations(root))
     for line in found:
         print(line)
     print(f"{len(found)} includes against the order of the floors")
-    return 1 if found else 0
+    if len(sys.argv) < 3:
+        return 1 if found else 0
+    uses = uses_of(Path(sys.argv[2]))
+    groups = circles(uses)
+    for group in groups:
+        print("circle of files: " + ", ".join(f"{a} -> {b}" for a in sorted(group) for b in sorted(uses[a] & set(group))))
+    print(f"{len(groups)} circles among {len(uses)} object files")
+    return 1 if found or groups or len(uses) < 100 else 0
 
 
 if __name__ == "__main__":

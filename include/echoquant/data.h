@@ -57,6 +57,10 @@ enum { EQ_DIGEST_TEXT = 24 };
 void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT]);
 /* Indices of a split, in file order; free with free(). */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
+/* At most cap samples of a split, spread evenly over its order; *n of them, free(*indices). EQ_FORMAT when the split is
+ * empty. */
+enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split, int cap, uint32_t **indices, size_t *n,
+                               struct eq_err *err);
 
 /* ---- clips --------------------------------------------------------------- */
 

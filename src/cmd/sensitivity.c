@@ -56,6 +56,7 @@ enum eq_status eq_cmd_sensitivity(int argc, char **argv, struct eq_err *err)
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_enter(&o.settings, &ds, EQ_PHASE_SENSITIVITY, false, err));
     EQ_TRY(eq_run_sensitivity(cfg, &ds, o.model, o.args, o.n_args, err));
+    EQ_TRY(eq_report_draw_sensitivity(cfg->run.dir, err));
     EQ_TRY(print(cfg->run.dir, o.json, err));
 out:
     eq_dataset_clear(&ds);

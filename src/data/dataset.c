@@ -171,3 +171,18 @@ out:
         eq_dataset_clear(out);
     return st;
 }
+
+enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split, int cap, uint32_t **indices, size_t *n,
+                               struct eq_err *err)
+{
+    size_t all = eq_dataset_split(ds, split, indices);
+    *n = all < (size_t)cap ? all : (size_t)cap;
+    if (all == 0) {
+        free(*indices);
+        *indices = NULL;
+        return eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
+    }
+    for (size_t i = 0; i < *n; i++)
+        (*indices)[i] = (*indices)[i * all / *n];
+    return EQ_OK;
+}

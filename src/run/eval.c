@@ -1,7 +1,5 @@
 /* One model's row of results.json: metrics on the test split, size on disk, latency. */
-#include "run/calibration.h"
-#include "run/results.h"
-#include "run/skipped.h"
+#include "echoquant/run.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -196,4 +194,33 @@ out:
     eq_str_clear(&path);
     eq_str_clear(&csv);
     return st;
+}
+
+enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    struct cJSON *data = cJSON_CreateObject(), *environment = cJSON_CreateObject();
+    static const char *const keys[EQ_SPLIT_COUNT] = {"train", "val", "test"};
+    char digest[EQ_DIGEST_TEXT];
+    eq_dataset_digest(ds, digest);
+    cJSON_AddStringToObject(data, "dir", ds->dir);
+    cJSON_AddStringToObject(data, "digest", digest);
+    cJSON_AddBoolToObject(data, "synthetic", eq_run_data_is_synthetic(ds->dir));
+    for (int s = 0; s < EQ_SPLIT_COUNT; s++) {
+        size_t n = 0;
+        for (size_t i = 0; i < ds->n; i++)
+            n += ds->samples[i].split == (enum eq_split)s;
+        cJSON_AddNumberToObject(data, keys[s], (double)n);
+    }
+    cJSON_AddNumberToObject(data, "skipped", (double)ds->n_skipped);
+    cJSON_AddBoolToObject(data, "split_from_file", ds->split_from_file);
+    cJSON_AddStringToObject(environment, "version", ECHOQUANT_VERSION);
+    cJSON_AddStringToObject(environment, "cpu", eq_cpu_model_name());
+    cJSON_AddStringToObject(environment, "isa", eq_cpu_isa_in_use());
+    cJSON_AddNumberToObject(environment, "threads", eq_parallel_threads());
+    enum eq_status st = eq_results_put(cfg->run.dir, "data", data, err);
+    if (st != EQ_OK) {
+        cJSON_Delete(environment);
+        return st;
+    }
+    return eq_results_put(cfg->run.dir, "environment", environment, err);
 }

@@ -1,6 +1,6 @@
 /* Whatever settings file is accepted must be printed as a config.json that reads back to the same one; whatever is
  * refused must be refused as the user's mistake, with the file's name. One line "key=value" goes to --set. */
-#include "run/settings.h"
+#include "settings/table.h"
 
 #include <stdlib.h>
 #include <string.h>

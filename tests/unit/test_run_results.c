@@ -2,8 +2,8 @@
 #include "cmocka_all.h"
 
 #include "echoquant/run.h"
-#include "run/report.h"
-#include "run/results.h"
+#include "report/report.h"
+#include "echoquant/rundir.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  */
 #include "cmocka_all.h"
 
-#include "run/seeds.h"
+#include "report/report.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  * --help as it is. */
 #include "cmocka_all.h"
 
-#include "run/settings.h"
+#include "settings/table.h"
 
 #include <math.h>
 #include <string.h>

@@ -6,8 +6,8 @@
 #include "avi_file.h"
 #include "model_support.h"
 #include "base/log.h"
-#include "run/calibration.h"
-#include "run/trainer.h"
+#include "echoquant/ptq.h"
+#include "train/trainer.h"
 
 enum { TRAIN_CLIPS = 8, VAL_CLIPS = 3, TINY_FRAMES = 2, TINY_SIZE = 32, TINY_WIDTH = 8 };
 

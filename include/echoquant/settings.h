@@ -1,0 +1,128 @@
+/*
+ * settings: what was asked for. The table in src/settings/settings.c gives key, type, default, range and help of each
+ * setting.
+ */
+#ifndef ECHOQUANT_SETTINGS_H
+#define ECHOQUANT_SETTINGS_H
+
+#include "echoquant/data.h"
+#include "echoquant/model.h"
+#include "echoquant/nn.h"
+#include "echoquant/quant.h"
+
+/* What a layer does that has a channel whose weights are all 0. */
+enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
+
+enum { EQ_MAX_SEEDS = 1000 };
+enum eq_qat_method { EQ_QAT_STE, EQ_QAT_LSQ };
+enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
+
+/* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives parsing,
+ * validation, --help and docs/CONFIG.md. Strings are owned. */
+struct eq_config {
+    struct {
+        char *dir; /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
+        bool synthetic;
+        int frames, size;
+        int split_seed;
+        int on_error; /* enum eq_on_error */
+        int cache_mb;
+    } data;
+    struct {
+        int train, val, test, seed; /* clips of the synthetic set */
+    } synth;
+    struct {
+        char *init; /* safetensors to start from; "" none */
+        int width;
+    } model;
+    struct {
+        int epochs, batch, accumulate;
+        int optimizer; /* enum eq_optim_kind */
+        double lr, weight_decay, momentum;
+        int schedule;  /* enum eq_schedule */
+        double warmup; /* epochs */
+        int loss;      /* enum eq_loss */
+        bool flip;
+        int shift;
+        bool random_phase;
+        int precision;    /* enum eq_precision */
+        double grad_clip; /* 0: off */
+        double ema;       /* decay, 0: off */
+        int patience;     /* epochs without a better validation MAE, 0: off */
+        int seeds;        /* run-all: whole experiments, with run.seed, run.seed + 1, ... */
+    } train;
+    struct {
+        int observer; /* enum eq_observer_kind */
+        double percentile, averaging;
+        int clips;           /* for calibration */
+        int weight_observer; /* enum eq_weight_observer */
+        bool per_channel;
+        int weight_bits;
+        bool search;
+        bool reestimate_bn, equalize, bias_correction, adaround;
+        int adaround_steps;
+        char *keep_fp32;     /* names of layers, commas between */
+        double max_mae_loss; /* EF points on the validation split; 0: off */
+        int zero_channels;   /* enum eq_zero_channels */
+    } ptq;
+    struct {
+        int epochs, batch;
+        double lr, weight_decay;
+        int method; /* enum eq_qat_method */
+        int weight_bits;
+        double scale_lr;                            /* LSQ */
+        double distill;                             /* share of the loss, 0: off */
+        int start;                                  /* enum eq_qat_start */
+        int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
+        bool control;                               /* run-all trains the row FP32+, too */
+    } qat;
+    struct {
+        int phases; /* samplings of a clip whose EFs are averaged, in eval and predict */
+    } eval;
+    struct {
+        int clips;
+        int split; /* enum eq_split */
+    } sensitivity;
+    struct {
+        int warmup, repeats, steps;
+        bool scaling, gray;
+        double layer_ms;
+    } bench;
+    struct {
+        char *dir; /* run directory */
+        int seed;
+        int threads;   /* 0: all */
+        char *cpu;     /* "auto" or an ISA level */
+        int precision; /* enum eq_precision, of FP32 models in inference */
+    } run;
+};
+/* Where a value came from, for config.json: "default", "configs/x.json", "--set". */
+struct eq_settings {
+    struct eq_config config;
+    char **origin; /* by row of the table */
+};
+
+enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err); /* all defaults */
+void eq_settings_clear(struct eq_settings *s);
+enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err);
+/* Those of one of the experiments of train.seeds, 0..seeds-1: run.dir is <run.dir>/seed-<run.seed + i>. */
+enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err);
+/* A JSON file with any part of the settings. EQ_USAGE names file, key, value and range, or the nearest known key. */
+enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct eq_err *err);
+/* <run_dir>/config.json with the origins that it notes; *found: whether there is one. */
+enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, bool *found, struct eq_err *err);
+enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
+                               struct eq_err *err);
+/* Checks between settings (e.g. warm-up against epochs). */
+enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
+/* The resolved configuration with origins; a file that eq_settings_load takes back. digest: of the data
+ * (eq_dataset_digest), noted beside the settings; NULL: none. */
+enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err);
+/* Appends "key old -> new, ..." for the settings that shape results and differ; sections as in eq_settings_help. */
+void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
+                         struct eq_str *out);
+/* For --help. sections: sections ("train") and keys ("run.seed"), NULL behind the last; NULL: all of them. */
+void eq_settings_help(const char *const *sections, struct eq_str *out);
+void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */
+
+#endif

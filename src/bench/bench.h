@@ -1,0 +1,90 @@
+/* What the files of `bench` share: what is measured, on what clips, and the kernels that a layer could have. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "echoquant/bench.h"
+
+struct cJSON;
+
+/* bench_model.c: what is measured. Clips have the form that the options and settings ask for. */
+enum eq_status eq_bench_open(const struct eq_config *cfg, const struct eq_bench_opts *o, enum eq_precision precision,
+                             struct eq_predictor *out, struct eq_err *err);
+/* A fused graph to train, from the model file or fresh. */
+enum eq_status eq_bench_open_graph(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_graph **out,
+                                   struct eq_err *err);
+/* Random clips of that form, gray as bench.gray says; eq_free. NULL: out of memory, in err. */
+uint8_t *eq_bench_clips(const struct eq_config *cfg, int clips, const struct eq_model_meta *form, struct eq_err *err);
+/* Fake-quant on a fused graph, calibrated on one random clip: for times, any ranges will do. */
+enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits, struct eq_err *err);
+
+/* bench.c */
+void eq_bench_add_machine(struct cJSON *result);
+void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq_latency *l);
+/* Another number of threads, when there is another now. */
+enum eq_status eq_bench_use_threads(int threads, struct eq_err *err);
+
+/* One convolution in one pass, and what its kernels need to run. */
+struct eq_bench_layer {
+    const char *name;
+    struct eq_conv_shape shape;
+    enum eq_conv_pass pass;
+    enum eq_precision precision;
+    const float *weights;       /* NULL: the layer is INT8 */
+    const int8_t *int8_weights; /* NULL: it is not */
+    int src_zp;
+    bool bias, residual, relu, gray; /* gray: its pixels' channels are equal */
+    /* of the max pooling after it, which a kernel may do in its own pass; pool_k 0: none */
+    int pool_k, pool_stride, pool_pad;
+    const char *chosen; /* the kernel that the network uses */
+    double node_ms;     /* its time inside the network */
+};
+
+/* bench_layers.c: "layers", "nodes", "peaks" and their sum beside whole_ms, into result. */
+struct eq_trainee;
+enum eq_status eq_bench_layers(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_predictor *p,
+                               const uint8_t *pixels, double whole_ms, struct cJSON *result, struct eq_err *err);
+enum eq_status eq_bench_train_layers(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_trainee *t,
+                                     double whole_ms, struct cJSON *result, struct eq_err *err);
+
+/* bench_peaks.c: all peaks of this CPU, round by round, so that a disturbance meets all of them. */
+enum { EQ_BENCH_PEAKS = 32 };
+struct eq_bench_peaks {
+    const struct eq_peak *peaks[EQ_BENCH_PEAKS];
+    double gmacs[EQ_BENCH_PEAKS]; /* the best so far */
+    size_t n;
+};
+void eq_bench_measure_peaks(struct eq_bench_peaks *peaks, int rounds, double round_ms);
+
+/* bench_kernels.c: times every kernel that this CPU has for a layer, within layer_ms each, by turns, and adds the array
+ * "candidates" to the layer's object. kernel: only those whose name holds it. */
+struct eq_bench_chosen {
+    double ms, pack_ms; /* of the chosen kernel; -1: it was not timed */
+    size_t timed;
+};
+enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_ms, const char *kernel,
+                                   struct cJSON *object, struct eq_bench_chosen *chosen, struct eq_err *err);
+/* Behind the measurements: "share" and "products_share" of each candidate, from the peaks. */
+void eq_bench_add_shares(struct cJSON *layers, const struct eq_bench_peaks *peaks);
+
+/* bench_train.c: one way of training, ready to step. */
+enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
+enum { EQ_TRAIN_PARTS = EQ_TRAIN_ZERO + 1 };
+struct eq_trainee {
+    const struct eq_config *cfg;
+    struct eq_graph *graph;
+    struct eq_exec *exec;
+    struct eq_optim optim;
+    struct eq_qat_observers *observers;
+    struct eq_lsq *lsq;
+    float **params, **grads;
+    bool *decay, quantized;
+    enum eq_precision precision;
+    size_t n_params;
+    const uint8_t *pixels; /* borrowed */
+    float *ef;             /* [3 * clips]: EF, targets, gradient */
+    int clips;
+    double parts[EQ_TRAIN_PARTS]; /* ms of the last step */
+};
+enum eq_status eq_trainee_step(struct eq_trainee *t, struct eq_err *err);
+
+#endif

@@ -1,0 +1,152 @@
+/* Times of one model as a JSON object, for `bench`: latency with one thread and with all, memory, loading. */
+#include "bench/bench.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
+void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq_latency *l)
+{
+    struct cJSON *object = cJSON_AddObjectToObject(result, key);
+    cJSON_AddNumberToObject(object, "min", l->min);
+    cJSON_AddNumberToObject(object, "median", l->median);
+    cJSON_AddNumberToObject(object, "p95", l->p95);
+    cJSON_AddNumberToObject(object, "repeats", l->repeats);
+}
+
+void eq_bench_add_machine(struct cJSON *result)
+{
+    cJSON_AddNumberToObject(result, "threads", eq_parallel_threads());
+    cJSON_AddStringToObject(result, "isa", eq_cpu_isa_in_use());
+    cJSON_AddStringToObject(result, "cpu", eq_cpu_model_name());
+}
+
+enum eq_status eq_bench_use_threads(int threads, struct eq_err *err)
+{
+    return eq_parallel_threads() == threads ? EQ_OK : eq_parallel_init(threads, err);
+}
+
+static enum eq_status describe(const struct eq_predictor *p, const char *path, struct cJSON *result, struct eq_err *err)
+{
+    uint64_t bytes;
+    enum eq_status st = EQ_OK;
+    cJSON_AddStringToObject(result, "model", path ? path : "fresh");
+    cJSON_AddStringToObject(result, "precision", p->precision);
+    if (path) {
+        EQ_TRY(eq_file_size(path, &bytes, err));
+        cJSON_AddNumberToObject(result, "size_mb", (double)bytes / 1e6);
+    }
+    cJSON_AddNumberToObject(result, "frames", p->meta.frames);
+    cJSON_AddNumberToObject(result, "size", p->meta.size);
+    eq_bench_add_machine(result);
+out:
+    return st;
+}
+
+/* The first test clip of data.dir in pixels, and its latency from the file on. */
+static enum eq_status measure_file(struct eq_predictor *p, const struct eq_config *cfg, uint8_t *pixels,
+                                   struct cJSON *result, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_dataset ds = {0};
+    uint32_t *test = NULL;
+    struct eq_latency latency;
+    struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
+    EQ_TRY(
+        eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, (enum eq_on_error)cfg->data.on_error, &ds, err));
+    if (eq_dataset_split(&ds, EQ_SPLIT_TEST, &test) == 0) {
+        st = eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips", ds.dir);
+        goto out;
+    }
+    const char *path = ds.samples[test[0]].path;
+    EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
+    EQ_TRY(eq_latency_file(p, &path, 1, 1, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
+    eq_bench_add_latency(result, "file_latency_ms", &latency);
+    cJSON_AddStringToObject(result, "clip", path);
+out:
+    free(test);
+    eq_dataset_clear(&ds);
+    return st;
+}
+
+/* By turns: the model with all threads, under BF16 the same in FP32, and one thread. */
+static enum eq_status measure_model(struct eq_predictor *p, const struct eq_config *cfg, const struct eq_bench_opts *o,
+                                    const uint8_t *pixels, struct cJSON *result, double *least, struct eq_err *err)
+{
+    static const char *const keys[] = {"latency_ms", "fp32_latency_ms", "latency_1_ms"};
+    enum eq_status st = EQ_OK;
+    struct eq_latency latency[EQ_MAX_TURNS];
+    struct eq_latency_turn turns[EQ_MAX_TURNS] = {{p, eq_parallel_threads()}};
+    struct eq_predictor fp32 = {0};
+    int n = 1, key_of[EQ_MAX_TURNS] = {0};
+    if (cfg->run.precision == EQ_PRECISION_BF16) {
+        EQ_TRY(eq_bench_open(cfg, o, EQ_PRECISION_FP32, &fp32, err));
+        turns[n] = (struct eq_latency_turn){&fp32, turns[0].threads};
+        key_of[n++] = 1;
+    }
+    if (cfg->bench.scaling && turns[0].threads > 1) {
+        turns[n] = (struct eq_latency_turn){p, 1};
+        key_of[n++] = 2;
+    }
+    EQ_TRY(eq_latency_turns(turns, n, pixels, cfg->bench.warmup, cfg->bench.repeats, latency, err));
+    for (int i = 0; i < n; i++) {
+        eq_bench_add_latency(result, keys[key_of[i]], &latency[i]);
+        if (key_of[i] == 2)
+            cJSON_AddNumberToObject(result, "scaling", latency[i].min / latency[0].min);
+    }
+    *least = latency[0].min;
+out:
+    eq_predictor_close(&fp32);
+    return st;
+}
+
+static void add_memory(const struct eq_predictor *p, struct cJSON *result)
+{
+    size_t packed = p->exec ? eq_exec_packed_bytes(p->exec) : eq_qengine_packed_bytes(p->engine);
+    size_t arena = p->exec ? eq_exec_arena_bytes(p->exec) - packed : eq_qengine_arena_bytes(p->engine);
+    cJSON_AddNumberToObject(result, "arena_bytes", (double)arena);
+    cJSON_AddNumberToObject(result, "packed_bytes", (double)packed);
+    cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
+}
+
+static enum eq_status measure(struct eq_predictor *p, const struct eq_config *cfg, const struct eq_bench_opts *o,
+                              struct cJSON *result, struct eq_err *err)
+{
+    enum eq_status st;
+    float ef;
+    double whole_ms, start;
+    uint8_t *pixels = eq_bench_clips(cfg, 1, &p->meta, err);
+    if (!pixels)
+        return EQ_NOMEM;
+    start = eq_now_ms();
+    EQ_TRY(eq_predictor_run(p, pixels, &ef, err));
+    cJSON_AddNumberToObject(result, "first_call_ms", eq_now_ms() - start);
+    add_memory(p, result);
+    if (o->with_data)
+        EQ_TRY(measure_file(p, cfg, pixels, result, err));
+    EQ_TRY(measure_model(p, cfg, o, pixels, result, &whole_ms, err));
+    if (o->layers)
+        EQ_TRY(eq_bench_layers(cfg, o, p, pixels, whole_ms, result, err));
+out:
+    eq_free(pixels);
+    return st;
+}
+
+enum eq_status eq_run_bench(const struct eq_config *cfg, const struct eq_bench_opts *o, struct cJSON **out,
+                            struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_predictor p = {0};
+    struct cJSON *result = cJSON_CreateObject();
+    double start = eq_now_ms();
+    EQ_TRY(eq_bench_open(cfg, o, (enum eq_precision)cfg->run.precision, &p, err));
+    double load_ms = eq_now_ms() - start;
+    EQ_TRY(describe(&p, o->model, result, err));
+    cJSON_AddNumberToObject(result, "load_ms", load_ms);
+    EQ_TRY(measure(&p, cfg, o, result, err));
+    *out = result;
+    result = NULL;
+out:
+    cJSON_Delete(result);
+    eq_predictor_close(&p);
+    return st;
+}

@@ -1,0 +1,314 @@
+/* Every kernel that this CPU has for one convolution, by turns; the least time of each counts. */
+#include "bench/bench.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_KERNELS = 32, MIN_CALLS = 3, NOISE = 4099 /* prime: no channel sees the same values again */ };
+
+/* One convolution's tensors; INT8 has bytes where FP32 has floats. */
+struct tensors {
+    void *src, *dst, *residual;
+    float *bias, *scale;          /* [cout]; scale: INT8's */
+    float *out_src, *out_weights; /* gradients */
+};
+
+/* A kernel with its packed weights and scratch, and the least times so far. */
+struct contender {
+    const struct eq_f32_conv_kernel *f32;
+    const struct eq_qs8_conv_kernel *qs8;
+    void *packed, *scratch;
+    double ms, pack_ms;
+};
+
+static const char *name_of(const struct contender *c)
+{
+    return c->f32 ? c->f32->name : c->qs8->name;
+}
+
+/* On one thread its CPU time, so that other work on the machine doesn't count; otherwise the time that passes. */
+static double clock_ms(void)
+{
+    struct timespec t;
+    if (eq_parallel_threads() > 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+        return eq_now_ms();
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* ---- tensors ------------------------------------------------------------- */
+
+static float *noise_floats(size_t n)
+{
+    float block[NOISE], *x = eq_alloc(n, sizeof *x);
+    struct eq_rng rng;
+    eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 1);
+    for (int i = 0; i < NOISE; i++)
+        block[i] = (float)eq_rng_range(&rng, -1, 1);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = block[i % NOISE];
+    return x;
+}
+
+/* gray: groups of three are equal. */
+static uint8_t *noise_bytes(size_t n, bool gray)
+{
+    uint8_t block[NOISE], *x = eq_alloc(n, 1);
+    struct eq_rng rng;
+    eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 2);
+    for (int i = 0; i < NOISE; i++)
+        block[i] = (uint8_t)eq_rng_u32(&rng);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = block[(gray ? i / 3 : i) % NOISE];
+    return x;
+}
+
+static size_t src_values(const struct eq_conv_shape *s)
+{
+    return (size_t)s->b * (size_t)s->t * (size_t)s->h * (size_t)s->w * (size_t)s->cin;
+}
+
+static size_t dst_values(const struct eq_conv_shape *s)
+{
+    return (size_t)s->b * (size_t)s->t * (size_t)s->oh * (size_t)s->ow * (size_t)s->cout;
+}
+
+static bool tensors_init(struct tensors *x, const struct eq_bench_layer *l)
+{
+    const struct eq_conv_shape *s = &l->shape;
+    size_t n_weights = (size_t)s->cout * (size_t)s->cin * (size_t)s->k * (size_t)s->k;
+    x->bias = noise_floats((size_t)s->cout);
+    if (l->int8_weights) {
+        x->src = noise_bytes(src_values(s), l->gray && s->cin == 3);
+        x->dst = noise_bytes(dst_values(s), false);
+        x->residual = noise_bytes(dst_values(s), false);
+        x->scale = eq_alloc((size_t)s->cout, sizeof *x->scale);
+        for (int i = 0; x->scale && i < s->cout; i++)
+            x->scale[i] = 1.0f / (float)(s->cin * s->k * s->k * 20);
+        return x->src && x->dst && x->residual && x->bias && x->scale;
+    }
+    x->src = noise_floats(src_values(s));
+    x->dst = noise_floats(dst_values(s));
+    x->residual = l->residual ? noise_floats(dst_values(s)) : NULL;
+    x->out_src = l->pass == EQ_CONV_BACKWARD_DATA ? noise_floats(src_values(s)) : NULL;
+    x->out_weights = l->pass == EQ_CONV_BACKWARD_WEIGHTS ? noise_floats(n_weights) : NULL;
+    return x->src && x->dst && x->bias && (x->residual || !l->residual) &&
+           (x->out_src || l->pass != EQ_CONV_BACKWARD_DATA) && (x->out_weights || l->pass != EQ_CONV_BACKWARD_WEIGHTS);
+}
+
+static void tensors_clear(struct tensors *x)
+{
+    void *const all[] = {x->src, x->dst, x->residual, x->bias, x->scale, x->out_src, x->out_weights};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        eq_free(all[i]);
+}
+
+/* ---- calls --------------------------------------------------------------- */
+
+static void pack(const struct contender *c, const struct eq_bench_layer *l)
+{
+    if (c->qs8)
+        c->qs8->pack(&l->shape, l->int8_weights, l->src_zp, c->packed);
+    else if (l->pass != EQ_CONV_BACKWARD_WEIGHTS)
+        c->f32->pack(&l->shape, l->weights, c->packed);
+}
+
+/* Whether a kernel does the max pooling behind its layer in its own pass; the network then lets it. */
+static bool pools(bool (*fuses)(const struct eq_conv_shape *, int, int, int), const struct eq_bench_layer *l)
+{
+    return l->pool_k && fuses && fuses(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
+}
+
+static void call_qs8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+{
+    struct eq_qs8_epilogue epi = {
+        .m = x->scale, .b = x->bias, .residual = l->residual ? x->residual : NULL, .residual_m = 0.5f, .dst_max = 255};
+    if (pools(c->qs8->fuses_maxpool, l)) {
+        epi.pool_k = l->pool_k;
+        epi.pool_stride = l->pool_stride;
+        epi.pool_pad = l->pool_pad;
+    }
+    c->qs8->run(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
+}
+
+static void call_f32(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+{
+    struct eq_f32_epilogue epi = {.bias = l->bias ? x->bias : NULL, .residual = x->residual, .relu = l->relu};
+    if (pools(c->f32->fuses_maxpool, l)) {
+        epi.pool_k = l->pool_k;
+        epi.pool_stride = l->pool_stride;
+        epi.pool_pad = l->pool_pad;
+    }
+    c->f32->run.forward(&l->shape, x->src, c->packed, &epi, x->dst, c->scratch);
+}
+
+static void call(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+{
+    if (c->qs8)
+        call_qs8(c, l, x);
+    else if (l->pass == EQ_CONV_FORWARD)
+        call_f32(c, l, x);
+    else if (l->pass == EQ_CONV_BACKWARD_DATA)
+        c->f32->run.backward_data(&l->shape, x->dst, c->packed, x->out_src, false, c->scratch);
+    else
+        c->f32->run.backward_weights(&l->shape, x->src, x->dst, x->out_weights, c->scratch);
+}
+
+static void run_once(struct contender *c, const struct eq_bench_layer *l, const struct tensors *x, bool packs)
+{
+    double start = clock_ms();
+    if (packs)
+        pack(c, l);
+    double packed = clock_ms();
+    call(c, l, x);
+    double ms = clock_ms() - packed;
+    c->ms = ms < c->ms ? ms : c->ms;
+    if (packs && packed - start < c->pack_ms)
+        c->pack_ms = packed - start;
+}
+
+/* ---- contenders ---------------------------------------------------------- */
+
+static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
+{
+    const struct eq_conv_shape *s = &l->shape;
+    int threads = eq_parallel_threads();
+    size_t packed = c->f32 ? c->f32->packed_bytes(s) : c->qs8->packed_bytes(s);
+    size_t scratch = c->f32 ? c->f32->scratch_bytes(s, threads) : c->qs8->scratch_bytes(s, threads);
+    c->packed = eq_alloc(packed ? packed : 1, 1);
+    c->scratch = eq_alloc(scratch ? scratch : 1, 1);
+    c->ms = c->pack_ms = 1e30;
+    return c->packed && c->scratch;
+}
+
+/* Plain C is the specification and not meant to be fast: only where the network uses it. */
+static bool takes_part(const struct eq_bench_layer *l, const char *name, enum eq_isa isa, const char *wanted)
+{
+    bool plain = isa == EQ_ISA_REF && !strstr(name, "blas");
+    return (!plain || strcmp(name, l->chosen) == 0) && strstr(name, wanted);
+}
+
+static size_t list_qs8(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+{
+    const struct eq_qs8_conv_kernel *all[MAX_KERNELS];
+    size_t found = eq_qs8_conv_candidates(&l->shape, l->src_zp, all, MAX_KERNELS), n = 0;
+    for (size_t i = 0; i < found; i++)
+        if (takes_part(l, all[i]->name, all[i]->isa, wanted) &&
+            (!all[i]->accepts || all[i]->accepts(&l->shape, l->int8_weights, l->src_zp)))
+            out[n++] = (struct contender){.qs8 = all[i]};
+    return n;
+}
+
+static size_t list_f32(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+{
+    const struct eq_f32_conv_kernel *all[MAX_KERNELS];
+    size_t found = l->precision == EQ_PRECISION_BF16 ? eq_bf16_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS)
+                                                     : eq_f32_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS);
+    size_t n = 0;
+    for (size_t i = 0; i < found; i++)
+        if (takes_part(l, all[i]->name, all[i]->isa, wanted))
+            out[n++] = (struct contender){.f32 = all[i]};
+    return n;
+}
+
+static void add_candidate(struct cJSON *array, const struct contender *c, const struct eq_bench_layer *l)
+{
+    const struct eq_conv_shape *s = &l->shape;
+    double macs = eq_conv_macs(s), products = macs;
+    double (*own)(const struct eq_conv_shape *) = c->f32 ? c->f32->products : c->qs8->products;
+    const char *instruction = c->f32 ? c->f32->instruction : c->qs8->instruction;
+    struct cJSON *o = cJSON_CreateObject();
+    if (own)
+        products = own(s);
+    cJSON_AddStringToObject(o, "kernel", name_of(c));
+    cJSON_AddStringToObject(o, "isa", eq_isa_name(c->f32 ? c->f32->isa : c->qs8->isa));
+    cJSON_AddBoolToObject(o, "chosen", strcmp(name_of(c), l->chosen) == 0);
+    cJSON_AddNumberToObject(o, "ms", c->ms);
+    cJSON_AddNumberToObject(o, "pack_ms", c->pack_ms < 1e30 ? c->pack_ms : 0);
+    cJSON_AddNumberToObject(o, "gmacs", macs / c->ms * 1e-6);
+    cJSON_AddNumberToObject(o, "products_per_mac", products / macs);
+    if (instruction)
+        cJSON_AddStringToObject(o, "instruction", instruction);
+    cJSON_AddItemToArray(array, o);
+}
+
+static void take_turns(struct contender *c, size_t n, const struct eq_bench_layer *l, const struct tensors *x,
+                       double budget)
+{
+    double start = eq_now_ms();
+    for (int calls = 0; calls < MIN_CALLS || eq_now_ms() - start < budget * (double)n; calls++) {
+        for (size_t i = 0; i < n; i++)
+            run_once(&c[i], l, x, calls < MIN_CALLS);
+        bool slow = n == 1 && c[0].ms > budget * 10;
+        if (slow)
+            break;
+    }
+}
+
+enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_ms, const char *kernel,
+                                   struct cJSON *object, struct eq_bench_chosen *chosen, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    struct contender all[MAX_KERNELS];
+    struct tensors x = {0};
+    size_t n = l->int8_weights ? list_qs8(l, kernel, all) : list_f32(l, kernel, all);
+    bool ok = tensors_init(&x, l);
+    for (size_t i = 0; i < n; i++)
+        ok = contender_init(&all[i], l) && ok;
+    if (!ok) {
+        st = eq_fail(err, EQ_NOMEM, "%s: out of memory for its kernels", l->name);
+        goto out;
+    }
+    if (n)
+        take_turns(all, n, l, &x, layer_ms);
+    struct cJSON *array = cJSON_AddArrayToObject(object, "candidates");
+    *chosen = (struct eq_bench_chosen){-1, 0, n};
+    for (size_t i = 0; i < n; i++) {
+        add_candidate(array, &all[i], l);
+        if (strcmp(name_of(&all[i]), l->chosen) == 0)
+            *chosen = (struct eq_bench_chosen){all[i].ms, all[i].pack_ms < 1e30 ? all[i].pack_ms : 0, n};
+    }
+out:
+    for (size_t i = 0; i < n; i++) {
+        eq_free(all[i].packed);
+        eq_free(all[i].scratch);
+    }
+    tensors_clear(&x);
+    return st;
+}
+
+/* ---- shares of the peak -------------------------------------------------- */
+
+static double peak_of(const struct eq_bench_peaks *peaks, const char *instruction)
+{
+    for (size_t i = 0; i < peaks->n; i++)
+        if (strcmp(peaks->peaks[i]->instruction, instruction) == 0)
+            return peaks->gmacs[i];
+    return 0;
+}
+
+void eq_bench_add_shares(struct cJSON *layers, const struct eq_bench_peaks *peaks)
+{
+    struct cJSON *layer, *c;
+    cJSON_ArrayForEach(layer, layers) cJSON_ArrayForEach(c, cJSON_GetObjectItemCaseSensitive(layer, "candidates"))
+    {
+        const struct cJSON *instruction = cJSON_GetObjectItemCaseSensitive(c, "instruction");
+        double peak = instruction ? peak_of(peaks, instruction->valuestring) : 0;
+        if (peak <= 0)
+            continue;
+        double share = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(c, "gmacs")) / peak;
+        double products = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(c, "products_per_mac"));
+        cJSON_AddNumberToObject(c, "share", share);
+        cJSON_AddNumberToObject(c, "products_share", share * products);
+    }
+}
+
+void eq_bench_measure_peaks(struct eq_bench_peaks *p, int rounds, double round_ms)
+{
+    p->n = eq_peaks(p->peaks, EQ_BENCH_PEAKS);
+    for (int round = 0; round < rounds; round++)
+        for (size_t i = 0; i < p->n; i++) {
+            double gmacs = eq_peak_gmacs(p->peaks[i], round_ms);
+            p->gmacs[i] = gmacs > p->gmacs[i] ? gmacs : p->gmacs[i];
+        }
+}

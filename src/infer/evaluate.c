@@ -1,0 +1,86 @@
+/* Predictions over a split, their metrics, and the predictions file. */
+#include "echoquant/infer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, double prediction)
+{
+    e->rows[e->n++] = (struct eq_prediction){
+        .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = prediction};
+}
+
+static enum eq_status finish_metrics(struct eq_evaluation *e, struct eq_err *err)
+{
+    double *pred = eq_alloc(2 * e->n, sizeof *pred);
+    if (!pred)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the metrics of %zu clips", e->n);
+    double *target = pred + e->n;
+    for (size_t i = 0; i < e->n; i++) {
+        pred[i] = e->rows[i].prediction;
+        target[i] = e->rows[i].ef;
+    }
+    e->metrics = eq_metrics_compute(pred, target, e->n);
+    eq_free(pred);
+    return EQ_OK;
+}
+
+enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                  struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_batch batch;
+    memset(out, 0, sizeof *out);
+    out->rows = calloc(ds->n, sizeof *out->rows);
+    if (!out->rows)
+        return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
+    EQ_TRY(eq_loader_start(loader, 0, 0, err));
+    for (;;) {
+        EQ_TRY(eq_loader_next(loader, &batch, err));
+        if (batch.n == 0)
+            break;
+        float ef;
+        const struct eq_sample *sample = &ds->samples[batch.index[0]];
+        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        if (st != EQ_OK)
+            EQ_TRY(eq_err_context(err, "%s", sample->path));
+        add_row(out, sample, ef);
+        if (progress)
+            eq_progress_step(progress, out->n, NULL);
+        if (eq_interrupted()) {
+            st = eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation; the same command goes on");
+            goto out;
+        }
+    }
+    EQ_TRY(finish_metrics(out, err));
+out:
+    if (st != EQ_OK)
+        eq_evaluation_clear(out);
+    return st;
+}
+
+enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
+                           const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_loader *loader = NULL;
+    struct eq_progress progress = {0};
+    char label[64];
+    memset(out, 0, sizeof *out);
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, EQ_ON_ERROR_FAIL, &loader, err));
+    snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
+    eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
+    EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));
+out:
+    eq_progress_end(&progress);
+    eq_loader_free(loader);
+    return st;
+}
+
+void eq_evaluation_clear(struct eq_evaluation *e)
+{
+    for (size_t i = 0; i < e->n; i++)
+        free(e->rows[i].file_name);
+    free(e->rows);
+    memset(e, 0, sizeof *e);
+}

@@ -1,0 +1,128 @@
+/* The data of a run: made first when it is synthetic and not there yet; under data.on_error = skip, clips that can't be
+ * read are left out here, once, so that every phase sees the same list. */
+#include "echoquant/infer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool holds(const char *dir, const char *file)
+{
+    char *path = eq_path_join(dir, file);
+    bool there = eq_path_exists(path);
+    free(path);
+    return there;
+}
+
+bool eq_run_data_is_synthetic(const char *dir)
+{
+    return holds(dir, "synth.json");
+}
+
+enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err)
+{
+    struct eq_synth_opts opts = EQ_SYNTH_DEFAULTS;
+    opts.train = cfg->synth.train;
+    opts.val = cfg->synth.val;
+    opts.test = cfg->synth.test;
+    opts.seed = (uint64_t)cfg->synth.seed;
+    return eq_synth_write(dir, &opts, err);
+}
+
+/* A folder with a list that synth didn't write is the user's own data, whatever data.synthetic says. */
+static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
+{
+    const char *dir = cfg->data.dir;
+    if (!cfg->data.synthetic || (holds(dir, "FileList.csv") && !eq_run_data_is_synthetic(dir)))
+        return EQ_OK;
+    enum eq_status st = eq_run_write_synth(cfg, dir, err);
+    if (st == EQ_USAGE)
+        eq_err_context(err, "data.synthetic = true");
+    return st;
+}
+
+/* One clip a piece; reasons[i] is NULL where the clip is good. */
+struct check {
+    const struct eq_dataset *ds;
+    struct eq_sampling sampling;
+    char **reasons;
+    uint8_t **scratch; /* by worker */
+    struct eq_progress progress;
+    size_t done;
+};
+
+static void check_piece(void *ctx, size_t i, int worker)
+{
+    struct check *c = ctx;
+    struct eq_err err;
+    if (eq_interrupted())
+        return;
+    if (eq_clip_read(c->ds->samples[i].path, &c->sampling, c->scratch[worker], NULL, &err) != EQ_OK)
+        c->reasons[i] = eq_strdup(err.msg);
+    size_t done = __atomic_add_fetch(&c->done, 1, __ATOMIC_RELAXED);
+    if (worker == 0) /* one thread draws */
+        eq_progress_step(&c->progress, done, NULL);
+}
+
+static enum eq_status alloc_check(struct check *c, struct eq_err *err)
+{
+    int workers = eq_parallel_threads();
+    c->reasons = calloc(c->ds->n + 1, sizeof *c->reasons);
+    c->scratch = calloc((size_t)workers, sizeof *c->scratch);
+    bool enough = c->reasons && c->scratch;
+    for (int w = 0; enough && w < workers; w++) {
+        c->scratch[w] = eq_alloc(eq_sampling_bytes(&c->sampling), 1);
+        enough = c->scratch[w] != NULL;
+    }
+    return enough ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for checking the clips");
+}
+
+static void clear_check(struct check *c, size_t n)
+{
+    for (int w = 0; c->scratch && w < eq_parallel_threads(); w++)
+        eq_free(c->scratch[w]);
+    for (size_t i = 0; c->reasons && i < n; i++)
+        free(c->reasons[i]);
+    free(c->scratch);
+    free(c->reasons);
+}
+
+static enum eq_status leave_out_bad_clips(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
+{
+    struct check c = {.ds = ds, .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1}};
+    size_t n = ds->n;
+    enum eq_status st;
+    EQ_TRY(alloc_check(&c, err));
+    eq_progress_begin(&c.progress, "check", "clips", n);
+    eq_parallel_for(n, check_piece, &c);
+    eq_progress_step(&c.progress, c.done, NULL);
+    eq_progress_end(&c.progress);
+    if (eq_interrupted()) {
+        st = eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir);
+        goto out;
+    }
+    for (size_t i = n; i-- > 0;)
+        if (c.reasons[i])
+            eq_dataset_skip(ds, i, c.reasons[i]);
+    if (ds->n == 0)
+        st = eq_fail(err, EQ_FORMAT, "%s: no clip can be read", ds->dir);
+out:
+    clear_check(&c, n);
+    return st;
+}
+
+enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st;
+    memset(ds, 0, sizeof *ds);
+    EQ_TRY(make_synthetic(cfg, err));
+    EQ_TRY(
+        eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, (enum eq_on_error)cfg->data.on_error, ds, err));
+    if (cfg->data.on_error == EQ_ON_ERROR_SKIP)
+        EQ_TRY(leave_out_bad_clips(cfg, ds, err));
+    for (size_t i = 0; i < ds->n_skipped; i++)
+        eq_warn("left out: %s", ds->skipped[i].reason);
+out:
+    if (st != EQ_OK)
+        eq_dataset_clear(ds);
+    return st;
+}

@@ -1,0 +1,285 @@
+/*
+ * ptq.max_mae_loss: which layers have to stay in FP32? Greedy, in the order of their sensitivity: while the integer
+ * model loses more MAE on the validation split than it may, the layer goes back to FP32 that alone moves the EF most.
+ * Errors of layers cancel, so some of these may not have been needed: each is then quantized again if the loss allows
+ * it. Every network on the way is the one that ptq.keep_fp32 makes of the same layers.
+ */
+#include "ptq/pipeline.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mixed {
+    struct eq_config cfg; /* ptq.keep_fp32 changes */
+    const struct eq_dataset *ds;
+    const char *start; /* ptq.keep_fp32 as it was */
+    struct eq_calibration *clips;
+    struct eq_ptq *ptq;
+    struct eq_graph *calibrated; /* before weights are rounded: where each network starts */
+    struct eq_loader *val;
+    double mae_fp32, mae;
+    bool *keep;  /* [n_nodes] */
+    int *order;  /* nodes that may go back, the most sensitive first */
+    int n_order; /* all of them */
+    int back;    /* how many of these have gone */
+    struct eq_str names;
+    struct cJSON *path, *steps;
+};
+
+/* ---- measuring ----------------------------------------------------------- */
+
+static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *mae, struct eq_err *err)
+{
+    struct eq_evaluation e;
+    enum eq_status st = eq_evaluate_loader(p, m->ds, m->val, NULL, &e, err);
+    if (st != EQ_OK)
+        return st;
+    *mae = e.metrics.mae;
+    cJSON_DeleteItemFromObjectCaseSensitive(m->path, "clips");
+    cJSON_AddNumberToObject(m->path, "clips", (double)e.n);
+    eq_evaluation_clear(&e);
+    return EQ_OK;
+}
+
+static enum eq_status evaluate_fp32(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
+{
+    struct eq_predictor p = {0};
+    enum eq_status st = eq_predictor_from_graph(&p, trained, 1, err);
+    if (st == EQ_OK)
+        st = evaluate(m, &p, &m->mae_fp32, err);
+    eq_predictor_close(&p);
+    return st;
+}
+
+/* The MAE of the integer model of the network at hand. */
+static enum eq_status measure(struct mixed *m, struct eq_err *err)
+{
+    struct eq_predictor p = {0};
+    struct eq_qmodel *model;
+    enum eq_status st;
+    EQ_TRY(eq_lower_int8(m->ptq->graph, "ptq", &model, err));
+    EQ_TRY(eq_predictor_from_qmodel(&p, model, 1, err));
+    EQ_TRY(evaluate(m, &p, &m->mae, err));
+out:
+    eq_predictor_close(&p);
+    return st;
+}
+
+static bool is_within(const struct mixed *m)
+{
+    return m->mae - m->mae_fp32 <= m->cfg.ptq.max_mae_loss;
+}
+
+/* ---- ranking ------------------------------------------------------------- */
+
+struct rank {
+    int node;
+    double change; /* sum of the squared changes of the EF, this layer quantized and no other */
+};
+
+static int compare_ranks(const void *a, const void *b)
+{
+    const struct rank *x = a, *y = b;
+    if (x->change != y->change)
+        return x->change > y->change ? -1 : 1;
+    return x->node < y->node ? -1 : x->node > y->node;
+}
+
+static enum eq_status rank_layers(struct eq_analysis *a, size_t clips, struct rank *ranks, int n, int n_nodes,
+                                  struct eq_err *err)
+{
+    struct eq_progress progress = {0};
+    bool *keep = eq_alloc((size_t)n_nodes, sizeof *keep);
+    float *fp32 = eq_alloc(2 * clips, sizeof *fp32), *ef = fp32 + clips;
+    enum eq_status st = keep && fp32 ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the layers");
+    eq_progress_begin(&progress, "rank", "layers", (size_t)n);
+    for (int i = 0; keep && i < n_nodes; i++)
+        keep[i] = true;
+    if (st == EQ_OK)
+        st = eq_analysis_ef(a, keep, fp32, err);
+    for (int i = 0; i < n && st == EQ_OK; i++) {
+        keep[ranks[i].node] = false;
+        st = eq_analysis_ef(a, keep, ef, err);
+        keep[ranks[i].node] = true;
+        for (size_t c = 0; c < clips; c++)
+            ranks[i].change += ((double)ef[c] - (double)fp32[c]) * ((double)ef[c] - (double)fp32[c]);
+        eq_progress_step(&progress, (size_t)i + 1, NULL);
+    }
+    eq_progress_end(&progress);
+    eq_free(keep);
+    eq_free(fp32);
+    return st;
+}
+
+/* On a few clips of the validation split. */
+static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
+{
+    const struct eq_graph *g = m->ptq->graph;
+    struct eq_calibration few = {0};
+    struct eq_analysis *a = NULL;
+    uint32_t *indices = NULL;
+    size_t n;
+    enum eq_status st;
+    struct rank *ranks = eq_alloc((size_t)g->n_nodes, sizeof *ranks);
+    m->order = eq_alloc((size_t)g->n_nodes, sizeof *m->order);
+    if (!ranks || !m->order) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
+        goto out;
+    }
+    for (int i = 0; i < g->n_nodes; i++)
+        if ((g->nodes[i].op == EQ_OP_CONV2D || g->nodes[i].op == EQ_OP_LINEAR) && !m->keep[i])
+            ranks[m->n_order++].node = i;
+    EQ_TRY(eq_spread_clips(m->ds, EQ_SPLIT_VAL, m->cfg.sensitivity.clips, &indices, &n, err));
+    EQ_TRY(eq_clips_open(&m->cfg, m->ds, indices, n, &few, err));
+    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few.source, n, &a, err));
+    EQ_TRY(rank_layers(a, n, ranks, m->n_order, g->n_nodes, err));
+    qsort(ranks, (size_t)m->n_order, sizeof *ranks, compare_ranks);
+    for (int i = 0; i < m->n_order; i++)
+        m->order[i] = ranks[i].node;
+    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)n);
+out:
+    eq_analysis_free(a);
+    eq_calibration_close(&few);
+    free(indices);
+    eq_free(ranks);
+    return st;
+}
+
+/* ---- going back to FP32 -------------------------------------------------- */
+
+static void note_step(struct mixed *m, int node)
+{
+    struct cJSON *step = cJSON_CreateObject();
+    char name[64];
+    eq_layer_name(m->ptq->graph, node, name);
+    cJSON_AddStringToObject(step, "layer", name);
+    cJSON_AddStringToObject(step, "to", m->keep[node] ? "FP32" : "INT8");
+    cJSON_AddNumberToObject(step, "mae", m->mae);
+    cJSON_AddItemToArray(m->steps, step);
+    eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->keep[node] ? "FP32" : "INT8", name, m->mae,
+            m->mae - m->mae_fp32);
+}
+
+/* What was kept from the start, then what has gone back, in that order. */
+static void name_layers(struct mixed *m)
+{
+    eq_str_clear(&m->names);
+    eq_str_add(&m->names, "%s", m->start);
+    for (int i = 0; i < m->back; i++) {
+        char name[64];
+        if (!m->keep[m->order[i]])
+            continue;
+        eq_layer_name(m->calibrated, m->order[i], name);
+        eq_str_add(&m->names, "%s%s", m->names.len ? "," : "", name);
+    }
+    m->cfg.ptq.keep_fp32 = m->names.len ? m->names.s : (char *)"";
+}
+
+/* The network with the layers kept so far, from the ranges on as eq_ptq_make makes it, and its MAE. */
+static enum eq_status remake(struct mixed *m, struct eq_err *err)
+{
+    enum eq_status st;
+    eq_graph_free(m->ptq->graph);
+    m->ptq->graph = NULL;
+    name_layers(m);
+    EQ_TRY(eq_graph_clone(m->calibrated, &m->ptq->graph, err));
+    EQ_TRY(eq_ptq_finish(&m->cfg, m->ptq->graph, m->clips, err));
+    EQ_TRY(measure(m, err));
+out:
+    return st;
+}
+
+/* Those that were not needed, the least sensitive first; without the last one the limit did not hold. */
+static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    bool rejected = false;
+    for (int i = m->back - 2; i >= 0 && st == EQ_OK; i--) {
+        m->keep[m->order[i]] = false;
+        st = remake(m, err);
+        if (st != EQ_OK)
+            break;
+        rejected = !is_within(m);
+        if (rejected)
+            m->keep[m->order[i]] = true;
+        else
+            note_step(m, m->order[i]);
+    }
+    return st == EQ_OK && rejected ? remake(m, err) : st;
+}
+
+static enum eq_status search(struct mixed *m, struct eq_err *err)
+{
+    double limit = m->cfg.ptq.max_mae_loss;
+    enum eq_status st;
+    EQ_TRY(measure(m, err));
+    eq_info("validation MAE: %.4f in FP32, %.4f quantized (%+.4f; ptq.max_mae_loss = %g)", m->mae_fp32, m->mae,
+            m->mae - m->mae_fp32, limit);
+    cJSON_AddNumberToObject(m->path, "max_mae_loss", limit);
+    cJSON_AddNumberToObject(m->path, "mae_fp32", m->mae_fp32);
+    cJSON_AddNumberToObject(m->path, "mae_quantized", m->mae);
+    m->steps = cJSON_AddArrayToObject(m->path, "steps");
+    if (is_within(m))
+        goto out;
+    EQ_TRY(order_layers(m, err));
+    while (!is_within(m) && m->back < m->n_order) {
+        m->keep[m->order[m->back++]] = true;
+        EQ_TRY(remake(m, err));
+        note_step(m, m->order[m->back - 1]);
+    }
+    if (is_within(m))
+        EQ_TRY(quantize_again(m, err));
+    else
+        eq_warn("ptq.max_mae_loss = %g: with all layers in FP32 the loss still is %.4f", limit, m->mae - m->mae_fp32);
+out:
+    if (st == EQ_OK)
+        cJSON_AddNumberToObject(m->path, "mae", m->mae);
+    return st;
+}
+
+/* ---- in and out ---------------------------------------------------------- */
+
+static enum eq_status begin(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
+{
+    enum eq_status st;
+    EQ_TRY(eq_run_loader(&m->cfg, m->ds, EQ_SPLIT_VAL, false, 1, &m->val, err));
+    EQ_TRY(eq_ptq_begin(&m->cfg, trained, m->clips, m->ptq, err));
+    m->keep = eq_alloc((size_t)m->ptq->graph->n_nodes, sizeof *m->keep);
+    if (!m->keep) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
+        goto out;
+    }
+    EQ_TRY(eq_ptq_kept_layers(&m->cfg, m->ptq->graph, m->keep, err));
+    EQ_TRY(eq_calibrate_on(m->clips, &m->cfg, m->ptq->graph, err));
+    EQ_TRY(eq_graph_clone(m->ptq->graph, &m->calibrated, err));
+    EQ_TRY(eq_ptq_finish(&m->cfg, m->ptq->graph, m->clips, err));
+    EQ_TRY(evaluate_fp32(m, trained, err));
+out:
+    return st;
+}
+
+enum eq_status eq_ptq_make_within(const struct eq_config *cfg, const struct eq_dataset *ds,
+                                  const struct eq_graph *trained, struct eq_calibration *clips, struct eq_ptq *out,
+                                  struct eq_err *err)
+{
+    struct mixed m = {.cfg = *cfg, .ds = ds, .clips = clips, .ptq = out, .path = cJSON_CreateObject()};
+    m.start = cfg->ptq.keep_fp32;
+    enum eq_status st;
+    memset(out, 0, sizeof *out);
+    EQ_TRY(begin(&m, trained, err));
+    EQ_TRY(search(&m, err));
+    out->keep_fp32 = eq_strdup(m.cfg.ptq.keep_fp32);
+    out->mixed = m.path;
+    m.path = NULL;
+out:
+    cJSON_Delete(m.path);
+    eq_str_clear(&m.names);
+    eq_free(m.keep);
+    eq_free(m.order);
+    eq_loader_free(m.val);
+    eq_graph_free(m.calibrated);
+    if (st != EQ_OK)
+        eq_ptq_clear(out);
+    return st;
+}

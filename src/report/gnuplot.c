@@ -1,0 +1,68 @@
+/* Runs gnuplot as a child process. */
+#include "report/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define LOG_NAME "gnuplot.log"
+
+/* The first line that gnuplot wrote on stderr; takes its log away. */
+static void first_complaint(const char *dir, char out[160])
+{
+    char *path = eq_path_join(dir, LOG_NAME);
+    void *text = NULL;
+    size_t len;
+    out[0] = '\0';
+    if (eq_read_file(path, 1 << 20, &text, &len, NULL) == EQ_OK) {
+        const char *line = text;
+        line += strspn(line, "\n\r \t");
+        snprintf(out, 160, "%.*s", (int)strcspn(line, "\r\n"), line);
+    }
+    unlink(path);
+    eq_free(text);
+    free(path);
+}
+
+static int spawn(const char *dir, const char *script, pid_t *pid)
+{
+    posix_spawn_file_actions_t actions;
+    char *argv[] = {(char *)"gnuplot", (char *)script, NULL};
+    int code = posix_spawn_file_actions_init(&actions);
+    if (code != 0)
+        return code;
+    if ((code = posix_spawn_file_actions_addchdir_np(&actions, dir)) == 0 &&
+        (code = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)) == 0 &&
+        (code = posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)) == 0 &&
+        (code = posix_spawn_file_actions_addopen(&actions, 2, LOG_NAME, O_WRONLY | O_CREAT | O_TRUNC, 0666)) == 0)
+        code = posix_spawnp(pid, "gnuplot", &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err)
+{
+    pid_t pid;
+    int state;
+    int code = spawn(dir, script, &pid);
+    if (code == ENOENT)
+        return eq_fail(err, EQ_UNSUPPORTED, "gnuplot is not installed (Debian package gnuplot-nox)");
+    if (code != 0) {
+        errno = code;
+        return eq_fail_errno(err, "gnuplot can't be started");
+    }
+    while (waitpid(pid, &state, 0) < 0)
+        if (errno != EINTR)
+            return eq_fail_errno(err, "gnuplot's end can't be awaited");
+    char complaint[160];
+    first_complaint(dir, complaint);
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
+        return EQ_OK;
+    return eq_fail(err, EQ_IO, "gnuplot failed on %s/%s%s%s", dir, script, complaint[0] ? ": " : "", complaint);
+}

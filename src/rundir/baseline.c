@@ -1,0 +1,56 @@
+/* The FP32 model that PTQ and QAT start from. */
+#include "echoquant/rundir.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the graph, frames and size that the settings say. */
+static enum eq_status check_form(const struct eq_config *cfg, const char *path, const struct eq_graph *g,
+                                 struct eq_err *err)
+{
+    const struct eq_model_meta *meta = &g->meta;
+    int conv1 = eq_graph_find_node(g, "conv1"), width = conv1 < 0 ? 0 : g->nodes[conv1].cout;
+    if (meta->frames != cfg->data.frames || meta->size != cfg->data.size)
+        return eq_fail(err, EQ_USAGE,
+                       "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
+                       meta->frames, meta->size, cfg->data.frames, cfg->data.size);
+    if (width != cfg->model.width)
+        return eq_fail(err, EQ_USAGE, "%s is a network of model.width = %d, the settings say %d", path, width,
+                       cfg->model.width);
+    return EQ_OK;
+}
+
+enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_path, struct eq_graph **out,
+                                struct eq_err *err)
+{
+    enum eq_status st;
+    char kind[32];
+    char *path = model_path ? eq_strdup(model_path) : eq_path_join(cfg->run.dir, "fp32.safetensors");
+    *out = NULL;
+    if (!model_path && !eq_path_exists(path)) {
+        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path);
+        goto out;
+    }
+    EQ_TRY(eq_model_kind(path, kind, err));
+    if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
+        st = eq_fail(err, EQ_USAGE, "%s is quantized already: an FP32 model is needed", path);
+        goto out;
+    }
+    EQ_TRY(eq_model_load(path, out, err));
+    EQ_TRY(check_form(cfg, path, *out, err));
+out:
+    if (st != EQ_OK) {
+        eq_graph_free(*out);
+        *out = NULL;
+    }
+    free(path);
+    return st;
+}
+
+enum eq_status eq_run_check_baseline(const struct eq_config *cfg, const char *model_path, struct eq_err *err)
+{
+    struct eq_graph *graph;
+    enum eq_status st = eq_load_baseline(cfg, model_path, &graph, err);
+    eq_graph_free(graph);
+    return st;
+}

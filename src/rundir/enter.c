@@ -1,0 +1,254 @@
+/* The run directory as a place that several commands, and a run that was interrupted, come back to. */
+#include "rundir/rundir.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum eq_status seeds_have_begun(const char *run_dir, bool *begun, struct eq_err *err)
+{
+    char **names;
+    size_t n;
+    *begun = false;
+    enum eq_status st = eq_seed_dirs(run_dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK && !*begun; i++)
+        st = eq_run_has_begun(names[i], "fp32", begun, err);
+    eq_names_free(names, n);
+    return st;
+}
+
+/* *fixed: the sections whose change would contradict what the run directory holds; NULL: all. */
+static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, bool force, const char *const **fixed,
+                                     struct eq_err *err)
+{
+    static const char *const nothing[] = {NULL};
+    static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
+    static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
+    /* What QAT shares with its control, so that the two compare. */
+    static const char *const but_quantization[] = {"data",        "synth",
+                                                   "model",       "train",
+                                                   "ptq",         "run",
+                                                   "qat.epochs",  "qat.batch",
+                                                   "qat.lr",      "qat.weight_decay",
+                                                   "qat.distill", "qat.freeze_bn_epoch",
+                                                   NULL};
+    /* Sensitivity leaves what is there alone, and says itself how it quantized. */
+    static const char *const baseline[] = {"data", "synth", "model", "train", "run", NULL};
+    enum eq_status st;
+    bool seeds, fp32, ptq, qat, control, qat_state, control_state;
+    *fixed = NULL;
+    EQ_TRY(seeds_have_begun(run_dir, &seeds, err));
+    EQ_TRY(eq_run_has_begun(run_dir, "fp32", &fp32, err));
+    EQ_TRY(eq_run_has_begun(run_dir, "ptq", &ptq, err));
+    EQ_TRY(eq_run_has_begun(run_dir, "qat", &qat, err));
+    EQ_TRY(eq_run_has_begun(run_dir, EQ_CONTROL_NAME, &control, err));
+    EQ_TRY(eq_run_has_state(run_dir, "qat", &qat_state, err));
+    EQ_TRY(eq_run_has_state(run_dir, EQ_CONTROL_NAME, &control_state, err));
+    if (seeds)
+        *fixed = NULL;
+    else if (!fp32 && !ptq && !qat && !control)
+        *fixed = nothing;
+    else if (phase == EQ_PHASE_SENSITIVITY)
+        *fixed = baseline;
+    else if (phase == EQ_PHASE_PTQ && !qat)
+        *fixed = but_ptq;
+    else if (phase == EQ_PHASE_QAT && (force || !qat_state))
+        *fixed = control ? but_quantization : but_qat;
+    else if (phase == EQ_PHASE_CONTROL && !qat && (force || !control_state))
+        *fixed = but_qat;
+out:
+    return st;
+}
+
+static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
+                                    bool force, struct eq_err *err)
+{
+    const char *dir = is->config.run.dir;
+    const char *const *fixed;
+    struct eq_str changes = {0};
+    enum eq_status st = fixed_sections(dir, phase, force, &fixed, err);
+    if (st != EQ_OK)
+        return st;
+    eq_settings_changes(was, is, fixed, &changes);
+    /* One seed's files and those of several lie in different places; from two on, seeds may come and go. */
+    int before = was->config.train.seeds, now = is->config.train.seeds;
+    if ((before > 1) != (now > 1) && (!fixed || fixed[0]))
+        eq_str_add(&changes, "%strain.seeds %d -> %d", changes.len ? ", " : "", before, now);
+    if (changes.len)
+        st = eq_fail(err, EQ_USAGE,
+                     "%s holds a run under other settings (%.600s): set them back, name another folder with --run, or "
+                     "start anew with `run-all --force` or `train --force`",
+                     dir, changes.s);
+    eq_str_clear(&changes);
+    return st;
+}
+
+/* What a run would overwrite in a folder that is none's is somebody's work. */
+static enum eq_status check_foreign(const char *dir, struct eq_err *err)
+{
+    static const char *const outputs[] = {
+        "config.json",  "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
+        "results.json", "report.html"};
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs && st == EQ_OK; i++) {
+        bool there;
+        st = eq_run_look(dir, outputs[i], "", &there, err);
+        if (st == EQ_OK && there)
+            st = eq_fail(err, EQ_USAGE,
+                         "%s is no run directory, since it has no config.json of a run, but holds %s: name another "
+                         "folder with --run, or move that file away",
+                         dir, outputs[i]);
+    }
+    return st;
+}
+
+/* A single phase does not redo what is done unless it is told to. */
+static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
+{
+    bool there = false;
+    enum eq_status st = force || phase >= EQ_PHASE_EVAL ? EQ_OK : eq_run_has_model(dir, eq_phase_model(phase), &there, err);
+    if (st != EQ_OK || !there)
+        return st;
+    return eq_fail(err, EQ_USAGE,
+                   "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",
+                   dir, eq_phase_model(phase));
+}
+
+/* The single commands work on one seed's folder. */
+static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_phase phase, struct eq_err *err)
+{
+    if (phase == EQ_PHASE_ALL || cfg->train.seeds == 1)
+        return EQ_OK;
+    return eq_fail(err, EQ_USAGE,
+                   "train.seeds = %d is for run-all: name the folder of one seed, --run %s/seed-%d, or set "
+                   "train.seeds=1",
+                   cfg->train.seeds, cfg->run.dir, cfg->run.seed);
+}
+
+static bool is_whole(enum eq_phase phase)
+{
+    return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
+}
+
+enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
+{
+    const char *dir = s->config.run.dir;
+    struct eq_settings was = {0};
+    bool known = false, ours;
+    enum eq_status st;
+    EQ_TRY(eq_run_is_ours(dir, &ours, err));
+    if (!ours)
+        EQ_TRY(check_foreign(dir, err));
+    EQ_TRY(check_seeds_phase(&s->config, phase, err));
+    EQ_TRY(check_done(dir, phase, force, err));
+    if (force && ours && is_whole(phase))
+        goto out; /* what it was made with goes, too */
+    EQ_TRY(eq_settings_init(&was, err));
+    EQ_TRY(eq_settings_load_run(&was, dir, &known, err));
+    if (known)
+        EQ_TRY(check_changes(&was, s, phase, force, err));
+out:
+    if (was.origin)
+        eq_settings_clear(&was);
+    return st;
+}
+
+/* What one folder holds that was made with other data than digest says. anew: the model that is about to be made again,
+ * with its row; NULL: none. The row Median is written again with every other. */
+static enum eq_status check_data(const char *dir, const char *digest, const char *anew, struct eq_err *err)
+{
+    struct cJSON *results = NULL, *config = NULL;
+    struct eq_str others = {0};
+    const struct cJSON *row;
+    const char *was = NULL;
+    char anew_row[EQ_ROW_NAME] = "";
+    char *path = eq_path_join(dir, "config.json");
+    enum eq_status st = EQ_OK;
+    if (anew)
+        eq_run_row_name(anew, anew_row);
+    bool there, begun;
+    EQ_TRY(eq_run_look(dir, "results", ".json", &there, err));
+    if (there)
+        EQ_TRY(eq_results_read(dir, &results, err));
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
+    {
+        const char *name = eq_results_model_name(row), *data = eq_results_data(row);
+        if (!data || strcmp(data, digest) == 0 || strcmp(name, anew_row) == 0 || strcmp(name, "Median") == 0)
+            continue;
+        eq_str_add(&others, "%srow %s", others.len ? ", " : "", name);
+        was = was ? was : data;
+    }
+    EQ_TRY(eq_path_look(path, &there, err));
+    if (there)
+        EQ_TRY(eq_json_read(path, &config, err));
+    const struct cJSON *note = cJSON_GetObjectItemCaseSensitive(config, "data_digest");
+    bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
+    for (int i = 0; other && i < EQ_RUN_MODELS; i++) {
+        EQ_TRY(eq_run_has_begun(dir, eq_run_models[i], &begun, err));
+        if (begun && !(anew && strcmp(eq_run_models[i], anew) == 0))
+            eq_str_add(&others, "%smodel %s", others.len ? ", " : "", eq_run_models[i]);
+    }
+    if (others.len)
+        st = eq_fail(err, EQ_USAGE,
+                     "%s holds what was made with other data (%.400s; digest %.40s, now %s): put FileList.csv and the "
+                     "clips back as they were, or name another folder with --run",
+                     dir, others.s, was ? was : note->valuestring, digest);
+out:
+    cJSON_Delete(results);
+    cJSON_Delete(config);
+    eq_str_clear(&others);
+    free(path);
+    return st;
+}
+
+static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const char *anew, struct eq_err *err)
+{
+    char digest[EQ_DIGEST_TEXT], **names = NULL;
+    size_t n = 0;
+    bool ours;
+    enum eq_status st;
+    eq_dataset_digest(ds, digest);
+    EQ_TRY(check_data(dir, digest, anew, err));
+    EQ_TRY(eq_seed_dirs(dir, &names, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        EQ_TRY(eq_run_is_ours(names[i], &ours, err));
+        if (ours)
+            EQ_TRY(check_data(names[i], digest, NULL, err));
+    }
+out:
+    eq_names_free(names, n);
+    return st;
+}
+
+enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
+{
+    return check_all_data(run_dir, ds, NULL, err);
+}
+
+enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
+                            struct eq_err *err)
+{
+    const char *dir = s->config.run.dir;
+    char *config = eq_path_join(dir, "config.json"), digest[EQ_DIGEST_TEXT];
+    enum eq_status st;
+    EQ_TRY(eq_run_admit(s, phase, force, err));
+    if (!(force && is_whole(phase)))
+        EQ_TRY(check_all_data(dir, ds, force && phase < EQ_PHASE_EVAL ? eq_phase_model(phase) : NULL, err));
+    EQ_TRY(eq_make_dirs(dir, err));
+    bool ours;
+    EQ_TRY(eq_run_is_ours(dir, &ours, err));
+    if (ours) {
+        EQ_TRY(eq_run_remove_stale(dir, err));
+        if (force && is_whole(phase))
+            EQ_TRY(eq_run_forget(dir, err));
+        else if (force && phase < EQ_PHASE_EVAL)
+            EQ_TRY(eq_run_forget_result(dir, eq_phase_model(phase), err));
+    }
+    if (phase != EQ_PHASE_SENSITIVITY || !ours) { /* config.json is of what the models there were made with */
+        eq_dataset_digest(ds, digest);
+        EQ_TRY(eq_settings_save(s, digest, config, err));
+    }
+out:
+    free(config);
+    return st;
+}

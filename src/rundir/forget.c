@@ -1,0 +1,124 @@
+/* Starting anew: removes only what a run writes, and only in a folder that our config.json marks as a run directory. */
+#include "rundir/rundir.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* <name>.tmp-<process>-<number> (base/writer.c) of a process that was killed while it wrote. */
+static bool is_stale(const char *name)
+{
+    const char *mark = strstr(name, ".tmp-");
+    long pid = 0;
+    return mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* spared: the errno of what may stay beside a file that is not there, or 0. */
+static enum eq_status remove_file(const char *dir, const char *name, int spared, struct eq_err *err)
+{
+    char *path = eq_path_join(dir, name);
+    enum eq_status st = EQ_OK;
+    if (unlink(path) != 0 && errno != ENOENT && errno != spared)
+        st = eq_fail_errno(err, "%s: cannot be removed", path);
+    free(path);
+    return st;
+}
+
+/* The files of a folder whose names start with prefix; NULL: those that are stale. Folders stay. */
+static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
+{
+    char *dir = eq_path_join(run_dir, folder), **names;
+    size_t n;
+    enum eq_status st = eq_list_dir(dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK; i++)
+        if (prefix ? strncmp(names[i], prefix, strlen(prefix)) == 0 : is_stale(names[i]))
+            st = remove_file(dir, names[i], EISDIR, err);
+    eq_names_free(names, n);
+    free(dir);
+    return st;
+}
+
+/* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. One that can't be
+ * read may be. */
+enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    char *config = eq_path_join(run_dir, "config.json");
+    enum eq_status st = eq_path_look(config, ours, err);
+    if (st == EQ_OK && *ours) {
+        st = eq_json_read(config, &json, err);
+        *ours = st == EQ_OK && cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, "origin"));
+        st = st == EQ_FORMAT ? EQ_OK : st;
+    }
+    cJSON_Delete(json);
+    free(config);
+    return st;
+}
+
+/* Those of train.seeds, whose folders go, too, when nothing else is in them. */
+static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
+{
+    static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
+    char **names;
+    size_t n;
+    enum eq_status st = eq_seed_dirs(run_dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK; i++) {
+        bool ours;
+        st = eq_run_is_ours(names[i], &ours, err);
+        if (st != EQ_OK || !ours)
+            continue;
+        st = eq_run_forget(names[i], err);
+        for (size_t f = 0; f < sizeof folders / sizeof *folders && st == EQ_OK; f++) {
+            char *path = eq_path_join(names[i], folders[f]);
+            rmdir(path);
+            free(path);
+        }
+    }
+    eq_names_free(names, n);
+    return st;
+}
+
+enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
+{
+    static const char *const files[] = {
+        "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
+        "results.json",     "report.md",       "report.html",     "config.json",
+        "sensitivity.json"};
+    static const char *const folders[] = {"state", "history", "predictions", "plots"};
+    enum eq_status st = EQ_OK;
+    EQ_TRY(forget_seeds(run_dir, err));
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        EQ_TRY(remove_file(run_dir, files[i], 0, err));
+out:
+    return st;
+}
+
+/* The model itself stays until the new one takes its place. */
+enum eq_status eq_run_forget_result(const char *run_dir, const char *name, struct eq_err *err)
+{
+    enum eq_status st;
+    char row[EQ_ROW_NAME], prefix[32];
+    eq_run_row_name(name, row);
+    snprintf(prefix, sizeof prefix, "%s.", name);
+    EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
+    EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
+    EQ_TRY(remove_files_in(run_dir, "predictions", prefix, err));
+    EQ_TRY(eq_results_drop_model(run_dir, row, err));
+out:
+    return st;
+}
+
+enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)
+{
+    static const char *const folders[] = {"", "state", "history", "predictions", "plots"};
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && st == EQ_OK; i++)
+        st = remove_files_in(run_dir, folders[i], NULL, err);
+    return st;
+}

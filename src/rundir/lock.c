@@ -1,0 +1,87 @@
+/* <run>/lock: one process at a time works in a run directory. The file is there only while it is held, or after a
+ * process was killed; it is the lock on it that counts. */
+#include "echoquant/rundir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* POSIX record locks tell who holds them, and end with the process. */
+static bool try_lock(int fd, pid_t *holder)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    *holder = 0;
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return true;
+    if ((errno == EACCES || errno == EAGAIN) && fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK)
+        *holder = whole.l_pid;
+    return false;
+}
+
+/* Whoever held it before may have removed it between our open and our lock. */
+static bool is_current(int fd, const char *path)
+{
+    struct stat ours, named;
+    return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+           ours.st_ino == named.st_ino;
+}
+
+static enum eq_status in_use(const char *run_dir, pid_t holder, struct eq_err *err)
+{
+    char who[32] = "another process";
+    if (holder > 0)
+        snprintf(who, sizeof who, "process %ld", (long)holder);
+    return eq_fail(err, EQ_USAGE, "%s is in use by %s: wait until it has ended, or name another folder with --run",
+                   run_dir, who);
+}
+
+enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err)
+{
+    bool made = !eq_path_exists(run_dir);
+    enum eq_status st = eq_make_dirs(run_dir, err);
+    if (st != EQ_OK)
+        return st;
+    char *path = eq_path_join(run_dir, "lock");
+    int fd;
+    pid_t holder = 0;
+    for (;;) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0) {
+            st = eq_fail_errno(err, "%s: can't be made", path);
+            break;
+        }
+        bool locked = try_lock(fd, &holder);
+        int reason = errno;
+        if (locked && is_current(fd, path))
+            break;
+        close(fd);
+        if (!locked) {
+            errno = reason;
+            st = reason == EACCES || reason == EAGAIN ? in_use(run_dir, holder, err)
+                                                      : eq_fail_errno(err, "%s: can't be locked", path);
+            break;
+        }
+    }
+    if (st == EQ_OK)
+        *lock = (struct eq_run_lock){.fd = fd, .path = path, .made_dir = made};
+    else
+        free(path);
+    return st;
+}
+
+void eq_run_unlock(struct eq_run_lock *lock)
+{
+    if (!lock->path)
+        return;
+    unlink(lock->path);
+    char *slash = strrchr(lock->path, '/');
+    *slash = '\0';
+    if (lock->made_dir)
+        rmdir(lock->path); /* one that nothing came into */
+    close(lock->fd);
+    free(lock->path);
+    *lock = (struct eq_run_lock){0};
+}

@@ -1,0 +1,29 @@
+/* sensitivity.json, as the report and the command read it. */
+#include "echoquant/rundir.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_sensitivity(const struct cJSON *json)
+{
+    const struct cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers"), *row;
+    if (strcmp(eq_report_text(json, "format"), EQ_SENSITIVITY_FORMAT) != 0 || !cJSON_IsArray(layers))
+        return false;
+    cJSON_ArrayForEach(row, layers) if (!eq_report_text(row, "layer")[0]) return false;
+    return true;
+}
+
+enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, struct eq_err *err)
+{
+    char *path = eq_path_join(run_dir, "sensitivity.json");
+    enum eq_status st = eq_json_read(path, out, err);
+    if (st == EQ_OK && !is_sensitivity(*out)) {
+        st = eq_fail(err, EQ_FORMAT, "%s is not a sensitivity file of this program (format %s)", path,
+                     EQ_SENSITIVITY_FORMAT);
+        cJSON_Delete(*out);
+        *out = NULL;
+    }
+    free(path);
+    return st;
+}

@@ -1,0 +1,256 @@
+/*
+ * Settings as JSON: {"data": {"frames": 8}, ...} or {"data.frames": 8, ...}, any part of it. A run's config.json is
+ * such a file with all of them, with an object "origin" that says of each where its value came from, and with the
+ * digest of the data, "data_digest".
+ */
+#include "settings/table.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CONFIG_BYTES ((size_t)1 << 20)
+
+static bool is_section(const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < eq_setting_count; i++)
+        if (strncmp(eq_setting_table[i].key, name, len) == 0 && eq_setting_table[i].key[len] == '.')
+            return true;
+    return false;
+}
+
+/* The value as it stands in the file, for messages. */
+static enum eq_status show(const struct cJSON *value, struct eq_str *out, struct eq_err *err)
+{
+    enum eq_status st = eq_json_print(out, value, err);
+    while (out->len && (out->s[out->len - 1] == '\n' || out->s[out->len - 1] == ' '))
+        out->s[--out->len] = '\0';
+    for (size_t i = 0; i < out->len; i++)
+        if ((unsigned char)out->s[i] < ' ')
+            out->s[i] = ' ';
+    return st;
+}
+
+/* An array of names, none empty or with a comma in it, as one text; false: it is none. */
+static bool join_names(const struct cJSON *value, struct eq_str *out)
+{
+    const struct cJSON *name;
+    if (!cJSON_IsArray(value))
+        return false;
+    cJSON_ArrayForEach(name, value)
+    {
+        if (!cJSON_IsString(name) || !name->valuestring[0] || strchr(name->valuestring, ','))
+            return false;
+        eq_str_add(out, "%s%s", out->len ? "," : "", name->valuestring);
+    }
+    return true;
+}
+
+static enum eq_status apply_value(struct eq_settings *s, const struct eq_setting *row, const struct cJSON *value,
+                                  const char *name, struct eq_err *err)
+{
+    struct eq_str shown = {0}, names = {0};
+    enum eq_status st = EQ_OK;
+    bool number = row->type == EQ_SETTING_INT || row->type == EQ_SETTING_REAL;
+    bool list = row->type == EQ_SETTING_LIST;
+    bool text = row->type == EQ_SETTING_ENUM || row->type == EQ_SETTING_TEXT || list;
+    EQ_TRY(show(value, &shown, err));
+    if (row->type == EQ_SETTING_BOOL && cJSON_IsBool(value))
+        eq_setting_store_bool(s, row, cJSON_IsTrue(value), name);
+    else if (number && cJSON_IsNumber(value))
+        EQ_TRY(eq_setting_store_number(s, row, value->valuedouble, shown.s, name, err));
+    else if (list && join_names(value, &names))
+        EQ_TRY(eq_setting_store_text(s, row, names.s ? names.s : "", name, err));
+    else if (text && cJSON_IsString(value))
+        EQ_TRY(eq_setting_store_text(s, row, value->valuestring, name, err));
+    else
+        EQ_TRY(eq_setting_mistyped(row, shown.s, name, err));
+out:
+    eq_str_clear(&names);
+    eq_str_clear(&shown);
+    return st;
+}
+
+static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, const char *name,
+                                    struct eq_err *err)
+{
+    for (const struct cJSON *value = section->child; value; value = value->next) {
+        struct eq_str key = {0};
+        eq_str_add(&key, "%s.%s", section->string, value->string);
+        const struct eq_setting *row = eq_setting_find(key.s);
+        enum eq_status st = row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key.s, name, err);
+        eq_str_clear(&key);
+        if (st != EQ_OK)
+            return st;
+    }
+    return EQ_OK;
+}
+
+static enum eq_status unknown_section(const char *section, const char *name, struct eq_err *err)
+{
+    struct eq_str known = {0};
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const char *key = eq_setting_table[i].key;
+        size_t len = strcspn(key, ".") + 1;
+        if (i == 0 || strncmp(key, eq_setting_table[i - 1].key, len) != 0)
+            eq_str_add(&known, "%s%.*s", i ? ", " : "", (int)len - 1, key);
+    }
+    enum eq_status st =
+        eq_fail(err, EQ_USAGE, "%s: there is no section \"%.80s\"; there are %s", name, section, known.s);
+    eq_str_clear(&known);
+    return st;
+}
+
+static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item, const char *name, struct eq_err *err)
+{
+    if (is_section(item->string)) {
+        if (cJSON_IsObject(item))
+            return apply_section(s, item, name, err);
+        return eq_fail(err, EQ_USAGE, "%s: \"%s\" is a section: it takes an object of settings, as in {\"%s\": {...}}",
+                       name, item->string, item->string);
+    }
+    if (cJSON_IsObject(item))
+        return unknown_section(item->string, name, err);
+    const struct eq_setting *row = eq_setting_find(item->string);
+    return row ? apply_value(s, row, item, name, err) : eq_setting_unknown(item->string, name, err);
+}
+
+static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *json, const char *name,
+                                     struct eq_err *err)
+{
+    if (!cJSON_IsObject(json))
+        return eq_fail(err, EQ_USAGE, "%s: settings are a JSON object, as in {\"data\": {\"frames\": 8}}", name);
+    for (const struct cJSON *item = json->child; item; item = item->next) {
+        if ((strcmp(item->string, "origin") == 0 && cJSON_IsObject(item)) ||
+            (strcmp(item->string, "data_digest") == 0 && cJSON_IsString(item)))
+            continue; /* what config.json notes beside the settings */
+        enum eq_status st = apply_item(s, item, name, err);
+        if (st != EQ_OK)
+            return st;
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
+                                 struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    enum eq_status st = eq_json_parse(text, len, name, &json, err);
+    if (st != EQ_OK)
+        return eq_fail(err, st == EQ_FORMAT ? EQ_USAGE : st, "%s", err ? err->msg : "");
+    st = apply_document(s, json, name, err);
+    cJSON_Delete(json);
+    return st;
+}
+
+/* Takes the note "origin" over: entries that are not of the kind that eq_settings_save writes change nothing. */
+static void restore_origins(struct eq_settings *s, const struct cJSON *json)
+{
+    const struct cJSON *origins = cJSON_GetObjectItemCaseSensitive(json, "origin");
+    for (size_t i = 0; cJSON_IsObject(origins) && i < eq_setting_count; i++) {
+        const struct cJSON *origin = cJSON_GetObjectItemCaseSensitive(origins, eq_setting_table[i].key);
+        if (!cJSON_IsString(origin))
+            continue;
+        free(s->origin[i]);
+        s->origin[i] = eq_strdup(origin->valuestring);
+    }
+}
+
+static enum eq_status load(struct eq_settings *s, const char *path, bool with_origins, struct eq_err *err)
+{
+    void *text = NULL;
+    size_t len = 0;
+    struct cJSON *json = NULL;
+    enum eq_status st;
+    EQ_TRY(eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err));
+    EQ_TRY(eq_settings_parse(s, text, len, path, err));
+    if (with_origins) {
+        EQ_TRY(eq_json_parse(text, len, path, &json, err));
+        restore_origins(s, json);
+    }
+out:
+    cJSON_Delete(json);
+    eq_free(text);
+    return st;
+}
+
+enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct eq_err *err)
+{
+    return load(s, path, false, err);
+}
+
+enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, bool *found, struct eq_err *err)
+{
+    char *path = eq_path_join(run_dir, "config.json");
+    enum eq_status st = eq_path_look(path, found, err);
+    if (st == EQ_OK && *found)
+        st = load(s, path, true, err);
+    free(path);
+    return st;
+}
+
+static struct cJSON *names_of(const char *text)
+{
+    struct cJSON *names = cJSON_CreateArray();
+    for (size_t len; text && *text; text += len + (text[len] == ',')) {
+        struct eq_str name = {0};
+        len = strcspn(text, ",");
+        eq_str_add(&name, "%.*s", (int)len, text);
+        cJSON_AddItemToArray(names, cJSON_CreateString(name.s));
+        eq_str_clear(&name);
+    }
+    return names;
+}
+
+static struct cJSON *value_of(const struct eq_setting *row, const struct eq_config *config)
+{
+    struct eq_str text = {0};
+    struct cJSON *value;
+    double number;
+    eq_setting_print(row, config, &text);
+    if (row->type == EQ_SETTING_BOOL)
+        value = cJSON_CreateBool(strcmp(text.s, "true") == 0);
+    else if ((row->type == EQ_SETTING_INT || row->type == EQ_SETTING_REAL) && eq_parse_double(text.s, &number))
+        value = cJSON_CreateNumber(number);
+    else if (row->type == EQ_SETTING_LIST)
+        value = names_of(text.s);
+    else
+        value = cJSON_CreateString(text.s);
+    eq_str_clear(&text);
+    return value;
+}
+
+enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest, struct eq_str *out,
+                                 struct eq_err *err)
+{
+    struct cJSON *json = cJSON_CreateObject(), *origins = cJSON_CreateObject();
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        char section[32];
+        snprintf(section, sizeof section, "%.*s", (int)strcspn(row->key, "."), row->key);
+        struct cJSON *object = cJSON_GetObjectItemCaseSensitive(json, section);
+        if (!object)
+            object = cJSON_AddObjectToObject(json, section);
+        cJSON_AddItemToObject(object, strchr(row->key, '.') + 1, value_of(row, &s->config));
+        cJSON_AddStringToObject(origins, row->key, s->origin[i]);
+    }
+    cJSON_AddItemToObject(json, "origin", origins);
+    if (digest)
+        cJSON_AddStringToObject(json, "data_digest", digest);
+    enum eq_status st = eq_json_print(out, json, err);
+    cJSON_Delete(json);
+    return st;
+}
+
+enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err)
+{
+    struct eq_str text = {0};
+    enum eq_status st;
+    EQ_TRY(eq_settings_print(s, digest, &text, err));
+    EQ_TRY(eq_write_file(path, text.s, text.len, err));
+out:
+    eq_str_clear(&text);
+    return st;
+}

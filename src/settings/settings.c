@@ -1,0 +1,483 @@
+/* The one table of settings, and values from it, into it and out of it. */
+#include "settings/table.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const precision_names[] = {"fp32", "bf16", NULL};
+static const char *const on_error_names[] = {"fail", "skip", NULL};
+static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
+static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
+static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
+static const char *const qat_method_names[] = {"ste", "lsq", NULL};
+static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
+static const char *const observer_names[] = {"minmax", "moving_average", "percentile", "hist_mse", "entropy", NULL};
+static const char *const weight_observer_names[] = {"minmax", "mse", NULL};
+static const char *const split_names[] = {"train", "val", "test", NULL};
+static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
+
+_Static_assert(EQ_PRECISION_FP32 == 0 && EQ_PRECISION_BF16 == 1, "precision_names");
+_Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names");
+_Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
+_Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
+_Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
+_Static_assert(EQ_QAT_STE == 0 && EQ_QAT_LSQ == 1, "qat_method_names");
+_Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
+_Static_assert(sizeof observer_names / sizeof *observer_names == EQ_OBSERVER_COUNT + 1, "observer_names");
+_Static_assert(EQ_WEIGHT_MINMAX == 0 && EQ_WEIGHT_MSE == 1 && EQ_WEIGHT_OBSERVER_COUNT == 2, "weight_observer_names");
+_Static_assert(EQ_SPLIT_TRAIN == 0 && EQ_SPLIT_VAL == 1 && EQ_SPLIT_TEST == 2 && EQ_SPLIT_COUNT == 3, "split_names");
+_Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
+
+#define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
+#define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
+#define TEXT(section, name, init) AT(section, name), .type = EQ_SETTING_TEXT, .initial = init, .unit = ""
+#define LIST(section, name, init)                                                                                      \
+    AT(section, name), .type = EQ_SETTING_LIST, .initial = init, .may_be_empty = true, .unit = ""
+#define ENUM(section, name, init, names)                                                                               \
+    AT(section, name), .type = EQ_SETTING_ENUM, .initial = init, .choices = names, .unit = ""
+#define INT(section, name, init, lo, hi, of)                                                                           \
+    AT(section, name), .type = EQ_SETTING_INT, .initial = init, .min = lo, .max = hi, .unit = of
+#define REAL(section, name, init, lo, hi, of)                                                                          \
+    AT(section, name), .type = EQ_SETTING_REAL, .initial = init, .min = lo, .max = hi, .unit = of
+
+const struct eq_setting eq_setting_table[] = {
+    {TEXT(data, dir, "data/synthetic"),
+     .help = "folder with FileList.csv (columns FileName and EF, EchoNet's others if there) and the AVIs, flat or "
+             "under Videos/"},
+    {BOOL(data, synthetic, "true"),
+     .help = "make synthetic clips in data.dir (see synth.*) when that folder isn't there yet; false: it has to be "
+             "there"},
+    {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly over each clip"},
+    {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
+    {INT(data, split_seed, "1", 0, INT_MAX, ""),
+     .help = "seed of the 70/15/15 split that is drawn by file name when FileList.csv has no column Split"},
+    {ENUM(data, on_error, "fail", on_error_names),
+     .help = "what a clip that can't be used does: stop the run, or be left out and listed in results.json and the "
+             "report"},
+    {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
+     .help = "memory for sampled clips that are kept between epochs; 0: every epoch decodes again"},
+
+    {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
+    {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
+    {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
+    {INT(synth, seed, "1", 0, INT_MAX, ""), .help = "seed of the synthetic patients: same seed, same pixels"},
+
+    {INT(model, width, "64", 8, 256, "channels"),
+     .help = "channels of ResNet-18's first stage; 64 is the published network, less is for quick tests"},
+    {TEXT(model, init, ""), .may_be_empty = true,
+     .help = "safetensors file with torchvision's or timm's ResNet-18 to start from; empty: fresh weights"},
+
+    {INT(train, epochs, "12", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
+    {INT(train, batch, "8", 1, 1024, "clips"), .help = "clips of a micro-batch; batch norm sees these together"},
+    {INT(train, accumulate, "1", 1, 1024, "micro-batches"), .help = "micro-batches whose gradients make one step"},
+    {ENUM(train, precision, "fp32", precision_names),
+     .help = "convolutions of the baseline's training, forward and backward; bf16: operands rounded to BF16, sums, "
+             "weights and all else in FP32 (needs AVX512-BF16). Validation, PTQ and QAT are FP32 in any case"},
+    {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
+    {REAL(train, lr, "0.001", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
+    {REAL(train, weight_decay, "0.01", 0, 10, ""),
+     .help = "weight decay of convolution and linear weights; never of norms and biases"},
+    {REAL(train, momentum, "0.9", 0, 0.9999, ""), .help = "momentum of SGD"},
+    {ENUM(train, schedule, "onecycle", schedule_names), .help = "how the learning rate moves over the steps"},
+    {REAL(train, warmup, "0", 0, 1000, "epochs"),
+     .help = "linear warm-up of the constant and cosine schedules (onecycle brings its own)"},
+    {ENUM(train, loss, "huber", loss_names), .help = "loss on the standardised EF; QAT uses it, too"},
+    {BOOL(train, flip, "false"), .help = "augmentation: mirror left-right with probability 1/2, a clip at a time"},
+    {INT(train, shift, "4", 0, 64, "pixels"), .help = "augmentation: shift by up to this along each axis"},
+    {BOOL(train, random_phase, "false"),
+     .help = "augmentation: sample each clip at a random phase of its even segments instead of always the same frames"},
+    {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: not clipped"},
+    {REAL(train, ema, "0", 0, 0.99999, ""), .help = "decay of the averaged weights and running statistics that are "
+                                                    "validated and kept, less in the first steps; 0: "
+                                                    "the weights themselves"},
+    {INT(train, patience, "0", 0, 100000, "epochs"),
+     .help = "stop after this many epochs without a better validation MAE; 0: never"},
+    {INT(train, seeds, "1", 1, EQ_MAX_SEEDS, "runs"), .free_to_change = true,
+     .help = "run-all: the whole experiment this many times, with run.seed, run.seed + 1, ..., each in a folder seed-N "
+             "below the run directory; the report has mean and spread"},
+
+    {ENUM(ptq, observer, "hist_mse", observer_names),
+     .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
+    {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
+     .help = "share of the values that observer percentile keeps unclipped, on either side"},
+    {REAL(ptq, averaging, "0.01", 0, 1, ""), .above_min = true,
+     .help = "step of observer moving_average, in calibration and in QAT"},
+    {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips to calibrate on"},
+    {ENUM(ptq, weight_observer, "minmax", weight_observer_names),
+     .help = "how PTQ chooses the range of weights: all of it, or the one with the least squared error"},
+    {BOOL(ptq, per_channel, "true"), .help = "a scale for each output channel's weights; false: one for a layer"},
+    {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ's weights; below 8 the file packs them"},
+    {BOOL(ptq, search, "false"),
+     .help = "try observers, weight ranges and the switches below on the calibration clips, starting from these "
+             "settings, and keep those with the least squared error of EF (docs/QUANTIZATION.md)"},
+    {BOOL(ptq, reestimate_bn, "false"),
+     .help = "take batch norm's statistics anew from the calibration clips before it is folded"},
+    {BOOL(ptq, equalize, "false"), .help = "cross-layer equalization (Nagel et al. 2019)"},
+    {BOOL(ptq, bias_correction, "false"),
+     .help = "take back the shift of each channel's mean that quantization causes (Nagel et al. 2019)"},
+    {BOOL(ptq, adaround, "false"),
+     .help = "learn for each weight whether to round up or down (AdaRound, Nagel et al. 2020)"},
+    {INT(ptq, adaround_steps, "1000", 1, 1000000, "steps"), .help = "steps of AdaRound for each layer"},
+    {LIST(ptq, keep_fp32, ""),
+     .help = "layers that PTQ leaves in FP32 (\"conv1,layer1.0.conv1\"; `echoquant inspect` names them)"},
+    {REAL(ptq, max_mae_loss, "0", 0, 100, "EF points"),
+     .help = "most MAE that PTQ may lose on the validation split: layers go back to FP32, one after the other, until "
+             "that holds (docs/QUANTIZATION.md); 0: no limit"},
+    {ENUM(ptq, zero_channels, "refuse", zero_channel_names),
+     .help = "what PTQ and QAT do with a layer that has channels whose weights are all 0: they are exact in INT8, but "
+             "a sign that training went wrong"},
+
+    {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
+    {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips of a batch"},
+    {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "first learning rate; AdamW, cosine schedule"},
+    {REAL(qat, weight_decay, "0.02", 0, 10, ""), .help = "weight decay"},
+    {ENUM(qat, method, "ste", qat_method_names),
+     .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned (Esser "
+             "et al. 2020), see qat.scale_lr"},
+    {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT's weights; below 8 the file packs them"},
+    {REAL(qat, scale_lr, "0.002", 0, 1, ""), .above_min = true,
+     .help = "lsq: first learning rate of the scales, as a share of a scale; same schedule as qat.lr"},
+    {REAL(qat, distill, "0", 0, 1, ""),
+     .help = "share of the loss that is taken to the baseline's EF instead of the true one"},
+    {ENUM(qat, start, "auto", qat_start_names),
+     .help = "where activation ranges start: ptq: those of the run's ptq.safetensors; calibrate: as ptq finds them; "
+             "auto: ptq if that file is of this baseline, else calibrate"},
+    {INT(qat, freeze_bn_epoch, "2", 0, 100000, "epoch"),
+     .help = "first epoch, counted from 1, with frozen batch norm statistics; 0 or behind the last: never"},
+    {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
+     .help = "first epoch, counted from 1, with frozen activation ranges (lsq: scales); 0 or behind the last: never"},
+    {BOOL(qat, control, "false"), .free_to_change = true,
+     .help = "run-all also trains the control FP32+, the baseline trained on like QAT but without fake-quant"},
+
+    {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
+     .help = "eval and predict: the mean of the EFs of the clip sampled at this many phases of its even segments "
+             "(docs/DATA.md); 1: one EF, of frames evenly from the clip's first to its last"},
+
+    {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,
+     .help = "clips that sensitivity looks at, and that automatic mixed precision ranks layers on, spread evenly over "
+             "their split; each costs three passes of the network for each layer"},
+    {ENUM(sensitivity, split, "val", split_names), .free_to_change = true,
+     .help = "the split that sensitivity takes them from"},
+
+    {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true,
+     .help = "calls before the latency is measured"},
+    {INT(bench, repeats, "30", 1, 1000000, "calls"), .free_to_change = true,
+     .help = "measured calls; the table shows their median"},
+    {INT(bench, steps, "10", 1, 1000000, "steps"), .free_to_change = true,
+     .help = "bench --train: measured training steps"},
+    {BOOL(bench, scaling, "true"), .free_to_change = true,
+     .help = "bench: measure one thread as well, by turns, and the ratio"},
+    {BOOL(bench, gray, "true"), .free_to_change = true,
+     .help = "bench: the three channels of random pixels are equal, as in ultrasound, which INT8's first convolution "
+             "makes use of; false: they differ"},
+    {REAL(bench, layer_ms, "25", 0, 100000, "ms"), .free_to_change = true,
+     .help = "bench --layers: time for each kernel of each layer, but at least three calls"},
+
+    {TEXT(run, dir, "runs/default"), .free_to_change = true, .help = "run directory: everything a run makes"},
+    {INT(run, seed, "1", 0, INT_MAX, ""), .help = "seed of first weights, shuffling, augmentation, calibration clips"},
+    {INT(run, threads, "0", 0, 1024, "threads"), .free_to_change = true,
+     .help = "threads; 0: as many as this process may run on. The results don't depend on it"},
+    {TEXT(run, cpu, "auto"), .free_to_change = true,
+     .help = "highest instruction set to use: auto, ref, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, "
+             "neondot"},
+    {ENUM(run, precision, "fp32", precision_names), .free_to_change = true,
+     .help =
+         "convolutions of FP32 models in predict, bench and eval; bf16 (needs AVX512-BF16) gives the baseline a row "
+         "of its own, BF16, beside FP32's"},
+};
+const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_table;
+
+const struct eq_setting *eq_setting_find(const char *key)
+{
+    for (size_t i = 0; i < eq_setting_count; i++)
+        if (strcmp(eq_setting_table[i].key, key) == 0)
+            return &eq_setting_table[i];
+    return NULL;
+}
+
+enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err)
+{
+    const char *keys[sizeof eq_setting_table / sizeof *eq_setting_table];
+    for (size_t i = 0; i < eq_setting_count; i++)
+        keys[i] = eq_setting_table[i].key;
+    const char *near = eq_nearest(key, keys, eq_setting_count);
+    return eq_fail(err, EQ_USAGE, "%s: there is no setting %.80s%s%s%s", origin, key, near ? "; did you mean " : "",
+                   near ? near : " (`echoquant help settings` lists them all)", near ? "?" : "");
+}
+
+/* ---- ranges -------------------------------------------------------------- */
+
+void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out)
+{
+    switch (row->type) {
+    case EQ_SETTING_BOOL:
+        eq_str_add(out, "true or false");
+        break;
+    case EQ_SETTING_TEXT:
+        eq_str_add(out, "text");
+        break;
+    case EQ_SETTING_LIST:
+        eq_str_add(out, "names with commas between, in JSON an array of strings");
+        break;
+    case EQ_SETTING_ENUM:
+        for (size_t i = 0; row->choices[i]; i++)
+            eq_str_add(out, "%s%s", i ? ", " : "one of ", row->choices[i]);
+        break;
+    case EQ_SETTING_INT:
+        eq_str_add(out, "a whole number in %.0f..%.0f", row->min, row->max);
+        break;
+    case EQ_SETTING_REAL:
+        if (row->above_min)
+            eq_str_add(out, "a number above %g, at most %.10g", row->min, row->max);
+        else
+            eq_str_add(out, "a number in %g..%.10g", row->min, row->max);
+        break;
+    }
+}
+
+enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *shown, const char *origin,
+                                   struct eq_err *err)
+{
+    struct eq_str range = {0};
+    eq_setting_describe_range(row, &range);
+    enum eq_status st = eq_fail(err, EQ_USAGE, "%s: %s = %.80s is not allowed: it takes %s%s%s", origin, row->key,
+                                shown, range.s, row->unit[0] ? " " : "", row->unit);
+    eq_str_clear(&range);
+    return st;
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+static void *field(struct eq_config *config, const struct eq_setting *row)
+{
+    return (char *)config + row->offset;
+}
+
+static const void *const_field(const struct eq_config *config, const struct eq_setting *row)
+{
+    return (const char *)config + row->offset;
+}
+
+static void set_origin(struct eq_settings *s, const struct eq_setting *row, const char *origin)
+{
+    char **slot = &s->origin[row - eq_setting_table], *copy = eq_strdup(origin);
+    free(*slot);
+    *slot = copy;
+}
+
+enum eq_status eq_setting_store_number(struct eq_settings *s, const struct eq_setting *row, double value,
+                                       const char *shown, const char *origin, struct eq_err *err)
+{
+    bool in_range = value >= row->min && value <= row->max && !(row->above_min && value == row->min);
+    if (!in_range || (row->type == EQ_SETTING_INT && value != floor(value)))
+        return eq_setting_mistyped(row, shown, origin, err);
+    if (row->type == EQ_SETTING_INT)
+        *(int *)field(&s->config, row) = (int)value;
+    else
+        *(double *)field(&s->config, row) = value;
+    set_origin(s, row, origin);
+    return EQ_OK;
+}
+
+enum eq_status eq_setting_store_text(struct eq_settings *s, const struct eq_setting *row, const char *text,
+                                     const char *origin, struct eq_err *err)
+{
+    if (row->type == EQ_SETTING_ENUM) {
+        int value = 0;
+        while (row->choices[value] && strcmp(row->choices[value], text) != 0)
+            value++;
+        if (!row->choices[value])
+            return eq_setting_mistyped(row, text[0] ? text : "\"\"", origin, err);
+        *(int *)field(&s->config, row) = value;
+    } else {
+        if (!text[0] && !row->may_be_empty)
+            return eq_fail(err, EQ_USAGE, "%s: %s is empty", origin, row->key);
+        for (const char *p = text; *p; p++) /* a slip that no path needs */
+            if ((unsigned char)*p < ' ' || *p == 127)
+                return eq_fail(err, EQ_USAGE, "%s: %s holds a control character", origin, row->key);
+        char **slot = field(&s->config, row), *copy = eq_strdup(text);
+        free(*slot);
+        *slot = copy;
+    }
+    set_origin(s, row, origin);
+    return EQ_OK;
+}
+
+void eq_setting_store_bool(struct eq_settings *s, const struct eq_setting *row, bool value, const char *origin)
+{
+    *(bool *)field(&s->config, row) = value;
+    set_origin(s, row, origin);
+}
+
+enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
+                               struct eq_err *err)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    double number;
+    if (!row)
+        return eq_setting_unknown(key, origin, err);
+    switch (row->type) {
+    case EQ_SETTING_BOOL:
+        if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return eq_setting_mistyped(row, value, origin, err);
+        eq_setting_store_bool(s, row, value[0] == 't', origin);
+        return EQ_OK;
+    case EQ_SETTING_INT:
+    case EQ_SETTING_REAL:
+        if (!eq_parse_double(value, &number))
+            return eq_setting_mistyped(row, value, origin, err);
+        return eq_setting_store_number(s, row, number, value, origin, err);
+    default:
+        return eq_setting_store_text(s, row, value, origin, err);
+    }
+}
+
+/* The fewest digits that read back as the same double. */
+static void print_real(double value, struct eq_str *out)
+{
+    char text[40];
+    double back;
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (eq_parse_double(text, &back) && back == value)
+            break;
+    }
+    eq_str_add(out, "%s", text);
+}
+
+void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
+{
+    const void *value = const_field(config, row);
+    switch (row->type) {
+    case EQ_SETTING_BOOL:
+        eq_str_add(out, "%s", *(const bool *)value ? "true" : "false");
+        break;
+    case EQ_SETTING_INT:
+        eq_str_add(out, "%d", *(const int *)value);
+        break;
+    case EQ_SETTING_REAL:
+        print_real(*(const double *)value, out);
+        break;
+    case EQ_SETTING_ENUM:
+        eq_str_add(out, "%s", row->choices[*(const int *)value]);
+        break;
+    case EQ_SETTING_TEXT:
+    case EQ_SETTING_LIST:
+        eq_str_add(out, "%s", *(char *const *)value);
+        break;
+    }
+}
+
+/* ---- all of them --------------------------------------------------------- */
+
+enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    memset(s, 0, sizeof *s);
+    s->origin = calloc(eq_setting_count, sizeof *s->origin);
+    if (!s->origin)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the settings");
+    for (size_t i = 0; i < eq_setting_count; i++)
+        EQ_TRY(eq_settings_set(s, eq_setting_table[i].key, eq_setting_table[i].initial, "default", err));
+out:
+    if (st != EQ_OK)
+        eq_settings_clear(s);
+    return st;
+}
+
+void eq_settings_clear(struct eq_settings *s)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        if (s->origin)
+            free(s->origin[i]);
+        if (eq_setting_table[i].type == EQ_SETTING_TEXT || eq_setting_table[i].type == EQ_SETTING_LIST)
+            free(*(char **)field(&s->config, &eq_setting_table[i]));
+    }
+    free(s->origin);
+    memset(s, 0, sizeof *s);
+}
+
+enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err)
+{
+    struct eq_str value = {0};
+    enum eq_status st;
+    EQ_TRY(eq_settings_init(out, err));
+    for (size_t i = 0; i < eq_setting_count && st == EQ_OK; i++) {
+        eq_setting_print(&eq_setting_table[i], &s->config, &value);
+        st = eq_settings_set(out, eq_setting_table[i].key, value.s ? value.s : "", s->origin[i], err);
+        eq_str_clear(&value);
+    }
+    if (st != EQ_OK)
+        eq_settings_clear(out);
+out:
+    return st;
+}
+
+enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err)
+{
+    enum eq_status st = eq_settings_copy(out, s, err);
+    struct eq_str dir = {0}, seed = {0}, origin = {0};
+    if (st != EQ_OK)
+        return st;
+    assert(i >= 0 && i < s->config.train.seeds);
+    eq_str_add(&seed, "%d", s->config.run.seed + i);
+    eq_str_add(&dir, "%s/seed-%s", s->config.run.dir, seed.s);
+    eq_str_add(&origin, "seed %d of train.seeds = %d", i + 1, s->config.train.seeds);
+    EQ_TRY(eq_settings_set(out, "run.dir", dir.s, origin.s, err));
+    EQ_TRY(eq_settings_set(out, "run.seed", seed.s, origin.s, err));
+    EQ_TRY(eq_settings_set(out, "train.seeds", "1", origin.s, err));
+out:
+    eq_str_clear(&dir);
+    eq_str_clear(&seed);
+    eq_str_clear(&origin);
+    if (st != EQ_OK)
+        eq_settings_clear(out);
+    return st;
+}
+
+enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err)
+{
+    const struct eq_config *c = &s->config;
+    if (c->train.schedule == EQ_SCHEDULE_COSINE && c->train.warmup >= c->train.epochs)
+        return eq_fail(err, EQ_USAGE, "train.warmup = %g leaves nothing of train.epochs = %d", c->train.warmup,
+                       c->train.epochs);
+    if (c->run.seed > INT_MAX - (c->train.seeds - 1))
+        return eq_fail(err, EQ_USAGE, "run.seed = %d leaves no room for train.seeds = %d", c->run.seed, c->train.seeds);
+    if (c->ptq.bias_correction && c->ptq.adaround)
+        return eq_fail(err, EQ_USAGE,
+                       "ptq.bias_correction and ptq.adaround exclude each other: AdaRound fits the outputs of each "
+                       "layer, their means included");
+    return EQ_OK;
+}
+
+void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
+                         struct eq_str *out)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        struct eq_str a = {0}, b = {0};
+        if (row->free_to_change || !eq_section_listed(row->key, sections))
+            continue;
+        eq_setting_print(row, &was->config, &a);
+        eq_setting_print(row, &is->config, &b);
+        if (strcmp(a.s, b.s) != 0)
+            eq_str_add(out, "%s%s %s -> %s", out->len ? ", " : "", row->key, a.s, b.s);
+        eq_str_clear(&a);
+        eq_str_clear(&b);
+    }
+}
+
+bool eq_section_listed(const char *key, const char *const *sections)
+{
+    if (!sections)
+        return true;
+    for (; *sections; sections++) {
+        size_t len = strlen(*sections);
+        if (strncmp(key, *sections, len) == 0 && (key[len] == '\0' || key[len] == '.'))
+            return true;
+    }
+    return false;
+}

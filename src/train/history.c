@@ -1,0 +1,46 @@
+/* history/<name>.csv, a row per epoch, and the lines that a training state remembers its settings by. */
+#include "train/trainer.h"
+
+
+enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err)
+{
+    struct eq_str path = {0};
+    struct eq_writer w;
+    eq_str_add(&path, "%s/history/%s.csv", t->opts.dir, t->opts.name);
+    enum eq_status st = eq_writer_open(&w, path.s, err);
+    if (st != EQ_OK)
+        goto closed;
+    EQ_TRY(eq_writer_printf(&w, err, "epoch,lr,train_loss,val_mae,val_rmse,seconds\n"));
+    for (int i = 0; i < t->n_history; i++) {
+        const struct eq_epoch_row *r = &t->history[i];
+        EQ_TRY(eq_writer_printf(&w, err, "%d,%.9g,%.9g,%.9g,%.9g,%.3f\n", r->epoch, r->lr, r->train_loss, r->val_mae,
+                                r->val_rmse, r->seconds));
+    }
+    EQ_TRY(eq_writer_commit(&w, err));
+out:
+    eq_writer_abort(&w);
+closed:
+    eq_str_clear(&path);
+    return st;
+}
+
+void eq_signature_data(const struct eq_config *cfg, struct eq_str *out)
+{
+    eq_str_add(out, "data.frames=%d\ndata.size=%d\nmodel.width=%d\nrun.seed=%d\nisa=%s\n", cfg->data.frames,
+               cfg->data.size, cfg->model.width, cfg->run.seed, eq_cpu_isa_in_use());
+    eq_str_add(out, "train.flip=%d\ntrain.shift=%d\ntrain.random_phase=%d\n", cfg->train.flip, cfg->train.shift,
+               cfg->train.random_phase);
+}
+
+void eq_signature_clips(const struct eq_dataset *ds, struct eq_str *out)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < ds->n; i++) {
+        const struct eq_sample *s = &ds->samples[i];
+        struct eq_str row = {0};
+        eq_str_add(&row, "%llu %s %d %.17g", (unsigned long long)hash, s->file_name, (int)s->split, s->ef);
+        hash = eq_hash64(row.s, row.len);
+        eq_str_clear(&row);
+    }
+    eq_str_add(out, "FileList.csv=%016llx (%zu clips)\n", (unsigned long long)hash, ds->n);
+}

@@ -1,0 +1,277 @@
+/*
+ * The state of a training run as one safetensors file: "param.<key>", "m.<key>", "v.<key>", "ema.<key>",
+ * "fq.<i>.scale", "fq.<i>.zero_point", "extra"; the position, the history and the signature stand in its metadata.
+ */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_FORMAT "echoquant-state-1"
+
+char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind)
+{
+    struct eq_str s = {0};
+    eq_str_add(&s, "%s/state/%s.%s.safetensors", t->opts.dir, t->opts.name, kind);
+    return s.s;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+static void add_vector(struct eq_st_file *f, const char *prefix, const char *key, enum eq_st_dtype dtype, size_t n,
+                       const void *data)
+{
+    char name[128];
+    int64_t shape = (int64_t)n;
+    snprintf(name, sizeof name, "%s%s", prefix, key);
+    eq_st_add(f, name, dtype, 1, &shape, data);
+}
+
+static void add_tensors(struct eq_st_file *f, const struct eq_trainer *t)
+{
+    const struct eq_graph *g = t->graph;
+    for (int i = 0; i < g->n_params; i++) {
+        add_vector(f, "param.", g->params[i].name, EQ_ST_F32, g->params[i].n, g->params[i].data);
+        if (t->ema)
+            add_vector(f, "ema.", g->params[i].name, EQ_ST_F32, g->params[i].n, t->ema[i]);
+    }
+    for (size_t i = 0; i < t->n_params; i++) {
+        const struct eq_param *p = &g->params[t->param_index[i]];
+        add_vector(f, "m.", p->name, EQ_ST_F32, p->n, t->optim.m[i]);
+        if (t->optim.v)
+            add_vector(f, "v.", p->name, EQ_ST_F32, p->n, t->optim.v[i]);
+    }
+    for (int i = 0; i < g->n_fake_quants; i++) {
+        const struct eq_fake_quant *fq = &g->fake_quants[i];
+        char key[32];
+        snprintf(key, sizeof key, "%d.scale", i);
+        add_vector(f, "fq.", key, EQ_ST_F32, (size_t)fq->channels, fq->scale);
+        snprintf(key, sizeof key, "%d.zero_point", i);
+        add_vector(f, "fq.", key, EQ_ST_I32, (size_t)fq->channels, fq->zero_point);
+    }
+}
+
+static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
+{
+    eq_st_add_meta(f, "format", STATE_FORMAT);
+    eq_st_add_meta(f, "signature", "%s", t->opts.signature);
+    eq_st_add_meta(f, "epoch", "%d", t->epoch);
+    eq_st_add_meta(f, "batch_in_epoch", "%zu", t->batch_in_epoch);
+    eq_st_add_meta(f, "optimizer_step", "%zu", t->optim.step);
+    eq_st_add_meta(f, "loss_sum", "%.17g", t->loss_sum);
+    eq_st_add_meta(f, "best_epoch", "%d", t->best_epoch);
+    if (t->best_epoch)
+        eq_st_add_meta(f, "best_mae", "%.17g", t->best_mae);
+    struct eq_str rows = {0};
+    for (int i = 0; i < t->n_history; i++) {
+        const struct eq_epoch_row *r = &t->history[i];
+        eq_str_add(&rows, "%d %.17g %.17g %.17g %.17g %.17g\n", r->epoch, r->lr, r->train_loss, r->val_mae, r->val_rmse,
+                   r->seconds);
+    }
+    eq_st_add_meta(f, "history", "%s", rows.s ? rows.s : "");
+    eq_str_clear(&rows);
+}
+
+enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *err)
+{
+    struct eq_st_file f = {0};
+    char *path = eq_trainer_state_path(t, "state");
+    size_t n_extra = t->ops.extra_size ? t->ops.extra_size(t->ops.ctx) : 0;
+    float *extra = eq_alloc(n_extra + 1, sizeof *extra);
+    enum eq_status st = EQ_OK;
+    if (!extra) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
+        goto out;
+    }
+    add_position(&f, t);
+    add_tensors(&f, t);
+    if (n_extra) {
+        t->ops.get_extra(t->ops.ctx, extra);
+        add_vector(&f, "", "extra", EQ_ST_F32, n_extra, extra);
+    }
+    EQ_TRY(eq_st_write(path, &f, err));
+out:
+    eq_st_clear(&f);
+    eq_free(extra);
+    free(path);
+    return st;
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+static enum eq_status take_vector(const struct eq_st_file *f, const char *path, const char *prefix, const char *key,
+                                  enum eq_st_dtype dtype, size_t n, void *out, struct eq_err *err)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s%s", prefix, key);
+    const struct eq_st_tensor *tensor = eq_st_find(f, name);
+    if (!tensor)
+        return eq_fail(err, EQ_FORMAT, "%s: %s is missing", path, name);
+    if (tensor->dtype != dtype || tensor->bytes != n * 4)
+        return eq_fail(err, EQ_FORMAT, "%s: %s has the wrong type or size", path, name);
+    memcpy(out, tensor->data, n * 4);
+    if (dtype != EQ_ST_F32)
+        return EQ_OK;
+    const float *v = out;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return eq_fail(err, EQ_NUMERIC, "%s: %s holds a value that is not finite", path, name);
+    return EQ_OK;
+}
+
+static enum eq_status take_tensors(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
+                                   struct eq_err *err)
+{
+    struct eq_graph *g = t->graph;
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < g->n_params; i++) {
+        const struct eq_param *p = &g->params[i];
+        EQ_TRY(take_vector(f, path, "param.", p->name, EQ_ST_F32, p->n, p->data, err));
+        if (t->ema)
+            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_ST_F32, p->n, t->ema[i], err));
+    }
+    for (size_t i = 0; i < t->n_params; i++) {
+        const struct eq_param *p = &g->params[t->param_index[i]];
+        EQ_TRY(take_vector(f, path, "m.", p->name, EQ_ST_F32, p->n, t->optim.m[i], err));
+        if (t->optim.v)
+            EQ_TRY(take_vector(f, path, "v.", p->name, EQ_ST_F32, p->n, t->optim.v[i], err));
+    }
+    for (int i = 0; i < g->n_fake_quants; i++) {
+        struct eq_fake_quant *fq = &g->fake_quants[i];
+        char key[32];
+        snprintf(key, sizeof key, "%d.scale", i);
+        EQ_TRY(take_vector(f, path, "fq.", key, EQ_ST_F32, (size_t)fq->channels, fq->scale, err));
+        snprintf(key, sizeof key, "%d.zero_point", i);
+        EQ_TRY(take_vector(f, path, "fq.", key, EQ_ST_I32, (size_t)fq->channels, fq->zero_point, err));
+    }
+out:
+    return st;
+}
+
+static enum eq_status take_int(const struct eq_st_file *f, const char *path, const char *key, int64_t max, int64_t *out,
+                               struct eq_err *err)
+{
+    const char *text = eq_st_meta(f, key);
+    if (!text || !eq_parse_int64(text, out) || *out < 0 || *out > max)
+        return eq_fail(err, EQ_FORMAT, "%s: %s is missing or out of range", path, key);
+    return EQ_OK;
+}
+
+static enum eq_status take_real(const struct eq_st_file *f, const char *path, const char *key, double *out,
+                                struct eq_err *err)
+{
+    const char *text = eq_st_meta(f, key);
+    if (!text || !eq_parse_double(text, out))
+        return eq_fail(err, EQ_FORMAT, "%s: %s is missing or not a number", path, key);
+    return EQ_OK;
+}
+
+static enum eq_status take_history(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
+                                   struct eq_err *err)
+{
+    const char *p = eq_st_meta(f, "history");
+    for (t->n_history = 0; p && *p; t->n_history++) {
+        struct eq_epoch_row r;
+        int used = 0;
+        if (t->n_history == t->opts.epochs ||
+            sscanf(p, "%d %lf %lf %lf %lf %lf\n%n", &r.epoch, &r.lr, &r.train_loss, &r.val_mae, &r.val_rmse, &r.seconds,
+                   &used) != 6 ||
+            used == 0)
+            return eq_fail(err, EQ_FORMAT, "%s: the history can't be read", path);
+        t->history[t->n_history] = r;
+        p += used;
+    }
+    return p ? EQ_OK : eq_fail(err, EQ_FORMAT, "%s: the history is missing", path);
+}
+
+static enum eq_status take_position(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
+                                    struct eq_err *err)
+{
+    enum eq_status st;
+    int64_t epoch, batch, step, best;
+    EQ_TRY(take_int(f, path, "epoch", t->opts.epochs, &epoch, err));
+    EQ_TRY(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->opts.accumulate, &batch, err));
+    EQ_TRY(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
+    EQ_TRY(take_int(f, path, "best_epoch", epoch, &best, err));
+    EQ_TRY(take_real(f, path, "loss_sum", &t->loss_sum, err));
+    if (best)
+        EQ_TRY(take_real(f, path, "best_mae", &t->best_mae, err));
+    EQ_TRY(take_history(f, path, t, err));
+    /* States are written where a step ends. */
+    if (batch % t->opts.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->opts.accumulate)
+        return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
+    if (t->n_history != epoch)
+        return eq_fail(err, EQ_FORMAT, "%s: a history of %d epochs in a state of epoch %lld", path, t->n_history,
+                       (long long)epoch);
+    t->epoch = (int)epoch;
+    t->batch_in_epoch = (size_t)batch;
+    t->optim.step = (size_t)step;
+    t->best_epoch = (int)best;
+out:
+    return st;
+}
+
+/* Names the first lines in which two signatures differ. */
+static enum eq_status compare_signature(const char *path, const char *was, const char *is, struct eq_err *err)
+{
+    if (strcmp(was, is) == 0)
+        return EQ_OK;
+    struct eq_str changes = {0};
+    int shown = 0;
+    while ((*was || *is) && shown < 8) {
+        size_t n = strcspn(was, "\n"), m = strcspn(is, "\n");
+        if (n != m || memcmp(was, is, n) != 0) {
+            eq_str_add(&changes, "%s%.*s -> %.*s", shown++ ? ", " : "", (int)n, was, (int)m, is);
+        }
+        was += n + (was[n] != '\0');
+        is += m + (is[m] != '\0');
+    }
+    enum eq_status st = eq_fail(
+        err, EQ_USAGE, "%s was written under other settings (%s); set them back to go on, or start anew with --force",
+        path, changes.s ? changes.s : "unknown");
+    eq_str_clear(&changes);
+    return st;
+}
+
+enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
+{
+    struct eq_st_file f = {0};
+    enum eq_status st;
+    bool there;
+    char *path = eq_trainer_state_path(t, "state"), *best = eq_trainer_state_path(t, "best");
+    float *extra = NULL;
+    *resumed = false;
+    EQ_TRY(eq_path_look(path, &there, err));
+    if (!there)
+        goto out;
+    EQ_TRY(eq_st_read(path, &f, err));
+    const char *format = eq_st_meta(&f, "format"), *signature = eq_st_meta(&f, "signature");
+    if (!format || strcmp(format, STATE_FORMAT) != 0 || !signature) {
+        st = eq_fail(err, EQ_FORMAT, "%s is not a training state of this version", path);
+        goto out;
+    }
+    EQ_TRY(compare_signature(path, signature, t->opts.signature, err));
+    EQ_TRY(take_position(&f, path, t, err));
+    EQ_TRY(take_tensors(&f, path, t, err));
+    size_t n_extra = t->ops.extra_size ? t->ops.extra_size(t->ops.ctx) : 0;
+    if (n_extra) {
+        extra = eq_alloc(n_extra, sizeof *extra);
+        if (!extra) {
+            st = eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
+            goto out;
+        }
+        EQ_TRY(take_vector(&f, path, "", "extra", EQ_ST_F32, n_extra, extra, err));
+        t->ops.set_extra(t->ops.ctx, extra);
+    }
+    EQ_TRY(eq_path_look(best, &there, err));
+    if (t->best_epoch && !there)
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start anew with --force", best, path));
+    *resumed = true;
+out:
+    eq_free(extra);
+    eq_st_clear(&f);
+    free(path);
+    free(best);
+    return st;
+}

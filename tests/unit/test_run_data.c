@@ -1,5 +1,6 @@
 /* What a run makes of its data after they were opened: a clip that changes under its feet stops it, and a
  * digest tells one data set from another. */
+#include "echoquant/run.h"
 #include "unit/trainer_fixture.h"
 
 #include "unit/cmocka_all.h"

@@ -12,7 +12,7 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
         .batch = batch,
         .seed = (uint64_t)cfg->run.seed,
         .cache_bytes = (size_t)cfg->data.cache_mb << 20,
-        .on_error = (enum eq_on_error)cfg->data.on_error,
+        .on_error = cfg->data.on_error,
     };
 }
 

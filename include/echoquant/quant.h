@@ -23,16 +23,16 @@ enum eq_status eq_qparams_symmetric(float min, float max, int bits, struct eq_qp
 
 /* ---- observers ----------------------------------------------------------- */
 
-enum eq_observer_kind {
-    EQ_OBSERVER_MINMAX,
-    EQ_OBSERVER_MOVING_AVERAGE, /* m += 0.01 (cur - m) per batch */
-    EQ_OBSERVER_PERCENTILE,     /* two-sided, of a 2048-bin histogram that is re-binned as the range grows */
-    EQ_OBSERVER_HIST_MSE,       /* range that minimises the L2 error of quantization over the histogram */
-    EQ_OBSERVER_ENTROPY,        /* range that minimises the Kullback-Leibler divergence (Migacz 2017) */
-    EQ_OBSERVER_COUNT
-};
-/* "minmax", "moving_average", "percentile", "hist_mse", "entropy" */
-extern const char *const eq_observer_names[EQ_OBSERVER_COUNT];
+/* One row an observer: its identifier and its name in the settings. src/quant/observer.c says the rest of each. */
+#define EQ_OBSERVERS(ROW)                                                                                              \
+    ROW(MINMAX, "minmax")                                                                                              \
+    ROW(MOVING_AVERAGE, "moving_average") /* m += averaging * (current - m) per batch */                               \
+    ROW(PERCENTILE, "percentile") /* two-sided, of a 2048-bin histogram that is re-binned as the range grows */        \
+    ROW(HIST_MSE, "hist_mse")     /* the range with the least L2 error of quantization over the histogram */           \
+    ROW(ENTROPY, "entropy")       /* the range with the least Kullback-Leibler divergence (Migacz 2017) */
+#define EQ_OBSERVER_KIND(id, name) EQ_OBSERVER_##id,
+enum eq_observer_kind { EQ_OBSERVERS(EQ_OBSERVER_KIND) EQ_OBSERVER_COUNT };
+extern const char *const eq_observer_names[EQ_OBSERVER_COUNT + 1]; /* by kind, then NULL */
 struct eq_observer_opts {
     enum eq_observer_kind kind;
     double averaging;  /* 0.01 */
@@ -46,12 +46,16 @@ void eq_observer_free(struct eq_observer *o);
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
 /* Refuses when nothing was observed. */
 enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
-/* Observers of one sort keep the same figures and differ in what they make of them: any percentile, and hist_mse. Such
- * a one has the range that the other would have found. */
+/* Whether two observers collect the same figures and differ only in how they choose a range from them: percentile (at any
+ * value) and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would find. */
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
                                     float *max, struct eq_err *err);
 enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err); /* EQ_USAGE */
+/* The parameter that matters to a kind: "percentile", "averaging", or NULL. */
+const char *eq_observer_parameter(enum eq_observer_kind kind);
+/* What a search tries: candidate i from 0, averaging as given; false after the last. */
+bool eq_observer_candidate(size_t i, double averaging, struct eq_observer_opts *out);
 
 /* ---- preparation: fake-quant on the graph -------------------------------- */
 
@@ -67,7 +71,7 @@ enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);
 /* The same with a choice, for PTQ after eq_calibrate. MSE: of 80 shrunken ranges the one with the least squared
  * error. */
 enum eq_weight_observer { EQ_WEIGHT_MINMAX, EQ_WEIGHT_MSE, EQ_WEIGHT_OBSERVER_COUNT };
-extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT]; /* "minmax", "mse" */
+extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1]; /* "minmax", "mse", NULL */
 struct eq_weight_opts {
     enum eq_weight_observer kind;
     bool per_tensor; /* one scale for all channels of a layer */

@@ -25,7 +25,7 @@ struct eq_config {
         bool synthetic;
         int frames, size;
         int split_seed;
-        int on_error; /* enum eq_on_error */
+        enum eq_on_error on_error;
         int cache_mb;
     } data;
     struct {
@@ -37,25 +37,25 @@ struct eq_config {
     } model;
     struct {
         int epochs, batch, accumulate;
-        int optimizer; /* enum eq_optim_kind */
+        enum eq_optim_kind optimizer;
         double lr, weight_decay, momentum;
-        int schedule;  /* enum eq_schedule */
+        enum eq_schedule schedule;
         double warmup; /* epochs */
-        int loss;      /* enum eq_loss */
+        enum eq_loss loss;
         bool flip;
         int shift;
         bool random_phase;
-        int precision;    /* enum eq_precision */
+        enum eq_precision precision;
         double grad_clip; /* 0: off */
         double ema;       /* decay, 0: off */
         int patience;     /* epochs without a better validation MAE, 0: off */
         int seeds;        /* run-all: whole experiments, with run.seed, run.seed + 1, ... */
     } train;
     struct {
-        int observer; /* enum eq_observer_kind */
+        enum eq_observer_kind observer;
         double percentile, averaging;
         int clips;           /* for calibration */
-        int weight_observer; /* enum eq_weight_observer */
+        enum eq_weight_observer weight_observer;
         bool per_channel;
         int weight_bits;
         bool search;
@@ -63,16 +63,16 @@ struct eq_config {
         int adaround_steps;
         char *keep_fp32;     /* names of layers, commas between */
         double max_mae_loss; /* EF points on the validation split; 0: off */
-        int zero_channels;   /* enum eq_zero_channels */
+        enum eq_zero_channels zero_channels;
     } ptq;
     struct {
         int epochs, batch;
         double lr, weight_decay;
-        int method; /* enum eq_qat_method */
+        enum eq_qat_method method;
         int weight_bits;
         double scale_lr;                            /* LSQ */
         double distill;                             /* share of the loss, 0: off */
-        int start;                                  /* enum eq_qat_start */
+        enum eq_qat_start start;
         int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
         bool control;                               /* run-all trains the row FP32+, too */
     } qat;
@@ -81,7 +81,7 @@ struct eq_config {
     } eval;
     struct {
         int clips;
-        int split; /* enum eq_split */
+        enum eq_split split;
     } sensitivity;
     struct {
         int warmup, repeats, steps;
@@ -93,7 +93,7 @@ struct eq_config {
         int seed;
         int threads;   /* 0: all */
         char *cpu;     /* "auto" or an ISA level */
-        int precision; /* enum eq_precision, of FP32 models in inference */
+        enum eq_precision precision; /* of FP32 models in inference */
     } run;
 };
 /* Where a value came from, for config.json: "default", "configs/x.json", "--set". */
@@ -121,6 +121,14 @@ enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest,
 /* Appends "key old -> new, ..." for the settings that shape results and differ; sections as in eq_settings_help. */
 void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
                          struct eq_str *out);
+/* Appends "key=value\n" for each setting of the sections that shapes results, in the order of the table: what a file
+ * notes of the settings that made it. sections as in eq_settings_help. */
+void eq_settings_fingerprint(const struct eq_config *config, const char *const *sections, struct eq_str *out);
+/* The settings of a section ("ptq") as a JSON object, by name, in the order of the table. cJSON_Delete. */
+struct cJSON *eq_settings_object(const struct eq_config *config, const char *section);
+/* Whether two lines of fingerprints, without their "\n", say the same. Version 0.1.0 wrote enumerations and booleans as
+ * numbers, and reals with 17 digits. */
+bool eq_settings_same_line(const char *was, const char *is);
 /* For --help. sections: sections ("train") and keys ("run.seed"), NULL behind the last; NULL: all of them. */
 void eq_settings_help(const char *const *sections, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */

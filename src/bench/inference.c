@@ -51,8 +51,7 @@ static enum eq_status measure_file(struct eq_predictor *p, const struct eq_confi
     uint32_t *test = NULL;
     struct eq_latency latency;
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
-    EQ_TRY(
-        eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, (enum eq_on_error)cfg->data.on_error, &ds, err));
+    EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, &ds, err));
     if (eq_dataset_split(&ds, EQ_SPLIT_TEST, &test) == 0) {
         st = eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips", ds.dir);
         goto out;
@@ -138,7 +137,7 @@ enum eq_status eq_run_bench(const struct eq_config *cfg, const struct eq_bench_o
     struct eq_predictor p = {0};
     struct cJSON *result = cJSON_CreateObject();
     double start = eq_now_ms();
-    EQ_TRY(eq_bench_open(cfg, o, (enum eq_precision)cfg->run.precision, &p, err));
+    EQ_TRY(eq_bench_open(cfg, o, cfg->run.precision, &p, err));
     double load_ms = eq_now_ms() - start;
     EQ_TRY(describe(&p, o->model, result, err));
     cJSON_AddNumberToObject(result, "load_ms", load_ms);

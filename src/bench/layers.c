@@ -223,7 +223,7 @@ enum eq_status eq_bench_layers(const struct eq_config *cfg, const struct eq_benc
     for (int i = 0; i < node_count(p); i++) {
         struct eq_bench_layer l = {.node_ms = ms[i], .gray = cfg->bench.gray};
         add_node(nodes, node_name(p, i), ms[i], -1);
-        if (p->exec ? f32_pooled_layer(p, (enum eq_precision)cfg->run.precision, i, &l) : int8_layer(p, i, &l))
+        if (p->exec ? f32_pooled_layer(p, cfg->run.precision, i, &l) : int8_layer(p, i, &l))
             EQ_TRY(add_layer(&t, &l, err));
     }
     EQ_TRY(finish(&t, whole_ms, false, result, err));

@@ -11,13 +11,8 @@ static const char *const part_names[EQ_TRAIN_PARTS] = {"forward", "backward", "g
 static enum eq_status list_params(struct eq_trainee *t, struct eq_err *err)
 {
     const struct eq_config *cfg = t->cfg;
-    const struct eq_optim_opts opts = {(enum eq_optim_kind)cfg->train.optimizer,
-                                       cfg->train.lr,
-                                       cfg->train.weight_decay,
-                                       cfg->train.momentum,
-                                       0.9,
-                                       0.999,
-                                       1e-8};
+    const struct eq_optim_opts opts = {
+        cfg->train.optimizer, cfg->train.lr, cfg->train.weight_decay, cfg->train.momentum, 0.9, 0.999, 1e-8};
     enum eq_status st;
     size_t max = (size_t)t->graph->n_params, *sizes = calloc(max, sizeof *sizes);
     t->params = calloc(max, sizeof *t->params);
@@ -115,7 +110,7 @@ enum eq_status eq_trainee_step(struct eq_trainee *t, struct eq_err *err)
     if (t->quantized)
         EQ_TRY(eq_update_weight_qparams(t->graph, err));
     EQ_TRY(eq_exec_forward(t->exec, t->pixels, t->ef, err));
-    eq_loss_forward((enum eq_loss)t->cfg->train.loss, t->ef, target, (size_t)t->clips, t->graph->meta.target_std, diff);
+    eq_loss_forward(t->cfg->train.loss, t->ef, target, (size_t)t->clips, t->graph->meta.target_std, diff);
     t->parts[EQ_TRAIN_FORWARD] = lap(&since);
     EQ_TRY(eq_exec_backward(t->exec, diff, err));
     t->parts[EQ_TRAIN_BACKWARD] = lap(&since);

@@ -85,12 +85,11 @@ enum eq_status eq_cmd_predict(int argc, char **argv, struct eq_err *err)
         st = eq_fail(err, EQ_USAGE, "predict needs --model FILE");
         goto out;
     }
-    EQ_TRY(eq_predictor_open(&p, o.model, (enum eq_precision)cfg.run.precision, 1, err));
+    EQ_TRY(eq_predictor_open(&p, o.model, cfg.run.precision, 1, err));
     cfg.data.frames = p.meta.frames;
     cfg.data.size = p.meta.size;
     cfg.data.cache_mb = 0;
-    EQ_TRY(eq_dataset_from_paths((const char *const *)o.args, (size_t)o.n_args, (enum eq_on_error)cfg.data.on_error,
-                                 &ds, err));
+    EQ_TRY(eq_dataset_from_paths((const char *const *)o.args, (size_t)o.n_args, cfg.data.on_error, &ds, err));
     for (size_t i = 0; i < ds.n_skipped; i++)
         eq_warn("left out: %s", ds.skipped[i].reason);
     EQ_TRY(eq_run_eval_loader(&cfg, &ds, EQ_SPLIT_TEST, (enum eq_on_error)cfg.data.on_error, &loader, err));

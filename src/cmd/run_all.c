@@ -93,9 +93,9 @@ static enum eq_status check_precisions(const struct eq_config *cfg, bool force, 
     enum eq_status st;
     EQ_TRY(eq_run_has_model(cfg->run.dir, "fp32", &there, err));
     if (force || !there)
-        EQ_TRY(eq_precision_check((enum eq_precision)cfg->train.precision, err));
+        EQ_TRY(eq_precision_check(cfg->train.precision, err));
     if (force || !eq_run_has_result(cfg, EQ_BF16_NAME))
-        EQ_TRY(eq_precision_check((enum eq_precision)cfg->run.precision, err));
+        EQ_TRY(eq_precision_check(cfg->run.precision, err));
 out:
     return st;
 }

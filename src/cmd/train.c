@@ -23,7 +23,7 @@ enum eq_status eq_cmd_train(int argc, char **argv, struct eq_err *err)
     if (st != EQ_OK || o.help)
         return st;
     const struct eq_config *cfg = &o.settings.config;
-    EQ_TRY(eq_precision_check((enum eq_precision)cfg->train.precision, err));
+    EQ_TRY(eq_precision_check(cfg->train.precision, err));
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_TRAIN, o.force, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));

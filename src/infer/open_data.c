@@ -115,8 +115,7 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
     enum eq_status st;
     memset(ds, 0, sizeof *ds);
     EQ_TRY(make_synthetic(cfg, err));
-    EQ_TRY(
-        eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, (enum eq_on_error)cfg->data.on_error, ds, err));
+    EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, ds, err));
     if (cfg->data.on_error == EQ_ON_ERROR_SKIP)
         EQ_TRY(leave_out_bad_clips(cfg, ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)

@@ -25,9 +25,8 @@ enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_
 
 struct eq_observer_opts eq_observer_opts_of(const struct eq_config *cfg)
 {
-    return (struct eq_observer_opts){.kind = (enum eq_observer_kind)cfg->ptq.observer,
-                                     .averaging = cfg->ptq.averaging,
-                                     .percentile = cfg->ptq.percentile};
+    return (struct eq_observer_opts){
+        .kind = cfg->ptq.observer, .averaging = cfg->ptq.averaging, .percentile = cfg->ptq.percentile};
 }
 
 enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_config *cfg, struct eq_graph *prepared,

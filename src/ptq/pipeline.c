@@ -56,8 +56,7 @@ static enum eq_status improve(const struct eq_config *cfg, struct eq_graph *g, s
                               struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_weight_opts weights = {.kind = (enum eq_weight_observer)cfg->ptq.weight_observer,
-                                     .per_tensor = !cfg->ptq.per_channel};
+    struct eq_weight_opts weights = {.kind = cfg->ptq.weight_observer, .per_tensor = !cfg->ptq.per_channel};
     EQ_TRY(eq_set_weight_qparams(g, &weights, err));
     if (cfg->ptq.bias_correction) {
         EQ_TRY(eq_correct_biases(g, &clips->source, clips->n, err));
@@ -147,22 +146,21 @@ void eq_ptq_clear(struct eq_ptq *p)
 
 struct cJSON *eq_ptq_recipe(const struct eq_config *cfg)
 {
-    struct cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "observer", eq_observer_names[cfg->ptq.observer]);
-    if (cfg->ptq.observer == EQ_OBSERVER_PERCENTILE)
-        cJSON_AddNumberToObject(o, "percentile", cfg->ptq.percentile);
-    if (cfg->ptq.observer == EQ_OBSERVER_MOVING_AVERAGE)
-        cJSON_AddNumberToObject(o, "averaging", cfg->ptq.averaging);
-    cJSON_AddNumberToObject(o, "clips", cfg->ptq.clips);
-    cJSON_AddStringToObject(o, "weight_observer", eq_weight_observer_names[cfg->ptq.weight_observer]);
-    cJSON_AddBoolToObject(o, "per_channel", cfg->ptq.per_channel);
-    cJSON_AddNumberToObject(o, "weight_bits", cfg->ptq.weight_bits);
-    cJSON_AddBoolToObject(o, "reestimate_bn", cfg->ptq.reestimate_bn);
-    cJSON_AddBoolToObject(o, "equalize", cfg->ptq.equalize);
-    cJSON_AddBoolToObject(o, "bias_correction", cfg->ptq.bias_correction);
-    cJSON_AddBoolToObject(o, "adaround", cfg->ptq.adaround);
-    if (cfg->ptq.adaround)
-        cJSON_AddNumberToObject(o, "adaround_steps", cfg->ptq.adaround_steps);
+    const char *parameter = eq_observer_parameter(cfg->ptq.observer);
+    const struct {
+        const char *name;
+        bool has_effect;
+    } rows[] = {{"percentile", parameter && strcmp(parameter, "percentile") == 0},
+                {"averaging", parameter && strcmp(parameter, "averaging") == 0},
+                {"adaround_steps", cfg->ptq.adaround},
+                {"search", false}, /* noted apart, like mixed precision, with what it found */
+                {"max_mae_loss", false},
+                {"zero_channels", false},
+                {"keep_fp32", false}};
+    struct cJSON *o = eq_settings_object(cfg, "ptq");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!rows[i].has_effect)
+            cJSON_DeleteItemFromObjectCaseSensitive(o, rows[i].name);
     if (cfg->ptq.keep_fp32[0])
         cJSON_AddStringToObject(o, "keep_fp32", cfg->ptq.keep_fp32);
     return o;

@@ -55,7 +55,7 @@ static enum eq_status open_labelled(const struct eq_config *cfg, const struct eq
     uint32_t *indices = NULL;
     size_t n;
     enum eq_status st;
-    EQ_TRY(eq_spread_clips(ds, (enum eq_split)cfg->sensitivity.split, cfg->sensitivity.clips, &indices, &n, err));
+    EQ_TRY(eq_spread_clips(ds, cfg->sensitivity.split, cfg->sensitivity.clips, &indices, &n, err));
     l->target = eq_alloc(n, sizeof *l->target);
     if (!l->target) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the clips");
@@ -312,7 +312,7 @@ enum eq_status eq_run_sensitivity(const struct eq_config *cfg, const struct eq_d
     cJSON_AddStringToObject(json, "format", EQ_SENSITIVITY_FORMAT);
     cJSON_AddStringToObject(json, "model", model);
     cJSON_AddStringToObject(json, "isa", eq_cpu_isa_in_use());
-    cJSON_AddStringToObject(json, "split", eq_split_name((enum eq_split)cfg->sensitivity.split));
+    cJSON_AddStringToObject(json, "split", eq_split_name(cfg->sensitivity.split));
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(open_study(&s, &own, ds, model_path, layers, n_layers, err));
     cJSON_AddItemToObject(json, "recipe", eq_ptq_recipe(&own));

@@ -5,10 +5,46 @@
 #include <assert.h>
 #include <math.h>
 
-const char *const eq_observer_names[EQ_OBSERVER_COUNT] = {"minmax", "moving_average", "percentile", "hist_mse",
-                                                          "entropy"};
+#define NAME(id, name) name,
+const char *const eq_observer_names[EQ_OBSERVER_COUNT + 1] = {EQ_OBSERVERS(NAME)};
+
 /* Levels that the entropy observer quantizes [-T, T] to. */
 enum { ENTROPY_LEVELS = 256 };
+
+static void percentile_range(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max)
+{
+    eq_hist_percentile(h, opts->percentile, min, max);
+}
+
+static void mse_range(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max)
+{
+    (void)opts;
+    eq_hist_mse(h, min, max);
+}
+
+static void entropy_range(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max)
+{
+    (void)opts;
+    eq_hist_entropy(h, ENTROPY_LEVELS, min, max);
+}
+
+/* range: of a histogram; NULL: the observer keeps minimum and maximum only. symmetric: of a histogram around 0. */
+static const struct row {
+    void (*range)(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max);
+    bool symmetric;
+    const char *parameter;
+    double above, most; /* its range: above < value <= most */
+    double tries[4];    /* a search's values for it, up to the first 0; none: once, as it is */
+} rows[EQ_OBSERVER_COUNT] = {
+    [EQ_OBSERVER_MOVING_AVERAGE] = {.parameter = "averaging", .above = 0, .most = 1},
+    [EQ_OBSERVER_PERCENTILE] = {.range = percentile_range,
+                                .parameter = "percentile",
+                                .above = 50,
+                                .most = 100,
+                                .tries = {99.9, 99.99, 99.999}},
+    [EQ_OBSERVER_HIST_MSE] = {.range = mse_range},
+    [EQ_OBSERVER_ENTROPY] = {.range = entropy_range, .symmetric = true},
+};
 
 struct eq_observer {
     struct eq_observer_opts opts;
@@ -17,15 +53,37 @@ struct eq_observer {
     struct eq_hist *hist; /* the others */
 };
 
+static double parameter_of(const struct eq_observer_opts *opts)
+{
+    return opts->kind == EQ_OBSERVER_PERCENTILE ? opts->percentile : opts->averaging;
+}
+
 enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err)
 {
     if ((unsigned)opts->kind >= EQ_OBSERVER_COUNT)
         return eq_fail(err, EQ_USAGE, "observer %d does not exist", (int)opts->kind);
-    if (opts->kind == EQ_OBSERVER_MOVING_AVERAGE && !(opts->averaging > 0 && opts->averaging <= 1))
-        return eq_fail(err, EQ_USAGE, "averaging constant %g: must be in (0, 1]", opts->averaging);
-    if (opts->kind == EQ_OBSERVER_PERCENTILE && !(opts->percentile > 50 && opts->percentile <= 100))
-        return eq_fail(err, EQ_USAGE, "percentile %g: must be in (50, 100]", opts->percentile);
+    const struct row *row = &rows[opts->kind];
+    if (row->parameter && !(parameter_of(opts) > row->above && parameter_of(opts) <= row->most))
+        return eq_fail(err, EQ_USAGE, "%s %g: must be in (%g, %g]", row->parameter, parameter_of(opts), row->above,
+                       row->most);
     return EQ_OK;
+}
+
+const char *eq_observer_parameter(enum eq_observer_kind kind)
+{
+    return rows[kind].parameter;
+}
+
+bool eq_observer_candidate(size_t i, double averaging, struct eq_observer_opts *out)
+{
+    for (int kind = 0; kind < EQ_OBSERVER_COUNT; kind++)
+        for (size_t k = 0; k == 0 || rows[kind].tries[k] > 0; k++)
+            if (i-- == 0) {
+                *out = (struct eq_observer_opts){
+                    .kind = (enum eq_observer_kind)kind, .averaging = averaging, .percentile = rows[kind].tries[k]};
+                return true;
+            }
+    return false;
 }
 
 enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_observer **out, struct eq_err *err)
@@ -38,13 +96,13 @@ enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_ob
     if (!o)
         return eq_fail(err, EQ_NOMEM, "out of memory for an observer");
     o->opts = *opts;
-    if (opts->kind != EQ_OBSERVER_MINMAX && opts->kind != EQ_OBSERVER_MOVING_AVERAGE) {
+    if (rows[opts->kind].range) {
         o->hist = eq_alloc(1, sizeof *o->hist);
         if (!o->hist) {
             eq_free(o);
             return eq_fail(err, EQ_NOMEM, "out of memory for an observer");
         }
-        o->hist->symmetric = opts->kind == EQ_OBSERVER_ENTROPY;
+        o->hist->symmetric = rows[opts->kind].symmetric;
     }
     *out = o;
     return EQ_OK;
@@ -85,10 +143,8 @@ enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, 
 
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b)
 {
-    bool hist_a = a->kind == EQ_OBSERVER_PERCENTILE || a->kind == EQ_OBSERVER_HIST_MSE;
-    bool hist_b = b->kind == EQ_OBSERVER_PERCENTILE || b->kind == EQ_OBSERVER_HIST_MSE;
-    if (hist_a || hist_b)
-        return hist_a && hist_b;
+    if (rows[a->kind].range && rows[b->kind].range)
+        return rows[a->kind].symmetric == rows[b->kind].symmetric;
     return a->kind == b->kind && (a->kind != EQ_OBSERVER_MOVING_AVERAGE || a->averaging == b->averaging);
 }
 
@@ -100,12 +156,8 @@ enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq
         return eq_fail(err, EQ_NUMERIC, "nothing was observed");
     *min = o->min;
     *max = o->max;
-    if (opts->kind == EQ_OBSERVER_PERCENTILE)
-        eq_hist_percentile(o->hist, opts->percentile, min, max);
-    else if (opts->kind == EQ_OBSERVER_HIST_MSE)
-        eq_hist_mse(o->hist, min, max);
-    else if (opts->kind == EQ_OBSERVER_ENTROPY)
-        eq_hist_entropy(o->hist, ENTROPY_LEVELS, min, max);
+    if (o->hist)
+        rows[opts->kind].range(o->hist, opts, min, max);
     return EQ_OK;
 }
 

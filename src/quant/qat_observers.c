@@ -74,9 +74,9 @@ enum eq_status eq_qat_observers_new(struct eq_graph *prepared, const struct eq_o
     *out = NULL;
     if (opts->kind != EQ_OBSERVER_MINMAX && opts->kind != EQ_OBSERVER_MOVING_AVERAGE)
         return eq_fail(err, EQ_USAGE, "QAT observes with minmax or moving_average");
-    if (opts->kind == EQ_OBSERVER_MOVING_AVERAGE && !(opts->averaging > 0 && opts->averaging <= 1))
-        return eq_fail(err, EQ_USAGE, "averaging constant %g: must be in (0, 1]", opts->averaging);
-    enum eq_status st = EQ_OK;
+    enum eq_status st = eq_observer_check(opts, err);
+    if (st != EQ_OK)
+        return st;
     struct eq_qat_observers *q = eq_alloc(1, sizeof *q);
     size_t n = (size_t)prepared->n_nodes;
     if (!q || !(q->slot = eq_alloc(n, sizeof *q->slot)) || !(q->node = eq_alloc(n, sizeof *q->node)) ||

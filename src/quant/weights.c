@@ -4,7 +4,7 @@
 #include <float.h>
 #include <math.h>
 
-const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT] = {"minmax", "mse"};
+const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1] = {"minmax", "mse"};
 
 /* The MSE search tries ranges of (1 - i / 100) of the largest weight, i = 0..79, and keeps the first best: the grid
  * that MQBench's MSEObserver uses. */

@@ -59,7 +59,8 @@ static void add_cell(struct eq_str *out, const char *text)
 static const char intro[] =
     "# Settings\n"
     "\n"
-    "This page is made by `echoquant help --markdown` from the table in `src/settings/settings.c`; a test fails when the "
+    "This page is made by `echoquant help --markdown` from the table in `src/settings/settings.c`; a test fails when "
+    "the "
     "two "
     "differ.\n"
     "\n"

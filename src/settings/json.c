@@ -222,19 +222,28 @@ static struct cJSON *value_of(const struct eq_setting *row, const struct eq_conf
     return value;
 }
 
+struct cJSON *eq_settings_object(const struct eq_config *config, const char *section)
+{
+    const char *const sections[] = {section, NULL};
+    struct cJSON *object = cJSON_CreateObject();
+    for (size_t i = 0; i < eq_setting_count; i++)
+        if (eq_section_listed(eq_setting_table[i].key, sections))
+            cJSON_AddItemToObject(object, strchr(eq_setting_table[i].key, '.') + 1,
+                                  value_of(&eq_setting_table[i], config));
+    return object;
+}
+
 enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest, struct eq_str *out,
                                  struct eq_err *err)
 {
     struct cJSON *json = cJSON_CreateObject(), *origins = cJSON_CreateObject();
     for (size_t i = 0; i < eq_setting_count; i++) {
-        const struct eq_setting *row = &eq_setting_table[i];
+        const char *key = eq_setting_table[i].key;
         char section[32];
-        snprintf(section, sizeof section, "%.*s", (int)strcspn(row->key, "."), row->key);
-        struct cJSON *object = cJSON_GetObjectItemCaseSensitive(json, section);
-        if (!object)
-            object = cJSON_AddObjectToObject(json, section);
-        cJSON_AddItemToObject(object, strchr(row->key, '.') + 1, value_of(row, &s->config));
-        cJSON_AddStringToObject(origins, row->key, s->origin[i]);
+        snprintf(section, sizeof section, "%.*s", (int)strcspn(key, "."), key);
+        if (!cJSON_HasObjectItem(json, section))
+            cJSON_AddItemToObject(json, section, eq_settings_object(&s->config, section));
+        cJSON_AddStringToObject(origins, key, s->origin[i]);
     }
     cJSON_AddItemToObject(json, "origin", origins);
     if (digest)

@@ -14,8 +14,6 @@ static const char *const schedule_names[] = {"constant", "cosine", "onecycle", N
 static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
 static const char *const qat_method_names[] = {"ste", "lsq", NULL};
 static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
-static const char *const observer_names[] = {"minmax", "moving_average", "percentile", "hist_mse", "entropy", NULL};
-static const char *const weight_observer_names[] = {"minmax", "mse", NULL};
 static const char *const split_names[] = {"train", "val", "test", NULL};
 static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
 
@@ -26,8 +24,6 @@ _Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDU
 _Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
 _Static_assert(EQ_QAT_STE == 0 && EQ_QAT_LSQ == 1, "qat_method_names");
 _Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
-_Static_assert(sizeof observer_names / sizeof *observer_names == EQ_OBSERVER_COUNT + 1, "observer_names");
-_Static_assert(EQ_WEIGHT_MINMAX == 0 && EQ_WEIGHT_MSE == 1 && EQ_WEIGHT_OBSERVER_COUNT == 2, "weight_observer_names");
 _Static_assert(EQ_SPLIT_TRAIN == 0 && EQ_SPLIT_VAL == 1 && EQ_SPLIT_TEST == 2 && EQ_SPLIT_COUNT == 3, "split_names");
 _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
 
@@ -36,8 +32,11 @@ _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zer
 #define TEXT(section, name, init) AT(section, name), .type = EQ_SETTING_TEXT, .initial = init, .unit = ""
 #define LIST(section, name, init)                                                                                      \
     AT(section, name), .type = EQ_SETTING_LIST, .initial = init, .may_be_empty = true, .unit = ""
+/* An enumeration is stored through an int: the array has a negative size where it is none. */
 #define ENUM(section, name, init, names)                                                                               \
-    AT(section, name), .type = EQ_SETTING_ENUM, .initial = init, .choices = names, .unit = ""
+    AT(section, name), .initial = init, .choices = names, .unit = "",                                                  \
+                       .type = EQ_SETTING_ENUM +                                                                       \
+                               0 * sizeof(char[sizeof(((struct eq_config *)0)->section.name) == sizeof(int) ? 1 : -1])
 #define INT(section, name, init, lo, hi, of)                                                                           \
     AT(section, name), .type = EQ_SETTING_INT, .initial = init, .min = lo, .max = hi, .unit = of
 #define REAL(section, name, init, lo, hi, of)                                                                          \
@@ -99,14 +98,14 @@ const struct eq_setting eq_setting_table[] = {
      .help = "run-all: the whole experiment this many times, with run.seed, run.seed + 1, ..., each in a folder seed-N "
              "below the run directory; the report has mean and spread"},
 
-    {ENUM(ptq, observer, "hist_mse", observer_names),
+    {ENUM(ptq, observer, "hist_mse", eq_observer_names),
      .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
     {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
      .help = "share of the values that observer percentile keeps unclipped, on either side"},
     {REAL(ptq, averaging, "0.01", 0, 1, ""), .above_min = true,
      .help = "step of observer moving_average, in calibration and in QAT"},
     {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips to calibrate on"},
-    {ENUM(ptq, weight_observer, "minmax", weight_observer_names),
+    {ENUM(ptq, weight_observer, "minmax", eq_weight_observer_names),
      .help = "how PTQ chooses the range of weights: all of it, or the one with the least squared error"},
     {BOOL(ptq, per_channel, "true"), .help = "a scale for each output channel's weights; false: one for a layer"},
     {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ's weights; below 8 the file packs them"},
@@ -468,6 +467,42 @@ void eq_settings_changes(const struct eq_settings *was, const struct eq_settings
         eq_str_clear(&a);
         eq_str_clear(&b);
     }
+}
+
+void eq_settings_fingerprint(const struct eq_config *config, const char *const *sections, struct eq_str *out)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        const struct eq_setting *row = &eq_setting_table[i];
+        if (row->free_to_change || !eq_section_listed(row->key, sections))
+            continue;
+        eq_str_add(out, "%s=", row->key);
+        eq_setting_print(row, config, out);
+        eq_str_add(out, "\n");
+    }
+}
+
+bool eq_settings_same_line(const char *was, const char *is)
+{
+    const char *equals = strchr(is, '=');
+    double a, b;
+    if (strcmp(was, is) == 0)
+        return true;
+    if (!equals || strncmp(was, is, (size_t)(equals - is) + 1) != 0)
+        return false;
+    char key[64];
+    snprintf(key, sizeof key, "%.*s", (int)(equals - is), is);
+    const struct eq_setting *row = eq_setting_find(key);
+    const char *old = was + (equals - is) + 1, *now = equals + 1;
+    if (!row || !eq_parse_double(old, &a))
+        return false;
+    if (row->type == EQ_SETTING_BOOL)
+        return (a == 1) == (strcmp(now, "true") == 0);
+    if (row->type != EQ_SETTING_ENUM)
+        return eq_parse_double(now, &b) && a == b;
+    for (int i = 0; row->choices[i]; i++)
+        if (a == i)
+            return strcmp(row->choices[i], now) == 0;
+    return false;
 }
 
 bool eq_section_listed(const char *key, const char *const *sections)

@@ -16,6 +16,12 @@ static enum eq_status enter_epoch(void *ctx, struct eq_trainer *t, int epoch, st
     return EQ_OK;
 }
 
+/* As QAT's, less what only fake-quant has. */
+static const char *const shaping[] = {"data.frames",      "data.size",           "model.width",        "run.seed",
+                                      "train.flip",       "train.shift",         "train.random_phase", "train.loss",
+                                      "train.grad_clip",  "qat.epochs",          "qat.batch",          "qat.lr",
+                                      "qat.weight_decay", "qat.freeze_bn_epoch", "qat.distill",        NULL};
+
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err)
 {
@@ -25,7 +31,7 @@ enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_datas
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_load_baseline(cfg, model_path, &job.graph, err));
     EQ_TRY(eq_fuse(job.graph, err));
-    eq_finetune_signature(cfg, ds, job.graph, &signature);
+    eq_finetune_signature(cfg, ds, job.graph, shaping, &signature);
     struct eq_finetune f = {
         .cfg = cfg,
         .ds = ds,

@@ -4,19 +4,13 @@
 #include <stdlib.h>
 
 void eq_finetune_signature(const struct eq_config *cfg, const struct eq_dataset *ds, const struct eq_graph *baseline,
-                           struct eq_str *out)
+                           const char *const *sections, struct eq_str *out)
 {
     uint64_t hash = 0;
     for (int i = 0; i < baseline->n_params; i++)
         hash = hash * 31 + eq_hash64(baseline->params[i].data, baseline->params[i].n * sizeof(float));
-    eq_signature_data(cfg, out);
+    eq_signature_add(cfg, ds, sections, out);
     eq_str_add(out, "baseline=%016llx\n", (unsigned long long)hash);
-    eq_str_add(out, "qat.epochs=%d\nqat.batch=%d\nqat.lr=%.17g\nqat.weight_decay=%.17g\n", cfg->qat.epochs,
-               cfg->qat.batch, cfg->qat.lr, cfg->qat.weight_decay);
-    eq_str_add(out, "qat.freeze_bn_epoch=%d\n", cfg->qat.freeze_bn_epoch);
-    eq_str_add(out, "qat.distill=%.17g\n", cfg->qat.distill);
-    eq_str_add(out, "train.loss=%d\ntrain.grad_clip=%.17g\n", cfg->train.loss, cfg->train.grad_clip);
-    eq_signature_clips(ds, out);
 }
 
 bool eq_finetune_frozen(int first_epoch, int epoch)
@@ -48,7 +42,7 @@ static struct eq_trainer_opts trainer_opts(const struct eq_finetune *f)
                   .beta2 = 0.999,
                   .eps = 1e-8},
         .schedule = EQ_SCHEDULE_COSINE,
-        .loss = (enum eq_loss)cfg->train.loss,
+        .loss = cfg->train.loss,
         .grad_clip = cfg->train.grad_clip,
         .signature = f->signature,
     };

@@ -18,9 +18,9 @@ struct eq_finetune {
     struct eq_walk_hook hook; /* on the training executor; on_edge NULL: none */
     char *signature;
 };
-/* The common lines of a signature; baseline: the graph before its first step. */
+/* The signature: sections are the settings that shape the result; baseline: the graph before its first step. */
 void eq_finetune_signature(const struct eq_config *cfg, const struct eq_dataset *ds, const struct eq_graph *baseline,
-                           struct eq_str *out);
+                           const char *const *sections, struct eq_str *out);
 /* first_epoch: a setting qat.freeze_*, counted from 1, 0: never; epoch: from 0. */
 bool eq_finetune_frozen(int first_epoch, int epoch);
 /* qat.freeze_bn_epoch, for enter_epoch. */

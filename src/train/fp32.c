@@ -3,23 +3,7 @@
 
 #include <stdlib.h>
 
-static char *signature(const struct eq_config *cfg, const struct eq_dataset *ds)
-{
-    struct eq_str s = {0};
-    eq_signature_data(cfg, &s);
-    eq_str_add(&s, "model.init=%s\n", cfg->model.init);
-    eq_str_add(&s, "train.epochs=%d\ntrain.batch=%d\ntrain.accumulate=%d\n", cfg->train.epochs, cfg->train.batch,
-               cfg->train.accumulate);
-    eq_str_add(&s, "train.optimizer=%d\ntrain.lr=%.17g\ntrain.weight_decay=%.17g\ntrain.momentum=%.17g\n",
-               cfg->train.optimizer, cfg->train.lr, cfg->train.weight_decay, cfg->train.momentum);
-    eq_str_add(&s, "train.precision=%d\n", cfg->train.precision);
-    eq_str_add(&s, "train.schedule=%d\ntrain.warmup=%.17g\ntrain.loss=%d\n", cfg->train.schedule, cfg->train.warmup,
-               cfg->train.loss);
-    eq_str_add(&s, "train.grad_clip=%.17g\ntrain.ema=%.17g\ntrain.patience=%d\n", cfg->train.grad_clip, cfg->train.ema,
-               cfg->train.patience);
-    eq_signature_clips(ds, &s);
-    return s.s;
-}
+static const char *const shaping[] = {"data.frames", "data.size", "model", "train", "run.seed", NULL};
 
 /* What a pretrained file gave, in one line, and by name what it did not. */
 static enum eq_status start_from(struct eq_graph *g, const char *path, struct eq_err *err)
@@ -87,7 +71,9 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     struct eq_trainer t = {0};
     struct eq_loader *train = NULL, *val = NULL;
     struct eq_graph *graph = NULL;
-    char *model_path = eq_path_join(cfg->run.dir, "fp32.safetensors"), *sig = signature(cfg, ds);
+    char *model_path = eq_path_join(cfg->run.dir, "fp32.safetensors");
+    struct eq_str signature = {0};
+    eq_signature_add(cfg, ds, shaping, &signature);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, true, cfg->train.batch, &train, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
@@ -98,21 +84,21 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
         .epochs = cfg->train.epochs,
         .batch = cfg->train.batch,
         .accumulate = cfg->train.accumulate,
-        .optim = {.kind = (enum eq_optim_kind)cfg->train.optimizer,
+        .optim = {.kind = cfg->train.optimizer,
                   .lr = cfg->train.lr,
                   .weight_decay = cfg->train.weight_decay,
                   .momentum = cfg->train.momentum,
                   .beta1 = 0.9,
                   .beta2 = 0.999,
                   .eps = 1e-8},
-        .precision = (enum eq_precision)cfg->train.precision,
-        .schedule = (enum eq_schedule)cfg->train.schedule,
+        .precision = cfg->train.precision,
+        .schedule = cfg->train.schedule,
         .warmup = cfg->train.warmup,
-        .loss = (enum eq_loss)cfg->train.loss,
+        .loss = cfg->train.loss,
         .grad_clip = cfg->train.grad_clip,
         .ema = cfg->train.ema,
         .patience = cfg->train.patience,
-        .signature = sig,
+        .signature = signature.s,
     };
     struct eq_trainer_ops ops = {.open_predictor = eq_fp32_predictor, .save = eq_fp32_save};
     struct eq_loader *give_train = train, *give_val = val;
@@ -125,6 +111,6 @@ out:
     eq_loader_free(val);
     eq_graph_free(graph);
     free(model_path);
-    free(sig);
+    eq_str_clear(&signature);
     return st;
 }

@@ -24,16 +24,11 @@ closed:
     return st;
 }
 
-void eq_signature_data(const struct eq_config *cfg, struct eq_str *out)
+void eq_signature_add(const struct eq_config *cfg, const struct eq_dataset *ds, const char *const *sections,
+                      struct eq_str *out)
 {
-    eq_str_add(out, "data.frames=%d\ndata.size=%d\nmodel.width=%d\nrun.seed=%d\nisa=%s\n", cfg->data.frames,
-               cfg->data.size, cfg->model.width, cfg->run.seed, eq_cpu_isa_in_use());
-    eq_str_add(out, "train.flip=%d\ntrain.shift=%d\ntrain.random_phase=%d\n", cfg->train.flip, cfg->train.shift,
-               cfg->train.random_phase);
-}
-
-void eq_signature_clips(const struct eq_dataset *ds, struct eq_str *out)
-{
+    eq_settings_fingerprint(cfg, sections, out);
+    eq_str_add(out, "isa=%s\n", eq_cpu_isa_in_use());
     uint64_t hash = 0;
     for (size_t i = 0; i < ds->n; i++) {
         const struct eq_sample *s = &ds->samples[i];

@@ -123,16 +123,10 @@ static void set_extra(void *ctx, const float *extra)
         eq_qat_observers_set_state(job->observers, extra);
 }
 
-static void add_signature(const struct qat_job *job, const struct eq_dataset *ds, struct eq_str *out)
-{
-    const struct eq_config *cfg = job->cfg;
-    eq_finetune_signature(cfg, ds, job->graph, out);
-    eq_str_add(out, "qat.method=%d\nqat.weight_bits=%d\nqat.scale_lr=%.17g\nqat.start=%d\n", cfg->qat.method,
-               cfg->qat.weight_bits, cfg->qat.scale_lr, cfg->qat.start);
-    eq_str_add(out, "qat.freeze_observer_epoch=%d\n", cfg->qat.freeze_observer_epoch);
-    eq_str_add(out, "ptq.observer=%d\nptq.percentile=%.17g\nptq.averaging=%.17g\nptq.clips=%d\n", cfg->ptq.observer,
-               cfg->ptq.percentile, cfg->ptq.averaging, cfg->ptq.clips);
-}
+static const char *const shaping[] = {
+    "data.frames",  "data.size",          "model.width",   "run.seed",        "train.flip",
+    "train.shift",  "train.random_phase", "train.loss",    "train.grad_clip", "qat",
+    "ptq.observer", "ptq.percentile",     "ptq.averaging", "ptq.clips",       NULL};
 
 /* ---- the start ----------------------------------------------------------- */
 
@@ -233,7 +227,7 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
     struct eq_str signature = {0};
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(prepare(&job, ds, model_path, err));
-    add_signature(&job, ds, &signature);
+    eq_finetune_signature(cfg, ds, job.graph, shaping, &signature);
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
                             .name = "qat",

@@ -99,8 +99,8 @@ enum eq_status eq_fp32_predictor(void *ctx, const struct eq_graph *g, struct eq_
 enum eq_status eq_fp32_save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
                             struct eq_err *err);
 
-/* For signatures: one "key=value" line each. */
-void eq_signature_data(const struct eq_config *cfg, struct eq_str *out);
-void eq_signature_clips(const struct eq_dataset *ds, struct eq_str *out);
+/* A signature: the settings of these sections, the ISA level, and a hash of the clips, a "key=value" line each. */
+void eq_signature_add(const struct eq_config *cfg, const struct eq_dataset *ds, const char *const *sections,
+                      struct eq_str *out);
 
 #endif

@@ -212,24 +212,45 @@ out:
     return st;
 }
 
-/* Names the first lines in which two signatures differ. */
+/* The line of text that has the key of another line ("key=value"), copied; NULL: there is none. */
+static char *line_with_key(const char *text, const char *line)
+{
+    size_t key = strcspn(line, "=\n") + 1;
+    for (; *text; text += strcspn(text, "\n"), text += *text != '\0')
+        if (strncmp(text, line, key) == 0) {
+            struct eq_str copy = {0};
+            eq_str_add(&copy, "%.*s", (int)strcspn(text, "\n"), text);
+            return copy.s;
+        }
+    return NULL;
+}
+
+/* Appends the lines of b that a does not say; only_missing: only those whose key a lacks. */
+static void add_changes(const char *a, const char *b, bool only_missing, struct eq_str *out)
+{
+    for (const char *line = b; *line; line += strcspn(line, "\n"), line += *line != '\0') {
+        char *was = line_with_key(a, line), *is = line_with_key(b, line);
+        bool changed = only_missing ? !was : !was || !eq_settings_same_line(was, is);
+        if (changed && only_missing)
+            eq_str_add(out, "%s%s -> ", out->len ? ", " : "", is);
+        else if (changed)
+            eq_str_add(out, "%s%s -> %s", out->len ? ", " : "", was ? was : "", is);
+        free(was);
+        free(is);
+    }
+}
+
+/* Signatures are compared line by line, by key: a version may note the same in another order. */
 static enum eq_status compare_signature(const char *path, const char *was, const char *is, struct eq_err *err)
 {
-    if (strcmp(was, is) == 0)
-        return EQ_OK;
     struct eq_str changes = {0};
-    int shown = 0;
-    while ((*was || *is) && shown < 8) {
-        size_t n = strcspn(was, "\n"), m = strcspn(is, "\n");
-        if (n != m || memcmp(was, is, n) != 0) {
-            eq_str_add(&changes, "%s%.*s -> %.*s", shown++ ? ", " : "", (int)n, was, (int)m, is);
-        }
-        was += n + (was[n] != '\0');
-        is += m + (is[m] != '\0');
-    }
-    enum eq_status st = eq_fail(
-        err, EQ_USAGE, "%s was written under other settings (%s); set them back to go on, or start anew with --force",
-        path, changes.s ? changes.s : "unknown");
+    enum eq_status st = EQ_OK;
+    add_changes(was, is, false, &changes);
+    add_changes(is, was, true, &changes);
+    if (changes.len)
+        st = eq_fail(err, EQ_USAGE,
+                     "%s was written under other settings (%.600s); set them back to go on, or start anew with --force",
+                     path, changes.s);
     eq_str_clear(&changes);
     return st;
 }

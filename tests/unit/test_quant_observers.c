@@ -187,6 +187,26 @@ static void bad_options_are_refused(void **state)
     }
 }
 
+/* Every kind is tried, each with a parameter that its check lets pass. */
+static void candidates_are_valid(void **state)
+{
+    (void)state;
+    struct eq_observer_opts opts;
+    size_t n = 0, of_kind[EQ_OBSERVER_COUNT] = {0};
+    for (; eq_observer_candidate(n, 0.01, &opts); n++) {
+        struct eq_err err;
+        if (eq_observer_check(&opts, &err) != EQ_OK)
+            fail_msg("%s", err.msg);
+        of_kind[opts.kind]++;
+        assert_true(opts.averaging == 0.01);
+    }
+    for (int kind = 0; kind < EQ_OBSERVER_COUNT; kind++)
+        assert_int_equal(of_kind[kind], kind == EQ_OBSERVER_PERCENTILE ? 3 : 1);
+    assert_null(eq_observer_names[EQ_OBSERVER_COUNT]);
+    assert_string_equal(eq_observer_parameter(EQ_OBSERVER_PERCENTILE), "percentile");
+    assert_null(eq_observer_parameter(EQ_OBSERVER_ENTROPY));
+}
+
 int main(void)
 {
     eq_kernels_init();
@@ -196,6 +216,7 @@ int main(void)
                                        cmocka_unit_test(percentile_100_is_minmax),
                                        cmocka_unit_test(outliers_are_clipped),
                                        cmocka_unit_test(nan_and_infinity_are_refused),
-                                       cmocka_unit_test(bad_options_are_refused)};
+                                       cmocka_unit_test(bad_options_are_refused),
+                                       cmocka_unit_test(candidates_are_valid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,6 +254,43 @@ static void test_shipped_configs_load(void **state)
     }
 }
 
+/* Each setting of the sections that shapes results, once, in the order of the table. */
+static void test_fingerprint_holds_what_shapes_results(void **state)
+{
+    (void)state;
+    static const char *const sections[] = {"data.frames", "train", NULL};
+    struct eq_str text = {0};
+    size_t lines = 0, wanted = 0;
+    eq_settings_fingerprint(&settings.config, sections, &text);
+    for (const char *p = text.s; *p; p++)
+        lines += *p == '\n';
+    for (size_t i = 0; i < eq_setting_count; i++)
+        wanted += !eq_setting_table[i].free_to_change && eq_section_listed(eq_setting_table[i].key, sections);
+    assert_int_equal(lines, wanted);
+    assert_non_null(strstr(text.s, "data.frames=8\n"));
+    assert_non_null(strstr(text.s, "train.loss=huber\n"));
+    assert_null(strstr(text.s, "train.seeds="));
+    assert_null(strstr(text.s, "data.size="));
+    eq_str_clear(&text);
+}
+
+/* Version 0.1.0 noted enumerations and switches as numbers, reals with 17 digits. */
+static void test_lines_of_other_versions(void **state)
+{
+    (void)state;
+    assert_true(eq_settings_same_line("train.loss=2", "train.loss=huber"));
+    assert_false(eq_settings_same_line("train.loss=1", "train.loss=huber"));
+    assert_false(eq_settings_same_line("train.loss=7", "train.loss=huber"));
+    assert_true(eq_settings_same_line("train.flip=0", "train.flip=false"));
+    assert_false(eq_settings_same_line("train.flip=1", "train.flip=false"));
+    assert_true(eq_settings_same_line("train.lr=0.00029999999999999997", "train.lr=0.0003"));
+    assert_false(eq_settings_same_line("train.lr=0.0004", "train.lr=0.0003"));
+    assert_true(eq_settings_same_line("isa=avx2", "isa=avx2"));
+    assert_false(eq_settings_same_line("isa=avx2", "isa=avx512"));
+    assert_false(eq_settings_same_line("train.lr=0.0003", "train.ema=0.0003"));
+    assert_false(eq_settings_same_line("isa", "isa=avx2"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -270,6 +307,8 @@ int main(void)
         TEST(test_config_md_is_the_table),
         TEST(test_help_has_every_row),
         TEST(test_shipped_configs_load),
+        TEST(test_fingerprint_holds_what_shapes_results),
+        TEST(test_lines_of_other_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,37 @@ int eq_parallel_threads(void);
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
 
+/* ---- several processes --------------------------------------------------- */
+
+/* The processes ("ranks") that share one run. The functions below are collective: every rank calls the same ones in the
+ * same order with the same n, and each waits for all. Results are the same bits on every rank. They follow from what
+ * each rank gave, taken in rank order and never in order of arrival, so they are also the same bits in every run with
+ * this number of ranks.
+ *
+ * gather: the one thing that a transport (MPI, threads of a test) provides. Writes the `bytes` bytes of `mine` of every
+ * rank to all[size][bytes], by rank. A failure reaches all ranks; what was being combined is then void. */
+typedef enum eq_status (*eq_gather_fn)(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *err);
+struct eq_comm {
+    int rank, size; /* 0 <= rank < size */
+    eq_gather_fn gather;
+    void *ctx;
+    void *room; /* owned: what gather writes, so that no rank runs out of memory while others wait for it */
+};
+/* One process: every function leaves its values as they are and succeeds. Holds nothing to clear. */
+extern const struct eq_comm eq_comm_self;
+enum eq_status eq_comm_init(struct eq_comm *c, int rank, int size, eq_gather_fn gather, void *ctx, struct eq_err *err);
+void eq_comm_clear(struct eq_comm *c);
+/* x[i] = ((rank 0's + rank 1's) + rank 2's) + ..., i < n; each addition rounds to the type. */
+enum eq_status eq_comm_sum(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+enum eq_status eq_comm_sum_doubles(const struct eq_comm *c, double *x, size_t n, struct eq_err *err);
+/* x[i] = the least or greatest of all ranks'; NaN when one is NaN. */
+enum eq_status eq_comm_min(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+enum eq_status eq_comm_max(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+/* The worst of all ranks' statuses: an error before EQ_INTERRUPTED before EQ_OK, among several the lowest rank's. mine
+ * and err are this rank's; with more than one rank err becomes "rank N: message", the same everywhere. With EQ_OK from
+ * all it is a barrier. */
+enum eq_status eq_comm_agree(const struct eq_comm *c, enum eq_status mine, struct eq_err *err);
+
 /* ---- CPU ----------------------------------------------------------------- */
 
 /* ISA levels in ascending order of what is used; --cpu names one as the ceiling. */

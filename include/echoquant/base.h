@@ -110,16 +110,19 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
 
 /* ---- files --------------------------------------------------------------- */
 
+/* All of these name the path in their message; what the operating system refuses is EQ_IO. */
 bool eq_path_exists(const char *path);
 bool eq_is_dir(const char *path);
 /* "a/b" in a buffer that the caller frees with free(). */
 char *eq_path_join(const char *a, const char *b);
-enum eq_status eq_make_dirs(const char *path, struct eq_err *err);
+enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* with its parents; fine when it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
-/* The whole file with a NUL behind it; refuses more than cap bytes. Free *data with eq_free. */
+/* The whole file with a NUL behind it; more than cap bytes is EQ_FORMAT. Free *data with eq_free. */
 enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *len, struct eq_err *err);
 
-/* A file that appears whole or not at all: written under a temporary name, fsynced, renamed on commit. */
+/* A file that appears whole or not at all: written under a temporary name, fsynced, renamed on commit. Until then what
+ * was there before is untouched; a device or pipe is written directly. Every failure is EQ_IO (no permission, full
+ * disk) with the path named; call eq_writer_abort after one. */
 struct eq_writer {
     FILE *file;
     char *path, *tmp_path;
@@ -129,14 +132,18 @@ enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, 
 enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
-void eq_writer_abort(struct eq_writer *w); /* harmless after commit */
+void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and of {0} */
+/* open, put, commit in one. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
 
 /* ---- JSON (over cJSON) --------------------------------------------------- */
 
-/* Parses a file of at most 16 MiB; a syntax error names line and column. Delete with cJSON_Delete. */
+/* Parses a file of at most 16 MiB; a syntax error is EQ_FORMAT and names line and column. Delete with cJSON_Delete;
+ * *out is NULL after a failure. */
 enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err);
+/* The same of len bytes of text; name stands in messages. */
 enum eq_status eq_json_parse(const char *text, size_t len, const char *name, struct cJSON **out, struct eq_err *err);
+/* Writes what eq_json_print prints, whole or not at all. */
 enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err);
 /* Appends json, indented, with a newline behind it. Every number reads back as the same double; NaN and infinity, which
  * JSON lacks, become null. */

@@ -103,8 +103,8 @@ void eq_graph_free(struct eq_graph *g);
 enum eq_status eq_graph_clone(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
 int eq_graph_find_node(const struct eq_graph *g, const char *name);  /* -1: none */
 int eq_graph_find_param(const struct eq_graph *g, const char *name); /* -1: none */
-/* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. Adding may move
- * nodes, params and fake_quants: pointers into them are void afterwards. */
+/* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. Adding may
+ * move nodes, params and fake_quants: pointers into them are void afterwards. */
 int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node);
 /* A parameter of zeros. -1, too, when the name is too long or the shape has no axis or an empty one. */
 int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const size_t *shape, bool trainable, bool decay);

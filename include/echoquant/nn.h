@@ -10,8 +10,9 @@
 
 /* ---- layers: shape, forward, backward; the caller owns every buffer ------ */
 
-/* conv2d: one kernel a pass, chosen by shape, precision and ISA. Sizes: src [b][h][w][t][cin], dst [b][oh][ow][t][cout]
- * (src of a convolution that reads pixels: [b][t][h][w][3]), weights [cout][cin][k][k]; gradients as what they are of. */
+/* conv2d: one kernel a pass, chosen by shape, precision and ISA. src: [b][h][w][t][cin], or [b][t][h][w][3] of a
+ * convolution that reads pixels; dst: [b][oh][ow][t][cout]; weights: [cout][cin][k][k]. A gradient has the shape of
+ * what it belongs to. Packed weights and scratch as kernels.h says. */
 struct eq_conv2d {
     struct eq_conv_shape shape;
     const struct eq_f32_conv_kernel *kernel[EQ_CONV_PASSES];
@@ -80,8 +81,9 @@ struct eq_qparams {
     float scale; /* above 0 */
     int zero_point, qmin, qmax;
 };
-/* y = x_hat of n values with one scale (an edge), [n]. mask: [n]; it (NULL: not wanted) is 1 where the straight-through gradient passes: the
- * unclamped value lies in [qmin, qmax] and, with relu, x > 0 (the ReLU in front of it). y may be x. */
+/* y = x_hat of n values with one scale (an edge), [n]; y may be x. mask [n] (NULL: not wanted) is 1 where the
+ * straight-through gradient passes: the unclamped value lies in [qmin, qmax] and, with relu, x > 0 (the ReLU in front
+ * of it). */
 void eq_fake_quant_forward(const float *x, size_t n, const struct eq_qparams *p, bool relu, float *y, uint8_t *mask);
 /* dx = mask ? dy : 0, [n]; dx may be dy. */
 void eq_fake_quant_backward(const uint8_t *mask, const float *dy, size_t n, float *dx);

@@ -23,31 +23,19 @@ void eq_comm_clear(struct eq_comm *c)
 
 typedef void (*combine_fn)(void *to, const void *from, size_t n);
 
-static void add_floats(void *to, const void *from, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ((float *)to)[i] += ((const float *)from)[i];
-}
-
-static void add_doubles(void *to, const void *from, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ((double *)to)[i] += ((const double *)from)[i];
-}
-
-static void least(void *to, const void *from, size_t n)
-{
-    const float *x = from;
-    for (size_t i = 0; i < n; i++)
-        ((float *)to)[i] = x[i] < ((float *)to)[i] || isnan(x[i]) ? x[i] : ((float *)to)[i];
-}
-
-static void greatest(void *to, const void *from, size_t n)
-{
-    const float *x = from;
-    for (size_t i = 0; i < n; i++)
-        ((float *)to)[i] = x[i] > ((float *)to)[i] || isnan(x[i]) ? x[i] : ((float *)to)[i];
-}
+/* a[i] = result, of a (lower ranks' so far) and b (the next rank's). */
+#define COMBINE(name, type, result)                                                                                    \
+    static void name(void *to, const void *from, size_t n)                                                             \
+    {                                                                                                                  \
+        type *a = to;                                                                                                  \
+        const type *b = from;                                                                                          \
+        for (size_t i = 0; i < n; i++)                                                                                 \
+            a[i] = result;                                                                                             \
+    }
+COMBINE(add_floats, float, a[i] + b[i])
+COMBINE(add_doubles, double, a[i] + b[i])
+COMBINE(least, float, b[i] < a[i] || isnan(b[i]) ? b[i] : a[i])
+COMBINE(greatest, float, b[i] > a[i] || isnan(b[i]) ? b[i] : a[i])
 
 /* x = rank 0's x, combined with rank 1's, then with rank 2's and so on; n values of size bytes. */
 static enum eq_status combine(const struct eq_comm *c, void *x, size_t n, size_t size, combine_fn fn,

@@ -134,6 +134,10 @@ static void std_zero(struct eq_qmodel *m)
 {
     m->meta.pixel_std = 0;
 }
+static void std_subnormal(struct eq_qmodel *m)
+{
+    m->meta.pixel_std = 1e-40f; /* its reciprocal is infinite */
+}
 static void too_many_frames(struct eq_qmodel *m)
 {
     m->meta.frames = 100000;
@@ -155,7 +159,8 @@ static void bad_values_are_refused(void **state)
     refuses(reads_itself, "stem");
     refuses(residual_of_another_shape, "conv2");
     refuses(picture_too_small, "stem");
-    refuses(std_zero, "standard deviation");
+    refuses(std_zero, "pixel_std");
+    refuses(std_subnormal, "standard deviation");
     refuses(too_many_frames, "frames");
 }
 

@@ -84,10 +84,10 @@ static inline struct eq_graph *test_resnet18(int width, uint64_t seed)
         const struct eq_node *n = &g->nodes[i];
         if (n->op != EQ_OP_BATCHNORM)
             continue;
-        random_floats(g->params[n->gamma].data, (size_t)n->cout, 0.5, 1.5, (uint32_t)(4 * i));
-        random_floats(g->params[n->beta].data, (size_t)n->cout, -0.3, 0.3, (uint32_t)(4 * i + 1));
-        random_floats(g->params[n->running_mean].data, (size_t)n->cout, -0.3, 0.3, (uint32_t)(4 * i + 2));
-        random_floats(g->params[n->running_var].data, (size_t)n->cout, 0.5, 2.0, (uint32_t)(4 * i + 3));
+        random_floats(eq_param_data(&g->params[n->gamma]), (size_t)n->cout, 0.5, 1.5, (uint32_t)(4 * i));
+        random_floats(eq_param_data(&g->params[n->beta]), (size_t)n->cout, -0.3, 0.3, (uint32_t)(4 * i + 1));
+        random_floats(eq_param_data(&g->params[n->running_mean]), (size_t)n->cout, -0.3, 0.3, (uint32_t)(4 * i + 2));
+        random_floats(eq_param_data(&g->params[n->running_var]), (size_t)n->cout, 0.5, 2.0, (uint32_t)(4 * i + 3));
     }
     return g;
 }

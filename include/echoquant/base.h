@@ -111,6 +111,7 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
 
 /* ---- files --------------------------------------------------------------- */
 
+/* All of these name the path in their message; what the operating system refuses is EQ_IO. */
 /* *there: whether path leads to something. EQ_IO when the system can't tell (a failing disk, a loop of links, no
  * permission), since whoever took that for "not there" could write over what is. */
 enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err);
@@ -122,12 +123,14 @@ char *eq_path_join(const char *a, const char *b);
 /* The names in a folder but "." and "..", in no order; none when there is no such folder. Free with eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
-enum eq_status eq_make_dirs(const char *path, struct eq_err *err);
+enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* with its parents; fine when it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
-/* The whole file with a NUL behind it; refuses more than cap bytes. Free *data with eq_free. */
+/* The whole file with a NUL behind it; more than cap bytes is EQ_FORMAT. Free *data with eq_free. */
 enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *len, struct eq_err *err);
 
-/* A file that appears whole or not at all: written under a temporary name, fsynced, renamed on commit. */
+/* A file that appears whole or not at all: written under a temporary name, fsynced, renamed on commit. Until then what
+ * was there before is untouched; a device or pipe is written directly. Every failure is EQ_IO (no permission, full
+ * disk) with the path named; call eq_writer_abort after one. */
 struct eq_writer {
     FILE *file;
     char *path, *tmp_path;
@@ -137,7 +140,8 @@ enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, 
 enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
-void eq_writer_abort(struct eq_writer *w); /* harmless after commit */
+void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and of {0} */
+/* open, put, commit in one. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
 
 /* ---- JSON (over cJSON) --------------------------------------------------- */
@@ -146,9 +150,12 @@ enum eq_status eq_write_file(const char *path, const void *data, size_t len, str
  * allocator here notes a failure for the thread. EQ_NOMEM when one was noted since the last call: what this thread has
  * built since then may have holes. All that makes text of a document asks this first; who shows one otherwise must. */
 enum eq_status eq_json_check(struct eq_err *err);
-/* Parses a file of at most 16 MiB; a syntax error names line and column. Delete with cJSON_Delete. */
+/* Parses a file of at most 16 MiB; a syntax error is EQ_FORMAT and names line and column. Delete with cJSON_Delete;
+ * *out is NULL after a failure. */
 enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err *err);
+/* The same of len bytes of text; name stands in messages. */
 enum eq_status eq_json_parse(const char *text, size_t len, const char *name, struct cJSON **out, struct eq_err *err);
+/* Writes what eq_json_print prints, whole or not at all. */
 enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct eq_err *err);
 /* Appends json, indented, with a newline behind it. Every number reads back as the same double; NaN and infinity, which
  * JSON lacks, become null. Nothing is appended on EQ_NOMEM. */
@@ -198,6 +205,37 @@ int eq_parallel_threads(void);
  * number; calls from several threads take turns. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
+
+/* ---- several processes --------------------------------------------------- */
+
+/* The processes ("ranks") that share one run. The functions below are collective: every rank calls the same ones in the
+ * same order with the same n, and each waits for all. Results are the same bits on every rank. They follow from what
+ * each rank gave, taken in rank order and never in order of arrival, so they are also the same bits in every run with
+ * this number of ranks.
+ *
+ * gather: the one thing that a transport (MPI, threads of a test) provides. Writes the `bytes` bytes of `mine` of every
+ * rank to all[size][bytes], by rank. A failure reaches all ranks; what was being combined is then void. */
+typedef enum eq_status (*eq_gather_fn)(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *err);
+struct eq_comm {
+    int rank, size; /* 0 <= rank < size */
+    eq_gather_fn gather;
+    void *ctx;
+    void *room; /* owned: what gather writes, so that no rank runs out of memory while others wait for it */
+};
+/* One process: every function leaves its values as they are and succeeds. Holds nothing to clear. */
+extern const struct eq_comm eq_comm_self;
+enum eq_status eq_comm_init(struct eq_comm *c, int rank, int size, eq_gather_fn gather, void *ctx, struct eq_err *err);
+void eq_comm_clear(struct eq_comm *c);
+/* x[i] = ((rank 0's + rank 1's) + rank 2's) + ..., i < n; each addition rounds to the type. */
+enum eq_status eq_comm_sum(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+enum eq_status eq_comm_sum_doubles(const struct eq_comm *c, double *x, size_t n, struct eq_err *err);
+/* x[i] = the least or greatest of all ranks'; NaN when one is NaN. */
+enum eq_status eq_comm_min(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+enum eq_status eq_comm_max(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+/* The worst of all ranks' statuses: an error before EQ_INTERRUPTED before EQ_OK, among several the lowest rank's. mine
+ * and err are this rank's; with more than one rank err becomes "rank N: message", the same everywhere. With EQ_OK from
+ * all it is a barrier. */
+enum eq_status eq_comm_agree(const struct eq_comm *c, enum eq_status mine, struct eq_err *err);
 
 /* ---- CPU ----------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
+#include "echoquant/tensor.h"
 
 /* ---- graph --------------------------------------------------------------- */
 
@@ -60,13 +61,19 @@ struct eq_node {
 };
 
 struct eq_param {
-    char name[96]; /* key of the safetensors file: "layer1.0.bn1.running_mean" */
-    int rank, shape[4];
-    size_t n;
-    float *data;    /* owned, PyTorch's order (OIHW) */
-    bool trainable; /* false for running statistics */
-    bool decay;     /* weight decay applies: conv and linear weights only */
+    char name[96];          /* key of the safetensors file: "layer1.0.bn1.running_mean" */
+    struct eq_tensor value; /* F32, owned; PyTorch's order: conv [cout][cin][k][k], linear [cout][cin], others [c] */
+    bool trainable;         /* false for running statistics */
+    bool decay;             /* weight decay applies: conv and linear weights only */
 };
+static inline float *eq_param_data(const struct eq_param *p)
+{
+    return p->value.data;
+}
+static inline size_t eq_param_count(const struct eq_param *p)
+{
+    return eq_tensor_count(&p->value);
+}
 
 /* What a model file carries beside weights. Pixels are normalised as (x - mean) / std, one pair for all channels. */
 struct eq_model_meta {
@@ -96,9 +103,12 @@ void eq_graph_free(struct eq_graph *g);
 enum eq_status eq_graph_clone(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
 int eq_graph_find_node(const struct eq_graph *g, const char *name);  /* -1: none */
 int eq_graph_find_param(const struct eq_graph *g, const char *name); /* -1: none */
-/* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. */
+/* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. Adding may
+ * move nodes, params and fake_quants: pointers into them are void afterwards. */
 int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node);
-int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const int *shape, bool trainable, bool decay);
+/* A parameter of zeros. -1, too, when the name is too long or the shape has no axis or an empty one. */
+int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const size_t *shape, bool trainable, bool decay);
+int eq_graph_copy_param(struct eq_graph *g, const struct eq_param *p); /* p: of another graph; values, too */
 int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax); /* scale 1, zero_point 0, off */
 bool eq_fake_quant_learn_scale(struct eq_fake_quant *fq); /* turns LSQ on; false when out of memory */
 struct eq_node eq_node_of(enum eq_op op, int src);        /* every other index -1, the rest 0 */
@@ -182,34 +192,32 @@ size_t eq_plan_arena(struct eq_plan_buffer *buffers, int n);
 
 /* ---- safetensors --------------------------------------------------------- */
 
-/* The format of github.com/huggingface/safetensors: u64 header length, JSON header, raw little-endian data. The reader
- * refuses: headers over 16 MiB, unknown dtypes, sizes that disagree with shapes, offsets out of range, overlapping or
- * leaving holes, duplicate keys. */
-enum eq_st_dtype { EQ_ST_F32, EQ_ST_F16, EQ_ST_BF16, EQ_ST_F64, EQ_ST_I64, EQ_ST_I32, EQ_ST_I8, EQ_ST_U8 };
+/* The format of github.com/huggingface/safetensors: u64 header length, JSON header, raw little-endian data. */
 struct eq_st_tensor {
-    char *name;
-    enum eq_st_dtype dtype;
-    int rank;
-    int64_t shape[8];
-    const void *data; /* reader: into the file's buffer; writer: the caller's */
-    size_t bytes;
+    char *name; /* owned */
+    struct eq_tensor
+        value; /* borrows: a reader's lies in eq_st_file.buffer at any address, a writer's is the caller's */
 };
 struct eq_st_file {
-    struct eq_st_tensor *tensors;
+    struct eq_st_tensor *tensors; /* in the header's order */
     size_t n;
     char **meta_keys, **meta_values; /* __metadata__ */
     size_t n_meta;
-    void *buffer;
+    void *buffer; /* owned; NULL after eq_st_parse and for a file to write */
 };
+/* Reads a file of at most 4 GiB. EQ_IO, EQ_NOMEM, and EQ_FORMAT for headers over 16 MiB, unknown dtypes, more than
+ * EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of range, overlapping or with holes, duplicate
+ * keys. After a failure *out is empty. */
 enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err);
+/* The same of len bytes in memory, which must outlive *out; name stands in messages. */
 enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err);
-enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err); /* atomic */
-void eq_st_clear(struct eq_st_file *file);
-const struct eq_st_tensor *eq_st_find(const struct eq_st_file *file, const char *name);
-const char *eq_st_meta(const struct eq_st_file *file, const char *key); /* NULL: absent */
-/* For building a file to write: copies name/meta, borrows data. */
-void eq_st_add(struct eq_st_file *file, const char *name, enum eq_st_dtype dtype, int rank, const int64_t *shape,
-               const void *data);
+/* Writes metadata, then tensors, in the order in which they were added; atomic. EQ_IO. */
+enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err);
+void eq_st_clear(struct eq_st_file *file);                                           /* harmless twice */
+const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name); /* NULL: absent */
+const char *eq_st_meta(const struct eq_st_file *file, const char *key);              /* NULL: absent */
+/* For a file to write, which starts as {0}: name, key and text are copied, the tensor's data is borrowed. */
+void eq_st_add(struct eq_st_file *file, const char *name, struct eq_tensor value);
 void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

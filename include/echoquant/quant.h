@@ -7,13 +7,10 @@
 
 #include "echoquant/base.h"
 #include "echoquant/model.h"
+#include "echoquant/nn.h"
 
 /* ---- qparams ------------------------------------------------------------- */
 
-struct eq_qparams {
-    float scale;
-    int zero_point, qmin, qmax;
-};
 /* Affine u8 from a range: the range first includes 0; scale = max((max - min) / 255, FLT_EPSILON), zero_point =
  * clamp(0 - rne(min / scale), 0, 255), both computed in float32 (torch.ao.quantization MinMaxObserver). */
 enum eq_status eq_qparams_affine(float min, float max, struct eq_qparams *out, struct eq_err *err);

@@ -1,72 +1,46 @@
 /*
- * tensor: an array with a type, a shape and strides over memory that it owns or borrows. For the edges of the program,
- * where shapes come from files and layouts differ (PyTorch's [b, t, c, h, w] and the kernels' [b, h, w, t, c]); inner
- * loops take raw pointers instead.
+ * tensor: element type, shape and memory of an array, in one description. Parameters, tensors of a file and the edges
+ * of an executor are all described by it. Elements are dense, the last axis innermost; an axis has no name here: the
+ * owner's header says what each one means. Loops take raw pointers instead.
  */
 #ifndef ECHOQUANT_TENSOR_H
 #define ECHOQUANT_TENSOR_H
 
 #include "echoquant/base.h"
 
-enum { EQ_TENSOR_MAX_RANK = 5 };
+enum { EQ_TENSOR_MAX_RANK = 8 };
 
-enum eq_dtype { EQ_F32, EQ_U8, EQ_S8, EQ_S32, EQ_DTYPE_COUNT };
-size_t eq_dtype_size(enum eq_dtype dtype);      /* bytes */
-const char *eq_dtype_name(enum eq_dtype dtype); /* "f32", "u8", "s8", "s32" */
+/* F: IEEE float, BF: bfloat16, S and U: signed and unsigned integers; the number is bits. Little-endian in memory. */
+enum eq_dtype { EQ_F32, EQ_F16, EQ_BF16, EQ_F64, EQ_S64, EQ_S32, EQ_S8, EQ_U8, EQ_DTYPE_COUNT };
+size_t eq_dtype_size(enum eq_dtype dtype);                   /* bytes of an element */
+const char *eq_dtype_name(enum eq_dtype dtype);              /* as safetensors: "F32", "I64" for EQ_S64, "U8" */
+bool eq_dtype_parse(const char *name, enum eq_dtype *dtype); /* the reverse; false: no such name */
 
-/* The element at index i is at data + size * sum(i[a] * strides[a]). Rank 0 is a single value. A shape may hold
- * zeros. */
+/* shape[0..rank-1]: elements along each axis. Rank 0 is a single value; an axis may have no elements. */
 struct eq_tensor {
     enum eq_dtype dtype;
     int rank;
     size_t shape[EQ_TENSOR_MAX_RANK];
-    size_t strides[EQ_TENSOR_MAX_RANK]; /* in elements */
-    void *data;
-    bool owns; /* clear frees data */
+    void *data; /* NULL: described only, its memory is planned elsewhere or not taken yet */
+    bool owns;  /* eq_tensor_clear frees data */
 };
 
-/* A dense tensor of zeros that owns its memory, aligned to 64 bytes. EQ_FORMAT: rank above EQ_TENSOR_MAX_RANK or more
- * bytes than an address space holds; EQ_NOMEM. t is empty and clearable after a failure. */
+/* A tensor of zeros that owns its memory, aligned to 64 bytes. shape: [rank]. EQ_FORMAT: rank above EQ_TENSOR_MAX_RANK,
+ * or more bytes than an address space holds; EQ_NOMEM. After a failure t is empty and may be cleared. */
 enum eq_status eq_tensor_init(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape,
                               struct eq_err *err);
-/* A dense tensor over the caller's memory of `bytes` bytes, which must outlive it. EQ_FORMAT when the shape needs
- * more. */
-enum eq_status eq_tensor_wrap(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape, void *data,
-                              size_t bytes, struct eq_err *err);
+/* A tensor over the caller's data, which must outlive it and may lie at any address; NULL for a description alone. The
+ * caller vouches for rank and size. Nobody writes through a view of constant data. */
+struct eq_tensor eq_tensor_view(enum eq_dtype dtype, int rank, const size_t *shape, const void *data);
 /* Frees what t owns and empties it; harmless twice. */
 void eq_tensor_clear(struct eq_tensor *t);
 
-size_t eq_tensor_count(const struct eq_tensor *t); /* elements; never overflows, init and wrap saw to that */
-size_t eq_tensor_bytes(const struct eq_tensor *t);
-bool eq_tensor_is_dense(const struct eq_tensor *t); /* row-major without gaps */
-bool eq_tensor_same_shape(const struct eq_tensor *a, const struct eq_tensor *b);
-/* "f32 [1, 3, 112, 112]" into text; for messages. */
-void eq_tensor_describe(const struct eq_tensor *t, char *text, size_t size);
-/* Where an element lies; index: [rank], each inside the shape. */
-void *eq_tensor_at(const struct eq_tensor *t, const size_t *index);
-
-/* Views: no memory of their own, valid as long as src's. view may not be src. */
-
-/* Elements [start, start + count) along axis. EQ_USAGE when they aren't all there. */
-enum eq_status eq_tensor_slice(const struct eq_tensor *src, int axis, size_t start, size_t count,
-                               struct eq_tensor *view, struct eq_err *err);
-/* view.shape[a] = src.shape[axes[a]], as numpy's transpose. EQ_USAGE unless axes is a permutation of 0..rank-1. */
-enum eq_status eq_tensor_permute(const struct eq_tensor *src, const int *axes, struct eq_tensor *view,
-                                 struct eq_err *err);
-/* The same elements in another shape. EQ_USAGE unless src is dense and the counts agree. */
-enum eq_status eq_tensor_reshape(const struct eq_tensor *src, int rank, const size_t *shape, struct eq_tensor *view,
-                                 struct eq_err *err);
-
-/* dst = src, any strides; same type and shape (else EQ_USAGE), no common memory. */
-enum eq_status eq_tensor_copy(const struct eq_tensor *src, struct eq_tensor *dst, struct eq_err *err);
-/* dst: a dense tensor of its own with src's axes permuted. dst is initialised here. */
-enum eq_status eq_tensor_permute_copy(const struct eq_tensor *src, const int *axes, struct eq_tensor *dst,
-                                      struct eq_err *err);
-
-/* [b, t, c, h, w] to pixel layout [b, h, w, t, c], and back: one permutation, its own inverse. */
-extern const int eq_axes_btchw_pixel[5];
-/* [cout, cin, kh, kw] to [cout, kh, kw, cin]; [n, c, h, w] to [n, h, w, c]. And back. */
-extern const int eq_axes_oihw_to_ohwi[4];
-extern const int eq_axes_ohwi_to_oihw[4];
+/* Bytes that dtype and shape ask for; false when no address space holds them (a shape from a file). */
+bool eq_tensor_checked_bytes(const struct eq_tensor *t, size_t *bytes);
+size_t eq_tensor_count(const struct eq_tensor *t); /* elements; the size must have been checked */
+size_t eq_tensor_bytes(const struct eq_tensor *t); /* likewise */
+bool eq_tensor_same_shape(const struct eq_tensor *a, const struct eq_tensor *b); /* whatever their types */
+/* "64 x 3 x 7 x 7" into text[size], cut where it ends; empty for rank 0. For messages. */
+void eq_tensor_shape_text(const struct eq_tensor *t, char *text, size_t size);
 
 #endif

@@ -171,7 +171,7 @@ static bool f32_layer(const struct eq_graph *g, const struct eq_exec *x, enum eq
     l->name = n->name;
     l->pass = pass;
     l->precision = precision;
-    l->weights = g->params[n->weight].data;
+    l->weights = eq_param_data(&g->params[n->weight]);
     l->bias = n->bias >= 0;
     l->residual = pass == EQ_CONV_FORWARD && n->residual >= 0;
     l->relu = n->relu;

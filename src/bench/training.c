@@ -26,8 +26,8 @@ static enum eq_status list_params(struct eq_trainee *t, struct eq_err *err)
         const struct eq_param *p = &t->graph->params[i];
         if (!p->trainable)
             continue;
-        sizes[t->n_params] = p->n;
-        t->params[t->n_params] = p->data;
+        sizes[t->n_params] = eq_param_count(p);
+        t->params[t->n_params] = eq_param_data(p);
         t->grads[t->n_params] = eq_exec_grad(t->exec, i);
         t->decay[t->n_params++] = p->decay;
     }

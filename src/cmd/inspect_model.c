@@ -21,9 +21,11 @@ static struct cJSON *describe_meta(const char *path, const char *format, const s
     return o;
 }
 
-static void add_shape(struct cJSON *layer, const int *shape, int rank)
+static void add_shape(struct cJSON *layer, const size_t *shape, int rank)
 {
-    cJSON_AddItemToObject(layer, "shape", cJSON_CreateIntArray(shape, rank));
+    struct cJSON *list = cJSON_AddArrayToObject(layer, "shape");
+    for (int i = 0; i < rank; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)shape[i]));
 }
 
 static void add_range(struct cJSON *layer, const char *key, const float *v, size_t n)
@@ -50,9 +52,9 @@ static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJS
     for (int i = 0; i < g->n_params; i++) {
         struct cJSON *layer = cJSON_CreateObject();
         cJSON_AddStringToObject(layer, "name", g->params[i].name);
-        add_shape(layer, g->params[i].shape, g->params[i].rank);
-        add_range(layer, "range", g->params[i].data, g->params[i].n);
-        cJSON_AddNumberToObject(layer, "bytes", (double)(g->params[i].n * sizeof(float)));
+        add_shape(layer, g->params[i].value.shape, g->params[i].value.rank);
+        add_range(layer, "range", eq_param_data(&g->params[i]), eq_param_count(&g->params[i]));
+        cJSON_AddNumberToObject(layer, "bytes", (double)(eq_tensor_bytes(&g->params[i].value)));
         cJSON_AddItemToArray(layers, layer);
     }
     eq_graph_free(g);
@@ -70,16 +72,14 @@ static struct cJSON *describe_qnode(const struct eq_qnode *n)
     cJSON_AddStringToObject(layer, "name", n->name);
     cJSON_AddStringToObject(layer, "op", op_name(n->op));
     if (n->fp32) {
-        int shape[4] = {n->cout, n->cin, n->k, n->k};
-        size_t weights = (size_t)n->cout * (size_t)n->cin * (size_t)n->k * (size_t)n->k;
+        const size_t shape[4] = {n->cout, n->cin, n->k, n->k}, weights = shape[0] * shape[1] * shape[2] * shape[3];
         add_shape(layer, shape, 4);
         add_range(layer, "range", n->fp32_weights, weights);
         cJSON_AddNumberToObject(layer, "weight_bits", 32);
         cJSON_AddNumberToObject(layer, "bytes", (double)((weights + (size_t)n->cout) * sizeof(float)));
     }
     if (n->weights) {
-        int shape[4] = {n->cout, n->cin, n->k ? n->k : 1, n->k ? n->k : 1};
-        size_t weights = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * (size_t)shape[3];
+        const size_t k = n->k ? n->k : 1, shape[4] = {n->cout, n->cin, k, k}, weights = shape[0] * shape[1] * k * k;
         add_shape(layer, shape, 4);
         add_range(layer, "weight_scale", n->weight_scale, (size_t)n->cout);
         cJSON_AddNumberToObject(layer, "weight_bits", n->weight_bits);

@@ -92,7 +92,7 @@ enum eq_status eq_cmd_predict(int argc, char **argv, struct eq_err *err)
     EQ_TRY(eq_dataset_from_paths((const char *const *)o.args, (size_t)o.n_args, cfg.data.on_error, &ds, err));
     for (size_t i = 0; i < ds.n_skipped; i++)
         eq_warn("left out: %s", ds.skipped[i].reason);
-    EQ_TRY(eq_run_eval_loader(&cfg, &ds, EQ_SPLIT_TEST, (enum eq_on_error)cfg.data.on_error, &loader, err));
+    EQ_TRY(eq_run_eval_loader(&cfg, &ds, EQ_SPLIT_TEST, cfg.data.on_error, &loader, err));
     EQ_TRY(predict_all(&p, &ds, loader, err));
     name_failures(loader);
 out:

@@ -72,7 +72,7 @@ void eq_exec_zero_grads(struct eq_exec *x)
 {
     for (int i = 0; i < x->g->n_params; i++)
         if (x->grads[i])
-            memset(x->grads[i], 0, x->g->params[i].n * sizeof(float));
+            memset(x->grads[i], 0, eq_tensor_bytes(&x->g->params[i].value));
     for (int i = 0; i < x->g->n_fake_quants; i++) {
         struct eq_fake_quant *fq = &x->g->fake_quants[i];
         if (fq->diff_scale)

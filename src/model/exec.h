@@ -28,8 +28,8 @@ struct exec_node {
     void *scratch[EQ_CONV_PASSES];
     float *weff, *dweff; /* weights as used (factor and fake-quant applied) and their gradient; NULL: the parameter */
     uint8_t *wmask;
-    float *factor;                  /* [cout] of a conv with folded_bn */
-    struct eq_fq_params *weight_fq; /* [channels] as of the last forward */
+    float *factor;                /* [cout] of a conv with folded_bn */
+    struct eq_qparams *weight_fq; /* [channels] as of the last forward */
     bool weight_fq_on;
 
     /* SIMULATE, a convolution that can be computed in whole numbers (exec_simulate.c) */
@@ -98,15 +98,15 @@ static inline float *eq_exec_dst(const struct exec_node *nd)
 /* Values of a parameter and of its gradient; NULL for index -1. */
 static inline float *eq_exec_values(const struct eq_exec *x, int param)
 {
-    return param < 0 ? NULL : x->g->params[param].data;
+    return param < 0 ? NULL : eq_param_data(&x->g->params[param]);
 }
 static inline float *eq_exec_param_grad(const struct eq_exec *x, int param)
 {
     return param < 0 ? NULL : x->grads[param];
 }
-static inline struct eq_fq_params eq_exec_fq_params(const struct eq_fake_quant *fq, int channel)
+static inline struct eq_qparams eq_exec_fq_params(const struct eq_fake_quant *fq, int channel)
 {
-    return (struct eq_fq_params){fq->scale[channel], fq->zero_point[channel], fq->qmin, fq->qmax};
+    return (struct eq_qparams){fq->scale[channel], fq->zero_point[channel], fq->qmin, fq->qmax};
 }
 
 #endif

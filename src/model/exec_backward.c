@@ -47,10 +47,11 @@ static void backward_used_weights(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     const struct exec_node *nd = &x->nodes[i];
     const struct eq_param *w = &x->g->params[n->weight];
-    size_t row = w->n / (size_t)n->cout;
+    size_t row = eq_param_count(w) / (size_t)n->cout;
     struct eq_fake_quant *fq = nd->weight_fq_on ? &x->g->fake_quants[n->weight_fq] : NULL;
     if (fq && fq->learn_scale)
-        eq_lsq_rows_grad(w->data, nd->dweff, n->cout, row, nd->factor, nd->weight_fq, fq->channels > 1, fq->diff_scale);
+        eq_lsq_rows_grad(eq_param_data(w), nd->dweff, n->cout, row, nd->factor, nd->weight_fq, fq->channels > 1,
+                         fq->diff_scale);
     float *grad = eq_exec_param_grad(x, n->weight);
     if (grad)
         eq_fake_quant_rows_backward(fq ? nd->wmask : NULL, nd->dweff, n->cout, row, nd->factor, grad);
@@ -63,7 +64,7 @@ static float *used_weights_grad(struct eq_exec *x, int i)
     int weight = x->g->nodes[i].weight;
     if (!nd->dweff)
         return eq_exec_param_grad(x, weight);
-    memset(nd->dweff, 0, x->g->params[weight].n * sizeof(float));
+    memset(nd->dweff, 0, eq_tensor_bytes(&x->g->params[weight].value));
     return nd->dweff;
 }
 
@@ -174,7 +175,7 @@ static void backward_edge(struct eq_exec *x, int i)
         return;
     struct eq_fake_quant *fq = &x->g->fake_quants[x->g->nodes[i].edge_fq];
     if (fq->learn_scale) {
-        struct eq_fq_params p = eq_exec_fq_params(fq, 0);
+        struct eq_qparams p = eq_exec_fq_params(fq, 0);
         fq->diff_scale[0] += (float)eq_lsq_scale_grad(nd->pre_fq, nd->diff, nd->n, &p);
     }
     eq_fake_quant_backward(nd->mask, nd->diff, nd->n, nd->diff);

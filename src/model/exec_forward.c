@@ -25,7 +25,7 @@ static const float *used_weights(struct eq_exec *x, int i)
     struct exec_node *nd = &x->nodes[i];
     const struct eq_param *w = &x->g->params[n->weight];
     if (!nd->weff)
-        return w->data;
+        return eq_param_data(w);
     if (nd->factor) {
         const struct eq_node *bn = &x->g->nodes[n->folded_bn];
         eq_batchnorm_factor(eq_exec_values(x, bn->gamma), eq_exec_values(x, bn->running_var), bn->eps, bn->cout,
@@ -35,7 +35,7 @@ static const float *used_weights(struct eq_exec *x, int i)
     nd->weight_fq_on = fq && fq->enabled;
     for (int c = 0; nd->weight_fq_on && c < fq->channels; c++)
         nd->weight_fq[c] = eq_exec_fq_params(fq, c);
-    eq_fake_quant_rows_forward(w->data, n->cout, w->n / (size_t)n->cout, nd->factor,
+    eq_fake_quant_rows_forward(eq_param_data(w), n->cout, eq_param_count(w) / (size_t)n->cout, nd->factor,
                                nd->weight_fq_on ? nd->weight_fq : NULL, fq && fq->channels > 1, nd->weff, nd->wmask);
     return nd->weff;
 }
@@ -166,7 +166,7 @@ static enum eq_status finish_edge(struct eq_exec *x, int i, struct eq_err *err)
     if (nd->packed_whole) {
         eq_exec_store_simulated(x, i, true);
     } else if (nd->fq_on) {
-        struct eq_fq_params p = eq_exec_fq_params(fq, 0);
+        struct eq_qparams p = eq_exec_fq_params(fq, 0);
         eq_fake_quant_forward(made, nd->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
     } else if (made != nd->out) {
         memcpy(nd->out, made, nd->n * sizeof(float));

@@ -131,7 +131,7 @@ static bool plan_weights(struct eq_exec *x, int i)
     struct exec_node *nd = &x->nodes[i];
     if (n->weight_fq < 0 && n->folded_bn < 0)
         return true;
-    size_t count = x->g->params[n->weight].n;
+    size_t count = eq_param_count(&x->g->params[n->weight]);
     int back = eq_exec_backward_time(x, i);
     bool ok = n->op == EQ_OP_LINEAR ? keep(x, &nd->weff, count * sizeof(float))
                                     : eq_exec_reserve(x, &nd->weff, count * sizeof(float), i, training(x) ? back : i);
@@ -192,7 +192,7 @@ static bool plan_grads(struct eq_exec *x)
     bool ok = true;
     for (int i = 0; ok && i < x->g->n_params; i++)
         if (x->g->params[i].trainable)
-            ok = keep(x, &x->grads[i], x->g->params[i].n * sizeof(float));
+            ok = keep(x, &x->grads[i], eq_tensor_bytes(&x->g->params[i].value));
     return ok;
 }
 

@@ -45,7 +45,7 @@ bool eq_exec_plan_simulation(struct eq_exec *x, int i)
     return eq_exec_reserve(x, &nd->units, nd->n * sizeof(float), i, i) &&
            eq_exec_reserve(x, &nd->steps, x->nodes[n->src[0]].n * sizeof(float), i, i) &&
            eq_exec_reserve(x, &nd->sums, d.parts > 1 ? nd->n * sizeof(int32_t) : 0, i, i) &&
-           eq_exec_reserve(x, &nd->digit, x->g->params[n->weight].n * sizeof(float), i, i) &&
+           eq_exec_reserve(x, &nd->digit, eq_tensor_bytes(&x->g->params[n->weight].value), i, i) &&
            eq_exec_reserve(x, &nd->requant, 2 * (size_t)n->cout * sizeof(float), i, i);
 }
 
@@ -83,7 +83,7 @@ static double whole_weights(const struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     const struct eq_fake_quant *fq = &x->g->fake_quants[n->weight_fq];
     float *w = x->nodes[i].weff;
-    size_t per = x->g->params[n->weight].n / (size_t)n->cout;
+    size_t per = eq_param_count(&x->g->params[n->weight]) / (size_t)n->cout;
     double largest = 0;
     for (int c = 0; c < n->cout; c++, w += per) {
         float inv = 1.0f / fq->scale[fq->channels > 1 ? c : 0];
@@ -101,7 +101,7 @@ void eq_exec_pack_simulation(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
-    size_t count = x->g->params[n->weight].n, bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
+    size_t count = eq_param_count(&x->g->params[n->weight]), bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
     struct digits d = {1, 0, 0};
     if (whole_weights(x, i) * max_step > exact_sum)
         (void)worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d);

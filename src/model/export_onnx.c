@@ -13,21 +13,15 @@ struct exporter {
 
 static const char *constant(struct exporter *x, int param)
 {
-    if (param < 0)
-        return NULL;
-    const struct eq_param *p = &x->g->params[param];
-    int64_t dims[4];
-    for (int i = 0; i < p->rank; i++)
-        dims[i] = p->shape[i];
-    return eq_onnx_tensor(x->o, p->name, EQ_ONNX_F32, p->rank, dims, p->data);
+    return param < 0 ? NULL : eq_onnx_tensor(x->o, x->g->params[param].name, x->g->params[param].value);
 }
 
 /* (pixel - mean) * (1 / std), as the executor computes it. */
 static const char *normalise(struct exporter *x, const char *name)
 {
     float mean = (float)x->g->meta.pixel_mean, inv_std = 1.0f / x->g->meta.pixel_std;
-    const char *zero = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_mean"), EQ_ONNX_F32, &mean);
-    const char *scale = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_scale"), EQ_ONNX_F32, &inv_std);
+    const char *zero = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_mean"), EQ_F32, &mean);
+    const char *scale = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_scale"), EQ_F32, &inv_std);
     return eq_onnx_affine(x->o, name, EQ_ONNX_INPUT, zero, scale);
 }
 
@@ -73,7 +67,7 @@ static enum eq_status check(const struct eq_graph *g, struct eq_err *err)
                        "a graph with fake quantization is exported as the integer model that it is "
                        "lowered to");
     for (int i = 0; i < g->n_params; i++)
-        if (!eq_all_finite(g->params[i].data, g->params[i].n))
+        if (!eq_all_finite(eq_param_data(&g->params[i]), eq_param_count(&g->params[i])))
             return eq_fail(err, EQ_NUMERIC, "\"%s\" holds NaN or infinite values", g->params[i].name);
     return EQ_OK;
 }

@@ -26,33 +26,27 @@ static enum eq_status check_fold(const struct eq_graph *g, const struct eq_node 
     return EQ_OK;
 }
 
-/* Copies a parameter into the new graph (once: *to remembers), or returns -1 for -1. */
+/* Copies a parameter into the new graph (once), or passes -1 on. */
 static bool copy_param(const struct eq_graph *from, int param, struct eq_graph *to, int *index)
 {
-    *index = -1;
-    if (param < 0)
-        return true;
-    const struct eq_param *p = &from->params[param];
-    *index = eq_graph_find_param(to, p->name);
-    if (*index < 0) {
-        *index = eq_graph_add_param(to, p->name, p->rank, p->shape, p->trainable, p->decay);
-        if (*index < 0)
-            return false;
-        memcpy(to->params[*index].data, p->data, p->n * sizeof(float));
-    }
-    return true;
+    *index = param < 0 ? -1 : eq_graph_find_param(to, from->params[param].name);
+    if (param >= 0 && *index < 0)
+        *index = eq_graph_copy_param(to, &from->params[param]);
+    return param < 0 || *index >= 0;
 }
 
 void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor, float *weight, float *bias)
 {
     const struct eq_node *b = &g->nodes[bn];
     const struct eq_param *w = &g->params[g->nodes[conv].weight];
-    const float *beta = g->params[b->beta].data, *mean = g->params[b->running_mean].data;
-    eq_batchnorm_factor(g->params[b->gamma].data, g->params[b->running_var].data, b->eps, b->cout, factor);
-    size_t row = w->n / (size_t)b->cout;
+    const float *data = eq_param_data(w), *beta = eq_param_data(&g->params[b->beta]),
+                *mean = eq_param_data(&g->params[b->running_mean]);
+    eq_batchnorm_factor(eq_param_data(&g->params[b->gamma]), eq_param_data(&g->params[b->running_var]), b->eps, b->cout,
+                        factor);
+    size_t row = eq_param_count(w) / (size_t)b->cout;
     for (int c = 0; c < b->cout; c++) {
         for (size_t i = 0; i < row; i++)
-            weight[c * row + i] = w->data[c * row + i] * factor[c];
+            weight[c * row + i] = data[c * row + i] * factor[c];
         bias[c] = beta[c] - mean[c] * factor[c];
     }
 }
@@ -64,13 +58,14 @@ static bool fold_params(const struct eq_graph *from, int bn, struct eq_graph *to
     const struct eq_param *w = &from->params[from->nodes[conv].weight];
     struct eq_str key = {0};
     eq_str_add(&key, "%s.bias", from->nodes[conv].name);
-    n->weight = eq_graph_add_param(to, w->name, w->rank, w->shape, true, true);
-    n->bias = eq_graph_add_param(to, key.s, 1, &n->cout, true, false);
+    n->weight = eq_graph_add_param(to, w->name, w->value.rank, w->value.shape, true, true);
+    n->bias = eq_graph_add_param(to, key.s, 1, (size_t[]){n->cout}, true, false);
     eq_str_clear(&key);
     float *factor = malloc((size_t)n->cout * sizeof(*factor));
     bool ok = n->weight >= 0 && n->bias >= 0 && factor;
     if (ok)
-        eq_folded_weights(from, conv, bn, factor, to->params[n->weight].data, to->params[n->bias].data);
+        eq_folded_weights(from, conv, bn, factor, eq_param_data(&to->params[n->weight]),
+                          eq_param_data(&to->params[n->bias]));
     free(factor);
     return ok;
 }

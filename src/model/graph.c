@@ -9,7 +9,7 @@ void eq_graph_free(struct eq_graph *g)
     if (!g)
         return;
     for (int i = 0; i < g->n_params; i++)
-        eq_free(g->params[i].data);
+        eq_tensor_clear(&g->params[i].value);
     for (int i = 0; i < g->n_fake_quants; i++) {
         free(g->fake_quants[i].scale);
         free(g->fake_quants[i].zero_point);
@@ -43,24 +43,26 @@ int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node)
     return g->n_nodes++;
 }
 
-int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const int *shape, bool trainable, bool decay)
+int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const size_t *shape, bool trainable, bool decay)
 {
-    struct eq_param p = {.rank = rank, .n = 1, .trainable = trainable, .decay = decay};
-    if (strlen(name) >= sizeof(p.name) || rank < 1 || rank > 4)
+    struct eq_param p = {.trainable = trainable, .decay = decay};
+    bool ok = strlen(name) < sizeof(p.name) && rank >= 1 &&
+              grow((void **)&g->params, g->n_params, &g->cap_params, sizeof(*g->params));
+    for (int i = 0; ok && i < rank; i++)
+        ok = shape[i] > 0;
+    if (!ok || eq_tensor_init(&p.value, EQ_F32, rank, shape, NULL) != EQ_OK)
         return -1;
     snprintf(p.name, sizeof p.name, "%s", name);
-    for (int i = 0; i < rank; i++) {
-        p.shape[i] = shape[i];
-        if (shape[i] < 1 || !eq_mul_size(p.n, (size_t)shape[i], &p.n))
-            return -1;
-    }
-    if (!grow((void **)&g->params, g->n_params, &g->cap_params, sizeof(*g->params)))
-        return -1;
-    p.data = eq_alloc(p.n, sizeof(float));
-    if (!p.data)
-        return -1;
     g->params[g->n_params] = p;
     return g->n_params++;
+}
+
+int eq_graph_copy_param(struct eq_graph *g, const struct eq_param *p)
+{
+    int at = eq_graph_add_param(g, p->name, p->value.rank, p->value.shape, p->trainable, p->decay);
+    if (at >= 0)
+        memcpy(g->params[at].value.data, p->value.data, eq_tensor_bytes(&p->value));
+    return at;
 }
 
 int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax)
@@ -89,19 +91,6 @@ bool eq_fake_quant_learn_scale(struct eq_fake_quant *fq)
     return fq->learn_scale;
 }
 
-/* Parameters of from, in the same order and with the same values. */
-static bool copy_params(struct eq_graph *to, const struct eq_graph *from)
-{
-    for (int i = 0; i < from->n_params; i++) {
-        const struct eq_param *p = &from->params[i];
-        int at = eq_graph_add_param(to, p->name, p->rank, p->shape, p->trainable, p->decay);
-        if (at < 0)
-            return false;
-        memcpy(to->params[at].data, p->data, p->n * sizeof(float));
-    }
-    return true;
-}
-
 bool eq_graph_copy_fake_quants(struct eq_graph *to, const struct eq_graph *from)
 {
     for (int i = 0; i < from->n_fake_quants; i++) {
@@ -127,7 +116,9 @@ enum eq_status eq_graph_clone(const struct eq_graph *g, struct eq_graph **out, s
     bool ok = c != NULL;
     for (int i = 0; ok && i < g->n_nodes; i++)
         ok = eq_graph_add_node(c, &g->nodes[i]) == i;
-    if (!ok || !copy_params(c, g) || !eq_graph_copy_fake_quants(c, g)) {
+    for (int i = 0; ok && i < g->n_params; i++)
+        ok = eq_graph_copy_param(c, &g->params[i]) == i;
+    if (!ok || !eq_graph_copy_fake_quants(c, g)) {
         eq_graph_free(c);
         return eq_fail(err, EQ_NOMEM, "out of memory for a copy of the model");
     }
@@ -159,7 +150,7 @@ size_t eq_graph_param_count(const struct eq_graph *g)
     size_t n = 0;
     for (int i = 0; i < g->n_params; i++)
         if (g->params[i].trainable)
-            n += g->params[i].n;
+            n += eq_param_count(&g->params[i]);
     return n;
 }
 

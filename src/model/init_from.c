@@ -24,23 +24,23 @@ static float from_bfloat(uint16_t b)
 }
 
 /* Value i of a tensor; its data may lie at any address. */
-static float value_at(const struct eq_st_tensor *t, size_t i)
+static float value_at(const struct eq_tensor *t, size_t i)
 {
     const uint8_t *data = t->data;
     uint16_t half;
     double wide;
     float v;
     switch (t->dtype) {
-    case EQ_ST_F32:
+    case EQ_F32:
         memcpy(&v, data + 4 * i, sizeof v);
         return v;
-    case EQ_ST_F64:
+    case EQ_F64:
         memcpy(&wide, data + 8 * i, sizeof wide);
         return (float)wide;
-    case EQ_ST_F16:
+    case EQ_F16:
         memcpy(&half, data + 2 * i, sizeof half);
         return from_half(half);
-    case EQ_ST_BF16:
+    case EQ_BF16:
         memcpy(&half, data + 2 * i, sizeof half);
         return from_bfloat(half);
     default:
@@ -71,12 +71,11 @@ static const char *find_prefix(const struct eq_st_file *f, size_t *len)
     return "";
 }
 
-static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r,
-                                             const char *name)
+static const struct eq_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r, const char *name)
 {
     struct eq_str key = {0};
     eq_str_add(&key, "%s%s", r->prefix.s ? r->prefix.s : "", name);
-    const struct eq_st_tensor *t = eq_st_find(f, key.s);
+    const struct eq_tensor *t = eq_st_find(f, key.s);
     eq_str_clear(&key);
     return t;
 }
@@ -87,11 +86,12 @@ static bool is_head(const char *name)
 }
 
 /* Fills values[n] of one parameter's tensor, or says why it doesn't fit. */
-static enum eq_status convert(const struct eq_st_tensor *t, const struct eq_param *p, float *values, struct eq_err *err)
+static enum eq_status convert(const struct eq_tensor *t, const struct eq_param *p, float *values, struct eq_err *err)
 {
-    for (size_t i = 0; i < p->n; i++)
+    size_t n = eq_param_count(p);
+    for (size_t i = 0; i < n; i++)
         values[i] = value_at(t, i);
-    if (!eq_all_finite(values, p->n))
+    if (!eq_all_finite(values, n))
         return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN, infinite or non-float values", p->name);
     return EQ_OK;
 }
@@ -120,17 +120,17 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
         eq_str_add(&r->prefix, "%.*s", (int)prefix_len, prefix);
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        const struct eq_st_tensor *t = find_param(f, r, p->name);
+        const struct eq_tensor *t = find_param(f, r, p->name);
         if (is_head(p->name))
             continue;
         if (!t) {
             r->missing++;
             list(&r->missing_names, p->name);
-        } else if (!eq_st_same_shape(t, p)) {
+        } else if (!eq_tensor_same_shape(t, &p->value)) {
             r->misshaped++;
             list(&r->misshaped_names, p->name);
         } else {
-            values[i] = eq_alloc(p->n, sizeof(float));
+            values[i] = eq_alloc(eq_param_count(p), sizeof(float));
             if (!values[i])
                 EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for its weights"));
             EQ_TRY(convert(t, p, values[i], err));
@@ -159,7 +159,7 @@ enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct e
         EQ_TRY(eq_err_context(err, "%s", path));
     for (int i = 0; i < g->n_params; i++)
         if (values[i])
-            memcpy(g->params[i].data, values[i], g->params[i].n * sizeof(float));
+            memcpy(eq_param_data(&g->params[i]), values[i], eq_tensor_bytes(&g->params[i].value));
 out:
     for (int i = 0; values && i < g->n_params; i++)
         eq_free(values[i]);

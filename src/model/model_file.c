@@ -9,11 +9,8 @@ enum { MAX_FRAMES = 4096, MAX_SIZE = 4096 };
 
 /* ---- writing ------------------------------------------------------------- */
 
-static void add_meta(const struct eq_model_meta *m, struct eq_st_file *f)
+void eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m)
 {
-    eq_st_add_meta(f, "format", "%s", EQ_FORMAT_FP32);
-    eq_st_add_meta(f, "version", "%s", VERSION);
-    eq_st_add_meta(f, "architecture", "%s", ARCHITECTURE);
     eq_st_add_meta(f, "frames", "%d", m->frames);
     eq_st_add_meta(f, "size", "%d", m->size);
     eq_st_add_meta(f, "pixel_mean", "%d", m->pixel_mean);
@@ -36,15 +33,15 @@ enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct 
     struct eq_st_file f = {0};
     if (eq_graph_find_param(g, "bn1.running_mean") < 0)
         return eq_fail(err, EQ_USAGE, "%s: a model whose batch norm is folded is not saved as a model file", path);
-    add_meta(&g->meta, &f);
+    eq_st_add_meta(&f, "format", "%s", EQ_FORMAT_FP32);
+    eq_st_add_meta(&f, "version", "%s", VERSION);
+    eq_st_add_meta(&f, "architecture", "%s", ARCHITECTURE);
+    eq_model_meta_add(&f, &g->meta);
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        if (!eq_all_finite(p->data, p->n))
+        if (!eq_all_finite(eq_param_data(p), eq_param_count(p)))
             EQ_TRY(eq_fail(err, EQ_NUMERIC, "%s: not written: \"%s\" holds NaN or infinite values", path, p->name));
-        int64_t shape[4];
-        for (int k = 0; k < p->rank; k++)
-            shape[k] = p->shape[k];
-        eq_st_add(&f, p->name, EQ_ST_F32, p->rank, shape, p->data);
+        eq_st_add(&f, p->name, p->value);
     }
     EQ_TRY(eq_st_write(path, &f, err));
 out:
@@ -85,18 +82,9 @@ static enum eq_status meta_float(const struct eq_st_file *f, const char *key, bo
     return EQ_OK;
 }
 
-static enum eq_status read_meta(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err)
+enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err)
 {
     enum eq_status st;
-    const char *format = eq_st_meta(f, "format"), *version = eq_st_meta(f, "version");
-    const char *architecture = eq_st_meta(f, "architecture");
-    if (!format || strcmp(format, EQ_FORMAT_FP32) != 0)
-        return eq_fail(err, EQ_FORMAT, "not an FP32 model: its format is %s, not %s", format ? format : "missing",
-                       EQ_FORMAT_FP32);
-    if (!version || strcmp(version, VERSION) != 0)
-        return bad_meta("version", version, VERSION, err);
-    if (!architecture || strcmp(architecture, ARCHITECTURE) != 0)
-        return bad_meta("architecture", architecture, ARCHITECTURE, err);
     EQ_TRY(meta_int(f, "frames", 1, MAX_FRAMES, &m->frames, err));
     EQ_TRY(meta_int(f, "size", 1, MAX_SIZE, &m->size, err));
     EQ_TRY(meta_int(f, "pixel_mean", 0, 255, &m->pixel_mean, err));
@@ -107,10 +95,24 @@ out:
     return st;
 }
 
+static enum eq_status read_meta(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err)
+{
+    const char *format = eq_st_meta(f, "format"), *version = eq_st_meta(f, "version");
+    const char *architecture = eq_st_meta(f, "architecture");
+    if (!format || strcmp(format, EQ_FORMAT_FP32) != 0)
+        return eq_fail(err, EQ_FORMAT, "not an FP32 model: its format is %s, not %s", format ? format : "missing",
+                       EQ_FORMAT_FP32);
+    if (!version || strcmp(version, VERSION) != 0)
+        return bad_meta("version", version, VERSION, err);
+    if (!architecture || strcmp(architecture, ARCHITECTURE) != 0)
+        return bad_meta("architecture", architecture, ARCHITECTURE, err);
+    return eq_model_meta_read(f, m, err);
+}
+
 /* The width is the number of output channels of the first convolution. */
 static enum eq_status read_width(const struct eq_st_file *f, int *width, struct eq_err *err)
 {
-    const struct eq_st_tensor *t = eq_st_find(f, "conv1.weight");
+    const struct eq_tensor *t = eq_st_find(f, "conv1.weight");
     if (!t)
         return eq_fail(err, EQ_FORMAT, "tensor \"conv1.weight\" is missing");
     if (t->rank != 4 || t->shape[0] < 1 || t->shape[0] > EQ_RESNET18_MAX_WIDTH)
@@ -119,38 +121,21 @@ static enum eq_status read_width(const struct eq_st_file *f, int *width, struct 
     return EQ_OK;
 }
 
-bool eq_st_same_shape(const struct eq_st_tensor *t, const struct eq_param *p)
-{
-    bool same = t->rank == p->rank;
-    for (int i = 0; same && i < p->rank; i++)
-        same = t->shape[i] == p->shape[i];
-    return same;
-}
-
-static void shape_text(int rank, const int64_t *wide, const int *narrow, char *out, size_t size)
-{
-    size_t at = 0;
-    out[0] = '\0';
-    for (int i = 0; i < rank && at < size; i++)
-        at += (size_t)snprintf(out + at, size - at, "%s%lld", i ? " x " : "",
-                               wide ? (long long)wide[i] : (long long)narrow[i]);
-}
-
 static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p, struct eq_err *err)
 {
-    const struct eq_st_tensor *t = eq_st_find(f, p->name);
+    const struct eq_tensor *t = eq_st_find(f, p->name);
     if (!t)
         return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", p->name);
-    if (t->dtype != EQ_ST_F32)
+    if (t->dtype != EQ_F32)
         return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is not F32", p->name);
-    if (!eq_st_same_shape(t, p)) {
+    if (!eq_tensor_same_shape(t, &p->value)) {
         char is[128], must[128];
-        shape_text(t->rank, t->shape, NULL, is, sizeof is);
-        shape_text(p->rank, NULL, p->shape, must, sizeof must);
+        eq_tensor_shape_text(t, is, sizeof is);
+        eq_tensor_shape_text(&p->value, must, sizeof must);
         return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", p->name, is, must);
     }
-    memcpy(p->data, t->data, t->bytes);
-    if (!eq_all_finite(p->data, p->n))
+    memcpy(p->value.data, t->data, eq_tensor_bytes(t));
+    if (!eq_all_finite(p->value.data, eq_param_count(p)))
         return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name);
     return EQ_OK;
 }

@@ -206,31 +206,26 @@ void eq_onnx_free(struct eq_onnx *o)
 
 /* ---- constants and nodes ------------------------------------------------- */
 
-static const struct {
-    int32_t code;
-    size_t size;
-} types[] = {
-    [EQ_ONNX_F32] = {ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 4},
-    [EQ_ONNX_U8] = {ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, 1},
-    [EQ_ONNX_S8] = {ONNX__TENSOR_PROTO__DATA_TYPE__INT8, 1},
-    [EQ_ONNX_S32] = {ONNX__TENSOR_PROTO__DATA_TYPE__INT32, 4},
-    [EQ_ONNX_S64] = {ONNX__TENSOR_PROTO__DATA_TYPE__INT64, 8},
+static const int32_t type_codes[EQ_DTYPE_COUNT] = {
+    [EQ_F32] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,     [EQ_F16] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
+    [EQ_BF16] = ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16, [EQ_F64] = ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE,
+    [EQ_S64] = ONNX__TENSOR_PROTO__DATA_TYPE__INT64,     [EQ_S32] = ONNX__TENSOR_PROTO__DATA_TYPE__INT32,
+    [EQ_S8] = ONNX__TENSOR_PROTO__DATA_TYPE__INT8,       [EQ_U8] = ONNX__TENSOR_PROTO__DATA_TYPE__UINT8,
 };
 
-const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, enum eq_onnx_type type, int rank, const int64_t *dims,
-                           const void *data)
+const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, struct eq_tensor value)
 {
     Onnx__TensorProto t = ONNX__TENSOR_PROTO__INIT;
     t.name = keep_text(o, name);
     t.has_data_type = t.has_raw_data = true;
-    t.data_type = types[type].code;
-    t.n_dims = (size_t)rank;
-    t.dims = rank ? keep(o, dims, (size_t)rank * sizeof *dims) : NULL;
-    t.raw_data.len = types[type].size;
-    for (int i = 0; i < rank; i++)
-        t.raw_data.len *= (size_t)dims[i];
-    t.raw_data.data = (uint8_t *)(uintptr_t)data; /* the serializer only reads */
-    if (!data || (rank && !t.dims)) {
+    t.data_type = type_codes[value.dtype];
+    t.n_dims = (size_t)value.rank;
+    t.dims = value.rank ? eq_onnx_room(o, t.n_dims, sizeof *t.dims) : NULL;
+    for (size_t i = 0; t.dims && i < t.n_dims; i++)
+        t.dims[i] = (int64_t)value.shape[i];
+    t.raw_data.len = eq_tensor_bytes(&value);
+    t.raw_data.data = value.data; /* the serializer only reads */
+    if (!value.data || (value.rank && !t.dims)) {
         o->failed = true; /* room that there was not */
         return t.name;
     }
@@ -238,9 +233,9 @@ const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, enum eq_onnx_typ
     return t.name;
 }
 
-const char *eq_onnx_scalar(struct eq_onnx *o, const char *name, enum eq_onnx_type type, const void *value)
+const char *eq_onnx_scalar(struct eq_onnx *o, const char *name, enum eq_dtype dtype, const void *value)
 {
-    return eq_onnx_tensor(o, name, type, 0, NULL, keep(o, value, types[type].size));
+    return eq_onnx_tensor(o, name, eq_tensor_view(dtype, 0, NULL, keep(o, value, eq_dtype_size(dtype))));
 }
 
 static char **keep_texts(struct eq_onnx *o, int n, const char *const *texts)
@@ -341,10 +336,11 @@ const char *eq_onnx_pixel_mean(struct eq_onnx *o, const char *name, const char *
 /* The axes became an input in opset 18. */
 const char *eq_onnx_frame_mean(struct eq_onnx *o, const char *name, const char *src)
 {
-    const int64_t axis = 0, one = 1;
+    const int64_t axis = 0;
     const char *args[2] = {src, NULL}, *made;
     if (o->opset >= 18) {
-        args[1] = eq_onnx_tensor(o, eq_onnx_name(o, name, "/axes"), EQ_ONNX_S64, 1, &one, keep(o, &axis, sizeof axis));
+        args[1] = eq_onnx_tensor(o, eq_onnx_name(o, name, "/axes"),
+                                 eq_tensor_view(EQ_S64, 1, (size_t[]){1}, keep(o, &axis, sizeof axis)));
         made = eq_onnx_node(o, "ReduceMean", name, 2, args);
     } else {
         made = eq_onnx_node(o, "ReduceMean", name, 1, args);

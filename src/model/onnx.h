@@ -13,8 +13,6 @@
 
 #define EQ_ONNX_INPUT "pixels"
 
-enum eq_onnx_type { EQ_ONNX_F32, EQ_ONNX_U8, EQ_ONNX_S8, EQ_ONNX_S32, EQ_ONNX_S64 };
-
 struct eq_onnx;
 /* precision: "FP32" or "INT8", for the metadata, which also hold what meta says. EQ_USAGE: an opset outside
  * EQ_ONNX_MIN_OPSET..EQ_ONNX_MAX_OPSET. */
@@ -28,11 +26,10 @@ const char *eq_onnx_name(struct eq_onnx *o, const char *base, const char *suffix
 /* count zeroed values that live as long as o; NULL when out of memory. */
 void *eq_onnx_room(struct eq_onnx *o, size_t count, size_t size);
 
-/* A constant of the given shape; data is borrowed until eq_onnx_write. Returns its name. */
-const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, enum eq_onnx_type type, int rank, const int64_t *dims,
-                           const void *data);
+/* A constant; its data is borrowed until eq_onnx_write. Returns its name. */
+const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, struct eq_tensor value);
 /* The same for one value, which is copied. */
-const char *eq_onnx_scalar(struct eq_onnx *o, const char *name, enum eq_onnx_type type, const void *value);
+const char *eq_onnx_scalar(struct eq_onnx *o, const char *name, enum eq_dtype dtype, const void *value);
 
 /* A node of the default domain and its one output, both called name, which is returned. The eq_onnx_attr functions add
  * to the last node. */

@@ -23,7 +23,7 @@ static int add_node(struct builder *b, struct eq_node n, const char *name)
 }
 
 /* A parameter "module.kind", all values the same. */
-static int add_param(struct builder *b, const char *module, const char *kind, int rank, const int *shape,
+static int add_param(struct builder *b, const char *module, const char *kind, int rank, const size_t *shape,
                      bool trainable, bool decay, float value)
 {
     struct eq_str key = {0};
@@ -33,9 +33,9 @@ static int add_param(struct builder *b, const char *module, const char *kind, in
     b->ok = at >= 0;
     if (!b->ok)
         return 0;
-    struct eq_param *p = &b->g->params[at];
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = value;
+    float *data = eq_param_data(&b->g->params[at]);
+    for (size_t i = 0, n = eq_param_count(&b->g->params[at]); i < n; i++)
+        data[i] = value;
     return at;
 }
 
@@ -47,7 +47,7 @@ static int conv(struct builder *b, int src, const char *name, int cin, int cout,
     n.k = k;
     n.stride = stride;
     n.pad = pad;
-    n.weight = add_param(b, name, "weight", 4, (int[]){cout, cin, k, k}, true, true, 0);
+    n.weight = add_param(b, name, "weight", 4, (size_t[]){cout, cin, k, k}, true, true, 0);
     return add_node(b, n, name);
 }
 
@@ -57,10 +57,11 @@ static int batchnorm(struct builder *b, int src, const char *name, int c)
     n.cin = n.cout = c;
     n.eps = 1e-5f;
     n.momentum = 0.1f;
-    n.gamma = add_param(b, name, "weight", 1, &c, true, false, 1);
-    n.beta = add_param(b, name, "bias", 1, &c, true, false, 0);
-    n.running_mean = add_param(b, name, "running_mean", 1, &c, false, false, 0);
-    n.running_var = add_param(b, name, "running_var", 1, &c, false, false, 1);
+    const size_t shape[1] = {c};
+    n.gamma = add_param(b, name, "weight", 1, shape, true, false, 1);
+    n.beta = add_param(b, name, "bias", 1, shape, true, false, 0);
+    n.running_mean = add_param(b, name, "running_mean", 1, shape, false, false, 0);
+    n.running_var = add_param(b, name, "running_var", 1, shape, false, false, 1);
     return add_node(b, n, name);
 }
 
@@ -96,8 +97,8 @@ static int head(struct builder *b, int src, const char *name, int cin)
     struct eq_node n = eq_node_of(EQ_OP_LINEAR, src);
     n.cin = cin;
     n.cout = 1;
-    n.weight = add_param(b, name, "weight", 2, (int[]){1, cin}, true, true, 0);
-    n.bias = add_param(b, name, "bias", 1, (int[]){1}, true, false, b->g->meta.target_mean);
+    n.weight = add_param(b, name, "weight", 2, (size_t[]){1, cin}, true, true, 0);
+    n.bias = add_param(b, name, "bias", 1, (size_t[]){1}, true, false, b->g->meta.target_mean);
     return add_node(b, n, name);
 }
 
@@ -182,18 +183,19 @@ static struct eq_rng init_stream(const struct eq_param *p, uint64_t seed)
 static void init_conv(struct eq_param *p, uint64_t seed)
 {
     struct eq_rng rng = init_stream(p, seed);
-    double deviation = sqrt(2.0 / ((double)p->shape[0] * p->shape[2] * p->shape[3]));
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = (float)(deviation * eq_rng_normal(&rng));
+    const size_t *shape = p->value.shape, n = eq_param_count(p);
+    double deviation = sqrt(2.0 / (double)(shape[0] * shape[2] * shape[3]));
+    for (size_t i = 0; i < n; i++)
+        eq_param_data(p)[i] = (float)(deviation * eq_rng_normal(&rng));
 }
 
 /* Uniform +-1/sqrt(cin) as PyTorch's, in units of the target's deviation. */
 static void init_linear(struct eq_param *p, uint64_t seed, float target_std)
 {
     struct eq_rng rng = init_stream(p, seed);
-    double bound = target_std / sqrt(p->shape[1]);
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = (float)eq_rng_range(&rng, -bound, bound);
+    double bound = target_std / sqrt((double)p->value.shape[1]);
+    for (size_t i = 0, n = eq_param_count(p); i < n; i++)
+        eq_param_data(p)[i] = (float)eq_rng_range(&rng, -bound, bound);
 }
 
 enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
@@ -202,9 +204,9 @@ enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint
     enum eq_status st = eq_resnet18_skeleton(meta, width, out, err);
     for (int i = 0; st == EQ_OK && i < (*out)->n_params; i++) {
         struct eq_param *p = &(*out)->params[i];
-        if (p->rank == 4)
+        if (p->value.rank == 4)
             init_conv(p, seed);
-        else if (p->rank == 2)
+        else if (p->value.rank == 2)
             init_linear(p, seed, meta->target_std);
     }
     return st;

@@ -8,7 +8,5 @@ enum { EQ_ST_MIN_ROOM = 64 };
 
 /* A new tensor at the end of the list; only its name is set. Never NULL. */
 struct eq_st_tensor *eq_st_push(struct eq_st_file *file, const char *name);
-const char *eq_st_dtype_name(enum eq_st_dtype dtype);
-size_t eq_st_dtype_bytes(enum eq_st_dtype dtype);
 
 #endif

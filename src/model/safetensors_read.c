@@ -8,24 +8,6 @@
 enum { MAX_HEADER = 16 << 20, LENGTH_BYTES = 8 };
 static const size_t MAX_FILE = (size_t)4 << 30;
 
-static const struct {
-    const char *name;
-    size_t bytes;
-} dtypes[] = {
-    [EQ_ST_F32] = {"F32", 4}, [EQ_ST_F16] = {"F16", 2}, [EQ_ST_BF16] = {"BF16", 2}, [EQ_ST_F64] = {"F64", 8},
-    [EQ_ST_I64] = {"I64", 8}, [EQ_ST_I32] = {"I32", 4}, [EQ_ST_I8] = {"I8", 1},     [EQ_ST_U8] = {"U8", 1},
-};
-
-const char *eq_st_dtype_name(enum eq_st_dtype dtype)
-{
-    return dtypes[dtype].name;
-}
-
-size_t eq_st_dtype_bytes(enum eq_st_dtype dtype)
-{
-    return dtypes[dtype].bytes;
-}
-
 /* A whole number that a double holds exactly. */
 static bool whole(const cJSON *v, uint64_t *out)
 {
@@ -40,29 +22,26 @@ static enum eq_status read_dtype(const cJSON *entry, const char *name, struct eq
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
     if (!cJSON_IsString(v))
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no dtype", name, t->name);
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(v->valuestring, dtypes[i].name) == 0) {
-            t->dtype = (enum eq_st_dtype)i;
-            return EQ_OK;
-        }
-    return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has the unknown dtype \"%s\"", name, t->name, v->valuestring);
+    if (!eq_dtype_parse(v->valuestring, &t->value.dtype))
+        return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has the unknown dtype \"%s\"", name, t->name, v->valuestring);
+    return EQ_OK;
 }
 
-/* Shape, and the bytes that it asks for. */
 static enum eq_status read_shape(const cJSON *entry, const char *name, struct eq_st_tensor *t, struct eq_err *err)
 {
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
     if (!cJSON_IsArray(shape))
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no shape", name, t->name);
-    const int max_rank = sizeof t->shape / sizeof *t->shape;
-    t->bytes = dtypes[t->dtype].bytes;
     for (const cJSON *v = shape->child; v; v = v->next) {
         uint64_t dim;
-        if (t->rank == max_rank)
-            return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has more than %d dimensions", name, t->name, max_rank);
-        if (!whole(v, &dim) || !eq_mul_size(t->bytes, dim, &t->bytes))
+        size_t bytes;
+        if (t->value.rank == EQ_TENSOR_MAX_RANK)
+            return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has more than %d dimensions", name, t->name,
+                           EQ_TENSOR_MAX_RANK);
+        bool possible = whole(v, &dim);
+        t->value.shape[t->value.rank++] = possible ? dim : 0;
+        if (!possible || !eq_tensor_checked_bytes(&t->value, &bytes))
             return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has an impossible shape", name, t->name);
-        t->shape[t->rank++] = (int64_t)dim;
     }
     return EQ_OK;
 }
@@ -72,6 +51,7 @@ static enum eq_status read_offsets(const cJSON *entry, const char *name, const u
 {
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
     uint64_t begin, end;
+    size_t bytes = eq_tensor_bytes(&t->value);
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 0), &begin) ||
         !whole(cJSON_GetArrayItem(offsets, 1), &end) || begin > end)
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no valid data_offsets", name, t->name);
@@ -79,10 +59,10 @@ static enum eq_status read_offsets(const cJSON *entry, const char *name, const u
         return eq_fail(err, EQ_FORMAT,
                        "%s: tensor \"%s\" ends at byte %llu of %zu bytes of data: the file is cut short", name, t->name,
                        (unsigned long long)end, data_len);
-    if (end - begin != t->bytes)
+    if (end - begin != bytes)
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has %llu bytes of data, its shape needs %zu", name, t->name,
-                       (unsigned long long)(end - begin), t->bytes);
-    t->data = data + begin;
+                       (unsigned long long)(end - begin), bytes);
+    t->value.data = (void *)(data + begin);
     return EQ_OK;
 }
 
@@ -132,10 +112,11 @@ static int by_offset(const void *pa, const void *pb)
 {
     const struct eq_st_tensor *a = *(const struct eq_st_tensor *const *)pa;
     const struct eq_st_tensor *b = *(const struct eq_st_tensor *const *)pb;
-    const uint8_t *pos_a = a->data, *pos_b = b->data;
+    const uint8_t *pos_a = a->value.data, *pos_b = b->value.data;
     if (pos_a != pos_b)
         return pos_a < pos_b ? -1 : 1;
-    return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
+    size_t n = eq_tensor_bytes(&a->value), m = eq_tensor_bytes(&b->value);
+    return n < m ? -1 : n > m;
 }
 
 /* The tensors must cover the data from its first byte to its last, each byte once. */
@@ -151,11 +132,11 @@ static enum eq_status check_cover(const struct eq_st_file *f, const char *name, 
     qsort(order, f->n, sizeof(*order), by_offset);
     size_t at = 0;
     for (size_t i = 0; i < f->n; i++) {
-        size_t begin = (size_t)((const uint8_t *)order[i]->data - data);
+        size_t begin = (size_t)((const uint8_t *)order[i]->value.data - data);
         if (begin != at)
             EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" %s", name, order[i]->name,
                            begin < at ? "overlaps another" : "leaves a hole in front of it"));
-        at = begin + order[i]->bytes;
+        at = begin + eq_tensor_bytes(&order[i]->value);
     }
     if (at != data_len)
         st = eq_fail(err, EQ_FORMAT, "%s: %zu bytes behind the last tensor", name, data_len - at);
@@ -216,11 +197,11 @@ out:
     return st;
 }
 
-const struct eq_st_tensor *eq_st_find(const struct eq_st_file *file, const char *name)
+const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name)
 {
     for (size_t i = 0; i < file->n; i++)
         if (strcmp(file->tensors[i].name, name) == 0)
-            return &file->tensors[i];
+            return &file->tensors[i].value;
     return NULL;
 }
 

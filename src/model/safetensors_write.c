@@ -31,18 +31,10 @@ struct eq_st_tensor *eq_st_push(struct eq_st_file *file, const char *name)
     return t;
 }
 
-void eq_st_add(struct eq_st_file *file, const char *name, enum eq_st_dtype dtype, int rank, const int64_t *shape,
-               const void *data)
+void eq_st_add(struct eq_st_file *file, const char *name, struct eq_tensor value)
 {
-    struct eq_st_tensor *t = eq_st_push(file, name);
-    t->dtype = dtype;
-    t->rank = rank;
-    t->data = data;
-    t->bytes = eq_st_dtype_bytes(dtype);
-    for (int i = 0; i < rank; i++) {
-        t->shape[i] = shape[i];
-        t->bytes *= (size_t)shape[i];
-    }
+    value.owns = false;
+    eq_st_push(file, name)->value = value;
 }
 
 void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
@@ -74,15 +66,15 @@ void eq_st_clear(struct eq_st_file *file)
     *file = (struct eq_st_file){0};
 }
 
-static cJSON *tensor_entry(const struct eq_st_tensor *t, size_t begin)
+static cJSON *tensor_entry(const struct eq_tensor *t, size_t begin)
 {
     cJSON *entry = cJSON_CreateObject(), *shape = cJSON_AddArrayToObject(entry, "shape");
-    cJSON_AddStringToObject(entry, "dtype", eq_st_dtype_name(t->dtype));
+    cJSON_AddStringToObject(entry, "dtype", eq_dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++)
         cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[i]));
     cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
     cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)begin));
-    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(begin + t->bytes)));
+    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(begin + eq_tensor_bytes(t))));
     return entry;
 }
 
@@ -95,8 +87,9 @@ static enum eq_status header_text(const struct eq_st_file *file, struct eq_str *
         cJSON_AddStringToObject(meta, file->meta_keys[i], file->meta_values[i]);
     size_t at = 0;
     for (size_t i = 0; i < file->n; i++) {
-        cJSON_AddItemToObject(header, file->tensors[i].name, tensor_entry(&file->tensors[i], at));
-        at += file->tensors[i].bytes;
+        const struct eq_st_tensor *t = &file->tensors[i];
+        cJSON_AddItemToObject(header, t->name, tensor_entry(&t->value, at));
+        at += eq_tensor_bytes(&t->value);
     }
     enum eq_status st = eq_json_print_line(out, header, err);
     cJSON_Delete(header);
@@ -122,7 +115,7 @@ enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, stru
     EQ_TRY(eq_writer_put(&w, length, sizeof length, err));
     EQ_TRY(eq_writer_put(&w, header.s, header.len, err));
     for (size_t i = 0; i < file->n; i++)
-        EQ_TRY(eq_writer_put(&w, file->tensors[i].data, file->tensors[i].bytes, err));
+        EQ_TRY(eq_writer_put(&w, file->tensors[i].value.data, eq_tensor_bytes(&file->tensors[i].value), err));
     EQ_TRY(eq_writer_commit(&w, err));
 out:
     eq_writer_abort(&w);

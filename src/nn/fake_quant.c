@@ -9,7 +9,7 @@ enum { CHUNK = 4096 }; /* values that stay in the first-level cache between two 
 struct fq_job {
     const float *x;
     size_t n;
-    const struct eq_fq_params *p;
+    const struct eq_qparams *p;
     float *y;
     uint8_t *mask;
 };
@@ -29,7 +29,7 @@ static void relu_chunk(void *ctx, size_t piece, int worker)
         mask[i] &= positive[i];
 }
 
-void eq_fake_quant_forward(const float *x, size_t n, const struct eq_fq_params *p, bool relu, float *y, uint8_t *mask)
+void eq_fake_quant_forward(const float *x, size_t n, const struct eq_qparams *p, bool relu, float *y, uint8_t *mask)
 {
     if (relu && mask) {
         struct fq_job job = {x, n, p, y, mask};
@@ -56,7 +56,7 @@ static inline float lsq_slope(float v, float zp, float qmin, float qmax)
 
 /* Sum over n values of dy * d x_hat / d scale. Eight sums side by side, so that a compiler can use vectors; their
  * number and order are fixed. */
-static double lsq_sum(const float *x, float factor, const float *dy, size_t n, const struct eq_fq_params *p)
+static double lsq_sum(const float *x, float factor, const float *dy, size_t n, const struct eq_qparams *p)
 {
     const float inv_scale = 1.0f / p->scale, zp = (float)p->zero_point;
     const float qmin = (float)p->qmin, qmax = (float)p->qmax;
@@ -75,7 +75,7 @@ enum { LSQ_PIECES = 64 };
 struct lsq_job {
     const float *x, *dy;
     size_t n;
-    const struct eq_fq_params *p;
+    const struct eq_qparams *p;
     double sum[LSQ_PIECES];
 };
 
@@ -87,12 +87,12 @@ static void lsq_piece(void *ctx, size_t piece, int worker)
     j->sum[piece] = lsq_sum(j->x + first, 1.0f, j->dy + first, end - first, j->p);
 }
 
-static double lsq_gradient_scale(size_t n, const struct eq_fq_params *p)
+static double lsq_gradient_scale(size_t n, const struct eq_qparams *p)
 {
     return 1 / sqrt((double)n * p->qmax);
 }
 
-double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct eq_fq_params *p)
+double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct eq_qparams *p)
 {
     struct lsq_job job = {.x = x, .dy = dy, .n = n, .p = p};
     eq_parallel_for(LSQ_PIECES, lsq_piece, &job);
@@ -105,7 +105,7 @@ double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct
 struct lsq_rows_job {
     const float *w, *dy, *factor;
     size_t n;
-    const struct eq_fq_params *p;
+    const struct eq_qparams *p;
     float *diff_scale;
 };
 
@@ -123,7 +123,7 @@ static void lsq_row(void *ctx, size_t row, int worker)
 }
 
 void eq_lsq_rows_grad(const float *w, const float *dy, int rows, size_t n, const float *factor,
-                      const struct eq_fq_params *p, int p_step, float *diff_scale)
+                      const struct eq_qparams *p, int p_step, float *diff_scale)
 {
     struct lsq_rows_job job = {w, dy, factor, n, p, diff_scale};
     if (p_step) {
@@ -139,7 +139,7 @@ void eq_lsq_rows_grad(const float *w, const float *dy, int rows, size_t n, const
 struct rows_job {
     const float *w, *factor;
     size_t n;
-    const struct eq_fq_params *p;
+    const struct eq_qparams *p;
     int p_step;
     float *y;
     uint8_t *mask;
@@ -155,12 +155,12 @@ static void forward_row(void *ctx, size_t row, int worker)
         j->y[at + i] = j->w[at + i] * f;
     if (!j->p)
         return;
-    const struct eq_fq_params *p = &j->p[row * (size_t)j->p_step];
+    const struct eq_qparams *p = &j->p[row * (size_t)j->p_step];
     eq_f32_kernels()->fake_quant(j->y + at, j->n, p->scale, p->zero_point, p->qmin, p->qmax, j->y + at,
                                  j->mask ? j->mask + at : NULL);
 }
 
-void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float *factor, const struct eq_fq_params *p,
+void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float *factor, const struct eq_qparams *p,
                                 int p_step, float *y, uint8_t *mask)
 {
     struct rows_job job = {w, factor, n, p, p_step, y, mask};

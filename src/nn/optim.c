@@ -1,5 +1,6 @@
 /* Optimizers over lists of parameters; the loops are kernels. */
 #include "echoquant/nn.h"
+#include "kernels/spans.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,18 +60,13 @@ void eq_optim_step(struct eq_optim *o, float *const *params, float *const *grads
 
 struct scale_job {
     float *x;
-    size_t n;
     float by;
 };
 
-enum { SCALE_PIECE = 1 << 16 };
-
-static void scale_piece(void *ctx, size_t piece, int worker)
+static void scale_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
     const struct scale_job *j = ctx;
-    size_t first = piece * SCALE_PIECE, end = first + SCALE_PIECE < j->n ? first + SCALE_PIECE : j->n;
-    for (size_t i = first; i < end; i++)
+    for (size_t i = lo; i < hi; i++)
         j->x[i] *= j->by;
 }
 
@@ -82,10 +78,7 @@ double eq_clip_grad_norm(float *const *grads, const size_t *n, size_t n_params, 
     double norm = sqrt(sum);
     if (max_norm <= 0 || !isfinite(norm) || norm <= max_norm)
         return norm;
-    for (size_t i = 0; i < n_params; i++) {
-        /* + 1e-6: torch.nn.utils.clip_grad_norm_ */
-        struct scale_job job = {grads[i], n[i], (float)(max_norm / (norm + 1e-6))};
-        eq_parallel_for((n[i] + SCALE_PIECE - 1) / SCALE_PIECE, scale_piece, &job);
-    }
+    for (size_t i = 0; i < n_params; i++) /* + 1e-6: torch.nn.utils.clip_grad_norm_ */
+        eq_for_spans(n[i], scale_span, &(struct scale_job){grads[i], (float)(max_norm / (norm + 1e-6))});
     return norm;
 }

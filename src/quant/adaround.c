@@ -51,8 +51,8 @@ static void take_target(struct adaround *a, int node, size_t clip, const float *
     struct eq_patch_spec spec = spec_of(a, node);
     eq_patches_sample(&spec, clip, data, a->rows);
     struct product_job job = {.x = a->rows,
-                              .w = a->g->params[n->weight].data,
-                              .bias = a->g->params[n->bias].data,
+                              .w = eq_param_data(&a->g->params[n->weight]),
+                              .bias = eq_param_data(&a->g->params[n->bias]),
                               .y = a->target[node] + clip * (size_t)a->per_clip * n->cout,
                               .rows = a->per_clip,
                               .k = (int)row_length(n),
@@ -113,10 +113,10 @@ static enum eq_status round_layer(struct adaround *a, int node, struct eq_err *e
                                     .cout = n->cout,
                                     .x = a->rows,
                                     .target = a->target[node],
-                                    .bias = a->g->params[n->bias].data,
+                                    .bias = eq_param_data(&a->g->params[n->bias]),
                                     .relu = n->relu && n->residual < 0,
                                     .fq = &a->g->fake_quants[n->weight_fq],
-                                    .weights = a->g->params[n->weight].data,
+                                    .weights = eq_param_data(&a->g->params[n->weight]),
                                     .opts = a->opts};
     return eq_round_layer(&p, err);
 }

@@ -179,7 +179,7 @@ static double weights_sqnr(const struct eq_analysis *a, int node)
     const struct eq_graph *g = a->calibrated;
     const struct eq_node *n = &g->nodes[node];
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
-    const float *w = a->fp32->params[n->weight].data, *used = g->params[n->weight].data;
+    const float *w = eq_param_data(&a->fp32->params[n->weight]), *used = eq_param_data(&g->params[n->weight]);
     size_t per = eq_weights_per_channel(g, n);
     double signal = 0, noise = 0;
     for (size_t i = 0; i < per * (size_t)n->cout; i++) {

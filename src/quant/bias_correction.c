@@ -146,7 +146,7 @@ static void layer_means(const struct correction *k, int node, double *mean)
 {
     const struct eq_node *n = &k->g->nodes[node];
     const struct eq_fake_quant *fq = &k->g->fake_quants[n->weight_fq];
-    const float *w = k->g->params[n->weight].data;
+    const float *w = eq_param_data(&k->g->params[n->weight]);
     int edge = n->op == EQ_OP_CONV2D ? n->k : 1, taps = edge * edge;
     memset(mean, 0, (size_t)n->cout * sizeof *mean);
     for (int ic = 0; ic < n->cin; ic++)
@@ -165,7 +165,7 @@ static void keep_targets(struct correction *k)
             continue;
         layer_means(k, i, k->target[i]);
         for (int c = 0; c < n->cout; c++)
-            k->target[i][c] += (double)k->g->params[n->bias].data[c];
+            k->target[i][c] += (double)eq_param_data(&k->g->params[n->bias])[c];
     }
 }
 
@@ -181,7 +181,7 @@ static enum eq_status correct_readers(struct correction *k, int edge, struct eq_
             return eq_fail(err, EQ_NOMEM, "out of memory for bias correction");
         layer_means(k, i, mean);
         for (int c = 0; c < n->cout; c++)
-            k->g->params[n->bias].data[c] = (float)(k->target[i][c] - mean[c]);
+            eq_param_data(&k->g->params[n->bias])[c] = (float)(k->target[i][c] - mean[c]);
         eq_free(mean);
     }
     return EQ_OK;

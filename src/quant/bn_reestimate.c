@@ -26,7 +26,7 @@ static void for_each(struct statistics *s, void (*fn)(struct statistics *s, floa
         if (n->op != EQ_OP_BATCHNORM)
             continue;
         for (int which = 0; which < 2; which++, at += (size_t)n->cout)
-            fn(s, s->g->params[which ? n->running_var : n->running_mean].data, at, (size_t)n->cout);
+            fn(s, eq_param_data(&s->g->params[which ? n->running_var : n->running_mean]), at, (size_t)n->cout);
     }
     s->n = at;
 }

@@ -30,7 +30,7 @@ static int only_successor(const struct eq_graph *g, int conv)
 static float range_out(const struct eq_graph *g, const struct eq_node *n, int channel)
 {
     size_t per = eq_weights_per_channel(g, n);
-    const float *w = g->params[n->weight].data + (size_t)channel * per;
+    const float *w = eq_param_data(&g->params[n->weight]) + (size_t)channel * per;
     float max = 0;
     for (size_t i = 0; i < per; i++)
         max = fmaxf(max, fabsf(w[i]));
@@ -40,29 +40,31 @@ static float range_out(const struct eq_graph *g, const struct eq_node *n, int ch
 static float range_in(const struct eq_graph *g, const struct eq_node *n, int channel)
 {
     int taps = n->k * n->k;
+    const float *w = eq_param_data(&g->params[n->weight]);
     float max = 0;
     for (int oc = 0; oc < n->cout; oc++)
         for (int t = 0; t < taps; t++)
-            max = fmaxf(max, fabsf(g->params[n->weight].data[((size_t)oc * n->cin + channel) * taps + t]));
+            max = fmaxf(max, fabsf(w[((size_t)oc * n->cin + channel) * taps + t]));
     return max;
 }
 
 static void scale_out(struct eq_graph *g, const struct eq_node *n, int channel, float by)
 {
     size_t per = eq_weights_per_channel(g, n);
-    float *w = g->params[n->weight].data + (size_t)channel * per;
+    float *w = eq_param_data(&g->params[n->weight]) + (size_t)channel * per;
     for (size_t i = 0; i < per; i++)
         w[i] *= by;
     if (n->bias >= 0)
-        g->params[n->bias].data[channel] *= by;
+        eq_param_data(&g->params[n->bias])[channel] *= by;
 }
 
 static void scale_in(struct eq_graph *g, const struct eq_node *n, int channel, float by)
 {
     int taps = n->k * n->k;
+    float *w = eq_param_data(&g->params[n->weight]);
     for (int oc = 0; oc < n->cout; oc++)
         for (int t = 0; t < taps; t++)
-            g->params[n->weight].data[((size_t)oc * n->cin + channel) * taps + t] *= by;
+            w[((size_t)oc * n->cin + channel) * taps + t] *= by;
 }
 
 static void equalize_pair(struct eq_graph *g, const struct eq_node *a, const struct eq_node *b)

@@ -38,8 +38,8 @@ static const char *round_edge(struct exporter *x, const char *name, const struct
 {
     struct eq_onnx *o = x->o;
     uint8_t zp = (uint8_t)p->zero_point;
-    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, name, ".scale"), EQ_ONNX_F32, &p->scale);
-    const char *zero_point = eq_onnx_scalar(o, eq_onnx_name(o, name, ".zero_point"), EQ_ONNX_U8, &zp);
+    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, name, ".scale"), EQ_F32, &p->scale);
+    const char *zero_point = eq_onnx_scalar(o, eq_onnx_name(o, name, ".zero_point"), EQ_U8, &zp);
     const char *q = EQ_ONNX_INPUT;
     if (src)
         q = eq_onnx_node(o, "QuantizeLinear", eq_onnx_name(o, name, "/quantize"), 3,
@@ -81,15 +81,20 @@ static enum eq_status scale_channels(const struct exporter *x, const struct eq_q
     return EQ_OK;
 }
 
+static const char *constant(struct eq_onnx *o, const struct eq_qnode *n, const char *suffix, struct eq_tensor value)
+{
+    return eq_onnx_tensor(o, eq_onnx_name(o, n->name, suffix), value);
+}
+
 static const char *quantized_weights(struct exporter *x, const struct eq_qnode *n, int rank, const float *scales)
 {
     struct eq_onnx *o = x->o;
-    int64_t dims[4] = {n->cout, n->cin, n->k, n->k};
+    const size_t shape[4] = {n->cout, n->cin, n->k, n->k};
     const char *name = eq_onnx_name(o, n->name, ".weight");
     const int8_t *zeros = eq_onnx_room(o, (size_t)n->cout, 1);
-    const char *q = eq_onnx_tensor(o, name, EQ_ONNX_S8, rank, dims, n->weights);
-    const char *scale = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".weight_scale"), EQ_ONNX_F32, 1, dims, scales);
-    const char *zero = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".weight_zero_point"), EQ_ONNX_S8, 1, dims, zeros);
+    const char *q = eq_onnx_tensor(o, name, eq_tensor_view(EQ_S8, rank, shape, n->weights));
+    const char *scale = constant(o, n, ".weight_scale", eq_tensor_view(EQ_F32, 1, shape, scales));
+    const char *zero = constant(o, n, ".weight_zero_point", eq_tensor_view(EQ_S8, 1, shape, zeros));
     return dequantize(x, name, q, scale, zero, 0);
 }
 
@@ -131,14 +136,13 @@ static enum eq_status finish(struct exporter *x, int i, const char *y)
 
 static const char *fp32_weights(struct exporter *x, const struct eq_qnode *n, int rank)
 {
-    int64_t dims[4] = {n->cout, n->cin, n->k, n->k};
-    return eq_onnx_tensor(x->o, eq_onnx_name(x->o, n->name, ".weight"), EQ_ONNX_F32, rank, dims, n->fp32_weights);
+    const size_t shape[4] = {n->cout, n->cin, n->k, n->k};
+    return constant(x->o, n, ".weight", eq_tensor_view(EQ_F32, rank, shape, n->fp32_weights));
 }
 
 static const char *fp32_bias(struct exporter *x, const struct eq_qnode *n)
 {
-    int64_t cout = n->cout;
-    return eq_onnx_tensor(x->o, eq_onnx_name(x->o, n->name, ".bias"), EQ_ONNX_F32, 1, &cout, n->bias);
+    return constant(x->o, n, ".bias", eq_tensor_view(EQ_F32, 1, (size_t[]){n->cout}, n->bias));
 }
 
 /* What a layer in FP32 reads, (q - zero_point) * scale by plain arithmetic: between DequantizeLinear and QuantizeLinear
@@ -151,8 +155,8 @@ static const char *fp32_source(struct exporter *x, const struct eq_qnode *n)
     if (src->fp32_edge)
         return x->edge[n->src];
     const char *q = src->op == EQ_QOP_INPUT ? EQ_ONNX_INPUT : eq_onnx_name(o, src->name, "/quantize");
-    const char *zp = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".src_zero_point"), EQ_ONNX_F32, &zero_point);
-    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".src_scale"), EQ_ONNX_F32, &src->dst.scale);
+    const char *zp = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".src_zero_point"), EQ_F32, &zero_point);
+    const char *scale = eq_onnx_scalar(o, eq_onnx_name(o, n->name, ".src_scale"), EQ_F32, &src->dst.scale);
     return eq_onnx_affine(o, eq_onnx_name(o, n->name, "/src"), q, zp, scale);
 }
 
@@ -167,18 +171,18 @@ static enum eq_status convolution(struct exporter *x, int i)
 {
     const struct eq_qnode *n = &x->m->nodes[i];
     struct eq_onnx *o = x->o;
-    int64_t cout = n->cout;
-    float *weight_scale = eq_onnx_room(o, (size_t)cout, sizeof(float));
-    float *bias_scale = eq_onnx_room(o, (size_t)cout, sizeof(float));
-    int32_t *bias = eq_onnx_room(o, (size_t)cout, sizeof(int32_t));
+    const size_t cout = n->cout;
+    float *weight_scale = eq_onnx_room(o, cout, sizeof(float));
+    float *bias_scale = eq_onnx_room(o, cout, sizeof(float));
+    int32_t *bias = eq_onnx_room(o, cout, sizeof(int32_t));
     if (!weight_scale || !bias_scale || !bias)
         return eq_fail(x->err, EQ_NOMEM, "%s: out of memory for its scales", n->name);
     enum eq_status st = scale_channels(x, n, x->m->nodes[n->src].dst.scale, weight_scale, bias_scale, bias);
     if (st != EQ_OK)
         return st;
     const char *bias_name = eq_onnx_name(o, n->name, ".bias");
-    const char *q = eq_onnx_tensor(o, bias_name, EQ_ONNX_S32, 1, &cout, bias);
-    const char *scale = eq_onnx_tensor(o, eq_onnx_name(o, n->name, ".bias_scale"), EQ_ONNX_F32, 1, &cout, bias_scale);
+    const char *q = eq_onnx_tensor(o, bias_name, eq_tensor_view(EQ_S32, 1, &cout, bias));
+    const char *scale = constant(o, n, ".bias_scale", eq_tensor_view(EQ_F32, 1, &cout, bias_scale));
     const char *w = quantized_weights(x, n, 4, weight_scale);
     const char *b = dequantize(x, bias_name, q, scale, NULL, 0);
     return finish(x, i, eq_onnx_conv(o, n->name, x->edge[n->src], w, b, n->k, n->stride, n->pad));

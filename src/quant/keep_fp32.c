@@ -46,7 +46,8 @@ enum eq_status eq_keep_fp32(struct eq_graph *calibrated, const bool *keep, struc
 
 static void copy_param(struct eq_graph *to, const struct eq_graph *from, int param)
 {
-    memcpy(to->params[param].data, from->params[param].data, from->params[param].n * sizeof(float));
+    const struct eq_tensor *value = &from->params[param].value;
+    memcpy(to->params[param].value.data, value->data, eq_tensor_bytes(value));
 }
 
 enum eq_status eq_mix_precision(struct eq_graph *work, const struct eq_graph *calibrated, const struct eq_graph *fp32,

@@ -73,16 +73,15 @@ static enum eq_status round_weights(const float *w, size_t n, float scale, const
 static enum eq_status copy_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
                                    struct eq_err *err)
 {
-    const struct eq_param *w = &g->params[n->weight];
+    const struct eq_tensor *w = &g->params[n->weight].value;
     q->fp32 = true;
     q->weight_bits = 32;
-    q->fp32_weights = eq_alloc(w->n, sizeof(float));
-    q->bias = eq_alloc((size_t)q->cout, sizeof(float));
-    if (!q->fp32_weights || !q->bias)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", q->name);
-    memcpy(q->fp32_weights, w->data, w->n * sizeof(float));
+    enum eq_status st = eq_qnode_alloc(q, err);
+    if (st != EQ_OK)
+        return st;
+    memcpy(q->fp32_weights, w->data, eq_tensor_bytes(w));
     if (n->bias >= 0)
-        memcpy(q->bias, g->params[n->bias].data, (size_t)q->cout * sizeof(float));
+        memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof(float));
     return EQ_OK;
 }
 
@@ -92,18 +91,16 @@ static enum eq_status quantize_weights(const struct eq_graph *g, const struct eq
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
     if (fq->bypass)
         return copy_weights(g, n, q, err);
-    size_t total = eq_qnode_weights(q), per = total / (size_t)q->cout;
-    q->weights = eq_alloc(total, 1);
-    q->weight_scale = eq_alloc((size_t)q->cout, sizeof(float));
-    q->bias = eq_alloc((size_t)q->cout, sizeof(float));
-    if (!q->weights || !q->weight_scale || !q->bias)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", q->name);
+    size_t per = eq_qnode_weights(q) / (size_t)q->cout;
+    enum eq_status st = eq_qnode_alloc(q, err);
+    if (st != EQ_OK)
+        return st;
     for (int c = 0; c < q->cout; c++) {
-        const float *w = g->params[n->weight].data + (size_t)c * per;
+        const float *w = eq_param_data(&g->params[n->weight]) + (size_t)c * per;
         if (round_weights(w, per, fq->scale[c], fq, q->weights + (size_t)c * per) != EQ_OK)
             return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", q->name, c);
         q->weight_scale[c] = fq->scale[c];
-        q->bias[c] = n->bias >= 0 ? g->params[n->bias].data[c] : 0;
+        q->bias[c] = n->bias >= 0 ? eq_param_data(&g->params[n->bias])[c] : 0;
     }
     q->weight_bits = 2;
     while ((1 << (q->weight_bits - 1)) - 1 < fq->qmax)

@@ -30,7 +30,7 @@ static bool same_weights(const struct eq_graph *g, const struct eq_node *n, cons
     for (int c = 0; c < n->cout; c++) {
         float factor = eq_fold_factor(g, n, c), scale = q->weight_scale[c];
         for (size_t i = (size_t)c * per; i < ((size_t)c + 1) * per; i++) {
-            float v = g->params[n->weight].data[i] * factor / scale;
+            float v = eq_param_data(&g->params[n->weight])[i] * factor / scale;
             if (!(fabsf(v - (float)q->weights[i]) < 1.01f || (q->weights[i] == qmax && v > 0) ||
                   (q->weights[i] == -qmax && v < 0)))
                 return false;

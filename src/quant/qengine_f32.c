@@ -4,9 +4,8 @@
  * file gives the same EF on every CPU, thread count and batch; only the head over a float edge depends on the order of
  * frames, by rounding.
  */
+#include "kernels/spans.h"
 #include "quant/qengine.h"
-
-enum { CHUNK = 16384 };
 
 static size_t values(const struct eq_qengine *e, const struct eq_qdims *d)
 {
@@ -55,32 +54,27 @@ struct convert_job {
     uint8_t *bytes_out;
     const float *floats_in;
     float *floats_out;
-    size_t n;
     const struct eq_qparams *q;
 };
 
-static void dequantize_piece(void *ctx, size_t piece, int worker)
+static void dequantize_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
     const struct convert_job *j = ctx;
-    size_t end = (piece + 1) * CHUNK < j->n ? (piece + 1) * CHUNK : j->n;
-    for (size_t i = piece * CHUNK; i < end; i++)
+    for (size_t i = lo; i < hi; i++)
         j->floats_out[i] = (float)(j->bytes_in[i] - j->q->zero_point) * j->q->scale;
 }
 
 /* Clamped before it is rounded, which is the same between whole bounds; adding 1.5 * 2^23 leaves no bits behind the
  * point: half to even. */
-static void quantize_piece(void *ctx, size_t piece, int worker)
+static void quantize_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
     const struct convert_job *j = ctx;
     const float inv = 1.0f / j->q->scale, magic = 0x1.8p23f;
-    const float lo = (float)-j->q->zero_point, hi = (float)(255 - j->q->zero_point);
-    size_t end = (piece + 1) * CHUNK < j->n ? (piece + 1) * CHUNK : j->n;
-    for (size_t i = piece * CHUNK; i < end; i++) {
+    const float min = (float)-j->q->zero_point, max = (float)(255 - j->q->zero_point);
+    for (size_t i = lo; i < hi; i++) {
         float r = j->floats_in[i] * inv;
-        r = r > lo ? r : lo; /* NaN, too */
-        r = r < hi ? r : hi;
+        r = r > min ? r : min; /* NaN, too */
+        r = r < max ? r : max;
         j->bytes_out[i] = (uint8_t)((int)((r + magic) - magic) + j->q->zero_point);
     }
 }
@@ -92,8 +86,7 @@ static const float *as_floats(const struct eq_qengine *e, int node, const uint8_
     const uint8_t *data = node == 0 ? pixels : e->arena + e->steps[node].dst_offset;
     if (q->fp32_edge)
         return (const float *)(const void *)data;
-    struct convert_job job = {.bytes_in = data, .floats_out = room, .n = n, .q = &q->dst};
-    eq_parallel_for((n + CHUNK - 1) / CHUNK, dequantize_piece, &job);
+    eq_for_spans(n, dequantize_span, &(struct convert_job){.bytes_in = data, .floats_out = room, .q = &q->dst});
     return room;
 }
 
@@ -111,8 +104,7 @@ void eq_qengine_run_conv_f32(struct eq_qengine *e, int i, const uint8_t *pixels)
     s->f32->run.forward(&s->shape, src, s->packed, &epilogue, dst, scratch);
     if (n->fp32_edge)
         return;
-    struct convert_job job = {.floats_in = dst, .bytes_out = out, .n = n_dst, .q = &n->dst};
-    eq_parallel_for((n_dst + CHUNK - 1) / CHUNK, quantize_piece, &job);
+    eq_for_spans(n_dst, quantize_span, &(struct convert_job){.floats_in = dst, .bytes_out = out, .q = &n->dst});
 }
 
 void eq_qengine_run_maxpool_f32(struct eq_qengine *e, int i)

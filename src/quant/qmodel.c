@@ -16,6 +16,21 @@ size_t eq_qnode_channels(const struct eq_qnode *n)
     return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_HEAD ? (size_t)n->cout : 0;
 }
 
+enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err)
+{
+    size_t weights = eq_qnode_weights(n), channels = eq_qnode_channels(n);
+    if (n->fp32) {
+        n->fp32_weights = eq_alloc(weights, sizeof(float));
+    } else {
+        n->weights = eq_alloc(weights, 1);
+        n->weight_scale = eq_alloc(channels, sizeof(float));
+    }
+    n->bias = eq_alloc(channels, sizeof(float));
+    if (!n->bias || (n->fp32 ? !n->fp32_weights : !n->weights || !n->weight_scale))
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name);
+    return EQ_OK;
+}
+
 void eq_qmodel_free(struct eq_qmodel *m)
 {
     if (!m)

@@ -8,6 +8,8 @@ enum { EQ_QMODEL_MAX_NODES = 4096, EQ_QMODEL_MAX_CHANNELS = 16384, EQ_QMODEL_MAX
 
 size_t eq_qnode_weights(const struct eq_qnode *n);  /* values; 0 where the op has none */
 size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 where the op has none */
+/* Zeroed weights, scales and biases as op, shape and fp32 ask for; eq_qmodel_free frees them, also after EQ_NOMEM. */
+enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err);
 
 /* What a node makes from clips of frames x size x size pixels: one frame's height, width and channels. */
 struct eq_qdims {

@@ -6,6 +6,7 @@
  * NAME.zero_point (I32 [1]) of the output. A layer in FP32 (bits 32) has F32 weights and no weight_scale; an edge in
  * FP32 ("fp32_edge": true) no scale and zero_point.
  */
+#include "model/graph.h"
 #include "quant/packing.h"
 #include "quant/qmodel.h"
 
@@ -69,46 +70,62 @@ static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
     eq_st_add_meta(f, "version", "%s", is_mixed(m) ? MIXED_VERSION : VERSION);
     eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
-    eq_st_add_meta(f, "frames", "%d", m->meta.frames);
-    eq_st_add_meta(f, "size", "%d", m->meta.size);
-    eq_st_add_meta(f, "pixel_mean", "%d", m->meta.pixel_mean);
-    eq_st_add_meta(f, "pixel_std", "%.9g", (double)m->meta.pixel_std);
-    eq_st_add_meta(f, "target_mean", "%.9g", (double)m->meta.target_mean);
-    eq_st_add_meta(f, "target_std", "%.9g", (double)m->meta.target_std);
+    eq_model_meta_add(f, &m->meta);
     eq_st_add_meta(f, "method", "%s", m->method);
     eq_st_add_meta(f, "observer", "%s", m->observer);
     if (m->recipe)
         eq_st_add_meta(f, "recipe", "%s", m->recipe);
 }
 
-/* packed: NULL for 8 bits, else room that lives until the file is written. */
-static void add_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_st_file *f)
+static bool is_packed(const struct eq_qnode *n)
 {
-    char name[96];
-    int64_t cout = n->cout, shape[4] = {cout, n->cin, n->k, n->k};
-    size_t per = eq_qnode_weights(n) / (size_t)n->cout;
-    snprintf(name, sizeof name, "%s.weight", n->name);
-    if (n->fp32) {
-        eq_st_add(f, name, EQ_ST_F32, 4, shape, n->fp32_weights);
-    } else if (packed) {
-        size_t row = eq_packed_weight_bytes(per, n->weight_bits);
-        for (int64_t c = 0; c < cout; c++)
-            eq_pack_weights(n->weights + (size_t)c * per, per, n->weight_bits, packed + (size_t)c * row);
-        eq_st_add(f, name, EQ_ST_U8, 2, (int64_t[]){cout, (int64_t)row}, packed);
-    } else {
-        eq_st_add(f, name, EQ_ST_I8, 4, shape, n->weights);
+    return eq_qnode_weights(n) && n->weight_bits < 8;
+}
+
+/* Bytes of one channel's packed weights. */
+static size_t packed_row(const struct eq_qnode *n)
+{
+    return n->fp32 ? 0 : eq_packed_weight_bytes(eq_qnode_weights(n) / (size_t)n->cout, n->weight_bits);
+}
+
+/* [cout][packed_row], to be freed with eq_free; NULL when out of memory. */
+static uint8_t *pack_weights(const struct eq_qnode *n)
+{
+    size_t row = packed_row(n), per = eq_qnode_weights(n) / (size_t)n->cout;
+    uint8_t *packed = eq_alloc((size_t)n->cout, row);
+    for (size_t c = 0; packed && c < (size_t)n->cout; c++)
+        eq_pack_weights(n->weights + c * per, per, n->weight_bits, packed + c * row);
+    return packed;
+}
+
+enum { MAX_TENSORS = 5 };
+
+/* The tensors of a node, in the file's order, over the node's own memory; weights below 8 bits over packed, which is
+ * [cout][bytes of a channel]. Returns how many. */
+static int node_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_tensor *out, const char **kind)
+{
+    const size_t shape[4] = {n->cout, n->cin, n->k, n->k}, one = 1;
+    const size_t rows[2] = {n->cout, eq_qnode_weights(n) ? packed_row(n) : 0};
+    int i = 0;
+    if (eq_qnode_weights(n)) {
+        kind[i] = "weight";
+        out[i++] = n->fp32              ? eq_tensor_view(EQ_F32, 4, shape, n->fp32_weights)
+                   : n->weight_bits < 8 ? eq_tensor_view(EQ_U8, 2, rows, packed)
+                                        : eq_tensor_view(EQ_S8, 4, shape, n->weights);
+        if (!n->fp32) {
+            kind[i] = "weight_scale";
+            out[i++] = eq_tensor_view(EQ_F32, 1, shape, n->weight_scale);
+        }
+        kind[i] = "bias";
+        out[i++] = eq_tensor_view(EQ_F32, 1, shape, n->bias);
     }
-    snprintf(name, sizeof name, "%s.weight_scale", n->name);
-    if (!n->fp32)
-        eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->weight_scale);
-    snprintf(name, sizeof name, "%s.bias", n->name);
-    eq_st_add(f, name, EQ_ST_F32, 1, &cout, n->bias);
-    if (n->op != EQ_QOP_CONV2D || n->fp32_edge)
-        return;
-    snprintf(name, sizeof name, "%s.scale", n->name);
-    eq_st_add(f, name, EQ_ST_F32, 1, (int64_t[]){1}, &n->dst.scale);
-    snprintf(name, sizeof name, "%s.zero_point", n->name);
-    eq_st_add(f, name, EQ_ST_I32, 1, (int64_t[]){1}, &n->dst.zero_point);
+    if (n->op == EQ_QOP_CONV2D && !n->fp32_edge) {
+        kind[i] = "scale";
+        out[i++] = eq_tensor_view(EQ_F32, 1, &one, &n->dst.scale);
+        kind[i] = "zero_point";
+        out[i++] = eq_tensor_view(EQ_S32, 1, &one, &n->dst.zero_point);
+    }
+    return i;
 }
 
 enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err)
@@ -122,14 +139,15 @@ enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struc
     EQ_TRY(add_graph(m, &f, err));
     for (int i = 0; i < m->n_nodes; i++) {
         const struct eq_qnode *n = &m->nodes[i];
-        if (!eq_qnode_weights(n))
-            continue;
-        size_t row = n->fp32 ? 0 : eq_packed_weight_bytes(eq_qnode_weights(n) / (size_t)n->cout, n->weight_bits);
-        if (n->weight_bits < 8 && !(packed[i] = eq_alloc((size_t)n->cout, row))) {
-            st = eq_fail(err, EQ_NOMEM, "out of memory to save %s", path);
-            goto out;
+        struct eq_tensor tensors[MAX_TENSORS];
+        const char *kinds[MAX_TENSORS];
+        char name[96];
+        if (is_packed(n) && !(packed[i] = pack_weights(n)))
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory to save %s", path));
+        for (int k = 0, count = node_tensors(n, packed[i], tensors, kinds); k < count; k++) {
+            snprintf(name, sizeof name, "%s.%s", n->name, kinds[k]);
+            eq_st_add(&f, name, tensors[k]);
         }
-        add_tensors(n, packed[i], &f);
     }
     st = eq_st_write(path, &f, err);
 out:
@@ -141,29 +159,6 @@ out:
 }
 
 /* ---- reading ------------------------------------------------------------- */
-
-static enum eq_status meta_int(const struct eq_st_file *f, const char *key, int lo, int hi, int *out,
-                               struct eq_err *err)
-{
-    const char *text = eq_st_meta(f, key);
-    int64_t v;
-    if (!text || !eq_parse_int64(text, &v) || v < lo || v > hi)
-        return eq_fail(err, EQ_FORMAT, "metadata \"%s\" is %s%s%s: must be %d to %d", key, text ? "\"" : "",
-                       text ? text : "missing", text ? "\"" : "", lo, hi);
-    *out = (int)v;
-    return EQ_OK;
-}
-
-static enum eq_status meta_float(const struct eq_st_file *f, const char *key, float *out, struct eq_err *err)
-{
-    const char *text = eq_st_meta(f, key);
-    double v;
-    if (!text || !eq_parse_double(text, &v) || !isfinite((float)v))
-        return eq_fail(err, EQ_FORMAT, "metadata \"%s\" is %s%s%s: must be a finite number", key, text ? "\"" : "",
-                       text ? text : "missing", text ? "\"" : "");
-    *out = (float)v;
-    return EQ_OK;
-}
 
 static enum eq_status meta_text(const struct eq_st_file *f, const char *key, char *out, size_t size, struct eq_err *err)
 {
@@ -203,12 +198,7 @@ static enum eq_status read_meta(const struct eq_st_file *f, struct eq_qmodel *m,
                        version ? version : "(none)", VERSION, MIXED_VERSION);
     if (!sampling || strcmp(sampling, EQ_SAMPLING_RULE) != 0)
         return eq_fail(err, EQ_FORMAT, "unknown frame sampling \"%s\"", sampling ? sampling : "");
-    EQ_TRY(meta_int(f, "frames", 1, 4096, &m->meta.frames, err));
-    EQ_TRY(meta_int(f, "size", 1, 4096, &m->meta.size, err));
-    EQ_TRY(meta_int(f, "pixel_mean", 0, 255, &m->meta.pixel_mean, err));
-    EQ_TRY(meta_float(f, "pixel_std", &m->meta.pixel_std, err));
-    EQ_TRY(meta_float(f, "target_mean", &m->meta.target_mean, err));
-    EQ_TRY(meta_float(f, "target_std", &m->meta.target_std, err));
+    EQ_TRY(eq_model_meta_read(f, &m->meta, err));
     EQ_TRY(meta_text(f, "method", m->method, sizeof m->method, err));
     EQ_TRY(meta_text(f, "observer", m->observer, sizeof m->observer, err));
     EQ_TRY(read_recipe(f, m, err));
@@ -293,113 +283,57 @@ out:
     return st;
 }
 
-static enum eq_status find_tensor(const struct eq_st_file *f, const struct eq_qnode *n, const char *what,
-                                  enum eq_st_dtype dtype, int rank, const int64_t *shape,
-                                  const struct eq_st_tensor **out, struct eq_err *err)
+/* Fills value, a view of a node's memory, from the tensor "NODE.kind". */
+static enum eq_status read_tensor(const struct eq_st_file *f, const char *node, const char *kind,
+                                  const struct eq_tensor *value, struct eq_err *err)
 {
     char name[96];
-    snprintf(name, sizeof name, "%s.%s", n->name, what);
-    const struct eq_st_tensor *t = eq_st_find(f, name);
+    snprintf(name, sizeof name, "%s.%s", node, kind);
+    const struct eq_tensor *t = eq_st_find(f, name);
     if (!t)
         return eq_fail(err, EQ_FORMAT, "tensor %s is missing", name);
-    bool same = t->dtype == dtype && t->rank == rank;
-    for (int i = 0; same && i < rank; i++)
-        same = t->shape[i] == shape[i];
-    if (!same)
+    if (t->dtype != value->dtype || !eq_tensor_same_shape(t, value))
         return eq_fail(err, EQ_FORMAT, "tensor %s has a type or shape that disagrees with the graph", name);
-    *out = t;
+    memcpy(value->data, t->data, eq_tensor_bytes(t));
     return EQ_OK;
 }
 
-static enum eq_status read_fp32_weights(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
+static enum eq_status read_node(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
 {
-    enum eq_status st;
-    const struct eq_st_tensor *w, *bias;
-    int64_t cout = n->cout, shape[4] = {cout, n->cin, n->k, n->k};
-    EQ_TRY(find_tensor(f, n, "weight", EQ_ST_F32, 4, shape, &w, err));
-    EQ_TRY(find_tensor(f, n, "bias", EQ_ST_F32, 1, &cout, &bias, err));
-    n->fp32_weights = eq_alloc(eq_qnode_weights(n), sizeof(float));
-    n->bias = eq_alloc((size_t)cout, sizeof(float));
-    if (!n->fp32_weights || !n->bias)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name);
-    memcpy(n->fp32_weights, w->data, w->bytes);
-    memcpy(n->bias, bias->data, bias->bytes);
+    struct eq_tensor tensors[MAX_TENSORS];
+    const char *kinds[MAX_TENSORS];
+    enum eq_status st = EQ_OK;
+    uint8_t *packed = NULL;
+    if (eq_qnode_weights(n))
+        EQ_TRY(eq_qnode_alloc(n, err));
+    if (is_packed(n) && !(packed = eq_alloc((size_t)n->cout, packed_row(n))))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name));
+    for (int k = 0, count = node_tensors(n, packed, tensors, kinds); k < count; k++)
+        EQ_TRY(read_tensor(f, n->name, kinds[k], &tensors[k], err));
+    size_t row = packed_row(n), per = packed ? eq_qnode_weights(n) / (size_t)n->cout : 0;
+    for (size_t c = 0; packed && c < (size_t)n->cout; c++)
+        eq_unpack_weights(packed + c * row, per, n->weight_bits, n->weights + c * per);
+    if (n->op == EQ_QOP_CONV2D && !n->fp32_edge)
+        n->dst.qmax = 255;
 out:
-    return st;
-}
-
-static enum eq_status read_weights(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
-{
-    enum eq_status st;
-    const struct eq_st_tensor *w, *scale, *bias;
-    int64_t cout = n->cout, shape[4] = {cout, n->cin, n->k, n->k};
-    size_t total = eq_qnode_weights(n), per = total / (size_t)n->cout,
-           row = eq_packed_weight_bytes(per, n->weight_bits);
-    if (n->weight_bits == 8)
-        EQ_TRY(find_tensor(f, n, "weight", EQ_ST_I8, 4, shape, &w, err));
-    else
-        EQ_TRY(find_tensor(f, n, "weight", EQ_ST_U8, 2, (int64_t[]){cout, (int64_t)row}, &w, err));
-    EQ_TRY(find_tensor(f, n, "weight_scale", EQ_ST_F32, 1, &cout, &scale, err));
-    EQ_TRY(find_tensor(f, n, "bias", EQ_ST_F32, 1, &cout, &bias, err));
-    n->weights = eq_alloc(total, 1);
-    n->weight_scale = eq_alloc((size_t)cout, sizeof(float));
-    n->bias = eq_alloc((size_t)cout, sizeof(float));
-    if (!n->weights || !n->weight_scale || !n->bias)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name);
-    for (int64_t c = 0; c < cout && n->weight_bits < 8; c++)
-        eq_unpack_weights((const uint8_t *)w->data + (size_t)c * row, per, n->weight_bits,
-                          n->weights + (size_t)c * per);
-    if (n->weight_bits == 8)
-        memcpy(n->weights, w->data, total);
-    memcpy(n->weight_scale, scale->data, (size_t)cout * sizeof(float));
-    memcpy(n->bias, bias->data, (size_t)cout * sizeof(float));
-out:
-    return st;
-}
-
-static enum eq_status read_qparams(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
-{
-    enum eq_status st;
-    const struct eq_st_tensor *scale, *zero_point;
-    int32_t zp;
-    EQ_TRY(find_tensor(f, n, "scale", EQ_ST_F32, 1, (int64_t[]){1}, &scale, err));
-    EQ_TRY(find_tensor(f, n, "zero_point", EQ_ST_I32, 1, (int64_t[]){1}, &zero_point, err));
-    memcpy(&n->dst.scale, scale->data, sizeof n->dst.scale);
-    memcpy(&zp, zero_point->data, sizeof zp);
-    n->dst.zero_point = zp;
-    n->dst.qmin = 0;
-    n->dst.qmax = 255;
-out:
+    eq_free(packed);
     return st;
 }
 
 static enum eq_status read_tensors(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    for (int i = 0; i < m->n_nodes && st == EQ_OK; i++) {
-        if (eq_qnode_weights(&m->nodes[i]))
-            st = m->nodes[i].fp32 ? read_fp32_weights(f, &m->nodes[i], err) : read_weights(f, &m->nodes[i], err);
-        if (st == EQ_OK && m->nodes[i].op == EQ_QOP_CONV2D && !m->nodes[i].fp32_edge)
-            st = read_qparams(f, &m->nodes[i], err);
-    }
-    eq_qmodel_derive_qparams(m);
-    return st;
-}
-
-static size_t tensors_of(const struct eq_qnode *n)
-{
-    size_t weights = eq_qnode_weights(n) ? n->fp32 ? 2 : 3 : 0;
-    return weights + (n->op == EQ_QOP_CONV2D && !n->fp32_edge ? 2 : 0);
-}
-
-static enum eq_status check_tensor_count(const struct eq_st_file *f, const struct eq_qmodel *m, struct eq_err *err)
-{
     size_t expected = 0;
     for (int i = 0; i < m->n_nodes; i++)
-        expected += tensors_of(&m->nodes[i]);
-    if (f->n == expected)
-        return EQ_OK;
-    return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
+        expected += (size_t)node_tensors(&m->nodes[i], NULL, (struct eq_tensor[MAX_TENSORS]){0},
+                                         (const char *[MAX_TENSORS]){0});
+    if (f->n != expected)
+        return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
+    for (int i = 0; i < m->n_nodes; i++)
+        EQ_TRY(read_node(f, &m->nodes[i], err));
+    eq_qmodel_derive_qparams(m);
+out:
+    return st;
 }
 
 enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
@@ -413,7 +347,6 @@ enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **
     EQ_TRY(read_meta(f, m, err));
     EQ_TRY(read_graph(f, m, err));
     EQ_TRY(eq_qmodel_check_graph(m, err));
-    EQ_TRY(check_tensor_count(f, m, err));
     EQ_TRY(read_tensors(f, m, err));
     EQ_TRY(eq_qmodel_check_values(m, err));
     dims = eq_alloc((size_t)m->n_nodes, sizeof *dims);

@@ -20,7 +20,7 @@ int eq_stored_edge(const struct eq_graph *g, int conv)
 
 size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n)
 {
-    return g->params[n->weight].n / (size_t)n->cout;
+    return eq_param_count(&g->params[n->weight]) / (size_t)n->cout;
 }
 
 void eq_layer_name(const struct eq_graph *g, int node, char name[64])
@@ -44,8 +44,8 @@ float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int chan
         return 1;
     const struct eq_node *bn = &g->nodes[n->folded_bn];
     float factor;
-    eq_batchnorm_factor(g->params[bn->gamma].data + channel, g->params[bn->running_var].data + channel, bn->eps, 1,
-                        &factor);
+    eq_batchnorm_factor(eq_param_data(&g->params[bn->gamma]) + channel,
+                        eq_param_data(&g->params[bn->running_var]) + channel, bn->eps, 1, &factor);
     return factor;
 }
 
@@ -58,7 +58,7 @@ int eq_zero_channels(const struct eq_graph *g, int node, int *first)
         return 0;
     size_t per = eq_weights_per_channel(g, n);
     for (int c = 0; c < n->cout; c++) {
-        const float *w = g->params[n->weight].data + (size_t)c * per;
+        const float *w = eq_param_data(&g->params[n->weight]) + (size_t)c * per;
         float factor = eq_fold_factor(g, n, c);
         size_t k = 0;
         while (k < per && w[k] * factor == 0)

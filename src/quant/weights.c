@@ -20,7 +20,7 @@ struct weight_job {
 static float channel_absmax(const struct weight_job *j, int c)
 {
     size_t per = eq_weights_per_channel(j->g, j->n);
-    const float *w = j->g->params[j->n->weight].data + (size_t)c * per;
+    const float *w = eq_param_data(&j->g->params[j->n->weight]) + (size_t)c * per;
     float factor = eq_fold_factor(j->g, j->n, c), absmax = 0;
     for (size_t i = 0; i < per; i++) {
         float a = fabsf(w[i] * factor);
@@ -42,7 +42,7 @@ static float round_small(float q)
 static double squared_error(const struct weight_job *j, int c, float scale)
 {
     size_t per = eq_weights_per_channel(j->g, j->n);
-    const float *w = j->g->params[j->n->weight].data + (size_t)c * per;
+    const float *w = eq_param_data(&j->g->params[j->n->weight]) + (size_t)c * per;
     const float factor = eq_fold_factor(j->g, j->n, c), inv = 1.0f / scale;
     const float lo = (float)j->fq->qmin, hi = (float)j->fq->qmax;
     double sum[4] = {0};

@@ -1,79 +1,60 @@
 /* Types, shapes, ownership. */
 #include "echoquant/tensor.h"
 
-#include <assert.h>
+#include <string.h>
 
-const int eq_axes_btchw_pixel[5] = {0, 3, 4, 1, 2};
-const int eq_axes_oihw_to_ohwi[4] = {0, 2, 3, 1};
-const int eq_axes_ohwi_to_oihw[4] = {0, 3, 1, 2};
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[EQ_DTYPE_COUNT] = {
+    [EQ_F32] = {"F32", 4}, [EQ_F16] = {"F16", 2}, [EQ_BF16] = {"BF16", 2}, [EQ_F64] = {"F64", 8},
+    [EQ_S64] = {"I64", 8}, [EQ_S32] = {"I32", 4}, [EQ_S8] = {"I8", 1},     [EQ_U8] = {"U8", 1},
+};
 
 size_t eq_dtype_size(enum eq_dtype dtype)
 {
-    return dtype == EQ_U8 || dtype == EQ_S8 ? 1 : 4;
+    return dtypes[dtype].size;
 }
 
 const char *eq_dtype_name(enum eq_dtype dtype)
 {
-    static const char *const names[EQ_DTYPE_COUNT] = {"f32", "u8", "s8", "s32"};
-    return (unsigned)dtype < EQ_DTYPE_COUNT ? names[dtype] : "unknown";
+    return dtypes[dtype].name;
 }
 
-/* Fills type, shape and dense strides. The product is checked over the non-zero sizes, so that a zero somewhere can't
- * hide a stride that overflows. */
-static enum eq_status set_dense(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape,
-                                struct eq_err *err)
+bool eq_dtype_parse(const char *name, enum eq_dtype *dtype)
 {
-    *t = (struct eq_tensor){.dtype = dtype};
-    if ((unsigned)dtype >= EQ_DTYPE_COUNT)
-        return eq_fail(err, EQ_FORMAT, "unknown element type %d", (int)dtype);
-    if (rank < 0 || rank > EQ_TENSOR_MAX_RANK)
-        return eq_fail(err, EQ_FORMAT, "rank %d is outside 0..%d", rank, EQ_TENSOR_MAX_RANK);
-    size_t count = 1, bytes;
-    for (int a = rank - 1; a >= 0; a--) {
-        t->shape[a] = shape[a];
-        t->strides[a] = count;
-        if (shape[a] && !eq_mul_size(count, shape[a], &count))
-            return eq_fail(err, EQ_FORMAT, "the shape has more elements than memory can hold");
-    }
-    if (!eq_mul_size(count, eq_dtype_size(dtype), &bytes) || bytes > PTRDIFF_MAX)
-        return eq_fail(err, EQ_FORMAT, "the shape has more elements than memory can hold");
-    t->rank = rank;
-    return EQ_OK;
+    for (int i = 0; i < EQ_DTYPE_COUNT; i++)
+        if (strcmp(name, dtypes[i].name) == 0) {
+            *dtype = (enum eq_dtype)i;
+            return true;
+        }
+    return false;
+}
+
+struct eq_tensor eq_tensor_view(enum eq_dtype dtype, int rank, const size_t *shape, const void *data)
+{
+    struct eq_tensor t = {.dtype = dtype, .rank = rank, .data = (void *)data};
+    for (int i = 0; i < rank; i++)
+        t.shape[i] = shape[i];
+    return t;
 }
 
 enum eq_status eq_tensor_init(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape,
                               struct eq_err *err)
 {
-    enum eq_status st;
-    EQ_TRY(set_dense(t, dtype, rank, shape, err));
-    t->data = eq_alloc(eq_tensor_count(t), eq_dtype_size(dtype));
-    if (!t->data) {
-        char text[160];
-        eq_tensor_describe(t, text, sizeof text);
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "no memory for a tensor %s", text));
-    }
-    t->owns = true;
-out:
-    if (st != EQ_OK)
-        eq_tensor_clear(t);
-    return st;
-}
-
-enum eq_status eq_tensor_wrap(struct eq_tensor *t, enum eq_dtype dtype, int rank, const size_t *shape, void *data,
-                              size_t bytes, struct eq_err *err)
-{
-    enum eq_status st;
-    EQ_TRY(set_dense(t, dtype, rank, shape, err));
-    if (eq_tensor_bytes(t) > bytes) {
-        char text[160];
-        eq_tensor_describe(t, text, sizeof text);
-        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s needs %zu bytes, but there are %zu", text, eq_tensor_bytes(t), bytes));
-    }
-    t->data = data;
-out:
-    if (st != EQ_OK)
-        eq_tensor_clear(t);
-    return st;
+    size_t bytes;
+    *t = (struct eq_tensor){0};
+    if (rank < 0 || rank > EQ_TENSOR_MAX_RANK)
+        return eq_fail(err, EQ_FORMAT, "rank %d is outside 0..%d", rank, EQ_TENSOR_MAX_RANK);
+    struct eq_tensor made = eq_tensor_view(dtype, rank, shape, NULL);
+    if (!eq_tensor_checked_bytes(&made, &bytes))
+        return eq_fail(err, EQ_FORMAT, "the shape has more elements than memory can hold");
+    made.data = eq_alloc(bytes, 1);
+    if (!made.data)
+        return eq_fail(err, EQ_NOMEM, "no memory for a tensor of %zu bytes", bytes);
+    made.owns = true;
+    *t = made;
+    return EQ_OK;
 }
 
 void eq_tensor_clear(struct eq_tensor *t)
@@ -83,11 +64,20 @@ void eq_tensor_clear(struct eq_tensor *t)
     *t = (struct eq_tensor){0};
 }
 
+bool eq_tensor_checked_bytes(const struct eq_tensor *t, size_t *bytes)
+{
+    *bytes = eq_dtype_size(t->dtype);
+    for (int i = 0; i < t->rank; i++)
+        if (!eq_mul_size(*bytes, t->shape[i], bytes))
+            return false;
+    return *bytes <= PTRDIFF_MAX;
+}
+
 size_t eq_tensor_count(const struct eq_tensor *t)
 {
     size_t count = 1;
-    for (int a = 0; a < t->rank; a++)
-        count *= t->shape[a];
+    for (int i = 0; i < t->rank; i++)
+        count *= t->shape[i];
     return count;
 }
 
@@ -96,44 +86,15 @@ size_t eq_tensor_bytes(const struct eq_tensor *t)
     return eq_tensor_count(t) * eq_dtype_size(t->dtype);
 }
 
-bool eq_tensor_is_dense(const struct eq_tensor *t)
-{
-    size_t stride = 1;
-    for (int a = t->rank - 1; a >= 0; a--) {
-        if (t->shape[a] != 1 && t->strides[a] != stride)
-            return false;
-        stride *= t->shape[a] ? t->shape[a] : 1;
-    }
-    return true;
-}
-
 bool eq_tensor_same_shape(const struct eq_tensor *a, const struct eq_tensor *b)
 {
-    if (a->rank != b->rank)
-        return false;
-    for (int i = 0; i < a->rank; i++)
-        if (a->shape[i] != b->shape[i])
-            return false;
-    return true;
+    return a->rank == b->rank && memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
 }
 
-void eq_tensor_describe(const struct eq_tensor *t, char *text, size_t size)
+void eq_tensor_shape_text(const struct eq_tensor *t, char *text, size_t size)
 {
-    struct eq_str s = {0};
-    eq_str_add(&s, "%s [", eq_dtype_name(t->dtype));
-    for (int a = 0; a < t->rank; a++)
-        eq_str_add(&s, "%s%zu", a ? ", " : "", t->shape[a]);
-    eq_str_add(&s, "]");
-    snprintf(text, size, "%s", s.s);
-    eq_str_clear(&s);
-}
-
-void *eq_tensor_at(const struct eq_tensor *t, const size_t *index)
-{
-    size_t offset = 0;
-    for (int a = 0; a < t->rank; a++) {
-        assert(index[a] < t->shape[a]);
-        offset += index[a] * t->strides[a];
-    }
-    return (char *)t->data + offset * eq_dtype_size(t->dtype);
+    size_t at = 0;
+    text[0] = '\0';
+    for (int i = 0; i < t->rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%zu", i ? " x " : "", t->shape[i]);
 }

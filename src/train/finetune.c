@@ -8,7 +8,7 @@ void eq_finetune_signature(const struct eq_config *cfg, const struct eq_dataset 
 {
     uint64_t hash = 0;
     for (int i = 0; i < baseline->n_params; i++)
-        hash = hash * 31 + eq_hash64(baseline->params[i].data, baseline->params[i].n * sizeof(float));
+        hash = hash * 31 + eq_hash64(eq_param_data(&baseline->params[i]), eq_tensor_bytes(&baseline->params[i].value));
     eq_signature_add(cfg, ds, sections, out);
     eq_str_add(out, "baseline=%016llx\n", (unsigned long long)hash);
 }

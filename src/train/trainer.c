@@ -24,9 +24,9 @@ static enum eq_status collect_params(struct eq_trainer *t, struct eq_err *err)
         if (!g->params[i].trainable)
             continue;
         size_t k = t->n_params++;
-        n[k] = g->params[i].n;
+        n[k] = eq_param_count(&g->params[i]);
         t->param_index[k] = i;
-        t->params[k] = g->params[i].data;
+        t->params[k] = eq_param_data(&g->params[i]);
         t->grads[k] = eq_exec_grad(t->exec, i);
         t->decay[k] = g->params[i].decay;
     }
@@ -45,10 +45,10 @@ static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
         return eq_fail(err, EQ_NOMEM, "out of memory for averaged weights");
     for (int i = 0; i < t->graph->n_params; i++) {
         const struct eq_param *p = &t->graph->params[i];
-        t->ema[i] = eq_alloc(p->n, sizeof(float));
+        t->ema[i] = eq_alloc(eq_param_count(p), sizeof(float));
         if (!t->ema[i])
             return eq_fail(err, EQ_NOMEM, "out of memory for averaged weights");
-        memcpy(t->ema[i], p->data, p->n * sizeof(float));
+        memcpy(t->ema[i], eq_param_data(p), eq_tensor_bytes(&p->value));
     }
     return EQ_OK;
 }
@@ -65,6 +65,7 @@ enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opt
     t->ds = ds;
     t->train = train;
     t->val = val;
+    t->comm = &eq_comm_self;
     t->best_mae = INFINITY;
     size_t micro = eq_loader_batches(train);
     t->steps_per_epoch = micro / (size_t)opts->accumulate;
@@ -142,25 +143,27 @@ static void update_ema(struct eq_trainer *t)
     float take = (float)(1 - fmin(t->opts.ema, (1 + n) / (10 + n)));
     for (int i = 0; t->ema && i < t->graph->n_params; i++) {
         const struct eq_param *p = &t->graph->params[i];
-        for (size_t j = 0; j < p->n; j++)
-            t->ema[i][j] += take * (p->data[j] - t->ema[i][j]);
+        eq_ema_update(t->ema[i], eq_param_data(p), eq_param_count(p), take);
     }
 }
 
 /* The optimizer's part of a step, after the last micro-batch of it. */
 static enum eq_status apply_gradients(struct eq_trainer *t, double lr, struct eq_err *err)
 {
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < t->n_params; i++) /* the one place where gradients of several processes meet */
+        EQ_TRY(eq_comm_sum(t->comm, t->grads[i], t->optim.n[i], err));
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, t->opts.grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
-    enum eq_status st = t->ops.after_step ? t->ops.after_step(t->ops.ctx, t, lr, err) : EQ_OK;
-    if (st != EQ_OK)
-        return st;
+    if (t->ops.after_step)
+        EQ_TRY(t->ops.after_step(t->ops.ctx, t, lr, err));
     update_ema(t);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
-    return EQ_OK;
+out:
+    return st;
 }
 
 /* ef: [3 * batch]: the network's, the teacher's, and where the gradient goes. */
@@ -196,7 +199,7 @@ static enum eq_status micro_step(struct eq_trainer *t, const struct eq_batch *ba
         goto out;
     }
     for (int i = 0; i < batch->n; i++)
-        diff[i] /= (float)accumulate;
+        diff[i] /= (float)(accumulate * t->comm->size);
     EQ_TRY(eq_exec_backward(t->exec, diff, err));
     t->loss_sum += loss;
     if ((t->batch_in_epoch + 1) % (size_t)accumulate == 0)
@@ -245,11 +248,7 @@ static void swap_ema(struct eq_trainer *t)
 {
     for (int i = 0; t->ema && i < t->graph->n_params; i++) {
         const struct eq_param *p = &t->graph->params[i];
-        for (size_t j = 0; j < p->n; j++) {
-            float w = p->data[j];
-            p->data[j] = t->ema[i][j];
-            t->ema[i][j] = w;
-        }
+        eq_ema_swap(t->ema[i], eq_param_data(p), eq_param_count(p));
     }
 }
 

@@ -60,6 +60,7 @@ struct eq_trainer {
     const struct eq_dataset *ds;
     struct eq_loader *train, *val; /* owned */
     struct eq_exec *exec;          /* owned */
+    const struct eq_comm *comm;    /* borrowed: the processes that share a step; eq_comm_self */
     struct eq_optim optim;
     size_t n_params;  /* trainable */
     int *param_index; /* into graph->params */

@@ -19,36 +19,36 @@ char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind)
 
 /* ---- writing ------------------------------------------------------------- */
 
-static void add_vector(struct eq_st_file *f, const char *prefix, const char *key, enum eq_st_dtype dtype, size_t n,
+static void add_vector(struct eq_st_file *f, const char *prefix, const char *key, enum eq_dtype dtype, size_t n,
                        const void *data)
 {
     char name[128];
-    int64_t shape = (int64_t)n;
     snprintf(name, sizeof name, "%s%s", prefix, key);
-    eq_st_add(f, name, dtype, 1, &shape, data);
+    eq_st_add(f, name, eq_tensor_view(dtype, 1, &n, data));
 }
 
 static void add_tensors(struct eq_st_file *f, const struct eq_trainer *t)
 {
     const struct eq_graph *g = t->graph;
     for (int i = 0; i < g->n_params; i++) {
-        add_vector(f, "param.", g->params[i].name, EQ_ST_F32, g->params[i].n, g->params[i].data);
+        const struct eq_param *p = &g->params[i];
+        add_vector(f, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p));
         if (t->ema)
-            add_vector(f, "ema.", g->params[i].name, EQ_ST_F32, g->params[i].n, t->ema[i]);
+            add_vector(f, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i]);
     }
     for (size_t i = 0; i < t->n_params; i++) {
         const struct eq_param *p = &g->params[t->param_index[i]];
-        add_vector(f, "m.", p->name, EQ_ST_F32, p->n, t->optim.m[i]);
+        add_vector(f, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i]);
         if (t->optim.v)
-            add_vector(f, "v.", p->name, EQ_ST_F32, p->n, t->optim.v[i]);
+            add_vector(f, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i]);
     }
     for (int i = 0; i < g->n_fake_quants; i++) {
         const struct eq_fake_quant *fq = &g->fake_quants[i];
         char key[32];
         snprintf(key, sizeof key, "%d.scale", i);
-        add_vector(f, "fq.", key, EQ_ST_F32, (size_t)fq->channels, fq->scale);
+        add_vector(f, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale);
         snprintf(key, sizeof key, "%d.zero_point", i);
-        add_vector(f, "fq.", key, EQ_ST_I32, (size_t)fq->channels, fq->zero_point);
+        add_vector(f, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point);
     }
 }
 
@@ -88,7 +88,7 @@ enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *
     add_tensors(&f, t);
     if (n_extra) {
         t->ops.get_extra(t->ops.ctx, extra);
-        add_vector(&f, "", "extra", EQ_ST_F32, n_extra, extra);
+        add_vector(&f, "", "extra", EQ_F32, n_extra, extra);
     }
     EQ_TRY(eq_st_write(path, &f, err));
 out:
@@ -101,17 +101,17 @@ out:
 /* ---- reading ------------------------------------------------------------- */
 
 static enum eq_status take_vector(const struct eq_st_file *f, const char *path, const char *prefix, const char *key,
-                                  enum eq_st_dtype dtype, size_t n, void *out, struct eq_err *err)
+                                  enum eq_dtype dtype, size_t n, void *out, struct eq_err *err)
 {
     char name[128];
     snprintf(name, sizeof name, "%s%s", prefix, key);
-    const struct eq_st_tensor *tensor = eq_st_find(f, name);
+    const struct eq_tensor *tensor = eq_st_find(f, name);
     if (!tensor)
         return eq_fail(err, EQ_FORMAT, "%s: %s is missing", path, name);
-    if (tensor->dtype != dtype || tensor->bytes != n * 4)
+    if (tensor->dtype != dtype || eq_tensor_bytes(tensor) != n * 4)
         return eq_fail(err, EQ_FORMAT, "%s: %s has the wrong type or size", path, name);
     memcpy(out, tensor->data, n * 4);
-    if (dtype != EQ_ST_F32)
+    if (dtype != EQ_F32)
         return EQ_OK;
     const float *v = out;
     for (size_t i = 0; i < n; i++)
@@ -127,23 +127,23 @@ static enum eq_status take_tensors(const struct eq_st_file *f, const char *path,
     enum eq_status st = EQ_OK;
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        EQ_TRY(take_vector(f, path, "param.", p->name, EQ_ST_F32, p->n, p->data, err));
+        EQ_TRY(take_vector(f, path, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p), err));
         if (t->ema)
-            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_ST_F32, p->n, t->ema[i], err));
+            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i], err));
     }
     for (size_t i = 0; i < t->n_params; i++) {
         const struct eq_param *p = &g->params[t->param_index[i]];
-        EQ_TRY(take_vector(f, path, "m.", p->name, EQ_ST_F32, p->n, t->optim.m[i], err));
+        EQ_TRY(take_vector(f, path, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i], err));
         if (t->optim.v)
-            EQ_TRY(take_vector(f, path, "v.", p->name, EQ_ST_F32, p->n, t->optim.v[i], err));
+            EQ_TRY(take_vector(f, path, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i], err));
     }
     for (int i = 0; i < g->n_fake_quants; i++) {
         struct eq_fake_quant *fq = &g->fake_quants[i];
         char key[32];
         snprintf(key, sizeof key, "%d.scale", i);
-        EQ_TRY(take_vector(f, path, "fq.", key, EQ_ST_F32, (size_t)fq->channels, fq->scale, err));
+        EQ_TRY(take_vector(f, path, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale, err));
         snprintf(key, sizeof key, "%d.zero_point", i);
-        EQ_TRY(take_vector(f, path, "fq.", key, EQ_ST_I32, (size_t)fq->channels, fq->zero_point, err));
+        EQ_TRY(take_vector(f, path, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point, err));
     }
 out:
     return st;
@@ -282,7 +282,7 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
             st = eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
             goto out;
         }
-        EQ_TRY(take_vector(&f, path, "", "extra", EQ_ST_F32, n_extra, extra, err));
+        EQ_TRY(take_vector(&f, path, "", "extra", EQ_F32, n_extra, extra, err));
         t->ops.set_extra(t->ops.ctx, extra);
     }
     EQ_TRY(eq_path_look(best, &there, err));

@@ -19,13 +19,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t total = 0;
     uint8_t sum = 0;
     for (size_t i = 0; i < f.n; i++) {
-        const struct eq_st_tensor *t = &f.tensors[i];
+        const struct eq_tensor *t = &f.tensors[i].value;
+        size_t n = eq_tensor_bytes(t);
         const uint8_t *bytes = t->data;
-        if (bytes < data || t->bytes > size || bytes + t->bytes > data + size || eq_st_find(&f, t->name) != t)
+        if (bytes < data || n > size || bytes + n > data + size || eq_st_find(&f, f.tensors[i].name) != t)
             abort();
-        for (size_t k = 0; k < t->bytes; k++)
+        for (size_t k = 0; k < n; k++)
             sum ^= bytes[k];
-        total += t->bytes;
+        total += n;
     }
     if (total > size)
         abort();

@@ -14,14 +14,14 @@ static const double TOLERANCE_SCALE = 0.01; /* sums of rounding errors of both s
 
 static struct eq_st_file golden, inputs;
 
-static const struct eq_st_tensor *expect(const char *a, const char *b, const char *name)
+static const struct eq_tensor *expect(const char *a, const char *b, const char *name)
 {
     char key[160];
     snprintf(key, sizeof key, "%s%s%s", a, b, name);
     return eq_st_find(&golden, key);
 }
 
-static float f32(const struct eq_st_tensor *t, size_t i)
+static float f32(const struct eq_tensor *t, size_t i)
 {
     float v;
     memcpy(&v, (const char *)t->data + i * sizeof v, sizeof v);
@@ -29,11 +29,11 @@ static float f32(const struct eq_st_tensor *t, size_t i)
 }
 
 /* Relative distance in the L2 norm. */
-static void assert_close(const char *what, const char *name, const float *x, const struct eq_st_tensor *want,
+static void assert_close(const char *what, const char *name, const float *x, const struct eq_tensor *want,
                          double tolerance)
 {
     double error = 0, size = 0;
-    for (size_t i = 0; i < want->bytes / sizeof(float); i++) {
+    for (size_t i = 0; i < eq_tensor_bytes(want) / sizeof(float); i++) {
         error += pow((double)x[i] - f32(want, i), 2);
         size += pow(f32(want, i), 2);
     }
@@ -44,15 +44,15 @@ static void assert_close(const char *what, const char *name, const float *x, con
 /* A fake-quant with the golden file's qparams for one edge or weight, its scale learned. */
 static int fake_quant(struct eq_graph *g, const char *name, int qmin, int qmax)
 {
-    const struct eq_st_tensor *scale = expect("scale.", "", name), *zp = expect("zero_point.", "", name);
+    const struct eq_tensor *scale = expect("scale.", "", name), *zp = expect("zero_point.", "", name);
     assert_non_null(scale);
-    int at = eq_graph_add_fake_quant(g, (int)(scale->bytes / sizeof(float)), qmin, qmax);
+    int at = eq_graph_add_fake_quant(g, (int)(eq_tensor_bytes(scale) / sizeof(float)), qmin, qmax);
     assert_true(at >= 0 && eq_fake_quant_learn_scale(&g->fake_quants[at]));
     struct eq_fake_quant *fq = &g->fake_quants[at];
     fq->enabled = true;
-    memcpy(fq->scale, scale->data, scale->bytes);
+    memcpy(fq->scale, scale->data, eq_tensor_bytes(scale));
     if (zp)
-        memcpy(fq->zero_point, zp->data, zp->bytes);
+        memcpy(fq->zero_point, zp->data, eq_tensor_bytes(zp));
     return at;
 }
 
@@ -83,7 +83,7 @@ static void check_scales(const struct eq_graph *g, const char *kind)
         int fq = n->op == EQ_OP_BATCHNORM ? n->edge_fq : n->weight_fq;
         if (fq < 0)
             continue;
-        const struct eq_st_tensor *want = expect(kind, "grad_scale.", n->name);
+        const struct eq_tensor *want = expect(kind, "grad_scale.", n->name);
         assert_close("gradient of the scale of", n->name, g->fake_quants[fq].diff_scale, want, TOLERANCE_SCALE);
         checked++;
     }
@@ -96,7 +96,7 @@ static void train_step(bool frozen)
     struct eq_graph *g = qat_graph(frozen);
     struct eq_exec *x = NULL;
     float ef[CLIPS], diff[CLIPS];
-    const struct eq_st_tensor *target = eq_st_find(&inputs, "target");
+    const struct eq_tensor *target = eq_st_find(&inputs, "target");
     float want[CLIPS] = {f32(target, 0), f32(target, 1)};
     assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     assert_ok(eq_exec_forward(x, eq_st_find(&inputs, "pixels")->data, ef, &err));
@@ -107,11 +107,11 @@ static void train_step(bool frozen)
     int checked = 0;
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        const struct eq_st_tensor *grad = expect(kind, "grad.", p->name), *after = expect(kind, "after.", p->name);
+        const struct eq_tensor *grad = expect(kind, "grad.", p->name), *after = expect(kind, "after.", p->name);
         if (grad)
             assert_close("gradient of", p->name, eq_exec_grad(x, i), grad, TOLERANCE_GRADIENT);
         if (after)
-            assert_close("statistics", p->name, p->data, after, TOLERANCE_STATISTICS);
+            assert_close("statistics", p->name, eq_param_data(p), after, TOLERANCE_STATISTICS);
         checked += (grad != NULL) + (after != NULL);
     }
     assert_int_equal(checked, 3 + 2 * 20 + 1 + 2);

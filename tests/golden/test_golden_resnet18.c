@@ -13,24 +13,24 @@ static const double TOLERANCE_ADAMW = 1e-3, TOLERANCE_SGD = 1e-4;
 
 static struct eq_st_file golden;
 
-static const struct eq_st_tensor *expect(const char *prefix, const char *name)
+static const struct eq_tensor *expect(const char *prefix, const char *name)
 {
     char key[160];
     snprintf(key, sizeof key, "%s%s", prefix, name);
-    const struct eq_st_tensor *t = eq_st_find(&golden, key);
+    const struct eq_tensor *t = eq_st_find(&golden, key);
     if (!t)
         fail_msg("golden_w8.safetensors has no \"%s\"", key);
     return t;
 }
 
-static float f32(const struct eq_st_tensor *t, size_t i)
+static float f32(const struct eq_tensor *t, size_t i)
 {
     float v;
     memcpy(&v, (const char *)t->data + i * sizeof v, sizeof v);
     return v;
 }
 
-static double f64(const struct eq_st_tensor *t, size_t i)
+static double f64(const struct eq_tensor *t, size_t i)
 {
     double v;
     memcpy(&v, (const char *)t->data + i * sizeof v, sizeof v);
@@ -38,9 +38,9 @@ static double f64(const struct eq_st_tensor *t, size_t i)
 }
 
 /* The largest deviation is at most tolerance times the largest expected value. */
-static void assert_close(const char *what, const float *x, const struct eq_st_tensor *want, double tolerance)
+static void assert_close(const char *what, const float *x, const struct eq_tensor *want, double tolerance)
 {
-    size_t n = want->bytes / sizeof(float);
+    size_t n = eq_tensor_bytes(want) / sizeof(float);
     double largest = 0, worst = 0;
     for (size_t i = 0; i < n; i++) {
         double e = fabs((double)x[i] - f32(want, i)), m = fabs(f32(want, i));
@@ -63,7 +63,7 @@ static struct eq_graph *load(bool fuse)
 
 static double forward_loss(struct eq_exec *x, float *ef, float *diff)
 {
-    const struct eq_st_tensor *target = expect("", "target");
+    const struct eq_tensor *target = expect("", "target");
     float want[CLIPS] = {f32(target, 0), f32(target, 1)};
     assert_ok(eq_exec_forward(x, expect("", "pixels")->data, ef, &err));
     return eq_loss_forward(EQ_LOSS_MSE, ef, want, CLIPS, 12.25f, diff);
@@ -108,7 +108,7 @@ static void check_gradients(bool fuse)
         if (p->trainable)
             assert_close(p->name, eq_exec_grad(x, i), expect("grad.", p->name), TOLERANCE_GRADIENT);
         else
-            assert_close(p->name, p->data, expect("after.", p->name), TOLERANCE_STATISTICS);
+            assert_close(p->name, eq_param_data(p), expect("after.", p->name), TOLERANCE_STATISTICS);
     }
     eq_exec_free(x);
     eq_graph_free(g);
@@ -151,10 +151,10 @@ static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_sc
     assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     for (int i = 0; i < g->n_params; i++)
         if (g->params[i].trainable) {
-            params[n] = g->params[i].data;
+            params[n] = eq_param_data(&g->params[i]);
             grads[n] = eq_exec_grad(x, i);
             decay[n] = g->params[i].decay;
-            sizes[n++] = g->params[i].n;
+            sizes[n++] = eq_param_count(&g->params[i]);
         }
     assert_ok(eq_optim_init(&optim, opts, n, sizes, &err));
     for (size_t step = 0; step < STEPS; step++) {
@@ -170,7 +170,7 @@ static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_sc
     for (size_t i = 0; i < golden.n; i++) {
         int p = eq_graph_find_param(g, golden.tensors[i].name + strlen(prefix));
         if (strncmp(golden.tensors[i].name, prefix, strlen(prefix)) == 0 && p >= 0)
-            assert_close(golden.tensors[i].name, g->params[p].data, &golden.tensors[i], tolerance);
+            assert_close(golden.tensors[i].name, eq_param_data(&g->params[p]), &golden.tensors[i].value, tolerance);
     }
     eq_optim_clear(&optim);
     eq_exec_free(x);
@@ -219,17 +219,17 @@ static void fill_by_formula(struct eq_graph *g)
         uint32_t seed = 0;
         for (int k = 0; k < g->n_params; k++)
             seed += strcmp(g->params[k].name, p->name) < 0;
-        for (size_t k = 0; k < p->n; k++) {
+        for (size_t k = 0; k < eq_param_count(p); k++) {
             float v = formula((uint32_t)k, seed);
-            if (p->rank == 4)
-                v *= (float)(1 / sqrt((double)p->shape[1] * p->shape[2] * p->shape[3]));
+            if (p->value.rank == 4)
+                v *= (float)(1 / sqrt((double)p->value.shape[1] * p->value.shape[2] * p->value.shape[3]));
             else if (strcmp(p->name, "fc.bias") == 0)
                 v = 50;
-            else if (ends_with(p->name, "running_var") || (ends_with(p->name, "weight") && p->rank == 1))
+            else if (ends_with(p->name, "running_var") || (ends_with(p->name, "weight") && p->value.rank == 1))
                 v = 1 + v / 2;
             else
                 v = v / 4;
-            p->data[k] = v;
+            eq_param_data(p)[k] = v;
         }
     }
 }

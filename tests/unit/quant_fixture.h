@@ -22,7 +22,7 @@ struct net_builder {
     struct eq_rng rng;
 };
 
-static inline int net_param(struct net_builder *b, const char *node, const char *kind, int rank, const int *shape,
+static inline int net_param(struct net_builder *b, const char *node, const char *kind, int rank, const size_t *shape,
                             bool trainable)
 {
     char name[96];
@@ -35,13 +35,13 @@ static inline int net_param(struct net_builder *b, const char *node, const char 
 static inline void net_fill(struct net_builder *b, int param, double mean, double deviation)
 {
     struct eq_param *p = &b->g->params[param];
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = (float)(mean + deviation * eq_rng_normal(&b->rng));
+    for (size_t i = 0; i < eq_param_count(p); i++)
+        eq_param_data(p)[i] = (float)(mean + deviation * eq_rng_normal(&b->rng));
 }
 
 static inline int net_node(struct net_builder *b, struct eq_node n, const char *name)
 {
-    snprintf(n.name, sizeof n.name, "%s", name);
+    assert_true((size_t)snprintf(n.name, sizeof n.name, "%s", name) < sizeof n.name);
     int at = eq_graph_add_node(b->g, &n);
     assert_true(at >= 0);
     return at;
@@ -63,14 +63,14 @@ static inline int net_simple(struct net_builder *b, enum eq_op op, int src, cons
 static inline int net_conv(struct net_builder *b, int src, const char *name, int cin, int cout, int k, int stride,
                            bool relu)
 {
-    char bn_name[64], relu_name[64];
+    char bn_name[72], relu_name[72];
     struct eq_node n = eq_node_of(EQ_OP_CONV2D, src);
     n.cin = cin;
     n.cout = cout;
     n.k = k;
     n.stride = stride;
     n.pad = k / 2;
-    n.weight = net_param(b, name, "weight", 4, (int[]){cout, cin, k, k}, true);
+    n.weight = net_param(b, name, "weight", 4, (size_t[]){cout, cin, k, k}, true);
     net_fill(b, n.weight, 0, sqrt(2.0 / (cin * k * k)));
     int x = net_node(b, n, name);
     snprintf(bn_name, sizeof bn_name, "%s_bn", name);
@@ -78,15 +78,15 @@ static inline int net_conv(struct net_builder *b, int src, const char *name, int
     bn.cin = bn.cout = cout;
     bn.eps = 1e-5f;
     bn.momentum = 0.1f;
-    bn.gamma = net_param(b, bn_name, "weight", 1, &cout, true);
-    bn.beta = net_param(b, bn_name, "bias", 1, &cout, true);
-    bn.running_mean = net_param(b, bn_name, "running_mean", 1, &cout, false);
-    bn.running_var = net_param(b, bn_name, "running_var", 1, &cout, false);
+    bn.gamma = net_param(b, bn_name, "weight", 1, (size_t[]){cout}, true);
+    bn.beta = net_param(b, bn_name, "bias", 1, (size_t[]){cout}, true);
+    bn.running_mean = net_param(b, bn_name, "running_mean", 1, (size_t[]){cout}, false);
+    bn.running_var = net_param(b, bn_name, "running_var", 1, (size_t[]){cout}, false);
     net_fill(b, bn.gamma, 0.8, 0.4);
     net_fill(b, bn.beta, 0.1, 0.3);
     net_fill(b, bn.running_mean, 0, 0.2);
     for (int c = 0; c < cout; c++)
-        b->g->params[bn.running_var].data[c] = (float)eq_rng_range(&b->rng, 0.4, 2);
+        eq_param_data(&b->g->params[bn.running_var])[c] = (float)eq_rng_range(&b->rng, 0.4, 2);
     x = net_node(b, bn, bn_name);
     snprintf(relu_name, sizeof relu_name, "%s_relu", name);
     return relu ? net_simple(b, EQ_OP_RELU, x, relu_name, cout) : x;
@@ -119,8 +119,8 @@ static inline void net_head(struct net_builder *b, int src, int cin)
     struct eq_node n = eq_node_of(EQ_OP_LINEAR, x);
     n.cin = cin;
     n.cout = 1;
-    n.weight = net_param(b, "fc", "weight", 2, (int[]){1, cin}, true);
-    n.bias = net_param(b, "fc", "bias", 1, (int[]){1}, true);
+    n.weight = net_param(b, "fc", "weight", 2, (size_t[]){1, cin}, true);
+    n.bias = net_param(b, "fc", "bias", 1, (size_t[]){1}, true);
     net_fill(b, n.weight, 0, 8 / sqrt(cin));
     net_fill(b, n.bias, 55, 5);
     b->g->output = net_node(b, n, "fc");

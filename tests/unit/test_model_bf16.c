@@ -59,8 +59,8 @@ static struct outcome outcome_of(enum eq_precision precision)
     assert_non_null(o.grads);
     for (int i = 0; i < g->n_params; i++)
         if (g->params[i].trainable) {
-            memcpy(o.grads + o.n, eq_exec_grad(x, i), g->params[i].n * sizeof *o.grads);
-            o.n += g->params[i].n;
+            memcpy(o.grads + o.n, eq_exec_grad(x, i), eq_param_count(&g->params[i]) * sizeof *o.grads);
+            o.n += eq_param_count(&g->params[i]);
         }
     eq_free(pixels);
     eq_exec_free(x);

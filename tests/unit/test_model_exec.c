@@ -104,23 +104,23 @@ static double weighted_ef(struct eq_exec *x, const uint8_t *pixels, const float 
 /* One parameter tensor, moved along a random direction and its opposite. */
 static void check_param(struct eq_exec *x, struct eq_param *p, const float *grad, const uint8_t *pixels, const float *c)
 {
-    float *kept = eq_alloc(p->n, sizeof(float)), *v = eq_alloc(p->n, sizeof(float));
+    float *kept = eq_alloc(eq_param_count(p), sizeof(float)), *v = eq_alloc(eq_param_count(p), sizeof(float));
     double norm = 0, analytic = 0, size = 0;
-    random_floats(v, p->n, -1, 1, (uint32_t)p->n);
-    for (size_t i = 0; i < p->n; i++)
-        norm += (double)p->data[i] * p->data[i] / (double)p->n;
+    random_floats(v, eq_param_count(p), -1, 1, (uint32_t)eq_param_count(p));
+    for (size_t i = 0; i < eq_param_count(p); i++)
+        norm += (double)eq_param_data(p)[i] * eq_param_data(p)[i] / (double)eq_param_count(p);
     double h = 2e-4 * sqrt(norm);
-    memcpy(kept, p->data, p->n * sizeof(float));
-    for (size_t i = 0; i < p->n; i++) {
+    memcpy(kept, eq_param_data(p), eq_param_count(p) * sizeof(float));
+    for (size_t i = 0; i < eq_param_count(p); i++) {
         analytic += (double)grad[i] * v[i];
         size += (double)grad[i] * grad[i];
-        p->data[i] = kept[i] + (float)h * v[i];
+        eq_param_data(p)[i] = kept[i] + (float)h * v[i];
     }
     double up = weighted_ef(x, pixels, c);
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] = kept[i] - (float)h * v[i];
+    for (size_t i = 0; i < eq_param_count(p); i++)
+        eq_param_data(p)[i] = kept[i] - (float)h * v[i];
     double down = weighted_ef(x, pixels, c), numeric = (up - down) / (2 * h);
-    memcpy(p->data, kept, p->n * sizeof(float));
+    memcpy(eq_param_data(p), kept, eq_param_count(p) * sizeof(float));
     /* What a random direction has of the gradient is size / sqrt(3); the noise is that of EF in float, and kinks of
      * ReLU. */
     if (!(fabs(numeric - analytic) <= 0.05 * sqrt(size) + 2e-5 / h))
@@ -219,8 +219,8 @@ static uint64_t training_bits(int threads, bool fused)
         bits = bits * 31 + eq_hash64(ef, sizeof ef);
     }
     for (int i = 0; i < g->n_params; i++) {
-        const float *v = eq_exec_grad(x, i) ? eq_exec_grad(x, i) : g->params[i].data;
-        bits = bits * 31 + eq_hash64(v, g->params[i].n * sizeof *v);
+        const float *v = eq_exec_grad(x, i) ? eq_exec_grad(x, i) : eq_param_data(&g->params[i]);
+        bits = bits * 31 + eq_hash64(v, eq_param_count(&g->params[i]) * sizeof *v);
     }
     eq_free(pixels);
     eq_exec_free(x);
@@ -284,8 +284,8 @@ static void weights_changed(void **state)
     assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
     assert_ok(eq_exec_forward(x, pixels, &before, &err));
     struct eq_param *p = &g->params[eq_graph_find_param(g, "layer3.0.conv1.weight")];
-    for (size_t i = 0; i < p->n; i++)
-        p->data[i] *= -1.5f;
+    for (size_t i = 0; i < eq_param_count(p); i++)
+        eq_param_data(p)[i] *= -1.5f;
     eq_exec_weights_changed(x);
     assert_ok(eq_exec_forward(x, pixels, &after, &err));
     assert_true(before != after);
@@ -438,7 +438,7 @@ static void pooling_in_the_batchnorm(void **state)
         assert_ok(eq_exec_backward(x, diff, &err));
         for (int i = 0; i < g->n_params; i++)
             if (eq_exec_grad(x, i))
-                bits[k] = bits[k] * 31 + eq_hash64(eq_exec_grad(x, i), g->params[i].n * sizeof(float));
+                bits[k] = bits[k] * 31 + eq_hash64(eq_exec_grad(x, i), eq_tensor_bytes(&g->params[i].value));
     }
     assert_memory_equal(ef[0], ef[1], sizeof ef[0]);
     assert_true(bits[0] == bits[1]);

@@ -30,7 +30,8 @@ static void save_and_load(void **state)
     assert_int_equal(back->n_params, g->n_params);
     assert_int_equal(back->n_nodes, g->n_nodes);
     for (int i = 0; i < g->n_params; i++)
-        assert_memory_equal(back->params[i].data, g->params[i].data, g->params[i].n * sizeof(float));
+        assert_memory_equal(eq_param_data(&back->params[i]), eq_param_data(&g->params[i]),
+                            eq_tensor_bytes(&g->params[i].value));
     assert_ok(eq_model_kind(path, kind, &err));
     assert_string_equal(kind, EQ_FORMAT_FP32);
     assert_ok(eq_fuse(g, &err)); /* a graph in training is saved as well */
@@ -49,7 +50,7 @@ static void save_refuses(void **state)
     assert_ok(eq_model_save(path, g, &err));
     assert_ok(eq_fold_batchnorm(g, &folded, &err));
     assert_refused(eq_model_save(path, folded, &err), EQ_USAGE, "folded");
-    g->params[eq_graph_find_param(g, "layer4.1.conv2.weight")].data[77] = NAN;
+    eq_param_data(&g->params[eq_graph_find_param(g, "layer4.1.conv2.weight")])[77] = NAN;
     assert_refused(eq_model_save(path, g, &err), EQ_NUMERIC, "layer4.1.conv2.weight");
     assert_ok(eq_model_load(path, &back, &err)); /* still the good one */
     assert_refused(eq_model_save("/nowhere/m.safetensors", back, &err), EQ_IO, "/nowhere/m.safetensors");
@@ -93,31 +94,31 @@ static void missing_key(struct eq_st_file *f)
 static void extra_key(struct eq_st_file *f)
 {
     static const float one = 1;
-    eq_st_add(f, "layer5.0.conv1.weight", EQ_ST_F32, 1, (const int64_t[]){1}, &one);
+    eq_st_add(f, "layer5.0.conv1.weight", eq_tensor_view(EQ_F32, 1, (const size_t[]){1}, &one));
 }
 static void wrong_shape(struct eq_st_file *f)
 {
     struct eq_st_tensor *t = find_tensor(f, "layer2.0.conv1.weight"); /* [8][4][3][3] */
-    t->shape[0] = 4;
-    t->shape[1] = 8;
+    t->value.shape[0] = 4;
+    t->value.shape[1] = 8;
 }
 static void wrong_dtype(struct eq_st_file *f)
 {
-    find_tensor(f, "fc.bias")->dtype = EQ_ST_I32;
+    find_tensor(f, "fc.bias")->value.dtype = EQ_S32;
 }
 static void bad_width(struct eq_st_file *f)
 {
     struct eq_st_tensor *t = find_tensor(f, "conv1.weight");
-    t->shape[0] = t->bytes / 4;
-    t->rank = 1;
+    t->value.shape[0] = eq_tensor_count(&t->value);
+    t->value.rank = 1;
 }
 static float poisoned[4];
 static void not_a_number(struct eq_st_file *f)
 {
     struct eq_st_tensor *t = find_tensor(f, "bn1.weight");
-    memcpy(poisoned, t->data, sizeof poisoned);
+    memcpy(poisoned, t->value.data, sizeof poisoned);
     poisoned[3] = NAN;
-    t->data = poisoned;
+    t->value.data = poisoned;
 }
 static void infinite(struct eq_st_file *f)
 {
@@ -199,29 +200,27 @@ static void write_pretrained(const struct eq_graph *from)
     struct eq_st_file f = {0};
     for (int i = 0; i < from->n_params; i++) {
         const struct eq_param *p = &from->params[i];
-        int64_t shape[4];
-        for (int k = 0; k < p->rank; k++)
-            shape[k] = p->shape[k];
+        struct eq_tensor value = p->value;
         if (strncmp(p->name, "fc.", 3) == 0 || strcmp(p->name, "layer1.1.bn2.weight") == 0)
             continue;
         if (strcmp(p->name, "bn1.weight") == 0) {
-            for (size_t k = 0; k < p->n; k++)
+            for (size_t k = 0; k < eq_param_count(p); k++)
                 half[k] = 0x3c00 + (uint16_t)k; /* 1 + k / 1024 */
-            eq_st_add(&f, p->name, EQ_ST_F16, 1, shape, half);
+            eq_st_add(&f, p->name, eq_tensor_view(EQ_F16, 1, value.shape, half));
         } else if (strcmp(p->name, "bn1.bias") == 0) {
-            for (size_t k = 0; k < p->n; k++)
+            for (size_t k = 0; k < eq_param_count(p); k++)
                 wide[k] = 0.1 * (double)k;
-            eq_st_add(&f, p->name, EQ_ST_F64, 1, shape, wide);
+            eq_st_add(&f, p->name, eq_tensor_view(EQ_F64, 1, value.shape, wide));
         } else if (strcmp(p->name, "layer2.1.bn1.bias") == 0) {
-            shape[0]--;
-            eq_st_add(&f, p->name, EQ_ST_F32, 1, shape, p->data);
+            value.shape[0]--;
+            eq_st_add(&f, p->name, value);
         } else {
-            eq_st_add(&f, p->name, EQ_ST_F32, p->rank, shape, p->data);
+            eq_st_add(&f, p->name, value);
         }
     }
-    eq_st_add(&f, "fc.weight", EQ_ST_F32, 2, (const int64_t[]){1000, 4}, head);
-    eq_st_add(&f, "bn1.num_batches_tracked", EQ_ST_I64, 0, NULL, &counter);
-    eq_st_add(&f, "aux.weight", EQ_ST_F32, 1, (const int64_t[]){4}, head);
+    eq_st_add(&f, "fc.weight", eq_tensor_view(EQ_F32, 2, (const size_t[]){1000, 4}, head));
+    eq_st_add(&f, "bn1.num_batches_tracked", eq_tensor_view(EQ_S64, 0, NULL, &counter));
+    eq_st_add(&f, "aux.weight", eq_tensor_view(EQ_F32, 1, (const size_t[]){4}, head));
     assert_ok(eq_st_write(path, &f, &err));
     eq_st_clear(&f);
 }
@@ -232,7 +231,7 @@ static void starts_from_a_pretrained_file(void **state)
     struct eq_graph *from = test_resnet18(4, 1), *g = NULL;
     struct eq_init_report r;
     assert_ok(eq_resnet18_new(&test_meta, 4, 99, &g, &err));
-    float fc = g->params[eq_graph_find_param(g, "fc.weight")].data[0];
+    float fc = eq_param_data(&g->params[eq_graph_find_param(g, "fc.weight")])[0];
     write_pretrained(from);
     assert_ok(eq_model_init_from(g, path, &r, &err));
     assert_int_equal(r.prefix.len, 0);
@@ -244,16 +243,18 @@ static void starts_from_a_pretrained_file(void **state)
     assert_string_equal(r.misshaped_names.s, "layer2.1.bn1.bias");
     assert_string_equal(r.unused_names.s, "fc.weight, aux.weight");
     int conv = eq_graph_find_param(g, "layer4.0.conv2.weight");
-    assert_memory_equal(g->params[conv].data, from->params[conv].data, g->params[conv].n * sizeof(float));
+    assert_memory_equal(eq_param_data(&g->params[conv]), eq_param_data(&from->params[conv]),
+                        eq_tensor_bytes(&g->params[conv].value));
     int var = eq_graph_find_param(g, "layer3.0.downsample.1.running_var");
-    assert_memory_equal(g->params[var].data, from->params[var].data, g->params[var].n * sizeof(float));
-    const float *bn = g->params[eq_graph_find_param(g, "bn1.weight")].data;
-    const float *bias = g->params[eq_graph_find_param(g, "bn1.bias")].data;
+    assert_memory_equal(eq_param_data(&g->params[var]), eq_param_data(&from->params[var]),
+                        eq_tensor_bytes(&g->params[var].value));
+    const float *bn = eq_param_data(&g->params[eq_graph_find_param(g, "bn1.weight")]);
+    const float *bias = eq_param_data(&g->params[eq_graph_find_param(g, "bn1.bias")]);
     for (int k = 0; k < 4; k++)
         assert_true(bn[k] == 1 + (float)k / 1024 && bias[k] == (float)(0.1 * k));
-    assert_true(g->params[eq_graph_find_param(g, "layer1.1.bn2.weight")].data[0] == 1);
-    assert_true(g->params[eq_graph_find_param(g, "fc.weight")].data[0] == fc);
-    assert_true(g->params[eq_graph_find_param(g, "fc.bias")].data[0] == test_meta.target_mean);
+    assert_true(eq_param_data(&g->params[eq_graph_find_param(g, "layer1.1.bn2.weight")])[0] == 1);
+    assert_true(eq_param_data(&g->params[eq_graph_find_param(g, "fc.weight")])[0] == fc);
+    assert_true(eq_param_data(&g->params[eq_graph_find_param(g, "fc.bias")])[0] == test_meta.target_mean);
     eq_init_report_clear(&r);
     eq_graph_free(from);
     eq_graph_free(g);
@@ -286,7 +287,8 @@ static void names_may_stand_behind_a_prefix(void **state)
         assert_string_equal(r.missing_names.s, "layer1.1.bn2.weight");
         assert_non_null(strstr(r.unused_names.s, prefixes[k])); /* the head, by the file's own name */
         int conv = eq_graph_find_param(g, "layer4.0.conv2.weight");
-        assert_memory_equal(g->params[conv].data, from->params[conv].data, g->params[conv].n * sizeof(float));
+        assert_memory_equal(eq_param_data(&g->params[conv]), eq_param_data(&from->params[conv]),
+                            eq_tensor_bytes(&g->params[conv].value));
         eq_init_report_clear(&r);
         eq_graph_free(from);
         eq_graph_free(g);
@@ -300,13 +302,14 @@ static void start_refuses(void **state)
     struct eq_init_report r;
     assert_ok(eq_resnet18_new(&test_meta, 4, 99, &g, &err));
     assert_ok(eq_graph_clone(g, &kept, &err));
-    from->params[eq_graph_find_param(from, "layer4.1.bn2.bias")].data[2] = INFINITY;
+    eq_param_data(&from->params[eq_graph_find_param(from, "layer4.1.bn2.bias")])[2] = INFINITY;
     write_pretrained(from);
     assert_refused(eq_model_init_from(g, path, &r, &err), EQ_NUMERIC, "layer4.1.bn2.bias");
     for (int i = 0; i < g->n_params; i++) /* nothing half done */
-        assert_memory_equal(g->params[i].data, kept->params[i].data, g->params[i].n * sizeof(float));
+        assert_memory_equal(eq_param_data(&g->params[i]), eq_param_data(&kept->params[i]),
+                            eq_tensor_bytes(&g->params[i].value));
     struct eq_st_file f = {0};
-    eq_st_add(&f, "encoder.weight", EQ_ST_F32, 1, (const int64_t[]){1}, &g->meta.pixel_std);
+    eq_st_add(&f, "encoder.weight", eq_tensor_view(EQ_F32, 1, (const size_t[]){1}, &g->meta.pixel_std));
     assert_ok(eq_st_write(path, &f, &err));
     eq_st_clear(&f);
     assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT, "no tensor fits");

@@ -9,12 +9,14 @@ static void resnet18_is_torchvisions(void **state)
     assert_int_equal(g->n_params, 102); /* torchvision's state_dict has 122 entries, 20 of them batch counters */
     assert_int_equal(eq_graph_param_count(g), 11177025); /* 11,689,512 with 1000 classes: less 999 * 513 */
     int p = eq_graph_find_param(g, "layer3.0.downsample.0.weight");
-    assert_true(p >= 0 && g->params[p].shape[0] == 256 && g->params[p].shape[1] == 128 && g->params[p].shape[2] == 1);
+    assert_true(p >= 0 && g->params[p].value.shape[0] == 256 && g->params[p].value.shape[1] == 128 &&
+                g->params[p].value.shape[2] == 1);
     assert_true(g->params[p].decay && g->params[p].trainable);
     p = eq_graph_find_param(g, "layer4.1.bn2.running_var");
-    assert_true(p >= 0 && g->params[p].n == 512 && !g->params[p].trainable && g->params[p].data[511] == 1);
+    assert_true(p >= 0 && eq_param_count(&g->params[p]) == 512 && !g->params[p].trainable &&
+                eq_param_data(&g->params[p])[511] == 1);
     p = eq_graph_find_param(g, "fc.bias");
-    assert_true(g->params[p].data[0] == test_meta.target_mean && !g->params[p].decay);
+    assert_true(eq_param_data(&g->params[p])[0] == test_meta.target_mean && !g->params[p].decay);
     assert_int_equal(eq_graph_find_param(g, "layer1.0.downsample.0.weight"), -1);
     assert_int_equal(eq_graph_find_node(g, "nothing"), -1);
     int fc = eq_graph_find_node(g, "fc");
@@ -32,22 +34,24 @@ static void initial_weights(void **state)
     assert_ok(eq_resnet18_new(&test_meta, 64, 8, &other, &err));
     const struct eq_param *w = &a->params[eq_graph_find_param(a, "layer2.1.conv1.weight")];
     double sum = 0, squares = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        sum += w->data[i];
-        squares += (double)w->data[i] * w->data[i];
+    for (size_t i = 0; i < eq_param_count(w); i++) {
+        sum += eq_param_data(w)[i];
+        squares += (double)eq_param_data(w)[i] * eq_param_data(w)[i];
     }
     double want = 2.0 / (128 * 9);
-    assert_true(fabs(squares / (double)w->n - want) < 0.02 * want);
-    assert_true(fabs(sum / (double)w->n) < 4 * sqrt(want / (double)w->n));
+    assert_true(fabs(squares / (double)eq_param_count(w) - want) < 0.02 * want);
+    assert_true(fabs(sum / (double)eq_param_count(w)) < 4 * sqrt(want / (double)eq_param_count(w)));
     const struct eq_param *fc = &a->params[eq_graph_find_param(a, "fc.weight")];
     double bound = 12.0 / sqrt(512), largest = 0;
-    for (size_t i = 0; i < fc->n; i++)
-        largest = fmax(largest, fabs(fc->data[i]));
+    for (size_t i = 0; i < eq_param_count(fc); i++)
+        largest = fmax(largest, fabs(eq_param_data(fc)[i]));
     assert_true(largest <= bound && largest > 0.95 * bound);
     int differ = 0;
     for (int i = 0; i < a->n_params; i++) {
-        assert_memory_equal(a->params[i].data, b->params[i].data, a->params[i].n * sizeof(float));
-        differ += memcmp(a->params[i].data, other->params[i].data, a->params[i].n * sizeof(float)) != 0;
+        assert_memory_equal(eq_param_data(&a->params[i]), eq_param_data(&b->params[i]),
+                            eq_tensor_bytes(&a->params[i].value));
+        differ += memcmp(eq_param_data(&a->params[i]), eq_param_data(&other->params[i]),
+                         eq_tensor_bytes(&a->params[i].value)) != 0;
     }
     assert_int_equal(differ, 21); /* 20 convolutions and the head */
     eq_graph_free(a);
@@ -117,8 +121,8 @@ static void fold_and_fuse_commute(void **state)
         assert_string_equal(m->name, n->name);
         assert_true(m->op == n->op && m->src[0] == n->src[0] && m->residual == n->residual && m->relu == n->relu);
         if (m->op == EQ_OP_CONV2D)
-            assert_memory_equal(a->params[m->weight].data, b->params[n->weight].data,
-                                a->params[m->weight].n * sizeof(float));
+            assert_memory_equal(eq_param_data(&a->params[m->weight]), eq_param_data(&b->params[n->weight]),
+                                eq_tensor_bytes(&a->params[m->weight].value));
     }
     assert_true(eq_graph_find_param(a, "layer1.0.conv1.bias") >= 0);
     assert_int_equal(a->n_params, 2 * 20 + 2);
@@ -133,17 +137,18 @@ static void folded_values(void **state)
     struct eq_graph *g = test_resnet18(4, 1), *f = NULL;
     assert_ok(eq_fold_batchnorm(g, &f, &err));
     const struct eq_param *w = &g->params[eq_graph_find_param(g, "layer1.1.conv1.weight")];
-    const float *gamma = g->params[eq_graph_find_param(g, "layer1.1.bn1.weight")].data;
-    const float *beta = g->params[eq_graph_find_param(g, "layer1.1.bn1.bias")].data;
-    const float *mean = g->params[eq_graph_find_param(g, "layer1.1.bn1.running_mean")].data;
-    const float *var = g->params[eq_graph_find_param(g, "layer1.1.bn1.running_var")].data;
-    const float *fw = f->params[eq_graph_find_param(f, "layer1.1.conv1.weight")].data;
-    const float *fb = f->params[eq_graph_find_param(f, "layer1.1.conv1.bias")].data;
+    const float *gamma = eq_param_data(&g->params[eq_graph_find_param(g, "layer1.1.bn1.weight")]);
+    const float *beta = eq_param_data(&g->params[eq_graph_find_param(g, "layer1.1.bn1.bias")]);
+    const float *mean = eq_param_data(&g->params[eq_graph_find_param(g, "layer1.1.bn1.running_mean")]);
+    const float *var = eq_param_data(&g->params[eq_graph_find_param(g, "layer1.1.bn1.running_var")]);
+    const float *fw = eq_param_data(&f->params[eq_graph_find_param(f, "layer1.1.conv1.weight")]);
+    const float *fb = eq_param_data(&f->params[eq_graph_find_param(f, "layer1.1.conv1.bias")]);
     for (int c = 0; c < 4; c++) {
         double factor = gamma[c] / sqrt((double)var[c] + 1e-5);
         assert_true(fabs(fb[c] - (beta[c] - mean[c] * factor)) < 1e-6);
-        for (size_t i = 0; i < w->n / 4; i++)
-            assert_true(fabs(fw[c * (w->n / 4) + i] - w->data[c * (w->n / 4) + i] * factor) < 1e-6);
+        for (size_t i = 0; i < eq_param_count(w) / 4; i++)
+            assert_true(fabs(fw[c * (eq_param_count(w) / 4) + i] -
+                             eq_param_data(w)[c * (eq_param_count(w) / 4) + i] * factor) < 1e-6);
     }
     eq_graph_free(f);
     eq_graph_free(g);
@@ -207,8 +212,9 @@ static void clones(void **state)
     assert_true(c->fake_quants[fq].enabled && c->fake_quants[fq].scale[3] == 0.25f && c->fake_quants[fq].diff_scale);
     assert_ptr_not_equal(c->fake_quants[fq].scale, g->fake_quants[fq].scale);
     for (int i = 0; i < g->n_params; i++) {
-        assert_ptr_not_equal(c->params[i].data, g->params[i].data);
-        assert_memory_equal(c->params[i].data, g->params[i].data, g->params[i].n * sizeof(float));
+        assert_ptr_not_equal(eq_param_data(&c->params[i]), eq_param_data(&g->params[i]));
+        assert_memory_equal(eq_param_data(&c->params[i]), eq_param_data(&g->params[i]),
+                            eq_tensor_bytes(&g->params[i].value));
         assert_int_equal(c->params[i].trainable, g->params[i].trainable);
     }
     assert_memory_equal(&c->meta, &g->meta, sizeof g->meta);
@@ -226,8 +232,8 @@ static void bad_requests(void **state)
     assert_null(g);
     g = test_resnet18(4, 1);
     int params = g->n_params;
-    assert_int_equal(eq_graph_add_param(g, "huge", 4, (int[]){1 << 30, 1 << 30, 1 << 30, 8}, true, true), -1);
-    assert_int_equal(eq_graph_add_param(g, "negative", 1, (int[]){-1}, true, true), -1);
+    assert_int_equal(eq_graph_add_param(g, "huge", 4, (size_t[]){1 << 30, 1 << 30, 1 << 30, 8}, true, true), -1);
+    assert_int_equal(eq_graph_add_param(g, "empty", 2, (size_t[]){3, 0}, true, true), -1);
     assert_int_equal(eq_graph_add_fake_quant(g, 0, 0, 255), -1);
     assert_int_equal(g->n_params, params);
     eq_graph_free(g);

@@ -24,10 +24,10 @@ static int remove_path(void **state)
 static void is_param(const Onnx__GraphProto *g, const struct eq_param *p)
 {
     int64_t dims[4];
-    for (int i = 0; i < p->rank; i++)
-        dims[i] = p->shape[i];
-    onnx_is_tensor(onnx_constant(g, p->name), ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, (size_t)p->rank, dims, p->data,
-                   p->n * sizeof(float));
+    for (int i = 0; i < p->value.rank; i++)
+        dims[i] = p->value.shape[i];
+    onnx_is_tensor(onnx_constant(g, p->name), ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, (size_t)p->value.rank, dims,
+                   eq_param_data(p), eq_param_count(p) * sizeof(float));
 }
 
 static const struct {
@@ -137,7 +137,7 @@ static void refusals(void **state)
     assert_ok(eq_graph_clone(g, &twice, &err));
     snprintf(twice->nodes[eq_graph_find_node(twice, "relu")].name, sizeof twice->nodes[0].name, "maxpool");
     assert_refused(eq_export_onnx(path, twice, 17, &err), EQ_FORMAT, "\"maxpool\"");
-    g->params[eq_graph_find_param(g, "layer3.1.bn1.bias")].data[1] = INFINITY;
+    eq_param_data(&g->params[eq_graph_find_param(g, "layer3.1.bn1.bias")])[1] = INFINITY;
     assert_refused(eq_export_onnx(path, g, 17, &err), EQ_NUMERIC, "layer3.1.bn1.bias");
     assert_true(eq_graph_add_fake_quant(twice, 1, 0, 255) >= 0);
     assert_refused(eq_export_onnx(path, twice, 17, &err), EQ_UNSUPPORTED, "fake quantization");

@@ -40,10 +40,10 @@ static void parses_what_the_format_says(void **state)
     uint8_t *file = make_file(header, 10, &len);
     assert_ok(eq_st_parse(file, len, "x", &f, &err));
     assert_int_equal(f.n, 3);
-    const struct eq_st_tensor *b = eq_st_find(&f, "b"), *a = eq_st_find(&f, "a");
-    assert_true(b->dtype == EQ_ST_I8 && b->rank == 2 && b->shape[0] == 2 && b->shape[1] == 3 && b->bytes == 6);
+    const struct eq_tensor *b = eq_st_find(&f, "b"), *a = eq_st_find(&f, "a");
+    assert_true(b->dtype == EQ_S8 && b->rank == 2 && b->shape[0] == 2 && b->shape[1] == 3 && eq_tensor_bytes(b) == 6);
     assert_true(((const uint8_t *)b->data)[0] == 4);
-    assert_true(a->dtype == EQ_ST_F32 && a->rank == 0 && a->bytes == 4);
+    assert_true(a->dtype == EQ_F32 && a->rank == 0 && eq_tensor_bytes(a) == 4);
     assert_string_equal(eq_st_meta(&f, "k"), "v");
     assert_string_equal(eq_st_meta(&f, "empty"), "");
     assert_null(eq_st_meta(&f, "K"));
@@ -121,23 +121,24 @@ static void round_trip(void **state)
         values[i][0] = (float)i;
         values[i][1] = -0.0f;
         snprintf(name, sizeof name, "tensor \"%d\"", i);
-        eq_st_add(&f, name, EQ_ST_F32, 2, (const int64_t[]){1, 2}, values[i]);
+        eq_st_add(&f, name, eq_tensor_view(EQ_F32, 2, (const size_t[]){1, 2}, values[i]));
         snprintf(name, sizeof name, "k%d", i);
         eq_st_add_meta(&f, name, "value %d%%", i);
     }
-    eq_st_add(&f, "bytes", EQ_ST_I8, 1, (const int64_t[]){3}, bytes);
+    eq_st_add(&f, "bytes", eq_tensor_view(EQ_S8, 1, (const size_t[]){3}, bytes));
     assert_ok(eq_st_write(path, &f, &err));
     assert_ok(eq_st_read(path, &back, &err));
     assert_int_equal(back.n, f.n);
     assert_int_equal(back.n_meta, 300);
     for (size_t i = 0; i < f.n; i++) {
-        const struct eq_st_tensor *t = eq_st_find(&back, f.tensors[i].name);
+        const struct eq_tensor *t = eq_st_find(&back, f.tensors[i].name);
         assert_non_null(t);
-        assert_true(t->dtype == f.tensors[i].dtype && t->rank == f.tensors[i].rank && t->bytes == f.tensors[i].bytes);
-        assert_memory_equal(t->data, f.tensors[i].data, t->bytes);
+        assert_true(t->dtype == f.tensors[i].value.dtype && eq_tensor_same_shape(t, &f.tensors[i].value));
+        assert_memory_equal(t->data, f.tensors[i].value.data, eq_tensor_bytes(t));
     }
     assert_string_equal(eq_st_meta(&back, "k299"), "value 299%");
-    assert_true(((uintptr_t)back.tensors[0].data - (uintptr_t)back.buffer) % 8 == 0); /* other readers map the data */
+    assert_true(((uintptr_t)back.tensors[0].value.data - (uintptr_t)back.buffer) % 8 ==
+                0); /* other readers map the data */
     eq_st_clear(&f);
     eq_st_clear(&back);
     unlink(path);

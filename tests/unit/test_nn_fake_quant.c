@@ -5,12 +5,12 @@ enum { N = 10007 }; /* more than two chunks, and a ragged end */
 static float x[N], y[N], dy[N], dx[N];
 static uint8_t mask[N];
 
-static double unclamped(float v, const struct eq_fq_params *p)
+static double unclamped(float v, const struct eq_qparams *p)
 {
     return nearbyint((double)(v * (1.0f / p->scale))) + p->zero_point;
 }
 
-static void edge(const struct eq_fq_params *p, bool relu, bool in_place)
+static void edge(const struct eq_qparams *p, bool relu, bool in_place)
 {
     random_floats(x, N, -2, 2, 5);
     memcpy(y, x, sizeof y);
@@ -34,7 +34,7 @@ static void edge(const struct eq_fq_params *p, bool relu, bool in_place)
 static void edges(void **state)
 {
     (void)state;
-    const struct eq_fq_params affine = {0.011f, 117, 0, 255}, relu = {0.005f, 0, 0, 255}, narrow = {0.1f, 3, 0, 15};
+    const struct eq_qparams affine = {0.011f, 117, 0, 255}, relu = {0.005f, 0, 0, 255}, narrow = {0.1f, 3, 0, 15};
     for (int in_place = 0; in_place < 2; in_place++) {
         edge(&affine, false, in_place);
         edge(&affine, true, in_place);
@@ -49,19 +49,19 @@ static void weights(void **state)
     (void)state;
     enum { ROWS = 7, COLS = 45 };
     float w[ROWS * COLS], factor[ROWS], used[ROWS * COLS], grad[ROWS * COLS], diff[ROWS * COLS];
-    struct eq_fq_params p[ROWS];
+    struct eq_qparams p[ROWS];
     random_floats(w, ROWS * COLS, -1, 1, 1);
     random_floats(factor, ROWS, -2, 2, 2);
     random_floats(diff, ROWS * COLS, -1, 1, 3);
     for (int shared = 0; shared < 2; shared++) {
         for (int r = 0; r < ROWS; r++)
-            p[r] = (struct eq_fq_params){0.004f + 0.001f * (float)r, 0, -127, 127};
+            p[r] = (struct eq_qparams){0.004f + 0.001f * (float)r, 0, -127, 127};
         eq_fake_quant_rows_forward(w, ROWS, COLS, factor, p, !shared, used, mask);
         for (int i = 0; i < ROWS * COLS; i++)
             grad[i] = 1;
         eq_fake_quant_rows_backward(mask, diff, ROWS, COLS, factor, grad);
         for (int i = 0; i < ROWS * COLS; i++) {
-            const struct eq_fq_params *q = &p[shared ? 0 : i / COLS];
+            const struct eq_qparams *q = &p[shared ? 0 : i / COLS];
             double v = unclamped(w[i] * factor[i / COLS], q);
             assert_true(used[i] == (float)fmin(fmax(v, -127), 127) * q->scale);
             assert_int_equal(mask[i], v >= -127 && v <= 127);
@@ -77,7 +77,7 @@ static void weights(void **state)
 static void lsq(void **state)
 {
     (void)state;
-    const struct eq_fq_params p = {0.01f, 100, 0, 255};
+    const struct eq_qparams p = {0.01f, 100, 0, 255};
     random_floats(x, N, -2, 2, 7);
     random_floats(dy, N, -1, 1, 8);
     double want = 0;
@@ -96,12 +96,12 @@ static void lsq_of_rows(void **state)
     (void)state;
     enum { ROWS = 5, COLS = 83 };
     float factor[ROWS], scaled[ROWS * COLS], diff_scale[ROWS];
-    struct eq_fq_params p[ROWS];
+    struct eq_qparams p[ROWS];
     random_floats(x, ROWS * COLS, -1, 1, 9);
     random_floats(dy, ROWS * COLS, -1, 1, 10);
     random_floats(factor, ROWS, -2, 2, 11);
     for (int r = 0; r < ROWS; r++) {
-        p[r] = (struct eq_fq_params){0.004f + 0.001f * (float)r, 0, -127, 127};
+        p[r] = (struct eq_qparams){0.004f + 0.001f * (float)r, 0, -127, 127};
         diff_scale[r] = 1;
         for (int i = r * COLS; i < (r + 1) * COLS; i++)
             scaled[i] = x[i] * factor[r];
@@ -126,7 +126,7 @@ static void lsq_of_clamped_values_is_a_true_gradient(void **state)
     for (int i = 0; i < 64; i += 2)
         big[i] = -big[i];
     random_floats(diff, 64, -1, 1, 2);
-    struct eq_fq_params p = {0.01f, 100, 0, 255}, up = p, down = p;
+    struct eq_qparams p = {0.01f, 100, 0, 255}, up = p, down = p;
     up.scale += 1e-3f;
     down.scale -= 1e-3f;
     eq_fake_quant_forward(big, 64, &up, false, hat[0], NULL);

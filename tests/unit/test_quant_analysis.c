@@ -203,7 +203,7 @@ static void efs_are_those_of_mixed_precision(void **state)
     assert_memory_equal(ef, expected, sizeof ef);
     eq_analysis_free(a);
 
-    p.quantized->params[p.quantized->nodes[head].bias].data[0] += 7;
+    eq_param_data(&p.quantized->params[p.quantized->nodes[head].bias])[0] += 7;
     for (int i = 0; i < p.fp32->n_nodes; i++)
         keep[i] = is_layer(p.fp32, i);
     predict(p.fp32, &p.clips, fp32);
@@ -262,7 +262,7 @@ static void dead_channels_are_found(void **state)
     walk(&p, before);
     struct eq_graph *both[] = {p.fp32, p.quantized};
     for (int i = 0; i < 2; i++) /* below 0 everywhere: ReLU leaves nothing */
-        both[i]->params[both[i]->nodes[node].bias].data[5] = -1e6f;
+        eq_param_data(&both[i]->params[both[i]->nodes[node].bias])[5] = -1e6f;
     walk(&p, after);
     assert_int_equal(after[node].dead, before[node].dead + 1);
     assert_int_equal(after[node].channels, p.fp32->nodes[node].cout);

@@ -19,11 +19,11 @@ static void unbalance(struct eq_graph *g)
                 float s = (float)pow(10, eq_rng_range(&rng, -1, 1));
                 size_t per = (size_t)a->cin * 9;
                 for (size_t i = 0; i < per; i++)
-                    g->params[a->weight].data[(size_t)c * per + i] *= s;
-                g->params[a->bias].data[c] *= s;
+                    eq_param_data(&g->params[a->weight])[(size_t)c * per + i] *= s;
+                eq_param_data(&g->params[a->bias])[c] *= s;
                 for (int oc = 0; oc < b->cout; oc++)
                     for (int t = 0; t < 9; t++)
-                        g->params[b->weight].data[((size_t)oc * b->cin + c) * 9 + t] /= s;
+                        eq_param_data(&g->params[b->weight])[((size_t)oc * b->cin + c) * 9 + t] /= s;
             }
         }
 }
@@ -116,17 +116,18 @@ static void bias_correction_leaves_exact_layers_alone(void **state)
     struct noise_clips clips;
     struct eq_graph *net = settled_resnet(&clips, 2), *g = fold_and_fuse(net);
     for (int i = 0; i < g->n_params; i++)
-        if (g->params[i].rank == 4)
-            for (size_t k = 0; k < g->params[i].n; k++)
-                g->params[i].data[k] = (k % 5 == 0 ? 127.0f : (float)(k % 3)) / 127;
+        if (g->params[i].value.rank == 4)
+            for (size_t k = 0; k < eq_param_count(&g->params[i]); k++)
+                eq_param_data(&g->params[i])[k] = (k % 5 == 0 ? 127.0f : (float)(k % 3)) / 127;
     calibrate(g, 8, &clips);
     struct eq_param *b = &g->params[g->nodes[eq_graph_find_node(g, "conv1")].bias];
-    float *start = malloc(b->n * sizeof *start);
+    float *start = malloc(eq_param_count(b) * sizeof *start);
     assert_non_null(start);
-    memcpy(start, b->data, b->n * sizeof *start);
+    memcpy(start, eq_param_data(b), eq_param_count(b) * sizeof *start);
     assert_ok(eq_correct_biases(g, &clips.source, 2, e_));
-    for (size_t i = 0; i < b->n; i++) /* the first layer reads exact pixels: only the weights could move it */
-        assert_true(fabsf(b->data[i] - start[i]) < 1e-5f);
+    for (size_t i = 0; i < eq_param_count(b);
+         i++) /* the first layer reads exact pixels: only the weights could move it */
+        assert_true(fabsf(eq_param_data(b)[i] - start[i]) < 1e-5f);
     free(start);
     eq_graph_free(g);
     eq_graph_free(net);
@@ -160,7 +161,8 @@ static void reestimation_averages_batches(void **state)
     assert_ok(eq_resnet18_new(&small, 8, 2, &net, e_));
     int bn = eq_graph_find_node(net, "layer2.0.bn1");
     const struct eq_node *n = &net->nodes[bn];
-    float momentum = n->momentum, *mean = net->params[n->running_mean].data, *var = net->params[n->running_var].data;
+    float momentum = n->momentum, *mean = eq_param_data(&net->params[n->running_mean]),
+          *var = eq_param_data(&net->params[n->running_var]);
     float first[2], second[2], both[2];
     size_t clip = (size_t)small.frames * small.size * small.size * 3;
     uint8_t *all = clips.pixels;
@@ -212,9 +214,9 @@ static void adaround_beats_nearest(void **state)
             continue;
         const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
         size_t per = (size_t)n->cin * n->k * n->k;
-        for (size_t k = 0; k < g->params[n->weight].n; k++) {
-            double q = (double)g->params[n->weight].data[k] / fq->scale[k / per];
-            double was = (double)start->params[n->weight].data[k] / fq->scale[k / per];
+        for (size_t k = 0; k < eq_param_count(&g->params[n->weight]); k++) {
+            double q = (double)eq_param_data(&g->params[n->weight])[k] / fq->scale[k / per];
+            double was = (double)eq_param_data(&start->params[n->weight])[k] / fq->scale[k / per];
             assert_true(fabs(q - nearbyint(q)) < 1e-4 && fabs(q) < fq->qmax + 0.5);
             assert_true(fabs(q - was) < 1.001);
             away += fabs(q - was) > 0.5001;
@@ -225,7 +227,8 @@ static void adaround_beats_nearest(void **state)
     assert_ok(eq_adaround(start, &clips.source, CLIPS, &opts, NULL, e_));
     assert_ok(eq_parallel_init(2, e_));
     for (int i = 0; i < g->n_params; i++)
-        assert_memory_equal(g->params[i].data, start->params[i].data, g->params[i].n * sizeof(float));
+        assert_memory_equal(eq_param_data(&g->params[i]), eq_param_data(&start->params[i]),
+                            eq_tensor_bytes(&g->params[i].value));
     eq_graph_free(start);
     eq_graph_free(g);
     eq_graph_free(net);

@@ -175,12 +175,12 @@ static void infinite_activation_names_layer_and_clip(void **state)
         noise_clips_init(&clips, 1, 4, 2, 32);
         memset(clips.pixels, tiny.pixel_mean, 2 * (size_t)2 * 32 * 32 * 3);
         struct eq_param *w = &g->params[eq_graph_find_param(g, "conv1.weight")];
-        for (size_t i = 0; i < w->n; i++)
-            w->data[i] = 3e38f;
+        for (size_t i = 0; i < eq_param_count(w); i++)
+            eq_param_data(w)[i] = 3e38f;
         /* Something for the plain clips to be: the layer's bias. */
         struct eq_param *b = &g->params[eq_graph_find_param(g, keep_bn ? "bn1.bias" : "conv1.bias")];
-        for (size_t i = 0; i < b->n; i++)
-            b->data[i] = 1;
+        for (size_t i = 0; i < eq_param_count(b); i++)
+            eq_param_data(b)[i] = 1;
         assert_ok(eq_prepare_fake_quant(g, 8, e_));
         assert_int_equal(calibrate(g, &clips, 4, NULL, &err), EQ_NUMERIC);
         assert_non_null(strstr(err.msg, "calibration, clip 2: conv1: "));
@@ -197,7 +197,7 @@ static void dead_layer_is_an_error(void **state)
     struct eq_err err;
     noise_clips_init(&clips, 1, 2, 2, 32);
     struct eq_param *w = &g->params[eq_graph_find_param(g, "layer3.1.conv1.weight")];
-    memset(w->data, 0, w->n * sizeof(float));
+    memset(eq_param_data(w), 0, eq_param_count(w) * sizeof(float));
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
     assert_int_equal(calibrate(g, &clips, 2, NULL, &err), EQ_NUMERIC);
     assert_non_null(strstr(err.msg, "layer3.1.conv1: its output was 0"));
@@ -214,8 +214,8 @@ static void zero_channel_gives_its_bias(void **state)
     struct eq_qmodel *m;
     noise_clips_init(&clips, 1, 2, 2, 32);
     struct eq_param *w = &g->params[eq_graph_find_param(g, "conv1.weight")];
-    memset(w->data, 0, w->n / 8 * sizeof(float));
-    g->params[eq_graph_find_param(g, "conv1.bias")].data[0] = 0.5f;
+    memset(eq_param_data(w), 0, eq_param_count(w) / 8 * sizeof(float));
+    eq_param_data(&g->params[eq_graph_find_param(g, "conv1.bias")])[0] = 0.5f;
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
     assert_ok(calibrate(g, &clips, 2, NULL, e_));
     assert_ok(eq_lower_int8(g, "ptq", &m, e_));
@@ -233,7 +233,7 @@ static void nan_weights_name_layer_and_channel(void **state)
     struct eq_graph *g = resnet(false);
     struct eq_err err;
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
-    g->params[eq_graph_find_param(g, "layer1.0.conv2.weight")].data[3 * 8 * 9] = NAN;
+    eq_param_data(&g->params[eq_graph_find_param(g, "layer1.0.conv2.weight")])[3 * 8 * 9] = NAN;
     assert_int_equal(eq_update_weight_qparams(g, &err), EQ_NUMERIC);
     assert_non_null(strstr(err.msg, "layer1.0.conv2: the weights of channel 3"));
     eq_graph_free(g);
@@ -244,12 +244,12 @@ static double weight_error(const struct eq_graph *g, const char *layer)
     const struct eq_node *n = &g->nodes[eq_graph_find_node(g, layer)];
     const struct eq_param *w = &g->params[n->weight];
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
-    size_t per = w->n / (size_t)n->cout;
+    size_t per = eq_param_count(w) / (size_t)n->cout;
     double sum = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        double s = fq->scale[i / per], q = nearbyint(w->data[i] / s);
+    for (size_t i = 0; i < eq_param_count(w); i++) {
+        double s = fq->scale[i / per], q = nearbyint(eq_param_data(w)[i] / s);
         q = q < fq->qmin ? fq->qmin : q > fq->qmax ? fq->qmax : q;
-        sum += pow(w->data[i] - q * s, 2);
+        sum += pow(eq_param_data(w)[i] - q * s, 2);
     }
     return sum;
 }
@@ -262,8 +262,8 @@ static void weight_observers_rank(void **state)
         struct eq_graph *g = resnet(false);
         double error[2][2];
         struct eq_param *w = &g->params[eq_graph_find_param(g, "layer2.0.conv1.weight")];
-        for (size_t i = 0; i < w->n / 2; i++) /* channels of unlike magnitude */
-            w->data[i] *= 8;
+        for (size_t i = 0; i < eq_param_count(w) / 2; i++) /* channels of unlike magnitude */
+            eq_param_data(w)[i] *= 8;
         assert_ok(eq_prepare_fake_quant(g, bits, e_));
         for (int per_tensor = 0; per_tensor < 2; per_tensor++)
             for (int kind = 0; kind < EQ_WEIGHT_OBSERVER_COUNT; kind++) {

@@ -315,7 +315,7 @@ static void other_files_are_no_start(void **state)
     assert_ok(eq_resnet18_new(&small, 16, 2, &wide, e_));
     assert_ok(eq_graph_clone(net, &trained, e_));
     struct eq_param *last = &trained->params[eq_graph_find_param(trained, "layer4.1.conv2.weight")];
-    last->data[7] += 5 * fabsf(last->data[7]) + 0.1f;
+    eq_param_data(last)[7] += 5 * fabsf(eq_param_data(last)[7]) + 0.1f;
     refused(net, ptq_of(net, &clips, 8, true), "weights are not the baseline's");
     refused(net, ptq_of(trained, &clips, 8, false), "layer4.1.conv2: the quantized model's weights are not");
     refused(wide, ptq_of(net, &clips, 8, false), "conv1: the quantized model has a layer of another shape");

@@ -179,8 +179,8 @@ static void sums_beyond_float(void **state)
         x = net_conv(&b, x, "wide", wide, 9, 3, 1, true);
         net_head(&b, x, 9);
         struct eq_param *w = &b.g->params[eq_graph_find_param(b.g, "wide.weight")];
-        for (size_t i = 0; i < w->n; i++)
-            w->data[i] = (float)(0.01 + 1e-4 * eq_rng_range(&b.rng, 0, 1));
+        for (size_t i = 0; i < eq_param_count(w); i++)
+            eq_param_data(w)[i] = (float)(0.01 + 1e-4 * eq_rng_range(&b.rng, 0, 1));
         struct noise_clips clips;
         noise_clips_init(&clips, 4, 2, 2, 6);
         struct eq_graph *g = calibrated_net(b.g, false, EQ_OBSERVER_MINMAX, &clips);

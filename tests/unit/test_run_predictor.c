@@ -49,7 +49,7 @@ static void a_mean_that_is_no_number(void **state)
     struct eq_graph *net = settled_resnet(&clips, PHASES);
     struct eq_predictor p;
     float ef;
-    net->params[eq_graph_find_param(net, "fc.bias")].data[0] = NAN;
+    eq_param_data(&net->params[eq_graph_find_param(net, "fc.bias")])[0] = NAN;
     assert_ok(eq_predictor_from_graph(&p, net, 1, e_));
     struct eq_err err;
     assert_int_equal(eq_predictor_mean(&p, clips.pixels, PHASES, &ef, &err), EQ_NUMERIC);

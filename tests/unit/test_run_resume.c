@@ -251,11 +251,11 @@ static void damage(struct eq_st_file *f, const char *what, const char *value)
     if (what[0] == '-')
         t->name[0] = '_';
     else if (what[0] == '#')
-        t->dtype = EQ_ST_I32;
+        t->value.dtype = EQ_S32;
     else if (what[0] == '~')
-        t->data = poisoned;
+        t->value.data = (void *)poisoned;
     else
-        t->bytes = (size_t)(--t->shape[0]) * 4;
+        t->value.shape[0]--;
 }
 
 static void state_refused(const char *dir, const char *what, const char *value, enum eq_status status, const char *text)

@@ -45,7 +45,7 @@ static void micro_gradient(struct eq_graph *g, const struct eq_batch *b, float *
     assert_ok(eq_exec_backward(x, diff, &err));
     for (int i = 0; i < g->n_params; i++)
         if (g->params[i].trainable)
-            memcpy(grads[i], eq_exec_grad(x, i), g->params[i].n * sizeof(float));
+            memcpy(grads[i], eq_exec_grad(x, i), eq_tensor_bytes(&g->params[i].value));
     eq_exec_free(x);
 }
 
@@ -84,14 +84,14 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
     assert_ok(eq_loader_start(l, 0, 0, &err));
     for (int m = 0; m < 2; m++) {
         for (int i = 0; i < g->n_params; i++)
-            grads[m][i] = eq_alloc(g->params[i].n, sizeof(float));
+            grads[m][i] = eq_alloc(eq_param_count(&g->params[i]), sizeof(float));
         assert_ok(eq_loader_next(l, &b, &err));
         micro_gradient(g, &b, grads[m]);
     }
     double worst = 0, largest = 0;
     for (int i = 0; i < g->n_params; i++)
-        for (size_t k = 0; k < g->params[i].n; k++) {
-            double was = g->params[i].data[k], is = r.graph->params[i].data[k];
+        for (size_t k = 0; k < eq_param_count(&g->params[i]); k++) {
+            double was = eq_param_data(&g->params[i])[k], is = eq_param_data(&r.graph->params[i])[k];
             double mean = ((double)grads[0][i][k] + grads[1][i][k]) / 2;
             double want = g->params[i].trainable ? was - 1e-3 * mean : was; /* statistics: those of the two forwards */
             worst = fmax(worst, fabs(is - want) - 1e-6 * fabs(want));
@@ -108,14 +108,73 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
     free(dir);
 }
 
+/* ---- several processes --------------------------------------------------- */
+
+/* The other process has the same clips, so it gives what this one gives. */
+static enum eq_status twice(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *e)
+{
+    (void)ctx, (void)e;
+    memcpy(all, mine, bytes);
+    memcpy((char *)all + bytes, mine, bytes);
+    return EQ_OK;
+}
+
+static enum eq_status lost(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *e)
+{
+    (void)ctx, (void)mine, (void)bytes, (void)all;
+    return eq_fail(e, EQ_IO, "the other process is gone");
+}
+
+/* A step of two processes is along the mean of their gradients: with equal clips, that of one, to the bit. */
+static void a_step_is_the_mean_over_processes(void **state)
+{
+    (void)state;
+    struct tiny_run runs[2];
+    struct eq_comm two = {0}, broken = {0};
+    assert_ok(eq_comm_init(&two, 0, 2, twice, NULL, &err));
+    assert_ok(eq_comm_init(&broken, 0, 2, lost, NULL, &err));
+    for (int i = 0; i < 2; i++) {
+        char *dir = tiny_run_dir(i ? "two" : "one");
+        struct watch w = {.after = stop_at_once};
+        struct eq_trainer_opts opts = tiny_opts(dir);
+        struct eq_trainer_ops ops = watched(&w);
+        opts.optim = tiny_sgd;
+        opts.grad_clip = 0;
+        tiny_run_open(&runs[i], &opts, &ops);
+        if (i)
+            runs[i].t.comm = &two;
+        assert_refused(eq_trainer_run(&runs[i].t, runs[i].model_path, &err), EQ_INTERRUPTED, "after step 1");
+        eq_interrupt_reset();
+        free(dir);
+    }
+    for (int i = 0; i < runs[0].graph->n_params; i++) {
+        const struct eq_tensor *a = &runs[0].graph->params[i].value, *b = &runs[1].graph->params[i].value;
+        assert_memory_equal(a->data, b->data, eq_tensor_bytes(a));
+    }
+    tiny_run_close(&runs[0]);
+    tiny_run_close(&runs[1]);
+    char *dir = tiny_run_dir("lost");
+    struct watch w = {0};
+    struct eq_trainer_opts opts = tiny_opts(dir);
+    struct eq_trainer_ops ops = watched(&w);
+    tiny_run_open(&runs[0], &opts, &ops);
+    runs[0].t.comm = &broken;
+    assert_refused(eq_trainer_run(&runs[0].t, runs[0].model_path, &err), EQ_IO, "the other process is gone");
+    assert_int_equal(w.step, 0);
+    tiny_run_close(&runs[0]);
+    eq_comm_clear(&two);
+    eq_comm_clear(&broken);
+    free(dir);
+}
+
 /* ---- averaged weights ---------------------------------------------------- */
 
 static void average_too(struct watch *w, struct eq_trainer *t)
 {
     double n = (double)w->step, keep = fmin(0.7, (1 + n) / (10 + n));
     for (int i = 0; i < t->graph->n_params; i++)
-        for (size_t k = 0; k < t->graph->params[i].n; k++)
-            w->ema[i][k] = (float)(keep * w->ema[i][k] + (1 - keep) * t->graph->params[i].data[k]);
+        for (size_t k = 0; k < eq_param_count(&t->graph->params[i]); k++)
+            w->ema[i][k] = (float)(keep * w->ema[i][k] + (1 - keep) * eq_param_data(&t->graph->params[i])[k]);
 }
 
 /* The model that is kept has the averages, running statistics included; training goes on with the weights themselves.
@@ -135,18 +194,18 @@ static void the_average_is_what_is_kept(void **state)
     tiny_run_open(&r, &opts, &ops);
     w.ema = averages;
     for (int i = 0; i < r.graph->n_params; i++) {
-        averages[i] = eq_alloc(r.graph->params[i].n, sizeof(float));
-        memcpy(averages[i], r.graph->params[i].data, r.graph->params[i].n * sizeof(float));
+        averages[i] = eq_alloc(eq_param_count(&r.graph->params[i]), sizeof(float));
+        memcpy(averages[i], eq_param_data(&r.graph->params[i]), eq_tensor_bytes(&r.graph->params[i].value));
     }
     assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
     assert_ok(eq_model_load(r.model_path, &kept, &err));
     double apart = 0;
     for (int i = 0; i < kept->n_params; i++)
-        for (size_t k = 0; k < kept->params[i].n; k++) {
-            float mean = averages[i][k], is = kept->params[i].data[k];
+        for (size_t k = 0; k < eq_param_count(&kept->params[i]); k++) {
+            float mean = averages[i][k], is = eq_param_data(&kept->params[i])[k];
             if (!(fabsf(is - mean) <= 2e-6f * fmaxf(1, fabsf(mean))))
                 fail_msg("%s[%zu] is %g, the average is %g", kept->params[i].name, k, (double)is, (double)mean);
-            apart = fmax(apart, fabs((double)is - r.graph->params[i].data[k]));
+            apart = fmax(apart, fabs((double)is - eq_param_data(&r.graph->params[i])[k]));
         }
     assert_true(apart > 1e-3); /* the weights themselves are elsewhere */
     for (int i = 0; i < r.graph->n_params; i++)
@@ -318,9 +377,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),  cmocka_unit_test(the_average_is_what_is_kept),
-        cmocka_unit_test(it_stops_when_nothing_gets_better),        cmocka_unit_test(it_stops_where_it_diverges),
-        cmocka_unit_test(a_state_that_cannot_be_looked_up_is_said), cmocka_unit_test(a_gradient_that_overflows),
+        cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),
+        cmocka_unit_test(a_step_is_the_mean_over_processes),
+        cmocka_unit_test(the_average_is_what_is_kept),
+        cmocka_unit_test(it_stops_when_nothing_gets_better),
+        cmocka_unit_test(it_stops_where_it_diverges),
+        cmocka_unit_test(a_gradient_that_overflows),
+        cmocka_unit_test(a_state_that_cannot_be_looked_up_is_said),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

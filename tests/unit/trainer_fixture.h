@@ -124,7 +124,7 @@ static inline float *tiny_param(struct eq_graph *g, const char *name)
 {
     int i = eq_graph_find_param(g, name);
     assert_true(i >= 0);
-    return g->params[i].data;
+    return eq_param_data(&g->params[i]);
 }
 
 #endif

@@ -14,6 +14,7 @@ struct qat_job {
     struct eq_graph *graph;
     struct eq_qat_observers *observers; /* STE */
     struct eq_lsq *lsq;                 /* LSQ */
+    char start[64];                     /* where activation ranges started */
 };
 
 static bool is_lsq(const struct eq_config *cfg)
@@ -50,14 +51,16 @@ static enum eq_status after_step(void *ctx, struct eq_trainer *t, double lr, str
 }
 
 /* *out: free with free(). */
-static enum eq_status recipe(const struct eq_config *cfg, char **out, struct eq_err *err)
+static enum eq_status recipe(const struct qat_job *job, char **out, struct eq_err *err)
 {
+    const struct eq_config *cfg = job->cfg;
     struct eq_str text = {0};
     struct cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "qat_method", is_lsq(cfg) ? "lsq" : "ste");
     cJSON_AddNumberToObject(o, "weight_bits", cfg->qat.weight_bits);
     cJSON_AddNumberToObject(o, "epochs", cfg->qat.epochs);
     cJSON_AddNumberToObject(o, "distill", cfg->qat.distill);
+    cJSON_AddStringToObject(o, "start", job->start);
     enum eq_status st = eq_json_print_line(&text, o, err);
     cJSON_Delete(o);
     *out = text.s;
@@ -70,7 +73,7 @@ static enum eq_status lower(const struct qat_job *job, const struct eq_graph *g,
     enum eq_status st;
     struct eq_graph *copy = NULL;
     char *made_by = NULL;
-    EQ_TRY(recipe(job->cfg, &made_by, err));
+    EQ_TRY(recipe(job, &made_by, err));
     EQ_TRY(eq_graph_clone(g, &copy, err));
     EQ_TRY(eq_update_weight_qparams(copy, err));
     EQ_TRY(eq_lower_int8(copy, "qat", out, err));
@@ -133,6 +136,8 @@ static const char *const shaping[] = {
 static enum eq_status start_from(struct qat_job *job, const char *path, struct eq_err *err)
 {
     struct eq_qmodel *m = NULL;
+    void *file = NULL;
+    size_t len;
     enum eq_status st;
     EQ_TRY(eq_qmodel_load(path, &m, err));
     if (strcmp(m->method, "ptq") != 0 || m->meta.frames != job->graph->meta.frames ||
@@ -143,13 +148,16 @@ static enum eq_status start_from(struct qat_job *job, const char *path, struct e
     }
     EQ_TRY(eq_check_zero_channels(job->graph, job->cfg, err));
     EQ_TRY(eq_start_from_qmodel(job->graph, m, err));
+    EQ_TRY(eq_read_file(path, SIZE_MAX, &file, &len, err));
+    snprintf(job->start, sizeof job->start, "ptq.safetensors, hash %016llx", (unsigned long long)eq_hash64(file, len));
     eq_info("activation ranges start from %s", path);
 out:
+    eq_free(file);
     eq_qmodel_free(m);
     return st;
 }
 
-/* Calibrates what PTQ does, the folded graph, so that the ranges are PTQ's to the bit. */
+/* Calibrates what PTQ does, the folded graph, so that the ranges are to the bit those of PTQ by the same settings. */
 static enum eq_status calibrate(struct qat_job *job, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st;
@@ -165,12 +173,15 @@ static enum eq_status calibrate(struct qat_job *job, const struct eq_dataset *ds
         job->graph->fake_quants[edge].enabled = true;
     }
     EQ_TRY(eq_update_weight_qparams(job->graph, err));
+    const struct eq_observer_opts used = eq_observer_opts_of(job->cfg);
+    snprintf(job->start, sizeof job->start, "calibrated, %s", eq_observer_names[used.kind]);
 out:
     eq_graph_free(folded);
     return st;
 }
 
-/* Taking PTQ's ranges saves the calibration; the run has the same bits either way. */
+/* Taking PTQ's ranges saves the calibration. The run has the same bits either way, unless ptq.search or other settings
+ * made the file: so the recipe and the state's signature note the start. */
 static enum eq_status find_start(struct qat_job *job, const struct eq_dataset *ds, struct eq_err *err)
 {
     const struct eq_config *cfg = job->cfg;
@@ -228,6 +239,7 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(prepare(&job, ds, model_path, err));
     eq_finetune_signature(cfg, ds, job.graph, shaping, &signature);
+    eq_str_add(&signature, EQ_SIGNATURE_START "%s\n", job.start);
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
                             .name = "qat",

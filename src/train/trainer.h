@@ -32,6 +32,9 @@ struct eq_trainer_ops {
     void *ctx;
 };
 
+/* QAT's signature ends with this line, which states of version 0.1.0 lack: they go on. */
+#define EQ_SIGNATURE_START "start of ranges="
+
 struct eq_trainer_opts {
     const char *name; /* "fp32", "qat", "fp32_plus": names files and the progress bar */
     const char *dir;  /* run directory */

@@ -93,6 +93,13 @@ same() {
     fi
 }
 
+# tensors FILE: a model file's bytes without the header, which notes how it was made.
+tensors() {
+    local n
+    n=$(od -An -t u8 -N 8 "$1" | tr -d ' ')
+    tail -c +"$((n + 9))" "$1"
+}
+
 # is WHAT ACTUAL WANTED
 is() {
     if [ "$2" = "$3" ]; then

@@ -13,12 +13,6 @@ ptq_with() {
     there "$name/ptq.safetensors"
 }
 
-weights() { # FILE: its bytes without the header, which notes the settings
-    local n
-    n=$(od -An -t u8 -N 8 "$1" | tr -d ' ')
-    tail -c +"$((n + 9))" "$1"
-}
-
 # Each switch changes the model, is noted in the file and in results.json, and two of the same are equal.
 ptq_with plain
 ptq_with again
@@ -32,7 +26,7 @@ for name in "${!switches[@]}"; do
     if [ "$name" = percentile ]; then set -- "$@" --set ptq.percentile=99; fi
     if [ "$name" = adaround ]; then set -- "$@" --set ptq.adaround_steps=30; fi
     ptq_with "$name" "$@"
-    if cmp -s <(weights plain/ptq.safetensors) <(weights "$name/ptq.safetensors"); then
+    if cmp -s <(tensors plain/ptq.safetensors) <(tensors "$name/ptq.safetensors"); then
         fail "${switches[$name]} changes nothing"
     else
         pass
@@ -76,7 +70,7 @@ for key, value in recipe.items():
 PY
 # shellcheck disable=SC2046
 ptq_with by_hand $(cat chosen)
-same <(weights by_hand/ptq.safetensors) <(weights found/ptq.safetensors)
+same <(tensors by_hand/ptq.safetensors) <(tensors found/ptq.safetensors)
 expect_error 2 "ptq.search fits on one half" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
     --set ptq.search=true --set ptq.clips=1
 rm -rf no

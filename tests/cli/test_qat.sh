@@ -29,12 +29,23 @@ for name in sys.argv[2:]:
 PY
 }
 
-# From PTQ's file and from a calibration of one's own: the same bits.
+# From PTQ's file and from a calibration of one's own: the same bits, and the recipe says from which. PTQ by another
+# observer, as a search may choose it, is another start with other bits.
 as from_ptq
 has "$ERR" "activation ranges start from from_ptq/ptq.safetensors"
+has <("$BIN" inspect from_ptq/qat.safetensors) 'start = "ptq.safetensors, hash '
 as calibrated --set qat.start=calibrate
 has "$ERR" "calibrated on 4 clips"
-same from_ptq/qat.safetensors calibrated/qat.safetensors
+has <("$BIN" inspect calibrated/qat.safetensors) 'start = "calibrated, hist_mse"'
+same <(tensors from_ptq/qat.safetensors) <(tensors calibrated/qat.safetensors)
+expect 0 ptq --run minmax "${BASE[@]}" --model a/fp32.safetensors --set ptq.observer=minmax
+cp -r a/config.json a/fp32.safetensors a/history minmax/
+expect 0 qat --run minmax
+has <("$BIN" inspect minmax/qat.safetensors) 'start = "ptq.safetensors, hash '
+hash=$("$BIN" inspect minmax/qat.safetensors | grep -o 'ptq.safetensors, hash [0-9a-f]*')
+is "another file, the same hash" "$("$BIN" inspect from_ptq/qat.safetensors | grep -c "$hash")" 0
+cmp -s <(tensors minmax/qat.safetensors) <(tensors calibrated/qat.safetensors) &&
+    fail "PTQ by another observer makes the start that the settings make" || pass
 
 # Files that are no start: missing, of another baseline, equalized.
 rm from_ptq/ptq.safetensors

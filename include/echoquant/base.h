@@ -201,8 +201,9 @@ void eq_parallel_shutdown(void);
 int eq_parallel_threads(void);
 /* Calls fn(ctx, piece, worker) for piece 0..pieces-1, each once, in any order; returns when all are done.
  * worker is in 0..eq_parallel_threads()-1 and no two calls with one worker number overlap: it names scratch.
- * Results may depend on piece but never on worker. A call from inside runs its pieces in place, under the same worker
- * number; calls from several threads take turns. */
+ * Results may depend on piece but never on worker. Pieces must not wait for each other: while other processes keep the
+ * CPUs so busy that several threads are slower than one, the caller runs all of them. A call from inside runs its
+ * pieces in place, under the same worker number; calls from several threads take turns. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
 

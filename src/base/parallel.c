@@ -6,6 +6,7 @@
  * core's cache, INT8 inference took a twentieth longer on two threads.
  */
 #include "echoquant/base.h"
+#include "base/crew.h"
 #include "base/fpu.h"
 
 #include <assert.h>
@@ -15,7 +16,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
-enum { MAX_THREADS = 1024 };
+enum { MAX_THREADS = 1024, TIMED_PIECES = 3 };
 
 /* One call of eq_parallel_for. opened and closed order memory between the caller and the workers: pthreadpool does that
  * as well, but a race detector can't see into it. */
@@ -23,6 +24,7 @@ struct job {
     atomic_bool opened;
     atomic_size_t closed;
     size_t workers;
+    double piece_ms; /* the shortest of worker 0's first pieces: one that nobody disturbed; 0: it had none */
     eq_piece_fn fn;
     void *ctx;
 };
@@ -38,6 +40,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time, w
 static pthreadpool_t pool;
 static int pool_threads = 1;
 static uint32_t pool_flags;
+static struct eq_crew crew; /* outlives the pool: it is the machine that is busy */
+static bool crew_fixed;
 static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
 
 enum eq_status eq_parallel_init(int threads, struct eq_err *err)
@@ -82,6 +86,14 @@ int eq_parallel_threads(void)
     return __atomic_load_n(&pool_threads, __ATOMIC_RELAXED);
 }
 
+void eq_parallel_fix_crew(bool fixed)
+{
+    pthread_mutex_lock(&lock);
+    crew_fixed = fixed;
+    crew = (struct eq_crew){0};
+    pthread_mutex_unlock(&lock);
+}
+
 static void split_pieces(size_t pieces, size_t workers)
 {
     for (size_t w = 0; w < workers; w++) {
@@ -96,6 +108,8 @@ static void pull_pieces(struct job *job, int worker)
 {
     uint64_t fpu = eq_fpu_flush_denormals();
     inside_worker = worker;
+    int timed = worker == 0 ? 0 : TIMED_PIECES;
+    double start = timed < TIMED_PIECES ? eq_now_ms() : 0;
     for (size_t i = 0; i < job->workers; i++) {
         struct range *r = &ranges[((size_t)worker + i) % job->workers];
         for (;;) {
@@ -103,6 +117,11 @@ static void pull_pieces(struct job *job, int worker)
             if (piece >= r->end)
                 break;
             job->fn(job->ctx, piece, worker);
+            if (timed < TIMED_PIECES) {
+                double end = eq_now_ms();
+                job->piece_ms = timed++ && job->piece_ms < end - start ? job->piece_ms : end - start;
+                start = end;
+            }
         }
     }
     inside_worker = -1;
@@ -128,17 +147,22 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
     if (pieces == 0)
         return;
     pthread_mutex_lock(&lock);
-    size_t workers = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
+    size_t most = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
+    size_t workers = crew.alone && !crew_fixed ? 1 : most;
     struct job job = {.workers = workers, .fn = fn, .ctx = ctx};
+    double start = most > 1 ? eq_now_ms() : 0;
     split_pieces(pieces, workers);
     if (workers == 1) {
         pull_pieces(&job, 0);
     } else {
         atomic_store_explicit(&job.opened, true, memory_order_release);
-        pthreadpool_parallelize_1d(pool, run_worker, &job, workers, pool_flags);
+        pthreadpool_parallelize_1d(pool, run_worker, &job, workers,
+                                   pool_flags | (crew.trial ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0));
         size_t closed = atomic_load_explicit(&job.closed, memory_order_acquire);
         assert(closed == workers);
         (void)closed;
     }
+    if (most > 1 && job.piece_ms > 0)
+        eq_crew_note(&crew, job.piece_ms * (double)pieces, eq_now_ms() - start);
     pthread_mutex_unlock(&lock);
 }

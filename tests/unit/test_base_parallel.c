@@ -1,5 +1,6 @@
 /* The parallel-for: every piece once, worker numbers that can name scratch, the same result for any thread count. */
 #include "unit/cmocka_all.h"
+#include "base/crew.h"
 #include "echoquant/base.h"
 
 #include <float.h>
@@ -170,6 +171,7 @@ static void neighbours_stay_with_a_worker_unless_it_needs_help(void **state)
     (void)state;
     static struct shares s;
     assert_int_equal(eq_parallel_init(3, NULL), EQ_OK);
+    eq_parallel_fix_crew(true); /* these pieces wait for each other: one thread alone would hang */
     for (int round = 0; round < 20; round++) {
         s = (struct shares){0};
         eq_parallel_for(60, share_piece, &s);
@@ -178,6 +180,7 @@ static void neighbours_stay_with_a_worker_unless_it_needs_help(void **state)
         for (int piece = 1; piece < 20; piece++)
             assert_int_not_equal(s.worker[piece], 0);
     }
+    eq_parallel_fix_crew(false);
 }
 
 struct caller {
@@ -230,6 +233,60 @@ static void init_checks_its_argument(void **state)
     assert_int_equal(p.runs[9], 1);
 }
 
+/* A machine on which the crew works at one pace and a thread alone at another, for so many ms in jobs of 0.3 ms; returns
+ * how many of these ms the caller worked alone. */
+static double alone_ms(struct eq_crew *c, double crew_pace, double alone_pace, double ms)
+{
+    double alone = 0, job = 0.3;
+    for (double passed = 0; passed < ms; passed += job) {
+        alone += c->alone ? job : 0;
+        eq_crew_note(c, job * (c->alone ? alone_pace : crew_pace), job);
+    }
+    return alone;
+}
+
+static void the_faster_way_is_found(void **state)
+{
+    (void)state;
+    struct eq_crew c = {0};
+    assert_true(alone_ms(&c, 1.9, 1, 60e3) == 0);            /* an idle machine: no trial ever */
+    assert_true(alone_ms(&c, 0.2, 0.4, 60e3) > 0.93 * 60e3); /* a busy one: a trial of the crew now and then */
+    assert_true(alone_ms(&c, 1.9, 1, 60e3) < 2.1e3);         /* idle again: noticed after two seconds */
+    assert_true(alone_ms(&c, 0.2, 0.4, 1e3) > 0.8e3);        /* busy again: noticed within a window */
+    assert_true(alone_ms(&c, 0.6, 0.3, 60e3) < 0.05 * 60e3); /* busy, but the crew gets more of it */
+}
+
+static atomic_bool busy_over;
+
+static void *stay_busy(void *arg)
+{
+    while (!atomic_load_explicit(&busy_over, memory_order_relaxed))
+        ;
+    return arg;
+}
+
+/* Two busy loops on each CPU beside: every job still comes to its end and to its bits, whichever way is taken. */
+static void busy_neighbours_change_no_bit(void **state)
+{
+    (void)state;
+    enum { MOST_LOOPS = 64, ROUNDS = 300 };
+    pthread_t loops[MOST_LOOPS];
+    struct sums quiet, busy;
+    int n = 2 * eq_cpu_count() < MOST_LOOPS ? 2 * eq_cpu_count() : MOST_LOOPS;
+    assert_int_equal(eq_parallel_init(2, NULL), EQ_OK);
+    eq_parallel_for(64, sum_piece, &quiet);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(pthread_create(&loops[i], NULL, stay_busy, NULL), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        memset(&busy, 0, sizeof busy);
+        eq_parallel_for(64, sum_piece, &busy);
+        assert_memory_equal(&busy, &quiet, sizeof busy);
+    }
+    atomic_store(&busy_over, true);
+    for (int i = 0; i < n; i++)
+        pthread_join(loops[i], NULL);
+}
+
 static int stop_pool(void **state)
 {
     (void)state;
@@ -247,6 +304,8 @@ int main(void)
         cmocka_unit_test(two_callers_take_turns),
         cmocka_unit_test(init_checks_its_argument),
         cmocka_unit_test(neighbours_stay_with_a_worker_unless_it_needs_help),
+        cmocka_unit_test(the_faster_way_is_found),
+        cmocka_unit_test(busy_neighbours_change_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, stop_pool);
 }

@@ -16,6 +16,8 @@ void eq_crew_note(struct eq_crew *c, double work, double wall)
     double pace = c->work / c->wall, other = c->pace[!c->alone];
     c->pace[c->alone] = pace;
     c->work = c->wall = 0;
+    if (!c->alone)
+        c->disturbed = pace < FULL_PACE;
     if (!c->trial && !c->alone && pace >= FULL_PACE) {
         c->patience = WINDOW;
     } else if (!c->trial) {

@@ -44,6 +44,11 @@ static struct eq_crew crew; /* outlives the pool: it is the machine that is busy
 static bool crew_fixed;
 static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
 
+static void rest(void *context, size_t item)
+{
+    (void)context, (void)item;
+}
+
 enum eq_status eq_parallel_init(int threads, struct eq_err *err)
 {
     assert(inside_worker < 0);
@@ -64,6 +69,8 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
     pool_threads = threads;
     /* Workers spin for the next job. Where they outnumber the CPUs, that keeps the ones with work from running. */
     pool_flags = PTHREADPOOL_FLAG_DISABLE_DENORMALS | (threads > eq_cpu_count() ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
+    if (pool && crew.alone) /* new workers spin for their first job, which may be long in coming */
+        pthreadpool_parallelize_1d(pool, rest, NULL, (size_t)threads, PTHREADPOOL_FLAG_YIELD_WORKERS);
     pthread_mutex_unlock(&lock);
     if (old)
         pthreadpool_destroy(old);
@@ -157,7 +164,7 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
     } else {
         atomic_store_explicit(&job.opened, true, memory_order_release);
         pthreadpool_parallelize_1d(pool, run_worker, &job, workers,
-                                   pool_flags | (crew.trial ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0));
+                                   pool_flags | (crew.disturbed ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0));
         size_t closed = atomic_load_explicit(&job.closed, memory_order_acquire);
         assert(closed == workers);
         (void)closed;

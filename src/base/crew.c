@@ -16,9 +16,10 @@ void eq_crew_note(struct eq_crew *c, double work, double wall)
     double pace = c->work / c->wall, other = c->pace[!c->alone];
     c->pace[c->alone] = pace;
     c->work = c->wall = 0;
+    bool again = c->disturbed; /* one slow window may be a cold start */
     if (!c->alone)
         c->disturbed = pace < FULL_PACE;
-    if (!c->trial && !c->alone && pace >= FULL_PACE) {
+    if (!c->trial && !c->alone && !(again && c->disturbed)) {
         c->patience = WINDOW;
     } else if (!c->trial) {
         c->trial = true;

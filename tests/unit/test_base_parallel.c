@@ -233,8 +233,8 @@ static void init_checks_its_argument(void **state)
     assert_int_equal(p.runs[9], 1);
 }
 
-/* A machine on which the crew works at one pace and a thread alone at another, for so many ms in jobs of 0.3 ms; returns
- * how many of these ms the caller worked alone. */
+/* A machine on which the crew works at one pace and a thread alone at another, for so many ms in jobs of 0.3 ms.
+ * Returns how many of these ms the caller worked alone. */
 static double alone_ms(struct eq_crew *c, double crew_pace, double alone_pace, double ms)
 {
     double alone = 0, job = 0.3;

@@ -328,7 +328,8 @@ static enum eq_status give_answer(void *ctx, size_t clip, int node, const float 
     return a->status == EQ_INTERRUPTED ? eq_fail(err, EQ_INTERRUPTED, "a signal came") : a->status;
 }
 
-/* A walk that has seen enough goes on with the next clip; a signal ends all of it, also where a walk would have ended. */
+/* A walk that has seen enough goes on with the next clip; a signal ends all of it, also where a
+ * walk would have ended. */
 static void enough_is_no_signal(void **state)
 {
     (void)state;

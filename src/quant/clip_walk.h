@@ -12,7 +12,8 @@ struct eq_clip_walk {
     int stop_at;         /* each walk ends after this node; -1: at the output */
     /* Called before a clip goes through; NULL: nobody. */
     enum eq_status (*on_clip)(void *ctx, size_t clip, const uint8_t *pixels, struct eq_err *err);
-    /* Looks at each edge before its fake-quant. Input: [t][h][w][c], as in eq_walk_hook. EQ_STOP ends this clip's walk. */
+    /* Looks at each edge before its fake-quant. Input: [t][h][w][c], as in eq_walk_hook.
+     * EQ_STOP ends this clip's walk. */
     enum eq_status (*on_edge)(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err);
     void *ctx;
     struct eq_progress *progress; /* NULL: silent */

@@ -6,10 +6,10 @@
 
 /*
  * Threads that share their CPUs with other busy processes wait at each join until the scheduler has let the last of
- * them run: two then take several times as long as one. So the pace is measured: the work that gets done in the time that
- * passes, in units of one undisturbed thread. A crew below one such thread is compared with the caller alone for a
- * while, and the faster way stays. A caller that works alone tries the crew again, the more rarely the more often the
- * crew was slower.
+ * them run: two then take several times as long as one. So the pace is measured: the work that gets done in the time
+ * that passes, in units of one undisturbed thread. A crew below one such thread is compared with the caller alone for
+ * a while, and the faster way stays. A caller that works alone tries the crew again, the more rarely the more often
+ * the crew was slower.
  */
 struct eq_crew {
     bool alone;      /* the way now */

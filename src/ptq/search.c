@@ -8,19 +8,6 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 
-/* Tried by every search, behind the settings' own. */
-static const struct eq_observer_opts candidates[] = {
-    {.kind = EQ_OBSERVER_MINMAX},
-    {.kind = EQ_OBSERVER_MOVING_AVERAGE},
-    {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.9},
-    {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.99},
-    {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99.999},
-    {.kind = EQ_OBSERVER_HIST_MSE},
-    {.kind = EQ_OBSERVER_ENTROPY},
-};
-enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
-_Static_assert(N_CANDIDATES == EQ_OBSERVER_COUNT + 2, "each kind of observer once, percentile three times");
-
 /* What depends on the weights before calibration: by switch, reestimate_bn and equalize. */
 struct base {
     struct eq_ptq ptq;
@@ -30,7 +17,7 @@ struct base {
 struct search {
     const struct eq_graph *trained;
     struct eq_calibration fit, judge;
-    struct eq_observer_opts observers[1 + N_CANDIDATES]; /* the settings' own first */
+    struct eq_observer_opts *observers; /* the settings' own first */
     int n_observers;
     struct base bases[4];
     double *reference; /* [judge.n]: FP32's EF */
@@ -184,14 +171,20 @@ static enum eq_status try(struct search *s, const struct eq_config *cfg, const c
     return EQ_OK;
 }
 
-static void list_observers(struct search *s, const struct eq_config *cfg)
+static enum eq_status list_observers(struct search *s, const struct eq_config *cfg, struct eq_err *err)
 {
+    struct eq_observer_opts one;
+    size_t n = 0;
+    while (eq_observer_candidate(n, cfg->ptq.averaging, &one))
+        n++;
+    s->observers = eq_alloc(n + 1, sizeof *s->observers);
+    if (!s->observers)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the search");
     s->observers[s->n_observers++] = eq_observer_opts_of(cfg);
-    for (int i = 0; i < N_CANDIDATES; i++)
-        if (!same_observer(&candidates[i], &s->observers[0])) {
-            s->observers[s->n_observers] = candidates[i];
-            s->observers[s->n_observers++].averaging = cfg->ptq.averaging;
-        }
+    for (size_t i = 0; eq_observer_candidate(i, cfg->ptq.averaging, &one); i++)
+        if (!same_observer(&one, &s->observers[0]))
+            s->observers[s->n_observers++] = one;
+    return EQ_OK;
 }
 
 static enum eq_status try_observers(struct search *s, const struct eq_config *cfg, struct eq_err *err)
@@ -200,7 +193,7 @@ static enum eq_status try_observers(struct search *s, const struct eq_config *cf
     for (int i = 0; i < s->n_observers && st == EQ_OK; i++) {
         struct eq_config c = *cfg;
         char what[64];
-        c.ptq.observer = (int)s->observers[i].kind;
+        c.ptq.observer = s->observers[i].kind;
         c.ptq.percentile = s->observers[i].percentile;
         if (s->observers[i].kind == EQ_OBSERVER_PERCENTILE)
             snprintf(what, sizeof what, "observer = percentile %.7g", c.ptq.percentile);
@@ -246,6 +239,7 @@ static void clear(struct search *s)
         eq_statistics_free(s->bases[i].statistics);
         eq_ptq_clear(&s->bases[i].ptq);
     }
+    eq_free(s->observers);
     eq_free(s->reference);
     eq_calibration_close(&s->fit);
     eq_calibration_close(&s->judge);
@@ -258,7 +252,7 @@ enum eq_status eq_ptq_search(const struct eq_config *cfg, const struct eq_datase
     enum eq_status st;
     struct search s = {.trained = trained, .path = cJSON_CreateObject()};
     *path = NULL;
-    list_observers(&s, cfg);
+    EQ_TRY(list_observers(&s, cfg, err));
     EQ_TRY(eq_calibration_open_half(cfg, ds, 0, &s.fit, err));
     EQ_TRY(eq_calibration_open_half(cfg, ds, 1, &s.judge, err));
     cJSON_AddNumberToObject(s.path, "fit_clips", (double)s.fit.n);

@@ -1,7 +1,6 @@
 /* The meaning of the kernels that treat every value alone: activations, optimizer steps, fake quantization. */
 #include "kernels/f32.h"
 #include "kernels/f32_fill.h"
-#include "kernels/spans.h"
 
 #include <math.h>
 

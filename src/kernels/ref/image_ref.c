@@ -1,7 +1,6 @@
 /* The meaning of the kernels on u8 pixels. */
 #include "kernels/f32.h"
 #include "kernels/f32_fill.h"
-#include "kernels/spans.h"
 
 struct normalize {
     const uint8_t *src;

@@ -3,7 +3,6 @@
  * Included by f32_elementwise_avx2.c and f32_elementwise_avx512.c.
  */
 #include "kernels/f32_fill.h"
-#include "kernels/spans.h"
 #include "kernels/x86/vec.h"
 
 #include <math.h>

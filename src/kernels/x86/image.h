@@ -1,6 +1,5 @@
 /* Kernels on u8 pixels. Included by image_avx2.c and image_avx512.c. */
 #include "kernels/f32_fill.h"
-#include "kernels/spans.h"
 #include "kernels/x86/vec.h"
 
 struct normalize {

@@ -171,7 +171,7 @@ struct eq_image_table {
 };
 const struct eq_image_table *eq_image_kernels(void);
 
-/* ---- qs8_conv: integer convolution --------------------------------------- */
+/* ---- u8s8_conv: integer convolution --------------------------------------- */
 
 /* The requantization of one output channel oc:
  *
@@ -183,7 +183,7 @@ const struct eq_image_table *eq_image_kernels(void);
  *
  * rne rounds half to even. Values of r beyond int32 saturate before the zero-point is added. See
  * docs/QUANTIZATION.md. */
-struct eq_qs8_epilogue {
+struct eq_u8s8_epilogue {
     const float *m, *b;      /* [cout] */
     const uint8_t *residual; /* laid out as dst, or NULL */
     int residual_zp;
@@ -193,15 +193,15 @@ struct eq_qs8_epilogue {
      * [b][ph][pw][t][cout], and residual must be NULL. pool_k = 0: none. */
     int pool_k, pool_stride, pool_pad;
 };
-struct eq_qs8_conv_kernel {
-    const char *name; /* qs8_conv3x3_direct__avx512vnni */
+struct eq_u8s8_conv_kernel {
+    const char *name; /* u8s8_conv3x3_direct__avx512vnni */
     enum eq_isa isa;
     bool (*supports)(const struct eq_conv_shape *s, int src_zp);
     size_t (*packed_bytes)(const struct eq_conv_shape *s);
     size_t (*scratch_bytes)(const struct eq_conv_shape *s, int threads);
     void (*pack)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
     void (*run)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
-                const struct eq_qs8_epilogue *epi, uint8_t *dst, void *scratch);
+                const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch);
     /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
     bool (*prefers)(const struct eq_conv_shape *s);
     /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may
@@ -217,21 +217,21 @@ struct eq_qs8_conv_kernel {
 };
 /* The kernel that the table names for this shape on this CPU: by shape, ISA and weights only, never by timing. Never
  * NULL. select knows no weights and so leaves out kernels that depend on them; select_for is the one to prefer. */
-const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp);
-const struct eq_qs8_conv_kernel *eq_qs8_conv_select_for(const struct eq_conv_shape *s, int src_zp,
-                                                        const int8_t *weights_oihw);
+const struct eq_u8s8_conv_kernel *eq_u8s8_conv_select(const struct eq_conv_shape *s, int src_zp);
+const struct eq_u8s8_conv_kernel *eq_u8s8_conv_select_for(const struct eq_conv_shape *s, int src_zp,
+                                                          const int8_t *weights_oihw);
 /* Every kernel that supports the shape here, ref first, untested ones included; returns how many were stored. */
-size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const struct eq_qs8_conv_kernel **out,
-                              size_t max);
+size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const struct eq_u8s8_conv_kernel **out,
+                               size_t max);
 
-struct eq_qs8_table {
+struct eq_u8s8_table {
     enum eq_isa isa;
     void (*maxpool)(const uint8_t *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
                     uint8_t *y);
     /* sum[b][c] = sum over h*w pixels and t frames of (x - zp); exact: the caller bounds hw * t * 255 < 2^31. */
     void (*sum_pixels_frames)(const uint8_t *x, int b, int hw, int t, int c, int zp, int32_t *sum);
 };
-const struct eq_qs8_table *eq_qs8_kernels(void);
+const struct eq_u8s8_table *eq_u8s8_kernels(void);
 
 /* Re-makes every table after eq_cpu_set_ceiling; called by whoever sets it, before any kernel is selected. */
 void eq_kernels_init(void);

@@ -1,22 +1,22 @@
 /* What the kernels' instructions reach on registers, on all threads: the 100 % of `bench --layers`. */
 #include "kernels/f32.h"
-#include "kernels/qs8.h"
+#include "kernels/u8s8.h"
 
 static const struct eq_peak *const loops[] = {
 #if defined(__x86_64__)
     &eq_f32_peak__avx2,
     &eq_f32_peak__avx512,
     &eq_bf16_peak__avx512bf16,
-    &eq_qs8_peak_avx2,
-    &eq_qs8_peak_avxvnni,
-    &eq_qs8_peak_avx512,
-    &eq_qs8_peak_avx512vnni,
-    &eq_qs8_peak_wide_avxvnni,
-    &eq_qs8_peak_wide_avx512vnni,
-    &eq_qs8_peak_amx,
+    &eq_u8s8_peak_avx2,
+    &eq_u8s8_peak_avxvnni,
+    &eq_u8s8_peak_avx512,
+    &eq_u8s8_peak_avx512vnni,
+    &eq_u8s8_peak_wide_avxvnni,
+    &eq_u8s8_peak_wide_avx512vnni,
+    &eq_u8s8_peak_amx,
 #elif defined(__aarch64__)
-    &eq_qs8_peak_neon,
-    &eq_qs8_peak_neondot,
+    &eq_u8s8_peak_neon,
+    &eq_u8s8_peak_neondot,
 #endif
     NULL,
 };

@@ -1,7 +1,7 @@
 /* What the families of kernels share: a convolution's shape, and re-making all tables at once. */
 #include "echoquant/kernels.h"
 #include "kernels/f32.h"
-#include "kernels/qs8.h"
+#include "kernels/u8s8.h"
 
 void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int cin, int cout, int k, int stride,
                         int pad, enum eq_layout src_layout)
@@ -41,5 +41,5 @@ double eq_conv_macs(const struct eq_conv_shape *s)
 void eq_kernels_init(void)
 {
     eq_f32_table_init();
-    eq_qs8_table_init();
+    eq_u8s8_table_init();
 }

@@ -147,8 +147,8 @@ void eq_qengine_run_head_f32(struct eq_qengine *e, int i, float *ef)
     if (src->fp32_edge)
         sum_floats(e, s, (const float *)(const void *)in, sums);
     else
-        eq_qs8_kernels()->sum_pixels_frames(in, e->clips, s->in.h * s->in.w, e->frames, s->in.c, src->dst.zero_point,
-                                            whole);
+        eq_u8s8_kernels()->sum_pixels_frames(in, e->clips, s->in.h * s->in.w, e->frames, s->in.c, src->dst.zero_point,
+                                             whole);
     for (int clip = 0; clip < e->clips; clip++) {
         double dot = 0;
         for (int c = 0; c < s->in.c; c++) {

@@ -17,14 +17,14 @@ struct tensors {
 /* A kernel with its packed weights and scratch, and the least times so far. */
 struct contender {
     const struct eq_f32_conv_kernel *f32;
-    const struct eq_qs8_conv_kernel *qs8;
+    const struct eq_u8s8_conv_kernel *u8s8;
     void *packed, *scratch;
     double ms, pack_ms;
 };
 
 static const char *name_of(const struct contender *c)
 {
-    return c->f32 ? c->f32->name : c->qs8->name;
+    return c->f32 ? c->f32->name : c->u8s8->name;
 }
 
 /* On one thread its CPU time, so that other work on the machine doesn't count; otherwise the time that passes. */
@@ -107,8 +107,8 @@ static void tensors_clear(struct tensors *x)
 
 static void pack(const struct contender *c, const struct eq_bench_layer *l)
 {
-    if (c->qs8)
-        c->qs8->pack(&l->shape, l->int8_weights, l->src_zp, c->packed);
+    if (c->u8s8)
+        c->u8s8->pack(&l->shape, l->int8_weights, l->src_zp, c->packed);
     else if (l->pass != EQ_CONV_BACKWARD_WEIGHTS)
         c->f32->pack(&l->shape, l->weights, c->packed);
 }
@@ -119,16 +119,16 @@ static bool pools(bool (*fuses)(const struct eq_conv_shape *, int, int, int), co
     return l->pool_k && fuses && fuses(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
 }
 
-static void call_qs8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call_u8s8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
 {
-    struct eq_qs8_epilogue epi = {
+    struct eq_u8s8_epilogue epi = {
         .m = x->scale, .b = x->bias, .residual = l->residual ? x->residual : NULL, .residual_m = 0.5f, .dst_max = 255};
-    if (pools(c->qs8->fuses_maxpool, l)) {
+    if (pools(c->u8s8->fuses_maxpool, l)) {
         epi.pool_k = l->pool_k;
         epi.pool_stride = l->pool_stride;
         epi.pool_pad = l->pool_pad;
     }
-    c->qs8->run(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
+    c->u8s8->run(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
 }
 
 static void call_f32(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
@@ -144,8 +144,8 @@ static void call_f32(const struct contender *c, const struct eq_bench_layer *l, 
 
 static void call(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
 {
-    if (c->qs8)
-        call_qs8(c, l, x);
+    if (c->u8s8)
+        call_u8s8(c, l, x);
     else if (l->pass == EQ_CONV_FORWARD)
         call_f32(c, l, x);
     else if (l->pass == EQ_CONV_BACKWARD_DATA)
@@ -173,8 +173,8 @@ static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
     int threads = eq_parallel_threads();
-    size_t packed = c->f32 ? c->f32->packed_bytes(s) : c->qs8->packed_bytes(s);
-    size_t scratch = c->f32 ? c->f32->scratch_bytes(s, threads) : c->qs8->scratch_bytes(s, threads);
+    size_t packed = c->f32 ? c->f32->packed_bytes(s) : c->u8s8->packed_bytes(s);
+    size_t scratch = c->f32 ? c->f32->scratch_bytes(s, threads) : c->u8s8->scratch_bytes(s, threads);
     c->packed = eq_alloc(packed ? packed : 1, 1);
     c->scratch = eq_alloc(scratch ? scratch : 1, 1);
     c->ms = c->pack_ms = 1e30;
@@ -188,14 +188,14 @@ static bool takes_part(const struct eq_bench_layer *l, const char *name, enum eq
     return (!plain || strcmp(name, l->chosen) == 0) && strstr(name, wanted);
 }
 
-static size_t list_qs8(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+static size_t list_u8s8(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
 {
-    const struct eq_qs8_conv_kernel *all[MAX_KERNELS];
-    size_t found = eq_qs8_conv_candidates(&l->shape, l->src_zp, all, MAX_KERNELS), n = 0;
+    const struct eq_u8s8_conv_kernel *all[MAX_KERNELS];
+    size_t found = eq_u8s8_conv_candidates(&l->shape, l->src_zp, all, MAX_KERNELS), n = 0;
     for (size_t i = 0; i < found; i++)
         if (takes_part(l, all[i]->name, all[i]->isa, wanted) &&
             (!all[i]->accepts || all[i]->accepts(&l->shape, l->int8_weights, l->src_zp)))
-            out[n++] = (struct contender){.qs8 = all[i]};
+            out[n++] = (struct contender){.u8s8 = all[i]};
     return n;
 }
 
@@ -215,13 +215,13 @@ static void add_candidate(struct cJSON *array, const struct contender *c, const 
 {
     const struct eq_conv_shape *s = &l->shape;
     double macs = eq_conv_macs(s), products = macs;
-    double (*own)(const struct eq_conv_shape *) = c->f32 ? c->f32->products : c->qs8->products;
-    const char *instruction = c->f32 ? c->f32->instruction : c->qs8->instruction;
+    double (*own)(const struct eq_conv_shape *) = c->f32 ? c->f32->products : c->u8s8->products;
+    const char *instruction = c->f32 ? c->f32->instruction : c->u8s8->instruction;
     struct cJSON *o = cJSON_CreateObject();
     if (own)
         products = own(s);
     cJSON_AddStringToObject(o, "kernel", name_of(c));
-    cJSON_AddStringToObject(o, "isa", eq_isa_name(c->f32 ? c->f32->isa : c->qs8->isa));
+    cJSON_AddStringToObject(o, "isa", eq_isa_name(c->f32 ? c->f32->isa : c->u8s8->isa));
     cJSON_AddBoolToObject(o, "chosen", strcmp(name_of(c), l->chosen) == 0);
     cJSON_AddNumberToObject(o, "ms", c->ms);
     cJSON_AddNumberToObject(o, "pack_ms", c->pack_ms < 1e30 ? c->pack_ms : 0);
@@ -251,7 +251,7 @@ enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_
     enum eq_status st = EQ_OK;
     struct contender all[MAX_KERNELS];
     struct tensors x = {0};
-    size_t n = l->int8_weights ? list_qs8(l, kernel, all) : list_f32(l, kernel, all);
+    size_t n = l->int8_weights ? list_u8s8(l, kernel, all) : list_f32(l, kernel, all);
     bool ok = tensors_init(&x, l);
     for (size_t i = 0; i < n; i++)
         ok = contender_init(&all[i], l) && ok;

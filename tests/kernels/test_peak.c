@@ -45,8 +45,8 @@ static void test_every_kernel_has_a_peak(void **state)
     (void)state;
     for (int i = 0; i < 4; i++) {
         const struct eq_conv_shape *s = shape_of(i);
-        const struct eq_qs8_conv_kernel *q[MAX];
-        size_t n = eq_qs8_conv_candidates(s, 3, q, MAX);
+        const struct eq_u8s8_conv_kernel *q[MAX];
+        size_t n = eq_u8s8_conv_candidates(s, 3, q, MAX);
         for (size_t k = 0; k < n; k++)
             check_kernel(q[k]->name, q[k]->isa, q[k]->instruction);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
@@ -102,8 +102,8 @@ static void test_products_of_winograd(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         const struct eq_conv_shape *s = shape_of(i);
-        const struct eq_qs8_conv_kernel *q[MAX];
-        size_t n = eq_qs8_conv_candidates(s, 3, q, MAX);
+        const struct eq_u8s8_conv_kernel *q[MAX];
+        size_t n = eq_u8s8_conv_candidates(s, 3, q, MAX);
         for (size_t k = 0; k < n; k++)
             check_products(q[k]->name, q[k]->products, s);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {

@@ -13,7 +13,7 @@
 /* conv2d: one kernel a pass, chosen by shape, precision and ISA. Packed weights and scratch as kernels.h says. */
 struct eq_conv2d {
     struct eq_conv_shape shape;
-    const struct eq_f32_conv_kernel *kernel[EQ_CONV_PASSES];
+    const struct eq_conv_kernel *kernel[EQ_CONV_PASSES];
 };
 void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision);
 size_t eq_conv2d_packed_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass);

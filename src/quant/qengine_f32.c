@@ -120,8 +120,9 @@ void eq_qengine_run_maxpool_f32(struct eq_qengine *e, int i)
     const struct eq_qnode *n = &e->model->nodes[i];
     const struct eq_qstep *s = &e->steps[i];
     const float *src = (const float *)(const void *)(e->arena + e->steps[s->src].dst_offset);
-    eq_f32_kernels()->maxpool_forward(src, e->clips, s->in.h, s->in.w, e->frames * s->in.c, n->k, n->stride, n->pad,
-                                      s->dst.h, s->dst.w, (float *)(void *)(e->arena + s->dst_offset), NULL);
+    const struct eq_pool_shape p = {e->clips, s->in.h,  s->in.w, e->frames * s->in.c, n->k, n->stride,
+                                    n->pad,   s->dst.h, s->dst.w};
+    eq_f32_kernels()->maxpool_forward(&p, src, (float *)(void *)(e->arena + s->dst_offset), NULL);
 }
 
 /* sums[clips][c] over pixels and frames, row by row. */

@@ -9,8 +9,8 @@
 #if defined(__x86_64__)
 #include <stdatomic.h>
 
-extern const struct eq_u8s8_conv_kernel eq_u8s8_direct_amx_emulated;
-extern const struct eq_peak eq_u8s8_peak_amx_emulated;
+extern const struct eq_conv_kernel eq_u8s8_conv_direct__amx_emulated;
+extern const struct eq_peak eq_u8s8_peak__amx_emulated;
 extern atomic_int amx_emulated_configured;
 extern atomic_long amx_emulated_dots;
 
@@ -24,9 +24,11 @@ enum { EVERY = 1 };
 static void need_avx512vnni(void)
 {
     if (!eq_cpu_has(EQ_ISA_AVX512VNNI)) {
-        printf("[  SKIPPED ] no AVX512-VNNI on this CPU\n");
+        printf("skipped: this CPU lacks avx512vnni, which the emulation is made of\n");
         skip();
     }
+    if (!kernel_wanted(eq_u8s8_conv_direct__amx_emulated.name))
+        skip();
 }
 
 static void test_equals_ref(void **state)
@@ -35,7 +37,7 @@ static void test_equals_ref(void **state)
     need_avx512vnni();
     size_t checked = 0;
     use_threads(2);
-    assert_true(u8s8_check_all(&eq_u8s8_direct_amx_emulated, EVERY, 0, &checked));
+    assert_true(u8s8_check_all(&eq_u8s8_conv_direct__amx_emulated, EVERY, 0, &checked));
     printf("%zu comparisons, %ld products of tiles\n", checked, atomic_load(&amx_emulated_dots));
     assert_true(checked >= (size_t)U8S8_SHAPES * (EVERY ? 5 : 1));
     assert_true(atomic_load(&amx_emulated_dots) > (long)checked);
@@ -48,7 +50,7 @@ static void test_threads_change_nothing_and_release_their_tiles(void **state)
     for (unsigned i = 0; i < THREAD_COUNTS; i++) {
         size_t checked = 0;
         use_threads(thread_counts[i]);
-        assert_true(u8s8_check_all(&eq_u8s8_direct_amx_emulated, false, i, &checked));
+        assert_true(u8s8_check_all(&eq_u8s8_conv_direct__amx_emulated, false, i, &checked));
         assert_true(checked >= U8S8_SHAPES);
         assert_int_equal(atomic_load(&amx_emulated_configured), 0);
     }
@@ -59,7 +61,7 @@ static void test_peak_counts_its_products(void **state)
     (void)state;
     need_avx512vnni();
     long before = atomic_load(&amx_emulated_dots);
-    double macs = eq_u8s8_peak_amx_emulated.macs(3);
+    double macs = eq_u8s8_peak__amx_emulated.macs(3);
     assert_true(macs == (double)(atomic_load(&amx_emulated_dots) - before) * 16 * 16 * 64);
     assert_int_equal(atomic_load(&amx_emulated_configured), 0);
 }
@@ -71,12 +73,12 @@ static void test_is_chosen_by_name_only(void **state)
     struct eq_conv_shape s;
     struct eq_err err;
     eq_conv_shape_init(&s, 1, 16, 28, 28, 64, 64, 3, 1, 1, EQ_LAYOUT_PIXEL);
-    assert_true(eq_u8s8_direct_amx_emulated.untested);
+    assert_true(eq_u8s8_conv_direct__amx_emulated.untested);
     assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
-    assert_true(eq_u8s8_conv_select(&s, 0)->isa != EQ_ISA_AMX);
+    assert_true(eq_u8s8_conv_select(&s, 0, NULL)->isa != EQ_ISA_AMX);
     if (eq_cpu_has(EQ_ISA_AMX)) {
         assert_int_equal(eq_cpu_set_ceiling("amx", &err), EQ_OK);
-        assert_int_equal(eq_u8s8_conv_select(&s, 0)->isa, EQ_ISA_AMX);
+        assert_int_equal(eq_u8s8_conv_select(&s, 0, NULL)->isa, EQ_ISA_AMX);
         assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
     } else {
         assert_int_equal(eq_cpu_set_ceiling("amx", &err), EQ_UNSUPPORTED);
@@ -95,7 +97,7 @@ int main(void)
     eq_kernels_init();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     eq_parallel_shutdown();
-    return failed;
+    return kernels_report(NULL, failed);
 }
 #else
 int main(void)

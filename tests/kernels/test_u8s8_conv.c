@@ -10,7 +10,7 @@ static void test_every_kernel_equals_ref(void **state)
     bool ok = u8s8_check_all(NULL, true, 0, &checked);
     printf("%zu comparisons\n", checked);
     assert_true(ok);
-    assert_true(checked >= (size_t)U8S8_SHAPES * 5);
+    assert_true(kernel_picked() || checked >= (size_t)U8S8_SHAPES * 5);
 }
 
 static void test_threads_change_nothing(void **state)
@@ -20,7 +20,7 @@ static void test_threads_change_nothing(void **state)
         size_t checked = 0;
         use_threads(thread_counts[i]);
         assert_true(u8s8_check_all(NULL, false, i, &checked));
-        assert_true(checked >= U8S8_SHAPES);
+        assert_true(kernel_picked() || checked >= U8S8_SHAPES);
     }
 }
 
@@ -32,8 +32,8 @@ static void test_levels_cap_what_is_selected(void **state)
     for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
         if (!use_isa((enum eq_isa)isa))
             continue;
-        const struct eq_u8s8_conv_kernel *k = eq_u8s8_conv_select(&s, 0), *all[64];
-        size_t n = eq_u8s8_conv_candidates(&s, 0, all, 64);
+        const struct eq_conv_kernel *k = eq_u8s8_conv_select(&s, 0, NULL), *all[64];
+        size_t n = eq_u8s8_conv_candidates(&s, all, 64);
         printf("%s: %s of %zu\n", eq_isa_name((enum eq_isa)isa), k->name, n);
         assert_true((int)k->isa <= isa);
         for (size_t i = 0; i < n; i++)
@@ -54,15 +54,16 @@ static void test_pair_beyond_int16_is_exact(void **state)
     const int8_t weights[2] = {71, 107};
     const float m = 1.0f, b = 100.0f - 33278.0f;
     const struct eq_u8s8_epilogue epi = {.m = &m, .b = &b, .dst_max = 255};
-    const struct eq_u8s8_conv_kernel *all[64];
-    size_t n = eq_u8s8_conv_candidates(&s, 0, all, 64);
+    const struct eq_conv_kernel *all[64];
+    size_t n = eq_u8s8_conv_candidates(&s, all, 64);
+    n = kernels_wanted(all, n);
     for (size_t i = 0; i < n; i++) {
         void *packed = eq_alloc(all[i]->packed_bytes(&s), 1), *scratch = eq_alloc(all[i]->scratch_bytes(&s, 7) + 1, 1);
         assert_non_null(packed);
         assert_non_null(scratch);
         uint8_t dst = 0;
-        all[i]->pack(&s, weights, 0, packed);
-        all[i]->run(&s, src, 0, packed, &epi, &dst, scratch);
+        all[i]->pack_s8(&s, weights, 0, packed);
+        all[i]->run.u8s8(&s, src, 0, packed, &epi, &dst, scratch);
         if (dst != 100)
             fail_msg("%s: 211 * 71 + 171 * 107 gives %d", all[i]->name, 33278 + dst - 100);
         eq_free(packed);
@@ -81,8 +82,8 @@ static void test_ref_by_hand(void **state)
     float m = 0.5f, b = 0.0f;
     struct eq_u8s8_epilogue epi = {.m = &m, .b = &b, .dst_zp = 1, .dst_max = 255};
     uint8_t packed[9], dst[2];
-    eq_u8s8_conv_ref.pack(&s, weights, 5, packed);
-    eq_u8s8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    eq_u8s8_conv_direct__ref.pack_s8(&s, weights, 5, packed);
+    eq_u8s8_conv_direct__ref.run.u8s8(&s, src, 5, packed, &epi, dst, NULL);
     /* (10-5)*2 + (20-5)*3 = 55 -> 27.5 -> 28 -> 29; (10-5)*1 + (20-5)*2 = 35 -> 17.5 -> 18 -> 19 */
     assert_int_equal(dst[0], 29);
     assert_int_equal(dst[1], 19);
@@ -90,16 +91,16 @@ static void test_ref_by_hand(void **state)
     epi.residual_zp = 5;
     epi.residual_m = -1.0f;
     epi.dst_max = 25;
-    eq_u8s8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    eq_u8s8_conv_direct__ref.run.u8s8(&s, src, 5, packed, &epi, dst, NULL);
     /* 27.5 - 2 = 25.5 -> 26 -> 27, clamped to 25; 17.5 + 2 = 19.5 -> 20 -> 21 */
     assert_int_equal(dst[0], 25);
     assert_int_equal(dst[1], 21);
     m = 1e9f;
     epi = (struct eq_u8s8_epilogue){.m = &m, .b = &b, .dst_zp = 200, .dst_max = 255};
-    eq_u8s8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    eq_u8s8_conv_direct__ref.run.u8s8(&s, src, 5, packed, &epi, dst, NULL);
     assert_int_equal(dst[0], 255);
     m = -1e9f;
-    eq_u8s8_conv_ref.run(&s, src, 5, packed, &epi, dst, NULL);
+    eq_u8s8_conv_direct__ref.run.u8s8(&s, src, 5, packed, &epi, dst, NULL);
     assert_int_equal(dst[0], 0);
 }
 
@@ -129,15 +130,15 @@ static void test_accepts_exactly_what_it_computes(void **state)
                 p.b[i] = 0;
             }
             p.epi.dst_zp = 0;
-            void *packed = eq_alloc(eq_u8s8_conv_ref.packed_bytes(&p.s), 1);
+            void *packed = eq_alloc(eq_u8s8_conv_direct__ref.packed_bytes(&p.s), 1);
             assert_non_null(packed);
-            eq_u8s8_conv_ref.pack(&p.s, p.weights, p.src_zp, packed);
-            eq_u8s8_conv_ref.run(&p.s, p.src, p.src_zp, packed, &p.epi, p.expected, NULL);
+            eq_u8s8_conv_direct__ref.pack_s8(&p.s, p.weights, p.src_zp, packed);
+            eq_u8s8_conv_direct__ref.run.u8s8(&p.s, p.src, p.src_zp, packed, &p.epi, p.expected, NULL);
             eq_free(packed);
-            const struct eq_u8s8_conv_kernel *all[64];
-            size_t n = eq_u8s8_conv_candidates(&p.s, p.src_zp, all, 64);
+            const struct eq_conv_kernel *all[64];
+            size_t n = eq_u8s8_conv_candidates(&p.s, all, 64);
             for (size_t i = 0; i < n; i++) {
-                if (!all[i]->accepts)
+                if (!all[i]->accepts || !kernel_wanted(all[i]->name))
                     continue;
                 assert_true(all[i]->accepts(&p.s, p.weights, p.src_zp));
                 assert_true(u8s8_check_kernel(all[i], &p));
@@ -149,34 +150,31 @@ static void test_accepts_exactly_what_it_computes(void **state)
         }
 }
 
-struct pool_shape {
-    int b, h, w, tc, k, stride, pad;
-};
-
 /* Max pooling of every level against ref: odd sizes, windows that hang over each side, bytes above and below 128. */
 static void test_maxpool_equals_ref(void **state)
 {
     (void)state;
-    static const struct pool_shape shapes[] = {{1, 1, 1, 1, 3, 2, 1},    {2, 7, 5, 67, 3, 2, 1},
-                                               {1, 4, 4, 1024, 3, 2, 1}, {1, 9, 8, 129, 2, 2, 0},
-                                               {3, 5, 6, 40, 5, 3, 2},   {1, 2, 3, 64, 15, 1, 14}};
+    static const int shapes[][7] = {{1, 1, 1, 1, 3, 2, 1},   {2, 7, 5, 67, 3, 2, 1}, {1, 4, 4, 1024, 3, 2, 1},
+                                    {1, 9, 8, 129, 2, 2, 0}, {3, 5, 6, 40, 5, 3, 2}, {1, 2, 3, 64, 15, 1, 14}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const struct pool_shape *p = &shapes[i];
-        int oh = (p->h + 2 * p->pad - p->k) / p->stride + 1, ow = (p->w + 2 * p->pad - p->k) / p->stride + 1;
-        size_t n = (size_t)p->b * p->h * p->w * p->tc, n_out = (size_t)p->b * oh * ow * p->tc;
+        const int *r = shapes[i];
+        struct eq_pool_shape p = {r[0], r[1], r[2], r[3], r[4], r[5], r[6], 0, 0};
+        p.oh = (p.h + 2 * p.pad - p.k) / p.stride + 1;
+        p.ow = (p.w + 2 * p.pad - p.k) / p.stride + 1;
+        size_t n = (size_t)p.b * p.h * p.w * p.tc, n_out = (size_t)p.b * p.oh * p.ow * p.tc;
         uint8_t *x = u8s8_malloc(n), *expected = u8s8_malloc(n_out);
         struct eq_rng rng;
         eq_rng_init(&rng, 5, EQ_RNG_TEST, 0, (uint32_t)i);
         for (size_t k = 0; k < n; k++)
             x[k] = (uint8_t)eq_rng_below(&rng, 256);
-        eq_u8s8_table_ref.maxpool(x, p->b, p->h, p->w, p->tc, p->k, p->stride, p->pad, oh, ow, expected);
+        u8s8_ref().maxpool(&p, x, expected);
         for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
-            if (!use_isa((enum eq_isa)isa))
+            if (!use_slot("u8s8_maxpool", (enum eq_isa)isa))
                 continue;
             for (unsigned t = 0; t < THREAD_COUNTS; t++) {
                 use_threads(thread_counts[t]);
                 uint8_t *y = u8s8_guarded_new(n_out);
-                eq_u8s8_kernels()->maxpool(x, p->b, p->h, p->w, p->tc, p->k, p->stride, p->pad, oh, ow, y);
+                eq_u8s8_kernels()->maxpool(&p, x, y);
                 assert_memory_equal(y, expected, n_out);
                 assert_true(u8s8_guarded_free(y, n_out));
             }
@@ -202,9 +200,9 @@ static void test_sums_equal_ref(void **state)
         for (size_t k = 0; k < n; k++)
             x[k] = i == 1 ? 255 : (uint8_t)eq_rng_below(&rng, 256);
         for (int zp = 0; zp < 256; zp += 85) {
-            eq_u8s8_table_ref.sum_pixels_frames(x, b, hw, t, c, zp, expected);
+            u8s8_ref().sum_pixels_frames(x, b, hw, t, c, zp, expected);
             for (int isa = 0; isa < EQ_ISA_COUNT; isa++) {
-                if (!use_isa((enum eq_isa)isa))
+                if (!use_slot("u8s8_sum_pixels_frames", (enum eq_isa)isa))
                     continue;
                 uint8_t *sum = u8s8_guarded_new(bytes);
                 eq_u8s8_kernels()->sum_pixels_frames(x, b, hw, t, c, zp, (int32_t *)(void *)sum);
@@ -234,5 +232,5 @@ int main(void)
     eq_kernels_init();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     eq_parallel_shutdown();
-    return failed;
+    return kernels_report("u8s8", failed);
 }

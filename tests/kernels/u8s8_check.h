@@ -5,7 +5,8 @@
 #ifndef TESTS_KERNELS_U8S8_CHECK_H
 #define TESTS_KERNELS_U8S8_CHECK_H
 
-#include "kernels/u8s8.h"
+#include "kernels/fill.h"
+#include "kernels/pick.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,13 @@ struct u8s8_problem {
     float *m, *b;
     struct eq_u8s8_epilogue epi;
 };
+
+static struct eq_u8s8_table u8s8_ref(void)
+{
+    struct eq_u8s8_table ref;
+    eq_u8s8_fill__ref(&ref);
+    return ref;
+}
 
 /* Plain malloc of exactly n bytes: a sanitizer sees reads behind the end, and alignment is nothing to rely on. */
 static void *u8s8_malloc(size_t n)
@@ -156,11 +164,11 @@ static void u8s8_problem_init(struct u8s8_problem *p, const struct u8s8_shape *r
     eq_rng_init(&rng, 11, EQ_RNG_TEST, (uint32_t)data, (uint32_t)(row - u8s8_shapes));
     u8s8_fill(p, data, &rng);
     u8s8_fill_epilogue(p, epilogue, &rng);
-    void *packed = eq_alloc(eq_u8s8_conv_ref.packed_bytes(s), 1);
+    void *packed = eq_alloc(eq_u8s8_conv_direct__ref.packed_bytes(s), 1);
     if (!packed)
         abort();
-    eq_u8s8_conv_ref.pack(s, p->weights, src_zp, packed);
-    eq_u8s8_conv_ref.run(s, p->src, src_zp, packed, &p->epi, p->expected, NULL);
+    eq_u8s8_conv_direct__ref.pack_s8(s, p->weights, src_zp, packed);
+    eq_u8s8_conv_direct__ref.run.u8s8(s, p->src, src_zp, packed, &p->epi, p->expected, NULL);
     eq_free(packed);
 }
 
@@ -192,8 +200,7 @@ static bool u8s8_guarded_free(uint8_t *p, size_t n)
     return alive;
 }
 
-static bool u8s8_complain(const struct eq_u8s8_conv_kernel *k, const struct u8s8_problem *p, const char *what,
-                          size_t at)
+static bool u8s8_complain(const struct eq_conv_kernel *k, const struct u8s8_problem *p, const char *what, size_t at)
 {
     const struct eq_conv_shape *s = &p->s;
     printf("%s: b%d t%d %dx%d %d->%d k%d s%d p%d %s, zero-point %d, %d threads: %s (%zu)\n", k->name, s->b, s->t, s->h,
@@ -203,15 +210,15 @@ static bool u8s8_complain(const struct eq_u8s8_conv_kernel *k, const struct u8s8
 }
 
 /* Packs and runs; false, with a line that says what is wrong, unless dst equals ref's to the bit. */
-static bool u8s8_check_kernel(const struct eq_u8s8_conv_kernel *k, const struct u8s8_problem *p)
+static bool u8s8_check_kernel(const struct eq_conv_kernel *k, const struct u8s8_problem *p)
 {
     const struct eq_conv_shape *s = &p->s;
     const size_t n_packed = k->packed_bytes(s), n_scratch = k->scratch_bytes(s, eq_parallel_threads());
     size_t bad = 0;
     uint8_t *packed = u8s8_guarded_new(n_packed), *scratch = u8s8_guarded_new(n_scratch);
     uint8_t *dst = u8s8_guarded_new(p->n_dst);
-    k->pack(s, p->weights, p->src_zp, packed);
-    k->run(s, p->src, p->src_zp, packed, &p->epi, dst, scratch);
+    k->pack_s8(s, p->weights, p->src_zp, packed);
+    k->run.u8s8(s, p->src, p->src_zp, packed, &p->epi, dst, scratch);
     while (bad < p->n_dst && dst[bad] == p->expected[bad])
         bad++;
     bool guards = u8s8_guarded_free(packed, n_packed);
@@ -223,7 +230,7 @@ static bool u8s8_check_kernel(const struct eq_u8s8_conv_kernel *k, const struct 
 }
 
 /* The same for max pooling in the kernel's pass, where it offers that, against ref's two passes. */
-static bool u8s8_check_pooled(const struct eq_u8s8_conv_kernel *k, const struct u8s8_problem *p)
+static bool u8s8_check_pooled(const struct eq_conv_kernel *k, const struct u8s8_problem *p)
 {
     const struct eq_conv_shape *s = &p->s;
     if (p->epi.residual || !k->fuses_maxpool || !k->fuses_maxpool(s, 3, 2, 1))
@@ -232,7 +239,8 @@ static bool u8s8_check_pooled(const struct eq_u8s8_conv_kernel *k, const struct 
     struct u8s8_problem pooled = *p;
     pooled.n_dst = (size_t)s->b * ph * pw * tc;
     pooled.expected = u8s8_malloc(pooled.n_dst);
-    eq_u8s8_table_ref.maxpool(p->expected, s->b, s->oh, s->ow, tc, 3, 2, 1, ph, pw, pooled.expected);
+    const struct eq_pool_shape pool = {s->b, s->oh, s->ow, tc, 3, 2, 1, ph, pw};
+    u8s8_ref().maxpool(&pool, p->expected, pooled.expected);
     pooled.epi.pool_k = 3;
     pooled.epi.pool_stride = 2;
     pooled.epi.pool_pad = 1;
@@ -242,14 +250,16 @@ static bool u8s8_check_pooled(const struct eq_u8s8_conv_kernel *k, const struct 
 }
 
 /* Every kernel that this CPU offers for the problem, or the given one alone; counts what was checked. */
-static bool u8s8_check_problem(const struct eq_u8s8_conv_kernel *only, const struct u8s8_problem *p, size_t *checked)
+static bool u8s8_check_problem(const struct eq_conv_kernel *only, const struct u8s8_problem *p, size_t *checked)
 {
-    const struct eq_u8s8_conv_kernel *all[64] = {only};
-    size_t n = only ? only->supports(&p->s, p->src_zp) : eq_u8s8_conv_candidates(&p->s, p->src_zp, all, 64);
+    const struct eq_conv_kernel *all[64] = {only};
+    size_t n = only ? only->supports(&p->s) : eq_u8s8_conv_candidates(&p->s, all, 64);
     bool ok = true;
     for (size_t i = 0; i < n; i++) {
-        if (all[i]->accepts && !all[i]->accepts(&p->s, p->weights, p->src_zp))
+        if ((i > 0 && !kernel_wanted(all[i]->name)) ||
+            (all[i]->accepts && !all[i]->accepts(&p->s, p->weights, p->src_zp)))
             continue;
+        kernel_checked(all[i]->name);
         ok = u8s8_check_kernel(all[i], p) && u8s8_check_pooled(all[i], p) && ok;
         ++*checked;
     }
@@ -258,7 +268,7 @@ static bool u8s8_check_problem(const struct eq_u8s8_conv_kernel *only, const str
 
 /* All shapes. every: all kinds of data times all epilogues (for large shapes a fifth of them, all kinds among them);
  * otherwise one of each a shape, which vary with salt. */
-static bool u8s8_check_all(const struct eq_u8s8_conv_kernel *only, bool every, unsigned salt, size_t *checked)
+static bool u8s8_check_all(const struct eq_conv_kernel *only, bool every, unsigned salt, size_t *checked)
 {
     static const int zero_points[] = {0, 128, 255, 3};
     enum { PICKS = U8S8_DATA_KINDS * U8S8_EPILOGUES };

@@ -3,8 +3,8 @@
 #define EQ_AMX_EMULATED
 #include "kernels/amx_emulated.h"
 
-#define eq_u8s8_direct_amx eq_u8s8_direct_amx_emulated
-#define eq_u8s8_peak_amx eq_u8s8_peak_amx_emulated
+#define eq_u8s8_conv_direct__amx eq_u8s8_conv_direct__amx_emulated
+#define eq_u8s8_peak__amx eq_u8s8_peak__amx_emulated
 #include "kernels/x86/u8s8_direct_amx.c"
 
 atomic_int amx_emulated_configured;

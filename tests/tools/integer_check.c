@@ -162,9 +162,10 @@ static bool check_table(void)
     eq_rng_init(&rng, 23, EQ_RNG_TEST, 0, 0);
     for (size_t i = 0; i < sizeof x; i++)
         x[i] = (uint8_t)eq_rng_u32(&rng);
-    const struct eq_u8s8_table *tables[2] = {&eq_u8s8_table_ref, eq_u8s8_kernels()};
+    const struct eq_u8s8_table ref = u8s8_ref(), *tables[2] = {&ref, eq_u8s8_kernels()};
+    const struct eq_pool_shape pool = {2, 7, 5, 67, 3, 2, 1, 4, 3};
     for (int i = 0; i < 2; i++) {
-        tables[i]->maxpool(x, 2, 7, 5, 67, 3, 2, 1, 4, 3, y[i]);
+        tables[i]->maxpool(&pool, x, y[i]);
         tables[i]->sum_pixels_frames(x, 2, 7, 5, 67, 255, sum[i]);
     }
     return memcmp(y[0], y[1], sizeof y[0]) == 0 && memcmp(sum[0], sum[1], sizeof sum[0]) == 0;

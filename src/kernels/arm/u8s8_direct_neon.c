@@ -3,14 +3,8 @@
  * is -128: two of them fit int16 (smull, smlal), and pairs of such sums are added to int32 (sadalp). Three instructions
  * for 16 products, where widening to 16 bits first takes four.
  */
-/* 4 rows x 4 vectors of sums in the making, 2 of sources, 4 of weights, 2 of products */
-#define EQ_MAX_R 4
 #include "kernels/arm/u8s8_vec128.h"
 
-#define EQ_DOT "smull, smlal, sadalp"
-#define EQ_WIDE 0
-#define EQ_SRC_OFFSET 128
-#define EQ_OWN_SUMS
 #include "kernels/vector/u8s8_direct_tmpl.h"
 
 /* Two steps of one row for four channels; sums: [channels 0, 0, 1, 1], [2, 2, 3, 3]. */
@@ -34,14 +28,14 @@ ALWAYS_INLINE void add_step(vi sums[2], int8x16_t x, int8x16_t w)
 ALWAYS_INLINE void add_steps(const int R, const int two, vi sums[MAX_R][4], const uint8_t *a, ptrdiff_t stride,
                              const uint8_t *w)
 {
-    int8x16_t w0 = v_load_s8(w), w1 = v_load_s8(w + 16);
+    int8x16_t w0 = vi_load_s8(w), w1 = vi_load_s8(w + 16);
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) {
-        int8x16_t x0 = v_bcast_s8(a + r * stride);
+        int8x16_t x0 = vi_bcast_s8(a + r * stride);
         if (two) {
-            int8x16_t x1 = v_bcast_s8(a + r * stride + 4);
-            add_two_steps(sums[r], x0, x1, w0, v_load_s8(w + 32));
-            add_two_steps(sums[r] + 2, x0, x1, w1, v_load_s8(w + 48));
+            int8x16_t x1 = vi_bcast_s8(a + r * stride + 4);
+            add_two_steps(sums[r], x0, x1, w0, vi_load_s8(w + 32));
+            add_two_steps(sums[r] + 2, x0, x1, w1, vi_load_s8(w + 48));
         } else {
             add_step(sums[r], x0, w0);
             add_step(sums[r] + 2, x0, w1);
@@ -56,7 +50,7 @@ ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const s
     vi sums[MAX_R][4];
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
-        sums[r][0] = sums[r][1] = sums[r][2] = sums[r][3] = v_set1(0);
+        sums[r][0] = sums[r][1] = sums[r][2] = sums[r][3] = vi_set1(0);
     for (int ky = 0; ky < src->kys; ky++) {
         const uint8_t *w = src->weights + ky * src->weights_ky_stride;
         for (int kx = 0; kx < src->kxs; kx++) {
@@ -68,19 +62,15 @@ ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const s
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) {
-        acc[r][0] = v_add(acc[r][0], vpaddq_s32(sums[r][0], sums[r][1]));
-        acc[r][1] = v_add(acc[r][1], vpaddq_s32(sums[r][2], sums[r][3]));
+        acc[r][0] = vi_add(acc[r][0], vpaddq_s32(sums[r][0], sums[r][1]));
+        acc[r][1] = vi_add(acc[r][1], vpaddq_s32(sums[r][2], sums[r][3]));
     }
 }
 
 /* For the peak only: as many products as the tiles get from four vectors of weights and one of sources. */
-static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
+static inline void vi_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     int8x16_t v = vreinterpretq_s8_s32(x);
     add_two_steps(acc, v, v, vreinterpretq_s8_s32(w0), vreinterpretq_s8_s32(w1));
 }
 #include "kernels/vector/u8s8_peak_tmpl.h"
-
-const struct eq_u8s8_conv_kernel eq_u8s8_direct_neon = DIRECT_KERNEL("u8s8_conv_direct__neon", EQ_ISA_NEON, false);
-
-const struct eq_peak eq_u8s8_peak_neon = {EQ_ISA_NEON, EQ_DOT, peak_macs};

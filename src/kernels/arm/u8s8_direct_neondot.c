@@ -2,20 +2,14 @@
  * Direct convolution with sdot, which wraps and never saturates. It takes one step of a row from a lane, so that a load
  * of 16 bytes serves four steps.
  */
-/* 8 rows x 2 vectors of sums, 8 of sources, 2 of weights */
-#define EQ_MAX_R 8
 #include "kernels/arm/u8s8_vec128.h"
 
-#define EQ_DOT "sdot"
-#define EQ_WIDE 0
-#define EQ_SRC_OFFSET 128
-#define EQ_OWN_SUMS
 #include "kernels/vector/u8s8_direct_tmpl.h"
 
 /* A macro, since the lane must be a constant. */
 #define ADD_LANE(R, acc, x, lane, w)                                                                                   \
     do {                                                                                                               \
-        int8x16_t w0 = v_load_s8((w) + (lane)*BLOCK * 4), w1 = v_load_s8((w) + (lane)*BLOCK * 4 + 16);                 \
+        int8x16_t w0 = vi_load_s8((w) + (lane)*BLOCK * 4), w1 = vi_load_s8((w) + (lane)*BLOCK * 4 + 16);               \
         _Pragma("GCC unroll 8") for (int r = 0; r < (R); r++)                                                          \
         {                                                                                                              \
             (acc)[r][0] = vdotq_laneq_s32((acc)[r][0], w0, (x)[r], lane);                                              \
@@ -28,7 +22,7 @@ ALWAYS_INLINE void add_four_steps(const int R, vi acc[MAX_R][2], const uint8_t *
     int8x16_t x[MAX_R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
-        x[r] = v_load_s8(a + r * stride);
+        x[r] = vi_load_s8(a + r * stride);
     ADD_LANE(R, acc, x, 0, w);
     ADD_LANE(R, acc, x, 1, w);
     ADD_LANE(R, acc, x, 2, w);
@@ -37,10 +31,10 @@ ALWAYS_INLINE void add_four_steps(const int R, vi acc[MAX_R][2], const uint8_t *
 
 ALWAYS_INLINE void add_step(const int R, vi acc[MAX_R][2], const uint8_t *a, ptrdiff_t stride, const uint8_t *w)
 {
-    int8x16_t w0 = v_load_s8(w), w1 = v_load_s8(w + 16);
+    int8x16_t w0 = vi_load_s8(w), w1 = vi_load_s8(w + 16);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-        int8x16_t x = v_bcast_s8(a + r * stride);
+        int8x16_t x = vi_bcast_s8(a + r * stride);
         acc[r][0] = vdotq_s32(acc[r][0], w0, x);
         acc[r][1] = vdotq_s32(acc[r][1], w1, x);
     }
@@ -62,14 +56,9 @@ ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const s
     }
 }
 
-static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
+static inline void vi_dot2(vi acc[2], vi x, vi w0, vi w1)
 {
     acc[0] = vdotq_s32(acc[0], vreinterpretq_s8_s32(w0), vreinterpretq_s8_s32(x));
     acc[1] = vdotq_s32(acc[1], vreinterpretq_s8_s32(w1), vreinterpretq_s8_s32(x));
 }
 #include "kernels/vector/u8s8_peak_tmpl.h"
-
-const struct eq_u8s8_conv_kernel eq_u8s8_direct_neondot =
-    DIRECT_KERNEL("u8s8_conv_direct__neondot", EQ_ISA_NEONDOT, false);
-
-const struct eq_peak eq_u8s8_peak_neondot = {EQ_ISA_NEONDOT, EQ_DOT, peak_macs};

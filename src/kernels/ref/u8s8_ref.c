@@ -1,28 +1,10 @@
 /* The meaning of the u8s8 kernels in plain C: every other slot is tested against this file, to the bit. */
-#include "kernels/u8s8.h"
+#include "kernels/conv.h"
+#include "kernels/fill.h"
 
 #include <limits.h>
 #include <math.h>
 #include <string.h>
-
-static bool supports(const struct eq_conv_shape *s, int src_zp)
-{
-    (void)s;
-    (void)src_zp;
-    return true;
-}
-
-static size_t packed_bytes(const struct eq_conv_shape *s)
-{
-    return (size_t)s->cout * s->k * s->k * s->cin;
-}
-
-static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
-{
-    (void)s;
-    (void)threads;
-    return 0;
-}
 
 /* OIHW -> OHWI, so that the innermost sum runs over neighbours on both sides. */
 static void pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
@@ -55,13 +37,6 @@ struct conv_job {
     uint8_t *dst;
 };
 
-static const uint8_t *src_at(const struct eq_conv_shape *s, const uint8_t *src, int b, int f, int y, int x)
-{
-    size_t at = s->src_layout == EQ_LAYOUT_CLIP ? (((size_t)b * s->t + f) * s->h + y) * s->w + x
-                                                : (((size_t)b * s->h + y) * s->w + x) * s->t + f;
-    return src + at * s->cin;
-}
-
 static int32_t dot(const uint8_t *x, int zp, const int8_t *w, int n)
 {
     int32_t sum = 0;
@@ -78,8 +53,8 @@ static int32_t conv_at(const struct conv_job *j, int b, int f, int oy, int ox, i
     int32_t acc = 0;
     for (int ky = ry.lo; ky < ry.hi; ky++)
         for (int kx = rx.lo; kx < rx.hi; kx++) {
-            const uint8_t *x = src_at(s, j->src, b, f, oy * s->stride - s->pad + ky, ox * s->stride - s->pad + kx);
-            acc += dot(x, j->src_zp, j->weights + (((size_t)oc * s->k + ky) * s->k + kx) * s->cin, s->cin);
+            size_t at = eq_conv_src_at(s, b, f, oy * s->stride - s->pad + ky, ox * s->stride - s->pad + kx);
+            acc += dot(j->src + at, j->src_zp, j->weights + (((size_t)oc * s->k + ky) * s->k + kx) * s->cin, s->cin);
         }
     return acc;
 }
@@ -106,28 +81,21 @@ static void run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, c
     eq_parallel_for((size_t)s->b * s->oh, conv_row, &job);
 }
 
-const struct eq_u8s8_conv_kernel eq_u8s8_conv_ref = {.name = "u8s8_conv__ref",
-                                                     .isa = EQ_ISA_REF,
-                                                     .supports = supports,
-                                                     .packed_bytes = packed_bytes,
-                                                     .scratch_bytes = scratch_bytes,
-                                                     .pack = pack,
-                                                     .run = run};
+REF_KERNEL(u8s8_conv_direct, .supports = eq_conv_any, .packed_bytes = eq_conv_weights,
+           .scratch_bytes = eq_conv_no_scratch, .pack_s8 = pack, .run.u8s8 = run)
 
 /* Padding never wins: a window always holds at least one pixel, and 0 is the least value. */
-static void maxpool(const uint8_t *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
-                    uint8_t *y)
+static void maxpool(const struct eq_pool_shape *p, const uint8_t *x, uint8_t *y)
 {
-    for (int row = 0; row < b * oh; row++)
-        for (int ox = 0; ox < ow; ox++, y += tc) {
-            struct eq_tap_range ry = eq_taps_inside(row % oh, stride, pad, k, h);
-            struct eq_tap_range rx = eq_taps_inside(ox, stride, pad, k, w);
-            memset(y, 0, (size_t)tc);
+    for (int row = 0; row < p->b * p->oh; row++)
+        for (int ox = 0; ox < p->ow; ox++, y += p->tc) {
+            struct eq_tap_range ry = eq_taps_inside(row % p->oh, p->stride, p->pad, p->k, p->h);
+            struct eq_tap_range rx = eq_taps_inside(ox, p->stride, p->pad, p->k, p->w);
+            memset(y, 0, (size_t)p->tc);
             for (int ky = ry.lo; ky < ry.hi; ky++)
                 for (int kx = rx.lo; kx < rx.hi; kx++) {
-                    size_t iy = (size_t)(row / oh) * h + row % oh * stride - pad + ky;
-                    const uint8_t *in = x + (iy * w + ox * stride - pad + kx) * tc;
-                    for (int i = 0; i < tc; i++)
+                    const uint8_t *in = x + eq_pool_src_at(p, row / p->oh, row % p->oh, ky, ox, kx);
+                    for (int i = 0; i < p->tc; i++)
                         y[i] = in[i] > y[i] ? in[i] : y[i];
                 }
         }
@@ -143,5 +111,8 @@ static void sum_pixels_frames(const uint8_t *x, int b, int hw, int t, int c, int
     }
 }
 
-const struct eq_u8s8_table eq_u8s8_table_ref = {
-    .isa = EQ_ISA_REF, .maxpool = maxpool, .sum_pixels_frames = sum_pixels_frames};
+void eq_u8s8_fill__ref(struct eq_u8s8_table *table)
+{
+    table->maxpool = maxpool;
+    table->sum_pixels_frames = sum_pixels_frames;
+}

@@ -3,30 +3,18 @@
  * [frames x cin] * [cin x cout] products; neighbouring pixels with the same taps are one longer product, since their
  * rows follow each other. A piece of work is one row of output pixels for GROUP channels.
  *
- * The including file has defined the vectors, v_dot2 (see u8s8_tile.h) and EQ_WIDE: 0 when v_dot2 takes u8 x s8 and so
- * reads the source where it lies (with the zero-point corrected by sums of weights), 1 when it takes s16 x s16: then a
- * worker first widens the input rows that its piece needs, minus the zero-point. That costs 1/64 of the products or
- * less. Where instructions multiply s8 x s8 only, EQ_WIDE is 0 and EQ_SRC_OFFSET 128: the rows are copied minus 128,
- * and sums of weights correct that together with the zero-point. With EQ_OWN_TILES it defines, behind the inclusion,
- * direct_tiles and direct_end_piece for matrix units.
+ * The including file has defined the vectors and switches of u8s8_tile.h.
  */
-#ifndef KERNELS_VECTOR_U8S8_DIRECT_H
-#define KERNELS_VECTOR_U8S8_DIRECT_H
+#ifndef KERNELS_VECTOR_U8S8_DIRECT_TMPL_H
+#define KERNELS_VECTOR_U8S8_DIRECT_TMPL_H
 
 #include "kernels/vector/u8s8_tile.h"
 
-#if !defined(EQ_SRC_OFFSET)
-#define EQ_SRC_OFFSET 0
-#endif
-#if !defined(EQ_UNROLL)
-#define EQ_UNROLL 4
-#endif
-
 enum {
-    ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as v_dot2 takes it */
+    ELEM = EQ_WIDE ? 2 : 1, /* bytes of a source element as vi_dot2 takes it */
     STEP = EQ_WIDE ? 2 : 4, /* channels of a step */
     GROUP = 64,             /* output channels of a piece: a cache line of dst has one writer */
-    UNROLL = EQ_UNROLL,     /* steps are a multiple of it, or fewer */
+    AT_ONCE = EQ_UNROLL,    /* steps are a multiple of it, or fewer */
     MAX_K = 64
 };
 
@@ -42,12 +30,12 @@ ALWAYS_INLINE void direct_tile(const int R, const struct tile_src *src, const st
 {
     vi acc[MAX_R][2];
     tile_fill(R, acc, e->start);
-    tile_sums(R, UNROLL, acc, src);
+    tile_sums(R, AT_ONCE, acc, src);
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 TILE_FNS(direct_tile)
 
-/* For pixels of fewer than UNROLL steps, which would be padding for the most part. */
+/* For pixels of fewer than AT_ONCE steps, which would be padding for the most part. */
 ALWAYS_INLINE void direct_short_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
                                      const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
@@ -61,7 +49,7 @@ TILE_FNS(direct_short_tile)
 static void direct_tiles(int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
                          const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
-    tile_rows(src->steps < UNROLL ? direct_short_tile_fns : direct_tile_fns, rows, channels, src, e, residual, dst,
+    tile_rows(src->steps < AT_ONCE ? direct_short_tile_fns : direct_tile_fns, rows, channels, src, e, residual, dst,
               dst_stride);
 }
 
@@ -73,7 +61,7 @@ static void direct_end_piece(void)
 static int direct_steps(const struct eq_conv_shape *s)
 {
     int steps = (s->cin + STEP - 1) / STEP;
-    return steps < UNROLL ? steps : (steps + UNROLL - 1) / UNROLL * UNROLL;
+    return steps < AT_ONCE ? steps : (steps + AT_ONCE - 1) / AT_ONCE * AT_ONCE;
 }
 
 static int direct_blocks(const struct eq_conv_shape *s)
@@ -87,9 +75,8 @@ static size_t direct_block_bytes(const struct eq_conv_shape *s)
     return (size_t)s->k * s->k * direct_steps(s) * BLOCK * 4;
 }
 
-static bool direct_supports(const struct eq_conv_shape *s, int src_zp)
+static bool direct_supports(const struct eq_conv_shape *s)
 {
-    (void)src_zp;
     return s->k <= MAX_K;
 }
 
@@ -171,25 +158,26 @@ struct direct_job {
 };
 
 /* n neighbouring source bytes as the tiles take them. */
+#if EQ_WIDE
 static void direct_convert(const uint8_t *x, size_t n, int zp, uint8_t *out)
 {
-#if EQ_WIDE
     int16_t *wide = (int16_t *)out;
     size_t i = 0;
-    for (vi z = v_set1_16(zp); i + 2 * VL <= n; i += 2 * VL)
-        v_store(wide + i, v_sub16(v_widen16(x + i), z));
+    for (vi z = vi_set1_16(zp); i + 2 * VL <= n; i += 2 * VL)
+        vi_store(wide + i, vi_sub16(vi_widen_u8(x + i), z));
     for (; i < n; i++)
         wide[i] = (int16_t)(x[i] - zp);
-#else
-    (void)zp;
-#if EQ_SRC_OFFSET
-    for (size_t i = 0; i < n; i++)
-        out[i] = (uint8_t)(x[i] - EQ_SRC_OFFSET);
-#else
-    memcpy(out, x, n);
-#endif
-#endif
 }
+#else
+static void direct_convert(const uint8_t *x, size_t n, int zp, uint8_t *out)
+{
+    (void)zp;
+    if (!EQ_SRC_OFFSET)
+        memcpy(out, x, n);
+    for (size_t i = 0; EQ_SRC_OFFSET && i < n; i++)
+        out[i] = (uint8_t)(x[i] - EQ_SRC_OFFSET);
+}
+#endif
 
 /* Input row (b, y) in pixel order with channels padded to whole steps. */
 static void direct_gather_row(const struct direct_job *j, int b, int y, uint8_t *out)
@@ -204,9 +192,7 @@ static void direct_gather_row(const struct direct_job *j, int b, int y, uint8_t 
     }
     for (int x = 0; x < s->w; x++)
         for (int f = 0; f < s->t; f++, out += (size_t)padded * ELEM) {
-            size_t at =
-                clip ? (((size_t)b * s->t + f) * s->h + y) * s->w + x : (((size_t)b * s->h + y) * s->w + x) * s->t + f;
-            direct_convert(j->src + at * s->cin, (size_t)s->cin, j->src_zp, out);
+            direct_convert(j->src + eq_conv_src_at(s, b, f, y, x), (size_t)s->cin, j->src_zp, out);
             memset(out + (size_t)s->cin * ELEM, 0, (size_t)(padded - s->cin) * ELEM);
         }
 }
@@ -235,8 +221,8 @@ static void direct_start(const struct direct_job *j, int block, struct eq_tap_ra
     for (int ky = ry.lo; ky < ry.hi; ky++)
         for (int kx = rx.lo; kx < rx.hi; kx++) {
             const int32_t *sum = j->sums + (((size_t)block * k + ky) * k + kx) * BLOCK;
-            v_store(start, v_add(v_load(start), v_load(sum)));
-            v_store(start + VL, v_add(v_load(start + VL), v_load(sum + VL)));
+            vi_store(start, vi_add(vi_load(start), vi_load(sum)));
+            vi_store(start + VL, vi_add(vi_load(start + VL), vi_load(sum + VL)));
         }
 }
 
@@ -279,7 +265,7 @@ static void direct_block_row(const struct direct_job *j, int block, int b, int o
                                .kys = ry.hi - ry.lo,
                                .kxs = rx.hi - rx.lo,
                                .steps = direct_steps(s)};
-        size_t at = (((size_t)b * s->oh + oy) * s->ow + ox) * s->t * s->cout + oc;
+        size_t at = eq_conv_dst_at(s, b, 0, oy, ox) + oc;
         direct_tiles(n * s->t, channels, &src, &e, j->epi->residual ? j->epi->residual + at : NULL, j->dst + at,
                      s->cout);
     }
@@ -315,11 +301,12 @@ static void direct_run(const struct eq_conv_shape *s, const uint8_t *src, int sr
     eq_parallel_for(groups * s->b * s->oh, direct_piece, &job);
 }
 
-#define DIRECT_KERNEL(kernel_name, level, never_tested)                                                                \
-    {                                                                                                                  \
-        .name = kernel_name, .isa = level, .supports = direct_supports, .packed_bytes = direct_packed_bytes,           \
-        .scratch_bytes = direct_scratch_bytes, .pack = direct_pack, .run = direct_run, .instruction = EQ_DOT,          \
-        .untested = never_tested                                                                                       \
-    }
+#define DIRECT_KERNEL(...)                                                                                             \
+    ISA_KERNEL(u8s8_conv_direct, .supports = direct_supports, .packed_bytes = direct_packed_bytes,                     \
+               .scratch_bytes = direct_scratch_bytes, .pack_s8 = direct_pack, .run.u8s8 = direct_run,                  \
+               .instruction = EQ_DOT, __VA_ARGS__)
+#if !defined(EQ_OWN_TILES)
+DIRECT_KERNEL(.untested = false)
+#endif
 
 #endif

@@ -1,8 +1,10 @@
-/*
- * Template: max pooling and the final sum over u8 activations, for the levels whose vectors the including file has
- * defined (u8s8_vec*.h).
- */
-#include "kernels/u8s8.h"
+/* Template: max pooling and the final sum over u8 activations. The including file has included x86/u8s8_vec.h or
+ * arm/u8s8_vec128.h for the vectors. */
+#include "kernels/conv.h"
+#include "kernels/fill.h"
+#include "kernels/level.h"
+
+#include <assert.h>
 
 enum {
     BYTES = VL * 4,
@@ -11,8 +13,8 @@ enum {
 };
 
 struct pool_job {
+    const struct eq_pool_shape *p;
     const uint8_t *x;
-    int h, w, tc, k, stride, pad, oh, ow;
     uint8_t *y;
 };
 
@@ -21,10 +23,10 @@ static void max_of(const uint8_t *const *px, int n, size_t tc, uint8_t *y)
 {
     size_t i = 0;
     for (; i + BYTES <= tc; i += BYTES) {
-        vi best = v_load(px[0] + i);
+        vi best = vi_load(px[0] + i);
         for (int k = 1; k < n; k++)
-            best = v_max_u8(best, v_load(px[k] + i));
-        v_store(y + i, best);
+            best = vi_max_u8(best, vi_load(px[k] + i));
+        vi_store(y + i, best);
     }
     for (; i < tc; i++) {
         y[i] = px[0][i];
@@ -37,30 +39,26 @@ static void pool_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
-    const int b = (int)(row / j->oh), oy = (int)(row % j->oh);
-    struct eq_tap_range ry = eq_taps_inside(oy, j->stride, j->pad, j->k, j->h);
-    for (int ox = 0; ox < j->ow; ox++) {
-        struct eq_tap_range rx = eq_taps_inside(ox, j->stride, j->pad, j->k, j->w);
+    const struct eq_pool_shape *p = j->p;
+    const int b = (int)(row / p->oh), oy = (int)(row % p->oh);
+    struct eq_tap_range ry = eq_taps_inside(oy, p->stride, p->pad, p->k, p->h);
+    for (int ox = 0; ox < p->ow; ox++) {
+        struct eq_tap_range rx = eq_taps_inside(ox, p->stride, p->pad, p->k, p->w);
         const uint8_t *px[MAX_TAPS];
         int n = 0;
         for (int ky = ry.lo; ky < ry.hi; ky++)
-            for (int kx = rx.lo; kx < rx.hi; kx++) {
-                size_t at = ((size_t)b * j->h + oy * j->stride - j->pad + ky) * j->w + ox * j->stride - j->pad + kx;
-                px[n++] = j->x + at * j->tc;
-            }
-        max_of(px, n, (size_t)j->tc, j->y + (row * j->ow + ox) * j->tc);
+            for (int kx = rx.lo; kx < rx.hi; kx++)
+                px[n++] = j->x + eq_pool_src_at(p, b, oy, ky, ox, kx);
+        max_of(px, n, (size_t)p->tc, j->y + (row * p->ow + ox) * p->tc);
     }
 }
 
-static void maxpool(const uint8_t *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
-                    uint8_t *y)
+/* k is checked where a model is read (EQ_QMODEL_MAX_KERNEL). */
+static void maxpool(const struct eq_pool_shape *p, const uint8_t *x, uint8_t *y)
 {
-    if (k * k > MAX_TAPS || pad >= k) {
-        eq_u8s8_table_ref.maxpool(x, b, h, w, tc, k, stride, pad, oh, ow, y);
-        return;
-    }
-    struct pool_job job = {x, h, w, tc, k, stride, pad, oh, ow, y};
-    eq_parallel_for((size_t)b * oh, pool_row, &job);
+    struct pool_job job = {p, x, y};
+    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k);
+    eq_parallel_for((size_t)p->b * p->oh, pool_row, &job);
 }
 
 struct sum_job {
@@ -72,14 +70,14 @@ struct sum_job {
 /* Sums of SUM_CHANNELS neighbouring channels over all rows. */
 static void sum_group(const uint8_t *x, int rows, int c, int32_t start, int32_t *sum)
 {
-    vi acc[4] = {v_set1(start), v_set1(start), v_set1(start), v_set1(start)};
+    vi acc[4] = {vi_set1(start), vi_set1(start), vi_set1(start), vi_set1(start)};
     for (; rows > 0; rows--, x += c)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            acc[i] = v_add(acc[i], v_load_u8(x + i * VL));
+            acc[i] = vi_add(acc[i], vi_load_u8(x + i * VL));
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
-        v_store(sum + i * VL, acc[i]);
+        vi_store(sum + i * VL, acc[i]);
 }
 
 static void sum_piece(void *ctx, size_t piece, int worker)
@@ -105,4 +103,10 @@ static void sum_pixels_frames(const uint8_t *x, int b, int hw, int t, int c, int
 {
     struct sum_job job = {x, hw * t, c, zp, (c + SUM_CHANNELS - 1) / SUM_CHANNELS, sum};
     eq_parallel_for((size_t)b * job.groups, sum_piece, &job);
+}
+
+void ISA_NAME(eq_u8s8_fill)(struct eq_u8s8_table *table)
+{
+    table->maxpool = maxpool;
+    table->sum_pixels_frames = sum_pixels_frames;
 }

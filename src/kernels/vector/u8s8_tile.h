@@ -1,16 +1,45 @@
 /*
- * Template: a tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums.
- * The including file has defined the vectors (u8s8_vec*.h) and v_dot2(acc, x, w0, w1): acc[i] += the products inside
- * each 32-bit group of x and w_i, four u8 x s8 ("VNNI") or two s16 x s16. Such a group of a row's channels is called a
- * step. Instead of v_dot2 it may define EQ_OWN_SUMS and, behind the inclusion, a tile_sums of its own, or with
- * EQ_OWN_TILES go without.
+ * A tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums: what the u8s8
+ * templates share. A 32-bit group of a row's channels, which one lane of vi_dot2 takes, is called a step: four u8 or,
+ * when widened, two s16.
+ *
+ * The including file has defined the vectors (x86/u8s8_vec.h, arm/u8s8_vec128.h): VL lanes of int32 (vi) or float
+ * (vf); vi_load, vi_store, vi_set1, vi_bcast, vi_add, vi_sub, vi_max_u8, vi_load_u8, vi_store_u8; v_set1, v_load,
+ * v_fma, v_max, v_min, v_of_i, vi_of_f; and vi_dot2(acc, x, w0, w1): acc[i] += the products inside each step of x and
+ * w_i. Its switches:
+ *
+ *   EQ_MAX_R       rows of a tile: as many as registers hold sums for; 4, 6 or 8
+ *   EQ_DOT         what vi_dot2 is made of, as text: the kernels' .instruction
+ *   EQ_WIDE        0: vi_dot2 takes u8 x s8 and reads the source where it lies; sums of weights correct the zero-point.
+ *                  1: s16 x s16: the source is first widened, minus the zero-point (1/64 of the products or less)
+ *   EQ_SRC_OFFSET  0, or 128 where instructions multiply s8 x s8 only: the direct kernel (EQ_WIDE 0) copies the source
+ *                  minus 128, and sums of weights correct that together with the zero-point
+ *   EQ_UNROLL      4, or 16: steps at once in the direct kernel, whose packed steps are a multiple of it
+ *   EQ_OWN_SUMS    the including file defines tile_sums after the inclusion, and needs no vi_dot2 but for the peak
+ *   EQ_OWN_TILES   for matrix units: it defines direct_tiles, direct_end_piece and the kernel after the inclusion
+ *   EQ_PEAK        the name of the peak (u8s8_peak_tmpl.h) without its level
  */
 #ifndef KERNELS_VECTOR_U8S8_TILE_H
 #define KERNELS_VECTOR_U8S8_TILE_H
 
-#include "kernels/u8s8.h"
+#include "kernels/conv.h"
+#include "kernels/level.h"
 
+#include <string.h>
+
+#if !defined(ALWAYS_INLINE)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
+#if !defined(EQ_SRC_OFFSET)
+#define EQ_SRC_OFFSET 0
+#endif
+#if !defined(EQ_UNROLL)
+#define EQ_UNROLL 4
+#endif
+#if !defined(EQ_PEAK)
+#define EQ_PEAK eq_u8s8_peak
+#endif
+
 enum { BLOCK = 2 * VL }; /* output channels of a tile */
 
 /* Where a tile's operands lie; strides in bytes. weights: [tap][step][BLOCK][4 bytes], taps of a kernel row together.
@@ -32,11 +61,11 @@ ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const 
 {
 #pragma GCC unroll 16
     for (int u = 0; u < U; u++) {
-        vi w0 = v_load(w + u * BLOCK * 4), w1 = v_load(w + u * BLOCK * 4 + VL * 4);
+        vi w0 = vi_load(w + u * BLOCK * 4), w1 = vi_load(w + u * BLOCK * 4 + VL * 4);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            vi x = v_bcast(base[r / 4] + (r % 4 == 3 ? stride3 : r % 4 * stride) + 4 * u);
-            v_dot2(acc[r], x, w0, w1);
+            vi x = vi_bcast(base[r / 4] + (r % 4 == 3 ? stride3 : r % 4 * stride) + 4 * u);
+            vi_dot2(acc[r], x, w0, w1);
         }
     }
 }
@@ -82,18 +111,18 @@ struct requant {
 
 ALWAYS_INLINE struct requant requant_of(const struct eq_u8s8_epilogue *epi)
 {
-    return (struct requant){v_set1(epi->residual_zp), v_set1(epi->dst_zp), v_set1f(epi->residual_m),
-                            v_set1f((float)(epi->dst_min - epi->dst_zp)), v_set1f((float)(epi->dst_max - epi->dst_zp))};
+    return (struct requant){vi_set1(epi->residual_zp), vi_set1(epi->dst_zp), v_set1(epi->residual_m),
+                            v_set1((float)(epi->dst_min - epi->dst_zp)), v_set1((float)(epi->dst_max - epi->dst_zp))};
 }
 
 /* Clamping before rounding gives what clamping after it does, since the limits are whole numbers; and a value that no
  * int32 holds never reaches the conversion. */
 ALWAYS_INLINE vi requantize(vi acc, vf m, vf b, struct requant q, const uint8_t *residual)
 {
-    vf r = v_fma(v_to_f(acc), m, b);
+    vf r = v_fma(v_of_i(acc), m, b);
     if (residual)
-        r = v_fma(v_to_f(v_sub(v_load_u8(residual), q.residual_zp)), q.residual_m, r);
-    return v_add(v_rne(v_minf(v_maxf(r, q.min), q.max)), q.dst_zp);
+        r = v_fma(v_of_i(vi_sub(vi_load_u8(residual), q.residual_zp)), q.residual_m, r);
+    return vi_add(vi_of_f(v_min(v_max(r, q.min), q.max)), q.dst_zp);
 }
 
 ALWAYS_INLINE void tile_finish(const int R, vi acc[MAX_R][2], const struct tile_epilogue *e, const uint8_t *residual,
@@ -102,23 +131,23 @@ ALWAYS_INLINE void tile_finish(const int R, vi acc[MAX_R][2], const struct tile_
     const struct requant q = requant_of(e->epi);
 #pragma GCC unroll 2
     for (int c = 0; c < 2; c++) {
-        vf m = v_loadf(e->m + c * VL), b = v_loadf(e->b + c * VL);
+        vf m = v_load(e->m + c * VL), b = v_load(e->b + c * VL);
         if (residual) {
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++)
-                v_store_u8(dst + r * dst_stride + c * VL,
-                           requantize(acc[r][c], m, b, q, residual + r * dst_stride + c * VL));
+                vi_store_u8(dst + r * dst_stride + c * VL,
+                            requantize(acc[r][c], m, b, q, residual + r * dst_stride + c * VL));
         } else {
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++)
-                v_store_u8(dst + r * dst_stride + c * VL, requantize(acc[r][c], m, b, q, NULL));
+                vi_store_u8(dst + r * dst_stride + c * VL, requantize(acc[r][c], m, b, q, NULL));
         }
     }
 }
 
 ALWAYS_INLINE void tile_fill(const int R, vi acc[MAX_R][2], const int32_t *start)
 {
-    vi start0 = v_load(start), start1 = v_load(start + VL);
+    vi start0 = vi_load(start), start1 = vi_load(start + VL);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         acc[r][0] = start0;

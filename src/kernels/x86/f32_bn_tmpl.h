@@ -2,9 +2,9 @@
  * Batch norm. rows x c matrices are cut into at most PIECES ranges of rows; a range is summed in blocks of BLOCK rows
  * that lie in the L1 cache, GROUP vectors of channels at a time in registers. The ranges' sums are added in their
  * order. The first pass over a tensor goes from its end to its start: what was written last, and what the second pass
- * begins with, is then still in the cache. Included by f32_bn_avx2.c and f32_bn_avx512.c.
+ * begins with, is then still in the cache. Template of f32_bn_avx2.c and f32_bn_avx512.c, which define nothing for it.
  */
-#include "kernels/f32_fill.h"
+#include "kernels/fill.h"
 #include "kernels/x86/vec.h"
 
 enum {
@@ -304,7 +304,7 @@ static void bn_backward(const float *x, const float *y, const float *relu_beta, 
     }
 }
 
-void ISA_NAME(eq_f32_fill_bn)(struct eq_f32_table *table)
+void ISA_NAME(eq_f32_bn_fill)(struct eq_f32_table *table)
 {
     table->bn_stats = bn_stats;
     table->bn_apply = bn_apply;

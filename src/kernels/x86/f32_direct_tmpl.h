@@ -1,7 +1,8 @@
 /*
  * Direct convolution, forward and backward by data, as products of frames (or neighbouring pixels) with the taps that
  * fall inside the picture. Nothing is copied (but converted once, where operands are BF16): a tap is a segment of
- * gemm_rows. Included by f32_direct_avx2.c, f32_direct_avx512.c and bf16_direct_avx512bf16.c.
+ * gemm_rows. Template of f32_direct_avx2.c, f32_direct_avx512.c and bf16_direct_avx512bf16.c, which define nothing for
+ * it.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/operand_copy.h"
@@ -111,14 +112,8 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
     eq_parallel_for((size_t)s->b * s->oh * job.panels, forward_piece, &job);
 }
 
-const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_direct) = {.name = CONV_TEXT("conv_direct"),
-                                                                    .isa = CONV_LEVEL,
-                                                                    .supports = forward_supports,
-                                                                    .packed_bytes = forward_packed_bytes,
-                                                                    .scratch_bytes = forward_scratch_bytes,
-                                                                    .pack = pack_forward,
-                                                                    .run.forward = forward,
-                                                                    .instruction = CONV_INSTRUCTION};
+CONV_KERNEL(conv_forward_direct, .supports = forward_supports, .packed_bytes = forward_packed_bytes,
+            .scratch_bytes = forward_scratch_bytes, .pack = pack_forward, .run.forward = forward)
 
 /* ---- backward by data ---------------------------------------------------- */
 
@@ -191,13 +186,6 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
     eq_parallel_for((size_t)s->b * s->h * job.panels, backward_data_piece, &job);
 }
 
-const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_direct) = {
-    .name = CONV_TEXT("conv_backward_data_direct"),
-    .isa = CONV_LEVEL,
-    .supports = backward_data_supports,
-    .packed_bytes = backward_data_packed_bytes,
-    .scratch_bytes = backward_data_scratch_bytes,
-    .pack = pack_transposed,
-    .run.backward_data = backward_data,
-    .prefers = backward_data_prefers,
-    .instruction = CONV_INSTRUCTION};
+CONV_KERNEL(conv_backward_data_direct, .supports = backward_data_supports, .packed_bytes = backward_data_packed_bytes,
+            .scratch_bytes = backward_data_scratch_bytes, .pack = pack_transposed, .run.backward_data = backward_data,
+            .prefers = backward_data_prefers)

@@ -1,8 +1,8 @@
 /*
  * Direct backward by weights. In pixel layout a piece owns a block of input channels and a panel of output channels,
  * all taps, and sums over the whole batch: no two pieces share a sum. In clip layout there are too few channels for
- * that, so a piece takes a range of output rows, and the pieces' sums are added in their order. Included by
- * f32_direct_weights_avx2.c and f32_direct_weights_avx512.c.
+ * that, so a piece takes a range of output rows, and the pieces' sums are added in their order. Template of
+ * f32_direct_weights_avx2.c and f32_direct_weights_avx512.c, which define nothing for it.
  */
 #include "kernels/x86/direct_weights_pixel.h"
 
@@ -141,12 +141,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     }
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_direct) = {
-    .name = ISA_TEXT("f32_conv_backward_weights_direct"),
-    .isa = ISA_LEVEL,
-    .supports = supports,
-    .packed_bytes = no_packed_bytes,
-    .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights,
-    .prefers = prefers,
-    .instruction = ISA_FMA};
+CONV_KERNEL(conv_backward_weights_direct, .supports = supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .prefers = prefers)

@@ -1,8 +1,8 @@
 /*
- * Kernels that treat every value alone: each is one function on n <= VL values, and a macro makes the loop over a span.
- * Included by f32_elementwise_avx2.c and f32_elementwise_avx512.c.
+ * Kernels that treat every value alone: each is one function on n <= VL values, and a macro makes the loop over a
+ * span. Template of f32_elementwise_avx2.c and f32_elementwise_avx512.c, which define nothing for it.
  */
-#include "kernels/f32_fill.h"
+#include "kernels/fill.h"
 #include "kernels/x86/vec.h"
 
 #include <math.h>
@@ -159,7 +159,7 @@ static void mask_backward(const uint8_t *mask, const float *dy, size_t n, float 
     eq_for_spans(n, mask_down_span, &(struct mask){mask, dy, dx});
 }
 
-void ISA_NAME(eq_f32_fill_elementwise)(struct eq_f32_table *table)
+void ISA_NAME(eq_f32_elementwise_fill)(struct eq_f32_table *table)
 {
     table->relu_forward = relu_forward;
     table->relu_backward = relu_backward;

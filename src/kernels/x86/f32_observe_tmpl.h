@@ -1,10 +1,9 @@
 /*
- * Kernels that look at many values and keep a few numbers. The values are cut into at most PIECES ranges by their count
- * alone; what the ranges found is put together in their order.
- * Included by f32_observe_avx2.c and f32_observe_avx512.c.
+ * Kernels that look at many values and keep a few numbers. The values are cut into at most PIECES ranges by their
+ * count alone; what the ranges found is put together in their order. Template of f32_observe_avx2.c and
+ * f32_observe_avx512.c, which define nothing for it.
  */
-#include "kernels/f32.h"
-#include "kernels/f32_fill.h"
+#include "kernels/fill.h"
 #include "kernels/x86/vec.h"
 
 #include <math.h>
@@ -194,7 +193,7 @@ static void histogram(const float *x, size_t n, float lo, float hi, uint64_t *hi
     struct eq_f32_table ref;
     uint32_t counts[PIECES][MAX_BINS];
     if (bins >= MAX_BINS || n / PIECES >= UINT32_MAX - SMALL) { /* counts would not fit */
-        eq_f32_fill_observe_ref(&ref);
+        eq_f32_observe_fill__ref(&ref);
         ref.histogram(x, n, lo, hi, hist, bins, min, max);
         return;
     }
@@ -238,7 +237,7 @@ static double sum_squares(const float *x, size_t n)
     return sum;
 }
 
-void ISA_NAME(eq_f32_fill_observe)(struct eq_f32_table *table)
+void ISA_NAME(eq_f32_observe_fill)(struct eq_f32_table *table)
 {
     table->minmax = minmax;
     table->histogram = histogram;

@@ -1,6 +1,7 @@
-/* Template: the convolutions' multiply-and-add on registers only, in chains enough to hide its latency: what any of
- * their kernels can reach at most. */
-#include "kernels/f32.h"
+/* Template of f32_peak_avx2.c, f32_peak_avx512.c and bf16_peak_avx512bf16.c, which define nothing for it: the
+ * convolutions' multiply-and-add on registers only, in chains enough to hide its latency: what any of their kernels can
+ * reach at most. */
+#include "kernels/conv.h"
 #include "kernels/x86/operand.h"
 
 enum { CHAINS = 12 };
@@ -23,4 +24,4 @@ static double macs(size_t iterations)
     return (double)iterations * CHAINS * VL * KSTEP;
 }
 
-const struct eq_peak CONV_KERNEL(peak) = {.isa = CONV_LEVEL, .instruction = CONV_INSTRUCTION, .macs = macs};
+const struct eq_peak CONV_NAME(peak) = {.isa = ISA_LEVEL, .instruction = CONV_INSTRUCTION, .macs = macs};

@@ -1,9 +1,9 @@
 /*
- * Pooling. A pixel is tc = t * c neighbouring values; a piece is a row of pixels.
- * Included by f32_pool_avx2.c and f32_pool_avx512.c.
+ * Pooling. A pixel is tc = t * c neighbouring values; a piece is a row of pixels. Template of f32_pool_avx2.c and
+ * f32_pool_avx512.c, which define nothing for it.
  */
 #include "kernels/conv.h"
-#include "kernels/f32_fill.h"
+#include "kernels/fill.h"
 #include "kernels/x86/vec.h"
 
 #include <assert.h>
@@ -15,7 +15,8 @@ struct pool_job {
     float *out;
     const uint8_t *argmax_in;
     uint8_t *argmax;
-    int h, w, tc, k, stride, pad, oh, ow, hw, blocks;
+    struct eq_pool_shape p; /* the global average uses tc alone */
+    int hw, blocks;
     const float *mean, *inv_std, *gamma, *beta; /* [c] of a batch norm in front */
     int c;
 };
@@ -31,13 +32,12 @@ struct window {
 static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
 {
     struct window win = {.n = 0};
-    struct eq_tap_range ry = eq_taps_inside(oy, j->stride, j->pad, j->k, j->h);
-    struct eq_tap_range rx = eq_taps_inside(ox, j->stride, j->pad, j->k, j->w);
+    struct eq_tap_range ry = eq_taps_inside(oy, j->p.stride, j->p.pad, j->p.k, j->p.h);
+    struct eq_tap_range rx = eq_taps_inside(ox, j->p.stride, j->p.pad, j->p.k, j->p.w);
     for (int ky = ry.lo; ky < ry.hi; ky++)
         for (int kx = rx.lo; kx < rx.hi; kx++) {
-            size_t y = (size_t)oy * j->stride - j->pad + ky, x = (size_t)ox * j->stride - j->pad + kx;
-            win.tap[win.n] = ky * j->k + kx;
-            win.px[win.n++] = j->in + (((size_t)b * j->h + y) * j->w + x) * j->tc;
+            win.tap[win.n] = ky * j->p.k + kx;
+            win.px[win.n++] = j->in + eq_pool_src_at(&j->p, b, oy, ky, ox, kx);
         }
     return win;
 }
@@ -72,9 +72,9 @@ static void max_forward_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
-    for (int ox = 0; ox < j->ow; ox++) {
-        struct window win = window_of(j, (int)(row / j->oh), (int)(row % j->oh), ox);
-        size_t at = (row * j->ow + ox) * j->tc, i = 0, n = (size_t)j->tc;
+    for (int ox = 0; ox < j->p.ow; ox++) {
+        struct window win = window_of(j, (int)(row / j->p.oh), (int)(row % j->p.oh), ox);
+        size_t at = (row * j->p.ow + ox) * j->p.tc, i = 0, n = (size_t)j->p.tc;
         uint8_t *argmax = j->argmax ? j->argmax + at : NULL;
         const struct norm none = {.on = false};
         for (; i + VL <= n; i += VL)
@@ -88,10 +88,10 @@ static void normed_max_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
-    for (int ox = 0; ox < j->ow; ox++) {
-        struct window win = window_of(j, (int)(row / j->oh), (int)(row % j->oh), ox);
-        size_t at = (row * j->ow + ox) * j->tc;
-        for (int frame = 0; frame < j->tc; frame += j->c)
+    for (int ox = 0; ox < j->p.ow; ox++) {
+        struct window win = window_of(j, (int)(row / j->p.oh), (int)(row % j->p.oh), ox);
+        size_t at = (row * j->p.ow + ox) * j->p.tc;
+        for (int frame = 0; frame < j->p.tc; frame += j->c)
             for (int c = 0; c < j->c; c += VL) {
                 vf scale = v_mul(v_load(j->inv_std + c), v_load(j->gamma + c));
                 const struct norm norm = {true, v_load(j->mean + c), scale, v_load(j->beta + c)};
@@ -100,42 +100,20 @@ static void normed_max_row(void *ctx, size_t row, int worker)
     }
 }
 
-static struct pool_job max_job(const float *x, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
-                               float *y, uint8_t *argmax)
+static void bn_relu_maxpool_forward(const struct eq_pool_shape *p, const float *x, int c, const float *mean,
+                                    const float *inv_std, const float *gamma, const float *beta, float *y,
+                                    uint8_t *argmax)
 {
-    return (struct pool_job){.in = x,
-                             .out = y,
-                             .argmax = argmax,
-                             .h = h,
-                             .w = w,
-                             .tc = tc,
-                             .k = k,
-                             .stride = stride,
-                             .pad = pad,
-                             .oh = oh,
-                             .ow = ow};
+    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k && c % 16 == 0);
+    struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax, .mean = mean, inv_std, gamma, beta, c};
+    eq_parallel_for((size_t)p->b * p->oh, normed_max_row, &job);
 }
 
-static void bn_relu_maxpool_forward(const float *x, int b, int h, int w, int t, int c, const float *mean,
-                                    const float *inv_std, const float *gamma, const float *beta, int k, int stride,
-                                    int pad, int oh, int ow, float *y, uint8_t *argmax)
+static void maxpool_forward(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax)
 {
-    assert(k * k <= MAX_TAPS && pad < k && c % 16 == 0);
-    struct pool_job job = max_job(x, h, w, t * c, k, stride, pad, oh, ow, y, argmax);
-    job.mean = mean;
-    job.inv_std = inv_std;
-    job.gamma = gamma;
-    job.beta = beta;
-    job.c = c;
-    eq_parallel_for((size_t)b * oh, normed_max_row, &job);
-}
-
-static void maxpool_forward(const float *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
-                            float *y, uint8_t *argmax)
-{
-    assert(k * k <= MAX_TAPS && pad < k);
-    struct pool_job job = max_job(x, h, w, tc, k, stride, pad, oh, ow, y, argmax);
-    eq_parallel_for((size_t)b * oh, max_forward_row, &job);
+    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k);
+    struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax};
+    eq_parallel_for((size_t)p->b * p->oh, max_forward_row, &job);
 }
 
 /* The windows that a source pixel lies in, in the order of the taps. */
@@ -147,14 +125,14 @@ struct windows {
 static struct windows windows_of(const struct pool_job *j, int b, int y, int x)
 {
     struct windows all = {.n = 0};
-    for (int ky = 0; ky < j->k; ky++)
-        for (int kx = 0; kx < j->k; kx++) {
+    for (int ky = 0; ky < j->p.k; ky++)
+        for (int kx = 0; kx < j->p.k; kx++) {
             int oy, ox;
-            if (!eq_conv_dst_of(y, ky, j->stride, j->pad, j->oh, &oy) ||
-                !eq_conv_dst_of(x, kx, j->stride, j->pad, j->ow, &ox))
+            if (!eq_conv_dst_of(y, ky, j->p.stride, j->p.pad, j->p.oh, &oy) ||
+                !eq_conv_dst_of(x, kx, j->p.stride, j->p.pad, j->p.ow, &ox))
                 continue;
-            all.tap[all.n] = ky * j->k + kx;
-            all.at[all.n++] = (((size_t)b * j->oh + oy) * j->ow + ox) * j->tc;
+            all.tap[all.n] = ky * j->p.k + kx;
+            all.at[all.n++] = (((size_t)b * j->p.oh + oy) * j->p.ow + ox) * j->p.tc;
         }
     return all;
 }
@@ -173,10 +151,10 @@ static void max_backward_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
-    for (int x = 0; x < j->w; x++) {
-        struct windows all = windows_of(j, (int)(row / j->h), (int)(row % j->h), x);
-        float *dx = j->out + (row * j->w + x) * j->tc;
-        size_t i = 0, n = (size_t)j->tc;
+    for (int x = 0; x < j->p.w; x++) {
+        struct windows all = windows_of(j, (int)(row / j->p.h), (int)(row % j->p.h), x);
+        float *dx = j->out + (row * j->p.w + x) * j->p.tc;
+        size_t i = 0, n = (size_t)j->p.tc;
         for (; i + VL <= n; i += VL)
             gradient_of(j, &all, i, VL, dx);
         if (i < n)
@@ -184,22 +162,11 @@ static void max_backward_row(void *ctx, size_t row, int worker)
     }
 }
 
-static void maxpool_backward(const float *dy, const uint8_t *argmax, int b, int h, int w, int tc, int k, int stride,
-                             int pad, int oh, int ow, float *dx)
+static void maxpool_backward(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx)
 {
-    assert(k * k <= MAX_TAPS);
-    struct pool_job job = {.in = dy,
-                           .argmax_in = argmax,
-                           .out = dx,
-                           .h = h,
-                           .w = w,
-                           .tc = tc,
-                           .k = k,
-                           .stride = stride,
-                           .pad = pad,
-                           .oh = oh,
-                           .ow = ow};
-    eq_parallel_for((size_t)b * h, max_backward_row, &job);
+    assert(p->k * p->k <= MAX_TAPS);
+    struct pool_job job = {.p = *p, .in = dy, .argmax_in = argmax, .out = dx};
+    eq_parallel_for((size_t)p->b * p->h, max_backward_row, &job);
 }
 
 /* ---- global average ------------------------------------------------------ */
@@ -208,9 +175,9 @@ ALWAYS_INLINE void average_of(const struct pool_job *j, const float *x, int n, f
 {
     vf s0 = v_zero(), s1 = v_zero();
     int p = 0;
-    for (; p + 2 <= j->hw; p += 2, x += 2 * (size_t)j->tc) {
+    for (; p + 2 <= j->hw; p += 2, x += 2 * (size_t)j->p.tc) {
         s0 = v_add(s0, v_load_n(x, n));
-        s1 = v_add(s1, v_load_n(x + j->tc, n));
+        s1 = v_add(s1, v_load_n(x + j->p.tc, n));
     }
     if (p < j->hw)
         s0 = v_add(s0, v_load_n(x, n));
@@ -223,9 +190,9 @@ static void avg_forward_block(void *ctx, size_t piece, int worker)
     (void)worker;
     const struct pool_job *j = ctx;
     size_t b = piece / j->blocks, i = piece % j->blocks * AVG_BLOCK, end = i + AVG_BLOCK;
-    const float *x = j->in + b * j->hw * j->tc;
-    float *y = j->out + b * j->tc;
-    end = end < (size_t)j->tc ? end : (size_t)j->tc;
+    const float *x = j->in + b * j->hw * j->p.tc;
+    float *y = j->out + b * j->p.tc;
+    end = end < (size_t)j->p.tc ? end : (size_t)j->p.tc;
     for (; i + VL <= end; i += VL)
         average_of(j, x + i, VL, y + i);
     if (i < end)
@@ -234,7 +201,7 @@ static void avg_forward_block(void *ctx, size_t piece, int worker)
 
 static void global_avg_forward(const float *x, int b, int hw, int tc, float *y)
 {
-    struct pool_job job = {.in = x, .hw = hw, .tc = tc, .out = y, .blocks = (tc + AVG_BLOCK - 1) / AVG_BLOCK};
+    struct pool_job job = {.in = x, .hw = hw, .p.tc = tc, .out = y, .blocks = (tc + AVG_BLOCK - 1) / AVG_BLOCK};
     eq_parallel_for((size_t)b * job.blocks, avg_forward_block, &job);
 }
 
@@ -243,23 +210,23 @@ static void avg_backward_pixel(void *ctx, size_t pixel, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
-    const float *dy = j->in + pixel / j->hw * j->tc;
-    float *dx = j->out + pixel * j->tc;
+    const float *dy = j->in + pixel / j->hw * j->p.tc;
+    float *dx = j->out + pixel * j->p.tc;
     vf share = v_set1(1.0f / (float)j->hw);
     int i = 0;
-    for (; i + VL <= j->tc; i += VL)
+    for (; i + VL <= j->p.tc; i += VL)
         v_store(dx + i, v_mul(v_load(dy + i), share));
-    if (i < j->tc)
-        v_store_n(dx + i, j->tc - i, v_mul(v_load_n(dy + i, j->tc - i), share));
+    if (i < j->p.tc)
+        v_store_n(dx + i, j->p.tc - i, v_mul(v_load_n(dy + i, j->p.tc - i), share));
 }
 
 static void global_avg_backward(const float *dy, int b, int hw, int tc, float *dx)
 {
-    struct pool_job job = {.in = dy, .hw = hw, .tc = tc, .out = dx};
+    struct pool_job job = {.in = dy, .hw = hw, .p.tc = tc, .out = dx};
     eq_parallel_for((size_t)b * hw, avg_backward_pixel, &job);
 }
 
-void ISA_NAME(eq_f32_fill_pool)(struct eq_f32_table *table)
+void ISA_NAME(eq_f32_pool_fill)(struct eq_f32_table *table)
 {
     table->maxpool_forward = maxpool_forward;
     table->bn_relu_maxpool_forward = bn_relu_maxpool_forward;

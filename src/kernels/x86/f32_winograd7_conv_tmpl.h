@@ -1,8 +1,8 @@
 /*
- * The first convolution, 7 x 7 at stride 2 over the few channels of a picture, by Winograd (see f32_winograd7.h).
- * A piece is a row of tiles, all frames. Vectors run along the row of tiles: transformed inputs lie as
- * [position][phase y, phase x, channel][tile], and the products are A^T * B.
- * Included by f32_winograd7_avx2.c and f32_winograd7_avx512.c.
+ * The first convolution, 7 x 7 at stride 2 over the few channels of a picture, by Winograd (see f32_winograd7.h). A
+ * piece is a row of tiles, all frames. Vectors run along the row of tiles: transformed inputs lie as [position][phase
+ * y, phase x, channel][tile], and the products are A^T * B. Template of f32_winograd7_avx2.c and
+ * f32_winograd7_avx512.c, which define nothing for it.
  */
 #include "kernels/x86/f32_winograd7_output.h"
 
@@ -119,13 +119,5 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
         eq_parallel_for((size_t)s->b * (job.p.tiles_y - 1), join_piece, &job);
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_forward_winograd7) = {.name = ISA_TEXT("f32_conv7x7s2_winograd4"),
-                                                                           .isa = ISA_LEVEL,
-                                                                           .supports = supports,
-                                                                           .packed_bytes = packed_bytes,
-                                                                           .scratch_bytes = scratch_bytes,
-                                                                           .pack = pack,
-                                                                           .run.forward = forward,
-                                                                           .instruction = ISA_FMA,
-                                                                           .products = conv7_products,
-                                                                           .fuses_maxpool = fuses_maxpool};
+CONV_KERNEL(conv_forward_winograd7, .supports = supports, .packed_bytes = packed_bytes, .scratch_bytes = scratch_bytes,
+            .pack = pack, .run.forward = forward, .products = conv7_products, .fuses_maxpool = fuses_maxpool)

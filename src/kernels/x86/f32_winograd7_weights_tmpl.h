@@ -1,8 +1,8 @@
 /*
  * Backward by weights of the 7 x 7 convolution at stride 2, in the Winograd domain (see f32_winograd7.h): the
  * transformed picture times the transformed gradient, summed over all tiles and frames, then transformed back once. A
- * piece takes a range of tile rows and has sums of its own, which are added in the order of the ranges. Included by
- * f32_winograd7_weights_avx2.c and f32_winograd7_weights_avx512.c.
+ * piece takes a range of tile rows and has sums of its own, which are added in the order of the ranges. Template of
+ * f32_winograd7_weights_avx2.c and f32_winograd7_weights_avx512.c, which define nothing for it.
  */
 #include "kernels/x86/f32_gemm.h"
 #include "kernels/x86/f32_winograd7_input.h"
@@ -167,12 +167,6 @@ static bool supports(const struct eq_conv_shape *s)
            s->src_layout == EQ_LAYOUT_CLIP;
 }
 
-static size_t no_packed_bytes(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return 0;
-}
-
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     struct conv7_plan p = plan_conv7(s);
@@ -190,12 +184,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     eq_parallel_for((size_t)s->cout, merge_piece, &job);
 }
 
-const struct eq_f32_conv_kernel ISA_NAME(eq_f32_conv_backward_weights_winograd7) = {
-    .name = ISA_TEXT("f32_conv7x7s2_backward_weights_winograd4"),
-    .isa = ISA_LEVEL,
-    .supports = supports,
-    .packed_bytes = no_packed_bytes,
-    .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights,
-    .instruction = ISA_FMA,
-    .products = conv7_products};
+CONV_KERNEL(conv_backward_weights_winograd7, .supports = supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = conv7_products)

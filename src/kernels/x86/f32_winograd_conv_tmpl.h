@@ -2,8 +2,8 @@
  * 3 x 3 convolution at stride 1 by Winograd, forward and (with turned filters) backward by data. A piece takes a few
  * tiles with all their frames and a group of output channels: it transforms the tiles into its own scratch, multiplies
  * position by position with the transformed weights, and transforms each panel of sums back while it lies in the L2
- * cache. With BF16 operands it is the transformed tiles and weights that are rounded. Included by f32_winograd_avx2.c,
- * f32_winograd_avx512.c and bf16_winograd_avx512bf16.c.
+ * cache. With BF16 operands it is the transformed tiles and weights that are rounded. Template of f32_winograd_avx2.c,
+ * f32_winograd_avx512.c and bf16_winograd_avx512bf16.c, which define nothing for it.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/f32_winograd.h"
@@ -373,16 +373,9 @@ static double forward_products(const struct eq_conv_shape *s)
     return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
 }
 
-const struct eq_f32_conv_kernel CONV_KERNEL(conv_forward_winograd) = {.name = CONV_TEXT("conv3x3_winograd4"),
-                                                                      .isa = CONV_LEVEL,
-                                                                      .supports = supports,
-                                                                      .packed_bytes = forward_packed_bytes,
-                                                                      .scratch_bytes = forward_scratch_bytes,
-                                                                      .pack = forward_pack,
-                                                                      .run.forward = forward,
-                                                                      .prefers = prefers,
-                                                                      .instruction = CONV_INSTRUCTION,
-                                                                      .products = forward_products};
+CONV_KERNEL(conv_forward_winograd, .supports = supports, .packed_bytes = forward_packed_bytes,
+            .scratch_bytes = forward_scratch_bytes, .pack = forward_pack, .run.forward = forward, .prefers = prefers,
+            .products = forward_products)
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
@@ -418,14 +411,6 @@ static double backward_data_products(const struct eq_conv_shape *s)
     return winograd_products(s->h, s->w, (double)s->b * s->t * s->cin * s->cout);
 }
 
-const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_data_winograd) = {
-    .name = CONV_TEXT("conv3x3_backward_data_winograd4"),
-    .isa = CONV_LEVEL,
-    .supports = supports,
-    .packed_bytes = backward_data_packed_bytes,
-    .scratch_bytes = backward_data_scratch_bytes,
-    .pack = backward_data_pack,
-    .run.backward_data = backward_data,
-    .prefers = prefers,
-    .instruction = CONV_INSTRUCTION,
-    .products = backward_data_products};
+CONV_KERNEL(conv_backward_data_winograd, .supports = supports, .packed_bytes = backward_data_packed_bytes,
+            .scratch_bytes = backward_data_scratch_bytes, .pack = backward_data_pack,
+            .run.backward_data = backward_data, .prefers = prefers, .products = backward_data_products)

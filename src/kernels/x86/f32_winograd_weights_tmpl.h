@@ -1,12 +1,12 @@
 /*
- * Backward by weights for 3 x 3 at stride 1 by Winograd: g += G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G.
- * The batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed,
- * laid out in panels of channels; then each pair of panels is multiplied position by position over all rows,
- * transformed back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. Included
- * by f32_winograd_weights_avx2.c, f32_winograd_weights_avx512.c and bf16_winograd_weights_avx512bf16.c, which rounds
- * what is transformed.
+ * Backward by weights for 3 x 3 at stride 1 by Winograd: g += G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G. The
+ * batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed, laid
+ * out in panels of channels; then each pair of panels is multiplied position by position over all rows, transformed
+ * back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. With BF16 operands it
+ * is what is transformed that is rounded. Template of f32_winograd_weights_avx2.c, f32_winograd_weights_avx512.c and
+ * bf16_winograd_weights_avx512bf16.c, which define nothing for it.
  */
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 #include "kernels/x86/f32_gemm_tn.h"
 #include "kernels/x86/f32_transpose.h"
 #include "kernels/x86/f32_winograd.h"
@@ -266,12 +266,6 @@ static bool supports(const struct eq_conv_shape *s)
            s->cout % 16 == 0;
 }
 
-static size_t no_packed_bytes(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return 0;
-}
-
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
@@ -292,12 +286,5 @@ static double products(const struct eq_conv_shape *s)
     return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
 }
 
-const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_weights_winograd) = {
-    .name = CONV_TEXT("conv3x3_backward_weights_winograd4"),
-    .isa = CONV_LEVEL,
-    .supports = supports,
-    .packed_bytes = no_packed_bytes,
-    .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights,
-    .instruction = CONV_INSTRUCTION,
-    .products = products};
+CONV_KERNEL(conv_backward_weights_winograd, .supports = supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = products)

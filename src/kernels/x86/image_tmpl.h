@@ -1,5 +1,5 @@
-/* Kernels on u8 pixels. Included by image_avx2.c and image_avx512.c. */
-#include "kernels/f32_fill.h"
+/* Template of image_avx2.c and image_avx512.c, which define nothing for it: kernels on u8 pixels. */
+#include "kernels/fill.h"
 #include "kernels/x86/vec.h"
 
 struct normalize {

@@ -5,18 +5,19 @@
  *
  * A tile of weights is 16 steps of 16 channels, which is how the template packs them for vpdpbusd, too.
  */
-#include "kernels/x86/u8s8_vec512.h"
+#include "kernels/x86/u8s8_vec.h"
 
 #include "kernels/x86/amx.h"
 
+#undef EQ_DOT
 #define EQ_DOT "tdpbusd"
-#define EQ_WIDE 0
 #define EQ_UNROLL 16
 #define EQ_OWN_TILES
 #include "kernels/vector/u8s8_direct_tmpl.h"
 
 enum { AMX_M = 2 * AMX_ROWS }; /* rows of a whole product */
-_Static_assert((int)UNROLL == (int)AMX_ROWS && BLOCK * 2 == (int)AMX_ROW_BYTES, "a step is a row of a tile of weights");
+_Static_assert((int)AT_ONCE == (int)AMX_ROWS && BLOCK * 2 == (int)AMX_ROW_BYTES,
+               "a step is a row of a tile of weights");
 
 /* Tiles: sums 0, 1 (first rows) and 2, 3 (second rows); bytes 4, 5; weights 6, 7. */
 struct amx_form {
@@ -95,8 +96,8 @@ ALWAYS_INLINE void amx_finish_row(const int32_t *sums, const struct tile_epilogu
 {
 #pragma GCC unroll 2
     for (int c = 0; c < BLOCK; c += VL) {
-        vi acc = v_add(v_load(sums + c), v_load(e->start + c));
-        v_store_u8(dst + c, requantize(acc, v_loadf(e->m + c), v_loadf(e->b + c), q, residual ? residual + c : NULL));
+        vi acc = vi_add(vi_load(sums + c), vi_load(e->start + c));
+        vi_store_u8(dst + c, requantize(acc, v_load(e->m + c), v_load(e->b + c), q, residual ? residual + c : NULL));
     }
 }
 
@@ -126,7 +127,7 @@ static void direct_tiles(int rows, int channels, const struct tile_src *first, c
 {
     _Alignas(64) int32_t sums[AMX_M * BLOCK];
     struct tile_src src = *first;
-    const int steps = src.steps < UNROLL ? src.steps : UNROLL;
+    const int steps = src.steps < AT_ONCE ? src.steps : AT_ONCE;
     for (int left = rows; left > 0; left -= AMX_M) {
         const int now = left < AMX_M ? left : AMX_M;
         amx_configure(now, steps);
@@ -147,21 +148,12 @@ static bool prefers(const struct eq_conv_shape *s)
     return s->cin >= 32;
 }
 
-const struct eq_u8s8_conv_kernel eq_u8s8_direct_amx = {.name = "u8s8_conv_direct__amx",
-                                                       .isa = EQ_ISA_AMX,
-                                                       .supports = direct_supports,
-                                                       .packed_bytes = direct_packed_bytes,
-                                                       .scratch_bytes = direct_scratch_bytes,
-                                                       .pack = direct_pack,
-                                                       .run = direct_run,
-                                                       .prefers = prefers,
-                                                       .instruction = EQ_DOT,
-                                                       .untested = true};
+DIRECT_KERNEL(.prefers = prefers, .untested = true)
 
 /* Configuring the tiles sets all of them to zero. */
 static double peak_macs(size_t iterations)
 {
-    amx_configure(AMX_M, UNROLL);
+    amx_configure(AMX_M, AT_ONCE);
     for (size_t n = 0; n < iterations; n++) {
         amx_dot(0, 4, 6);
         amx_dot(1, 4, 7);
@@ -169,7 +161,7 @@ static double peak_macs(size_t iterations)
         amx_dot(3, 5, 7);
     }
     direct_end_piece();
-    return (double)iterations * AMX_M * BLOCK * UNROLL * STEP;
+    return (double)iterations * AMX_M * BLOCK * AT_ONCE * STEP;
 }
 
-const struct eq_peak eq_u8s8_peak_amx = {EQ_ISA_AMX, EQ_DOT, peak_macs};
+const struct eq_peak ISA_NAME(EQ_PEAK) = {ISA_LEVEL, EQ_DOT, peak_macs};

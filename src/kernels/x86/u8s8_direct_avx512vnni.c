@@ -1,17 +1,4 @@
-/* Direct convolution with 512-bit vpdpbusd, the form that wraps and never saturates. */
-#include "kernels/x86/u8s8_vec512.h"
+#include "kernels/x86/u8s8_vec.h"
 
-#define EQ_DOT "vpdpbusd zmm"
-static inline void v_dot2(vi acc[2], vi x, vi w0, vi w1)
-{
-    acc[0] = _mm512_dpbusd_epi32(acc[0], x, w0);
-    acc[1] = _mm512_dpbusd_epi32(acc[1], x, w1);
-}
-#define EQ_WIDE 0
 #include "kernels/vector/u8s8_direct_tmpl.h"
 #include "kernels/vector/u8s8_peak_tmpl.h"
-
-const struct eq_u8s8_conv_kernel eq_u8s8_direct_avx512vnni =
-    DIRECT_KERNEL("u8s8_conv_direct__avx512vnni", EQ_ISA_AVX512VNNI, false);
-
-const struct eq_peak eq_u8s8_peak_avx512vnni = {EQ_ISA_AVX512VNNI, EQ_DOT, peak_macs};

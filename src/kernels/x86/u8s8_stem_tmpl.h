@@ -1,17 +1,17 @@
 /*
- * Template: ResNet's first convolution, 7x7 on three interleaved channels as frames are decoded (clip layout), with the
- * 3x3/2 max pooling behind it in the same pass when asked. Included as u8s8_direct_tmpl.h is; EQ_WIDE means the same.
- *
- * A piece of work is a band of rows of one frame. Its input rows are copied with zero-points on both sides, so that
- * every column has all its taps; rows outside the picture are left out. The rows of a tile are neighbouring output
- * pixels.
- *
- * Ultrasound is gray: where the three channels of all the band's pixels are equal, which is checked and not assumed,
- * the three weights of a tap act as their sum, and a third of the products is left. The sum needs 10 bits: s16 holds
- * it; for u8 x s8 it is split into 4 * high + low, two sums of products over the same pixels.
+ * ResNet's first convolution, 7x7 on three interleaved channels as frames are decoded (clip layout), with the 3x3/2
+ * max pooling behind it in the same pass when asked.  A piece of work is a band of rows of one frame. Its input rows
+ * are copied with zero-points on both sides, so that every column has all its taps; rows outside the picture are left
+ * out. The rows of a tile are neighbouring output pixels.  Ultrasound is gray: where the three channels of all the
+ * band's pixels are equal, which is checked and not assumed, the three weights of a tap act as their sum, and a third
+ * of the products is left. The sum needs 10 bits: s16 holds it; for u8 x s8 it is split into 4 * high + low, two sums
+ * of products over the same pixels.  Template of u8s8_stem_*.c, which define nothing for it: x86/u8s8_vec.h has the
+ * vectors and switches.
  */
-#ifndef KERNELS_X86_U8S8_STEM_H
-#define KERNELS_X86_U8S8_STEM_H
+#ifndef KERNELS_X86_U8S8_STEM_TMPL_H
+#define KERNELS_X86_U8S8_STEM_TMPL_H
+
+#include "kernels/x86/u8s8_vec.h"
 
 #include "kernels/vector/u8s8_tile.h"
 
@@ -42,7 +42,7 @@ ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const
                                   const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
     static const int32_t zero[BLOCK];
-    vi acc[MAX_R][2], start[2] = {v_load(e->start), v_load(e->start + VL)};
+    vi acc[MAX_R][2], start[2] = {vi_load(e->start), vi_load(e->start + VL)};
     tile_fill(R, acc, zero);
     tile_sums(R, STEM_GRAY_STEPS, acc, src);
     if (!EQ_WIDE) {
@@ -50,15 +50,15 @@ ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const
         low.weights = src->weights_low;
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            acc[r][0] = v_shl(acc[r][0], 2);
-            acc[r][1] = v_shl(acc[r][1], 2);
+            acc[r][0] = vi_shl(acc[r][0], 2);
+            acc[r][1] = vi_shl(acc[r][1], 2);
         }
         tile_sums(R, STEM_GRAY_STEPS, acc, &low);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-        acc[r][0] = v_add(acc[r][0], start[0]);
-        acc[r][1] = v_add(acc[r][1], start[1]);
+        acc[r][0] = vi_add(acc[r][0], start[0]);
+        acc[r][1] = vi_add(acc[r][1], start[1]);
     }
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
@@ -66,9 +66,8 @@ TILE_FNS(stem_gray_tile)
 
 /* ---- shapes and packing -------------------------------------------------- */
 
-static bool stem_supports(const struct eq_conv_shape *s, int src_zp)
+static bool stem_supports(const struct eq_conv_shape *s)
 {
-    (void)src_zp;
     return s->src_layout == EQ_LAYOUT_CLIP && s->cin == STEM_C && s->k == STEM_K;
 }
 
@@ -195,14 +194,14 @@ static bool stem_is_gray(const uint8_t *x, size_t n)
     for (size_t i = 0; i < sizeof care; i++)
         care[i] = i % 3 == 2 ? 0 : ff;
     size_t i = 0, total = 3 * n;
-    vi differ = v_zero();
+    vi differ = vi_zero();
     for (; i + sizeof care < total; i += sizeof care)
         for (size_t part = 0; part < sizeof care; part += BYTES) {
             const uint8_t *at = x + i + part;
-            differ = v_or(differ, v_and(v_xor(v_load(at), v_load(at + 1)), v_load(care + part)));
+            differ = vi_or(differ, vi_and(vi_xor(vi_load(at), vi_load(at + 1)), vi_load(care + part)));
         }
     uint8_t bytes[BYTES], any = 0;
-    v_store(bytes, differ);
+    vi_store(bytes, differ);
     for (size_t k = 0; k < BYTES; k++)
         any |= bytes[k];
     for (; i < total; i += 3)
@@ -416,11 +415,8 @@ static void stem_run(const struct eq_conv_shape *s, const uint8_t *src, int src_
     eq_parallel_for((size_t)s->b * s->t * job.bands, stem_piece, &job);
 }
 
-#define STEM_KERNEL(kernel_name, level, never_tested)                                                                  \
-    {                                                                                                                  \
-        .name = kernel_name, .isa = level, .supports = stem_supports, .packed_bytes = stem_packed_bytes,               \
-        .scratch_bytes = stem_scratch_bytes, .pack = stem_pack, .run = stem_run, .fuses_maxpool = stem_fuses_maxpool,  \
-        .instruction = EQ_DOT, .untested = never_tested                                                                \
-    }
+ISA_KERNEL(u8s8_conv_stem, .supports = stem_supports, .packed_bytes = stem_packed_bytes,
+           .scratch_bytes = stem_scratch_bytes, .pack_s8 = stem_pack, .run.u8s8 = stem_run,
+           .fuses_maxpool = stem_fuses_maxpool, .instruction = EQ_DOT)
 
 #endif

@@ -1,24 +1,29 @@
 /*
- * Template: 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers, exact:
- * 36 products instead of 144 for 4 x 4 outputs.
- *
- * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6, 6,
- * 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times the
- * sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights' within
- * 49 * 127 = 6223: both are s16, and v_dot2 takes pairs of those. Sums, and the output's transform, may wrap: they are
- * kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is exact when
- * the convolution's sum fits 26 bits. winograd_accepts bounds it.
- *
- * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its input into
- * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back. Weights are
- * transformed once, at load, or, where that would take too much memory, by each call.
- *
- * The including file has defined the vectors (u8s8_vec*.h) and v_dot2, and EQ_WIDE as 1, as for u8s8_direct_tmpl.h.
+ * 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers, exact: 36
+ * products instead of 144 for 4 x 4 outputs.  The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of
+ * the weights' transform are scaled by 4, 6, 6, 24, 24, 1 until they are whole, and those of the output's by 24 over
+ * that, so the result is 24 * 24 = 576 times the sum. Source values minus the zero-point are within 255, their
+ * transform within 100 * 255 = 25500, the weights' within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of
+ * those. Sums, and the output's transform, may wrap: they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the
+ * inverse of 9 modulo 2^32 and a shift by 6, which is exact when the convolution's sum fits 26 bits. winograd_accepts
+ * bounds it.  A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its
+ * input into the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
+ * Weights are transformed once, at load, or, where that would take too much memory, by each call.  Template of
+ * u8s8_winograd_*.c, which define nothing for it: x86/u8s8_vec.h has the vectors and switches.
  */
-#ifndef KERNELS_X86_U8S8_WINOGRAD_H
-#define KERNELS_X86_U8S8_WINOGRAD_H
+#ifndef KERNELS_X86_U8S8_WINOGRAD_TMPL_H
+#define KERNELS_X86_U8S8_WINOGRAD_TMPL_H
+
+#define EQ_WIDE 1
+#define EQ_PEAK eq_u8s8_peak_wide /* of the levels where the direct kernel has another instruction */
+#include "kernels/x86/u8s8_vec.h"
 
 #include "kernels/vector/u8s8_tile.h"
+#if EQ_VNNI
+#include "kernels/vector/u8s8_peak_tmpl.h"
+#endif
+
+#include <limits.h>
 
 enum {
     WINO_OUT = 4, /* outputs of a tile along each side */
@@ -60,9 +65,8 @@ static struct wino_plan wino_plan_of(const struct eq_conv_shape *s)
     return p;
 }
 
-static bool wino_supports(const struct eq_conv_shape *s, int src_zp)
+static bool wino_supports(const struct eq_conv_shape *s)
 {
-    (void)src_zp;
     return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % WINO_LANES == 0 &&
            s->cin <= 4096 && s->cout % BLOCK == 0;
 }
@@ -118,12 +122,12 @@ static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
 /* Three weights of a line to six points. */
 ALWAYS_INLINE void wino_weight_line(vi g0, vi g1, vi g2, vi p[WINO_IN])
 {
-    vi even = v_add16(g0, g2), quad = v_add16(g0, v_shl16(g2, 2)), twice = v_shl16(g1, 1);
+    vi even = vi_add16(g0, g2), quad = vi_add16(g0, vi_shl16(g2, 2)), twice = vi_shl16(g1, 1);
     p[0] = g0;
-    p[1] = v_sub16(v_zero(), v_add16(even, g1));
-    p[2] = v_sub16(g1, even);
-    p[3] = v_add16(quad, twice);
-    p[4] = v_sub16(quad, twice);
+    p[1] = vi_sub16(vi_zero(), vi_add16(even, g1));
+    p[2] = vi_sub16(g1, even);
+    p[3] = vi_add16(quad, twice);
+    p[4] = vi_sub16(quad, twice);
     p[5] = g2;
 }
 
@@ -134,14 +138,14 @@ static void wino_weight_points(const int8_t *g, uint8_t *u, size_t plane)
         vi lines[3][WINO_IN];
 #pragma GCC unroll 3
         for (int x = 0; x < 3; x++)
-            wino_weight_line(v_widen_s16(g + x * WINO_PAIR + half), v_widen_s16(g + (3 + x) * WINO_PAIR + half),
-                             v_widen_s16(g + (6 + x) * WINO_PAIR + half), lines[x]);
+            wino_weight_line(vi_widen_s8(g + x * WINO_PAIR + half), vi_widen_s8(g + (3 + x) * WINO_PAIR + half),
+                             vi_widen_s8(g + (6 + x) * WINO_PAIR + half), lines[x]);
         for (int y = 0; y < WINO_IN; y++) {
             vi p[WINO_IN];
             wino_weight_line(lines[0][y], lines[1][y], lines[2][y], p);
 #pragma GCC unroll 6
             for (int x = 0; x < WINO_IN; x++)
-                v_store(u + (y * WINO_IN + x) * plane + half * 2, p[x]);
+                vi_store(u + (y * WINO_IN + x) * plane + half * 2, p[x]);
         }
     }
 }
@@ -205,14 +209,14 @@ static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, 
 
 ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
 {
-    vi a = v_sub16(d[4], v_shl16(d[2], 2)), b = v_sub16(d[3], v_shl16(d[1], 2));
-    vi c = v_sub16(d[4], d[2]), e = v_sub16(d[3], d[1]), e2 = v_shl16(e, 1);
-    v[0] = v_add16(v_shl16(v_sub16(d[0], d[2]), 2), c);
-    v[1] = v_add16(a, b);
-    v[2] = v_sub16(a, b);
-    v[3] = v_add16(c, e2);
-    v[4] = v_sub16(c, e2);
-    v[5] = v_sub16(v_sub16(d[5], d[3]), v_shl16(e, 2));
+    vi a = vi_sub16(d[4], vi_shl16(d[2], 2)), b = vi_sub16(d[3], vi_shl16(d[1], 2));
+    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_shl16(e, 1);
+    v[0] = vi_add16(vi_shl16(vi_sub16(d[0], d[2]), 2), c);
+    v[1] = vi_add16(a, b);
+    v[2] = vi_sub16(a, b);
+    v[3] = vi_add16(c, e2);
+    v[4] = vi_sub16(c, e2);
+    v[5] = vi_sub16(vi_sub16(d[5], d[3]), vi_shl16(e, 2));
 }
 
 /* WINO_LANES values at an offset into 36 pixels (NULL: padding) to as many points. */
@@ -224,7 +228,7 @@ ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t 
 #pragma GCC unroll 6
         for (int x = 0; x < WINO_IN; x++) {
             const uint8_t *p = px[y * WINO_IN + x];
-            d[x] = p ? v_sub16(v_widen16(p + at), zp) : v_zero();
+            d[x] = p ? vi_sub16(vi_widen_u8(p + at), zp) : vi_zero();
         }
         wino_src_line(d, lines[y]);
     }
@@ -236,7 +240,7 @@ ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t 
         wino_src_line(d, out);
 #pragma GCC unroll 6
         for (int y = 0; y < WINO_IN; y++)
-            v_store(v + (y * WINO_IN + x) * plane, out[y]);
+            vi_store(v + (y * WINO_IN + x) * plane, out[y]);
     }
 }
 
@@ -250,7 +254,7 @@ static void wino_transform_src(const struct wino_job *j, const struct wino_tile 
         bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
         px[i] = inside ? j->src + ((((size_t)t->b * s->h + y) * s->w + x) * s->t + t->f) * s->cin : NULL;
     }
-    const vi zp = v_set1_16(j->src_zp);
+    const vi zp = vi_set1_16(j->src_zp);
     const size_t n = (size_t)t->frames * s->cin;
     for (size_t at = 0; at < n; at += WINO_LANES)
         wino_src_points(px, at, zp, v + at * 2, j->plan.v_plane);
@@ -269,15 +273,15 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
     if (so_far) {
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            acc[r][0] = v_load(so_far + r * dst_stride);
-            acc[r][1] = v_load(so_far + r * dst_stride + VL * 4);
+            acc[r][0] = vi_load(so_far + r * dst_stride);
+            acc[r][1] = vi_load(so_far + r * dst_stride + VL * 4);
         }
     }
     tile_sums(R, 4, acc, src);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-        v_store(dst + r * dst_stride, acc[r][0]);
-        v_store(dst + r * dst_stride + VL * 4, acc[r][1]);
+        vi_store(dst + r * dst_stride, acc[r][0]);
+        vi_store(dst + r * dst_stride + VL * 4, acc[r][1]);
     }
 }
 TILE_FNS(wino_product)
@@ -318,12 +322,12 @@ static void wino_multiply(const struct wino_job *j, int block, int rows, const u
 
 ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
 {
-    vi s12 = v_add(m[1], m[2]), d12 = v_sub(m[1], m[2]), s34 = v_add(m[3], m[4]), d34 = v_sub(m[3], m[4]);
-    vi m5 = v_add(m[5], v_shl(m[5], 1)); /* 3 m5 */
-    y[0] = v_add(v_add(s34, v_shl(v_add(m[0], s12), 2)), v_shl(m[0], 1));
-    y[1] = v_shl(v_add(v_shl(d12, 1), d34), 1);
-    y[2] = v_shl(v_add(s12, s34), 2);
-    y[3] = v_shl(v_add(d12, v_shl(v_add(d34, m5), 1)), 2);
+    vi s12 = vi_add(m[1], m[2]), d12 = vi_sub(m[1], m[2]), s34 = vi_add(m[3], m[4]), d34 = vi_sub(m[3], m[4]);
+    vi m5 = vi_add(m[5], vi_shl(m[5], 1)); /* 3 m5 */
+    y[0] = vi_add(vi_add(s34, vi_shl(vi_add(m[0], s12), 2)), vi_shl(m[0], 1));
+    y[1] = vi_shl(vi_add(vi_shl(d12, 1), d34), 1);
+    y[2] = vi_shl(vi_add(s12, s34), 2);
+    y[3] = vi_shl(vi_add(d12, vi_shl(vi_add(d34, m5), 1)), 2);
 }
 
 /* The first half of the outputs' transform, for VL channels: each column of points to a column of WINO_OUT lines. Only
@@ -334,8 +338,8 @@ ALWAYS_INLINE void wino_dst_columns(const uint8_t *m, ptrdiff_t plane, vi lines[
 #pragma GCC unroll 6
     for (int x = 0; x < WINO_IN; x++, m += plane) {
         __asm__("" : "+r"(m));
-        const vi d[WINO_IN] = {v_load(m),        v_load(m + row),     v_load(m + 2 * row),
-                               v_load(m + row3), v_load(m + 4 * row), v_load(m + row5)};
+        const vi d[WINO_IN] = {vi_load(m),        vi_load(m + row),     vi_load(m + 2 * row),
+                               vi_load(m + row3), vi_load(m + 4 * row), vi_load(m + row5)};
         vi y[WINO_OUT];
         wino_dst_line(d, y);
 #pragma GCC unroll 4
@@ -355,11 +359,11 @@ ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct win
     const size_t pixel = (size_t)s->t * s->cout, line = pixel * s->ow;
     const ptrdiff_t plane = (ptrdiff_t)j->plan.m_plane;
     const struct requant q = requant_of(j->epi);
-    const vi inverse = v_set1(WINO_INVERSE_OF_9);
+    const vi inverse = vi_set1(WINO_INVERSE_OF_9);
     for (int i = 0; i < 2 * t->frames; i++, m += VL * 4) {
         const int c = i % 2 * VL;
         size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
-        const vf scale = v_loadf(e->m + c), bias = v_loadf(e->b + c);
+        const vf scale = v_load(e->m + c), bias = v_load(e->b + c);
         vi lines[WINO_OUT][WINO_IN];
         wino_dst_columns(m, plane, lines);
 #pragma GCC unroll 4
@@ -373,8 +377,8 @@ ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct win
                 const size_t d = at + x * pixel;
                 if (x >= nx)
                     break;
-                vi acc = v_sra(v_mul(sums[x], inverse), 6);
-                v_store_u8(j->dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
+                vi acc = vi_sra(vi_mul(sums[x], inverse), 6);
+                vi_store_u8(j->dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
             }
         }
     }
@@ -433,11 +437,26 @@ static double wino_products(const struct eq_conv_shape *s)
     return tiles * WINO_POINTS * s->b * s->t * s->cin * s->cout;
 }
 
-#define WINO_KERNEL(kernel_name, level, where, never_tested)                                                           \
-    {                                                                                                                  \
-        .name = kernel_name, .isa = level, .supports = wino_supports, .packed_bytes = wino_packed_bytes,               \
-        .scratch_bytes = wino_scratch_bytes, .pack = wino_pack, .run = wino_run, .prefers = where,                     \
-        .accepts = wino_accepts, .instruction = EQ_DOT, .products = wino_products, .untested = never_tested            \
-    }
+/* Where it beats the direct kernel. Not where most of a tile would lie outside the picture; and with VNNI, vpdpbusd
+ * does twice as many products as vpdpwssd, so half of Winograd's gain is left. With 256 bits that is enough for the
+ * transforms and for reading eight times as many bytes of weights, unless a map is a tile or two; with 512 bits what
+ * is left must not go into reading weights. */
+#if defined(__AVX512VNNI__)
+enum { WINO_MOST_CHANNELS = 128, WINO_LEAST_SIDE = 8 };
+#elif EQ_VNNI
+enum { WINO_MOST_CHANNELS = 256, WINO_LEAST_SIDE = 6 };
+#else
+enum { WINO_MOST_CHANNELS = INT_MAX, WINO_LEAST_SIDE = 3 };
+#endif
+
+static bool wino_prefers(const struct eq_conv_shape *s)
+{
+    return s->cin <= WINO_MOST_CHANNELS && s->cout <= WINO_MOST_CHANNELS && s->oh >= WINO_LEAST_SIDE &&
+           s->ow >= WINO_LEAST_SIDE;
+}
+
+ISA_KERNEL(u8s8_conv_winograd, .supports = wino_supports, .prefers = wino_prefers, .accepts = wino_accepts,
+           .packed_bytes = wino_packed_bytes, .scratch_bytes = wino_scratch_bytes, .pack_s8 = wino_pack,
+           .run.u8s8 = wino_run, .instruction = EQ_DOT, .products = wino_products)
 
 #endif

@@ -1,7 +1,5 @@
-/* What the families of kernels share: a convolution's shape, and re-making all tables at once. */
-#include "echoquant/kernels.h"
-#include "kernels/f32.h"
-#include "kernels/u8s8.h"
+/* A convolution's shape, and the answers that many kernels share. */
+#include "kernels/conv.h"
 
 void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int cin, int cout, int k, int stride,
                         int pad, enum eq_layout src_layout)
@@ -38,8 +36,31 @@ double eq_conv_macs(const struct eq_conv_shape *s)
     return taps * s->b * s->t * s->cin * s->cout;
 }
 
-void eq_kernels_init(void)
+bool eq_conv_any(const struct eq_conv_shape *s)
 {
-    eq_f32_table_init();
-    eq_u8s8_table_init();
+    (void)s;
+    return true;
+}
+
+size_t eq_conv_no_packed(const struct eq_conv_shape *s)
+{
+    (void)s;
+    return 0;
+}
+
+size_t eq_conv_no_scratch(const struct eq_conv_shape *s, int threads)
+{
+    (void)s;
+    (void)threads;
+    return 0;
+}
+
+size_t eq_conv_weights(const struct eq_conv_shape *s)
+{
+    return (size_t)s->cout * s->cin * s->k * s->k;
+}
+
+size_t eq_conv_f32_weights_bytes(const struct eq_conv_shape *s)
+{
+    return eq_conv_weights(s) * sizeof(float);
 }

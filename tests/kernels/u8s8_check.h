@@ -256,7 +256,7 @@ static bool u8s8_check_problem(const struct eq_conv_kernel *only, const struct u
     size_t n = only ? only->supports(&p->s) : eq_u8s8_conv_candidates(&p->s, all, 64);
     bool ok = true;
     for (size_t i = 0; i < n; i++) {
-        if ((i > 0 && !kernel_wanted(all[i]->name)) ||
+        if ((!only && !kernel_wanted(all[i]->name)) ||
             (all[i]->accepts && !all[i]->accepts(&p->s, p->weights, p->src_zp)))
             continue;
         kernel_checked(all[i]->name);

@@ -263,11 +263,13 @@ static void case_fake_quant(size_t n, enum data_kind kind, struct outputs *o)
 
 /* ---- a few numbers out of many ------------------------------------------- */
 
+enum { MANY = 5000 }; /* bins that the vector kernels leave to the level below */
+
 static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
 {
     static const float limits[DATA_KINDS] = {1, 1e-18f, 1e16f};
     float *x = random_floats(n, kind, 1), limit = limits[kind];
-    uint64_t *hist = (uint64_t *)(void *)new_bytes(o, 2 * 2048 * sizeof *hist), counts[2048];
+    uint64_t *hist = (uint64_t *)(void *)new_bytes(o, (2 * 2048 + MANY) * sizeof *hist), counts[2048];
     const struct eq_f32_table *t = eq_f32_kernels();
     float *range = new_floats(o, 11, 0);
     for (size_t i = 0; i < n; i++) /* as behind a ReLU */
@@ -282,6 +284,11 @@ static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
     t->histogram(x, n, -0.5f * limit, 0.7f * limit, counts, 100, range + 7, range + 8); /* adds to what is there */
     t->histogram(x, n, 0.25f * limit, 0.25f * limit, counts, 7, range + 9, range + 10);
     memcpy((char *)hist + sizeof counts, counts, sizeof counts);
+    static uint64_t many[MANY];
+    float ignored[2];
+    memset(many, 0, sizeof many);
+    t->histogram(x, n, -limit, limit, many, MANY, ignored, ignored + 1);
+    memcpy((char *)hist + 2 * sizeof counts, many, sizeof many);
     t->minmax(x, n, range + 2, range + 3);
     eq_free(x);
 }

@@ -188,13 +188,15 @@ static void histogram_range(void *ctx, size_t piece, int worker)
     }
 }
 
+/* The slot as the level below filled it. */
+static void (*histogram_below)(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min,
+                               float *max);
+
 static void histogram(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min, float *max)
 {
-    struct eq_f32_table ref;
     uint32_t counts[PIECES][MAX_BINS];
     if (bins >= MAX_BINS || n / PIECES >= UINT32_MAX - SMALL) { /* counts would not fit */
-        eq_f32_observe_fill__ref(&ref);
-        ref.histogram(x, n, lo, hi, hist, bins, min, max);
+        histogram_below(x, n, lo, hi, hist, bins, min, max);
         return;
     }
     struct observe_job job = {.x = x, .n = n, .lo = lo, .hi = hi, .bins = bins, .counts = counts};
@@ -240,6 +242,7 @@ static double sum_squares(const float *x, size_t n)
 void ISA_NAME(eq_f32_observe_fill)(struct eq_f32_table *table)
 {
     table->minmax = minmax;
+    histogram_below = table->histogram;
     table->histogram = histogram;
     table->sum_squares = sum_squares;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole test suite: installs what is missing, builds, runs ctest. Arguments go to ctest, e.g. -L unit or -R qs8.
+# The whole test suite: installs what is missing, builds, runs ctest. Arguments go to ctest, e.g. -L unit or -R u8s8.
 . "$(dirname "$0")/lib.sh"
 
 install_packages run test

@@ -206,6 +206,11 @@ int eq_parallel_threads(void);
  * pieces in place, under the same worker number; calls from several threads take turns. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
+/* Element-wise work in spans of EQ_SPAN values, so that the cut depends on n alone: fn does values lo..hi-1 of what ctx
+ * describes. */
+enum { EQ_SPAN = 16384 }; /* 64 KiB of floats a stream */
+typedef void (*eq_span_fn)(const void *ctx, size_t lo, size_t hi);
+void eq_for_spans(size_t n, eq_span_fn fn, const void *ctx);
 
 /* ---- several processes --------------------------------------------------- */
 

@@ -33,10 +33,10 @@ void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int
 /* Multiply-accumulates, taps on padding not counted. */
 double eq_conv_macs(const struct eq_conv_shape *s);
 
-/* ---- f32_conv: convolution, forward and both gradients ------------------- */
+/* ---- convolution: every family's kernels --------------------------------- */
 
-/* What the forward kernel does with a sum before it is stored: + bias[cout] (NULL: none), + residual (laid out as dst,
- * NULL: none), max(0, .) */
+/* What the f32 and bf16 forward kernels do with a sum before it is stored: + bias[cout] (NULL: none), + residual (laid
+ * out as dst, NULL: none), max(0, .) */
 struct eq_f32_epilogue {
     const float *bias;
     const float *residual;
@@ -46,16 +46,46 @@ struct eq_f32_epilogue {
     int pool_k, pool_stride, pool_pad;
 };
 
-/* One algorithm on one ISA level. Packed weights and scratch belong to the caller, sizes are in bytes, 64-byte
- * aligned. */
-struct eq_f32_conv_kernel {
-    const char *name; /* f32_conv3x3_winograd4__avx512 */
+/* The requantization of one output channel oc by the u8s8 kernels:
+ *
+ *   acc = sum over taps of (src - src_zp) * weights      exact in int32; padding holds src_zp, so it adds 0
+ *   r   = fmaf((float)acc, m[oc], b[oc])                 m = s_src * s_w[oc] / s_dst, b = bias[oc] / s_dst
+ *   r   = fmaf((float)(residual - residual_zp), residual_m, r)
+ *                                                        if residual is not NULL; residual_m = s_residual / s_dst
+ *   dst = clamp(rne(r) + dst_zp, dst_min, dst_max)       a ReLU is dst_min = dst_zp
+ *
+ * rne rounds half to even. Values of r beyond int32 saturate before the zero-point is added. See
+ * docs/QUANTIZATION.md. */
+struct eq_u8s8_epilogue {
+    const float *m, *b;      /* [cout] */
+    const uint8_t *residual; /* laid out as dst, or NULL */
+    int residual_zp;
+    float residual_m;
+    int dst_zp, dst_min, dst_max;
+    int pool_k, pool_stride, pool_pad; /* as in eq_f32_epilogue */
+};
+
+/* One algorithm on one ISA level. The family says what is multiplied: f32 floats, bf16 floats rounded to BF16, u8s8
+ * bytes of activations (u8) with bytes of weights (s8). The name is <family>_<op>_<algorithm>__<isa>, and its C symbol
+ * the same after eq_. Packed weights and scratch belong to the caller; sizes are in bytes, blocks 64-byte aligned. */
+struct eq_conv_kernel {
+    const char *name; /* f32_conv_forward_winograd__avx512, u8s8_conv_direct__avx512vnni */
     enum eq_isa isa;
     bool (*supports)(const struct eq_conv_shape *s);
-    /* Scratch for one call with eq_parallel_threads() workers. Forward and backward_data read weights from packed. */
+    /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
+    bool (*prefers)(const struct eq_conv_shape *s);
+    /* u8s8: whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a
+     * kernel may be packed and run only with weights that it accepts. */
+    bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
+    /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
+    bool untested;
+    /* Scratch for one call with that many workers. backward_weights needs no packed weights (packed_bytes gives 0). */
     size_t (*packed_bytes)(const struct eq_conv_shape *s);
     size_t (*scratch_bytes)(const struct eq_conv_shape *s, int threads);
-    void (*pack)(const struct eq_conv_shape *s, const float *weights_oihw, void *packed);
+    union {
+        void (*pack)(const struct eq_conv_shape *s, const float *weights_oihw, void *packed); /* f32, bf16 */
+        void (*pack_s8)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
+    };
     union {
         /* dst[b][oh][ow][t][cout] = epilogue(conv(src)) */
         void (*forward)(const struct eq_conv_shape *s, const float *src, const void *packed,
@@ -63,50 +93,58 @@ struct eq_f32_conv_kernel {
         /* diff_src = conv_transposed(diff_dst), + diff_src when accumulate. s is the forward shape. */
         void (*backward_data)(const struct eq_conv_shape *s, const float *diff_dst, const void *packed, float *diff_src,
                               bool accumulate, void *scratch);
-        /* diff_weights[cout][cin][k][k] += sum over everything; needs no packed weights (packed_bytes gives 0). */
+        /* diff_weights[cout][cin][k][k] += sum over everything. */
         void (*backward_weights)(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                                  float *diff_weights, void *scratch);
+        /* As forward, in integers. */
+        void (*u8s8)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
+                     const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch);
     } run;
-    /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
-    bool (*prefers)(const struct eq_conv_shape *s);
+    /* Whether forward or u8s8 obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
+    bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
     /* For `bench --layers`. What it multiplies with, as a struct eq_peak calls it (NULL: unknown), and how many
      * products it makes, where that is not eq_conv_macs (NULL). */
     const char *instruction;
     double (*products)(const struct eq_conv_shape *s);
-    /* Whether run.forward obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
-    bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
 
-/* The kernel that the table names for this shape on this CPU: by shape and ISA only, never by timing. Never NULL. */
-const struct eq_f32_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
+/* eq_*_select: the kernel that the family's list names for this shape on this CPU, by shape, ISA and (u8s8) weights
+ * only, never by timing. Never NULL. Without weights (NULL) u8s8 leaves out kernels that do not accept all.
+ * eq_*_candidates: every kernel that supports the shape here, ref first, untested ones included, for tests and
+ * `bench --layers`; returns how many were stored. */
+const struct eq_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
+size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s, const struct eq_conv_kernel **out,
+                              size_t max);
 /* A forward kernel that sums in one order on every ISA level (taps row by row, channels ascending, a fused multiply-add
  * each; then bias, residual, ReLU): the same bits everywhere, where select's depend on the level. Never NULL. */
-const struct eq_f32_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv_shape *s);
-/* Every kernel that supports the shape here, ref first, for tests and `bench --layers`; returns how many were
- * stored. */
-size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
-                              const struct eq_f32_conv_kernel **out, size_t max);
+const struct eq_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv_shape *s);
 
-/* ---- bf16_conv: the same convolutions with BF16 operands ----------------- */
-
-/* Tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to. Only the operands of the
- * products are rounded to BF16 inside the kernel (half to even, subnormals to zero): src, diff_dst and weights, or with
- * Winograd what they are transformed to, in FP32, which makes the rounding's part in the result 5 to 6 times as large.
- * Products of BF16 are exact in FP32 and are summed in FP32. Packed weights are BF16. Results have the same bits for
- * any number of threads; other hardware may round the sums otherwise. */
+/* bf16: tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to. Only the operands of
+ * the products are rounded to BF16 inside the kernel (half to even, subnormals to zero): src, diff_dst and weights, or
+ * with Winograd what they are transformed to, in FP32, which makes the rounding's part in the result 5 to 6 times as
+ * large. Products of BF16 are exact in FP32 and are summed in FP32. Packed weights are BF16. Results have the same bits
+ * for any number of threads; other hardware may round the sums otherwise. */
 enum eq_precision { EQ_PRECISION_FP32, EQ_PRECISION_BF16 };
 /* EQ_UNSUPPORTED, saying what the CPU or --cpu lacks, where a precision has no kernels but ref/. */
 enum eq_status eq_precision_check(enum eq_precision precision, struct eq_err *err);
-/* As eq_f32_conv_select and eq_f32_conv_candidates. */
-const struct eq_f32_conv_kernel *eq_bf16_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
-size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s,
-                               const struct eq_f32_conv_kernel **out, size_t max);
+const struct eq_conv_kernel *eq_bf16_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
+size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s, const struct eq_conv_kernel **out,
+                               size_t max);
+
+const struct eq_conv_kernel *eq_u8s8_conv_select(const struct eq_conv_shape *s, int src_zp, const int8_t *weights_oihw);
+size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, const struct eq_conv_kernel **out, size_t max);
 
 /* ---- f32_train: everything else that training and FP32 inference loop over  */
 
-/* rows x c matrices are activations in pixel layout seen as rows = b * h * w * t. Batch norm after Ioffe & Szegedy
- * 2015. */
+/* Max pooling over k x k windows, pad < k, k <= 8 in f32 and 15 in u8s8. Padding never wins. A pixel is tc = t * c
+ * neighbouring values. */
+struct eq_pool_shape {
+    int b, h, w, tc, k, stride, pad, oh, ow;
+};
+
+/* Activations in pixel layout are seen as matrices [rows][c], rows = b * h * w * t, or as pixels [b][h][w][tc] of
+ * tc = t * c values. Batch norm after Ioffe & Szegedy 2015; its vectors are [c]. */
 struct eq_f32_table {
     enum eq_isa isa;
     /* mean[c] and biased var[c] over rows; two passes or Welford pieces merged in a fixed order. */
@@ -125,16 +163,17 @@ struct eq_f32_table {
     void (*relu_forward)(const float *x, size_t n, float *y);                    /* y may be x */
     void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx); /* dx may be dy */
     void (*add)(const float *a, const float *b, size_t n, float *y);             /* y may be a or b */
-    /* k x k max pooling in pixel layout, padding never wins. argmax (tap number, first wins) for the backward pass. */
-    void (*maxpool_forward)(const float *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
-                            float *y, uint8_t *argmax /* NULL: not wanted */);
-    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass; c is a multiple of 16. */
-    void (*bn_relu_maxpool_forward)(const float *x, int b, int h, int w, int t, int c, const float *mean,
-                                    const float *inv_std, const float *gamma, const float *beta, int k, int stride,
-                                    int pad, int oh, int ow, float *y, uint8_t *argmax);
-    void (*maxpool_backward)(const float *dy, const uint8_t *argmax, int b, int h, int w, int tc, int k, int stride,
-                             int pad, int oh, int ow, float *dx);
-    /* [b][h*w][t][c] -> [b][t][c], mean over pixels, and back. */
+    /* Max pooling of x[b][h][w][tc] to y[b][oh][ow][tc]. argmax, laid out as y, takes the winning tap's number
+     * ky * k + kx (the first one's at a tie) for the backward pass; NULL: not wanted. */
+    void (*maxpool_forward)(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax);
+    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass: the tc values of a pixel are [t][c],
+     * and c is a multiple of 16. */
+    void (*bn_relu_maxpool_forward)(const struct eq_pool_shape *p, const float *x, int c, const float *mean,
+                                    const float *inv_std, const float *gamma, const float *beta, float *y,
+                                    uint8_t *argmax);
+    /* dx[b][h][w][tc] gets dy[b][oh][ow][tc] of every window that it won, in the order of the taps. */
+    void (*maxpool_backward)(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx);
+    /* x[b][hw][tc] to y[b][tc], the mean over hw = h * w pixels, and back. */
     void (*global_avg_forward)(const float *x, int b, int hw, int tc, float *y);
     void (*global_avg_backward)(const float *dy, int b, int hw, int tc, float *dx);
     /* One decoupled-weight-decay Adam step (Loshchilov & Hutter 2019) on n values; bias corrections c1 = 1 - b1^t, c2.
@@ -171,67 +210,17 @@ struct eq_image_table {
 };
 const struct eq_image_table *eq_image_kernels(void);
 
-/* ---- qs8_conv: integer convolution --------------------------------------- */
+/* ---- u8s8: what the integer engine needs beside convolutions ------------- */
 
-/* The requantization of one output channel oc:
- *
- *   acc = sum over taps of (src - src_zp) * weights      exact in int32; padding holds src_zp, so it adds 0
- *   r   = fmaf((float)acc, m[oc], b[oc])                 m = s_src * s_w[oc] / s_dst, b = bias[oc] / s_dst
- *   r   = fmaf((float)(residual - residual_zp), residual_m, r)
- *                                                        if residual is not NULL; residual_m = s_residual / s_dst
- *   dst = clamp(rne(r) + dst_zp, dst_min, dst_max)       a ReLU is dst_min = dst_zp
- *
- * rne rounds half to even. Values of r beyond int32 saturate before the zero-point is added. See
- * docs/QUANTIZATION.md. */
-struct eq_qs8_epilogue {
-    const float *m, *b;      /* [cout] */
-    const uint8_t *residual; /* laid out as dst, or NULL */
-    int residual_zp;
-    float residual_m;
-    int dst_zp, dst_min, dst_max;
-    /* Max pooling of the result in the same pass, for kernels whose fuses_maxpool says so: dst is then the pooled
-     * [b][ph][pw][t][cout], and residual must be NULL. pool_k = 0: none. */
-    int pool_k, pool_stride, pool_pad;
-};
-struct eq_qs8_conv_kernel {
-    const char *name; /* qs8_conv3x3_direct__avx512vnni */
+struct eq_u8s8_table {
     enum eq_isa isa;
-    bool (*supports)(const struct eq_conv_shape *s, int src_zp);
-    size_t (*packed_bytes)(const struct eq_conv_shape *s);
-    size_t (*scratch_bytes)(const struct eq_conv_shape *s, int threads);
-    void (*pack)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
-    void (*run)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
-                const struct eq_qs8_epilogue *epi, uint8_t *dst, void *scratch);
-    /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
-    bool (*prefers)(const struct eq_conv_shape *s);
-    /* Whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a kernel may
-     * be packed and run only with weights that it accepts. */
-    bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
-    /* Whether run obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
-    bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
-    /* As in eq_f32_conv_kernel. */
-    const char *instruction;
-    double (*products)(const struct eq_conv_shape *s);
-    /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
-    bool untested;
-};
-/* The kernel that the table names for this shape on this CPU: by shape, ISA and weights only, never by timing. Never
- * NULL. select knows no weights and so leaves out kernels that depend on them; select_for is the one to prefer. */
-const struct eq_qs8_conv_kernel *eq_qs8_conv_select(const struct eq_conv_shape *s, int src_zp);
-const struct eq_qs8_conv_kernel *eq_qs8_conv_select_for(const struct eq_conv_shape *s, int src_zp,
-                                                        const int8_t *weights_oihw);
-/* Every kernel that supports the shape here, ref first, untested ones included; returns how many were stored. */
-size_t eq_qs8_conv_candidates(const struct eq_conv_shape *s, int src_zp, const struct eq_qs8_conv_kernel **out,
-                              size_t max);
-
-struct eq_qs8_table {
-    enum eq_isa isa;
-    void (*maxpool)(const uint8_t *x, int b, int h, int w, int tc, int k, int stride, int pad, int oh, int ow,
-                    uint8_t *y);
-    /* sum[b][c] = sum over h*w pixels and t frames of (x - zp); exact: the caller bounds hw * t * 255 < 2^31. */
+    /* Max pooling of x[b][h][w][tc] to y[b][oh][ow][tc]. */
+    void (*maxpool)(const struct eq_pool_shape *p, const uint8_t *x, uint8_t *y);
+    /* sum[b][c] = sum over hw = h * w pixels and t frames of (x[b][hw][t][c] - zp); exact: the caller bounds
+     * hw * t * 255 < 2^31. */
     void (*sum_pixels_frames)(const uint8_t *x, int b, int hw, int t, int c, int zp, int32_t *sum);
 };
-const struct eq_qs8_table *eq_qs8_kernels(void);
+const struct eq_u8s8_table *eq_u8s8_kernels(void);
 
 /* Re-makes every table after eq_cpu_set_ceiling; called by whoever sets it, before any kernel is selected. */
 void eq_kernels_init(void);

@@ -15,7 +15,7 @@
  * what it belongs to. Packed weights and scratch as kernels.h says. */
 struct eq_conv2d {
     struct eq_conv_shape shape;
-    const struct eq_f32_conv_kernel *kernel[EQ_CONV_PASSES];
+    const struct eq_conv_kernel *kernel[EQ_CONV_PASSES];
 };
 void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision);
 /* Bytes of the weights as a pass's kernel reads them, and of its scratch for eq_parallel_threads() threads. */

@@ -173,3 +173,23 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
         eq_crew_note(&crew, job.piece_ms * (double)pieces, eq_now_ms() - start);
     pthread_mutex_unlock(&lock);
 }
+
+struct span_job {
+    eq_span_fn fn;
+    const void *ctx;
+    size_t n;
+};
+
+static void run_span(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct span_job *job = ctx;
+    size_t lo = piece * EQ_SPAN, hi = lo + EQ_SPAN;
+    job->fn(job->ctx, lo, hi < job->n ? hi : job->n);
+}
+
+void eq_for_spans(size_t n, eq_span_fn fn, const void *ctx)
+{
+    struct span_job job = {fn, ctx, n};
+    eq_parallel_for((n + EQ_SPAN - 1) / EQ_SPAN, run_span, &job);
+}

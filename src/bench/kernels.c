@@ -16,16 +16,10 @@ struct tensors {
 
 /* A kernel with its packed weights and scratch, and the least times so far. */
 struct contender {
-    const struct eq_f32_conv_kernel *f32;
-    const struct eq_qs8_conv_kernel *qs8;
+    const struct eq_conv_kernel *k;
     void *packed, *scratch;
     double ms, pack_ms;
 };
-
-static const char *name_of(const struct contender *c)
-{
-    return c->f32 ? c->f32->name : c->qs8->name;
-}
 
 /* On one thread its CPU time, so that other work on the machine doesn't count; otherwise the time that passes. */
 static double clock_ms(void)
@@ -107,51 +101,51 @@ static void tensors_clear(struct tensors *x)
 
 static void pack(const struct contender *c, const struct eq_bench_layer *l)
 {
-    if (c->qs8)
-        c->qs8->pack(&l->shape, l->int8_weights, l->src_zp, c->packed);
+    if (l->int8_weights)
+        c->k->pack_s8(&l->shape, l->int8_weights, l->src_zp, c->packed);
     else if (l->pass != EQ_CONV_BACKWARD_WEIGHTS)
-        c->f32->pack(&l->shape, l->weights, c->packed);
+        c->k->pack(&l->shape, l->weights, c->packed);
 }
 
 /* Whether a kernel does the max pooling behind its layer in its own pass; the network then lets it. */
-static bool pools(bool (*fuses)(const struct eq_conv_shape *, int, int, int), const struct eq_bench_layer *l)
+static bool pools(const struct eq_conv_kernel *k, const struct eq_bench_layer *l)
 {
-    return l->pool_k && fuses && fuses(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
+    return l->pool_k && k->fuses_maxpool && k->fuses_maxpool(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
 }
 
-static void call_qs8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call_u8s8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
 {
-    struct eq_qs8_epilogue epi = {
+    struct eq_u8s8_epilogue epi = {
         .m = x->scale, .b = x->bias, .residual = l->residual ? x->residual : NULL, .residual_m = 0.5f, .dst_max = 255};
-    if (pools(c->qs8->fuses_maxpool, l)) {
+    if (pools(c->k, l)) {
         epi.pool_k = l->pool_k;
         epi.pool_stride = l->pool_stride;
         epi.pool_pad = l->pool_pad;
     }
-    c->qs8->run(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
+    c->k->run.u8s8(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
 }
 
 static void call_f32(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
 {
     struct eq_f32_epilogue epi = {.bias = l->bias ? x->bias : NULL, .residual = x->residual, .relu = l->relu};
-    if (pools(c->f32->fuses_maxpool, l)) {
+    if (pools(c->k, l)) {
         epi.pool_k = l->pool_k;
         epi.pool_stride = l->pool_stride;
         epi.pool_pad = l->pool_pad;
     }
-    c->f32->run.forward(&l->shape, x->src, c->packed, &epi, x->dst, c->scratch);
+    c->k->run.forward(&l->shape, x->src, c->packed, &epi, x->dst, c->scratch);
 }
 
 static void call(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
 {
-    if (c->qs8)
-        call_qs8(c, l, x);
+    if (l->int8_weights)
+        call_u8s8(c, l, x);
     else if (l->pass == EQ_CONV_FORWARD)
         call_f32(c, l, x);
     else if (l->pass == EQ_CONV_BACKWARD_DATA)
-        c->f32->run.backward_data(&l->shape, x->dst, c->packed, x->out_src, false, c->scratch);
+        c->k->run.backward_data(&l->shape, x->dst, c->packed, x->out_src, false, c->scratch);
     else
-        c->f32->run.backward_weights(&l->shape, x->src, x->dst, x->out_weights, c->scratch);
+        c->k->run.backward_weights(&l->shape, x->src, x->dst, x->out_weights, c->scratch);
 }
 
 static void run_once(struct contender *c, const struct eq_bench_layer *l, const struct tensors *x, bool packs)
@@ -172,9 +166,7 @@ static void run_once(struct contender *c, const struct eq_bench_layer *l, const 
 static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
-    int threads = eq_parallel_threads();
-    size_t packed = c->f32 ? c->f32->packed_bytes(s) : c->qs8->packed_bytes(s);
-    size_t scratch = c->f32 ? c->f32->scratch_bytes(s, threads) : c->qs8->scratch_bytes(s, threads);
+    size_t packed = c->k->packed_bytes(s), scratch = c->k->scratch_bytes(s, eq_parallel_threads());
     c->packed = eq_alloc(packed ? packed : 1, 1);
     c->scratch = eq_alloc(scratch ? scratch : 1, 1);
     c->ms = c->pack_ms = 1e30;
@@ -182,53 +174,40 @@ static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
 }
 
 /* Plain C is the specification and not meant to be fast: only where the network uses it. */
-static bool takes_part(const struct eq_bench_layer *l, const char *name, enum eq_isa isa, const char *wanted)
+static bool takes_part(const struct eq_bench_layer *l, const struct eq_conv_kernel *k, const char *wanted)
 {
-    bool plain = isa == EQ_ISA_REF && !strstr(name, "blas");
-    return (!plain || strcmp(name, l->chosen) == 0) && strstr(name, wanted);
+    bool plain = k->isa == EQ_ISA_REF && !strstr(k->name, "blas");
+    return (!plain || strcmp(k->name, l->chosen) == 0) && strstr(k->name, wanted) &&
+           (!k->accepts || k->accepts(&l->shape, l->int8_weights, l->src_zp));
 }
 
-static size_t list_qs8(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+static size_t list_kernels(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
 {
-    const struct eq_qs8_conv_kernel *all[MAX_KERNELS];
-    size_t found = eq_qs8_conv_candidates(&l->shape, l->src_zp, all, MAX_KERNELS), n = 0;
-    for (size_t i = 0; i < found; i++)
-        if (takes_part(l, all[i]->name, all[i]->isa, wanted) &&
-            (!all[i]->accepts || all[i]->accepts(&l->shape, l->int8_weights, l->src_zp)))
-            out[n++] = (struct contender){.qs8 = all[i]};
-    return n;
-}
-
-static size_t list_f32(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
-{
-    const struct eq_f32_conv_kernel *all[MAX_KERNELS];
-    size_t found = l->precision == EQ_PRECISION_BF16 ? eq_bf16_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS)
-                                                     : eq_f32_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS);
+    const struct eq_conv_kernel *all[MAX_KERNELS];
+    size_t found = l->int8_weights                     ? eq_u8s8_conv_candidates(&l->shape, all, MAX_KERNELS)
+                   : l->precision == EQ_PRECISION_BF16 ? eq_bf16_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS)
+                                                       : eq_f32_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS);
     size_t n = 0;
     for (size_t i = 0; i < found; i++)
-        if (takes_part(l, all[i]->name, all[i]->isa, wanted))
-            out[n++] = (struct contender){.f32 = all[i]};
+        if (takes_part(l, all[i], wanted))
+            out[n++] = (struct contender){.k = all[i]};
     return n;
 }
 
 static void add_candidate(struct cJSON *array, const struct contender *c, const struct eq_bench_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
-    double macs = eq_conv_macs(s), products = macs;
-    double (*own)(const struct eq_conv_shape *) = c->f32 ? c->f32->products : c->qs8->products;
-    const char *instruction = c->f32 ? c->f32->instruction : c->qs8->instruction;
+    double macs = eq_conv_macs(s), products = c->k->products ? c->k->products(s) : macs;
     struct cJSON *o = cJSON_CreateObject();
-    if (own)
-        products = own(s);
-    cJSON_AddStringToObject(o, "kernel", name_of(c));
-    cJSON_AddStringToObject(o, "isa", eq_isa_name(c->f32 ? c->f32->isa : c->qs8->isa));
-    cJSON_AddBoolToObject(o, "chosen", strcmp(name_of(c), l->chosen) == 0);
+    cJSON_AddStringToObject(o, "kernel", c->k->name);
+    cJSON_AddStringToObject(o, "isa", eq_isa_name(c->k->isa));
+    cJSON_AddBoolToObject(o, "chosen", strcmp(c->k->name, l->chosen) == 0);
     cJSON_AddNumberToObject(o, "ms", c->ms);
     cJSON_AddNumberToObject(o, "pack_ms", c->pack_ms < 1e30 ? c->pack_ms : 0);
     cJSON_AddNumberToObject(o, "gmacs", macs / c->ms * 1e-6);
     cJSON_AddNumberToObject(o, "products_per_mac", products / macs);
-    if (instruction)
-        cJSON_AddStringToObject(o, "instruction", instruction);
+    if (c->k->instruction)
+        cJSON_AddStringToObject(o, "instruction", c->k->instruction);
     cJSON_AddItemToArray(array, o);
 }
 
@@ -251,7 +230,7 @@ enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_
     enum eq_status st = EQ_OK;
     struct contender all[MAX_KERNELS];
     struct tensors x = {0};
-    size_t n = l->int8_weights ? list_qs8(l, kernel, all) : list_f32(l, kernel, all);
+    size_t n = list_kernels(l, kernel, all);
     bool ok = tensors_init(&x, l);
     for (size_t i = 0; i < n; i++)
         ok = contender_init(&all[i], l) && ok;
@@ -265,7 +244,7 @@ enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_
     *chosen = (struct eq_bench_chosen){-1, 0, n};
     for (size_t i = 0; i < n; i++) {
         add_candidate(array, &all[i], l);
-        if (strcmp(name_of(&all[i]), l->chosen) == 0)
+        if (strcmp(all[i].k->name, l->chosen) == 0)
             *chosen = (struct eq_bench_chosen){all[i].ms, all[i].pack_ms < 1e30 ? all[i].pack_ms : 0, n};
     }
 out:

@@ -1,4 +1,4 @@
-/* Where a convolution's windows lie; internal to the kernels floor. */
+/* Where a convolution's windows lie, and what defines a kernel; internal to the kernels floor. */
 #ifndef KERNELS_CONV_H
 #define KERNELS_CONV_H
 
@@ -47,6 +47,25 @@ static inline size_t eq_conv_dst_at(const struct eq_conv_shape *s, int b, int fr
 {
     return ((((size_t)b * s->oh + y) * s->ow + x) * s->t + frame) * s->cout;
 }
+
+/* Offset, in values, of the source pixel under tap (ky, kx) of output pixel (oy, ox). */
+static inline size_t eq_pool_src_at(const struct eq_pool_shape *p, int b, int oy, int ky, int ox, int kx)
+{
+    size_t y = (size_t)oy * p->stride - p->pad + ky, x = (size_t)ox * p->stride - p->pad + kx;
+    return (((size_t)b * p->h + y) * p->w + x) * p->tc;
+}
+
+/* Answers that many kernels give: any shape; nothing packed; no scratch; one value a weight. */
+bool eq_conv_any(const struct eq_conv_shape *s);
+size_t eq_conv_no_packed(const struct eq_conv_shape *s);
+size_t eq_conv_no_scratch(const struct eq_conv_shape *s, int threads);
+size_t eq_conv_weights(const struct eq_conv_shape *s);
+size_t eq_conv_f32_weights_bytes(const struct eq_conv_shape *s);
+
+/* Defines the kernel eq_<stem>__<suffix>, whose name is that without the eq_; the rest of its fields follow. */
+#define EQ_KERNEL(stem, suffix, level, ...)                                                                            \
+    const struct eq_conv_kernel eq_##stem##__##suffix = {.name = #stem "__" #suffix, .isa = level, __VA_ARGS__};
+#define REF_KERNEL(stem, ...) EQ_KERNEL(stem, ref, EQ_ISA_REF, __VA_ARGS__)
 
 static inline size_t eq_align64(size_t bytes)
 {

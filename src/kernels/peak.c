@@ -1,25 +1,8 @@
 /* What the kernels' instructions reach on registers, on all threads: the 100 % of `bench --layers`. */
-#include "kernels/f32.h"
-#include "kernels/qs8.h"
+#include "kernels/list.h"
 
-static const struct eq_peak *const loops[] = {
-#if defined(__x86_64__)
-    &eq_f32_peak__avx2,
-    &eq_f32_peak__avx512,
-    &eq_bf16_peak__avx512bf16,
-    &eq_qs8_peak_avx2,
-    &eq_qs8_peak_avxvnni,
-    &eq_qs8_peak_avx512,
-    &eq_qs8_peak_avx512vnni,
-    &eq_qs8_peak_wide_avxvnni,
-    &eq_qs8_peak_wide_avx512vnni,
-    &eq_qs8_peak_amx,
-#elif defined(__aarch64__)
-    &eq_qs8_peak_neon,
-    &eq_qs8_peak_neondot,
-#endif
-    NULL,
-};
+#define ADDRESS(name) &eq_##name,
+static const struct eq_peak *const loops[] = {EQ_PEAKS(ADDRESS) NULL};
 
 size_t eq_peaks(const struct eq_peak **out, size_t max)
 {

@@ -121,8 +121,9 @@ static void backward_maxpool(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     const struct exec_node *nd = &x->nodes[i], *src = &x->nodes[n->src[0]];
     if (diff_of(x, n->src[0]))
-        eq_f32_kernels()->maxpool_backward(nd->diff, nd->argmax, x->clips, src->h, src->w, src->t * src->c, n->k,
-                                           n->stride, n->pad, nd->h, nd->w, src->diff);
+        eq_f32_kernels()->maxpool_backward(
+            &(struct eq_pool_shape){x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad, nd->h, nd->w},
+            nd->diff, nd->argmax, src->diff);
 }
 
 static void backward_add(struct eq_exec *x, int i)

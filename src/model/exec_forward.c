@@ -86,9 +86,10 @@ static void forward_batchnorm(struct eq_exec *x, int i)
         const struct eq_node *pool = &x->g->nodes[nd->pool];
         const struct exec_node *src = &x->nodes[n->src[0]], *made = &x->nodes[nd->pool];
         eq_batchnorm_prepare(&nd->bn, src->out, nd->rows, !nd->frozen);
-        eq_f32_kernels()->bn_relu_maxpool_forward(src->out, x->clips, src->h, src->w, src->t, src->c, nd->bn.mean,
-                                                  nd->bn.inv_std, nd->bn.gamma, nd->bn.beta, pool->k, pool->stride,
-                                                  pool->pad, made->h, made->w, eq_exec_dst(made), made->argmax);
+        const struct eq_pool_shape p = {x->clips,     src->h,    src->w,  src->t * src->c, pool->k,
+                                        pool->stride, pool->pad, made->h, made->w};
+        eq_f32_kernels()->bn_relu_maxpool_forward(&p, src->out, src->c, nd->bn.mean, nd->bn.inv_std, nd->bn.gamma,
+                                                  nd->bn.beta, eq_exec_dst(made), made->argmax);
         return;
     }
     eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->rows, !nd->frozen, src_of(x, n->residual), n->relu,
@@ -108,8 +109,8 @@ static void forward_maxpool(struct eq_exec *x, int i)
     const struct exec_node *src = &x->nodes[n->src[0]];
     if (nd->pooled_by && !is_watched(x))
         return;
-    eq_f32_kernels()->maxpool_forward(src->out, x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad,
-                                      nd->h, nd->w, eq_exec_dst(nd), nd->argmax);
+    const struct eq_pool_shape p = {x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad, nd->h, nd->w};
+    eq_f32_kernels()->maxpool_forward(&p, src->out, eq_exec_dst(nd), nd->argmax);
 }
 
 static void forward_add(struct eq_exec *x, int i)

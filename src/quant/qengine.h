@@ -11,13 +11,13 @@ struct eq_qstep {
     struct eq_qdims in, dst;                      /* one frame */
     size_t dst_offset, dst_bytes, scratch_offset; /* in the arena */
     struct eq_conv_shape shape;
-    const struct eq_qs8_conv_kernel *kernel; /* NULL for what is computed in floats */
-    const struct eq_f32_conv_kernel *f32;    /* a convolution in FP32; else NULL */
-    size_t src_f32, residual_f32, dst_f32;   /* its floats, in its scratch */
+    const struct eq_conv_kernel *kernel;   /* NULL for what is computed in floats */
+    const struct eq_conv_kernel *f32;      /* a convolution in FP32; else NULL */
+    size_t src_f32, residual_f32, dst_f32; /* its floats, in its scratch */
     size_t scratch_bytes;
     void *packed;
     float *m, *b; /* [cout] */
-    struct eq_qs8_epilogue epilogue;
+    struct eq_u8s8_epilogue epilogue;
     int residual;      /* node; -1: none */
     int pooled;        /* the max pooling node that this convolution makes in its own pass; 0: none */
     bool fused;        /* made by the node before it, unless a hook wants to see that one's output, too */

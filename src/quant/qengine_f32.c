@@ -112,8 +112,9 @@ void eq_qengine_run_maxpool_f32(struct eq_qengine *e, int i)
     const struct eq_qnode *n = &e->model->nodes[i];
     const struct eq_qstep *s = &e->steps[i];
     const float *src = (const float *)(const void *)(e->arena + e->steps[s->src].dst_offset);
-    eq_f32_kernels()->maxpool_forward(src, e->clips, s->in.h, s->in.w, e->frames * s->in.c, n->k, n->stride, n->pad,
-                                      s->dst.h, s->dst.w, (float *)(void *)(e->arena + s->dst_offset), NULL);
+    const struct eq_pool_shape p = {e->clips, s->in.h,  s->in.w, e->frames * s->in.c, n->k, n->stride,
+                                    n->pad,   s->dst.h, s->dst.w};
+    eq_f32_kernels()->maxpool_forward(&p, src, (float *)(void *)(e->arena + s->dst_offset), NULL);
 }
 
 /* sums[clips][c] over pixels and frames, row by row. */
@@ -139,8 +140,8 @@ void eq_qengine_run_head_f32(struct eq_qengine *e, int i, float *ef)
     if (src->fp32_edge)
         sum_floats(e, s, (const float *)(const void *)in, sums);
     else
-        eq_qs8_kernels()->sum_pixels_frames(in, e->clips, s->in.h * s->in.w, e->frames, s->in.c, src->dst.zero_point,
-                                            whole);
+        eq_u8s8_kernels()->sum_pixels_frames(in, e->clips, s->in.h * s->in.w, e->frames, s->in.c, src->dst.zero_point,
+                                             whole);
     for (int clip = 0; clip < e->clips; clip++) {
         double dot = 0;
         for (int c = 0; c < s->in.c; c++) {

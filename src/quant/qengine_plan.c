@@ -15,7 +15,7 @@ static enum eq_status plan_epilogue(const struct eq_qmodel *model, int i, struct
         s->m[c] = src_scale * n->weight_scale[c] * inv_dst;
         s->b[c] = n->bias[c] * inv_dst;
     }
-    s->epilogue = (struct eq_qs8_epilogue){
+    s->epilogue = (struct eq_u8s8_epilogue){
         .m = s->m, .b = s->b, .dst_zp = n->dst.zero_point, .dst_min = n->relu ? n->dst.zero_point : 0, .dst_max = 255};
     s->residual = n->residual;
     if (n->residual >= 0) {
@@ -34,12 +34,12 @@ static enum eq_status plan_conv(struct eq_qengine *e, int i, struct eq_err *err)
                        n->src == 0 ? EQ_LAYOUT_CLIP : EQ_LAYOUT_PIXEL);
     if (n->fp32)
         return eq_qengine_plan_f32(e, i, err);
-    s->kernel = eq_qs8_conv_select_for(&s->shape, src_zp, n->weights);
+    s->kernel = eq_u8s8_conv_select(&s->shape, src_zp, n->weights);
     size_t bytes = s->kernel->packed_bytes(&s->shape);
     s->packed = eq_alloc(bytes, 1);
     if (bytes && !s->packed)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory for packed weights", n->name);
-    s->kernel->pack(&s->shape, n->weights, src_zp, s->packed);
+    s->kernel->pack_s8(&s->shape, n->weights, src_zp, s->packed);
     e->packed_bytes += bytes;
     s->scratch_bytes = s->kernel->scratch_bytes(&s->shape, e->threads);
     return plan_epilogue(e->model, i, s, err);

@@ -11,7 +11,7 @@ static const uint8_t *output_of(const struct eq_qengine *e, int node, const uint
 
 static void run_conv(struct eq_qengine *e, struct eq_qstep *s, const uint8_t *pixels)
 {
-    struct eq_qs8_epilogue epilogue = s->epilogue;
+    struct eq_u8s8_epilogue epilogue = s->epilogue;
     uint8_t *dst = e->arena + s->dst_offset;
     if (s->residual >= 0)
         epilogue.residual = output_of(e, s->residual, pixels);
@@ -22,15 +22,16 @@ static void run_conv(struct eq_qengine *e, struct eq_qstep *s, const uint8_t *pi
         epilogue.pool_pad = pool->pad;
         dst = e->arena + e->steps[s->pooled].dst_offset;
     }
-    s->kernel->run(&s->shape, output_of(e, s->src, pixels), e->model->nodes[s->src].dst.zero_point, s->packed,
-                   &epilogue, dst, e->arena + s->scratch_offset);
+    s->kernel->run.u8s8(&s->shape, output_of(e, s->src, pixels), e->model->nodes[s->src].dst.zero_point, s->packed,
+                        &epilogue, dst, e->arena + s->scratch_offset);
 }
 
 static void run_maxpool(struct eq_qengine *e, const struct eq_qstep *s, int node, const uint8_t *pixels)
 {
     const struct eq_qnode *n = &e->model->nodes[node];
-    eq_qs8_kernels()->maxpool(output_of(e, s->src, pixels), e->clips, s->in.h, s->in.w, e->frames * s->in.c, n->k,
-                              n->stride, n->pad, s->dst.h, s->dst.w, e->arena + s->dst_offset);
+    const struct eq_pool_shape p = {e->clips, s->in.h,  s->in.w, e->frames * s->in.c, n->k, n->stride,
+                                    n->pad,   s->dst.h, s->dst.w};
+    eq_u8s8_kernels()->maxpool(&p, output_of(e, s->src, pixels), e->arena + s->dst_offset);
 }
 
 /* EF = head_scale * sum over channels of (integer sum over pixels and frames) * weight + bias, the sum exact in int64,
@@ -39,8 +40,8 @@ static void run_head(struct eq_qengine *e, const struct eq_qstep *s, int node, c
 {
     const struct eq_qnode *n = &e->model->nodes[node];
     int32_t *sums = (int32_t *)(void *)(e->arena + s->dst_offset);
-    eq_qs8_kernels()->sum_pixels_frames(output_of(e, s->src, pixels), e->clips, s->in.h * s->in.w, e->frames, s->in.c,
-                                        e->model->nodes[s->src].dst.zero_point, sums);
+    eq_u8s8_kernels()->sum_pixels_frames(output_of(e, s->src, pixels), e->clips, s->in.h * s->in.w, e->frames, s->in.c,
+                                         e->model->nodes[s->src].dst.zero_point, sums);
     for (int clip = 0; clip < e->clips; clip++, sums += s->in.c) {
         int64_t dot = 0;
         for (int c = 0; c < s->in.c; c++)

@@ -8,6 +8,7 @@
 #include "unit/cmocka_all.h"
 
 #include "echoquant/kernels.h"
+#include "kernels/pick.h"
 
 #include <float.h>
 #include <math.h>
@@ -160,18 +161,26 @@ static inline void use_threads(int n)
         fail_msg("%s", err.msg);
 }
 
-/* Caps the tables at a level; false, and a line that says so, when this CPU lacks it. */
+/* Caps the tables at a level; false when this CPU lacks it. */
 static inline bool use_isa(enum eq_isa isa)
 {
     struct eq_err err;
-    if (!eq_cpu_has(isa)) {
-        printf("[  SKIPPED ] %s: not on this CPU\n", eq_isa_name(isa));
+    if (!eq_cpu_has(isa))
         return false;
-    }
     if (eq_cpu_set_ceiling(eq_isa_name(isa), &err) != EQ_OK)
         fail_msg("%s", err.msg);
     eq_kernels_init();
     return true;
+}
+
+/* As use_isa, to check a slot of a table; false also where it is not wanted. The report names it. */
+static inline bool use_slot(const char *slot, enum eq_isa isa)
+{
+    const char *name = slot_name(slot, isa);
+    if (!kernel_wanted(name))
+        return false;
+    kernel_tally(name)->checks += eq_cpu_has(isa);
+    return use_isa(isa);
 }
 
 #endif

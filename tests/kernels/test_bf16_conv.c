@@ -6,14 +6,13 @@
 /* ref sums exactly what a direct kernel sums in FP32: the bound is that of a plain FP32 sum. Winograd rounds
  * transformed operands instead, one part in 2^8 at most of each, which reach an output enlarged but average out over a
  * sum: winograd_error_is_bounded measures how much, and here one bound catches what is wrong rather than imprecise. */
-static double bound(const struct eq_f32_conv_kernel *k, size_t terms)
+static double bound(const struct eq_conv_kernel *k, size_t terms)
 {
     double sum = FLT_EPSILON * 2 * (4 + 0.25 * sqrt((double)terms));
     return strstr(k->name, "winograd") ? sum + 30 / (256 * sqrt((double)terms)) : sum;
 }
 
-static const enum eq_isa levels[] = {EQ_ISA_AVX512BF16};
-static const struct family bf16 = {eq_bf16_conv_candidates, bound, levels, 1};
+static const struct family bf16 = {eq_bf16_conv_candidates, bound};
 
 static bool there(void)
 {
@@ -50,7 +49,7 @@ static void ref_differs_from_fp32_by_the_operands_rounding(void **state)
         for (int i = 0; i < CONV_SHAPES; i++) {
             struct problem p;
             problem_init(&p, &conv_shapes[i], DATA_UNIFORM);
-            const struct eq_f32_conv_kernel *half, *full;
+            const struct eq_conv_kernel *half, *full;
             eq_bf16_conv_candidates((enum eq_conv_pass)pass, &p.s, &half, 1);
             eq_f32_conv_candidates((enum eq_conv_pass)pass, &p.s, &full, 1);
             size_t n = out_count((enum eq_conv_pass)pass, &p.s);
@@ -91,8 +90,9 @@ static void whole_numbers_are_exact(void **state)
             fill_whole(p.weights, weights_count(&p.s), 2);
             fill_whole(p.dst, dst_count(&p.s), 3);
             fill_whole(p.old, src_count(&p.s) + weights_count(&p.s), 4);
-            const struct eq_f32_conv_kernel *kernels[MAX_CANDIDATES], *full;
-            size_t n_kernels = eq_bf16_conv_candidates((enum eq_conv_pass)pass, &p.s, kernels, MAX_CANDIDATES);
+            const struct eq_conv_kernel *kernels[MAX_CANDIDATES], *full;
+            size_t n_kernels = kernels_wanted(
+                kernels, eq_bf16_conv_candidates((enum eq_conv_pass)pass, &p.s, kernels, MAX_CANDIDATES));
             eq_f32_conv_candidates((enum eq_conv_pass)pass, &p.s, &full, 1);
             size_t n = out_count((enum eq_conv_pass)pass, &p.s);
             float *expected = new_floats(n);
@@ -106,7 +106,7 @@ static void whole_numbers_are_exact(void **state)
 }
 
 /* Root mean square of a kernel's error against FP32's sums of unrounded operands, in units of that of the values. */
-static double error_of(const struct eq_f32_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p,
+static double error_of(const struct eq_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p,
                        const float *exact, size_t n)
 {
     float *out = new_floats(n);
@@ -125,10 +125,10 @@ static void compare_errors(enum eq_conv_pass pass, const struct shape_row *row)
     struct problem p;
     problem_init(&p, row, DATA_UNIFORM);
     memset(p.old, 0, (src_count(&p.s) + weights_count(&p.s)) * sizeof *p.old);
-    const struct eq_f32_conv_kernel *all[MAX_CANDIDATES], *exact_kernel, *direct = NULL, *winograd = NULL;
+    const struct eq_conv_kernel *all[MAX_CANDIDATES], *exact_kernel, *direct = NULL, *winograd = NULL;
     size_t n = eq_bf16_conv_candidates(pass, &p.s, all, MAX_CANDIDATES), n_out = out_count(pass, &p.s);
     for (size_t i = 0; i < n; i++) {
-        direct = strstr(all[i]->name, "direct") ? all[i] : direct;
+        direct = strstr(all[i]->name, "direct__avx512bf16") ? all[i] : direct;
         winograd = strstr(all[i]->name, "winograd") ? all[i] : winograd;
     }
     eq_f32_conv_candidates(pass, &p.s, &exact_kernel, 1);
@@ -194,7 +194,7 @@ static void kernels_round_the_same(void **state)
     struct shape_row row = {1, 1, 1, ROUNDINGS, 1, 1, 1, 1, 0, EQ_LAYOUT_PIXEL};
     struct problem p;
     problem_init(&p, &row, DATA_UNIFORM);
-    const struct eq_f32_conv_kernel *k = eq_bf16_conv_select(EQ_CONV_FORWARD, &p.s);
+    const struct eq_conv_kernel *k = eq_bf16_conv_select(EQ_CONV_FORWARD, &p.s);
     assert_int_equal(k->isa, EQ_ISA_AVX512BF16);
     float out[ROUNDINGS], one[ROUNDINGS];
     for (int i = 0; i < ROUNDINGS; i++) {
@@ -246,5 +246,5 @@ int main(void)
         cmocka_unit_test(kernels_round_the_same),
         cmocka_unit_test(ceilings_refuse),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kernels_report("bf16_conv", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -187,14 +187,15 @@ static void case_maxpool(size_t n, enum data_kind kind, struct outputs *o)
     int b = 2, h = 5, w = 4, tc = (int)(n % 1000) + 1, k = n % 2 ? 3 : 2, pad = k / 2, stride = 2;
     int oh = (h + 2 * pad - k) / stride + 1, ow = (w + 2 * pad - k) / stride + 1;
     size_t in = (size_t)b * h * w * tc, out = (size_t)b * oh * ow * tc;
+    const struct eq_pool_shape p = {b, h, w, tc, k, stride, pad, oh, ow};
     float *x = random_floats(in, kind, 1), *dy = random_floats(out, kind, 2);
     for (size_t i = 0; i < in; i += 3)
         x[i] = 0; /* many ties: the first one wins */
     const struct eq_f32_table *t = eq_f32_kernels();
     uint8_t *argmax = new_bytes(o, out);
-    t->maxpool_forward(x, b, h, w, tc, k, stride, pad, oh, ow, new_floats(o, out, 0), argmax);
-    t->maxpool_forward(x, b, h, w, tc, k, stride, pad, oh, ow, new_floats(o, out, 0), NULL);
-    t->maxpool_backward(dy, argmax, b, h, w, tc, k, stride, pad, oh, ow, new_floats(o, in, 0));
+    t->maxpool_forward(&p, x, new_floats(o, out, 0), argmax);
+    t->maxpool_forward(&p, x, new_floats(o, out, 0), NULL);
+    t->maxpool_backward(&p, dy, argmax, new_floats(o, in, 0));
     eq_free(x);
     eq_free(dy);
 }
@@ -262,11 +263,13 @@ static void case_fake_quant(size_t n, enum data_kind kind, struct outputs *o)
 
 /* ---- a few numbers out of many ------------------------------------------- */
 
+enum { MANY = 5000 }; /* bins that the vector kernels leave to the level below */
+
 static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
 {
     static const float limits[DATA_KINDS] = {1, 1e-18f, 1e16f};
     float *x = random_floats(n, kind, 1), limit = limits[kind];
-    uint64_t *hist = (uint64_t *)(void *)new_bytes(o, 2 * 2048 * sizeof *hist), counts[2048];
+    uint64_t *hist = (uint64_t *)(void *)new_bytes(o, (2 * 2048 + MANY) * sizeof *hist), counts[2048];
     const struct eq_f32_table *t = eq_f32_kernels();
     float *range = new_floats(o, 11, 0);
     for (size_t i = 0; i < n; i++) /* as behind a ReLU */
@@ -281,6 +284,11 @@ static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
     t->histogram(x, n, -0.5f * limit, 0.7f * limit, counts, 100, range + 7, range + 8); /* adds to what is there */
     t->histogram(x, n, 0.25f * limit, 0.25f * limit, counts, 7, range + 9, range + 10);
     memcpy((char *)hist + sizeof counts, counts, sizeof counts);
+    static uint64_t many[MANY];
+    float ignored[2];
+    memset(many, 0, sizeof many);
+    t->histogram(x, n, -limit, limit, many, MANY, ignored, ignored + 1);
+    memcpy((char *)hist + 2 * sizeof counts, many, sizeof many);
     t->minmax(x, n, range + 2, range + 3);
     eq_free(x);
 }
@@ -345,7 +353,7 @@ static void mask_from_x(void **state)
     (void)state;
     use_threads(2);
     for (size_t l = 0; l < sizeof all_levels / sizeof *all_levels; l++)
-        for (size_t i = 0; i < CHANNEL_COUNTS && use_isa(all_levels[l]); i++)
+        for (size_t i = 0; i < CHANNEL_COUNTS && use_slot("f32_bn_backward_mask_from_x", all_levels[l]); i++)
             for (int batch_stats = 0; batch_stats < 2; batch_stats++)
                 check_mask_from_x(i % 2 ? 77 : 300, channel_counts[i], batch_stats);
 }
@@ -355,6 +363,7 @@ static void check_pooled_norm(int b, int h, int w, int t, int c)
 {
     int oh = (h - 1) / 2 + 1, ow = (w - 1) / 2 + 1, tc = t * c;
     size_t rows = (size_t)b * h * w * t, n = (size_t)b * oh * ow * tc;
+    const struct eq_pool_shape p = {b, h, w, tc, 3, 2, 1, oh, ow};
     struct bn_inputs in;
     bn_inputs_init(&in, rows, c, DATA_UNIFORM);
     in.x[rows * (size_t)c / 2] = NAN;
@@ -365,8 +374,8 @@ static void check_pooled_norm(int b, int h, int w, int t, int c)
     float *y = guarded_init(&values, n * sizeof *y, 0);
     uint8_t *argmax = guarded_init(&taps, n, 0);
     k->bn_apply(in.x, rows, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, true, in.y);
-    k->maxpool_forward(in.y, b, h, w, tc, 3, 2, 1, oh, ow, expected, tap_expected);
-    k->bn_relu_maxpool_forward(in.x, b, h, w, t, c, in.mean, in.inv_std, in.gamma, in.beta, 3, 2, 1, oh, ow, y, argmax);
+    k->maxpool_forward(&p, in.y, expected, tap_expected);
+    k->bn_relu_maxpool_forward(&p, in.x, c, in.mean, in.inv_std, in.gamma, in.beta, y, argmax);
     guarded_check(&values, "bn_relu_maxpool_forward");
     guarded_check(&taps, "bn_relu_maxpool_forward");
     assert_bits(y, expected, n, "pooled", c);
@@ -382,7 +391,7 @@ static void pooling_behind_batchnorm(void **state)
 {
     (void)state;
     for (size_t l = 0; l < sizeof all_levels / sizeof *all_levels; l++)
-        for (int i = 0; i < THREAD_COUNTS && use_isa(all_levels[l]); i++) {
+        for (int i = 0; i < THREAD_COUNTS && use_slot("f32_bn_relu_maxpool", all_levels[l]); i++) {
             use_threads(thread_counts[i]);
             check_pooled_norm(2, 9, 8, 3, 64);
             check_pooled_norm(1, 5, 12, 16, 16);
@@ -448,13 +457,13 @@ static void run_case(case_fn fn, enum eq_isa isa, size_t n, int kind, struct out
     outputs_check(o, eq_isa_name(isa));
 }
 
-static void check_case(case_fn fn)
+static void check_case(case_fn fn, const char *slot)
 {
     static uint64_t hashes[LEVELS][SIZES][DATA_KINDS];
     for (int t = 0; t < THREAD_COUNTS; t++) {
         use_threads(thread_counts[t]);
         for (int l = 0; l < LEVELS; l++)
-            for (int i = 0; i < SIZES && eq_cpu_has(levels[l]); i++)
+            for (int i = 0; i < SIZES && use_slot(slot, levels[l]); i++)
                 for (int kind = 0; kind < (t ? 1 : DATA_KINDS); kind++) {
                     struct outputs got, expected;
                     run_case(fn, levels[l], sizes[i], kind, &got);
@@ -472,29 +481,27 @@ static void check_case(case_fn fn)
     }
 }
 
-#define CASE(name)                                                                                                     \
+#define CASE(name, family)                                                                                             \
     static void name(void **state)                                                                                     \
     {                                                                                                                  \
         (void)state;                                                                                                   \
-        check_case(case_##name);                                                                                       \
+        check_case(case_##name, family #name);                                                                         \
     }
-CASE(bn_stats)
-CASE(bn_apply)
-CASE(bn_backward)
-CASE(bn_backward_residual)
-CASE(bn_backward_fixed)
-CASE(maxpool)
-CASE(global_avg)
-CASE(relu_add)
-CASE(optimizers)
-CASE(fake_quant)
-CASE(observe)
-CASE(image)
+CASE(bn_stats, "f32_")
+CASE(bn_apply, "f32_")
+CASE(bn_backward, "f32_")
+CASE(bn_backward_residual, "f32_")
+CASE(bn_backward_fixed, "f32_")
+CASE(maxpool, "f32_")
+CASE(global_avg, "f32_")
+CASE(relu_add, "f32_")
+CASE(optimizers, "f32_")
+CASE(fake_quant, "f32_")
+CASE(observe, "f32_")
+CASE(image, "u8_")
 
 int main(void)
 {
-    for (int l = 0; l < LEVELS; l++)
-        use_isa(levels[l]); /* says which are skipped */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bn_stats),          cmocka_unit_test(bn_apply),
         cmocka_unit_test(bn_backward),       cmocka_unit_test(bn_backward_residual),
@@ -504,5 +511,5 @@ int main(void)
         cmocka_unit_test(optimizers),        cmocka_unit_test(fake_quant),
         cmocka_unit_test(observe),           cmocka_unit_test(image),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kernels_report(NULL, cmocka_run_group_tests(tests, NULL, NULL));
 }

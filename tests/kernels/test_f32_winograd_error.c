@@ -62,7 +62,7 @@ static size_t out_count(enum eq_conv_pass pass, const struct eq_conv_shape *s)
     return pass == EQ_CONV_FORWARD ? dst_count(s) : pass == EQ_CONV_BACKWARD_DATA ? src_count(s) : weights_count(s);
 }
 
-static float *run(const struct eq_f32_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p)
+static float *run(const struct eq_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p)
 {
     float *out = eq_alloc(out_count(pass, &p->s), sizeof *out);
     size_t n_packed = k->packed_bytes(&p->s), n_scratch = k->scratch_bytes(&p->s, eq_parallel_threads());
@@ -110,10 +110,10 @@ static struct errors errors_of(const float *got, const float *exact, size_t n)
     return r;
 }
 
-static const struct eq_f32_conv_kernel *find(enum eq_conv_pass pass, const struct eq_conv_shape *s, const char *kind,
-                                             const char *isa)
+static const struct eq_conv_kernel *find(enum eq_conv_pass pass, const struct eq_conv_shape *s, const char *kind,
+                                         const char *isa)
 {
-    const struct eq_f32_conv_kernel *all[16];
+    const struct eq_conv_kernel *all[16];
     size_t n = eq_f32_conv_candidates(pass, s, all, 16);
     for (size_t i = 0; i < n; i++)
         if (strstr(all[i]->name, kind) && strstr(all[i]->name, isa))
@@ -132,10 +132,15 @@ static void check(enum eq_conv_pass pass, const char *isa, const struct layer *l
     static const char *const passes[] = {"forward", "data", "weights"};
     struct problem p;
     problem_init(&p, l, normal);
-    const struct eq_f32_conv_kernel *ref = NULL, *direct = find(pass, &p.s, "direct", isa);
-    const struct eq_f32_conv_kernel *winograd = find(pass, &p.s, "winograd4", isa);
+    const struct eq_conv_kernel *ref = NULL, *direct = find(pass, &p.s, "direct", isa);
+    const struct eq_conv_kernel *winograd = find(pass, &p.s, "winograd", isa);
     eq_f32_conv_candidates(pass, &p.s, &ref, 1);
     assert_true(ref && direct && winograd);
+    if (!kernel_wanted(winograd->name)) {
+        problem_clear(&p);
+        return;
+    }
+    kernel_checked(winograd->name);
     float *exact = run(ref, pass, &p), *by_direct = run(direct, pass, &p), *by_winograd = run(winograd, pass, &p);
     size_t n = out_count(pass, &p.s);
     struct errors d = errors_of(by_direct, exact, n), w = errors_of(by_winograd, exact, n);
@@ -160,8 +165,10 @@ static void error_is_bounded(void **state)
     static const enum eq_isa levels[] = {EQ_ISA_AVX2, EQ_ISA_AVX512};
     printf("Errors relative to the values' rms: of direct, of Winograd, their ratio\n");
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-        if (!use_isa(levels[l]))
+        if (!use_isa(levels[l])) {
+            kernel_tally(slot_name("f32_conv_*_winograd", levels[l]));
             continue;
+        }
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++)
             for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
                 for (int normal = 0; normal < 2; normal++)
@@ -174,5 +181,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(error_is_bounded)};
     use_threads(0);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kernels_report(NULL, cmocka_run_group_tests(tests, NULL, NULL));
 }

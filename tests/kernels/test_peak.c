@@ -45,12 +45,12 @@ static void test_every_kernel_has_a_peak(void **state)
     (void)state;
     for (int i = 0; i < 4; i++) {
         const struct eq_conv_shape *s = shape_of(i);
-        const struct eq_qs8_conv_kernel *q[MAX];
-        size_t n = eq_qs8_conv_candidates(s, 3, q, MAX);
+        const struct eq_conv_kernel *q[MAX];
+        size_t n = eq_u8s8_conv_candidates(s, q, MAX);
         for (size_t k = 0; k < n; k++)
             check_kernel(q[k]->name, q[k]->isa, q[k]->instruction);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
-            const struct eq_f32_conv_kernel *f[MAX];
+            const struct eq_conv_kernel *f[MAX];
             n = eq_f32_conv_candidates((enum eq_conv_pass)pass, s, f, MAX);
             n += eq_bf16_conv_candidates((enum eq_conv_pass)pass, s, f + n, MAX - n);
             for (size_t k = 0; k < n; k++)
@@ -102,12 +102,12 @@ static void test_products_of_winograd(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         const struct eq_conv_shape *s = shape_of(i);
-        const struct eq_qs8_conv_kernel *q[MAX];
-        size_t n = eq_qs8_conv_candidates(s, 3, q, MAX);
+        const struct eq_conv_kernel *q[MAX];
+        size_t n = eq_u8s8_conv_candidates(s, q, MAX);
         for (size_t k = 0; k < n; k++)
             check_products(q[k]->name, q[k]->products, s);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
-            const struct eq_f32_conv_kernel *f[MAX];
+            const struct eq_conv_kernel *f[MAX];
             n = eq_f32_conv_candidates((enum eq_conv_pass)pass, s, f, MAX);
             n += eq_bf16_conv_candidates((enum eq_conv_pass)pass, s, f + n, MAX - n);
             for (size_t k = 0; k < n; k++)

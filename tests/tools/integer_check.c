@@ -6,7 +6,7 @@
  * shape (32: all).
  */
 #include "echoquant/quant.h"
-#include "kernels/qs8_check.h"
+#include "kernels/u8s8_check.h"
 #include "quant/qmodel.h"
 
 #include <math.h>
@@ -162,9 +162,10 @@ static bool check_table(void)
     eq_rng_init(&rng, 23, EQ_RNG_TEST, 0, 0);
     for (size_t i = 0; i < sizeof x; i++)
         x[i] = (uint8_t)eq_rng_u32(&rng);
-    const struct eq_qs8_table *tables[2] = {&eq_qs8_table_ref, eq_qs8_kernels()};
+    const struct eq_u8s8_table ref = u8s8_ref(), *tables[2] = {&ref, eq_u8s8_kernels()};
+    const struct eq_pool_shape pool = {2, 7, 5, 67, 3, 2, 1, 4, 3};
     for (int i = 0; i < 2; i++) {
-        tables[i]->maxpool(x, 2, 7, 5, 67, 3, 2, 1, 4, 3, y[i]);
+        tables[i]->maxpool(&pool, x, y[i]);
         tables[i]->sum_pixels_frames(x, 2, 7, 5, 67, 255, sum[i]);
     }
     return memcmp(y[0], y[1], sizeof y[0]) == 0 && memcmp(sum[0], sum[1], sizeof sum[0]) == 0;
@@ -198,7 +199,7 @@ int main(int argc, char **argv)
             printf(" %s", eq_isa_name((enum eq_isa)isa));
     printf("\n");
     for (unsigned salt = 0; salt < (unsigned)runs; salt++)
-        ok = eq_parallel_init(1 + (int)salt % 3, NULL) == EQ_OK && qs8_check_all(NULL, false, salt, &checked) && ok;
+        ok = eq_parallel_init(1 + (int)salt % 3, NULL) == EQ_OK && u8s8_check_all(NULL, false, salt, &checked) && ok;
     printf("kernels: %zu comparisons with ref%s\n", checked, ok ? "" : ", some of which failed");
     bool table = check_table();
     printf("pooling and sums: %s\n", table ? "equal to ref" : "differ from ref");

@@ -322,18 +322,19 @@ static void batchnorm_of_a_dead_channel(void **state)
 /* ---- the rest ------------------------------------------------------------ */
 
 enum { POOL_B = 2, POOL_H = 7, POOL_W = 6, POOL_TC = 5, POOL_OH = 4, POOL_OW = 3 };
+static const struct eq_pool_shape pool = {POOL_B, POOL_H, POOL_W, POOL_TC, 3, 2, 1, POOL_OH, POOL_OW};
 static uint8_t argmax[POOL_B * POOL_OH * POOL_OW * POOL_TC];
 
 static void maxpool_of(void *ctx, const float *in, float *out)
 {
     (void)ctx;
-    eq_f32_kernels()->maxpool_forward(in, POOL_B, POOL_H, POOL_W, POOL_TC, 3, 2, 1, POOL_OH, POOL_OW, out, argmax);
+    eq_f32_kernels()->maxpool_forward(&pool, in, out, argmax);
 }
 static void maxpool_back(void *ctx, const float *in, const float *dy, float *dx)
 {
     static float out[MAX_N];
     maxpool_of(ctx, in, out);
-    eq_f32_kernels()->maxpool_backward(dy, argmax, POOL_B, POOL_H, POOL_W, POOL_TC, 3, 2, 1, POOL_OH, POOL_OW, dx);
+    eq_f32_kernels()->maxpool_backward(&pool, dy, argmax, dx);
 }
 static void global_avg_of(void *ctx, const float *in, float *out)
 {

@@ -3,22 +3,11 @@
  * stride x stride phases), so for each phase the gradients of their windows are laid side by side and multiplied with
  * those taps' weights. A piece is a row of source pixels and a block of source channels.
  */
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 
 #include <string.h>
 
 enum { BLOCK_N = 128 };
-
-static bool supports(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return true;
-}
-
-static size_t packed_bytes(const struct eq_conv_shape *s)
-{
-    return (size_t)s->cout * s->cin * s->k * s->k * sizeof(float);
-}
 
 /* How many of the taps 0..k-1 are phase, phase + stride, ... */
 static int taps_of_phase(const struct eq_conv_shape *s, int phase)
@@ -138,10 +127,6 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
     eq_parallel_for((size_t)s->b * s->h * job.n_blocks, data_piece, &job);
 }
 
-const struct eq_f32_conv_kernel eq_f32_conv_backward_data_blas = {.name = "f32_conv_backward_data_phases__blas",
-                                                                  .isa = EQ_ISA_REF,
-                                                                  .supports = supports,
-                                                                  .packed_bytes = packed_bytes,
-                                                                  .scratch_bytes = scratch_bytes,
-                                                                  .pack = pack,
-                                                                  .run.backward_data = backward_data};
+EQ_KERNEL(f32_conv_backward_data_phases, blas, EQ_ISA_REF, .supports = eq_conv_any,
+          .packed_bytes = eq_conv_f32_weights_bytes, .scratch_bytes = scratch_bytes, .pack = pack,
+          .run.backward_data = backward_data)

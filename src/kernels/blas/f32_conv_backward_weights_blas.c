@@ -2,23 +2,11 @@
  * Backward by weights: diff_dst^T * patches, summed over rows of output pixels. A piece owns a kernel row and a block
  * of output channels for the whole batch, so no two pieces share a sum and none needs to be merged.
  */
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 
 #include <string.h>
 
 enum { BLOCK_M = 32 };
-
-static bool supports(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return true;
-}
-
-static size_t packed_bytes(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return 0;
-}
 
 static size_t patch_bytes(const struct eq_conv_shape *s)
 {
@@ -97,10 +85,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     eq_parallel_for((size_t)s->k * ((s->cout + BLOCK_M - 1) / BLOCK_M), weights_piece, &job);
 }
 
-const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_blas = {.name = "f32_conv_backward_weights__blas",
-                                                                     .isa = EQ_ISA_REF,
-                                                                     .supports = supports,
-                                                                     .packed_bytes = packed_bytes,
-                                                                     .scratch_bytes = scratch_bytes,
-                                                                     .pack = NULL,
-                                                                     .run.backward_weights = backward_weights};
+EQ_KERNEL(f32_conv_backward_weights_im2col, blas, EQ_ISA_REF, .supports = eq_conv_any,
+          .packed_bytes = eq_conv_no_packed, .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights)

@@ -3,22 +3,11 @@
  * output channels: enough rows that OpenBLAS's packing of the weights is spread over them, enough pieces for a few
  * threads.
  */
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 
 #include <string.h>
 
 enum { MIN_M = 256, BLOCK_N = 128 };
-
-static bool supports(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return true;
-}
-
-static size_t packed_bytes(const struct eq_conv_shape *s)
-{
-    return (size_t)s->cout * s->cin * s->k * s->k * sizeof(float);
-}
 
 /* OIHW -> [ky][kx][cin][cout]. */
 static void pack(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
@@ -118,10 +107,5 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
     eq_parallel_for((size_t)s->b * job.row_groups * job.n_blocks, forward_piece, &job);
 }
 
-const struct eq_f32_conv_kernel eq_f32_conv_forward_blas = {.name = "f32_conv_im2col__blas",
-                                                            .isa = EQ_ISA_REF,
-                                                            .supports = supports,
-                                                            .packed_bytes = packed_bytes,
-                                                            .scratch_bytes = scratch_bytes,
-                                                            .pack = pack,
-                                                            .run.forward = forward};
+EQ_KERNEL(f32_conv_forward_im2col, blas, EQ_ISA_REF, .supports = eq_conv_any, .packed_bytes = eq_conv_f32_weights_bytes,
+          .scratch_bytes = scratch_bytes, .pack = pack, .run.forward = forward)

@@ -1,5 +1,5 @@
 /* OpenBLAS, one thread: the parallel-for is ours, and its pieces call this. */
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 
 #include <cblas.h>
 #include <pthread.h>

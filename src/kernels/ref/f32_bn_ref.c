@@ -1,6 +1,5 @@
 /* The meaning of the batch norm kernels: sums in double, a piece per block of channels. */
-#include "kernels/f32.h"
-#include "kernels/f32_fill.h"
+#include "kernels/fill.h"
 
 #include <math.h>
 
@@ -146,7 +145,7 @@ static void bn_backward(const float *x, const float *y, const float *relu_beta, 
     for_channels(&job, backward_piece);
 }
 
-void eq_f32_fill_bn_ref(struct eq_f32_table *table)
+void eq_f32_bn_fill__ref(struct eq_f32_table *table)
 {
     table->bn_stats = bn_stats;
     table->bn_apply = bn_apply;

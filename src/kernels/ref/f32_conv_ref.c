@@ -1,11 +1,14 @@
 /*
  * The meaning of the f32 convolutions in plain C, summed in double: every other kernel is tested against this file, and
- * its error is measured against it.
+ * its error is measured against it. Beside it the forward convolution in float with one order of summation: what the
+ * direct kernels compute, to the bit.
  */
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 
+#include <math.h>
 #include <string.h>
 
+struct place;
 struct conv_job {
     const struct eq_conv_shape *s;
     const float *src, *weights, *diff_dst;
@@ -13,31 +16,8 @@ struct conv_job {
     float *dst, *diff_src, *diff_weights;
     bool accumulate;
     double *scratch;
+    float (*value)(const struct conv_job *j, const struct place *p);
 };
-
-static bool supports(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return true;
-}
-
-static size_t packed_bytes(const struct eq_conv_shape *s)
-{
-    return (size_t)s->cout * s->cin * s->k * s->k * sizeof(float);
-}
-
-static size_t no_packed_bytes(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return 0;
-}
-
-static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
-{
-    (void)s;
-    (void)threads;
-    return 0;
-}
 
 /* OIHW -> [oc][tap][ic], so that the innermost sum runs over neighbours on both sides. */
 static void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
@@ -71,20 +51,53 @@ static double dot(const float *a, const float *b, int n)
 
 /* ---- forward ------------------------------------------------------------- */
 
-static double forward_at(const struct conv_job *j, int b, int f, int oy, int ox, int oc)
+/* An output value's place. */
+struct place {
+    int b, f, oy, ox, oc;
+    size_t at;
+};
+
+/* The source values and weights under one tap, cin of each; false when it lies on padding. */
+static bool tap_at(const struct conv_job *j, const struct place *p, int tap, const float **in, const float **weights)
 {
     const struct eq_conv_shape *s = j->s;
-    double sum = 0;
-    for (int ky = 0; ky < s->k; ky++)
-        for (int kx = 0; kx < s->k; kx++) {
-            int y, x;
-            if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y) ||
-                !eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
-                continue;
-            sum += dot(j->src + eq_conv_src_at(s, b, f, y, x),
-                       j->weights + (((size_t)oc * s->k + ky) * s->k + kx) * s->cin, s->cin);
-        }
-    return sum;
+    int y, x;
+    if (!eq_conv_src_of(p->oy, tap / s->k, s->stride, s->pad, s->h, &y) ||
+        !eq_conv_src_of(p->ox, tap % s->k, s->stride, s->pad, s->w, &x))
+        return false;
+    *in = j->src + eq_conv_src_at(s, p->b, p->f, y, x);
+    *weights = j->weights + ((size_t)p->oc * s->k * s->k + tap) * s->cin;
+    return true;
+}
+
+static float plain_value(const struct conv_job *j, const struct place *p)
+{
+    const float *in, *weights;
+    double r = 0;
+    for (int tap = 0; tap < j->s->k * j->s->k; tap++)
+        if (tap_at(j, p, tap, &in, &weights))
+            r += dot(in, weights, j->s->cin);
+    if (j->epi->bias)
+        r += j->epi->bias[p->oc];
+    if (j->epi->residual)
+        r += j->epi->residual[p->at];
+    return j->epi->relu && r < 0 ? 0 : (float)r;
+}
+
+/* Taps row by row, channels ascending, a fused multiply-add each. */
+static float ordered_value(const struct conv_job *j, const struct place *p)
+{
+    const float *in, *weights;
+    float r = 0;
+    for (int tap = 0; tap < j->s->k * j->s->k; tap++)
+        if (tap_at(j, p, tap, &in, &weights))
+            for (int ic = 0; ic < j->s->cin; ic++)
+                r = fmaf(in[ic], weights[ic], r);
+    if (j->epi->bias)
+        r += j->epi->bias[p->oc];
+    if (j->epi->residual)
+        r += j->epi->residual[p->at];
+    return j->epi->relu && !(r > 0) ? 0 : r;
 }
 
 static void forward_row(void *ctx, size_t piece, int worker)
@@ -92,25 +105,27 @@ static void forward_row(void *ctx, size_t piece, int worker)
     (void)worker;
     const struct conv_job *j = ctx;
     const struct eq_conv_shape *s = j->s;
-    int b = (int)(piece / s->oh), oy = (int)(piece % s->oh);
-    size_t at = eq_conv_dst_at(s, b, 0, oy, 0);
-    for (int ox = 0; ox < s->ow; ox++)
-        for (int f = 0; f < s->t; f++)
-            for (int oc = 0; oc < s->cout; oc++, at++) {
-                double r = forward_at(j, b, f, oy, ox, oc);
-                if (j->epi->bias)
-                    r += j->epi->bias[oc];
-                if (j->epi->residual)
-                    r += j->epi->residual[at];
-                j->dst[at] = j->epi->relu && r < 0 ? 0 : (float)r;
-            }
+    struct place p = {.b = (int)(piece / s->oh), .oy = (int)(piece % s->oh)};
+    p.at = eq_conv_dst_at(s, p.b, 0, p.oy, 0);
+    for (p.ox = 0; p.ox < s->ow; p.ox++)
+        for (p.f = 0; p.f < s->t; p.f++)
+            for (p.oc = 0; p.oc < s->cout; p.oc++, p.at++)
+                j->dst[p.at] = j->value(j, &p);
 }
 
 static void forward(const struct eq_conv_shape *s, const float *src, const void *packed,
                     const struct eq_f32_epilogue *epi, float *dst, void *scratch)
 {
     (void)scratch;
-    struct conv_job job = {.s = s, .src = src, .weights = packed, .epi = epi, .dst = dst};
+    struct conv_job job = {.s = s, .src = src, .weights = packed, .epi = epi, .dst = dst, .value = plain_value};
+    eq_parallel_for((size_t)s->b * s->oh, forward_row, &job);
+}
+
+static void forward_ordered(const struct eq_conv_shape *s, const float *src, const void *packed,
+                            const struct eq_f32_epilogue *epi, float *dst, void *scratch)
+{
+    (void)scratch;
+    struct conv_job job = {.s = s, .src = src, .weights = packed, .epi = epi, .dst = dst, .value = ordered_value};
     eq_parallel_for((size_t)s->b * s->oh, forward_row, &job);
 }
 
@@ -206,26 +221,11 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     eq_parallel_for((size_t)s->cout, backward_weights_oc, &job);
 }
 
-const struct eq_f32_conv_kernel eq_f32_conv_forward_ref = {.name = "f32_conv__ref",
-                                                           .isa = EQ_ISA_REF,
-                                                           .supports = supports,
-                                                           .packed_bytes = packed_bytes,
-                                                           .scratch_bytes = scratch_bytes,
-                                                           .pack = pack_forward,
-                                                           .run.forward = forward};
-
-const struct eq_f32_conv_kernel eq_f32_conv_backward_data_ref = {.name = "f32_conv_backward_data__ref",
-                                                                 .isa = EQ_ISA_REF,
-                                                                 .supports = supports,
-                                                                 .packed_bytes = packed_bytes,
-                                                                 .scratch_bytes = scratch_bytes,
-                                                                 .pack = pack_backward_data,
-                                                                 .run.backward_data = backward_data};
-
-const struct eq_f32_conv_kernel eq_f32_conv_backward_weights_ref = {.name = "f32_conv_backward_weights__ref",
-                                                                    .isa = EQ_ISA_REF,
-                                                                    .supports = supports,
-                                                                    .packed_bytes = no_packed_bytes,
-                                                                    .scratch_bytes = sums_bytes,
-                                                                    .pack = NULL,
-                                                                    .run.backward_weights = backward_weights};
+REF_KERNEL(f32_conv_forward_direct, .supports = eq_conv_any, .packed_bytes = eq_conv_f32_weights_bytes,
+           .scratch_bytes = eq_conv_no_scratch, .pack = pack_forward, .run.forward = forward)
+REF_KERNEL(f32_conv_forward_ordered, .supports = eq_conv_any, .packed_bytes = eq_conv_f32_weights_bytes,
+           .scratch_bytes = eq_conv_no_scratch, .pack = pack_forward, .run.forward = forward_ordered)
+REF_KERNEL(f32_conv_backward_data_direct, .supports = eq_conv_any, .packed_bytes = eq_conv_f32_weights_bytes,
+           .scratch_bytes = eq_conv_no_scratch, .pack = pack_backward_data, .run.backward_data = backward_data)
+REF_KERNEL(f32_conv_backward_weights_direct, .supports = eq_conv_any, .packed_bytes = eq_conv_no_packed,
+           .scratch_bytes = sums_bytes, .run.backward_weights = backward_weights)

@@ -1,7 +1,5 @@
 /* The meaning of the kernels that treat every value alone: activations, optimizer steps, fake quantization. */
-#include "kernels/f32.h"
-#include "kernels/f32_fill.h"
-#include "kernels/spans.h"
+#include "kernels/fill.h"
 
 #include <math.h>
 
@@ -134,7 +132,7 @@ static void mask_backward(const uint8_t *mask, const float *dy, size_t n, float 
     eq_for_spans(n, mask_backward_span, &(struct mask){mask, dy, dx});
 }
 
-void eq_f32_fill_elementwise_ref(struct eq_f32_table *table)
+void eq_f32_elementwise_fill__ref(struct eq_f32_table *table)
 {
     table->relu_forward = relu_forward;
     table->relu_backward = relu_backward;

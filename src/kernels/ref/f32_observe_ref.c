@@ -1,6 +1,5 @@
 /* The meaning of the kernels that look at values and keep a few numbers: ranges, histograms, norms. */
-#include "kernels/f32.h"
-#include "kernels/f32_fill.h"
+#include "kernels/fill.h"
 
 #include <math.h>
 
@@ -36,7 +35,7 @@ static double sum_squares(const float *x, size_t n)
     return sum;
 }
 
-void eq_f32_fill_observe_ref(struct eq_f32_table *table)
+void eq_f32_observe_fill__ref(struct eq_f32_table *table)
 {
     table->minmax = minmax;
     table->histogram = histogram;

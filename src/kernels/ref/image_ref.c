@@ -1,7 +1,5 @@
 /* The meaning of the kernels on u8 pixels. */
-#include "kernels/f32.h"
-#include "kernels/f32_fill.h"
-#include "kernels/spans.h"
+#include "kernels/fill.h"
 
 struct normalize {
     const uint8_t *src;
@@ -30,7 +28,7 @@ static void moments(const uint8_t *src, size_t n, uint64_t *sum, uint64_t *sum_s
     }
 }
 
-void eq_image_fill_ref(struct eq_image_table *table)
+void eq_image_fill__ref(struct eq_image_table *table)
 {
     table->normalize = normalize;
     table->moments = moments;

@@ -40,11 +40,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     eq_parallel_for((size_t)job.blocks * gemm_panels(s->cout) * job.splits, pixel_piece, &job);
 }
 
-const struct eq_f32_conv_kernel CONV_KERNEL(conv_backward_weights_direct) = {
-    .name = CONV_TEXT("conv_backward_weights_direct"),
-    .isa = CONV_LEVEL,
-    .supports = supports,
-    .packed_bytes = no_packed_bytes,
-    .scratch_bytes = scratch_bytes,
-    .run.backward_weights = backward_weights,
-    .instruction = CONV_INSTRUCTION};
+CONV_KERNEL(conv_backward_weights_direct, .supports = supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights)

@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_winograd_weights.h"
+#include "kernels/x86/f32_winograd_weights_tmpl.h"

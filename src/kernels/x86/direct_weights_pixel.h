@@ -5,7 +5,7 @@
 #ifndef KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
 #define KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
 
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 #include "kernels/x86/f32_gemm_tn.h"
 
 enum {
@@ -23,12 +23,6 @@ struct weights_job {
     int blocks;
     int splits; /* of a block's taps, by rows of the filter: 1 or k */
 };
-
-static size_t no_packed_bytes(const struct eq_conv_shape *s)
-{
-    (void)s;
-    return 0;
-}
 
 static size_t block_sums(const struct eq_conv_shape *s)
 {

@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_bn.h"
+#include "kernels/x86/f32_bn_tmpl.h"

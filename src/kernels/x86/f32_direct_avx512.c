@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_direct.h"
+#include "kernels/x86/f32_direct_tmpl.h"

@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_direct_weights.h"
+#include "kernels/x86/f32_direct_weights_tmpl.h"

@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_elementwise.h"
+#include "kernels/x86/f32_elementwise_tmpl.h"

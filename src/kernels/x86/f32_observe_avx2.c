@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_observe.h"
+#include "kernels/x86/f32_observe_tmpl.h"

@@ -3,7 +3,7 @@
 #ifndef KERNELS_X86_F32_PACK_H
 #define KERNELS_X86_F32_PACK_H
 
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 #include "kernels/x86/f32_gemm.h"
 #include "kernels/x86/f32_transpose.h"
 

@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_peak.h"
+#include "kernels/x86/f32_peak_tmpl.h"

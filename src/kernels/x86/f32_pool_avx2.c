@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_pool.h"
+#include "kernels/x86/f32_pool_tmpl.h"

@@ -6,7 +6,7 @@
 #ifndef KERNELS_X86_F32_WINOGRAD7_INPUT_H
 #define KERNELS_X86_F32_WINOGRAD7_INPUT_H
 
-#include "kernels/f32.h"
+#include "kernels/conv.h"
 #include "kernels/x86/f32_winograd7.h"
 
 #include <math.h>

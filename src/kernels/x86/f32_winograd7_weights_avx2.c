@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_winograd7_weights.h"
+#include "kernels/x86/f32_winograd7_weights_tmpl.h"

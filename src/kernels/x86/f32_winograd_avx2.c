@@ -1,1 +1,1 @@
-#include "kernels/x86/f32_winograd_conv.h"
+#include "kernels/x86/f32_winograd_conv_tmpl.h"

@@ -1,1 +1,1 @@
-#include "kernels/x86/image.h"
+#include "kernels/x86/image_tmpl.h"

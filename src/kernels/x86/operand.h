@@ -14,9 +14,8 @@
 enum { KSTEP = 2 };
 typedef uint16_t operand;
 typedef __m512bh vo; /* KSTEP depths of VL columns */
-#define CONV_KERNEL(name) eq_bf16_##name##__avx512bf16
-#define CONV_TEXT(name) "bf16_" name "__avx512bf16"
-#define CONV_LEVEL EQ_ISA_AVX512BF16
+#define CONV_NAME(name) ISA_NAME(eq_bf16_##name)
+#define CONV_KERNEL(name, ...) ISA_KERNEL(bf16_##name, .instruction = CONV_INSTRUCTION, __VA_ARGS__)
 #define CONV_INSTRUCTION "vdpbf16ps zmm"
 
 ALWAYS_INLINE vo vo_load(const operand *p)
@@ -71,9 +70,9 @@ ALWAYS_INLINE void operand_store_column(operand *p, int phase, vf x)
 enum { KSTEP = 1 };
 typedef float operand;
 typedef vf vo;
-#define CONV_KERNEL(name) ISA_NAME(eq_f32_##name)
-#define CONV_TEXT(name) ISA_TEXT("f32_" name)
-#define CONV_LEVEL ISA_LEVEL
+/* Define f32_<name>__<isa>, in the files for AVX512-BF16 bf16_<name>__<isa>. */
+#define CONV_NAME(name) ISA_NAME(eq_f32_##name)
+#define CONV_KERNEL(name, ...) ISA_KERNEL(f32_##name, .instruction = CONV_INSTRUCTION, __VA_ARGS__)
 #define CONV_INSTRUCTION ISA_FMA
 
 ALWAYS_INLINE vo vo_load(const operand *p)

@@ -1,0 +1,66 @@
+/* A convolution's shape, and the answers that many kernels share. */
+#include "kernels/conv.h"
+
+void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int cin, int cout, int k, int stride,
+                        int pad, enum eq_layout src_layout)
+{
+    *s = (struct eq_conv_shape){.b = b,
+                                .t = t,
+                                .h = h,
+                                .w = w,
+                                .cin = cin,
+                                .cout = cout,
+                                .k = k,
+                                .stride = stride,
+                                .pad = pad,
+                                .oh = (h + 2 * pad - k) / stride + 1,
+                                .ow = (w + 2 * pad - k) / stride + 1,
+                                .src_layout = src_layout};
+}
+
+/* Taps inside the picture, summed over the n output positions of one axis. */
+static double taps_of_axis(int n_out, int n_in, int k, int stride, int pad)
+{
+    double taps = 0;
+    for (int o = 0; o < n_out; o++) {
+        struct eq_tap_range r = eq_taps_inside(o, stride, pad, k, n_in);
+        taps += r.hi - r.lo;
+    }
+    return taps;
+}
+
+double eq_conv_macs(const struct eq_conv_shape *s)
+{
+    double taps =
+        taps_of_axis(s->oh, s->h, s->k, s->stride, s->pad) * taps_of_axis(s->ow, s->w, s->k, s->stride, s->pad);
+    return taps * s->b * s->t * s->cin * s->cout;
+}
+
+bool eq_conv_any(const struct eq_conv_shape *s)
+{
+    (void)s;
+    return true;
+}
+
+size_t eq_conv_no_packed(const struct eq_conv_shape *s)
+{
+    (void)s;
+    return 0;
+}
+
+size_t eq_conv_no_scratch(const struct eq_conv_shape *s, int threads)
+{
+    (void)s;
+    (void)threads;
+    return 0;
+}
+
+size_t eq_conv_weights(const struct eq_conv_shape *s)
+{
+    return (size_t)s->cout * s->cin * s->k * s->k;
+}
+
+size_t eq_conv_f32_weights_bytes(const struct eq_conv_shape *s)
+{
+    return eq_conv_weights(s) * sizeof(float);
+}

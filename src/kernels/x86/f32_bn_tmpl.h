@@ -1,0 +1,312 @@
+/*
+ * Batch norm. rows x c matrices are cut into at most PIECES ranges of rows; a range is summed in blocks of BLOCK rows
+ * that lie in the L1 cache, GROUP vectors of channels at a time in registers. The ranges' sums are added in their
+ * order. The first pass over a tensor goes from its end to its start: what was written last, and what the second pass
+ * begins with, is then still in the cache. Template of f32_bn_avx2.c and f32_bn_avx512.c, which define nothing for it.
+ */
+#include "kernels/fill.h"
+#include "kernels/x86/vec.h"
+
+enum {
+    PIECES = 32,
+    BLOCK = 64,        /* rows; summed in float before they meet other sums */
+    GROUP = 4,         /* vectors */
+    MAX_CHANNELS = 512 /* of one call; more are worked through in turn */
+};
+
+struct bn_job {
+    const float *x, *y, *dy, *residual;
+    float *out, *dresidual;
+    const float *mean, *inv_std, *gamma, *beta;
+    size_t rows, ld; /* ld: floats between rows */
+    int c, pieces;   /* c channels from each pointer on */
+    bool relu, batch_stats, accumulate_residual;
+    const float *relu_beta; /* the mask is computed from x; else from y, when not NULL */
+    /* by channel: what bn_apply and bn_backward multiply with, see there */
+    float apply_scale[MAX_CHANNELS], scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
+    /* by range of rows and channel: mean and sum of squared deviations, or sum and dot product of the gradient */
+    float first[PIECES][MAX_CHANNELS], second[PIECES][MAX_CHANNELS];
+};
+
+/* Ranges are of whole blocks, so that they depend on the number of rows alone. */
+static size_t range_start(const struct bn_job *j, size_t piece)
+{
+    size_t blocks = (j->rows + BLOCK - 1) / BLOCK, row = blocks * piece / j->pieces * BLOCK;
+    return row < j->rows ? row : j->rows;
+}
+
+static void for_ranges(struct bn_job *j, eq_piece_fn fn)
+{
+    size_t blocks = (j->rows + BLOCK - 1) / BLOCK;
+    j->pieces = blocks < PIECES ? (int)blocks : PIECES;
+    eq_parallel_for((size_t)j->pieces, fn, j);
+}
+
+static size_t from_the_end(const struct bn_job *j, size_t piece)
+{
+    return (size_t)j->pieces - 1 - piece;
+}
+
+/* ---- statistics ---------------------------------------------------------- */
+
+/* One vector's statistics over n rows from x on, then merged into mean and m2 of the n_before rows before (Chan, Golub
+ * & LeVeque 1983). */
+ALWAYS_INLINE void merge_block(const float *x, size_t ld, size_t n, size_t n_before, int lanes, float *mean, float *m2)
+{
+    vf sum = v_zero(), odd_sum = v_zero(), squares = v_zero(), odd_squares = v_zero();
+    size_t r = 0;
+    for (; r + 2 <= n; r += 2) {
+        sum = v_add(sum, v_load_n(x + r * ld, lanes));
+        odd_sum = v_add(odd_sum, v_load_n(x + (r + 1) * ld, lanes));
+    }
+    if (r < n)
+        sum = v_add(sum, v_load_n(x + r * ld, lanes));
+    vf block_mean = v_mul(v_add(sum, odd_sum), v_set1(1.0f / (float)n));
+    for (r = 0; r + 2 <= n; r += 2) {
+        vf d = v_sub(v_load_n(x + r * ld, lanes), block_mean);
+        vf odd = v_sub(v_load_n(x + (r + 1) * ld, lanes), block_mean);
+        squares = v_fma(d, d, squares);
+        odd_squares = v_fma(odd, odd, odd_squares);
+    }
+    if (r < n) {
+        vf d = v_sub(v_load_n(x + r * ld, lanes), block_mean);
+        squares = v_fma(d, d, squares);
+    }
+    float total = (float)(n_before + n);
+    vf old = v_load_n(mean, lanes), delta = v_sub(block_mean, old);
+    vf between = v_mul(v_mul(delta, delta), v_set1((float)n_before * (float)n / total));
+    v_store_n(mean, lanes, v_fma(delta, v_set1((float)n / total), old));
+    v_store_n(m2, lanes, v_add(v_load_n(m2, lanes), v_add(v_add(squares, odd_squares), between)));
+}
+
+static void stats_range(void *ctx, size_t turn, int worker)
+{
+    (void)worker;
+    struct bn_job *j = ctx;
+    size_t piece = from_the_end(j, turn);
+    size_t start = range_start(j, piece), end = range_start(j, piece + 1);
+    float *mean = j->first[piece], *m2 = j->second[piece];
+    for (int c = 0; c < j->c; c++)
+        mean[c] = m2[c] = 0;
+    for (size_t row = start; row < end; row += BLOCK) {
+        size_t n = end - row < BLOCK ? end - row : BLOCK;
+        const float *x = j->x + row * j->ld;
+        int c = 0;
+        for (; c + VL <= j->c; c += VL)
+            merge_block(x + c, j->ld, n, row - start, VL, mean + c, m2 + c);
+        if (c < j->c)
+            merge_block(x + c, j->ld, n, row - start, j->c - c, mean + c, m2 + c);
+    }
+}
+
+/* The ranges' statistics of one channel, merged in their order. */
+static void merge_ranges(const struct bn_job *j, int c, float *mean_out, float *var_out)
+{
+    double mean = 0, m2 = 0, n = 0;
+    for (int i = 0; i < j->pieces; i++) {
+        double m = (double)(range_start(j, (size_t)i + 1) - range_start(j, (size_t)i));
+        double delta = j->first[i][c] - mean;
+        m2 += j->second[i][c] + delta * delta * n * m / (n + m);
+        mean += delta * m / (n + m);
+        n += m;
+    }
+    *mean_out = (float)mean;
+    *var_out = (float)(m2 / n);
+}
+
+static void bn_stats(const float *x, size_t rows, int c, float *mean, float *var)
+{
+    struct bn_job job;
+    for (int first = 0; first < c; first += MAX_CHANNELS) {
+        job.x = x + first;
+        job.rows = rows;
+        job.ld = (size_t)c;
+        job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
+        for_ranges(&job, stats_range);
+        for (int i = 0; i < job.c; i++)
+            merge_ranges(&job, i, mean + first + i, var + first + i);
+    }
+}
+
+/* ---- forward ------------------------------------------------------------- */
+
+ALWAYS_INLINE void apply_vector(const struct bn_job *j, size_t at, int c, int lanes)
+{
+    vf x = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
+    x = v_fma(x, v_load_n(j->apply_scale + c, lanes), v_load_n(j->beta + c, lanes));
+    if (j->residual)
+        x = v_add(x, v_load_n(j->residual + at, lanes));
+    v_store_n(j->out + at, lanes, j->relu ? v_max(v_zero(), x) : x);
+}
+
+static void apply_range(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct bn_job *j = ctx;
+    for (size_t row = range_start(j, piece), end = range_start(j, piece + 1); row < end; row++) {
+        int c = 0;
+        for (; c + VL <= j->c; c += VL)
+            apply_vector(j, row * j->ld + c, c, VL);
+        if (c < j->c)
+            apply_vector(j, row * j->ld + c, c, j->c - c);
+    }
+}
+
+static void bn_apply(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
+                     const float *beta, const float *residual, bool relu, float *y)
+{
+    struct bn_job job;
+    for (int first = 0; first < c; first += MAX_CHANNELS) {
+        job.x = x + first;
+        job.residual = residual ? residual + first : NULL;
+        job.out = y + first;
+        job.mean = mean + first;
+        job.beta = beta + first;
+        job.rows = rows;
+        job.ld = (size_t)c;
+        job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
+        job.relu = relu;
+        for (int i = 0; i < job.c; i++)
+            job.apply_scale[i] = inv_std[first + i] * gamma[first + i];
+        for_ranges(&job, apply_range);
+    }
+}
+
+/* ---- backward ------------------------------------------------------------ */
+
+/* dy behind the ReLU; dev = x - mean. What bn_apply computes is above 0 where its ReLU's output is. */
+ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int lanes)
+{
+    vf dy = v_load_n(j->dy + at, lanes), y;
+    if (j->relu_beta)
+        y = v_fma(dev, v_load_n(j->apply_scale + c, lanes), v_load_n(j->relu_beta + c, lanes));
+    else if (j->y)
+        y = v_load_n(j->y + at, lanes);
+    else
+        return dy;
+    return v_select(v_gt(y, v_zero()), dy, v_zero());
+}
+
+/* Adds to sum and dot what n rows from at on give for vectors of channels c..; whole and vectors are constants. */
+ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t n, int c, const int vectors, int lanes)
+{
+    vf sum[GROUP], dot[GROUP], mean[GROUP];
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        sum[v] = dot[v] = v_zero();
+        mean[v] = v_load_n(j->mean + c + v * VL, lanes);
+    }
+    for (size_t r = row; r < row + n; r++)
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            size_t at = r * j->ld + c + v * VL;
+            vf dev = v_sub(v_load_n(j->x + at, lanes), mean[v]), d = masked_dy(j, at, c + v * VL, dev, lanes);
+            sum[v] = v_add(sum[v], d);
+            dot[v] = v_fma(d, dev, dot[v]);
+        }
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        float *first = j->first[piece] + c + v * VL, *second = j->second[piece] + c + v * VL;
+        v_store_n(first, lanes, v_add(v_load_n(first, lanes), sum[v]));
+        v_store_n(second, lanes, v_add(v_load_n(second, lanes), dot[v]));
+    }
+}
+
+static void sum_range(void *ctx, size_t turn, int worker)
+{
+    (void)worker;
+    struct bn_job *j = ctx;
+    size_t piece = from_the_end(j, turn);
+    size_t start = range_start(j, piece), end = range_start(j, piece + 1);
+    for (int c = 0; c < j->c; c++)
+        j->first[piece][c] = j->second[piece][c] = 0;
+    for (size_t row = start; row < end; row += BLOCK) {
+        size_t n = end - row < BLOCK ? end - row : BLOCK;
+        int c = 0;
+        for (; c + GROUP * VL <= j->c; c += GROUP * VL)
+            sum_block(j, piece, row, n, c, GROUP, VL);
+        for (; c < j->c; c += VL)
+            sum_block(j, piece, row, n, c, 1, j->c - c < VL ? j->c - c : VL);
+    }
+}
+
+/* dx = scale * d + slope * (x - mean) + shift */
+ALWAYS_INLINE void gradient_vector(const struct bn_job *j, size_t at, int c, int lanes)
+{
+    vf dev = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
+    vf d = masked_dy(j, at, c, dev, lanes);
+    vf dx = v_mul(d, v_load_n(j->scale + c, lanes));
+    if (j->batch_stats)
+        dx = v_add(dx, v_fma(dev, v_load_n(j->slope + c, lanes), v_load_n(j->shift + c, lanes)));
+    if (j->dresidual) {
+        vf old = j->accumulate_residual ? v_load_n(j->dresidual + at, lanes) : v_zero();
+        v_store_n(j->dresidual + at, lanes, v_add(old, d));
+    }
+    v_store_n(j->out + at, lanes, dx);
+}
+
+static void gradient_range(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct bn_job *j = ctx;
+    for (size_t row = range_start(j, piece), end = range_start(j, piece + 1); row < end; row++) {
+        int c = 0;
+        for (; c + VL <= j->c; c += VL)
+            gradient_vector(j, row * j->ld + c, c, VL);
+        if (c < j->c)
+            gradient_vector(j, row * j->ld + c, c, j->c - c);
+    }
+}
+
+/* The ranges' sums of one channel; sum(dy) and sum(dy * xhat) go into the gradients and into dx's coefficients. */
+static void merge_gradients(struct bn_job *j, int c, float *dgamma, float *dbeta)
+{
+    double sum = 0, dot = 0, rows = (double)j->rows;
+    for (int i = 0; i < j->pieces; i++) {
+        sum += j->first[i][c];
+        dot += j->second[i][c];
+    }
+    dot *= j->inv_std[c];
+    *dbeta = (float)(*dbeta + sum);
+    *dgamma = (float)(*dgamma + dot);
+    double scale = (double)j->gamma[c] * j->inv_std[c];
+    j->scale[c] = (float)scale;
+    j->slope[c] = (float)(-scale * dot / rows * j->inv_std[c]);
+    j->shift[c] = (float)(-scale * sum / rows);
+}
+
+static void bn_backward(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
+                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
+                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual)
+{
+    struct bn_job job;
+    job.rows = rows;
+    job.ld = (size_t)c;
+    job.batch_stats = batch_stats;
+    job.accumulate_residual = accumulate_residual;
+    for (int first = 0; first < c; first += MAX_CHANNELS) {
+        job.x = x + first;
+        job.y = y ? y + first : NULL;
+        job.relu_beta = relu_beta ? relu_beta + first : NULL;
+        job.dy = dy + first;
+        job.mean = mean + first;
+        job.inv_std = inv_std + first;
+        job.gamma = gamma + first;
+        job.out = dx + first;
+        job.dresidual = dresidual ? dresidual + first : NULL;
+        job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
+        for (int i = 0; i < job.c; i++)
+            job.apply_scale[i] = job.inv_std[i] * job.gamma[i];
+        for_ranges(&job, sum_range);
+        for (int i = 0; i < job.c; i++)
+            merge_gradients(&job, i, dgamma + first + i, dbeta + first + i);
+        for_ranges(&job, gradient_range);
+    }
+}
+
+void ISA_NAME(eq_f32_bn_fill)(struct eq_f32_table *table)
+{
+    table->bn_stats = bn_stats;
+    table->bn_apply = bn_apply;
+    table->bn_backward = bn_backward;
+}

@@ -1,0 +1,236 @@
+/*
+ * Pooling. A pixel is tc = t * c neighbouring values; a piece is a row of pixels. Template of f32_pool_avx2.c and
+ * f32_pool_avx512.c, which define nothing for it.
+ */
+#include "kernels/conv.h"
+#include "kernels/fill.h"
+#include "kernels/x86/vec.h"
+
+#include <assert.h>
+
+enum { MAX_TAPS = 64, AVG_BLOCK = 1024 };
+
+struct pool_job {
+    const float *in;
+    float *out;
+    const uint8_t *argmax_in;
+    uint8_t *argmax;
+    struct eq_pool_shape p; /* the global average uses tc alone */
+    int hw, blocks;
+    const float *mean, *inv_std, *gamma, *beta; /* [c] of a batch norm in front */
+    int c;
+};
+
+/* ---- max pooling --------------------------------------------------------- */
+
+/* A window's pixels that lie inside the picture, and their tap numbers. */
+struct window {
+    const float *px[MAX_TAPS];
+    int tap[MAX_TAPS], n;
+};
+
+static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
+{
+    struct window win = {.n = 0};
+    struct eq_tap_range ry = eq_taps_inside(oy, j->p.stride, j->p.pad, j->p.k, j->p.h);
+    struct eq_tap_range rx = eq_taps_inside(ox, j->p.stride, j->p.pad, j->p.k, j->p.w);
+    for (int ky = ry.lo; ky < ry.hi; ky++)
+        for (int kx = rx.lo; kx < rx.hi; kx++) {
+            win.tap[win.n] = ky * j->p.k + kx;
+            win.px[win.n++] = j->in + eq_pool_src_at(&j->p, b, oy, ky, ox, kx);
+        }
+    return win;
+}
+
+/* What is done to each value on its way into the pooling: nothing, or batch norm and ReLU as bn_apply does them. */
+struct norm {
+    bool on;
+    vf mean, scale, beta;
+};
+
+ALWAYS_INLINE vf normed(const struct norm *norm, vf x)
+{
+    return norm->on ? v_max(v_zero(), v_fma(v_sub(x, norm->mean), norm->scale, norm->beta)) : x;
+}
+
+/* The first of the greatest, or a NaN when there is one. */
+ALWAYS_INLINE void max_of(const struct window *win, const struct norm *norm, size_t i, int n, float *y, uint8_t *argmax)
+{
+    vf best = normed(norm, v_load_n(win->px[0] + i, n)), tap = v_set1((float)win->tap[0]);
+    for (int k = 1; k < win->n; k++) {
+        vf x = normed(norm, v_load_n(win->px[k] + i, n));
+        vcond wins = v_or(v_gt(x, best), v_is_nan(x));
+        best = v_select(wins, x, best);
+        tap = v_select(wins, v_set1((float)win->tap[k]), tap);
+    }
+    v_store_n(y + i, n, best);
+    if (argmax)
+        v_store_u8_n(argmax + i, n, tap);
+}
+
+static void max_forward_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    for (int ox = 0; ox < j->p.ow; ox++) {
+        struct window win = window_of(j, (int)(row / j->p.oh), (int)(row % j->p.oh), ox);
+        size_t at = (row * j->p.ow + ox) * j->p.tc, i = 0, n = (size_t)j->p.tc;
+        uint8_t *argmax = j->argmax ? j->argmax + at : NULL;
+        const struct norm none = {.on = false};
+        for (; i + VL <= n; i += VL)
+            max_of(&win, &none, i, VL, j->out + at, argmax);
+        if (i < n)
+            max_of(&win, &none, i, (int)(n - i), j->out + at, argmax);
+    }
+}
+
+static void normed_max_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    for (int ox = 0; ox < j->p.ow; ox++) {
+        struct window win = window_of(j, (int)(row / j->p.oh), (int)(row % j->p.oh), ox);
+        size_t at = (row * j->p.ow + ox) * j->p.tc;
+        for (int frame = 0; frame < j->p.tc; frame += j->c)
+            for (int c = 0; c < j->c; c += VL) {
+                vf scale = v_mul(v_load(j->inv_std + c), v_load(j->gamma + c));
+                const struct norm norm = {true, v_load(j->mean + c), scale, v_load(j->beta + c)};
+                max_of(&win, &norm, (size_t)frame + c, VL, j->out + at, j->argmax + at);
+            }
+    }
+}
+
+static void bn_relu_maxpool_forward(const struct eq_pool_shape *p, const float *x, int c, const float *mean,
+                                    const float *inv_std, const float *gamma, const float *beta, float *y,
+                                    uint8_t *argmax)
+{
+    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k && c % 16 == 0);
+    struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax, .mean = mean, inv_std, gamma, beta, c};
+    eq_parallel_for((size_t)p->b * p->oh, normed_max_row, &job);
+}
+
+static void maxpool_forward(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax)
+{
+    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k);
+    struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax};
+    eq_parallel_for((size_t)p->b * p->oh, max_forward_row, &job);
+}
+
+/* The windows that a source pixel lies in, in the order of the taps. */
+struct windows {
+    size_t at[MAX_TAPS];
+    int tap[MAX_TAPS], n;
+};
+
+static struct windows windows_of(const struct pool_job *j, int b, int y, int x)
+{
+    struct windows all = {.n = 0};
+    for (int ky = 0; ky < j->p.k; ky++)
+        for (int kx = 0; kx < j->p.k; kx++) {
+            int oy, ox;
+            if (!eq_conv_dst_of(y, ky, j->p.stride, j->p.pad, j->p.oh, &oy) ||
+                !eq_conv_dst_of(x, kx, j->p.stride, j->p.pad, j->p.ow, &ox))
+                continue;
+            all.tap[all.n] = ky * j->p.k + kx;
+            all.at[all.n++] = (((size_t)b * j->p.oh + oy) * j->p.ow + ox) * j->p.tc;
+        }
+    return all;
+}
+
+ALWAYS_INLINE void gradient_of(const struct pool_job *j, const struct windows *all, size_t i, int n, float *dx)
+{
+    vf sum = v_zero();
+    for (int k = 0; k < all->n; k++) {
+        vcond won = v_eq(v_load_u8_n(j->argmax_in + all->at[k] + i, n), v_set1((float)all->tap[k]));
+        sum = v_add(sum, v_select(won, v_load_n(j->in + all->at[k] + i, n), v_zero()));
+    }
+    v_store_n(dx + i, n, sum);
+}
+
+static void max_backward_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    for (int x = 0; x < j->p.w; x++) {
+        struct windows all = windows_of(j, (int)(row / j->p.h), (int)(row % j->p.h), x);
+        float *dx = j->out + (row * j->p.w + x) * j->p.tc;
+        size_t i = 0, n = (size_t)j->p.tc;
+        for (; i + VL <= n; i += VL)
+            gradient_of(j, &all, i, VL, dx);
+        if (i < n)
+            gradient_of(j, &all, i, (int)(n - i), dx);
+    }
+}
+
+static void maxpool_backward(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx)
+{
+    assert(p->k * p->k <= MAX_TAPS);
+    struct pool_job job = {.p = *p, .in = dy, .argmax_in = argmax, .out = dx};
+    eq_parallel_for((size_t)p->b * p->h, max_backward_row, &job);
+}
+
+/* ---- global average ------------------------------------------------------ */
+
+ALWAYS_INLINE void average_of(const struct pool_job *j, const float *x, int n, float *y)
+{
+    vf s0 = v_zero(), s1 = v_zero();
+    int p = 0;
+    for (; p + 2 <= j->hw; p += 2, x += 2 * (size_t)j->p.tc) {
+        s0 = v_add(s0, v_load_n(x, n));
+        s1 = v_add(s1, v_load_n(x + j->p.tc, n));
+    }
+    if (p < j->hw)
+        s0 = v_add(s0, v_load_n(x, n));
+    v_store_n(y, n, v_mul(v_add(s0, s1), v_set1(1.0f / (float)j->hw)));
+}
+
+/* A block of the values of a pixel. */
+static void avg_forward_block(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    size_t b = piece / j->blocks, i = piece % j->blocks * AVG_BLOCK, end = i + AVG_BLOCK;
+    const float *x = j->in + b * j->hw * j->p.tc;
+    float *y = j->out + b * j->p.tc;
+    end = end < (size_t)j->p.tc ? end : (size_t)j->p.tc;
+    for (; i + VL <= end; i += VL)
+        average_of(j, x + i, VL, y + i);
+    if (i < end)
+        average_of(j, x + i, (int)(end - i), y + i);
+}
+
+static void global_avg_forward(const float *x, int b, int hw, int tc, float *y)
+{
+    struct pool_job job = {.in = x, .hw = hw, .p.tc = tc, .out = y, .blocks = (tc + AVG_BLOCK - 1) / AVG_BLOCK};
+    eq_parallel_for((size_t)b * job.blocks, avg_forward_block, &job);
+}
+
+/* A pixel. */
+static void avg_backward_pixel(void *ctx, size_t pixel, int worker)
+{
+    (void)worker;
+    const struct pool_job *j = ctx;
+    const float *dy = j->in + pixel / j->hw * j->p.tc;
+    float *dx = j->out + pixel * j->p.tc;
+    vf share = v_set1(1.0f / (float)j->hw);
+    int i = 0;
+    for (; i + VL <= j->p.tc; i += VL)
+        v_store(dx + i, v_mul(v_load(dy + i), share));
+    if (i < j->p.tc)
+        v_store_n(dx + i, j->p.tc - i, v_mul(v_load_n(dy + i, j->p.tc - i), share));
+}
+
+static void global_avg_backward(const float *dy, int b, int hw, int tc, float *dx)
+{
+    struct pool_job job = {.in = dy, .hw = hw, .p.tc = tc, .out = dx};
+    eq_parallel_for((size_t)b * hw, avg_backward_pixel, &job);
+}
+
+void ISA_NAME(eq_f32_pool_fill)(struct eq_f32_table *table)
+{
+    table->maxpool_forward = maxpool_forward;
+    table->bn_relu_maxpool_forward = bn_relu_maxpool_forward;
+    table->maxpool_backward = maxpool_backward;
+    table->global_avg_forward = global_avg_forward;
+    table->global_avg_backward = global_avg_backward;
+}

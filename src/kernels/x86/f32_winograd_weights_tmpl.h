@@ -1,0 +1,290 @@
+/*
+ * Backward by weights for 3 x 3 at stride 1 by Winograd: g += G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G. The
+ * batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed, laid
+ * out in panels of channels; then each pair of panels is multiplied position by position over all rows, transformed
+ * back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. With BF16 operands it
+ * is what is transformed that is rounded. Template of f32_winograd_weights_avx2.c, f32_winograd_weights_avx512.c and
+ * bf16_winograd_weights_avx512bf16.c, which define nothing for it.
+ */
+#include "kernels/conv.h"
+#include "kernels/x86/f32_gemm_tn.h"
+#include "kernels/x86/f32_transpose.h"
+#include "kernels/x86/f32_winograd.h"
+
+enum {
+    PANEL = 32, /* channels, of both sides on every level */
+    PAD = 16,   /* values between positions, so that 36 streams don't share a cache set */
+    MAX_CHUNK = 512
+};
+
+struct weights_plan {
+    const struct eq_conv_shape *s;
+    struct winograd_axis ay, ax;
+    int t; /* frames in whole steps */
+    int tiles, tiles_of_chunk, in_panels, out_panels, in_split;
+};
+
+struct weights_job {
+    struct weights_plan p;
+    const float *src, *diff_dst;
+    float *diff_weights;
+    operand *in, *out; /* transformed: [panel][position][tile][t / KSTEP][PANEL][KSTEP] */
+    float *sums;       /* a worker's: [position][PANEL][PANEL] */
+    struct winograd_tile tiles[MAX_CHUNK];
+    int kinds[4], n;
+};
+
+/* ---- planning ------------------------------------------------------------ */
+
+/* Every chunk adds to all gradients: where there are many, fewer and larger chunks win. */
+static size_t chunk_bytes(const struct eq_conv_shape *s)
+{
+    return (size_t)s->cin * s->cout < 256 * 256 ? 8 << 20 : 16 << 20;
+}
+
+static struct weights_plan plan_weights(const struct eq_conv_shape *s)
+{
+    struct weights_plan p = {.s = s, .t = whole_steps(s->t), .ay = winograd_cut(s->oh), .ax = winograd_cut(s->ow)};
+    p.tiles = s->b * p.ay.tiles * p.ax.tiles;
+    p.in_panels = (s->cin + PANEL - 1) / PANEL;
+    p.out_panels = (s->cout + PANEL - 1) / PANEL;
+    size_t tile_bytes = (size_t)POSITIONS * p.t * PANEL * (p.in_panels + p.out_panels) * sizeof(operand);
+    size_t fit = chunk_bytes(s) / tile_bytes;
+    int at_most = fit < 1 ? 1 : fit > MAX_CHUNK ? MAX_CHUNK : (int)fit;
+    int chunks = (p.tiles + at_most - 1) / at_most;
+    p.tiles_of_chunk = (p.tiles + chunks - 1) / chunks;
+    p.in_split = p.in_panels * p.out_panels < 8 ? 4 : 1; /* pieces a pair of panels */
+    return p;
+}
+
+static size_t position_stride(const struct weights_plan *p)
+{
+    return (size_t)p->tiles_of_chunk * p->t * PANEL + PAD;
+}
+
+static size_t panel_stride(const struct weights_plan *p)
+{
+    return POSITIONS * position_stride(p);
+}
+
+enum { SUMS_STRIDE = PANEL * PANEL + PAD, WORKER_FLOATS = POSITIONS * SUMS_STRIDE };
+
+/* All transformed tiles of both sides. */
+static size_t panels_bytes(const struct weights_plan *p)
+{
+    return eq_align64((p->in_panels + p->out_panels) * panel_stride(p) * sizeof(operand));
+}
+
+static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    struct weights_plan p = plan_weights(s);
+    return panels_bytes(&p) + (size_t)threads * WORKER_FLOATS * sizeof(float);
+}
+
+/* ---- transforming a chunk ------------------------------------------------ */
+
+/* One vector of channels of a pixel grid: the pixels' addresses, NULL where they are padding or beyond the map. */
+struct grid {
+    const float *px[POINTS][POINTS];
+};
+
+ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid *g, size_t at, int phase, operand *v,
+                                   size_t stride)
+{
+    vf columns[POINTS][POINTS];
+    UNROLL for (int x = 0; x < mx + 2; x++)
+    {
+        vf d[POINTS], c[POINTS];
+        UNROLL for (int y = 0; y < my + 2; y++) d[y] = g->px[y][x] ? v_load(g->px[y][x] + at) : v_zero();
+        winograd_input(my, d, c);
+        UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
+    }
+    UNROLL for (int y = 0; y < my + 2; y++)
+    {
+        vf r[POINTS];
+        winograd_input(mx, columns[y], r);
+        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + (y * POINTS + x) * stride, phase, r[x]);
+    }
+}
+
+ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid *g, size_t at, int phase, operand *v,
+                                  size_t stride)
+{
+    vf columns[POINTS][TILE];
+    UNROLL for (int x = 0; x < mx; x++)
+    {
+        vf d[TILE], c[POINTS];
+        UNROLL for (int y = 0; y < my; y++) d[y] = g->px[y][x] ? v_load(g->px[y][x] + at) : v_zero();
+        winograd_diff(my, d, c);
+        UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
+    }
+    UNROLL for (int y = 0; y < my + 2; y++)
+    {
+        vf r[POINTS];
+        winograd_diff(mx, columns[y], r);
+        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + (y * POINTS + x) * stride, phase, r[x]);
+    }
+}
+
+/* A frame that fills up a step. */
+ALWAYS_INLINE void clear_frame(int phase, operand *v, size_t stride)
+{
+    for (int position = 0; position < POSITIONS; position++)
+        operand_store_column(v + position * stride, phase, v_zero());
+}
+
+/* All frames and channels of one tile of either side. */
+ALWAYS_INLINE void transform_tile(const int my, const int mx, const bool input, const struct weights_plan *p,
+                                  const struct grid *g, int channels, operand *out)
+{
+    size_t stride = position_stride(p);
+    for (int f = 0; f < p->t; f++)
+        for (int c = 0; c < channels; c += VL) {
+            size_t column = (size_t)(f / KSTEP) * PANEL + c % PANEL, at = (size_t)f * channels + c;
+            operand *v = out + (size_t)(c / PANEL) * panel_stride(p) + column * KSTEP;
+            if (f >= p->s->t)
+                clear_frame(f % KSTEP, v, stride);
+            else if (input)
+                transform_input(my, mx, g, at, f % KSTEP, v, stride);
+            else
+                transform_diff(my, mx, g, at, f % KSTEP, v, stride);
+        }
+}
+
+static void transform_any(const struct winograd_tile *t, bool input, const struct weights_plan *p, const struct grid *g,
+                          int channels, operand *out)
+{
+#define CASE(my_, mx_)                                                                                                 \
+    if (t->my == my_ && t->mx == mx_) {                                                                                \
+        if (input)                                                                                                     \
+            transform_tile(my_, mx_, true, p, g, channels, out);                                                       \
+        else                                                                                                           \
+            transform_tile(my_, mx_, false, p, g, channels, out);                                                      \
+    }
+    CASE(4, 4)
+    CASE(4, 3)
+    CASE(3, 4)
+    CASE(3, 3)
+#undef CASE
+}
+
+/* n x n pixels from (y, x) on. */
+static struct grid grid_at(const float *map, int b, int y, int x, int h, int w, size_t pixel, int n)
+{
+    struct grid g;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < n; k++) {
+            bool inside = y + i >= 0 && y + i < h && x + k >= 0 && x + k < w;
+            g.px[i][k] = inside ? map + (((size_t)b * h + y + i) * w + x + k) * pixel : NULL;
+        }
+    return g;
+}
+
+static void transform_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct weights_job *j = ctx;
+    const struct eq_conv_shape *s = j->p.s;
+    const struct winograd_tile *t = &j->tiles[piece / 2];
+    size_t row = piece / 2 * j->p.t * PANEL;
+    if (piece % 2 == 0) {
+        struct grid g = grid_at(j->src, t->b, t->y - s->pad, t->x - s->pad, s->h, s->w, (size_t)s->t * s->cin, POINTS);
+        transform_any(t, true, &j->p, &g, s->cin, j->in + row);
+    } else {
+        struct grid g = grid_at(j->diff_dst, t->b, t->y, t->x, s->oh, s->ow, (size_t)s->t * s->cout, TILE);
+        transform_any(t, false, &j->p, &g, s->cout, j->out + row);
+    }
+}
+
+/* ---- multiplying and transforming back ----------------------------------- */
+
+/* Sums [position][PANEL] of one input channel and VL output channels to 9 taps. */
+ALWAYS_INLINE void transform_sums(const float *sums, float taps[9][VL])
+{
+    vf columns[3][POINTS];
+    UNROLL for (int x = 0; x < POINTS; x++)
+    {
+        vf u[POINTS], g[3];
+        UNROLL for (int y = 0; y < POINTS; y++) u[y] = v_load(sums + (y * POINTS + x) * SUMS_STRIDE);
+        winograd_diff_weights(u, g);
+        UNROLL for (int y = 0; y < 3; y++) columns[y][x] = g[y];
+    }
+    UNROLL for (int y = 0; y < 3; y++)
+    {
+        vf g[3];
+        winograd_diff_weights(columns[y], g);
+        UNROLL for (int x = 0; x < 3; x++) v_store(taps[y * 3 + x], g[x]);
+    }
+}
+
+/* To the gradients of m input channels from ci on: an output channel's are one run of 9 m floats. */
+static void add_gradients(const struct weights_job *j, int ci, int m, int co, const float *sums)
+{
+    const struct eq_conv_shape *s = j->p.s;
+    size_t row = (size_t)s->cin * 9;
+    for (int lane = 0; lane < PANEL && co + lane < s->cout; lane += VL) {
+        float taps[PANEL][9][VL];
+        for (int i = 0; i < m; i++)
+            transform_sums(sums + i * PANEL + lane, taps[i]);
+        float *out = j->diff_weights + (size_t)(co + lane) * row + (size_t)ci * 9;
+        for (int i = 0; i < m * 9; i += VL)
+            transpose_add(taps[0][0] + i * VL, out + i, row, VL, m * 9 - i < VL ? m * 9 - i : VL);
+    }
+}
+
+static void multiply_piece(void *ctx, size_t piece, int worker)
+{
+    const struct weights_job *j = ctx;
+    const struct weights_plan *p = &j->p;
+    const struct eq_conv_shape *s = p->s;
+    int split = (int)(piece % p->in_split), in_panel = (int)(piece / p->in_split % p->in_panels);
+    int out_panel = (int)(piece / p->in_split / p->in_panels), m = PANEL / p->in_split;
+    int ci = in_panel * PANEL + split * m, co = out_panel * PANEL;
+    if (ci >= s->cin)
+        return;
+    m = s->cin - ci < m ? s->cin - ci : m;
+    const operand *in = j->in + in_panel * panel_stride(p) + split * m * KSTEP;
+    const operand *out = j->out + out_panel * panel_stride(p);
+    float *sums = j->sums + (size_t)worker * WORKER_FLOATS;
+    for (int position = 0; position < POSITIONS; position++) {
+        struct winograd_rows rows = winograd_rows_of(j->kinds, position / POINTS, position % POINTS);
+        size_t at = position * position_stride(p) + (size_t)rows.lo * p->t * PANEL;
+        for (int n = 0; n < PANEL && co + n < s->cout; n += NR) {
+            struct gemm_segment segment = {in + at, out + at + n * KSTEP, (rows.hi - rows.lo) * p->t};
+            struct gemm_tn g = {&segment, 1, PANEL, PANEL, sums + position * SUMS_STRIDE + n, PANEL, false};
+            gemm_tn_rows(m, s->cout - co - n < NR ? s->cout - co - n : NR, &g);
+        }
+    }
+    add_gradients(j, ci, m, co, sums);
+}
+
+/* ---- the kernel ---------------------------------------------------------- */
+
+static bool supports(const struct eq_conv_shape *s)
+{
+    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
+           s->cout % 16 == 0;
+}
+
+static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
+                             float *diff_weights, void *scratch)
+{
+    struct weights_job j = {.p = plan_weights(s), .src = src, .diff_dst = diff_dst, .diff_weights = diff_weights};
+    j.in = scratch;
+    j.out = j.in + j.p.in_panels * panel_stride(&j.p);
+    j.sums = (float *)((char *)scratch + panels_bytes(&j.p));
+    for (int first = 0; first < j.p.tiles; first += j.p.tiles_of_chunk) {
+        int end = first + j.p.tiles_of_chunk < j.p.tiles ? first + j.p.tiles_of_chunk : j.p.tiles;
+        j.n = winograd_list(&j.p.ay, &j.p.ax, first, end, j.tiles, j.kinds);
+        eq_parallel_for((size_t)j.n * 2, transform_piece, &j);
+        eq_parallel_for((size_t)j.p.in_panels * j.p.out_panels * j.p.in_split, multiply_piece, &j);
+    }
+}
+
+static double products(const struct eq_conv_shape *s)
+{
+    return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
+}
+
+CONV_KERNEL(conv_backward_weights_winograd, .supports = supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = products)

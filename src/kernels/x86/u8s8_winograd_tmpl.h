@@ -1,0 +1,462 @@
+/*
+ * 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers, exact: 36
+ * products instead of 144 for 4 x 4 outputs.  The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of
+ * the weights' transform are scaled by 4, 6, 6, 24, 24, 1 until they are whole, and those of the output's by 24 over
+ * that, so the result is 24 * 24 = 576 times the sum. Source values minus the zero-point are within 255, their
+ * transform within 100 * 255 = 25500, the weights' within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of
+ * those. Sums, and the output's transform, may wrap: they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the
+ * inverse of 9 modulo 2^32 and a shift by 6, which is exact when the convolution's sum fits 26 bits. winograd_accepts
+ * bounds it.  A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its
+ * input into the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
+ * Weights are transformed once, at load, or, where that would take too much memory, by each call.  Template of
+ * u8s8_winograd_*.c, which define nothing for it: x86/u8s8_vec.h has the vectors and switches.
+ */
+#ifndef KERNELS_X86_U8S8_WINOGRAD_TMPL_H
+#define KERNELS_X86_U8S8_WINOGRAD_TMPL_H
+
+#define EQ_WIDE 1
+#define EQ_PEAK eq_u8s8_peak_wide /* of the levels where the direct kernel has another instruction */
+#include "kernels/x86/u8s8_vec.h"
+
+#include "kernels/vector/u8s8_tile.h"
+#if EQ_VNNI
+#include "kernels/vector/u8s8_peak_tmpl.h"
+#endif
+
+#include <limits.h>
+
+enum {
+    WINO_OUT = 4, /* outputs of a tile along each side */
+    WINO_IN = 6,
+    WINO_POINTS = WINO_IN * WINO_IN,
+    WINO_FRAMES = 16,
+    WINO_PAD = 64,       /* bytes between the planes of points, lest all of them meet in one set of the cache */
+    WINO_LANES = 2 * VL, /* s16 lanes of a vector */
+    WINO_GROUP_BYTES = 300 << 10, /* transformed input of a piece: half of a small second-level cache */
+    WINO_GROUP_OC = 128,          /* output channels of a piece, at least */
+    WINO_PAIR = BLOCK * 2,        /* a block's weights for two input channels */
+    WINO_LATE_BYTES = 8 << 20,    /* transformed weights that take more are made anew in each call, */
+    WINO_LATE_PAIRS = 512 / VL    /* for so many pairs of input channels at a time */
+};
+#define WINO_INVERSE_OF_9 0x38e38e39 /* 9 * 0x38e38e39 = 2^33 + 1 */
+
+struct wino_plan {
+    int tiles_x, tiles, group, groups, frame_groups, oc_groups; /* group: tiles of a piece */
+    int blocks, group_blocks;                                   /* of output channels: all, and a piece's */
+    size_t v_plane, m_plane;                                    /* bytes of a point's input and sums */
+};
+
+static struct wino_plan wino_plan_of(const struct eq_conv_shape *s)
+{
+    struct wino_plan p = {.tiles_x = (s->ow + WINO_OUT - 1) / WINO_OUT};
+    const int frames = s->t < WINO_FRAMES ? s->t : WINO_FRAMES;
+    const int tile_bytes = WINO_POINTS * frames * s->cin * 2;
+    p.tiles = p.tiles_x * ((s->oh + WINO_OUT - 1) / WINO_OUT);
+    p.group = tile_bytes < WINO_GROUP_BYTES ? WINO_GROUP_BYTES / tile_bytes : 1;
+    if (p.group > (p.tiles + 7) / 8) /* enough pieces for some threads */
+        p.group = (p.tiles + 7) / 8;
+    p.groups = (p.tiles + p.group - 1) / p.group;
+    p.frame_groups = (s->t + WINO_FRAMES - 1) / WINO_FRAMES;
+    p.blocks = s->cout / BLOCK;
+    p.group_blocks = p.groups >= 8 || s->cout <= WINO_GROUP_OC ? p.blocks : WINO_GROUP_OC / BLOCK;
+    p.oc_groups = (p.blocks + p.group_blocks - 1) / p.group_blocks;
+    p.v_plane = (size_t)p.group * frames * s->cin * 2 + WINO_PAD;
+    p.m_plane = (size_t)p.group * frames * BLOCK * 4 + WINO_PAD;
+    return p;
+}
+
+static bool wino_supports(const struct eq_conv_shape *s)
+{
+    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % WINO_LANES == 0 &&
+           s->cin <= 4096 && s->cout % BLOCK == 0;
+}
+
+/* The greatest and least sum that a channel can come to must fit 26 bits. */
+static bool wino_accepts(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp)
+{
+    const int n = s->cin * 9;
+    for (int oc = 0; oc < s->cout; oc++, weights_oihw += n) {
+        int64_t above = 0, below = 0;
+        for (int i = 0; i < n; i++) {
+            above += weights_oihw[i] > 0 ? weights_oihw[i] : 0;
+            below -= weights_oihw[i] < 0 ? weights_oihw[i] : 0;
+        }
+        int64_t most = (255 - src_zp) * above + src_zp * below, least = -(255 - src_zp) * below - src_zp * above;
+        if (most >= 1 << 25 || least < -(1 << 25))
+            return false;
+    }
+    return true;
+}
+
+static size_t wino_points_bytes(const struct eq_conv_shape *s)
+{
+    return (size_t)WINO_POINTS * s->cin * s->cout * 2;
+}
+
+/* Whether weights stay 9 bytes until they are needed: 72 would have to come from memory to be used for few rows, and
+ * take longer than being computed. */
+static bool wino_late(const struct eq_conv_shape *s)
+{
+    return wino_points_bytes(s) > WINO_LATE_BYTES;
+}
+
+static size_t wino_packed_bytes(const struct eq_conv_shape *s)
+{
+    return wino_late(s) ? (size_t)9 * s->cin * s->cout : wino_points_bytes(s);
+}
+
+/* Bytes between the points of the weights in scratch. */
+enum { WINO_LATE_PLANE = WINO_LATE_PAIRS * WINO_PAIR * 2 + WINO_PAD };
+
+static size_t wino_worker_bytes(const struct eq_conv_shape *s)
+{
+    struct wino_plan p = wino_plan_of(s);
+    return WINO_POINTS * (p.v_plane + p.m_plane + (wino_late(s) ? WINO_LATE_PLANE : 0));
+}
+
+static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    return wino_worker_bytes(s) * threads;
+}
+
+/* Three weights of a line to six points. */
+ALWAYS_INLINE void wino_weight_line(vi g0, vi g1, vi g2, vi p[WINO_IN])
+{
+    vi even = vi_add16(g0, g2), quad = vi_add16(g0, vi_shl16(g2, 2)), twice = vi_shl16(g1, 1);
+    p[0] = g0;
+    p[1] = vi_sub16(vi_zero(), vi_add16(even, g1));
+    p[2] = vi_sub16(g1, even);
+    p[3] = vi_add16(quad, twice);
+    p[4] = vi_sub16(quad, twice);
+    p[5] = g2;
+}
+
+/* g: [9][WINO_PAIR]; u: the pair's place in the first point's plane. */
+static void wino_weight_points(const int8_t *g, uint8_t *u, size_t plane)
+{
+    for (int half = 0; half < WINO_PAIR; half += WINO_LANES) {
+        vi lines[3][WINO_IN];
+#pragma GCC unroll 3
+        for (int x = 0; x < 3; x++)
+            wino_weight_line(vi_widen_s8(g + x * WINO_PAIR + half), vi_widen_s8(g + (3 + x) * WINO_PAIR + half),
+                             vi_widen_s8(g + (6 + x) * WINO_PAIR + half), lines[x]);
+        for (int y = 0; y < WINO_IN; y++) {
+            vi p[WINO_IN];
+            wino_weight_line(lines[0][y], lines[1][y], lines[2][y], p);
+#pragma GCC unroll 6
+            for (int x = 0; x < WINO_IN; x++)
+                vi_store(u + (y * WINO_IN + x) * plane + half * 2, p[x]);
+        }
+    }
+}
+
+struct wino_pack_job {
+    const struct eq_conv_shape *s;
+    const int8_t *weights;
+    uint8_t *packed;
+};
+
+/* One block of output channels: [point][pair of input channels][WINO_PAIR] s16, or [pair][9][WINO_PAIR] s8. */
+static void wino_pack_block(void *ctx, size_t block, int worker)
+{
+    (void)worker;
+    const struct wino_pack_job *j = ctx;
+    const int cin = j->s->cin, pairs = cin / 2;
+    const size_t plane = (size_t)pairs * WINO_PAIR * 2;
+    uint8_t *out = j->packed + block * (wino_late(j->s) ? (size_t)pairs * 9 * WINO_PAIR : WINO_POINTS * plane);
+    for (int pair = 0; pair < pairs; pair++) {
+        int8_t g[9 * WINO_PAIR];
+        for (int i = 0; i < WINO_PAIR; i++)
+            for (int tap = 0; tap < 9; tap++)
+                g[tap * WINO_PAIR + i] = j->weights[((block * BLOCK + i / 2) * cin + 2 * pair + i % 2) * 9 + tap];
+        if (wino_late(j->s))
+            memcpy(out + (size_t)pair * sizeof g, g, sizeof g);
+        else
+            wino_weight_points(g, out + (size_t)pair * WINO_PAIR * 2, plane);
+    }
+}
+
+static void wino_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
+{
+    (void)src_zp;
+    struct wino_pack_job job = {s, weights_oihw, packed};
+    eq_parallel_for((size_t)s->cout / BLOCK, wino_pack_block, &job);
+}
+
+struct wino_job {
+    const struct eq_conv_shape *s;
+    struct wino_plan plan;
+    const uint8_t *src;
+    int src_zp;
+    const uint8_t *weights;
+    const struct eq_u8s8_epilogue *epi;
+    uint8_t *dst, *scratch;
+};
+
+/* A tile's place: clip, first output row and column, first frame and number of frames. */
+struct wino_tile {
+    int b, y, x, f, frames;
+};
+
+static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, int frame_group)
+{
+    const int f = frame_group * WINO_FRAMES, left = j->s->t - f;
+    return (struct wino_tile){b, tile / j->plan.tiles_x * WINO_OUT, tile % j->plan.tiles_x * WINO_OUT, f,
+                              left < WINO_FRAMES ? left : WINO_FRAMES};
+}
+
+/* ---- source to points ---------------------------------------------------- */
+
+ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
+{
+    vi a = vi_sub16(d[4], vi_shl16(d[2], 2)), b = vi_sub16(d[3], vi_shl16(d[1], 2));
+    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_shl16(e, 1);
+    v[0] = vi_add16(vi_shl16(vi_sub16(d[0], d[2]), 2), c);
+    v[1] = vi_add16(a, b);
+    v[2] = vi_sub16(a, b);
+    v[3] = vi_add16(c, e2);
+    v[4] = vi_sub16(c, e2);
+    v[5] = vi_sub16(vi_sub16(d[5], d[3]), vi_shl16(e, 2));
+}
+
+/* WINO_LANES values at an offset into 36 pixels (NULL: padding) to as many points. */
+ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, vi zp, uint8_t *v, size_t plane)
+{
+    vi lines[WINO_IN][WINO_IN];
+    for (int y = 0; y < WINO_IN; y++) {
+        vi d[WINO_IN];
+#pragma GCC unroll 6
+        for (int x = 0; x < WINO_IN; x++) {
+            const uint8_t *p = px[y * WINO_IN + x];
+            d[x] = p ? vi_sub16(vi_widen_u8(p + at), zp) : vi_zero();
+        }
+        wino_src_line(d, lines[y]);
+    }
+    for (int x = 0; x < WINO_IN; x++) {
+        vi d[WINO_IN], out[WINO_IN];
+#pragma GCC unroll 6
+        for (int y = 0; y < WINO_IN; y++)
+            d[y] = lines[y][x];
+        wino_src_line(d, out);
+#pragma GCC unroll 6
+        for (int y = 0; y < WINO_IN; y++)
+            vi_store(v + (y * WINO_IN + x) * plane, out[y]);
+    }
+}
+
+/* A tile's frames x channels as rows of every point's plane. */
+static void wino_transform_src(const struct wino_job *j, const struct wino_tile *t, uint8_t *v)
+{
+    const struct eq_conv_shape *s = j->s;
+    const uint8_t *px[WINO_POINTS];
+    for (int i = 0; i < WINO_POINTS; i++) {
+        int y = t->y - s->pad + i / WINO_IN, x = t->x - s->pad + i % WINO_IN;
+        bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
+        px[i] = inside ? j->src + ((((size_t)t->b * s->h + y) * s->w + x) * s->t + t->f) * s->cin : NULL;
+    }
+    const vi zp = vi_set1_16(j->src_zp);
+    const size_t n = (size_t)t->frames * s->cin;
+    for (size_t at = 0; at < n; at += WINO_LANES)
+        wino_src_points(px, at, zp, v + at * 2, j->plan.v_plane);
+}
+
+/* ---- products ------------------------------------------------------------ */
+
+/* so_far: sums that these are added to, NULL: none. */
+ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                const uint8_t *so_far, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    static const int32_t zero[BLOCK];
+    (void)e;
+    vi acc[MAX_R][2];
+    tile_fill(R, acc, zero);
+    if (so_far) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            acc[r][0] = vi_load(so_far + r * dst_stride);
+            acc[r][1] = vi_load(so_far + r * dst_stride + VL * 4);
+        }
+    }
+    tile_sums(R, 4, acc, src);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+        vi_store(dst + r * dst_stride, acc[r][0]);
+        vi_store(dst + r * dst_stride + VL * 4, acc[r][1]);
+    }
+}
+TILE_FNS(wino_product)
+
+/* All points, over pairs first..first+pairs-1 of input channels; u: their weights. */
+static void wino_multiply_pairs(const struct wino_job *j, int rows, int first, int pairs, const uint8_t *u,
+                                size_t u_plane, const uint8_t *v, uint8_t *m)
+{
+    for (int p = 0; p < WINO_POINTS; p++, m += j->plan.m_plane) {
+        struct tile_src src = {.rows = v + p * j->plan.v_plane + (size_t)first * 4,
+                               .row_stride = (ptrdiff_t)j->s->cin * 2,
+                               .weights = u + p * u_plane,
+                               .kys = 1,
+                               .kxs = 1,
+                               .steps = pairs};
+        tile_rows(wino_product_fns, rows, BLOCK, &src, NULL, first ? m : NULL, m, BLOCK * 4);
+    }
+}
+
+static void wino_multiply(const struct wino_job *j, int block, int rows, const uint8_t *v, uint8_t *m, uint8_t *u)
+{
+    const int pairs = j->s->cin / 2;
+    if (!wino_late(j->s)) {
+        const size_t plane = (size_t)pairs * WINO_PAIR * 2;
+        wino_multiply_pairs(j, rows, 0, pairs, j->weights + block * WINO_POINTS * plane, plane, v, m);
+        return;
+    }
+    const int8_t *g = (const int8_t *)j->weights + (size_t)block * pairs * 9 * WINO_PAIR;
+    for (int first = 0; first < pairs; first += WINO_LATE_PAIRS) {
+        int now = pairs - first < WINO_LATE_PAIRS ? pairs - first : WINO_LATE_PAIRS;
+        for (int i = 0; i < now; i++, g += 9 * WINO_PAIR)
+            wino_weight_points(g, u + (size_t)i * WINO_PAIR * 2, WINO_LATE_PLANE);
+        wino_multiply_pairs(j, rows, first, now, u, WINO_LATE_PLANE, v, m);
+    }
+}
+
+/* ---- points to outputs --------------------------------------------------- */
+
+ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
+{
+    vi s12 = vi_add(m[1], m[2]), d12 = vi_sub(m[1], m[2]), s34 = vi_add(m[3], m[4]), d34 = vi_sub(m[3], m[4]);
+    vi m5 = vi_add(m[5], vi_shl(m[5], 1)); /* 3 m5 */
+    y[0] = vi_add(vi_add(s34, vi_shl(vi_add(m[0], s12), 2)), vi_shl(m[0], 1));
+    y[1] = vi_shl(vi_add(vi_shl(d12, 1), d34), 1);
+    y[2] = vi_shl(vi_add(s12, s34), 2);
+    y[3] = vi_shl(vi_add(d12, vi_shl(vi_add(d34, m5), 1)), 2);
+}
+
+/* The first half of the outputs' transform, for VL channels: each column of points to a column of WINO_OUT lines. Only
+ * few registers hold addresses: 36 of them, which is what the compiler would set up, go through memory. */
+ALWAYS_INLINE void wino_dst_columns(const uint8_t *m, ptrdiff_t plane, vi lines[WINO_OUT][WINO_IN])
+{
+    const ptrdiff_t row = WINO_IN * plane, row3 = 3 * row, row5 = 5 * row;
+#pragma GCC unroll 6
+    for (int x = 0; x < WINO_IN; x++, m += plane) {
+        __asm__("" : "+r"(m));
+        const vi d[WINO_IN] = {vi_load(m),        vi_load(m + row),     vi_load(m + 2 * row),
+                               vi_load(m + row3), vi_load(m + 4 * row), vi_load(m + row5)};
+        vi y[WINO_OUT];
+        wino_dst_line(d, y);
+#pragma GCC unroll 4
+        for (int i = 0; i < WINO_OUT; i++)
+            lines[i][x] = y[i];
+    }
+}
+
+/* One block of channels of a tile's frames; m: their first row in every point's plane of sums. A line of outputs is
+ * stored as soon as it is there. */
+ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t,
+                                      const struct tile_epilogue *e, int oc, const uint8_t *m, const uint8_t *residual)
+{
+    const struct eq_conv_shape *s = j->s;
+    const int ny = s->oh - t->y < WINO_OUT ? s->oh - t->y : WINO_OUT;
+    const int nx = s->ow - t->x < WINO_OUT ? s->ow - t->x : WINO_OUT;
+    const size_t pixel = (size_t)s->t * s->cout, line = pixel * s->ow;
+    const ptrdiff_t plane = (ptrdiff_t)j->plan.m_plane;
+    const struct requant q = requant_of(j->epi);
+    const vi inverse = vi_set1(WINO_INVERSE_OF_9);
+    for (int i = 0; i < 2 * t->frames; i++, m += VL * 4) {
+        const int c = i % 2 * VL;
+        size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
+        const vf scale = v_load(e->m + c), bias = v_load(e->b + c);
+        vi lines[WINO_OUT][WINO_IN];
+        wino_dst_columns(m, plane, lines);
+#pragma GCC unroll 4
+        for (int y = 0; y < WINO_OUT; y++, at += line) {
+            vi sums[WINO_OUT];
+            if (y >= ny)
+                break;
+            wino_dst_line(lines[y], sums);
+#pragma GCC unroll 4
+            for (int x = 0; x < WINO_OUT; x++) {
+                const size_t d = at + x * pixel;
+                if (x >= nx)
+                    break;
+                vi acc = vi_sra(vi_mul(sums[x], inverse), 6);
+                vi_store_u8(j->dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
+            }
+        }
+    }
+}
+
+static void wino_piece(void *ctx, size_t piece, int worker)
+{
+    const struct wino_job *j = ctx;
+    const struct wino_plan *p = &j->plan;
+    const int oc_group = (int)(piece % p->oc_groups), frame_group = (int)(piece / p->oc_groups % p->frame_groups);
+    const int group = (int)(piece / p->oc_groups / p->frame_groups % p->groups);
+    const int b = (int)(piece / p->oc_groups / p->frame_groups / p->groups);
+    const int first = group * p->group, last = first + p->group < p->tiles ? first + p->group : p->tiles;
+    uint8_t *v = j->scratch + worker * wino_worker_bytes(j->s), *m = v + WINO_POINTS * p->v_plane;
+    uint8_t *u = m + WINO_POINTS * p->m_plane; /* when late */
+    int rows = 0;
+    for (int tile = first; tile < last; tile++) {
+        struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
+        wino_transform_src(j, &t, v + (size_t)rows * j->s->cin * 2);
+        rows += t.frames;
+    }
+    const int block_end = (oc_group + 1) * p->group_blocks < p->blocks ? (oc_group + 1) * p->group_blocks : p->blocks;
+    for (int block = oc_group * p->group_blocks; block < block_end; block++) {
+        struct tile_epilogue e;
+        tile_epilogue_init(&e, j->epi, block * BLOCK, BLOCK);
+        wino_multiply(j, block, rows, v, m, u);
+        for (int tile = first, row = 0; tile < last; tile++) {
+            struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
+            const uint8_t *at = m + (size_t)row * BLOCK * 4;
+            if (j->epi->residual)
+                wino_transform_dst(j, &t, &e, block * BLOCK, at, j->epi->residual);
+            else
+                wino_transform_dst(j, &t, &e, block * BLOCK, at, NULL);
+            row += t.frames;
+        }
+    }
+}
+
+static void wino_run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
+                     const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch)
+{
+    struct wino_job job = {.s = s,
+                           .plan = wino_plan_of(s),
+                           .src = src,
+                           .src_zp = src_zp,
+                           .weights = packed,
+                           .epi = epi,
+                           .dst = dst,
+                           .scratch = scratch};
+    eq_parallel_for((size_t)s->b * job.plan.groups * job.plan.frame_groups * job.plan.oc_groups, wino_piece, &job);
+}
+
+static double wino_products(const struct eq_conv_shape *s)
+{
+    double tiles = ((s->oh + WINO_OUT - 1) / WINO_OUT) * (double)((s->ow + WINO_OUT - 1) / WINO_OUT);
+    return tiles * WINO_POINTS * s->b * s->t * s->cin * s->cout;
+}
+
+/* Where it beats the direct kernel. Not where most of a tile would lie outside the picture; and with VNNI, vpdpbusd
+ * does twice as many products as vpdpwssd, so half of Winograd's gain is left. With 256 bits that is enough for the
+ * transforms and for reading eight times as many bytes of weights, unless a map is a tile or two; with 512 bits what
+ * is left must not go into reading weights. */
+#if defined(__AVX512VNNI__)
+enum { WINO_MOST_CHANNELS = 128, WINO_LEAST_SIDE = 8 };
+#elif EQ_VNNI
+enum { WINO_MOST_CHANNELS = 256, WINO_LEAST_SIDE = 6 };
+#else
+enum { WINO_MOST_CHANNELS = INT_MAX, WINO_LEAST_SIDE = 3 };
+#endif
+
+static bool wino_prefers(const struct eq_conv_shape *s)
+{
+    return s->cin <= WINO_MOST_CHANNELS && s->cout <= WINO_MOST_CHANNELS && s->oh >= WINO_LEAST_SIDE &&
+           s->ow >= WINO_LEAST_SIDE;
+}
+
+ISA_KERNEL(u8s8_conv_winograd, .supports = wino_supports, .prefers = wino_prefers, .accepts = wino_accepts,
+           .packed_bytes = wino_packed_bytes, .scratch_bytes = wino_scratch_bytes, .pack_s8 = wino_pack,
+           .run.u8s8 = wino_run, .instruction = EQ_DOT, .products = wino_products)
+
+#endif

@@ -1,6 +1,5 @@
 /* Exponential moving averages of weights. */
 #include "echoquant/nn.h"
-#include "kernels/spans.h"
 
 struct ema_job {
     float *ema, *x;

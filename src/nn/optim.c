@@ -1,6 +1,5 @@
 /* Optimizers over lists of parameters; the loops are kernels. */
 #include "echoquant/nn.h"
-#include "kernels/spans.h"
 
 #include <math.h>
 #include <stdlib.h>

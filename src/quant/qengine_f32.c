@@ -4,7 +4,6 @@
  * file gives the same EF on every CPU, thread count and batch; only the head over a float edge depends on the order of
  * frames, by rounding.
  */
-#include "kernels/spans.h"
 #include "quant/qengine.h"
 
 static size_t values(const struct eq_qengine *e, const struct eq_qdims *d)

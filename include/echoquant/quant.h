@@ -169,6 +169,32 @@ size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
 void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
 void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
 
+/* What moves the scales of fake-quant while the weights train: one row a QAT method (qat.method), its identifier and its
+ * name in settings and recipes. src/quant/scale_rule.c says the rest of each. */
+#define EQ_QAT_METHODS(ROW)                                                                                            \
+    ROW(STE, "ste") /* weights' scales follow the weights, activations' ranges a moving average */                     \
+    ROW(LSQ, "lsq") /* both are learned by their gradients (Esser et al., ICLR 2020) */
+#define EQ_QAT_METHOD(id, name) EQ_QAT_##id,
+enum eq_qat_method { EQ_QAT_METHODS(EQ_QAT_METHOD) EQ_QAT_METHOD_COUNT };
+extern const char *const eq_qat_method_names[EQ_QAT_METHOD_COUNT + 1]; /* by method, then NULL */
+struct eq_scale_rule {
+    const char *observer; /* what a model file notes as its observer */
+    /* On a calibrated graph, which must outlive *state; averaging: the step of moving averages. */
+    enum eq_status (*open)(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err);
+    void (*close)(void *state);               /* NULL is fine */
+    struct eq_walk_hook (*hook)(void *state); /* for the training executor; NULL: none */
+    /* Before each forward pass. */
+    enum eq_status (*before_forward)(void *state, struct eq_graph *g, struct eq_err *err);
+    /* After each step of the weights' optimizer, with the gradients of that step; NULL: nothing. */
+    enum eq_status (*after_step)(void *state, struct eq_exec *x, double lr, struct eq_err *err);
+    void (*freeze)(void *state, bool frozen); /* activations' ranges (lsq: their scales) */
+    /* The state for resuming, in floats. */
+    size_t (*state_size)(const void *state);
+    void (*get_state)(const void *state, float *out);
+    void (*set_state)(void *state, const float *in);
+};
+extern const struct eq_scale_rule eq_scale_rules[EQ_QAT_METHOD_COUNT];
+
 /* ---- analysis: where the error comes from -------------------------------- */
 
 /* 10 log10(signal / noise) of two sums of squares, in dB; infinite without noise, NaN without either. */

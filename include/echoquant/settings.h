@@ -14,7 +14,6 @@
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 
 enum { EQ_MAX_SEEDS = 1000 };
-enum eq_qat_method { EQ_QAT_STE, EQ_QAT_LSQ };
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
 /* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives parsing,
@@ -54,7 +53,7 @@ struct eq_config {
     struct {
         enum eq_observer_kind observer;
         double percentile, averaging;
-        int clips;           /* for calibration */
+        int clips; /* for calibration */
         enum eq_weight_observer weight_observer;
         bool per_channel;
         int weight_bits;
@@ -70,8 +69,8 @@ struct eq_config {
         double lr, weight_decay;
         enum eq_qat_method method;
         int weight_bits;
-        double scale_lr;                            /* LSQ */
-        double distill;                             /* share of the loss, 0: off */
+        double scale_lr; /* LSQ */
+        double distill;  /* share of the loss, 0: off */
         enum eq_qat_start start;
         int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
         bool control;                               /* run-all trains the row FP32+, too */
@@ -91,8 +90,8 @@ struct eq_config {
     struct {
         char *dir; /* run directory */
         int seed;
-        int threads;   /* 0: all */
-        char *cpu;     /* "auto" or an ISA level */
+        int threads;                 /* 0: all */
+        char *cpu;                   /* "auto" or an ISA level */
         enum eq_precision precision; /* of FP32 models in inference */
     } run;
 };

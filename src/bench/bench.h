@@ -3,6 +3,7 @@
 #define BENCH_BENCH_H
 
 #include "echoquant/bench.h"
+#include "echoquant/train.h"
 
 struct cJSON;
 
@@ -66,25 +67,14 @@ enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_
 /* Behind the measurements: "share" and "products_share" of each candidate, from the peaks. */
 void eq_bench_add_shares(struct cJSON *layers, const struct eq_bench_peaks *peaks);
 
-/* bench_train.c: one way of training, ready to step. */
-enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
-enum { EQ_TRAIN_PARTS = EQ_TRAIN_ZERO + 1 };
+/* training.c: one way of training, ready to step. */
 struct eq_trainee {
-    const struct eq_config *cfg;
+    struct eq_trainer trainer;
     struct eq_graph *graph;
-    struct eq_exec *exec;
-    struct eq_optim optim;
-    struct eq_qat_observers *observers;
-    struct eq_lsq *lsq;
-    float **params, **grads;
-    bool *decay, quantized;
-    enum eq_precision precision;
-    size_t n_params;
-    const uint8_t *pixels; /* borrowed */
-    float *ef;             /* [3 * clips]: EF, targets, gradient */
-    int clips;
-    double parts[EQ_TRAIN_PARTS]; /* ms of the last step */
+    const struct eq_scale_rule *rule; /* NULL: no QAT */
+    void *scales;
+    float *ef;             /* [clips]: targets */
+    struct eq_batch batch; /* pixels are borrowed */
 };
-enum eq_status eq_trainee_step(struct eq_trainee *t, struct eq_err *err);
 
 #endif

@@ -238,16 +238,16 @@ static enum eq_status time_train_nodes(struct eq_trainee *t, double *ms, struct 
 {
     enum eq_status st = EQ_OK;
     int n = t->graph->n_nodes;
-    eq_exec_set_timing(t->exec, true);
+    eq_exec_set_timing(t->trainer.exec, true);
     for (int step = 0; step < NODE_STEPS; step++) {
-        EQ_TRY(eq_trainee_step(t, err));
+        EQ_TRY(eq_trainer_step(&t->trainer, &t->batch, err));
         for (int i = 0; i < n; i++) {
-            least(&ms[i], eq_exec_node_ms(t->exec)[i], step == 0);
-            least(&ms[n + i], eq_exec_node_backward_ms(t->exec, i), step == 0);
+            least(&ms[i], eq_exec_node_ms(t->trainer.exec)[i], step == 0);
+            least(&ms[n + i], eq_exec_node_backward_ms(t->trainer.exec, i), step == 0);
         }
     }
 out:
-    eq_exec_set_timing(t->exec, false);
+    eq_exec_set_timing(t->trainer.exec, false);
     return st;
 }
 
@@ -267,7 +267,7 @@ enum eq_status eq_bench_train_layers(const struct eq_config *cfg, const struct e
         add_node(nodes, x->graph->nodes[i].name, ms[i], ms[n + i]);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
             struct eq_bench_layer l = {.node_ms = ms[pass == EQ_CONV_FORWARD ? i : n + i]};
-            if (f32_layer(x->graph, x->exec, x->precision, (enum eq_conv_pass)pass, i, &l))
+            if (f32_layer(x->graph, x->trainer.exec, x->trainer.job.precision, (enum eq_conv_pass)pass, i, &l))
                 EQ_TRY(add_layer(&t, &l, err));
         }
     }

@@ -12,7 +12,6 @@ static const char *const on_error_names[] = {"fail", "skip", NULL};
 static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
 static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
 static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
-static const char *const qat_method_names[] = {"ste", "lsq", NULL};
 static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
 static const char *const split_names[] = {"train", "val", "test", NULL};
 static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
@@ -22,7 +21,6 @@ _Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names")
 _Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
 _Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
 _Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
-_Static_assert(EQ_QAT_STE == 0 && EQ_QAT_LSQ == 1, "qat_method_names");
 _Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
 _Static_assert(EQ_SPLIT_TRAIN == 0 && EQ_SPLIT_VAL == 1 && EQ_SPLIT_TEST == 2 && EQ_SPLIT_COUNT == 3, "split_names");
 _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
@@ -133,7 +131,7 @@ const struct eq_setting eq_setting_table[] = {
     {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips of a batch"},
     {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "first learning rate; AdamW, cosine schedule"},
     {REAL(qat, weight_decay, "0.02", 0, 10, ""), .help = "weight decay"},
-    {ENUM(qat, method, "ste", qat_method_names),
+    {ENUM(qat, method, "ste", eq_qat_method_names),
      .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned (Esser "
              "et al. 2020), see qat.scale_lr"},
     {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT's weights; below 8 the file packs them"},

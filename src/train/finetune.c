@@ -1,51 +1,26 @@
-
+/* Training on from the baseline, and the control of QAT (the row FP32+): the same training without fake-quant. Only
+ * against the control can QAT's gain be told from that of more training. */
 #include "train/finetune.h"
 
-#include <stdlib.h>
-
-void eq_finetune_signature(const struct eq_config *cfg, const struct eq_dataset *ds, const struct eq_graph *baseline,
-                           const char *const *sections, struct eq_str *out)
+struct eq_train_job eq_finetune_job(const struct eq_config *cfg)
 {
-    uint64_t hash = 0;
-    for (int i = 0; i < baseline->n_params; i++)
-        hash = hash * 31 + eq_hash64(eq_param_data(&baseline->params[i]), eq_tensor_bytes(&baseline->params[i].value));
-    eq_signature_add(cfg, ds, sections, out);
-    eq_str_add(out, "baseline=%016llx\n", (unsigned long long)hash);
-}
-
-bool eq_finetune_frozen(int first_epoch, int epoch)
-{
-    return first_epoch > 0 && epoch + 1 >= first_epoch;
-}
-
-void eq_finetune_freeze_bn(const struct eq_config *cfg, struct eq_graph *g, int epoch)
-{
-    bool frozen = eq_finetune_frozen(cfg->qat.freeze_bn_epoch, epoch);
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].op == EQ_OP_BATCHNORM)
-            g->nodes[i].bn_frozen = frozen;
-}
-
-static struct eq_trainer_opts trainer_opts(const struct eq_finetune *f)
-{
-    const struct eq_config *cfg = f->cfg;
-    return (struct eq_trainer_opts){
-        .name = f->name,
-        .dir = cfg->run.dir,
-        .epochs = cfg->qat.epochs,
-        .batch = cfg->qat.batch,
-        .accumulate = 1,
-        .optim = {.kind = EQ_OPTIM_ADAMW,
-                  .lr = cfg->qat.lr,
-                  .weight_decay = cfg->qat.weight_decay,
-                  .beta1 = 0.9,
-                  .beta2 = 0.999,
-                  .eps = 1e-8},
-        .schedule = EQ_SCHEDULE_COSINE,
-        .loss = cfg->train.loss,
-        .grad_clip = cfg->train.grad_clip,
-        .signature = f->signature,
-    };
+    return (struct eq_train_job){.cfg = cfg,
+                                 .epochs = cfg->qat.epochs,
+                                 .batch = cfg->qat.batch,
+                                 .accumulate = 1,
+                                 .optim = {.kind = EQ_OPTIM_ADAMW,
+                                           .lr = cfg->qat.lr,
+                                           .weight_decay = cfg->qat.weight_decay,
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.999,
+                                           .eps = 1e-8},
+                                 .schedule = EQ_SCHEDULE_COSINE,
+                                 .loss = cfg->train.loss,
+                                 .grad_clip = cfg->train.grad_clip,
+                                 .distill = cfg->qat.distill,
+                                 .freeze_bn_epoch = cfg->qat.freeze_bn_epoch,
+                                 .freeze_scales_epoch = cfg->qat.freeze_observer_epoch,
+                                 .scale_lr = cfg->qat.scale_lr};
 }
 
 /* The baseline as it was, which the training model is to stay near to (qat.distill). */
@@ -59,34 +34,54 @@ static enum eq_status open_teacher(const struct eq_finetune *f, struct eq_predic
     return st;
 }
 
-enum eq_status eq_finetune_run(const struct eq_finetune *f, struct eq_err *err)
+static void add_baseline(const struct eq_graph *g, struct eq_str *signature)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < g->n_params; i++)
+        hash = hash * 31 + eq_hash64(eq_param_data(&g->params[i]), eq_tensor_bytes(&g->params[i].value));
+    eq_str_add(signature, "baseline=%016llx\n", (unsigned long long)hash);
+}
+
+enum eq_status eq_finetune(const struct eq_finetune *f, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_trainer t = {0};
-    struct eq_loader *train = NULL, *val = NULL;
-    struct eq_trainer_opts opts = trainer_opts(f);
+    struct eq_train_job job = eq_finetune_job(f->cfg);
     struct eq_predictor teacher = {0};
-    struct eq_str path = {0};
-    eq_str_add(&path, "%s/%s.safetensors", f->cfg->run.dir, f->name);
-    EQ_TRY(eq_run_loader(f->cfg, f->ds, EQ_SPLIT_TRAIN, true, opts.batch, &train, err));
-    EQ_TRY(eq_run_loader(f->cfg, f->ds, EQ_SPLIT_VAL, false, 1, &val, err));
-    if (f->cfg->qat.distill > 0) {
+    struct eq_str signature = {0};
+    job.ds = f->ds;
+    job.name = f->name;
+    EQ_TRY(eq_run_make_dirs(f->cfg->run.dir, err));
+    EQ_TRY(eq_load_baseline(f->cfg, f->model_path, &job.graph, err));
+    EQ_TRY(eq_fuse(job.graph, err));
+    eq_signature_add(f->cfg, f->ds, f->shaping, &signature);
+    add_baseline(job.graph, &signature);
+    if (f->prepare)
+        EQ_TRY(f->prepare(f->ctx, &job, &signature, err));
+    if (job.distill > 0) {
         EQ_TRY(open_teacher(f, &teacher, err));
-        opts.teacher = &teacher;
-        opts.distill = f->cfg->qat.distill;
+        job.teacher = &teacher;
     }
-    struct eq_loader *give_train = train, *give_val = val;
-    train = val = NULL;
-    EQ_TRY(eq_trainer_init(&t, &opts, &f->ops, f->graph, f->ds, give_train, give_val, err));
-    if (f->hook.on_edge)
-        eq_exec_set_hook(t.exec, &f->hook);
-    EQ_TRY(eq_trainer_run(&t, path.s, err));
-    eq_info("wrote %s", path.s);
+    job.signature = signature.s;
+    EQ_TRY(eq_fit(&job, err));
 out:
-    eq_trainer_clear(&t);
+    if (job.rule)
+        job.rule->close(job.scales);
     eq_predictor_close(&teacher);
-    eq_loader_free(train);
-    eq_loader_free(val);
-    eq_str_clear(&path);
+    eq_graph_free(job.graph);
+    eq_str_clear(&signature);
     return st;
+}
+
+/* As QAT's, less what only fake-quant has. */
+static const char *const shaping[] = {"data.frames",      "data.size",           "model.width",        "run.seed",
+                                      "train.flip",       "train.shift",         "train.random_phase", "train.loss",
+                                      "train.grad_clip",  "qat.epochs",          "qat.batch",          "qat.lr",
+                                      "qat.weight_decay", "qat.freeze_bn_epoch", "qat.distill",        NULL};
+
+enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                              struct eq_err *err)
+{
+    struct eq_finetune f = {
+        .cfg = cfg, .ds = ds, .name = EQ_CONTROL_NAME, .model_path = model_path, .shaping = shaping};
+    return eq_finetune(&f, err);
 }

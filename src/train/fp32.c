@@ -65,52 +65,46 @@ out:
     return st;
 }
 
+struct eq_train_job eq_baseline_job(const struct eq_config *cfg)
+{
+    return (struct eq_train_job){.cfg = cfg,
+                                 .name = "fp32",
+                                 .epochs = cfg->train.epochs,
+                                 .batch = cfg->train.batch,
+                                 .accumulate = cfg->train.accumulate,
+                                 .optim = {.kind = cfg->train.optimizer,
+                                           .lr = cfg->train.lr,
+                                           .weight_decay = cfg->train.weight_decay,
+                                           .momentum = cfg->train.momentum,
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.999,
+                                           .eps = 1e-8},
+                                 .precision = cfg->train.precision,
+                                 .schedule = cfg->train.schedule,
+                                 .warmup = cfg->train.warmup,
+                                 .loss = cfg->train.loss,
+                                 .grad_clip = cfg->train.grad_clip,
+                                 .ema = cfg->train.ema,
+                                 .patience = cfg->train.patience};
+}
+
 enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_trainer t = {0};
-    struct eq_loader *train = NULL, *val = NULL;
-    struct eq_graph *graph = NULL;
-    char *model_path = eq_path_join(cfg->run.dir, "fp32.safetensors");
+    struct eq_train_job job = eq_baseline_job(cfg);
+    struct eq_loader *val = NULL;
     struct eq_str signature = {0};
     eq_signature_add(cfg, ds, shaping, &signature);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, true, cfg->train.batch, &train, err));
+    /* An empty split is refused before the pass over the training clips. */
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
-    EQ_TRY(new_graph(cfg, ds, &graph, err));
-    struct eq_trainer_opts opts = {
-        .name = "fp32",
-        .dir = cfg->run.dir,
-        .epochs = cfg->train.epochs,
-        .batch = cfg->train.batch,
-        .accumulate = cfg->train.accumulate,
-        .optim = {.kind = cfg->train.optimizer,
-                  .lr = cfg->train.lr,
-                  .weight_decay = cfg->train.weight_decay,
-                  .momentum = cfg->train.momentum,
-                  .beta1 = 0.9,
-                  .beta2 = 0.999,
-                  .eps = 1e-8},
-        .precision = cfg->train.precision,
-        .schedule = cfg->train.schedule,
-        .warmup = cfg->train.warmup,
-        .loss = cfg->train.loss,
-        .grad_clip = cfg->train.grad_clip,
-        .ema = cfg->train.ema,
-        .patience = cfg->train.patience,
-        .signature = signature.s,
-    };
-    struct eq_trainer_ops ops = {.open_predictor = eq_fp32_predictor, .save = eq_fp32_save};
-    struct eq_loader *give_train = train, *give_val = val;
-    train = val = NULL;
-    EQ_TRY(eq_trainer_init(&t, &opts, &ops, graph, ds, give_train, give_val, err));
-    EQ_TRY(eq_trainer_run(&t, model_path, err));
+    EQ_TRY(new_graph(cfg, ds, &job.graph, err));
+    job.ds = ds;
+    job.signature = signature.s;
+    EQ_TRY(eq_fit(&job, err));
 out:
-    eq_trainer_clear(&t);
-    eq_loader_free(train);
     eq_loader_free(val);
-    eq_graph_free(graph);
-    free(model_path);
+    eq_graph_free(job.graph);
     eq_str_clear(&signature);
     return st;
 }

@@ -1,12 +1,11 @@
 /* history/<name>.csv, a row per epoch, and the lines that a training state remembers its settings by. */
 #include "train/trainer.h"
 
-
 enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_str path = {0};
     struct eq_writer w;
-    eq_str_add(&path, "%s/history/%s.csv", t->opts.dir, t->opts.name);
+    eq_str_add(&path, "%s/history/%s.csv", t->job.cfg->run.dir, t->job.name);
     enum eq_status st = eq_writer_open(&w, path.s, err);
     if (st != EQ_OK)
         goto closed;

@@ -8,7 +8,7 @@
 
 static enum eq_status collect_params(struct eq_trainer *t, struct eq_err *err)
 {
-    const struct eq_graph *g = t->graph;
+    const struct eq_graph *g = t->job.graph;
     size_t max = (size_t)g->n_params;
     size_t *n = calloc(max, sizeof *n);
     t->param_index = calloc(max, sizeof *t->param_index);
@@ -30,7 +30,7 @@ static enum eq_status collect_params(struct eq_trainer *t, struct eq_err *err)
         t->grads[k] = eq_exec_grad(t->exec, i);
         t->decay[k] = g->params[i].decay;
     }
-    EQ_TRY(eq_optim_init(&t->optim, &t->opts.optim, t->n_params, n, err));
+    EQ_TRY(eq_optim_init(&t->optim, &t->job.optim, t->n_params, n, err));
 out:
     free(n);
     return st;
@@ -38,13 +38,13 @@ out:
 
 static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
 {
-    if (t->opts.ema <= 0)
+    if (t->job.ema <= 0)
         return EQ_OK;
-    t->ema = calloc((size_t)t->graph->n_params, sizeof *t->ema);
+    t->ema = calloc((size_t)t->job.graph->n_params, sizeof *t->ema);
     if (!t->ema)
         return eq_fail(err, EQ_NOMEM, "out of memory for averaged weights");
-    for (int i = 0; i < t->graph->n_params; i++) {
-        const struct eq_param *p = &t->graph->params[i];
+    for (int i = 0; i < t->job.graph->n_params; i++) {
+        const struct eq_param *p = &t->job.graph->params[i];
         t->ema[i] = eq_alloc(eq_param_count(p), sizeof(float));
         if (!t->ema[i])
             return eq_fail(err, EQ_NOMEM, "out of memory for averaged weights");
@@ -53,45 +53,53 @@ static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
     return EQ_OK;
 }
 
-enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opts *opts,
-                               const struct eq_trainer_ops *ops, struct eq_graph *graph, const struct eq_dataset *ds,
-                               struct eq_loader *train, struct eq_loader *val, struct eq_err *err)
+/* A job without data steps for as long as the caller likes: its schedule stays at the start. */
+enum { STEPS_WITHOUT_DATA = 1 << 20 };
+
+static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
 {
-    enum eq_status st;
-    memset(t, 0, sizeof *t);
-    t->opts = *opts;
-    t->ops = *ops;
-    t->graph = graph;
-    t->ds = ds;
-    t->train = train;
-    t->val = val;
-    t->comm = &eq_comm_self;
-    t->best_mae = INFINITY;
-    size_t micro = eq_loader_batches(train);
-    t->steps_per_epoch = micro / (size_t)opts->accumulate;
-    t->total_steps = t->steps_per_epoch * (size_t)opts->epochs;
-    if (t->steps_per_epoch == 0) {
+    const struct eq_train_job *job = &t->job;
+    enum eq_status st = EQ_OK;
+    t->steps_per_epoch = STEPS_WITHOUT_DATA;
+    if (!job->ds)
+        return EQ_OK;
+    EQ_TRY(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, true, job->batch, &t->train, err));
+    EQ_TRY(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, false, 1, &t->val, err));
+    t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
+    if (t->steps_per_epoch == 0)
         st = eq_fail(err, EQ_USAGE,
                      "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
-                     opts->batch, opts->accumulate, opts->batch * opts->accumulate);
-        goto out;
+                     job->batch, job->accumulate, job->batch * job->accumulate);
+out:
+    return st;
+}
+
+enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *job, struct eq_err *err)
+{
+    const struct eq_model_meta *meta = &job->graph->meta;
+    enum eq_status st;
+    *t = (struct eq_trainer){.job = *job, .comm = &eq_comm_self, .best_mae = INFINITY};
+    EQ_TRY(open_loaders(t, err));
+    t->total_steps = t->steps_per_epoch * (size_t)job->epochs;
+    EQ_TRY(
+        eq_exec_new_in(job->precision, job->graph, EQ_EXEC_TRAIN, job->batch, meta->frames, meta->size, &t->exec, err));
+    if (job->rule && job->rule->hook) {
+        struct eq_walk_hook hook = job->rule->hook(job->scales);
+        eq_exec_set_hook(t->exec, &hook);
     }
-    EQ_TRY(eq_exec_new_in(opts->precision, graph, EQ_EXEC_TRAIN, opts->batch, graph->meta.frames, graph->meta.size,
-                          &t->exec, err));
     EQ_TRY(collect_params(t, err));
     EQ_TRY(init_ema(t, err));
-    t->history = calloc((size_t)opts->epochs, sizeof *t->history);
-    if (!t->history)
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the history");
+    t->history = calloc((size_t)job->epochs, sizeof *t->history);
+    t->ef = eq_alloc(3 * (size_t)job->batch, sizeof *t->ef);
+    if (!t->history || !t->ef)
+        st = eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
 out:
-    if (st != EQ_OK)
-        eq_trainer_clear(t);
     return st;
 }
 
 void eq_trainer_clear(struct eq_trainer *t)
 {
-    for (int i = 0; t->ema && i < t->graph->n_params; i++)
+    for (int i = 0; t->ema && i < t->job.graph->n_params; i++)
         eq_free(t->ema[i]);
     free(t->ema);
     eq_optim_clear(&t->optim);
@@ -103,18 +111,19 @@ void eq_trainer_clear(struct eq_trainer *t)
     free(t->grads);
     free(t->decay);
     free(t->history);
+    eq_free(t->ef);
     memset(t, 0, sizeof *t);
 }
 
 static size_t step_number(const struct eq_trainer *t)
 {
-    return (size_t)t->epoch * t->steps_per_epoch + t->batch_in_epoch / (size_t)t->opts.accumulate;
+    return (size_t)t->epoch * t->steps_per_epoch + t->batch_in_epoch / (size_t)t->job.accumulate;
 }
 
 static double learning_rate_at(const struct eq_trainer *t, size_t step)
 {
-    size_t warmup = (size_t)(t->opts.warmup * (double)t->steps_per_epoch);
-    return eq_schedule_lr(t->opts.schedule, t->opts.optim.lr, step, t->total_steps, warmup);
+    size_t warmup = (size_t)(t->job.warmup * (double)t->steps_per_epoch);
+    return eq_schedule_lr(t->job.schedule, t->job.optim.lr, step, t->total_steps, warmup);
 }
 
 static double learning_rate(const struct eq_trainer *t)
@@ -127,7 +136,7 @@ static enum eq_status diverged(const struct eq_trainer *t, const char *what, siz
 {
     char *best = eq_trainer_state_path(t, "best");
     enum eq_status st = eq_fail(
-        err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s", t->opts.name,
+        err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s", t->job.name,
         what, step, t->total_steps, lr,
         t->best_epoch ? "last good checkpoint: " : "there is no good checkpoint yet: try a smaller learning rate",
         t->best_epoch ? best : "");
@@ -140,73 +149,103 @@ static enum eq_status diverged(const struct eq_trainer *t, const char *what, siz
 static void update_ema(struct eq_trainer *t)
 {
     double n = (double)t->optim.step;
-    float take = (float)(1 - fmin(t->opts.ema, (1 + n) / (10 + n)));
-    for (int i = 0; t->ema && i < t->graph->n_params; i++) {
-        const struct eq_param *p = &t->graph->params[i];
+    float take = (float)(1 - fmin(t->job.ema, (1 + n) / (10 + n)));
+    for (int i = 0; t->ema && i < t->job.graph->n_params; i++) {
+        const struct eq_param *p = &t->job.graph->params[i];
         eq_ema_update(t->ema[i], eq_param_data(p), eq_param_count(p), take);
     }
 }
 
-/* The optimizer's part of a step, after the last micro-batch of it. */
-static enum eq_status apply_gradients(struct eq_trainer *t, double lr, struct eq_err *err)
+static void lap(struct eq_trainer *t, enum eq_train_part part, double *since)
 {
+    double now = eq_now_ms();
+    t->parts[part] = now - *since;
+    *since = now;
+}
+
+/* The optimizer's part of a step, after the last micro-batch of it. */
+static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *since, struct eq_err *err)
+{
+    const struct eq_train_job *job = &t->job;
     enum eq_status st = EQ_OK;
     for (size_t i = 0; i < t->n_params; i++) /* the one place where gradients of several processes meet */
         EQ_TRY(eq_comm_sum(t->comm, t->grads[i], t->optim.n[i], err));
-    double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, t->opts.grad_clip);
+    double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
+    lap(t, EQ_TRAIN_NORM, since);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
-    if (t->ops.after_step)
-        EQ_TRY(t->ops.after_step(t->ops.ctx, t, lr, err));
+    if (job->rule && job->rule->after_step)
+        EQ_TRY(job->rule->after_step(job->scales, t->exec, job->scale_lr * lr / job->optim.lr, err));
     update_ema(t);
+    lap(t, EQ_TRAIN_OPTIMIZER, since);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
+    lap(t, EQ_TRAIN_ZERO, since);
 out:
     return st;
 }
 
-/* ef: [3 * batch]: the network's, the teacher's, and where the gradient goes. */
-static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_batch *batch, float *ef, double *loss,
+static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_batch *batch, double *loss,
                                     struct eq_err *err)
 {
+    const struct eq_train_job *job = &t->job;
     enum eq_status st = EQ_OK;
-    float *teacher = ef + t->opts.batch, *diff = teacher + t->opts.batch, std = t->graph->meta.target_std;
+    float *teacher = t->ef + job->batch, *diff = teacher + job->batch, std = job->graph->meta.target_std;
     size_t n = (size_t)batch->n;
-    if (!t->opts.teacher) {
-        *loss = eq_loss_forward(t->opts.loss, ef, batch->ef, n, std, diff);
+    if (!job->teacher) {
+        *loss = eq_loss_forward(job->loss, t->ef, batch->ef, n, std, diff);
         return EQ_OK;
     }
-    EQ_TRY(eq_predictor_run(t->opts.teacher, batch->pixels, teacher, err));
-    *loss = eq_loss_distill(t->opts.loss, ef, batch->ef, teacher, t->opts.distill, n, std, diff);
+    EQ_TRY(eq_predictor_run(job->teacher, batch->pixels, teacher, err));
+    *loss = eq_loss_distill(job->loss, t->ef, batch->ef, teacher, job->distill, n, std, diff);
 out:
     return st;
 }
 
-static enum eq_status micro_step(struct eq_trainer *t, const struct eq_batch *batch, float *ef, struct eq_err *err)
+enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err)
 {
+    const struct eq_train_job *job = &t->job;
     enum eq_status st;
-    float *diff = ef + 2 * t->opts.batch;
-    double lr = learning_rate(t);
-    int accumulate = t->opts.accumulate;
-    if (t->ops.before_forward)
-        EQ_TRY(t->ops.before_forward(t->ops.ctx, t, err));
-    EQ_TRY(eq_exec_forward(t->exec, batch->pixels, ef, err));
-    double loss;
-    EQ_TRY(loss_of_batch(t, batch, ef, &loss, err));
+    float *diff = t->ef + 2 * job->batch;
+    double lr = learning_rate(t), since = eq_now_ms(), loss;
+    if (job->rule) {
+        EQ_TRY(job->rule->before_forward(job->scales, job->graph, err));
+        eq_exec_weights_changed(t->exec);
+    }
+    EQ_TRY(eq_exec_forward(t->exec, batch->pixels, t->ef, err));
+    EQ_TRY(loss_of_batch(t, batch, &loss, err));
     if (!isfinite(loss)) {
         st = diverged(t, "loss", step_number(t) + 1, lr, err);
         goto out;
     }
+    lap(t, EQ_TRAIN_FORWARD, &since);
     for (int i = 0; i < batch->n; i++)
-        diff[i] /= (float)(accumulate * t->comm->size);
+        diff[i] /= (float)(job->accumulate * t->comm->size);
     EQ_TRY(eq_exec_backward(t->exec, diff, err));
+    lap(t, EQ_TRAIN_BACKWARD, &since);
     t->loss_sum += loss;
-    if ((t->batch_in_epoch + 1) % (size_t)accumulate == 0)
-        EQ_TRY(apply_gradients(t, lr, err));
+    if ((t->batch_in_epoch + 1) % (size_t)job->accumulate == 0)
+        EQ_TRY(apply_gradients(t, lr, &since, err));
     t->batch_in_epoch++;
 out:
     return st;
+}
+
+static bool is_frozen(int first_epoch, int epoch)
+{
+    return first_epoch > 0 && epoch + 1 >= first_epoch;
+}
+
+/* Also when a run resumes inside the epoch. */
+static void enter_epoch(struct eq_trainer *t)
+{
+    const struct eq_train_job *job = &t->job;
+    for (int i = 0; i < job->graph->n_nodes; i++)
+        if (job->graph->nodes[i].op == EQ_OP_BATCHNORM)
+            job->graph->nodes[i].bn_frozen = is_frozen(job->freeze_bn_epoch, t->epoch);
+    if (job->rule)
+        job->rule->freeze(job->scales, is_frozen(job->freeze_scales_epoch, t->epoch));
 }
 
 static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
@@ -215,55 +254,63 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     struct eq_batch batch;
     struct eq_progress progress = {0};
     char label[64], note[64];
-    size_t micro = t->steps_per_epoch * (size_t)t->opts.accumulate;
-    float *ef = eq_alloc(3 * (size_t)t->opts.batch, sizeof *ef);
-    if (!ef)
-        return eq_fail(err, EQ_NOMEM, "out of memory for a batch");
-    snprintf(label, sizeof label, "%s epoch %d/%d", t->opts.name, t->epoch + 1, t->opts.epochs);
+    size_t micro = t->steps_per_epoch * (size_t)t->job.accumulate;
+    snprintf(label, sizeof label, "%s epoch %d/%d", t->job.name, t->epoch + 1, t->job.epochs);
     eq_progress_begin(&progress, label, "batches", micro);
-    if (t->ops.enter_epoch)
-        EQ_TRY(t->ops.enter_epoch(t->ops.ctx, t, t->epoch, err));
+    enter_epoch(t);
     EQ_TRY(eq_loader_start(t->train, (uint32_t)t->epoch, t->batch_in_epoch, err));
     while (t->batch_in_epoch < micro) {
         EQ_TRY(eq_loader_next(t->train, &batch, err));
-        EQ_TRY(micro_step(t, &batch, ef, err));
+        EQ_TRY(eq_trainer_step(t, &batch, err));
         snprintf(note, sizeof note, "loss %.4f", t->loss_sum / (double)t->batch_in_epoch);
         eq_progress_step(&progress, t->batch_in_epoch, note);
-        if (eq_interrupted() && t->batch_in_epoch % (size_t)t->opts.accumulate == 0) {
+        if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0) {
             EQ_TRY(eq_trainer_save_state(t, err));
             st = eq_fail(err, EQ_INTERRUPTED,
-                         "%s: interrupted after step %zu; the state is saved: the same command goes on", t->opts.name,
+                         "%s: interrupted after step %zu; the state is saved: the same command goes on", t->job.name,
                          step_number(t));
             goto out;
         }
     }
 out:
     eq_progress_end(&progress);
-    eq_free(ef);
     return st;
 }
 
 /* Swaps averaged and current weights. */
 static void swap_ema(struct eq_trainer *t)
 {
-    for (int i = 0; t->ema && i < t->graph->n_params; i++) {
-        const struct eq_param *p = &t->graph->params[i];
+    for (int i = 0; t->ema && i < t->job.graph->n_params; i++) {
+        const struct eq_param *p = &t->job.graph->params[i];
         eq_ema_swap(t->ema[i], eq_param_data(p), eq_param_count(p));
     }
 }
 
+/* A predictor for the graph as it would be shipped; *m: its integer model, p's; NULL where it is FP32. */
+static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predictor *p, struct eq_qmodel **m,
+                                   struct eq_err *err)
+{
+    *m = NULL;
+    if (!t->job.lower)
+        return eq_predictor_from_graph(p, t->job.graph, 1, err);
+    enum eq_status st = t->job.lower(t->job.ctx, t->job.graph, m, err);
+    return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
+}
+
+/* The model that was validated is the one that is written. */
 static enum eq_status validate(struct eq_trainer *t, struct eq_metrics *out, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_predictor p = {0};
+    struct eq_qmodel *m;
     struct eq_evaluation e = {0};
     char *best = eq_trainer_state_path(t, "best");
     swap_ema(t);
-    EQ_TRY(t->ops.open_predictor(t->ops.ctx, t->graph, &p, err));
-    EQ_TRY(eq_evaluate_loader(&p, t->ds, t->val, NULL, &e, err));
+    EQ_TRY(open_shipped(t, &p, &m, err));
+    EQ_TRY(eq_evaluate_loader(&p, t->job.ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
-        EQ_TRY(t->ops.save(t->ops.ctx, t->graph, &p, best, err));
+        EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
         t->best_mae = out->mae;
         t->best_epoch = t->epoch + 1;
     }
@@ -283,7 +330,7 @@ static enum eq_status interrupted_validation(const struct eq_trainer *t, struct 
         return st;
     return eq_fail(err, EQ_INTERRUPTED,
                    "%s: interrupted while validating epoch %d; the state is saved: the same command goes on",
-                   t->opts.name, t->epoch + 1);
+                   t->job.name, t->epoch + 1);
 }
 
 static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double lr, struct eq_err *err)
@@ -306,8 +353,8 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
                                  .val_mae = m.mae,
                                  .val_rmse = m.rmse,
                                  .seconds = (eq_now_ms() - start_ms) / 1e3};
-    eq_info("%s epoch %d/%d: train loss %.4f, validation MAE %.2f (best %.2f, epoch %d), %.1f s", t->opts.name,
-            row->epoch, t->opts.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
+    eq_info("%s epoch %d/%d: train loss %.4f, validation MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name,
+            row->epoch, t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;
@@ -319,7 +366,7 @@ out:
 
 static bool out_of_patience(const struct eq_trainer *t)
 {
-    return t->opts.patience > 0 && t->epoch - t->best_epoch >= t->opts.patience;
+    return t->job.patience > 0 && t->epoch - t->best_epoch >= t->job.patience;
 }
 
 /* The best model becomes the run's model; the state has done its work. */
@@ -342,37 +389,39 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     bool resumed;
     EQ_TRY(eq_trainer_load_state(t, &resumed, err));
     if (resumed)
-        eq_info("%s: going on at epoch %d, batch %zu", t->opts.name, t->epoch + 1, t->batch_in_epoch + 1);
+        eq_info("%s: going on at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
-    while (t->epoch < t->opts.epochs && !out_of_patience(t)) {
+    while (t->epoch < t->job.epochs && !out_of_patience(t)) {
         /* The history notes the rate of an epoch's first step, also when the run resumes in the middle of it. */
         double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
         EQ_TRY(train_epoch(t, err));
         EQ_TRY(finish_epoch(t, start_ms, lr, err));
-        if (eq_interrupted() && t->epoch < t->opts.epochs) {
+        if (eq_interrupted() && t->epoch < t->job.epochs) {
             st = eq_fail(err, EQ_INTERRUPTED,
-                         "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->opts.name,
+                         "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->job.name,
                          t->epoch);
             goto out;
         }
     }
     if (out_of_patience(t))
-        eq_info("%s: stopped early, no better validation MAE for %d epochs", t->opts.name, t->opts.patience);
+        eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
     EQ_TRY(publish(t, model_path, err));
 out:
     return st;
 }
 
-enum eq_status eq_fp32_predictor(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err)
+enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
 {
-    (void)ctx;
-    return eq_predictor_from_graph(p, g, 1, err);
-}
-
-enum eq_status eq_fp32_save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
-                            struct eq_err *err)
-{
-    (void)ctx, (void)p;
-    return eq_model_save(path, g, err);
+    struct eq_trainer t = {0};
+    struct eq_str path = {0};
+    enum eq_status st;
+    eq_str_add(&path, "%s/%s.safetensors", job->cfg->run.dir, job->name);
+    EQ_TRY(eq_trainer_init(&t, job, err));
+    EQ_TRY(eq_trainer_run(&t, path.s, err));
+    eq_info("wrote %s", path.s);
+out:
+    eq_trainer_clear(&t);
+    eq_str_clear(&path);
+    return st;
 }

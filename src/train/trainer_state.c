@@ -13,7 +13,7 @@
 char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind)
 {
     struct eq_str s = {0};
-    eq_str_add(&s, "%s/state/%s.%s.safetensors", t->opts.dir, t->opts.name, kind);
+    eq_str_add(&s, "%s/state/%s.%s.safetensors", t->job.cfg->run.dir, t->job.name, kind);
     return s.s;
 }
 
@@ -29,7 +29,7 @@ static void add_vector(struct eq_st_file *f, const char *prefix, const char *key
 
 static void add_tensors(struct eq_st_file *f, const struct eq_trainer *t)
 {
-    const struct eq_graph *g = t->graph;
+    const struct eq_graph *g = t->job.graph;
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
         add_vector(f, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p));
@@ -55,7 +55,7 @@ static void add_tensors(struct eq_st_file *f, const struct eq_trainer *t)
 static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
 {
     eq_st_add_meta(f, "format", STATE_FORMAT);
-    eq_st_add_meta(f, "signature", "%s", t->opts.signature);
+    eq_st_add_meta(f, "signature", "%s", t->job.signature);
     eq_st_add_meta(f, "epoch", "%d", t->epoch);
     eq_st_add_meta(f, "batch_in_epoch", "%zu", t->batch_in_epoch);
     eq_st_add_meta(f, "optimizer_step", "%zu", t->optim.step);
@@ -77,7 +77,7 @@ enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *
 {
     struct eq_st_file f = {0};
     char *path = eq_trainer_state_path(t, "state");
-    size_t n_extra = t->ops.extra_size ? t->ops.extra_size(t->ops.ctx) : 0;
+    size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
     float *extra = eq_alloc(n_extra + 1, sizeof *extra);
     enum eq_status st = EQ_OK;
     if (!extra) {
@@ -87,7 +87,7 @@ enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *
     add_position(&f, t);
     add_tensors(&f, t);
     if (n_extra) {
-        t->ops.get_extra(t->ops.ctx, extra);
+        t->job.rule->get_state(t->job.scales, extra);
         add_vector(&f, "", "extra", EQ_F32, n_extra, extra);
     }
     EQ_TRY(eq_st_write(path, &f, err));
@@ -123,7 +123,7 @@ static enum eq_status take_vector(const struct eq_st_file *f, const char *path, 
 static enum eq_status take_tensors(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
                                    struct eq_err *err)
 {
-    struct eq_graph *g = t->graph;
+    struct eq_graph *g = t->job.graph;
     enum eq_status st = EQ_OK;
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
@@ -174,7 +174,7 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
     for (t->n_history = 0; p && *p; t->n_history++) {
         struct eq_epoch_row r;
         int used = 0;
-        if (t->n_history == t->opts.epochs ||
+        if (t->n_history == t->job.epochs ||
             sscanf(p, "%d %lf %lf %lf %lf %lf\n%n", &r.epoch, &r.lr, &r.train_loss, &r.val_mae, &r.val_rmse, &r.seconds,
                    &used) != 6 ||
             used == 0)
@@ -190,8 +190,8 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
 {
     enum eq_status st;
     int64_t epoch, batch, step, best;
-    EQ_TRY(take_int(f, path, "epoch", t->opts.epochs, &epoch, err));
-    EQ_TRY(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->opts.accumulate, &batch, err));
+    EQ_TRY(take_int(f, path, "epoch", t->job.epochs, &epoch, err));
+    EQ_TRY(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->job.accumulate, &batch, err));
     EQ_TRY(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
     EQ_TRY(take_int(f, path, "best_epoch", epoch, &best, err));
     EQ_TRY(take_real(f, path, "loss_sum", &t->loss_sum, err));
@@ -199,7 +199,7 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
         EQ_TRY(take_real(f, path, "best_mae", &t->best_mae, err));
     EQ_TRY(take_history(f, path, t, err));
     /* States are written where a step ends. */
-    if (batch % t->opts.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->opts.accumulate)
+    if (batch % t->job.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->job.accumulate)
         return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
     if (t->n_history != epoch)
         return eq_fail(err, EQ_FORMAT, "%s: a history of %d epochs in a state of epoch %lld", path, t->n_history,
@@ -274,10 +274,10 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
         st = eq_fail(err, EQ_FORMAT, "%s is not a training state of this version", path);
         goto out;
     }
-    EQ_TRY(compare_signature(path, signature, t->opts.signature, err));
+    EQ_TRY(compare_signature(path, signature, t->job.signature, err));
     EQ_TRY(take_position(&f, path, t, err));
     EQ_TRY(take_tensors(&f, path, t, err));
-    size_t n_extra = t->ops.extra_size ? t->ops.extra_size(t->ops.ctx) : 0;
+    size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
     if (n_extra) {
         extra = eq_alloc(n_extra, sizeof *extra);
         if (!extra) {
@@ -285,7 +285,7 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
             goto out;
         }
         EQ_TRY(take_vector(&f, path, "", "extra", EQ_F32, n_extra, extra, err));
-        t->ops.set_extra(t->ops.ctx, extra);
+        t->job.rule->set_state(t->job.scales, extra);
     }
     EQ_TRY(eq_path_look(best, &there, err));
     if (t->best_epoch && !there)

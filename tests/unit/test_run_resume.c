@@ -25,44 +25,35 @@ static void pass(struct stop *s, int place)
         raise(s->signal);
 }
 
-static enum eq_status before_forward(void *ctx, struct eq_trainer *t, struct eq_err *err)
+static void before_step(void *ctx)
 {
-    (void)t, (void)err;
     pass(ctx, BEFORE_STEP);
-    return EQ_OK;
 }
 
-static enum eq_status after_step(void *ctx, struct eq_trainer *t, double lr, struct eq_err *err)
+static void after_step(void *ctx)
 {
-    (void)t, (void)lr, (void)err;
     pass(ctx, AFTER_STEP);
-    return EQ_OK;
 }
 
-static enum eq_status save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,
-                           struct eq_err *err)
+/* Stops around the write of an epoch's model: the linker gives the library's calls to this one (--wrap). */
+static struct stop *around_save;
+enum eq_status __real_eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err);
+enum eq_status __wrap_eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err);
+enum eq_status __wrap_eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err)
 {
-    pass(ctx, BEFORE_SAVE);
-    enum eq_status st = eq_fp32_save(ctx, g, p, path, err);
-    pass(ctx, AFTER_SAVE);
+    pass(around_save, BEFORE_SAVE);
+    enum eq_status st = __real_eq_model_save(path, g, err);
+    pass(around_save, AFTER_SAVE);
     return st;
 }
 
-static struct eq_trainer_opts opts_of(const char *dir, int accumulate)
+static void job_of(struct tiny_job *job, struct tiny_watch *watch, const char *dir, int accumulate, struct stop *s)
 {
-    struct eq_trainer_opts o = tiny_opts(dir);
-    o.accumulate = accumulate;
-    o.ema = 0.8;
-    return o;
-}
-
-static struct eq_trainer_ops ops_of(struct stop *s)
-{
-    struct eq_trainer_ops ops = tiny_ops(s);
-    ops.before_forward = before_forward;
-    ops.after_step = after_step;
-    ops.save = save;
-    return ops;
+    *watch = (struct tiny_watch){.before_forward = before_step, .after_step = after_step, .ctx = s};
+    tiny_job_init(job, dir, watch);
+    around_save = s;
+    job->job.accumulate = accumulate;
+    job->job.ema = 0.8;
 }
 
 static void run_child(const char *dir, int accumulate, struct stop *s)
@@ -70,8 +61,9 @@ static void run_child(const char *dir, int accumulate, struct stop *s)
     const struct rlimit no_core = {0, 0}, limit = {(rlim_t)s->file_limit, (rlim_t)s->file_limit};
     struct tiny_run r;
     struct eq_err err = {0};
-    struct eq_trainer_opts opts = opts_of(dir, accumulate);
-    struct eq_trainer_ops ops = ops_of(s);
+    struct tiny_job job;
+    struct tiny_watch watch;
+    job_of(&job, &watch, dir, accumulate, s);
     eq_log_configure(EQ_LOG_ERROR);
     setrlimit(RLIMIT_CORE, &no_core);
     if (s->place == WHILE_WRITING)
@@ -79,7 +71,7 @@ static void run_child(const char *dir, int accumulate, struct stop *s)
     eq_signals_install();
     if (start_threads(1) != 0) /* many short processes: what threads do is tested elsewhere */
         _exit(99);
-    tiny_run_open(&r, &opts, &ops);
+    tiny_run_open(&r, &job);
     enum eq_status st = eq_trainer_run(&r.t, r.model_path, &err);
     if (st != EQ_OK && st != EQ_INTERRUPTED)
         fprintf(stderr, "%s\n", err.msg);
@@ -260,11 +252,13 @@ static void damage(struct eq_st_file *f, const char *what, const char *value)
 
 static void state_refused(const char *dir, const char *what, const char *value, enum eq_status status, const char *text)
 {
-    struct eq_trainer_opts opts = opts_of(dir, 1);
-    struct eq_trainer_ops ops = ops_of(&(struct stop){0});
+    struct tiny_job job;
+    struct tiny_watch watch;
+    struct stop nowhere = {0};
+    job_of(&job, &watch, dir, 1, &nowhere);
     struct tiny_run r;
     struct eq_st_file f;
-    tiny_run_open(&r, &opts, &ops);
+    tiny_run_open(&r, &job);
     char *path = eq_trainer_state_path(&r.t, "state");
     size_t len;
     uint8_t *good = test_read(path, &len);
@@ -317,10 +311,12 @@ static void a_lost_checkpoint_is_told(void **state)
     (void)state;
     char *dir = tiny_run_dir("lost");
     assert_int_equal(run_process(dir, 1, (struct stop){.place = AFTER_STEP, .at = 6, .signal = SIGTERM}), 130);
-    struct eq_trainer_opts opts = opts_of(dir, 1);
-    struct eq_trainer_ops ops = ops_of(&(struct stop){0});
+    struct tiny_job job;
+    struct tiny_watch watch;
+    struct stop nowhere = {0};
+    job_of(&job, &watch, dir, 1, &nowhere);
     struct tiny_run r;
-    tiny_run_open(&r, &opts, &ops);
+    tiny_run_open(&r, &job);
     char *best = eq_trainer_state_path(&r.t, "best");
     assert_int_equal(unlink(best), 0);
     assert_refused(eq_trainer_run(&r.t, r.model_path, &err), EQ_IO, "fp32.best.safetensors is missing");

@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* What the hook does after step number `step` (from 1), and what it has seen. */
+/* What is done after step number `step` (from 1), and what was seen. */
 struct watch {
+    struct tiny_watch seam;
+    struct eq_trainer *trainer;
     void (*after)(struct watch *w, struct eq_trainer *t);
     size_t step, at;
     float **ema; /* the test's own average of every parameter */
@@ -14,21 +16,19 @@ struct watch {
     int validations;
 };
 
-static enum eq_status after_step(void *ctx, struct eq_trainer *t, double lr, struct eq_err *err)
+static void step_done(void *ctx)
 {
     struct watch *w = ctx;
-    (void)lr, (void)err;
     w->step++;
     if (w->after)
-        w->after(w, t);
-    return EQ_OK;
+        w->after(w, w->trainer);
 }
 
-static struct eq_trainer_ops watched(struct watch *w)
+static struct tiny_watch *watched(struct watch *w, struct eq_trainer *t)
 {
-    struct eq_trainer_ops ops = tiny_ops(w);
-    ops.after_step = after_step;
-    return ops;
+    w->trainer = t;
+    w->seam = (struct tiny_watch){.after_step = step_done, .ctx = w};
+    return &w->seam;
 }
 
 /* ---- accumulation -------------------------------------------------------- */
@@ -63,15 +63,15 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
     (void)state;
     char *dir = tiny_run_dir("accumulate");
     struct watch w = {.after = stop_at_once};
-    struct eq_trainer_opts opts = tiny_opts(dir);
-    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_job job;
     struct tiny_run r;
+    tiny_job_init(&job, dir, watched(&w, &r.t));
     struct eq_graph *g = NULL;
-    opts.accumulate = 2;
-    opts.optim = tiny_sgd;
-    opts.schedule = EQ_SCHEDULE_CONSTANT;
-    opts.grad_clip = 0;
-    tiny_run_open(&r, &opts, &ops);
+    job.job.accumulate = 2;
+    job.job.optim = tiny_sgd;
+    job.job.schedule = EQ_SCHEDULE_CONSTANT;
+    job.job.grad_clip = 0;
+    tiny_run_open(&r, &job);
     assert_int_equal(r.t.steps_per_epoch, 2);
     assert_ok(eq_graph_clone(r.graph, &g, &err));
     assert_refused(eq_trainer_run(&r.t, r.model_path, &err), EQ_INTERRUPTED, "after step 1");
@@ -79,7 +79,7 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
     assert_int_equal(w.step, 1); /* finished, though the signal came in the middle of it */
 
     float *grads[2][128];
-    struct eq_loader *l = tiny_loader(EQ_SPLIT_TRAIN, 2, true);
+    struct eq_loader *l = tiny_loader(&job, EQ_SPLIT_TRAIN, true);
     struct eq_batch b;
     assert_ok(eq_loader_start(l, 0, 0, &err));
     for (int m = 0; m < 2; m++) {
@@ -130,17 +130,17 @@ static void a_step_is_the_mean_over_processes(void **state)
 {
     (void)state;
     struct tiny_run runs[2];
+    struct tiny_job jobs[2];
     struct eq_comm two = {0}, broken = {0};
     assert_ok(eq_comm_init(&two, 0, 2, twice, NULL, &err));
     assert_ok(eq_comm_init(&broken, 0, 2, lost, NULL, &err));
     for (int i = 0; i < 2; i++) {
         char *dir = tiny_run_dir(i ? "two" : "one");
         struct watch w = {.after = stop_at_once};
-        struct eq_trainer_opts opts = tiny_opts(dir);
-        struct eq_trainer_ops ops = watched(&w);
-        opts.optim = tiny_sgd;
-        opts.grad_clip = 0;
-        tiny_run_open(&runs[i], &opts, &ops);
+        tiny_job_init(&jobs[i], dir, watched(&w, &runs[i].t));
+        jobs[i].job.optim = tiny_sgd;
+        jobs[i].job.grad_clip = 0;
+        tiny_run_open(&runs[i], &jobs[i]);
         if (i)
             runs[i].t.comm = &two;
         assert_refused(eq_trainer_run(&runs[i].t, runs[i].model_path, &err), EQ_INTERRUPTED, "after step 1");
@@ -155,9 +155,8 @@ static void a_step_is_the_mean_over_processes(void **state)
     tiny_run_close(&runs[1]);
     char *dir = tiny_run_dir("lost");
     struct watch w = {0};
-    struct eq_trainer_opts opts = tiny_opts(dir);
-    struct eq_trainer_ops ops = watched(&w);
-    tiny_run_open(&runs[0], &opts, &ops);
+    tiny_job_init(&jobs[0], dir, watched(&w, &runs[0].t));
+    tiny_run_open(&runs[0], &jobs[0]);
     runs[0].t.comm = &broken;
     assert_refused(eq_trainer_run(&runs[0].t, runs[0].model_path, &err), EQ_IO, "the other process is gone");
     assert_int_equal(w.step, 0);
@@ -172,9 +171,9 @@ static void a_step_is_the_mean_over_processes(void **state)
 static void average_too(struct watch *w, struct eq_trainer *t)
 {
     double n = (double)w->step, keep = fmin(0.7, (1 + n) / (10 + n));
-    for (int i = 0; i < t->graph->n_params; i++)
-        for (size_t k = 0; k < eq_param_count(&t->graph->params[i]); k++)
-            w->ema[i][k] = (float)(keep * w->ema[i][k] + (1 - keep) * eq_param_data(&t->graph->params[i])[k]);
+    for (int i = 0; i < t->job.graph->n_params; i++)
+        for (size_t k = 0; k < eq_param_count(&t->job.graph->params[i]); k++)
+            w->ema[i][k] = (float)(keep * w->ema[i][k] + (1 - keep) * eq_param_data(&t->job.graph->params[i])[k]);
 }
 
 /* The model that is kept has the averages, running statistics included; training goes on with the weights themselves.
@@ -184,14 +183,14 @@ static void the_average_is_what_is_kept(void **state)
     (void)state;
     char *dir = tiny_run_dir("ema");
     struct watch w = {.after = average_too};
-    struct eq_trainer_opts opts = tiny_opts(dir);
-    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_job job;
     struct tiny_run r;
+    tiny_job_init(&job, dir, watched(&w, &r.t));
     float *averages[128];
     struct eq_graph *kept = NULL;
-    opts.ema = 0.7;
-    opts.epochs = 1;
-    tiny_run_open(&r, &opts, &ops);
+    job.job.ema = 0.7;
+    job.job.epochs = 1;
+    tiny_run_open(&r, &job);
     w.ema = averages;
     for (int i = 0; i < r.graph->n_params; i++) {
         averages[i] = eq_alloc(eq_param_count(&r.graph->params[i]), sizeof(float));
@@ -222,8 +221,8 @@ static void set_answer(struct watch *w, struct eq_trainer *t)
 {
     if (w->step % t->steps_per_epoch != 0)
         return;
-    memset(tiny_param(t->graph, "fc.weight"), 0, (size_t)(8 * TINY_WIDTH) * sizeof(float));
-    tiny_param(t->graph, "fc.bias")[0] = w->bias[w->step / t->steps_per_epoch - 1];
+    memset(tiny_param(t->job.graph, "fc.weight"), 0, (size_t)(8 * TINY_WIDTH) * sizeof(float));
+    tiny_param(t->job.graph, "fc.bias")[0] = w->bias[w->step / t->steps_per_epoch - 1];
 }
 
 static void it_stops_when_nothing_gets_better(void **state)
@@ -243,14 +242,14 @@ static void it_stops_when_nothing_gets_better(void **state)
         eq_str_add(&name, "patience%zu", c);
         char *dir = tiny_run_dir(name.s);
         struct watch w = {.after = set_answer};
-        struct eq_trainer_opts opts = tiny_opts(dir);
-        struct eq_trainer_ops ops = watched(&w);
+        struct tiny_job job;
         struct tiny_run r;
+        tiny_job_init(&job, dir, watched(&w, &r.t));
         struct eq_graph *kept = NULL;
         memcpy(w.bias, cases[c].bias, sizeof cases[c].bias);
-        opts.patience = 2;
-        opts.epochs = 8;
-        tiny_run_open(&r, &opts, &ops);
+        job.job.patience = 2;
+        job.job.epochs = 8;
+        tiny_run_open(&r, &job);
         assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
         assert_int_equal(r.t.epoch, cases[c].epochs);
         assert_int_equal(r.t.best_epoch, cases[c].best);
@@ -273,7 +272,7 @@ static void it_stops_when_nothing_gets_better(void **state)
 static void poison(struct watch *w, struct eq_trainer *t)
 {
     if (w->step == w->at)
-        tiny_param(t->graph, "fc.bias")[0] = w->bias[0];
+        tiny_param(t->job.graph, "fc.bias")[0] = w->bias[0];
 }
 
 /* Runs one whose weights break after step `at`; the message has to hold each text. */
@@ -281,12 +280,12 @@ static void diverges(const char *name, size_t at, float value, const char *const
 {
     char *dir = tiny_run_dir(name);
     struct watch w = {.after = poison, .at = at, .bias = {value}};
-    struct eq_trainer_opts opts = tiny_opts(dir);
-    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_job job;
     struct tiny_run r;
+    tiny_job_init(&job, dir, watched(&w, &r.t));
     struct eq_err said = {0};
-    opts.schedule = EQ_SCHEDULE_CONSTANT;
-    tiny_run_open(&r, &opts, &ops);
+    job.job.schedule = EQ_SCHEDULE_CONSTANT;
+    tiny_run_open(&r, &job);
     assert_int_equal(eq_trainer_run(&r.t, r.model_path, &said), EQ_NUMERIC);
     for (int i = 0; texts[i]; i++)
         if (!strstr(said.msg, texts[i]))
@@ -321,12 +320,12 @@ static void a_state_that_cannot_be_looked_up_is_said(void **state)
 {
     (void)state;
     char *dir = tiny_run_dir("loop"), *folder = eq_path_join(dir, "state");
-    struct eq_trainer_opts opts = tiny_opts(dir);
-    struct eq_trainer_ops ops = tiny_ops(NULL);
+    struct tiny_job job;
+    tiny_job_init(&job, dir, NULL);
     struct tiny_run r;
     struct eq_err said = {0};
     bool resumed;
-    tiny_run_open(&r, &opts, &ops);
+    tiny_run_open(&r, &job);
     assert_ok(eq_make_dirs(folder, &err));
     char *path = eq_trainer_state_path(&r.t, "state");
     assert_int_equal(symlink("fp32.state.safetensors", path), 0);
@@ -341,7 +340,7 @@ static void a_state_that_cannot_be_looked_up_is_said(void **state)
 
 static void explode(struct watch *w, struct eq_trainer *t)
 {
-    float *fc = tiny_param(t->graph, "fc.weight");
+    float *fc = tiny_param(t->job.graph, "fc.weight");
     for (int i = 0; w->step == w->at && i < 8 * TINY_WIDTH; i++)
         fc[i] = i % 2 ? 1e37f : -1e37f;
 }
@@ -352,11 +351,11 @@ static void a_gradient_that_overflows(void **state)
     (void)state;
     char *dir = tiny_run_dir("gradient");
     struct watch w = {.after = explode, .at = 5};
-    struct eq_trainer_opts opts = tiny_opts(dir);
-    struct eq_trainer_ops ops = watched(&w);
+    struct tiny_job job;
     struct tiny_run r;
-    opts.loss = EQ_LOSS_L1;
-    tiny_run_open(&r, &opts, &ops);
+    tiny_job_init(&job, dir, watched(&w, &r.t));
+    job.job.loss = EQ_LOSS_L1;
+    tiny_run_open(&r, &job);
     assert_refused(eq_trainer_run(&r.t, r.model_path, &err), EQ_NUMERIC,
                    "the gradient is not a finite number at step 6 of 12");
     tiny_run_close(&r);

@@ -63,43 +63,81 @@ static const struct eq_optim_opts tiny_adamw = {
     .kind = EQ_OPTIM_ADAMW, .lr = 1e-3, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
 static const struct eq_optim_opts tiny_sgd = {.kind = EQ_OPTIM_SGD, .lr = 1e-3};
 
-static inline struct eq_trainer_opts tiny_opts(const char *dir)
+/* Where a test looks on, or gets in the way: a rule that moves no scales. */
+struct tiny_watch {
+    void (*before_forward)(void *ctx);
+    void (*after_step)(void *ctx);
+    void *ctx;
+};
+
+static enum eq_status tiny_before_forward(void *state, struct eq_graph *g, struct eq_err *err)
 {
-    return (struct eq_trainer_opts){.name = "fp32",
-                                    .dir = dir,
-                                    .epochs = 3,
-                                    .batch = 2,
-                                    .accumulate = 1,
-                                    .optim = tiny_adamw,
-                                    .schedule = EQ_SCHEDULE_COSINE,
-                                    .loss = EQ_LOSS_HUBER,
-                                    .grad_clip = 5,
-                                    .signature = (char *)"a=1\nb=2\n"};
+    const struct tiny_watch *w = state;
+    (void)g, (void)err;
+    if (w->before_forward)
+        w->before_forward(w->ctx);
+    return EQ_OK;
 }
 
-static inline struct eq_trainer_ops tiny_ops(void *ctx)
+static enum eq_status tiny_after_step(void *state, struct eq_exec *x, double lr, struct eq_err *err)
 {
-    return (struct eq_trainer_ops){.open_predictor = eq_fp32_predictor, .save = eq_fp32_save, .ctx = ctx};
+    const struct tiny_watch *w = state;
+    (void)x, (void)lr, (void)err;
+    if (w->after_step)
+        w->after_step(w->ctx);
+    return EQ_OK;
 }
 
-static inline struct eq_loader *tiny_loader(enum eq_split split, int batch, bool training)
+static void tiny_freeze(void *state, bool frozen)
 {
-    uint32_t *indices;
-    size_t n = eq_dataset_split(&tiny_ds, split, &indices);
+    (void)state, (void)frozen;
+}
+
+static size_t tiny_state_size(const void *state)
+{
+    (void)state;
+    return 0;
+}
+
+static const struct eq_scale_rule tiny_rule = {.before_forward = tiny_before_forward,
+                                               .after_step = tiny_after_step,
+                                               .freeze = tiny_freeze,
+                                               .state_size = tiny_state_size};
+
+/* The settings and the job of a run in dir; both must outlive the trainer. */
+struct tiny_job {
+    struct eq_config cfg;
+    struct eq_train_job job;
+};
+
+static inline void tiny_job_init(struct tiny_job *t, const char *dir, struct tiny_watch *watch)
+{
+    *t = (struct tiny_job){.cfg = {.data = {.frames = TINY_FRAMES, .size = TINY_SIZE},
+                                   .train = {.shift = 2, .random_phase = true},
+                                   .run = {.dir = (char *)(uintptr_t)dir, .seed = 3}}};
+    t->job = (struct eq_train_job){.cfg = &t->cfg,
+                                   .ds = &tiny_ds,
+                                   .name = "fp32",
+                                   .epochs = 3,
+                                   .batch = 2,
+                                   .accumulate = 1,
+                                   .optim = tiny_adamw,
+                                   .schedule = EQ_SCHEDULE_COSINE,
+                                   .loss = EQ_LOSS_HUBER,
+                                   .grad_clip = 5,
+                                   .rule = watch ? &tiny_rule : NULL,
+                                   .scales = watch,
+                                   .signature = "a=1\nb=2\n"};
+}
+
+static inline struct eq_loader *tiny_loader(const struct tiny_job *t, enum eq_split split, bool training)
+{
     struct eq_loader *l = NULL;
-    struct eq_loader_opts o = {.sampling = {TINY_FRAMES, TINY_SIZE, -1.0, 1},
-                               .batch = batch,
-                               .shuffle = training,
-                               .drop_last = training,
-                               .augment = {.max_shift = training ? 2 : 0, .random_phase = training},
-                               .seed = 3};
-    assert_ok(eq_loader_new(&tiny_ds, indices, n, &o, &l, &err));
-    free(indices);
+    assert_ok(eq_run_loader(&t->cfg, &tiny_ds, split, training, training ? t->job.batch : 1, &l, &err));
     return l;
 }
 
-static inline void tiny_run_open(struct tiny_run *r, const struct eq_trainer_opts *opts,
-                                 const struct eq_trainer_ops *ops)
+static inline void tiny_run_open(struct tiny_run *r, struct tiny_job *job)
 {
     const struct eq_model_meta meta = {.frames = TINY_FRAMES,
                                        .size = TINY_SIZE,
@@ -107,10 +145,10 @@ static inline void tiny_run_open(struct tiny_run *r, const struct eq_trainer_opt
                                        .pixel_std = 60,
                                        .target_mean = 50,
                                        .target_std = 15};
-    r->model_path = eq_path_join(opts->dir, "fp32.safetensors");
+    r->model_path = eq_path_join(job->cfg.run.dir, "fp32.safetensors");
     assert_ok(eq_resnet18_new(&meta, TINY_WIDTH, 7, &r->graph, &err));
-    assert_ok(eq_trainer_init(&r->t, opts, ops, r->graph, &tiny_ds, tiny_loader(EQ_SPLIT_TRAIN, opts->batch, true),
-                              tiny_loader(EQ_SPLIT_VAL, 1, false), &err));
+    job->job.graph = r->graph;
+    assert_ok(eq_trainer_init(&r->t, &job->job, &err));
 }
 
 static inline void tiny_run_close(struct tiny_run *r)

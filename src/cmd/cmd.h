@@ -28,7 +28,6 @@ enum eq_status eq_cmd_bench(int argc, char **argv, struct eq_err *err);
 
 /* quantize.c: what ptq and qat share, one model file made from the baseline. */
 struct eq_derived_model {
-    const char *name; /* <run>/<name>.safetensors */
     enum eq_phase phase;
     enum eq_status (*run)(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err);

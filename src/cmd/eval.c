@@ -1,5 +1,6 @@
 #include "cmd/cmd.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,41 +44,53 @@ static char *name_of_file(const char *path)
     return name;
 }
 
-static bool is_named(const struct eq_options *o, const char *name)
+/* By name: those given, else all of the run whose files are there; then those that run another row's file, when the
+ * settings want them. */
+struct names {
+    const char *names[64];
+    int n;
+};
+
+static void add_name(struct names *list, const char *name)
 {
-    for (int i = 0; i < o->n_args; i++)
-        if (strcmp(o->args[i], name) == 0)
-            return true;
-    return false;
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return;
+    assert(list->n < (int)(sizeof list->names / sizeof *list->names)); /* max_args and the table are fewer */
+    list->names[list->n++] = name;
 }
 
-static bool wants_bf16(const struct eq_options *o)
+static struct names models_of(const struct eq_options *o)
 {
-    return o->settings.config.run.precision == EQ_PRECISION_BF16 || is_named(o, EQ_BF16_NAME);
+    const struct eq_config *cfg = &o->settings.config;
+    struct names list = {0};
+    for (int i = 0; i < o->n_args; i++)
+        add_name(&list, o->args[i]);
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (eq_run_model_is_made(m) ? o->n_args == 0 && eq_run_has_model(cfg->run.dir, m->name) : m->is_wanted(cfg))
+            add_name(&list, m->name);
+    if (list.n == 0)
+        add_name(&list, eq_phase_model(EQ_PHASE_TRAIN)->name);
+    return list;
 }
 
 /* Before any data is opened: whether the names can be used and the models are there. */
 static enum eq_status check_models(const struct eq_options *o, struct eq_err *err)
 {
-    const char *dir = o->settings.config.run.dir;
+    const struct names list = models_of(o);
     enum eq_status st = EQ_OK;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
-    if (wants_bf16(o))
-        EQ_TRY(eq_precision_check(EQ_PRECISION_BF16, err));
-    if (o->model)
-        return eq_run_need_model(dir, NULL, o->model, err);
-    for (int i = 0; i < o->n_args; i++) {
-        EQ_TRY(check_name(o->args[i], err));
-        EQ_TRY(eq_run_need_model(dir, o->args[i], NULL, err));
+    if (o->model) {
+        EQ_TRY(eq_precision_check((enum eq_precision)o->settings.config.run.precision, err));
+        return eq_run_need_model(NULL, NULL, o->model, err);
     }
-    if (wants_bf16(o))
-        EQ_TRY(eq_run_need_model(dir, EQ_BF16_NAME, NULL, err));
-    bool any = o->n_args > 0;
-    for (int i = 0; i < EQ_RUN_MODELS && !any; i++)
-        any = eq_run_has_model(dir, eq_run_models[i]);
-    if (!any)
-        EQ_TRY(eq_run_need_model(dir, "fp32", NULL, err));
+    for (int i = 0; i < list.n; i++) {
+        const struct eq_run_model *m = eq_run_model_named(list.names[i]);
+        EQ_TRY(check_name(list.names[i], err));
+        EQ_TRY(eq_precision_check(m ? m->precision : EQ_PRECISION_FP32, err));
+        EQ_TRY(eq_run_need_model(o->settings.config.run.dir, list.names[i], NULL, err));
+    }
 out:
     return st;
 }
@@ -95,15 +108,10 @@ out:
 
 static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
 {
-    const struct eq_config *cfg = &o->settings.config;
+    const struct names list = models_of(o);
     enum eq_status st = EQ_OK;
-    for (int i = 0; i < o->n_args; i++)
-        EQ_TRY(eq_run_eval(cfg, ds, o->args[i], NULL, err));
-    for (int i = 0; i < EQ_RUN_MODELS && o->n_args == 0; i++)
-        if (eq_run_has_model(cfg->run.dir, eq_run_models[i]))
-            EQ_TRY(eq_run_eval(cfg, ds, eq_run_models[i], NULL, err));
-    if (wants_bf16(o) && !is_named(o, EQ_BF16_NAME))
-        EQ_TRY(eq_run_eval(cfg, ds, EQ_BF16_NAME, NULL, err));
+    for (int i = 0; i < list.n; i++)
+        EQ_TRY(eq_run_eval(&o->settings.config, ds, list.names[i], NULL, err));
 out:
     return st;
 }

@@ -17,7 +17,7 @@ static const struct eq_command_spec spec = {
 
 enum eq_status eq_cmd_ptq(int argc, char **argv, struct eq_err *err)
 {
-    static const struct eq_derived_model ptq = {"ptq", EQ_PHASE_PTQ, eq_run_ptq};
+    static const struct eq_derived_model ptq = {EQ_PHASE_PTQ, eq_run_ptq};
     struct eq_options o;
     enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
     if (st != EQ_OK || o.help)

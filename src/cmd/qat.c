@@ -23,8 +23,8 @@ static const struct eq_command_spec spec = {
 
 enum eq_status eq_cmd_qat(int argc, char **argv, struct eq_err *err)
 {
-    static const struct eq_derived_model qat = {"qat", EQ_PHASE_QAT, eq_run_qat};
-    static const struct eq_derived_model control = {EQ_CONTROL_NAME, EQ_PHASE_CONTROL, eq_run_control};
+    static const struct eq_derived_model qat = {EQ_PHASE_QAT, eq_run_qat};
+    static const struct eq_derived_model control = {EQ_PHASE_CONTROL, eq_run_control};
     struct eq_options o;
     enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
     if (st != EQ_OK || o.help)

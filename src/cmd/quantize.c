@@ -8,13 +8,13 @@ enum eq_status eq_cmd_derive(const struct eq_options *o, const struct eq_derived
     enum eq_status st;
     struct eq_run_lock lock = {0};
     EQ_TRY(eq_run_admit(&o->settings, model->phase, o->force, err));
-    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o->model, err));
+    EQ_TRY(eq_run_need_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, o->model, err));
     EQ_TRY(eq_run_check_baseline(cfg, o->model, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));
     EQ_TRY(eq_run_enter(&o->settings, model->phase, o->force, err));
     EQ_TRY(model->run(cfg, &ds, o->model, err));
-    printf("%s/%s.safetensors\n", cfg->run.dir, model->name);
+    printf("%s/%s.safetensors\n", cfg->run.dir, eq_phase_model(model->phase)->file);
 out:
     eq_dataset_clear(&ds);
     eq_run_unlock(&lock);

@@ -50,7 +50,7 @@ enum eq_status eq_cmd_sensitivity(int argc, char **argv, struct eq_err *err)
         return st;
     const struct eq_config *cfg = &o.settings.config;
     EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_SENSITIVITY, false, err));
-    EQ_TRY(eq_run_need_model(cfg->run.dir, "fp32", o.model, err));
+    EQ_TRY(eq_run_need_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, o.model, err));
     EQ_TRY(eq_run_check_sensitivity(cfg, o.model, o.args, o.n_args, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     EQ_TRY(eq_run_open_data(cfg, &ds, err));

@@ -46,12 +46,8 @@ bool eq_run_is_finished(const struct eq_config *cfg)
     if (cfg->train.seeds > 1)
         return seeds_are_finished(cfg);
     const char *dir = cfg->run.dir;
-    for (int i = 0; i < EQ_RUN_MODELS; i++) {
-        bool wanted = cfg->qat.control || strcmp(eq_run_models[i], EQ_CONTROL_NAME) != 0;
-        if (wanted && !(eq_run_has_model(dir, eq_run_models[i]) && eq_run_has_result(cfg, eq_run_models[i])))
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (m->is_wanted(cfg) && !(eq_run_has_model(dir, m->name) && eq_run_has_result(cfg, m->name)))
             return false;
-    }
-    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg, EQ_BF16_NAME))
-        return false;
     return eq_run_has_file(dir, "report", ".html");
 }

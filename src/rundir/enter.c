@@ -9,7 +9,7 @@ static bool seeds_have_begun(const char *run_dir)
     size_t n = eq_seed_dirs(run_dir, &names);
     bool begun = false;
     for (size_t i = 0; i < n; i++)
-        begun |= eq_run_has_begun(names[i], "fp32");
+        begun |= eq_run_has_begun(names[i], eq_phase_model(EQ_PHASE_TRAIN));
     eq_seed_dirs_free(names, n);
     return begun;
 }
@@ -30,19 +30,22 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
                                                    NULL};
     /* Sensitivity leaves what is there alone, and says itself how it quantized. */
     static const char *const baseline[] = {"data", "synth", "model", "train", "run", NULL};
-    bool qat = eq_run_has_begun(run_dir, "qat"), control = eq_run_has_begun(run_dir, EQ_CONTROL_NAME);
+    const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT),
+                              *its_control = eq_phase_model(EQ_PHASE_CONTROL);
+    bool qat = eq_run_has_begun(run_dir, qat_model), control = eq_run_has_begun(run_dir, its_control), begun = false;
     if (seeds_have_begun(run_dir))
         return NULL;
-    if (!eq_run_has_begun(run_dir, "fp32") && !eq_run_has_begun(run_dir, "ptq") && !qat && !control)
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        begun |= eq_run_has_begun(run_dir, m);
+    if (!begun)
         return nothing;
     if (phase == EQ_PHASE_SENSITIVITY)
         return baseline;
     if (phase == EQ_PHASE_PTQ && !qat)
         return but_ptq;
-    if (phase == EQ_PHASE_QAT && (force || !eq_run_has_file(run_dir, "state/qat.state", ".safetensors")))
+    if (phase == EQ_PHASE_QAT && (force || !eq_run_has_state(run_dir, qat_model)))
         return control ? but_quantization : but_qat;
-    if (phase == EQ_PHASE_CONTROL && !qat &&
-        (force || !eq_run_has_file(run_dir, "state/" EQ_CONTROL_NAME ".state", ".safetensors")))
+    if (phase == EQ_PHASE_CONTROL && !qat && (force || !eq_run_has_state(run_dir, its_control)))
         return but_qat;
     return NULL;
 }
@@ -71,26 +74,30 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
 /* What a run would overwrite in a folder that is none's is somebody's work. */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
-    static const char *const outputs[] = {
-        "config.json",  "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
-        "results.json", "report.html"};
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
+    static const char *const outputs[] = {"config.json", "results.json", "report.html"};
+    char found[EQ_ROW_NAME] = "";
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !found[0]; i++)
         if (eq_run_has_file(dir, outputs[i], ""))
-            return eq_fail(err, EQ_USAGE,
-                           "%s is no run directory, since it has no config.json of a run, but holds %s: name another "
-                           "folder with --run, or move that file away",
-                           dir, outputs[i]);
-    return EQ_OK;
+            snprintf(found, sizeof found, "%s", outputs[i]);
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (!found[0] && eq_run_has_model(dir, m->name))
+            snprintf(found, sizeof found, "%s.safetensors", m->file);
+    return !found[0] ? EQ_OK
+                     : eq_fail(err, EQ_USAGE,
+                               "%s is no run directory, since it has no config.json of a run, but holds %s: name "
+                               "another folder with --run, or move that file away",
+                               dir, found);
 }
 
 /* A single phase does not redo what is done unless it is told to. */
 static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
 {
-    if (force || phase >= EQ_PHASE_EVAL || !eq_run_has_model(dir, eq_phase_model(phase)))
+    const struct eq_run_model *m = eq_phase_model(phase);
+    if (force || !m || !eq_run_has_model(dir, m->name))
         return EQ_OK;
     return eq_fail(err, EQ_USAGE,
                    "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",
-                   dir, eq_phase_model(phase));
+                   dir, m->file);
 }
 
 /* The single commands work on one seed's folder. */
@@ -143,8 +150,8 @@ enum eq_status eq_run_enter(const struct eq_settings *s, enum eq_phase phase, bo
         EQ_TRY(eq_run_remove_stale(dir, err));
         if (force && is_whole(phase))
             EQ_TRY(eq_run_forget(dir, err));
-        else if (force && phase < EQ_PHASE_EVAL)
-            EQ_TRY(eq_run_forget_result(dir, eq_phase_model(phase), err));
+        else if (force && eq_phase_model(phase))
+            EQ_TRY(eq_run_forget_results(dir, eq_phase_model(phase), err));
     }
     if (phase != EQ_PHASE_SENSITIVITY || !ours) /* config.json is of what the models there were made with */
         EQ_TRY(eq_settings_save(s, config, err));

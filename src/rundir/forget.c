@@ -52,10 +52,12 @@ bool eq_run_is_ours(const char *run_dir)
     return ours;
 }
 
+/* The folders of a run directory. */
+static const char *const folders[] = {"state", "history", "predictions", "plots", NULL};
+
 /* Those of train.seeds, whose folders go, too, when nothing else is in them. */
 static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 {
-    static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
     char **names;
     size_t n = eq_seed_dirs(run_dir, &names);
     enum eq_status st = EQ_OK;
@@ -63,11 +65,13 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
         if (!eq_run_is_ours(names[i]))
             continue;
         st = eq_run_forget(names[i], err);
-        for (size_t f = 0; f < sizeof folders / sizeof *folders && st == EQ_OK; f++) {
+        for (int f = 0; folders[f] && st == EQ_OK; f++) {
             char *path = eq_path_join(names[i], folders[f]);
             rmdir(path);
             free(path);
         }
+        if (st == EQ_OK)
+            rmdir(names[i]);
     }
     eq_seed_dirs_free(names, n);
     return st;
@@ -76,32 +80,35 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 /* Only in a folder that our config.json marks as a run directory, and only what a run writes. */
 enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
 {
-    static const char *const files[] = {
-        "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
-        "results.json",     "report.md",       "report.html",     "config.json",
-        "sensitivity.json"};
-    static const char *const folders[] = {"state", "history", "predictions", "plots"};
+    static const char *const files[] = {"results.json", "report.md", "report.html", "sensitivity.json", "config.json"};
     enum eq_status st = EQ_OK;
     EQ_TRY(forget_seeds(run_dir, err));
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+    for (int i = 0; folders[i]; i++)
         EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        char file[EQ_ROW_NAME];
+        snprintf(file, sizeof file, "%s.safetensors", m->file);
+        EQ_TRY(remove_file(run_dir, file, err));
+    }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         EQ_TRY(remove_file(run_dir, files[i], err));
 out:
     return st;
 }
 
-/* The model itself stays until the new one takes its place. */
-enum eq_status eq_run_forget_result(const char *run_dir, const char *name, struct eq_err *err)
+enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_model *made, struct eq_err *err)
 {
-    enum eq_status st;
-    char row[EQ_ROW_NAME], prefix[32];
-    eq_run_row_name(name, row);
-    snprintf(prefix, sizeof prefix, "%s.", name);
-    EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
-    EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
-    EQ_TRY(remove_files_in(run_dir, "predictions", prefix, err));
-    EQ_TRY(eq_results_drop_model(run_dir, row, err));
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        char prefix[EQ_ROW_NAME];
+        if (strcmp(m->file, made->file) != 0)
+            continue;
+        snprintf(prefix, sizeof prefix, "%s.", m->name);
+        EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
+        EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
+        EQ_TRY(remove_files_in(run_dir, "predictions", prefix, err));
+        EQ_TRY(eq_results_drop_model(run_dir, m->row, err));
+    }
 out:
     return st;
 }
@@ -125,9 +132,8 @@ static enum eq_status remove_stale_in(const char *dir, struct eq_err *err)
 
 enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)
 {
-    static const char *const folders[] = {"state", "history", "predictions", "plots"};
     enum eq_status st = remove_stale_in(run_dir, err);
-    for (size_t i = 0; i < sizeof folders / sizeof *folders && st == EQ_OK; i++) {
+    for (int i = 0; folders[i] && st == EQ_OK; i++) {
         char *dir = eq_path_join(run_dir, folders[i]);
         st = remove_stale_in(dir, err);
         free(dir);

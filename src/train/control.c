@@ -29,7 +29,7 @@ enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_datas
     struct eq_finetune f = {
         .cfg = cfg,
         .ds = ds,
-        .name = EQ_CONTROL_NAME,
+        .name = eq_phase_model(EQ_PHASE_CONTROL)->name,
         .model_path = model_path,
         .graph = job.graph,
         .ops = {.enter_epoch = enter_epoch, .open_predictor = eq_fp32_predictor, .save = eq_fp32_save, .ctx = &job},

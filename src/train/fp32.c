@@ -87,13 +87,14 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     struct eq_trainer t = {0};
     struct eq_loader *train = NULL, *val = NULL;
     struct eq_graph *graph = NULL;
-    char *model_path = eq_path_join(cfg->run.dir, "fp32.safetensors"), *sig = signature(cfg, ds);
+    char *model_path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, NULL),
+         *sig = signature(cfg, ds);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, true, cfg->train.batch, &train, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
     EQ_TRY(new_graph(cfg, ds, &graph, err));
     struct eq_trainer_opts opts = {
-        .name = "fp32",
+        .name = eq_phase_model(EQ_PHASE_TRAIN)->name,
         .dir = cfg->run.dir,
         .epochs = cfg->train.epochs,
         .batch = cfg->train.batch,

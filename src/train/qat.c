@@ -175,7 +175,7 @@ static enum eq_status find_start(struct qat_job *job, const struct eq_dataset *d
 {
     const struct eq_config *cfg = job->cfg;
     struct eq_err why = {0};
-    char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
+    char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name, NULL);
     bool there = eq_path_exists(path);
     enum eq_status st = EQ_OK;
     if (cfg->qat.start == EQ_QAT_START_PTQ && !there) {
@@ -229,7 +229,7 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
     add_signature(&job, ds, &signature);
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
-                            .name = "qat",
+                            .name = eq_phase_model(EQ_PHASE_QAT)->name,
                             .model_path = model_path,
                             .graph = job.graph,
                             .ops = {.enter_epoch = enter_epoch,

@@ -44,8 +44,8 @@ void eq_seed_dirs_free(char **names, size_t n);
 
 /* ---- the models of a run ------------------------------------------------------- */
 
-/* A model of a run: a row of results.json, and how it comes about. The table has them in the order of the rows, which is
- * the order in which an experiment makes and evaluates them, too. */
+/* A model of a run: a row of results.json, and how it comes about. The table has them in the order of the rows, in
+ * which an experiment makes and evaluates them, too. */
 struct eq_run_model {
     const char *name;            /* <run>/predictions/<name>.csv, history/, state/; `echoquant eval <name>` */
     const char *row;             /* "model" in results.json */

@@ -17,8 +17,8 @@ enum { EQ_MAX_SEEDS = 1000 };
 enum eq_qat_method { EQ_QAT_STE, EQ_QAT_LSQ };
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
-/* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives parsing,
- * validation, --help and docs/CONFIG.md. Strings are owned. */
+/* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives
+ * parsing, validation, --help and docs/CONFIG.md. Strings are owned. */
 struct eq_config {
     struct {
         char *dir; /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
@@ -120,8 +120,9 @@ enum eq_status eq_settings_save(const struct eq_settings *s, const char *path, s
 /* Appends "key old -> new, ..." for the settings that shape results and differ; sections as in eq_settings_help. */
 void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
                          struct eq_str *out);
-/* For --help. sections: sections ("train") and keys ("run.seed"), NULL behind the last; NULL: all of them. */
-void eq_settings_help(const char *const *sections, struct eq_str *out);
+/* For --help, in lines of at most `width` columns. sections: sections ("train") and keys ("run.seed"), NULL after the
+ * last; NULL: all of them. */
+void eq_settings_help(const char *const *sections, int width, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */
 
 #endif

@@ -64,6 +64,37 @@ void eq_str_clear(struct eq_str *str)
     *str = (struct eq_str){0};
 }
 
+/* One line of text; column is that of its continuations, too. */
+static void add_line(struct eq_str *str, const char *text, size_t n, int column, int width)
+{
+    int at = column;
+    const char *end = text + n;
+    while (text < end) {
+        const char *word_end = memchr(text, ' ', (size_t)(end - text));
+        int len = (int)((word_end ? word_end : end) - text);
+        if (at > column && at + 1 + len > width) {
+            eq_str_add(str, "\n%*s", column, "");
+            at = column;
+        }
+        eq_str_add(str, "%s%.*s", at > column ? " " : "", len, text);
+        at += len + (at > column);
+        text += len;
+        text += strspn(text, " ");
+    }
+    eq_str_add(str, "\n");
+}
+
+void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width)
+{
+    for (bool first = true; *text; first = false) {
+        size_t n = strcspn(text, "\n"), blanks = strspn(text, " ");
+        if (!first && n > 0)
+            eq_str_add(str, "%*s", column + (int)blanks, "");
+        add_line(str, text + blanks, n - blanks, column + (blanks ? (int)blanks + 2 : 0), width);
+        text += n + (text[n] == '\n');
+    }
+}
+
 char *eq_strdup(const char *s)
 {
     char *copy = strdup(s);

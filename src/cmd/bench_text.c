@@ -1,5 +1,5 @@
 /* What `bench` measured, for readers. */
-#include "cmd/bench.h"
+#include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* An experiment: the phases in order, each passed over when its result is there; with train.seeds above 1, once a seed. */
+/* An experiment: the phases in order, each passed over when its result is there; with train.seeds above 1, one run for
+ * each seed. */
 #include "echoquant/run.h"
 
 /* What makes the model of a phase; model_path NULL: from the run's baseline. */

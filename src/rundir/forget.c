@@ -21,7 +21,16 @@ static enum eq_status remove_file(const char *dir, const char *name, struct eq_e
     return st;
 }
 
-/* The plain files of a folder whose names start with prefix; folders stay. */
+/* <name>.tmp-<process>-<number> (base/writer.c), of a process that was killed while it wrote. */
+static bool is_stale(const char *name)
+{
+    const char *mark = strstr(name, ".tmp-");
+    long pid = 0;
+    return mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* The plain files of a folder, "" for the run directory itself, whose names start with prefix; NULL: the stale ones.
+ * Folders stay. */
 static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
 {
     char *dir = eq_path_join(run_dir, folder);
@@ -30,7 +39,7 @@ static enum eq_status remove_files_in(const char *run_dir, const char *folder, c
     const struct dirent *entry;
     while (d && st == EQ_OK && (entry = readdir(d)) != NULL) {
         struct stat info;
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+        if ((prefix ? strncmp(entry->d_name, prefix, strlen(prefix)) == 0 : is_stale(entry->d_name)) &&
             fstatat(dirfd(d), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(info.st_mode))
             st = remove_file(dir, entry->d_name, err);
     }
@@ -52,8 +61,9 @@ bool eq_run_is_ours(const char *run_dir)
     return ours;
 }
 
-/* The folders of a run directory. */
-static const char *const folders[] = {"state", "history", "predictions", "plots", NULL};
+/* Those of a run directory, and last itself. */
+static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
+enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
 /* Those of train.seeds, whose folders go, too, when nothing else is in them. */
 static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
@@ -65,13 +75,11 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
         if (!eq_run_is_ours(names[i]))
             continue;
         st = eq_run_forget(names[i], err);
-        for (int f = 0; folders[f] && st == EQ_OK; f++) {
+        for (size_t f = 0; f < N_FOLDERS && st == EQ_OK; f++) {
             char *path = eq_path_join(names[i], folders[f]);
             rmdir(path);
             free(path);
         }
-        if (st == EQ_OK)
-            rmdir(names[i]);
     }
     eq_seed_dirs_free(names, n);
     return st;
@@ -83,7 +91,7 @@ enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
     static const char *const files[] = {"results.json", "report.md", "report.html", "sensitivity.json", "config.json"};
     enum eq_status st = EQ_OK;
     EQ_TRY(forget_seeds(run_dir, err));
-    for (int i = 0; folders[i]; i++)
+    for (size_t i = 0; i + 1 < N_FOLDERS; i++)
         EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         char file[EQ_ROW_NAME];
@@ -104,39 +112,18 @@ enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_mo
         if (strcmp(m->file, made->file) != 0)
             continue;
         snprintf(prefix, sizeof prefix, "%s.", m->name);
-        EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
-        EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
-        EQ_TRY(remove_files_in(run_dir, "predictions", prefix, err));
+        for (size_t i = 0; i < 3; i++) /* state, history, predictions */
+            EQ_TRY(remove_files_in(run_dir, folders[i], prefix, err));
         EQ_TRY(eq_results_drop_model(run_dir, m->row, err));
     }
 out:
     return st;
 }
 
-/* <name>.tmp-<process>-<number> in one folder (base/writer.c), of a process that was killed while it wrote. */
-static enum eq_status remove_stale_in(const char *dir, struct eq_err *err)
-{
-    DIR *d = opendir(dir);
-    enum eq_status st = EQ_OK;
-    const struct dirent *entry;
-    while (d && st == EQ_OK && (entry = readdir(d)) != NULL) {
-        const char *mark = strstr(entry->d_name, ".tmp-");
-        long pid = 0;
-        if (mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-            st = remove_file(dir, entry->d_name, err);
-    }
-    if (d)
-        closedir(d);
-    return st;
-}
-
 enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)
 {
-    enum eq_status st = remove_stale_in(run_dir, err);
-    for (int i = 0; folders[i] && st == EQ_OK; i++) {
-        char *dir = eq_path_join(run_dir, folders[i]);
-        st = remove_stale_in(dir, err);
-        free(dir);
-    }
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < N_FOLDERS && st == EQ_OK; i++)
+        st = remove_files_in(run_dir, folders[i], NULL, err);
     return st;
 }

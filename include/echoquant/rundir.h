@@ -118,7 +118,9 @@ void eq_results_add_real(struct cJSON *object, const char *key, double value);
 double eq_report_number(const struct cJSON *row, const char *path);
 /* A text of an object; "" when absent. */
 const char *eq_report_text(const struct cJSON *object, const char *key);
-/* Writes the clips that were left out under data.on_error = skip: "skipped": [{"FileName", "reason"}]. */
+/* The clips that were left out under data.on_error = skip: [{"FileName", "reason"}]; cJSON_Delete. */
+struct cJSON *eq_skipped_list(const struct eq_dataset *ds);
+/* Writes them as "skipped". */
 enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
 #define EQ_SENSITIVITY_FORMAT "echoquant-sensitivity-1" /* its "format" */
 /* <run>/sensitivity.json, checked; delete with cJSON_Delete. */

@@ -1,6 +1,7 @@
 /* From argv to a command, from its status to the exit code. */
 #include "cmd/cmd.h"
 
+#include <assert.h>
 #include <string.h>
 
 static void print_overview(const struct eq_command *const *commands, size_t n)
@@ -35,24 +36,21 @@ static void print_version(void)
     printf("\n");
 }
 
-static const struct eq_command *find(const struct eq_command *const *commands, size_t n, const char *name)
+/* NULL and EQ_USAGE in err: there is none. */
+static const struct eq_command *find(const struct eq_command *const *commands, size_t n, const char *name,
+                                     struct eq_err *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
-    return NULL;
-}
-
-static enum eq_status unknown_command(const struct eq_command *const *commands, size_t n, const char *word,
-                                      struct eq_err *err)
-{
-    enum { MAX = 64 };
-    const char *names[MAX];
-    for (size_t i = 0; i < n && i < MAX; i++)
+    const char *names[64];
+    assert(n <= sizeof names / sizeof *names);
+    for (size_t i = 0; i < n; i++) {
         names[i] = commands[i]->name;
-    const char *near = eq_nearest(word, names, n < MAX ? n : MAX);
-    return eq_fail(err, EQ_USAGE, "there is no command \"%.60s\"%s%s%s", word, near ? "; did you mean " : "",
-                   near ? near : "", near ? "?" : "");
+        if (strcmp(names[i], name) == 0)
+            return commands[i];
+    }
+    const char *near = eq_nearest(name, names, n);
+    eq_fail(err, EQ_USAGE, "there is no command \"%.60s\"%s%s%s", name, near ? "; did you mean " : "", near ? near : "",
+            near ? "?" : "");
+    return NULL;
 }
 
 static enum eq_status run(const struct eq_command *command, int argc, char **argv, struct eq_err *err)
@@ -81,9 +79,9 @@ static enum eq_status help(const struct eq_command *const *commands, size_t n, i
         fputs(text.s, stdout);
         eq_str_clear(&text);
     } else {
-        const struct eq_command *command = find(commands, n, topic);
+        const struct eq_command *command = find(commands, n, topic, err);
         char help_option[] = "--help", *help_argv[] = {argv[1], help_option, NULL};
-        return command ? run(command, 2, help_argv, err) : unknown_command(commands, n, topic, err);
+        return command ? run(command, 2, help_argv, err) : EQ_USAGE;
     }
     return EQ_OK;
 }
@@ -100,8 +98,8 @@ static enum eq_status dispatch(const struct eq_command *const *commands, size_t 
         print_version();
         return EQ_OK;
     }
-    const struct eq_command *command = find(commands, n, word);
-    return command ? run(command, argc - 1, argv + 1, err) : unknown_command(commands, n, word, err);
+    const struct eq_command *command = find(commands, n, word, err);
+    return command ? run(command, argc - 1, argv + 1, err) : EQ_USAGE;
 }
 
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv)

@@ -1,16 +1,6 @@
 #include "cmd/cmd.h"
 
-#include <cjson/cJSON.h>
-#include <stdlib.h>
 #include <string.h>
-
-static bool holds(const char *dir, const char *file)
-{
-    char *path = eq_path_join(dir, file);
-    bool there = eq_path_exists(path);
-    free(path);
-    return there;
-}
 
 /* A safetensors file starts with the length of its header, in 8 bytes, and the header's brace. */
 static bool looks_like_model(const char *path)
@@ -30,7 +20,7 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
 {
     if (!eq_path_exists(path))
         return eq_fail(err, EQ_IO, "%s: no such file or folder", path);
-    if (eq_is_dir(path) && holds(path, "results.json"))
+    if (eq_is_dir(path) && eq_run_has_file(path, "results", ".json"))
         return eq_print_results(path, o->json, err);
     if (eq_is_dir(path))
         return eq_inspect_folder(path, &o->settings.config, o->json, err);

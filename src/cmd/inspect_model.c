@@ -116,17 +116,6 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
 
 /* ---- text ---------------------------------------------------------------- */
 
-static double number(const struct cJSON *o, const char *key)
-{
-    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, key));
-}
-
-static const char *text(const struct cJSON *o, const char *key)
-{
-    const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
-    return s ? s : "";
-}
-
 static void format_shape(const struct cJSON *layer, char out[48])
 {
     const struct cJSON *d;
@@ -162,19 +151,19 @@ static void print_layers(const struct cJSON *model, bool int8)
         char shape[48], range[40], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
         format_shape(layer, shape);
         format_pair(layer, int8 ? "weight_scale" : "range", range);
-        if (int8 && number(layer, "weight_bits") == 32)
+        if (int8 && eq_report_number(layer, "weight_bits") == 32)
             snprintf(range, sizeof range, "FP32");
         if (cJSON_HasObjectItem(layer, "scale")) {
-            snprintf(scale, sizeof scale, "%.4g", number(layer, "scale"));
-            snprintf(zero, sizeof zero, "%.0f", number(layer, "zero_point"));
+            snprintf(scale, sizeof scale, "%.4g", eq_report_number(layer, "scale"));
+            snprintf(zero, sizeof zero, "%.0f", eq_report_number(layer, "zero_point"));
         }
         if (cJSON_HasObjectItem(layer, "bytes"))
-            snprintf(bytes, sizeof bytes, "%.0f", number(layer, "bytes"));
+            snprintf(bytes, sizeof bytes, "%.0f", eq_report_number(layer, "bytes"));
         if (int8)
-            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", text(layer, "name"), text(layer, "op"), shape, range,
-                   scale, zero, bytes);
+            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", eq_report_text(layer, "name"),
+                   eq_report_text(layer, "op"), shape, range, scale, zero, bytes);
         else
-            printf("%-36s %-16s %-26s %9s\n", text(layer, "name"), shape, range, bytes);
+            printf("%-36s %-16s %-26s %9s\n", eq_report_text(layer, "name"), shape, range, bytes);
     }
 }
 
@@ -182,7 +171,7 @@ static void print_layers(const struct cJSON *model, bool int8)
 static void print_method(const struct cJSON *m)
 {
     const struct cJSON *setting;
-    printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
+    printf("quantized by %s, activations by %s\n", eq_report_text(m, "method"), eq_report_text(m, "observer"));
     const char *before = "settings: ";
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
@@ -199,14 +188,17 @@ static void print_method(const struct cJSON *m)
 
 static void print_model(const struct cJSON *m, bool int8)
 {
-    printf("%s: %s, %.2f MB\n", text(m, "path"), int8 ? "INT8 model" : "FP32 model", number(m, "size_mb"));
-    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n", number(m, "frames"),
-           number(m, "size"), number(m, "size"), number(m, "pixel_mean"), number(m, "pixel_std"));
-    printf("EF of its training clips: %.2f +- %.2f %%\n", number(m, "target_mean"), number(m, "target_std"));
+    printf("%s: %s, %.2f MB\n", eq_report_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
+           eq_report_number(m, "size_mb"));
+    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n",
+           eq_report_number(m, "frames"), eq_report_number(m, "size"), eq_report_number(m, "size"),
+           eq_report_number(m, "pixel_mean"), eq_report_number(m, "pixel_std"));
+    printf("EF of its training clips: %.2f +- %.2f %%\n", eq_report_number(m, "target_mean"),
+           eq_report_number(m, "target_std"));
     if (int8)
         print_method(m);
     else
-        printf("%.0f trainable values\n", number(m, "parameters"));
+        printf("%.0f trainable values\n", eq_report_number(m, "parameters"));
     printf("\n");
     print_layers(m, int8);
 }

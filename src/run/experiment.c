@@ -68,75 +68,56 @@ out:
     return st;
 }
 
-/* In one run directory, which is locked. */
-static enum eq_status run_phases(const struct eq_settings *s, const struct eq_dataset *ds, bool force,
-                                 struct eq_err *err)
+static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err);
+
+/* Each in a run directory of its own; the common one gets what is said over all seeds. */
+static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
 {
-    const struct eq_config *cfg = &s->config;
-    enum eq_status st;
-    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
-    EQ_TRY(make_models(cfg, ds, err));
-    EQ_TRY(evaluate_models(cfg, ds, err));
-    EQ_TRY(eq_run_report(cfg->run.dir, err));
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < s->config.train.seeds && st == EQ_OK; i++) {
+        struct eq_settings one;
+        EQ_TRY(eq_settings_of_seed(&one, s, i, err));
+        eq_info("seed %d: %s", one.config.run.seed, one.config.run.dir);
+        st = run(&one, ds, false, err);
+        eq_settings_clear(&one);
+    }
 out:
     return st;
 }
 
-static enum eq_status run_seed(const struct eq_settings *s, const struct eq_dataset *ds, struct eq_err *err)
+/* ds: the data, which is opened here when it isn't yet. */
+static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err)
 {
     const struct eq_config *cfg = &s->config;
     struct eq_run_lock lock = {0};
     enum eq_status st;
     EQ_TRY(check_interrupt(err));
-    EQ_TRY(eq_run_admit(s, EQ_PHASE_ALL, false, err));
-    if (eq_run_is_finished(cfg)) {
-        eq_info("seed %d: %s is finished", cfg->run.seed, cfg->run.dir);
-        return EQ_OK;
+    EQ_TRY(eq_run_admit(s, EQ_PHASE_ALL, force, err));
+    if (!force && eq_run_is_finished(cfg)) {
+        eq_info("%s is finished, under these settings: nothing to do (--force makes it anew)", cfg->run.dir);
+        goto out;
     }
-    eq_info("seed %d: %s", cfg->run.seed, cfg->run.dir);
+    EQ_TRY(check_precisions(cfg, force, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
-    EQ_TRY(run_phases(s, ds, false, err));
+    if (!ds->dir)
+        EQ_TRY(eq_run_open_data(cfg, ds, err));
+    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
+    if (cfg->train.seeds > 1) {
+        EQ_TRY(run_seeds(s, ds, err));
+    } else {
+        EQ_TRY(make_models(cfg, ds, err));
+        EQ_TRY(evaluate_models(cfg, ds, err));
+    }
+    EQ_TRY(eq_run_report(cfg->run.dir, err));
 out:
     eq_run_unlock(&lock);
-    return st;
-}
-
-/* The run directory itself gets what is said over all seeds. */
-static enum eq_status run_seeds(const struct eq_settings *s, const struct eq_dataset *ds, bool force,
-                                struct eq_err *err)
-{
-    enum eq_status st;
-    EQ_TRY(eq_run_enter(s, EQ_PHASE_ALL, force, err));
-    for (int i = 0; i < s->config.train.seeds; i++) {
-        struct eq_settings one;
-        EQ_TRY(eq_settings_of_seed(&one, s, i, err));
-        st = run_seed(&one, ds, err);
-        eq_settings_clear(&one);
-        if (st != EQ_OK)
-            goto out;
-    }
-    EQ_TRY(eq_run_report(s->config.run.dir, err));
-out:
     return st;
 }
 
 enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct eq_err *err)
 {
-    const struct eq_config *cfg = &s->config;
     struct eq_dataset ds = {0};
-    struct eq_run_lock lock = {0};
-    enum eq_status st;
-    EQ_TRY(eq_run_admit(s, EQ_PHASE_ALL, force, err));
-    if (!force && eq_run_is_finished(cfg)) {
-        eq_info("%s holds a finished run of these settings: nothing to do (--force makes it anew)", cfg->run.dir);
-        goto out;
-    }
-    EQ_TRY(check_precisions(cfg, force, err));
-    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
-    EQ_TRY(eq_run_open_data(cfg, &ds, err));
-    EQ_TRY(cfg->train.seeds > 1 ? run_seeds(s, &ds, force, err) : run_phases(s, &ds, force, err));
-out:
+    enum eq_status st = run(s, &ds, force, err);
     eq_dataset_clear(&ds);
-    eq_run_unlock(&lock);
     return st;
 }

@@ -181,7 +181,7 @@ const struct cJSON *eq_results_list_find(const struct cJSON *models, const char 
     return NULL;
 }
 
-enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
+struct cJSON *eq_skipped_list(const struct eq_dataset *ds)
 {
     struct cJSON *array = cJSON_CreateArray();
     for (size_t i = 0; i < ds->n_skipped; i++) {
@@ -190,7 +190,12 @@ enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *d
         cJSON_AddStringToObject(entry, "reason", ds->skipped[i].reason);
         cJSON_AddItemToArray(array, entry);
     }
-    return eq_results_put(run_dir, "skipped", array, err);
+    return array;
+}
+
+enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
+{
+    return eq_results_put(run_dir, "skipped", eq_skipped_list(ds), err);
 }
 
 double eq_report_number(const struct cJSON *row, const char *path)

@@ -14,26 +14,24 @@ char *eq_seed_dir(const char *run_dir, int seed)
     return s.s;
 }
 
+static int is_seed(const struct dirent *entry)
+{
+    const char *name = entry->d_name, *number = name + strlen(PREFIX);
+    return strncmp(name, PREFIX, strlen(PREFIX)) == 0 && *number && strspn(number, "0123456789") == strlen(number);
+}
+
 size_t eq_seed_dirs(const char *run_dir, char ***names)
 {
-    DIR *d = opendir(run_dir);
-    const struct dirent *entry;
-    size_t n = 0;
-    *names = NULL;
-    while (d && (entry = readdir(d)) != NULL) {
-        const char *number = entry->d_name + strlen(PREFIX);
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || !*number ||
-            strspn(number, "0123456789") != strlen(number))
-            continue;
-        char **more = realloc(*names, (n + 1) * sizeof *more);
-        if (!more)
-            break;
-        *names = more;
-        (*names)[n++] = eq_path_join(run_dir, entry->d_name);
+    struct dirent **entries = NULL;
+    int n = scandir(run_dir, &entries, is_seed, alphasort);
+    *names = n > 0 ? malloc((size_t)n * sizeof **names) : NULL;
+    for (int i = 0; i < n; i++) {
+        if (*names)
+            (*names)[i] = eq_path_join(run_dir, entries[i]->d_name);
+        free(entries[i]);
     }
-    if (d)
-        closedir(d);
-    return n;
+    free(entries);
+    return *names ? (size_t)n : 0;
 }
 
 void eq_seed_dirs_free(char **names, size_t n)

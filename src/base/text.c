@@ -64,20 +64,20 @@ void eq_str_clear(struct eq_str *str)
     *str = (struct eq_str){0};
 }
 
-/* One line of text; column is that of its continuations, too. */
-static void add_line(struct eq_str *str, const char *text, size_t n, int column, int width)
+/* One line of text from column `at` on; those that it is broken into begin at `column`. */
+static void add_line(struct eq_str *str, const char *text, size_t n, int at, int column, int width)
 {
-    int at = column;
-    const char *end = text + n;
-    while (text < end) {
-        const char *word_end = memchr(text, ' ', (size_t)(end - text));
-        int len = (int)((word_end ? word_end : end) - text);
-        if (at > column && at + 1 + len > width) {
+    bool first = true; /* of an output line */
+    for (const char *end = text + n; text < end; first = false) {
+        const char *blank = memchr(text, ' ', (size_t)(end - text));
+        int len = (int)((blank ? blank : end) - text);
+        if (!first && at + 1 + len > width) {
             eq_str_add(str, "\n%*s", column, "");
             at = column;
+            first = true;
         }
-        eq_str_add(str, "%s%.*s", at > column ? " " : "", len, text);
-        at += len + (at > column);
+        eq_str_add(str, "%s%.*s", first ? "" : " ", len, text);
+        at += len + !first;
         text += len;
         text += strspn(text, " ");
     }
@@ -88,9 +88,10 @@ void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int wi
 {
     for (bool first = true; *text; first = false) {
         size_t n = strcspn(text, "\n"), blanks = strspn(text, " ");
-        if (!first && n > 0)
-            eq_str_add(str, "%*s", column + (int)blanks, "");
-        add_line(str, text + blanks, n - blanks, column + (blanks ? (int)blanks + 2 : 0), width);
+        int at = column + (int)blanks;
+        if (n > 0)
+            eq_str_add(str, "%*s", first ? (int)blanks : at, "");
+        add_line(str, text + blanks, n - blanks, at, blanks ? at + 2 : column, width);
         text += n + (text[n] == '\n');
     }
 }

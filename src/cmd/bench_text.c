@@ -9,25 +9,27 @@ static const struct cJSON *get(const struct cJSON *o, const char *key)
     return cJSON_GetObjectItemCaseSensitive(o, key);
 }
 
-static void print_times(const struct cJSON *result, const char *key, const char *label)
+/* The machine, every time that was measured, and how it scales. */
+static void print_times(const struct cJSON *result)
 {
-    const struct cJSON *l = get(result, key);
-    if (l)
-        printf("%-14s median %8.2f ms   p95 %8.2f ms   min %8.2f ms\n", label, eq_report_number(l, "median"),
-               eq_report_number(l, "p95"), eq_report_number(l, "min"));
-}
-
-static void print_scaling(const struct cJSON *result)
-{
+    static const char *const rows[][2] = {{"latency_ms", "model alone"},
+                                          {"latency_1_ms", "one thread"},
+                                          {"fp32_latency_ms", "in FP32"},
+                                          {"file_latency_ms", "file to EF"},
+                                          {"step_ms", "step"},
+                                          {"step_1_ms", "one thread"},
+                                          {"fp32_step_ms", "in FP32"}};
+    printf("%s, %s, %.0f threads\n", eq_report_text(result, "cpu"), eq_report_text(result, "isa"),
+           eq_report_number(result, "threads"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct cJSON *l = get(result, rows[i][0]);
+        if (l)
+            printf("%-14s median %8.2f ms   p95 %8.2f ms   min %8.2f ms\n", rows[i][1], eq_report_number(l, "median"),
+                   eq_report_number(l, "p95"), eq_report_number(l, "min"));
+    }
     if (get(result, "scaling"))
         printf("%-14s %.2f times as fast with %.0f threads as with one, by the minima\n", "scaling",
                eq_report_number(result, "scaling"), eq_report_number(result, "threads"));
-}
-
-static void print_machine(const struct cJSON *result)
-{
-    printf("%s, %s, %.0f threads\n", eq_report_text(result, "cpu"), eq_report_text(result, "isa"),
-           eq_report_number(result, "threads"));
 }
 
 static void print_inference(const struct cJSON *result)
@@ -38,12 +40,7 @@ static void print_inference(const struct cJSON *result)
         printf(", %.2f MB", eq_report_number(result, "size_mb"));
     printf(", %s in %.0f ms, first call %.0f ms\n", get(result, "size_mb") ? "loaded" : "made",
            eq_report_number(result, "load_ms"), eq_report_number(result, "first_call_ms"));
-    print_machine(result);
-    print_times(result, "latency_ms", "model alone");
-    print_times(result, "latency_1_ms", "one thread");
-    print_times(result, "fp32_latency_ms", "in FP32");
-    print_times(result, "file_latency_ms", "file to EF");
-    print_scaling(result);
+    print_times(result);
     printf("%-14s %.2f MiB activations and scratch, %.2f MiB packed weights, process %.0f MiB at most\n", "memory",
            eq_report_number(result, "arena_bytes") / (1 << 20), eq_report_number(result, "packed_bytes") / (1 << 20),
            eq_report_number(result, "peak_rss_bytes") / (1 << 20));
@@ -52,14 +49,10 @@ static void print_inference(const struct cJSON *result)
 static void print_training(const struct cJSON *result)
 {
     printf("%s: %s%s%s, a step of %.0f clips of %.0f frames of %.0f x %.0f\n", eq_report_text(result, "model"),
-           eq_report_text(result, "precision"), get(result, "qat") ? ", QAT by " : "",
-           get(result, "qat") ? eq_report_text(result, "qat") : "", eq_report_number(result, "clips"),
-           eq_report_number(result, "frames"), eq_report_number(result, "size"), eq_report_number(result, "size"));
-    print_machine(result);
-    print_times(result, "step_ms", "step");
-    print_times(result, "step_1_ms", "one thread");
-    print_times(result, "fp32_step_ms", "in FP32");
-    print_scaling(result);
+           eq_report_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_report_text(result, "qat"),
+           eq_report_number(result, "clips"), eq_report_number(result, "frames"), eq_report_number(result, "size"),
+           eq_report_number(result, "size"));
+    print_times(result);
     const struct cJSON *clip = get(result, "clip_ms"), *part;
     printf("%-14s median %8.2f ms                      min %8.2f ms\n", "a clip", eq_report_number(clip, "median"),
            eq_report_number(clip, "min"));

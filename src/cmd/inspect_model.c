@@ -59,16 +59,13 @@ static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJS
     return EQ_OK;
 }
 
-static const char *op_name(enum eq_qop op)
-{
-    return op == EQ_QOP_INPUT ? "input" : op == EQ_QOP_CONV2D ? "conv2d" : op == EQ_QOP_MAXPOOL ? "maxpool" : "head";
-}
-
 static struct cJSON *describe_qnode(const struct eq_qnode *n)
 {
+    static const char *const op_names[] = {
+        [EQ_QOP_INPUT] = "input", [EQ_QOP_CONV2D] = "conv2d", [EQ_QOP_MAXPOOL] = "maxpool", [EQ_QOP_HEAD] = "head"};
     struct cJSON *layer = cJSON_CreateObject();
     cJSON_AddStringToObject(layer, "name", n->name);
-    cJSON_AddStringToObject(layer, "op", op_name(n->op));
+    cJSON_AddStringToObject(layer, "op", op_names[n->op]);
     if (n->fp32) {
         int shape[4] = {n->cout, n->cin, n->k, n->k};
         size_t weights = (size_t)n->cout * (size_t)n->cin * (size_t)n->k * (size_t)n->k;
@@ -116,26 +113,13 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
 
 /* ---- text ---------------------------------------------------------------- */
 
-static void format_shape(const struct cJSON *layer, char out[48])
+/* The values of an array with text between; "-" when there is none. */
+static void format(const struct cJSON *layer, const char *key, const char *between, int digits, char out[48])
 {
-    const struct cJSON *d;
-    int n = snprintf(out, 48, "-");
-    cJSON_ArrayForEach(d, cJSON_GetObjectItemCaseSensitive(layer, "shape"))
-    {
-        bool first = out[0] == '-';
-        n = first ? 0 : n;
-        if (n < 40)
-            n += snprintf(out + n, 48 - (size_t)n, "%s%d", first ? "" : "x", d->valueint);
-    }
-}
-
-static void format_pair(const struct cJSON *layer, const char *key, char out[40])
-{
-    const struct cJSON *pair = cJSON_GetObjectItemCaseSensitive(layer, key);
-    snprintf(out, 40, "-");
-    if (pair)
-        snprintf(out, 40, "%.4g .. %.4g", cJSON_GetArrayItem(pair, 0)->valuedouble,
-                 cJSON_GetArrayItem(pair, 1)->valuedouble);
+    const struct cJSON *array = cJSON_GetObjectItemCaseSensitive(layer, key), *v;
+    size_t n = (size_t)snprintf(out, 48, "%s", array ? "" : "-");
+    cJSON_ArrayForEach(v, array) if (n < 48) n +=
+        (size_t)snprintf(out + n, 48 - n, "%s%.*g", n ? between : "", digits, v->valuedouble);
 }
 
 static void print_layers(const struct cJSON *model, bool int8)
@@ -148,9 +132,9 @@ static void print_layers(const struct cJSON *model, bool int8)
         printf("%-36s %-16s %-26s %9s\n", "parameter", "shape", "range", "bytes");
     cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(model, "layers"))
     {
-        char shape[48], range[40], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
-        format_shape(layer, shape);
-        format_pair(layer, int8 ? "weight_scale" : "range", range);
+        char shape[48], range[48], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
+        format(layer, "shape", "x", 9, shape);
+        format(layer, int8 ? "weight_scale" : "range", " .. ", 4, range);
         if (int8 && eq_report_number(layer, "weight_bits") == 32)
             snprintf(range, sizeof range, "FP32");
         if (cJSON_HasObjectItem(layer, "scale")) {

@@ -97,8 +97,7 @@ void eq_report_findings(const struct eq_report *report, struct eq_str lines[], i
         return;
     cJSON_ArrayForEach(row, models)
     {
-        bool other = strcmp(eq_report_text(row, "precision"), "INT8") == 0 ||
-                     strcmp(eq_report_text(row, "precision"), "BF16") == 0;
+        bool other = row != median && strcmp(eq_report_text(row, "precision"), eq_report_text(fp32, "precision")) != 0;
         if (other && *n < max)
             find_one(row, fp32, &lines[(*n)++]);
     }

@@ -13,7 +13,7 @@
 /* All of it: data, models, evaluation, report, in the run directory of the settings. A model or result that is there
  * already is passed over, and nothing is done where the run is finished. force removes an earlier run and starts anew.
  * With train.seeds above 1 once for each seed, in <run>/seed-<seed>, and the report over all of them in the run
- * directory. EQ_INTERRUPTED: the same call goes on where it stopped. EQ_USAGE: what eq_run_admit, eq_run_lock refuse. */
+ * directory. EQ_INTERRUPTED: the same call goes on where it stopped. EQ_USAGE: as by eq_run_admit, eq_run_lock. */
 enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct eq_err *err);
 /* Evaluates one of the run's models (eq_run_models) or any file, which run.precision applies to, on the test split:
  * predictions/<name>.csv, and its row in results.json: model, precision, device, size_mb, phases, mae, rmse, r2,

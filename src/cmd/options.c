@@ -144,7 +144,7 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
     case SETTING:
         if (row->field)
             *(bool *)field = true;
-        /* fall through */
+        __attribute__((fallthrough));
     case SET:
         if (r->n_sets == MAX_SETS)
             return eq_fail(err, EQ_USAGE, "more than %d settings on the command line; use --config", MAX_SETS);

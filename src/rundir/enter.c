@@ -14,25 +14,20 @@ static bool seeds_have_begun(const char *run_dir)
     return begun;
 }
 
+#define BASELINE "data", "synth", "model", "train", "run"
+
 /* The sections whose change would contradict what the run directory holds. */
 static const char *const *fixed_sections(const char *run_dir, enum eq_phase phase, bool force)
 {
-    static const char *const nothing[] = {NULL};
-    static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
-    static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
-    /* What QAT shares with its control, so that the two compare. */
-    static const char *const but_quantization[] = {"data",        "synth",
-                                                   "model",       "train",
-                                                   "ptq",         "run",
-                                                   "qat.epochs",  "qat.batch",
-                                                   "qat.lr",      "qat.weight_decay",
-                                                   "qat.distill", "qat.freeze_bn_epoch",
-                                                   NULL};
     /* Sensitivity leaves what is there alone, and says itself how it quantized. */
-    static const char *const baseline[] = {"data", "synth", "model", "train", "run", NULL};
-    const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT),
-                              *its_control = eq_phase_model(EQ_PHASE_CONTROL);
-    bool qat = eq_run_has_begun(run_dir, qat_model), control = eq_run_has_begun(run_dir, its_control), begun = false;
+    static const char *const nothing[] = {NULL}, *const baseline[] = {BASELINE, NULL};
+    static const char *const but_ptq[] = {BASELINE, "qat", NULL}, *const but_qat[] = {BASELINE, "ptq", NULL};
+    /* What QAT shares with its control, so that the two compare. */
+    static const char *const but_quantization[] = {
+        BASELINE,           "ptq",         "qat.epochs",          "qat.batch", "qat.lr",
+        "qat.weight_decay", "qat.distill", "qat.freeze_bn_epoch", NULL};
+    const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT), *fp32_plus = eq_phase_model(EQ_PHASE_CONTROL);
+    bool qat = eq_run_has_begun(run_dir, qat_model), control = eq_run_has_begun(run_dir, fp32_plus), begun = false;
     if (seeds_have_begun(run_dir))
         return NULL;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
@@ -45,7 +40,7 @@ static const char *const *fixed_sections(const char *run_dir, enum eq_phase phas
         return but_ptq;
     if (phase == EQ_PHASE_QAT && (force || !eq_run_has_state(run_dir, qat_model)))
         return control ? but_quantization : but_qat;
-    if (phase == EQ_PHASE_CONTROL && !qat && (force || !eq_run_has_state(run_dir, its_control)))
+    if (phase == EQ_PHASE_CONTROL && !qat && (force || !eq_run_has_state(run_dir, fp32_plus)))
         return but_qat;
     return NULL;
 }

@@ -100,6 +100,10 @@ struct eq_str {
 void eq_str_add(struct eq_str *str, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n);
 void eq_str_clear(struct eq_str *str);
+/* Appends text broken at blanks into lines of at most `width` columns, which end with a newline. The first begins where
+ * the string stands, at `column`; those after it are set in by `column` blanks. A newline in text begins a line, an
+ * empty one stays empty, and blanks after it set in that line, and by two more those that it is broken into. */
+void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width);
 char *eq_strdup(const char *s); /* never NULL: aborts when out of memory */
 /* Whole-string numbers, C locale, no spaces around; false when text is anything else, overflows, or is nan/inf. */
 bool eq_parse_double(const char *s, double *out);

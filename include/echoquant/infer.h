@@ -54,6 +54,12 @@ struct eq_evaluation {
     size_t n;
     struct eq_metrics metrics;
 };
+/* What takes the EF of a clip; a status other than EQ_OK ends the loop. */
+typedef enum eq_status (*eq_predicted_fn)(void *ctx, const struct eq_sample *sample, float ef, struct eq_err *err);
+/* Every clip of a loader of one clip a batch, in its order: the mean over as many phases as it samples, for a predictor
+ * of one clip. EQ_INTERRUPTED after a clip when a signal came; an error of a clip names its path. */
+enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                eq_predicted_fn take, void *ctx, struct eq_err *err);
 /* Over a split, with the mean over eval.phases for each clip. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
@@ -74,6 +80,8 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
  * clips that nobody has read before. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                                   enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err);
+/* Appends a field of CSV, quoted where it has to be. */
+void eq_csv_add(struct eq_str *out, const char *text);
 /* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);

@@ -37,32 +37,56 @@ struct eq_run_lock {
 };
 enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err);
 void eq_run_unlock(struct eq_run_lock *lock); /* harmless when it isn't held */
-/* The models of an experiment by the names of their files, in the order in which they are made:
- * <run>/<name>.safetensors. A row of results.json has the name in capitals, but for the control: it is "FP32+" there.
- */
-#define EQ_CONTROL_NAME "fp32_plus"
-enum { EQ_RUN_MODELS = 4, EQ_ROW_NAME = 48 };
-extern const char *const eq_run_models[EQ_RUN_MODELS]; /* "fp32", "ptq", "qat", EQ_CONTROL_NAME */
-/* Not a file of its own, but a name with a row and predictions: fp32.safetensors with convolutions in BF16. */
-#define EQ_BF16_NAME "bf16"
-void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
-/* The way back; false when it names no file. */
-bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
 /* *there: whether <dir>/<name><extension> is there; an error when that can't be told. */
 enum eq_status eq_run_look(const char *dir, const char *name, const char *extension, bool *there, struct eq_err *err);
 /* The same where a wrong no loses nothing: what can't be told is not there. */
 bool eq_run_has_file(const char *dir, const char *name, const char *extension);
-/* *there: whether <run>/<name>.safetensors is there. */
-enum eq_status eq_run_has_model(const char *run_dir, const char *name, bool *there, struct eq_err *err);
-
-/* Whether there is a model to work on, before data is made or read for it: model_path, or <run>/<name>.safetensors. */
-enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err);
 /* Makes state/, history/ and predictions/. */
 enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err);
 /* <run_dir>/seed-<seed>; free() */
 char *eq_seed_dir(const char *run_dir, int seed);
 /* The folders of that name that are there; eq_names_free. */
 enum eq_status eq_seed_dirs(const char *run_dir, char ***names, size_t *n, struct eq_err *err);
+
+/* ---- the models of a run ------------------------------------------------------- */
+
+/* A model of a run: a row of results.json, and how it comes about. The table has them in the order of the rows, in
+ * which an experiment makes and evaluates them, too. */
+struct eq_run_model {
+    const char *name;            /* <run>/predictions/<name>.csv, history/, state/; `echoquant eval <name>` */
+    const char *row;             /* "model" in results.json */
+    const char *title;           /* for people: "FP32 baseline" */
+    const char *color;           /* in pictures, RRGGBB */
+    const char *file;            /* it runs <run>/<file>.safetensors: its own, or that of another row in another way */
+    enum eq_precision precision; /* of an FP32 file's convolutions */
+    const char *device;
+    enum eq_phase phase;                            /* makes the file */
+    const char *command;                            /* and so does `echoquant <command>` */
+    bool (*is_wanted)(const struct eq_config *cfg); /* by an experiment of these settings */
+};
+extern const struct eq_run_model eq_run_models[]; /* a row whose name is NULL ends it */
+#define EQ_MEDIAN_ROW "Median" /* the sanity row of results.json, which is no model's; the last one */
+enum { EQ_ROW_NAME = 48 };
+
+/* The row of the table with this name, or with this name of its row; NULL: none. */
+const struct eq_run_model *eq_run_model_named(const char *name);
+const struct eq_run_model *eq_run_model_of_row(const char *row);
+/* The model that a phase makes; NULL where it makes none. EQ_PHASE_TRAIN's is the baseline. */
+const struct eq_run_model *eq_phase_model(enum eq_phase phase);
+/* Whether its file is its own, which a phase makes, and not another row's. */
+bool eq_run_model_is_made(const struct eq_run_model *m);
+/* Names of rows, for files of the user's own as well: those of no table row have the name in capitals. */
+void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
+/* The way back; false when it can't name a file. */
+bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
+/* Names of models name files, too: letters, digits, "_", "." and "-", fewer than 32. */
+bool eq_run_is_model_name(const char *name);
+/* Whether the file that a name's model runs is there; <run>/<name>.safetensors for names that the table lacks. */
+enum eq_status eq_run_has_model(const char *run_dir, const char *name, bool *there, struct eq_err *err);
+/* model_path, or else that file's path; free(). */
+char *eq_run_model_path(const char *run_dir, const char *name, const char *model_path);
+/* Whether there is a model to work on, before data is made or read for it: model_path, or the file of that name. */
+enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err);
 
 /* ---- the baseline ------------------------------------------------------------ */
 
@@ -80,8 +104,6 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
  * consumed. */
 enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, struct eq_err *err);
 enum eq_status eq_results_put(const char *run_dir, const char *key, struct cJSON *value, struct eq_err *err);
-/* Names of models name files, too: letters, digits, "_", "." and "-", fewer than 32. */
-bool eq_run_is_model_name(const char *name);
 /* The whole document, checked; delete with cJSON_Delete. */
 enum eq_status eq_results_read(const char *run_dir, struct cJSON **out, struct eq_err *err);
 /* A row's "model"; NULL when it is no row. */
@@ -104,7 +126,9 @@ void eq_results_add_real(struct cJSON *object, const char *key, double value);
 double eq_report_number(const struct cJSON *row, const char *path);
 /* A text of an object; "" when absent. */
 const char *eq_report_text(const struct cJSON *object, const char *key);
-/* Writes the clips that were left out under data.on_error = skip: "skipped": [{"FileName", "reason"}]. */
+/* The clips that were left out under data.on_error = skip: [{"FileName", "reason"}]; cJSON_Delete. */
+struct cJSON *eq_skipped_list(const struct eq_dataset *ds);
+/* Writes them as "skipped". */
 enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
 #define EQ_SENSITIVITY_FORMAT "echoquant-sensitivity-1" /* its "format" */
 /* <run>/sensitivity.json, checked; delete with cJSON_Delete. */

@@ -16,8 +16,8 @@ enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 enum { EQ_MAX_SEEDS = 1000 };
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
-/* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives parsing,
- * validation, --help and docs/CONFIG.md. Strings are owned. */
+/* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives
+ * parsing, validation, --help and docs/CONFIG.md. Strings are owned. */
 struct eq_config {
     struct {
         char *dir; /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
@@ -128,8 +128,9 @@ struct cJSON *eq_settings_object(const struct eq_config *config, const char *sec
 /* Whether two lines of fingerprints, without their "\n", say the same. Version 0.1.0 wrote enumerations and booleans as
  * numbers, and reals with 17 digits. */
 bool eq_settings_same_line(const char *was, const char *is);
-/* For --help. sections: sections ("train") and keys ("run.seed"), NULL behind the last; NULL: all of them. */
-void eq_settings_help(const char *const *sections, struct eq_str *out);
+/* For --help, in lines of at most `width` columns. sections: sections ("train") and keys ("run.seed"), NULL after the
+ * last; NULL: all of them. */
+void eq_settings_help(const char *const *sections, int width, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */
 
 #endif

@@ -64,6 +64,38 @@ void eq_str_clear(struct eq_str *str)
     *str = (struct eq_str){0};
 }
 
+/* One line of text from column `at` on; those that it is broken into begin at `column`. */
+static void add_line(struct eq_str *str, const char *text, size_t n, int at, int column, int width)
+{
+    bool first = true; /* of an output line */
+    for (const char *end = text + n; text < end; first = false) {
+        const char *blank = memchr(text, ' ', (size_t)(end - text));
+        int len = (int)((blank ? blank : end) - text);
+        if (!first && at + 1 + len > width) {
+            eq_str_add(str, "\n%*s", column, "");
+            at = column;
+            first = true;
+        }
+        eq_str_add(str, "%s%.*s", first ? "" : " ", len, text);
+        at += len + !first;
+        text += len;
+        text += strspn(text, " ");
+    }
+    eq_str_add(str, "\n");
+}
+
+void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width)
+{
+    for (bool first = true; *text; first = false) {
+        size_t n = strcspn(text, "\n"), blanks = strspn(text, " ");
+        int at = column + (int)blanks;
+        if (n > 0)
+            eq_str_add(str, "%*s", first ? (int)blanks : at, "");
+        add_line(str, text + blanks, n - blanks, at, blanks ? at + 2 : column, width);
+        text += n + (text[n] == '\n');
+    }
+}
+
 char *eq_strdup(const char *s)
 {
     char *copy = strdup(s);

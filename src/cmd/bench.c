@@ -1,45 +1,19 @@
-#include "cmd/bench.h"
+#include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
 
-static const struct eq_command_spec spec = {
-    .name = "bench",
-    .arguments = "",
-    .about =
-        "Measures the latency of the model of --model: one clip at a time, ms, after bench.warmup calls, with all\n"
-        "threads and with one by turns. Without --data the clip is random pixels. With --data it is the first test\n"
-        "clip, and the way from its file to the EF (decode, sample, resize, infer) is measured as well. With\n"
-        "--precision bf16 an FP32 model runs with BF16 convolutions, by turns with FP32.\n\n"
-        "--layers adds a table of all convolutions: each kernel that this CPU has for it, under --cpu, with its least\n"
-        "ms, 1e9 products a second (taps inside the picture, as the direct sum makes them), and the share of what the\n"
-        "kernel's instruction reaches on registers alone, measured in the same run. Winograd makes fewer products and\n"
-        "so can exceed 100 %; \"own\" counts those that it does make. * marks the kernel that the network uses.\n\n"
-        "--train measures a training step on random clips instead (forward, loss, backward, gradient norm, optimizer,\n"
-        "clearing gradients), with --layers all three passes of each convolution. Without --model the network is "
-        "fresh.\n\n"
-        "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms (--precision bf16) and\n"
-        "file_latency_ms (--data) have min, median, p95 and repeats; scaling, load_ms, first_call_ms, arena_bytes,\n"
-        "packed_bytes, peak_rss_bytes, model, precision, size_mb, frames, size, threads, isa, cpu. --layers: peaks,\n"
-        "layers, nodes, layers_ms, rest_ms. --train: step_ms, step_1_ms, fp32_step_ms, clip_ms, parts_ms, clips.\n",
-    .options =
-        EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_BENCH | EQ_OPT_JSON,
-    .sections =
-        (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch", "train.precision",
-                              "qat.method", "qat.weight_bits", "run.threads", "run.cpu", "run.precision", NULL},
-};
-
 static enum eq_status check_train(const struct eq_options *o, struct eq_err *err)
 {
-    if (!o->train && (o->clips_given || o->qat))
-        return eq_fail(err, EQ_USAGE, "%s is for --train", o->qat ? "--qat" : "--clips");
-    if (!o->train)
+    if (!o->bench.train && (o->clips_given || o->bench.qat))
+        return eq_fail(err, EQ_USAGE, "%s is for --train", o->bench.qat ? "--qat" : "--clips");
+    if (!o->bench.train)
         return EQ_OK;
-    if (o->data_given)
+    if (o->bench.with_data)
         return eq_fail(err, EQ_USAGE, "--train takes random pixels, not --data");
     if (o->fresh && strcmp(o->fresh, "int8") == 0)
         return eq_fail(err, EQ_USAGE, "--train --fresh int8: training is in floats; --qat has fake-quant in it");
-    if (o->qat && o->settings.config.run.precision != EQ_PRECISION_FP32)
+    if (o->bench.qat && o->settings.config.run.precision != EQ_PRECISION_FP32)
         return eq_fail(err, EQ_USAGE, "--qat trains in FP32, not with --precision bf16");
     return EQ_OK;
 }
@@ -51,39 +25,57 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
         return eq_fail(err, EQ_USAGE, "--fresh %.40s: fp32 or int8", o->fresh);
     if (o->model && o->fresh)
         return eq_fail(err, EQ_USAGE, "--model and --fresh exclude each other");
-    if (!o->model && !o->fresh && !o->train)
+    if (!o->model && !o->fresh && !o->bench.train)
         return eq_fail(err, EQ_USAGE, "bench needs --model FILE, or --fresh fp32|int8");
-    if (!o->layers && (o->layer || o->kernel))
-        return eq_fail(err, EQ_USAGE, "%s is for --layers", o->layer ? "--layer" : "--kernel");
+    if (!o->bench.layers && (o->bench.layer[0] || o->bench.kernel[0]))
+        return eq_fail(err, EQ_USAGE, "%s is for --layers", o->bench.layer[0] ? "--layer" : "--kernel");
     return check_train(o, err);
 }
 
-enum eq_status eq_cmd_bench(int argc, char **argv, struct eq_err *err)
+static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    struct eq_options o;
+    const struct eq_options *o = &s->options;
     struct cJSON *result = NULL;
-    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
-    if (st != EQ_OK || o.help)
-        return st;
-    EQ_TRY(check(&o, err));
-    struct eq_bench_opts opts = {.model = o.model,
-                                 .fresh_int8 = o.fresh && strcmp(o.fresh, "int8") == 0,
-                                 .qat = o.qat,
-                                 .with_data = o.data_given,
-                                 .frames_given = o.frames_given,
-                                 .size_given = o.size_given,
-                                 .layers = o.layers,
-                                 .layer = o.layer ? o.layer : "",
-                                 .kernel = o.kernel ? o.kernel : ""};
-    EQ_TRY(o.train ? eq_run_bench_train(&o.settings.config, &opts, &result, err)
-                   : eq_run_bench(&o.settings.config, &opts, &result, err));
+    enum eq_status st;
+    EQ_TRY(o->bench.train ? eq_run_bench_train(s->cfg, &o->bench, &result, err)
+                          : eq_run_bench(s->cfg, &o->bench, &result, err));
     EQ_TRY(eq_json_check(err));
-    if (o.json)
+    if (o->json)
         EQ_TRY(eq_print_json(result, err));
     else
         eq_print_bench(result);
 out:
     cJSON_Delete(result);
-    eq_options_clear(&o);
     return st;
 }
+
+const struct eq_command eq_cmd_bench = {
+    .name = "bench",
+    .summary = "measure a model's latency",
+    .arguments = "",
+    .about = "Measures the latency of the model of --model: one clip at a time, ms, after bench.warmup calls, "
+             "with all threads and with one by turns. Without --data the clip is random pixels. With --data it "
+             "is the first test clip, and the way from its file to the EF (decode, sample, resize, infer) is "
+             "measured as well. With --precision bf16 an FP32 model runs with BF16 convolutions, by turns with "
+             "FP32.\n\n"
+             "--layers adds a table of all convolutions: each kernel that this CPU has for it, under --cpu, "
+             "with its least ms, 1e9 products a second (taps inside the picture, as the direct sum makes them), "
+             "and the share of what the kernel's instruction reaches on registers alone, measured in the same "
+             "run. Winograd makes fewer products and so can exceed 100 %; \"own\" counts those that it does "
+             "make. * marks the kernel that the network uses.\n\n"
+             "--train measures a training step on random clips instead (forward, loss, backward, gradient norm, "
+             "optimizer, clearing gradients), with --layers all three passes of each convolution. Without "
+             "--model the network is fresh.\n\n"
+             "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms (--precision "
+             "bf16) and file_latency_ms (--data) have min, median, p95 and repeats; scaling, load_ms, "
+             "first_call_ms, arena_bytes, packed_bytes, peak_rss_bytes, model, precision, size_mb, frames, "
+             "size, threads, isa, cpu. --layers: peaks, layers, nodes, layers_ms, rest_ms. --train: step_ms, "
+             "step_1_ms, fp32_step_ms, clip_ms, parts_ms, clips.\n",
+    .options =
+        EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_BENCH | EQ_OPT_JSON,
+    .sections =
+        (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch", "train.precision",
+                              "qat.method", "qat.weight_bits", "run.threads", "run.cpu", "run.precision", NULL},
+    .check = check,
+    .run = run,
+};

@@ -1,20 +1,29 @@
 /* From argv to a command, from its status to the exit code. */
 #include "cmd/cmd.h"
 
+#include <assert.h>
 #include <string.h>
 
-static void print_overview(const struct eq_command *commands, size_t n)
+static void print_overview(const struct eq_command *const *commands, size_t n)
 {
-    printf("usage: echoquant COMMAND [options]\n\n"
-           "What does an ejection-fraction model lose and gain from FP32 to INT8, by post-training quantization (PTQ)\n"
-           "or by quantization-aware training (QAT)?\n\nCommands:\n");
-    for (size_t i = 0; i < n; i++)
-        printf("  %-11s %s\n", commands[i].name, commands[i].summary);
-    printf("\n"
-           "  echoquant COMMAND --help     all about a command (also: echoquant help COMMAND)\n"
-           "  echoquant help settings      every setting with default and range (--markdown: docs/CONFIG.md)\n"
-           "  echoquant --version          version, CPU, instruction sets\n\n"
-           "Start here: echoquant run-all --config configs/default.json\n");
+    struct eq_str out = {0};
+    int width = eq_help_width();
+    eq_str_add(&out, "usage: echoquant COMMAND [options]\n\n");
+    eq_str_add_wrapped(&out,
+                       "What does an ejection-fraction model lose and gain from FP32 to INT8, by post-training "
+                       "quantization (PTQ) or by quantization-aware training (QAT)?\n\nCommands:\n",
+                       0, width);
+    for (size_t i = 0; i < n; i++) {
+        eq_str_add(&out, "  %-11s ", commands[i]->name);
+        eq_str_add_wrapped(&out, commands[i]->summary, 14, width);
+    }
+    eq_str_add(&out, "\n"
+                     "  echoquant COMMAND --help   all about a command; also: echoquant help COMMAND\n"
+                     "  echoquant help settings    every setting; --markdown: docs/CONFIG.md\n"
+                     "  echoquant --version        version, CPU, instruction sets\n\n"
+                     "Start here: echoquant run-all --config configs/default.json\n");
+    fputs(out.s, stdout);
+    eq_str_clear(&out);
 }
 
 static void print_version(void)
@@ -27,27 +36,36 @@ static void print_version(void)
     printf("\n");
 }
 
-static const struct eq_command *find(const struct eq_command *commands, size_t n, const char *name)
+/* NULL and EQ_USAGE in err: there is none. */
+static const struct eq_command *find(const struct eq_command *const *commands, size_t n, const char *name,
+                                     struct eq_err *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    const char *names[64];
+    assert(n <= sizeof names / sizeof *names);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = commands[i]->name;
+        if (strcmp(names[i], name) == 0)
+            return commands[i];
+    }
+    const char *near = eq_nearest(name, names, n);
+    eq_fail(err, EQ_USAGE, "there is no command \"%.60s\"%s%s%s", name, near ? "; did you mean " : "", near ? near : "",
+            near ? "?" : "");
     return NULL;
 }
 
-static enum eq_status unknown_command(const struct eq_command *commands, size_t n, const char *word, struct eq_err *err)
+static enum eq_status run(const struct eq_command *command, int argc, char **argv, struct eq_err *err)
 {
-    enum { MAX = 64 };
-    const char *names[MAX];
-    for (size_t i = 0; i < n && i < MAX; i++)
-        names[i] = commands[i].name;
-    const char *near = eq_nearest(word, names, n < MAX ? n : MAX);
-    return eq_fail(err, EQ_USAGE, "there is no command \"%.60s\"%s%s%s", word, near ? "; did you mean " : "",
-                   near ? near : "", near ? "?" : "");
+    struct eq_session s;
+    enum eq_status st = eq_session_open(&s, command, argc, argv, err);
+    if (st == EQ_OK && !s.options.help)
+        st = command->run(&s, err);
+    eq_session_close(&s);
+    return st;
 }
 
 /* `help`, `help COMMAND`, `help settings`, `help --markdown` */
-static enum eq_status help(const struct eq_command *commands, size_t n, int argc, char **argv, struct eq_err *err)
+static enum eq_status help(const struct eq_command *const *commands, size_t n, int argc, char **argv,
+                           struct eq_err *err)
 {
     struct eq_str text = {0};
     const char *topic = argc > 1 ? argv[1] : "";
@@ -57,18 +75,19 @@ static enum eq_status help(const struct eq_command *commands, size_t n, int argc
         if (strcmp(argv[argc - 1], "--markdown") == 0)
             eq_settings_markdown(&text);
         else
-            eq_settings_help(NULL, &text);
+            eq_settings_help(NULL, eq_help_width(), &text);
         fputs(text.s, stdout);
         eq_str_clear(&text);
     } else {
-        const struct eq_command *command = find(commands, n, topic);
+        const struct eq_command *command = find(commands, n, topic, err);
         char help_option[] = "--help", *help_argv[] = {argv[1], help_option, NULL};
-        return command ? command->run(2, help_argv, err) : unknown_command(commands, n, topic, err);
+        return command ? run(command, 2, help_argv, err) : EQ_USAGE;
     }
     return EQ_OK;
 }
 
-static enum eq_status dispatch(const struct eq_command *commands, size_t n, int argc, char **argv, struct eq_err *err)
+static enum eq_status dispatch(const struct eq_command *const *commands, size_t n, int argc, char **argv,
+                               struct eq_err *err)
 {
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word)
@@ -79,13 +98,11 @@ static enum eq_status dispatch(const struct eq_command *commands, size_t n, int 
         print_version();
         return EQ_OK;
     }
-    const struct eq_command *command = find(commands, n, word);
-    if (!command)
-        return unknown_command(commands, n, word, err);
-    return command->run(argc - 1, argv + 1, err);
+    const struct eq_command *command = find(commands, n, word, err);
+    return command ? run(command, argc - 1, argv + 1, err) : EQ_USAGE;
 }
 
-int eq_cmd_main(const struct eq_command *commands, size_t n, int argc, char **argv)
+int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv)
 {
     struct eq_err err = {0};
     eq_log_configure(EQ_LOG_INFO);

@@ -1,136 +1,109 @@
 #include "cmd/cmd.h"
 
-#include <stdlib.h>
+#include <assert.h>
 #include <string.h>
 
-static const char *const sections[] = {"data", "synth", "eval", "bench", "run", NULL};
-static const struct eq_command_spec spec = {
-    .name = "eval",
-    .arguments = "[NAME...]",
-    .about =
-        "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the model alone, "
-        "and\n"
-        "from the file to the EF). INT8 models run in the integer engine, never in a simulation.\n\n"
-        "NAME: fp32, ptq, qat, fp32_plus; without any, all that the run directory holds. --model FILE --name NAME "
-        "evaluates any\n"
-        "other file instead. Writes predictions/NAME.csv and the model's row in results.json; prints the table.\n\n"
-        "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with --model it is "
-        "that\n"
-        "file's only precision.\n\n"
-        "--phases P takes for each clip the mean of its EFs at P phases; latency_ms stays that of one phase.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
-               EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
-    .max_args = 16,
-    .sections = sections,
+/* What to evaluate, by name. */
+struct names {
+    const char *names[64];
+    int n;
+    char of_file[64];
 };
 
-static enum eq_status check_name(const char *name, struct eq_err *err)
+static void add_name(struct names *list, const char *name)
 {
-    return eq_run_is_model_name(name)
-               ? EQ_OK
-               : eq_fail(err, EQ_USAGE, "\"%.60s\" can't name a model: letters, digits, _ . and -, fewer than 32",
-                         name);
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return;
+    assert(list->n < (int)(sizeof list->names / sizeof *list->names)); /* max_args and the table are fewer */
+    list->names[list->n++] = name;
 }
 
 /* "model" of "some/where/model.safetensors" */
-static char *name_of_file(const char *path)
+static const char *name_of_file(const char *path, struct names *list)
 {
     const char *slash = strrchr(path, '/');
-    char *name = eq_strdup(slash ? slash + 1 : path);
-    char *dot = strrchr(name, '.');
-    if (dot && dot != name)
+    snprintf(list->of_file, sizeof list->of_file, "%s", slash ? slash + 1 : path);
+    char *dot = strrchr(list->of_file, '.');
+    if (dot && dot != list->of_file)
         *dot = '\0';
-    return name;
+    return list->of_file;
 }
 
-static bool is_named(const struct eq_options *o, const char *name)
+/* The file of --model; or the models that are named, else all whose files are there, and then those that run another
+ * row's file, when the settings want them. */
+static void list_models(const struct eq_options *o, struct names *list)
 {
+    const struct eq_config *cfg = &o->settings.config;
+    list->n = 0;
+    if (o->model)
+        add_name(list, o->name ? o->name : name_of_file(o->model, list));
     for (int i = 0; i < o->n_args; i++)
-        if (strcmp(o->args[i], name) == 0)
-            return true;
-    return false;
+        add_name(list, o->args[i]);
+    for (const struct eq_run_model *m = eq_run_models; m->name && !o->model; m++)
+        if (eq_run_model_is_made(m) ? o->n_args == 0 && eq_run_has_file(cfg->run.dir, m->file, ".safetensors") : m->is_wanted(cfg))
+            add_name(list, m->name);
+    if (list->n == 0)
+        add_name(list, eq_phase_model(EQ_PHASE_TRAIN)->name);
 }
 
-static bool wants_bf16(const struct eq_options *o)
+/* Whether the names can be used and the models are there. */
+static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
-    return o->settings.config.run.precision == EQ_PRECISION_BF16 || is_named(o, EQ_BF16_NAME);
-}
-
-/* Before any data is opened: whether the names can be used and the models are there. */
-static enum eq_status check_models(const struct eq_options *o, struct eq_err *err)
-{
-    const char *dir = o->settings.config.run.dir;
+    const struct eq_config *cfg = &o->settings.config;
+    struct names list;
     enum eq_status st = EQ_OK;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
-    if (wants_bf16(o))
-        EQ_TRY(eq_precision_check(EQ_PRECISION_BF16, err));
-    if (o->model)
-        return eq_run_need_model(dir, NULL, o->model, err);
-    for (int i = 0; i < o->n_args; i++) {
-        EQ_TRY(check_name(o->args[i], err));
-        EQ_TRY(eq_run_need_model(dir, o->args[i], NULL, err));
+    list_models(o, &list);
+    for (int i = 0; i < list.n; i++) {
+        const char *name = list.names[i];
+        const struct eq_run_model *m = eq_run_model_named(name);
+        if (!eq_run_is_model_name(name))
+            return eq_fail(err, EQ_USAGE, "\"%.60s\" can't name a model: letters, digits, _ . and -, fewer than 32",
+                           name);
+        if (o->model || m)
+            EQ_TRY(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
+        EQ_TRY(eq_run_need_model(cfg->run.dir, name, o->model, err));
     }
-    if (wants_bf16(o))
-        EQ_TRY(eq_run_need_model(dir, EQ_BF16_NAME, NULL, err));
-    bool any = o->n_args > 0;
-    for (int i = 0; i < EQ_RUN_MODELS && !any; i++)
-        EQ_TRY(eq_run_has_model(dir, eq_run_models[i], &any, err));
-    if (!any)
-        EQ_TRY(eq_run_need_model(dir, "fp32", NULL, err));
 out:
     return st;
 }
 
-static enum eq_status evaluate_file(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
+static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    char *name = o->name ? eq_strdup(o->name) : name_of_file(o->model);
+    const struct eq_options *o = &s->options;
+    struct names list;
     enum eq_status st;
-    EQ_TRY(check_name(name, err));
-    EQ_TRY(eq_run_eval(&o->settings.config, ds, name, o->model, err));
-out:
-    free(name);
-    return st;
-}
-
-static enum eq_status evaluate_run(const struct eq_options *o, const struct eq_dataset *ds, struct eq_err *err)
-{
-    const struct eq_config *cfg = &o->settings.config;
-    enum eq_status st = EQ_OK;
-    for (int i = 0; i < o->n_args; i++)
-        EQ_TRY(eq_run_eval(cfg, ds, o->args[i], NULL, err));
-    for (int i = 0; i < EQ_RUN_MODELS && o->n_args == 0; i++) {
-        bool there;
-        EQ_TRY(eq_run_has_model(cfg->run.dir, eq_run_models[i], &there, err));
-        if (there)
-            EQ_TRY(eq_run_eval(cfg, ds, eq_run_models[i], NULL, err));
-    }
-    if (wants_bf16(o) && !is_named(o, EQ_BF16_NAME))
-        EQ_TRY(eq_run_eval(cfg, ds, EQ_BF16_NAME, NULL, err));
+    list_models(o, &list);
+    for (int i = 0; i < list.n; i++)
+        EQ_TRY(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
+    EQ_TRY(eq_run_record_context(s->cfg, &s->data, err));
+    EQ_TRY(eq_print_results(s->cfg->run.dir, o->json, err));
 out:
     return st;
 }
 
-enum eq_status eq_cmd_eval(int argc, char **argv, struct eq_err *err)
-{
-    struct eq_options o;
-    struct eq_dataset ds = {0};
-    struct eq_run_lock lock = {0};
-    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
-    if (st != EQ_OK || o.help)
-        return st;
-    const struct eq_config *cfg = &o.settings.config;
-    EQ_TRY(eq_run_admit(&o.settings, EQ_PHASE_EVAL, false, err));
-    EQ_TRY(check_models(&o, err));
-    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
-    EQ_TRY(eq_run_open_data(cfg, &ds, err));
-    EQ_TRY(eq_run_enter(&o.settings, &ds, EQ_PHASE_EVAL, false, err));
-    EQ_TRY(o.model ? evaluate_file(&o, &ds, err) : evaluate_run(&o, &ds, err));
-    EQ_TRY(eq_run_record_context(cfg, &ds, err));
-    EQ_TRY(eq_print_results(cfg->run.dir, o.json, err));
-out:
-    eq_dataset_clear(&ds);
-    eq_run_unlock(&lock);
-    eq_options_clear(&o);
-    return st;
-}
+const struct eq_command eq_cmd_eval = {
+    .name = "eval",
+    .summary = "evaluate models on the test split: errors, size, latency",
+    .arguments = "[NAME...]",
+    .about = "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the "
+             "model alone, and from the file to the EF). INT8 models run in the integer engine, never in a "
+             "simulation.\n\n"
+             "NAME: fp32, ptq, qat, fp32_plus; without any, all that the run directory holds. --model FILE "
+             "--name NAME evaluates any other file instead. Writes predictions/NAME.csv and the model's row in "
+             "results.json; prints the table.\n\n"
+             "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with "
+             "--model it is that file's only precision.\n\n"
+             "--phases P takes for each clip the mean of its EFs at P phases; latency_ms stays that of one "
+             "phase.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
+               EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
+    .max_args = 16,
+    .sections = (const char *const[]){"data", "synth", "eval", "bench", "run", NULL},
+    .needs = EQ_NEED_RUN | EQ_NEED_DATA,
+    .phase = EQ_PHASE_EVAL,
+    .check = check,
+    .run = run,
+};

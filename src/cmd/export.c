@@ -3,22 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct eq_command_spec spec = {
-    .name = "export",
-    .arguments = "",
-    .about =
-        "Writes the model of --model as an ONNX file that stands alone, for ONNX Runtime, OpenVINO and others.\n\n"
-        "  pixels  u8 [frames, 3, size, size]: the sampled frames of one clip, RGB, any number; the graph "
-        "normalises them\n"
-        "  ef      f32 [1, 1]: EF in percent\n\n"
-        "An FP32 model becomes plain operators with batch norm folded into the convolutions; an INT8 model becomes "
-        "QDQ:\n"
-        "u8 activations, s8 weights per channel and s32 biases between QuantizeLinear and DequantizeLinear. How "
-        "clips are\n"
-        "sampled, and their size, stand in the file's metadata. docs/ONNX.md has an example.\n",
-    .options = EQ_OPT_MODEL | EQ_OPT_ONNX,
-};
-
 /* NULL leaves *opset. */
 static enum eq_status read_opset(const char *text, int *opset, struct eq_err *err)
 {
@@ -75,24 +59,43 @@ out:
     return st;
 }
 
-enum eq_status eq_cmd_export(int argc, char **argv, struct eq_err *err)
+static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
-    struct eq_options o;
+    if (!o->model || !o->onnx)
+        return eq_fail(err, EQ_USAGE, "export needs --model FILE and --onnx FILE");
+    return same_file(o->model, o->onnx) ? eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o->onnx)
+                                        : EQ_OK;
+}
+
+static enum eq_status run(struct eq_session *s, struct eq_err *err)
+{
+    const struct eq_options *o = &s->options;
     const char *precision;
     uint64_t bytes;
     int opset = EQ_ONNX_MIN_OPSET;
-    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
-    if (st != EQ_OK || o.help)
-        return st;
-    if (!o.model || !o.onnx)
-        EQ_TRY(eq_fail(err, EQ_USAGE, "export needs --model FILE and --onnx FILE"));
-    if (same_file(o.model, o.onnx))
-        EQ_TRY(eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o.onnx));
-    EQ_TRY(read_opset(o.opset, &opset, err));
-    EQ_TRY(export_model(&o, opset, &precision, err));
-    EQ_TRY(eq_file_size(o.onnx, &bytes, err));
-    printf("%s: ONNX opset %d, %s, %.2f MB\n", o.onnx, opset, precision, (double)bytes / 1e6);
+    enum eq_status st;
+    EQ_TRY(read_opset(o->opset, &opset, err));
+    EQ_TRY(export_model(o, opset, &precision, err));
+    EQ_TRY(eq_file_size(o->onnx, &bytes, err));
+    printf("%s: ONNX opset %d, %s, %.2f MB\n", o->onnx, opset, precision, (double)bytes / 1e6);
 out:
-    eq_options_clear(&o);
     return st;
 }
+
+const struct eq_command eq_cmd_export = {
+    .name = "export",
+    .summary = "write a model as an ONNX file",
+    .arguments = "",
+    .about = "Writes the model of --model as an ONNX file that stands alone, for ONNX Runtime, OpenVINO and "
+             "others.\n\n"
+             "  pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number; the graph "
+             "normalises them\n"
+             "  ef: f32 [1, 1], the EF in percent\n\n"
+             "An FP32 model becomes plain operators with batch norm folded into the convolutions; an INT8 model "
+             "becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear and "
+             "DequantizeLinear. How clips are sampled, and their size, stand in the file's metadata. "
+             "docs/ONNX.md has an example.\n",
+    .options = EQ_OPT_MODEL | EQ_OPT_ONNX,
+    .check = check,
+    .run = run,
+};

@@ -1,30 +1,6 @@
 #include "cmd/cmd.h"
 
-#include <cjson/cJSON.h>
-#include <stdlib.h>
 #include <string.h>
-
-static const struct eq_command_spec spec = {
-    .name = "inspect",
-    .arguments = "PATH...",
-    .about = "Says what is in a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
-             "(size,\n"
-             "frames that decode, codec), a data folder (splits, EF, rows that can't be used) or a run directory (its "
-             "table).\n"
-             "--json prints one JSON object for each.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
-    .min_args = 1,
-    .max_args = 1000,
-    .sections = (const char *const[]){"data.split_seed", NULL},
-};
-
-static bool holds(const char *dir, const char *file)
-{
-    char *path = eq_path_join(dir, file);
-    bool there = eq_path_exists(path);
-    free(path);
-    return there;
-}
 
 /* A safetensors file starts with the length of its header, in 8 bytes, and the header's brace. */
 static bool looks_like_model(const char *path)
@@ -44,7 +20,7 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
 {
     if (!eq_path_exists(path))
         return eq_fail(err, EQ_IO, "%s: no such file or folder", path);
-    if (eq_is_dir(path) && holds(path, "results.json"))
+    if (eq_is_dir(path) && eq_run_has_file(path, "results", ".json"))
         return eq_print_results(path, o->json, err);
     if (eq_is_dir(path))
         return eq_inspect_folder(path, &o->settings.config, o->json, err);
@@ -53,18 +29,29 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
     return eq_inspect_clip(path, o->json, err);
 }
 
-enum eq_status eq_cmd_inspect(int argc, char **argv, struct eq_err *err)
+static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    struct eq_options o;
-    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
-    if (st != EQ_OK || o.help)
-        return st;
-    for (int i = 0; i < o.n_args; i++) {
-        if (i && !o.json)
+    const struct eq_options *o = &s->options;
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < o->n_args; i++) {
+        if (i && !o->json)
             printf("\n");
-        EQ_TRY(inspect(o.args[i], &o, err));
+        EQ_TRY(inspect(o->args[i], o, err));
     }
 out:
-    eq_options_clear(&o);
     return st;
 }
+
+const struct eq_command eq_cmd_inspect = {
+    .name = "inspect",
+    .summary = "what is in a model file, a clip, a data folder",
+    .arguments = "PATH...",
+    .about = "Says what is in a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a "
+             "clip (size, frames that decode, codec), a data folder (splits, EF, rows that can't be used) or a "
+             "run directory (its table). --json prints one JSON object for each.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
+    .min_args = 1,
+    .max_args = 1000,
+    .sections = (const char *const[]){"data.split_seed", NULL},
+    .run = run,
+};

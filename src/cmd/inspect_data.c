@@ -61,18 +61,6 @@ static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split 
     return EQ_OK;
 }
 
-static struct cJSON *describe_skipped(const struct eq_dataset *ds)
-{
-    struct cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < ds->n_skipped; i++) {
-        struct cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "FileName", ds->skipped[i].file_name);
-        cJSON_AddStringToObject(entry, "reason", ds->skipped[i].reason);
-        cJSON_AddItemToArray(list, entry);
-    }
-    return list;
-}
-
 static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
 {
     printf("%s: %s data folder, %zu clips, split %s\n", ds->dir,
@@ -81,13 +69,10 @@ static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
     const struct cJSON *split;
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
-        printf("  %-6s %6.0f clips", split->string,
-               cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "clips")));
+        printf("  %-6s %6.0f clips", split->string, eq_report_number(split, "clips"));
         if (cJSON_HasObjectItem(split, "ef_median"))
-            printf(", EF %.1f .. %.1f, median %.1f %%",
-                   cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "ef_min")),
-                   cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "ef_max")),
-                   cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(split, "ef_median")));
+            printf(", EF %.1f .. %.1f, median %.1f %%", eq_report_number(split, "ef_min"),
+                   eq_report_number(split, "ef_max"), eq_report_number(split, "ef_median"));
         printf("\n");
     }
     for (size_t i = 0; i < ds->n_skipped; i++)
@@ -108,7 +93,7 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, 
     struct cJSON *splits = cJSON_AddObjectToObject(o, "splits");
     for (int s = 0; s < EQ_SPLIT_COUNT; s++)
         EQ_TRY(describe_split(&ds, (enum eq_split)s, splits, err));
-    cJSON_AddItemToObject(o, "skipped", describe_skipped(&ds));
+    cJSON_AddItemToObject(o, "skipped", eq_skipped_list(&ds));
     EQ_TRY(eq_json_check(err));
     if (json)
         EQ_TRY(eq_print_json(o, err));

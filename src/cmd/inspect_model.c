@@ -61,16 +61,13 @@ static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJS
     return EQ_OK;
 }
 
-static const char *op_name(enum eq_qop op)
-{
-    return op == EQ_QOP_INPUT ? "input" : op == EQ_QOP_CONV2D ? "conv2d" : op == EQ_QOP_MAXPOOL ? "maxpool" : "head";
-}
-
 static struct cJSON *describe_qnode(const struct eq_qnode *n)
 {
+    static const char *const op_names[] = {
+        [EQ_QOP_INPUT] = "input", [EQ_QOP_CONV2D] = "conv2d", [EQ_QOP_MAXPOOL] = "maxpool", [EQ_QOP_HEAD] = "head"};
     struct cJSON *layer = cJSON_CreateObject();
     cJSON_AddStringToObject(layer, "name", n->name);
-    cJSON_AddStringToObject(layer, "op", op_name(n->op));
+    cJSON_AddStringToObject(layer, "op", op_names[n->op]);
     if (n->fp32) {
         const size_t shape[4] = {n->cout, n->cin, n->k, n->k}, weights = shape[0] * shape[1] * shape[2] * shape[3];
         add_shape(layer, shape, 4);
@@ -116,37 +113,13 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
 
 /* ---- text ---------------------------------------------------------------- */
 
-static double number(const struct cJSON *o, const char *key)
+/* The values of an array with text between; "-" when there is none. */
+static void format(const struct cJSON *layer, const char *key, const char *between, int digits, char out[48])
 {
-    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, key));
-}
-
-static const char *text(const struct cJSON *o, const char *key)
-{
-    const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
-    return s ? s : "";
-}
-
-static void format_shape(const struct cJSON *layer, char out[48])
-{
-    const struct cJSON *d;
-    int n = snprintf(out, 48, "-");
-    cJSON_ArrayForEach(d, cJSON_GetObjectItemCaseSensitive(layer, "shape"))
-    {
-        bool first = out[0] == '-';
-        n = first ? 0 : n;
-        if (n < 40)
-            n += snprintf(out + n, 48 - (size_t)n, "%s%d", first ? "" : "x", d->valueint);
-    }
-}
-
-static void format_pair(const struct cJSON *layer, const char *key, char out[40])
-{
-    const struct cJSON *pair = cJSON_GetObjectItemCaseSensitive(layer, key);
-    snprintf(out, 40, "-");
-    if (pair)
-        snprintf(out, 40, "%.4g .. %.4g", cJSON_GetArrayItem(pair, 0)->valuedouble,
-                 cJSON_GetArrayItem(pair, 1)->valuedouble);
+    const struct cJSON *array = cJSON_GetObjectItemCaseSensitive(layer, key), *v;
+    size_t n = (size_t)snprintf(out, 48, "%s", array ? "" : "-");
+    cJSON_ArrayForEach(v, array) if (n < 48) n +=
+        (size_t)snprintf(out + n, 48 - n, "%s%.*g", n ? between : "", digits, v->valuedouble);
 }
 
 static void print_layers(const struct cJSON *model, bool int8)
@@ -159,22 +132,22 @@ static void print_layers(const struct cJSON *model, bool int8)
         printf("%-36s %-16s %-26s %9s\n", "parameter", "shape", "range", "bytes");
     cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(model, "layers"))
     {
-        char shape[48], range[40], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
-        format_shape(layer, shape);
-        format_pair(layer, int8 ? "weight_scale" : "range", range);
-        if (int8 && number(layer, "weight_bits") == 32)
+        char shape[48], range[48], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
+        format(layer, "shape", "x", 9, shape);
+        format(layer, int8 ? "weight_scale" : "range", " .. ", 4, range);
+        if (int8 && eq_report_number(layer, "weight_bits") == 32)
             snprintf(range, sizeof range, "FP32");
         if (cJSON_HasObjectItem(layer, "scale")) {
-            snprintf(scale, sizeof scale, "%.4g", number(layer, "scale"));
-            snprintf(zero, sizeof zero, "%.0f", number(layer, "zero_point"));
+            snprintf(scale, sizeof scale, "%.4g", eq_report_number(layer, "scale"));
+            snprintf(zero, sizeof zero, "%.0f", eq_report_number(layer, "zero_point"));
         }
         if (cJSON_HasObjectItem(layer, "bytes"))
-            snprintf(bytes, sizeof bytes, "%.0f", number(layer, "bytes"));
+            snprintf(bytes, sizeof bytes, "%.0f", eq_report_number(layer, "bytes"));
         if (int8)
-            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", text(layer, "name"), text(layer, "op"), shape, range,
-                   scale, zero, bytes);
+            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", eq_report_text(layer, "name"),
+                   eq_report_text(layer, "op"), shape, range, scale, zero, bytes);
         else
-            printf("%-36s %-16s %-26s %9s\n", text(layer, "name"), shape, range, bytes);
+            printf("%-36s %-16s %-26s %9s\n", eq_report_text(layer, "name"), shape, range, bytes);
     }
 }
 
@@ -184,6 +157,7 @@ static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
     const struct cJSON *setting;
     enum eq_status st = EQ_OK;
     struct eq_str list = {0};
+    printf("quantized by %s, activations by %s\n", eq_report_text(m, "method"), eq_report_text(m, "observer"));
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
         if (cJSON_IsObject(setting)) /* how a search came to these: --json and the report show it */
@@ -191,7 +165,6 @@ static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
         eq_str_add(&list, "%s%s = ", list.len ? ", " : "settings: ", setting->string);
         EQ_TRY(eq_json_print_line(&list, setting, err));
     }
-    printf("quantized by %s, activations by %s\n", text(m, "method"), text(m, "observer"));
     if (list.len)
         printf("%s\n", list.s);
 out:
@@ -202,14 +175,17 @@ out:
 static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    printf("%s: %s, %.2f MB\n", text(m, "path"), int8 ? "INT8 model" : "FP32 model", number(m, "size_mb"));
-    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n", number(m, "frames"),
-           number(m, "size"), number(m, "size"), number(m, "pixel_mean"), number(m, "pixel_std"));
-    printf("EF of its training clips: %.2f +- %.2f %%\n", number(m, "target_mean"), number(m, "target_std"));
+    printf("%s: %s, %.2f MB\n", eq_report_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
+           eq_report_number(m, "size_mb"));
+    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n",
+           eq_report_number(m, "frames"), eq_report_number(m, "size"), eq_report_number(m, "size"),
+           eq_report_number(m, "pixel_mean"), eq_report_number(m, "pixel_std"));
+    printf("EF of its training clips: %.2f +- %.2f %%\n", eq_report_number(m, "target_mean"),
+           eq_report_number(m, "target_std"));
     if (int8)
         EQ_TRY(print_method(m, err));
     else
-        printf("%.0f trainable values\n", number(m, "parameters"));
+        printf("%.0f trainable values\n", eq_report_number(m, "parameters"));
     printf("\n");
     print_layers(m, int8);
 out:

@@ -1,66 +1,106 @@
-#include "cmd/options.h"
+#include "cmd/cmd.h"
 
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum kind {
+    SETTING, /* a short form of --set; field: a bool that says it was given */
+    TEXT,
+    FLAG,
+    SET,
+    CONFIG,
+    QUIET,
+    VERBOSE
+};
 
 struct option_row {
     const char *name;
     char letter; /* 0: none */
     const char *argument;
     unsigned bit; /* 0: every command has it */
-    const char *setting;
-    const char *help;
+    enum kind kind;
+    size_t field; /* offset in struct eq_options; 0: none */
+    const char *setting, *help;
 };
 
-/* With a setting behind it, an option is a short form of --set. */
+#define FIELD(name) offsetof(struct eq_options, name)
+/* clang-format off */
 static const struct option_row option_table[] = {
-    {"config", 'c', "FILE", EQ_OPT_SETTINGS, NULL, "read settings from a JSON file; repeatable, later ones win"},
-    {"set", 's', "KEY=VALUE", EQ_OPT_SETTINGS, NULL, "change one setting, e.g. --set data.frames=8; repeatable"},
-    {"run", 'r', "DIR", EQ_OPT_RUN, "run.dir", "run directory (run.dir)"},
-    {"data", 'd', "DIR", EQ_OPT_DATA, "data.dir", "data folder (data.dir, with data.synthetic=false)"},
-    {"seed", 0, "N", EQ_OPT_SEED, "run.seed", "seed of everything random (run.seed)"},
-    {"model", 'm', "FILE", EQ_OPT_MODEL, NULL, "model file (.safetensors)"},
-    {"name", 'n', "NAME", EQ_OPT_NAME, NULL, "what results.json and predictions/ call the model of --model"},
-    {"onnx", 'o', "FILE", EQ_OPT_ONNX, NULL, "the ONNX file to write"},
-    {"opset", 0, "N", EQ_OPT_ONNX, NULL, "version of ONNX's operators, 17 to 21 (17)"},
-    {"residual", 0, "KIND", EQ_OPT_ONNX, NULL, "INT8: how convolutions enter residual sums, float or u8 (float)"},
-    {"threads", 't', "N", EQ_OPT_COMPUTE, "run.threads", "threads, 0: all (run.threads); never changes a result"},
-    {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, "run.cpu", "highest instruction set to use (run.cpu)"},
-    {"precision", 0, "P", EQ_OPT_PRECISION, "run.precision",
+    {"config", 'c', "FILE", EQ_OPT_SETTINGS, CONFIG, 0, NULL,
+     "read settings from a JSON file; repeatable, later ones win"},
+    {"set", 's', "KEY=VALUE", EQ_OPT_SETTINGS, SET, 0, NULL,
+     "change one setting, e.g. --set data.frames=8; repeatable"},
+    {"run", 'r', "DIR", EQ_OPT_RUN, SETTING, 0, "run.dir", "run directory (run.dir)"},
+    {"data", 'd', "DIR", EQ_OPT_DATA, SETTING, FIELD(bench.with_data), "data.dir",
+     "data folder (data.dir, with data.synthetic=false)"},
+    {"seed", 0, "N", EQ_OPT_SEED, SETTING, 0, "run.seed", "seed of everything random (run.seed)"},
+    {"model", 'm', "FILE", EQ_OPT_MODEL, TEXT, FIELD(model), NULL, "model file (.safetensors)"},
+    {"name", 'n', "NAME", EQ_OPT_NAME, TEXT, FIELD(name), NULL,
+     "what results.json and predictions/ call the model of --model"},
+    {"onnx", 'o', "FILE", EQ_OPT_ONNX, TEXT, FIELD(onnx), NULL, "the ONNX file to write"},
+    {"opset", 0, "N", EQ_OPT_ONNX, TEXT, FIELD(opset), NULL, "version of ONNX's operators, 17 to 21 (17)"},
+    {"residual", 0, "KIND", EQ_OPT_ONNX, TEXT, FIELD(residual), NULL,
+     "INT8: how convolutions enter residual sums, float or u8 (float)"},
+    {"threads", 't', "N", EQ_OPT_COMPUTE, SETTING, 0, "run.threads",
+     "threads, 0: all (run.threads); never changes a result"},
+    {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, SETTING, 0, "run.cpu", "highest instruction set to use (run.cpu)"},
+    {"precision", 0, "P", EQ_OPT_PRECISION, SETTING, 0, "run.precision",
      "fp32 or bf16: convolutions of an FP32 model (run.precision)"},
-    {"phases", 0, "P", EQ_OPT_PHASES, "eval.phases", "phases of a clip whose EFs are averaged (eval.phases)"},
-    {"fresh", 0, "KIND", EQ_OPT_BENCH, NULL,
+    {"phases", 0, "P", EQ_OPT_PHASES, SETTING, 0, "eval.phases",
+     "phases of a clip whose EFs are averaged (eval.phases)"},
+    {"fresh", 0, "KIND", EQ_OPT_BENCH, TEXT, FIELD(fresh), NULL,
      "a fresh network instead of a file, fp32 or int8; its errors mean nothing"},
-    {"frames", 0, "N", EQ_OPT_BENCH, "data.frames", "frames of a clip (data.frames; with --model: the file's)"},
-    {"size", 0, "N", EQ_OPT_BENCH, "data.size", "side of a frame (data.size; with --model: the file's)"},
-    {"layers", 0, NULL, EQ_OPT_BENCH, NULL, "every layer with every kernel that this CPU has for it"},
-    {"layer", 0, "TEXT", EQ_OPT_BENCH, NULL, "--layers: only those whose name holds TEXT"},
-    {"kernel", 0, "TEXT", EQ_OPT_BENCH, NULL, "--layers: only kernels whose name holds TEXT"},
-    {"train", 0, NULL, EQ_OPT_BENCH, NULL, "a training step instead of an inference"},
-    {"clips", 0, "N", EQ_OPT_BENCH, "train.batch", "--train: clips of a step (train.batch)"},
-    {"qat", 0, NULL, EQ_OPT_BENCH, NULL, "--train: a step of QAT (qat.method, qat.weight_bits), by turns with FP32's"},
-    {"force", 'f', NULL, EQ_OPT_FORCE, NULL, "make anew what the run directory holds already"},
-    {"control", 0, NULL, EQ_OPT_CONTROL, NULL, "train the FP32 control (FP32+) instead"},
-    {"json", 'j', NULL, EQ_OPT_JSON, NULL, "print JSON on stdout"},
-    {"quiet", 'q', NULL, 0, NULL, "only warnings and errors on stderr"},
-    {"verbose", 'v', NULL, 0, NULL, "more on stderr"},
-    {"help", 'h', NULL, 0, NULL, "this text"},
+    {"frames", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(bench.frames_given), "data.frames",
+     "frames of a clip (data.frames; with --model: the file's)"},
+    {"size", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(bench.size_given), "data.size",
+     "side of a frame (data.size; with --model: the file's)"},
+    {"layers", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.layers), NULL,
+     "every layer with every kernel that this CPU has for it"},
+    {"layer", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.layer), NULL, "--layers: only those whose name holds TEXT"},
+    {"kernel", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.kernel), NULL,
+     "--layers: only kernels whose name holds TEXT"},
+    {"train", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.train), NULL, "a training step instead of an inference"},
+    {"clips", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(clips_given), "train.batch",
+     "--train: clips of a step (train.batch)"},
+    {"qat", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.qat), NULL,
+     "--train: a step of QAT (qat.method, qat.weight_bits), by turns with FP32's"},
+    {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "make anew what the run directory holds already"},
+    {"control", 0, NULL, EQ_OPT_CONTROL, FLAG, FIELD(control), NULL, "train the FP32 control (FP32+) instead"},
+    {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON on stdout"},
+    {"quiet", 'q', NULL, 0, QUIET, 0, NULL, "only warnings and errors on stderr"},
+    {"verbose", 'v', NULL, 0, VERBOSE, 0, NULL, "more on stderr"},
+    {"help", 'h', NULL, 0, FLAG, FIELD(help), NULL, "this text"},
 };
+/* clang-format on */
 enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
 
-static bool offered(const struct option_row *row, const struct eq_command_spec *spec)
+static bool offered(const struct option_row *row, const struct eq_command *spec)
 {
     return row->bit == 0 || (spec->options & row->bit);
 }
 
 /* ---- --help -------------------------------------------------------------- */
 
-static void print_help(const struct eq_command_spec *spec)
+int eq_help_width(void)
+{
+    struct winsize size;
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 80;
+    return size.ws_col < 100 ? size.ws_col : 100;
+}
+
+static void print_help(const struct eq_command *spec)
 {
     struct eq_str out = {0};
-    eq_str_add(&out, "usage: echoquant %s [options]%s%s\n\n%s\nOptions:\n", spec->name, spec->arguments[0] ? " " : "",
-               spec->arguments, spec->about);
+    int width = eq_help_width();
+    eq_str_add(&out, "usage: echoquant %s [options]%s%s\n\n", spec->name, spec->arguments[0] ? " " : "",
+               spec->arguments);
+    eq_str_add_wrapped(&out, spec->about, 0, width);
+    eq_str_add(&out, "\nOptions:\n");
     for (int i = 0; i < N_OPTIONS; i++) {
         const struct option_row *row = &option_table[i];
         char left[48], letter[8] = "    ";
@@ -70,11 +110,12 @@ static void print_help(const struct eq_command_spec *spec)
             snprintf(letter, sizeof letter, "-%c, ", row->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->argument ? " " : "",
                  row->argument ? row->argument : "");
-        eq_str_add(&out, "  %-24s  %s\n", left, row->help);
+        eq_str_add(&out, "  %-20s  ", left);
+        eq_str_add_wrapped(&out, row->help, 24, width);
     }
     if (spec->sections) {
         eq_str_add(&out, "\nSettings it reads, with their defaults:\n");
-        eq_settings_help(spec->sections, &out);
+        eq_settings_help(spec->sections, width, &out);
     }
     fputs(out.s, stdout);
     eq_str_clear(&out);
@@ -83,107 +124,55 @@ static void print_help(const struct eq_command_spec *spec)
 /* ---- reading argv -------------------------------------------------------- */
 
 /* What argv asks for, before any of it is done: files come first, then single values in their order. */
+enum { MAX_CONFIGS = 32, MAX_SETS = 256 };
 struct request {
-    const char *configs[32];
+    const char *configs[MAX_CONFIGS];
     int n_configs;
     struct {
-        const char *key, *value, *origin;
-        size_t key_len;
-    } sets[256];
+        const struct option_row *row;
+        const char *text; /* a value; KEY=VALUE of --set */
+    } sets[MAX_SETS];
     int n_sets;
     enum eq_log_level level;
 };
 
-static enum eq_status add_set(struct request *r, const char *key, size_t key_len, const char *value, const char *origin,
-                              struct eq_err *err)
-{
-    size_t cap = sizeof r->sets / sizeof *r->sets;
-    if ((size_t)r->n_sets == cap)
-        return eq_fail(err, EQ_USAGE, "more than %zu settings on the command line; use --config", cap);
-    r->sets[r->n_sets].key = key;
-    r->sets[r->n_sets].key_len = key_len;
-    r->sets[r->n_sets].value = value;
-    r->sets[r->n_sets++].origin = origin;
-    return EQ_OK;
-}
-
-static enum eq_status take_set(struct request *r, const char *text, struct eq_err *err)
-{
-    const char *equals = strchr(text, '=');
-    if (!equals || equals == text)
-        return eq_fail(err, EQ_USAGE, "--set %s: write KEY=VALUE, e.g. --set data.frames=8", text);
-    return add_set(r, text, (size_t)(equals - text), equals + 1, "--set", err);
-}
-
-static enum eq_status take_short_form(struct request *r, const struct option_row *row, const char *value,
-                                      struct eq_err *err)
-{
-    static const char *const origins[] = {"--run",       "--data",   "--seed",   "--threads", "--cpu",
-                                          "--precision", "--phases", "--frames", "--size",    "--clips"};
-    const char *origin = "--set";
-    for (size_t i = 0; i < sizeof origins / sizeof *origins; i++)
-        if (strcmp(origins[i] + 2, row->name) == 0)
-            origin = origins[i];
-    enum eq_status st = add_set(r, row->setting, strlen(row->setting), value, origin, err);
-    if (st == EQ_OK && strcmp(row->name, "data") == 0)
-        st = add_set(r, "data.synthetic", strlen("data.synthetic"), "false", origin, err);
-    return st;
-}
-
-/* For settings that mean something else when they were asked for in this call. */
-static void note_given(struct eq_options *o, const char *name)
-{
-    o->data_given = o->data_given || strcmp(name, "data") == 0;
-    o->clips_given = o->clips_given || strcmp(name, "clips") == 0;
-    o->frames_given = o->frames_given || strcmp(name, "frames") == 0;
-    o->size_given = o->size_given || strcmp(name, "size") == 0;
-}
-
-/* Options that are just kept. */
-static void take_field(struct eq_options *o, const char *name, const char *value)
-{
-    const struct {
-        const char *name, **text;
-        bool *flag;
-    } fields[] = {
-        {"model", &o->model, NULL},       {"name", &o->name, NULL},     {"onnx", &o->onnx, NULL},
-        {"opset", &o->opset, NULL},       {"fresh", &o->fresh, NULL},   {"layer", &o->layer, NULL},
-        {"residual", &o->residual, NULL}, {"kernel", &o->kernel, NULL}, {"layers", NULL, &o->layers},
-        {"train", NULL, &o->train},       {"qat", NULL, &o->qat},       {"force", NULL, &o->force},
-        {"control", NULL, &o->control},   {"json", NULL, &o->json},     {"help", NULL, &o->help},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strcmp(fields[i].name, name) == 0) {
-            if (fields[i].text)
-                *fields[i].text = value;
-            else
-                *fields[i].flag = true;
-        }
-}
-
 static enum eq_status take(struct eq_options *o, struct request *r, const struct option_row *row, const char *value,
                            struct eq_err *err)
 {
-    note_given(o, row->name);
-    if (row->setting)
-        return take_short_form(r, row, value, err);
-    if (strcmp(row->name, "set") == 0)
-        return take_set(r, value, err);
-    if (strcmp(row->name, "config") == 0) {
-        if ((size_t)r->n_configs == sizeof r->configs / sizeof *r->configs)
+    void *field = (char *)o + row->field;
+    switch (row->kind) {
+    case SETTING:
+        if (row->field)
+            *(bool *)field = true;
+        __attribute__((fallthrough));
+    case SET:
+        if (r->n_sets == MAX_SETS)
+            return eq_fail(err, EQ_USAGE, "more than %d settings on the command line; use --config", MAX_SETS);
+        r->sets[r->n_sets].row = row;
+        r->sets[r->n_sets++].text = value;
+        break;
+    case TEXT:
+        *(const char **)field = value;
+        break;
+    case FLAG:
+        *(bool *)field = true;
+        break;
+    case CONFIG:
+        if (r->n_configs == MAX_CONFIGS)
             return eq_fail(err, EQ_USAGE, "too many --config files");
         r->configs[r->n_configs++] = value;
-    } else if (strcmp(row->name, "quiet") == 0) {
+        break;
+    case QUIET:
         r->level = EQ_LOG_WARN;
-    } else if (strcmp(row->name, "verbose") == 0) {
+        break;
+    case VERBOSE:
         r->level = EQ_LOG_DEBUG;
-    } else {
-        take_field(o, row->name, value);
+        break;
     }
     return EQ_OK;
 }
 
-static enum eq_status unknown_option(const struct eq_command_spec *spec, const char *word, struct eq_err *err)
+static enum eq_status unknown_option(const struct eq_command *spec, const char *word, struct eq_err *err)
 {
     const char *names[N_OPTIONS], *near = NULL;
     size_t n = 0;
@@ -199,7 +188,7 @@ static enum eq_status unknown_option(const struct eq_command_spec *spec, const c
                    near ? near : "", near ? "?" : "");
 }
 
-static void fill_getopt(const struct eq_command_spec *spec, struct option longs[N_OPTIONS + 1], char *shorts)
+static void fill_getopt(const struct eq_command *spec, struct option longs[N_OPTIONS + 1], char *shorts)
 {
     int n = 0;
     *shorts++ = ':'; /* a missing argument is told apart from an unknown option */
@@ -226,7 +215,7 @@ static const struct option_row *row_of(int code)
     return NULL;
 }
 
-static enum eq_status read_argv(struct eq_options *o, struct request *r, const struct eq_command_spec *spec, int argc,
+static enum eq_status read_argv(struct eq_options *o, struct request *r, const struct eq_command *spec, int argc,
                                 char **argv, struct eq_err *err)
 {
     struct option longs[N_OPTIONS + 1];
@@ -266,17 +255,26 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
 static enum eq_status apply_sets(struct eq_settings *s, const struct request *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    for (int i = 0; i < r->n_sets && st == EQ_OK; i++) {
-        char key[128];
-        snprintf(key, sizeof key, "%.*s", (int)r->sets[i].key_len, r->sets[i].key);
-        st = eq_settings_set(s, key, r->sets[i].value, r->sets[i].origin, err);
+    for (int i = 0; i < r->n_sets; i++) {
+        const struct option_row *row = r->sets[i].row;
+        const char *text = r->sets[i].text, *equals = strchr(text, '=');
+        char key[128], origin[32];
+        if (!row->setting && (!equals || equals == text))
+            return eq_fail(err, EQ_USAGE, "--set %s: write KEY=VALUE, e.g. --set data.frames=8", text);
+        snprintf(key, sizeof key, "%.*s", row->setting ? (int)sizeof key : (int)(equals - text),
+                 row->setting ? row->setting : text);
+        snprintf(origin, sizeof origin, "--%s", row->name);
+        EQ_TRY(eq_settings_set(s, key, row->setting ? text : equals + 1, origin, err));
+        if (row->field == FIELD(bench.with_data))
+            EQ_TRY(eq_settings_set(s, "data.synthetic", "false", origin, err));
     }
+out:
     return st;
 }
 
 /* Where a command works on a run directory that has its settings, they are the ground that the others build on. */
-static enum eq_status apply_run_config(struct eq_settings *s, const struct eq_command_spec *spec,
-                                       const struct request *r, struct eq_err *err)
+static enum eq_status apply_run_config(struct eq_settings *s, const struct eq_command *spec, const struct request *r,
+                                       struct eq_err *err)
 {
     struct eq_settings peek = {0};
     bool found;
@@ -294,7 +292,7 @@ out:
     return st;
 }
 
-static enum eq_status resolve(struct eq_options *o, const struct eq_command_spec *spec, const struct request *r,
+static enum eq_status resolve(struct eq_options *o, const struct eq_command *spec, const struct request *r,
                               struct eq_err *err)
 {
     enum eq_status st;
@@ -313,12 +311,12 @@ out:
     return st;
 }
 
-enum eq_status eq_options_init(struct eq_options *o, const struct eq_command_spec *spec, int argc, char **argv,
+enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *spec, int argc, char **argv,
                                struct eq_err *err)
 {
     struct request r = {.level = EQ_LOG_INFO};
     enum eq_status st;
-    memset(o, 0, sizeof *o);
+    *o = (struct eq_options){.bench = {.layer = "", .kernel = ""}};
     EQ_TRY(read_argv(o, &r, spec, argc, argv, err));
     eq_log_configure(r.level);
     if (o->help) {
@@ -326,9 +324,9 @@ enum eq_status eq_options_init(struct eq_options *o, const struct eq_command_spe
         return EQ_OK;
     }
     EQ_TRY(resolve(o, spec, &r, err));
+    o->bench.model = o->model;
+    o->bench.fresh_int8 = o->fresh && strcmp(o->fresh, "int8") == 0;
 out:
-    if (st != EQ_OK)
-        eq_options_clear(o);
     return st;
 }
 

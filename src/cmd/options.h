@@ -21,31 +21,24 @@ enum eq_option_bit {
     EQ_OPT_BENCH = 1 << 13 /* --train, --fresh, --clips, ... of bench */
 };
 
-struct eq_command_spec {
-    const char *name;
-    const char *arguments; /* behind "[options]" in the usage line; "" none */
-    const char *about;     /* what it does, what it reads and writes */
-    unsigned options;      /* enum eq_option_bit; --quiet, --verbose and --help go with every command */
-    int min_args, max_args;
-    const char *const *sections; /* settings that it reads, as for eq_settings_help; NULL: none */
-};
-
 struct eq_options {
     struct eq_settings settings;
     bool help; /* was asked for and printed: the command is done */
     bool json, force, control;
-    bool data_given;                                    /* --data */
-    const char *model, *name, *onnx, *opset, *residual; /* NULL: not given */
-    bool layers, train, qat;
-    bool clips_given, frames_given, size_given;
-    const char *fresh, *layer, *kernel; /* NULL: not given */
-    char **args;                        /* n_args of argv */
+    bool clips_given;                                           /* --clips */
+    const char *model, *name, *onnx, *opset, *residual, *fresh; /* NULL: not given */
+    struct eq_bench_opts bench;                                 /* with_data: --data was given, to any command */
+    char **args;                                                /* n_args of argv */
     int n_args;
 };
 
-/* Reads argv into settings and options, configures log, threads and CPU. What it refuses is EQ_USAGE. */
-enum eq_status eq_options_init(struct eq_options *o, const struct eq_command_spec *spec, int argc, char **argv,
+struct eq_command;
+/* Reads argv into settings and options, configures log, threads and CPU. What it refuses is EQ_USAGE. Clear it in any
+ * case. */
+enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err);
 void eq_options_clear(struct eq_options *o);
+/* Columns for text on stdout: those of the terminal, at most 100; 80 where it is none. */
+int eq_help_width(void);
 
 #endif

@@ -30,3 +30,18 @@ out:
     eq_str_clear(&table);
     return st;
 }
+
+enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err)
+{
+    enum eq_status st = eq_print_results(run_dir, json, err);
+    if (st == EQ_OK && !json)
+        printf("\n%s/report.html\n", run_dir);
+    return st;
+}
+
+enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st)
+{
+    if (st == EQ_OK)
+        printf("%s/%s.safetensors\n", s->cfg->run.dir, eq_phase_model(s->phase)->file);
+    return st;
+}

@@ -1,28 +1,22 @@
 #include "cmd/cmd.h"
 
-static const char *const sections[] = {"data", "synth", "ptq", "run", NULL};
-static const struct eq_command_spec spec = {
-    .name = "ptq",
-    .arguments = "",
-    .about =
-        "Quantizes a trained FP32 model to INT8: folds batch norm, observes activations on training clips, rounds the\n"
-        "weights (per channel, symmetric) and writes a model that runs in integers only.\n\n"
-        "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors there.\n"
-        "With ptq.max_mae_loss above 0 it also measures what it loses on the validation split, and takes layers back "
-        "to FP32\n"
-        "until the loss is within. --force makes it anew where it is there already.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE,
-    .sections = sections,
-};
-
-enum eq_status eq_cmd_ptq(int argc, char **argv, struct eq_err *err)
+static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    static const struct eq_derived_model ptq = {"ptq", EQ_PHASE_PTQ, eq_run_ptq};
-    struct eq_options o;
-    enum eq_status st = eq_options_init(&o, &spec, argc, argv, err);
-    if (st != EQ_OK || o.help)
-        return st;
-    st = eq_cmd_derive(&o, &ptq, err);
-    eq_options_clear(&o);
-    return st;
+    return eq_print_model(s, eq_run_ptq(s->cfg, &s->data, s->options.model, err));
 }
+
+const struct eq_command eq_cmd_ptq = {
+    .name = "ptq",
+    .summary = "quantize it after training (PTQ)",
+    .arguments = "",
+    .about = "Quantizes a trained FP32 model to INT8: folds batch norm, observes activations on training clips, "
+             "rounds the weights (per channel, symmetric) and writes a model that runs in integers only.\n\n"
+             "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors there. With "
+             "ptq.max_mae_loss above 0 it also measures what it loses on the validation split, and takes layers back "
+             "to FP32 until the loss is within. --force makes it anew where it is there already.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE,
+    .sections = (const char *const[]){"data", "synth", "ptq", "run", NULL},
+    .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA,
+    .phase = EQ_PHASE_PTQ,
+    .run = run,
+};

@@ -4,10 +4,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, double prediction)
+enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                eq_predicted_fn take, void *ctx, struct eq_err *err)
 {
-    e->rows[e->n++] = (struct eq_prediction){
-        .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = prediction};
+    enum eq_status st;
+    struct eq_batch batch;
+    EQ_TRY(eq_loader_start(loader, 0, 0, err));
+    for (;;) {
+        float ef;
+        EQ_TRY(eq_loader_next(loader, &batch, err));
+        if (batch.n == 0)
+            break;
+        const struct eq_sample *sample = &ds->samples[batch.index[0]];
+        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        if (st != EQ_OK)
+            EQ_TRY(eq_err_context(err, "%s", sample->path));
+        EQ_TRY(take(ctx, sample, ef, err));
+        if (eq_interrupted()) {
+            st = eq_fail(err, EQ_INTERRUPTED, "interrupted");
+            goto out;
+        }
+    }
+out:
+    return st;
+}
+
+struct collection {
+    struct eq_evaluation *e;
+    struct eq_progress *progress; /* NULL: none */
+};
+
+static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float ef, struct eq_err *err)
+{
+    const struct collection *c = ctx;
+    (void)err;
+    c->e->rows[c->e->n++] = (struct eq_prediction){
+        .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = (double)ef};
+    if (c->progress)
+        eq_progress_step(c->progress, c->e->n, NULL);
+    return EQ_OK;
 }
 
 static enum eq_status finish_metrics(struct eq_evaluation *e, struct eq_err *err)
@@ -29,29 +64,15 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_batch batch;
+    struct collection c = {out, progress};
     memset(out, 0, sizeof *out);
     out->rows = calloc(ds->n, sizeof *out->rows);
     if (!out->rows)
         return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
-    EQ_TRY(eq_loader_start(loader, 0, 0, err));
-    for (;;) {
-        EQ_TRY(eq_loader_next(loader, &batch, err));
-        if (batch.n == 0)
-            break;
-        float ef;
-        const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
-        if (st != EQ_OK)
-            EQ_TRY(eq_err_context(err, "%s", sample->path));
-        add_row(out, sample, ef);
-        if (progress)
-            eq_progress_step(progress, out->n, NULL);
-        if (eq_interrupted()) {
-            st = eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation; the same command goes on");
-            goto out;
-        }
-    }
+    st = eq_predict_clips(p, ds, loader, add_row, &c, err);
+    if (st == EQ_INTERRUPTED)
+        eq_fail(err, st, "interrupted during evaluation; the same command goes on");
+    EQ_TRY(st);
     EQ_TRY(finish_metrics(out, err));
 out:
     if (st != EQ_OK)

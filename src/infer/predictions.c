@@ -7,33 +7,27 @@
 
 #define MAX_PREDICTIONS_BYTES ((size_t)256 << 20)
 
+void eq_csv_add(struct eq_str *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        eq_str_add(out, "%s", text);
+        return;
+    }
+    size_t len = strlen(text), size = csv_write(NULL, 0, text, len), at = out->len;
+    eq_str_add(out, "%*s", (int)size, ""); /* room for it */
+    csv_write(out->s + at, size, text, len);
+}
+
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err)
 {
-    struct eq_writer w;
-    enum eq_status st = eq_writer_open(&w, path, err);
-    if (st != EQ_OK)
-        return st;
-    EQ_TRY(eq_writer_printf(&w, err, "FileName,Split,EF,Prediction\n"));
+    struct eq_str text = {0};
+    eq_str_add(&text, "FileName,Split,EF,Prediction\n");
     for (size_t i = 0; i < e->n; i++) {
-        const struct eq_prediction *row = &e->rows[i];
-        size_t len = strlen(row->file_name), need = csv_write(NULL, 0, row->file_name, len);
-        char *quoted = malloc(need + 1);
-        if (!quoted) {
-            st = eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
-            goto out;
-        }
-        csv_write(quoted, need, row->file_name, len);
-        quoted[need] = '\0';
-        bool plain = !strpbrk(row->file_name, ",\"\r\n");
-        st = eq_writer_printf(&w, err, "%s,%s,%.9g,%.9g\n", plain ? row->file_name : quoted, eq_split_name(row->split),
-                              row->ef, row->prediction);
-        free(quoted);
-        if (st != EQ_OK)
-            goto out;
+        eq_csv_add(&text, e->rows[i].file_name);
+        eq_str_add(&text, ",%s,%.9g,%.9g\n", eq_split_name(e->rows[i].split), e->rows[i].ef, e->rows[i].prediction);
     }
-    EQ_TRY(eq_writer_commit(&w, err));
-out:
-    eq_writer_abort(&w);
+    enum eq_status st = eq_write_file(path, text.s, text.len, err);
+    eq_str_clear(&text);
     return st;
 }
 

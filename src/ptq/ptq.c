@@ -14,7 +14,7 @@ enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *
     struct eq_qmodel *qmodel = NULL;
     struct eq_config chosen = *cfg;
     struct cJSON *search = NULL;
-    char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
+    char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name, NULL);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
     if (cfg->ptq.search)

@@ -307,7 +307,7 @@ enum eq_status eq_run_sensitivity(const struct eq_config *cfg, const struct eq_d
     struct eq_config own = *cfg; /* of ptq.search, when there is one */
     struct cJSON *json = cJSON_CreateObject();
     char *path = eq_path_join(cfg->run.dir, "sensitivity.json");
-    char *model = model_path ? eq_strdup(model_path) : eq_path_join(cfg->run.dir, "fp32.safetensors");
+    char *model = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, model_path);
     enum eq_status st;
     cJSON_AddStringToObject(json, "format", EQ_SENSITIVITY_FORMAT);
     cJSON_AddStringToObject(json, "model", model);

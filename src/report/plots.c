@@ -11,13 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *colour_of(const char *name)
+static const char *color_of(const char *name)
 {
-    return strcmp(name, "fp32") == 0            ? "2f5d8a"
-           : strcmp(name, "ptq") == 0           ? "c8602b"
-           : strcmp(name, "qat") == 0           ? "3f8f5f"
-           : strcmp(name, EQ_CONTROL_NAME) == 0 ? "6b8fb5"
-                                                : "7a5aa6";
+    const struct eq_run_model *m = eq_run_model_named(name);
+    return m ? m->color : "7a5aa6";
 }
 
 static const char style[] = "set encoding utf8\n"
@@ -147,7 +144,7 @@ static enum eq_status draw_scatter(struct eq_report *report, const char *name, c
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 title 'limits of agreement', \\\n"
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 notitle, \\\n"
                "     '%s.dat' using 1:2 with points pt 7 ps 0.55 lc rgb '#60%s' notitle\n",
-               mean + 1.96 * sd, mean - 1.96 * sd, file, colour_of(name));
+               mean + 1.96 * sd, mean - 1.96 * sd, file, color_of(name));
     eq_str_add(&d.data, "# true EF, predicted EF (percent)\n");
     for (size_t i = 0; i < e->n; i++)
         eq_str_add(&d.data, "%.9g %.9g\n", e->rows[i].ef, e->rows[i].prediction);
@@ -188,13 +185,13 @@ static enum eq_status draw_changes(struct eq_report *report, const struct eq_eva
     eq_str_add(&d.script, "set xlabel 'FP32 prediction (EF, %%)' offset 0,0.4\nset ylabel 'difference (EF points)'\n"
                           "set xzeroaxis lt 1 lc rgb '#222831'\nplot ");
     const struct eq_evaluation *sets[] = {ptq, qat};
-    static const char *const names[] = {"ptq", "qat"}, *const labels[] = {"PTQ", "QAT"};
+    const struct eq_run_model *const m[] = {eq_phase_model(EQ_PHASE_PTQ), eq_phase_model(EQ_PHASE_QAT)};
     for (int i = 0, block = 0; i < 2; i++) {
         if (sets[i]->n == 0)
             continue;
-        EQ_TRY(add_changes(&d.data, labels[i], fp32, sets[i], err));
+        EQ_TRY(add_changes(&d.data, m[i]->row, fp32, sets[i], err));
         eq_str_add(&d.script, "%s'changes.dat' index %d using 1:2 with points pt 7 ps 0.55 lc rgb '#40%s' title '%s'",
-                   block ? ", " : "", block, colour_of(names[i]), labels[i]);
+                   block ? ", " : "", block, m[i]->color, m[i]->row);
         block++;
     }
     eq_str_add(&d.script, "\n");
@@ -265,7 +262,7 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
                rows > 20   ? rows / 10
                : rows > 10 ? 2
                            : 1,
-               label, file, colour_of(name));
+               label, file, color_of(name));
     return drawing_end(&d, err);
 out:
     eq_str_clear(&d.script);
@@ -375,11 +372,11 @@ static enum eq_status read_models(const struct eq_report *report, struct model m
     return st;
 }
 
-static const struct eq_evaluation *predictions_of(const struct model models[], int n, const char *name)
+static const struct eq_evaluation *predictions_of(const struct model models[], int n, enum eq_phase phase)
 {
     static const struct eq_evaluation none;
     for (int i = 0; i < n && i < MAX_MODELS; i++)
-        if (strcmp(models[i].name, name) == 0)
+        if (strcmp(models[i].name, eq_phase_model(phase)->name) == 0)
             return &models[i].predictions;
     return &none;
 }
@@ -399,13 +396,12 @@ enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err)
         widen(&l, &models[i].predictions);
     l.lo = floor(l.lo / 10) * 10;
     l.hi = ceil(l.hi / 10) * 10;
-    EQ_TRY(draw_history(report, "fp32", "FP32 baseline", err));
-    EQ_TRY(draw_history(report, "qat", "QAT", err));
-    EQ_TRY(draw_history(report, EQ_CONTROL_NAME, "FP32+, the control of QAT", err));
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        EQ_TRY(draw_history(report, m->name, m->row, err));
     for (int i = 0; i < n; i++)
         EQ_TRY(draw_scatter(report, models[i].name, models[i].label, &models[i].predictions, &l, err));
-    EQ_TRY(draw_changes(report, predictions_of(models, n, "fp32"), predictions_of(models, n, "ptq"),
-                        predictions_of(models, n, "qat"), err));
+    EQ_TRY(draw_changes(report, predictions_of(models, n, EQ_PHASE_TRAIN), predictions_of(models, n, EQ_PHASE_PTQ),
+                        predictions_of(models, n, EQ_PHASE_QAT), err));
     if (report->sensitivity)
         EQ_TRY(eq_plots_sensitivity(report, report->sensitivity, err));
 out:

@@ -5,7 +5,8 @@
 
 static const struct cJSON *mixed_of(const struct cJSON *results)
 {
-    const struct cJSON *recipe = cJSON_GetObjectItemCaseSensitive(eq_results_find_model(results, "PTQ"), "recipe");
+    const struct cJSON *ptq = eq_results_find_model(results, eq_phase_model(EQ_PHASE_PTQ)->row);
+    const struct cJSON *recipe = cJSON_GetObjectItemCaseSensitive(ptq, "recipe");
     return cJSON_GetObjectItemCaseSensitive(recipe, "mixed_precision");
 }
 

@@ -190,18 +190,16 @@ static void add_difference(struct cJSON *differences, struct seeds *s, const cha
 
 static void add_differences(struct cJSON *json, const struct cJSON *models, struct seeds *s)
 {
-    char fp32[EQ_ROW_NAME], control[EQ_ROW_NAME];
+    const char *fp32 = eq_phase_model(EQ_PHASE_TRAIN)->row;
     struct cJSON *differences = cJSON_AddArrayToObject(json, "differences");
     const struct cJSON *row;
-    eq_run_row_name("fp32", fp32);
-    eq_run_row_name(EQ_CONTROL_NAME, control);
     cJSON_ArrayForEach(row, models)
     {
         const char *model = eq_results_model_name(row);
-        if (strcmp(model, fp32) != 0 && strcmp(model, "Median") != 0)
+        if (strcmp(model, fp32) != 0 && strcmp(model, EQ_MEDIAN_ROW) != 0)
             add_difference(differences, s, model, fp32);
     }
-    add_difference(differences, s, "QAT", control);
+    add_difference(differences, s, eq_phase_model(EQ_PHASE_QAT)->row, eq_phase_model(EQ_PHASE_CONTROL)->row);
 }
 
 static enum eq_status summarize(const char *run_dir, int first, int n, struct cJSON **out, struct eq_err *err)

@@ -65,11 +65,9 @@ static void find_one(const struct cJSON *row, const struct cJSON *fp32, struct e
     }
 }
 
-static const struct cJSON *control_row(const struct cJSON *results)
+static const struct cJSON *row_of(const struct cJSON *results, enum eq_phase phase)
 {
-    char name[EQ_ROW_NAME];
-    eq_run_row_name(EQ_CONTROL_NAME, name);
-    return eq_results_find_model(results, name);
+    return eq_results_find_model(results, eq_phase_model(phase)->row);
 }
 
 /* QAT trains on, so part of what it gains may be what training on gains. */
@@ -85,8 +83,8 @@ static void compare_with_control(const struct cJSON *qat, const struct cJSON *co
 void eq_report_findings(const struct eq_report *report, struct eq_str lines[], int max, int *n)
 {
     const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(report->results, "models"), *row;
-    const struct cJSON *fp32 = eq_results_find_model(report->results, "FP32");
-    const struct cJSON *median = eq_results_find_model(report->results, "Median");
+    const struct cJSON *fp32 = row_of(report->results, EQ_PHASE_TRAIN);
+    const struct cJSON *median = eq_results_find_model(report->results, EQ_MEDIAN_ROW);
     double ratio = eq_report_number(fp32, "mae") / eq_report_number(median, "mae");
     *n = 0;
     if (isfinite(ratio) && *n < max)
@@ -99,12 +97,12 @@ void eq_report_findings(const struct eq_report *report, struct eq_str lines[], i
         return;
     cJSON_ArrayForEach(row, models)
     {
-        bool other = strcmp(eq_report_text(row, "precision"), "INT8") == 0 ||
-                     strcmp(eq_report_text(row, "precision"), "BF16") == 0;
+        bool other = row != median && strcmp(eq_report_text(row, "precision"), eq_report_text(fp32, "precision")) != 0;
         if (other && *n < max)
             find_one(row, fp32, &lines[(*n)++]);
     }
-    const struct cJSON *qat = eq_results_find_model(report->results, "QAT"), *control = control_row(report->results);
+    const struct cJSON *qat = row_of(report->results, EQ_PHASE_QAT);
+    const struct cJSON *control = row_of(report->results, EQ_PHASE_CONTROL);
     if (qat && control && *n < max)
         compare_with_control(qat, control, &lines[(*n)++]);
 }

@@ -60,7 +60,7 @@ enum eq_status eq_table_init(struct eq_table *t, const char *const *names, int c
 enum eq_status eq_table_build(const struct cJSON *results, struct eq_table *out, struct eq_err *err)
 {
     const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(results, "models"), *row;
-    const struct cJSON *fp32 = eq_results_find_model(results, "FP32");
+    const struct cJSON *fp32 = eq_results_find_model(results, eq_phase_model(EQ_PHASE_TRAIN)->row);
     enum eq_status st = eq_table_init(out, header, EQ_TABLE_COLUMNS, 2, cJSON_GetArraySize(models), err);
     if (st != EQ_OK)
         return st;

@@ -80,7 +80,7 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     free(train);
     eq_free(ef);
     struct cJSON *row = cJSON_CreateObject();
-    cJSON_AddStringToObject(row, "model", "Median");
+    cJSON_AddStringToObject(row, "model", EQ_MEDIAN_ROW);
     cJSON_AddStringToObject(row, "precision", "-");
     eq_results_add_real(row, "prediction", median);
     add_metrics(row, ds, &m);
@@ -96,11 +96,12 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     const struct eq_prediction **partners = NULL;
     double sum = 0, squares = 0, error = 0;
     size_t i = 0;
-    char *dir = eq_path_join(cfg->run.dir, "predictions"), *path = eq_path_join(dir, "fp32.csv");
+    struct eq_str path = {0};
     bool there;
-    enum eq_status st = eq_path_look(path, &there, err);
+    eq_str_add(&path, "%s/predictions/%s.csv", cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name);
+    enum eq_status st = eq_path_look(path.s, &there, err);
     if (st == EQ_OK && there)
-        st = eq_predictions_read(path, &fp32, err);
+        st = eq_predictions_read(path.s, &fp32, err);
     if (st == EQ_OK)
         st = eq_evaluation_pair(e, &fp32, &partners, err);
     for (; st == EQ_OK && fp32.n == e->n && i < e->n && partners[i]; i++) {
@@ -116,13 +117,12 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     }
     eq_free(partners);
     eq_evaluation_clear(&fp32);
-    free(path);
-    free(dir);
+    eq_str_clear(&path);
     return st;
 }
 
-static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, int phases,
-                               struct cJSON *row, struct eq_err *err)
+static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *device, const char *path,
+                               int phases, struct cJSON *row, struct eq_err *err)
 {
     char row_name[EQ_ROW_NAME];
     uint64_t bytes;
@@ -132,6 +132,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
         return st;
     cJSON_AddStringToObject(row, "model", row_name);
     cJSON_AddStringToObject(row, "precision", p->precision);
+    cJSON_AddStringToObject(row, "device", device);
     cJSON_AddNumberToObject(row, "size_mb", (double)bytes / 1e6);
     cJSON_AddStringToObject(row, "file", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
     cJSON_AddNumberToObject(row, "frames", p->meta.frames);
@@ -165,21 +166,22 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct eq_predictor p = {0};
     struct eq_evaluation e = {0};
     struct cJSON *row = cJSON_CreateObject();
-    struct eq_str path = {0}, csv = {0};
-    bool bf16 = model_path ? cfg->run.precision == EQ_PRECISION_BF16 : strcmp(name, EQ_BF16_NAME) == 0;
-    if (model_path)
-        eq_str_add(&path, "%s", model_path);
-    else
-        eq_str_add(&path, "%s/%s.safetensors", cfg->run.dir, bf16 ? "fp32" : name);
+    struct eq_str csv = {0};
+    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
+    const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
+    const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
+    enum eq_precision precision = known        ? known->precision
+                                  : model_path ? (enum eq_precision)cfg->run.precision
+                                               : EQ_PRECISION_FP32;
     eq_str_add(&csv, "%s/predictions/%s.csv", cfg->run.dir, name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(eq_predictor_open(&p, path.s, bf16 ? EQ_PRECISION_BF16 : EQ_PRECISION_FP32, 1, err));
+    EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(eq_predictions_write(csv.s, &e, err));
-    EQ_TRY(describe(&p, name, path.s, own.eval.phases, row, err));
+    EQ_TRY(describe(&p, name, known ? known->device : baseline->device, path, own.eval.phases, row, err));
     add_metrics(row, ds, &e.metrics);
-    if (strcmp(name, "fp32") != 0)
+    if (strcmp(name, baseline->name) != 0)
         EQ_TRY(compare_with_fp32(cfg, &e, row, err));
     EQ_TRY(measure_latency(&p, ds, &own, row, err));
     struct cJSON *give = row;
@@ -191,8 +193,8 @@ out:
     cJSON_Delete(row);
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
-    eq_str_clear(&path);
     eq_str_clear(&csv);
+    free(path);
     return st;
 }
 

@@ -3,7 +3,6 @@
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* A row without the number is of a version that knew one phase only. */
 static bool has_phases(const struct cJSON *row, int phases)
@@ -14,12 +13,11 @@ static bool has_phases(const struct cJSON *row, int phases)
 
 bool eq_run_has_result(const struct eq_config *cfg, const char *name)
 {
-    const char *run_dir = cfg->run.dir;
     struct cJSON *results = NULL;
     char row[EQ_ROW_NAME], file[64];
     eq_run_row_name(name, row);
     snprintf(file, sizeof file, "predictions/%s", name);
-    if (!eq_run_has_file(run_dir, file, ".csv") || eq_results_read(run_dir, &results, NULL) != EQ_OK)
+    if (!eq_run_has_file(cfg->run.dir, file, ".csv") || eq_results_read(cfg->run.dir, &results, NULL) != EQ_OK)
         return false;
     const struct cJSON *found = eq_results_find_model(results, row);
     bool there = found && has_phases(found, cfg->eval.phases);
@@ -27,31 +25,21 @@ bool eq_run_has_result(const struct eq_config *cfg, const char *name)
     return there;
 }
 
-static bool seeds_are_finished(const struct eq_config *cfg)
+bool eq_run_is_finished(const struct eq_config *cfg)
 {
-    bool finished = eq_run_has_file(cfg->run.dir, "report", ".html");
+    const char *dir = cfg->run.dir;
+    bool finished = eq_run_has_file(dir, "report", ".html");
+    if (cfg->train.seeds == 1) {
+        for (const struct eq_run_model *m = eq_run_models; m->name && finished; m++)
+            finished = !m->is_wanted(cfg) || (eq_run_has_file(dir, m->file, ".safetensors") && eq_run_has_result(cfg, m->name));
+        return finished;
+    }
     for (int i = 0; i < cfg->train.seeds && finished; i++) {
         struct eq_config one = *cfg;
-        one.run.dir = eq_seed_dir(cfg->run.dir, cfg->run.seed + i);
+        one.run.dir = eq_seed_dir(dir, cfg->run.seed + i);
         one.train.seeds = 1;
         finished = eq_run_is_finished(&one);
         free(one.run.dir);
     }
     return finished && eq_seeds_are_collected(cfg);
-}
-
-bool eq_run_is_finished(const struct eq_config *cfg)
-{
-    if (cfg->train.seeds > 1)
-        return seeds_are_finished(cfg);
-    const char *dir = cfg->run.dir;
-    for (int i = 0; i < EQ_RUN_MODELS; i++) {
-        bool wanted = cfg->qat.control || strcmp(eq_run_models[i], EQ_CONTROL_NAME) != 0;
-        if (wanted &&
-            !(eq_run_has_file(dir, eq_run_models[i], ".safetensors") && eq_run_has_result(cfg, eq_run_models[i])))
-            return false;
-    }
-    if (cfg->run.precision == EQ_PRECISION_BF16 && !eq_run_has_result(cfg, EQ_BF16_NAME))
-        return false;
-    return eq_run_has_file(dir, "report", ".html");
 }

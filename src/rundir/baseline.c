@@ -25,7 +25,7 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
 {
     enum eq_status st;
     char kind[32];
-    char *path = model_path ? eq_strdup(model_path) : eq_path_join(cfg->run.dir, "fp32.safetensors");
+    char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, model_path);
     *out = NULL;
     if (!model_path && !eq_path_exists(path)) {
         st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path);

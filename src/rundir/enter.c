@@ -12,41 +12,38 @@ static enum eq_status seeds_have_begun(const char *run_dir, bool *begun, struct 
     *begun = false;
     enum eq_status st = eq_seed_dirs(run_dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK && !*begun; i++)
-        st = eq_run_has_begun(names[i], "fp32", begun, err);
+        st = eq_run_has_begun(names[i], eq_phase_model(EQ_PHASE_TRAIN), begun, err);
     eq_names_free(names, n);
     return st;
 }
+
+#define BASELINE "data", "synth", "model", "train", "run"
 
 /* *fixed: the sections whose change would contradict what the run directory holds; NULL: all. */
 static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, bool force, const char *const **fixed,
                                      struct eq_err *err)
 {
-    static const char *const nothing[] = {NULL};
-    static const char *const but_ptq[] = {"data", "synth", "model", "train", "qat", "run", NULL};
-    static const char *const but_qat[] = {"data", "synth", "model", "train", "ptq", "run", NULL};
-    /* What QAT shares with its control, so that the two compare. */
-    static const char *const but_quantization[] = {"data",        "synth",
-                                                   "model",       "train",
-                                                   "ptq",         "run",
-                                                   "qat.epochs",  "qat.batch",
-                                                   "qat.lr",      "qat.weight_decay",
-                                                   "qat.distill", "qat.freeze_bn_epoch",
-                                                   NULL};
     /* Sensitivity leaves what is there alone, and says itself how it quantized. */
-    static const char *const baseline[] = {"data", "synth", "model", "train", "run", NULL};
+    static const char *const nothing[] = {NULL}, *const baseline[] = {BASELINE, NULL};
+    static const char *const but_ptq[] = {BASELINE, "qat", NULL}, *const but_qat[] = {BASELINE, "ptq", NULL};
+    /* What QAT shares with its control, so that the two compare. */
+    static const char *const but_quantization[] = {
+        BASELINE,           "ptq",         "qat.epochs",          "qat.batch", "qat.lr",
+        "qat.weight_decay", "qat.distill", "qat.freeze_bn_epoch", NULL};
+    const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT), *fp32_plus = eq_phase_model(EQ_PHASE_CONTROL);
+    bool seeds, begun = false, qat, control, qat_state, control_state;
     enum eq_status st;
-    bool seeds, fp32, ptq, qat, control, qat_state, control_state;
     *fixed = NULL;
     EQ_TRY(seeds_have_begun(run_dir, &seeds, err));
-    EQ_TRY(eq_run_has_begun(run_dir, "fp32", &fp32, err));
-    EQ_TRY(eq_run_has_begun(run_dir, "ptq", &ptq, err));
-    EQ_TRY(eq_run_has_begun(run_dir, "qat", &qat, err));
-    EQ_TRY(eq_run_has_begun(run_dir, EQ_CONTROL_NAME, &control, err));
-    EQ_TRY(eq_run_has_state(run_dir, "qat", &qat_state, err));
-    EQ_TRY(eq_run_has_state(run_dir, EQ_CONTROL_NAME, &control_state, err));
+    for (const struct eq_run_model *m = eq_run_models; m->name && !begun; m++)
+        EQ_TRY(eq_run_has_begun(run_dir, m, &begun, err));
+    EQ_TRY(eq_run_has_begun(run_dir, qat_model, &qat, err));
+    EQ_TRY(eq_run_has_begun(run_dir, fp32_plus, &control, err));
+    EQ_TRY(eq_run_has_state(run_dir, qat_model, &qat_state, err));
+    EQ_TRY(eq_run_has_state(run_dir, fp32_plus, &control_state, err));
     if (seeds)
         *fixed = NULL;
-    else if (!fp32 && !ptq && !qat && !control)
+    else if (!begun)
         *fixed = nothing;
     else if (phase == EQ_PHASE_SENSITIVITY)
         *fixed = baseline;
@@ -86,32 +83,40 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
 /* What a run would overwrite in a folder that is none's is somebody's work. */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
-    static const char *const outputs[] = {
-        "config.json",  "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
-        "results.json", "report.html"};
+    static const char *const outputs[] = {"config.json", "results.json", "report.html"};
+    char found[EQ_ROW_NAME] = "";
+    bool there;
     enum eq_status st = EQ_OK;
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs && st == EQ_OK; i++) {
-        bool there;
-        st = eq_run_look(dir, outputs[i], "", &there, err);
-        if (st == EQ_OK && there)
-            st = eq_fail(err, EQ_USAGE,
-                         "%s is no run directory, since it has no config.json of a run, but holds %s: name another "
-                         "folder with --run, or move that file away",
-                         dir, outputs[i]);
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !found[0]; i++) {
+        EQ_TRY(eq_run_look(dir, outputs[i], "", &there, err));
+        if (there)
+            snprintf(found, sizeof found, "%s", outputs[i]);
     }
+    for (const struct eq_run_model *m = eq_run_models; m->name && !found[0]; m++) {
+        EQ_TRY(eq_run_has_model(dir, m->name, &there, err));
+        if (there)
+            snprintf(found, sizeof found, "%s.safetensors", m->file);
+    }
+    if (found[0])
+        st = eq_fail(err, EQ_USAGE,
+                     "%s is no run directory, since it has no config.json of a run, but holds %s: name another folder "
+                     "with --run, or move that file away",
+                     dir, found);
+out:
     return st;
 }
 
 /* A single phase does not redo what is done unless it is told to. */
 static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
 {
+    const struct eq_run_model *m = eq_phase_model(phase);
     bool there = false;
-    enum eq_status st = force || phase >= EQ_PHASE_EVAL ? EQ_OK : eq_run_has_model(dir, eq_phase_model(phase), &there, err);
+    enum eq_status st = force || !m ? EQ_OK : eq_run_has_model(dir, m->name, &there, err);
     if (st != EQ_OK || !there)
         return st;
     return eq_fail(err, EQ_USAGE,
                    "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",
-                   dir, eq_phase_model(phase));
+                   dir, m->file);
 }
 
 /* The single commands work on one seed's folder. */
@@ -155,17 +160,15 @@ out:
 
 /* What one folder holds that was made with other data than digest says. anew: the model that is about to be made again,
  * with its row; NULL: none. The row Median is written again with every other. */
-static enum eq_status check_data(const char *dir, const char *digest, const char *anew, struct eq_err *err)
+static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *anew,
+                                 struct eq_err *err)
 {
     struct cJSON *results = NULL, *config = NULL;
     struct eq_str others = {0};
     const struct cJSON *row;
     const char *was = NULL;
-    char anew_row[EQ_ROW_NAME] = "";
     char *path = eq_path_join(dir, "config.json");
-    enum eq_status st = EQ_OK;
-    if (anew)
-        eq_run_row_name(anew, anew_row);
+    enum eq_status st;
     bool there, begun;
     EQ_TRY(eq_run_look(dir, "results", ".json", &there, err));
     if (there)
@@ -173,7 +176,8 @@ static enum eq_status check_data(const char *dir, const char *digest, const char
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
     {
         const char *name = eq_results_model_name(row), *data = eq_results_data(row);
-        if (!data || strcmp(data, digest) == 0 || strcmp(name, anew_row) == 0 || strcmp(name, "Median") == 0)
+        if (!data || strcmp(data, digest) == 0 || (anew && strcmp(name, anew->row) == 0) ||
+            strcmp(name, EQ_MEDIAN_ROW) == 0)
             continue;
         eq_str_add(&others, "%srow %s", others.len ? ", " : "", name);
         was = was ? was : data;
@@ -183,10 +187,10 @@ static enum eq_status check_data(const char *dir, const char *digest, const char
         EQ_TRY(eq_json_read(path, &config, err));
     const struct cJSON *note = cJSON_GetObjectItemCaseSensitive(config, "data_digest");
     bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
-    for (int i = 0; other && i < EQ_RUN_MODELS; i++) {
-        EQ_TRY(eq_run_has_begun(dir, eq_run_models[i], &begun, err));
-        if (begun && !(anew && strcmp(eq_run_models[i], anew) == 0))
-            eq_str_add(&others, "%smodel %s", others.len ? ", " : "", eq_run_models[i]);
+    for (const struct eq_run_model *m = eq_run_models; other && m->name; m++) {
+        EQ_TRY(eq_run_has_begun(dir, m, &begun, err));
+        if (begun && m != anew && eq_run_model_is_made(m))
+            eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
     }
     if (others.len)
         st = eq_fail(err, EQ_USAGE,
@@ -201,7 +205,8 @@ out:
     return st;
 }
 
-static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const char *anew, struct eq_err *err)
+static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const struct eq_run_model *anew,
+                                     struct eq_err *err)
 {
     char digest[EQ_DIGEST_TEXT], **names = NULL;
     size_t n = 0;
@@ -233,7 +238,7 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
     enum eq_status st;
     EQ_TRY(eq_run_admit(s, phase, force, err));
     if (!(force && is_whole(phase)))
-        EQ_TRY(check_all_data(dir, ds, force && phase < EQ_PHASE_EVAL ? eq_phase_model(phase) : NULL, err));
+        EQ_TRY(check_all_data(dir, ds, force ? eq_phase_model(phase) : NULL, err));
     EQ_TRY(eq_make_dirs(dir, err));
     bool ours;
     EQ_TRY(eq_run_is_ours(dir, &ours, err));
@@ -241,8 +246,8 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
         EQ_TRY(eq_run_remove_stale(dir, err));
         if (force && is_whole(phase))
             EQ_TRY(eq_run_forget(dir, err));
-        else if (force && phase < EQ_PHASE_EVAL)
-            EQ_TRY(eq_run_forget_result(dir, eq_phase_model(phase), err));
+        else if (force && eq_phase_model(phase))
+            EQ_TRY(eq_run_forget_results(dir, eq_phase_model(phase), err));
     }
     if (phase != EQ_PHASE_SENSITIVITY || !ours) { /* config.json is of what the models there were made with */
         eq_dataset_digest(ds, digest);

@@ -28,7 +28,7 @@ static enum eq_status remove_file(const char *dir, const char *name, int spared,
     return st;
 }
 
-/* The files of a folder whose names start with prefix; NULL: those that are stale. Folders stay. */
+/* The files of a folder, "" for the run directory itself, whose names start with prefix; NULL: those that are stale. Folders stay. */
 static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
 {
     char *dir = eq_path_join(run_dir, folder), **names;
@@ -59,10 +59,13 @@ enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *er
     return st;
 }
 
+/* Those of a run directory, and last itself. */
+static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
+enum { N_FOLDERS = sizeof folders / sizeof *folders };
+
 /* Those of train.seeds, whose folders go, too, when nothing else is in them. */
 static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 {
-    static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
     char **names;
     size_t n;
     enum eq_status st = eq_seed_dirs(run_dir, &names, &n, err);
@@ -72,7 +75,7 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
         if (st != EQ_OK || !ours)
             continue;
         st = eq_run_forget(names[i], err);
-        for (size_t f = 0; f < sizeof folders / sizeof *folders && st == EQ_OK; f++) {
+        for (size_t f = 0; f < N_FOLDERS && st == EQ_OK; f++) {
             char *path = eq_path_join(names[i], folders[f]);
             rmdir(path);
             free(path);
@@ -84,41 +87,42 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 
 enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
 {
-    static const char *const files[] = {
-        "fp32.safetensors", "ptq.safetensors", "qat.safetensors", EQ_CONTROL_NAME ".safetensors",
-        "results.json",     "report.md",       "report.html",     "config.json",
-        "sensitivity.json"};
-    static const char *const folders[] = {"state", "history", "predictions", "plots"};
+    static const char *const files[] = {"results.json", "report.md", "report.html", "sensitivity.json", "config.json"};
     enum eq_status st = EQ_OK;
     EQ_TRY(forget_seeds(run_dir, err));
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+    for (size_t i = 0; i + 1 < N_FOLDERS; i++)
         EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        char file[EQ_ROW_NAME];
+        snprintf(file, sizeof file, "%s.safetensors", m->file);
+        EQ_TRY(remove_file(run_dir, file, 0, err));
+    }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         EQ_TRY(remove_file(run_dir, files[i], 0, err));
 out:
     return st;
 }
 
-/* The model itself stays until the new one takes its place. */
-enum eq_status eq_run_forget_result(const char *run_dir, const char *name, struct eq_err *err)
+enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_model *made, struct eq_err *err)
 {
-    enum eq_status st;
-    char row[EQ_ROW_NAME], prefix[32];
-    eq_run_row_name(name, row);
-    snprintf(prefix, sizeof prefix, "%s.", name);
-    EQ_TRY(remove_files_in(run_dir, "state", prefix, err));
-    EQ_TRY(remove_files_in(run_dir, "history", prefix, err));
-    EQ_TRY(remove_files_in(run_dir, "predictions", prefix, err));
-    EQ_TRY(eq_results_drop_model(run_dir, row, err));
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        char prefix[EQ_ROW_NAME];
+        if (strcmp(m->file, made->file) != 0)
+            continue;
+        snprintf(prefix, sizeof prefix, "%s.", m->name);
+        for (size_t i = 0; i < 3; i++) /* state, history, predictions */
+            EQ_TRY(remove_files_in(run_dir, folders[i], prefix, err));
+        EQ_TRY(eq_results_drop_model(run_dir, m->row, err));
+    }
 out:
     return st;
 }
 
 enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)
 {
-    static const char *const folders[] = {"", "state", "history", "predictions", "plots"};
     enum eq_status st = EQ_OK;
-    for (size_t i = 0; i < sizeof folders / sizeof *folders && st == EQ_OK; i++)
+    for (size_t i = 0; i < N_FOLDERS && st == EQ_OK; i++)
         st = remove_files_in(run_dir, folders[i], NULL, err);
     return st;
 }

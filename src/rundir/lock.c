@@ -53,17 +53,14 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
             st = eq_fail_errno(err, "%s: can't be made", path);
             break;
         }
-        bool locked = try_lock(fd, &holder);
-        int reason = errno;
-        if (locked && is_current(fd, path))
+        if (!try_lock(fd, &holder))
+            st = errno == EACCES || errno == EAGAIN ? in_use(run_dir, holder, err)
+                                                    : eq_fail_errno(err, "%s: can't be locked", path);
+        else if (is_current(fd, path))
             break;
         close(fd);
-        if (!locked) {
-            errno = reason;
-            st = reason == EACCES || reason == EAGAIN ? in_use(run_dir, holder, err)
-                                                      : eq_fail_errno(err, "%s: can't be locked", path);
+        if (st != EQ_OK)
             break;
-        }
     }
     if (st == EQ_OK)
         *lock = (struct eq_run_lock){.fd = fd, .path = path, .made_dir = made};

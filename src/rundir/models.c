@@ -1,11 +1,69 @@
-/* The models of a run: their names, files and rows. */
+/* The models of a run: the one table of their names, files, rows and looks. A new row of the results is a row here. */
 #include "rundir/rundir.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL_ROW "FP32+"
+static bool always(const struct eq_config *cfg)
+{
+    (void)cfg;
+    return true;
+}
+
+static bool with_bf16(const struct eq_config *cfg)
+{
+    return cfg->run.precision == EQ_PRECISION_BF16;
+}
+
+static bool with_control(const struct eq_config *cfg)
+{
+    return cfg->qat.control;
+}
+
+/* clang-format off */
+const struct eq_run_model eq_run_models[] = {
+    {"fp32", "FP32", "FP32 baseline", "2f5d8a", "fp32", EQ_PRECISION_FP32, "cpu", EQ_PHASE_TRAIN, "train", always},
+    {"bf16", "BF16", "FP32 baseline in BF16", "7a5aa6", "fp32", EQ_PRECISION_BF16, "cpu", EQ_PHASE_TRAIN, "train",
+     with_bf16},
+    {"ptq", "PTQ", "post-training quantization", "c8602b", "ptq", EQ_PRECISION_FP32, "cpu", EQ_PHASE_PTQ, "ptq",
+     always},
+    {"qat", "QAT", "quantization-aware training", "3f8f5f", "qat", EQ_PRECISION_FP32, "cpu", EQ_PHASE_QAT, "qat",
+     always},
+    {"fp32_plus", "FP32+", "FP32+, the control of QAT", "6b8fb5", "fp32_plus", EQ_PRECISION_FP32, "cpu",
+     EQ_PHASE_CONTROL, "qat --control", with_control},
+    {0},
+};
+/* clang-format on */
+
+bool eq_run_model_is_made(const struct eq_run_model *m)
+{
+    return strcmp(m->name, m->file) == 0;
+}
+
+const struct eq_run_model *eq_run_model_named(const char *name)
+{
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (strcmp(m->name, name) == 0)
+            return m;
+    return NULL;
+}
+
+const struct eq_run_model *eq_run_model_of_row(const char *row)
+{
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (strcmp(m->row, row) == 0)
+            return m;
+    return NULL;
+}
+
+const struct eq_run_model *eq_phase_model(enum eq_phase phase)
+{
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (m->phase == phase && eq_run_model_is_made(m))
+            return m;
+    return NULL;
+}
 
 bool eq_run_is_model_name(const char *name)
 {
@@ -14,26 +72,24 @@ bool eq_run_is_model_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
-const char *const eq_run_models[EQ_RUN_MODELS] = {"fp32", "ptq", "qat", EQ_CONTROL_NAME};
+/* known, or, where it is NULL, other in another case. */
+static void copy_name(const char *known, const char *other, int (*change)(int), char out[EQ_ROW_NAME])
+{
+    snprintf(out, EQ_ROW_NAME, "%s", known ? known : other);
+    for (char *p = out; *p && !known; p++)
+        *p = (char)change((unsigned char)*p);
+}
 
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME])
 {
-    size_t i = 0;
-    if (strcmp(name, EQ_CONTROL_NAME) == 0)
-        name = CONTROL_ROW;
-    for (; name[i] && i + 1 < EQ_ROW_NAME; i++)
-        row[i] = (char)toupper((unsigned char)name[i]);
-    row[i] = '\0';
+    const struct eq_run_model *m = eq_run_model_named(name);
+    copy_name(m ? m->row : NULL, name, toupper, row);
 }
 
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME])
 {
-    size_t i = 0;
-    if (strcmp(row, CONTROL_ROW) == 0)
-        row = EQ_CONTROL_NAME;
-    for (; row[i] && i + 1 < EQ_ROW_NAME; i++)
-        name[i] = (char)tolower((unsigned char)row[i]);
-    name[i] = '\0';
+    const struct eq_run_model *m = eq_run_model_of_row(row);
+    copy_name(m ? m->name : NULL, row, tolower, name);
     return eq_run_is_model_name(name);
 }
 
@@ -55,7 +111,18 @@ bool eq_run_has_file(const char *dir, const char *name, const char *extension)
 
 enum eq_status eq_run_has_model(const char *run_dir, const char *name, bool *there, struct eq_err *err)
 {
-    return eq_run_look(run_dir, name, ".safetensors", there, err);
+    const struct eq_run_model *m = eq_run_model_named(name);
+    return eq_run_look(run_dir, m ? m->file : name, ".safetensors", there, err);
+}
+
+char *eq_run_model_path(const char *run_dir, const char *name, const char *model_path)
+{
+    const struct eq_run_model *m = eq_run_model_named(name);
+    struct eq_str path = {0};
+    if (model_path)
+        return eq_strdup(model_path);
+    eq_str_add(&path, "%s/%s.safetensors", run_dir, m ? m->file : name);
+    return path.s;
 }
 
 enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err)
@@ -63,38 +130,26 @@ enum eq_status eq_run_need_model(const char *run_dir, const char *name, const ch
     char kind[32];
     if (model_path)
         return eq_model_kind(model_path, kind, err);
-    if (strcmp(name, EQ_BF16_NAME) == 0)
-        name = "fp32";
     bool there;
     enum eq_status st = eq_run_has_model(run_dir, name, &there, err);
     if (st != EQ_OK || there)
         return st;
+    const struct eq_run_model *m = eq_run_model_named(name);
     return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing: run `echoquant %s` first, or name a model with --model",
-                   run_dir, name,
-                   strcmp(name, "fp32") == 0            ? "train"
-                   : strcmp(name, EQ_CONTROL_NAME) == 0 ? "qat --control"
-                                                        : name);
+                   run_dir, m ? m->file : name, m ? m->command : name);
 }
 
-const char *eq_phase_model(enum eq_phase phase)
-{
-    return phase == EQ_PHASE_PTQ       ? "ptq"
-           : phase == EQ_PHASE_QAT     ? "qat"
-           : phase == EQ_PHASE_CONTROL ? EQ_CONTROL_NAME
-                                       : "fp32";
-}
-
-enum eq_status eq_run_has_state(const char *run_dir, const char *name, bool *there, struct eq_err *err)
+enum eq_status eq_run_has_state(const char *run_dir, const struct eq_run_model *m, bool *there, struct eq_err *err)
 {
     char state[64];
-    snprintf(state, sizeof state, "state/%s.state", name);
+    snprintf(state, sizeof state, "state/%s.state", m->name);
     return eq_run_look(run_dir, state, ".safetensors", there, err);
 }
 
-enum eq_status eq_run_has_begun(const char *run_dir, const char *name, bool *begun, struct eq_err *err)
+enum eq_status eq_run_has_begun(const char *run_dir, const struct eq_run_model *m, bool *begun, struct eq_err *err)
 {
-    enum eq_status st = eq_run_has_model(run_dir, name, begun, err);
-    return st == EQ_OK && !*begun ? eq_run_has_state(run_dir, name, begun, err) : st;
+    enum eq_status st = eq_run_has_model(run_dir, m->name, begun, err);
+    return st == EQ_OK && !*begun ? eq_run_has_state(run_dir, m, begun, err) : st;
 }
 
 enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err)

@@ -2,6 +2,7 @@
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,20 +94,12 @@ static enum eq_status write_results(const char *run_dir, const struct cJSON *jso
     return st;
 }
 
-/* The table's order: those of an experiment, BF16 behind FP32, then any others as they came, then the sanity row. */
+/* The order of the table of models, then any others as they came, then the sanity row. */
 static int rank(const struct cJSON *row)
 {
     const char *name = eq_results_model_name(row);
-    char known[EQ_ROW_NAME];
-    for (int i = 0; i < EQ_RUN_MODELS; i++) {
-        eq_run_row_name(eq_run_models[i], known);
-        if (strcmp(name, known) == 0)
-            return 2 * i;
-    }
-    eq_run_row_name(EQ_BF16_NAME, known);
-    if (strcmp(name, known) == 0)
-        return 1;
-    return 2 * EQ_RUN_MODELS + (strcmp(name, "Median") == 0);
+    const struct eq_run_model *m = eq_run_model_of_row(name);
+    return m ? (int)(m - eq_run_models) : strcmp(name, EQ_MEDIAN_ROW) == 0 ? INT_MAX : INT_MAX - 1;
 }
 
 /* By taking out and appending: cJSON_InsertItemInArray refuses every place but the first in the 1.7.15 of Debian 12
@@ -197,7 +190,7 @@ const struct cJSON *eq_results_list_find(const struct cJSON *models, const char 
     return NULL;
 }
 
-enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
+struct cJSON *eq_skipped_list(const struct eq_dataset *ds)
 {
     struct cJSON *array = cJSON_CreateArray();
     for (size_t i = 0; i < ds->n_skipped; i++) {
@@ -206,7 +199,12 @@ enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *d
         cJSON_AddStringToObject(entry, "reason", ds->skipped[i].reason);
         cJSON_AddItemToArray(array, entry);
     }
-    return eq_results_put(run_dir, "skipped", array, err);
+    return array;
+}
+
+enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
+{
+    return eq_results_put(run_dir, "skipped", eq_skipped_list(ds), err);
 }
 
 double eq_report_number(const struct cJSON *row, const char *path)

@@ -82,6 +82,6 @@ enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_datas
                               struct eq_err *err)
 {
     struct eq_finetune f = {
-        .cfg = cfg, .ds = ds, .name = EQ_CONTROL_NAME, .model_path = model_path, .shaping = shaping};
+        .cfg = cfg, .ds = ds, .name = eq_phase_model(EQ_PHASE_CONTROL)->name, .model_path = model_path, .shaping = shaping};
     return eq_finetune(&f, err);
 }

@@ -68,7 +68,7 @@ out:
 struct eq_train_job eq_baseline_job(const struct eq_config *cfg)
 {
     return (struct eq_train_job){.cfg = cfg,
-                                 .name = "fp32",
+                                 .name = eq_phase_model(EQ_PHASE_TRAIN)->name,
                                  .epochs = cfg->train.epochs,
                                  .batch = cfg->train.batch,
                                  .accumulate = cfg->train.accumulate,

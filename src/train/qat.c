@@ -103,7 +103,7 @@ static enum eq_status find_start(struct qat *qat, struct eq_graph *g, const stru
 {
     const struct eq_config *cfg = qat->cfg;
     struct eq_err why = {0};
-    char *path = eq_path_join(cfg->run.dir, "ptq.safetensors");
+    char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name, NULL);
     bool there;
     enum eq_status st;
     EQ_TRY(eq_path_look(path, &there, err));
@@ -155,7 +155,7 @@ enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *
     struct qat qat = {.cfg = cfg};
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
-                            .name = "qat",
+                            .name = eq_phase_model(EQ_PHASE_QAT)->name,
                             .model_path = model_path,
                             .shaping = shaping,
                             .prepare = prepare,

@@ -55,6 +55,15 @@ has "$ERR" "finished"
 expect 0 run-all --run r --set eval.phases=1
 for model in fp32 ptq qat; do same "r/predictions/$model.csv" "one/$model.csv"; done
 
+# A name is quoted as CSV where it has to be.
+mkdir odd
+cp "${clips[0]}" 'odd/a,b.avi'
+cp "${clips[0]}" 'odd/say "c".avi'
+expect 0 predict --model r/fp32.safetensors "${clips[0]}" odd/*.avi
+ef=$(sed -n '2s/.*,//p' "$OUT")
+is "quoted names" "$(sed -n '3,$p' "$OUT")" "\"a,b\",$ef
+\"say \"\"c\"\"\",$ef"
+
 expect_error 2 "--phases: eval.phases = 0" predict --model r/fp32.safetensors --phases 0 "${clips[0]}"
 expect_error 2 "--phases: eval.phases = 65" predict --model r/fp32.safetensors --phases 65 "${clips[0]}"
 expect_error 2 "no such option" train --run x --data d --phases 2

@@ -53,6 +53,11 @@ expect 0 ptq --run r
 same r/config.json first.json
 expect 0 train --config first.json --run r2
 same r/fp32.safetensors r2/fp32.safetensors
+# config.json is written when the data is known to be there, not before.
+mv d away
+expect_error 1 "no such data folder" eval --run r --set bench.repeats=7
+same r/config.json first.json
+mv away d
 expect_error 2 "data.frames 2 -> 3" qat --run r --set data.frames=3
 expect_error 2 "run.seed 1 -> 5" qat --run r --seed 5
 expect_error 2 "is there already" train --run r

@@ -121,6 +121,26 @@ static void numbers_ignore_the_locale(void **state)
     setlocale(LC_ALL, "C");
 }
 
+static void wrapped(const char *text, int column, int width, const char *wanted)
+{
+    struct eq_str s = {0};
+    eq_str_add_wrapped(&s, text, column, width);
+    assert_string_equal(s.s, wanted);
+    eq_str_clear(&s);
+}
+
+static void lines_are_wrapped_at_blanks(void **state)
+{
+    (void)state;
+    wrapped("ab cd ef", 0, 8, "ab cd ef\n");
+    wrapped("ab cd ef", 0, 7, "ab cd\nef\n");
+    wrapped("ab cd ef", 4, 9, "ab cd\n    ef\n");
+    wrapped("a longer word", 2, 3, "a\n  longer\n  word\n"); /* a word is never cut */
+    wrapped("one\n\ntwo\n", 0, 80, "one\n\ntwo\n");
+    wrapped("is:\n  ab cd ef", 0, 7, "is:\n  ab cd\n    ef\n");
+    wrapped("is:\nab", 2, 80, "is:\n  ab\n");
+}
+
 static void edit_distances(void **state)
 {
     (void)state;
@@ -154,6 +174,7 @@ int main(void)
         cmocka_unit_test(doubles_are_whole_strings),
         cmocka_unit_test(integers_are_whole_strings),
         cmocka_unit_test(numbers_ignore_the_locale),
+        cmocka_unit_test(lines_are_wrapped_at_blanks),
         cmocka_unit_test(edit_distances),
         cmocka_unit_test(nearest_word),
     };

@@ -561,6 +561,54 @@ static void rows_and_files_name_each_other(void **state)
     assert_false(eq_run_file_name("../X", name));
 }
 
+static void a_row_of_the_table_of_models_is_whole(void **state)
+{
+    (void)state;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        const struct eq_run_model *made = eq_phase_model(m->phase);
+        assert_true(eq_run_is_model_name(m->name));
+        assert_ptr_equal(eq_run_model_named(m->name), m);
+        assert_ptr_equal(eq_run_model_of_row(m->row), m);
+        assert_int_equal(strspn(m->color, "0123456789abcdef"), 6);
+        assert_int_equal(strlen(m->color), 6);
+        assert_non_null(made); /* some phase makes the file, before this row needs it */
+        assert_string_equal(made->file, m->file);
+        assert_true(made <= m);
+        assert_string_equal(made->command, m->command);
+    }
+    assert_null(eq_run_model_named("FP32"));
+    assert_null(eq_run_model_of_row("fp32"));
+    assert_null(eq_phase_model(EQ_PHASE_EVAL));
+}
+
+static void bf16_is_a_row_of_the_baseline(void **state)
+{
+    struct eq_settings s;
+    struct eq_err err;
+    char order[128];
+    (void)state;
+    put_experiment();
+    put_row("BF16", "BF16", 5, 44.8, 60);
+    order_of_rows(order);
+    assert_string_equal(order, "FP32 BF16 PTQ QAT Median ");
+    bool there;
+    assert_int_equal(eq_run_has_model(dir, "bf16", &there, &err), EQ_OK);
+    assert_false(there);
+    assert_int_equal(eq_run_need_model(dir, "bf16", NULL, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "fp32.safetensors is missing: run `echoquant train` first"));
+    write_file("fp32.safetensors", "a model");
+    assert_int_equal(eq_run_has_model(dir, "bf16", &there, &err), EQ_OK);
+    assert_true(there);
+    char *path = eq_run_model_path(dir, "bf16", NULL);
+    assert_non_null(strstr(path, "/fp32.safetensors"));
+    free(path);
+    settings_for_dir(&s);
+    assert_false(eq_run_model_named("bf16")->is_wanted(&s.config));
+    change(&s, "run.precision", "bf16");
+    assert_true(eq_run_model_named("bf16")->is_wanted(&s.config));
+    eq_settings_clear(&s);
+}
+
 /* QAT and its control are compared: whichever begins second takes the settings of the first. */
 static void qat_and_its_control_share_their_settings(void **state)
 {
@@ -746,6 +794,8 @@ int main(void)
         TEST(a_report_says_what_cannot_be_looked_up),
         TEST(names_of_models_are_plain),
         TEST(rows_and_files_name_each_other),
+        TEST(a_row_of_the_table_of_models_is_whole),
+        TEST(bf16_is_a_row_of_the_baseline),
         TEST(qat_and_its_control_share_their_settings),
     };
     return cmocka_run_group_tests_name("results", tests, NULL, NULL);

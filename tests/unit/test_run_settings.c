@@ -226,8 +226,8 @@ static void test_help_has_every_row(void **state)
     (void)state;
     struct eq_str help = {0}, train = {0};
     static const char *const only_train[] = {"train", "run.seed", NULL};
-    eq_settings_help(NULL, &help);
-    eq_settings_help(only_train, &train);
+    eq_settings_help(NULL, 80, &help);
+    eq_settings_help(only_train, 80, &train);
     for (size_t i = 0; i < eq_setting_count; i++) {
         const struct eq_setting *row = &eq_setting_table[i];
         char start[160];

@@ -1,0 +1,145 @@
+/* An experiment: the phases in order, each passed over when its result is there; with train.seeds above 1, one run for
+ * each seed. */
+#include "echoquant/run.h"
+
+#include <stdlib.h>
+
+/* What makes the model of a phase; model_path NULL: from the run's baseline. */
+static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, const struct eq_dataset *ds,
+                           struct eq_err *err)
+{
+    switch (phase) {
+    case EQ_PHASE_TRAIN:
+        return eq_run_train(cfg, ds, err);
+    case EQ_PHASE_PTQ:
+        return eq_run_ptq(cfg, ds, NULL, err);
+    case EQ_PHASE_QAT:
+        return eq_run_qat(cfg, ds, NULL, err);
+    default:
+        return eq_run_control(cfg, ds, NULL, err);
+    }
+}
+
+static enum eq_status check_interrupt(struct eq_err *err)
+{
+    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted; the same command goes on") : EQ_OK;
+}
+
+static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        if (!m->is_wanted(cfg) || !eq_run_model_is_made(m))
+            continue;
+        bool there;
+        EQ_TRY(eq_run_has_model(cfg->run.dir, m->name, &there, err));
+        if (there) {
+            eq_info("%s: %s/%s.safetensors is there", m->title, cfg->run.dir, m->file);
+            continue;
+        }
+        EQ_TRY(check_interrupt(err));
+        eq_info("%s", m->title);
+        EQ_TRY(make(m->phase, cfg, ds, err));
+    }
+out:
+    return st;
+}
+
+static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        if (!m->is_wanted(cfg) || eq_run_has_result(cfg, m->name))
+            continue;
+        EQ_TRY(check_interrupt(err));
+        EQ_TRY(eq_run_eval(cfg, ds, m->name, NULL, err));
+    }
+    EQ_TRY(eq_run_record_context(cfg, ds, err));
+out:
+    return st;
+}
+
+/* Of what is still to be done. */
+static enum eq_status check_precisions(const struct eq_config *cfg, bool force, struct eq_err *err)
+{
+    bool there;
+    enum eq_status st;
+    EQ_TRY(eq_run_has_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, &there, err));
+    if (force || !there)
+        EQ_TRY(eq_precision_check(cfg->train.precision, err));
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (m->is_wanted(cfg) && (force || !eq_run_has_result(cfg, m->name)))
+            EQ_TRY(eq_precision_check(m->precision, err));
+out:
+    return st;
+}
+
+/* A finished run is one of its data: another list, or other clips, are another run. Where the data are gone nothing can
+ * differ, and nothing is made anew. */
+static enum eq_status check_finished(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
+{
+    char *list = eq_path_join(cfg->data.dir, "FileList.csv");
+    enum eq_status st = EQ_OK;
+    if (!ds->dir && eq_path_exists(list))
+        EQ_TRY(eq_run_open_data(cfg, ds, err));
+    if (ds->dir)
+        EQ_TRY(eq_run_check_data(cfg->run.dir, ds, err));
+    eq_info("%s is finished, under these settings: nothing to do (--force makes it anew)", cfg->run.dir);
+out:
+    free(list);
+    return st;
+}
+
+static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err);
+
+/* Each in a run directory of its own; the common one gets what is said over all seeds. */
+static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < s->config.train.seeds && st == EQ_OK; i++) {
+        struct eq_settings one;
+        EQ_TRY(eq_settings_of_seed(&one, s, i, err));
+        eq_info("seed %d: %s", one.config.run.seed, one.config.run.dir);
+        st = run(&one, ds, false, err);
+        eq_settings_clear(&one);
+    }
+out:
+    return st;
+}
+
+/* ds: the data, which is opened here when it isn't yet. */
+static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err)
+{
+    const struct eq_config *cfg = &s->config;
+    struct eq_run_lock lock = {0};
+    enum eq_status st;
+    EQ_TRY(check_interrupt(err));
+    EQ_TRY(eq_run_admit(s, EQ_PHASE_ALL, force, err));
+    if (!force && eq_run_is_finished(cfg)) {
+        EQ_TRY(check_finished(cfg, ds, err));
+        goto out;
+    }
+    EQ_TRY(check_precisions(cfg, force, err));
+    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
+    if (!ds->dir)
+        EQ_TRY(eq_run_open_data(cfg, ds, err));
+    EQ_TRY(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
+    if (cfg->train.seeds > 1) {
+        EQ_TRY(run_seeds(s, ds, err));
+    } else {
+        EQ_TRY(make_models(cfg, ds, err));
+        EQ_TRY(evaluate_models(cfg, ds, err));
+    }
+    EQ_TRY(eq_run_report(cfg->run.dir, err));
+out:
+    eq_run_unlock(&lock);
+    return st;
+}
+
+enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct eq_err *err)
+{
+    struct eq_dataset ds = {0};
+    enum eq_status st = run(s, &ds, force, err);
+    eq_dataset_clear(&ds);
+    return st;
+}

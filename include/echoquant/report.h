@@ -10,8 +10,8 @@
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
 /* The table as text, first the five columns of the README. Caller clears. */
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);
-/* As a table with what its columns mean. Caller clears. */
-enum eq_status eq_sensitivity_text(const struct cJSON *json, struct eq_str *out, struct eq_err *err);
+/* sensitivity.json as a table with what its columns mean. Caller clears. */
+void eq_sensitivity_text(struct cJSON *json, struct eq_str *out);
 /* Draws sensitivity.json into plots/sensitivity.svg; warns where gnuplot is missing. */
 enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *err);
 /* Makes <run_dir>/results.json from those of the seeds that have one; EQ_IO when none has. A row is the first seed's

@@ -31,7 +31,7 @@ static enum eq_status print(const char *run_dir, bool json, struct eq_err *err)
     if (json) {
         eq_print_json(found);
     } else {
-        EQ_TRY(eq_sensitivity_text(found, &text, err));
+        eq_sensitivity_text(found, &text);
         fputs(text.s, stdout);
     }
 out:

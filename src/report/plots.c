@@ -4,20 +4,26 @@
  */
 #include "report/report.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+/* How the models of a run look; any other model is of other_colour. */
+static const struct look {
+    const char *name, *title, *colour;
+} looks[] = {{"fp32", "FP32 baseline", "2f5d8a"},
+             {"ptq", "PTQ", "c8602b"},
+             {"qat", "QAT", "3f8f5f"},
+             {EQ_CONTROL_NAME, "FP32+, the control of QAT", "6b8fb5"}};
+enum { LOOKS = sizeof looks / sizeof *looks };
+
 static const char *colour_of(const char *name)
 {
-    return strcmp(name, "fp32") == 0            ? "2f5d8a"
-           : strcmp(name, "ptq") == 0           ? "c8602b"
-           : strcmp(name, "qat") == 0           ? "3f8f5f"
-           : strcmp(name, EQ_CONTROL_NAME) == 0 ? "6b8fb5"
-                                                : "7a5aa6";
+    for (int i = 0; i < LOOKS; i++)
+        if (strcmp(name, looks[i].name) == 0)
+            return looks[i].colour;
+    return "7a5aa6";
 }
 
 static const char style[] = "set encoding utf8\n"
@@ -29,70 +35,54 @@ static const char style[] = "set encoding utf8\n"
 /* A picture under way. */
 struct drawing {
     struct eq_report *report;
-    struct eq_plot *plot;
+    struct eq_plot *plot; /* the report's last */
     struct eq_str script, data;
 };
 
-static bool drawing_begin(struct drawing *d, struct eq_report *report, const char *name, int width, int height)
+static struct drawing begin(struct eq_report *report, int width, int height, const char *kind, const char *model)
 {
-    if (report->n_plots == EQ_MAX_PLOTS)
-        return false;
-    *d = (struct drawing){.report = report, .plot = &report->plots[report->n_plots]};
-    *d->plot = (struct eq_plot){0};
-    snprintf(d->plot->name, sizeof d->plot->name, "%s", name);
+    report->plots = eq_list_grow(report->plots, report->n_plots, sizeof *report->plots);
+    struct drawing d = {.report = report, .plot = &report->plots[report->n_plots++]};
+    eq_str_add(&d.plot->name, "%s%s%s", kind, model ? "_" : "", model ? model : "");
     eq_str_add(
-        &d->script,
+        &d.script,
         "set terminal svg noenhanced size %d,%d dynamic font 'Helvetica,Arial,sans-serif,13' background rgb 'white'\n"
         "set output '%s.svg'\n%s",
-        width, height, name, style);
-    return true;
+        width, height, d.plot->name.s, style);
+    return d;
 }
 
-static enum eq_status write_plot_file(const struct drawing *d, const char *extension, const struct eq_str *text,
-                                      struct eq_err *err)
-{
-    struct eq_str path = {0};
-    eq_str_add(&path, "%s/plots/%s.%s", d->report->run_dir, d->plot->name, extension);
-    enum eq_status st = eq_write_file(path.s, text->s, text->len, err);
-    eq_str_clear(&path);
-    return st;
-}
-
-/* An SVG of an earlier report must not pass for this one's. */
-static void remove_old(const struct drawing *d)
-{
-    struct eq_str path = {0};
-    eq_str_add(&path, "%s/plots/%s.svg", d->report->run_dir, d->plot->name);
-    unlink(path.s);
-    eq_str_clear(&path);
-}
-
-static void run_gnuplot(const struct drawing *d)
-{
-    struct eq_str dir = {0}, script = {0};
-    struct eq_err why;
-    eq_str_add(&dir, "%s/plots", d->report->run_dir);
-    eq_str_add(&script, "%s.gp", d->plot->name);
-    if (eq_gnuplot(dir.s, script.s, &why) != EQ_OK)
-        snprintf(d->report->no_pictures, sizeof d->report->no_pictures, "%.300s", why.msg);
-    eq_str_clear(&dir);
-    eq_str_clear(&script);
-}
-
-static enum eq_status drawing_end(struct drawing *d, struct eq_err *err)
+/* Writes script and data, and runs gnuplot on them. An SVG of an earlier report must not pass for this one's. */
+static enum eq_status finish(struct drawing *d, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(write_plot_file(d, "gp", &d->script, err));
-    EQ_TRY(write_plot_file(d, "dat", &d->data, err));
-    remove_old(d);
-    if (!d->report->no_pictures[0])
-        run_gnuplot(d);
-    d->report->n_plots++;
+    struct eq_str dir = {0}, gp = {0}, dat = {0}, svg = {0};
+    struct eq_err why;
+    const char *name = d->plot->name.s;
+    eq_str_add(&dir, "%s/plots", d->report->run_dir);
+    eq_str_add(&gp, "%s/%s.gp", dir.s, name);
+    eq_str_add(&dat, "%s/%s.dat", dir.s, name);
+    eq_str_add(&svg, "%s/%s.svg", dir.s, name);
+    EQ_TRY(eq_write_file(gp.s, d->script.s, d->script.len, err));
+    EQ_TRY(eq_write_file(dat.s, d->data.s, d->data.len, err));
+    unlink(svg.s);
+    if (!d->report->no_pictures.len && eq_gnuplot(dir.s, gp.s + dir.len + 1, &why) != EQ_OK)
+        eq_str_add(&d->report->no_pictures, "%s", why.msg);
 out:
+    eq_str_clear(&dir);
+    eq_str_clear(&gp);
+    eq_str_clear(&dat);
+    eq_str_clear(&svg);
     eq_str_clear(&d->script);
     eq_str_clear(&d->data);
     return st;
 }
+
+struct model {
+    const char *label;
+    char name[EQ_ROW_NAME]; /* names its files */
+    struct eq_evaluation predictions;
+};
 
 /* ---- predicted against true EF ------------------------------------------- */
 
@@ -123,35 +113,34 @@ static void agreement(const struct eq_evaluation *e, double *mean, double *sd)
     *sd = e->n > 1 ? sqrt(squares / (double)(e->n - 1)) : 0;
 }
 
-static enum eq_status draw_scatter(struct eq_report *report, const char *name, const char *label,
-                                   const struct eq_evaluation *e, const struct limits *l, struct eq_err *err)
+static enum eq_status draw_scatter(struct eq_report *report, const struct model *m, const struct limits *l,
+                                   struct eq_err *err)
 {
-    struct drawing d;
-    char file[64];
+    const struct eq_evaluation *e = &m->predictions;
     double mean, sd;
-    snprintf(file, sizeof file, "scatter_%.40s", name);
-    if (e->n == 0 || !drawing_begin(&d, report, file, 380, 400))
+    if (e->n == 0)
         return EQ_OK;
+    struct drawing d = begin(report, 380, 400, "scatter", m->name);
     agreement(e, &mean, &sd);
-    snprintf(d.plot->title, sizeof d.plot->title, "%s: predicted against true EF", label);
-    snprintf(d.plot->caption, sizeof d.plot->caption,
-             "%zu test clips. Dashed: limits of agreement, mean difference %+.2f ± 1.96 × %.2f EF points.", e->n, mean,
-             sd);
+    eq_str_add(&d.plot->title, "%s: predicted against true EF", m->label);
+    eq_str_add(&d.plot->caption,
+               "%zu test clips. Dashed: limits of agreement, mean difference %+.2f ± 1.96 × %.2f EF points.", e->n,
+               mean, sd);
     eq_str_add(
         &d.script,
         "set xrange [%g:%g]\nset yrange [%g:%g]\nset size square\nset xtics 10\nset ytics 10\n"
         "set xlabel 'true EF (%%)' offset 0,0.4\nset ylabel 'predicted EF (%%)'\nset title '%s' tc rgb '#222831'\n",
-        l->lo, l->hi, l->lo, l->hi, label);
+        l->lo, l->hi, l->lo, l->hi, m->label);
     eq_str_add(&d.script,
                "plot x lc rgb '#222831' lw 1.2 title 'identity', \\\n"
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 title 'limits of agreement', \\\n"
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 notitle, \\\n"
                "     '%s.dat' using 1:2 with points pt 7 ps 0.55 lc rgb '#60%s' notitle\n",
-               mean + 1.96 * sd, mean - 1.96 * sd, file, colour_of(name));
+               mean + 1.96 * sd, mean - 1.96 * sd, d.plot->name.s, colour_of(m->name));
     eq_str_add(&d.data, "# true EF, predicted EF (percent)\n");
     for (size_t i = 0; i < e->n; i++)
         eq_str_add(&d.data, "%.9g %.9g\n", e->rows[i].ef, e->rows[i].prediction);
-    return drawing_end(&d, err);
+    return finish(&d, err);
 }
 
 /* ---- what quantization changes ------------------------------------------- */
@@ -171,30 +160,30 @@ static void add_changes(struct eq_str *data, const char *label, const struct eq_
     eq_str_add(data, "\n\n");
 }
 
-static enum eq_status draw_changes(struct eq_report *report, const struct eq_evaluation *fp32,
-                                   const struct eq_evaluation *ptq, const struct eq_evaluation *qat, struct eq_err *err)
+static enum eq_status draw_changes(struct eq_report *report, const struct model *fp32, const struct model *ptq,
+                                   const struct model *qat, struct eq_err *err)
 {
-    struct drawing d;
-    if (fp32->n == 0 || (ptq->n == 0 && qat->n == 0) || !drawing_begin(&d, report, "changes", 1100, 330))
+    const struct model *const sets[] = {ptq, qat};
+    const char *before = "plot ";
+    if (!fp32 || (!ptq && !qat))
         return EQ_OK;
-    snprintf(d.plot->title, sizeof d.plot->title, "What INT8 changes, clip by clip");
-    snprintf(d.plot->caption, sizeof d.plot->caption,
-             "INT8 prediction minus FP32 prediction. PTQ's distance from zero is its quantization error; QAT was "
-             "trained further, so its differences are no error by themselves.");
+    struct drawing d = begin(report, 1100, 330, "changes", NULL);
+    eq_str_add(&d.plot->title, "What INT8 changes, clip by clip");
+    eq_str_add(&d.plot->caption,
+               "INT8 prediction minus FP32 prediction. PTQ's distance from zero is its quantization error; QAT was "
+               "trained further, so its differences are no error by themselves.");
     eq_str_add(&d.script, "set xlabel 'FP32 prediction (EF, %%)' offset 0,0.4\nset ylabel 'difference (EF points)'\n"
-                          "set xzeroaxis lt 1 lc rgb '#222831'\nplot ");
-    const struct eq_evaluation *sets[] = {ptq, qat};
-    static const char *const names[] = {"ptq", "qat"}, *const labels[] = {"PTQ", "QAT"};
+                          "set xzeroaxis lt 1 lc rgb '#222831'\n");
     for (int i = 0, block = 0; i < 2; i++) {
-        if (sets[i]->n == 0)
+        if (!sets[i])
             continue;
-        add_changes(&d.data, labels[i], fp32, sets[i]);
+        add_changes(&d.data, sets[i]->label, &fp32->predictions, &sets[i]->predictions);
         eq_str_add(&d.script, "%s'changes.dat' index %d using 1:2 with points pt 7 ps 0.55 lc rgb '#40%s' title '%s'",
-                   block ? ", " : "", block, colour_of(names[i]), labels[i]);
-        block++;
+                   before, block++, colour_of(sets[i]->name), sets[i]->label);
+        before = ", ";
     }
     eq_str_add(&d.script, "\n");
-    return drawing_end(&d, err);
+    return finish(&d, err);
 }
 
 /* ---- training history ---------------------------------------------------- */
@@ -226,19 +215,18 @@ out:
 
 static enum eq_status draw_history(struct eq_report *report, const char *name, const char *label, struct eq_err *err)
 {
-    struct drawing d;
-    char file[64];
+    struct eq_str data = {0};
     int rows;
-    enum eq_status st;
-    snprintf(file, sizeof file, "history_%.40s", name);
-    if (!drawing_begin(&d, report, file, 540, 330))
-        return EQ_OK;
-    EQ_TRY(read_history(report->run_dir, name, &d.data, &rows, err));
-    if (rows == 0)
-        goto out;
-    snprintf(d.plot->title, sizeof d.plot->title, "%s: training", label);
-    snprintf(
-        d.plot->caption, sizeof d.plot->caption,
+    enum eq_status st = read_history(report->run_dir, name, &data, &rows, err);
+    if (st != EQ_OK || rows == 0) {
+        eq_str_clear(&data);
+        return st;
+    }
+    struct drawing d = begin(report, 540, 330, "history", name);
+    d.data = data;
+    eq_str_add(&d.plot->title, "%s: training", label);
+    eq_str_add(
+        &d.plot->caption,
         "MAE on the validation split (left axis) and training loss on the standardised EF (right axis), %d epoch%s. "
         "The epoch with the lowest validation MAE is kept.",
         rows, rows == 1 ? "" : "s");
@@ -255,12 +243,8 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
                rows > 20   ? rows / 10
                : rows > 10 ? 2
                            : 1,
-               label, file, colour_of(name));
-    return drawing_end(&d, err);
-out:
-    eq_str_clear(&d.script);
-    eq_str_clear(&d.data);
-    return st;
+               label, d.plot->name.s, colour_of(name));
+    return finish(&d, err);
 }
 
 /* ---- sensitivity --------------------------------------------------------- */
@@ -302,20 +286,18 @@ static void plot_columns(struct drawing *d, const struct cJSON *layers)
     eq_str_add(&d->script, "\n");
 }
 
-enum eq_status eq_plots_sensitivity(struct eq_report *report, const struct cJSON *json, struct eq_err *err)
+enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err)
 {
-    struct drawing d;
-    const struct cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers"), *row;
-    if (!drawing_begin(&d, report, "sensitivity", 1100, 420))
-        return EQ_OK;
-    snprintf(d.plot->title, sizeof d.plot->title, "Sensitivity of the layers");
-    snprintf(d.plot->caption, sizeof d.plot->caption,
-             "Lines, left axis: signal to quantization noise of each layer, higher is better. Bars, right axis: how "
-             "much the EF moves (root mean square) when only this layer is quantized.");
+    const struct cJSON *layers = cJSON_GetObjectItemCaseSensitive(report->sensitivity, "layers"), *row;
+    struct drawing d = begin(report, 1100, 420, "sensitivity", NULL);
+    eq_str_add(&d.plot->title, "Sensitivity of the layers");
+    eq_str_add(&d.plot->caption,
+               "Lines, left axis: signal to quantization noise of each layer, higher is better. Bars, right axis: how "
+               "much the EF moves (root mean square) when only this layer is quantized.");
     eq_str_add(&d.data, "# layer, change of EF (points), SQNR of weights, of output, of output so far (dB)\n");
     cJSON_ArrayForEach(row, layers)
     {
-        eq_str_add(&d.data, "%.60s", eq_report_text(row, "layer"));
+        eq_str_add(&d.data, "%s", eq_report_text(row, "layer"));
         for (int i = 0; i < SENSITIVITY_COLUMNS; i++)
             add_number(&d.data, row, sensitivity_columns[i].key);
         eq_str_add(&d.data, "\n");
@@ -324,81 +306,64 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, const struct cJSON
                           "set ylabel 'signal to noise (dB)'\nset y2label 'change of EF (points)'\n"
                           "set y2range [0:*]\nset style fill solid 0.5 noborder\nset boxwidth 0.6\n");
     plot_columns(&d, layers);
-    return drawing_end(&d, err);
+    return finish(&d, err);
 }
 
 /* ---- all of them --------------------------------------------------------- */
 
-enum { MAX_MODELS = 8 };
-struct model {
-    const char *label;
-    char name[EQ_ROW_NAME];           /* names its files */
-    struct eq_evaluation predictions; /* empty when there is no file */
-};
-
-static enum eq_status read_models(const struct eq_report *report, struct model models[MAX_MODELS], int *n,
-                                  struct eq_err *err)
+/* Those whose predictions are there. */
+static enum eq_status read_models(const struct eq_report *report, struct model **models, size_t *n, struct eq_err *err)
 {
-    const struct cJSON *row;
+    const struct eq_results *r = &report->results;
     enum eq_status st = EQ_OK;
-    *n = 0;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(report->results, "models"))
-    {
-        struct model *m = &models[*n];
+    for (size_t i = 0; i < r->n && st == EQ_OK; i++) {
+        struct model m = {.label = r->rows[i].model};
         struct eq_str path = {0};
-        if (*n == MAX_MODELS)
-            break;
-        *m = (struct model){.label = eq_results_model_name(row)};
-        if (!eq_run_file_name(m->label, m->name))
+        if (!eq_run_file_name(m.label, m.name))
             continue;
-        eq_str_add(&path, "%s/predictions/%s.csv", report->run_dir, m->name);
-        if (eq_path_exists(path.s)) {
-            st = eq_predictions_read(path.s, &m->predictions, err);
-            ++*n;
+        eq_str_add(&path, "%s/predictions/%s.csv", report->run_dir, m.name);
+        if (eq_path_exists(path.s) && (st = eq_predictions_read(path.s, &m.predictions, err)) == EQ_OK) {
+            *models = eq_list_grow(*models, *n, sizeof m);
+            (*models)[(*n)++] = m;
         }
         eq_str_clear(&path);
-        if (st != EQ_OK)
-            break;
     }
     return st;
 }
 
-static const struct eq_evaluation *predictions_of(const struct model models[], int n, const char *name)
+/* NULL: none. */
+static const struct model *find(const struct model *models, size_t n, const char *name)
 {
-    static const struct eq_evaluation none;
-    for (int i = 0; i < n && i < MAX_MODELS; i++)
-        if (strcmp(models[i].name, name) == 0)
-            return &models[i].predictions;
-    return &none;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(models[i].name, name) == 0 && models[i].predictions.n > 0)
+            return &models[i];
+    return NULL;
 }
 
 enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err)
 {
-    struct model models[MAX_MODELS] = {0};
-    int n = 0;
+    struct model *models = NULL;
+    size_t n = 0;
     enum eq_status st;
     struct limits l = {100, 0};
     char *dir = eq_path_join(report->run_dir, "plots");
-    report->n_plots = 0;
-    report->no_pictures[0] = '\0';
     EQ_TRY(eq_make_dirs(dir, err));
-    EQ_TRY(read_models(report, models, &n, err));
-    for (int i = 0; i < n; i++)
+    EQ_TRY(read_models(report, &models, &n, err));
+    for (size_t i = 0; i < n; i++)
         widen(&l, &models[i].predictions);
     l.lo = floor(l.lo / 10) * 10;
     l.hi = ceil(l.hi / 10) * 10;
-    EQ_TRY(draw_history(report, "fp32", "FP32 baseline", err));
-    EQ_TRY(draw_history(report, "qat", "QAT", err));
-    EQ_TRY(draw_history(report, EQ_CONTROL_NAME, "FP32+, the control of QAT", err));
-    for (int i = 0; i < n; i++)
-        EQ_TRY(draw_scatter(report, models[i].name, models[i].label, &models[i].predictions, &l, err));
-    EQ_TRY(draw_changes(report, predictions_of(models, n, "fp32"), predictions_of(models, n, "ptq"),
-                        predictions_of(models, n, "qat"), err));
+    for (int i = 0; i < LOOKS; i++)
+        EQ_TRY(draw_history(report, looks[i].name, looks[i].title, err));
+    for (size_t i = 0; i < n; i++)
+        EQ_TRY(draw_scatter(report, &models[i], &l, err));
+    EQ_TRY(draw_changes(report, find(models, n, "fp32"), find(models, n, "ptq"), find(models, n, "qat"), err));
     if (report->sensitivity)
-        EQ_TRY(eq_plots_sensitivity(report, report->sensitivity, err));
+        EQ_TRY(eq_plots_sensitivity(report, err));
 out:
-    for (int i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         eq_evaluation_clear(&models[i].predictions);
+    free(models);
     free(dir);
     return st;
 }

@@ -1,9 +1,55 @@
-/* The report: reads what a run left, draws, writes report.md and report.html. */
+/* The report: reads what a run left, draws, makes the sections, writes report.md and report.html. */
 #include "report/report.h"
 
-#include <cjson/cJSON.h>
 #include <limits.h>
 #include <stdlib.h>
+
+/* ---- sections ------------------------------------------------------------ */
+
+struct eq_table *eq_section_table(struct eq_section *s)
+{
+    s->tables = eq_list_grow(s->tables, s->n_tables, sizeof *s->tables);
+    return &s->tables[s->n_tables++];
+}
+
+void eq_section_clear(struct eq_section *s)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        eq_str_clear(&s->tables[i].cells.s);
+    free(s->tables);
+    free(s->plots);
+    eq_str_clear(&s->title);
+    eq_str_clear(&s->lines.s);
+    eq_str_clear(&s->note);
+    eq_str_clear(&s->brief);
+    *s = (struct eq_section){0};
+}
+
+struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
+{
+#define ROW(name, place) {#name, place, eq_section_##name},
+    static const struct {
+        const char *id;
+        int place;
+        void (*fill)(const struct eq_report *, struct eq_section *);
+    } list[] = {EQ_SECTIONS(ROW)};
+    struct eq_section *sections = NULL;
+    *n = 0;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        sections = eq_list_grow(sections, *n, sizeof *sections);
+        struct eq_section *s = &sections[*n];
+        s->id = list[i].id;
+        s->place = list[i].place;
+        list[i].fill(report, s);
+        if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
+            ++*n;
+        else
+            eq_section_clear(s);
+    }
+    return sections;
+}
+
+/* ---- files --------------------------------------------------------------- */
 
 static enum eq_status write_text(const char *run_dir, const char *name, const struct eq_str *text, struct eq_err *err)
 {
@@ -21,19 +67,6 @@ static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
     return st;
 }
 
-static enum eq_status read_sensitivity(struct eq_report *report, struct eq_err *err)
-{
-    char *path = eq_path_join(report->run_dir, "sensitivity.json");
-    enum eq_status st = EQ_OK;
-    if (eq_path_exists(path)) {
-        EQ_TRY(eq_sensitivity_read(report->run_dir, &report->sensitivity, err));
-        EQ_TRY(eq_sensitivity_table(report->sensitivity, &report->layers, err));
-    }
-out:
-    free(path);
-    return st;
-}
-
 /* The run directory's own settings say whether it is that of several seeds. */
 static enum eq_status collect_seeds(const struct eq_report *report, struct eq_err *err)
 {
@@ -45,36 +78,45 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
 }
 
+void eq_report_clear(struct eq_report *report)
+{
+    for (size_t i = 0; i < report->n_plots; i++) {
+        eq_str_clear(&report->plots[i].name);
+        eq_str_clear(&report->plots[i].title);
+        eq_str_clear(&report->plots[i].caption);
+    }
+    free(report->plots);
+    eq_str_clear(&report->no_pictures);
+    eq_results_clear(&report->results);
+    cJSON_Delete(report->config);
+    cJSON_Delete(report->sensitivity);
+}
+
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
+    struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
+    size_t n = 0;
     enum eq_status st;
     EQ_TRY(read_config(&report, err));
     EQ_TRY(collect_seeds(&report, err));
     EQ_TRY(eq_results_read(run_dir, &report.results, err));
-    EQ_TRY(eq_table_build(report.results, &report.table, err));
-    EQ_TRY(eq_seeds_tables(report.results, &report.seeds, &report.differences, err));
-    EQ_TRY(eq_mixed_table(report.results, &report.mixed, err));
-    EQ_TRY(read_sensitivity(&report, err));
-    EQ_TRY(eq_search_table(report.results, &report.search, err));
+    if (eq_run_has_file(run_dir, "sensitivity", ".json"))
+        EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
     EQ_TRY(eq_plots_make(&report, err));
-    if (report.no_pictures[0])
-        eq_warn("the report has no pictures: %s", report.no_pictures);
-    eq_report_markdown(&report, &md);
+    if (report.no_pictures.len)
+        eq_warn("the report has no pictures: %s", report.no_pictures.s);
+    sections = eq_report_sections(&report, &n);
+    eq_report_markdown(sections, n, &md);
     EQ_TRY(write_text(run_dir, "report.md", &md, err));
-    EQ_TRY(eq_report_html(&report, &html, err));
+    EQ_TRY(eq_report_html(run_dir, sections, n, &html, err));
     EQ_TRY(write_text(run_dir, "report.html", &html, err));
 out:
-    eq_table_clear(&report.table);
-    eq_table_clear(&report.layers);
-    eq_table_clear(&report.seeds);
-    eq_table_clear(&report.differences);
-    eq_table_clear(&report.search);
-    eq_table_clear(&report.mixed);
-    cJSON_Delete(report.results);
-    cJSON_Delete(report.config);
-    cJSON_Delete(report.sensitivity);
+    for (size_t i = 0; i < n; i++)
+        eq_section_clear(&sections[i]);
+    free(sections);
+    eq_report_clear(&report);
     eq_str_clear(&md);
     eq_str_clear(&html);
     return st;
@@ -87,11 +129,34 @@ enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *er
     enum eq_status st;
     EQ_TRY(eq_make_dirs(dir, err));
     EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(eq_plots_sensitivity(&report, report.sensitivity, err));
-    if (report.no_pictures[0])
-        eq_warn("no picture: %s", report.no_pictures);
+    EQ_TRY(eq_plots_sensitivity(&report, err));
+    if (report.no_pictures.len)
+        eq_warn("no picture: %s", report.no_pictures.s);
 out:
-    cJSON_Delete(report.sensitivity);
+    eq_report_clear(&report);
     free(dir);
+    return st;
+}
+
+/* Without what explains it. */
+static void print_tables(struct eq_section *s, struct eq_str *out)
+{
+    eq_str_clear(&s->note);
+    eq_section_print(s, out);
+    eq_section_clear(s);
+}
+
+enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir};
+    struct eq_section results = {0}, seeds = {0};
+    enum eq_status st = eq_results_read(run_dir, &report.results, err);
+    if (st == EQ_OK) {
+        eq_section_results(&report, &results);
+        print_tables(&results, out);
+        eq_section_seeds(&report, &seeds);
+        print_tables(&seeds, out);
+    }
+    eq_report_clear(&report);
     return st;
 }

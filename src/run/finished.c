@@ -1,30 +1,21 @@
 /* Whether a run has all that its settings ask for. */
 #include "echoquant/run.h"
 
-#include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A row without the number is of a version that knew one phase only. */
-static bool has_phases(const struct cJSON *row, int phases)
-{
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(row, "phases");
-    return (cJSON_IsNumber(value) ? value->valueint : 1) == phases;
-}
-
 bool eq_run_has_result(const struct eq_config *cfg, const char *name)
 {
-    const char *run_dir = cfg->run.dir;
-    struct cJSON *results = NULL;
-    char row[EQ_ROW_NAME], file[64];
-    eq_run_row_name(name, row);
+    struct eq_results results;
+    char file[64];
     snprintf(file, sizeof file, "predictions/%s", name);
-    if (!eq_run_has_file(run_dir, file, ".csv") || !eq_run_has_file(run_dir, "results", ".json") ||
-        eq_results_read(run_dir, &results, NULL) != EQ_OK)
+    if (!eq_run_has_file(cfg->run.dir, file, ".csv") || eq_results_read(cfg->run.dir, &results, NULL) != EQ_OK)
         return false;
-    const struct cJSON *found = eq_results_find_model(results, row);
-    bool there = found && has_phases(found, cfg->eval.phases);
-    cJSON_Delete(results);
+    const struct eq_result *row = eq_results_find_model(&results, name);
+    /* A row without phases is of a version that knew one phase only. */
+    bool there = row && (isnan(row->phases) ? 1 : row->phases) == cfg->eval.phases;
+    eq_results_clear(&results);
     return there;
 }
 

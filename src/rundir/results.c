@@ -1,4 +1,4 @@
-/* results.json: read, change one thing, write. {"format", "models": [...], "skipped": [...], ...} */
+/* results.json: {"format", "models": [...], "skipped": [...], ...}. Its keys stand here and nowhere else. */
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -8,21 +8,356 @@
 
 #define FORMAT "echoquant-results-1"
 
+/* ---- the keys ------------------------------------------------------------ */
+
+enum kind {
+    REAL,         /* double; infinity is written as null */
+    REAL_OR_NULL, /* double; a new object has it as null where it is NaN, too */
+    TEXT,
+    FLAG,
+    JSON,
+    SELF,   /* the object itself: where a new one begins, so that what the struct lacks is kept */
+    OBJECT, /* a struct inside this one, or (at 0) members of this one */
+    LIST    /* pointer to structs, and their number */
+};
+struct field {
+    const char *key;
+    enum kind kind;
+    size_t at;
+    const struct field *sub; /* of OBJECT and LIST */
+    size_t size, count;      /* LIST: of an item, and where their number is */
+};
+#define PLAIN(type, kind, key, member)                                                                                 \
+    {                                                                                                                  \
+        key, kind, offsetof(struct type, member), NULL, 0, 0                                                           \
+    }
+#define PART(type, key, fields, member)                                                                                \
+    {                                                                                                                  \
+        key, OBJECT, offsetof(struct type, member), fields, 0, 0                                                       \
+    }
+#define LIST_OF(key, fields, items, n)                                                                                 \
+    {                                                                                                                  \
+        key, LIST, offsetof(struct eq_results, items), fields, sizeof *((struct eq_results *)0)->items,                \
+            offsetof(struct eq_results, n)                                                                             \
+    }
+
+/* clang-format off */
+#define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
+static const struct field latency_fields[] = {
+    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats), {0}};
+#define SPREAD(type, from)                                                                                             \
+    PLAIN(type, REAL_OR_NULL, "mean", from of.mean), PLAIN(type, REAL_OR_NULL, "sd", from of.sd),                      \
+    PLAIN(type, REAL_OR_NULL, "min", from of.min), PLAIN(type, REAL_OR_NULL, "max", from of.max)
+static const struct field spread_fields[] = {
+    SPREAD(eq_result_spread, ), PLAIN(eq_result_spread, JSON, "values", values), {0}};
+#define OVER(key) PART(eq_result, #key, spread_fields, over_seeds.key)
+static const struct field over_seeds_fields[] = {
+    PLAIN(eq_result, REAL, "n", over_seeds.n), OVER(mae), OVER(rmse), OVER(r2), {0}};
+#define ROW(kind, member) PLAIN(eq_result, kind, #member, member)
+static const struct field row_fields[] = {
+    ROW(SELF, json), ROW(TEXT, model), ROW(TEXT, precision), ROW(TEXT, device), ROW(REAL, size_mb), ROW(TEXT, file),
+    ROW(REAL, frames), ROW(REAL, size), ROW(REAL, phases), ROW(JSON, recipe), ROW(TEXT, method), ROW(TEXT, observer), ROW(TEXT, isa),
+    ROW(TEXT, cpu), ROW(REAL, threads), ROW(REAL, prediction), ROW(TEXT, data), ROW(REAL_OR_NULL, mae),
+    ROW(REAL_OR_NULL, rmse), ROW(REAL_OR_NULL, r2), ROW(REAL, clips), ROW(REAL, rms_from_fp32), ROW(REAL, sqnr_db),
+    PART(eq_result, "latency_ms", latency_fields, latency),
+    PART(eq_result, "file_latency_ms", latency_fields, file_latency), {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0},
+    {0}};
+static const struct field seed_fields[] = {
+    PLAIN(eq_result_seed, SELF, "", json), PLAIN(eq_result_seed, REAL, "seed", seed), PLAIN(eq_result_seed, TEXT, "dir", dir), {0}};
+#define DIFFERENCE(kind, key, member) PLAIN(eq_result_difference, kind, key, member)
+static const struct field difference_fields[] = {
+    DIFFERENCE(SELF, "", json), DIFFERENCE(TEXT, "model", model), DIFFERENCE(TEXT, "minus", minus), DIFFERENCE(REAL, "n", n),
+    SPREAD(eq_result_difference, mae.), DIFFERENCE(REAL_OR_NULL, "low", mae.of.low),
+    DIFFERENCE(REAL_OR_NULL, "high", mae.of.high), DIFFERENCE(JSON, "values", mae.values), {0}};
+static const struct field skipped_fields[] = {
+    PLAIN(eq_result_skipped, SELF, "", json), PLAIN(eq_result_skipped, TEXT, "FileName", file_name), PLAIN(eq_result_skipped, TEXT, "reason", reason), {0}};
+#define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
+static const struct field data_fields[] = {
+    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val), DATA(REAL, test),
+    DATA(REAL, skipped), DATA(FLAG, split_from_file), {0}};
+#define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
+static const struct field environment_fields[] = {
+    ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa), ENVIRONMENT(REAL, threads), {0}};
+static const struct field document_fields[] = {
+    LIST_OF("models", row_fields, rows, n), LIST_OF("seeds", seed_fields, seeds, n_seeds),
+    PLAIN(eq_results, REAL, "seeds_wanted", seeds_wanted),
+    LIST_OF("differences", difference_fields, differences, n_differences),
+    LIST_OF("skipped", skipped_fields, skipped, n_skipped), {"data", OBJECT, 0, data_fields, 0, 0},
+    {"environment", OBJECT, 0, environment_fields, 0, 0}, {0}};
+/* clang-format on */
+
+/* ---- reading ------------------------------------------------------------- */
+
+static void read_fields(const struct field *f, struct cJSON *json, void *to);
+
+static void read_list(const struct field *f, const struct cJSON *array, void *to)
+{
+    char *items = cJSON_IsArray(array) ? eq_list_grow(NULL, 0, f->size) : NULL;
+    size_t n = 0;
+    for (struct cJSON *item = array ? array->child : NULL; items && item; item = item->next, n++) {
+        items = eq_list_grow(items, n, f->size);
+        read_fields(f->sub, item, items + n * f->size);
+    }
+    memcpy((char *)to + f->at, &items, sizeof items);
+    memcpy((char *)to + f->count, &n, sizeof n);
+}
+
+static void read_fields(const struct field *f, struct cJSON *json, void *to)
+{
+    for (; f->key; f++) {
+        void *at = (char *)to + f->at;
+        struct cJSON *value = cJSON_GetObjectItemCaseSensitive(json, f->key);
+        if (f->kind == REAL || f->kind == REAL_OR_NULL)
+            *(double *)at = cJSON_IsNumber(value) ? value->valuedouble : NAN;
+        else if (f->kind == TEXT)
+            *(const char **)at = cJSON_IsString(value) ? value->valuestring : NULL;
+        else if (f->kind == FLAG)
+            *(bool *)at = cJSON_IsTrue(value);
+        else if (f->kind == JSON)
+            *(const struct cJSON **)at = value;
+        else if (f->kind == SELF)
+            *(struct cJSON **)at = cJSON_IsObject(json) ? json : NULL;
+        else if (f->kind == OBJECT)
+            read_fields(f->sub, value, at);
+        else
+            read_list(f, value, to);
+    }
+}
+
 static bool is_results(const struct cJSON *json)
 {
-    const struct cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
     const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models"), *row;
-    if (!cJSON_IsString(format) || strcmp(format->valuestring, FORMAT) != 0 || !cJSON_IsArray(models))
+    if (strcmp(eq_report_text(json, "format"), FORMAT) != 0 || !cJSON_IsArray(models))
         return false;
-    cJSON_ArrayForEach(row, models) if (!eq_results_model_name(row)) return false;
+    cJSON_ArrayForEach(row, models) if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(row, "model"))) return false;
     return true;
 }
 
-const char *eq_results_model_name(const struct cJSON *row)
+void eq_results_init(struct eq_results *r)
 {
-    const struct cJSON *name = cJSON_GetObjectItemCaseSensitive(row, "model");
-    return cJSON_IsString(name) ? name->valuestring : NULL;
+    *r = (struct eq_results){0};
+    read_fields(document_fields, NULL, r);
 }
+
+void eq_results_clear(struct eq_results *r)
+{
+    free(r->rows);
+    free(r->seeds);
+    free(r->differences);
+    free(r->skipped);
+    cJSON_Delete(r->json);
+    *r = (struct eq_results){0};
+}
+
+struct eq_result eq_result_of(struct cJSON *row)
+{
+    struct eq_result out;
+    read_fields(row_fields, row, &out);
+    return out;
+}
+
+enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err)
+{
+    char *path = eq_path_join(run_dir, "results.json");
+    enum eq_status st;
+    eq_results_init(out);
+    if (!eq_path_exists(path)) {
+        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path);
+        goto out;
+    }
+    EQ_TRY(eq_json_read(path, &out->json, err));
+    if (is_results(out->json)) {
+        read_fields(document_fields, out->json, out);
+    } else {
+        st = eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", path, FORMAT);
+        eq_results_clear(out);
+    }
+out:
+    free(path);
+    return st;
+}
+
+enum eq_status eq_results_open(const char *run_dir, struct eq_results *out, struct eq_err *err)
+{
+    eq_results_init(out);
+    return eq_run_has_file(run_dir, "results", ".json") ? eq_results_read(run_dir, out, err) : EQ_OK;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+static bool is_set(const struct field *f, const void *at)
+{
+    void *pointer;
+    if (f->kind == FLAG)
+        return *(const bool *)at;
+    if (f->kind == REAL || f->kind == REAL_OR_NULL)
+        return !isnan(*(const double *)at);
+    if (f->kind != OBJECT)
+        return memcpy(&pointer, at, sizeof pointer), pointer != NULL;
+    bool any = false;
+    for (const struct field *sub = f->sub; sub->key && !any; sub++)
+        any = is_set(sub, (const char *)at + sub->at);
+    return any;
+}
+
+/* In its place, so that a file that is written again keeps its order; value NULL takes the key out. */
+static void put(struct cJSON *json, const char *key, struct cJSON *value)
+{
+    if (!value)
+        cJSON_DeleteItemFromObjectCaseSensitive(json, key);
+    else if (cJSON_GetObjectItemCaseSensitive(json, key))
+        cJSON_ReplaceItemInObjectCaseSensitive(json, key, value);
+    else
+        cJSON_AddItemToObject(json, key, value);
+}
+
+static void write_fields(const struct field *f, const void *from, struct cJSON *json);
+
+static struct cJSON *list_of(const struct field *f, const void *from)
+{
+    struct cJSON *array = cJSON_CreateArray();
+    const char *items;
+    size_t n;
+    memcpy(&items, (const char *)from + f->at, sizeof items);
+    memcpy(&n, (const char *)from + f->count, sizeof n);
+    for (size_t i = 0; i < n; i++) {
+        struct cJSON *item = cJSON_CreateObject();
+        write_fields(f->sub, items + i * f->size, item);
+        cJSON_AddItemToArray(array, item);
+    }
+    return array;
+}
+
+/* Makes json say what the struct says; what it says already, and every key that the struct lacks, stays as it is. */
+static void write_fields(const struct field *f, const void *from, struct cJSON *json)
+{
+    bool fresh = !json->child;
+    for (; f->key; f++) {
+        const void *at = (const char *)from + f->at;
+        struct cJSON *old = cJSON_GetObjectItemCaseSensitive(json, f->key), *self;
+        if (f->kind == SELF) {
+            self = *(struct cJSON *const *)at;
+            for (old = self && fresh ? self->child : NULL; old; old = old->next, fresh = false)
+                cJSON_AddItemToObject(json, old->string, cJSON_Duplicate(old, true));
+        } else if (f->kind == REAL || f->kind == REAL_OR_NULL) {
+            double v = *(const double *)at;
+            bool same = cJSON_IsNumber(old) ? old->valuedouble == v : isnan(v) && (f->kind == REAL || !fresh);
+            if (!same)
+                put(json, f->key,
+                    isfinite(v)                           ? cJSON_CreateNumber(v)
+                    : isinf(v) || f->kind == REAL_OR_NULL ? cJSON_CreateNull()
+                                                          : NULL);
+        } else if (f->kind == TEXT) {
+            const char *v = *(const char *const *)at, *is = cJSON_IsString(old) ? old->valuestring : NULL;
+            if (v ? !is || strcmp(v, is) != 0 : is != NULL)
+                put(json, f->key, v ? cJSON_CreateString(v) : NULL);
+        } else if (f->kind == FLAG) {
+            if (fresh || *(const bool *)at != cJSON_IsTrue(old))
+                put(json, f->key, cJSON_CreateBool(*(const bool *)at));
+        } else if (f->kind == OBJECT) {
+            if (!is_set(f, at))
+                continue;
+            if (!cJSON_IsObject(old))
+                put(json, f->key, old = cJSON_CreateObject());
+            write_fields(f->sub, at, old);
+        } else if (is_set(f, at)) {
+            put(json, f->key, f->kind == LIST ? list_of(f, from) : cJSON_Duplicate(*(struct cJSON *const *)at, true));
+        }
+    }
+}
+
+struct cJSON *eq_results_json(const struct eq_results *r)
+{
+    struct cJSON *json = r->json ? cJSON_Duplicate(r->json, true) : cJSON_CreateObject();
+    if (!r->json) {
+        cJSON_AddStringToObject(json, "format", FORMAT);
+        cJSON_AddArrayToObject(json, "models");
+    }
+    write_fields(document_fields, r, json);
+    return json;
+}
+
+enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r, struct eq_err *err)
+{
+    struct cJSON *json = eq_results_json(r);
+    char *path = eq_path_join(run_dir, "results.json");
+    enum eq_status st = eq_json_write(path, json, err);
+    cJSON_Delete(json);
+    free(path);
+    return st;
+}
+
+/* ---- rows ---------------------------------------------------------------- */
+
+/* The table's order: those of an experiment, BF16 after FP32, then any others as they came, then the sanity row. */
+static int rank(const char *row)
+{
+    char known[EQ_ROW_NAME];
+    for (int i = 0; i < EQ_RUN_MODELS; i++) {
+        eq_run_row_name(eq_run_models[i], known);
+        if (strcmp(row, known) == 0)
+            return 2 * i;
+    }
+    eq_run_row_name(EQ_BF16_NAME, known);
+    return strcmp(row, known) == 0 ? 1 : 2 * EQ_RUN_MODELS + (strcmp(row, "Median") == 0);
+}
+
+const struct eq_result *eq_results_find(const struct eq_results *r, const char *row)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->rows[i].model, row) == 0)
+            return &r->rows[i];
+    return NULL;
+}
+
+const struct eq_result *eq_results_find_model(const struct eq_results *r, const char *name)
+{
+    char row[EQ_ROW_NAME];
+    eq_run_row_name(name, row);
+    return eq_results_find(r, row);
+}
+
+static void remove_row(struct eq_results *r, const char *row)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->rows[i].model, row) != 0)
+            r->rows[kept++] = r->rows[i];
+    r->n = kept;
+}
+
+void eq_results_put(struct eq_results *r, const struct eq_result *row)
+{
+    remove_row(r, row->model);
+    size_t at = r->n;
+    r->rows = eq_list_grow(r->rows, r->n++, sizeof *r->rows);
+    for (; at > 0 && rank(r->rows[at - 1].model) > rank(row->model); at--)
+        r->rows[at] = r->rows[at - 1];
+    r->rows[at] = *row;
+}
+
+enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err)
+{
+    struct eq_results r;
+    enum eq_status st = eq_results_open(run_dir, &r, err);
+    if (st == EQ_OK && eq_results_find(&r, row)) {
+        remove_row(&r, row);
+        st = eq_results_write(run_dir, &r, err);
+    }
+    eq_results_clear(&r);
+    return st;
+}
+
+void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds)
+{
+    free(r->skipped);
+    r->skipped = eq_list_grow(NULL, ds->n_skipped, sizeof *r->skipped);
+    r->n_skipped = ds->n_skipped;
+    for (size_t i = 0; i < ds->n_skipped; i++)
+        r->skipped[i] = (struct eq_result_skipped){NULL, ds->skipped[i].file_name, ds->skipped[i].reason};
+}
+
+/* ---- JSON of recipes and sensitivity.json -------------------------------- */
 
 void eq_results_add_real(struct cJSON *object, const char *key, double value)
 {
@@ -32,183 +367,9 @@ void eq_results_add_real(struct cJSON *object, const char *key, double value)
         cJSON_AddNullToObject(object, key);
 }
 
-enum eq_status eq_results_read(const char *run_dir, struct cJSON **out, struct eq_err *err)
+double eq_report_number(const struct cJSON *object, const char *key)
 {
-    char *path = eq_path_join(run_dir, "results.json");
-    enum eq_status st;
-    *out = NULL;
-    if (!eq_path_exists(path)) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path);
-        goto out;
-    }
-    EQ_TRY(eq_json_read(path, out, err));
-    if (!is_results(*out)) {
-        st = eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", path, FORMAT);
-        cJSON_Delete(*out);
-        *out = NULL;
-    }
-out:
-    free(path);
-    return st;
-}
-
-struct cJSON *eq_results_new(void)
-{
-    struct cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "format", FORMAT);
-    cJSON_AddArrayToObject(json, "models");
-    return json;
-}
-
-static enum eq_status read_or_new(const char *run_dir, struct cJSON **out, struct eq_err *err)
-{
-    char *path = eq_path_join(run_dir, "results.json");
-    bool exists = eq_path_exists(path);
-    free(path);
-    if (exists)
-        return eq_results_read(run_dir, out, err);
-    *out = eq_results_new();
-    return EQ_OK;
-}
-
-static enum eq_status write_results(const char *run_dir, const struct cJSON *json, struct eq_err *err)
-{
-    char *path = eq_path_join(run_dir, "results.json");
-    enum eq_status st = eq_json_write(path, json, err);
-    free(path);
-    return st;
-}
-
-/* The table's order: those of an experiment, BF16 behind FP32, then any others as they came, then the sanity row. */
-static int rank(const struct cJSON *row)
-{
-    const char *name = eq_results_model_name(row);
-    char known[EQ_ROW_NAME];
-    for (int i = 0; i < EQ_RUN_MODELS; i++) {
-        eq_run_row_name(eq_run_models[i], known);
-        if (strcmp(name, known) == 0)
-            return 2 * i;
-    }
-    eq_run_row_name(EQ_BF16_NAME, known);
-    if (strcmp(name, known) == 0)
-        return 1;
-    return 2 * EQ_RUN_MODELS + (strcmp(name, "Median") == 0);
-}
-
-/* By taking out and appending: cJSON_InsertItemInArray refuses every place but the first in the 1.7.15 of Debian 12
- * (its fix for CVE-2023-50471 looks at the wrong item). */
-void eq_results_insert_row(struct cJSON *models, struct cJSON *row)
-{
-    struct cJSON *behind = cJSON_CreateArray();
-    int at = 0;
-    while (at < cJSON_GetArraySize(models)) {
-        if (rank(cJSON_GetArrayItem(models, at)) > rank(row))
-            cJSON_AddItemToArray(behind, cJSON_DetachItemFromArray(models, at));
-        else
-            at++;
-    }
-    cJSON_AddItemToArray(models, row);
-    while (cJSON_GetArraySize(behind) > 0)
-        cJSON_AddItemToArray(models, cJSON_DetachItemFromArray(behind, 0));
-    cJSON_Delete(behind);
-}
-
-static void remove_row(struct cJSON *models, const char *name)
-{
-    for (int i = cJSON_GetArraySize(models) - 1; i >= 0; i--)
-        if (strcmp(eq_results_model_name(cJSON_GetArrayItem(models, i)), name) == 0)
-            cJSON_DeleteItemFromArray(models, i);
-}
-
-enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, struct eq_err *err)
-{
-    struct cJSON *json = NULL;
-    enum eq_status st;
-    if (!eq_results_model_name(row)) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a row of results.json");
-        goto out;
-    }
-    EQ_TRY(read_or_new(run_dir, &json, err));
-    struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models");
-    remove_row(models, eq_results_model_name(row));
-    eq_results_insert_row(models, row);
-    row = NULL;
-    EQ_TRY(write_results(run_dir, json, err));
-out:
-    cJSON_Delete(row);
-    cJSON_Delete(json);
-    return st;
-}
-
-enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err)
-{
-    struct cJSON *json = NULL;
-    char *path = eq_path_join(run_dir, "results.json");
-    bool exists = eq_path_exists(path);
-    free(path);
-    if (!exists)
-        return EQ_OK;
-    enum eq_status st = eq_results_read(run_dir, &json, err);
-    if (st != EQ_OK)
-        return st;
-    remove_row(cJSON_GetObjectItemCaseSensitive(json, "models"), name);
-    st = write_results(run_dir, json, err);
-    cJSON_Delete(json);
-    return st;
-}
-
-enum eq_status eq_results_put(const char *run_dir, const char *key, struct cJSON *value, struct eq_err *err)
-{
-    struct cJSON *json = NULL;
-    enum eq_status st;
-    EQ_TRY(read_or_new(run_dir, &json, err));
-    cJSON_DeleteItemFromObjectCaseSensitive(json, key);
-    cJSON_AddItemToObject(json, key, value);
-    value = NULL;
-    EQ_TRY(write_results(run_dir, json, err));
-out:
-    cJSON_Delete(value);
-    cJSON_Delete(json);
-    return st;
-}
-
-const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name)
-{
-    return eq_results_list_find(cJSON_GetObjectItemCaseSensitive(results, "models"), name);
-}
-
-const struct cJSON *eq_results_list_find(const struct cJSON *models, const char *name)
-{
-    const struct cJSON *row;
-    cJSON_ArrayForEach(row, models)
-    {
-        if (strcmp(eq_results_model_name(row), name) == 0)
-            return row;
-    }
-    return NULL;
-}
-
-enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
-{
-    struct cJSON *array = cJSON_CreateArray();
-    for (size_t i = 0; i < ds->n_skipped; i++) {
-        struct cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "FileName", ds->skipped[i].file_name);
-        cJSON_AddStringToObject(entry, "reason", ds->skipped[i].reason);
-        cJSON_AddItemToArray(array, entry);
-    }
-    return eq_results_put(run_dir, "skipped", array, err);
-}
-
-double eq_report_number(const struct cJSON *row, const char *path)
-{
-    char key[64];
-    const char *dot = strchr(path, '.');
-    if (dot) {
-        snprintf(key, sizeof key, "%.*s", (int)(dot - path), path);
-        return eq_report_number(cJSON_GetObjectItemCaseSensitive(row, key), dot + 1);
-    }
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(row, path);
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
     return cJSON_IsNumber(value) ? value->valuedouble : NAN;
 }
 
@@ -216,4 +377,9 @@ const char *eq_report_text(const struct cJSON *object, const char *key)
 {
     const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
     return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+bool eq_report_flag(const struct cJSON *object, const char *key)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
 }

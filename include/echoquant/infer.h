@@ -61,6 +61,8 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
+/* The clip's row; NULL: none. */
+const struct eq_prediction *eq_evaluation_find(const struct eq_evaluation *e, const char *file_name);
 /* How the settings say that clips are read: in file order, without augmentation. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split, in file order or, for training, shuffled and augmented as the settings say. Frees with

@@ -135,3 +135,11 @@ enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, 
         eq_evaluation_clear(out);
     return r.st;
 }
+
+const struct eq_prediction *eq_evaluation_find(const struct eq_evaluation *e, const char *file_name)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (strcmp(e->rows[i].file_name, file_name) == 0)
+            return &e->rows[i];
+    return NULL;
+}

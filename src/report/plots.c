@@ -99,33 +99,26 @@ static void widen(struct limits *l, const struct eq_evaluation *e)
     }
 }
 
-/* Mean and standard deviation (n - 1) of prediction - EF: Bland & Altman's limits of agreement are mean +- 1.96 sd. */
-static void agreement(const struct eq_evaluation *e, double *mean, double *sd)
-{
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < e->n; i++)
-        sum += e->rows[i].prediction - e->rows[i].ef;
-    *mean = sum / (double)e->n;
-    for (size_t i = 0; i < e->n; i++) {
-        double r = e->rows[i].prediction - e->rows[i].ef - *mean;
-        squares += r * r;
-    }
-    *sd = e->n > 1 ? sqrt(squares / (double)(e->n - 1)) : 0;
-}
-
 static enum eq_status draw_scatter(struct eq_report *report, const struct model *m, const struct limits *l,
                                    struct eq_err *err)
 {
     const struct eq_evaluation *e = &m->predictions;
-    double mean, sd;
+    double *errors = NULL;
     if (e->n == 0)
         return EQ_OK;
     struct drawing d = begin(report, 380, 400, "scatter", m->name);
-    agreement(e, &mean, &sd);
+    for (size_t i = 0; i < e->n; i++) {
+        errors = eq_list_grow(errors, i, sizeof *errors);
+        errors[i] = e->rows[i].prediction - e->rows[i].ef;
+    }
+    /* Bland & Altman's limits of agreement: mean +- 1.96 sd. */
+    struct eq_spread error = eq_spread_of(errors, e->n);
+    double sd = e->n > 1 ? error.sd : 0;
+    free(errors);
     eq_str_add(&d.plot->title, "%s: predicted against true EF", m->label);
     eq_str_add(&d.plot->caption,
                "%zu test clips. Dashed: limits of agreement, mean difference %+.2f ± 1.96 × %.2f EF points.", e->n,
-               mean, sd);
+               error.mean, sd);
     eq_str_add(
         &d.script,
         "set xrange [%g:%g]\nset yrange [%g:%g]\nset size square\nset xtics 10\nset ytics 10\n"
@@ -136,7 +129,7 @@ static enum eq_status draw_scatter(struct eq_report *report, const struct model 
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 title 'limits of agreement', \\\n"
                "     x + %.6g lc rgb '#8a94a0' dt 2 lw 1.2 notitle, \\\n"
                "     '%s.dat' using 1:2 with points pt 7 ps 0.55 lc rgb '#60%s' notitle\n",
-               mean + 1.96 * sd, mean - 1.96 * sd, d.plot->name.s, colour_of(m->name));
+               error.mean + 1.96 * sd, error.mean - 1.96 * sd, d.plot->name.s, colour_of(m->name));
     eq_str_add(&d.data, "# true EF, predicted EF (percent)\n");
     for (size_t i = 0; i < e->n; i++)
         eq_str_add(&d.data, "%.9g %.9g\n", e->rows[i].ef, e->rows[i].prediction);
@@ -150,12 +143,10 @@ static void add_changes(struct eq_str *data, const char *label, const struct eq_
                         const struct eq_evaluation *other)
 {
     eq_str_add(data, "# %s: FP32 prediction, difference to it (EF points)\n", label);
-    for (size_t i = 0, j = 0; i < fp32->n; i++) {
-        for (j = 0; j < other->n && strcmp(other->rows[j].file_name, fp32->rows[i].file_name) != 0; j++)
-            ;
-        if (j < other->n)
-            eq_str_add(data, "%.9g %.9g\n", fp32->rows[i].prediction,
-                       other->rows[j].prediction - fp32->rows[i].prediction);
+    for (size_t i = 0; i < fp32->n; i++) {
+        const struct eq_prediction *of = &fp32->rows[i], *p = eq_evaluation_find(other, of->file_name);
+        if (p)
+            eq_str_add(data, "%.9g %.9g\n", of->prediction, p->prediction - of->prediction);
     }
     eq_str_add(data, "\n\n");
 }
@@ -249,15 +240,6 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
 
 /* ---- sensitivity --------------------------------------------------------- */
 
-static void add_number(struct eq_str *data, const struct cJSON *row, const char *key)
-{
-    double value = eq_report_number(row, key);
-    if (isfinite(value))
-        eq_str_add(data, " %.9g", value);
-    else
-        eq_str_add(data, " ?"); /* gnuplot's word for a value that is missing */
-}
-
 /* A column of the data file; gnuplot fails on one without a value. */
 static const struct column {
     const char *key, *label, *with;
@@ -298,8 +280,10 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err
     cJSON_ArrayForEach(row, layers)
     {
         eq_str_add(&d.data, "%s", eq_report_text(row, "layer"));
-        for (int i = 0; i < SENSITIVITY_COLUMNS; i++)
-            add_number(&d.data, row, sensitivity_columns[i].key);
+        for (int i = 0; i < SENSITIVITY_COLUMNS; i++) {
+            double value = eq_report_number(row, sensitivity_columns[i].key);
+            eq_str_add(&d.data, isfinite(value) ? " %.9g" : " ?", value); /* gnuplot's word for one that is missing */
+        }
         eq_str_add(&d.data, "\n");
     }
     eq_str_add(&d.script, "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xtics rotate by -45\n"

@@ -27,8 +27,8 @@ struct eq_table {
 };
 /* header ends with NULL. */
 void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
-/* A cell: digits after the point; "-" when NaN; format: "+" with a sign, else what stands after the number. */
-void eq_table_number(struct eq_table *t, const char *format, int digits, double value);
+/* A cell for each format of a double, with "|" between them; "-" where the number is NaN. */
+void eq_table_numbers(struct eq_table *t, const char *formats, ...) __attribute__((format(printf, 2, 3)));
 /* Markdown, columns padded so that it reads well on a terminal, too. */
 void eq_table_print(const struct eq_table *t, struct eq_str *out);
 

@@ -74,7 +74,7 @@ void eq_section_findings(const struct eq_report *report, struct eq_section *out)
             "FP32: MAE %.2f EF points on %.0f test clips, %.2f of what predicting the training median (%.1f %%) gives.",
             fp32->mae, fp32->clips, fp32->mae / median->mae, median->prediction);
     for (size_t i = 0; i < r->n; i++) {
-        const char *precision = r->rows[i].precision ? r->rows[i].precision : "";
+        const char *precision = r->rows[i].precision;
         if (strcmp(precision, "INT8") == 0 || strcmp(precision, "BF16") == 0)
             find_one(&r->rows[i], fp32, &out->lines);
     }

@@ -12,21 +12,15 @@ static double phases_of(const struct eq_results *r)
     return 1;
 }
 
-static const char *text(const char *s)
-{
-    return s ? s : "";
-}
-
 void eq_section_made(const struct eq_report *report, struct eq_section *out)
 {
     const struct eq_results *r = &report->results;
     double threads = r->environment.threads, phases = phases_of(r);
     eq_str_add(&out->title, "How it was made");
-    eq_texts_add(&out->lines, "Measured on: %s, instruction set %s, %.0f thread%s, echoquant %s",
-                 text(r->environment.cpu), text(r->environment.isa), threads, threads == 1 ? "" : "s",
-                 text(r->environment.version));
+    eq_texts_add(&out->lines, "Measured on: %s, instruction set %s, %.0f thread%s, echoquant %s", r->environment.cpu,
+                 r->environment.isa, threads, threads == 1 ? "" : "s", r->environment.version);
     eq_str_add(&out->lines.s, "Data: %s: %.0f training, %.0f validation and %.0f test clips (split %s), %.0f left out",
-               text(r->data.dir), r->data.train, r->data.val, r->data.test,
+               r->data.dir, r->data.train, r->data.val, r->data.test,
                r->data.split_from_file ? "by FileList.csv" : "drawn by file name", r->data.skipped);
     if (phases > 1)
         eq_str_add(&out->lines.s,

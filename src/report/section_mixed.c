@@ -5,8 +5,7 @@ static void add_row(struct eq_table *t, const char *layer, const char *to, doubl
 {
     eq_texts_add(&t->cells, "%s", layer);
     eq_texts_add(&t->cells, "%s", to);
-    eq_table_number(t, "", 4, mae);
-    eq_table_number(t, "+", 4, mae - fp32);
+    eq_table_numbers(t, "%.4f|%+.4f", mae, mae - fp32);
 }
 
 void eq_section_mixed(const struct eq_report *report, struct eq_section *out)

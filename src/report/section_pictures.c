@@ -15,25 +15,15 @@ static void add_pictures(const struct eq_report *report, const char *kind, const
     eq_str_add(&out->title, "%s", title);
 }
 
-void eq_section_scatter(const struct eq_report *report, struct eq_section *out)
-{
-    add_pictures(report, "scatter", "Predictions", out);
-}
-
-void eq_section_changes(const struct eq_report *report, struct eq_section *out)
-{
-    add_pictures(report, "changes", "Effect of INT8", out);
-}
-
-void eq_section_history(const struct eq_report *report, struct eq_section *out)
-{
-    add_pictures(report, "history", "Training", out);
-}
-
-void eq_section_layers(const struct eq_report *report, struct eq_section *out)
-{
-    add_pictures(report, "sensitivity", "Layers", out);
-}
+#define PICTURES(section, kind, title)                                                                                 \
+    void eq_section_##section(const struct eq_report *report, struct eq_section *out)                                  \
+    {                                                                                                                  \
+        add_pictures(report, kind, title, out);                                                                        \
+    }
+PICTURES(scatter, "scatter", "Predictions")
+PICTURES(changes, "changes", "Effect of INT8")
+PICTURES(history, "history", "Training")
+PICTURES(layers, "sensitivity", "Layers")
 
 void eq_section_no_pictures(const struct eq_report *report, struct eq_section *out)
 {

@@ -1,29 +1,25 @@
 /* The table of results: the five columns of the README first, then what a reviewer asks for. */
 #include "report/report.h"
 
-#include <math.h>
-
-static void put_ms(struct eq_table *t, double ms)
+static void add_ms(struct eq_table *t, double ms)
 {
-    eq_table_number(t, "", ms < 10 ? 2 : 1, ms);
+    eq_table_numbers(t, ms < 10 ? "%.2f" : "%.1f", ms);
 }
 
 static void add_row(struct eq_table *t, const struct eq_result *row, const struct eq_result *fp32)
 {
-    bool compared = fp32 && row != fp32;
+    const struct eq_result none = eq_result_of(NULL);
+    const struct eq_result *base = fp32 && row != fp32 ? fp32 : &none; /* compared with */
     eq_texts_add(&t->cells, "%s", row->model);
-    eq_texts_add(&t->cells, "%s", row->precision ? row->precision : "");
-    eq_table_number(t, "", 2, row->size_mb);
-    eq_table_number(t, "", 2, row->mae);
-    put_ms(t, row->latency.median);
-    eq_table_number(t, "", 2, row->rmse);
-    eq_table_number(t, "", 3, row->r2);
-    put_ms(t, row->latency.p95);
-    put_ms(t, row->latency.min);
-    put_ms(t, row->file_latency.median);
-    eq_table_number(t, "+", 2, compared ? row->mae - fp32->mae : NAN);
-    eq_table_number(t, "x", 2, compared ? fp32->latency.median / row->latency.median : NAN);
-    eq_table_number(t, "x", 2, compared ? fp32->size_mb / row->size_mb : NAN);
+    eq_texts_add(&t->cells, "%s", row->precision);
+    eq_table_numbers(t, "%.2f|%.2f", row->size_mb, row->mae);
+    add_ms(t, row->latency.median);
+    eq_table_numbers(t, "%.2f|%.3f", row->rmse, row->r2);
+    add_ms(t, row->latency.p95);
+    add_ms(t, row->latency.min);
+    add_ms(t, row->file_latency.median);
+    eq_table_numbers(t, "%+.2f|%.2fx|%.2fx", row->mae - base->mae, base->latency.median / row->latency.median,
+                     base->size_mb / row->size_mb);
 }
 
 void eq_section_results(const struct eq_report *report, struct eq_section *out)

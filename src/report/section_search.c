@@ -17,8 +17,7 @@ void eq_section_search(const struct eq_report *report, struct eq_section *out)
     cJSON_ArrayForEach(o, tries)
     {
         eq_texts_add(&t->cells, "%s", eq_report_text(o, "tried"));
-        eq_table_number(t, "", 4, sqrt(eq_report_number(o, "mse")));
-        eq_table_number(t, "", 1, eq_report_number(o, "sqnr_db"));
+        eq_table_numbers(t, "%.4f|%.1f", sqrt(eq_report_number(o, "mse")), eq_report_number(o, "sqnr_db"));
         eq_texts_add(&t->cells, "%s", eq_report_flag(o, "kept") ? "yes" : "");
     }
     eq_str_add(

@@ -7,30 +7,20 @@ static void add_model(struct eq_table *t, const struct eq_result *row)
 {
     const struct eq_spread *mae = &row->over_seeds.mae.of, *rmse = &row->over_seeds.rmse.of;
     eq_texts_add(&t->cells, "%s", row->model);
-    eq_table_number(t, "", 0, row->over_seeds.n);
-    eq_table_number(t, "", 2, mae->mean);
-    eq_table_number(t, "", 2, mae->sd);
-    eq_table_number(t, "", 2, mae->min);
-    eq_table_number(t, "", 2, mae->max);
-    eq_table_number(t, "", 2, rmse->mean);
-    eq_table_number(t, "", 2, rmse->sd);
-    eq_table_number(t, "", 3, row->over_seeds.r2.of.mean);
-    eq_table_number(t, "", 3, row->over_seeds.r2.of.sd);
+    eq_table_numbers(t, "%.0f|%.2f|%.2f|%.2f|%.2f|%.2f|%.2f|%.3f|%.3f", row->over_seeds.n, mae->mean, mae->sd, mae->min,
+                     mae->max, rmse->mean, rmse->sd, row->over_seeds.r2.of.mean, row->over_seeds.r2.of.sd);
 }
 
 static void add_difference(struct eq_table *t, const struct eq_result_difference *d)
 {
     const struct eq_spread *s = &d->mae.of;
-    eq_texts_add(&t->cells, "%s - %s", d->model ? d->model : "", d->minus ? d->minus : "");
-    eq_table_number(t, "", 0, d->n);
-    eq_table_number(t, "+", 3, s->mean);
-    eq_table_number(t, "", 3, s->sd);
+    eq_texts_add(&t->cells, "%s - %s", d->model, d->minus);
+    eq_table_numbers(t, "%.0f|%+.3f|%.3f", d->n, s->mean, s->sd);
     if (isnan(s->low) || isnan(s->high))
         eq_texts_add(&t->cells, "-");
     else
         eq_texts_add(&t->cells, "%+.3f to %+.3f", s->low, s->high);
-    eq_table_number(t, "+", 3, s->min);
-    eq_table_number(t, "+", 3, s->max);
+    eq_table_numbers(t, "%+.3f|%+.3f", s->min, s->max);
 }
 
 void eq_section_seeds(const struct eq_report *report, struct eq_section *out)

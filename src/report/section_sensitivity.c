@@ -4,17 +4,13 @@
 static void add_row(struct eq_table *t, const struct cJSON *row)
 {
     eq_texts_add(&t->cells, "%s%s", eq_report_text(row, "layer"), eq_report_flag(row, "fp32") ? " (FP32)" : "");
-    eq_table_number(t, "", 1, eq_report_number(row, "weight_sqnr_db"));
-    eq_table_number(t, "", 1, eq_report_number(row, "output_sqnr_db"));
-    eq_table_number(t, "", 1, eq_report_number(row, "accumulated_sqnr_db"));
-    eq_table_number(t, "+", 3, eq_report_number(row, "mae_change_only"));
-    eq_table_number(t, "+", 3, eq_report_number(row, "mae_change_all_but"));
-    eq_table_number(t, "", 3, eq_report_number(row, "ef_change_only"));
-    eq_table_number(t, "", 3, eq_report_number(row, "ef_change_all_but"));
-    eq_table_number(t, "", 0, eq_report_number(row, "levels_used"));
-    eq_table_number(t, "", 0, 100 * eq_report_number(row, "range_use"));
-    eq_table_number(t, "", 3, 100 * eq_report_number(row, "clipped"));
-    eq_table_number(t, "", 0, eq_report_number(row, "dead_channels"));
+    eq_table_numbers(t, "%.1f|%.1f|%.1f|%+.3f|%+.3f|%.3f|%.3f|%.0f|%.0f|%.3f|%.0f",
+                     eq_report_number(row, "weight_sqnr_db"), eq_report_number(row, "output_sqnr_db"),
+                     eq_report_number(row, "accumulated_sqnr_db"), eq_report_number(row, "mae_change_only"),
+                     eq_report_number(row, "mae_change_all_but"), eq_report_number(row, "ef_change_only"),
+                     eq_report_number(row, "ef_change_all_but"), eq_report_number(row, "levels_used"),
+                     100 * eq_report_number(row, "range_use"), 100 * eq_report_number(row, "clipped"),
+                     eq_report_number(row, "dead_channels"));
 }
 
 void eq_section_sensitivity(const struct eq_report *report, struct eq_section *out)

@@ -12,7 +12,7 @@ void eq_section_skipped(const struct eq_report *report, struct eq_section *out)
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, header, 2);
     for (size_t i = 0; i < r->n_skipped; i++) {
-        eq_texts_add(&t->cells, "%s", r->skipped[i].file_name ? r->skipped[i].file_name : "");
-        eq_texts_add(&t->cells, "%s", r->skipped[i].reason ? r->skipped[i].reason : "");
+        eq_texts_add(&t->cells, "%s", r->skipped[i].file_name);
+        eq_texts_add(&t->cells, "%s", r->skipped[i].reason);
     }
 }

@@ -10,46 +10,44 @@
 
 /* The documents of the seeds that have one, in order, and what is made of them. */
 struct seeds {
-    int *seed;
     struct eq_results *results;
-    double *values; /* scratch, one a seed */
-    const struct cJSON **rows;
-    int n;
-    struct eq_results over; /* all of them; borrows from results, names and made */
-    struct cJSON *made;     /* objects and arrays */
+    size_t n;
+    struct eq_results over;      /* all of them; borrows from results and made */
+    struct cJSON *made;          /* objects, arrays, texts */
+    double values[EQ_MAX_SEEDS]; /* scratch */
+    const struct cJSON *rows[EQ_MAX_SEEDS];
 };
+
+static struct cJSON *made(struct seeds *s, struct cJSON *item)
+{
+    cJSON_AddItemToArray(s->made, item);
+    return item;
+}
 
 static void clear_seeds(struct seeds *s)
 {
-    for (int i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++)
         eq_results_clear(&s->results[i]);
     eq_results_clear(&s->over);
     cJSON_Delete(s->made);
-    free(s->seed);
     free(s->results);
-    free(s->values);
-    free(s->rows);
 }
 
 static enum eq_status read_seeds(const char *run_dir, int first, int n, struct seeds *s, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    *s = (struct seeds){.seed = calloc((size_t)n, sizeof *s->seed),
-                        .results = calloc((size_t)n, sizeof *s->results),
-                        .values = calloc((size_t)n, sizeof *s->values),
-                        .rows = calloc((size_t)n, sizeof *s->rows),
-                        .made = cJSON_CreateArray()};
+    *s = (struct seeds){.made = cJSON_CreateArray()};
     eq_results_init(&s->over);
-    if (!s->seed || !s->results || !s->values || !s->rows)
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the results of %d seeds", n);
-    for (int i = 0; i < n && st == EQ_OK; i++) {
-        char *dir = eq_seed_dir(run_dir, first + i), *path = eq_path_join(dir, "results.json");
-        if (eq_path_exists(path)) {
-            st = eq_results_read(dir, &s->results[s->n], err);
-            s->seed[s->n] = first + i;
-            s->n += st == EQ_OK;
+    for (int seed = first; seed < first + n && st == EQ_OK; seed++) {
+        char *dir = eq_seed_dir(run_dir, seed), *name = strrchr(dir, '/') + 1;
+        struct eq_results *over = &s->over;
+        if (eq_run_has_file(dir, "results", ".json")) {
+            s->results = eq_list_grow(s->results, s->n, sizeof *s->results);
+            st = eq_results_read(dir, &s->results[s->n++], err);
+            over->seeds = eq_list_grow(over->seeds, over->n_seeds, sizeof *over->seeds);
+            over->seeds[over->n_seeds++] =
+                (struct eq_result_seed){NULL, seed, made(s, cJSON_CreateString(name))->valuestring};
         }
-        free(path);
         free(dir);
     }
     if (st == EQ_OK && s->n == 0)
@@ -61,12 +59,6 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
 }
 
 /* ---- summing up ---------------------------------------------------------- */
-
-static struct cJSON *made(struct seeds *s, struct cJSON *item)
-{
-    cJSON_AddItemToArray(s->made, item);
-    return item;
-}
 
 static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
 {
@@ -80,7 +72,7 @@ static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
 static struct eq_result_spread over(struct seeds *s, const char *model, size_t at)
 {
     size_t n = 0;
-    for (int i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         const struct eq_result *row = eq_results_find(&s->results[i], model);
         if (row)
             s->values[n++] = *(const double *)((const char *)row + at);
@@ -110,7 +102,7 @@ static void average(struct seeds *s, struct cJSON *first, const struct cJSON *co
 static size_t rows_of(struct seeds *s, const char *model)
 {
     size_t n = 0;
-    for (int i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         const struct eq_result *row = eq_results_find(&s->results[i], model);
         if (row)
             s->rows[n++] = row->json;
@@ -121,7 +113,7 @@ static size_t rows_of(struct seeds *s, const char *model)
 /* A row for each model that any seed has, in the order of the documents. */
 static void add_models(struct seeds *s)
 {
-    for (int i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++)
         for (size_t k = 0; k < s->results[i].n; k++) {
             const char *model = s->results[i].rows[k].model;
             if (eq_results_find(&s->over, model))
@@ -143,7 +135,7 @@ static void add_difference(struct seeds *s, const char *model, const char *base)
 {
     struct eq_results *r = &s->over;
     size_t n = 0;
-    for (int i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         const struct eq_result *a = eq_results_find(&s->results[i], model);
         const struct eq_result *b = eq_results_find(&s->results[i], base);
         if (a && b)
@@ -176,13 +168,6 @@ static enum eq_status summarize(const char *run_dir, int first, int n, struct se
     struct eq_results *r = &s->over, *one = s->results;
     if (st != EQ_OK)
         return st;
-    for (int i = 0; i < s->n; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "seed-%d", s->seed[i]);
-        r->seeds = eq_list_grow(r->seeds, r->n_seeds, sizeof *r->seeds);
-        r->seeds[r->n_seeds++] =
-            (struct eq_result_seed){NULL, s->seed[i], made(s, cJSON_CreateString(name))->valuestring};
-    }
     r->seeds_wanted = n;
     add_models(s);
     add_differences(s);

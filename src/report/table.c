@@ -28,14 +28,19 @@ void eq_table_begin(struct eq_table *t, const char *const *header, int text_colu
         eq_texts_add(&t->cells, "%s", header[t->columns]);
 }
 
-void eq_table_number(struct eq_table *t, const char *format, int digits, double value)
+void eq_table_numbers(struct eq_table *t, const char *formats, ...)
 {
-    if (isnan(value))
-        eq_texts_add(&t->cells, "-");
-    else if (strcmp(format, "+") == 0)
-        eq_texts_add(&t->cells, "%+.*f", digits, value);
-    else
-        eq_texts_add(&t->cells, "%.*f%s", digits, value, format);
+    va_list args;
+    va_start(args, formats);
+    for (const char *p = formats; *p; p += *p == '|') {
+        char one[32];
+        size_t len = strcspn(p, "|");
+        double value = va_arg(args, double);
+        snprintf(one, sizeof one, "%.*s", (int)len, p);
+        eq_texts_add(&t->cells, isnan(value) ? "-" : one, value);
+        p += len;
+    }
+    va_end(args);
 }
 
 static void print_rule(const struct eq_table *t, const int *width, struct eq_str *out)

@@ -82,14 +82,6 @@ static enum eq_status put_median_row(struct eq_results *results, const struct eq
     return EQ_OK;
 }
 
-static const struct eq_prediction *find_prediction(const struct eq_evaluation *e, const char *file_name)
-{
-    for (size_t i = 0; i < e->n; i++)
-        if (strcmp(e->rows[i].file_name, file_name) == 0)
-            return &e->rows[i];
-    return NULL;
-}
-
 /* How far the EF is from that of FP32, where the run has FP32's predictions of the same clips: root mean square, and
  * the variance of FP32's EF over its square in dB. */
 static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e,
@@ -101,7 +93,7 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     char *dir = eq_path_join(cfg->run.dir, "predictions"), *path = eq_path_join(dir, "fp32.csv");
     enum eq_status st = eq_path_exists(path) ? eq_predictions_read(path, &fp32, err) : EQ_OK;
     for (; st == EQ_OK && fp32.n == e->n && i < e->n; i++) {
-        const struct eq_prediction *p = find_prediction(&fp32, e->rows[i].file_name);
+        const struct eq_prediction *p = eq_evaluation_find(&fp32, e->rows[i].file_name);
         if (!p)
             break;
         sum += p->prediction;

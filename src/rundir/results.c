@@ -27,62 +27,57 @@ struct field {
     const struct field *sub; /* of OBJECT and LIST */
     size_t size, count;      /* LIST: of an item, and where their number is */
 };
-#define PLAIN(type, kind, key, member)                                                                                 \
-    {                                                                                                                  \
-        key, kind, offsetof(struct type, member), NULL, 0, 0                                                           \
-    }
-#define PART(type, key, fields, member)                                                                                \
-    {                                                                                                                  \
-        key, OBJECT, offsetof(struct type, member), fields, 0, 0                                                       \
-    }
-#define LIST_OF(key, fields, items, n)                                                                                 \
-    {                                                                                                                  \
-        key, LIST, offsetof(struct eq_results, items), fields, sizeof *((struct eq_results *)0)->items,                \
-            offsetof(struct eq_results, n)                                                                             \
-    }
 
 /* clang-format off */
-#define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
+#define PLAIN(type, kind, key, member) {key, kind, offsetof(struct type, member), NULL, 0, 0}
+#define PART(key, type, member, fields) {key, OBJECT, offsetof(struct type, member), fields, 0, 0}
+#define LIST_OF(key, items, n, fields)                                                                                 \
+    {key, LIST, offsetof(struct eq_results, items), fields, sizeof *((struct eq_results *)0)->items,                   \
+     offsetof(struct eq_results, n)}
 static const struct field latency_fields[] = {
+#define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
     MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats), {0}};
-#define SPREAD(type, from)                                                                                             \
-    PLAIN(type, REAL_OR_NULL, "mean", from of.mean), PLAIN(type, REAL_OR_NULL, "sd", from of.sd),                      \
-    PLAIN(type, REAL_OR_NULL, "min", from of.min), PLAIN(type, REAL_OR_NULL, "max", from of.max)
 static const struct field spread_fields[] = {
-    SPREAD(eq_result_spread, ), PLAIN(eq_result_spread, JSON, "values", values), {0}};
-#define OVER(key) PART(eq_result, #key, spread_fields, over_seeds.key)
+#define SPREAD_OF(type, of)                                                                                            \
+    PLAIN(type, REAL_OR_NULL, "mean", of.mean), PLAIN(type, REAL_OR_NULL, "sd", of.sd),                                \
+    PLAIN(type, REAL_OR_NULL, "min", of.min), PLAIN(type, REAL_OR_NULL, "max", of.max)
+    SPREAD_OF(eq_result_spread, of), PLAIN(eq_result_spread, JSON, "values", values), {0}};
 static const struct field over_seeds_fields[] = {
+#define OVER(key) PART(#key, eq_result, over_seeds.key, spread_fields)
     PLAIN(eq_result, REAL, "n", over_seeds.n), OVER(mae), OVER(rmse), OVER(r2), {0}};
-#define ROW(kind, member) PLAIN(eq_result, kind, #member, member)
 static const struct field row_fields[] = {
+#define ROW(kind, member) PLAIN(eq_result, kind, #member, member)
     ROW(SELF, json), ROW(TEXT, model), ROW(TEXT, precision), ROW(TEXT, device), ROW(REAL, size_mb), ROW(TEXT, file),
-    ROW(REAL, frames), ROW(REAL, size), ROW(REAL, phases), ROW(JSON, recipe), ROW(TEXT, method), ROW(TEXT, observer), ROW(TEXT, isa),
-    ROW(TEXT, cpu), ROW(REAL, threads), ROW(REAL, prediction), ROW(TEXT, data), ROW(REAL_OR_NULL, mae),
+    ROW(REAL, frames), ROW(REAL, size), ROW(REAL, phases), ROW(JSON, recipe), ROW(TEXT, method), ROW(TEXT, observer),
+    ROW(TEXT, isa), ROW(TEXT, cpu), ROW(REAL, threads), ROW(REAL, prediction), ROW(TEXT, data), ROW(REAL_OR_NULL, mae),
     ROW(REAL_OR_NULL, rmse), ROW(REAL_OR_NULL, r2), ROW(REAL, clips), ROW(REAL, rms_from_fp32), ROW(REAL, sqnr_db),
-    PART(eq_result, "latency_ms", latency_fields, latency),
-    PART(eq_result, "file_latency_ms", latency_fields, file_latency), {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0},
-    {0}};
+    PART("latency_ms", eq_result, latency, latency_fields),
+    PART("file_latency_ms", eq_result, file_latency, latency_fields),
+    {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0}, {0}};
 static const struct field seed_fields[] = {
-    PLAIN(eq_result_seed, SELF, "", json), PLAIN(eq_result_seed, REAL, "seed", seed), PLAIN(eq_result_seed, TEXT, "dir", dir), {0}};
-#define DIFFERENCE(kind, key, member) PLAIN(eq_result_difference, kind, key, member)
+#define SEED(kind, member) PLAIN(eq_result_seed, kind, #member, member)
+    SEED(SELF, json), SEED(REAL, seed), SEED(TEXT, dir), {0}};
 static const struct field difference_fields[] = {
-    DIFFERENCE(SELF, "", json), DIFFERENCE(TEXT, "model", model), DIFFERENCE(TEXT, "minus", minus), DIFFERENCE(REAL, "n", n),
-    SPREAD(eq_result_difference, mae.), DIFFERENCE(REAL_OR_NULL, "low", mae.of.low),
+#define DIFFERENCE(kind, key, member) PLAIN(eq_result_difference, kind, key, member)
+    DIFFERENCE(SELF, "", json), DIFFERENCE(TEXT, "model", model), DIFFERENCE(TEXT, "minus", minus),
+    DIFFERENCE(REAL, "n", n), SPREAD_OF(eq_result_difference, mae.of), DIFFERENCE(REAL_OR_NULL, "low", mae.of.low),
     DIFFERENCE(REAL_OR_NULL, "high", mae.of.high), DIFFERENCE(JSON, "values", mae.values), {0}};
 static const struct field skipped_fields[] = {
-    PLAIN(eq_result_skipped, SELF, "", json), PLAIN(eq_result_skipped, TEXT, "FileName", file_name), PLAIN(eq_result_skipped, TEXT, "reason", reason), {0}};
-#define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
+#define SKIPPED(kind, key, member) PLAIN(eq_result_skipped, kind, key, member)
+    SKIPPED(SELF, "", json), SKIPPED(TEXT, "FileName", file_name), SKIPPED(TEXT, "reason", reason), {0}};
 static const struct field data_fields[] = {
-    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val), DATA(REAL, test),
-    DATA(REAL, skipped), DATA(FLAG, split_from_file), {0}};
-#define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
+#define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
+    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
+    DATA(REAL, test), DATA(REAL, skipped), DATA(FLAG, split_from_file), {0}};
 static const struct field environment_fields[] = {
-    ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa), ENVIRONMENT(REAL, threads), {0}};
+#define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
+    ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
+    ENVIRONMENT(REAL, threads), {0}};
 static const struct field document_fields[] = {
-    LIST_OF("models", row_fields, rows, n), LIST_OF("seeds", seed_fields, seeds, n_seeds),
+    LIST_OF("models", rows, n, row_fields), LIST_OF("seeds", seeds, n_seeds, seed_fields),
     PLAIN(eq_results, REAL, "seeds_wanted", seeds_wanted),
-    LIST_OF("differences", difference_fields, differences, n_differences),
-    LIST_OF("skipped", skipped_fields, skipped, n_skipped), {"data", OBJECT, 0, data_fields, 0, 0},
+    LIST_OF("differences", differences, n_differences, difference_fields),
+    LIST_OF("skipped", skipped, n_skipped, skipped_fields), {"data", OBJECT, 0, data_fields, 0, 0},
     {"environment", OBJECT, 0, environment_fields, 0, 0}, {0}};
 /* clang-format on */
 
@@ -110,7 +105,7 @@ static void read_fields(const struct field *f, struct cJSON *json, void *to)
         if (f->kind == REAL || f->kind == REAL_OR_NULL)
             *(double *)at = cJSON_IsNumber(value) ? value->valuedouble : NAN;
         else if (f->kind == TEXT)
-            *(const char **)at = cJSON_IsString(value) ? value->valuestring : NULL;
+            *(const char **)at = cJSON_IsString(value) ? value->valuestring : "";
         else if (f->kind == FLAG)
             *(bool *)at = cJSON_IsTrue(value);
         else if (f->kind == JSON)
@@ -122,15 +117,6 @@ static void read_fields(const struct field *f, struct cJSON *json, void *to)
         else
             read_list(f, value, to);
     }
-}
-
-static bool is_results(const struct cJSON *json)
-{
-    const struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models"), *row;
-    if (strcmp(eq_report_text(json, "format"), FORMAT) != 0 || !cJSON_IsArray(models))
-        return false;
-    cJSON_ArrayForEach(row, models) if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(row, "model"))) return false;
-    return true;
 }
 
 void eq_results_init(struct eq_results *r)
@@ -166,9 +152,11 @@ enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, stru
         goto out;
     }
     EQ_TRY(eq_json_read(path, &out->json, err));
-    if (is_results(out->json)) {
-        read_fields(document_fields, out->json, out);
-    } else {
+    read_fields(document_fields, out->json, out);
+    bool ours = strcmp(eq_report_text(out->json, "format"), FORMAT) == 0 && out->rows;
+    for (size_t i = 0; i < out->n; i++)
+        ours &= out->rows[i].model[0] != '\0';
+    if (!ours) {
         st = eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", path, FORMAT);
         eq_results_clear(out);
     }
@@ -192,12 +180,13 @@ static bool is_set(const struct field *f, const void *at)
         return *(const bool *)at;
     if (f->kind == REAL || f->kind == REAL_OR_NULL)
         return !isnan(*(const double *)at);
+    if (f->kind == TEXT)
+        return *(const char *const *)at && **(const char *const *)at;
     if (f->kind != OBJECT)
         return memcpy(&pointer, at, sizeof pointer), pointer != NULL;
-    bool any = false;
-    for (const struct field *sub = f->sub; sub->key && !any; sub++)
-        any = is_set(sub, (const char *)at + sub->at);
-    return any;
+    for (f = f->sub; f->key && !is_set(f, (const char *)at + f->at); f++)
+        ;
+    return f->key != NULL;
 }
 
 /* In its place, so that a file that is written again keeps its order; value NULL takes the key out. */
@@ -222,46 +211,42 @@ static struct cJSON *list_of(const struct field *f, const void *from)
     memcpy(&n, (const char *)from + f->count, sizeof n);
     for (size_t i = 0; i < n; i++) {
         struct cJSON *item = cJSON_CreateObject();
-        write_fields(f->sub, items + i * f->size, item);
         cJSON_AddItemToArray(array, item);
+        write_fields(f->sub, items + i * f->size, item);
     }
     return array;
 }
 
-/* Makes json say what the struct says; what it says already, and every key that the struct lacks, stays as it is. */
+/* Makes json say what the struct says. A null, and a key of another kind, stays where the struct has nothing. */
 static void write_fields(const struct field *f, const void *from, struct cJSON *json)
 {
     bool fresh = !json->child;
     for (; f->key; f++) {
         const void *at = (const char *)from + f->at;
-        struct cJSON *old = cJSON_GetObjectItemCaseSensitive(json, f->key), *self;
+        struct cJSON *old = cJSON_GetObjectItemCaseSensitive(json, f->key);
+        bool set = is_set(f, at);
         if (f->kind == SELF) {
-            self = *(struct cJSON *const *)at;
-            for (old = self && fresh ? self->child : NULL; old; old = old->next, fresh = false)
+            for (old = set && fresh ? (*(struct cJSON *const *)at)->child : NULL; old; old = old->next, fresh = false)
                 cJSON_AddItemToObject(json, old->string, cJSON_Duplicate(old, true));
-        } else if (f->kind == REAL || f->kind == REAL_OR_NULL) {
-            double v = *(const double *)at;
-            bool same = cJSON_IsNumber(old) ? old->valuedouble == v : isnan(v) && (f->kind == REAL || !fresh);
-            if (!same)
-                put(json, f->key,
-                    isfinite(v)                           ? cJSON_CreateNumber(v)
-                    : isinf(v) || f->kind == REAL_OR_NULL ? cJSON_CreateNull()
-                                                          : NULL);
-        } else if (f->kind == TEXT) {
-            const char *v = *(const char *const *)at, *is = cJSON_IsString(old) ? old->valuestring : NULL;
-            if (v ? !is || strcmp(v, is) != 0 : is != NULL)
-                put(json, f->key, v ? cJSON_CreateString(v) : NULL);
         } else if (f->kind == FLAG) {
-            if (fresh || *(const bool *)at != cJSON_IsTrue(old))
-                put(json, f->key, cJSON_CreateBool(*(const bool *)at));
-        } else if (f->kind == OBJECT) {
-            if (!is_set(f, at))
-                continue;
+            if (fresh || set != cJSON_IsTrue(old))
+                put(json, f->key, cJSON_CreateBool(set));
+        } else if (f->kind == OBJECT && set) {
             if (!cJSON_IsObject(old))
                 put(json, f->key, old = cJSON_CreateObject());
             write_fields(f->sub, at, old);
-        } else if (is_set(f, at)) {
-            put(json, f->key, f->kind == LIST ? list_of(f, from) : cJSON_Duplicate(*(struct cJSON *const *)at, true));
+        } else if (set) {
+            put(json, f->key,
+                f->kind == LIST                 ? list_of(f, from)
+                : f->kind == TEXT               ? cJSON_CreateString(*(const char *const *)at)
+                : f->kind == JSON               ? cJSON_Duplicate(*(struct cJSON *const *)at, true)
+                : isfinite(*(const double *)at) ? cJSON_CreateNumber(*(const double *)at)
+                                                : cJSON_CreateNull());
+        } else if (f->kind == REAL_OR_NULL && (fresh || cJSON_IsNumber(old))) {
+            put(json, f->key, cJSON_CreateNull());
+        } else if (f->kind == TEXT ? cJSON_IsString(old) && *old->valuestring
+                                   : f->kind == REAL && cJSON_IsNumber(old)) {
+            put(json, f->key, NULL);
         }
     }
 }

@@ -117,7 +117,7 @@ static void fields_come_back_as_they_were_written(void **state)
     assert_string_equal(text, whole);
     row = eq_result_of(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "models"), 0));
     assert_true(row.latency.p95 == 3 && row.file_latency.median == 6 && isnan(row.r2) && isnan(row.prediction));
-    assert_true(isnan(row.over_seeds.n) && row.recipe && !row.data && strcmp(row.observer, "o") == 0);
+    assert_true(isnan(row.over_seeds.n) && row.recipe && !row.data[0] && strcmp(row.observer, "o") == 0);
     cJSON_free(text);
     cJSON_Delete(json);
     cJSON_Delete(recipe);

@@ -71,10 +71,10 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
 
 /* ---- results.json ------------------------------------------------------------ */
 
-/* What a file lacks is NaN where it is a number, "" where it is a text, NULL where it is an object. Numbers are doubles because over
- * several seeds they are means. Texts and objects are borrowed: from eq_results.json, or from whoever filled a field.
- * json is the object as it was read, with the keys that its struct lacks: they are kept when the file is written again.
- * NULL: a new one. */
+/* What a file lacks is NaN where it is a number, "" where it is a text, NULL where it is an object. Numbers are
+ * doubles because over several seeds they are means. Texts and objects are borrowed: from eq_results.json, or from
+ * whoever filled a field. json is the object as it was read, with the keys that its struct lacks: they are kept when
+ * the file is written again. NULL: a new one. */
 struct eq_result_latency {
     double min, median, p95, repeats; /* ms per clip */
 };

@@ -56,35 +56,34 @@ static struct drawing begin(struct eq_report *report, int width, int height, con
 static enum eq_status finish(struct drawing *d, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_str dir = {0}, gp = {0}, dat = {0}, svg = {0};
+    struct eq_str dir = {0}, path = {0};
     struct eq_err why;
-    const char *name = d->plot->name.s;
     eq_str_add(&dir, "%s/plots", d->report->run_dir);
-    eq_str_add(&gp, "%s/%s.gp", dir.s, name);
-    eq_str_add(&dat, "%s/%s.dat", dir.s, name);
-    eq_str_add(&svg, "%s/%s.svg", dir.s, name);
-    EQ_TRY(eq_write_file(gp.s, d->script.s, d->script.len, err));
-    EQ_TRY(eq_write_file(dat.s, d->data.s, d->data.len, err));
-    unlink(svg.s);
-    if (!d->report->no_pictures.len && eq_gnuplot(dir.s, gp.s + dir.len + 1, &why) != EQ_OK)
+    eq_str_add(&path, "%s/%s.svg", dir.s, d->plot->name.s);
+    unlink(path.s);
+    for (int script = 0; script < 2; script++) {
+        const struct eq_str *text = script ? &d->script : &d->data;
+        path.len = 0;
+        eq_str_add(&path, "%s/%s.%s", dir.s, d->plot->name.s, script ? "gp" : "dat");
+        EQ_TRY(eq_write_file(path.s, text->s, text->len, err));
+    }
+    if (!d->report->no_pictures.len && eq_gnuplot(dir.s, path.s + dir.len + 1, &why) != EQ_OK)
         eq_str_add(&d->report->no_pictures, "%s", why.msg);
 out:
     eq_str_clear(&dir);
-    eq_str_clear(&gp);
-    eq_str_clear(&dat);
-    eq_str_clear(&svg);
+    eq_str_clear(&path);
     eq_str_clear(&d->script);
     eq_str_clear(&d->data);
     return st;
 }
+
+/* ---- predicted against true EF ------------------------------------------- */
 
 struct model {
     const char *label;
     char name[EQ_ROW_NAME]; /* names its files */
     struct eq_evaluation predictions;
 };
-
-/* ---- predicted against true EF ------------------------------------------- */
 
 /* Whole tens around every true and predicted EF of every model, so that their pictures compare. */
 struct limits {

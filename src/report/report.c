@@ -4,27 +4,6 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* ---- sections ------------------------------------------------------------ */
-
-struct eq_table *eq_section_table(struct eq_section *s)
-{
-    s->tables = eq_list_grow(s->tables, s->n_tables, sizeof *s->tables);
-    return &s->tables[s->n_tables++];
-}
-
-void eq_section_clear(struct eq_section *s)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        eq_str_clear(&s->tables[i].cells.s);
-    free(s->tables);
-    free(s->plots);
-    eq_str_clear(&s->title);
-    eq_str_clear(&s->lines.s);
-    eq_str_clear(&s->note);
-    eq_str_clear(&s->brief);
-    *s = (struct eq_section){0};
-}
-
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
 {
 #define ROW(name, place) {#name, place, eq_section_##name},
@@ -48,8 +27,6 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
     }
     return sections;
 }
-
-/* ---- files --------------------------------------------------------------- */
 
 static enum eq_status write_text(const char *run_dir, const char *name, const struct eq_str *text, struct eq_err *err)
 {

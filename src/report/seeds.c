@@ -80,7 +80,7 @@ static struct eq_result_spread over(struct seeds *s, const char *model, size_t a
     return spread_of_values(s, n);
 }
 
-/* The objects of a row, or inside one, over the seeds that have it: each number of the first becomes the mean of all. */
+/* Objects of one place in the rows of a model: each number of the first becomes the mean of all. */
 static void average(struct seeds *s, struct cJSON *first, const struct cJSON *const *all, size_t n)
 {
     const struct cJSON **inside = n ? calloc(n, sizeof *inside) : NULL;

@@ -1,4 +1,4 @@
-/* Texts and tables that grow. */
+/* Texts, tables and sections that grow. */
 #include "report/report.h"
 
 #include <math.h>
@@ -94,4 +94,23 @@ void eq_table_print(const struct eq_table *t, struct eq_str *out)
     }
     eq_str_clear(&cells.s);
     free(width);
+}
+
+struct eq_table *eq_section_table(struct eq_section *s)
+{
+    s->tables = eq_list_grow(s->tables, s->n_tables, sizeof *s->tables);
+    return &s->tables[s->n_tables++];
+}
+
+void eq_section_clear(struct eq_section *s)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        eq_str_clear(&s->tables[i].cells.s);
+    free(s->tables);
+    free(s->plots);
+    eq_str_clear(&s->title);
+    eq_str_clear(&s->lines.s);
+    eq_str_clear(&s->note);
+    eq_str_clear(&s->brief);
+    *s = (struct eq_section){0};
 }

@@ -178,42 +178,25 @@ static enum eq_status draw_changes(struct eq_report *report, const struct model 
 
 /* ---- training history ---------------------------------------------------- */
 
-/* history/<name>.csv as blank-separated columns behind a comment; *rows: epochs in it, 0 when there is no such file. */
-static enum eq_status read_history(const char *run_dir, const char *name, struct eq_str *out, int *rows,
-                                   struct eq_err *err)
+/* history/<name>.csv, where there is one, with blanks for commas and its header as a comment. */
+static enum eq_status draw_history(struct eq_report *report, const char *name, const char *label, struct eq_err *err)
 {
     struct eq_str path = {0};
     void *text = NULL;
     size_t len;
+    int rows = -1; /* but for the header */
     enum eq_status st = EQ_OK;
-    *rows = 0;
-    eq_str_add(&path, "%s/history/%s.csv", run_dir, name);
-    if (!eq_path_exists(path.s))
+    eq_str_add(&path, "%s/history/%s.csv", report->run_dir, name);
+    if (eq_path_exists(path.s))
+        EQ_TRY(eq_read_file(path.s, 64 << 20, &text, &len, err));
+    for (char *p = text; p && *p; p++) {
+        rows += *p == '\n';
+        *p = *p == ',' ? ' ' : *p;
+    }
+    if (rows <= 0)
         goto out;
-    EQ_TRY(eq_read_file(path.s, 64 << 20, &text, &len, err));
-    eq_str_add(out, "# ");
-    for (const char *p = text; *p; p++) {
-        eq_str_add(out, "%c", *p == ',' ? ' ' : *p);
-        *rows += *p == '\n';
-    }
-    *rows -= *rows > 0; /* the header */
-out:
-    eq_free(text);
-    eq_str_clear(&path);
-    return st;
-}
-
-static enum eq_status draw_history(struct eq_report *report, const char *name, const char *label, struct eq_err *err)
-{
-    struct eq_str data = {0};
-    int rows;
-    enum eq_status st = read_history(report->run_dir, name, &data, &rows, err);
-    if (st != EQ_OK || rows == 0) {
-        eq_str_clear(&data);
-        return st;
-    }
     struct drawing d = begin(report, 540, 330, "history", name);
-    d.data = data;
+    eq_str_add(&d.data, "# %s", (const char *)text);
     eq_str_add(&d.plot->title, "%s: training", label);
     eq_str_add(
         &d.plot->caption,
@@ -234,7 +217,11 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
                : rows > 10 ? 2
                            : 1,
                label, d.plot->name.s, colour_of(name));
-    return finish(&d, err);
+    st = finish(&d, err);
+out:
+    eq_free(text);
+    eq_str_clear(&path);
+    return st;
 }
 
 /* ---- sensitivity --------------------------------------------------------- */

@@ -36,14 +36,6 @@ static enum eq_status write_text(const char *run_dir, const char *name, const st
     return st;
 }
 
-static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
-{
-    char *path = eq_path_join(report->run_dir, "config.json");
-    enum eq_status st = eq_path_exists(path) ? eq_json_read(path, &report->config, err) : EQ_OK;
-    free(path);
-    return st;
-}
-
 /* The run directory's own settings say whether it is that of several seeds. */
 static enum eq_status collect_seeds(const struct eq_report *report, struct eq_err *err)
 {
@@ -72,11 +64,13 @@ void eq_report_clear(struct eq_report *report)
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
+    char *config = eq_path_join(run_dir, "config.json");
     struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
     size_t n = 0;
     enum eq_status st;
-    EQ_TRY(read_config(&report, err));
+    if (eq_path_exists(config))
+        EQ_TRY(eq_json_read(config, &report.config, err));
     EQ_TRY(collect_seeds(&report, err));
     EQ_TRY(eq_results_read(run_dir, &report.results, err));
     if (eq_run_has_file(run_dir, "sensitivity", ".json"))
@@ -93,6 +87,7 @@ out:
     for (size_t i = 0; i < n; i++)
         eq_section_clear(&sections[i]);
     free(sections);
+    free(config);
     eq_report_clear(&report);
     eq_str_clear(&md);
     eq_str_clear(&html);
@@ -115,24 +110,16 @@ out:
     return st;
 }
 
-/* Without what explains it. */
-static void print_tables(struct eq_section *s, struct eq_str *out)
-{
-    eq_str_clear(&s->note);
-    eq_section_print(s, out);
-    eq_section_clear(s);
-}
-
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
-    struct eq_section results = {0}, seeds = {0};
     enum eq_status st = eq_results_read(run_dir, &report.results, err);
-    if (st == EQ_OK) {
-        eq_section_results(&report, &results);
-        print_tables(&results, out);
-        eq_section_seeds(&report, &seeds);
-        print_tables(&seeds, out);
+    for (int seeds = 0; st == EQ_OK && seeds < 2; seeds++) {
+        struct eq_section s = {0};
+        (seeds ? eq_section_seeds : eq_section_results)(&report, &s);
+        eq_str_clear(&s.note);
+        eq_section_print(&s, out);
+        eq_section_clear(&s);
     }
     eq_report_clear(&report);
     return st;

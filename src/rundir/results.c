@@ -147,10 +147,8 @@ enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, stru
     char *path = eq_path_join(run_dir, "results.json");
     enum eq_status st;
     eq_results_init(out);
-    if (!eq_path_exists(path)) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path);
-        goto out;
-    }
+    if (!eq_path_exists(path))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path));
     EQ_TRY(eq_json_read(path, &out->json, err));
     read_fields(document_fields, out->json, out);
     bool ours = strcmp(eq_report_text(out->json, "format"), FORMAT) == 0 && out->rows;

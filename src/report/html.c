@@ -49,18 +49,11 @@ static void add_escaped(struct eq_str *out, const char *text)
     }
 }
 
-static void add_element(struct eq_str *out, const char *tag, const char *attributes, const char *text)
+static void add_element(struct eq_str *out, const char *tag, const char *attributes, const char *text, const char *end)
 {
     eq_str_add(out, "<%s%s>", tag, attributes);
     add_escaped(out, text);
-    eq_str_add(out, "</%s>", tag);
-}
-
-/* On a line of its own. */
-static void add_block(struct eq_str *out, const char *tag, const char *attributes, const char *text)
-{
-    add_element(out, tag, attributes, text);
-    eq_str_add(out, "\n");
+    eq_str_add(out, "</%s>%s", tag, end);
 }
 
 static void add_base64(struct eq_str *out, const unsigned char *bytes, size_t n)
@@ -84,7 +77,7 @@ static void add_table(const struct eq_table *t, const char *id, struct eq_str *o
     {
         if (i % t->columns == 0)
             eq_str_add(out, "<tr>");
-        add_element(out, i < t->columns ? "th" : "td", "", cell);
+        add_element(out, i < t->columns ? "th" : "td", "", cell, "");
         if (++i % t->columns == 0)
             eq_str_add(out, "</tr>\n");
     }
@@ -104,8 +97,7 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, 
     eq_str_add(out, "\" src=\"data:image/svg+xml;base64,");
     add_base64(out, svg, len);
     eq_str_add(out, "\"><figcaption>");
-    add_element(out, "b", "", plot->title.s);
-    eq_str_add(out, ". ");
+    add_element(out, "b", "", plot->title.s, ". ");
     add_escaped(out, plot->caption.s);
     eq_str_add(out, "</figcaption></figure>\n");
 out:
@@ -125,16 +117,16 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
     if (folds)
         eq_str_add(out, "<details%s>", s->style == EQ_SECTION_UNFOLDED ? " open" : "");
     if (s->title.len)
-        add_block(out, folds ? "summary" : "h2", "", s->title.s);
+        add_element(out, folds ? "summary" : "h2", "", s->title.s, "\n");
     if (items)
         eq_str_add(out, "<ul>\n");
-    EQ_EACH_TEXT(line, &s->lines) add_block(out, items ? "li" : "p", classes[s->line_style], line);
+    EQ_EACH_TEXT(line, &s->lines) add_element(out, items ? "li" : "p", classes[s->line_style], line, "\n");
     if (items)
         eq_str_add(out, "</ul>\n");
     for (size_t i = 0; i < s->n_tables; i++)
         add_table(&s->tables[i], s->id, out);
     if (s->note.len)
-        add_block(out, "p", " class=\"lead\"", s->note.s);
+        add_element(out, "p", " class=\"lead\"", s->note.s, "\n");
     if (s->n_plots)
         eq_str_add(out, "<div class=\"pictures %s\">\n", s->id);
     for (size_t i = 0; i < s->n_plots; i++)

@@ -37,7 +37,10 @@ void eq_table_numbers(struct eq_table *t, const char *formats, ...)
         size_t len = strcspn(p, "|");
         double value = va_arg(args, double);
         snprintf(one, sizeof one, "%.*s", (int)len, p);
-        eq_texts_add(&t->cells, isnan(value) ? "-" : one, value);
+        if (isnan(value))
+            eq_texts_add(&t->cells, "-");
+        else
+            eq_texts_add(&t->cells, one, value);
         p += len;
     }
     va_end(args);

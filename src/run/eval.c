@@ -196,6 +196,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
     for (size_t i = 0; i < ds->n; i++)
         clips[ds->samples[i].split]++;
     r.data.dir = ds->dir;
+    r.data.digest = NULL;
     r.data.synthetic = eq_run_data_is_synthetic(ds->dir);
     r.data.train = clips[EQ_SPLIT_TRAIN];
     r.data.val = clips[EQ_SPLIT_VAL];

@@ -197,7 +197,7 @@ static void settings_of_a_seed(void **state)
 /* In another process: 0 got it, 1 in use by us. */
 static int lock_elsewhere(const char *run_dir)
 {
-    int status;
+    int status = 0;
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
         struct eq_err err = {0};

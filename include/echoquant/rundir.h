@@ -44,6 +44,8 @@ extern const char *const eq_run_models[EQ_RUN_MODELS]; /* "fp32", "ptq", "qat", 
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The way back; false when it names no file. */
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);
+/* Names of models name files, too: letters, digits, "_", "." and "-", fewer than 32. */
+bool eq_run_is_model_name(const char *name);
 /* Whether <dir>/<name><extension> is there. */
 bool eq_run_has_file(const char *dir, const char *name, const char *extension);
 /* Whether <run>/<name>.safetensors is there. */
@@ -163,8 +165,6 @@ enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struc
 
 /* ---- JSON of recipes and sensitivity.json ------------------------------------ */
 
-/* Names of models name files, too: letters, digits, "_", "." and "-", fewer than 32. */
-bool eq_run_is_model_name(const char *name);
 /* A number, or null where value is NaN or infinite. */
 void eq_results_add_real(struct cJSON *object, const char *key, double value);
 /* A number of an object; NaN when absent or null. A text; "" when absent. Whether it is true. */

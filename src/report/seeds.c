@@ -15,7 +15,7 @@ struct seeds {
     struct eq_results over;      /* all of them; borrows from results and made */
     struct cJSON *made;          /* objects, arrays, texts */
     double values[EQ_MAX_SEEDS]; /* scratch */
-    const struct cJSON *rows[EQ_MAX_SEEDS];
+    struct cJSON *rows[EQ_MAX_SEEDS];
 };
 
 static struct cJSON *made(struct seeds *s, struct cJSON *item)
@@ -68,23 +68,21 @@ static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
     return (struct eq_result_spread){eq_spread_of(s->values, n), array};
 }
 
-/* A number of a model's rows, at this offset, over the seeds that have the model. */
-static struct eq_result_spread over(struct seeds *s, const char *model, size_t at)
+/* A number of the first n of s->rows, at this offset. */
+static struct eq_result_spread over(struct seeds *s, size_t n, size_t at)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct eq_result *row = eq_results_find(&s->results[i], model);
-        if (row)
-            s->values[n++] = *(const double *)((const char *)row + at);
+    for (size_t i = 0; i < n; i++) {
+        struct eq_result row = eq_result_of(s->rows[i]);
+        s->values[i] = *(const double *)((const char *)&row + at);
     }
     return spread_of_values(s, n);
 }
 
 /* Objects of one place in the rows of a model: each number of the first becomes the mean of all. */
-static void average(struct seeds *s, struct cJSON *first, const struct cJSON *const *all, size_t n)
+static void average(struct seeds *s, struct cJSON *first, struct cJSON *const *all, size_t n)
 {
-    const struct cJSON **inside = n ? calloc(n, sizeof *inside) : NULL;
-    for (struct cJSON *item = first->child; item && inside; item = item->next) {
+    struct cJSON **inside = eq_list_grow(NULL, n, sizeof *inside);
+    for (struct cJSON *item = first->child; item; item = item->next) {
         for (size_t i = 0; i < n; i++)
             inside[i] = cJSON_GetObjectItemCaseSensitive(all[i], item->string);
         if (cJSON_IsObject(item))
@@ -119,13 +117,14 @@ static void add_models(struct seeds *s)
             if (eq_results_find(&s->over, model))
                 continue;
             struct cJSON *mean = made(s, cJSON_Duplicate(s->results[i].rows[k].json, true));
-            average(s, mean, s->rows, rows_of(s, model));
+            size_t n = rows_of(s, model);
+            average(s, mean, s->rows, n);
             struct eq_result row = eq_result_of(mean);
             row.file = NULL;
-            row.over_seeds.mae = over(s, model, offsetof(struct eq_result, mae));
-            row.over_seeds.rmse = over(s, model, offsetof(struct eq_result, rmse));
-            row.over_seeds.r2 = over(s, model, offsetof(struct eq_result, r2));
-            row.over_seeds.n = (double)row.over_seeds.mae.of.n;
+            row.over_seeds.mae = over(s, n, offsetof(struct eq_result, mae));
+            row.over_seeds.rmse = over(s, n, offsetof(struct eq_result, rmse));
+            row.over_seeds.r2 = over(s, n, offsetof(struct eq_result, r2));
+            row.over_seeds.n = (double)n;
             eq_results_put(&s->over, &row);
         }
 }

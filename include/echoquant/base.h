@@ -5,6 +5,7 @@
 #ifndef ECHOQUANT_BASE_H
 #define ECHOQUANT_BASE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -98,6 +99,7 @@ struct eq_str {
     size_t len, cap;
 };
 void eq_str_add(struct eq_str *str, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void eq_str_vadd(struct eq_str *str, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n);
 void eq_str_clear(struct eq_str *str);
 /* Appends text broken at blanks into lines of at most `width` columns, which end with a newline. The first begins where
@@ -105,6 +107,9 @@ void eq_str_clear(struct eq_str *str);
  * empty one stays empty, and blanks after it set in that line, and by two more those that it is broken into. */
 void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width);
 char *eq_strdup(const char *s); /* never NULL: aborts when out of memory */
+/* A list of n items of size bytes each (NULL for n = 0) with room for one more, which is zeroed. free(). Out of memory
+ * aborts the process, too: such lists are of names and texts. */
+void *eq_list_grow(void *items, size_t n, size_t size);
 /* Whole-string numbers, C locale, no spaces around; false when text is anything else, overflows, or is nan/inf. */
 bool eq_parse_double(const char *s, double *out);
 bool eq_parse_int64(const char *s, int64_t *out);

@@ -3,6 +3,7 @@
 #define ECHOQUANT_RUNDIR_H
 
 #include "echoquant/settings.h"
+#include "echoquant/stats.h"
 
 /* ---- entering -------------------------------------------------------------- */
 
@@ -98,38 +99,106 @@ enum eq_status eq_run_check_baseline(const struct eq_config *cfg, const char *mo
 enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_path, struct eq_graph **out,
                                 struct eq_err *err);
 
-/* ---- results.json and sensitivity.json --------------------------------------- */
+/* ---- results.json ------------------------------------------------------------ */
 
-/* results.json: read-modify-write of one row of models[] (found by "model"), and of top-level keys. row and value are
- * consumed. */
-enum eq_status eq_results_put_model(const char *run_dir, struct cJSON *row, struct eq_err *err);
-enum eq_status eq_results_put(const char *run_dir, const char *key, struct cJSON *value, struct eq_err *err);
-/* The whole document, checked; delete with cJSON_Delete. */
-enum eq_status eq_results_read(const char *run_dir, struct cJSON **out, struct eq_err *err);
-/* A row's "model"; NULL when it is no row. */
-const char *eq_results_model_name(const struct cJSON *row);
-/* The digest of the data that a row is of; NULL: it has none. */
-const char *eq_results_data(const struct cJSON *row);
-/* The row of a model in a document that eq_results_read gave; NULL: none. */
-const struct cJSON *eq_results_find_model(const struct cJSON *results, const char *name);
-/* The same in models[] itself. */
-const struct cJSON *eq_results_list_find(const struct cJSON *models, const char *name);
-/* A document without models. Delete with cJSON_Delete. */
-struct cJSON *eq_results_new(void);
-/* Puts a row, which models takes over, into models[] where the table has it. */
-void eq_results_insert_row(struct cJSON *models, struct cJSON *row);
+/* What a file lacks is NaN where it is a number, "" where it is a text, NULL where it is an object. Numbers are
+ * doubles because over several seeds they are means. Texts and objects are borrowed: from eq_results.json, or from
+ * whoever filled a field. json is the object as it was read, with the keys that its struct lacks: they are kept when
+ * the file is written again. NULL: a new one. */
+struct eq_result_latency {
+    double min, median, p95, repeats; /* ms per clip */
+};
+struct eq_result_spread {
+    struct eq_spread of; /* its n is not in the file */
+    const struct cJSON *values;
+};
+/* A row of models[]. */
+struct eq_result {
+    struct cJSON *json;
+    const char *model, *precision, *device;
+    double size_mb; /* of file, in 10^6 bytes */
+    const char *file;
+    double frames, size, phases;
+    const struct cJSON *recipe; /* how a quantized model was made */
+    const char *method, *observer, *isa, *cpu;
+    double threads, prediction; /* prediction: the same for every clip (EF, percent) */
+    const char *data;           /* digest of the data set */
+    double mae, rmse, r2, clips, rms_from_fp32, sqnr_db;
+    struct eq_result_latency latency, file_latency; /* the model alone for one phase; from file to EF */
+    struct {
+        double n;
+        struct eq_result_spread mae, rmse, r2;
+    } over_seeds;
+};
+struct eq_result_skipped {
+    struct cJSON *json;
+    const char *file_name, *reason;
+};
+struct eq_result_seed {
+    struct cJSON *json;
+    double seed;
+    const char *dir;
+};
+/* MAE of one model minus that of another, paired by seed. */
+struct eq_result_difference {
+    struct cJSON *json;
+    const char *model, *minus;
+    double n;
+    struct eq_result_spread mae;
+};
+struct eq_results {
+    struct cJSON *json; /* owned: the document as it was read */
+    /* The lists are owned; NULL: the file has none. Add with eq_list_grow. */
+    struct eq_result *rows;
+    size_t n;
+    struct eq_result_seed *seeds;
+    size_t n_seeds;
+    double seeds_wanted;
+    struct eq_result_difference *differences;
+    size_t n_differences;
+    struct eq_result_skipped *skipped;
+    size_t n_skipped;
+    struct {
+        struct cJSON *json;
+        const char *dir, *digest;
+        bool synthetic, split_from_file;
+        double train, val, test, skipped; /* clips */
+    } data;
+    struct {
+        struct cJSON *json;
+        const char *version, *cpu, *isa;
+        double threads;
+    } environment;
+};
+/* The one reader, and the one writer. EQ_IO: there is no file; EQ_FORMAT: it is none of this program's. */
+enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err);
+enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r, struct eq_err *err);
+/* eq_results_read, or an empty document where there is no file. */
+enum eq_status eq_results_open(const char *run_dir, struct eq_results *out, struct eq_err *err);
+void eq_results_init(struct eq_results *r); /* empty */
+void eq_results_clear(struct eq_results *r);
+/* What eq_results_write writes; delete with cJSON_Delete. */
+struct cJSON *eq_results_json(const struct eq_results *r);
+/* The fields of a row's object; of NULL: those of a new row, which has nothing. */
+struct eq_result eq_result_of(struct cJSON *row);
+/* The row of that name ("PTQ"), or of the model of that name ("ptq"); NULL: none. */
+const struct eq_result *eq_results_find(const struct eq_results *r, const char *row);
+const struct eq_result *eq_results_find_model(const struct eq_results *r, const char *name);
+/* Puts a copy of the row where the table has it, in place of one of that name. */
+void eq_results_put(struct eq_results *r, const struct eq_result *row);
+/* The clips that were left out under data.on_error = skip; names are borrowed from ds. */
+void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
 /* Takes a row out of results.json, if both are there. */
-enum eq_status eq_results_drop_model(const char *run_dir, const char *name, struct eq_err *err);
+enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
+
+/* ---- JSON of recipes and sensitivity.json ------------------------------------ */
+
 /* A number, or null where value is NaN or infinite. */
 void eq_results_add_real(struct cJSON *object, const char *key, double value);
-/* A number of a row by path, "mae" or "latency_ms.median"; NaN when absent or null. */
-double eq_report_number(const struct cJSON *row, const char *path);
-/* A text of an object; "" when absent. */
+/* A number of an object; NaN when absent or null. A text; "" when absent. Whether it is true. */
+double eq_report_number(const struct cJSON *object, const char *key);
 const char *eq_report_text(const struct cJSON *object, const char *key);
-/* The clips that were left out under data.on_error = skip: [{"FileName", "reason"}]; cJSON_Delete. */
-struct cJSON *eq_skipped_list(const struct eq_dataset *ds);
-/* Writes them as "skipped". */
-enum eq_status eq_skipped_record(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
+bool eq_report_flag(const struct cJSON *object, const char *key);
 #define EQ_SENSITIVITY_FORMAT "echoquant-sensitivity-1" /* its "format" */
 /* <run>/sensitivity.json, checked; delete with cJSON_Delete. */
 enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, struct eq_err *err);

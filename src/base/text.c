@@ -34,19 +34,25 @@ static void reserve(struct eq_str *str, size_t more)
     str->cap = cap;
 }
 
-void eq_str_add(struct eq_str *str, const char *fmt, ...)
+void eq_str_vadd(struct eq_str *str, const char *fmt, va_list args)
 {
-    va_list args, again;
-    va_start(args, fmt);
+    va_list again;
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
+    int n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
     if (n < 0)
         out_of_memory();
     reserve(str, (size_t)n);
-    vsnprintf(str->s + str->len, (size_t)n + 1, fmt, again);
-    va_end(again);
+    vsnprintf(str->s + str->len, (size_t)n + 1, fmt, args);
     str->len += (size_t)n;
+}
+
+void eq_str_add(struct eq_str *str, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    eq_str_vadd(str, fmt, args);
+    va_end(args);
 }
 
 void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n)
@@ -56,6 +62,16 @@ void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n)
         memcpy(str->s + str->len, bytes, n);
     str->len += n;
     str->s[str->len] = '\0';
+}
+
+void *eq_list_grow(void *items, size_t n, size_t size)
+{
+    size_t bytes;
+    char *grown = eq_mul_size(n + 1, size, &bytes) ? realloc(items, bytes) : NULL;
+    if (!grown)
+        out_of_memory();
+    memset(grown + n * size, 0, size);
+    return grown;
 }
 
 void eq_str_clear(struct eq_str *str)

@@ -83,6 +83,7 @@ static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
 enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, bool json, struct eq_err *err)
 {
     struct eq_dataset ds = {0};
+    struct eq_results results;
     struct cJSON *o = cJSON_CreateObject();
     enum eq_status st;
     EQ_TRY(eq_dataset_open(path, (uint64_t)cfg->data.split_seed, EQ_ON_ERROR_SKIP, &ds, err));
@@ -93,7 +94,12 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, 
     struct cJSON *splits = cJSON_AddObjectToObject(o, "splits");
     for (int s = 0; s < EQ_SPLIT_COUNT; s++)
         EQ_TRY(describe_split(&ds, (enum eq_split)s, splits, err));
-    cJSON_AddItemToObject(o, "skipped", eq_skipped_list(&ds));
+    eq_results_init(&results);
+    eq_results_set_skipped(&results, &ds);
+    struct cJSON *document = eq_results_json(&results);
+    cJSON_AddItemToObject(o, "skipped", cJSON_DetachItemFromObjectCaseSensitive(document, "skipped"));
+    cJSON_Delete(document);
+    eq_results_clear(&results);
     EQ_TRY(eq_json_check(err));
     if (json)
         EQ_TRY(eq_print_json(o, err));

@@ -16,17 +16,17 @@ enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err)
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err)
 {
     struct eq_str table = {0};
-    struct cJSON *results = NULL;
+    struct eq_results results = {0};
     enum eq_status st;
     if (json) {
         EQ_TRY(eq_results_read(run_dir, &results, err));
-        EQ_TRY(eq_print_json(results, err));
+        EQ_TRY(eq_print_json(results.json, err));
     } else {
         EQ_TRY(eq_run_table(run_dir, &table, err));
         fputs(table.s, stdout);
     }
 out:
-    cJSON_Delete(results);
+    eq_results_clear(&results);
     eq_str_clear(&table);
     return st;
 }

@@ -16,7 +16,7 @@ static enum eq_status print(const char *run_dir, bool json, struct eq_err *err)
     if (json) {
         EQ_TRY(eq_print_json(found, err));
     } else {
-        EQ_TRY(eq_sensitivity_text(found, &text, err));
+        eq_sensitivity_text(found, &text);
         fputs(text.s, stdout);
     }
 out:

@@ -2,7 +2,10 @@
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    const char *dir = s->options.args[0];
+    const struct eq_options *o = &s->options;
+    if (o->bench.with_data == (o->n_args == 1))
+        return eq_fail(err, EQ_USAGE, "synth needs one folder to write into: DIR or --data DIR");
+    const char *dir = o->n_args ? o->args[0] : s->cfg->data.dir;
     enum eq_status st = eq_run_write_synth(s->cfg, dir, err);
     if (st == EQ_OK)
         printf("%s/FileList.csv\n", dir);

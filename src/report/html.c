@@ -1,11 +1,10 @@
-/* report.html: one self-contained file; pictures are embedded as they lie in plots/. */
+/* report.html */
 #include "report/report.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LINES = 12, MAX_SVG_BYTES = 32 << 20 };
+enum { MAX_SVG_BYTES = 32 << 20 };
 
 static const char head[] =
     "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -24,13 +23,13 @@ static const char head[] =
     "th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}.results td:first-child{font-weight:600}\n"
     ".results td:nth-child(n+3):nth-child(-n+5){background:var(--wash);font-weight:600}\n"
     ".results tr:last-child td{color:var(--soft)}\n"
-    ".plots{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;flex:1 1 320px;max-width:100%;border:1px solid "
+    ".pictures{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;flex:1 1 320px;max-width:100%;border:1px solid "
     "var(--line);border-radius:6px;padding:.7rem .8rem}\n"
-    "figure.scatter{flex:1 1 330px;max-width:460px}figure img{width:100%;height:auto;display:block}\n"
+    ".scatter figure{flex:1 1 330px;max-width:460px}figure img{width:100%;height:auto;display:block}\n"
     "figcaption{color:var(--soft);font-size:.87rem;margin-top:.4rem}figcaption b{color:var(--ink)}\n"
     "details{margin:.6rem 0}summary{cursor:pointer;font-weight:600}\n"
-    ".config td,.config th{text-align:left;padding:.2rem .9rem .2rem 0;white-space:normal}\n"
-    "code{font-size:.92em}\n"
+    ".config td,.config th,.skipped td,.skipped th{text-align:left;padding:.2rem .9rem .2rem 0;white-space:normal}\n"
+    ".config td:first-child{font-family:monospace;font-size:.92em}\n"
     "@media print{body{max-width:none;padding:0}figure{break-inside:avoid}}\n"
     "</style>\n</head>\n<body>\n";
 
@@ -50,11 +49,11 @@ static void add_escaped(struct eq_str *out, const char *text)
     }
 }
 
-static void add_element(struct eq_str *out, const char *tag, const char *text)
+static void add_element(struct eq_str *out, const char *tag, const char *attributes, const char *text, const char *end)
 {
-    eq_str_add(out, "<%s>", tag);
+    eq_str_add(out, "<%s%s>", tag, attributes);
     add_escaped(out, text);
-    eq_str_add(out, "</%s>", tag);
+    eq_str_add(out, "</%s>%s", tag, end);
 }
 
 static void add_base64(struct eq_str *out, const unsigned char *bytes, size_t n)
@@ -70,80 +69,36 @@ static void add_base64(struct eq_str *out, const unsigned char *bytes, size_t n)
     }
 }
 
-static void add_table(const struct eq_table *t, const char *class, struct eq_str *out)
+static void add_table(const struct eq_table *t, const char *id, struct eq_str *out)
 {
-    eq_str_add(out, "<div class=\"wide\"><table class=\"%s\">\n", class);
-    for (int r = 0; r < t->rows; r++) {
-        eq_str_add(out, "<tr>");
-        for (int c = 0; c < t->columns; c++)
-            add_element(out, r == 0 ? "th" : "td", t->cells[r][c]);
-        eq_str_add(out, "</tr>\n");
+    int i = 0;
+    eq_str_add(out, "<div class=\"wide\"><table class=\"%s\">\n", id);
+    EQ_EACH_TEXT(cell, &t->cells)
+    {
+        if (i % t->columns == 0)
+            eq_str_add(out, "<tr>");
+        add_element(out, i < t->columns ? "th" : "td", "", cell, "");
+        if (++i % t->columns == 0)
+            eq_str_add(out, "</tr>\n");
     }
     eq_str_add(out, "</table></div>\n");
 }
 
-static void add_seeds(const struct eq_report *report, struct eq_str *out)
-{
-    struct eq_str title = {0};
-    if (!eq_seeds_has(report->results))
-        return;
-    eq_seeds_title(report->results, &title);
-    add_element(out, "h2", title.s);
-    eq_str_add(out, "\n");
-    add_table(&report->seeds, "seeds", out);
-    add_table(&report->differences, "seeds", out);
-    eq_str_add(out, "<p class=\"lead\">");
-    add_escaped(out, eq_seeds_note);
-    eq_str_add(out, "</p>\n");
-    eq_str_clear(&title);
-}
-
-static void add_results(const struct eq_table *t, struct eq_str *out)
-{
-    add_table(t, "results", out);
-    eq_str_add(out, "<p class=\"lead\">MAE, RMSE and differences in EF points. Latency of one clip: the "
-                    "median of repeated calls, with the 95th percentile and the minimum beside it. Size: the file's "
-                    "bytes / 10<sup>6</sup>. Median: predicts the training clips' median EF for every clip.</p>\n");
-}
-
-static void add_sentences(const struct eq_report *report, struct eq_str *out)
-{
-    struct eq_str lines[MAX_LINES] = {{0}};
-    int n;
-    eq_report_findings(report, lines, MAX_LINES, &n);
-    eq_str_add(out, "<ul>\n");
-    for (int i = 0; i < n; i++) {
-        add_element(out, "li", lines[i].s);
-        eq_str_add(out, "\n");
-        eq_str_clear(&lines[i]);
-    }
-    eq_str_add(out, "</ul>\n");
-    eq_report_cautions(report, lines, MAX_LINES, &n);
-    for (int i = 0; i < n; i++) {
-        eq_str_add(out, "<p class=\"note\">");
-        add_escaped(out, lines[i].s);
-        eq_str_add(out, "</p>\n");
-        eq_str_clear(&lines[i]);
-    }
-}
-
-static enum eq_status add_plot(const struct eq_report *report, const struct eq_plot *plot, struct eq_str *out,
-                               struct eq_err *err)
+static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, struct eq_str *out, struct eq_err *err)
 {
     struct eq_str path = {0};
     void *svg = NULL;
     size_t len;
     enum eq_status st;
-    eq_str_add(&path, "%s/plots/%s.svg", report->run_dir, plot->name);
+    eq_str_add(&path, "%s/plots/%s.svg", run_dir, plot->name.s);
     EQ_TRY(eq_read_file(path.s, MAX_SVG_BYTES, &svg, &len, err));
-    eq_str_add(out, "<figure%s><img alt=\"", strncmp(plot->name, "scatter", 7) == 0 ? " class=\"scatter\"" : "");
-    add_escaped(out, plot->title);
+    eq_str_add(out, "<figure><img alt=\"");
+    add_escaped(out, plot->title.s);
     eq_str_add(out, "\" src=\"data:image/svg+xml;base64,");
     add_base64(out, svg, len);
     eq_str_add(out, "\"><figcaption>");
-    add_element(out, "b", plot->title);
-    eq_str_add(out, ". ");
-    add_escaped(out, plot->caption);
+    add_element(out, "b", "", plot->title.s, ". ");
+    add_escaped(out, plot->caption.s);
     eq_str_add(out, "</figcaption></figure>\n");
 out:
     eq_free(svg);
@@ -151,163 +106,48 @@ out:
     return st;
 }
 
-static enum eq_status add_plots(const struct eq_report *report, struct eq_str *out, struct eq_err *err)
+static enum eq_status add_section(const char *run_dir, const struct eq_section *s, struct eq_str *out,
+                                  struct eq_err *err)
 {
+    static const char *const classes[] = {
+        [EQ_LINE_PLAIN] = "", [EQ_LINE_ITEM] = "", [EQ_LINE_CAUTION] = " class=\"note\""};
+    bool folds = s->style == EQ_SECTION_FOLDED || s->style == EQ_SECTION_UNFOLDED,
+         items = s->line_style == EQ_LINE_ITEM;
     enum eq_status st = EQ_OK;
-    if (report->no_pictures[0]) {
-        eq_str_add(out, "<p class=\"note\"><b>No pictures:</b> ");
-        add_escaped(out, report->no_pictures);
-        eq_str_add(out, ". Their scripts and data are in <code>plots/</code>.</p>\n");
-        return EQ_OK;
-    }
-    /* Pictures of one kind stand together in a row. */
-    static const char *const kinds[] = {"scatter", "changes", "history", "sensitivity"};
-    for (int k = 0; k < 4; k++) {
-        static const char *const titles[] = {"Predictions", "Effect of INT8", "Training", "Layers"};
-        bool any = false;
-        for (int i = 0; i < report->n_plots; i++) {
-            if (strncmp(report->plots[i].name, kinds[k], strlen(kinds[k])) != 0)
-                continue;
-            if (!any)
-                eq_str_add(out, "<h2>%s</h2>\n<div class=\"plots\">\n", titles[k]);
-            any = true;
-            EQ_TRY(add_plot(report, &report->plots[i], out, err));
-        }
-        if (any)
-            eq_str_add(out, "</div>\n");
-    }
+    if (folds)
+        eq_str_add(out, "<details%s>", s->style == EQ_SECTION_UNFOLDED ? " open" : "");
+    if (s->title.len)
+        add_element(out, folds ? "summary" : "h2", "", s->title.s, "\n");
+    if (items)
+        eq_str_add(out, "<ul>\n");
+    EQ_EACH_TEXT(line, &s->lines) add_element(out, items ? "li" : "p", classes[s->line_style], line, "\n");
+    if (items)
+        eq_str_add(out, "</ul>\n");
+    for (size_t i = 0; i < s->n_tables; i++)
+        add_table(&s->tables[i], s->id, out);
+    if (s->note.len)
+        add_element(out, "p", " class=\"lead\"", s->note.s, "\n");
+    if (s->n_plots)
+        eq_str_add(out, "<div class=\"pictures %s\">\n", s->id);
+    for (size_t i = 0; i < s->n_plots; i++)
+        EQ_TRY(add_plot(run_dir, s->plots[i], out, err));
+    eq_str_add(out, "%s%s", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
 out:
     return st;
 }
 
-static void add_sensitivity(const struct eq_report *report, struct eq_str *out)
-{
-    struct eq_str title = {0};
-    if (!report->sensitivity)
-        return;
-    eq_sensitivity_title(report->sensitivity, &title);
-    eq_str_add(out, "<details><summary>Layer by layer</summary>\n");
-    add_element(out, "p", title.s);
-    add_table(&report->layers, "seeds", out);
-    eq_str_add(out, "<p class=\"lead\">");
-    add_escaped(out, eq_sensitivity_note);
-    eq_str_add(out, "</p></details>\n");
-    eq_str_clear(&title);
-}
-
-static enum eq_status add_setting(const struct cJSON *section, const struct cJSON *value, const struct cJSON *origins,
-                                  struct eq_str *out, struct eq_err *err)
+enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
+                              struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    struct eq_str key = {0}, text = {0};
-    eq_str_add(&key, "%s.%s", section->string, value->string);
-    if (cJSON_IsString(value))
-        eq_str_add(&text, "%s", value->valuestring);
-    else
-        EQ_TRY(eq_json_print(&text, value, err));
-    eq_str_add(out, "<tr><td><code>");
-    add_escaped(out, key.s);
-    eq_str_add(out, "</code></td>");
-    add_element(out, "td", text.s ? text.s : "");
-    add_element(out, "td", eq_report_text(origins, key.s));
-    eq_str_add(out, "</tr>\n");
-out:
-    eq_str_clear(&key);
-    eq_str_clear(&text);
-    return st;
-}
-
-static enum eq_status add_config(const struct cJSON *config, struct eq_str *out, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    const struct cJSON *origins = cJSON_GetObjectItemCaseSensitive(config, "origin"), *section, *value;
-    eq_str_add(out, "<details><summary>Configuration</summary>\n<table class=\"config\"><tr><th>setting</th>"
-                    "<th>value</th><th>from</th></tr>\n");
-    cJSON_ArrayForEach(section, config)
-    {
-        if (section == origins)
-            continue;
-        cJSON_ArrayForEach(value, section) EQ_TRY(add_setting(section, value, origins, out, err));
-    }
-    eq_str_add(out, "</table></details>\n");
-out:
-    return st;
-}
-
-static void add_skipped(const struct cJSON *results, struct eq_str *out)
-{
-    const struct cJSON *skipped = cJSON_GetObjectItemCaseSensitive(results, "skipped"), *entry;
-    int n = cJSON_GetArraySize(skipped);
-    if (n == 0)
-        return;
-    eq_str_add(out,
-               "<details open><summary>%d clip%s left out</summary>\n<table class=\"config\"><tr><th>FileName</th>"
-               "<th>reason</th></tr>\n",
-               n, n == 1 ? "" : "s");
-    cJSON_ArrayForEach(entry, skipped)
-    {
-        eq_str_add(out, "<tr>");
-        add_element(out, "td", eq_report_text(entry, "FileName"));
-        add_element(out, "td", eq_report_text(entry, "reason"));
-        eq_str_add(out, "</tr>\n");
-    }
-    eq_str_add(out, "</table></details>\n");
-}
-
-static void add_search(const struct eq_report *report, struct eq_str *out)
-{
-    struct eq_str note = {0};
-    if (report->search.rows == 0)
-        return;
-    eq_search_note(report->results, &note);
-    add_element(out, "h2", "What the search for PTQ's settings tried");
-    eq_str_add(out, "\n");
-    add_table(&report->search, "seeds", out);
-    add_element(out, "p", note.s);
-    eq_str_add(out, "\n");
-    eq_str_clear(&note);
-}
-
-static void add_mixed(const struct eq_report *report, struct eq_str *out)
-{
-    struct eq_str note = {0};
-    if (report->mixed.rows == 0)
-        return;
-    eq_mixed_note(report->results, &note);
-    add_element(out, "h2", "Mixed precision");
-    eq_str_add(out, "\n");
-    add_table(&report->mixed, "seeds", out);
-    add_element(out, "p", note.s);
-    eq_str_add(out, "\n");
-    eq_str_clear(&note);
-}
-
-enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out, struct eq_err *err)
-{
-    struct eq_str text = {0};
-    enum eq_status st;
     eq_str_add(out,
                "%s<h1>FP32 to INT8</h1>\n<p class=\"lead\">Ejection fraction from echocardiogram videos: what "
                "quantization costs and what it gains.</p>\n",
                head);
-    add_sentences(report, out);
-    add_results(&report->table, out);
-    add_seeds(report, out);
-    EQ_TRY(add_plots(report, out, err));
-    add_search(report, out);
-    add_mixed(report, out);
-    add_sensitivity(report, out);
-    eq_str_add(out, "<h2>How it was made</h2>\n");
-    eq_report_environment(report, &text);
-    add_element(out, "p", text.s);
-    eq_str_clear(&text);
-    eq_report_data(report, &text);
-    add_element(out, "p", text.s);
-    if (report->config)
-        EQ_TRY(add_config(report->config, out, err));
-    add_skipped(report->results, out);
+    for (size_t i = 0; i < n; i++)
+        if (sections[i].lines.n || sections[i].n_tables || sections[i].n_plots)
+            EQ_TRY(add_section(run_dir, &sections[i], out, err));
     eq_str_add(out, "</body>\n</html>\n");
 out:
-    eq_str_clear(&text);
     return st;
 }

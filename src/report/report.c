@@ -1,40 +1,37 @@
-/* The report: reads what a run left, draws, writes report.md and report.html. */
+/* The report: reads what a run left, draws, makes the sections, writes report.md and report.html. */
 #include "report/report.h"
 
-#include <cjson/cJSON.h>
 #include <limits.h>
 #include <stdlib.h>
+
+struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
+{
+#define ROW(name, place) {#name, place, eq_section_##name},
+    static const struct {
+        const char *id;
+        int place;
+        void (*fill)(const struct eq_report *, struct eq_section *);
+    } list[] = {EQ_SECTIONS(ROW)};
+    struct eq_section *sections = NULL;
+    *n = 0;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        sections = eq_list_grow(sections, *n, sizeof *sections);
+        struct eq_section *s = &sections[*n];
+        s->id = list[i].id;
+        s->place = list[i].place;
+        list[i].fill(report, s);
+        if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
+            ++*n;
+        else
+            eq_section_clear(s);
+    }
+    return sections;
+}
 
 static enum eq_status write_text(const char *run_dir, const char *name, const struct eq_str *text, struct eq_err *err)
 {
     char *path = eq_path_join(run_dir, name);
     enum eq_status st = eq_write_file(path, text->s, text->len, err);
-    free(path);
-    return st;
-}
-
-static enum eq_status read_config(struct eq_report *report, struct eq_err *err)
-{
-    char *path = eq_path_join(report->run_dir, "config.json");
-    bool there;
-    enum eq_status st = eq_path_look(path, &there, err);
-    if (st == EQ_OK && there)
-        st = eq_json_read(path, &report->config, err);
-    free(path);
-    return st;
-}
-
-static enum eq_status read_sensitivity(struct eq_report *report, struct eq_err *err)
-{
-    char *path = eq_path_join(report->run_dir, "sensitivity.json");
-    bool there;
-    enum eq_status st;
-    EQ_TRY(eq_path_look(path, &there, err));
-    if (there) {
-        EQ_TRY(eq_sensitivity_read(report->run_dir, &report->sensitivity, err));
-        EQ_TRY(eq_sensitivity_table(report->sensitivity, &report->layers, err));
-    }
-out:
     free(path);
     return st;
 }
@@ -50,36 +47,54 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
 }
 
+void eq_report_clear(struct eq_report *report)
+{
+    for (size_t i = 0; i < report->n_plots; i++) {
+        eq_str_clear(&report->plots[i].name);
+        eq_str_clear(&report->plots[i].title);
+        eq_str_clear(&report->plots[i].caption);
+    }
+    free(report->plots);
+    eq_str_clear(&report->no_pictures);
+    eq_results_clear(&report->results);
+    cJSON_Delete(report->config);
+    cJSON_Delete(report->sensitivity);
+}
+
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
+    char *config = eq_path_join(run_dir, "config.json");
+    struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
+    size_t n = 0;
     enum eq_status st;
-    EQ_TRY(read_config(&report, err));
+    bool there;
+    EQ_TRY(eq_path_look(config, &there, err));
+    if (there)
+        EQ_TRY(eq_json_read(config, &report.config, err));
     EQ_TRY(collect_seeds(&report, err));
     EQ_TRY(eq_results_read(run_dir, &report.results, err));
-    EQ_TRY(eq_table_build(report.results, &report.table, err));
-    EQ_TRY(eq_seeds_tables(report.results, &report.seeds, &report.differences, err));
-    EQ_TRY(eq_mixed_table(report.results, &report.mixed, err));
-    EQ_TRY(read_sensitivity(&report, err));
-    EQ_TRY(eq_search_table(report.results, &report.search, err));
+    EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
+    if (there)
+        EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
     EQ_TRY(eq_plots_make(&report, err));
-    if (report.no_pictures[0])
-        eq_warn("the report has no pictures: %s", report.no_pictures);
-    eq_report_markdown(&report, &md);
+    if (report.no_pictures.len)
+        eq_warn("the report has no pictures: %s", report.no_pictures.s);
+    sections = eq_report_sections(&report, &n);
+    for (size_t i = 0; i < n; i++)
+        if (sections[i].has_holes)
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the report"));
+    eq_report_markdown(sections, n, &md);
     EQ_TRY(write_text(run_dir, "report.md", &md, err));
-    EQ_TRY(eq_report_html(&report, &html, err));
+    EQ_TRY(eq_report_html(run_dir, sections, n, &html, err));
     EQ_TRY(write_text(run_dir, "report.html", &html, err));
 out:
-    eq_table_clear(&report.table);
-    eq_table_clear(&report.layers);
-    eq_table_clear(&report.seeds);
-    eq_table_clear(&report.differences);
-    eq_table_clear(&report.search);
-    eq_table_clear(&report.mixed);
-    cJSON_Delete(report.results);
-    cJSON_Delete(report.config);
-    cJSON_Delete(report.sensitivity);
+    for (size_t i = 0; i < n; i++)
+        eq_section_clear(&sections[i]);
+    free(sections);
+    free(config);
+    eq_report_clear(&report);
     eq_str_clear(&md);
     eq_str_clear(&html);
     return st;
@@ -92,11 +107,26 @@ enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *er
     enum eq_status st;
     EQ_TRY(eq_make_dirs(dir, err));
     EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(eq_plots_sensitivity(&report, report.sensitivity, err));
-    if (report.no_pictures[0])
-        eq_warn("no picture: %s", report.no_pictures);
+    EQ_TRY(eq_plots_sensitivity(&report, err));
+    if (report.no_pictures.len)
+        eq_warn("no picture: %s", report.no_pictures.s);
 out:
-    cJSON_Delete(report.sensitivity);
+    eq_report_clear(&report);
     free(dir);
+    return st;
+}
+
+enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir};
+    enum eq_status st = eq_results_read(run_dir, &report.results, err);
+    for (int seeds = 0; st == EQ_OK && seeds < 2; seeds++) {
+        struct eq_section s = {0};
+        (seeds ? eq_section_seeds : eq_section_results)(&report, &s);
+        eq_str_clear(&s.note);
+        eq_section_print(&s, out);
+        eq_section_clear(&s);
+    }
+    eq_report_clear(&report);
     return st;
 }

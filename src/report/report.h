@@ -1,4 +1,4 @@
-/* What the parts of the report share: the table's cells, the pictures, and the documents they are made from. */
+/* The report as a list of sections, which Markdown and HTML are two ways to write. */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
@@ -7,89 +7,113 @@
 
 #include <cjson/cJSON.h>
 
-enum { EQ_TABLE_COLUMNS = 13, EQ_TABLE_CELL = 40, EQ_MAX_PLOTS = 12 };
+/* ---- texts and tables ---------------------------------------------------- */
 
-/* cells[0] is the header. */
+/* A growing list of texts, each with its NUL, one after the other. eq_str_add to s begins one, or goes on with it;
+ * eq_texts_end ends it. Init with {0}. */
+struct eq_texts {
+    struct eq_str s;
+    size_t n;
+};
+void eq_texts_end(struct eq_texts *t);
+void eq_texts_add(struct eq_texts *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define EQ_EACH_TEXT(p, t) for (const char *p = (t)->s.s; p && p < (t)->s.s + (t)->s.len; p += strlen(p) + 1)
+
+/* Cells row by row, the header first. */
 struct eq_table {
-    char (*cells)[EQ_TABLE_COLUMNS][EQ_TABLE_CELL]; /* owned */
-    int rows, columns;
+    struct eq_texts cells;
+    int columns;
     int text_columns; /* the first ones: they lean left, numbers right */
 };
-enum eq_status eq_table_build(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
-void eq_table_clear(struct eq_table *t);
-/* rows x columns of empty cells under a header; EQ_NOMEM. */
-enum eq_status eq_table_init(struct eq_table *t, const char *const *header, int columns, int text_columns, int max_rows,
-                             struct eq_err *err);
-/* digits behind the point; "-" when NaN; format: "+" with a sign, else what stands behind the number. */
-void eq_table_put(char cell[EQ_TABLE_CELL], const char *format, int digits, double value);
+/* header ends with NULL. */
+void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
+/* A cell for each format of a double, with "|" between them; "-" where the number is NaN. */
+void eq_table_numbers(struct eq_table *t, const char *formats, ...) __attribute__((format(printf, 2, 3)));
 /* Markdown, columns padded so that it reads well on a terminal, too. */
 void eq_table_print(const struct eq_table *t, struct eq_str *out);
 
-/* section_search.c: what ptq.search tried (no rows: there was no search), and the sentence that explains the table. */
-enum eq_status eq_search_table(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
-void eq_search_note(const struct cJSON *results, struct eq_str *out);
-
-/* section_mixed.c: the layers that ptq.max_mae_loss took back to FP32, likewise. */
-enum eq_status eq_mixed_table(const struct cJSON *results, struct eq_table *out, struct eq_err *err);
-void eq_mixed_note(const struct cJSON *results, struct eq_str *out);
+/* ---- what the sections are made from ------------------------------------- */
 
 /* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
 struct eq_plot {
-    char name[64];
-    char title[96], caption[320];
+    struct eq_str name, title, caption;
 };
 struct eq_report {
     const char *run_dir;
-    struct cJSON *results; /* owned */
-    struct cJSON *config;  /* owned; NULL when the run directory has no config.json */
-    struct eq_table table;
-    struct cJSON *sensitivity;          /* owned; NULL when the run directory has no sensitivity.json */
-    struct eq_table layers;             /* its table */
-    struct eq_table seeds, differences; /* of several seeds; no rows for one */
-    struct eq_table search;             /* what ptq.search tried; no rows without it */
-    struct eq_table mixed;              /* the layers of ptq.max_mae_loss; no rows without it */
-    struct eq_plot plots[EQ_MAX_PLOTS];
-    int n_plots;
-    char no_pictures[320]; /* why plots/ holds no SVG; "" when it does */
+    struct eq_results results;
+    struct cJSON *config;      /* owned; NULL when the run directory has no config.json */
+    struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_plot *plots;
+    size_t n_plots;
+    struct eq_str no_pictures; /* why plots/ holds no SVG; empty when it does */
 };
-
+void eq_report_clear(struct eq_report *report);
 /* Draws with gnuplot. A gnuplot that is missing or fails is no error: report->no_pictures says it. */
 enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
+/* The picture of report->sensitivity, as one more of the report's. */
+enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err);
 /* Runs `gnuplot script` inside dir; EQ_UNSUPPORTED when there is no gnuplot. */
 enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
-void eq_report_markdown(const struct eq_report *report, struct eq_str *out);
-enum eq_status eq_report_html(const struct eq_report *report, struct eq_str *out, struct eq_err *err);
-
-/* sentences.c: sentences that both forms share, one call each. */
-/* What was lost and won, a line for each quantized model. */
-void eq_report_findings(const struct eq_report *report, struct eq_str lines[], int max, int *n);
-/* Anything that a reader must know before comparing: synthetic data, rows measured under different conditions. */
-void eq_report_cautions(const struct eq_report *report, struct eq_str lines[], int max, int *n);
-/* "AMD EPYC ..., avx512vnni, 2 threads, echoquant 0.1.0" */
-void eq_report_environment(const struct eq_report *report, struct eq_str *out);
-/* How a quantized model was made, from the recipe in its file. */
+/* section_findings.c: how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
-void eq_report_data(const struct eq_report *report, struct eq_str *out);
 
-/* section_seeds.c: for results.json of several seeds; nothing for that of one. Clear tables with eq_table_clear. */
-bool eq_seeds_has(const struct cJSON *results);
-enum eq_status eq_seeds_tables(const struct cJSON *results, struct eq_table *models, struct eq_table *differences,
-                               struct eq_err *err);
-/* "Over 3 seeds (1, 2, 3)" */
-void eq_seeds_title(const struct cJSON *results, struct eq_str *out);
-/* What the numbers are, and what they are not. */
-extern const char eq_seeds_note[];
-/* Title and both tables as Markdown. */
-void eq_seeds_print(const struct cJSON *results, const struct eq_table *models, const struct eq_table *differences,
-                    struct eq_str *out);
+/* ---- sections ------------------------------------------------------------ */
 
-/* section_sensitivity.c */
-/* A row for each layer of sensitivity.json. */
-enum eq_status eq_sensitivity_table(const struct cJSON *json, struct eq_table *out, struct eq_err *err);
-/* "weights of 4 bits, hist_mse; 16 clips of VAL: MAE 6.50 in FP32, 6.61 quantized." */
-void eq_sensitivity_title(const struct cJSON *json, struct eq_str *out);
-extern const char eq_sensitivity_note[]; /* what the columns are */
-/* The picture, as one more of the report's. */
-enum eq_status eq_plots_sensitivity(struct eq_report *report, const struct cJSON *json, struct eq_err *err);
+enum eq_section_style {
+    EQ_SECTION_HEADED,
+    EQ_SECTION_LEAD_IN, /* in Markdown the title is no heading but opens a paragraph: it goes on with the one before */
+    EQ_SECTION_FOLDED,  /* HTML shows the title, the rest on a click */
+    EQ_SECTION_UNFOLDED
+};
+enum eq_line_style { EQ_LINE_PLAIN, EQ_LINE_ITEM, EQ_LINE_CAUTION };
+/* Whatever is empty is left out; a section without lines, tables and plots is none. In this order: */
+struct eq_section {
+    const char *id; /* names it in HTML's style sheet */
+    int place;      /* in report.md, from 0 on; in report.html they stand in the order of the list */
+    enum eq_section_style style;
+    struct eq_str title;
+    enum eq_line_style line_style;
+    struct eq_texts lines;
+    struct eq_table *tables;
+    size_t n_tables;
+    struct eq_str note;           /* how to read the tables */
+    struct eq_str brief;          /* Markdown has this in place of everything else */
+    const struct eq_plot **plots; /* in Markdown each has a heading of its own, and the section none */
+    size_t n_plots;
+    bool has_holes; /* out of memory: the report can't be written */
+};
+/* One more table, empty. The pointer holds until the next call. */
+struct eq_table *eq_section_table(struct eq_section *s);
+void eq_section_clear(struct eq_section *s);
+/* As Markdown, with a blank line before each part unless out is empty. */
+void eq_section_print(const struct eq_section *s, struct eq_str *out);
+
+/* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> stands in a file of
+ * its own and leaves the section empty when there is nothing to say. */
+#define EQ_SECTIONS(X)                                                                                                 \
+    X(findings, 30)                                                                                                    \
+    X(cautions, 40)                                                                                                    \
+    X(results, 10)                                                                                                     \
+    X(seeds, 20)                                                                                                       \
+    X(scatter, 80)                                                                                                     \
+    X(changes, 90)                                                                                                     \
+    X(history, 70)                                                                                                     \
+    X(layers, 100)                                                                                                     \
+    X(no_pictures, 60)                                                                                                 \
+    X(search, 120)                                                                                                     \
+    X(mixed, 130)                                                                                                      \
+    X(sensitivity, 110)                                                                                                \
+    X(made, 50)                                                                                                        \
+    X(config, 150)                                                                                                     \
+    X(skipped, 140)
+#define EQ_SECTION_FUNCTION(name, place) void eq_section_##name(const struct eq_report *report, struct eq_section *out);
+EQ_SECTIONS(EQ_SECTION_FUNCTION)
+
+/* All of them that have something to say; clear each, and free() the list. */
+struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n);
+void eq_report_markdown(const struct eq_section *sections, size_t n, struct eq_str *out);
+/* One self-contained file; pictures are embedded as they lie in <run_dir>/plots. */
+enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
+                              struct eq_err *err);
 
 #endif

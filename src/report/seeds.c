@@ -6,69 +6,71 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "seed-"
-
 /* ---- reading ------------------------------------------------------------- */
 
-/* The documents of the seeds that have one, in order. */
+/* The documents of the seeds that have one, in order, and what is made of them. */
 struct seeds {
-    int *seed;
-    struct cJSON **results;
-    double *values; /* scratch, one a seed */
-    int n;
+    struct eq_results *results;
+    size_t n;
+    struct eq_results over;      /* all of them; borrows from results and made */
+    struct cJSON *made;          /* objects, arrays, texts */
+    double values[EQ_MAX_SEEDS]; /* scratch */
+    struct cJSON *rows[EQ_MAX_SEEDS];
 };
+
+static struct cJSON *made(struct seeds *s, struct cJSON *item)
+{
+    cJSON_AddItemToArray(s->made, item);
+    return item;
+}
 
 static void clear_seeds(struct seeds *s)
 {
-    for (int i = 0; i < s->n; i++)
-        cJSON_Delete(s->results[i]);
-    free(s->seed);
+    for (size_t i = 0; i < s->n; i++)
+        eq_results_clear(&s->results[i]);
+    eq_results_clear(&s->over);
+    cJSON_Delete(s->made);
     free(s->results);
-    free(s->values);
 }
 
 /* Means are over one ground truth. */
 static enum eq_status check_data(const char *run_dir, const struct seeds *s, struct eq_err *err)
 {
-    const char *digest = NULL;
-    const struct cJSON *row;
-    int of = 0;
-    for (int i = 0; i < s->n; i++) {
-        cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(s->results[i], "models"))
-        {
-            const char *data = eq_results_data(row);
-            if (data && digest && strcmp(data, digest) != 0)
+    const char *digest = "";
+    double of = 0;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < s->results[i].n; k++) {
+            const char *data = s->results[i].rows[k].data;
+            if (*data && *digest && strcmp(data, digest) != 0)
                 return eq_fail(err, EQ_USAGE,
-                               "%s: rows of seed-%d and seed-%d are of different data (%.40s, %.40s), which no table "
-                               "can hold: move one of the folders away",
-                               run_dir, s->seed[of], s->seed[i], digest, data);
-            if (data && !digest) {
+                               "%s: rows of seed-%.0f and seed-%.0f are of different data (%.40s, %.40s), which no "
+                               "table can hold: move one of the folders away",
+                               run_dir, of, s->over.seeds[i].seed, digest, data);
+            if (*data && !*digest) {
                 digest = data;
-                of = i;
+                of = s->over.seeds[i].seed;
             }
         }
-    }
     return EQ_OK;
 }
 
 static enum eq_status read_seeds(const char *run_dir, int first, int n, struct seeds *s, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    *s = (struct seeds){.seed = calloc((size_t)n, sizeof *s->seed),
-                        .results = calloc((size_t)n, sizeof *s->results),
-                        .values = calloc((size_t)n, sizeof *s->values)};
-    if (!s->seed || !s->results || !s->values)
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the results of %d seeds", n);
-    for (int i = 0; i < n && st == EQ_OK; i++) {
-        char *dir = eq_seed_dir(run_dir, first + i), *path = eq_path_join(dir, "results.json");
+    *s = (struct seeds){.made = cJSON_CreateArray()};
+    eq_results_init(&s->over);
+    for (int seed = first; seed < first + n && st == EQ_OK; seed++) {
+        char *dir = eq_seed_dir(run_dir, seed), *name = strrchr(dir, '/') + 1;
+        struct eq_results *over = &s->over;
         bool there;
-        st = eq_path_look(path, &there, err);
+        st = eq_run_look(dir, "results", ".json", &there, err);
         if (st == EQ_OK && there) {
-            st = eq_results_read(dir, &s->results[s->n], err);
-            s->seed[s->n] = first + i;
-            s->n += st == EQ_OK;
+            s->results = eq_list_grow(s->results, s->n, sizeof *s->results);
+            st = eq_results_read(dir, &s->results[s->n++], err);
+            over->seeds = eq_list_grow(over->seeds, over->n_seeds, sizeof *over->seeds);
+            const struct cJSON *text = made(s, cJSON_CreateString(name));
+            over->seeds[over->n_seeds++] = (struct eq_result_seed){NULL, seed, text ? text->valuestring : ""};
         }
-        free(path);
         free(dir);
     }
     if (st == EQ_OK && s->n == 0)
@@ -83,176 +85,148 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
 
 /* ---- summing up ---------------------------------------------------------- */
 
-static void add_values(struct cJSON *object, const double *v, size_t n)
+static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
 {
-    struct cJSON *array = cJSON_AddArrayToObject(object, "values");
+    struct cJSON *array = made(s, cJSON_CreateArray());
     for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(array, isfinite(v[i]) ? cJSON_CreateNumber(v[i]) : cJSON_CreateNull());
+        cJSON_AddItemToArray(array, isfinite(s->values[i]) ? cJSON_CreateNumber(s->values[i]) : cJSON_CreateNull());
+    return (struct eq_result_spread){eq_spread_of(s->values, n), array};
 }
 
-static void add_spread(struct cJSON *object, const struct eq_spread *s)
+/* A number of the first n of s->rows, at this offset. */
+static struct eq_result_spread over(struct seeds *s, size_t n, size_t at)
 {
-    eq_results_add_real(object, "mean", s->mean);
-    eq_results_add_real(object, "sd", s->sd);
-    eq_results_add_real(object, "min", s->min);
-    eq_results_add_real(object, "max", s->max);
+    for (size_t i = 0; i < n; i++) {
+        struct eq_result row = eq_result_of(s->rows[i]);
+        s->values[i] = *(const double *)((const char *)&row + at);
+    }
+    return spread_of_values(s, n);
 }
 
-/* A metric of a model over the seeds that have it, into s->values; returns how many those are. */
-static size_t gather(struct seeds *s, const char *model, const char *key)
+/* Objects of one place in the rows of a model: each number of the first becomes the mean of all. */
+static void average(struct seeds *s, struct cJSON *first, struct cJSON *const *all, size_t n)
+{
+    struct cJSON **inside = eq_list_grow(NULL, n, sizeof *inside);
+    for (struct cJSON *item = first->child; item; item = item->next) {
+        for (size_t i = 0; i < n; i++)
+            inside[i] = cJSON_GetObjectItemCaseSensitive(all[i], item->string);
+        if (cJSON_IsObject(item))
+            average(s, item, inside, n);
+        for (size_t i = 0; i < n; i++)
+            s->values[i] = cJSON_IsNumber(inside[i]) ? inside[i]->valuedouble : NAN;
+        double mean = eq_spread_of(s->values, n).mean;
+        if (cJSON_IsNumber(item) && isfinite(mean))
+            cJSON_SetNumberValue(item, mean);
+    }
+    free(inside);
+}
+
+/* The objects of a model's rows, in s->rows; returns how many seeds have it. */
+static size_t rows_of(struct seeds *s, const char *model)
 {
     size_t n = 0;
-    for (int i = 0; i < s->n; i++) {
-        const struct cJSON *row = eq_results_find_model(s->results[i], model);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct eq_result *row = eq_results_find(&s->results[i], model);
         if (row)
-            s->values[n++] = eq_report_number(row, key);
+            s->rows[n++] = row->json;
     }
     return n;
 }
 
-static void add_over_seeds(struct cJSON *row, struct seeds *s, const char *model)
+/* A row for each model that any seed has, in the order of the documents. */
+static void add_models(struct seeds *s)
 {
-    static const char *const metrics[] = {"mae", "rmse", "r2"};
-    struct cJSON *over = cJSON_AddObjectToObject(row, "over_seeds");
-    cJSON_AddNumberToObject(over, "n", (double)gather(s, model, "mae"));
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
-        size_t n = gather(s, model, metrics[i]);
-        struct eq_spread spread = eq_spread_of(s->values, n);
-        struct cJSON *metric = cJSON_AddObjectToObject(over, metrics[i]);
-        add_spread(metric, &spread);
-        add_values(metric, s->values, n);
-    }
-}
-
-/* path: of object in a row ("" the row itself). Its numbers become their means over the seeds. */
-static void average(struct cJSON *object, struct seeds *s, const char *model, const char *path)
-{
-    for (int i = 0; i < cJSON_GetArraySize(object); i++) {
-        struct cJSON *item = cJSON_GetArrayItem(object, i);
-        struct eq_str name = {0};
-        eq_str_add(&name, "%s%s%s", path, path[0] ? "." : "", item->string);
-        if (cJSON_IsObject(item)) {
-            average(item, s, model, name.s);
-        } else if (cJSON_IsNumber(item)) {
-            size_t n = gather(s, model, name.s);
-            double mean = eq_spread_of(s->values, n).mean;
-            if (isfinite(mean))
-                cJSON_SetNumberValue(item, mean);
-        }
-        eq_str_clear(&name);
-    }
-}
-
-/* Appends a row for each model that any seed has and models[] lacks, in the order of the documents. */
-static void add_models(struct cJSON *models, struct seeds *s)
-{
-    const struct cJSON *row;
-    for (int i = 0; i < s->n; i++) {
-        cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(s->results[i], "models"))
-        {
-            const char *model = eq_results_model_name(row);
-            if (eq_results_list_find(models, model))
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < s->results[i].n; k++) {
+            const char *model = s->results[i].rows[k].model;
+            if (eq_results_find(&s->over, model))
                 continue;
-            struct cJSON *mean = cJSON_Duplicate(row, true);
-            if (!mean) /* eq_json_check tells whoever writes the document */
-                return;
-            cJSON_DeleteItemFromObjectCaseSensitive(mean, "file");
-            average(mean, s, model, "");
-            add_over_seeds(mean, s, model);
-            eq_results_insert_row(models, mean);
+            struct cJSON *mean = made(s, cJSON_Duplicate(s->results[i].rows[k].json, true));
+            size_t n = rows_of(s, model);
+            average(s, mean, s->rows, n);
+            struct eq_result row = eq_result_of(mean);
+            row.file = NULL;
+            row.over_seeds.mae = over(s, n, offsetof(struct eq_result, mae));
+            row.over_seeds.rmse = over(s, n, offsetof(struct eq_result, rmse));
+            row.over_seeds.r2 = over(s, n, offsetof(struct eq_result, r2));
+            row.over_seeds.n = (double)n;
+            eq_results_put(&s->over, &row);
         }
-    }
 }
 
 /* MAE of model minus that of base, over the seeds that have both. */
-static void add_difference(struct cJSON *differences, struct seeds *s, const char *model, const char *base)
+static void add_difference(struct seeds *s, const char *model, const char *base)
 {
+    struct eq_results *r = &s->over;
     size_t n = 0;
-    for (int i = 0; i < s->n; i++) {
-        const struct cJSON *a = eq_results_find_model(s->results[i], model);
-        const struct cJSON *b = eq_results_find_model(s->results[i], base);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct eq_result *a = eq_results_find(&s->results[i], model);
+        const struct eq_result *b = eq_results_find(&s->results[i], base);
         if (a && b)
-            s->values[n++] = eq_report_number(a, "mae") - eq_report_number(b, "mae");
+            s->values[n++] = a->mae - b->mae;
     }
     if (n == 0)
         return;
-    struct eq_spread spread = eq_spread_of(s->values, n);
-    struct cJSON *d = cJSON_CreateObject();
-    cJSON_AddStringToObject(d, "model", model);
-    cJSON_AddStringToObject(d, "minus", base);
-    cJSON_AddNumberToObject(d, "n", (double)n);
-    add_spread(d, &spread);
-    eq_results_add_real(d, "low", spread.low);
-    eq_results_add_real(d, "high", spread.high);
-    add_values(d, s->values, n);
-    cJSON_AddItemToArray(differences, d);
+    r->differences = eq_list_grow(r->differences, r->n_differences, sizeof *r->differences);
+    r->differences[r->n_differences++] =
+        (struct eq_result_difference){NULL, model, base, (double)n, spread_of_values(s, n)};
 }
 
-static void add_differences(struct cJSON *json, const struct cJSON *models, struct seeds *s)
+static void add_differences(struct seeds *s)
 {
-    const char *fp32 = eq_phase_model(EQ_PHASE_TRAIN)->row;
-    struct cJSON *differences = cJSON_AddArrayToObject(json, "differences");
-    const struct cJSON *row;
-    cJSON_ArrayForEach(row, models)
-    {
-        const char *model = eq_results_model_name(row);
-        if (strcmp(model, fp32) != 0 && strcmp(model, EQ_MEDIAN_ROW) != 0)
-            add_difference(differences, s, model, fp32);
-    }
-    add_difference(differences, s, eq_phase_model(EQ_PHASE_QAT)->row, eq_phase_model(EQ_PHASE_CONTROL)->row);
+    const struct eq_result *fp32 = eq_results_find(&s->over, eq_phase_model(EQ_PHASE_TRAIN)->row);
+    const struct eq_result *qat = eq_results_find(&s->over, eq_phase_model(EQ_PHASE_QAT)->row);
+    const struct eq_result *control = eq_results_find(&s->over, eq_phase_model(EQ_PHASE_CONTROL)->row);
+    s->over.differences = eq_list_grow(NULL, 0, sizeof *s->over.differences); /* there, if empty */
+    for (size_t i = 0; i < s->over.n; i++)
+        if (fp32 && &s->over.rows[i] != fp32 && strcmp(s->over.rows[i].model, EQ_MEDIAN_ROW) != 0)
+            add_difference(s, s->over.rows[i].model, fp32->model);
+    if (qat && control)
+        add_difference(s, qat->model, control->model);
 }
 
-static enum eq_status summarize(const char *run_dir, int first, int n, struct cJSON **out, struct eq_err *err)
+/* What all of them say, in s->over. */
+static enum eq_status summarize(const char *run_dir, int first, int n, struct seeds *s, struct eq_err *err)
 {
-    static const char *const shared[] = {"skipped", "data", "environment"};
-    struct seeds s;
-    enum eq_status st = read_seeds(run_dir, first, n, &s, err);
-    *out = NULL;
+    enum eq_status st = read_seeds(run_dir, first, n, s, err);
+    struct eq_results *r = &s->over, *one = s->results;
     if (st != EQ_OK)
         return st;
-    struct cJSON *json = eq_results_new(), *list = cJSON_AddArrayToObject(json, "seeds");
-    struct cJSON *models = cJSON_GetObjectItemCaseSensitive(json, "models");
-    for (int i = 0; i < s.n; i++) {
-        char name[32];
-        struct cJSON *entry = cJSON_CreateObject();
-        snprintf(name, sizeof name, PREFIX "%d", s.seed[i]);
-        cJSON_AddNumberToObject(entry, "seed", s.seed[i]);
-        cJSON_AddStringToObject(entry, "dir", name);
-        cJSON_AddItemToArray(list, entry);
-    }
-    cJSON_AddNumberToObject(json, "seeds_wanted", n);
-    add_models(models, &s);
-    add_differences(json, models, &s);
-    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
-        const struct cJSON *item = cJSON_GetObjectItemCaseSensitive(s.results[0], shared[i]);
-        if (item)
-            cJSON_AddItemToObject(json, shared[i], cJSON_Duplicate(item, true));
-    }
-    clear_seeds(&s);
-    *out = json;
+    r->seeds_wanted = n;
+    add_models(s);
+    add_differences(s);
+    r->skipped = one->skipped; /* taken over */
+    r->n_skipped = one->n_skipped;
+    one->skipped = NULL;
+    r->data = one->data;
+    r->environment = one->environment;
     return EQ_OK;
 }
 
 enum eq_status eq_seeds_collect(const char *run_dir, int first, int n, struct eq_err *err)
 {
-    struct cJSON *json = NULL;
-    char *path = eq_path_join(run_dir, "results.json");
-    enum eq_status st;
-    EQ_TRY(summarize(run_dir, first, n, &json, err));
-    EQ_TRY(eq_json_write(path, json, err));
-out:
-    cJSON_Delete(json);
-    free(path);
+    struct seeds s;
+    enum eq_status st = summarize(run_dir, first, n, &s, err);
+    if (st != EQ_OK)
+        return st;
+    st = eq_results_write(run_dir, &s.over, err);
+    clear_seeds(&s);
     return st;
 }
 
 bool eq_seeds_are_collected(const struct eq_config *cfg)
 {
-    struct cJSON *now = NULL, *there = NULL;
-    bool same = eq_results_read(cfg->run.dir, &there, NULL) == EQ_OK &&
-                summarize(cfg->run.dir, cfg->run.seed, cfg->train.seeds, &now, NULL) == EQ_OK &&
-                cJSON_Compare(now, there, true);
-    cJSON_Delete(now);
-    cJSON_Delete(there);
+    struct eq_results there;
+    struct seeds s;
+    if (eq_results_read(cfg->run.dir, &there, NULL) != EQ_OK)
+        return false;
+    bool same = summarize(cfg->run.dir, cfg->run.seed, cfg->train.seeds, &s, NULL) == EQ_OK;
+    if (same) {
+        struct cJSON *now = eq_results_json(&s.over);
+        same = cJSON_Compare(now, there.json, true);
+        cJSON_Delete(now);
+        clear_seeds(&s);
+    }
+    eq_results_clear(&there);
     return same;
 }

@@ -9,28 +9,23 @@
 /* How many files the file-to-EF latency takes in turn. */
 #define LATENCY_FILES 10
 
-static void add_metrics(struct cJSON *row, const struct eq_dataset *ds, const struct eq_metrics *m)
+/* digest: of the data, borrowed. */
+static void set_metrics(struct eq_result *row, const char *digest, const struct eq_metrics *m)
 {
-    char digest[EQ_DIGEST_TEXT];
-    eq_dataset_digest(ds, digest);
-    cJSON_AddStringToObject(row, "data", digest);
-    eq_results_add_real(row, "mae", m->mae);
-    eq_results_add_real(row, "rmse", m->rmse);
-    eq_results_add_real(row, "r2", m->r2);
-    cJSON_AddNumberToObject(row, "clips", (double)m->clips);
+    row->data = digest;
+    row->mae = m->mae;
+    row->rmse = m->rmse;
+    row->r2 = m->r2;
+    row->clips = (double)m->clips;
 }
 
-static void add_latency(struct cJSON *row, const char *key, const struct eq_latency *l)
+static struct eq_result_latency noted(const struct eq_latency *l)
 {
-    struct cJSON *object = cJSON_AddObjectToObject(row, key);
-    eq_results_add_real(object, "min", l->min);
-    eq_results_add_real(object, "median", l->median);
-    eq_results_add_real(object, "p95", l->p95);
-    cJSON_AddNumberToObject(object, "repeats", l->repeats);
+    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats};
 }
 
 static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_config *cfg,
-                                      struct cJSON *row, struct eq_err *err)
+                                      struct eq_result *row, struct eq_err *err)
 {
     enum eq_status st;
     uint32_t *test = NULL;
@@ -49,16 +44,17 @@ static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_da
         paths[files] = ds->samples[test[files]].path;
     EQ_TRY(eq_clip_read(paths[0], &sampling, pixels, NULL, err));
     EQ_TRY(eq_latency_model(p, pixels, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
-    add_latency(row, "latency_ms", &latency);
+    row->latency = noted(&latency);
     EQ_TRY(eq_latency_file(p, paths, files, cfg->eval.phases, 1, cfg->bench.repeats, &latency, err));
-    add_latency(row, "file_latency_ms", &latency);
+    row->file_latency = noted(&latency);
 out:
     eq_free(pixels);
     free(test);
     return st;
 }
 
-static enum eq_status put_median_row(const struct eq_config *cfg, const struct eq_dataset *ds,
+/* Of the same clips: what predicting the training clips' median EF for each gives. */
+static enum eq_status put_median_row(struct eq_results *results, const char *digest, const struct eq_dataset *ds,
                                      const struct eq_evaluation *e, struct eq_err *err)
 {
     uint32_t *train = NULL;
@@ -79,23 +75,24 @@ static enum eq_status put_median_row(const struct eq_config *cfg, const struct e
     struct eq_metrics m = eq_metrics_compute(pred, target, e->n);
     free(train);
     eq_free(ef);
-    struct cJSON *row = cJSON_CreateObject();
-    cJSON_AddStringToObject(row, "model", EQ_MEDIAN_ROW);
-    cJSON_AddStringToObject(row, "precision", "-");
-    eq_results_add_real(row, "prediction", median);
-    add_metrics(row, ds, &m);
-    return eq_results_put_model(cfg->run.dir, row, err);
+    struct eq_result row = eq_result_of(NULL);
+    row.model = EQ_MEDIAN_ROW;
+    row.precision = "-";
+    row.prediction = median;
+    set_metrics(&row, digest, &m);
+    eq_results_put(results, &row);
+    return EQ_OK;
 }
 
 /* How far the EF is from that of FP32, where the run has FP32's predictions of the same clips: root mean square, and
  * the variance of FP32's EF over its square in dB. */
-static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e, struct cJSON *row,
-                                        struct eq_err *err)
+static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e,
+                                        struct eq_result *row, struct eq_err *err)
 {
     struct eq_evaluation fp32 = {0};
-    const struct eq_prediction **partners = NULL;
     double sum = 0, squares = 0, error = 0;
     size_t i = 0;
+    const struct eq_prediction **partners = NULL;
     struct eq_str path = {0};
     bool there;
     eq_str_add(&path, "%s/predictions/%s.csv", cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name);
@@ -112,8 +109,8 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     }
     if (i == e->n) {
         double n = (double)e->n;
-        eq_results_add_real(row, "rms_from_fp32", sqrt(error / n));
-        eq_results_add_real(row, "sqnr_db", eq_sqnr_db(squares - sum * sum / n, error));
+        row->rms_from_fp32 = sqrt(error / n);
+        row->sqnr_db = eq_sqnr_db(squares - sum * sum / n, error);
     }
     eq_free(partners);
     eq_evaluation_clear(&fp32);
@@ -121,32 +118,26 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     return st;
 }
 
-static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *device, const char *path,
-                               int phases, struct cJSON *row, struct eq_err *err)
+/* Borrows from p, path and name. */
+static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, int phases,
+                               struct eq_result *row, struct eq_err *err)
 {
-    char row_name[EQ_ROW_NAME];
     uint64_t bytes;
-    eq_run_row_name(name, row_name);
     enum eq_status st = eq_file_size(path, &bytes, err);
     if (st != EQ_OK)
         return st;
-    cJSON_AddStringToObject(row, "model", row_name);
-    cJSON_AddStringToObject(row, "precision", p->precision);
-    cJSON_AddStringToObject(row, "device", device);
-    cJSON_AddNumberToObject(row, "size_mb", (double)bytes / 1e6);
-    cJSON_AddStringToObject(row, "file", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
-    cJSON_AddNumberToObject(row, "frames", p->meta.frames);
-    cJSON_AddNumberToObject(row, "size", p->meta.size);
-    cJSON_AddNumberToObject(row, "phases", phases);
-    if (p->qmodel) {
-        if (p->qmodel->recipe)
-            cJSON_AddItemToObject(row, "recipe", cJSON_Parse(p->qmodel->recipe));
-        cJSON_AddStringToObject(row, "method", p->qmodel->method);
-        cJSON_AddStringToObject(row, "observer", p->qmodel->observer);
-    }
-    cJSON_AddStringToObject(row, "isa", eq_cpu_isa_in_use());
-    cJSON_AddStringToObject(row, "cpu", eq_cpu_model_name());
-    cJSON_AddNumberToObject(row, "threads", eq_parallel_threads());
+    row->model = name;
+    row->precision = p->precision;
+    row->size_mb = (double)bytes / 1e6;
+    row->file = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    row->frames = p->meta.frames;
+    row->size = p->meta.size;
+    row->phases = phases;
+    row->method = p->qmodel ? p->qmodel->method : NULL;
+    row->observer = p->qmodel ? p->qmodel->observer : NULL;
+    row->isa = eq_cpu_isa_in_use();
+    row->cpu = eq_cpu_model_name();
+    row->threads = eq_parallel_threads();
     return EQ_OK;
 }
 
@@ -165,64 +156,69 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     enum eq_status st;
     struct eq_predictor p = {0};
     struct eq_evaluation e = {0};
-    struct cJSON *row = cJSON_CreateObject();
+    struct eq_results results = {0};
+    struct eq_result row = eq_result_of(NULL);
+    struct cJSON *recipe = NULL;
+    char row_name[EQ_ROW_NAME];
     struct eq_str csv = {0};
-    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
+    char *path = eq_run_model_path(cfg->run.dir, name, model_path), digest[EQ_DIGEST_TEXT];
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
     const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
-    enum eq_precision precision = known        ? known->precision
-                                  : model_path ? (enum eq_precision)cfg->run.precision
-                                               : EQ_PRECISION_FP32;
+    enum eq_precision precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
+    eq_dataset_digest(ds, digest);
     eq_str_add(&csv, "%s/predictions/%s.csv", cfg->run.dir, name);
+    eq_run_row_name(name, row_name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(eq_predictions_write(csv.s, &e, err));
-    EQ_TRY(describe(&p, name, known ? known->device : baseline->device, path, own.eval.phases, row, err));
-    add_metrics(row, ds, &e.metrics);
+    EQ_TRY(describe(&p, row_name, path, own.eval.phases, &row, err));
+    row.device = (known ? known : baseline)->device;
+    row.recipe = recipe = p.qmodel && p.qmodel->recipe ? cJSON_Parse(p.qmodel->recipe) : NULL;
+    set_metrics(&row, digest, &e.metrics);
     if (strcmp(name, baseline->name) != 0)
-        EQ_TRY(compare_with_fp32(cfg, &e, row, err));
-    EQ_TRY(measure_latency(&p, ds, &own, row, err));
-    struct cJSON *give = row;
-    row = NULL;
-    EQ_TRY(eq_results_put_model(cfg->run.dir, give, err));
-    EQ_TRY(put_median_row(cfg, ds, &e, err));
-    EQ_TRY(eq_skipped_record(cfg->run.dir, ds, err));
+        EQ_TRY(compare_with_fp32(cfg, &e, &row, err));
+    EQ_TRY(measure_latency(&p, ds, &own, &row, err));
+    EQ_TRY(eq_results_open(cfg->run.dir, &results, err));
+    eq_results_put(&results, &row);
+    EQ_TRY(put_median_row(&results, digest, ds, &e, err));
+    eq_results_set_skipped(&results, ds);
+    EQ_TRY(eq_results_write(cfg->run.dir, &results, err));
 out:
-    cJSON_Delete(row);
+    cJSON_Delete(recipe);
+    eq_results_clear(&results);
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
-    eq_str_clear(&csv);
     free(path);
+    eq_str_clear(&csv);
     return st;
 }
 
 enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
-    struct cJSON *data = cJSON_CreateObject(), *environment = cJSON_CreateObject();
-    static const char *const keys[EQ_SPLIT_COUNT] = {"train", "val", "test"};
+    struct eq_results r;
+    double clips[EQ_SPLIT_COUNT] = {0};
     char digest[EQ_DIGEST_TEXT];
+    enum eq_status st;
     eq_dataset_digest(ds, digest);
-    cJSON_AddStringToObject(data, "dir", ds->dir);
-    cJSON_AddStringToObject(data, "digest", digest);
-    cJSON_AddBoolToObject(data, "synthetic", eq_run_data_is_synthetic(ds->dir));
-    for (int s = 0; s < EQ_SPLIT_COUNT; s++) {
-        size_t n = 0;
-        for (size_t i = 0; i < ds->n; i++)
-            n += ds->samples[i].split == (enum eq_split)s;
-        cJSON_AddNumberToObject(data, keys[s], (double)n);
-    }
-    cJSON_AddNumberToObject(data, "skipped", (double)ds->n_skipped);
-    cJSON_AddBoolToObject(data, "split_from_file", ds->split_from_file);
-    cJSON_AddStringToObject(environment, "version", ECHOQUANT_VERSION);
-    cJSON_AddStringToObject(environment, "cpu", eq_cpu_model_name());
-    cJSON_AddStringToObject(environment, "isa", eq_cpu_isa_in_use());
-    cJSON_AddNumberToObject(environment, "threads", eq_parallel_threads());
-    enum eq_status st = eq_results_put(cfg->run.dir, "data", data, err);
-    if (st != EQ_OK) {
-        cJSON_Delete(environment);
-        return st;
-    }
-    return eq_results_put(cfg->run.dir, "environment", environment, err);
+    EQ_TRY(eq_results_open(cfg->run.dir, &r, err));
+    for (size_t i = 0; i < ds->n; i++)
+        clips[ds->samples[i].split]++;
+    r.data.dir = ds->dir;
+    r.data.digest = digest;
+    r.data.synthetic = eq_run_data_is_synthetic(ds->dir);
+    r.data.train = clips[EQ_SPLIT_TRAIN];
+    r.data.val = clips[EQ_SPLIT_VAL];
+    r.data.test = clips[EQ_SPLIT_TEST];
+    r.data.skipped = (double)ds->n_skipped;
+    r.data.split_from_file = ds->split_from_file;
+    r.environment.version = ECHOQUANT_VERSION;
+    r.environment.cpu = eq_cpu_model_name();
+    r.environment.isa = eq_cpu_isa_in_use();
+    r.environment.threads = eq_parallel_threads();
+    EQ_TRY(eq_results_write(cfg->run.dir, &r, err));
+out:
+    eq_results_clear(&r);
+    return st;
 }

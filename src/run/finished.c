@@ -1,27 +1,20 @@
 /* Whether a run has all that its settings ask for. */
 #include "echoquant/run.h"
 
-#include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
-
-/* A row without the number is of a version that knew one phase only. */
-static bool has_phases(const struct cJSON *row, int phases)
-{
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(row, "phases");
-    return (cJSON_IsNumber(value) ? value->valueint : 1) == phases;
-}
 
 bool eq_run_has_result(const struct eq_config *cfg, const char *name)
 {
-    struct cJSON *results = NULL;
-    char row[EQ_ROW_NAME], file[64];
-    eq_run_row_name(name, row);
+    struct eq_results results;
+    char file[64];
     snprintf(file, sizeof file, "predictions/%s", name);
     if (!eq_run_has_file(cfg->run.dir, file, ".csv") || eq_results_read(cfg->run.dir, &results, NULL) != EQ_OK)
         return false;
-    const struct cJSON *found = eq_results_find_model(results, row);
-    bool there = found && has_phases(found, cfg->eval.phases);
-    cJSON_Delete(results);
+    const struct eq_result *row = eq_results_find_model(&results, name);
+    /* A row without phases is of a version that knew one phase only. */
+    bool there = row && (isnan(row->phases) ? 1 : row->phases) == cfg->eval.phases;
+    eq_results_clear(&results);
     return there;
 }
 
@@ -31,7 +24,8 @@ bool eq_run_is_finished(const struct eq_config *cfg)
     bool finished = eq_run_has_file(dir, "report", ".html");
     if (cfg->train.seeds == 1) {
         for (const struct eq_run_model *m = eq_run_models; m->name && finished; m++)
-            finished = !m->is_wanted(cfg) || (eq_run_has_file(dir, m->file, ".safetensors") && eq_run_has_result(cfg, m->name));
+            finished = !m->is_wanted(cfg) ||
+                       (eq_run_has_file(dir, m->file, ".safetensors") && eq_run_has_result(cfg, m->name));
         return finished;
     }
     for (int i = 0; i < cfg->train.seeds && finished; i++) {

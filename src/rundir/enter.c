@@ -163,24 +163,21 @@ out:
 static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *anew,
                                  struct eq_err *err)
 {
-    struct cJSON *results = NULL, *config = NULL;
+    struct cJSON *config = NULL;
+    struct eq_results results;
     struct eq_str others = {0};
-    const struct cJSON *row;
     const char *was = NULL;
     char *path = eq_path_join(dir, "config.json");
     enum eq_status st;
     bool there, begun;
-    EQ_TRY(eq_run_look(dir, "results", ".json", &there, err));
-    if (there)
-        EQ_TRY(eq_results_read(dir, &results, err));
-    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(results, "models"))
-    {
-        const char *name = eq_results_model_name(row), *data = eq_results_data(row);
-        if (!data || strcmp(data, digest) == 0 || (anew && strcmp(name, anew->row) == 0) ||
-            strcmp(name, EQ_MEDIAN_ROW) == 0)
+    EQ_TRY(eq_results_open(dir, &results, err));
+    for (size_t i = 0; i < results.n; i++) {
+        const struct eq_result *row = &results.rows[i];
+        bool anew_too = (anew && strcmp(row->model, anew->row) == 0) || strcmp(row->model, EQ_MEDIAN_ROW) == 0;
+        if (!row->data[0] || strcmp(row->data, digest) == 0 || anew_too)
             continue;
-        eq_str_add(&others, "%srow %s", others.len ? ", " : "", name);
-        was = was ? was : data;
+        eq_str_add(&others, "%srow %s", others.len ? ", " : "", row->model);
+        was = was ? was : row->data;
     }
     EQ_TRY(eq_path_look(path, &there, err));
     if (there)
@@ -198,7 +195,7 @@ static enum eq_status check_data(const char *dir, const char *digest, const stru
                      "clips back as they were, or name another folder with --run",
                      dir, others.s, was ? was : note->valuestring, digest);
 out:
-    cJSON_Delete(results);
+    eq_results_clear(&results);
     cJSON_Delete(config);
     eq_str_clear(&others);
     free(path);

@@ -58,7 +58,7 @@ has base/sensitivity.json '"mae_change_only": null'
 expect 0 ptq --run base --data d
 expect 0 eval --run base --data d
 expect 0 report --run base
-has base/report.md "## Layers"
+has base/report.md "## Layer by layer"
 has base/report.html "Layer by layer"
 if command -v gnuplot >/dev/null; then
     there base/plots/sensitivity.svg

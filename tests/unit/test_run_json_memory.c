@@ -152,13 +152,22 @@ static void an_int8_model_is_whole_or_the_old_one(void **state)
 
 static enum eq_status put_row(const char *name, struct eq_err *err)
 {
-    struct cJSON *row = cJSON_CreateObject();
-    cJSON_AddStringToObject(row, "model", name);
-    cJSON_AddStringToObject(row, "precision", "INT8");
-    cJSON_AddNumberToObject(row, "mae", 5.25);
-    cJSON_AddItemToObject(row, "recipe", cJSON_Parse("{\"clips\": 64}"));
-    cJSON_AddNumberToObject(cJSON_AddObjectToObject(row, "latency_ms"), "median", 1.5);
-    return eq_results_put_model(dir, row, err);
+    struct eq_results r;
+    struct eq_result row = eq_result_of(NULL);
+    struct cJSON *recipe = cJSON_Parse("{\"clips\": 64}");
+    enum eq_status st;
+    row.model = name;
+    row.precision = "INT8";
+    row.mae = 5.25;
+    row.recipe = recipe;
+    row.latency.median = 1.5;
+    EQ_TRY(eq_results_open(dir, &r, err));
+    eq_results_put(&r, &row);
+    EQ_TRY(eq_results_write(dir, &r, err));
+out:
+    eq_results_clear(&r);
+    cJSON_Delete(recipe);
+    return st;
 }
 
 static enum eq_status save_row(const char *path, const void *ctx, struct eq_err *err)

@@ -1,105 +1,22 @@
-/* results.json, the run directory, the table and the report. */
-#include "cmocka_all.h"
+/* results.json and the run directory. */
+#include "run_fixture.h"
 
 #include "echoquant/run.h"
-#include "report/report.h"
 #include "echoquant/rundir.h"
 
 #include <cjson/cJSON.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char dir[64];
-
-static int set_up(void **state)
-{
-    (void)state;
-    eq_log_configure(EQ_LOG_ERROR);
-    snprintf(dir, sizeof dir, "/tmp/echoquant-results-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
-static void write_file(const char *name, const char *text)
-{
-    struct eq_err err;
-    char *path = eq_path_join(dir, name), *slash = strrchr(path, '/');
-    *slash = '\0';
-    assert_int_equal(eq_make_dirs(path, &err), EQ_OK);
-    *slash = '/';
-    assert_int_equal(eq_write_file(path, text, strlen(text), &err), EQ_OK);
-    free(path);
-}
-
-static char *read_text(const char *name)
-{
-    struct eq_err err;
-    void *data;
-    size_t len;
-    char *path = eq_path_join(dir, name);
-    if (eq_read_file(path, 1 << 24, &data, &len, &err) != EQ_OK)
-        fail_msg("%s", err.msg);
-    free(path);
-    return data; /* eq_free */
-}
-
-static bool there(const char *name)
-{
-    char *path = eq_path_join(dir, name);
-    bool exists = eq_path_exists(path);
-    free(path);
-    return exists;
-}
-
-/* size and median NaN: a row without them. */
-static void put_row(const char *model, const char *precision, double mae, double size, double median)
-{
-    struct eq_err err;
-    struct cJSON *row = cJSON_CreateObject();
-    cJSON_AddStringToObject(row, "model", model);
-    cJSON_AddStringToObject(row, "precision", precision);
-    cJSON_AddNumberToObject(row, "mae", mae);
-    cJSON_AddNumberToObject(row, "rmse", mae * 1.25);
-    cJSON_AddNumberToObject(row, "r2", 0.5);
-    cJSON_AddNumberToObject(row, "clips", 100);
-    if (size > 0) {
-        cJSON_AddNumberToObject(row, "size_mb", size);
-        struct cJSON *latency = cJSON_AddObjectToObject(row, "latency_ms");
-        cJSON_AddNumberToObject(latency, "min", median - 1);
-        cJSON_AddNumberToObject(latency, "median", median);
-        cJSON_AddNumberToObject(latency, "p95", median + 1);
-        cJSON_AddNumberToObject(row, "threads", 2);
-    }
-    if (eq_results_put_model(dir, row, &err) != EQ_OK)
-        fail_msg("%s", err.msg);
-}
-
-static void put_experiment(void)
-{
-    put_row("Median", "-", 10, 0, 0);
-    put_row("QAT", "INT8", 5.125, 11.2, 40);
-    put_row("PTQ", "INT8", 5.5, 11.2, 50);
-    put_row("FP32", "FP32", 5, 44.8, 100);
-}
 
 static void order_of_rows(char out[128])
 {
     struct eq_err err;
-    struct cJSON *results, *row;
+    struct eq_results r;
     out[0] = '\0';
-    assert_int_equal(eq_results_read(dir, &results, &err), EQ_OK);
-    size_t len = 0;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(results, "models")) len +=
-        (size_t)snprintf(out + len, 128 - len, "%s ", cJSON_GetObjectItem(row, "model")->valuestring);
-    cJSON_Delete(results);
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
+    for (size_t i = 0, len = 0; i < r.n; i++)
+        len += (size_t)snprintf(out + len, 128 - len, "%s ", r.rows[i].model);
+    eq_results_clear(&r);
 }
 
 static void rows_stand_in_the_order_of_the_table(void **state)
@@ -121,18 +38,92 @@ static void rows_stand_in_the_order_of_the_table(void **state)
     assert_string_equal(order, "FP32 PTQ FP32+ MINE Median ");
 }
 
-static void other_keys_survive_a_row(void **state)
+/* Reads and writes what is there, with one more row. */
+static void rewrite_with_a_row(const char *name)
 {
     struct eq_err err;
-    struct cJSON *results;
+    struct eq_results r;
+    struct eq_result row = eq_result_of(NULL);
+    row.model = name;
+    assert_int_equal(eq_results_open(dir, &r, &err), EQ_OK);
+    if (name)
+        eq_results_put(&r, &row);
+    assert_int_equal(eq_results_write(dir, &r, &err), EQ_OK);
+    eq_results_clear(&r);
+}
+
+#define DOCUMENT(row)                                                                                                  \
+    "{\"new\": [1, {\"deep\": null}], \"format\": \"echoquant-results-1\", \"models\": ["                              \
+    "{\"later\": {\"x\": 1}, \"r2\": null, \"model\": \"PTQ\", \"sqnr_db\": null, \"mae\": 5}" row                     \
+    "], \"data\": {\"test\": 6, \"more\": \"kept\"}, "                                                                 \
+    "\"skipped\": [{\"FileName\": \"a\", \"reason\": \"b\", \"frames\": 3}], \"environment\": \"odd\"}"
+
+static void assert_results_are(const char *json)
+{
+    struct eq_err err;
+    struct eq_str wanted = {0};
+    struct cJSON *document;
+    char *text = read_text("results.json");
+    assert_int_equal(eq_json_parse(json, strlen(json), "wanted", &document, &err), EQ_OK);
+    assert_int_equal(eq_json_print(&wanted, document, &err), EQ_OK);
+    assert_string_equal(text, wanted.s);
+    eq_free(text);
+    eq_str_clear(&wanted);
+    cJSON_Delete(document);
+}
+
+/* Keys that this version doesn't know, objects of other kinds, nulls, and the order of all of them. */
+static void a_file_that_is_written_again_loses_nothing(void **state)
+{
     (void)state;
-    assert_int_equal(eq_results_put(dir, "data", cJSON_CreateString("kept"), &err), EQ_OK);
-    put_experiment();
-    assert_int_equal(eq_results_put(dir, "data", cJSON_CreateString("changed"), &err), EQ_OK);
-    assert_int_equal(eq_results_read(dir, &results, &err), EQ_OK);
-    assert_string_equal(cJSON_GetObjectItem(results, "data")->valuestring, "changed");
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(results, "models")), 4);
-    cJSON_Delete(results);
+    write_file("results.json", DOCUMENT(""));
+    rewrite_with_a_row(NULL);
+    assert_results_are(DOCUMENT(""));
+    rewrite_with_a_row("MINE");
+    assert_results_are(DOCUMENT(", {\"model\": \"MINE\", \"mae\": null, \"rmse\": null, \"r2\": null}"));
+    rewrite_with_a_row("PTQ"); /* another evaluation takes the place of all of it */
+    char *text = read_text("results.json");
+    assert_null(strstr(text, "later"));
+    assert_non_null(strstr(text, "deep"));
+    eq_free(text);
+}
+
+/* Every field, in the order of the keys of version 0.1.0. */
+static void fields_come_back_as_they_were_written(void **state)
+{
+    static const char whole[] =
+        "{\"format\":\"echoquant-results-1\",\"models\":[{\"model\":\"QAT\",\"precision\":\"INT8\",\"size_mb\":11.5,"
+        "\"file\":\"f\",\"frames\":12,\"size\":112,\"phases\":1,\"recipe\":{\"weight_bits\":8},\"method\":\"m\","
+        "\"observer\":\"o\",\"isa\":\"i\",\"cpu\":\"c\",\"threads\":2,\"mae\":5,\"rmse\":6,\"r2\":null,\"clips\":100,"
+        "\"rms_from_fp32\":0,\"sqnr_db\":null,\"latency_ms\":{\"min\":1,\"median\":2,\"p95\":3,\"repeats\":4},"
+        "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
+        "\"data\":{\"dir\":\"d\",\"synthetic\":true,\"train\":3,\"val\":2,\"test\":1,\"skipped\":0,"
+        "\"split_from_file\":false},"
+        "\"environment\":{\"version\":\"v\",\"cpu\":\"c\",\"isa\":\"i\",\"threads\":2}}";
+    struct eq_results r;
+    struct eq_result row = eq_result_of(NULL);
+    struct cJSON *recipe = cJSON_Parse("{\"weight_bits\": 8}");
+    (void)state;
+    row.model = "QAT", row.precision = "INT8", row.size_mb = 11.5, row.file = "f", row.frames = 12, row.size = 112;
+    row.phases = 1, row.recipe = recipe, row.method = "m", row.observer = "o", row.isa = "i", row.cpu = "c";
+    row.threads = 2, row.mae = 5, row.rmse = 6, row.clips = 100, row.rms_from_fp32 = 0, row.sqnr_db = INFINITY;
+    row.latency = (struct eq_result_latency){1, 2, 3, 4};
+    row.file_latency = (struct eq_result_latency){5, 6, 7, 8};
+    eq_results_init(&r);
+    eq_results_put(&r, &row);
+    eq_results_set_skipped(&r, &(struct eq_dataset){0});
+    r.data.dir = "d", r.data.synthetic = true, r.data.train = 3, r.data.val = 2, r.data.test = 1, r.data.skipped = 0;
+    r.environment.version = "v", r.environment.cpu = "c", r.environment.isa = "i", r.environment.threads = 2;
+    struct cJSON *json = eq_results_json(&r);
+    char *text = cJSON_PrintUnformatted(json);
+    assert_string_equal(text, whole);
+    row = eq_result_of(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "models"), 0));
+    assert_true(row.latency.p95 == 3 && row.file_latency.median == 6 && isnan(row.r2) && isnan(row.prediction));
+    assert_true(isnan(row.over_seeds.n) && row.recipe && !row.data[0] && strcmp(row.observer, "o") == 0);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    cJSON_Delete(recipe);
+    eq_results_clear(&r);
 }
 
 static void a_strange_results_file_is_refused_and_kept(void **state)
@@ -149,14 +140,13 @@ static void a_strange_results_file_is_refused_and_kept(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
         struct eq_err err = {0};
-        struct cJSON *results, *row = cJSON_CreateObject();
+        struct eq_results r;
         write_file("results.json", strange[i]);
-        cJSON_AddStringToObject(row, "model", "FP32");
-        assert_int_equal(eq_results_put_model(dir, row, &err), EQ_FORMAT);
+        assert_int_equal(eq_results_open(dir, &r, &err), EQ_FORMAT);
         assert_non_null(strstr(err.msg, "results.json"));
-        assert_int_equal(eq_results_put(dir, "data", cJSON_CreateNull(), &err), EQ_FORMAT);
-        assert_int_equal(eq_results_read(dir, &results, &err), EQ_FORMAT);
-        assert_null(results);
+        assert_int_equal(eq_results_read(dir, &r, &err), EQ_FORMAT);
+        assert_true(!r.json && !r.rows && r.n == 0);
+        assert_int_equal(eq_results_drop_model(dir, "FP32", &err), EQ_FORMAT);
         char *kept = read_text("results.json");
         assert_string_equal(kept, strange[i]);
         eq_free(kept);
@@ -166,215 +156,14 @@ static void a_strange_results_file_is_refused_and_kept(void **state)
 static void no_results_is_said(void **state)
 {
     struct eq_err err;
-    struct cJSON *results;
+    struct eq_results r;
     struct eq_str table = {0};
     (void)state;
-    assert_int_equal(eq_results_read(dir, &results, &err), EQ_IO);
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "echoquant eval"));
     assert_int_equal(eq_run_table(dir, &table, &err), EQ_IO);
     assert_int_equal(eq_run_report(dir, &err), EQ_IO);
     assert_false(there("report.html"));
-}
-
-/* ---- the table ----------------------------------------------------------- */
-
-static void the_table_has_its_columns_and_figures(void **state)
-{
-    struct eq_err err;
-    struct eq_str table = {0};
-    (void)state;
-    put_experiment();
-    assert_int_equal(eq_run_table(dir, &table, &err), EQ_OK);
-    char cells[8][16][40];
-    int row = 0;
-    for (const char *p = table.s; *p; row++) {
-        int column = 0;
-        assert_int_equal(*p, '|');
-        for (p++; *p && *p != '\n'; column++) {
-            size_t len = strcspn(p, "|");
-            const char *a = p, *b = p + len;
-            while (a < b && *a == ' ')
-                a++;
-            while (b > a && b[-1] == ' ')
-                b--;
-            snprintf(cells[row][column], 40, "%.*s", (int)(b - a), a);
-            p += len + 1;
-        }
-        assert_int_equal(column, 13);
-        p += *p == '\n';
-    }
-    assert_int_equal(row, 6); /* header, rule, four models */
-    static const char *const first[] = {"Model", "Precision", "Size(MB)", "MAE", "Latency(ms)"};
-    for (int c = 0; c < 5; c++)
-        assert_string_equal(cells[0][c], first[c]);
-    static const char *const ptq[] = {"PTQ",  "INT8", "11.20", "5.50",  "50.0",  "6.88", "0.500",
-                                      "51.0", "49.0", "-",     "+0.50", "2.00x", "4.00x"};
-    for (int c = 0; c < 13; c++)
-        assert_string_equal(cells[3][c], ptq[c]);
-    static const char *const median[] = {"Median", "-", "-", "10.00", "-", "12.50", "0.500",
-                                         "-",      "-", "-", "+5.00", "-", "-"};
-    for (int c = 0; c < 13; c++)
-        assert_string_equal(cells[5][c], median[c]);
-    assert_string_equal(cells[2][10], "-"); /* FP32 against itself */
-    eq_str_clear(&table);
-}
-
-/* ---- the report ---------------------------------------------------------- */
-
-static void put_predictions(const char *name, double shift)
-{
-    struct eq_str text = {0};
-    char path[64];
-    eq_str_add(&text, "FileName,Split,EF,Prediction\n");
-    for (int i = 0; i < 12; i++)
-        eq_str_add(&text, "clip%d,TEST,%d,%g\n", i, 20 + 5 * i, 22 + 4.5 * i + shift);
-    snprintf(path, sizeof path, "predictions/%s.csv", name);
-    write_file(path, text.s);
-    eq_str_clear(&text);
-}
-
-static void put_run(void)
-{
-    struct eq_err err;
-    put_experiment();
-    put_predictions("fp32", 0);
-    put_predictions("ptq", 0.2);
-    put_predictions("qat", -0.3);
-    write_file("history/fp32.csv", "epoch,lr,train_loss,val_mae,val_rmse,seconds\n1,0.1,1,9,11,3\n2,0.1,0.5,6,8,3\n");
-    struct cJSON *skipped = cJSON_CreateArray(), *entry = cJSON_CreateObject();
-    cJSON_AddStringToObject(entry, "FileName", "<b>&\"clip\"");
-    cJSON_AddStringToObject(entry, "reason", "FileList.csv:3: <script>alert(1)</script>");
-    cJSON_AddItemToArray(skipped, entry);
-    assert_int_equal(eq_results_put(dir, "skipped", skipped, &err), EQ_OK);
-}
-
-static size_t count(const char *text, const char *what)
-{
-    size_t n = 0;
-    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
-        n++;
-    return n;
-}
-
-static bool have_gnuplot(void)
-{
-    return system("command -v gnuplot >/dev/null 2>&1") == 0;
-}
-
-static void the_report_is_one_file_with_everything(void **state)
-{
-    struct eq_err err;
-    (void)state;
-    if (!have_gnuplot()) {
-        print_message("skipped: gnuplot is not installed\n");
-        skip();
-    }
-    put_run();
-    if (eq_run_report(dir, &err) != EQ_OK)
-        fail_msg("%s", err.msg);
-    char *html = read_text("report.html"), *md = read_text("report.md");
-    /* pictures: the history, three scatter plots, the changes by INT8 */
-    assert_int_equal(count(html, "<img "), 5);
-    assert_int_equal(count(html, "src=\"data:image/svg+xml;base64,"), 5);
-    assert_int_equal(count(md, "!["), 5);
-    static const char *const files[] = {"history_fp32", "scatter_fp32", "scatter_ptq", "scatter_qat", "changes"};
-    for (int i = 0; i < 5; i++) {
-        char name[64];
-        for (int e = 0; e < 3; e++) {
-            snprintf(name, sizeof name, "plots/%s.%s", files[i], e == 0 ? "svg" : e == 1 ? "gp" : "dat");
-            assert_true(there(name));
-        }
-    }
-    /* nothing is fetched from elsewhere, nothing is run, and what comes from data is shown as text */
-    assert_null(strstr(html, "http"));
-    assert_null(strstr(html, "<script"));
-    assert_null(strstr(html, "<b>&\"clip"));
-    assert_non_null(strstr(html, "&lt;b&gt;&amp;&quot;clip&quot;"));
-    assert_non_null(strstr(html, "<td>44.80</td>"));
-    assert_non_null(strstr(html, "4.00 times smaller, 2.00 times faster"));
-    assert_non_null(strstr(md, "0.50 of what predicting the training median"));
-    eq_free(html);
-    eq_free(md);
-}
-
-/* The control has pictures and a finding of its own. */
-static void the_control_is_reported_beside_qat(void **state)
-{
-    struct eq_err err;
-    (void)state;
-    put_run();
-    put_row("FP32+", "FP32", 4.875, 44.8, 100);
-    put_predictions("fp32_plus", -0.1);
-    write_file("history/fp32_plus.csv", "epoch,lr,train_loss,val_mae,val_rmse,seconds\n1,0.1,1,9,11,3\n");
-    assert_int_equal(eq_run_report(dir, &err), EQ_OK);
-    char *md = read_text("report.md");
-    assert_non_null(strstr(md, "QAT against FP32+"));
-    assert_non_null(strstr(md, "MAE 5.12 against 4.88 EF points (+0.25)"));
-    assert_true(there("plots/scatter_fp32_plus.dat") && there("plots/history_fp32_plus.dat"));
-    eq_free(md);
-}
-
-static void a_missing_gnuplot_is_said(void **state)
-{
-    struct eq_err err;
-    char *path = eq_strdup(getenv("PATH"));
-    (void)state;
-    put_run();
-    write_file("plots/scatter_fp32.svg", "<svg>of an earlier report</svg>");
-    setenv("PATH", dir, 1);
-    enum eq_status st = eq_run_report(dir, &err);
-    setenv("PATH", path, 1);
-    free(path);
-    assert_int_equal(st, EQ_OK);
-    char *html = read_text("report.html"), *md = read_text("report.md");
-    assert_int_equal(count(html, "<img "), 0);
-    assert_non_null(strstr(html, "No pictures:</b> gnuplot is not installed"));
-    assert_non_null(strstr(md, "**No pictures:** gnuplot is not installed"));
-    assert_true(there("plots/scatter_fp32.gp") && there("plots/scatter_fp32.dat"));
-    assert_false(there("plots/scatter_fp32.svg"));
-    eq_free(html);
-    eq_free(md);
-}
-
-static void a_failing_gnuplot_is_quoted(void **state)
-{
-    struct eq_err err;
-    char *path = eq_strdup(getenv("PATH"));
-    struct eq_str own = {0};
-    (void)state;
-    put_run();
-    write_file("bin/gnuplot", "#!/bin/sh\necho 'no terminal like that' >&2\nexit 3\n");
-    eq_str_add(&own, "%s/bin/gnuplot", dir);
-    assert_int_equal(chmod(own.s, 0755), 0);
-    own.s[strlen(own.s) - strlen("/gnuplot")] = '\0';
-    setenv("PATH", own.s, 1);
-    enum eq_status st = eq_run_report(dir, &err);
-    setenv("PATH", path, 1);
-    free(path);
-    assert_int_equal(st, EQ_OK);
-    char *md = read_text("report.md");
-    assert_non_null(strstr(md, "gnuplot failed on"));
-    assert_non_null(strstr(md, "no terminal like that"));
-    eq_free(md);
-    eq_str_clear(&own);
-}
-
-static void rows_of_different_machines_are_marked(void **state)
-{
-    struct eq_err err;
-    struct cJSON *row = cJSON_CreateObject();
-    (void)state;
-    put_run();
-    cJSON_AddStringToObject(row, "model", "PTQ");
-    cJSON_AddStringToObject(row, "precision", "INT8");
-    cJSON_AddNumberToObject(row, "threads", 1);
-    cJSON_AddNumberToObject(row, "clips", 99);
-    assert_int_equal(eq_results_put_model(dir, row, &err), EQ_OK);
-    assert_int_equal(eq_run_report(dir, &err), EQ_OK);
-    char *md = read_text("report.md");
-    assert_non_null(strstr(md, "their latencies can't be compared"));
-    assert_non_null(strstr(md, "different numbers of clips"));
-    eq_free(md);
 }
 
 /* ---- the run directory --------------------------------------------------- */
@@ -675,11 +464,9 @@ static void remove_loop(const char *name)
 static void results_that_cannot_be_looked_up_are_not_replaced(void **state)
 {
     (void)state;
-    struct cJSON *row = cJSON_CreateObject(), *none;
-    cJSON_AddStringToObject(row, "model", "PTQ");
+    struct eq_results none;
     put_loop("results.json");
-    assert_cannot_tell(eq_results_put_model(dir, row, e), "results.json");
-    assert_cannot_tell(eq_results_put(dir, "skipped", cJSON_CreateArray(), e), "results.json");
+    assert_cannot_tell(eq_results_open(dir, &none, e), "results.json");
     assert_cannot_tell(eq_results_drop_model(dir, "PTQ", e), "results.json");
     assert_cannot_tell(eq_results_read(dir, &none, e), "results.json");
     assert_true(is_loop("results.json"));
@@ -774,15 +561,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(rows_stand_in_the_order_of_the_table),
-        TEST(other_keys_survive_a_row),
+        TEST(a_file_that_is_written_again_loses_nothing),
+        TEST(fields_come_back_as_they_were_written),
         TEST(a_strange_results_file_is_refused_and_kept),
         TEST(no_results_is_said),
-        TEST(the_table_has_its_columns_and_figures),
-        TEST(the_report_is_one_file_with_everything),
-        TEST(the_control_is_reported_beside_qat),
-        TEST(a_missing_gnuplot_is_said),
-        TEST(a_failing_gnuplot_is_quoted),
-        TEST(rows_of_different_machines_are_marked),
         TEST(entering_keeps_the_settings_of_what_is_there),
         TEST(a_phase_may_have_its_own_settings_changed_until_it_is_done),
         TEST(force_removes_what_a_run_made_and_nothing_else),

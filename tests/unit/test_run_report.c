@@ -1,0 +1,334 @@
+/* The table and the report. */
+#include "run_fixture.h"
+
+#include "report/report.h"
+
+#include <sys/stat.h>
+
+/* ---- the table ----------------------------------------------------------- */
+
+static void the_table_has_its_columns_and_figures(void **state)
+{
+    struct eq_err err;
+    struct eq_str table = {0};
+    (void)state;
+    put_experiment();
+    assert_int_equal(eq_run_table(dir, &table, &err), EQ_OK);
+    char cells[8][16][40];
+    int row = 0;
+    for (const char *p = table.s; *p; row++) {
+        int column = 0;
+        assert_int_equal(*p, '|');
+        for (p++; *p && *p != '\n'; column++) {
+            size_t len = strcspn(p, "|");
+            const char *a = p, *b = p + len;
+            while (a < b && *a == ' ')
+                a++;
+            while (b > a && b[-1] == ' ')
+                b--;
+            snprintf(cells[row][column], 40, "%.*s", (int)(b - a), a);
+            p += len + 1;
+        }
+        assert_int_equal(column, 13);
+        p += *p == '\n';
+    }
+    assert_int_equal(row, 6); /* header, rule, four models */
+    static const char *const first[] = {"Model", "Precision", "Size(MB)", "MAE", "Latency(ms)"};
+    for (int c = 0; c < 5; c++)
+        assert_string_equal(cells[0][c], first[c]);
+    static const char *const ptq[] = {"PTQ",  "INT8", "11.20", "5.50",  "50.0",  "6.88", "0.500",
+                                      "51.0", "49.0", "-",     "+0.50", "2.00x", "4.00x"};
+    for (int c = 0; c < 13; c++)
+        assert_string_equal(cells[3][c], ptq[c]);
+    static const char *const median[] = {"Median", "-", "-", "10.00", "-", "12.50", "0.500",
+                                         "-",      "-", "-", "+5.00", "-", "-"};
+    for (int c = 0; c < 13; c++)
+        assert_string_equal(cells[5][c], median[c]);
+    assert_string_equal(cells[2][10], "-"); /* FP32 against itself */
+    eq_str_clear(&table);
+}
+
+/* ---- the report ---------------------------------------------------------- */
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    return n;
+}
+
+static bool have_gnuplot(void)
+{
+    return system("command -v gnuplot >/dev/null 2>&1") == 0;
+}
+
+static void the_report_is_one_file_with_everything(void **state)
+{
+    struct eq_err err;
+    (void)state;
+    if (!have_gnuplot()) {
+        print_message("skipped: gnuplot is not installed\n");
+        skip();
+    }
+    put_run();
+    if (eq_run_report(dir, &err) != EQ_OK)
+        fail_msg("%s", err.msg);
+    char *html = read_text("report.html"), *md = read_text("report.md");
+    /* pictures: the history, three scatter plots, the changes by INT8 */
+    assert_int_equal(count(html, "<img "), 5);
+    assert_int_equal(count(html, "src=\"data:image/svg+xml;base64,"), 5);
+    assert_int_equal(count(md, "!["), 5);
+    static const char *const files[] = {"history_fp32", "scatter_fp32", "scatter_ptq", "scatter_qat", "changes"};
+    for (int i = 0; i < 5; i++) {
+        char name[64];
+        for (int e = 0; e < 3; e++) {
+            snprintf(name, sizeof name, "plots/%s.%s", files[i], e == 0 ? "svg" : e == 1 ? "gp" : "dat");
+            assert_true(there(name));
+        }
+    }
+    /* nothing is fetched from elsewhere, nothing is run, and what comes from data is shown as text */
+    assert_null(strstr(html, "http"));
+    assert_null(strstr(html, "<script"));
+    assert_null(strstr(html, "<b>&\"clip"));
+    assert_non_null(strstr(html, "&lt;b&gt;&amp;&quot;clip&quot;"));
+    assert_non_null(strstr(html, "<td>44.80</td>"));
+    assert_non_null(strstr(html, "4.00 times smaller, 2.00 times faster"));
+    assert_non_null(strstr(md, "0.50 of what predicting the training median"));
+    eq_free(html);
+    eq_free(md);
+}
+
+/* The control has pictures and a finding of its own. */
+static void the_control_is_reported_beside_qat(void **state)
+{
+    struct eq_err err;
+    (void)state;
+    put_run();
+    put_row("FP32+", "FP32", 4.875, 44.8, 100);
+    put_predictions("fp32_plus", -0.1);
+    write_file("history/fp32_plus.csv", "epoch,lr,train_loss,val_mae,val_rmse,seconds\n1,0.1,1,9,11,3\n");
+    assert_int_equal(eq_run_report(dir, &err), EQ_OK);
+    char *md = read_text("report.md");
+    assert_non_null(strstr(md, "QAT against FP32+"));
+    assert_non_null(strstr(md, "MAE 5.12 against 4.88 EF points (+0.25)"));
+    assert_true(there("plots/scatter_fp32_plus.dat") && there("plots/history_fp32_plus.dat"));
+    eq_free(md);
+}
+
+static void a_missing_gnuplot_is_said(void **state)
+{
+    struct eq_err err;
+    char *path = eq_strdup(getenv("PATH"));
+    (void)state;
+    put_run();
+    write_file("plots/scatter_fp32.svg", "<svg>of an earlier report</svg>");
+    setenv("PATH", dir, 1);
+    enum eq_status st = eq_run_report(dir, &err);
+    setenv("PATH", path, 1);
+    free(path);
+    assert_int_equal(st, EQ_OK);
+    char *html = read_text("report.html"), *md = read_text("report.md");
+    assert_int_equal(count(html, "<img "), 0);
+    assert_non_null(strstr(html, "<p class=\"note\">No pictures: gnuplot is not installed"));
+    assert_non_null(strstr(md, "> No pictures: gnuplot is not installed"));
+    assert_true(there("plots/scatter_fp32.gp") && there("plots/scatter_fp32.dat"));
+    assert_false(there("plots/scatter_fp32.svg"));
+    eq_free(html);
+    eq_free(md);
+}
+
+static void a_failing_gnuplot_is_quoted(void **state)
+{
+    struct eq_err err;
+    char *path = eq_strdup(getenv("PATH"));
+    struct eq_str own = {0};
+    (void)state;
+    put_run();
+    write_file("bin/gnuplot", "#!/bin/sh\necho 'no terminal like that' >&2\nexit 3\n");
+    eq_str_add(&own, "%s/bin/gnuplot", dir);
+    assert_int_equal(chmod(own.s, 0755), 0);
+    own.s[strlen(own.s) - strlen("/gnuplot")] = '\0';
+    setenv("PATH", own.s, 1);
+    enum eq_status st = eq_run_report(dir, &err);
+    setenv("PATH", path, 1);
+    free(path);
+    assert_int_equal(st, EQ_OK);
+    char *md = read_text("report.md");
+    assert_non_null(strstr(md, "gnuplot failed on"));
+    assert_non_null(strstr(md, "no terminal like that"));
+    eq_free(md);
+    eq_str_clear(&own);
+}
+
+static void rows_of_different_machines_are_marked(void **state)
+{
+    struct eq_err err;
+    struct eq_results r;
+    struct eq_result row = eq_result_of(NULL);
+    (void)state;
+    put_run();
+    row.model = "PTQ";
+    row.precision = "INT8";
+    row.threads = 1;
+    row.clips = 99;
+    assert_int_equal(eq_results_open(dir, &r, &err), EQ_OK);
+    eq_results_put(&r, &row);
+    assert_int_equal(eq_results_write(dir, &r, &err), EQ_OK);
+    eq_results_clear(&r);
+    assert_int_equal(eq_run_report(dir, &err), EQ_OK);
+    char *md = read_text("report.md");
+    assert_non_null(strstr(md, "their latencies can't be compared"));
+    assert_non_null(strstr(md, "different numbers of clips"));
+    eq_free(md);
+}
+
+/* ---- no caps ------------------------------------------------------------- */
+
+/* Without gnuplot, which has no part in it. */
+static void make_report(char **md, char **html)
+{
+    struct eq_err err;
+    char *path = eq_strdup(getenv("PATH"));
+    setenv("PATH", dir, 1);
+    enum eq_status st = eq_run_report(dir, &err);
+    setenv("PATH", path, 1);
+    free(path);
+    if (st != EQ_OK)
+        fail_msg("%s", err.msg);
+    *md = read_text("report.md");
+    *html = read_text("report.html");
+}
+
+static void twenty_models_are_all_in_the_report(void **state)
+{
+    char name[64], what[128], *md, *html;
+    (void)state;
+    put_run();
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "MINE%d", i);
+        put_row(name, "INT8", 7 + i, 11, 30);
+        snprintf(name, sizeof name, "mine%d", i);
+        put_predictions(name, i);
+    }
+    make_report(&md, &html);
+    for (int i = 0; i < 20; i++) {
+        snprintf(what, sizeof what, "\n| MINE%d ", i);
+        assert_non_null(strstr(md, what));
+        snprintf(what, sizeof what, "\n- MINE%d: MAE %d.00 against", i, 7 + i);
+        assert_non_null(strstr(md, what));
+        snprintf(what, sizeof what, "<li>MINE%d: MAE", i);
+        assert_non_null(strstr(html, what));
+        snprintf(what, sizeof what, "plots/scatter_mine%d.gp", i);
+        assert_true(there(what));
+    }
+    eq_free(md);
+    eq_free(html);
+}
+
+static void twenty_pictures_are_all_in_the_report(void **state)
+{
+    struct eq_report report = {.run_dir = dir};
+    struct eq_str md = {0}, html = {0};
+    struct eq_err err;
+    char name[64];
+    size_t n;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct eq_plot plot = {0};
+        eq_str_add(&plot.name, "scatter_%d", i);
+        eq_str_add(&plot.title, "picture %d", i);
+        eq_str_add(&plot.caption, "caption %d", i);
+        snprintf(name, sizeof name, "plots/scatter_%d.svg", i);
+        write_file(name, "<svg/>");
+        report.plots = eq_list_grow(report.plots, report.n_plots, sizeof plot);
+        report.plots[report.n_plots++] = plot;
+    }
+    struct eq_section *sections = eq_report_sections(&report, &n);
+    eq_report_markdown(sections, n, &md);
+    assert_int_equal(eq_report_html(dir, sections, n, &html, &err), EQ_OK);
+    assert_int_equal(count(md.s, "![picture "), 20);
+    assert_int_equal(count(html.s, "<img "), 20);
+    assert_non_null(strstr(md.s, "![picture 19](plots/scatter_19.svg)\n\ncaption 19\n"));
+    for (size_t i = 0; i < n; i++)
+        eq_section_clear(&sections[i]);
+    free(sections);
+    eq_report_clear(&report);
+    eq_str_clear(&md);
+    eq_str_clear(&html);
+}
+
+/* A table of 30 columns, cells of 300 letters and 40 rows, and 40 sentences: in a section that no file of src knows. */
+static void a_section_of_any_size_shows_up_in_both_forms(void **state)
+{
+    struct eq_err err;
+    struct eq_report report = {.run_dir = dir};
+    struct eq_str md = {0}, html = {0};
+    const char *header[31] = {0};
+    char names[30][16], cell[301];
+    size_t n;
+    (void)state;
+    put_run();
+    assert_int_equal(eq_results_read(dir, &report.results, &err), EQ_OK);
+    struct eq_section *sections = eq_report_sections(&report, &n);
+    sections = eq_list_grow(sections, n, sizeof *sections);
+    struct eq_section *s = &sections[n++];
+    s->id = "mine";
+    s->place = 25; /* after the seeds */
+    s->line_style = EQ_LINE_ITEM;
+    eq_str_add(&s->title, "Mine & <yours>");
+    for (int i = 0; i < 40; i++)
+        eq_texts_add(&s->lines, "sentence %d.", i);
+    for (int c = 0; c < 30; c++) {
+        snprintf(names[c], sizeof names[c], "column %d", c);
+        header[c] = names[c];
+    }
+    memset(cell, 'x', 300);
+    cell[300] = '\0';
+    struct eq_table *t = eq_section_table(s);
+    eq_table_begin(t, header, 1);
+    for (int i = 0; i < 40 * 30; i++)
+        eq_texts_add(&t->cells, "%s%d", cell, i);
+    eq_texts_add(&eq_section_table(s)->cells, "a|b"); /* a second table, whose one cell has a bar */
+    s->tables[1].columns = 1;
+    eq_str_add(&s->note, "how to read it");
+    eq_report_markdown(sections, n, &md);
+    assert_int_equal(eq_report_html(dir, sections, n, &html, &err), EQ_OK);
+    assert_int_equal(count(md.s, "\n- sentence "), 40);
+    assert_int_equal(count(html.s, "<li>sentence "), 40);
+    assert_int_equal(count(md.s, cell), 1200);
+    assert_int_equal(count(html.s, cell), 1200);
+    assert_non_null(strstr(md.s, "column 29"));
+    assert_non_null(strstr(html.s, "<th>column 29</th>"));
+    assert_non_null(strstr(md.s, "| a\\|b |"));
+    assert_non_null(strstr(html.s, "<th>a|b</th>"));
+    assert_non_null(strstr(html.s, "<h2>Mine &amp; &lt;yours&gt;</h2>"));
+    assert_non_null(strstr(html.s, "<p class=\"lead\">how to read it</p>"));
+    /* in its place: after the table of results, before the findings */
+    const char *mine = strstr(md.s, "\n\n## Mine & <yours>\n\n- sentence 0.\n");
+    assert_non_null(mine);
+    assert_true(strstr(md.s, "| Median ") < mine && mine < strstr(md.s, "\n- PTQ: MAE"));
+    for (size_t i = 0; i < n; i++)
+        eq_section_clear(&sections[i]);
+    free(sections);
+    eq_report_clear(&report);
+    eq_str_clear(&md);
+    eq_str_clear(&html);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_table_has_its_columns_and_figures),
+        TEST(the_report_is_one_file_with_everything),
+        TEST(the_control_is_reported_beside_qat),
+        TEST(a_missing_gnuplot_is_said),
+        TEST(a_failing_gnuplot_is_quoted),
+        TEST(rows_of_different_machines_are_marked),
+        TEST(twenty_models_are_all_in_the_report),
+        TEST(twenty_pictures_are_all_in_the_report),
+        TEST(a_section_of_any_size_shows_up_in_both_forms),
+    };
+    return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+}

@@ -199,7 +199,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
     if (st != EQ_OK)
         return st;
     eq_enable_fake_quant(calibrated, false);
-    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(calibrated, clips, &k.walk.exec, err));
     EQ_TRY(make_sums(&k, err));
     EQ_TRY(run_clips(&k, -1, err));
     keep_targets(&k);

@@ -73,13 +73,13 @@ static size_t dst_values(const struct eq_conv_shape *s)
     return (size_t)s->b * (size_t)s->t * (size_t)s->oh * (size_t)s->ow * (size_t)s->cout;
 }
 
-static bool tensors_init(struct tensors *x, const struct eq_bench_layer *l)
+static bool tensors_init(struct tensors *x, const struct eq_exec_layer *l, bool gray)
 {
     const struct eq_conv_shape *s = &l->shape;
     size_t n_weights = (size_t)s->cout * (size_t)s->cin * (size_t)s->k * (size_t)s->k;
     x->bias = noise_floats((size_t)s->cout);
     if (l->int8_weights) {
-        x->src = noise_bytes(src_values(s), l->gray && s->cin == 3);
+        x->src = noise_bytes(src_values(s), gray && s->cin == 3);
         x->dst = noise_bytes(dst_values(s), false);
         x->residual = noise_bytes(dst_values(s), false);
         x->scale = eq_alloc((size_t)s->cout, sizeof *x->scale);
@@ -105,7 +105,7 @@ static void tensors_clear(struct tensors *x)
 
 /* ---- calls --------------------------------------------------------------- */
 
-static void pack(const struct contender *c, const struct eq_bench_layer *l)
+static void pack(const struct contender *c, const struct eq_exec_layer *l)
 {
     if (c->qs8)
         c->qs8->pack(&l->shape, l->int8_weights, l->src_zp, c->packed);
@@ -114,12 +114,12 @@ static void pack(const struct contender *c, const struct eq_bench_layer *l)
 }
 
 /* Whether a kernel does the max pooling behind its layer in its own pass; the network then lets it. */
-static bool pools(bool (*fuses)(const struct eq_conv_shape *, int, int, int), const struct eq_bench_layer *l)
+static bool pools(bool (*fuses)(const struct eq_conv_shape *, int, int, int), const struct eq_exec_layer *l)
 {
     return l->pool_k && fuses && fuses(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
 }
 
-static void call_qs8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call_qs8(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
     struct eq_qs8_epilogue epi = {
         .m = x->scale, .b = x->bias, .residual = l->residual ? x->residual : NULL, .residual_m = 0.5f, .dst_max = 255};
@@ -131,7 +131,7 @@ static void call_qs8(const struct contender *c, const struct eq_bench_layer *l, 
     c->qs8->run(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
 }
 
-static void call_f32(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call_f32(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
     struct eq_f32_epilogue epi = {.bias = l->bias ? x->bias : NULL, .residual = x->residual, .relu = l->relu};
     if (pools(c->f32->fuses_maxpool, l)) {
@@ -142,7 +142,7 @@ static void call_f32(const struct contender *c, const struct eq_bench_layer *l, 
     c->f32->run.forward(&l->shape, x->src, c->packed, &epi, x->dst, c->scratch);
 }
 
-static void call(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
     if (c->qs8)
         call_qs8(c, l, x);
@@ -154,7 +154,7 @@ static void call(const struct contender *c, const struct eq_bench_layer *l, cons
         c->f32->run.backward_weights(&l->shape, x->src, x->dst, x->out_weights, c->scratch);
 }
 
-static void run_once(struct contender *c, const struct eq_bench_layer *l, const struct tensors *x, bool packs)
+static void run_once(struct contender *c, const struct eq_exec_layer *l, const struct tensors *x, bool packs)
 {
     double start = clock_ms();
     if (packs)
@@ -169,7 +169,7 @@ static void run_once(struct contender *c, const struct eq_bench_layer *l, const 
 
 /* ---- contenders ---------------------------------------------------------- */
 
-static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
+static bool contender_init(struct contender *c, const struct eq_exec_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
     int threads = eq_parallel_threads();
@@ -182,13 +182,13 @@ static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
 }
 
 /* Plain C is the specification and not meant to be fast: only where the network uses it. */
-static bool takes_part(const struct eq_bench_layer *l, const char *name, enum eq_isa isa, const char *wanted)
+static bool takes_part(const struct eq_exec_layer *l, const char *name, enum eq_isa isa, const char *wanted)
 {
     bool plain = isa == EQ_ISA_REF && !strstr(name, "blas");
-    return (!plain || strcmp(name, l->chosen) == 0) && strstr(name, wanted);
+    return (!plain || strcmp(name, l->kernel) == 0) && strstr(name, wanted);
 }
 
-static size_t list_qs8(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+static size_t list_qs8(const struct eq_exec_layer *l, const char *wanted, struct contender *out)
 {
     const struct eq_qs8_conv_kernel *all[MAX_KERNELS];
     size_t found = eq_qs8_conv_candidates(&l->shape, l->src_zp, all, MAX_KERNELS), n = 0;
@@ -199,7 +199,7 @@ static size_t list_qs8(const struct eq_bench_layer *l, const char *wanted, struc
     return n;
 }
 
-static size_t list_f32(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+static size_t list_f32(const struct eq_exec_layer *l, const char *wanted, struct contender *out)
 {
     const struct eq_f32_conv_kernel *all[MAX_KERNELS];
     size_t found = l->precision == EQ_PRECISION_BF16 ? eq_bf16_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS)
@@ -211,7 +211,7 @@ static size_t list_f32(const struct eq_bench_layer *l, const char *wanted, struc
     return n;
 }
 
-static void add_candidate(struct cJSON *array, const struct contender *c, const struct eq_bench_layer *l)
+static void add_candidate(struct cJSON *array, const struct contender *c, const struct eq_exec_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
     double macs = eq_conv_macs(s), products = macs;
@@ -222,7 +222,7 @@ static void add_candidate(struct cJSON *array, const struct contender *c, const 
         products = own(s);
     cJSON_AddStringToObject(o, "kernel", name_of(c));
     cJSON_AddStringToObject(o, "isa", eq_isa_name(c->f32 ? c->f32->isa : c->qs8->isa));
-    cJSON_AddBoolToObject(o, "chosen", strcmp(name_of(c), l->chosen) == 0);
+    cJSON_AddBoolToObject(o, "chosen", strcmp(name_of(c), l->kernel) == 0);
     cJSON_AddNumberToObject(o, "ms", c->ms);
     cJSON_AddNumberToObject(o, "pack_ms", c->pack_ms < 1e30 ? c->pack_ms : 0);
     cJSON_AddNumberToObject(o, "gmacs", macs / c->ms * 1e-6);
@@ -232,7 +232,7 @@ static void add_candidate(struct cJSON *array, const struct contender *c, const 
     cJSON_AddItemToArray(array, o);
 }
 
-static void take_turns(struct contender *c, size_t n, const struct eq_bench_layer *l, const struct tensors *x,
+static void take_turns(struct contender *c, size_t n, const struct eq_exec_layer *l, const struct tensors *x,
                        double budget)
 {
     double start = eq_now_ms();
@@ -245,14 +245,14 @@ static void take_turns(struct contender *c, size_t n, const struct eq_bench_laye
     }
 }
 
-enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_ms, const char *kernel,
+enum eq_status eq_bench_candidates(const struct eq_exec_layer *l, bool gray, double layer_ms, const char *kernel,
                                    struct cJSON *object, struct eq_bench_chosen *chosen, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     struct contender all[MAX_KERNELS];
     struct tensors x = {0};
     size_t n = l->int8_weights ? list_qs8(l, kernel, all) : list_f32(l, kernel, all);
-    bool ok = tensors_init(&x, l);
+    bool ok = tensors_init(&x, l, gray);
     for (size_t i = 0; i < n; i++)
         ok = contender_init(&all[i], l) && ok;
     if (!ok) {
@@ -265,7 +265,7 @@ enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_
     *chosen = (struct eq_bench_chosen){-1, 0, n};
     for (size_t i = 0; i < n; i++) {
         add_candidate(array, &all[i], l);
-        if (strcmp(name_of(&all[i]), l->chosen) == 0)
+        if (strcmp(name_of(&all[i]), l->kernel) == 0)
             *chosen = (struct eq_bench_chosen){all[i].ms, all[i].pack_ms < 1e30 ? all[i].pack_ms : 0, n};
     }
 out:

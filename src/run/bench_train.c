@@ -68,8 +68,10 @@ static enum eq_status trainee_init(struct eq_trainee *t, const struct eq_config 
     EQ_TRY(eq_bench_open_graph(cfg, o, &t->graph, err));
     if (qat)
         EQ_TRY(prepare_qat(t, err));
-    EQ_TRY(eq_exec_new_in(precision, t->graph, EQ_EXEC_TRAIN, t->clips, t->graph->meta.frames, t->graph->meta.size,
-                          &t->exec, err));
+    const struct eq_model_meta *form = &t->graph->meta;
+    const struct eq_exec_opts opts = {EQ_EXEC_TRAIN, precision,  t->clips,
+                                      form->frames,  form->size, t->observers != NULL};
+    EQ_TRY(eq_exec_new(t->graph, &opts, &t->exec, err));
     if (t->observers) {
         struct eq_walk_hook hook = eq_qat_observers_hook(t->observers);
         eq_exec_set_hook(t->exec, &hook);
@@ -123,7 +125,7 @@ enum eq_status eq_trainee_step(struct eq_trainee *t, struct eq_err *err)
     t->parts[EQ_TRAIN_NORM] = lap(&since);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, t->cfg->train.lr);
     if (t->lsq)
-        EQ_TRY(eq_lsq_step(t->lsq, t->cfg->qat.scale_lr, err));
+        EQ_TRY(eq_lsq_step(t->lsq, t->exec, t->cfg->qat.scale_lr, err));
     t->parts[EQ_TRAIN_OPTIMIZER] = lap(&since);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);

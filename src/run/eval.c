@@ -128,6 +128,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
 {
     char row_name[EQ_ROW_NAME];
     uint64_t bytes;
+    const struct eq_qmodel *m = eq_predictor_qmodel(p);
     eq_run_row_name(name, row_name);
     enum eq_status st = eq_file_size(path, &bytes, err);
     if (st != EQ_OK)
@@ -139,11 +140,11 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     cJSON_AddNumberToObject(row, "frames", p->meta.frames);
     cJSON_AddNumberToObject(row, "size", p->meta.size);
     cJSON_AddNumberToObject(row, "phases", phases);
-    if (p->qmodel) {
-        if (p->qmodel->recipe)
-            cJSON_AddItemToObject(row, "recipe", cJSON_Parse(p->qmodel->recipe));
-        cJSON_AddStringToObject(row, "method", p->qmodel->method);
-        cJSON_AddStringToObject(row, "observer", p->qmodel->observer);
+    if (m) {
+        if (m->recipe)
+            cJSON_AddItemToObject(row, "recipe", cJSON_Parse(m->recipe));
+        cJSON_AddStringToObject(row, "method", m->method);
+        cJSON_AddStringToObject(row, "observer", m->observer);
     }
     cJSON_AddStringToObject(row, "isa", eq_cpu_isa_in_use());
     cJSON_AddStringToObject(row, "cpu", eq_cpu_model_name());

@@ -51,6 +51,7 @@ static struct eq_trainer_opts trainer_opts(const struct eq_finetune *f)
         .loss = (enum eq_loss)cfg->train.loss,
         .grad_clip = cfg->train.grad_clip,
         .signature = f->signature,
+        .watched = f->hook.on_edge != NULL,
     };
 }
 
@@ -60,7 +61,7 @@ static enum eq_status open_teacher(const struct eq_finetune *f, struct eq_predic
     struct eq_graph *baseline;
     enum eq_status st = eq_load_baseline(f->cfg, f->model_path, &baseline, err);
     if (st == EQ_OK)
-        st = eq_predictor_from_graph(teacher, baseline, f->cfg->qat.batch, err);
+        st = eq_predictor_from_graph(teacher, baseline, EQ_PRECISION_FP32, f->cfg->qat.batch, err);
     eq_graph_free(baseline);
     return st;
 }

@@ -46,7 +46,7 @@ static enum eq_status before_forward(void *ctx, struct eq_trainer *t, struct eq_
 static enum eq_status after_step(void *ctx, struct eq_trainer *t, double lr, struct eq_err *err)
 {
     const struct qat_job *job = ctx;
-    return job->lsq ? eq_lsq_step(job->lsq, job->cfg->qat.scale_lr * lr / t->opts.optim.lr, err) : EQ_OK;
+    return job->lsq ? eq_lsq_step(job->lsq, t->exec, job->cfg->qat.scale_lr * lr / t->opts.optim.lr, err) : EQ_OK;
 }
 
 static char *recipe(const struct eq_config *cfg)
@@ -90,7 +90,7 @@ static enum eq_status save(void *ctx, const struct eq_graph *g, const struct eq_
                            struct eq_err *err)
 {
     (void)ctx, (void)g;
-    return eq_qmodel_save(path, p->qmodel, err);
+    return eq_qmodel_save(path, eq_predictor_qmodel(p), err);
 }
 
 static size_t extra_size(void *ctx)

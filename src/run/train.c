@@ -8,7 +8,7 @@
 enum eq_status eq_fp32_predictor(void *ctx, const struct eq_graph *g, struct eq_predictor *p, struct eq_err *err)
 {
     (void)ctx;
-    return eq_predictor_from_graph(p, g, 1, err);
+    return eq_predictor_from_graph(p, g, EQ_PRECISION_FP32, 1, err);
 }
 
 enum eq_status eq_fp32_save(void *ctx, const struct eq_graph *g, const struct eq_predictor *p, const char *path,

@@ -75,8 +75,9 @@ enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_trainer_opt
                      opts->batch, opts->accumulate, opts->batch * opts->accumulate);
         goto out;
     }
-    EQ_TRY(eq_exec_new_in(opts->precision, graph, EQ_EXEC_TRAIN, opts->batch, graph->meta.frames, graph->meta.size,
-                          &t->exec, err));
+    const struct eq_exec_opts exec = {EQ_EXEC_TRAIN,      opts->precision,  opts->batch,
+                                      graph->meta.frames, graph->meta.size, opts->watched};
+    EQ_TRY(eq_exec_new(graph, &exec, &t->exec, err));
     EQ_TRY(collect_params(t, err));
     EQ_TRY(init_ema(t, err));
     t->history = calloc((size_t)opts->epochs, sizeof *t->history);

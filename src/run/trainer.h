@@ -38,6 +38,7 @@ struct eq_trainer_opts {
     int epochs, batch, accumulate;
     struct eq_optim_opts optim;
     enum eq_precision precision; /* of the convolutions; validation is FP32, as the model file is */
+    bool watched;                /* the executor gets a hook */
     enum eq_schedule schedule;
     double warmup; /* epochs */
     enum eq_loss loss;

@@ -77,7 +77,7 @@ static struct tape output_of(struct eq_graph *g, int node, const struct noise_cl
     struct tape t = {.node = node};
     struct eq_exec *x;
     size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(new_watched_exec(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
     eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = record, .ctx = &t});
     for (int i = 0; i < clips->n; i++)
         assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));

@@ -176,10 +176,7 @@ size_t eq_exec_packed_bytes(const struct eq_exec *x); /* INFER: that part of the
 /* Turns the timing of nodes on or off. Returns [2 * n_nodes] ms, which passes with timing overwrite: forward of every
  * node, then backward from the last node on. */
 const double *eq_exec_time(struct eq_exec *x, bool on);
-/* The convolution shape of a node under this plan; false when the node is no convolution. */
-bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape);
-
-/* A convolution as an executor runs it in one pass, for `bench --layers`. */
+/* A convolution as an executor runs it in one pass. */
 struct eq_exec_layer {
     const char *name; /* the node's */
     struct eq_conv_shape shape;

@@ -65,20 +65,13 @@ const double *eq_exec_time(struct eq_exec *x, bool on)
     return x->node_ms;
 }
 
-bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape)
-{
-    if (node < 0 || node >= x->g->n_nodes || x->g->nodes[node].op != EQ_OP_CONV2D)
-        return false;
-    *shape = x->nodes[node].conv.shape;
-    return true;
-}
-
 bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, struct eq_exec_layer *out)
 {
     const struct eq_node *n = &x->g->nodes[node];
     *out = (struct eq_exec_layer){.name = n->name, .pass = pass, .precision = x->precision};
-    if (!eq_exec_conv_shape(x, node, &out->shape) || (pass == EQ_CONV_BACKWARD_DATA && !x->nodes[n->src[0]].wants_diff))
+    if (n->op != EQ_OP_CONV2D || (pass == EQ_CONV_BACKWARD_DATA && !x->nodes[n->src[0]].wants_diff))
         return false;
+    out->shape = x->nodes[node].conv.shape;
     out->kernel = x->nodes[node].conv.kernel[pass]->name;
     out->weights = x->g->params[n->weight].data;
     out->bias = n->bias >= 0;

@@ -18,7 +18,9 @@ struct adaround {
 static struct eq_patch_spec spec_of(const struct adaround *a, int node)
 {
     struct eq_patch_spec s = {.g = a->g, .node = node, .per_clip = a->per_clip, .seed = a->opts->seed};
-    eq_exec_conv_shape(a->walk.exec, node, &s.shape);
+    struct eq_exec_layer l;
+    if (eq_exec_layer(a->walk.exec, node, EQ_CONV_FORWARD, &l))
+        s.shape = l.shape;
     return s;
 }
 

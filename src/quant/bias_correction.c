@@ -28,9 +28,9 @@ struct correction {
 static struct edge_sums shape_of_source(const struct correction *k, int node)
 {
     const struct eq_node *n = &k->g->nodes[node];
-    struct eq_conv_shape s;
-    if (eq_exec_conv_shape(k->walk.exec, node, &s))
-        return (struct edge_sums){NULL, s.h, s.w, s.cin};
+    struct eq_exec_layer l;
+    if (eq_exec_layer(k->walk.exec, node, EQ_CONV_FORWARD, &l))
+        return (struct edge_sums){NULL, l.shape.h, l.shape.w, l.shape.cin};
     return (struct edge_sums){NULL, 1, 1, n->cin};
 }
 
@@ -120,10 +120,11 @@ static double tap_mean(const struct correction *k, int node, int channel, int ky
 {
     const struct eq_node *n = &k->g->nodes[node];
     const struct edge_sums *e = &k->edges[n->src[0]];
-    struct eq_conv_shape s;
+    struct eq_exec_layer l;
     double frames = (double)k->walk.clip * k->walk.clips->frames;
-    if (!eq_exec_conv_shape(k->walk.exec, node, &s)) /* the head reads means over frames: one row a clip */
+    if (!eq_exec_layer(k->walk.exec, node, EQ_CONV_FORWARD, &l)) /* the head reads means over frames: one row a clip */
         return e->sum[channel] / (double)k->walk.clip;
+    const struct eq_conv_shape s = l.shape;
     double sum = 0;
     for (int oy = 0; oy < s.oh; oy++)
         for (int ox = 0; ox < s.ow; ox++) {

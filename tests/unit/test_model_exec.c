@@ -360,7 +360,7 @@ static void hooks_and_timing(void **state)
     (void)state;
     struct eq_graph *g = test_resnet18(WIDTH, 1);
     struct eq_exec *x = NULL;
-    struct eq_conv_shape shape;
+    struct eq_exec_layer layer;
     uint8_t *pixels = random_pixels(CLIP_BYTES, 1);
     float ef;
     int left = g->n_nodes + 1;
@@ -383,9 +383,10 @@ static void hooks_and_timing(void **state)
     for (int i = 0; i < g->n_nodes; i++)
         sum += ms[i];
     assert_true(sum > 0);
-    assert_true(eq_exec_conv_shape(x, eq_graph_find_node(g, "conv1"), &shape));
-    assert_true(shape.src_layout == EQ_LAYOUT_CLIP && shape.k == 7 && shape.oh == SIZE / 2 && shape.t == FRAMES);
-    assert_false(eq_exec_conv_shape(x, eq_graph_find_node(g, "bn1"), &shape));
+    assert_true(eq_exec_layer(x, eq_graph_find_node(g, "conv1"), EQ_CONV_FORWARD, &layer));
+    const struct eq_conv_shape *s = &layer.shape;
+    assert_true(s->src_layout == EQ_LAYOUT_CLIP && s->k == 7 && s->oh == SIZE / 2 && s->t == FRAMES);
+    assert_false(eq_exec_layer(x, eq_graph_find_node(g, "bn1"), EQ_CONV_FORWARD, &layer));
     eq_free(pixels);
     eq_exec_free(x);
     eq_graph_free(g);

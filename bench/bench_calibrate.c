@@ -98,7 +98,7 @@ static enum eq_status bench(const struct options *o, struct eq_err *err)
     EQ_TRY(eq_fuse(fp32, err));
     EQ_TRY(eq_graph_clone(fp32, &g, err));
     EQ_TRY(eq_prepare_fake_quant(g, 8, err));
-    EQ_TRY(eq_exec_new(fp32, EQ_EXEC_INFER, 1, o->frames, o->size, &x, err));
+    EQ_TRY(eq_exec_new(fp32, &(struct eq_exec_opts){.clips = 1, .frames = o->frames, .size = o->size}, &x, err));
     for (int round = 0; round < o->rounds; round++)
         for (int kind = 0; kind < EQ_OBSERVER_COUNT; kind++) {
             struct eq_observer_opts opts = {

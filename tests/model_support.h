@@ -2,6 +2,7 @@
 #ifndef ECHOQUANT_TESTS_MODEL_SUPPORT_H
 #define ECHOQUANT_TESTS_MODEL_SUPPORT_H
 
+#include "new_exec.h"
 #include "unit/cmocka_all.h"
 
 #include "echoquant/model.h"

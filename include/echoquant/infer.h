@@ -17,24 +17,39 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
 
 /* ---- predictors: any model file, one way to run it ------------------------- */
 
+struct eq_predictor;
+/* An executor as a predictor sees it: a device adds one of these and a line in predictor.c. */
+struct eq_predictor_ops {
+    const char *format; /* of the model files that it opens */
+    /* Fills an empty predictor from a file; leaves it empty on failure. */
+    enum eq_status (*open)(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+                           struct eq_err *err);
+    enum eq_status (*run)(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
+    /* The node's name, and, true, what runs there if it is a convolution. */
+    bool (*layer)(const struct eq_predictor *p, int node, struct eq_exec_layer *out);
+    /* Turns the timing of nodes on or off; returns [n_nodes] ms, which runs with timing overwrite. */
+    const double *(*time)(struct eq_predictor *p, bool on);
+    void (*close)(struct eq_predictor *p);
+};
 struct eq_predictor {
-    struct eq_graph *graph; /* FP32: folded and fused; NULL for INT8 */
-    struct eq_exec *exec;
-    struct eq_qmodel *qmodel; /* INT8; NULL for FP32 */
-    struct eq_qengine *engine;
+    const struct eq_predictor_ops *ops;
+    void *model, *executor; /* owned; the implementation's */
     struct eq_model_meta meta;
     const char *precision; /* "FP32", "BF16", "INT8" */
-    int clips;
+    int clips, n_nodes;
+    size_t arena_bytes, packed_bytes; /* activations and scratch; packed weights */
 };
 /* clips: batch of every run call. precision is that of an FP32 model's convolutions; an INT8 model takes only FP32. */
 enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
                                  struct eq_err *err);
 /* From a graph in training (folds and fuses a copy). */
-enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err);
-enum eq_status eq_predictor_from_graph_in(enum eq_precision precision, struct eq_predictor *p, const struct eq_graph *g,
-                                          int clips, struct eq_err *err);
+enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, enum eq_precision precision,
+                                       int clips, struct eq_err *err);
 /* Takes m over, also on failure. */
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
+/* The model that an INT8 predictor runs, until it is closed; NULL for others. */
+const struct eq_qmodel *eq_predictor_qmodel(const struct eq_predictor *p);
+/* pixels: [clips][frames][size][size][3] u8; ef: [clips], percent. */
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* The mean EF over the phases of one clip, pixels [phases][frames][size][size][3], for a predictor of one clip. One
  * phase: what eq_predictor_run gives. EQ_NUMERIC when it isn't a finite number. */

@@ -35,10 +35,9 @@ struct eq_fake_quant {
     bool bypass;  /* mixed precision: this layer or edge stays in FP32, enabled stays off */
     int channels;
     int qmin, qmax;
-    float *scale;      /* [channels], owned */
-    int *zero_point;   /* [channels], owned */
-    bool learn_scale;  /* LSQ (Esser et al., ICLR 2020): scale gets a gradient */
-    float *diff_scale; /* [channels], owned; NULL unless learn_scale */
+    float *scale;     /* [channels], owned */
+    int *zero_point;  /* [channels], owned */
+    bool learn_scale; /* LSQ (Esser et al., ICLR 2020): scale gets a gradient (eq_exec_scale_grad) */
 };
 
 /* A node makes one edge, named by the node. Indices refer to eq_graph.nodes / .params / .fake_quants; -1: none. */
@@ -110,10 +109,10 @@ int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node);
 int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const size_t *shape, bool trainable, bool decay);
 int eq_graph_copy_param(struct eq_graph *g, const struct eq_param *p); /* p: of another graph; values, too */
 int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax); /* scale 1, zero_point 0, off */
-bool eq_fake_quant_learn_scale(struct eq_fake_quant *fq); /* turns LSQ on; false when out of memory */
-struct eq_node eq_node_of(enum eq_op op, int src);        /* every other index -1, the rest 0 */
-int eq_graph_uses(const struct eq_graph *g, int node);    /* how often its edge is read */
-size_t eq_graph_param_count(const struct eq_graph *g);    /* trainable values */
+struct eq_node eq_node_of(enum eq_op op, int src);     /* every other index -1, the rest 0 */
+bool eq_is_weighted(const struct eq_node *n);          /* a convolution or a linear node */
+int eq_graph_uses(const struct eq_graph *g, int node); /* how often its edge is read */
+size_t eq_graph_param_count(const struct eq_graph *g); /* trainable values */
 
 /* ---- passes -------------------------------------------------------------- */
 
@@ -149,46 +148,116 @@ struct eq_walk_hook {
 enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN, EQ_EXEC_SIMULATE };
 struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
 
-/* clips, frames, size: the shape of every call. The graph must outlive the executor and keep its structure: nodes,
- * edge_fq, weight_fq, folded_bn, learn_scale. Values, scales, zero-points, enabled and bn_frozen may change between
- * calls. All memory is taken here, for as many threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps
- * what backward needs; in EQ_EXEC_INFER batch norm uses the running statistics. */
-enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
-                           struct eq_exec **out, struct eq_err *err);
-/* The same with convolutions in another precision, all of them; everything else stays FP32, weights and gradients
- * included. EQ_UNSUPPORTED where this CPU, or --cpu, has no kernels for it. */
-enum eq_status eq_exec_new_in(enum eq_precision precision, struct eq_graph *g, enum eq_exec_mode mode, int clips,
-                              int frames, int size, struct eq_exec **out, struct eq_err *err);
+struct eq_exec_opts {
+    enum eq_exec_mode mode;
+    /* Of all convolutions; everything else stays FP32, weights and gradients included. EQ_UNSUPPORTED where this CPU,
+     * or --cpu, has no kernels for it. */
+    enum eq_precision precision;
+    int clips, frames, size; /* the shape of every call */
+    bool watched;            /* a hook will be set: every edge is made and stored, so no pooling is fused */
+};
+
+/* The graph must outlive the executor and keep its structure: nodes, edge_fq, weight_fq, folded_bn, learn_scale.
+ * Values, scales, zero-points, enabled and bn_frozen may change between calls. All memory is taken here, for as many
+ * threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs; in EQ_EXEC_INFER batch
+ * norm uses the running statistics. */
+enum eq_status eq_exec_new(struct eq_graph *g, const struct eq_exec_opts *opts, struct eq_exec **out,
+                           struct eq_err *err);
 void eq_exec_free(struct eq_exec *x);
-void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook); /* NULL: none */
+/* NULL: none. An executor that was not made to be watched refuses to run with one (EQ_USAGE). */
+void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook);
 /* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses
  * batch statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after
  * parameters, weight scales or enabled changed. In INFER mode the EF of a clip has the same bits whatever the batch. */
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
-/* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter and
- * to diff_scale of fake-quants with learn_scale. Parameters and scales must be those of that forward. One backward for
- * one forward: it overwrites what it reads. */
+/* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter and of every
+ * learned scale. Parameters and scales must be those of that forward. One backward for one forward: it overwrites what
+ * it reads. */
 enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err);
 void eq_exec_zero_grads(struct eq_exec *x);
-float *eq_exec_grad(struct eq_exec *x, int param); /* [params[param].n]; NULL when not trainable */
+float *eq_exec_grad(const struct eq_exec *x, int param);       /* [params[param].n]; NULL: not trainable, or -1 */
+float *eq_exec_scale_grad(const struct eq_exec *x, int quant); /* [fake_quants[quant].channels]; NULL: not learned */
+/* All gradients as one block of *n floats: the trainable parameters' in order, then those of learned scales, each from
+ * a 64-byte boundary with zeros up to the next. NULL, and *n = 0, outside TRAIN. */
+float *eq_exec_grad_block(const struct eq_exec *x, size_t *n);
 void eq_exec_weights_changed(struct eq_exec *x);
 size_t eq_exec_arena_bytes(const struct eq_exec *x);
 size_t eq_exec_packed_bytes(const struct eq_exec *x); /* INFER: that part of the arena which holds packed weights */
-/* Time per node of the last forward, ms, for `bench --layers`; [n_nodes]. NULL unless eq_exec_set_timing(x, true). */
-void eq_exec_set_timing(struct eq_exec *x, bool on);
-const double *eq_exec_node_ms(const struct eq_exec *x);
-double eq_exec_node_backward_ms(const struct eq_exec *x, int node); /* of the last backward pass; 0 without timing */
-/* The convolution shape of a node under this plan; false when the node is no convolution. */
-bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape);
+/* Turns the timing of nodes on or off. Returns [2 * n_nodes] ms, which passes with timing overwrite: forward of every
+ * node, then backward from the last node on. */
+const double *eq_exec_time(struct eq_exec *x, bool on);
+/* A convolution as an executor runs it in one pass. */
+struct eq_exec_layer {
+    const char *name; /* the node's */
+    struct eq_conv_shape shape;
+    enum eq_conv_pass pass;
+    enum eq_precision precision;
+    const char *kernel;         /* the one that runs */
+    const float *weights;       /* [cout][cin][k][k]; NULL: the layer is INT8 */
+    const int8_t *int8_weights; /* the same; NULL: it is not */
+    int src_zp;                 /* INT8: zero-point of its source */
+    bool bias, residual, relu;
+    int pool_k, pool_stride, pool_pad; /* of the max pooling in its own pass; pool_k 0: none */
+};
+/* False when the node is no convolution, or needs no such pass; out then holds its name only. */
+bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, struct eq_exec_layer *out);
 
-/* Offsets for buffers that live over [first, last] steps (inclusive), none overlapping while both live; returns the
- * arena's size, SIZE_MAX when out of memory. Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in
- * bytes, aligned to 64. */
+/* ---- plan ---------------------------------------------------------------- */
+
+/* Room for bytes over steps [first, last] (inclusive), at offset in an arena. */
 struct eq_plan_buffer {
     size_t bytes, offset;
     int first, last;
 };
+/* Offsets for buffers of which none overlap while both live; returns the arena's size, SIZE_MAX when out of memory.
+ * Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in bytes, aligned to 64. */
 size_t eq_plan_arena(struct eq_plan_buffer *buffers, int n);
+
+/* A node of a plan: a copy of the graph's entry, then what follows for clips of one shape. */
+struct eq_plan_node {
+    const char *name; /* borrowed from the graph */
+    enum eq_op op;
+    int src[2], residual; /* producers; -1: none */
+    int cin, cout, k, stride, pad;
+    /* Its output without data: [b][h][w][t][c], or for the input [b][t][h][w][c]; an axis that was averaged is 1. */
+    struct eq_tensor edge;
+    int t, h, w, c;            /* of edge, for kernels */
+    size_t rows, n;            /* b * h * w * t, and that times c */
+    struct eq_conv_shape conv; /* a convolution's */
+    int last;                  /* the last node that reads edge; itself without one */
+    /* Fusion: the max pooling that this node does in its own pass, and the node that does this max pooling; 0: none
+     * (node 0 is the input). */
+    int pool, pooled_by;
+};
+/* Shapes, lives and fusions of a graph for clips of one shape, in numbers: buffer `kind` of a node is
+ * buffers[node * kinds + kind], 0 bytes where there is none. No addresses: an executor adds its base to offsets. */
+struct eq_plan {
+    struct eq_plan_node *nodes;
+    struct eq_plan_buffer *buffers;
+    int n_nodes, kinds;
+    int clips, frames, size;
+    size_t bytes; /* of the arena, once it is there */
+};
+/* What a plan needs to know of node i of a graph: name, op, src, residual, channels, window and edge.dtype. */
+typedef struct eq_plan_node (*eq_plan_view)(const void *graph, int i);
+/* Shapes and readers; no buffers and no fusions yet. EQ_USAGE, with the node named: sources out of order, channels that
+ * disagree, a window larger than its picture, operands of different shapes, a batch too large. Clear with
+ * eq_plan_clear, also on failure. */
+enum eq_status eq_plan_make(struct eq_plan *p, const void *graph, int n_nodes, eq_plan_view view, int kinds, int clips,
+                            int frames, int size, struct eq_err *err);
+void eq_plan_clear(struct eq_plan *p);
+/* Fuses the max pooling that alone reads node i, if there is one, the node adds no residual, and fuses (NULL: never)
+ * says that the node's kernel can do it. */
+void eq_plan_fuse_pool(struct eq_plan *p, int i,
+                       bool (*fuses)(const struct eq_conv_shape *s, int k, int stride, int pad));
+/* The window of that pooling; k 0: none. */
+void eq_plan_pool(const struct eq_plan *p, int i, int *k, int *stride, int *pad);
+void eq_plan_reserve(struct eq_plan *p, int node, int kind, size_t bytes, int first, int last);
+size_t eq_plan_bytes(const struct eq_plan *p, int kind); /* of all nodes' buffers of a kind */
+/* Places all buffers and takes an arena of zeros for them; eq_free. NULL: out of memory, in err. */
+void *eq_plan_allocate(struct eq_plan *p, struct eq_err *err);
+/* Where a buffer lies in the arena at base; NULL: there is none. */
+void *eq_plan_at(const struct eq_plan *p, void *base, int node, int kind);
 
 /* ---- safetensors --------------------------------------------------------- */
 

@@ -145,13 +145,13 @@ enum eq_status eq_reestimate_batchnorm(struct eq_graph *g, const struct eq_clip_
 enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err);
 void eq_lsq_clamp_scales(struct eq_graph *g); /* no learned scale below FLT_EPSILON */
 /* The optimizer of the learned scales, beside the parameters': Adam on log(scale), so lr is a relative step, and no
- * weight decay. A step reads the gradients that eq_exec_backward summed up; EQ_NUMERIC when one is not finite. prepared
- * (with eq_prepare_lsq behind it) must outlive it. */
+ * weight decay. A step reads the gradients that eq_exec_backward summed up in x, an executor of prepared; EQ_NUMERIC
+ * when one is not finite. prepared (after eq_prepare_lsq) must outlive it. */
 struct eq_lsq;
 enum eq_status eq_lsq_new(struct eq_graph *prepared, struct eq_lsq **out, struct eq_err *err);
 void eq_lsq_free(struct eq_lsq *l);
 void eq_lsq_hold_edges(struct eq_lsq *l, bool hold); /* held: activation scales, and their moments, stay as they are */
-enum eq_status eq_lsq_step(struct eq_lsq *l, double lr, struct eq_err *err);
+enum eq_status eq_lsq_step(struct eq_lsq *l, const struct eq_exec *x, double lr, struct eq_err *err);
 /* The state for resuming, in floats. */
 size_t eq_lsq_state_size(const struct eq_lsq *l);
 void eq_lsq_get_state(const struct eq_lsq *l, float *state);
@@ -279,23 +279,25 @@ enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m
                                      enum eq_onnx_residual residual, struct eq_err *err);
 
 struct eq_qengine;
-/* Weights packed once, an arena by liveness, no allocation in a call. m must outlive the engine. */
-enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, int size, struct eq_qengine **out,
-                              struct eq_err *err);
+/* Weights packed once, an arena by liveness, no allocation in a call. m must outlive the engine. watched: a hook will
+ * be set, so max pooling has a pass of its own; otherwise the convolution before it may do it, which changes no bit and
+ * saves the room of that convolution's output. */
+enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, int size, bool watched,
+                              struct eq_qengine **out, struct eq_err *err);
 void eq_qengine_free(struct eq_qengine *e);
-/* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and
- * batch. */
-void eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef);
+/* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and batch.
+ * EQ_USAGE: more threads than the pool had when the engine was made, or a hook without watched. */
+enum eq_status eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* Looks at each node's output after it was computed (analysis, parity tests), n bytes: u8, floats where the node has
- * fp32_edge; NULL: none. While there is one, max pooling has a pass of its own; otherwise the convolution before it may
- * do it, which changes no bit. */
+ * fp32_edge; NULL: none. */
 void eq_qengine_set_hook(struct eq_qengine *e, void (*fn)(void *ctx, int node, const uint8_t *q, size_t n), void *ctx);
 size_t eq_qengine_arena_bytes(const struct eq_qengine *e);
-size_t eq_qengine_packed_bytes(const struct eq_qengine *e);
-void eq_qengine_set_timing(struct eq_qengine *e, bool on);
-/* [n_nodes] of the last call; 0 for a pooling that was made by the node before it. */
-const double *eq_qengine_node_ms(const struct eq_qengine *e);
-bool eq_qengine_conv_shape(const struct eq_qengine *e, int node, struct eq_conv_shape *shape);
-const char *eq_qengine_kernel_name(const struct eq_qengine *e, int node); /* "" for nodes without */
+size_t
+eq_qengine_packed_bytes(const struct eq_qengine *e); /* that part of it which holds packed weights and epilogues */
+/* Turns the timing of nodes on or off. Returns [n_nodes] ms, which a run with timing overwrites; next to 0 for a
+ * pooling that the node before it makes. */
+const double *eq_qengine_time(struct eq_qengine *e, bool on);
+/* False when the node is no convolution; out then holds its name only. */
+bool eq_qengine_layer(const struct eq_qengine *e, int node, struct eq_exec_layer *out);
 
 #endif

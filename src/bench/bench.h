@@ -24,22 +24,6 @@ void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq
 /* Another number of threads, when there is another now. */
 enum eq_status eq_bench_use_threads(int threads, struct eq_err *err);
 
-/* One convolution in one pass, and what its kernels need to run. */
-struct eq_bench_layer {
-    const char *name;
-    struct eq_conv_shape shape;
-    enum eq_conv_pass pass;
-    enum eq_precision precision;
-    const float *weights;       /* NULL: the layer is INT8 */
-    const int8_t *int8_weights; /* NULL: it is not */
-    int src_zp;
-    bool bias, residual, relu, gray; /* gray: its pixels' channels are equal */
-    /* of the max pooling after it, which a kernel may do in its own pass; pool_k 0: none */
-    int pool_k, pool_stride, pool_pad;
-    const char *chosen; /* the kernel that the network uses */
-    double node_ms;     /* its time inside the network */
-};
-
 /* bench_layers.c: "layers", "nodes", "peaks" and their sum beside whole_ms, into result. */
 struct eq_trainee;
 enum eq_status eq_bench_layers(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_predictor *p,
@@ -57,12 +41,13 @@ struct eq_bench_peaks {
 void eq_bench_measure_peaks(struct eq_bench_peaks *peaks, int rounds, double round_ms);
 
 /* bench_kernels.c: times every kernel that this CPU has for a layer, within layer_ms each, by turns, and adds the array
- * "candidates" to the layer's object. kernel: only those whose name holds it. */
+ * "candidates" to the layer's object. gray: the channels of its pixels are equal. kernel: only those whose name holds
+ * it. */
 struct eq_bench_chosen {
     double ms, pack_ms; /* of the chosen kernel; -1: it was not timed */
     size_t timed;
 };
-enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_ms, const char *kernel,
+enum eq_status eq_bench_candidates(const struct eq_exec_layer *l, bool gray, double layer_ms, const char *kernel,
                                    struct cJSON *object, struct eq_bench_chosen *chosen, struct eq_err *err);
 /* Behind the measurements: "share" and "products_share" of each candidate, from the peaks. */
 void eq_bench_add_shares(struct cJSON *layers, const struct eq_bench_peaks *peaks);

@@ -100,10 +100,8 @@ out:
 
 static void add_memory(const struct eq_predictor *p, struct cJSON *result)
 {
-    size_t packed = p->exec ? eq_exec_packed_bytes(p->exec) : eq_qengine_packed_bytes(p->engine);
-    size_t arena = p->exec ? eq_exec_arena_bytes(p->exec) - packed : eq_qengine_arena_bytes(p->engine);
-    cJSON_AddNumberToObject(result, "arena_bytes", (double)arena);
-    cJSON_AddNumberToObject(result, "packed_bytes", (double)packed);
+    cJSON_AddNumberToObject(result, "arena_bytes", (double)p->arena_bytes);
+    cJSON_AddNumberToObject(result, "packed_bytes", (double)p->packed_bytes);
     cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
 }
 

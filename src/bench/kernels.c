@@ -67,13 +67,13 @@ static size_t dst_values(const struct eq_conv_shape *s)
     return (size_t)s->b * (size_t)s->t * (size_t)s->oh * (size_t)s->ow * (size_t)s->cout;
 }
 
-static bool tensors_init(struct tensors *x, const struct eq_bench_layer *l)
+static bool tensors_init(struct tensors *x, const struct eq_exec_layer *l, bool gray)
 {
     const struct eq_conv_shape *s = &l->shape;
     size_t n_weights = (size_t)s->cout * (size_t)s->cin * (size_t)s->k * (size_t)s->k;
     x->bias = noise_floats((size_t)s->cout);
     if (l->int8_weights) {
-        x->src = noise_bytes(src_values(s), l->gray && s->cin == 3);
+        x->src = noise_bytes(src_values(s), gray && s->cin == 3);
         x->dst = noise_bytes(dst_values(s), false);
         x->residual = noise_bytes(dst_values(s), false);
         x->scale = eq_alloc((size_t)s->cout, sizeof *x->scale);
@@ -99,7 +99,7 @@ static void tensors_clear(struct tensors *x)
 
 /* ---- calls --------------------------------------------------------------- */
 
-static void pack(const struct contender *c, const struct eq_bench_layer *l)
+static void pack(const struct contender *c, const struct eq_exec_layer *l)
 {
     if (l->int8_weights)
         c->k->pack_s8(&l->shape, l->int8_weights, l->src_zp, c->packed);
@@ -108,12 +108,12 @@ static void pack(const struct contender *c, const struct eq_bench_layer *l)
 }
 
 /* Whether a kernel does the max pooling behind its layer in its own pass; the network then lets it. */
-static bool pools(const struct eq_conv_kernel *k, const struct eq_bench_layer *l)
+static bool pools(const struct eq_conv_kernel *k, const struct eq_exec_layer *l)
 {
     return l->pool_k && k->fuses_maxpool && k->fuses_maxpool(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
 }
 
-static void call_u8s8(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call_u8s8(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
     struct eq_u8s8_epilogue epi = {
         .m = x->scale, .b = x->bias, .residual = l->residual ? x->residual : NULL, .residual_m = 0.5f, .dst_max = 255};
@@ -125,7 +125,7 @@ static void call_u8s8(const struct contender *c, const struct eq_bench_layer *l,
     c->k->run.u8s8(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
 }
 
-static void call_f32(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call_f32(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
     struct eq_f32_epilogue epi = {.bias = l->bias ? x->bias : NULL, .residual = x->residual, .relu = l->relu};
     if (pools(c->k, l)) {
@@ -136,7 +136,7 @@ static void call_f32(const struct contender *c, const struct eq_bench_layer *l, 
     c->k->run.forward(&l->shape, x->src, c->packed, &epi, x->dst, c->scratch);
 }
 
-static void call(const struct contender *c, const struct eq_bench_layer *l, const struct tensors *x)
+static void call(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
     if (l->int8_weights)
         call_u8s8(c, l, x);
@@ -148,7 +148,7 @@ static void call(const struct contender *c, const struct eq_bench_layer *l, cons
         c->k->run.backward_weights(&l->shape, x->src, x->dst, x->out_weights, c->scratch);
 }
 
-static void run_once(struct contender *c, const struct eq_bench_layer *l, const struct tensors *x, bool packs)
+static void run_once(struct contender *c, const struct eq_exec_layer *l, const struct tensors *x, bool packs)
 {
     double start = clock_ms();
     if (packs)
@@ -163,7 +163,7 @@ static void run_once(struct contender *c, const struct eq_bench_layer *l, const 
 
 /* ---- contenders ---------------------------------------------------------- */
 
-static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
+static bool contender_init(struct contender *c, const struct eq_exec_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
     size_t packed = c->k->packed_bytes(s), scratch = c->k->scratch_bytes(s, eq_parallel_threads());
@@ -174,14 +174,14 @@ static bool contender_init(struct contender *c, const struct eq_bench_layer *l)
 }
 
 /* Plain C is the specification and not meant to be fast: only where the network uses it. */
-static bool takes_part(const struct eq_bench_layer *l, const struct eq_conv_kernel *k, const char *wanted)
+static bool takes_part(const struct eq_exec_layer *l, const struct eq_conv_kernel *k, const char *wanted)
 {
     bool plain = k->isa == EQ_ISA_REF && !strstr(k->name, "blas");
-    return (!plain || strcmp(k->name, l->chosen) == 0) && strstr(k->name, wanted) &&
+    return (!plain || strcmp(k->name, l->kernel) == 0) && strstr(k->name, wanted) &&
            (!k->accepts || k->accepts(&l->shape, l->int8_weights, l->src_zp));
 }
 
-static size_t list_kernels(const struct eq_bench_layer *l, const char *wanted, struct contender *out)
+static size_t list_kernels(const struct eq_exec_layer *l, const char *wanted, struct contender *out)
 {
     const struct eq_conv_kernel *all[MAX_KERNELS];
     size_t found = l->int8_weights                     ? eq_u8s8_conv_candidates(&l->shape, all, MAX_KERNELS)
@@ -194,14 +194,14 @@ static size_t list_kernels(const struct eq_bench_layer *l, const char *wanted, s
     return n;
 }
 
-static void add_candidate(struct cJSON *array, const struct contender *c, const struct eq_bench_layer *l)
+static void add_candidate(struct cJSON *array, const struct contender *c, const struct eq_exec_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
     double macs = eq_conv_macs(s), products = c->k->products ? c->k->products(s) : macs;
     struct cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "kernel", c->k->name);
     cJSON_AddStringToObject(o, "isa", eq_isa_name(c->k->isa));
-    cJSON_AddBoolToObject(o, "chosen", strcmp(c->k->name, l->chosen) == 0);
+    cJSON_AddBoolToObject(o, "chosen", strcmp(c->k->name, l->kernel) == 0);
     cJSON_AddNumberToObject(o, "ms", c->ms);
     cJSON_AddNumberToObject(o, "pack_ms", c->pack_ms < 1e30 ? c->pack_ms : 0);
     cJSON_AddNumberToObject(o, "gmacs", macs / c->ms * 1e-6);
@@ -211,7 +211,7 @@ static void add_candidate(struct cJSON *array, const struct contender *c, const 
     cJSON_AddItemToArray(array, o);
 }
 
-static void take_turns(struct contender *c, size_t n, const struct eq_bench_layer *l, const struct tensors *x,
+static void take_turns(struct contender *c, size_t n, const struct eq_exec_layer *l, const struct tensors *x,
                        double budget)
 {
     double start = eq_now_ms();
@@ -224,14 +224,14 @@ static void take_turns(struct contender *c, size_t n, const struct eq_bench_laye
     }
 }
 
-enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_ms, const char *kernel,
+enum eq_status eq_bench_candidates(const struct eq_exec_layer *l, bool gray, double layer_ms, const char *kernel,
                                    struct cJSON *object, struct eq_bench_chosen *chosen, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     struct contender all[MAX_KERNELS];
     struct tensors x = {0};
     size_t n = list_kernels(l, kernel, all);
-    bool ok = tensors_init(&x, l);
+    bool ok = tensors_init(&x, l, gray);
     for (size_t i = 0; i < n; i++)
         ok = contender_init(&all[i], l) && ok;
     if (!ok) {
@@ -244,7 +244,7 @@ enum eq_status eq_bench_candidates(const struct eq_bench_layer *l, double layer_
     *chosen = (struct eq_bench_chosen){-1, 0, n};
     for (size_t i = 0; i < n; i++) {
         add_candidate(array, &all[i], l);
-        if (strcmp(all[i].k->name, l->chosen) == 0)
+        if (strcmp(all[i].k->name, l->kernel) == 0)
             *chosen = (struct eq_bench_chosen){all[i].ms, all[i].pack_ms < 1e30 ? all[i].pack_ms : 0, n};
     }
 out:

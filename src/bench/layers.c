@@ -30,7 +30,7 @@ static void table_init(struct table *t, const struct eq_config *cfg, const struc
     measure_peaks(t);
 }
 
-static struct cJSON *describe(const struct eq_bench_layer *l)
+static struct cJSON *describe(const struct eq_exec_layer *l, double node_ms)
 {
     const struct eq_conv_shape *s = &l->shape;
     const struct {
@@ -45,20 +45,20 @@ static struct cJSON *describe(const struct eq_bench_layer *l)
         cJSON_AddNumberToObject(o, numbers[i].key, numbers[i].value);
     cJSON_AddBoolToObject(o, "residual", l->residual);
     cJSON_AddNumberToObject(o, "gmac", eq_conv_macs(s) * 1e-9);
-    cJSON_AddNumberToObject(o, "node_ms", l->node_ms);
-    cJSON_AddStringToObject(o, "kernel", l->chosen);
+    cJSON_AddNumberToObject(o, "node_ms", node_ms);
+    cJSON_AddStringToObject(o, "kernel", l->kernel);
     return o;
 }
 
-static enum eq_status add_layer(struct table *t, const struct eq_bench_layer *l, struct eq_err *err)
+static enum eq_status add_layer(struct table *t, const struct eq_exec_layer *l, double node_ms, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_bench_chosen chosen;
     if (!strstr(l->name, t->opts->layer))
         return EQ_OK;
-    struct cJSON *object = describe(l);
+    struct cJSON *object = describe(l, node_ms);
     cJSON_AddItemToArray(t->layers, object);
-    EQ_TRY(eq_bench_candidates(l, t->cfg->bench.layer_ms, t->opts->kernel, object, &chosen, err));
+    EQ_TRY(eq_bench_candidates(l, t->cfg->bench.gray, t->cfg->bench.layer_ms, t->opts->kernel, object, &chosen, err));
     t->n_layers++;
     t->n_timed += chosen.timed;
     t->ms += chosen.ms;
@@ -94,12 +94,6 @@ static enum eq_status finish(struct table *t, double whole_ms, bool packs, struc
     return EQ_OK;
 }
 
-static void least(double *of, double ms, bool first)
-{
-    if (first || ms < *of)
-        *of = ms;
-}
-
 static void add_node(struct cJSON *nodes, const char *name, double ms, double backward_ms)
 {
     struct cJSON *o = cJSON_CreateObject();
@@ -110,169 +104,86 @@ static void add_node(struct cJSON *nodes, const char *name, double ms, double ba
     cJSON_AddItemToArray(nodes, o);
 }
 
-static double *node_times(int n, struct eq_err *err)
+/* ---- a network that predicts, or one that trains ------------------------- */
+
+struct network {
+    struct eq_predictor *p;
+    const uint8_t *pixels; /* for p */
+    struct eq_trainee *trainee;
+    int n_nodes;
+};
+
+static const double *set_timing(const struct network *w, bool on)
 {
-    double *ms = eq_alloc(2 * (size_t)n, sizeof *ms);
-    if (!ms)
-        eq_fail(err, EQ_NOMEM, "out of memory for the times of nodes");
-    return ms;
+    return w->p ? w->p->ops->time(w->p, on) : eq_exec_time(w->trainee->trainer.exec, on);
 }
 
-/* ---- inference ----------------------------------------------------------- */
-
-static int node_count(const struct eq_predictor *p)
+static enum eq_status run(const struct network *w, struct eq_err *err)
 {
-    return p->exec ? p->graph->n_nodes : p->qmodel->n_nodes;
+    float ef;
+    return w->p ? eq_predictor_run(w->p, w->pixels, &ef, err)
+                : eq_trainer_step(&w->trainee->trainer, &w->trainee->batch, err);
 }
 
-static const char *node_name(const struct eq_predictor *p, int i)
+static bool layer_of(const struct network *w, int node, enum eq_conv_pass pass, struct eq_exec_layer *out)
 {
-    return p->exec ? p->graph->nodes[i].name : p->qmodel->nodes[i].name;
+    return w->p ? w->p->ops->layer(w->p, node, out) : eq_exec_layer(w->trainee->trainer.exec, node, pass, out);
 }
 
-static void set_timing(const struct eq_predictor *p, bool on)
-{
-    if (p->exec)
-        eq_exec_set_timing(p->exec, on);
-    else
-        eq_qengine_set_timing(p->engine, on);
-}
-
-static enum eq_status time_nodes(struct eq_predictor *p, const uint8_t *pixels, double *ms, struct eq_err *err)
+/* The least times [n] of the nodes, forward and then, in training, backward from the last node on. */
+static enum eq_status time_nodes(const struct network *w, double *ms, int n, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    float ef;
-    set_timing(p, true);
-    for (int call = 0; call < NODE_CALLS; call++) {
-        EQ_TRY(eq_predictor_run(p, pixels, &ef, err));
-        const double *now = p->exec ? eq_exec_node_ms(p->exec) : eq_qengine_node_ms(p->engine);
-        for (int i = 0; i < node_count(p); i++)
-            least(&ms[i], now[i], call == 0);
+    const double *now = set_timing(w, true);
+    for (int call = 0; call < (w->p ? NODE_CALLS : NODE_STEPS); call++) {
+        EQ_TRY(run(w, err));
+        for (int i = 0; i < n; i++)
+            if (call == 0 || now[i] < ms[i])
+                ms[i] = now[i];
     }
 out:
-    set_timing(p, false);
+    set_timing(w, false);
     return st;
 }
 
-static void set_pool(struct eq_bench_layer *l, int k, int stride, int pad)
+static enum eq_status add_layers(const struct network *w, const struct eq_config *cfg, const struct eq_bench_opts *o,
+                                 double whole_ms, struct cJSON *result, struct eq_err *err)
 {
-    l->pool_k = k;
-    l->pool_stride = stride;
-    l->pool_pad = pad;
-}
-
-static bool f32_layer(const struct eq_graph *g, const struct eq_exec *x, enum eq_precision precision,
-                      enum eq_conv_pass pass, int node, struct eq_bench_layer *l)
-{
-    const struct eq_node *n = &g->nodes[node];
-    if (!eq_exec_conv_shape(x, node, &l->shape) ||
-        (pass == EQ_CONV_BACKWARD_DATA && l->shape.src_layout == EQ_LAYOUT_CLIP))
-        return false;
-    l->name = n->name;
-    l->pass = pass;
-    l->precision = precision;
-    l->weights = eq_param_data(&g->params[n->weight]);
-    l->bias = n->bias >= 0;
-    l->residual = pass == EQ_CONV_FORWARD && n->residual >= 0;
-    l->relu = n->relu;
-    l->chosen = (precision == EQ_PRECISION_BF16 ? eq_bf16_conv_select : eq_f32_conv_select)(pass, &l->shape)->name;
-    return true;
-}
-
-/* In inference. */
-static bool f32_pooled_layer(const struct eq_predictor *p, enum eq_precision precision, int node,
-                             struct eq_bench_layer *l)
-{
-    const struct eq_node *n = &p->graph->nodes[node];
-    if (!f32_layer(p->graph, p->exec, precision, EQ_CONV_FORWARD, node, l))
-        return false;
-    if (node + 1 < p->graph->n_nodes && n[1].op == EQ_OP_MAXPOOL && n[1].src[0] == node)
-        set_pool(l, n[1].k, n[1].stride, n[1].pad);
-    return true;
-}
-
-static bool int8_layer(const struct eq_predictor *p, int node, struct eq_bench_layer *l)
-{
-    const struct eq_qnode *n = &p->qmodel->nodes[node];
-    if (!eq_qengine_conv_shape(p->engine, node, &l->shape))
-        return false;
-    l->name = n->name;
-    l->weights = n->fp32_weights;
-    l->int8_weights = n->weights;
-    l->src_zp = p->qmodel->nodes[n->src].dst.zero_point;
-    l->bias = true;
-    l->residual = n->residual >= 0;
-    l->relu = n->relu;
-    if (node + 1 < p->qmodel->n_nodes && n[1].op == EQ_QOP_MAXPOOL && n[1].src == node)
-        set_pool(l, n[1].k, n[1].stride, n[1].pad);
-    l->chosen = eq_qengine_kernel_name(p->engine, node);
-    return true;
+    enum eq_status st;
+    struct table t;
+    struct cJSON *nodes = cJSON_AddArrayToObject(result, "nodes");
+    int n = w->n_nodes, passes = w->p ? 1 : EQ_CONV_PASSES, times = w->p ? n : 2 * n;
+    double *ms = eq_alloc((size_t)times, sizeof *ms);
+    if (!ms)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the times of nodes");
+    EQ_TRY(time_nodes(w, ms, times, err));
+    table_init(&t, cfg, o, result);
+    for (int i = 0; i < n; i++)
+        for (int pass = 0; pass < passes; pass++) {
+            struct eq_exec_layer l;
+            bool conv = layer_of(w, i, (enum eq_conv_pass)pass, &l);
+            double backward_ms = w->p ? -1 : ms[2 * n - 1 - i];
+            if (pass == 0)
+                add_node(nodes, l.name, ms[i], backward_ms);
+            if (conv)
+                EQ_TRY(add_layer(&t, &l, pass == 0 ? ms[i] : backward_ms, err));
+        }
+    EQ_TRY(finish(&t, whole_ms, !w->p, result, err));
+out:
+    eq_free(ms);
+    return st;
 }
 
 enum eq_status eq_bench_layers(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_predictor *p,
                                const uint8_t *pixels, double whole_ms, struct cJSON *result, struct eq_err *err)
 {
-    enum eq_status st;
-    struct table t;
-    struct cJSON *nodes = cJSON_AddArrayToObject(result, "nodes");
-    double *ms = node_times(node_count(p), err);
-    if (!ms)
-        return EQ_NOMEM;
-    EQ_TRY(time_nodes(p, pixels, ms, err));
-    table_init(&t, cfg, o, result);
-    for (int i = 0; i < node_count(p); i++) {
-        struct eq_bench_layer l = {.node_ms = ms[i], .gray = cfg->bench.gray};
-        add_node(nodes, node_name(p, i), ms[i], -1);
-        if (p->exec ? f32_pooled_layer(p, cfg->run.precision, i, &l) : int8_layer(p, i, &l))
-            EQ_TRY(add_layer(&t, &l, err));
-    }
-    EQ_TRY(finish(&t, whole_ms, false, result, err));
-out:
-    eq_free(ms);
-    return st;
-}
-
-/* ---- training ------------------------------------------------------------ */
-
-static enum eq_status time_train_nodes(struct eq_trainee *t, double *ms, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    int n = t->graph->n_nodes;
-    eq_exec_set_timing(t->trainer.exec, true);
-    for (int step = 0; step < NODE_STEPS; step++) {
-        EQ_TRY(eq_trainer_step(&t->trainer, &t->batch, err));
-        for (int i = 0; i < n; i++) {
-            least(&ms[i], eq_exec_node_ms(t->trainer.exec)[i], step == 0);
-            least(&ms[n + i], eq_exec_node_backward_ms(t->trainer.exec, i), step == 0);
-        }
-    }
-out:
-    eq_exec_set_timing(t->trainer.exec, false);
-    return st;
+    const struct network w = {.p = p, .pixels = pixels, .n_nodes = p->n_nodes};
+    return add_layers(&w, cfg, o, whole_ms, result, err);
 }
 
 enum eq_status eq_bench_train_layers(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_trainee *x,
                                      double whole_ms, struct cJSON *result, struct eq_err *err)
 {
-    enum eq_status st;
-    struct table t;
-    struct cJSON *nodes = cJSON_AddArrayToObject(result, "nodes");
-    int n = x->graph->n_nodes;
-    double *ms = node_times(n, err);
-    if (!ms)
-        return EQ_NOMEM;
-    EQ_TRY(time_train_nodes(x, ms, err));
-    table_init(&t, cfg, o, result);
-    for (int i = 0; i < n; i++) {
-        add_node(nodes, x->graph->nodes[i].name, ms[i], ms[n + i]);
-        for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
-            struct eq_bench_layer l = {.node_ms = ms[pass == EQ_CONV_FORWARD ? i : n + i]};
-            if (f32_layer(x->graph, x->trainer.exec, x->trainer.job.precision, (enum eq_conv_pass)pass, i, &l))
-                EQ_TRY(add_layer(&t, &l, err));
-        }
-    }
-    EQ_TRY(finish(&t, whole_ms, true, result, err));
-out:
-    eq_free(ms);
-    return st;
+    const struct network w = {.trainee = x, .n_nodes = x->graph->n_nodes};
+    return add_layers(&w, cfg, o, whole_ms, result, err);
 }

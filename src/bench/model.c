@@ -150,7 +150,7 @@ enum eq_status eq_bench_open(const struct eq_config *cfg, const struct eq_bench_
         EQ_TRY(eq_predictor_from_qmodel(out, m, 1, err));
     } else {
         EQ_TRY(load_or_make(cfg, o, &graph, err));
-        EQ_TRY(eq_predictor_from_graph_in(precision, out, graph, 1, err));
+        EQ_TRY(eq_predictor_from_graph(out, graph, precision, 1, err));
     }
 out:
     eq_graph_free(graph);

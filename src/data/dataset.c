@@ -1,12 +1,10 @@
-/* The data set as a list in memory: opening, growing, leaving clips out, picking a split. */
-#include "data/filelist.h"
+/* The data set as a list in memory: growing, leaving clips out, picking a split. */
+#include "data/dataset.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define FILE_LIST_MAX_BYTES ((size_t)256 << 20)
 
 static void sample_clear(struct eq_sample *s)
 {
@@ -91,37 +89,6 @@ size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32
         if (ds->samples[i].split == split)
             (*indices)[n++] = (uint32_t)i;
     return n;
-}
-
-enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
-                               struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    void *text = NULL;
-    size_t len = 0;
-    char *list = eq_path_join(dir, "FileList.csv");
-    *out = (struct eq_dataset){0};
-    if (!eq_path_exists(dir)) {
-        st = eq_fail(err, EQ_IO, "%s: no such data folder", dir);
-        goto out;
-    }
-    if (!eq_is_dir(dir)) {
-        st =
-            eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs", dir);
-        goto out;
-    }
-    if (!eq_path_exists(list)) {
-        st = eq_fail(err, EQ_IO, "%s: no such file; a data folder has a FileList.csv with the columns FileName and EF",
-                     list);
-        goto out;
-    }
-    EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
-    EQ_TRY(eq_filelist_parse(text, len, list, dir, split_seed, on_error, out, err));
-    out->dir = eq_strdup(dir);
-out:
-    eq_free(text);
-    free(list);
-    return st;
 }
 
 /* "clip.avi" of "some/where/clip.avi", without the .avi. */

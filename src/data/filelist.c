@@ -4,6 +4,7 @@
  * how many are.
  */
 #include "data/filelist.h"
+#include "data/dataset.h"
 
 #include <csv.h>
 #include <math.h>
@@ -16,6 +17,7 @@
 #define MAX_COLUMNS 1024
 #define MAX_FIELD_BYTES 4096
 #define MAX_ROWS 10000000
+#define FILE_LIST_MAX_BYTES ((size_t)256 << 20)
 
 enum column {
     COL_FILE_NAME,
@@ -424,5 +426,36 @@ enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name,
     eq_free(p);
     if (st != EQ_OK)
         eq_dataset_clear(ds);
+    return st;
+}
+
+enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
+                               struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    void *text = NULL;
+    size_t len = 0;
+    char *list = eq_path_join(dir, "FileList.csv");
+    *out = (struct eq_dataset){0};
+    if (!eq_path_exists(dir)) {
+        st = eq_fail(err, EQ_IO, "%s: no such data folder", dir);
+        goto out;
+    }
+    if (!eq_is_dir(dir)) {
+        st =
+            eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs", dir);
+        goto out;
+    }
+    if (!eq_path_exists(list)) {
+        st = eq_fail(err, EQ_IO, "%s: no such file; a data folder has a FileList.csv with the columns FileName and EF",
+                     list);
+        goto out;
+    }
+    EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
+    EQ_TRY(eq_filelist_parse(text, len, list, dir, split_seed, on_error, out, err));
+    out->dir = eq_strdup(dir);
+out:
+    eq_free(text);
+    free(list);
     return st;
 }

@@ -8,12 +8,5 @@
  * (paths stay NULL), for tests. Fills ds (which is cleared on failure), split included. */
 enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name, const char *dir, uint64_t split_seed,
                                  enum eq_on_error on_error, struct eq_dataset *ds, struct eq_err *err);
-/* Seeded split of all samples by name, see eq_dataset_open. */
-enum eq_status eq_split_assign(struct eq_dataset *ds, uint64_t seed, struct eq_err *err);
-
-/* dataset.c: growing the two lists. file_name and path are copied by nobody: the data set takes them over. */
-enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);
-enum eq_status eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason,
-                                       struct eq_err *err);
 
 #endif

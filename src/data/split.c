@@ -3,7 +3,7 @@
  * %. Cutting an order instead of comparing each hash with a threshold keeps the shares exact in small sets; the order
  * of rows plays no part, and a row that comes or goes moves at most one clip over each cut.
  */
-#include "data/filelist.h"
+#include "data/dataset.h"
 
 #include <math.h>
 #include <stdlib.h>

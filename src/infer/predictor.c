@@ -5,79 +5,150 @@
 #include <math.h>
 #include <string.h>
 
-/* Takes graph over. */
-static enum eq_status open_float(struct eq_predictor *p, const struct eq_graph *graph, enum eq_precision precision,
-                                 int clips, struct eq_err *err)
-{
-    enum eq_status st;
-    EQ_TRY(eq_fold_batchnorm(graph, &p->graph, err));
-    EQ_TRY(eq_fuse(p->graph, err));
-    p->meta = p->graph->meta;
-    p->precision = precision == EQ_PRECISION_BF16 ? "BF16" : "FP32";
-    p->clips = clips;
-    EQ_TRY(eq_exec_new_in(precision, p->graph, EQ_EXEC_INFER, clips, p->meta.frames, p->meta.size, &p->exec, err));
-out:
-    if (st != EQ_OK)
-        eq_predictor_close(p);
-    return st;
-}
+/* ---- FP32 and BF16 ------------------------------------------------------- */
 
-enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, int clips, struct eq_err *err)
-{
-    return eq_predictor_from_graph_in(EQ_PRECISION_FP32, p, g, clips, err);
-}
-
-enum eq_status eq_predictor_from_graph_in(enum eq_precision precision, struct eq_predictor *p, const struct eq_graph *g,
-                                          int clips, struct eq_err *err)
-{
-    memset(p, 0, sizeof *p);
-    return open_float(p, g, precision, clips, err);
-}
-
-enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err)
-{
-    memset(p, 0, sizeof *p);
-    p->qmodel = m;
-    p->meta = m->meta;
-    p->precision = "INT8";
-    p->clips = clips;
-    enum eq_status st = eq_qengine_new(m, clips, m->meta.frames, m->meta.size, &p->engine, err);
-    if (st != EQ_OK)
-        eq_predictor_close(p);
-    return st;
-}
-
-enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+static enum eq_status float_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
                                  struct eq_err *err)
 {
-    enum eq_status st;
-    char kind[32];
-    struct eq_graph *graph = NULL;
-    memset(p, 0, sizeof *p);
-    EQ_TRY(eq_model_kind(path, kind, err));
-    if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
-        if (precision != EQ_PRECISION_FP32) {
-            st = eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones", path);
-            goto out;
-        }
-        struct eq_qmodel *m;
-        EQ_TRY(eq_qmodel_load(path, &m, err));
-        EQ_TRY(eq_predictor_from_qmodel(p, m, clips, err));
-    } else {
-        EQ_TRY(eq_model_load(path, &graph, err));
-        EQ_TRY(open_float(p, graph, precision, clips, err));
-    }
-out:
+    struct eq_graph *graph;
+    enum eq_status st = eq_model_load(path, &graph, err);
+    if (st == EQ_OK)
+        st = eq_predictor_from_graph(p, graph, precision, clips, err);
     eq_graph_free(graph);
     return st;
 }
 
+static enum eq_status float_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
+{
+    return eq_exec_forward(p->executor, pixels, ef, err);
+}
+
+static bool float_layer(const struct eq_predictor *p, int node, struct eq_exec_layer *out)
+{
+    return eq_exec_layer(p->executor, node, EQ_CONV_FORWARD, out);
+}
+
+static const double *float_time(struct eq_predictor *p, bool on)
+{
+    return eq_exec_time(p->executor, on);
+}
+
+static void float_close(struct eq_predictor *p)
+{
+    eq_exec_free(p->executor);
+    eq_graph_free(p->model);
+}
+
+static const struct eq_predictor_ops float_ops = {EQ_FORMAT_FP32, float_open, float_run,
+                                                  float_layer,    float_time, float_close};
+
+enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, enum eq_precision precision,
+                                       int clips, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_graph *own = NULL;
+    struct eq_exec *exec = NULL;
+    memset(p, 0, sizeof *p);
+    EQ_TRY(eq_fold_batchnorm(g, &own, err));
+    EQ_TRY(eq_fuse(own, err));
+    const struct eq_exec_opts opts = {
+        .precision = precision, .clips = clips, .frames = own->meta.frames, .size = own->meta.size};
+    EQ_TRY(eq_exec_new(own, &opts, &exec, err));
+    *p = (struct eq_predictor){.ops = &float_ops,
+                               .model = own,
+                               .executor = exec,
+                               .meta = own->meta,
+                               .precision = precision == EQ_PRECISION_BF16 ? "BF16" : "FP32",
+                               .clips = clips,
+                               .n_nodes = own->n_nodes,
+                               .packed_bytes = eq_exec_packed_bytes(exec)};
+    p->arena_bytes = eq_exec_arena_bytes(exec) - p->packed_bytes;
+    own = NULL;
+out:
+    eq_graph_free(own);
+    return st;
+}
+
+/* ---- INT8 ---------------------------------------------------------------- */
+
+static enum eq_status int8_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+                                struct eq_err *err)
+{
+    struct eq_qmodel *m;
+    if (precision != EQ_PRECISION_FP32)
+        return eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones", path);
+    enum eq_status st = eq_qmodel_load(path, &m, err);
+    return st == EQ_OK ? eq_predictor_from_qmodel(p, m, clips, err) : st;
+}
+
+static enum eq_status int8_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
+{
+    return eq_qengine_run(p->executor, pixels, ef, err);
+}
+
+static bool int8_layer(const struct eq_predictor *p, int node, struct eq_exec_layer *out)
+{
+    return eq_qengine_layer(p->executor, node, out);
+}
+
+static const double *int8_time(struct eq_predictor *p, bool on)
+{
+    return eq_qengine_time(p->executor, on);
+}
+
+static void int8_close(struct eq_predictor *p)
+{
+    eq_qengine_free(p->executor);
+    eq_qmodel_free(p->model);
+}
+
+static const struct eq_predictor_ops int8_ops = {EQ_FORMAT_INT8, int8_open, int8_run,
+                                                 int8_layer,     int8_time, int8_close};
+
+enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err)
+{
+    struct eq_qengine *engine;
+    memset(p, 0, sizeof *p);
+    enum eq_status st = eq_qengine_new(m, clips, m->meta.frames, m->meta.size, false, &engine, err);
+    if (st != EQ_OK) {
+        eq_qmodel_free(m);
+        return st;
+    }
+    *p = (struct eq_predictor){.ops = &int8_ops,
+                               .model = m,
+                               .executor = engine,
+                               .meta = m->meta,
+                               .precision = "INT8",
+                               .clips = clips,
+                               .n_nodes = m->n_nodes,
+                               .packed_bytes = eq_qengine_packed_bytes(engine)};
+    p->arena_bytes = eq_qengine_arena_bytes(engine) - p->packed_bytes;
+    return EQ_OK;
+}
+
+const struct eq_qmodel *eq_predictor_qmodel(const struct eq_predictor *p)
+{
+    return p->ops == &int8_ops ? p->model : NULL;
+}
+
+/* ---- any of them --------------------------------------------------------- */
+
+enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+                                 struct eq_err *err)
+{
+    static const struct eq_predictor_ops *const all[] = {&float_ops, &int8_ops};
+    const struct eq_predictor_ops *ops = all[0]; /* says what is wrong with a file of no known format */
+    char kind[32] = "";
+    memset(p, 0, sizeof *p);
+    enum eq_status st = eq_model_kind(path, kind, err);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        ops = strcmp(kind, all[i]->format) == 0 ? all[i] : ops;
+    return st == EQ_OK ? ops->open(p, path, precision, clips, err) : st;
+}
+
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
 {
-    if (p->exec)
-        return eq_exec_forward(p->exec, pixels, ef, err);
-    eq_qengine_run(p->engine, pixels, ef);
-    return EQ_OK;
+    return p->ops->run(p, pixels, ef, err);
 }
 
 enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
@@ -101,9 +172,7 @@ out:
 
 void eq_predictor_close(struct eq_predictor *p)
 {
-    eq_exec_free(p->exec);
-    eq_graph_free(p->graph);
-    eq_qengine_free(p->engine);
-    eq_qmodel_free(p->qmodel);
+    if (p->ops)
+        p->ops->close(p);
     memset(p, 0, sizeof *p);
 }

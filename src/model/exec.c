@@ -1,65 +1,19 @@
-/* The executor's life: made for one graph and one shape, asked, freed. */
+/* What an executor is asked, and its end; exec_plan.c makes one. */
 #include "model/exec.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_CLIPS = 4096, MAX_FRAMES = 1024, MAX_SIZE = 4096 };
-
-static enum eq_status allocate(struct eq_graph *g, int clips, int frames, int size, struct eq_exec **out,
-                               struct eq_err *err)
-{
-    if (clips < 1 || clips > MAX_CLIPS || frames < 1 || frames > MAX_FRAMES || size < 1 || size > MAX_SIZE)
-        return eq_fail(err, EQ_USAGE, "%d clips of %d frames at %d pixels: at least 1, at most %d, %d and %d", clips,
-                       frames, size, MAX_CLIPS, MAX_FRAMES, MAX_SIZE);
-    struct eq_exec *x = calloc(1, sizeof(*x));
-    if (x) {
-        *x = (struct eq_exec){.g = g, .clips = clips, .frames = frames, .size = size, .weights_dirty = true};
-        x->threads = eq_parallel_threads();
-        x->nodes = calloc((size_t)g->n_nodes, sizeof(*x->nodes));
-        x->grads = calloc((size_t)g->n_params + 1, sizeof(*x->grads));
-        x->node_ms = calloc(2 * (size_t)g->n_nodes, sizeof(*x->node_ms));
-    }
-    *out = x;
-    return x && x->nodes && x->grads && x->node_ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for an executor");
-}
-
-enum eq_status eq_exec_new(struct eq_graph *g, enum eq_exec_mode mode, int clips, int frames, int size,
-                           struct eq_exec **out, struct eq_err *err)
-{
-    return eq_exec_new_in(EQ_PRECISION_FP32, g, mode, clips, frames, size, out, err);
-}
-
-enum eq_status eq_exec_new_in(enum eq_precision precision, struct eq_graph *g, enum eq_exec_mode mode, int clips,
-                              int frames, int size, struct eq_exec **out, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    struct eq_exec *x = NULL;
-    *out = NULL;
-    EQ_TRY(eq_precision_check(precision, err));
-    EQ_TRY(allocate(g, clips, frames, size, &x, err));
-    x->mode = mode;
-    x->precision = precision;
-    EQ_TRY(eq_exec_infer_shapes(x, err));
-    EQ_TRY(eq_exec_check(x, err));
-    EQ_TRY(eq_exec_plan(x, err));
-    *out = x;
-    x = NULL;
-out:
-    eq_exec_free(x);
-    return st;
-}
 
 void eq_exec_free(struct eq_exec *x)
 {
     if (!x)
         return;
     eq_free(x->arena);
+    eq_plan_clear(&x->plan);
     free(x->nodes);
     free(x->grads);
+    free(x->scale_grads);
     free(x->node_ms);
-    free(x->plan);
-    free(x->slots);
     free(x);
 }
 
@@ -70,19 +24,24 @@ void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook)
 
 void eq_exec_zero_grads(struct eq_exec *x)
 {
-    for (int i = 0; i < x->g->n_params; i++)
-        if (x->grads[i])
-            memset(x->grads[i], 0, eq_tensor_bytes(&x->g->params[i].value));
-    for (int i = 0; i < x->g->n_fake_quants; i++) {
-        struct eq_fake_quant *fq = &x->g->fake_quants[i];
-        if (fq->diff_scale)
-            memset(fq->diff_scale, 0, (size_t)fq->channels * sizeof(float));
-    }
+    if (x->grad_block)
+        memset(x->grad_block, 0, x->n_grads * sizeof(float));
 }
 
-float *eq_exec_grad(struct eq_exec *x, int param)
+float *eq_exec_grad_block(const struct eq_exec *x, size_t *n)
 {
-    return x->grads[param];
+    *n = x->n_grads;
+    return x->grad_block;
+}
+
+float *eq_exec_grad(const struct eq_exec *x, int param)
+{
+    return param < 0 ? NULL : x->grads[param];
+}
+
+float *eq_exec_scale_grad(const struct eq_exec *x, int quant)
+{
+    return x->scale_grads[quant];
 }
 
 void eq_exec_weights_changed(struct eq_exec *x)
@@ -92,37 +51,32 @@ void eq_exec_weights_changed(struct eq_exec *x)
 
 size_t eq_exec_arena_bytes(const struct eq_exec *x)
 {
-    return x->arena_bytes;
+    return x->plan.bytes;
 }
 
 size_t eq_exec_packed_bytes(const struct eq_exec *x)
 {
-    size_t bytes = 0;
-    for (int i = 0; x->mode == EQ_EXEC_INFER && i < x->g->n_nodes; i++)
-        if (x->g->nodes[i].op == EQ_OP_CONV2D)
-            bytes += eq_conv2d_packed_bytes(&x->nodes[i].conv, EQ_CONV_FORWARD);
-    return bytes;
+    return x->mode == EQ_EXEC_INFER ? eq_plan_bytes(&x->plan, EXEC_PACKED) : 0;
 }
 
-void eq_exec_set_timing(struct eq_exec *x, bool on)
+const double *eq_exec_time(struct eq_exec *x, bool on)
 {
     x->timing = on;
+    return x->node_ms;
 }
 
-const double *eq_exec_node_ms(const struct eq_exec *x)
+bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, struct eq_exec_layer *out)
 {
-    return x->timing ? x->node_ms : NULL;
-}
-
-double eq_exec_node_backward_ms(const struct eq_exec *x, int node)
-{
-    return x->timing ? x->node_ms[eq_exec_backward_time(x, node)] : 0;
-}
-
-bool eq_exec_conv_shape(const struct eq_exec *x, int node, struct eq_conv_shape *shape)
-{
-    if (node < 0 || node >= x->g->n_nodes || x->g->nodes[node].op != EQ_OP_CONV2D)
+    const struct eq_node *n = &x->g->nodes[node];
+    *out = (struct eq_exec_layer){.name = n->name, .pass = pass, .precision = x->precision};
+    if (n->op != EQ_OP_CONV2D || (pass == EQ_CONV_BACKWARD_DATA && !x->nodes[n->src[0]].wants_diff))
         return false;
-    *shape = x->nodes[node].conv.shape;
+    out->shape = x->nodes[node].conv.shape;
+    out->kernel = x->nodes[node].conv.kernel[pass]->name;
+    out->weights = eq_param_data(&x->g->params[n->weight]);
+    out->bias = n->bias >= 0;
+    out->residual = pass == EQ_CONV_FORWARD && n->residual >= 0;
+    out->relu = n->relu;
+    eq_plan_pool(&x->plan, node, &out->pool_k, &out->pool_stride, &out->pool_pad);
     return true;
 }

@@ -1,6 +1,6 @@
 /*
  * The executor's inside. A step of a training executor is forward of nodes 0..n-1, then backward of nodes n-1..0: node
- * i works at times i and 2n - 1 - i, and every buffer lives over an interval of these times (exec_plan.c).
+ * i works at times i and 2n - 1 - i, and every buffer lives over an interval of these times.
  */
 #ifndef MODEL_EXEC_H
 #define MODEL_EXEC_H
@@ -8,11 +8,27 @@
 #include "echoquant/model.h"
 #include "echoquant/nn.h"
 
+/* The kinds of buffers that a node can have: of its edge (EXEC_BN: mean[c], inv_std[c], work[4 * c] of a batch norm;
+ * EXEC_GRADS: the block of all gradients, the input's), of its weights, of a simulation, and of passes. */
+enum { EXEC_OUT, EXEC_MASK, EXEC_PRE_FQ, EXEC_ARGMAX, EXEC_DIFF, EXEC_BN, EXEC_GRADS };
+enum { EXEC_WEFF = EXEC_GRADS + 1, EXEC_FACTOR, EXEC_WEIGHT_FQ, EXEC_WMASK, EXEC_DWEFF };
+enum { EXEC_UNITS = EXEC_DWEFF + 1, EXEC_STEPS, EXEC_SUMS, EXEC_DIGIT, EXEC_REQUANT };
+enum { EXEC_PACKED = EXEC_REQUANT + 1, EXEC_SCRATCH = EXEC_PACKED + 2, EXEC_BUFFERS = EXEC_SCRATCH + EQ_CONV_PASSES };
+
+/* SIMULATE, a convolution that can be computed in whole numbers (exec_simulate.c). */
+struct exec_simulation {
+    bool possible, packed_whole; /* packed_whole: packed holds digits of whole weights */
+    int parts, used_parts, base; /* digits that weights may need, and those that they have */
+    float *units;                /* [n]: the output in steps of its scale, before it is rounded */
+    float *steps;                /* the source in steps of its scale */
+    int32_t *sums;               /* [n]: exact sums, where there is more than one digit */
+    float *digit;                /* one digit of all weights */
+    float *requant;              /* m[cout], b[cout] */
+};
+
 struct exec_node {
-    /* The edge that the node makes: [rows][c], or [b][t][c] and [b][c] behind the pools. */
-    int t, h, w, c;
-    size_t rows, n;
-    float *out;
+    const struct eq_plan_node *plan; /* shapes and fusions; [rows][c] is the edge that the node makes */
+    float *out;                      /* NULL: made only as its max pooling makes of it */
     float *pre_fq; /* what the node computed, where LSQ needs it beside what fake-quant made of it; else NULL */
     uint8_t *mask; /* TRAIN with edge_fq: where the gradient passes, ReLU included */
     bool fq_on;    /* edge fake-quant was enabled in the last forward */
@@ -31,59 +47,42 @@ struct exec_node {
     float *factor;                /* [cout] of a conv with folded_bn */
     struct eq_qparams *weight_fq; /* [channels] as of the last forward */
     bool weight_fq_on;
-
-    /* SIMULATE, a convolution that can be computed in whole numbers (exec_simulate.c) */
-    bool can_simulate, packed_whole; /* packed_whole: packed holds digits of whole weights */
-    int parts, used_parts, base;     /* digits that weights may need, and those that they have */
-    float *units;                    /* [n]: the output in steps of its scale, before it is rounded */
-    float *steps;                    /* the source in steps of its scale */
-    int32_t *sums;                   /* [n]: exact sums, where there is more than one digit */
-    float *digit;                    /* one digit of all weights */
-    float *requant;                  /* m[cout], b[cout] */
+    struct exec_simulation sim;
 
     struct eq_batchnorm bn;
     bool mask_from_x; /* a batch norm's ReLU mask is computed again from its source: backward doesn't read its output */
     uint8_t *argmax;
-    /* The max pooling that a convolution (INFER) or a batch norm (TRAIN) does in its own pass, and who does a max
-     * pooling; 0: none (node 0 is the input). A hook sees every edge, so with one they run apart. */
-    int pool, pooled_by;
 };
 
 struct eq_exec {
     struct eq_graph *g;
     enum eq_exec_mode mode;
     enum eq_precision precision;
-    int clips, frames, size, threads;
+    int clips, threads;
+    bool watched;
+    struct eq_plan plan;
     struct exec_node *nodes;
-    float **grads; /* [n_params], NULL where not trainable */
+    float **grads, **scale_grads; /* [n_params], [n_fake_quants]: into the block; NULL where there is none */
+    float *grad_block;
+    size_t n_grads; /* floats of it */
     char *arena;
-    size_t arena_bytes;
-    struct eq_plan_buffer *plan; /* [n_buffers] */
-    void **slots;                /* [n_buffers]: where the address of each buffer goes */
-    int n_buffers, cap_buffers;
-    bool weights_dirty; /* INFER: packed weights are older than the parameters */
-    bool has_forward;   /* TRAIN: there is something for backward */
+    bool weights_dirty;    /* INFER: packed weights are older than the parameters */
+    bool has_forward;      /* TRAIN: there is something for backward */
+    const uint8_t *pixels; /* the caller's, during a forward pass */
     struct eq_walk_hook hook;
     double *node_ms; /* [2 * n_nodes] by time: forward, then backward */
     bool timing;
 };
 
-/* exec_shape.c: shape of every edge, and whether the executor can run the graph at all. */
-enum eq_status eq_exec_infer_shapes(struct eq_exec *x, struct eq_err *err);
-enum eq_status eq_exec_check(const struct eq_exec *x, struct eq_err *err);
 /* exec_diff.c: which edges get a gradient, in whose buffer, and who is first to write it. False: out of memory. */
 bool eq_exec_plan_diffs(struct eq_exec *x);
 /* exec_simulate.c. Plan: room, and the kernel, for a convolution. Whether node i is computed in whole numbers depends
  * on what fake-quants are enabled; pack, conv and store are for such nodes only. */
-bool eq_exec_plan_simulation(struct eq_exec *x, int i);
+void eq_exec_plan_simulation(struct eq_exec *x, int i);
 bool eq_exec_simulates(const struct eq_exec *x, int i);
 void eq_exec_pack_simulation(struct eq_exec *x, int i); /* weff holds the fake-quantized weights; destroys it */
 void eq_exec_simulate_conv(struct eq_exec *x, int i);   /* fills units */
 void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded); /* units -> out, in real values */
-/* exec_plan.c: kernels, lifetimes, arena. */
-enum eq_status eq_exec_plan(struct eq_exec *x, struct eq_err *err);
-/* Asks for bytes that live over [first, last]; *slot (a pointer) gets the address once the arena is there. */
-bool eq_exec_reserve(struct eq_exec *x, void *slot, size_t bytes, int first, int last);
 
 /* The time of node i's backward pass; its forward pass is at time i. */
 static inline int eq_exec_backward_time(const struct eq_exec *x, int i)
@@ -95,14 +94,10 @@ static inline float *eq_exec_dst(const struct exec_node *nd)
 {
     return nd->pre_fq ? nd->pre_fq : nd->out;
 }
-/* Values of a parameter and of its gradient; NULL for index -1. */
+/* Values of a parameter; NULL for index -1. */
 static inline float *eq_exec_values(const struct eq_exec *x, int param)
 {
     return param < 0 ? NULL : eq_param_data(&x->g->params[param]);
-}
-static inline float *eq_exec_param_grad(const struct eq_exec *x, int param)
-{
-    return param < 0 ? NULL : x->grads[param];
 }
 static inline struct eq_qparams eq_exec_fq_params(const struct eq_fake_quant *fq, int channel)
 {

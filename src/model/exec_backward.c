@@ -11,33 +11,24 @@ static float *diff_of(const struct eq_exec *x, int node)
     return node >= 0 && x->nodes[node].wants_diff ? x->nodes[node].diff : NULL;
 }
 
-struct copy_job {
+struct copy {
     const float *from;
     float *to;
-    size_t n;
 };
 
-enum { COPY_PIECE = 1 << 16 };
-
-static void copy_piece(void *ctx, size_t piece, int worker)
+static void copy_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
-    const struct copy_job *j = ctx;
-    size_t first = piece * COPY_PIECE, n = j->n - first < COPY_PIECE ? j->n - first : COPY_PIECE;
-    memcpy(j->to + first, j->from + first, n * sizeof(float));
+    const struct copy *c = ctx;
+    memcpy(c->to + lo, c->from + lo, (hi - lo) * sizeof(float));
 }
 
 /* to = from, or to += from. */
 static void give(const float *from, size_t n, float *to, bool add)
 {
-    if (!to)
-        return;
-    if (add) {
+    if (to && add)
         eq_f32_kernels()->add(to, from, n, to);
-        return;
-    }
-    struct copy_job job = {from, to, n};
-    eq_parallel_for((n + COPY_PIECE - 1) / COPY_PIECE, copy_piece, &job);
+    else if (to)
+        eq_for_spans(n, copy_span, &(struct copy){from, to});
 }
 
 /* Gradient of the raw weights out of that of the weights as used: through the straight-through mask and the factor,
@@ -51,8 +42,8 @@ static void backward_used_weights(struct eq_exec *x, int i)
     struct eq_fake_quant *fq = nd->weight_fq_on ? &x->g->fake_quants[n->weight_fq] : NULL;
     if (fq && fq->learn_scale)
         eq_lsq_rows_grad(eq_param_data(w), nd->dweff, n->cout, row, nd->factor, nd->weight_fq, fq->channels > 1,
-                         fq->diff_scale);
-    float *grad = eq_exec_param_grad(x, n->weight);
+                         x->scale_grads[n->weight_fq]);
+    float *grad = eq_exec_grad(x, n->weight);
     if (grad)
         eq_fake_quant_rows_backward(fq ? nd->wmask : NULL, nd->dweff, n->cout, row, nd->factor, grad);
 }
@@ -63,8 +54,8 @@ static float *used_weights_grad(struct eq_exec *x, int i)
     const struct exec_node *nd = &x->nodes[i];
     int weight = x->g->nodes[i].weight;
     if (!nd->dweff)
-        return eq_exec_param_grad(x, weight);
-    memset(nd->dweff, 0, eq_tensor_bytes(&x->g->params[weight].value));
+        return eq_exec_grad(x, weight);
+    memset(nd->dweff, 0, eq_param_count(&x->g->params[weight]) * sizeof(float));
     return nd->dweff;
 }
 
@@ -85,10 +76,10 @@ static void backward_conv(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     if (n->relu && !nd->fq_on)
-        eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->n, nd->diff);
-    give(nd->diff, nd->n, diff_of(x, n->residual), nd->add_residual);
-    if (eq_exec_param_grad(x, n->bias))
-        eq_conv2d_backward_bias(&nd->conv, nd->diff, eq_exec_param_grad(x, n->bias));
+        eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->plan->n, nd->diff);
+    give(nd->diff, nd->plan->n, diff_of(x, n->residual), nd->add_residual);
+    if (eq_exec_grad(x, n->bias))
+        eq_conv2d_backward_bias(&nd->conv, nd->diff, eq_exec_grad(x, n->bias));
     float *dw = used_weights_grad(x, i);
     if (dw)
         eq_conv2d_backward_weights(&nd->conv, x->nodes[n->src[0]].out, nd->diff, dw,
@@ -104,50 +95,54 @@ static void backward_batchnorm(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     const float *y = n->relu && !nd->fq_on && !nd->mask_from_x ? nd->out : NULL;
-    eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->mask_from_x, nd->diff, nd->rows, !nd->frozen,
-                          nd->diff, eq_exec_param_grad(x, n->gamma), eq_exec_param_grad(x, n->beta),
-                          diff_of(x, n->residual), nd->add_residual);
+    eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->mask_from_x, nd->diff, nd->plan->rows, !nd->frozen,
+                          nd->diff, eq_exec_grad(x, n->gamma), eq_exec_grad(x, n->beta), diff_of(x, n->residual),
+                          nd->add_residual);
 }
 
 static void backward_relu(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
     if (!nd->fq_on)
-        eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->n, nd->diff);
+        eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->plan->n, nd->diff);
 }
 
 static void backward_maxpool(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *nd = &x->nodes[i], *src = &x->nodes[n->src[0]];
-    if (diff_of(x, n->src[0]))
-        eq_f32_kernels()->maxpool_backward(
-            &(struct eq_pool_shape){x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad, nd->h, nd->w},
-            nd->diff, nd->argmax, src->diff);
+    const struct exec_node *nd = &x->nodes[i];
+    const struct eq_plan_node *in = &x->plan.nodes[n->src[0]];
+    float *dx = diff_of(x, n->src[0]);
+    if (dx)
+        eq_f32_kernels()->maxpool_backward(&(struct eq_pool_shape){x->clips, in->h, in->w, in->t * in->c, n->k,
+                                                                   n->stride, n->pad, nd->plan->h, nd->plan->w},
+                                           nd->diff, nd->argmax, dx);
 }
 
 static void backward_add(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     const struct exec_node *nd = &x->nodes[i];
-    give(nd->diff, nd->n, diff_of(x, n->src[1]), nd->add_src[1]);
-    give(nd->diff, nd->n, diff_of(x, n->src[0]), nd->add_src[0]);
+    give(nd->diff, nd->plan->n, diff_of(x, n->src[1]), nd->add_src[1]);
+    give(nd->diff, nd->plan->n, diff_of(x, n->src[0]), nd->add_src[0]);
 }
 
 static void backward_global_avg(struct eq_exec *x, int i)
 {
     int from = x->g->nodes[i].src[0];
-    const struct exec_node *src = &x->nodes[from];
-    if (diff_of(x, from))
-        eq_f32_kernels()->global_avg_backward(x->nodes[i].diff, x->clips, src->h * src->w, src->t * src->c, src->diff);
+    const struct eq_plan_node *in = &x->plan.nodes[from];
+    float *dx = diff_of(x, from);
+    if (dx)
+        eq_f32_kernels()->global_avg_backward(x->nodes[i].diff, x->clips, in->h * in->w, in->t * in->c, dx);
 }
 
 static void backward_temporal_mean(struct eq_exec *x, int i)
 {
     int from = x->g->nodes[i].src[0];
-    const struct exec_node *src = &x->nodes[from];
-    if (diff_of(x, from))
-        eq_temporal_mean_backward(x->nodes[i].diff, x->clips, src->t, src->c, src->diff);
+    const struct eq_plan_node *in = &x->plan.nodes[from];
+    float *dx = diff_of(x, from);
+    if (dx)
+        eq_temporal_mean_backward(x->nodes[i].diff, x->clips, in->t, in->c, dx);
 }
 
 static void backward_linear(struct eq_exec *x, int i)
@@ -156,7 +151,7 @@ static void backward_linear(struct eq_exec *x, int i)
     const struct exec_node *nd = &x->nodes[i];
     const float *w = nd->weff ? nd->weff : eq_exec_values(x, n->weight);
     eq_linear_backward(x->nodes[n->src[0]].out, w, nd->diff, x->clips, n->cin, n->cout, diff_of(x, n->src[0]),
-                       used_weights_grad(x, i), eq_exec_param_grad(x, n->bias));
+                       used_weights_grad(x, i), eq_exec_grad(x, n->bias));
     if (nd->dweff)
         backward_used_weights(x, i);
 }
@@ -177,9 +172,9 @@ static void backward_edge(struct eq_exec *x, int i)
     struct eq_fake_quant *fq = &x->g->fake_quants[x->g->nodes[i].edge_fq];
     if (fq->learn_scale) {
         struct eq_qparams p = eq_exec_fq_params(fq, 0);
-        fq->diff_scale[0] += (float)eq_lsq_scale_grad(nd->pre_fq, nd->diff, nd->n, &p);
+        x->scale_grads[x->g->nodes[i].edge_fq][0] += (float)eq_lsq_scale_grad(nd->pre_fq, nd->diff, nd->plan->n, &p);
     }
-    eq_fake_quant_backward(nd->mask, nd->diff, nd->n, nd->diff);
+    eq_fake_quant_backward(nd->mask, nd->diff, nd->plan->n, nd->diff);
 }
 
 enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err)

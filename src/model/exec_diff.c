@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-static bool reads(const struct eq_node *n, int edge)
-{
-    return n->src[0] == edge || n->src[1] == edge || n->residual == edge;
-}
-
 /* All edges on a way from a parameter to the output, i.e. all but the input and dead ends. */
 static void find_wanted(struct eq_exec *x)
 {
@@ -62,10 +57,13 @@ static void find_additions(struct eq_exec *x, bool *given)
 /* The time at which an edge gets its first gradient: that of its last consumer that has one itself. */
 static int first_gradient(const struct eq_exec *x, int edge)
 {
-    for (int k = x->g->n_nodes - 1; k > edge; k--)
-        if (x->nodes[k].wants_diff && reads(&x->g->nodes[k], edge))
-            return eq_exec_backward_time(x, k);
-    return eq_exec_backward_time(x, edge);
+    int last = edge;
+    for (int k = edge + 1; k < x->g->n_nodes; k++) {
+        const struct eq_node *n = &x->g->nodes[k];
+        if (x->nodes[k].wants_diff && (n->src[0] == edge || n->src[1] == edge || n->residual == edge))
+            last = k;
+    }
+    return eq_exec_backward_time(x, last);
 }
 
 /* The first node of the chain that works in root's buffer: the last one to read it. */
@@ -79,18 +77,16 @@ static int end_of_chain(const struct eq_exec *x, int root)
 
 bool eq_exec_plan_diffs(struct eq_exec *x)
 {
-    const struct eq_graph *g = x->g;
-    bool *given = calloc((size_t)g->n_nodes, sizeof(*given)), ok = given != NULL;
+    bool *given = calloc((size_t)x->g->n_nodes, sizeof(*given));
+    if (!given)
+        return false;
     find_wanted(x);
     find_roots(x);
-    if (ok)
-        find_additions(x, given);
+    find_additions(x, given);
     free(given);
-    for (int i = 0; ok && i < g->n_nodes; i++) {
-        struct exec_node *nd = &x->nodes[i];
-        if (nd->wants_diff && nd->diff_root == i)
-            ok = eq_exec_reserve(x, &nd->diff, nd->n * sizeof(float), first_gradient(x, i),
-                                 eq_exec_backward_time(x, end_of_chain(x, i)));
-    }
-    return ok;
+    for (int i = 0; i < x->g->n_nodes; i++)
+        if (x->nodes[i].wants_diff && x->nodes[i].diff_root == i)
+            eq_plan_reserve(&x->plan, i, EXEC_DIFF, eq_tensor_bytes(&x->plan.nodes[i].edge), first_gradient(x, i),
+                            eq_exec_backward_time(x, end_of_chain(x, i)));
+    return true;
 }

@@ -10,10 +10,10 @@ static const float *src_of(const struct eq_exec *x, int node)
     return node < 0 ? NULL : x->nodes[node].out;
 }
 
-static void forward_input(struct eq_exec *x, int i, const uint8_t *pixels)
+static void forward_input(struct eq_exec *x, int i)
 {
     const struct eq_model_meta *meta = &x->g->meta;
-    eq_image_kernels()->normalize(pixels, x->nodes[i].n, (float)meta->pixel_mean, 1.0f / meta->pixel_std,
+    eq_image_kernels()->normalize(x->pixels, x->nodes[i].plan->n, (float)meta->pixel_mean, 1.0f / meta->pixel_std,
                                   eq_exec_dst(&x->nodes[i]));
 }
 
@@ -40,20 +40,14 @@ static const float *used_weights(struct eq_exec *x, int i)
     return nd->weff;
 }
 
-/* Then every node makes its own edge. */
-static bool is_watched(const struct eq_exec *x)
-{
-    return x->hook.on_edge || x->hook.on_stored;
-}
-
 static void forward_conv(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     bool whole = x->mode == EQ_EXEC_SIMULATE && eq_exec_simulates(x, i);
-    if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->packed_whole) {
+    if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->sim.packed_whole) {
         const float *weights = used_weights(x, i);
-        nd->packed_whole = whole;
+        nd->sim.packed_whole = whole;
         if (whole)
             eq_exec_pack_simulation(x, i);
         else
@@ -66,12 +60,9 @@ static void forward_conv(struct eq_exec *x, int i)
     struct eq_f32_epilogue epi = {
         .bias = eq_exec_values(x, n->bias), .residual = src_of(x, n->residual), .relu = n->relu};
     const struct exec_node *made = nd;
-    if (nd->pool && !is_watched(x)) {
-        const struct eq_node *pool = &x->g->nodes[nd->pool];
-        epi.pool_k = pool->k;
-        epi.pool_stride = pool->stride;
-        epi.pool_pad = pool->pad;
-        made = &x->nodes[nd->pool];
+    if (nd->plan->pool) {
+        eq_plan_pool(&x->plan, i, &epi.pool_k, &epi.pool_stride, &epi.pool_pad);
+        made = &x->nodes[nd->plan->pool];
     }
     eq_conv2d_forward(&nd->conv, src_of(x, n->src[0]), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(made),
                       nd->scratch[EQ_CONV_FORWARD]);
@@ -82,54 +73,57 @@ static void forward_batchnorm(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     nd->frozen = x->mode != EQ_EXEC_TRAIN || n->bn_frozen;
-    if (nd->pool && !is_watched(x)) {
-        const struct eq_node *pool = &x->g->nodes[nd->pool];
-        const struct exec_node *src = &x->nodes[n->src[0]], *made = &x->nodes[nd->pool];
-        eq_batchnorm_prepare(&nd->bn, src->out, nd->rows, !nd->frozen);
-        const struct eq_pool_shape p = {x->clips,     src->h,    src->w,  src->t * src->c, pool->k,
-                                        pool->stride, pool->pad, made->h, made->w};
-        eq_f32_kernels()->bn_relu_maxpool_forward(&p, src->out, src->c, nd->bn.mean, nd->bn.inv_std, nd->bn.gamma,
+    if (nd->plan->pool) {
+        const struct eq_node *pool = &x->g->nodes[nd->plan->pool];
+        const struct exec_node *made = &x->nodes[nd->plan->pool];
+        const struct eq_plan_node *in = &x->plan.nodes[n->src[0]];
+        const float *src = src_of(x, n->src[0]);
+        eq_batchnorm_prepare(&nd->bn, src, nd->plan->rows, !nd->frozen);
+        const struct eq_pool_shape p = {x->clips,     in->h,     in->w,         in->t * in->c, pool->k,
+                                        pool->stride, pool->pad, made->plan->h, made->plan->w};
+        eq_f32_kernels()->bn_relu_maxpool_forward(&p, src, in->c, nd->bn.mean, nd->bn.inv_std, nd->bn.gamma,
                                                   nd->bn.beta, eq_exec_dst(made), made->argmax);
         return;
     }
-    eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->rows, !nd->frozen, src_of(x, n->residual), n->relu,
+    eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->plan->rows, !nd->frozen, src_of(x, n->residual), n->relu,
                          eq_exec_dst(nd));
 }
 
 static void forward_relu(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
-    eq_f32_kernels()->relu_forward(src_of(x, x->g->nodes[i].src[0]), nd->n, eq_exec_dst(nd));
+    eq_f32_kernels()->relu_forward(src_of(x, x->g->nodes[i].src[0]), nd->plan->n, eq_exec_dst(nd));
 }
 
 static void forward_maxpool(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
-    const struct exec_node *src = &x->nodes[n->src[0]];
-    if (nd->pooled_by && !is_watched(x))
+    const struct eq_plan_node *in = &x->plan.nodes[n->src[0]];
+    if (nd->plan->pooled_by)
         return;
-    const struct eq_pool_shape p = {x->clips, src->h, src->w, src->t * src->c, n->k, n->stride, n->pad, nd->h, nd->w};
-    eq_f32_kernels()->maxpool_forward(&p, src->out, eq_exec_dst(nd), nd->argmax);
+    const struct eq_pool_shape p = {x->clips,  in->h,  in->w,       in->t * in->c, n->k,
+                                    n->stride, n->pad, nd->plan->h, nd->plan->w};
+    eq_f32_kernels()->maxpool_forward(&p, src_of(x, n->src[0]), eq_exec_dst(nd), nd->argmax);
 }
 
 static void forward_add(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
-    eq_f32_kernels()->add(src_of(x, n->src[0]), src_of(x, n->src[1]), x->nodes[i].n, eq_exec_dst(&x->nodes[i]));
+    eq_f32_kernels()->add(src_of(x, n->src[0]), src_of(x, n->src[1]), x->nodes[i].plan->n, eq_exec_dst(&x->nodes[i]));
 }
 
 static void forward_global_avg(struct eq_exec *x, int i)
 {
-    const struct exec_node *src = &x->nodes[x->g->nodes[i].src[0]];
-    eq_f32_kernels()->global_avg_forward(src->out, x->clips, src->h * src->w, src->t * src->c,
+    const struct eq_plan_node *in = &x->plan.nodes[x->g->nodes[i].src[0]];
+    eq_f32_kernels()->global_avg_forward(src_of(x, x->g->nodes[i].src[0]), x->clips, in->h * in->w, in->t * in->c,
                                          eq_exec_dst(&x->nodes[i]));
 }
 
 static void forward_temporal_mean(struct eq_exec *x, int i)
 {
-    const struct exec_node *src = &x->nodes[x->g->nodes[i].src[0]];
-    eq_temporal_mean_forward(src->out, x->clips, src->t, src->c, eq_exec_dst(&x->nodes[i]));
+    const struct eq_plan_node *in = &x->plan.nodes[x->g->nodes[i].src[0]];
+    eq_temporal_mean_forward(src_of(x, x->g->nodes[i].src[0]), x->clips, in->t, in->c, eq_exec_dst(&x->nodes[i]));
 }
 
 static void forward_linear(struct eq_exec *x, int i)
@@ -143,10 +137,15 @@ static void forward_linear(struct eq_exec *x, int i)
 }
 
 static const forward_fn forward_of[EQ_OP_COUNT] = {
-    [EQ_OP_CONV2D] = forward_conv,   [EQ_OP_BATCHNORM] = forward_batchnorm,
-    [EQ_OP_RELU] = forward_relu,     [EQ_OP_MAXPOOL] = forward_maxpool,
-    [EQ_OP_ADD] = forward_add,       [EQ_OP_GLOBAL_AVG] = forward_global_avg,
-    [EQ_OP_LINEAR] = forward_linear, [EQ_OP_TEMPORAL_MEAN] = forward_temporal_mean,
+    [EQ_OP_INPUT] = forward_input,
+    [EQ_OP_CONV2D] = forward_conv,
+    [EQ_OP_BATCHNORM] = forward_batchnorm,
+    [EQ_OP_RELU] = forward_relu,
+    [EQ_OP_MAXPOOL] = forward_maxpool,
+    [EQ_OP_ADD] = forward_add,
+    [EQ_OP_GLOBAL_AVG] = forward_global_avg,
+    [EQ_OP_LINEAR] = forward_linear,
+    [EQ_OP_TEMPORAL_MEAN] = forward_temporal_mean,
 };
 
 /* Hook and fake-quant of the edge that the node has just made. */
@@ -155,39 +154,38 @@ static enum eq_status finish_edge(struct eq_exec *x, int i, struct eq_err *err)
     struct exec_node *nd = &x->nodes[i];
     const struct eq_node *n = &x->g->nodes[i];
     float *made = eq_exec_dst(nd);
-    if (nd->packed_whole && x->hook.on_edge)
+    if (nd->sim.packed_whole && x->hook.on_edge)
         eq_exec_store_simulated(x, i, false);
     enum eq_status st = EQ_OK;
     if (x->hook.on_edge)
-        st = x->hook.on_edge(x->hook.ctx, x->g, i, made, nd->n, err);
+        st = x->hook.on_edge(x->hook.ctx, x->g, i, made, nd->plan->n, err);
     if (st != EQ_OK)
         return st;
     const struct eq_fake_quant *fq = n->edge_fq < 0 ? NULL : &x->g->fake_quants[n->edge_fq];
     nd->fq_on = fq && fq->enabled;
-    if (nd->packed_whole) {
+    if (nd->sim.packed_whole) {
         eq_exec_store_simulated(x, i, true);
     } else if (nd->fq_on) {
         struct eq_qparams p = eq_exec_fq_params(fq, 0);
-        eq_fake_quant_forward(made, nd->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
+        eq_fake_quant_forward(made, nd->plan->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
     } else if (made != nd->out) {
-        memcpy(nd->out, made, nd->n * sizeof(float));
+        memcpy(nd->out, made, nd->plan->n * sizeof(float));
     }
-    return x->hook.on_stored ? x->hook.on_stored(x->hook.ctx, x->g, i, nd->out, nd->n, err) : EQ_OK;
+    return x->hook.on_stored ? x->hook.on_stored(x->hook.ctx, x->g, i, nd->out, nd->plan->n, err) : EQ_OK;
 }
 
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err)
 {
+    if (!x->watched && (x->hook.on_edge || x->hook.on_stored))
+        return eq_fail(err, EQ_USAGE, "a hook needs an executor that was made to be watched");
     if (eq_parallel_threads() > x->threads)
         return eq_fail(err, EQ_USAGE, "the executor was made for %d threads, there are %d now", x->threads,
                        eq_parallel_threads());
     x->has_forward = false;
+    x->pixels = pixels;
     for (int i = 0; i < x->g->n_nodes; i++) {
-        enum eq_op op = x->g->nodes[i].op;
         double start = x->timing ? eq_now_ms() : 0;
-        if (op == EQ_OP_INPUT)
-            forward_input(x, i, pixels);
-        else
-            forward_of[op](x, i);
+        forward_of[x->g->nodes[i].op](x, i);
         enum eq_status st = finish_edge(x, i, err);
         if (st != EQ_OK)
             return st;

@@ -1,69 +1,31 @@
-/* When each buffer lives, from its first writer to its last reader, and where it then lies in the arena. */
+/* An executor is made: when each buffer lives, from its first writer to its last reader, which kernels run, and where
+ * everything then lies in the arena. */
 #include "model/exec.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static bool training(const struct eq_exec *x)
 {
     return x->mode == EQ_EXEC_TRAIN;
 }
 
-static int end_time(const struct eq_exec *x)
-{
-    return 2 * x->g->n_nodes - 1;
-}
-
-bool eq_exec_reserve(struct eq_exec *x, void *slot, size_t bytes, int first, int last)
-{
-    if (x->n_buffers == x->cap_buffers) {
-        size_t cap = x->cap_buffers ? 2 * (size_t)x->cap_buffers : 256;
-        void *plan = realloc(x->plan, cap * sizeof(*x->plan));
-        x->plan = plan ? plan : x->plan;
-        void *slots = realloc(x->slots, cap * sizeof(*x->slots));
-        x->slots = slots ? slots : x->slots;
-        if (!plan || !slots)
-            return false;
-        x->cap_buffers = (int)cap;
-    }
-    x->plan[x->n_buffers] = (struct eq_plan_buffer){.bytes = bytes, .first = first, .last = last};
-    x->slots[x->n_buffers++] = slot;
-    return true;
-}
-
 /* For the executor's whole life. */
-static bool keep(struct eq_exec *x, void *slot, size_t bytes)
+static void keep(struct eq_exec *x, int i, int kind, size_t bytes)
 {
-    return eq_exec_reserve(x, slot, bytes, 0, end_time(x));
+    eq_plan_reserve(&x->plan, i, kind, bytes, 0, 2 * x->g->n_nodes - 1);
+}
+
+static void reserve(struct eq_exec *x, int i, int kind, size_t bytes, int first, int last)
+{
+    eq_plan_reserve(&x->plan, i, kind, bytes, first, last);
 }
 
 /* ---- what one pass does -------------------------------------------------- */
 
-/* The max pooling that alone reads node i; 0: there is none. */
-static int pool_behind(const struct eq_graph *g, int i)
+static bool any_pool(const struct eq_conv_shape *s, int k, int stride, int pad)
 {
-    for (int k = i + 1; k < g->n_nodes && eq_graph_uses(g, i) == 1; k++)
-        if (g->nodes[k].op == EQ_OP_MAXPOOL && g->nodes[k].src[0] == i)
-            return k;
-    return 0;
-}
-
-static void pool_with(struct eq_exec *x, int i, int pool)
-{
-    x->nodes[i].pool = pool;
-    if (pool)
-        x->nodes[pool].pooled_by = i;
-}
-
-/* In inference a convolution pools its result where its kernel can. */
-static void pool_with_conv(struct eq_exec *x, int i)
-{
-    const struct eq_node *n = &x->g->nodes[i], *pool = &x->g->nodes[pool_behind(x->g, i)];
-    const struct eq_conv2d *conv = &x->nodes[i].conv;
-    bool (*fuses)(const struct eq_conv_shape *, int, int, int) = conv->kernel[EQ_CONV_FORWARD]->fuses_maxpool;
-    if (x->mode == EQ_EXEC_INFER && fuses && n->residual < 0 && n->edge_fq < 0 && pool->op == EQ_OP_MAXPOOL &&
-        fuses(&conv->shape, pool->k, pool->stride, pool->pad))
-        pool_with(x, i, pool_behind(x->g, i));
+    (void)s, (void)k, (void)stride, (void)pad;
+    return true;
 }
 
 enum { POOL_CHANNELS = 16 }; /* bn_relu_maxpool_forward takes multiples of it */
@@ -77,8 +39,8 @@ static void plan_recomputing(struct eq_exec *x, int i)
     if (!training(x) || !n->relu || n->residual >= 0 || n->edge_fq >= 0 || folded)
         return;
     x->nodes[i].mask_from_x = true;
-    if (n->cout % POOL_CHANNELS == 0)
-        pool_with(x, i, pool_behind(x->g, i));
+    if (n->cout % POOL_CHANNELS == 0 && !x->watched)
+        eq_plan_fuse_pool(&x->plan, i, any_pool);
 }
 
 /* ---- activations --------------------------------------------------------- */
@@ -92,169 +54,276 @@ static bool backward_reads_src(const struct eq_node *consumer)
 static int last_read(const struct eq_exec *x, int i)
 {
     const struct eq_graph *g = x->g;
-    int last = i == g->output ? g->n_nodes - 1 : i;
-    for (int k = i + 1; k < g->n_nodes; k++) {
-        const struct eq_node *n = &g->nodes[k];
-        if ((n->src[0] == i || n->src[1] == i || n->residual == i) && k > last)
-            last = k;
-        if (training(x) && n->src[0] == i && backward_reads_src(n) && eq_exec_backward_time(x, k) > last)
-            last = eq_exec_backward_time(x, k);
-    }
+    int last = i == g->output ? g->n_nodes - 1 : x->plan.nodes[i].last;
+    if (!training(x))
+        return last;
     bool masks = (g->nodes[i].relu || g->nodes[i].op == EQ_OP_RELU) && !x->nodes[i].mask_from_x;
-    return training(x) && masks ? eq_exec_backward_time(x, i) : last;
+    for (int k = i + 1; k < g->n_nodes; k++)
+        if (g->nodes[k].src[0] == i && backward_reads_src(&g->nodes[k]) && eq_exec_backward_time(x, k) > last)
+            last = eq_exec_backward_time(x, k);
+    return masks ? eq_exec_backward_time(x, i) : last;
 }
 
-static bool plan_edge(struct eq_exec *x, int i)
+static void plan_edge(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    int back = eq_exec_backward_time(x, i);
-    int first = nd->pooled_by ? nd->pooled_by : i;
-    bool ok = eq_exec_reserve(x, &nd->out, nd->n * sizeof(float), first, last_read(x, i));
-    if (n->edge_fq >= 0 && training(x)) {
-        ok = ok && eq_exec_reserve(x, &nd->mask, nd->n, i, back);
-        if (x->g->fake_quants[n->edge_fq].learn_scale)
-            ok = ok && eq_exec_reserve(x, &nd->pre_fq, nd->n * sizeof(float), i, back);
-    }
-    if (n->op == EQ_OP_MAXPOOL && training(x))
-        ok = ok && eq_exec_reserve(x, &nd->argmax, nd->n, first, back);
-    return ok;
+    const struct eq_plan_node *p = &x->plan.nodes[i];
+    size_t bytes = eq_tensor_bytes(&p->edge);
+    int back = eq_exec_backward_time(x, i), first = p->pooled_by ? p->pooled_by : i;
+    bool rounds = n->edge_fq >= 0 && training(x), learns = rounds && x->g->fake_quants[n->edge_fq].learn_scale;
+    reserve(x, i, EXEC_OUT, p->pool ? 0 : bytes, first, last_read(x, i));
+    reserve(x, i, EXEC_MASK, rounds ? p->n : 0, i, back);
+    reserve(x, i, EXEC_PRE_FQ, learns ? bytes : 0, i, back);
+    reserve(x, i, EXEC_ARGMAX, n->op == EQ_OP_MAXPOOL && training(x) ? p->n : 0, first, back);
 }
 
 /* ---- weights, batch norm ------------------------------------------------- */
 
 /* Weights as used: kept from forward to backward in training. In inference a convolution needs them no longer than it
  * packs them; a linear node reads them in every call. */
-static bool plan_weights(struct eq_exec *x, int i)
+static void plan_weights(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    if (n->weight_fq < 0 && n->folded_bn < 0)
-        return true;
-    size_t count = eq_param_count(&x->g->params[n->weight]);
+    size_t count = eq_param_count(&x->g->params[n->weight]), floats = count * sizeof(float);
+    bool folds = n->folded_bn >= 0, rounds = n->weight_fq >= 0;
     int back = eq_exec_backward_time(x, i);
-    bool ok = n->op == EQ_OP_LINEAR ? keep(x, &nd->weff, count * sizeof(float))
-                                    : eq_exec_reserve(x, &nd->weff, count * sizeof(float), i, training(x) ? back : i);
-    if (n->folded_bn >= 0)
-        ok = ok && keep(x, &nd->factor, (size_t)n->cout * sizeof(float));
-    if (n->weight_fq >= 0)
-        ok = ok && keep(x, &nd->weight_fq, (size_t)x->g->fake_quants[n->weight_fq].channels * sizeof(*nd->weight_fq));
-    if (!training(x) || !ok)
-        return ok;
-    if (n->weight_fq >= 0)
-        ok = eq_exec_reserve(x, &nd->wmask, count, i, back);
-    return ok && eq_exec_reserve(x, &nd->dweff, count * sizeof(float), back, back);
+    if (!folds && !rounds)
+        return;
+    if (n->op == EQ_OP_LINEAR)
+        keep(x, i, EXEC_WEFF, floats);
+    else
+        reserve(x, i, EXEC_WEFF, floats, i, training(x) ? back : i);
+    keep(x, i, EXEC_FACTOR, folds ? (size_t)n->cout * sizeof(float) : 0);
+    if (rounds)
+        keep(x, i, EXEC_WEIGHT_FQ, (size_t)x->g->fake_quants[n->weight_fq].channels * sizeof(struct eq_qparams));
+    reserve(x, i, EXEC_WMASK, training(x) && rounds ? count : 0, i, back);
+    reserve(x, i, EXEC_DWEFF, training(x) ? floats : 0, back, back);
 }
 
-static struct eq_conv_shape conv_shape(const struct eq_exec *x, int i)
+static void plan_scratch(struct eq_exec *x, int i, enum eq_conv_pass pass, int time)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *src = &x->nodes[n->src[0]];
-    enum eq_layout layout = x->g->nodes[n->src[0]].op == EQ_OP_INPUT ? EQ_LAYOUT_CLIP : EQ_LAYOUT_PIXEL;
-    struct eq_conv_shape shape;
-    eq_conv_shape_init(&shape, x->clips, src->t, src->h, src->w, n->cin, n->cout, n->k, n->stride, n->pad, layout);
-    return shape;
+    reserve(x, i, EXEC_SCRATCH + pass, eq_conv2d_scratch_bytes(&x->nodes[i].conv, pass), time, time);
 }
 
-/* Packed weights stay in inference. In training they change with every step: packed just before use, room shared. */
-static bool plan_conv(struct eq_exec *x, int i)
+/* Packed weights stay in inference, where a convolution pools its result if its kernel can. In training they change
+ * with every step: packed just before use, room shared. */
+static void plan_conv(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
-    struct eq_conv_shape shape = conv_shape(x, i);
-    eq_conv2d_init(&nd->conv, &shape, x->precision);
-    pool_with_conv(x, i);
-    if (x->mode == EQ_EXEC_SIMULATE && !eq_exec_plan_simulation(x, i))
-        return false;
-    enum eq_conv_pass forward = EQ_CONV_FORWARD, data = EQ_CONV_BACKWARD_DATA, weights = EQ_CONV_BACKWARD_WEIGHTS;
-    size_t packed = eq_conv2d_packed_bytes(&nd->conv, forward) * (x->mode == EQ_EXEC_SIMULATE ? (size_t)nd->parts : 1);
-    bool ok =
-        training(x) ? eq_exec_reserve(x, &nd->packed[forward], packed, i, i) : keep(x, &nd->packed[forward], packed);
-    ok = ok && eq_exec_reserve(x, &nd->scratch[forward], eq_conv2d_scratch_bytes(&nd->conv, forward), i, i);
-    if (!ok || !training(x))
-        return ok;
+    const enum eq_conv_pass data = EQ_CONV_BACKWARD_DATA;
     int back = eq_exec_backward_time(x, i);
-    ok = eq_exec_reserve(x, &nd->scratch[weights], eq_conv2d_scratch_bytes(&nd->conv, weights), back, back);
-    if (x->nodes[x->g->nodes[i].src[0]].wants_diff)
-        ok = ok && eq_exec_reserve(x, &nd->packed[data], eq_conv2d_packed_bytes(&nd->conv, data), back, back) &&
-             eq_exec_reserve(x, &nd->scratch[data], eq_conv2d_scratch_bytes(&nd->conv, data), back, back);
-    return ok;
+    eq_conv2d_init(&nd->conv, &x->plan.nodes[i].conv, x->precision);
+    if (x->mode == EQ_EXEC_INFER && !x->watched && x->g->nodes[i].edge_fq < 0)
+        eq_plan_fuse_pool(&x->plan, i, nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool);
+    nd->sim.parts = 1;
+    if (x->mode == EQ_EXEC_SIMULATE)
+        eq_exec_plan_simulation(x, i);
+    size_t packed = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD) * (size_t)nd->sim.parts;
+    plan_scratch(x, i, EQ_CONV_FORWARD, i);
+    if (!training(x)) {
+        keep(x, i, EXEC_PACKED, packed);
+        return;
+    }
+    reserve(x, i, EXEC_PACKED, packed, i, i);
+    plan_scratch(x, i, EQ_CONV_BACKWARD_WEIGHTS, back);
+    if (x->nodes[x->g->nodes[i].src[0]].wants_diff) {
+        reserve(x, i, EXEC_PACKED + data, eq_conv2d_packed_bytes(&nd->conv, data), back, back);
+        plan_scratch(x, i, data, back);
+    }
 }
 
-static bool plan_batchnorm(struct eq_exec *x, int i)
+enum { GRAD_ALIGN = 16 }; /* floats */
+
+/* Gives the next n floats of the block away, or without a block only counts them. */
+static float *next_grad(struct eq_exec *x, size_t n)
 {
-    struct eq_batchnorm *bn = &x->nodes[i].bn;
-    size_t bytes = (size_t)x->g->nodes[i].cout * sizeof(float);
-    return keep(x, &bn->mean, bytes) && keep(x, &bn->inv_std, bytes) && keep(x, &bn->work, 4 * bytes);
+    float *grad = x->grad_block ? x->grad_block + x->n_grads : NULL;
+    x->n_grads += (n + GRAD_ALIGN - 1) / GRAD_ALIGN * GRAD_ALIGN;
+    return grad;
 }
 
-static bool plan_grads(struct eq_exec *x)
+static void lay_out_grads(struct eq_exec *x)
 {
-    bool ok = true;
-    for (int i = 0; ok && i < x->g->n_params; i++)
+    x->n_grads = 0;
+    for (int i = 0; i < x->g->n_params; i++)
         if (x->g->params[i].trainable)
-            ok = keep(x, &x->grads[i], eq_tensor_bytes(&x->g->params[i].value));
-    return ok;
+            x->grads[i] = next_grad(x, eq_param_count(&x->g->params[i]));
+    for (int i = 0; i < x->g->n_fake_quants; i++)
+        if (x->g->fake_quants[i].learn_scale)
+            x->scale_grads[i] = next_grad(x, (size_t)x->g->fake_quants[i].channels);
 }
 
 /* ---- the arena ----------------------------------------------------------- */
 
-static bool plan_node(struct eq_exec *x, int i)
+static void plan_node(struct eq_exec *x, int i)
 {
-    if (x->g->nodes[i].op == EQ_OP_BATCHNORM)
+    enum eq_op op = x->g->nodes[i].op;
+    x->nodes[i].plan = &x->plan.nodes[i];
+    if (eq_is_weighted(&x->g->nodes[i]))
+        plan_weights(x, i);
+    if (op == EQ_OP_CONV2D)
+        plan_conv(x, i);
+    if (op == EQ_OP_BATCHNORM) {
         plan_recomputing(x, i);
-    bool ok = plan_edge(x, i);
-    switch (x->g->nodes[i].op) {
-    case EQ_OP_CONV2D:
-        return ok && plan_weights(x, i) && plan_conv(x, i);
-    case EQ_OP_LINEAR:
-        return ok && plan_weights(x, i);
-    case EQ_OP_BATCHNORM:
-        return ok && plan_batchnorm(x, i);
-    default:
-        return ok;
+        keep(x, i, EXEC_BN, 6 * (size_t)x->g->nodes[i].cout * sizeof(float));
     }
+    plan_edge(x, i);
+}
+
+static void *at(const struct eq_exec *x, int i, int kind)
+{
+    return eq_plan_at(&x->plan, x->arena, i, kind);
 }
 
 static void bind_batchnorm(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
-    struct eq_batchnorm *bn = &x->nodes[i].bn;
-    bn->c = n->cout;
-    bn->eps = n->eps;
-    bn->momentum = n->momentum;
-    bn->gamma = eq_exec_values(x, n->gamma);
-    bn->beta = eq_exec_values(x, n->beta);
-    bn->running_mean = eq_exec_values(x, n->running_mean);
-    bn->running_var = eq_exec_values(x, n->running_var);
-    bn->factor = x->g->nodes[n->src[0]].folded_bn == i ? x->nodes[n->src[0]].factor : NULL;
+    bool folded = x->g->nodes[n->src[0]].folded_bn == i;
+    float *own = at(x, i, EXEC_BN);
+    x->nodes[i].bn = (struct eq_batchnorm){.c = n->cout,
+                                           .eps = n->eps,
+                                           .momentum = n->momentum,
+                                           .gamma = eq_exec_values(x, n->gamma),
+                                           .beta = eq_exec_values(x, n->beta),
+                                           .running_mean = eq_exec_values(x, n->running_mean),
+                                           .running_var = eq_exec_values(x, n->running_var),
+                                           .factor = folded ? at(x, n->src[0], EXEC_FACTOR) : NULL,
+                                           .mean = own,
+                                           .inv_std = own + n->cout,
+                                           .work = own + 2 * n->cout};
 }
 
-/* Gives every slot its address, then what follows from the addresses. */
-static void bind_buffers(struct eq_exec *x)
+/* From numbers to addresses. */
+static void bind_node(struct eq_exec *x, int i)
 {
-    for (int i = 0; i < x->n_buffers; i++) {
-        void *address = x->plan[i].bytes ? x->arena + x->plan[i].offset : NULL;
-        memcpy(x->slots[i], &address, sizeof address);
-    }
-    for (int i = 0; i < x->g->n_nodes; i++) {
-        if (x->nodes[i].wants_diff)
-            x->nodes[i].diff = x->nodes[x->nodes[i].diff_root].diff;
-        if (x->g->nodes[i].op == EQ_OP_BATCHNORM)
-            bind_batchnorm(x, i);
-    }
+    struct exec_node *nd = &x->nodes[i];
+    nd->out = at(x, i, EXEC_OUT);
+    nd->mask = at(x, i, EXEC_MASK);
+    nd->pre_fq = at(x, i, EXEC_PRE_FQ);
+    nd->argmax = at(x, i, EXEC_ARGMAX);
+    nd->diff = nd->wants_diff ? at(x, nd->diff_root, EXEC_DIFF) : NULL;
+    nd->weff = at(x, i, EXEC_WEFF);
+    nd->dweff = at(x, i, EXEC_DWEFF);
+    nd->wmask = at(x, i, EXEC_WMASK);
+    nd->factor = at(x, i, EXEC_FACTOR);
+    nd->weight_fq = at(x, i, EXEC_WEIGHT_FQ);
+    nd->sim.units = at(x, i, EXEC_UNITS);
+    nd->sim.steps = at(x, i, EXEC_STEPS);
+    nd->sim.sums = at(x, i, EXEC_SUMS);
+    nd->sim.digit = at(x, i, EXEC_DIGIT);
+    nd->sim.requant = at(x, i, EXEC_REQUANT);
+    for (int pass = 0; pass < 2; pass++)
+        nd->packed[pass] = at(x, i, EXEC_PACKED + pass);
+    for (int pass = 0; pass < EQ_CONV_PASSES; pass++)
+        nd->scratch[pass] = at(x, i, EXEC_SCRATCH + pass);
+    if (x->g->nodes[i].op == EQ_OP_BATCHNORM)
+        bind_batchnorm(x, i);
 }
 
-enum eq_status eq_exec_plan(struct eq_exec *x, struct eq_err *err)
+static enum eq_status plan(struct eq_exec *x, struct eq_err *err)
 {
-    bool ok = !training(x) || (eq_exec_plan_diffs(x) && plan_grads(x));
-    for (int i = 0; ok && i < x->g->n_nodes; i++)
-        ok = plan_node(x, i);
-    x->arena_bytes = ok ? eq_plan_arena(x->plan, x->n_buffers) : SIZE_MAX;
-    if (x->arena_bytes < SIZE_MAX)
-        x->arena = eq_alloc(x->arena_bytes, 1);
+    if (training(x)) {
+        if (!eq_exec_plan_diffs(x))
+            return eq_fail(err, EQ_NOMEM, "out of memory for the plan");
+        lay_out_grads(x);
+        keep(x, 0, EXEC_GRADS, x->n_grads * sizeof(float));
+    }
+    for (int i = 0; i < x->g->n_nodes; i++)
+        plan_node(x, i);
+    x->arena = eq_plan_allocate(&x->plan, err);
     if (!x->arena)
-        return eq_fail(err, EQ_NOMEM, "out of memory for %d clips of %d frames at %d pixels", x->clips, x->frames,
-                       x->size);
-    bind_buffers(x);
+        return EQ_NOMEM;
+    for (int i = 0; i < x->g->n_nodes; i++)
+        bind_node(x, i);
+    x->grad_block = at(x, 0, EXEC_GRADS);
+    if (x->grad_block)
+        lay_out_grads(x);
     return EQ_OK;
+}
+
+/* ---- the graphs that are refused ----------------------------------------- */
+
+static enum eq_status check_quants(const struct eq_graph *g, int i, struct eq_err *err)
+{
+    const struct eq_node *n = &g->nodes[i];
+    if (n->edge_fq >= 0 && g->fake_quants[n->edge_fq].channels != 1)
+        return eq_fail(err, EQ_USAGE, "%s: fake-quant of an edge has one scale", n->name);
+    int channels = n->weight_fq < 0 ? 1 : g->fake_quants[n->weight_fq].channels;
+    if (channels != 1 && channels != n->cout)
+        return eq_fail(err, EQ_USAGE, "%s: %d weight scales for %d output channels", n->name, channels, n->cout);
+    if (n->folded_bn >= 0 && g->nodes[n->folded_bn].src[0] != i)
+        return eq_fail(err, EQ_USAGE, "%s: the batch norm folded into it does not follow it", n->name);
+    return EQ_OK;
+}
+
+/* The passes that write their source's gradient whole need to be the only ones that give one. */
+static enum eq_status check_training(const struct eq_exec *x, int i, struct eq_err *err)
+{
+    const struct eq_graph *g = x->g;
+    const struct eq_node *n = &g->nodes[i];
+    bool sums = n->op == EQ_OP_CONV2D || n->op == EQ_OP_ADD || n->op == EQ_OP_INPUT;
+    if (!sums && eq_graph_uses(g, n->src[0]) != 1)
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: its source has other consumers, which training can't handle", n->name);
+    if (n->op == EQ_OP_BATCHNORM && !n->bn_frozen && x->plan.nodes[i].rows < 2)
+        return eq_fail(err, EQ_USAGE, "%s: batch norm needs more than one value per channel; use more clips or frames",
+                       n->name);
+    return EQ_OK;
+}
+
+static enum eq_status check(const struct eq_exec *x, struct eq_err *err)
+{
+    const struct eq_graph *g = x->g;
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < g->n_nodes; i++) {
+        EQ_TRY(check_quants(g, i, err));
+        if (x->mode == EQ_EXEC_TRAIN)
+            EQ_TRY(check_training(x, i, err));
+        if (x->mode == EQ_EXEC_SIMULATE && g->nodes[i].op == EQ_OP_BATCHNORM)
+            return eq_fail(err, EQ_UNSUPPORTED, "%s: simulation needs a folded graph", g->nodes[i].name);
+    }
+    if (x->plan.nodes[g->output].n != (size_t)x->clips)
+        st = eq_fail(err, EQ_USAGE, "%s: the output must be one value per clip", g->nodes[g->output].name);
+out:
+    return st;
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+static struct eq_plan_node view(const void *graph, int i)
+{
+    const struct eq_node *n = &((const struct eq_graph *)graph)->nodes[i];
+    return (struct eq_plan_node){n->name,   n->op,  {n->src[0], n->src[1]}, n->residual, n->cin, n->cout, n->k,
+                                 n->stride, n->pad, .edge.dtype = EQ_F32};
+}
+
+enum eq_status eq_exec_new(struct eq_graph *g, const struct eq_exec_opts *opts, struct eq_exec **out,
+                           struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_exec *x = NULL;
+    *out = NULL;
+    EQ_TRY(eq_precision_check(opts->precision, err));
+    x = calloc(1, sizeof *x);
+    if (!x || !(x->nodes = calloc((size_t)g->n_nodes, sizeof *x->nodes)) ||
+        !(x->grads = calloc((size_t)g->n_params + 1, sizeof *x->grads)) ||
+        !(x->scale_grads = calloc((size_t)g->n_fake_quants + 1, sizeof *x->scale_grads)) ||
+        !(x->node_ms = calloc(2 * (size_t)g->n_nodes, sizeof *x->node_ms))) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for an executor");
+        goto out;
+    }
+    x->g = g;
+    x->mode = opts->mode;
+    x->precision = opts->precision;
+    x->clips = opts->clips;
+    x->watched = opts->watched;
+    x->threads = eq_parallel_threads();
+    x->weights_dirty = true;
+    EQ_TRY(eq_plan_make(&x->plan, g, g->n_nodes, view, EXEC_BUFFERS, opts->clips, opts->frames, opts->size, err));
+    EQ_TRY(check(x, err));
+    EQ_TRY(plan(x, err));
+    *out = x;
+    x = NULL;
+out:
+    eq_exec_free(x);
+    return st;
 }

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { CHUNK = 16384, CHUNK_ROWS = 256 }; /* values and rows of a piece of work */
+enum { CHUNK_ROWS = 256 }; /* of a piece of work */
 
 /* Largest u8 distance from a zero-point, and the whole numbers that float32 adds exactly. */
 static const double max_step = 255, exact_sum = 16777216;
@@ -31,22 +31,22 @@ static bool worst_split(const struct eq_node *n, int qmax, struct digits *out)
     return false;
 }
 
-bool eq_exec_plan_simulation(struct eq_exec *x, int i)
+void eq_exec_plan_simulation(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     struct exec_node *nd = &x->nodes[i];
     struct digits d;
     nd->conv.kernel[EQ_CONV_FORWARD] = eq_f32_conv_select_ordered(&nd->conv.shape);
-    nd->parts = 1;
     if (n->weight_fq < 0 || n->edge_fq < 0 || !worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d))
-        return true;
-    nd->parts = d.parts;
-    nd->can_simulate = true;
-    return eq_exec_reserve(x, &nd->units, nd->n * sizeof(float), i, i) &&
-           eq_exec_reserve(x, &nd->steps, x->nodes[n->src[0]].n * sizeof(float), i, i) &&
-           eq_exec_reserve(x, &nd->sums, d.parts > 1 ? nd->n * sizeof(int32_t) : 0, i, i) &&
-           eq_exec_reserve(x, &nd->digit, eq_tensor_bytes(&x->g->params[n->weight].value), i, i) &&
-           eq_exec_reserve(x, &nd->requant, 2 * (size_t)n->cout * sizeof(float), i, i);
+        return;
+    nd->sim.parts = d.parts;
+    nd->sim.possible = true;
+    const size_t values = nd->plan->n, src = x->plan.nodes[n->src[0]].n;
+    eq_plan_reserve(&x->plan, i, EXEC_UNITS, values * sizeof(float), i, i);
+    eq_plan_reserve(&x->plan, i, EXEC_STEPS, src * sizeof(float), i, i);
+    eq_plan_reserve(&x->plan, i, EXEC_SUMS, d.parts > 1 ? values * sizeof(int32_t) : 0, i, i);
+    eq_plan_reserve(&x->plan, i, EXEC_DIGIT, eq_param_count(&x->g->params[n->weight]) * sizeof(float), i, i);
+    eq_plan_reserve(&x->plan, i, EXEC_REQUANT, 2 * (size_t)n->cout * sizeof(float), i, i);
 }
 
 /* The step of the grid that an edge's values lie on; false: they are just floats. */
@@ -69,7 +69,7 @@ bool eq_exec_simulates(const struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
     float step;
-    return x->nodes[i].can_simulate && x->g->fake_quants[n->weight_fq].enabled &&
+    return x->nodes[i].sim.possible && x->g->fake_quants[n->weight_fq].enabled &&
            x->g->fake_quants[n->edge_fq].enabled && grid_of(x, n->src[0], &step) &&
            (n->residual < 0 || grid_of(x, n->residual, &step));
 }
@@ -105,8 +105,8 @@ void eq_exec_pack_simulation(struct eq_exec *x, int i)
     struct digits d = {1, 0, 0};
     if (whole_weights(x, i) * max_step > exact_sum)
         (void)worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d);
-    nd->used_parts = d.parts;
-    nd->base = d.base;
+    nd->sim.used_parts = d.parts;
+    nd->sim.base = d.base;
     for (int part = 0; part < d.parts; part++) {
         bool last = part == d.parts - 1;
         for (size_t k = 0; k < count; k++) {
@@ -114,10 +114,10 @@ void eq_exec_pack_simulation(struct eq_exec *x, int i)
             int w = (int)nd->weff[k], digit = w;
             if (!last)
                 digit = ((w + d.base / 2) & (d.base - 1)) - d.base / 2;
-            nd->digit[k] = (float)digit;
+            nd->sim.digit[k] = (float)digit;
             nd->weff[k] = last ? 0 : (float)((w - digit) / d.base);
         }
-        eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, nd->digit,
+        eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, nd->sim.digit,
                        (char *)nd->packed[EQ_CONV_FORWARD] + (size_t)part * bytes);
     }
 }
@@ -137,26 +137,21 @@ struct pass {
     float inv_src, inv_residual, residual_m;
     float lo, hi, scale; /* of the output, lo and hi counted from its zero-point */
     bool relu, add_sums, real_units;
-    size_t n;
 };
 
-static void steps_piece(void *ctx, size_t piece, int worker)
+static void steps_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
     const struct pass *p = ctx;
-    size_t first = piece * CHUNK, end = first + CHUNK < p->n ? first + CHUNK : p->n;
-    for (size_t i = first; i < end; i++)
-        p->nd->steps[i] = round_small(p->src[i] * p->inv_src);
+    for (size_t i = lo; i < hi; i++)
+        p->nd->sim.steps[i] = round_small(p->src[i] * p->inv_src);
 }
 
 /* sums = sums * base + the digit's convolution */
-static void sums_piece(void *ctx, size_t piece, int worker)
+static void sums_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
     const struct pass *p = ctx;
-    size_t first = piece * CHUNK, end = first + CHUNK < p->n ? first + CHUNK : p->n;
-    for (size_t i = first; i < end; i++)
-        p->nd->sums[i] = (p->add_sums ? p->nd->sums[i] * p->nd->base : 0) + (int32_t)p->nd->out[i];
+    for (size_t i = lo; i < hi; i++)
+        p->nd->sim.sums[i] = (p->add_sums ? p->nd->sim.sums[i] * p->nd->sim.base : 0) + (int32_t)p->nd->out[i];
 }
 
 /* r = fma(acc, m, b), then the residual: in steps of the output. */
@@ -165,17 +160,17 @@ static void requantize_piece(void *ctx, size_t piece, int worker)
     (void)worker;
     const struct pass *p = ctx;
     const struct exec_node *nd = p->nd;
-    const int c = nd->c;
-    const float *m = nd->requant, *b = m + c;
-    size_t first = piece * CHUNK_ROWS, end = first + CHUNK_ROWS < nd->rows ? first + CHUNK_ROWS : nd->rows;
+    const int c = nd->plan->c;
+    const float *m = nd->sim.requant, *b = m + c;
+    size_t first = piece * CHUNK_ROWS, end = first + CHUNK_ROWS < nd->plan->rows ? first + CHUNK_ROWS : nd->plan->rows;
     for (size_t row = first; row < end; row++) {
         size_t at = row * (size_t)c;
         for (int k = 0; k < c; k++) {
-            float acc = nd->used_parts > 1 ? (float)nd->sums[at + k] : nd->out[at + k];
+            float acc = nd->sim.used_parts > 1 ? (float)nd->sim.sums[at + k] : nd->out[at + k];
             float r = fmaf(acc, m[k], b[k]);
             if (p->residual)
                 r = fmaf(round_small(p->residual[at + k] * p->inv_residual), p->residual_m, r);
-            nd->units[at + k] = r;
+            nd->sim.units[at + k] = r;
         }
     }
 }
@@ -184,7 +179,7 @@ static void prepare_requantization(struct eq_exec *x, int i, float src_step)
 {
     const struct eq_node *n = &x->g->nodes[i];
     const struct eq_fake_quant *w = &x->g->fake_quants[n->weight_fq];
-    float inv_dst = 1.0f / x->g->fake_quants[n->edge_fq].scale[0], *m = x->nodes[i].requant;
+    float inv_dst = 1.0f / x->g->fake_quants[n->edge_fq].scale[0], *m = x->nodes[i].sim.requant;
     const float *bias = eq_exec_values(x, n->bias);
     for (int c = 0; c < n->cout; c++) {
         m[c] = src_step * w->scale[w->channels > 1 ? c : 0] * inv_dst;
@@ -202,14 +197,13 @@ void eq_exec_simulate_conv(struct eq_exec *x, int i)
     float src_step = 1, residual_step = 1;
     (void)grid_of(x, n->src[0], &src_step);
     prepare_requantization(x, i, src_step);
-    struct pass p = {.nd = nd, .src = src->out, .inv_src = 1.0f / src_step, .n = src->n};
-    eq_parallel_for((p.n + CHUNK - 1) / CHUNK, steps_piece, &p);
-    p.n = nd->n;
-    for (int part = nd->used_parts - 1; part >= 0; part--) {
-        eq_conv2d_forward(&nd->conv, nd->steps, (const char *)nd->packed[EQ_CONV_FORWARD] + (size_t)part * bytes,
+    struct pass p = {.nd = nd, .src = src->out, .inv_src = 1.0f / src_step};
+    eq_for_spans(src->plan->n, steps_span, &p);
+    for (int part = nd->sim.used_parts - 1; part >= 0; part--) {
+        eq_conv2d_forward(&nd->conv, nd->sim.steps, (const char *)nd->packed[EQ_CONV_FORWARD] + (size_t)part * bytes,
                           &nothing, nd->out, nd->scratch[EQ_CONV_FORWARD]);
-        if (nd->used_parts > 1)
-            eq_parallel_for((p.n + CHUNK - 1) / CHUNK, sums_piece, &p);
+        if (nd->sim.used_parts > 1)
+            eq_for_spans(nd->plan->n, sums_span, &p);
         p.add_sums = true;
     }
     if (n->residual >= 0) {
@@ -218,18 +212,16 @@ void eq_exec_simulate_conv(struct eq_exec *x, int i)
         p.inv_residual = 1.0f / residual_step;
         p.residual_m = residual_step * (1.0f / x->g->fake_quants[n->edge_fq].scale[0]);
     }
-    eq_parallel_for((nd->rows + CHUNK_ROWS - 1) / CHUNK_ROWS, requantize_piece, &p);
+    eq_parallel_for((nd->plan->rows + CHUNK_ROWS - 1) / CHUNK_ROWS, requantize_piece, &p);
 }
 
 /* From steps to real values: as computed, for a hook, or rounded and clamped, for whoever reads the edge. */
-static void store_piece(void *ctx, size_t piece, int worker)
+static void store_span(const void *ctx, size_t lo, size_t hi)
 {
-    (void)worker;
     const struct pass *p = ctx;
     const struct exec_node *nd = p->nd;
-    size_t first = piece * CHUNK, end = first + CHUNK < p->n ? first + CHUNK : p->n;
-    for (size_t i = first; i < end; i++) {
-        float r = nd->units[i];
+    for (size_t i = lo; i < hi; i++) {
+        float r = nd->sim.units[i];
         if (!p->real_units) {
             r = r > p->lo ? r : p->lo;
             r = r < p->hi ? r : p->hi;
@@ -248,11 +240,10 @@ void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded)
     struct exec_node *nd = &x->nodes[i];
     float zp = (float)fq->zero_point[0];
     struct pass p = {.nd = nd,
-                     .n = nd->n,
                      .scale = fq->scale[0],
                      .lo = n->relu ? 0 : (float)fq->qmin - zp,
                      .hi = (float)fq->qmax - zp,
                      .relu = n->relu,
                      .real_units = !rounded};
-    eq_parallel_for((p.n + CHUNK - 1) / CHUNK, store_piece, &p);
+    eq_for_spans(nd->plan->n, store_span, &p);
 }

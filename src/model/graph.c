@@ -13,7 +13,6 @@ void eq_graph_free(struct eq_graph *g)
     for (int i = 0; i < g->n_fake_quants; i++) {
         free(g->fake_quants[i].scale);
         free(g->fake_quants[i].zero_point);
-        free(g->fake_quants[i].diff_scale);
     }
     free(g->nodes);
     free(g->params);
@@ -83,28 +82,19 @@ int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax
     return g->n_fake_quants++;
 }
 
-bool eq_fake_quant_learn_scale(struct eq_fake_quant *fq)
-{
-    if (!fq->diff_scale)
-        fq->diff_scale = calloc((size_t)fq->channels, sizeof(*fq->diff_scale));
-    fq->learn_scale = fq->diff_scale != NULL;
-    return fq->learn_scale;
-}
-
 bool eq_graph_copy_fake_quants(struct eq_graph *to, const struct eq_graph *from)
 {
     for (int i = 0; i < from->n_fake_quants; i++) {
         const struct eq_fake_quant *src = &from->fake_quants[i];
         int at = eq_graph_add_fake_quant(to, src->channels, src->qmin, src->qmax);
-        if (at < 0 || (src->learn_scale && !eq_fake_quant_learn_scale(&to->fake_quants[at])))
+        if (at < 0)
             return false;
         struct eq_fake_quant *dst = &to->fake_quants[at];
         dst->enabled = src->enabled;
         dst->bypass = src->bypass;
+        dst->learn_scale = src->learn_scale;
         memcpy(dst->scale, src->scale, (size_t)src->channels * sizeof(*dst->scale));
         memcpy(dst->zero_point, src->zero_point, (size_t)src->channels * sizeof(*dst->zero_point));
-        if (src->learn_scale)
-            memcpy(dst->diff_scale, src->diff_scale, (size_t)src->channels * sizeof(*dst->diff_scale));
     }
     return true;
 }
@@ -143,6 +133,11 @@ int eq_graph_find_param(const struct eq_graph *g, const char *name)
         if (strcmp(g->params[i].name, name) == 0)
             return i;
     return -1;
+}
+
+bool eq_is_weighted(const struct eq_node *n)
+{
+    return n->op == EQ_OP_CONV2D || n->op == EQ_OP_LINEAR;
 }
 
 size_t eq_graph_param_count(const struct eq_graph *g)

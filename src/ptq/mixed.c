@@ -45,7 +45,7 @@ static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *
 static enum eq_status evaluate_fp32(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
 {
     struct eq_predictor p = {0};
-    enum eq_status st = eq_predictor_from_graph(&p, trained, 1, err);
+    enum eq_status st = eq_predictor_from_graph(&p, trained, EQ_PRECISION_FP32, 1, err);
     if (st == EQ_OK)
         st = evaluate(m, &p, &m->mae_fp32, err);
     eq_predictor_close(&p);
@@ -128,7 +128,7 @@ static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
         goto out;
     }
     for (int i = 0; i < g->n_nodes; i++)
-        if ((g->nodes[i].op == EQ_OP_CONV2D || g->nodes[i].op == EQ_OP_LINEAR) && !m->keep[i])
+        if (eq_is_weighted(&g->nodes[i]) && !m->keep[i])
             ranks[m->n_order++].node = i;
     EQ_TRY(eq_spread_clips(m->ds, EQ_SPLIT_VAL, m->cfg.sensitivity.clips, &indices, &n, err));
     EQ_TRY(eq_clips_open(&m->cfg, m->ds, indices, n, &few, err));

@@ -61,7 +61,7 @@ static enum eq_status take_reference(struct search *s, struct eq_err *err)
     s->reference = eq_alloc(s->judge.n, sizeof *s->reference);
     if (!s->reference)
         return eq_fail(err, EQ_NOMEM, "out of memory for the search");
-    EQ_TRY(eq_predictor_from_graph(&p, s->trained, 1, err));
+    EQ_TRY(eq_predictor_from_graph(&p, s->trained, EQ_PRECISION_FP32, 1, err));
     EQ_TRY(predict_judges(s, &p, s->reference, err));
     for (size_t i = 0; i < s->judge.n; i++)
         mean += s->reference[i] / (double)s->judge.n;

@@ -191,7 +191,7 @@ static enum eq_status choose(const struct eq_graph *g, char *const *layers, int 
 {
     enum eq_status st = EQ_OK;
     for (int i = 0; i < g->n_nodes; i++)
-        chosen[i] = n_layers == 0 && (g->nodes[i].op == EQ_OP_CONV2D || g->nodes[i].op == EQ_OP_LINEAR);
+        chosen[i] = n_layers == 0 && eq_is_weighted(&g->nodes[i]);
     for (int i = 0; i < n_layers && st == EQ_OK; i++) {
         int node;
         st = eq_find_layer(g, layers[i], &node, err);

@@ -18,7 +18,9 @@ struct adaround {
 static struct eq_patch_spec spec_of(const struct adaround *a, int node)
 {
     struct eq_patch_spec s = {.g = a->g, .node = node, .per_clip = a->per_clip, .seed = a->opts->seed};
-    eq_exec_conv_shape(a->walk.exec, node, &s.shape);
+    struct eq_exec_layer l;
+    if (eq_exec_layer(a->walk.exec, node, EQ_CONV_FORWARD, &l))
+        s.shape = l.shape;
     return s;
 }
 
@@ -153,7 +155,7 @@ enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_sou
     EQ_TRY(count_clips(clips, max_clips, &count, err));
     a.walk.max_clips = count;
     a.per_clip = (int)(((size_t)opts->samples + count - 1) / count);
-    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &a.walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(calibrated, clips, &a.walk.exec, err));
     EQ_TRY(allocate(&a, count, err));
     EQ_TRY(walk(&a, -1, err));
     for (int i = 0; i < calibrated->n_nodes; i++) {

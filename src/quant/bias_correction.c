@@ -28,9 +28,9 @@ struct correction {
 static struct edge_sums shape_of_source(const struct correction *k, int node)
 {
     const struct eq_node *n = &k->g->nodes[node];
-    struct eq_conv_shape s;
-    if (eq_exec_conv_shape(k->walk.exec, node, &s))
-        return (struct edge_sums){NULL, s.h, s.w, s.cin};
+    struct eq_exec_layer l;
+    if (eq_exec_layer(k->walk.exec, node, EQ_CONV_FORWARD, &l))
+        return (struct edge_sums){NULL, l.shape.h, l.shape.w, l.shape.cin};
     return (struct edge_sums){NULL, 1, 1, n->cin};
 }
 
@@ -120,10 +120,11 @@ static double tap_mean(const struct correction *k, int node, int channel, int ky
 {
     const struct eq_node *n = &k->g->nodes[node];
     const struct edge_sums *e = &k->edges[n->src[0]];
-    struct eq_conv_shape s;
+    struct eq_exec_layer l;
     double frames = (double)k->walk.clip * k->walk.clips->frames;
-    if (!eq_exec_conv_shape(k->walk.exec, node, &s)) /* the head reads means over frames: one row a clip */
+    if (!eq_exec_layer(k->walk.exec, node, EQ_CONV_FORWARD, &l)) /* the head reads means over frames: one row a clip */
         return e->sum[channel] / (double)k->walk.clip;
+    const struct eq_conv_shape s = l.shape;
     double sum = 0;
     for (int oy = 0; oy < s.oh; oy++)
         for (int ox = 0; ox < s.ow; ox++) {
@@ -199,7 +200,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
     if (st != EQ_OK)
         return st;
     eq_enable_fake_quant(calibrated, false);
-    EQ_TRY(eq_exec_new(calibrated, EQ_EXEC_INFER, 1, clips->frames, clips->size, &k.walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(calibrated, clips, &k.walk.exec, err));
     EQ_TRY(make_sums(&k, err));
     EQ_TRY(run_clips(&k, -1, err));
     keep_targets(&k);

@@ -138,7 +138,9 @@ enum eq_status eq_reestimate_batchnorm(struct eq_graph *g, const struct eq_clip_
     uint8_t *buffer = NULL;
     float *ef = NULL;
     EQ_TRY(open_statistics(&s, err));
-    EQ_TRY(eq_exec_new(g, EQ_EXEC_TRAIN, batch, clips->frames, clips->size, &x, err));
+    EQ_TRY(eq_exec_new(
+        g, &(struct eq_exec_opts){.mode = EQ_EXEC_TRAIN, .clips = batch, .frames = clips->frames, .size = clips->size},
+        &x, err));
     buffer = eq_alloc((size_t)batch, (size_t)clips->frames * clips->size * clips->size * 3);
     ef = eq_alloc((size_t)batch, sizeof *ef);
     if (!buffer || !ef) {

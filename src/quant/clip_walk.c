@@ -3,6 +3,13 @@
 
 #include <math.h>
 
+enum eq_status eq_clip_walk_exec(struct eq_graph *g, const struct eq_clip_source *clips, struct eq_exec **out,
+                                 struct eq_err *err)
+{
+    const struct eq_exec_opts opts = {.clips = 1, .frames = clips->frames, .size = clips->size, .watched = true};
+    return eq_exec_new(g, &opts, out, err);
+}
+
 static enum eq_status look(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
 {
     struct eq_clip_walk *w = ctx;

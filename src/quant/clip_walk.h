@@ -5,7 +5,7 @@
 #include "echoquant/quant.h"
 
 struct eq_clip_walk {
-    struct eq_exec *exec; /* for one clip */
+    struct eq_exec *exec; /* of eq_clip_walk_exec */
     const struct eq_clip_source *clips;
     size_t max_clips;
     const char *purpose; /* "calibration": for messages */
@@ -19,6 +19,9 @@ struct eq_clip_walk {
     struct eq_progress *progress; /* NULL: silent */
     size_t clip;                  /* clips done; while one runs its number, from 0 */
 };
+/* An executor for one clip of the source, made to be watched. */
+enum eq_status eq_clip_walk_exec(struct eq_graph *g, const struct eq_clip_source *clips, struct eq_exec **out,
+                                 struct eq_err *err);
 /* From the first clip of the source on. No clip at all is EQ_USAGE, an infinite EF EQ_NUMERIC, a signal EQ_INTERRUPTED.
  */
 enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err);

@@ -176,10 +176,9 @@ static enum eq_status lower_all(struct lowering *l, const char *method, struct e
 {
     enum eq_status st;
     size_t n = (size_t)l->g->n_nodes;
-    struct eq_qdims *dims = eq_alloc(n, sizeof *dims);
     l->qnode = eq_alloc(n, sizeof *l->qnode);
     l->m = eq_alloc(1, sizeof *l->m);
-    if (!dims || !l->qnode || !l->m || !(l->m->nodes = eq_alloc(n, sizeof *l->m->nodes))) {
+    if (!l->qnode || !l->m || !(l->m->nodes = eq_alloc(n, sizeof *l->m->nodes))) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the integer graph");
         goto out;
     }
@@ -190,9 +189,8 @@ static enum eq_status lower_all(struct lowering *l, const char *method, struct e
     EQ_TRY(eq_qmodel_check_graph(l->m, err));
     eq_qmodel_derive_qparams(l->m);
     EQ_TRY(eq_qmodel_check_values(l->m, err));
-    EQ_TRY(eq_qmodel_shapes(l->m, l->m->meta.frames, l->m->meta.size, dims, err));
+    EQ_TRY(eq_qmodel_check_form(l->m, err));
 out:
-    eq_free(dims);
     eq_free(l->qnode);
     return st;
 }

@@ -29,8 +29,7 @@ enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err)
     EQ_TRY(check_edges(calibrated, err));
     EQ_TRY(eq_set_weight_qparams(calibrated, &(struct eq_weight_opts){.kind = EQ_WEIGHT_MSE}, err));
     for (int i = 0; i < calibrated->n_fake_quants; i++)
-        if (!eq_fake_quant_learn_scale(&calibrated->fake_quants[i]))
-            return eq_fail(err, EQ_NOMEM, "out of memory for learned scales");
+        calibrated->fake_quants[i].learn_scale = true;
 out:
     return st;
 }
@@ -123,13 +122,13 @@ void eq_lsq_hold_edges(struct eq_lsq *l, bool hold)
 }
 
 /* d loss / d log(scale) = scale * d loss / d scale. False: a gradient is not finite. */
-static bool gather(const struct eq_graph *g, struct kind *k)
+static bool gather(const struct eq_graph *g, const struct eq_exec *x, struct kind *k)
 {
     size_t at = 0;
     bool finite = true;
     for (int i = 0; i < g->n_fake_quants; i++)
         for (int c = 0; k->member[i] && c < g->fake_quants[i].channels; c++, at++) {
-            k->grad[at] = g->fake_quants[i].scale[c] * g->fake_quants[i].diff_scale[c];
+            k->grad[at] = g->fake_quants[i].scale[c] * eq_exec_scale_grad(x, i)[c];
             finite = finite && isfinite(k->grad[at]);
         }
     return finite;
@@ -143,14 +142,14 @@ static void scatter(struct eq_graph *g, const struct kind *k)
             g->fake_quants[i].scale[c] = expf(k->theta[at++]);
 }
 
-enum eq_status eq_lsq_step(struct eq_lsq *l, double lr, struct eq_err *err)
+enum eq_status eq_lsq_step(struct eq_lsq *l, const struct eq_exec *x, double lr, struct eq_err *err)
 {
     static const bool no_decay = false;
     for (int i = 0; i < KINDS; i++) {
         struct kind *k = &l->kind[i];
         if (i == EDGES && l->hold_edges)
             continue;
-        if (!gather(l->g, k))
+        if (!gather(l->g, x, k))
             return eq_fail(err, EQ_NUMERIC, "the gradient of a learned %s scale is not a finite number",
                            i == EDGES ? "activation" : "weight");
         eq_optim_step(&k->optim, &k->theta, &k->grad, &no_decay, lr);

@@ -221,40 +221,34 @@ enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *
     return EQ_OK;
 }
 
-static enum eq_status node_shape(const struct eq_qmodel *m, int i, int frames, struct eq_qdims *dims,
-                                 struct eq_err *err)
+static struct eq_plan_node view(const void *model, int i)
 {
-    const struct eq_qnode *n = &m->nodes[i];
-    const struct eq_qdims *in = &dims[n->src];
-    if (n->op == EQ_QOP_HEAD) {
-        if ((int64_t)in->h * in->w * frames * 255 > INT32_MAX)
-            return eq_fail(err, EQ_NUMERIC, "%s: the sum over %d x %d pixels and %d frames could overflow 32 bits",
-                           n->name, in->h, in->w, frames);
-        dims[i] = (struct eq_qdims){1, 1, 1};
-        return EQ_OK;
-    }
-    int h = in->h + 2 * n->pad - n->k, w = in->w + 2 * n->pad - n->k;
-    if (h < 0 || w < 0)
-        return eq_fail(err, EQ_FORMAT, "%s: a %d x %d picture is too small for its %d x %d kernel", n->name, in->h,
-                       in->w, n->k, n->k);
-    dims[i] = (struct eq_qdims){h / n->stride + 1, w / n->stride + 1, n->cout};
-    const struct eq_qdims *res = n->residual >= 0 ? &dims[n->residual] : &dims[i];
-    if (res->h != dims[i].h || res->w != dims[i].w || res->c != dims[i].c)
-        return eq_fail(err, EQ_FORMAT, "%s: residual %s is %d x %d x %d, the output %d x %d x %d", n->name,
-                       m->nodes[n->residual].name, res->h, res->w, res->c, dims[i].h, dims[i].w, dims[i].c);
-    return EQ_OK;
+    static const enum eq_op ops[EQ_QOP_COUNT] = {EQ_OP_INPUT, EQ_OP_CONV2D, EQ_OP_MAXPOOL, EQ_OP_LINEAR};
+    const struct eq_qnode *n = &((const struct eq_qmodel *)model)->nodes[i];
+    bool floats = n->fp32_edge || n->op == EQ_QOP_HEAD;
+    return (struct eq_plan_node){n->name, ops[n->op], {n->src, -1}, n->residual, n->cin,
+                                 n->cout, n->k,       n->stride,    n->pad,      .edge.dtype = floats ? EQ_F32 : EQ_U8};
 }
 
-enum eq_status eq_qmodel_shapes(const struct eq_qmodel *m, int frames, int size, struct eq_qdims *dims,
-                                struct eq_err *err)
+enum eq_status eq_qmodel_plan(const struct eq_qmodel *m, int kinds, int clips, int frames, int size,
+                              struct eq_plan *out, struct eq_err *err)
 {
-    if (frames < 1 || frames > 4096 || size < 1 || size > 4096)
-        return eq_fail(err, EQ_USAGE, "%d frames of %d x %d pixels: 1 to 4096 each", frames, size, size);
-    dims[0] = (struct eq_qdims){size, size, 3};
-    for (int i = 1; i < m->n_nodes; i++) {
-        enum eq_status st = node_shape(m, i, frames, dims, err);
-        if (st != EQ_OK)
-            return st;
-    }
-    return EQ_OK;
+    enum eq_status st;
+    EQ_TRY(eq_plan_make(out, m, m->n_nodes, view, kinds, clips, frames, size, err));
+    const struct eq_qnode *head = &m->nodes[m->n_nodes - 1];
+    const struct eq_plan_node *in = &out->nodes[head->src];
+    if ((int64_t)in->h * in->w * in->t * 255 > INT32_MAX)
+        st = eq_fail(err, EQ_NUMERIC, "%s: the sum over %d x %d pixels and %d frames could overflow 32 bits",
+                     head->name, in->h, in->w, in->t);
+out:
+    return st;
+}
+
+enum eq_status eq_qmodel_check_form(const struct eq_qmodel *m, struct eq_err *err)
+{
+    struct eq_err why;
+    struct eq_plan plan;
+    enum eq_status st = eq_qmodel_plan(m, 0, 1, m->meta.frames, m->meta.size, &plan, &why);
+    eq_plan_clear(&plan);
+    return st == EQ_OK ? st : eq_fail(err, st == EQ_USAGE ? EQ_FORMAT : st, "%s", why.msg);
 }

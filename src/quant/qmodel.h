@@ -11,10 +11,6 @@ size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 wher
 /* Zeroed weights, scales and biases as op, shape and fp32 ask for; eq_qmodel_free frees them, also after EQ_NOMEM. */
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err);
 
-/* What a node makes from clips of frames x size x size pixels: one frame's height, width and channels. */
-struct eq_qdims {
-    int h, w, c;
-};
 /* The order of nodes, numbers in range, one input and one head: EQ_FORMAT, with the layer named. Reads no values. */
 enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *err);
 /* Sets the qparams that are not free: the input's (1 / pixel_std, pixel_mean) and those of pooling (what it reads). */
@@ -22,9 +18,13 @@ void eq_qmodel_derive_qparams(struct eq_qmodel *m);
 /* qparams usable, weights within their bits, scales and biases finite, and the accumulator's bound: for each output
  * channel 255 * sum |w| <= INT32_MAX, which covers every partial sum with or without the zero-point taken off. */
 enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *err);
-/* Shapes for clips of this form: dims[n_nodes]. EQ_FORMAT where a picture gets too small or a residual does not fit. */
-enum eq_status eq_qmodel_shapes(const struct eq_qmodel *m, int frames, int size, struct eq_qdims *dims,
-                                struct eq_err *err);
+/* The plan of a checked graph, with buffers of `kinds` kinds a node; errors as eq_plan_make, and EQ_NUMERIC where the
+ * head's sums could overflow. Clear with eq_plan_clear, also on failure. */
+enum eq_status eq_qmodel_plan(const struct eq_qmodel *m, int kinds, int clips, int frames, int size,
+                              struct eq_plan *out, struct eq_err *err);
+/* Whether a clip of the model's own form can be planned: EQ_FORMAT where a picture gets too small or a residual does
+ * not fit. */
+enum eq_status eq_qmodel_check_form(const struct eq_qmodel *m, struct eq_err *err);
 /* A parsed file as a model; every check of eq_qmodel_load. */
 enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err);
 

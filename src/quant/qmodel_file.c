@@ -339,7 +339,6 @@ out:
 enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_qdims *dims = NULL;
     *out = NULL;
     struct eq_qmodel *m = eq_alloc(1, sizeof *m);
     if (!m)
@@ -349,16 +348,10 @@ enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **
     EQ_TRY(eq_qmodel_check_graph(m, err));
     EQ_TRY(read_tensors(f, m, err));
     EQ_TRY(eq_qmodel_check_values(m, err));
-    dims = eq_alloc((size_t)m->n_nodes, sizeof *dims);
-    if (!dims) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a quantized model");
-        goto out;
-    }
-    EQ_TRY(eq_qmodel_shapes(m, m->meta.frames, m->meta.size, dims, err));
+    EQ_TRY(eq_qmodel_check_form(m, err));
     *out = m;
     m = NULL;
 out:
-    eq_free(dims);
     eq_qmodel_free(m);
     return st;
 }

@@ -5,11 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-bool eq_is_weighted(const struct eq_node *n)
-{
-    return n->op == EQ_OP_CONV2D || n->op == EQ_OP_LINEAR;
-}
-
 int eq_stored_edge(const struct eq_graph *g, int conv)
 {
     for (int i = conv + 1; i < g->n_nodes; i++)

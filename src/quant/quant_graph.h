@@ -7,8 +7,6 @@
 /* The node that makes the edge which the integer engine stores for a convolution: itself, or the batch norm behind it.
  */
 int eq_stored_edge(const struct eq_graph *g, int conv);
-/* Has weights that are quantized. */
-bool eq_is_weighted(const struct eq_node *n);
 /* Values per output channel of a conv or linear weight. */
 size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n);
 

@@ -72,8 +72,7 @@ static void lsq_close(void *state)
 
 static enum eq_status lsq_after_step(void *state, struct eq_exec *x, double lr, struct eq_err *err)
 {
-    (void)x;
-    return eq_lsq_step(state, lr, err);
+    return eq_lsq_step(state, x, lr, err);
 }
 
 static void lsq_freeze(void *state, bool frozen)

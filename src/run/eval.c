@@ -123,6 +123,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
                                struct eq_result *row, struct eq_err *err)
 {
     uint64_t bytes;
+    const struct eq_qmodel *m = eq_predictor_qmodel(p);
     enum eq_status st = eq_file_size(path, &bytes, err);
     if (st != EQ_OK)
         return st;
@@ -133,8 +134,8 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     row->frames = p->meta.frames;
     row->size = p->meta.size;
     row->phases = phases;
-    row->method = p->qmodel ? p->qmodel->method : NULL;
-    row->observer = p->qmodel ? p->qmodel->observer : NULL;
+    row->method = m ? m->method : NULL;
+    row->observer = m ? m->observer : NULL;
     row->isa = eq_cpu_isa_in_use();
     row->cpu = eq_cpu_model_name();
     row->threads = eq_parallel_threads();
@@ -175,7 +176,8 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(eq_predictions_write(csv.s, &e, err));
     EQ_TRY(describe(&p, row_name, path, own.eval.phases, &row, err));
     row.device = (known ? known : baseline)->device;
-    row.recipe = recipe = p.qmodel && p.qmodel->recipe ? cJSON_Parse(p.qmodel->recipe) : NULL;
+    const struct eq_qmodel *made = eq_predictor_qmodel(&p);
+    row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
     set_metrics(&row, digest, &e.metrics);
     if (strcmp(name, baseline->name) != 0)
         EQ_TRY(compare_with_fp32(cfg, &e, &row, err));

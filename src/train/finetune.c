@@ -29,7 +29,7 @@ static enum eq_status open_teacher(const struct eq_finetune *f, struct eq_predic
     struct eq_graph *baseline;
     enum eq_status st = eq_load_baseline(f->cfg, f->model_path, &baseline, err);
     if (st == EQ_OK)
-        st = eq_predictor_from_graph(teacher, baseline, f->cfg->qat.batch, err);
+        st = eq_predictor_from_graph(teacher, baseline, EQ_PRECISION_FP32, f->cfg->qat.batch, err);
     eq_graph_free(baseline);
     return st;
 }
@@ -81,7 +81,10 @@ static const char *const shaping[] = {"data.frames",      "data.size",          
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err)
 {
-    struct eq_finetune f = {
-        .cfg = cfg, .ds = ds, .name = eq_phase_model(EQ_PHASE_CONTROL)->name, .model_path = model_path, .shaping = shaping};
+    struct eq_finetune f = {.cfg = cfg,
+                            .ds = ds,
+                            .name = eq_phase_model(EQ_PHASE_CONTROL)->name,
+                            .model_path = model_path,
+                            .shaping = shaping};
     return eq_finetune(&f, err);
 }

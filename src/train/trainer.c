@@ -81,8 +81,9 @@ enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *
     *t = (struct eq_trainer){.job = *job, .comm = &eq_comm_self, .best_mae = INFINITY};
     EQ_TRY(open_loaders(t, err));
     t->total_steps = t->steps_per_epoch * (size_t)job->epochs;
-    EQ_TRY(
-        eq_exec_new_in(job->precision, job->graph, EQ_EXEC_TRAIN, job->batch, meta->frames, meta->size, &t->exec, err));
+    const struct eq_exec_opts opts = {EQ_EXEC_TRAIN, job->precision, job->batch,
+                                      meta->frames,  meta->size,     job->rule && job->rule->hook};
+    EQ_TRY(eq_exec_new(job->graph, &opts, &t->exec, err));
     if (job->rule && job->rule->hook) {
         struct eq_walk_hook hook = job->rule->hook(job->scales);
         eq_exec_set_hook(t->exec, &hook);
@@ -167,9 +168,10 @@ static void lap(struct eq_trainer *t, enum eq_train_part part, double *since)
 static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *since, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st = EQ_OK;
-    for (size_t i = 0; i < t->n_params; i++) /* the one place where gradients of several processes meet */
-        EQ_TRY(eq_comm_sum(t->comm, t->grads[i], t->optim.n[i], err));
+    enum eq_status st;
+    size_t n;
+    float *block = eq_exec_grad_block(t->exec, &n);
+    EQ_TRY(eq_comm_sum(t->comm, block, n, err)); /* the one place where gradients of several processes meet */
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
@@ -292,7 +294,7 @@ static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predict
 {
     *m = NULL;
     if (!t->job.lower)
-        return eq_predictor_from_graph(p, t->job.graph, 1, err);
+        return eq_predictor_from_graph(p, t->job.graph, EQ_PRECISION_FP32, 1, err);
     enum eq_status st = t->job.lower(t->job.ctx, t->job.graph, m, err);
     return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
 }

@@ -22,7 +22,7 @@ static void run(const struct eq_qmodel *m)
 {
     struct eq_qengine *e;
     float ef;
-    if (eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, NULL) != EQ_OK)
+    if (eq_qengine_new(m, 1, m->meta.frames, m->meta.size, false, &e, NULL) != EQ_OK)
         abort(); /* what loads must run */
     size_t n = (size_t)m->meta.frames * m->meta.size * m->meta.size * 3;
     uint8_t *pixels = malloc(n);
@@ -30,7 +30,7 @@ static void run(const struct eq_qmodel *m)
         abort();
     for (size_t i = 0; i < n; i++)
         pixels[i] = (uint8_t)(i * 37);
-    eq_qengine_run(e, pixels, &ef);
+    (void)eq_qengine_run(e, pixels, &ef, NULL);
     eq_qengine_free(e);
     free(pixels);
 }

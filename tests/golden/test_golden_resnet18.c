@@ -84,7 +84,7 @@ static void infers_like_pytorch(void **state)
         }
         struct eq_exec *x = NULL;
         float ef[CLIPS];
-        assert_ok(eq_exec_new(g, EQ_EXEC_INFER, CLIPS, FRAMES, SIZE, &x, &err));
+        assert_ok(new_exec(g, EQ_EXEC_INFER, CLIPS, FRAMES, SIZE, &x, &err));
         assert_ok(eq_exec_forward(x, expect("", "pixels")->data, ef, &err));
         assert_close("EF in inference", ef, expect("", "infer.ef"), TOLERANCE_EF);
         eq_exec_free(x);
@@ -97,7 +97,7 @@ static void check_gradients(bool fuse)
     struct eq_graph *g = load(fuse);
     struct eq_exec *x = NULL;
     float ef[CLIPS], diff[CLIPS];
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     double loss = forward_loss(x, ef, diff);
     assert_close("EF in training", ef, expect("", "train.ef"), TOLERANCE_EF);
     assert_true(fabs(loss - f64(expect("", "train.loss"), 0)) < TOLERANCE_LOSS * loss);
@@ -148,7 +148,7 @@ static void train(const char *kind, const struct eq_optim_opts *opts, enum eq_sc
     bool decay[128];
     char prefix[16];
     snprintf(prefix, sizeof prefix, "%s.", kind);
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     for (int i = 0; i < g->n_params; i++)
         if (g->params[i].trainable) {
             params[n] = eq_param_data(&g->params[i]);
@@ -248,7 +248,7 @@ static void full_width_like_torchvision(void **state)
     fill_by_formula(g);
     assert_ok(eq_fold_batchnorm(g, &folded, &err));
     assert_ok(eq_fuse(folded, &err));
-    assert_ok(eq_exec_new(folded, EQ_EXEC_INFER, 1, T, S, &x, &err));
+    assert_ok(new_exec(folded, EQ_EXEC_INFER, 1, T, S, &x, &err));
     uint8_t *pixels = eq_alloc((size_t)T * S * S * 3, 1);
     for (uint32_t i = 0; i < T * S * S * 3; i++)
         pixels[i] = (uint8_t)((formula(i, 999) + 1) * 128);

@@ -105,18 +105,22 @@ static void see_edge(void *ctx, int node, const uint8_t *q, size_t n)
 /* EF of the clips and the hash of all edges as text; false when the engine refused. */
 static bool run_engine(const struct eq_qmodel *m, const uint8_t *pixels, char *text, size_t size)
 {
-    struct eq_qengine *e;
+    struct eq_qengine *watched = NULL, *e = NULL;
     struct eq_err err;
     float ef[CLIPS], again[CLIPS];
     struct edges edges = {.least_values = 256};
-    if (eq_qengine_new(m, CLIPS, FRAMES, SIZE, &e, &err) != EQ_OK) {
+    bool ok = eq_qengine_new(m, CLIPS, FRAMES, SIZE, false, &e, &err) == EQ_OK &&
+              eq_qengine_new(m, CLIPS, FRAMES, SIZE, true, &watched, &err) == EQ_OK &&
+              eq_qengine_run(e, pixels, again, &err) == EQ_OK;
+    if (ok)
+        eq_qengine_set_hook(watched, see_edge, &edges);
+    ok = ok && eq_qengine_run(watched, pixels, ef, &err) == EQ_OK;
+    eq_qengine_free(e);
+    eq_qengine_free(watched);
+    if (!ok) {
         printf("the engine: %s\n", err.msg);
         return false;
     }
-    eq_qengine_run(e, pixels, again);
-    eq_qengine_set_hook(e, see_edge, &edges);
-    eq_qengine_run(e, pixels, ef);
-    eq_qengine_free(e);
     snprintf(text, size, "EF %a %a, edges %016llx, at least %d values in each", (double)ef[0], (double)ef[1],
              (unsigned long long)edges.hash, edges.least_values);
     return memcmp(ef, again, sizeof ef) == 0 && edges.least_values > 40;

@@ -3,6 +3,7 @@
 #define ECHOQUANT_TESTS_QUANT_FIXTURE_H
 
 #include "echoquant/quant.h"
+#include "new_exec.h"
 #include "unit/cmocka_all.h"
 
 #include <math.h>

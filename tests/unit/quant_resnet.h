@@ -29,7 +29,7 @@ static inline void predict(struct eq_graph *g, const struct noise_clips *clips, 
 {
     struct eq_exec *x;
     size_t clip = (size_t)small.frames * small.size * small.size * 3;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, small.frames, small.size, &x, e_));
+    assert_ok(new_exec(g, EQ_EXEC_INFER, 1, small.frames, small.size, &x, e_));
     for (int i = 0; i < clips->n; i++)
         assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
     eq_exec_free(x);

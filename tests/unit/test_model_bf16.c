@@ -32,9 +32,10 @@ static void infer(enum eq_precision precision, const struct eq_graph *g, const u
 {
     struct eq_graph *folded = NULL;
     struct eq_exec *x = NULL;
+    const struct eq_exec_opts opts = {.precision = precision, .clips = CLIPS, .frames = 3, .size = 32};
     assert_ok(eq_fold_batchnorm(g, &folded, &err));
     assert_ok(eq_fuse(folded, &err));
-    assert_ok(eq_exec_new_in(precision, folded, EQ_EXEC_INFER, CLIPS, 3, 32, &x, &err));
+    assert_ok(eq_exec_new(folded, &opts, &x, &err));
     assert_ok(eq_exec_forward(x, pixels, ef, &err));
     eq_exec_free(x);
     eq_graph_free(folded);
@@ -47,11 +48,13 @@ static struct outcome outcome_of(enum eq_precision precision)
     struct eq_exec *x = NULL;
     uint8_t *pixels = clips();
     const float c[CLIPS] = {1.0f, -0.7f, 0.4f, -0.2f};
+    const struct eq_exec_opts opts = {
+        .mode = EQ_EXEC_TRAIN, .precision = precision, .clips = CLIPS, .frames = 3, .size = 32};
     infer(precision, g, pixels, o.ef);
     assert_ok(eq_fuse(g, &err));
     for (int i = 0; i < g->n_nodes; i++)
         g->nodes[i].bn_frozen = true; /* statistics of so few values would blow any difference up */
-    assert_ok(eq_exec_new_in(precision, g, EQ_EXEC_TRAIN, CLIPS, 3, 32, &x, &err));
+    assert_ok(eq_exec_new(g, &opts, &x, &err));
     eq_exec_zero_grads(x);
     assert_ok(eq_exec_forward(x, pixels, o.trained_ef, &err));
     assert_ok(eq_exec_backward(x, c, &err));
@@ -122,8 +125,10 @@ static void refused_below_its_level(void **state)
     (void)state;
     struct eq_graph *g = test_resnet18(8, 5);
     struct eq_exec *x = NULL;
+    const struct eq_exec_opts opts = {
+        .mode = EQ_EXEC_TRAIN, .precision = EQ_PRECISION_BF16, .clips = 2, .frames = 3, .size = 32};
     assert_ok(eq_cpu_set_ceiling("ref", &err));
-    assert_refused(eq_exec_new_in(EQ_PRECISION_BF16, g, EQ_EXEC_TRAIN, 2, 3, 32, &x, &err), EQ_UNSUPPORTED, "BF16");
+    assert_refused(eq_exec_new(g, &opts, &x, &err), EQ_UNSUPPORTED, "BF16");
     assert_null(x);
     assert_ok(eq_cpu_set_ceiling("auto", &err));
     eq_graph_free(g);

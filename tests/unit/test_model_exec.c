@@ -71,7 +71,7 @@ static void walks_do_not_allocate(void **state)
         float ef[CLIPS], diff[CLIPS] = {1, -1, 0.5f};
         assert_ok(eq_fuse(g, &err));
         long before = allocations;
-        assert_ok(eq_exec_new(g, (enum eq_exec_mode)mode, CLIPS, FRAMES, SIZE, &x, &err));
+        assert_ok(new_exec(g, (enum eq_exec_mode)mode, CLIPS, FRAMES, SIZE, &x, &err));
         assert_true(allocations > before); /* the counter works */
         for (int step = 0; step < 3; step++) {
             before = allocations;
@@ -148,7 +148,7 @@ static void gradients_of(int form)
         assert_ok(eq_fuse(g, &err));
     for (int i = 0; i < g->n_nodes; i++)
         g->nodes[i].bn_frozen = form == 3;
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     weighted_ef(x, pixels, c);
     eq_exec_zero_grads(x);
     assert_ok(eq_exec_backward(x, c, &err));
@@ -178,7 +178,7 @@ static void gradients_accumulate(void **state)
     uint8_t *pixels = random_pixels(CLIPS * CLIP_BYTES, 2);
     const float c[CLIPS] = {1.0f, -0.7f, 0.4f};
     assert_ok(eq_fuse(g, &err));
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     int conv = eq_graph_find_param(g, "layer2.0.conv1.weight");
     float *grad = eq_exec_grad(x, conv), once[8];
     for (int pass = 0; pass < 2; pass++) {
@@ -212,7 +212,7 @@ static uint64_t training_bits(int threads, bool fused)
     uint64_t bits = 0;
     if (fused)
         assert_ok(eq_fuse(g, &err));
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
     for (int step = 0; step < 2; step++) {
         assert_ok(eq_exec_forward(x, pixels, ef, &err));
         assert_ok(eq_exec_backward(x, c, &err));
@@ -259,7 +259,7 @@ static void same_bits_in_any_batch(void **state)
         const int batch[3] = {1, 2, ALL};
         for (int k = 0; k < 3; k++) {
             struct eq_exec *x = NULL;
-            assert_ok(eq_exec_new(folded, EQ_EXEC_INFER, batch[k], FRAMES, SIZE, &x, &err));
+            assert_ok(new_exec(folded, EQ_EXEC_INFER, batch[k], FRAMES, SIZE, &x, &err));
             for (int at = 0; at < ALL; at += batch[k])
                 assert_ok(eq_exec_forward(x, pixels + (size_t)at * CLIP_BYTES, &ef[k][at], &err));
             eq_exec_free(x);
@@ -281,7 +281,7 @@ static void weights_changed(void **state)
     struct eq_exec *x = NULL;
     uint8_t *pixels = random_pixels(CLIP_BYTES, 1);
     float before, after;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
     assert_ok(eq_exec_forward(x, pixels, &before, &err));
     struct eq_param *p = &g->params[eq_graph_find_param(g, "layer3.0.conv1.weight")];
     for (size_t i = 0; i < eq_param_count(p); i++)
@@ -307,7 +307,7 @@ static void memory_of_training(void **state)
     assert_ok(eq_fuse(g, &err));
     for (int clips = 1; clips <= 2; clips++) {
         struct eq_exec *x = NULL;
-        assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, clips, 16, 112, &x, &err));
+        assert_ok(new_exec(g, EQ_EXEC_TRAIN, clips, 16, 112, &x, &err));
         bytes[clips - 1] = eq_exec_arena_bytes(x);
         eq_exec_free(x);
     }
@@ -322,18 +322,18 @@ static void refusals(void **state)
     (void)state;
     struct eq_graph *g = test_resnet18(WIDTH, 1);
     struct eq_exec *x = NULL;
-    assert_refused(eq_exec_new(g, EQ_EXEC_INFER, 0, 3, 32, &x, &err), EQ_USAGE, "at least 1");
-    assert_refused(eq_exec_new(g, EQ_EXEC_INFER, 1, 3, 100000, &x, &err), EQ_USAGE, "100000 pixels");
-    assert_refused(eq_exec_new(g, EQ_EXEC_TRAIN, 1, 1, 32, &x, &err), EQ_USAGE, "more than one value");
+    assert_refused(new_exec(g, EQ_EXEC_INFER, 0, 3, 32, &x, &err), EQ_USAGE, "at least 1");
+    assert_refused(new_exec(g, EQ_EXEC_INFER, 1, 3, 100000, &x, &err), EQ_USAGE, "100000 pixels");
+    assert_refused(new_exec(g, EQ_EXEC_TRAIN, 1, 1, 32, &x, &err), EQ_USAGE, "more than one value");
     assert_null(x);
     int conv = eq_graph_find_node(g, "layer1.0.conv2");
     g->nodes[conv].cin = 5;
-    assert_refused(eq_exec_new(g, EQ_EXEC_INFER, 1, 3, 32, &x, &err), EQ_USAGE, "layer1.0.conv2: takes 5 channels");
+    assert_refused(new_exec(g, EQ_EXEC_INFER, 1, 3, 32, &x, &err), EQ_USAGE, "layer1.0.conv2: takes 5 channels");
     g->nodes[conv].cin = WIDTH;
     g->nodes[conv].src[0] = conv + 1;
-    assert_refused(eq_exec_new(g, EQ_EXEC_INFER, 1, 3, 32, &x, &err), EQ_USAGE, "must come before");
+    assert_refused(new_exec(g, EQ_EXEC_INFER, 1, 3, 32, &x, &err), EQ_USAGE, "must come before");
     g->nodes[conv].src[0] = conv - 1;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, 3, 32, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_INFER, 1, 3, 32, &x, &err));
     uint8_t *pixels = random_pixels(CLIP_BYTES, 1);
     float ef;
     start_threads(4); /* scratch was sized for 2 */
@@ -360,11 +360,15 @@ static void hooks_and_timing(void **state)
     (void)state;
     struct eq_graph *g = test_resnet18(WIDTH, 1);
     struct eq_exec *x = NULL;
-    struct eq_conv_shape shape;
+    struct eq_exec_layer layer;
     uint8_t *pixels = random_pixels(CLIP_BYTES, 1);
     float ef;
     int left = g->n_nodes + 1;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
+    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
+    assert_refused(eq_exec_forward(x, pixels, &ef, &err), EQ_USAGE, "watched");
+    eq_exec_free(x);
+    assert_ok(new_watched_exec(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
     eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
     assert_ok(eq_exec_forward(x, pixels, &ef, &err));
     assert_int_equal(left, 1); /* every node once */
@@ -372,45 +376,55 @@ static void hooks_and_timing(void **state)
     assert_refused(eq_exec_forward(x, pixels, &ef, &err), EQ_INTERRUPTED, "enough");
     assert_int_equal(left, 0);
     eq_exec_set_hook(x, NULL);
-    assert_null(eq_exec_node_ms(x));
-    eq_exec_set_timing(x, true);
+    const double *ms = eq_exec_time(x, true);
+    assert_true(ms[1] == 0); /* nobody timed the passes before */
     assert_ok(eq_exec_forward(x, pixels, &ef, &err));
     double sum = 0;
     for (int i = 0; i < g->n_nodes; i++)
-        sum += eq_exec_node_ms(x)[i];
+        sum += ms[i];
     assert_true(sum > 0);
-    assert_true(eq_exec_conv_shape(x, eq_graph_find_node(g, "conv1"), &shape));
-    assert_true(shape.src_layout == EQ_LAYOUT_CLIP && shape.k == 7 && shape.oh == SIZE / 2 && shape.t == FRAMES);
-    assert_false(eq_exec_conv_shape(x, eq_graph_find_node(g, "bn1"), &shape));
+    assert_true(eq_exec_layer(x, eq_graph_find_node(g, "conv1"), EQ_CONV_FORWARD, &layer));
+    const struct eq_conv_shape *s = &layer.shape;
+    assert_true(s->src_layout == EQ_LAYOUT_CLIP && s->k == 7 && s->oh == SIZE / 2 && s->t == FRAMES);
+    assert_false(eq_exec_layer(x, eq_graph_find_node(g, "bn1"), EQ_CONV_FORWARD, &layer));
     eq_free(pixels);
     eq_exec_free(x);
     eq_graph_free(g);
 }
 
-/* In inference the first convolution pools in its own pass; a hook, which has to see both edges, makes two of it. The
- * bits are the same, also where the convolution's kernel can't do it. */
+/* In inference the first convolution pools in its own pass; an executor that is watched, and shows both edges, makes
+ * two of it. The bits are the same, also where the convolution's kernel can't do it. */
 static void pooling_in_the_convolution(void **state)
 {
     (void)state;
     struct eq_graph *g = test_resnet18(16, 6), *folded = NULL;
-    struct eq_exec *x = NULL;
+    struct eq_exec *x = NULL, *watched = NULL;
+    struct eq_exec_layer layer;
     uint8_t *pixels = random_pixels(2 * CLIP_BYTES, 4);
     float apart[2], together[2];
     int left = 1 << 20; /* edges that the hook may see before it stops the walk */
     assert_ok(eq_fold_batchnorm(g, &folded, &err));
     assert_ok(eq_fuse(folded, &err));
-    assert_ok(eq_exec_new(folded, EQ_EXEC_INFER, 2, FRAMES, SIZE, &x, &err));
+    assert_ok(new_exec(folded, EQ_EXEC_INFER, 2, FRAMES, SIZE, &x, &err));
     int conv = eq_graph_find_node(folded, "conv1"), pool = eq_graph_find_node(folded, "maxpool");
-    assert_int_equal(x->nodes[conv].pool, eq_cpu_use(EQ_ISA_AVX2) ? pool : 0);
+    assert_ok(new_watched_exec(folded, EQ_EXEC_INFER, 2, FRAMES, SIZE, &watched, &err));
+    eq_exec_set_hook(watched, &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
+    bool fuses = eq_cpu_use(EQ_ISA_AVX2);
+    assert_int_equal(x->plan.nodes[conv].pool, fuses ? pool : 0);
+    assert_int_equal(watched->plan.nodes[conv].pool, 0);
+    assert_int_equal(x->plan.buffers[conv * EXEC_BUFFERS + EXEC_OUT].bytes == 0, fuses); /* it has no room, either */
+    assert_true(eq_exec_layer(x, conv, EQ_CONV_FORWARD, &layer));
+    assert_true(layer.pool_k == (fuses ? 3 : 0) && layer.pool_stride == (fuses ? 2 : 0));
+    assert_false(eq_exec_layer(x, pool, EQ_CONV_FORWARD, &layer));
+    assert_string_equal(layer.name, "maxpool");
     for (int round = 0; round < 2; round++) {
-        eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
-        assert_ok(eq_exec_forward(x, pixels, apart, &err));
-        eq_exec_set_hook(x, NULL);
+        assert_ok(eq_exec_forward(watched, pixels, apart, &err));
         assert_ok(eq_exec_forward(x, pixels, together, &err));
         assert_memory_equal(apart, together, sizeof apart);
     }
     eq_free(pixels);
     eq_exec_free(x);
+    eq_exec_free(watched);
     eq_graph_free(g);
     eq_graph_free(folded);
 }
@@ -427,11 +441,11 @@ static void pooling_in_the_batchnorm(void **state)
     uint64_t bits[2] = {0, 0};
     int left = 1 << 20;
     assert_ok(eq_fuse(g, &err));
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
-    assert_int_equal(x->nodes[eq_graph_find_node(g, "bn1")].pool, eq_graph_find_node(g, "maxpool"));
-    assert_true(x->nodes[eq_graph_find_node(g, "layer1.0.bn1")].mask_from_x);
-    assert_false(x->nodes[eq_graph_find_node(g, "layer1.0.bn2")].mask_from_x); /* a residual is added before the ReLU */
     for (int k = 0; k < 2; k++) {
+        assert_ok((k ? new_watched_exec : new_exec)(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+        assert_int_equal(x->plan.nodes[eq_graph_find_node(g, "bn1")].pool, k ? 0 : eq_graph_find_node(g, "maxpool"));
+        assert_true(x->nodes[eq_graph_find_node(g, "layer1.0.bn1")].mask_from_x);
+        assert_false(x->nodes[eq_graph_find_node(g, "layer1.0.bn2")].mask_from_x); /* adds a residual before its ReLU */
         eq_exec_set_hook(x, k == 0 ? NULL : &(struct eq_walk_hook){.on_edge = count_edges, .ctx = &left});
         eq_exec_zero_grads(x);
         assert_ok(eq_exec_forward(x, pixels, ef[k], &err));
@@ -439,9 +453,63 @@ static void pooling_in_the_batchnorm(void **state)
         for (int i = 0; i < g->n_params; i++)
             if (eq_exec_grad(x, i))
                 bits[k] = bits[k] * 31 + eq_hash64(eq_exec_grad(x, i), eq_tensor_bytes(&g->params[i].value));
+        eq_exec_free(x);
     }
     assert_memory_equal(ef[0], ef[1], sizeof ef[0]);
     assert_true(bits[0] == bits[1]);
+    eq_free(pixels);
+    eq_graph_free(g);
+}
+
+/* One block holds every gradient, of parameters and then of learned scales, and nothing else: what it holds beside them
+ * stays 0, so that it can be cleared, or summed over processes, as a whole. */
+static void gradients_are_one_block(void **state)
+{
+    (void)state;
+    struct eq_graph *g = test_resnet18(WIDTH, 1);
+    struct eq_exec *x = NULL;
+    uint8_t *pixels = random_pixels(CLIPS * CLIP_BYTES, 1);
+    float ef[CLIPS], diff[CLIPS] = {1, -1, 0.5f};
+    size_t n, held = 0;
+    assert_ok(eq_fuse(g, &err));
+    int conv = eq_graph_find_node(g, "layer1.0.conv1"), channels = g->nodes[conv].cout;
+    for (int k = 0; k < 2; k++) { /* a scale a channel, learned, and one that is not */
+        int fq = eq_graph_add_fake_quant(g, channels, -127, 127);
+        for (int c = 0; c < channels; c++)
+            g->fake_quants[fq].scale[c] = 0.01f;
+        g->fake_quants[fq].enabled = true;
+        g->fake_quants[fq].learn_scale = k == 0;
+        g->nodes[k ? eq_graph_find_node(g, "layer1.0.conv2") : conv].weight_fq = fq;
+    }
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, CLIPS, FRAMES, SIZE, &x, &err));
+    float *block = eq_exec_grad_block(x, &n), *next = block;
+    assert_ok(eq_exec_forward(x, pixels, ef, &err));
+    assert_ok(eq_exec_backward(x, diff, &err));
+    double all = 0, own = 0;
+    for (size_t i = 0; i < n; i++)
+        all += fabs((double)block[i]);
+    for (int i = 0; i < g->n_params + g->n_fake_quants; i++) {
+        bool is_param = i < g->n_params;
+        const float *grad = is_param ? eq_exec_grad(x, i) : eq_exec_scale_grad(x, i - g->n_params);
+        size_t count = is_param ? eq_param_count(&g->params[i]) : (size_t)channels;
+        assert_int_equal(grad != NULL, is_param ? g->params[i].trainable : i == g->n_params);
+        if (!grad)
+            continue;
+        assert_true(grad >= next && grad + count <= block + n && (grad - block) % 16 == 0);
+        next = block + (grad - block) + count;
+        held += count;
+        for (size_t k = 0; k < count; k++)
+            own += fabs((double)grad[k]);
+    }
+    assert_true(own > 0 && fabs(all - own) <= 1e-9 * own);
+    assert_true(eq_exec_scale_grad(x, 0)[0] != 0 && held == eq_graph_param_count(g) + (size_t)channels);
+    eq_exec_zero_grads(x);
+    for (size_t i = 0; i < n; i++)
+        assert_true(block[i] == 0);
+    eq_exec_free(x);
+    assert_ok(new_exec(g, EQ_EXEC_INFER, 1, FRAMES, SIZE, &x, &err));
+    assert_null(eq_exec_grad_block(x, &n));
+    assert_true(n == 0 && !eq_exec_scale_grad(x, 0));
     eq_free(pixels);
     eq_exec_free(x);
     eq_graph_free(g);
@@ -462,6 +530,7 @@ int main(void)
         cmocka_unit_test(hooks_and_timing),
         cmocka_unit_test(pooling_in_the_convolution),
         cmocka_unit_test(pooling_in_the_batchnorm),
+        cmocka_unit_test(gradients_are_one_block),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);
 }

@@ -202,14 +202,14 @@ static void clones(void **state)
     (void)state;
     struct eq_graph *g = test_resnet18(4, 1), *c = NULL;
     int fq = eq_graph_add_fake_quant(g, 4, -127, 127);
-    assert_true(eq_fake_quant_learn_scale(&g->fake_quants[fq]));
+    g->fake_quants[fq].learn_scale = true;
     g->fake_quants[fq].scale[3] = 0.25f;
     g->fake_quants[fq].enabled = true;
     g->nodes[2].weight_fq = fq;
     assert_ok(eq_graph_clone(g, &c, &err));
     assert_int_equal(c->n_nodes, g->n_nodes);
     assert_memory_equal(c->nodes, g->nodes, (size_t)g->n_nodes * sizeof(*g->nodes));
-    assert_true(c->fake_quants[fq].enabled && c->fake_quants[fq].scale[3] == 0.25f && c->fake_quants[fq].diff_scale);
+    assert_true(c->fake_quants[fq].enabled && c->fake_quants[fq].scale[3] == 0.25f && c->fake_quants[fq].learn_scale);
     assert_ptr_not_equal(c->fake_quants[fq].scale, g->fake_quants[fq].scale);
     for (int i = 0; i < g->n_params; i++) {
         assert_ptr_not_equal(eq_param_data(&c->params[i]), eq_param_data(&g->params[i]));

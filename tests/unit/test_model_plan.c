@@ -78,11 +78,13 @@ static void plan_of(enum eq_exec_mode mode, bool fuse, int width)
     struct eq_exec *x = NULL;
     if (fuse)
         assert_ok(eq_fuse(g, &err));
-    assert_ok(eq_exec_new(g, mode, 2, 3, 32, &x, &err));
-    size_t bound = lower_bound(x->plan, x->n_buffers, 2 * g->n_nodes);
-    assert_sound(x->plan, x->n_buffers, x->arena_bytes);
-    if ((double)x->arena_bytes > 1.1 * (double)bound)
-        fail_msg("mode %d, width %d: an arena of %zu bytes where %zu are live", mode, width, x->arena_bytes, bound);
+    assert_ok(new_exec(g, mode, 2, 3, 32, &x, &err));
+    const struct eq_plan *p = &x->plan;
+    int n = p->n_nodes * p->kinds;
+    size_t bound = lower_bound(p->buffers, n, 2 * g->n_nodes);
+    assert_sound(p->buffers, n, p->bytes);
+    if ((double)p->bytes > 1.1 * (double)bound)
+        fail_msg("mode %d, width %d: an arena of %zu bytes where %zu are live", mode, width, p->bytes, bound);
     eq_exec_free(x);
     eq_graph_free(g);
 }
@@ -97,12 +99,103 @@ static void executors(void **state)
         }
 }
 
+/* input, conv, max pooling, conv with the pooling as residual, linear */
+static const struct eq_plan_node small[5] = {
+    {.name = "input", .op = EQ_OP_INPUT, .src = {-1, -1}, .residual = -1},
+    {.name = "a",
+     .op = EQ_OP_CONV2D,
+     .src = {0, -1},
+     .residual = -1,
+     .cin = 3,
+     .cout = 8,
+     .k = 3,
+     .stride = 2,
+     .pad = 1},
+    {.name = "p", .op = EQ_OP_MAXPOOL, .src = {1, -1}, .residual = -1, .cin = 8, .cout = 8, .k = 2, .stride = 2},
+    {.name = "b", .op = EQ_OP_CONV2D, .src = {2, -1}, .residual = 2, .cin = 8, .cout = 8, .k = 1, .stride = 1},
+    {.name = "fc", .op = EQ_OP_LINEAR, .src = {3, -1}, .residual = -1, .cin = 8, .cout = 1}};
+
+static struct eq_plan_node view(const void *graph, int i)
+{
+    struct eq_plan_node n = ((const struct eq_plan_node *)graph)[i];
+    n.edge.dtype = i == 1 || i == 2 ? EQ_U8 : EQ_F32;
+    return n;
+}
+
+static bool fuses_k2(const struct eq_conv_shape *s, int k, int stride, int pad)
+{
+    return s->cout == 8 && k == 2 && stride == 2 && pad == 0;
+}
+
+static void shapes_lives_and_fusions(void **state)
+{
+    (void)state;
+    struct eq_plan p;
+    assert_ok(eq_plan_make(&p, small, 5, view, 2, 2, 3, 16, &err));
+    const size_t input[] = {2, 3, 16, 16, 3}, conv[] = {2, 8, 8, 3, 8}, pooled[] = {2, 4, 4, 3, 8},
+                 ef[] = {2, 1, 1, 1, 1};
+    const size_t *const shapes[] = {input, conv, pooled, pooled, ef};
+    const int last[] = {1, 2, 3, 4, 4};
+    for (int i = 0; i < 5; i++) {
+        assert_memory_equal(p.nodes[i].edge.shape, shapes[i], sizeof input);
+        assert_null(p.nodes[i].edge.data);
+        assert_int_equal(p.nodes[i].last, last[i]);
+        assert_int_equal(p.nodes[i].n, p.nodes[i].rows * (size_t)p.nodes[i].c);
+    }
+    assert_int_equal(eq_tensor_bytes(&p.nodes[1].edge), 2 * 8 * 8 * 3 * 8);
+    assert_true(p.nodes[1].conv.src_layout == EQ_LAYOUT_CLIP && p.nodes[3].conv.src_layout == EQ_LAYOUT_PIXEL);
+    assert_int_equal(p.nodes[1].conv.oh, 8);
+    int k, stride, pad;
+    eq_plan_fuse_pool(&p, 1, NULL); /* its kernel can't */
+    eq_plan_pool(&p, 1, &k, &stride, &pad);
+    assert_int_equal(k, 0);
+    eq_plan_fuse_pool(&p, 2, fuses_k2); /* read by no pooling */
+    eq_plan_fuse_pool(&p, 1, fuses_k2);
+    assert_true(p.nodes[1].pool == 2 && p.nodes[2].pooled_by == 1 && p.nodes[2].pool == 0);
+    eq_plan_pool(&p, 1, &k, &stride, &pad);
+    assert_true(k == 2 && stride == 2 && pad == 0);
+    eq_plan_reserve(&p, 2, 1, 100, 1, 3);
+    eq_plan_reserve(&p, 3, 0, 60, 2, 4);
+    char *arena = eq_plan_allocate(&p, NULL);
+    assert_non_null(arena);
+    assert_int_equal(p.bytes, 128 + 64);
+    assert_true(eq_plan_at(&p, arena, 2, 1) == arena && eq_plan_at(&p, arena, 3, 0) == arena + 128);
+    assert_null(eq_plan_at(&p, arena, 2, 0));
+    eq_free(arena);
+    eq_plan_clear(&p);
+}
+
+static void impossible_graphs(void **state)
+{
+    (void)state;
+    struct {
+        int node;
+        struct eq_plan_node instead;
+        const char *text;
+    } cases[] = {{2, small[2], "p: a window of 9 does not fit"},
+                 {3, small[3], "b: its two operands differ"},
+                 {3, small[3], "b: its sources must come before"},
+                 {4, small[4], "fc: takes 9 channels"}};
+    cases[0].instead.k = 9;
+    cases[1].instead.stride = 2;
+    cases[2].instead.residual = 3;
+    cases[3].instead.cin = 9;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct eq_plan_node graph[5];
+        struct eq_plan p;
+        memcpy(graph, small, sizeof graph);
+        graph[cases[i].node] = cases[i].instead;
+        assert_refused(eq_plan_make(&p, graph, 5, view, 1, 1, 1, 16, &err), EQ_USAGE, cases[i].text);
+        eq_plan_clear(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_plans),
-        cmocka_unit_test(simple_plans),
-        cmocka_unit_test(executors),
+        cmocka_unit_test(random_plans),      cmocka_unit_test(simple_plans),
+        cmocka_unit_test(executors),         cmocka_unit_test(shapes_lives_and_fusions),
+        cmocka_unit_test(impossible_graphs),
     };
     return cmocka_run_group_tests(tests, two_threads, stop_threads);
 }

@@ -57,12 +57,12 @@ static void a_call_allocates_nothing(void **state)
     struct eq_graph *g = calibrated_net(net, false, EQ_OBSERVER_MINMAX, &clips);
     assert_ok(eq_lower_int8(g, "ptq", &m, e_));
     size_t before = calls;
-    assert_ok(eq_qengine_new(m, 2, m->meta.frames, m->meta.size, &e, e_));
+    assert_ok(eq_qengine_new(m, 2, m->meta.frames, m->meta.size, false, &e, e_));
     assert_true(calls > before); /* the counter counts */
-    eq_qengine_run(e, clips.pixels, ef);
+    assert_ok(eq_qengine_run(e, clips.pixels, ef, e_));
     before = calls;
     for (int i = 0; i < 3; i++)
-        eq_qengine_run(e, clips.pixels, ef);
+        assert_ok(eq_qengine_run(e, clips.pixels, ef, e_));
     assert_int_equal(calls, before);
     eq_qengine_free(e);
     eq_qmodel_free(m);
@@ -99,13 +99,13 @@ static void threads_meet_at_most_once_a_layer(void **state)
         if (eq_cpu_set_ceiling(eq_isa_name((enum eq_isa)isa), NULL) != EQ_OK)
             continue;
         eq_kernels_init();
-        assert_ok(eq_qengine_new(m, 1, small.frames, small.size, &e, e_));
+        assert_ok(eq_qengine_new(m, 1, small.frames, small.size, false, &e, e_));
         size_t layers = 0;
         for (int i = 0; i < m->n_nodes; i++)
             layers += m->nodes[i].op != EQ_QOP_INPUT;
         assert_int_equal(layers, 22); /* 20 convolutions, max pooling, the head */
         barriers = 0;
-        eq_qengine_run(e, clips.pixels, &ef);
+        assert_ok(eq_qengine_run(e, clips.pixels, &ef, e_));
         assert_in_range(barriers, 1, isa == EQ_ISA_REF ? layers : layers - 1); /* pooling is part of the first one */
         eq_qengine_free(e);
     }

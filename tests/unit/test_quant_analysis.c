@@ -1,4 +1,5 @@
 /* The analysis of layers: sums on data made by hand, and against what the same networks give when simulated here. */
+#include "new_exec.h"
 #include "quant/analysis.h"
 #include "quant/clip_walk.h"
 #include "unit/quant_resnet.h"
@@ -78,7 +79,7 @@ static struct tape output_of(struct eq_graph *g, int node, const struct noise_cl
     struct tape t = {.node = node};
     struct eq_exec *x;
     size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(new_watched_exec(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
     eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = record, .ctx = &t});
     for (int i = 0; i < clips->n; i++)
         assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
@@ -345,7 +346,7 @@ static void enough_is_no_signal(void **state)
                                  .stop_at = stops_itself ? -1 : 4,
                                  .on_edge = give_answer,
                                  .ctx = &a};
-        assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, small.frames, small.size, &w.exec, e_));
+        assert_ok(new_watched_exec(g, EQ_EXEC_INFER, 1, small.frames, small.size, &w.exec, e_));
         assert_int_equal(eq_clip_walk_run(&w, &err), signal ? EQ_INTERRUPTED : EQ_OK);
         assert_true(!signal || strstr(err.msg, "a signal came"));
         assert_int_equal(w.clip, signal ? 0 : 3);

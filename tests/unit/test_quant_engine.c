@@ -52,10 +52,10 @@ static struct trace run_traced(const struct eq_qmodel *m, const struct noise_cli
     struct trace t = {0};
     struct eq_qengine *e;
     size_t clip = (size_t)m->meta.frames * m->meta.size * m->meta.size * 3;
-    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, e_));
+    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, true, &e, e_));
     eq_qengine_set_hook(e, trace_output, &t);
     for (int i = 0; i < clips->n; i++)
-        eq_qengine_run(e, clips->pixels + (size_t)i * clip, &ef[i]);
+        assert_ok(eq_qengine_run(e, clips->pixels + (size_t)i * clip, &ef[i], e_));
     eq_qengine_free(e);
     return t;
 }
@@ -133,8 +133,8 @@ static void bits_equal_for_any_batch(void **state)
         struct eq_qengine *four;
         float one[4], all[4];
         struct trace t = run_traced(m, &clips, one);
-        assert_ok(eq_qengine_new(m, 4, m->meta.frames, m->meta.size, &four, e_));
-        eq_qengine_run(four, clips.pixels, all);
+        assert_ok(eq_qengine_new(m, 4, m->meta.frames, m->meta.size, false, &four, e_));
+        assert_ok(eq_qengine_run(four, clips.pixels, all, e_));
         assert_memory_equal(one, all, sizeof all);
         eq_qengine_free(four);
         free(t.bytes);
@@ -171,10 +171,10 @@ static void frame_order_is_free(void **state)
             if (eq_cpu_set_ceiling(levels[i], NULL) != EQ_OK)
                 continue;
             eq_kernels_init();
-            assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, e_));
-            eq_qengine_run(e, clips.pixels, &before);
+            assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, false, &e, e_));
+            assert_ok(eq_qengine_run(e, clips.pixels, &before, e_));
             swap_frames(&clips, &m->meta);
-            eq_qengine_run(e, clips.pixels, &after);
+            assert_ok(eq_qengine_run(e, clips.pixels, &after, e_));
             swap_frames(&clips, &m->meta);
             assert_true(before == after);
             checked++;
@@ -214,22 +214,21 @@ static void timing_and_names(void **state)
     struct noise_clips clips;
     struct eq_qmodel *m = model_of(500, &clips);
     struct eq_qengine *e;
-    struct eq_conv_shape shape;
+    struct eq_exec_layer layer;
     float ef;
-    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, e_));
-    eq_qengine_set_timing(e, true);
-    eq_qengine_run(e, clips.pixels, &ef);
+    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, false, &e, e_));
+    const double *ms = eq_qengine_time(e, true);
+    assert_ok(eq_qengine_run(e, clips.pixels, &ef, e_));
     for (int i = 0; i < m->n_nodes; i++) {
         bool conv = m->nodes[i].op == EQ_QOP_CONV2D;
-        assert_int_equal(eq_qengine_conv_shape(e, i, &shape), conv);
-        assert_int_equal(strlen(eq_qengine_kernel_name(e, i)) > 0, conv);
-        assert_true(eq_qengine_node_ms(e)[i] >= 0);
+        assert_int_equal(eq_qengine_layer(e, i, &layer), conv);
+        assert_string_equal(layer.name, m->nodes[i].name);
+        assert_int_equal(layer.kernel != NULL, conv);
+        assert_true(ms[i] >= 0);
         if (conv)
-            assert_true(shape.cin == m->nodes[i].cin && shape.cout == m->nodes[i].cout);
+            assert_true(layer.shape.cin == m->nodes[i].cin && layer.shape.cout == m->nodes[i].cout);
     }
-    assert_false(eq_qengine_conv_shape(e, -1, &shape));
-    assert_false(eq_qengine_conv_shape(e, m->n_nodes, &shape));
-    assert_true(eq_qengine_arena_bytes(e) > 0);
+    assert_true(eq_qengine_packed_bytes(e) > 0 && eq_qengine_arena_bytes(e) > eq_qengine_packed_bytes(e));
     eq_qengine_free(e);
     eq_qmodel_free(m);
     free(clips.pixels);
@@ -243,8 +242,9 @@ static void look_away(void *ctx, int node, const uint8_t *q, size_t n)
     (void)n;
 }
 
-/* ResNet-18 as it ships: one clip's activations fit 8 MiB, and pooling in the first convolution's pass (only without a
- * hook) gives the EF that two passes give, for color and for gray clips, on every level. */
+/* ResNet-18 as it ships: pooling in the first convolution's pass (unless watched) gives the EF that two passes give,
+ * for color and for gray clips, on every level. Without the room for that convolution's output one clip's activations
+ * fit 4 MiB. */
 static void resnet18_is_small_and_fuses_exactly(void **state)
 {
     (void)state;
@@ -263,29 +263,64 @@ static void resnet18_is_small_and_fuses_exactly(void **state)
     assert_ok(eq_lower_int8(g, "ptq", &m, e_));
     eq_graph_free(g);
     float expected[2] = {0};
+    bool smaller = false; /* scratch decides, too: on some levels it is the larger */
     for (int isa = EQ_ISA_COUNT - 1; isa > EQ_ISA_REF; isa--) {
-        struct eq_qengine *e;
+        struct eq_qengine *e, *watched;
+        struct eq_exec_layer layer;
         if (eq_cpu_set_ceiling(eq_isa_name((enum eq_isa)isa), NULL) != EQ_OK)
             continue;
         eq_kernels_init();
-        assert_ok(eq_qengine_new(m, 1, meta.frames, meta.size, &e, e_));
-        assert_true(eq_qengine_arena_bytes(e) < (size_t)8 << 20);
+        assert_ok(eq_qengine_new(m, 1, meta.frames, meta.size, false, &e, e_));
+        assert_ok(eq_qengine_new(m, 1, meta.frames, meta.size, true, &watched, e_));
+        eq_qengine_set_hook(watched, look_away, NULL);
+        assert_true(eq_qengine_layer(watched, 1, &layer) && layer.pool_k == 0);
+        assert_true(eq_qengine_layer(e, 1, &layer));
+        size_t bytes = eq_qengine_arena_bytes(e) - eq_qengine_packed_bytes(e);
+        assert_true(bytes < (size_t)(layer.pool_k ? 4 : 8) << 20);
+        smaller = smaller || layer.pool_k == 0 || eq_qengine_arena_bytes(e) < eq_qengine_arena_bytes(watched);
         for (int i = 0; i < 2; i++) {
             float fused, apart;
-            eq_qengine_run(e, clips.pixels + (size_t)i * clip, &fused);
-            eq_qengine_set_hook(e, look_away, NULL);
-            eq_qengine_run(e, clips.pixels + (size_t)i * clip, &apart);
-            eq_qengine_set_hook(e, NULL, NULL);
+            assert_ok(eq_qengine_run(e, clips.pixels + (size_t)i * clip, &fused, e_));
+            assert_ok(eq_qengine_run(watched, clips.pixels + (size_t)i * clip, &apart, e_));
             assert_true(fused == apart);
             assert_true(expected[i] == 0 || fused == expected[i]);
             expected[i] = fused;
         }
         eq_qengine_free(e);
+        eq_qengine_free(watched);
     }
+    assert_true(smaller);
     eq_qmodel_free(m);
     free(clips.pixels);
     assert_ok(eq_cpu_set_ceiling("auto", e_));
     eq_kernels_init();
+}
+
+/* Scratch is planned for the pool's threads, and a hook needs edges that were planned: neither may be found out by
+ * writing past the end. */
+static void calls_beyond_the_plan_are_refused(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_qmodel *m = model_of(500, &clips);
+    struct eq_qengine *e;
+    struct eq_err err;
+    float ef;
+    int threads = eq_parallel_threads();
+    assert_ok(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, false, &e, e_));
+    assert_ok(eq_parallel_init(threads + 1, e_));
+    assert_int_equal(eq_qengine_run(e, clips.pixels, &ef, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "threads"));
+    assert_ok(eq_parallel_init(threads, e_));
+    assert_ok(eq_qengine_run(e, clips.pixels, &ef, e_));
+    eq_qengine_set_hook(e, look_away, NULL);
+    assert_int_equal(eq_qengine_run(e, clips.pixels, &ef, &err), EQ_USAGE);
+    assert_non_null(strstr(err.msg, "watched"));
+    eq_qengine_set_hook(e, NULL, NULL);
+    assert_ok(eq_qengine_run(e, clips.pixels, &ef, e_));
+    eq_qengine_free(e);
+    eq_qmodel_free(m);
+    free(clips.pixels);
 }
 
 static void unsuitable_shapes_are_refused(void **state)
@@ -295,10 +330,10 @@ static void unsuitable_shapes_are_refused(void **state)
     struct eq_qmodel *m = model_of(500, &clips);
     struct eq_qengine *e;
     struct eq_err err;
-    assert_int_equal(eq_qengine_new(m, 0, 1, 16, &e, &err), EQ_USAGE);
+    assert_int_equal(eq_qengine_new(m, 0, 1, 16, false, &e, &err), EQ_USAGE);
     assert_null(e);
-    assert_int_equal(eq_qengine_new(m, 1, 0, 16, &e, &err), EQ_USAGE);
-    assert_int_equal(eq_qengine_new(m, 1, 1, 0, &e, &err), EQ_USAGE);
+    assert_int_equal(eq_qengine_new(m, 1, 0, 16, false, &e, &err), EQ_USAGE);
+    assert_int_equal(eq_qengine_new(m, 1, 1, 0, false, &e, &err), EQ_USAGE);
     eq_qmodel_free(m);
     free(clips.pixels);
 }
@@ -308,10 +343,14 @@ int main(void)
     eq_kernels_init();
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_equal_on_every_isa),       cmocka_unit_test(bits_equal_for_any_threads),
-        cmocka_unit_test(bits_equal_for_any_batch),      cmocka_unit_test(frame_order_is_free),
-        cmocka_unit_test(weights_stay_within_127),       cmocka_unit_test(timing_and_names),
-        cmocka_unit_test(unsuitable_shapes_are_refused), cmocka_unit_test(resnet18_is_small_and_fuses_exactly)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bits_equal_on_every_isa),
+                                       cmocka_unit_test(bits_equal_for_any_threads),
+                                       cmocka_unit_test(bits_equal_for_any_batch),
+                                       cmocka_unit_test(frame_order_is_free),
+                                       cmocka_unit_test(weights_stay_within_127),
+                                       cmocka_unit_test(timing_and_names),
+                                       cmocka_unit_test(calls_beyond_the_plan_are_refused),
+                                       cmocka_unit_test(unsuitable_shapes_are_refused),
+                                       cmocka_unit_test(resnet18_is_small_and_fuses_exactly)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ static void simulate(struct eq_graph *g, const struct noise_clips *clips, float 
 {
     struct eq_exec *x;
     size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
-    assert_ok(eq_exec_new(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(new_exec(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
     for (int i = 0; i < clips->n; i++)
         assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
     eq_exec_free(x);
@@ -33,8 +33,8 @@ static void simulate(struct eq_graph *g, const struct noise_clips *clips, float 
 static void engine_run(const struct eq_qmodel *m, const struct noise_clips *clips, float *ef)
 {
     struct eq_qengine *e;
-    assert_ok(eq_qengine_new(m, clips->n, m->meta.frames, m->meta.size, &e, e_));
-    eq_qengine_run(e, clips->pixels, ef);
+    assert_ok(eq_qengine_new(m, clips->n, m->meta.frames, m->meta.size, false, &e, e_));
+    assert_ok(eq_qengine_run(e, clips->pixels, ef, e_));
     eq_qengine_free(e);
 }
 
@@ -152,7 +152,7 @@ static void refuses(struct eq_qmodel *m, const char *text)
 {
     struct eq_err err = {0};
     struct eq_qengine *e;
-    assert_true(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, &e, &err) != EQ_OK);
+    assert_true(eq_qengine_new(m, 1, m->meta.frames, m->meta.size, false, &e, &err) != EQ_OK);
     if (!strstr(err.msg, text))
         fail_msg("\"%s\" lacks \"%s\"", err.msg, text);
 }

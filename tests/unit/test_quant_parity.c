@@ -60,7 +60,7 @@ static double check_clip(struct parity *p, struct eq_qengine *engine, struct eq_
 {
     float ef_engine, ef_sim;
     eq_qengine_set_hook(engine, keep_output, p);
-    eq_qengine_run(engine, pixels, &ef_engine);
+    assert_ok(eq_qengine_run(engine, pixels, &ef_engine, e_));
     eq_exec_set_hook(exec, &(struct eq_walk_hook){.on_edge = compare_edge, .ctx = p});
     assert_ok(eq_exec_forward(exec, pixels, &ef_sim, e_));
     return fabs((double)ef_engine - ef_sim);
@@ -74,8 +74,8 @@ static double check_parity(struct eq_graph *sim, const struct noise_clips *clips
     const struct eq_model_meta *meta = &sim->meta;
     double worst = 0;
     assert_ok(eq_lower_int8(sim, "ptq", &p.model, e_));
-    assert_ok(eq_qengine_new(p.model, 1, meta->frames, meta->size, &engine, e_));
-    assert_ok(eq_exec_new(sim, EQ_EXEC_INFER, 1, meta->frames, meta->size, &exec, e_));
+    assert_ok(eq_qengine_new(p.model, 1, meta->frames, meta->size, true, &engine, e_));
+    assert_ok(new_watched_exec(sim, EQ_EXEC_INFER, 1, meta->frames, meta->size, &exec, e_));
     p.engine = calloc((size_t)p.model->n_nodes, sizeof *p.engine);
     p.bytes = calloc((size_t)p.model->n_nodes, sizeof *p.bytes);
     size_t clip = (size_t)meta->frames * meta->size * meta->size * 3;
@@ -168,7 +168,7 @@ static void settle_batchnorm(struct eq_graph *net, const struct noise_clips *cli
     float ef[2];
     for (int i = 0; i < net->n_nodes; i++)
         net->nodes[i].momentum = 1;
-    assert_ok(eq_exec_new(net, EQ_EXEC_TRAIN, 2, net->meta.frames, net->meta.size, &x, e_));
+    assert_ok(new_exec(net, EQ_EXEC_TRAIN, 2, net->meta.frames, net->meta.size, &x, e_));
     assert_ok(eq_exec_forward(x, clips->pixels, ef, e_));
     eq_exec_free(x);
 }

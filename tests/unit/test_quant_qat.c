@@ -29,7 +29,7 @@ static void bench_init(struct bench *b, int bits)
 {
     b->g = prepared_resnet(&b->clips, bits, b->target);
     assert_ok(eq_prepare_lsq(b->g, e_));
-    assert_ok(eq_exec_new(b->g, EQ_EXEC_TRAIN, CLIPS, small.frames, small.size, &b->exec, e_));
+    assert_ok(new_exec(b->g, EQ_EXEC_TRAIN, CLIPS, small.frames, small.size, &b->exec, e_));
     assert_ok(eq_lsq_new(b->g, &b->lsq, e_));
 }
 
@@ -56,7 +56,7 @@ static double bench_backward(struct bench *b)
 static double bench_step(struct bench *b, double lr)
 {
     double loss = bench_backward(b);
-    assert_ok(eq_lsq_step(b->lsq, lr, e_));
+    assert_ok(eq_lsq_step(b->lsq, b->exec, lr, e_));
     return loss;
 }
 
@@ -113,11 +113,11 @@ static void the_first_step_is_relative(void **state)
     bench_init(&b, 8);
     bench_backward(&b);
     assert_ok(eq_graph_clone(b.g, &before, e_));
-    assert_ok(eq_lsq_step(b.lsq, 0.02, e_));
+    assert_ok(eq_lsq_step(b.lsq, b.exec, 0.02, e_));
     size_t looked_at = 0;
     for (int i = 0; i < b.g->n_fake_quants; i++)
         for (int c = 0; c < b.g->fake_quants[i].channels; c++) {
-            double s = before->fake_quants[i].scale[c], g = b.g->fake_quants[i].diff_scale[c] * s;
+            double s = before->fake_quants[i].scale[c], g = (double)eq_exec_scale_grad(b.exec, i)[c] * s;
             double moved = log(b.g->fake_quants[i].scale[c] / s);
             if (g == 0)
                 assert_true(fabs(moved) < 1e-6);
@@ -196,8 +196,8 @@ static void learned_scales_refuse(void **state)
     struct bench b;
     bench_init(&b, 8);
     bench_backward(&b);
-    b.g->fake_quants[3].diff_scale[0] = NAN;
-    assert_int_equal(eq_lsq_step(b.lsq, 0.01, &err), EQ_NUMERIC);
+    eq_exec_scale_grad(b.exec, 3)[0] = NAN;
+    assert_int_equal(eq_lsq_step(b.lsq, b.exec, 0.01, &err), EQ_NUMERIC);
     bench_clear(&b);
 }
 
@@ -230,8 +230,8 @@ static void lowering_takes_learned_scales(void **state)
     struct eq_qengine *engine;
     float sim[CLIPS], ef[CLIPS];
     predict(b.g, &b.clips, sim);
-    assert_ok(eq_qengine_new(m, CLIPS, small.frames, small.size, &engine, e_));
-    eq_qengine_run(engine, b.clips.pixels, ef);
+    assert_ok(eq_qengine_new(m, CLIPS, small.frames, small.size, false, &engine, e_));
+    assert_ok(eq_qengine_run(engine, b.clips.pixels, ef, e_));
     for (int i = 0; i < CLIPS; i++)
         assert_true(fabsf(ef[i] - sim[i]) < 0.05f);
     eq_qengine_free(engine);

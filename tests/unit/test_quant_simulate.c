@@ -63,8 +63,8 @@ static void expect_equal(struct eq_graph *g, const struct noise_clips *clips, st
     size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
     assert_ok(eq_lower_int8(g, "ptq", &m, e_));
     assert_ok(eq_fold_batchnorm(g, &folded, e_));
-    assert_ok(eq_qengine_new(m, 1, g->meta.frames, g->meta.size, &engine, e_));
-    assert_ok(eq_exec_new(folded, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(eq_qengine_new(m, 1, g->meta.frames, g->meta.size, true, &engine, e_));
+    assert_ok(new_watched_exec(folded, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
     struct comparison c = {.model = m};
     c.engine = calloc((size_t)m->n_nodes, sizeof *c.engine);
     c.bytes = calloc((size_t)m->n_nodes, sizeof *c.bytes);
@@ -72,7 +72,7 @@ static void expect_equal(struct eq_graph *g, const struct noise_clips *clips, st
     eq_exec_set_hook(x, &(struct eq_walk_hook){.on_stored = compare_stored, .ctx = &c});
     for (int i = 0; i < clips->n; i++) {
         float ef_engine, ef_sim;
-        eq_qengine_run(engine, clips->pixels + (size_t)i * clip, &ef_engine);
+        assert_ok(eq_qengine_run(engine, clips->pixels + (size_t)i * clip, &ef_engine, e_));
         assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef_sim, e_));
         assert_true(fabs((double)ef_engine - ef_sim) <= 1e-5 * fmax(100, fabs((double)ef_engine)));
     }
@@ -266,7 +266,8 @@ static void hooks_see_real_values(void **state)
         for (int mode = 0; mode < 2; mode++) {
             struct eq_exec *x;
             float ef;
-            assert_ok(eq_exec_new(g, mode ? EQ_EXEC_SIMULATE : EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
+            assert_ok(
+                new_watched_exec(g, mode ? EQ_EXEC_SIMULATE : EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
             eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = remember, .ctx = &seen[mode]});
             assert_ok(eq_exec_forward(x, clips.pixels, &ef, e_));
             eq_exec_free(x);
@@ -283,7 +284,7 @@ static void hooks_see_real_values(void **state)
     }
     struct eq_exec *x;
     float off, back, ef;
-    assert_ok(eq_exec_new(g, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(new_watched_exec(g, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
     assert_ok(eq_exec_forward(x, clips.pixels, &off, e_));
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < g->n_fake_quants; i++)
@@ -303,7 +304,8 @@ static void unfolded_graphs_are_refused(void **state)
     struct eq_graph *net = random_net(802);
     struct eq_exec *x;
     struct eq_err err;
-    assert_int_equal(eq_exec_new(net, EQ_EXEC_SIMULATE, 1, net->meta.frames, net->meta.size, &x, &err), EQ_UNSUPPORTED);
+    assert_int_equal(new_watched_exec(net, EQ_EXEC_SIMULATE, 1, net->meta.frames, net->meta.size, &x, &err),
+                     EQ_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "folded"));
     assert_null(x);
     eq_graph_free(net);

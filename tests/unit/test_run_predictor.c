@@ -1,9 +1,34 @@
-/* The mean over phases against single runs of each, for FP32 and INT8. */
+/* FP32 and INT8 behind one table: what they say of themselves, and the mean over phases against single runs of each. */
 #include "unit/quant_resnet.h"
 
 #include "echoquant/run.h"
 
 enum { PHASES = 3 };
+
+/* The nodes by name, and what runs at the convolutions. */
+static void check_description(struct eq_predictor *p, const uint8_t *pixels, bool int8)
+{
+    int convs = 0;
+    float ef;
+    double sum = 0;
+    const double *ms = p->ops->time(p, true);
+    assert_ok(eq_predictor_run(p, pixels, &ef, e_));
+    for (int i = 0; i < p->n_nodes; i++) {
+        struct eq_exec_layer l;
+        bool conv = p->ops->layer(p, i, &l);
+        assert_true(l.name[0] != '\0' && (l.kernel != NULL) == conv);
+        sum += ms[i];
+        convs += conv;
+        if (conv)
+            assert_true(l.shape.b == 1 && l.shape.t == small.frames && (l.int8_weights != NULL) == int8 &&
+                        (l.weights != NULL) != int8);
+    }
+    p->ops->time(p, false);
+    assert_true(convs == 20 && sum > 0);
+    assert_string_equal(p->precision, int8 ? "INT8" : "FP32");
+    assert_true(p->arena_bytes > 0 && p->packed_bytes > 0);
+    assert_int_equal(eq_predictor_qmodel(p) != NULL, int8);
+}
 
 /* Checks one predictor, and closes it. pixels: PHASES clips. */
 static void check_mean(struct eq_predictor *p, const uint8_t *pixels)
@@ -30,11 +55,13 @@ static void the_mean_is_over_single_runs(void **state)
     struct eq_graph *net = settled_resnet(&clips, PHASES), *folded = fold_and_fuse(net);
     struct eq_predictor p;
     struct eq_qmodel *m;
-    assert_ok(eq_predictor_from_graph(&p, net, 1, e_));
+    assert_ok(eq_predictor_from_graph(&p, net, EQ_PRECISION_FP32, 1, e_));
+    check_description(&p, clips.pixels, false);
     check_mean(&p, clips.pixels);
     calibrate(folded, 8, &clips);
     assert_ok(eq_lower_int8(folded, "ptq", &m, e_));
     assert_ok(eq_predictor_from_qmodel(&p, m, 1, e_));
+    check_description(&p, clips.pixels, true);
     check_mean(&p, clips.pixels);
     eq_graph_free(net);
     eq_graph_free(folded);
@@ -50,7 +77,7 @@ static void a_mean_that_is_no_number(void **state)
     struct eq_predictor p;
     float ef;
     eq_param_data(&net->params[eq_graph_find_param(net, "fc.bias")])[0] = NAN;
-    assert_ok(eq_predictor_from_graph(&p, net, 1, e_));
+    assert_ok(eq_predictor_from_graph(&p, net, EQ_PRECISION_FP32, 1, e_));
     struct eq_err err;
     assert_int_equal(eq_predictor_mean(&p, clips.pixels, PHASES, &ef, &err), EQ_NUMERIC);
     assert_non_null(strstr(err.msg, "not a finite number"));

@@ -38,7 +38,7 @@ static void micro_gradient(struct eq_graph *g, const struct eq_batch *b, float *
 {
     struct eq_exec *x = NULL;
     float ef[2], diff[2];
-    assert_ok(eq_exec_new(g, EQ_EXEC_TRAIN, b->n, TINY_FRAMES, TINY_SIZE, &x, &err));
+    assert_ok(new_exec(g, EQ_EXEC_TRAIN, b->n, TINY_FRAMES, TINY_SIZE, &x, &err));
     assert_ok(eq_exec_forward(x, b->pixels, ef, &err));
     eq_loss_forward(EQ_LOSS_HUBER, ef, b->ef, (size_t)b->n, g->meta.target_std, diff);
     eq_exec_zero_grads(x);

@@ -1,0 +1,14 @@
+/* data-internal: the data set while it is made. */
+#ifndef ECHOQUANT_DATA_DATASET_H
+#define ECHOQUANT_DATA_DATASET_H
+
+#include "echoquant/data.h"
+
+/* Growing the two lists. file_name and path are copied by nobody: the data set takes them over. */
+enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);
+enum eq_status eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason,
+                                       struct eq_err *err);
+/* Seeded split of all samples by name, see eq_dataset_open. */
+enum eq_status eq_split_assign(struct eq_dataset *ds, uint64_t seed, struct eq_err *err);
+
+#endif

@@ -43,8 +43,8 @@ void eq_observer_free(struct eq_observer *o);
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
 /* Refuses when nothing was observed. */
 enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
-/* Whether two observers collect the same figures and differ only in how they choose a range from them: percentile (at any
- * value) and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would find. */
+/* Whether two observers collect the same figures and differ only in how they choose a range from them: percentile, at
+ * any value, and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would find. */
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
                                     float *max, struct eq_err *err);
@@ -169,8 +169,8 @@ size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
 void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
 void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
 
-/* What moves the scales of fake-quant while the weights train: one row a QAT method (qat.method), its identifier and its
- * name in settings and recipes. src/quant/scale_rule.c says the rest of each. */
+/* What moves the scales of fake-quant while the weights train: one row a QAT method (qat.method), its identifier and
+ * its name in settings and recipes. src/quant/scale_rule.c says the rest of each. */
 #define EQ_QAT_METHODS(ROW)                                                                                            \
     ROW(STE, "ste") /* weights' scales follow the weights, activations' ranges a moving average */                     \
     ROW(LSQ, "lsq") /* both are learned by their gradients (Esser et al., ICLR 2020) */

@@ -67,8 +67,8 @@ struct eq_trainer {
 /* EQ_USAGE when the training split is too small for a step. Init t with {0}; clear it also after a failure. */
 enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *job, struct eq_err *err);
 void eq_trainer_clear(struct eq_trainer *t);
-/* One micro-batch of job.batch clips; the optimizer steps after each accumulate-th. EQ_NUMERIC when loss or gradient is not
- * a finite number. */
+/* One micro-batch of job.batch clips; the optimizer steps after each accumulate-th. EQ_NUMERIC when loss or gradient is
+ * not a finite number. */
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err);
 /* The whole of a job: trains, or goes on from <run>/state/, and moves the best model to <run>/<name>.safetensors.
  * EQ_INTERRUPTED after the state was written. */

@@ -1,7 +1,6 @@
 /* Calibration with the observer of the settings, for PTQ and for the start of QAT. */
 #include "echoquant/ptq.h"
 
-
 static const char *const zero_channels_hint =
     "the channel is exact in INT8 (its output is its bias), but training should not end so: look at the model, or go "
     "on with ptq.zero_channels = allow";

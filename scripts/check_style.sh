@@ -55,6 +55,8 @@ check_format() {
 check_banned() {
     c_files | xargs grep -nE '\b(strcpy|strcat|strncpy|strncat|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|atof|rand|srand|alloca)[[:space:]]*\(' |
         report "banned; use snprintf, eq_str_add, eq_parse_double, eq_parse_int64, eq_rng"
+    c_files | xargs grep -nE '\bcJSON_InsertItemInArray[[:space:]]*\(' |
+        report "refuses inner places in Debian 12's cJSON (findings/cjson_insert_inner_places.sh)"
     find src -name '*.c' ! -path 'src/cmd/*' ! -path src/main.c ! -path src/base/log.c ! -path src/base/text.c |
         sort | xargs grep -nE '(^|[^_[:alnum:]])(printf|puts|putchar|perror)[[:space:]]*\(|[(,] *(stderr|stdout)\b' |
         report "only cmd/ prints; below it return an error or use eq_log"

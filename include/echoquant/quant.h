@@ -44,7 +44,8 @@ enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, 
 /* Refuses when nothing was observed. */
 enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
 /* Whether two observers collect the same figures and differ only in how they choose a range from them: percentile, at
- * any value, and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would find. */
+ * any value, and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would
+ * find. */
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
                                     float *max, struct eq_err *err);

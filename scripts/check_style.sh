@@ -67,6 +67,7 @@ check_blanks() {
     text_files | xargs grep -nl $'\r' | report "carriage returns"
     c_files | xargs grep -nP '\t' | report "tabs"
     c_files | xargs grep -nE '^.{121,}$' | report "longer than 120 columns"
+    grep -nE '^[^|].{100,}$' README.md docs/*.md | report "longer than 100 columns (tables aside)"
     text_files | while read -r file; do
         [ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ] && echo "$file"
     done | report "no newline at the end"

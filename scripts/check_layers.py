@@ -3,11 +3,11 @@
 
 check_layers.py ROOT [OBJECTS]
 
-Fails when a file includes a header of a floor that is not below its own. The order is docs/ARCHITECTURE.md's. Rooms on
-one floor do not know each other. A file may include its own room's headers. src/main.c stands on top of cmd.
+A file may include headers of its own room and of rooms on lower floors (RANK; drawn in docs/ARCHITECTURE.md). Rooms on
+one floor do not know each other. src/main.c is above cmd.
 
-With OBJECTS, the folder of the built object files, it also fails when source files use each other's functions or data in
-a circle: a file uses another if its object file needs a symbol that the other one's defines (nm).
+With OBJECTS, the folder of the built object files, source files may not use each other's functions or data in a circle
+either. A file uses another if its object file needs a symbol that the other's defines (nm).
 """
 import re
 import subprocess

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # check_style.sh format   clang-format would change nothing (exit 77: skipped, clang-format 14 is missing)
-# check_style.sh text     blanks, line ends, banned functions, printing below cmd/, packages that CMake names but no list has,
-#                         scripts that can't be started
+# check_style.sh text     blanks, line ends, banned functions, printing below cmd/, packages that CMake names and scripts/packages.txt lacks,
+#                         scripts that are not executable
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C.UTF-8 # columns are characters, whatever the locale
 shopt -s lastpipe # so that report can set it from the end of a pipe
@@ -69,6 +69,7 @@ check_blanks() {
     text_files | xargs grep -nl $'\r' | report "carriage returns"
     c_files | xargs grep -nP '\t' | report "tabs"
     c_files | xargs grep -nE '^.{121,}$' | report "longer than 120 columns"
+    grep -nE '^[^|].{100,}$' README.md docs/*.md | report "longer than 100 columns (tables aside)"
     text_files | while read -r file; do
         [ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ] && echo "$file"
     done | report "no newline at the end"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures echoquant beside ONNX Runtime, OpenVINO and PyTorch on this machine, by turns in one run, and prints ratios.
+"""Measure echoquant, ONNX Runtime, OpenVINO and PyTorch on this machine, alternating in one run, and print ratios.
 
-Every library works in a process of its own that is stopped while another has its turn. Parts: fp32 (inference of one
+Every library works in a process of its own, which is stopped during the turns of the others. Parts: fp32 (inference of one
 clip), train (a training step), int8 (inference of the exported QDQ model), file (from a video file to EF), scaling
 (echoquant alone: 1 thread and all, INT8 and FP32). The peers come from --python, or from .venv-peers, which is made
 when missing (scripts/requirements-peers.txt). The models come from --run, or --model-fp32 and --model-int8; without
-these they are made, with next to random weights."""
+these the script makes some, with nearly random weights."""
 import argparse
 import datetime
 import json

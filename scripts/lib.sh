@@ -1,4 +1,4 @@
-# Shared by the scripts beside it: sourced, not run. Says what it does and does only what is missing.
+# Shared by the scripts in this folder: sourced, not run. It says each step, and does only what is missing.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -52,7 +52,7 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${MISSING[@]}"
 }
 
-# Tests stay configured when they were and can still be built: quickstart and the notebook run inside the test suite, too.
+# Tests stay configured if they were and can still be built, since quickstart and the notebook also run inside the suite.
 # Warnings are errors only where ECHOQUANT_WERROR=ON asks for it, as .ci/run does: a newer compiler must not keep a user out.
 configure() {
     local tests=$1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 or Ubuntu 22.04+ to a report: installs, builds, and runs the whole experiment on synthetic clips.
-# Arguments go to `echoquant run-all`, e.g. --set data.dir=/data/EchoNet-Dynamic
+# Arguments go to `echoquant run-all`, e.g. --data /data/EchoNet-Dynamic
 . "$(dirname "$0")/lib.sh"
 
 "$ROOT/scripts/setup.sh"

@@ -3,9 +3,9 @@
 
     python scripts/torchvision_to_safetensors.py resnet18-f37072fd.pth resnet18.safetensors
 
-Needs torch and numpy, nothing else. Takes a state dict, or one inside "state_dict", "model" or "model_state_dict"; drops
-what stands in front of torchvision's names ("module.", "backbone." and the like) and everything that is not a
-floating-point tensor; writes float32. timm publishes safetensors already: those need no conversion.
+Needs torch and numpy only. Takes a state dict, or one inside "state_dict", "model" or "model_state_dict". Drops a prefix
+of torchvision's names ("module.", "backbone." and the like) and everything that is not a floating-point tensor. Writes
+float32. timm publishes safetensors already: those need no conversion.
 """
 import argparse
 import json
@@ -24,7 +24,7 @@ def state_dict_of(checkpoint) -> dict:
 
 
 def prefix_of(names) -> str:
-    """What stands in front of torchvision's names, told by one that only a ResNet has."""
+    """The prefix of torchvision's names, found by a name that only a ResNet has."""
     known = "layer1.0.bn1.running_mean"
     return next((n.removesuffix(known) for n in names if n == known or n.endswith("." + known)), "")
 

@@ -1,4 +1,4 @@
-"""What is measured on: an FP32 and an INT8 model of the same weights, their ONNX files, a few clips, random pixels."""
+"""The material to measure on: an FP32 and an INT8 model of the same weights, their ONNX files, a few clips, random pixels."""
 import csv
 import json
 import random

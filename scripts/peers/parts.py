@@ -1,4 +1,4 @@
-"""The comparisons: who takes part in each, and what is made of the times."""
+"""The comparisons: the contestants of each, and how their times become rows."""
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ PARTS = ("fp32", "train", "int8", "file", "scaling")
 
 @dataclass
 class Bench:
-    """What all parts need."""
+    """Settings and files that all parts need."""
     ours: object
     python: str
     peers: list

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown that reads well in a terminal, too."""
+"""The measurements as Markdown that also reads well in a terminal."""
 
 
 def title(part, settings):

@@ -1,4 +1,4 @@
-"""One library in a process of its own. Arguments: the library's module beside this one, and what it shall work on as
+"""One library in a process of its own. Arguments: the library's module beside this one, and the material as
 JSON. Requests come on stdin, answers go to stdout, one JSON object a line:
 
   {"op": "open", "variant": V}                      {"version": "..."}: loaded and called once

@@ -100,8 +100,8 @@ enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_grap
                                     .on_clip = run_fp32,
                                     .on_edge = compare,
                                     .ctx = a};
-    EQ_TRY(eq_clip_walk_exec(a->fp32, clips, &a->exec_fp32, err));
-    EQ_TRY(eq_clip_walk_exec(a->work, clips, &a->walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(a->fp32, EQ_EXEC_SIMULATE, clips, &a->exec_fp32, err));
+    EQ_TRY(eq_clip_walk_exec(a->work, EQ_EXEC_SIMULATE, clips, &a->walk.exec, err));
     eq_exec_set_hook(a->exec_fp32, &(struct eq_walk_hook){.on_edge = keep_reference, .ctx = a});
     for (int i = 0; i < calibrated->n_nodes && st == EQ_OK; i++)
         if (eq_is_weighted(&calibrated->nodes[i]))

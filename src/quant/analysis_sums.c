@@ -87,14 +87,10 @@ static void sum_piece(void *ctx, size_t piece, int worker)
     const struct sums_job *j = ctx;
     size_t first = piece * j->per_piece, last = first + j->per_piece < j->n ? first + j->per_piece : j->n;
     float inv = j->fq ? 1.0f / j->fq->scale[0] : 0;
-    bool rounded = j->fq && j->fq->enabled;
     double signal = 0, noise = 0;
     for (size_t i = first; i < last; i++) {
-        float ref = j->e->reference[i], x = j->data[i];
-        if (rounded)
-            x = (clamp(level_of(j->fq, x, inv), j->fq) - (float)j->fq->zero_point[0]) * j->fq->scale[0];
-        double difference = (double)x - (double)ref;
-        signal += (double)ref * (double)ref;
+        double ref = (double)j->e->reference[i], difference = (double)j->data[i] - ref;
+        signal += ref * ref;
         noise += difference * difference;
     }
     j->pieces[piece] = (struct piece_sums){signal, noise};

@@ -28,11 +28,14 @@ out:
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
+    struct eq_ptq_inputs in;
     enum eq_status st;
-    EQ_TRY(eq_run_sensitivity(s->cfg, &s->data, o->model, o->args, o->n_args, err));
+    EQ_TRY(eq_sensitivity_open(s->cfg, &s->data, o->model, &in, err));
+    EQ_TRY(eq_run_sensitivity(&s->cfg->ptq, &in, o->args, o->n_args, err));
     EQ_TRY(eq_report_draw_sensitivity(s->cfg->run.dir, err));
     EQ_TRY(print(s->cfg->run.dir, o->json, err));
 out:
+    eq_ptq_close(&in);
     return st;
 }
 

@@ -11,13 +11,11 @@
 #include <string.h>
 
 struct mixed {
-    struct eq_config cfg; /* ptq.keep_fp32 changes */
-    const struct eq_dataset *ds;
-    const char *start; /* ptq.keep_fp32 as it was */
-    struct eq_calibration *clips;
+    struct eq_ptq_opts opts; /* keep_fp32 changes */
+    const char *start;       /* keep_fp32 as it was */
+    struct eq_ptq_inputs *in;
     struct eq_ptq *ptq;
     struct eq_graph *calibrated; /* before weights are rounded: where each network starts */
-    struct eq_loader *val;
     double mae_fp32, mae;
     bool *keep;  /* [n_nodes] */
     int *order;  /* nodes that may go back, the most sensitive first */
@@ -32,7 +30,7 @@ struct mixed {
 static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *mae, struct eq_err *err)
 {
     struct eq_evaluation e;
-    enum eq_status st = eq_evaluate_loader(p, m->ds, m->val, NULL, &e, err);
+    enum eq_status st = eq_evaluate_loader(p, m->in->clips.ds, m->in->val, NULL, &e, err);
     if (st != EQ_OK)
         return st;
     *mae = e.metrics.mae;
@@ -42,17 +40,17 @@ static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *
     return EQ_OK;
 }
 
-static enum eq_status evaluate_fp32(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
+static enum eq_status evaluate_fp32(struct mixed *m, struct eq_err *err)
 {
     struct eq_predictor p = {0};
-    enum eq_status st = eq_predictor_from_graph(&p, trained, EQ_PRECISION_FP32, 1, err);
+    enum eq_status st = eq_predictor_from_graph(&p, m->in->trained, EQ_PRECISION_FP32, 1, err);
     if (st == EQ_OK)
         st = evaluate(m, &p, &m->mae_fp32, err);
     eq_predictor_close(&p);
     return st;
 }
 
-/* The MAE of the integer model of the network at hand. */
+/* The MAE of the integer model of m->ptq. */
 static enum eq_status measure(struct mixed *m, struct eq_err *err)
 {
     struct eq_predictor p = {0};
@@ -68,7 +66,7 @@ out:
 
 static bool is_within(const struct mixed *m)
 {
-    return m->mae - m->mae_fp32 <= m->cfg.ptq.max_mae_loss;
+    return m->mae - m->mae_fp32 <= m->opts.max_mae_loss;
 }
 
 /* ---- ranking ------------------------------------------------------------- */
@@ -112,14 +110,12 @@ static enum eq_status rank_layers(struct eq_analysis *a, size_t clips, struct ra
     return st;
 }
 
-/* On a few clips of the validation split. */
+/* On the few clips of the validation split. */
 static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
 {
     const struct eq_graph *g = m->ptq->graph;
-    struct eq_calibration few = {0};
+    const struct eq_calibration *few = &m->in->few;
     struct eq_analysis *a = NULL;
-    uint32_t *indices = NULL;
-    size_t n;
     enum eq_status st;
     struct rank *ranks = eq_alloc((size_t)g->n_nodes, sizeof *ranks);
     m->order = eq_alloc((size_t)g->n_nodes, sizeof *m->order);
@@ -130,18 +126,14 @@ static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
     for (int i = 0; i < g->n_nodes; i++)
         if (eq_is_weighted(&g->nodes[i]) && !m->keep[i])
             ranks[m->n_order++].node = i;
-    EQ_TRY(eq_spread_clips(m->ds, EQ_SPLIT_VAL, m->cfg.sensitivity.clips, &indices, &n, err));
-    EQ_TRY(eq_clips_open(&m->cfg, m->ds, indices, n, &few, err));
-    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few.source, n, &a, err));
-    EQ_TRY(rank_layers(a, n, ranks, m->n_order, g->n_nodes, err));
+    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few->source, few->n, &a, err));
+    EQ_TRY(rank_layers(a, few->n, ranks, m->n_order, g->n_nodes, err));
     qsort(ranks, (size_t)m->n_order, sizeof *ranks, compare_ranks);
     for (int i = 0; i < m->n_order; i++)
         m->order[i] = ranks[i].node;
-    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)n);
+    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)few->n);
 out:
     eq_analysis_free(a);
-    eq_calibration_close(&few);
-    free(indices);
     eq_free(ranks);
     return st;
 }
@@ -173,10 +165,10 @@ static void name_layers(struct mixed *m)
         eq_layer_name(m->calibrated, m->order[i], name);
         eq_str_add(&m->names, "%s%s", m->names.len ? "," : "", name);
     }
-    m->cfg.ptq.keep_fp32 = m->names.len ? m->names.s : (char *)"";
+    m->opts.keep_fp32 = m->names.len ? m->names.s : (char *)"";
 }
 
-/* The network with the layers kept so far, from the ranges on as eq_ptq_make makes it, and its MAE. */
+/* Makes the network with the layers kept so far, from the ranges on as eq_ptq_make does, and measures its MAE. */
 static enum eq_status remake(struct mixed *m, struct eq_err *err)
 {
     enum eq_status st;
@@ -184,7 +176,7 @@ static enum eq_status remake(struct mixed *m, struct eq_err *err)
     m->ptq->graph = NULL;
     name_layers(m);
     EQ_TRY(eq_graph_clone(m->calibrated, &m->ptq->graph, err));
-    EQ_TRY(eq_ptq_finish(&m->cfg, m->ptq->graph, m->clips, err));
+    EQ_TRY(eq_ptq_finish(&m->opts, m->ptq->graph, &m->in->clips, err));
     EQ_TRY(measure(m, err));
 out:
     return st;
@@ -211,7 +203,7 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
 
 static enum eq_status search(struct mixed *m, struct eq_err *err)
 {
-    double limit = m->cfg.ptq.max_mae_loss;
+    double limit = m->opts.max_mae_loss;
     enum eq_status st;
     EQ_TRY(measure(m, err));
     eq_info("validation MAE: %.4f in FP32, %.4f quantized (%+.4f; ptq.max_mae_loss = %g)", m->mae_fp32, m->mae,
@@ -240,36 +232,32 @@ out:
 
 /* ---- in and out ---------------------------------------------------------- */
 
-static enum eq_status begin(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
+static enum eq_status begin(struct mixed *m, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(eq_run_loader(&m->cfg, m->ds, EQ_SPLIT_VAL, false, 1, &m->val, err));
-    EQ_TRY(eq_ptq_begin(&m->cfg, trained, m->clips, m->ptq, err));
+    EQ_TRY(eq_ptq_begin(&m->opts, m->in->trained, &m->in->clips, m->ptq, err));
     m->keep = eq_alloc((size_t)m->ptq->graph->n_nodes, sizeof *m->keep);
     if (!m->keep) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
         goto out;
     }
-    EQ_TRY(eq_ptq_kept_layers(&m->cfg, m->ptq->graph, m->keep, err));
-    EQ_TRY(eq_calibrate_on(m->clips, &m->cfg, m->ptq->graph, err));
+    EQ_TRY(eq_ptq_kept_layers(m->start, m->ptq->graph, m->keep, err));
+    EQ_TRY(eq_calibrate_on(&m->in->clips, &m->opts, m->ptq->graph, err));
     EQ_TRY(eq_graph_clone(m->ptq->graph, &m->calibrated, err));
-    EQ_TRY(eq_ptq_finish(&m->cfg, m->ptq->graph, m->clips, err));
-    EQ_TRY(evaluate_fp32(m, trained, err));
+    EQ_TRY(eq_ptq_finish(&m->opts, m->ptq->graph, &m->in->clips, err));
+    EQ_TRY(evaluate_fp32(m, err));
 out:
     return st;
 }
 
-enum eq_status eq_ptq_make_within(const struct eq_config *cfg, const struct eq_dataset *ds,
-                                  const struct eq_graph *trained, struct eq_calibration *clips, struct eq_ptq *out,
+enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
                                   struct eq_err *err)
 {
-    struct mixed m = {.cfg = *cfg, .ds = ds, .clips = clips, .ptq = out, .path = cJSON_CreateObject()};
-    m.start = cfg->ptq.keep_fp32;
+    struct mixed m = {.opts = *opts, .start = opts->keep_fp32, .in = in, .ptq = out, .path = cJSON_CreateObject()};
     enum eq_status st;
-    memset(out, 0, sizeof *out);
-    EQ_TRY(begin(&m, trained, err));
+    EQ_TRY(begin(&m, err));
     EQ_TRY(search(&m, err));
-    out->keep_fp32 = eq_strdup(m.cfg.ptq.keep_fp32);
+    out->keep_fp32 = eq_strdup(m.opts.keep_fp32);
     out->mixed = m.path;
     m.path = NULL;
 out:
@@ -277,7 +265,6 @@ out:
     eq_str_clear(&m.names);
     eq_free(m.keep);
     eq_free(m.order);
-    eq_loader_free(m.val);
     eq_graph_free(m.calibrated);
     if (st != EQ_OK)
         eq_ptq_clear(out);

@@ -124,15 +124,14 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
  * input on, weights are rounded up or down so that the outputs of the layer, behind the layers already rounded, are
  * nearest to those of FP32, instead of each weight being nearest to itself. The weights themselves are moved onto the
  * grid of their scales, which must not change any more. A channel that ends worse than plain rounding on the samples
- * keeps plain rounding. The head keeps it too. */
+ * keeps plain rounding, as does the head. steps: of Adam for each layer; 1000 is quick, the paper uses 10,000. */
 struct eq_adaround_opts {
-    int iterations; /* Adam steps a layer; 1000 is quick, the paper uses 10,000 */
-    int samples;    /* output positions a layer learns from, spread over the clips; 4096 */
-    double lr;      /* 0.01 */
-    double lambda;  /* weight of the regularizer, 0.01 */
+    int samples;   /* output positions a layer learns from, spread over the clips; 4096 */
+    double lr;     /* 0.01 */
+    double lambda; /* weight of the regularizer, 0.01 */
     uint64_t seed;
 };
-enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
+enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips, int steps,
                            const struct eq_adaround_opts *opts, struct eq_progress *progress, struct eq_err *err);
 /* Batch-norm re-estimation (as AIMET's) on a training graph, with fake-quant or without, before folding: the running
  * statistics become the means of those of batches of `batch` clips. Weight scales must be made anew afterwards

@@ -39,10 +39,10 @@ out:
 static enum eq_status round_adaptively(int steps, struct eq_graph *g, struct eq_calibration *clips, struct eq_err *err)
 {
     struct eq_progress progress = {0};
-    const struct eq_adaround_opts adaround = {
-        .iterations = steps, .samples = ADAROUND_SAMPLES, .lr = 0.01, .lambda = 0.01, .seed = clips->opts.seed};
+    const struct eq_adaround_opts how = {
+        .samples = ADAROUND_SAMPLES, .lr = 0.01, .lambda = 0.01, .seed = clips->opts.seed};
     eq_progress_begin(&progress, "adaround", "nodes", (size_t)g->n_nodes);
-    enum eq_status st = eq_adaround(g, &clips->source, clips->n, &adaround, &progress, err);
+    enum eq_status st = eq_adaround(g, &clips->source, clips->n, steps, &how, &progress, err);
     eq_progress_end(&progress);
     return st;
 }

@@ -208,8 +208,9 @@ struct eq_edge_stats {
     int channels, dead; /* dead: the same value everywhere, in all clips */
 };
 /* Compares a folded, fused and calibrated graph with the FP32 graph that it approximates, node by node; both must
- * outlive it and stay as they are. Clips go through one at a time, memory does not grow with their number, and nothing
- * depends on the number of threads. */
+ * outlive it and stay as they are. The exact simulation runs (EQ_EXEC_SIMULATE): EFs and outputs are to the bit those of
+ * the integer engine, and FP32 sums in its order. Clips go through one at a time, memory does not grow with their
+ * number, and nothing depends on the number of threads. */
 struct eq_analysis;
 enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_graph *calibrated,
                                const struct eq_clip_source *clips, size_t max_clips, struct eq_analysis **out,
@@ -219,8 +220,8 @@ void eq_analysis_free(struct eq_analysis *a);
  */
 enum eq_status eq_analysis_walk(struct eq_analysis *a, struct eq_edge_stats *stats, float *ef_fp32, float *ef_quantized,
                                 size_t *clips_used, struct eq_err *err);
-/* The layer alone: its weights against FP32's; its output, with weights and output rounded, while its input is FP32's
- * to the bit. */
+/* The SQNR of a layer alone in dB: of its weights; of its output, with weights and output rounded, while its input is
+ * FP32's to the bit. */
 enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weights_db, double *output_db,
                                  struct eq_err *err);
 /* The EFs [max_clips] with layers keep[n_nodes] in FP32 and all others quantized. */

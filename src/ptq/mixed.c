@@ -11,17 +11,14 @@
 #include <string.h>
 
 struct mixed {
-    struct eq_ptq_opts opts; /* keep_fp32 changes */
-    const char *start;       /* keep_fp32 as it was */
+    const struct eq_ptq_opts *opts;
     struct eq_ptq_inputs *in;
     struct eq_ptq *ptq;
     struct eq_graph *calibrated; /* before weights are rounded: where each network starts */
     double mae_fp32, mae;
-    bool *keep;  /* [n_nodes] */
     int *order;  /* nodes that may go back, the most sensitive first */
     int n_order; /* all of them */
     int back;    /* how many of these have gone */
-    struct eq_str names;
     struct cJSON *path, *steps;
 };
 
@@ -66,7 +63,7 @@ out:
 
 static bool is_within(const struct mixed *m)
 {
-    return m->mae - m->mae_fp32 <= m->opts.max_mae_loss;
+    return m->mae - m->mae_fp32 <= m->opts->max_mae_loss;
 }
 
 /* ---- ranking ------------------------------------------------------------- */
@@ -124,7 +121,7 @@ static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
         goto out;
     }
     for (int i = 0; i < g->n_nodes; i++)
-        if (eq_is_weighted(&g->nodes[i]) && !m->keep[i])
+        if (eq_is_weighted(&g->nodes[i]) && !m->ptq->kept[i])
             ranks[m->n_order++].node = i;
     EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few->source, few->n, &a, err));
     EQ_TRY(rank_layers(a, few->n, ranks, m->n_order, g->n_nodes, err));
@@ -146,26 +143,11 @@ static void note_step(struct mixed *m, int node)
     char name[64];
     eq_layer_name(m->ptq->graph, node, name);
     cJSON_AddStringToObject(step, "layer", name);
-    cJSON_AddStringToObject(step, "to", m->keep[node] ? "FP32" : "INT8");
+    cJSON_AddStringToObject(step, "to", m->ptq->kept[node] ? "FP32" : "INT8");
     cJSON_AddNumberToObject(step, "mae", m->mae);
     cJSON_AddItemToArray(m->steps, step);
-    eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->keep[node] ? "FP32" : "INT8", name, m->mae,
+    eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->ptq->kept[node] ? "FP32" : "INT8", name, m->mae,
             m->mae - m->mae_fp32);
-}
-
-/* What was kept from the start, then what has gone back, in that order. */
-static void name_layers(struct mixed *m)
-{
-    eq_str_clear(&m->names);
-    eq_str_add(&m->names, "%s", m->start);
-    for (int i = 0; i < m->back; i++) {
-        char name[64];
-        if (!m->keep[m->order[i]])
-            continue;
-        eq_layer_name(m->calibrated, m->order[i], name);
-        eq_str_add(&m->names, "%s%s", m->names.len ? "," : "", name);
-    }
-    m->opts.keep_fp32 = m->names.len ? m->names.s : (char *)"";
 }
 
 /* Makes the network with the layers kept so far, from the ranges on as eq_ptq_make does, and measures its MAE. */
@@ -174,9 +156,8 @@ static enum eq_status remake(struct mixed *m, struct eq_err *err)
     enum eq_status st;
     eq_graph_free(m->ptq->graph);
     m->ptq->graph = NULL;
-    name_layers(m);
     EQ_TRY(eq_graph_clone(m->calibrated, &m->ptq->graph, err));
-    EQ_TRY(eq_ptq_finish(&m->opts, m->ptq->graph, &m->in->clips, err));
+    EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
     EQ_TRY(measure(m, err));
 out:
     return st;
@@ -188,13 +169,13 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
     enum eq_status st = EQ_OK;
     bool rejected = false;
     for (int i = m->back - 2; i >= 0 && st == EQ_OK; i--) {
-        m->keep[m->order[i]] = false;
+        m->ptq->kept[m->order[i]] = false;
         st = remake(m, err);
         if (st != EQ_OK)
             break;
         rejected = !is_within(m);
         if (rejected)
-            m->keep[m->order[i]] = true;
+            m->ptq->kept[m->order[i]] = true;
         else
             note_step(m, m->order[i]);
     }
@@ -203,7 +184,7 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
 
 static enum eq_status search(struct mixed *m, struct eq_err *err)
 {
-    double limit = m->opts.max_mae_loss;
+    double limit = m->opts->max_mae_loss;
     enum eq_status st;
     EQ_TRY(measure(m, err));
     eq_info("validation MAE: %.4f in FP32, %.4f quantized (%+.4f; ptq.max_mae_loss = %g)", m->mae_fp32, m->mae,
@@ -216,7 +197,7 @@ static enum eq_status search(struct mixed *m, struct eq_err *err)
         goto out;
     EQ_TRY(order_layers(m, err));
     while (!is_within(m) && m->back < m->n_order) {
-        m->keep[m->order[m->back++]] = true;
+        m->ptq->kept[m->order[m->back++]] = true;
         EQ_TRY(remake(m, err));
         note_step(m, m->order[m->back - 1]);
     }
@@ -235,35 +216,42 @@ out:
 static enum eq_status begin(struct mixed *m, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(eq_ptq_begin(&m->opts, m->in->trained, &m->in->clips, m->ptq, err));
-    m->keep = eq_alloc((size_t)m->ptq->graph->n_nodes, sizeof *m->keep);
-    if (!m->keep) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
-        goto out;
-    }
-    EQ_TRY(eq_ptq_kept_layers(m->start, m->ptq->graph, m->keep, err));
-    EQ_TRY(eq_calibrate_on(&m->in->clips, &m->opts, m->ptq->graph, err));
+    EQ_TRY(eq_ptq_begin(m->opts, m->in->trained, &m->in->clips, m->ptq, err));
+    EQ_TRY(eq_calibrate_on(&m->in->clips, m->opts, m->ptq->graph, err));
     EQ_TRY(eq_graph_clone(m->ptq->graph, &m->calibrated, err));
-    EQ_TRY(eq_ptq_finish(&m->opts, m->ptq->graph, &m->in->clips, err));
+    EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
     EQ_TRY(evaluate_fp32(m, err));
 out:
     return st;
 }
 
+/* keep_fp32 of the settings, then the layers that went back, in that order. free() */
+static char *name_layers(const struct mixed *m)
+{
+    struct eq_str names = {0};
+    eq_str_add(&names, "%s", m->opts->keep_fp32);
+    for (int i = 0; i < m->back; i++) {
+        char name[64];
+        if (!m->ptq->kept[m->order[i]])
+            continue;
+        eq_layer_name(m->calibrated, m->order[i], name);
+        eq_str_add(&names, "%s%s", names.len ? "," : "", name);
+    }
+    return names.s ? names.s : eq_strdup("");
+}
+
 enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
                                   struct eq_err *err)
 {
-    struct mixed m = {.opts = *opts, .start = opts->keep_fp32, .in = in, .ptq = out, .path = cJSON_CreateObject()};
+    struct mixed m = {.opts = opts, .in = in, .ptq = out, .path = cJSON_CreateObject()};
     enum eq_status st;
     EQ_TRY(begin(&m, err));
     EQ_TRY(search(&m, err));
-    out->keep_fp32 = eq_strdup(m.opts.keep_fp32);
+    out->keep_fp32 = name_layers(&m);
     out->mixed = m.path;
     m.path = NULL;
 out:
     cJSON_Delete(m.path);
-    eq_str_clear(&m.names);
-    eq_free(m.keep);
     eq_free(m.order);
     eq_graph_free(m.calibrated);
     if (st != EQ_OK)

@@ -47,22 +47,6 @@ static enum eq_status round_adaptively(int steps, struct eq_graph *g, struct eq_
     return st;
 }
 
-static enum eq_status improve(const struct eq_ptq_opts *opts, struct eq_graph *g, struct eq_calibration *clips,
-                              struct eq_err *err)
-{
-    enum eq_status st;
-    struct eq_weight_opts weights = {.kind = opts->weight_observer, .per_tensor = !opts->per_channel};
-    EQ_TRY(eq_set_weight_qparams(g, &weights, err));
-    if (opts->bias_correction) {
-        EQ_TRY(eq_correct_biases(g, &clips->source, clips->n, err));
-        eq_info("corrected biases on %zu clips", clips->n);
-    }
-    if (opts->adaround)
-        EQ_TRY(round_adaptively(opts->adaround_steps, g, clips, err));
-out:
-    return st;
-}
-
 enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *g, bool *keep, struct eq_err *err)
 {
     memset(keep, 0, (size_t)g->n_nodes * sizeof *keep);
@@ -79,40 +63,40 @@ enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *
     return st == EQ_OK ? st : eq_err_context(err, "ptq.keep_fp32");
 }
 
-/* The same in an array of its own; caller frees. */
-static enum eq_status kept_layers(const char *keep_fp32, const struct eq_graph *g, bool **keep, struct eq_err *err)
-{
-    *keep = eq_alloc((size_t)g->n_nodes, sizeof **keep);
-    return *keep ? eq_ptq_kept_layers(keep_fp32, g, *keep, err) : eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
-}
-
 enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_graph *trained,
                             struct eq_calibration *clips, struct eq_ptq *out, struct eq_err *err)
 {
     enum eq_status st;
-    bool *keep = NULL;
     memset(out, 0, sizeof *out);
     EQ_TRY(fold(opts, trained, clips, &out->fp32, err));
     EQ_TRY(eq_graph_clone(out->fp32, &out->graph, err));
     EQ_TRY(eq_prepare_fake_quant(out->graph, opts->weight_bits, err));
-    EQ_TRY(kept_layers(opts->keep_fp32, out->graph, &keep, err)); /* a wrong name is refused before the work */
+    out->kept = eq_alloc((size_t)out->graph->n_nodes, sizeof *out->kept);
+    if (!out->kept) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
+        goto out;
+    }
+    EQ_TRY(eq_ptq_kept_layers(opts->keep_fp32, out->graph, out->kept, err));
 out:
-    eq_free(keep);
     if (st != EQ_OK)
         eq_ptq_clear(out);
     return st;
 }
 
-enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, struct eq_graph *calibrated, struct eq_calibration *clips,
-                             struct eq_err *err)
+enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, const bool *kept, struct eq_graph *calibrated,
+                             struct eq_calibration *clips, struct eq_err *err)
 {
     enum eq_status st;
-    bool *keep = NULL;
-    EQ_TRY(kept_layers(opts->keep_fp32, calibrated, &keep, err));
-    EQ_TRY(eq_keep_fp32(calibrated, keep, err));
-    EQ_TRY(improve(opts, calibrated, clips, err));
+    const struct eq_weight_opts weights = {.kind = opts->weight_observer, .per_tensor = !opts->per_channel};
+    EQ_TRY(eq_keep_fp32(calibrated, kept, err));
+    EQ_TRY(eq_set_weight_qparams(calibrated, &weights, err));
+    if (opts->bias_correction) {
+        EQ_TRY(eq_correct_biases(calibrated, &clips->source, clips->n, err));
+        eq_info("corrected biases on %zu clips", clips->n);
+    }
+    if (opts->adaround)
+        EQ_TRY(round_adaptively(opts->adaround_steps, calibrated, clips, err));
 out:
-    eq_free(keep);
     return st;
 }
 
@@ -122,7 +106,7 @@ enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph
     enum eq_status st;
     EQ_TRY(eq_ptq_begin(opts, trained, clips, out, err));
     EQ_TRY(eq_calibrate_on(clips, opts, out->graph, err));
-    EQ_TRY(eq_ptq_finish(opts, out->graph, clips, err));
+    EQ_TRY(eq_ptq_finish(opts, out->kept, out->graph, clips, err));
 out:
     if (st != EQ_OK)
         eq_ptq_clear(out);
@@ -133,6 +117,7 @@ void eq_ptq_clear(struct eq_ptq *p)
 {
     eq_graph_free(p->fp32);
     eq_graph_free(p->graph);
+    eq_free(p->kept);
     free(p->keep_fp32);
     cJSON_Delete(p->mixed);
     memset(p, 0, sizeof *p);

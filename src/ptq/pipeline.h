@@ -7,6 +7,7 @@
 struct eq_ptq {
     struct eq_graph *fp32;  /* folded, fused, equalized if asked for: the graph that the other one approximates */
     struct eq_graph *graph; /* the same with fake-quant: calibrated, improved, ready to lower */
+    bool *kept;             /* [n_nodes]: the layers that stay in FP32; owned */
     /* Of eq_ptq_make_within, owned; NULL otherwise. */
     char *keep_fp32;     /* replaces ptq.keep_fp32 */
     struct cJSON *mixed; /* the steps that led to it */
@@ -19,11 +20,11 @@ enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph
 enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
                                   struct eq_err *err);
 void eq_ptq_clear(struct eq_ptq *p);
-/* Its two halves, for a search: before calibration, and after it. */
+/* Its two halves, for a search: before calibration, and after it, on a calibrated clone of the graph. kept: as above. */
 enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_graph *trained,
                             struct eq_calibration *clips, struct eq_ptq *out, struct eq_err *err);
-enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, struct eq_graph *calibrated, struct eq_calibration *clips,
-                             struct eq_err *err);
+enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, const bool *kept, struct eq_graph *calibrated,
+                             struct eq_calibration *clips, struct eq_err *err);
 struct eq_observer_opts eq_observer_opts_of(const struct eq_ptq_opts *opts);
 /* With opts->search, else nothing happens: tries observers, then the switches one by one, and puts the best into *opts.
  * Fits on one half of the clips and judges on the other, by the mean squared difference between the integer model's EF

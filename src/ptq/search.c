@@ -132,7 +132,7 @@ static enum eq_status measure(struct search *s, const struct eq_ptq_opts *opts, 
         EQ_TRY(collect(s, opts, b, err));
     EQ_TRY(eq_graph_clone(b->ptq.graph, &made, err));
     EQ_TRY(eq_statistics_apply(b->statistics, find_observer(s, opts), made, err));
-    EQ_TRY(eq_ptq_finish(opts, made, &s->fit, err));
+    EQ_TRY(eq_ptq_finish(opts, b->ptq.kept, made, &s->fit, err));
     EQ_TRY(judge(s, made, mse, err));
 out:
     eq_graph_free(made);

@@ -18,7 +18,7 @@ struct study {
     struct eq_ptq ptq;
     const struct eq_calibration *clips;
     struct eq_analysis *analysis;
-    bool *kept, *keep, *chosen;  /* [n_nodes]: in FP32 by ptq.keep_fp32; of this pass; gets a row */
+    bool *keep, *chosen;         /* [n_nodes]: stays in FP32 in this pass; gets a row */
     struct eq_edge_stats *stats; /* [n_nodes] */
     float *ef_fp32, *ef;         /* [clips] */
     size_t n;                    /* clips */
@@ -75,7 +75,7 @@ static enum eq_status study_alone(struct study *s, int node, struct cJSON *row, 
         s->keep[i] = i != node;
     EQ_TRY(measure(s, row, "mae_change_only", "ef_change_only", err));
     step(s, NULL);
-    memcpy(s->keep, s->kept, (size_t)n * sizeof *s->keep);
+    memcpy(s->keep, s->ptq.kept, (size_t)n * sizeof *s->keep);
     s->keep[node] = true;
     EQ_TRY(measure(s, row, "mae_change_all_but", "ef_change_all_but", err));
     step(s, NULL);
@@ -113,9 +113,9 @@ static enum eq_status study_layer(struct study *s, int node, struct cJSON *rows,
     cJSON_AddItemToArray(rows, row);
     eq_layer_name(s->ptq.graph, node, name);
     cJSON_AddStringToObject(row, "layer", name);
-    cJSON_AddBoolToObject(row, "fp32", s->kept[node]);
+    cJSON_AddBoolToObject(row, "fp32", s->ptq.kept[node]);
     enum eq_status st = EQ_OK;
-    if (s->kept[node])
+    if (s->ptq.kept[node])
         leave_out_alone(row);
     else
         st = study_alone(s, node, row, err);
@@ -171,17 +171,15 @@ static enum eq_status open_study(struct study *s, struct eq_ptq_opts *opts, stru
     EQ_TRY(eq_ptq_make(opts, in->trained, &in->clips, &s->ptq, err));
     s->clips = &in->few;
     size_t nodes = (size_t)s->ptq.graph->n_nodes;
-    s->kept = eq_alloc(nodes, sizeof *s->kept);
     s->keep = eq_alloc(nodes, sizeof *s->keep);
     s->chosen = eq_alloc(nodes, sizeof *s->chosen);
     s->stats = eq_alloc(nodes, sizeof *s->stats);
     s->ef_fp32 = eq_alloc(in->few.n, sizeof *s->ef_fp32);
     s->ef = eq_alloc(in->few.n, sizeof *s->ef);
-    if (!s->kept || !s->keep || !s->chosen || !s->stats || !s->ef_fp32 || !s->ef) {
+    if (!s->keep || !s->chosen || !s->stats || !s->ef_fp32 || !s->ef) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the analysis");
         goto out;
     }
-    EQ_TRY(eq_ptq_kept_layers(opts->keep_fp32, s->ptq.graph, s->kept, err));
     EQ_TRY(choose(s->ptq.graph, layers, n_layers, s->chosen, err));
     EQ_TRY(eq_analysis_new(s->ptq.fp32, s->ptq.graph, &in->few.source, in->few.n, &s->analysis, err));
 out:
@@ -194,7 +192,6 @@ static void close_study(struct study *s)
     eq_progress_end(&s->progress);
     eq_analysis_free(s->analysis);
     eq_ptq_clear(&s->ptq);
-    eq_free(s->kept);
     eq_free(s->keep);
     eq_free(s->chosen);
     eq_free(s->stats);
@@ -206,7 +203,7 @@ static size_t count_passes(const struct study *s)
 {
     size_t passes = 1;
     for (int i = 0; i < s->ptq.graph->n_nodes; i++)
-        passes += s->chosen[i] && !s->kept[i] ? PASSES : 0;
+        passes += s->chosen[i] && !s->ptq.kept[i] ? PASSES : 0;
     return passes;
 }
 

@@ -271,16 +271,6 @@ void eq_exec_plan_simulated_head(struct eq_exec *x, int i)
     read->last = read->last > i ? read->last : i;
 }
 
-/* sums[c] over rows of x[rows][c] * inv, which are whole numbers on a grid (inv > 0), or of x as it is (inv 0). */
-static void sum_rows(const float *x, size_t rows, int channels, float inv, double *sums)
-{
-    for (int c = 0; c < channels; c++)
-        sums[c] = 0;
-    for (size_t row = 0; row < rows; row++, x += channels)
-        for (int c = 0; c < channels; c++)
-            sums[c] += (double)(inv > 0 ? round_small(x[c] * inv) : x[c]);
-}
-
 /* Whole numbers have an exact sum: doubles hold those over pixels and frames, an int64 their product with the weights.
  */
 void eq_exec_simulate_head(struct eq_exec *x, int i, const float *w, float *ef)
@@ -289,17 +279,20 @@ void eq_exec_simulate_head(struct eq_exec *x, int i, const float *w, float *ef)
     const struct eq_fake_quant *fq = n->weight_fq < 0 ? NULL : &x->g->fake_quants[n->weight_fq];
     const int edge = pooled_edge(x->g, i);
     const struct eq_plan_node *in = &x->plan.nodes[edge];
-    const size_t rows = in->rows / (size_t)x->clips;
     const double count = (double)in->h * in->w * in->t, bias = n->bias < 0 ? 0 : (double)*eq_exec_values(x, n->bias);
+    const float *src = x->nodes[edge].out;
     double *sums = x->nodes[i].sim.sums;
     float step = 1;
     const bool on_grid = grid_of(x, edge, &step), whole = on_grid && fq && fq->enabled;
-    const float inv_weight = whole ? 1.0f / fq->scale[0] : 0;
+    const float inv = 1.0f / step, inv_weight = whole ? 1.0f / fq->scale[0] : 0;
     for (int clip = 0; clip < x->clips; clip++) {
         int64_t exact = 0;
         double dot = 0;
-        sum_rows(x->nodes[edge].out + (size_t)clip * rows * (size_t)in->c, rows, in->c, on_grid ? 1.0f / step : 0,
-                 sums);
+        for (int c = 0; c < in->c; c++)
+            sums[c] = 0;
+        for (size_t row = 0; row < in->rows / (size_t)x->clips; row++, src += in->c)
+            for (int c = 0; c < in->c; c++)
+                sums[c] += (double)(on_grid ? round_small(src[c] * inv) : src[c]);
         for (int c = 0; c < in->c; c++) {
             if (whole)
                 exact += (int64_t)sums[c] * (int64_t)nearbyintf(w[c] * inv_weight);

@@ -8,7 +8,6 @@
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct mixed {
     const struct eq_ptq_opts *opts;
@@ -81,57 +80,50 @@ static int compare_ranks(const void *a, const void *b)
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
-static enum eq_status rank_layers(struct eq_analysis *a, size_t clips, struct rank *ranks, int n, int n_nodes,
-                                  struct eq_err *err)
-{
-    struct eq_progress progress = {0};
-    bool *keep = eq_alloc((size_t)n_nodes, sizeof *keep);
-    float *fp32 = eq_alloc(2 * clips, sizeof *fp32), *ef = fp32 + clips;
-    enum eq_status st = keep && fp32 ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the layers");
-    eq_progress_begin(&progress, "rank", "layers", (size_t)n);
-    for (int i = 0; keep && i < n_nodes; i++)
-        keep[i] = true;
-    if (st == EQ_OK)
-        st = eq_analysis_ef(a, keep, fp32, err);
-    for (int i = 0; i < n && st == EQ_OK; i++) {
-        keep[ranks[i].node] = false;
-        st = eq_analysis_ef(a, keep, ef, err);
-        keep[ranks[i].node] = true;
-        for (size_t c = 0; c < clips; c++)
-            ranks[i].change += ((double)ef[c] - (double)fp32[c]) * ((double)ef[c] - (double)fp32[c]);
-        eq_progress_step(&progress, (size_t)i + 1, NULL);
-    }
-    eq_progress_end(&progress);
-    eq_free(keep);
-    eq_free(fp32);
-    return st;
-}
-
 /* On the few clips of the validation split. */
 static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
 {
     const struct eq_graph *g = m->ptq->graph;
     const struct eq_calibration *few = &m->in->few;
+    const size_t nodes = (size_t)g->n_nodes, clips = few->n;
+    struct eq_progress progress = {0};
     struct eq_analysis *a = NULL;
+    struct rank *ranks = eq_alloc(nodes, sizeof *ranks);
+    bool *keep = eq_alloc(nodes, sizeof *keep);
+    float *fp32 = eq_alloc(clips, sizeof *fp32), *ef = eq_alloc(clips, sizeof *ef);
     enum eq_status st;
-    struct rank *ranks = eq_alloc((size_t)g->n_nodes, sizeof *ranks);
-    m->order = eq_alloc((size_t)g->n_nodes, sizeof *m->order);
-    if (!ranks || !m->order) {
+    m->order = eq_alloc(nodes, sizeof *m->order);
+    if (!ranks || !keep || !fp32 || !ef || !m->order) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
         goto out;
     }
-    for (int i = 0; i < g->n_nodes; i++)
+    for (int i = 0; i < g->n_nodes; i++) {
+        keep[i] = true;
         if (eq_is_weighted(&g->nodes[i]) && !m->ptq->kept[i])
             ranks[m->n_order++].node = i;
-    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few->source, few->n, &a, err));
-    EQ_TRY(rank_layers(a, few->n, ranks, m->n_order, g->n_nodes, err));
+    }
+    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few->source, clips, &a, err));
+    eq_progress_begin(&progress, "rank", "layers", (size_t)m->n_order);
+    EQ_TRY(eq_analysis_ef(a, keep, fp32, err));
+    for (int i = 0; i < m->n_order; i++) {
+        keep[ranks[i].node] = false;
+        EQ_TRY(eq_analysis_ef(a, keep, ef, err));
+        keep[ranks[i].node] = true;
+        for (size_t c = 0; c < clips; c++)
+            ranks[i].change += ((double)ef[c] - (double)fp32[c]) * ((double)ef[c] - (double)fp32[c]);
+        eq_progress_step(&progress, (size_t)i + 1, NULL);
+    }
     qsort(ranks, (size_t)m->n_order, sizeof *ranks, compare_ranks);
     for (int i = 0; i < m->n_order; i++)
         m->order[i] = ranks[i].node;
-    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)few->n);
+    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)clips);
 out:
+    eq_progress_end(&progress);
     eq_analysis_free(a);
     eq_free(ranks);
+    eq_free(keep);
+    eq_free(fp32);
+    eq_free(ef);
     return st;
 }
 

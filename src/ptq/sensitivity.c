@@ -18,9 +18,9 @@ struct study {
     struct eq_ptq ptq;
     const struct eq_calibration *clips;
     struct eq_analysis *analysis;
-    bool *keep, *chosen;         /* [n_nodes]: stays in FP32 in this pass; gets a row */
+    bool *keep, *chosen;         /* [n_nodes]: stays in FP32 in this pass; gets a row; one block */
     struct eq_edge_stats *stats; /* [n_nodes] */
-    float *ef_fp32, *ef;         /* [clips] */
+    float *ef_fp32, *ef;         /* [clips]; one block */
     size_t n;                    /* clips */
     double mae_fp32;
     struct eq_progress progress;
@@ -171,15 +171,15 @@ static enum eq_status open_study(struct study *s, struct eq_ptq_opts *opts, stru
     EQ_TRY(eq_ptq_make(opts, in->trained, &in->clips, &s->ptq, err));
     s->clips = &in->few;
     size_t nodes = (size_t)s->ptq.graph->n_nodes;
-    s->keep = eq_alloc(nodes, sizeof *s->keep);
-    s->chosen = eq_alloc(nodes, sizeof *s->chosen);
+    s->keep = eq_alloc(2 * nodes, sizeof *s->keep);
     s->stats = eq_alloc(nodes, sizeof *s->stats);
-    s->ef_fp32 = eq_alloc(in->few.n, sizeof *s->ef_fp32);
-    s->ef = eq_alloc(in->few.n, sizeof *s->ef);
-    if (!s->keep || !s->chosen || !s->stats || !s->ef_fp32 || !s->ef) {
+    s->ef_fp32 = eq_alloc(2 * in->few.n, sizeof *s->ef_fp32);
+    if (!s->keep || !s->stats || !s->ef_fp32) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the analysis");
         goto out;
     }
+    s->chosen = s->keep + nodes;
+    s->ef = s->ef_fp32 + in->few.n;
     EQ_TRY(choose(s->ptq.graph, layers, n_layers, s->chosen, err));
     EQ_TRY(eq_analysis_new(s->ptq.fp32, s->ptq.graph, &in->few.source, in->few.n, &s->analysis, err));
 out:
@@ -193,10 +193,8 @@ static void close_study(struct study *s)
     eq_analysis_free(s->analysis);
     eq_ptq_clear(&s->ptq);
     eq_free(s->keep);
-    eq_free(s->chosen);
     eq_free(s->stats);
     eq_free(s->ef_fp32);
-    eq_free(s->ef);
 }
 
 static size_t count_passes(const struct study *s)

@@ -142,7 +142,7 @@ struct eq_walk_hook {
                                 struct eq_err *err);
 };
 
-/* There are two simulations of the integer engine; docs/QUANTIZATION.md, section 4, says which pass uses which, and why.
+/* There are two simulations of the integer engine; docs/QUANTIZATION.md, section 4, says which pass uses which and why.
  * INFER and TRAIN: the fast one, fake-quant around convolutions that sum rounded floats in the order that is fastest.
  * SIMULATE: inference of a folded graph with fake-quant, to the bit what the engine makes of it, EF included.
  * Convolutions between quantized edges are computed on whole numbers and requantized by the engine's formulas; layers

@@ -5,8 +5,8 @@
 #include "echoquant/infer.h"
 #include "echoquant/rundir.h"
 
-/* What PTQ and its sensitivity work on, opened once for a phase. Sources of clips refer to it: it must stay where it was
- * opened. */
+/* The inputs of PTQ and of its sensitivity, opened once for a phase. Sources of clips refer to it: it must stay where it
+ * was opened. */
 struct eq_ptq_inputs {
     struct eq_graph *trained;    /* the baseline; owned */
     struct eq_calibration clips; /* to calibrate on */
@@ -25,8 +25,8 @@ void eq_ptq_close(struct eq_ptq_inputs *in);
 
 /* Quantizes the baseline and writes <run>/ptq.safetensors. */
 enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_err *err);
-/* Where quantization's error comes from, layer by layer, in <run>/sensitivity.json. opts: how PTQ quantizes;
- * layers[n_layers]: only these; n_layers 0: all of them. */
+/* Writes where quantization's error comes from, layer by layer, to <run>/sensitivity.json. opts: how PTQ quantizes;
+ * layers[n_layers]: only these; n_layers 0: all of them. Closes in->clips on the way. */
 enum eq_status eq_run_sensitivity(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, char *const *layers,
                                   int n_layers, struct eq_err *err);
 /* Refuses what sensitivity would refuse of model and layers, before any data is opened. */

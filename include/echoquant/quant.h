@@ -121,7 +121,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
                                  struct eq_err *err);
 
 /* AdaRound (Nagel et al., ICML 2020) on a folded, fused and calibrated graph: convolution by convolution, from the
- * input on, weights are rounded up or down so that the outputs of the layer, behind the layers already rounded, are
+ * input on, weights are rounded up or down so that the outputs of the layer, after the layers already rounded, are
  * nearest to those of FP32, instead of each weight being nearest to itself. The weights themselves are moved onto the
  * grid of their scales, which must not change any more. A channel that ends worse than plain rounding on the samples
  * keeps plain rounding, as does the head. steps: of Adam for each layer; 1000 is quick, the paper uses 10,000. */
@@ -208,8 +208,8 @@ struct eq_edge_stats {
     int channels, dead; /* dead: the same value everywhere, in all clips */
 };
 /* Compares a folded, fused and calibrated graph with the FP32 graph that it approximates, node by node; both must
- * outlive it and stay as they are. The exact simulation runs (EQ_EXEC_SIMULATE): EFs and outputs are to the bit those of
- * the integer engine, and FP32 sums in its order. Clips go through one at a time, memory does not grow with their
+ * outlive it and stay as they are. The exact simulation runs (EQ_EXEC_SIMULATE): EFs and outputs are to the bit those
+ * of the integer engine, and FP32 sums in its order. Clips go through one at a time, memory does not grow with their
  * number, and nothing depends on the number of threads. */
 struct eq_analysis;
 enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_graph *calibrated,

@@ -15,12 +15,13 @@ struct eq_ptq {
 /* trained stays as it is. Clear *out only on success. */
 enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph *trained, struct eq_calibration *clips,
                            struct eq_ptq *out, struct eq_err *err);
-/* The same with max_mae_loss: beside the layers of keep_fp32, as many others stay in FP32 as the limit on the validation
- * split takes. */
+/* The same with max_mae_loss: beside the layers of keep_fp32, as many others stay in FP32 as the limit on the
+ * validation split takes. */
 enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
                                   struct eq_err *err);
 void eq_ptq_clear(struct eq_ptq *p);
-/* Its two halves, for a search: before calibration, and after it, on a calibrated clone of the graph. kept: as above. */
+/* Its two halves, for a search: before calibration, and after it, on the calibrated graph or a clone of it. kept: those
+ * of the first half. */
 enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_graph *trained,
                             struct eq_calibration *clips, struct eq_ptq *out, struct eq_err *err);
 enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, const bool *kept, struct eq_graph *calibrated,

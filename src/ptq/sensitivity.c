@@ -169,6 +169,7 @@ static enum eq_status open_study(struct study *s, struct eq_ptq_opts *opts, stru
     struct cJSON *search = NULL;
     EQ_TRY(eq_ptq_search(opts, in, &search, err));
     EQ_TRY(eq_ptq_make(opts, in->trained, &in->clips, &s->ptq, err));
+    eq_calibration_close(&in->clips); /* and its cache */
     s->clips = &in->few;
     size_t nodes = (size_t)s->ptq.graph->n_nodes;
     s->keep = eq_alloc(2 * nodes, sizeof *s->keep);

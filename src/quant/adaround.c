@@ -1,4 +1,4 @@
-/* AdaRound over a network: targets from FP32 once, then layer by layer behind what is rounded already. */
+/* AdaRound over a network: targets from FP32 once, then layer by layer after those that are rounded already. */
 #include "quant/adaround.h"
 #include "quant/clip_walk.h"
 #include "quant/patches.h"

@@ -12,7 +12,7 @@ struct eq_rounding_problem {
     const float *x;      /* [n][k], quantized inputs */
     const float *target; /* [n][cout] */
     const float *bias;   /* [cout] */
-    bool relu;           /* compare behind a ReLU */
+    bool relu;           /* compare after a ReLU */
     const struct eq_fake_quant *fq;
     float *weights; /* [cout][k]: FP32 in, on the grid out */
     int steps;

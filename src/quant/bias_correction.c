@@ -4,7 +4,7 @@
  *
  * The mean of a convolution is linear in the means of its input: E[y] = b + sum over taps and input channels of
  * w * E[x at that tap]. One pass in FP32 gives every E[x]. Then, from the input on, the simulation runs up to each edge
- * that layers read, which gives E[x_q] behind the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
+ * that layers read, which gives E[x_q] after the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
  */
 #include "quant/clip_walk.h"
 #include "quant/quant_graph.h"
@@ -137,7 +137,7 @@ static double seen_weight(const struct eq_fake_quant *fq, int oc, float w)
     return (double)((float)eq_quantize_weight(w, 1.0f / fq->scale[oc], fq->qmin, fq->qmax) * fq->scale[oc]);
 }
 
-/* mean[cout] = sum of w * E[x], with weights and inputs as the network at hand sees them. */
+/* mean[cout] = sum of w * E[x], with weights and inputs as this pass of the network uses them. */
 static void layer_means(const struct correction *k, int node, double *mean)
 {
     const struct eq_node *n = &k->g->nodes[node];

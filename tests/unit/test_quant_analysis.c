@@ -219,8 +219,8 @@ static struct tape engine_of(const struct eq_graph *g, const char *layer, const 
 
 enum { ENOUGH = 24 }; /* clips for a value to fall near a tie, where the fast simulation rounds it to the other side */
 
-/* The walk sees the network of the integer engine, to the bit: its EFs, and the noise of the outputs that it stores; with
- * weights of 8 and 4 bits, and with layers, or the head, in FP32. */
+/* The walk sees the network of the integer engine, to the bit: its EFs, and the noise of the outputs that it stores,
+ * with weights of 8 and 4 bits, and with layers, or the head, in FP32. */
 static void walk_is_that_of_the_engine(void **state)
 {
     static const struct {

@@ -1,6 +1,6 @@
-/* EQ_EXEC_SIMULATE against the integer engine, each running free from the pixels on: every stored activation and EF equal, for
- * PTQ, QAT, few bits, mixed precision, extreme scales and zero-points, sums beyond 2^24, any ISA level and thread
- * count. */
+/* EQ_EXEC_SIMULATE against the integer engine, each running free from the pixels on: every stored activation and
+ * EF equal, for PTQ, QAT, few bits, mixed precision, extreme scales and zero-points, sums beyond 2^24, any ISA
+ * level and thread count. */
 #include "unit/quant_fixture.h"
 
 struct comparison {

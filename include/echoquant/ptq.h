@@ -5,8 +5,8 @@
 #include "echoquant/infer.h"
 #include "echoquant/rundir.h"
 
-/* The inputs of PTQ and of its sensitivity, opened once for a phase. Sources of clips refer to it: it must stay where it
- * was opened. */
+/* The inputs of PTQ and of its sensitivity, opened once for a phase. Sources of clips refer to it: it must stay where
+ * it was opened. */
 struct eq_ptq_inputs {
     struct eq_graph *trained;    /* the baseline; owned */
     struct eq_calibration clips; /* to calibrate on */

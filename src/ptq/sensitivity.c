@@ -198,18 +198,13 @@ static void close_study(struct study *s)
     eq_free(s->ef_fp32);
 }
 
-static size_t count_passes(const struct study *s)
-{
-    size_t passes = 1;
-    for (int i = 0; i < s->ptq.graph->n_nodes; i++)
-        passes += s->chosen[i] && !s->ptq.kept[i] ? PASSES : 0;
-    return passes;
-}
-
 static enum eq_status study_all(struct study *s, struct cJSON *json, struct eq_err *err)
 {
     enum eq_status st;
-    eq_progress_begin(&s->progress, "sensitivity", "passes", count_passes(s));
+    size_t passes = 1;
+    for (int i = 0; i < s->ptq.graph->n_nodes; i++)
+        passes += s->chosen[i] && !s->ptq.kept[i] ? PASSES : 0;
+    eq_progress_begin(&s->progress, "sensitivity", "passes", passes);
     EQ_TRY(eq_analysis_walk(s->analysis, s->stats, s->ef_fp32, s->ef, &s->n, err));
     step(s, NULL);
     s->mae_fp32 = mae_of(s, s->ef_fp32);

@@ -126,25 +126,30 @@ enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, cons
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err);
 
-/* ---- calibration clips ----------------------------------------------------- */
+/* ---- a few clips, for quantization ------------------------------------------ */
 
-/* The source refers to this struct: it must stay where it was opened. */
+/* Clips in a fixed order, one a batch, as a source for the quant floor. The source refers to this struct: it must stay
+ * where it was opened. ds must outlive it. */
 struct eq_calibration {
     const struct eq_dataset *ds;
+    uint32_t *indices; /* [n] into ds->samples, in the order in which they come; owned */
+    size_t n;
+    struct eq_loader_opts opts;
+    int train_batch;          /* train.batch: how many clips batch norm saw at once */
     struct eq_loader *loader; /* owned */
     struct eq_batch batch;    /* the last one */
     struct eq_clip_source source;
-    size_t n; /* clips */
 };
+/* Calibration clips: ptq.clips of the training split, chosen by run.seed. EQ_FORMAT: the split is empty. */
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err);
-/* Other clips than those: samples indices[n] of the dataset, one a batch, in this order. */
-enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_dataset *ds, const uint32_t *indices,
-                             size_t n, struct eq_calibration *out, struct eq_err *err);
-/* Half of those clips: every second one from the first on (0), or the rest (1), so that a search can fit on the one and
- * judge by the other. At least 2 clips are needed. */
-enum eq_status eq_calibration_open_half(const struct eq_config *cfg, const struct eq_dataset *ds, int half,
-                                        struct eq_calibration *out, struct eq_err *err);
-void eq_calibration_close(struct eq_calibration *c);
+/* sensitivity.clips clips, spread evenly over a split. EQ_FORMAT: it is empty. */
+enum eq_status eq_spread_open(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                              struct eq_calibration *out, struct eq_err *err);
+/* Half of the clips of `all`: every second one from the first on (0), or the rest (1), so that a search can fit on one
+ * half and judge by the other. EQ_USAGE: there are fewer than 2. */
+enum eq_status eq_calibration_half(const struct eq_calibration *all, int half, struct eq_calibration *out,
+                                   struct eq_err *err);
+void eq_calibration_close(struct eq_calibration *c); /* harmless when it was never opened, but {0} */
 
 #endif

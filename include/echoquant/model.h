@@ -142,9 +142,11 @@ struct eq_walk_hook {
                                 struct eq_err *err);
 };
 
-/* SIMULATE: inference of a folded graph with fake-quant, to the bit what the integer engine makes of it. Convolutions
- * between quantized edges are computed on whole numbers and requantized by the engine's formulas; layers that stay in
- * FP32 sum in the engine's order. Slower than INFER, which sums rounded floats in the order that is fastest. */
+/* There are two simulations of the integer engine; docs/QUANTIZATION.md, section 4, says which pass uses which and why.
+ * INFER and TRAIN: the fast one, fake-quant around convolutions that sum rounded floats in the order that is fastest.
+ * SIMULATE: inference of a folded graph with fake-quant, to the bit what the engine makes of it, EF included.
+ * Convolutions between quantized edges are computed on whole numbers and requantized by the engine's formulas; layers
+ * that stay in FP32, and all layers of a graph without fake-quant, sum in the engine's order. */
 enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN, EQ_EXEC_SIMULATE };
 struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
 

@@ -5,26 +5,38 @@
 #include "echoquant/infer.h"
 #include "echoquant/rundir.h"
 
-/* <run>/fp32.safetensors (or model_path) -> <run>/ptq.safetensors. */
-enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
-                          struct eq_err *err);
-/* Where quantization's error comes from, layer by layer: <run>/sensitivity.json and its picture in plots/. model_path
- * as for PTQ, whose settings say how it is quantized; layers[n_layers]: only these, 0: all of them. */
-enum eq_status eq_run_sensitivity(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
-                                  char *const *layers, int n_layers, struct eq_err *err);
-/* Refuses what it would refuse of model and layers, before any data is opened. */
+/* The inputs of PTQ and of its sensitivity, opened once for a phase. Sources of clips refer to it: it must stay where
+ * it was opened. */
+struct eq_ptq_inputs {
+    struct eq_graph *trained;    /* the baseline; owned */
+    struct eq_calibration clips; /* to calibrate on */
+    struct eq_calibration few;   /* to look at single layers with: sensitivity.clips of a split */
+    struct eq_loader *val;       /* the validation split, a clip a batch; owned; NULL without ptq.max_mae_loss */
+    char *model, *result;        /* paths of the baseline and of the file to write; owned */
+};
+/* For PTQ: makes the folders of the run directory and opens the baseline (model_path, or else <run>/fp32.safetensors),
+ * calibration clips, and with ptq.max_mae_loss the validation split. ds must outlive *out. Close it also on failure. */
+enum eq_status eq_ptq_open(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                           struct eq_ptq_inputs *out, struct eq_err *err);
+/* The same for sensitivity, with clips of sensitivity.split. */
+enum eq_status eq_sensitivity_open(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
+                                   struct eq_ptq_inputs *out, struct eq_err *err);
+void eq_ptq_close(struct eq_ptq_inputs *in);
+
+/* Quantizes the baseline and writes <run>/ptq.safetensors. */
+enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_err *err);
+/* Writes where quantization's error comes from, layer by layer, to <run>/sensitivity.json. opts: how PTQ quantizes;
+ * layers[n_layers]: only these; n_layers 0: all of them. Closes in->clips on the way. */
+enum eq_status eq_run_sensitivity(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, char *const *layers,
+                                  int n_layers, struct eq_err *err);
+/* Refuses what sensitivity would refuse of model and layers, before any data is opened. */
 enum eq_status eq_run_check_sensitivity(const struct eq_config *cfg, const char *model_path, char *const *layers,
                                         int n_layers, struct eq_err *err);
 
-/* Calibrates with the observer of the settings; weight scales are min-max. A layer that has channels without weights is
- * refused, or only told of, as ptq.zero_channels says. */
-enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_config *cfg, struct eq_graph *prepared,
+/* Calibrates with the observer of the settings; weight scales are min-max. Checks zero channels first. */
+enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq_opts *opts, struct eq_graph *prepared,
                                struct eq_err *err);
-struct eq_observer_opts eq_observer_opts_of(const struct eq_config *cfg);
-/* The same on clips that it opens itself. */
-enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
-                                  struct eq_err *err);
-/* ptq.zero_channels: refuses, or warns of, layers with channels whose weights are all 0. eq_calibrate_* look, too. */
-enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_config *cfg, struct eq_err *err);
+/* Refuses layers with channels whose weights are all 0 (EQ_NUMERIC), or only warns of them. */
+enum eq_status eq_check_zero_channels(const struct eq_graph *g, enum eq_zero_channels policy, struct eq_err *err);
 
 #endif

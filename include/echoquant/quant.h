@@ -122,18 +122,17 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
                                  struct eq_err *err);
 
 /* AdaRound (Nagel et al., ICML 2020) on a folded, fused and calibrated graph: convolution by convolution, from the
- * input on, weights are rounded up or down so that the outputs of the layer, behind the layers already rounded, are
+ * input on, weights are rounded up or down so that the outputs of the layer, after the layers already rounded, are
  * nearest to those of FP32, instead of each weight being nearest to itself. The weights themselves are moved onto the
  * grid of their scales, which must not change any more. A channel that ends worse than plain rounding on the samples
- * keeps plain rounding. The head keeps it too. */
+ * keeps plain rounding, as does the head. steps: of Adam for each layer; 1000 is quick, the paper uses 10,000. */
 struct eq_adaround_opts {
-    int iterations; /* Adam steps a layer; 1000 is quick, the paper uses 10,000 */
-    int samples;    /* output positions a layer learns from, spread over the clips; 4096 */
-    double lr;      /* 0.01 */
-    double lambda;  /* weight of the regularizer, 0.01 */
+    int samples;   /* output positions a layer learns from, spread over the clips; 4096 */
+    double lr;     /* 0.01 */
+    double lambda; /* weight of the regularizer, 0.01 */
     uint64_t seed;
 };
-enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
+enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips, int steps,
                            const struct eq_adaround_opts *opts, struct eq_progress *progress, struct eq_err *err);
 /* Batch-norm re-estimation (as AIMET's) on a training graph, with fake-quant or without, before folding: the running
  * statistics become the means of those of batches of `batch` clips. Weight scales must be made anew afterwards
@@ -210,8 +209,9 @@ struct eq_edge_stats {
     int channels, dead; /* dead: the same value everywhere, in all clips */
 };
 /* Compares a folded, fused and calibrated graph with the FP32 graph that it approximates, node by node; both must
- * outlive it and stay as they are. Clips go through one at a time, memory does not grow with their number, and nothing
- * depends on the number of threads. */
+ * outlive it and stay as they are. The exact simulation runs (EQ_EXEC_SIMULATE): EFs and outputs are to the bit those
+ * of the integer engine, and FP32 sums in its order. Clips go through one at a time, memory does not grow with their
+ * number, and nothing depends on the number of threads. */
 struct eq_analysis;
 enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_graph *calibrated,
                                const struct eq_clip_source *clips, size_t max_clips, struct eq_analysis **out,
@@ -221,8 +221,8 @@ void eq_analysis_free(struct eq_analysis *a);
  */
 enum eq_status eq_analysis_walk(struct eq_analysis *a, struct eq_edge_stats *stats, float *ef_fp32, float *ef_quantized,
                                 size_t *clips_used, struct eq_err *err);
-/* The layer alone: its weights against FP32's; its output, with weights and output rounded, while its input is FP32's
- * to the bit. */
+/* The SQNR of a layer alone in dB: of its weights; of its output, with weights and output rounded, while its input is
+ * FP32's to the bit. */
 enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weights_db, double *output_db,
                                  struct eq_err *err);
 /* The EFs [max_clips] with layers keep[n_nodes] in FP32 and all others quantized. */

@@ -16,6 +16,22 @@ enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 enum { EQ_MAX_SEEDS = 1000 };
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
+/* The settings of PTQ (section ptq), which decide what becomes of a baseline and calibration clips. */
+struct eq_ptq_opts {
+    enum eq_observer_kind observer;
+    double percentile, averaging;
+    int clips; /* for calibration */
+    enum eq_weight_observer weight_observer;
+    bool per_channel;
+    int weight_bits;
+    bool search;
+    bool reestimate_bn, equalize, bias_correction, adaround;
+    int adaround_steps;
+    char *keep_fp32;     /* names of layers, commas between */
+    double max_mae_loss; /* EF points on the validation split; 0: off */
+    enum eq_zero_channels zero_channels;
+};
+
 /* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives
  * parsing, validation, --help and docs/CONFIG.md. Strings are owned. */
 struct eq_config {
@@ -50,20 +66,7 @@ struct eq_config {
         int patience;     /* epochs without a better validation MAE, 0: off */
         int seeds;        /* run-all: whole experiments, with run.seed, run.seed + 1, ... */
     } train;
-    struct {
-        enum eq_observer_kind observer;
-        double percentile, averaging;
-        int clips; /* for calibration */
-        enum eq_weight_observer weight_observer;
-        bool per_channel;
-        int weight_bits;
-        bool search;
-        bool reestimate_bn, equalize, bias_correction, adaround;
-        int adaround_steps;
-        char *keep_fp32;     /* names of layers, commas between */
-        double max_mae_loss; /* EF points on the validation split; 0: off */
-        enum eq_zero_channels zero_channels;
-    } ptq;
+    struct eq_ptq_opts ptq;
     struct {
         int epochs, batch;
         double lr, weight_decay;

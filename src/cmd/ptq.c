@@ -2,7 +2,12 @@
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    return eq_print_model(s, eq_run_ptq(s->cfg, &s->data, s->options.model, err));
+    struct eq_ptq_inputs in;
+    enum eq_status st = eq_ptq_open(s->cfg, &s->data, s->options.model, &in, err);
+    if (st == EQ_OK)
+        st = eq_run_ptq(&s->cfg->ptq, &in, err);
+    eq_ptq_close(&in);
+    return eq_print_model(s, st);
 }
 
 const struct eq_command eq_cmd_ptq = {

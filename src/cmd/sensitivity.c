@@ -28,11 +28,14 @@ out:
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
+    struct eq_ptq_inputs in;
     enum eq_status st;
-    EQ_TRY(eq_run_sensitivity(s->cfg, &s->data, o->model, o->args, o->n_args, err));
+    EQ_TRY(eq_sensitivity_open(s->cfg, &s->data, o->model, &in, err));
+    EQ_TRY(eq_run_sensitivity(&s->cfg->ptq, &in, o->args, o->n_args, err));
     EQ_TRY(eq_report_draw_sensitivity(s->cfg->run.dir, err));
     EQ_TRY(print(s->cfg->run.dir, o->json, err));
 out:
+    eq_ptq_close(&in);
     return st;
 }
 
@@ -45,9 +48,8 @@ const struct eq_command eq_cmd_sensitivity = {
              "EF and MAE when only this layer is quantized, and when all but this one are; how well its range fits; "
              "channels that never change.\n\n"
              "Reads fp32.safetensors of the run directory, or the file of --model, and quantizes it as ptq.* says; "
-             "changes no model. Writes sensitivity.json and plots/sensitivity.svg there, which a later report shows, "
-             "too. It runs the network three times for each layer and clip: sensitivity.clips is small for that "
-             "reason.\n",
+             "changes no model. Writes sensitivity.json and plots/sensitivity.svg there; a later report shows both. "
+             "It runs the network three times for each layer and clip, so sensitivity.clips is small.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_JSON,
     .max_args = 256,
     .sections = (const char *const[]){"data", "synth", "ptq", "sensitivity", "run", NULL},

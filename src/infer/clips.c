@@ -1,9 +1,8 @@
-/* Which clips a phase sees, and in which order: loaders over a split, and calibration clips, a seeded choice from the
- * training split without augmentation. */
+/* Which clips a phase sees, and in which order: loaders over a split; calibration clips, a seeded choice from the
+ * training split without augmentation; and a few clips spread over a split. */
 #include "echoquant/infer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
 {
@@ -74,78 +73,82 @@ static const char *source_name(void *ctx, int i)
     return c->ds->samples[c->batch.index[i]].file_name;
 }
 
-enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_dataset *ds, const uint32_t *indices,
-                             size_t n, struct eq_calibration *out, struct eq_err *err)
+/* Those of the same data set, read in the same way. Takes indices over, also on failure. */
+static enum eq_status open_clips(const struct eq_calibration *like, uint32_t *indices, size_t n,
+                                 struct eq_calibration *out, struct eq_err *err)
 {
-    memset(out, 0, sizeof *out);
-    struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
-    enum eq_status st = eq_loader_new(ds, indices, n, &opts, &out->loader, err);
-    if (st != EQ_OK)
-        return st;
+    *out = *like;
+    out->indices = indices;
     out->n = n;
-    out->ds = ds;
+    out->loader = NULL;
     out->source = (struct eq_clip_source){.next = source_next,
                                           .rewind = source_rewind,
                                           .name = source_name,
                                           .ctx = out,
                                           .max_clips = 1,
-                                          .frames = cfg->data.frames,
-                                          .size = cfg->data.size};
-    st = eq_loader_start(out->loader, 0, 0, err);
+                                          .frames = like->opts.sampling.frames,
+                                          .size = like->opts.sampling.size};
+    enum eq_status st = eq_loader_new(like->ds, indices, n, &like->opts, &out->loader, err);
+    if (st == EQ_OK)
+        st = eq_loader_start(out->loader, 0, 0, err);
     if (st != EQ_OK)
         eq_calibration_close(out);
     return st;
 }
 
-/* The indices of the clips, in the order of the choice. Caller frees. */
-static enum eq_status choose(const struct eq_config *cfg, const struct eq_dataset *ds, uint32_t **indices, size_t *n,
-                             struct eq_err *err)
+static struct eq_calibration no_clips(const struct eq_config *cfg, const struct eq_dataset *ds)
 {
-    *n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, indices);
-    if (*n == 0)
-        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
-    struct eq_rng rng;
-    eq_rng_init(&rng, (uint64_t)cfg->run.seed, EQ_RNG_CALIBRATE, 0, 0);
-    eq_rng_shuffle(&rng, *indices, *n);
-    if (*n > (size_t)cfg->ptq.clips)
-        *n = (size_t)cfg->ptq.clips;
-    return EQ_OK;
+    return (struct eq_calibration){.ds = ds, .opts = eq_run_loader_opts(cfg, 1), .train_batch = cfg->train.batch};
 }
 
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err)
 {
+    const struct eq_calibration like = no_clips(cfg, ds);
     uint32_t *indices = NULL;
-    size_t n;
-    memset(out, 0, sizeof *out);
-    enum eq_status st = choose(cfg, ds, &indices, &n, err);
-    if (st == EQ_OK)
-        st = eq_clips_open(cfg, ds, indices, n, out, err);
-    free(indices);
-    return st;
+    size_t n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, &indices);
+    *out = (struct eq_calibration){0};
+    if (n == 0) {
+        free(indices);
+        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
+    }
+    struct eq_rng rng;
+    eq_rng_init(&rng, like.opts.seed, EQ_RNG_CALIBRATE, 0, 0);
+    eq_rng_shuffle(&rng, indices, n);
+    return open_clips(&like, indices, n < (size_t)cfg->ptq.clips ? n : (size_t)cfg->ptq.clips, out, err);
 }
 
-enum eq_status eq_calibration_open_half(const struct eq_config *cfg, const struct eq_dataset *ds, int half,
-                                        struct eq_calibration *out, struct eq_err *err)
+enum eq_status eq_spread_open(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
+                              struct eq_calibration *out, struct eq_err *err)
 {
-    uint32_t *indices = NULL;
-    size_t n, kept = 0;
-    memset(out, 0, sizeof *out);
-    enum eq_status st = choose(cfg, ds, &indices, &n, err);
-    if (st == EQ_OK && n < 2)
-        st = eq_fail(err, EQ_USAGE,
-                     "ptq.search fits on one half of the calibration clips and judges by the other: it needs 2 at "
-                     "least, there is 1 (ptq.clips, or the TRAIN split)");
-    for (size_t i = (size_t)half; st == EQ_OK && i < n; i += 2)
-        indices[kept++] = indices[i];
-    if (st == EQ_OK)
-        st = eq_clips_open(cfg, ds, indices, kept, out, err);
-    free(indices);
-    return st;
+    const struct eq_calibration like = no_clips(cfg, ds);
+    uint32_t *indices;
+    size_t n;
+    *out = (struct eq_calibration){0};
+    enum eq_status st = eq_spread_clips(ds, split, cfg->sensitivity.clips, &indices, &n, err);
+    return st == EQ_OK ? open_clips(&like, indices, n, out, err) : st;
+}
+
+enum eq_status eq_calibration_half(const struct eq_calibration *all, int half, struct eq_calibration *out,
+                                   struct eq_err *err)
+{
+    size_t n = 0;
+    *out = (struct eq_calibration){0};
+    if (all->n < 2)
+        return eq_fail(err, EQ_USAGE,
+                       "ptq.search fits on one half of the calibration clips and judges by the other: it needs 2 at "
+                       "least, there is 1 (ptq.clips, or the TRAIN split)");
+    uint32_t *indices = malloc(all->n * sizeof *indices);
+    if (!indices)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the clips");
+    for (size_t i = (size_t)half; i < all->n; i += 2)
+        indices[n++] = all->indices[i];
+    return open_clips(all, indices, n, out, err);
 }
 
 void eq_calibration_close(struct eq_calibration *c)
 {
     eq_loader_free(c->loader);
-    memset(c, 0, sizeof *c);
+    free(c->indices);
+    *c = (struct eq_calibration){0};
 }

@@ -15,13 +15,13 @@ enum { EXEC_WEFF = EXEC_GRADS + 1, EXEC_FACTOR, EXEC_WEIGHT_FQ, EXEC_WMASK, EXEC
 enum { EXEC_UNITS = EXEC_DWEFF + 1, EXEC_STEPS, EXEC_SUMS, EXEC_DIGIT, EXEC_REQUANT };
 enum { EXEC_PACKED = EXEC_REQUANT + 1, EXEC_SCRATCH = EXEC_PACKED + 2, EXEC_BUFFERS = EXEC_SCRATCH + EQ_CONV_PASSES };
 
-/* SIMULATE, a convolution that can be computed in whole numbers (exec_simulate.c). */
+/* SIMULATE, a convolution that can be computed in whole numbers, or the head (exec_simulate.c). */
 struct exec_simulation {
     bool possible, packed_whole; /* packed_whole: packed holds digits of whole weights */
     int parts, used_parts, base; /* digits that weights may need, and those that they have */
     float *units;                /* [n]: the output in steps of its scale, before it is rounded */
     float *steps;                /* the source in steps of its scale */
-    int32_t *sums;               /* [n]: exact sums, where there is more than one digit */
+    void *sums;                  /* int32 [n]: exact sums, where there is more than one digit; the head: double [cin] */
     float *digit;                /* one digit of all weights */
     float *requant;              /* m[cout], b[cout] */
 };
@@ -83,6 +83,9 @@ bool eq_exec_simulates(const struct eq_exec *x, int i);
 void eq_exec_pack_simulation(struct eq_exec *x, int i); /* weff holds the fake-quantized weights; destroys it */
 void eq_exec_simulate_conv(struct eq_exec *x, int i);   /* fills units */
 void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded); /* units -> out, in real values */
+/* The head: a linear node with one output that reads means over pixels and frames. w: its weights in this pass. */
+void eq_exec_plan_simulated_head(struct eq_exec *x, int i);
+void eq_exec_simulate_head(struct eq_exec *x, int i, const float *w, float *ef);
 
 /* The time of node i's backward pass; its forward pass is at time i. */
 static inline int eq_exec_backward_time(const struct eq_exec *x, int i)

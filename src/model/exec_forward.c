@@ -133,7 +133,11 @@ static void forward_linear(struct eq_exec *x, int i)
     const float *w = nd->weff;
     if (!w || x->mode == EQ_EXEC_TRAIN || x->weights_dirty)
         w = used_weights(x, i);
-    eq_linear_forward(src_of(x, n->src[0]), w, eq_exec_values(x, n->bias), x->clips, n->cin, n->cout, eq_exec_dst(nd));
+    if (nd->sim.possible)
+        eq_exec_simulate_head(x, i, w, eq_exec_dst(nd));
+    else
+        eq_linear_forward(src_of(x, n->src[0]), w, eq_exec_values(x, n->bias), x->clips, n->cin, n->cout,
+                          eq_exec_dst(nd));
 }
 
 static const forward_fn forward_of[EQ_OP_COUNT] = {

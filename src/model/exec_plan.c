@@ -167,6 +167,8 @@ static void plan_node(struct eq_exec *x, int i)
         plan_recomputing(x, i);
         keep(x, i, EXEC_BN, 6 * (size_t)x->g->nodes[i].cout * sizeof(float));
     }
+    if (op == EQ_OP_LINEAR && x->mode == EQ_EXEC_SIMULATE)
+        eq_exec_plan_simulated_head(x, i);
     plan_edge(x, i);
 }
 

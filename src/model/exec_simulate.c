@@ -150,8 +150,9 @@ static void steps_span(const void *ctx, size_t lo, size_t hi)
 static void sums_span(const void *ctx, size_t lo, size_t hi)
 {
     const struct pass *p = ctx;
+    int32_t *sums = p->nd->sim.sums;
     for (size_t i = lo; i < hi; i++)
-        p->nd->sim.sums[i] = (p->add_sums ? p->nd->sim.sums[i] * p->nd->sim.base : 0) + (int32_t)p->nd->out[i];
+        sums[i] = (p->add_sums ? sums[i] * p->nd->sim.base : 0) + (int32_t)p->nd->out[i];
 }
 
 /* r = fma(acc, m, b), then the residual: in steps of the output. */
@@ -162,11 +163,12 @@ static void requantize_piece(void *ctx, size_t piece, int worker)
     const struct exec_node *nd = p->nd;
     const int c = nd->plan->c;
     const float *m = nd->sim.requant, *b = m + c;
+    const int32_t *sums = nd->sim.sums;
     size_t first = piece * CHUNK_ROWS, end = first + CHUNK_ROWS < nd->plan->rows ? first + CHUNK_ROWS : nd->plan->rows;
     for (size_t row = first; row < end; row++) {
         size_t at = row * (size_t)c;
         for (int k = 0; k < c; k++) {
-            float acc = nd->sim.used_parts > 1 ? (float)nd->sim.sums[at + k] : nd->out[at + k];
+            float acc = nd->sim.used_parts > 1 ? (float)sums[at + k] : nd->out[at + k];
             float r = fmaf(acc, m[k], b[k]);
             if (p->residual)
                 r = fmaf(round_small(p->residual[at + k] * p->inv_residual), p->residual_m, r);
@@ -246,4 +248,59 @@ void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded)
                      .relu = n->relu,
                      .real_units = !rounded};
     eq_for_spans(nd->plan->n, store_span, &p);
+}
+
+/* ---- the head ------------------------------------------------------------ */
+
+/* The edge whose mean over pixels and frames a linear node reads; -1: it reads something else. */
+static int pooled_edge(const struct eq_graph *g, int linear)
+{
+    const struct eq_node *mean = &g->nodes[g->nodes[linear].src[0]];
+    bool pooled = mean->op == EQ_OP_TEMPORAL_MEAN && g->nodes[mean->src[0]].op == EQ_OP_GLOBAL_AVG;
+    return pooled ? g->nodes[mean->src[0]].src[0] : -1;
+}
+
+void eq_exec_plan_simulated_head(struct eq_exec *x, int i)
+{
+    const int edge = pooled_edge(x->g, i);
+    if (edge < 0 || x->g->nodes[i].cout != 1)
+        return;
+    x->nodes[i].sim.possible = true;
+    eq_plan_reserve(&x->plan, i, EXEC_SUMS, (size_t)x->g->nodes[i].cin * sizeof(double), i, i);
+    struct eq_plan_buffer *read = &x->plan.buffers[edge * x->plan.kinds + EXEC_OUT];
+    read->last = read->last > i ? read->last : i;
+}
+
+/* Whole numbers have an exact sum: doubles hold those over pixels and frames, an int64 their product with the weights.
+ */
+void eq_exec_simulate_head(struct eq_exec *x, int i, const float *w, float *ef)
+{
+    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_fake_quant *fq = n->weight_fq < 0 ? NULL : &x->g->fake_quants[n->weight_fq];
+    const int edge = pooled_edge(x->g, i);
+    const struct eq_plan_node *in = &x->plan.nodes[edge];
+    const double count = (double)in->h * in->w * in->t, bias = n->bias < 0 ? 0 : (double)*eq_exec_values(x, n->bias);
+    const float *src = x->nodes[edge].out;
+    double *sums = x->nodes[i].sim.sums;
+    float step = 1;
+    const bool on_grid = grid_of(x, edge, &step), whole = on_grid && fq && fq->enabled;
+    const float inv = 1.0f / step, inv_weight = whole ? 1.0f / fq->scale[0] : 0;
+    for (int clip = 0; clip < x->clips; clip++) {
+        int64_t exact = 0;
+        double dot = 0;
+        for (int c = 0; c < in->c; c++)
+            sums[c] = 0;
+        for (size_t row = 0; row < in->rows / (size_t)x->clips; row++, src += in->c)
+            for (int c = 0; c < in->c; c++)
+                sums[c] += (double)(on_grid ? round_small(src[c] * inv) : src[c]);
+        for (int c = 0; c < in->c; c++) {
+            if (whole)
+                exact += (int64_t)sums[c] * (int64_t)nearbyintf(w[c] * inv_weight);
+            else
+                dot += sums[c] * (double)step / count * (double)w[c];
+        }
+        if (whole)
+            dot = (double)exact * ((double)step * fq->scale[0] / count);
+        ef[clip] = (float)(dot + bias);
+    }
 }

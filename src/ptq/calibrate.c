@@ -1,11 +1,11 @@
 /* Calibration with the observer of the settings, for PTQ and for the start of QAT. */
-#include "echoquant/ptq.h"
+#include "ptq/pipeline.h"
 
 static const char *const zero_channels_hint =
     "the channel is exact in INT8 (its output is its bias), but training should not end so: look at the model, or go "
     "on with ptq.zero_channels = allow";
 
-enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_config *cfg, struct eq_err *err)
+enum eq_status eq_check_zero_channels(const struct eq_graph *g, enum eq_zero_channels policy, struct eq_err *err)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         char name[64];
@@ -13,7 +13,7 @@ enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_
         if (n == 0)
             continue;
         eq_layer_name(g, i, name);
-        if (cfg->ptq.zero_channels == EQ_ZERO_CHANNELS_REFUSE)
+        if (policy == EQ_ZERO_CHANNELS_REFUSE)
             return eq_fail(err, EQ_NUMERIC, "%s: all weights of %d of %d channels are 0 (the first is channel %d): %s",
                            name, n, g->nodes[i].cout, first, zero_channels_hint);
         eq_warn("%s: all weights of %d of %d channels are 0 (the first is channel %d)", name, n, g->nodes[i].cout,
@@ -22,39 +22,27 @@ enum eq_status eq_check_zero_channels(const struct eq_graph *g, const struct eq_
     return EQ_OK;
 }
 
-struct eq_observer_opts eq_observer_opts_of(const struct eq_config *cfg)
+struct eq_observer_opts eq_observer_opts_of(const struct eq_ptq_opts *opts)
 {
     return (struct eq_observer_opts){
-        .kind = cfg->ptq.observer, .averaging = cfg->ptq.averaging, .percentile = cfg->ptq.percentile};
+        .kind = opts->observer, .averaging = opts->averaging, .percentile = opts->percentile};
 }
 
-enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_config *cfg, struct eq_graph *prepared,
+enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq_opts *opts, struct eq_graph *prepared,
                                struct eq_err *err)
 {
     enum eq_status st;
     struct eq_progress progress = {0};
     size_t used = 0;
-    struct eq_observer_opts opts = eq_observer_opts_of(cfg);
-    EQ_TRY(eq_check_zero_channels(prepared, cfg, err));
+    const struct eq_observer_opts observer = eq_observer_opts_of(opts);
+    EQ_TRY(eq_check_zero_channels(prepared, opts->zero_channels, err));
     double start = eq_now_ms();
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
-    EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &opts, &progress, &used, err));
+    EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &observer, &progress, &used, err));
     eq_progress_end(&progress);
     eq_info("calibrated on %zu clips in %.1f s, observer %s", used, (eq_now_ms() - start) / 1000,
-            eq_observer_names[opts.kind]);
+            eq_observer_names[observer.kind]);
 out:
     eq_progress_end(&progress);
-    return st;
-}
-
-enum eq_status eq_calibrate_graph(struct eq_graph *prepared, const struct eq_config *cfg, const struct eq_dataset *ds,
-                                  struct eq_err *err)
-{
-    struct eq_calibration clips;
-    enum eq_status st = eq_calibration_open(cfg, ds, &clips, err);
-    if (st != EQ_OK)
-        return st;
-    st = eq_calibrate_on(&clips, cfg, prepared, err);
-    eq_calibration_close(&clips);
     return st;
 }

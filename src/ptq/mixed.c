@@ -8,22 +8,16 @@
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct mixed {
-    struct eq_config cfg; /* ptq.keep_fp32 changes */
-    const struct eq_dataset *ds;
-    const char *start; /* ptq.keep_fp32 as it was */
-    struct eq_calibration *clips;
+    const struct eq_ptq_opts *opts;
+    struct eq_ptq_inputs *in;
     struct eq_ptq *ptq;
     struct eq_graph *calibrated; /* before weights are rounded: where each network starts */
-    struct eq_loader *val;
     double mae_fp32, mae;
-    bool *keep;  /* [n_nodes] */
     int *order;  /* nodes that may go back, the most sensitive first */
     int n_order; /* all of them */
     int back;    /* how many of these have gone */
-    struct eq_str names;
     struct cJSON *path, *steps;
 };
 
@@ -32,7 +26,7 @@ struct mixed {
 static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *mae, struct eq_err *err)
 {
     struct eq_evaluation e;
-    enum eq_status st = eq_evaluate_loader(p, m->ds, m->val, NULL, &e, err);
+    enum eq_status st = eq_evaluate_loader(p, m->in->clips.ds, m->in->val, NULL, &e, err);
     if (st != EQ_OK)
         return st;
     *mae = e.metrics.mae;
@@ -42,17 +36,17 @@ static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *
     return EQ_OK;
 }
 
-static enum eq_status evaluate_fp32(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
+static enum eq_status evaluate_fp32(struct mixed *m, struct eq_err *err)
 {
     struct eq_predictor p = {0};
-    enum eq_status st = eq_predictor_from_graph(&p, trained, EQ_PRECISION_FP32, 1, err);
+    enum eq_status st = eq_predictor_from_graph(&p, m->in->trained, EQ_PRECISION_FP32, 1, err);
     if (st == EQ_OK)
         st = evaluate(m, &p, &m->mae_fp32, err);
     eq_predictor_close(&p);
     return st;
 }
 
-/* The MAE of the integer model of the network at hand. */
+/* The MAE of the integer model of m->ptq. */
 static enum eq_status measure(struct mixed *m, struct eq_err *err)
 {
     struct eq_predictor p = {0};
@@ -68,7 +62,7 @@ out:
 
 static bool is_within(const struct mixed *m)
 {
-    return m->mae - m->mae_fp32 <= m->cfg.ptq.max_mae_loss;
+    return m->mae - m->mae_fp32 <= m->opts->max_mae_loss;
 }
 
 /* ---- ranking ------------------------------------------------------------- */
@@ -86,63 +80,50 @@ static int compare_ranks(const void *a, const void *b)
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
-static enum eq_status rank_layers(struct eq_analysis *a, size_t clips, struct rank *ranks, int n, int n_nodes,
-                                  struct eq_err *err)
+/* On the few clips of the validation split. */
+static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
 {
+    const struct eq_graph *g = m->ptq->graph;
+    const struct eq_calibration *few = &m->in->few;
+    const size_t nodes = (size_t)g->n_nodes, clips = few->n;
     struct eq_progress progress = {0};
-    bool *keep = eq_alloc((size_t)n_nodes, sizeof *keep);
-    float *fp32 = eq_alloc(2 * clips, sizeof *fp32), *ef = fp32 + clips;
-    enum eq_status st = keep && fp32 ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the layers");
-    eq_progress_begin(&progress, "rank", "layers", (size_t)n);
-    for (int i = 0; keep && i < n_nodes; i++)
+    struct eq_analysis *a = NULL;
+    struct rank *ranks = eq_alloc(nodes, sizeof *ranks);
+    bool *keep = eq_alloc(nodes, sizeof *keep);
+    float *fp32 = eq_alloc(clips, sizeof *fp32), *ef = eq_alloc(clips, sizeof *ef);
+    enum eq_status st;
+    m->order = eq_alloc(nodes, sizeof *m->order);
+    if (!ranks || !keep || !fp32 || !ef || !m->order) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
+        goto out;
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
         keep[i] = true;
-    if (st == EQ_OK)
-        st = eq_analysis_ef(a, keep, fp32, err);
-    for (int i = 0; i < n && st == EQ_OK; i++) {
+        if (eq_is_weighted(&g->nodes[i]) && !m->ptq->kept[i])
+            ranks[m->n_order++].node = i;
+    }
+    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few->source, clips, &a, err));
+    eq_progress_begin(&progress, "rank", "layers", (size_t)m->n_order);
+    EQ_TRY(eq_analysis_ef(a, keep, fp32, err));
+    for (int i = 0; i < m->n_order; i++) {
         keep[ranks[i].node] = false;
-        st = eq_analysis_ef(a, keep, ef, err);
+        EQ_TRY(eq_analysis_ef(a, keep, ef, err));
         keep[ranks[i].node] = true;
         for (size_t c = 0; c < clips; c++)
             ranks[i].change += ((double)ef[c] - (double)fp32[c]) * ((double)ef[c] - (double)fp32[c]);
         eq_progress_step(&progress, (size_t)i + 1, NULL);
     }
-    eq_progress_end(&progress);
-    eq_free(keep);
-    eq_free(fp32);
-    return st;
-}
-
-/* On a few clips of the validation split. */
-static enum eq_status order_layers(struct mixed *m, struct eq_err *err)
-{
-    const struct eq_graph *g = m->ptq->graph;
-    struct eq_calibration few = {0};
-    struct eq_analysis *a = NULL;
-    uint32_t *indices = NULL;
-    size_t n;
-    enum eq_status st;
-    struct rank *ranks = eq_alloc((size_t)g->n_nodes, sizeof *ranks);
-    m->order = eq_alloc((size_t)g->n_nodes, sizeof *m->order);
-    if (!ranks || !m->order) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
-        goto out;
-    }
-    for (int i = 0; i < g->n_nodes; i++)
-        if (eq_is_weighted(&g->nodes[i]) && !m->keep[i])
-            ranks[m->n_order++].node = i;
-    EQ_TRY(eq_spread_clips(m->ds, EQ_SPLIT_VAL, m->cfg.sensitivity.clips, &indices, &n, err));
-    EQ_TRY(eq_clips_open(&m->cfg, m->ds, indices, n, &few, err));
-    EQ_TRY(eq_analysis_new(m->ptq->fp32, g, &few.source, n, &a, err));
-    EQ_TRY(rank_layers(a, n, ranks, m->n_order, g->n_nodes, err));
     qsort(ranks, (size_t)m->n_order, sizeof *ranks, compare_ranks);
     for (int i = 0; i < m->n_order; i++)
         m->order[i] = ranks[i].node;
-    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)n);
+    cJSON_AddNumberToObject(m->path, "ranking_clips", (double)clips);
 out:
+    eq_progress_end(&progress);
     eq_analysis_free(a);
-    eq_calibration_close(&few);
-    free(indices);
     eq_free(ranks);
+    eq_free(keep);
+    eq_free(fp32);
+    eq_free(ef);
     return st;
 }
 
@@ -154,37 +135,21 @@ static void note_step(struct mixed *m, int node)
     char name[64];
     eq_layer_name(m->ptq->graph, node, name);
     cJSON_AddStringToObject(step, "layer", name);
-    cJSON_AddStringToObject(step, "to", m->keep[node] ? "FP32" : "INT8");
+    cJSON_AddStringToObject(step, "to", m->ptq->kept[node] ? "FP32" : "INT8");
     cJSON_AddNumberToObject(step, "mae", m->mae);
     cJSON_AddItemToArray(m->steps, step);
-    eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->keep[node] ? "FP32" : "INT8", name, m->mae,
+    eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->ptq->kept[node] ? "FP32" : "INT8", name, m->mae,
             m->mae - m->mae_fp32);
 }
 
-/* What was kept from the start, then what has gone back, in that order. */
-static void name_layers(struct mixed *m)
-{
-    eq_str_clear(&m->names);
-    eq_str_add(&m->names, "%s", m->start);
-    for (int i = 0; i < m->back; i++) {
-        char name[64];
-        if (!m->keep[m->order[i]])
-            continue;
-        eq_layer_name(m->calibrated, m->order[i], name);
-        eq_str_add(&m->names, "%s%s", m->names.len ? "," : "", name);
-    }
-    m->cfg.ptq.keep_fp32 = m->names.len ? m->names.s : (char *)"";
-}
-
-/* The network with the layers kept so far, from the ranges on as eq_ptq_make makes it, and its MAE. */
+/* Makes the network with the layers kept so far, from the ranges on as eq_ptq_make does, and measures its MAE. */
 static enum eq_status remake(struct mixed *m, struct eq_err *err)
 {
     enum eq_status st;
     eq_graph_free(m->ptq->graph);
     m->ptq->graph = NULL;
-    name_layers(m);
     EQ_TRY(eq_graph_clone(m->calibrated, &m->ptq->graph, err));
-    EQ_TRY(eq_ptq_finish(&m->cfg, m->ptq->graph, m->clips, err));
+    EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
     EQ_TRY(measure(m, err));
 out:
     return st;
@@ -196,13 +161,13 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
     enum eq_status st = EQ_OK;
     bool rejected = false;
     for (int i = m->back - 2; i >= 0 && st == EQ_OK; i--) {
-        m->keep[m->order[i]] = false;
+        m->ptq->kept[m->order[i]] = false;
         st = remake(m, err);
         if (st != EQ_OK)
             break;
         rejected = !is_within(m);
         if (rejected)
-            m->keep[m->order[i]] = true;
+            m->ptq->kept[m->order[i]] = true;
         else
             note_step(m, m->order[i]);
     }
@@ -211,7 +176,7 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
 
 static enum eq_status search(struct mixed *m, struct eq_err *err)
 {
-    double limit = m->cfg.ptq.max_mae_loss;
+    double limit = m->opts->max_mae_loss;
     enum eq_status st;
     EQ_TRY(measure(m, err));
     eq_info("validation MAE: %.4f in FP32, %.4f quantized (%+.4f; ptq.max_mae_loss = %g)", m->mae_fp32, m->mae,
@@ -224,7 +189,7 @@ static enum eq_status search(struct mixed *m, struct eq_err *err)
         goto out;
     EQ_TRY(order_layers(m, err));
     while (!is_within(m) && m->back < m->n_order) {
-        m->keep[m->order[m->back++]] = true;
+        m->ptq->kept[m->order[m->back++]] = true;
         EQ_TRY(remake(m, err));
         note_step(m, m->order[m->back - 1]);
     }
@@ -240,44 +205,46 @@ out:
 
 /* ---- in and out ---------------------------------------------------------- */
 
-static enum eq_status begin(struct mixed *m, const struct eq_graph *trained, struct eq_err *err)
+static enum eq_status begin(struct mixed *m, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(eq_run_loader(&m->cfg, m->ds, EQ_SPLIT_VAL, false, 1, &m->val, err));
-    EQ_TRY(eq_ptq_begin(&m->cfg, trained, m->clips, m->ptq, err));
-    m->keep = eq_alloc((size_t)m->ptq->graph->n_nodes, sizeof *m->keep);
-    if (!m->keep) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the layers");
-        goto out;
-    }
-    EQ_TRY(eq_ptq_kept_layers(&m->cfg, m->ptq->graph, m->keep, err));
-    EQ_TRY(eq_calibrate_on(m->clips, &m->cfg, m->ptq->graph, err));
+    EQ_TRY(eq_ptq_begin(m->opts, m->in->trained, &m->in->clips, m->ptq, err));
+    EQ_TRY(eq_calibrate_on(&m->in->clips, m->opts, m->ptq->graph, err));
     EQ_TRY(eq_graph_clone(m->ptq->graph, &m->calibrated, err));
-    EQ_TRY(eq_ptq_finish(&m->cfg, m->ptq->graph, m->clips, err));
-    EQ_TRY(evaluate_fp32(m, trained, err));
+    EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
+    EQ_TRY(evaluate_fp32(m, err));
 out:
     return st;
 }
 
-enum eq_status eq_ptq_make_within(const struct eq_config *cfg, const struct eq_dataset *ds,
-                                  const struct eq_graph *trained, struct eq_calibration *clips, struct eq_ptq *out,
+/* keep_fp32 of the settings, then the layers that went back, in that order. free() */
+static char *name_layers(const struct mixed *m)
+{
+    struct eq_str names = {0};
+    eq_str_add(&names, "%s", m->opts->keep_fp32);
+    for (int i = 0; i < m->back; i++) {
+        char name[64];
+        if (!m->ptq->kept[m->order[i]])
+            continue;
+        eq_layer_name(m->calibrated, m->order[i], name);
+        eq_str_add(&names, "%s%s", names.len ? "," : "", name);
+    }
+    return names.s ? names.s : eq_strdup("");
+}
+
+enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
                                   struct eq_err *err)
 {
-    struct mixed m = {.cfg = *cfg, .ds = ds, .clips = clips, .ptq = out, .path = cJSON_CreateObject()};
-    m.start = cfg->ptq.keep_fp32;
+    struct mixed m = {.opts = opts, .in = in, .ptq = out, .path = cJSON_CreateObject()};
     enum eq_status st;
-    memset(out, 0, sizeof *out);
-    EQ_TRY(begin(&m, trained, err));
+    EQ_TRY(begin(&m, err));
     EQ_TRY(search(&m, err));
-    out->keep_fp32 = eq_strdup(m.cfg.ptq.keep_fp32);
+    out->keep_fp32 = name_layers(&m);
     out->mixed = m.path;
     m.path = NULL;
 out:
     cJSON_Delete(m.path);
-    eq_str_clear(&m.names);
-    eq_free(m.keep);
     eq_free(m.order);
-    eq_loader_free(m.val);
     eq_graph_free(m.calibrated);
     if (st != EQ_OK)
         eq_ptq_clear(out);

@@ -8,27 +8,26 @@
 /* AdaRound's constants are the paper's and AIMET's; the samples are what 16 rows of a million values can hold. */
 enum { ADAROUND_SAMPLES = 4096 };
 
-/* The trained model with statistics from the calibration clips, in batches as large as training's. */
-static enum eq_status reestimate(const struct eq_config *cfg, struct eq_graph *trained, struct eq_calibration *clips,
-                                 struct eq_err *err)
+/* Gives the trained model the statistics of the calibration clips, in batches as large as training's. */
+static enum eq_status reestimate(struct eq_graph *trained, struct eq_calibration *clips, struct eq_err *err)
 {
-    int batch = (size_t)cfg->train.batch < clips->n ? cfg->train.batch : (int)clips->n;
+    int batch = (size_t)clips->train_batch < clips->n ? clips->train_batch : (int)clips->n;
     eq_info("batch norm: statistics of %zu clips, %d at once", clips->n, batch);
     return eq_reestimate_batchnorm(trained, &clips->source, clips->n, batch, err);
 }
 
-static enum eq_status fold(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
+static enum eq_status fold(const struct eq_ptq_opts *opts, const struct eq_graph *trained, struct eq_calibration *clips,
                            struct eq_graph **out, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_graph *copy = NULL;
     int pairs;
     EQ_TRY(eq_graph_clone(trained, &copy, err));
-    if (cfg->ptq.reestimate_bn)
-        EQ_TRY(reestimate(cfg, copy, clips, err));
+    if (opts->reestimate_bn)
+        EQ_TRY(reestimate(copy, clips, err));
     EQ_TRY(eq_fold_batchnorm(copy, out, err));
     EQ_TRY(eq_fuse(*out, err));
-    if (cfg->ptq.equalize) {
+    if (opts->equalize) {
         EQ_TRY(eq_cross_layer_equalize(*out, &pairs, err));
         eq_info("equalized %d pairs of layers", pairs);
     }
@@ -37,42 +36,22 @@ out:
     return st;
 }
 
-static enum eq_status round_adaptively(const struct eq_config *cfg, struct eq_graph *g, struct eq_calibration *clips,
-                                       struct eq_err *err)
+static enum eq_status round_adaptively(int steps, struct eq_graph *g, struct eq_calibration *clips, struct eq_err *err)
 {
     struct eq_progress progress = {0};
-    struct eq_adaround_opts opts = {.iterations = cfg->ptq.adaround_steps,
-                                    .samples = ADAROUND_SAMPLES,
-                                    .lr = 0.01,
-                                    .lambda = 0.01,
-                                    .seed = (uint64_t)cfg->run.seed};
+    const struct eq_adaround_opts how = {
+        .samples = ADAROUND_SAMPLES, .lr = 0.01, .lambda = 0.01, .seed = clips->opts.seed};
     eq_progress_begin(&progress, "adaround", "nodes", (size_t)g->n_nodes);
-    enum eq_status st = eq_adaround(g, &clips->source, clips->n, &opts, &progress, err);
+    enum eq_status st = eq_adaround(g, &clips->source, clips->n, steps, &how, &progress, err);
     eq_progress_end(&progress);
     return st;
 }
 
-static enum eq_status improve(const struct eq_config *cfg, struct eq_graph *g, struct eq_calibration *clips,
-                              struct eq_err *err)
-{
-    enum eq_status st;
-    struct eq_weight_opts weights = {.kind = cfg->ptq.weight_observer, .per_tensor = !cfg->ptq.per_channel};
-    EQ_TRY(eq_set_weight_qparams(g, &weights, err));
-    if (cfg->ptq.bias_correction) {
-        EQ_TRY(eq_correct_biases(g, &clips->source, clips->n, err));
-        eq_info("corrected biases on %zu clips", clips->n);
-    }
-    if (cfg->ptq.adaround)
-        EQ_TRY(round_adaptively(cfg, g, clips, err));
-out:
-    return st;
-}
-
-enum eq_status eq_ptq_kept_layers(const struct eq_config *cfg, const struct eq_graph *g, bool *keep, struct eq_err *err)
+enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *g, bool *keep, struct eq_err *err)
 {
     memset(keep, 0, (size_t)g->n_nodes * sizeof *keep);
     enum eq_status st = EQ_OK;
-    for (const char *p = cfg->ptq.keep_fp32; *p && st == EQ_OK;) {
+    for (const char *p = keep_fp32; *p && st == EQ_OK;) {
         char name[64];
         int node, len = (int)strcspn(p, ",");
         snprintf(name, sizeof name, "%.*s", len, p);
@@ -84,51 +63,50 @@ enum eq_status eq_ptq_kept_layers(const struct eq_config *cfg, const struct eq_g
     return st == EQ_OK ? st : eq_err_context(err, "ptq.keep_fp32");
 }
 
-/* The same in an array of its own; caller frees. */
-static enum eq_status kept_layers(const struct eq_config *cfg, const struct eq_graph *g, bool **keep,
-                                  struct eq_err *err)
-{
-    *keep = eq_alloc((size_t)g->n_nodes, sizeof **keep);
-    return *keep ? eq_ptq_kept_layers(cfg, g, *keep, err) : eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
-}
-
-enum eq_status eq_ptq_begin(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
-                            struct eq_ptq *out, struct eq_err *err)
+enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_graph *trained,
+                            struct eq_calibration *clips, struct eq_ptq *out, struct eq_err *err)
 {
     enum eq_status st;
-    bool *keep = NULL;
     memset(out, 0, sizeof *out);
-    EQ_TRY(fold(cfg, trained, clips, &out->fp32, err));
+    EQ_TRY(fold(opts, trained, clips, &out->fp32, err));
     EQ_TRY(eq_graph_clone(out->fp32, &out->graph, err));
-    EQ_TRY(eq_prepare_fake_quant(out->graph, cfg->ptq.weight_bits, err));
-    EQ_TRY(kept_layers(cfg, out->graph, &keep, err)); /* a wrong name is told before the work */
+    EQ_TRY(eq_prepare_fake_quant(out->graph, opts->weight_bits, err));
+    out->kept = eq_alloc((size_t)out->graph->n_nodes, sizeof *out->kept);
+    if (!out->kept) {
+        st = eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
+        goto out;
+    }
+    EQ_TRY(eq_ptq_kept_layers(opts->keep_fp32, out->graph, out->kept, err));
 out:
-    eq_free(keep);
     if (st != EQ_OK)
         eq_ptq_clear(out);
     return st;
 }
 
-enum eq_status eq_ptq_finish(const struct eq_config *cfg, struct eq_graph *calibrated, struct eq_calibration *clips,
-                             struct eq_err *err)
+enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, const bool *kept, struct eq_graph *calibrated,
+                             struct eq_calibration *clips, struct eq_err *err)
 {
     enum eq_status st;
-    bool *keep = NULL;
-    EQ_TRY(kept_layers(cfg, calibrated, &keep, err));
-    EQ_TRY(eq_keep_fp32(calibrated, keep, err));
-    EQ_TRY(improve(cfg, calibrated, clips, err));
+    const struct eq_weight_opts weights = {.kind = opts->weight_observer, .per_tensor = !opts->per_channel};
+    EQ_TRY(eq_keep_fp32(calibrated, kept, err));
+    EQ_TRY(eq_set_weight_qparams(calibrated, &weights, err));
+    if (opts->bias_correction) {
+        EQ_TRY(eq_correct_biases(calibrated, &clips->source, clips->n, err));
+        eq_info("corrected biases on %zu clips", clips->n);
+    }
+    if (opts->adaround)
+        EQ_TRY(round_adaptively(opts->adaround_steps, calibrated, clips, err));
 out:
-    eq_free(keep);
     return st;
 }
 
-enum eq_status eq_ptq_make(const struct eq_config *cfg, const struct eq_graph *trained, struct eq_calibration *clips,
+enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph *trained, struct eq_calibration *clips,
                            struct eq_ptq *out, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(eq_ptq_begin(cfg, trained, clips, out, err));
-    EQ_TRY(eq_calibrate_on(clips, cfg, out->graph, err));
-    EQ_TRY(eq_ptq_finish(cfg, out->graph, clips, err));
+    EQ_TRY(eq_ptq_begin(opts, trained, clips, out, err));
+    EQ_TRY(eq_calibrate_on(clips, opts, out->graph, err));
+    EQ_TRY(eq_ptq_finish(opts, out->kept, out->graph, clips, err));
 out:
     if (st != EQ_OK)
         eq_ptq_clear(out);
@@ -139,55 +117,30 @@ void eq_ptq_clear(struct eq_ptq *p)
 {
     eq_graph_free(p->fp32);
     eq_graph_free(p->graph);
+    eq_free(p->kept);
     free(p->keep_fp32);
     cJSON_Delete(p->mixed);
     memset(p, 0, sizeof *p);
 }
 
-struct cJSON *eq_ptq_recipe(const struct eq_config *cfg)
+struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts)
 {
-    const char *parameter = eq_observer_parameter(cfg->ptq.observer);
+    const char *parameter = eq_observer_parameter(opts->observer);
     const struct {
         const char *name;
         bool has_effect;
     } rows[] = {{"percentile", parameter && strcmp(parameter, "percentile") == 0},
                 {"averaging", parameter && strcmp(parameter, "averaging") == 0},
-                {"adaround_steps", cfg->ptq.adaround},
+                {"adaround_steps", opts->adaround},
                 {"search", false}, /* noted apart, like mixed precision, with what it found */
                 {"max_mae_loss", false},
                 {"zero_channels", false},
                 {"keep_fp32", false}};
-    struct cJSON *o = eq_settings_object(cfg, "ptq");
+    struct cJSON *o = eq_settings_object(&(struct eq_config){.ptq = *opts}, "ptq");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!rows[i].has_effect)
             cJSON_DeleteItemFromObjectCaseSensitive(o, rows[i].name);
-    if (cfg->ptq.keep_fp32[0])
-        cJSON_AddStringToObject(o, "keep_fp32", cfg->ptq.keep_fp32);
+    if (opts->keep_fp32[0]) /* as text, as the setting takes it */
+        cJSON_AddStringToObject(o, "keep_fp32", opts->keep_fp32);
     return o;
-}
-
-enum eq_status eq_ptq_lower(const struct eq_config *cfg, const struct eq_ptq *p, const struct cJSON *search,
-                            struct eq_qmodel **out, struct eq_err *err)
-{
-    enum eq_status st = eq_lower_int8(p->graph, "ptq", out, err);
-    if (st != EQ_OK)
-        return st;
-    snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[cfg->ptq.observer]);
-    struct eq_config own = *cfg;
-    if (p->keep_fp32)
-        own.ptq.keep_fp32 = p->keep_fp32;
-    struct cJSON *recipe = eq_ptq_recipe(&own);
-    if (p->mixed)
-        cJSON_AddItemToObject(recipe, "mixed_precision", cJSON_Duplicate(p->mixed, true));
-    if (search)
-        cJSON_AddItemToObject(recipe, "search", cJSON_Duplicate(search, true));
-    struct eq_str text = {0};
-    st = eq_json_print_line(&text, recipe, err);
-    cJSON_Delete(recipe);
-    (*out)->recipe = text.s;
-    if (st != EQ_OK) {
-        eq_qmodel_free(*out);
-        *out = NULL;
-    }
-    return st;
 }

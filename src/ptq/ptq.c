@@ -4,35 +4,47 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-enum eq_status eq_run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
-                          struct eq_err *err)
+/* The integer model, with a note of the settings that made it, and of the search that found them (NULL: none). */
+static enum eq_status lower(const struct eq_ptq_opts *opts, const struct eq_ptq *p, const struct cJSON *search,
+                            struct eq_qmodel **out, struct eq_err *err)
+{
+    struct eq_str text = {0};
+    struct eq_ptq_opts used = *opts;
+    if (p->keep_fp32)
+        used.keep_fp32 = p->keep_fp32;
+    struct cJSON *recipe = eq_ptq_recipe(&used);
+    enum eq_status st;
+    EQ_TRY(eq_lower_int8(p->graph, "ptq", out, err));
+    snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[opts->observer]);
+    if (p->mixed)
+        cJSON_AddItemToObject(recipe, "mixed_precision", cJSON_Duplicate(p->mixed, true));
+    if (search)
+        cJSON_AddItemToObject(recipe, "search", cJSON_Duplicate(search, true));
+    EQ_TRY(eq_json_print_line(&text, recipe, err));
+    (*out)->recipe = text.s;
+out:
+    cJSON_Delete(recipe);
+    return st;
+}
+
+enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_graph *trained = NULL;
-    struct eq_calibration clips = {0};
     struct eq_ptq ptq = {0};
-    struct eq_qmodel *qmodel = NULL;
-    struct eq_config chosen = *cfg;
+    struct eq_qmodel *model = NULL;
+    struct eq_ptq_opts chosen = *opts;
     struct cJSON *search = NULL;
-    char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name, NULL);
-    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
-    if (cfg->ptq.search)
-        EQ_TRY(eq_ptq_search(cfg, ds, trained, &chosen, &search, err));
-    EQ_TRY(eq_calibration_open(cfg, ds, &clips, err));
-    if (chosen.ptq.max_mae_loss > 0)
-        EQ_TRY(eq_ptq_make_within(&chosen, ds, trained, &clips, &ptq, err));
+    EQ_TRY(eq_ptq_search(&chosen, in, &search, err));
+    if (chosen.max_mae_loss > 0)
+        EQ_TRY(eq_ptq_make_within(&chosen, in, &ptq, err));
     else
-        EQ_TRY(eq_ptq_make(&chosen, trained, &clips, &ptq, err));
-    EQ_TRY(eq_ptq_lower(&chosen, &ptq, search, &qmodel, err));
-    EQ_TRY(eq_qmodel_save(path, qmodel, err));
-    eq_info("wrote %s", path);
+        EQ_TRY(eq_ptq_make(&chosen, in->trained, &in->clips, &ptq, err));
+    EQ_TRY(lower(&chosen, &ptq, search, &model, err));
+    EQ_TRY(eq_qmodel_save(in->result, model, err));
+    eq_info("wrote %s", in->result);
 out:
     cJSON_Delete(search);
-    eq_qmodel_free(qmodel);
+    eq_qmodel_free(model);
     eq_ptq_clear(&ptq);
-    eq_calibration_close(&clips);
-    eq_graph_free(trained);
-    free(path);
     return st;
 }

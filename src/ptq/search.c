@@ -22,7 +22,7 @@ struct search {
     struct base bases[4];
     double *reference; /* [judge.n]: FP32's EF */
     double variance;   /* of these */
-    struct eq_config best;
+    struct eq_ptq_opts best;
     double best_mse;
     int tries;
     struct cJSON *path;
@@ -72,8 +72,7 @@ out:
     return st;
 }
 
-static enum eq_status judge(struct search *s, const struct eq_config *cfg, const struct eq_ptq *made, double *mse,
-                            struct eq_err *err)
+static enum eq_status judge(struct search *s, const struct eq_graph *made, double *mse, struct eq_err *err)
 {
     struct eq_predictor p = {0};
     struct eq_qmodel *model;
@@ -82,7 +81,7 @@ static enum eq_status judge(struct search *s, const struct eq_config *cfg, const
     *mse = 0;
     if (!ef)
         return eq_fail(err, EQ_NOMEM, "out of memory for the search");
-    EQ_TRY(eq_ptq_lower(cfg, made, NULL, &model, err));
+    EQ_TRY(eq_lower_int8(made, "ptq", &model, err));
     EQ_TRY(eq_predictor_from_qmodel(&p, model, 1, err));
     EQ_TRY(predict_judges(s, &p, ef, err));
     for (size_t i = 0; i < s->judge.n; i++)
@@ -95,12 +94,12 @@ out:
 
 /* ---- fitting ------------------------------------------------------------- */
 
-static enum eq_status collect(struct search *s, const struct eq_config *cfg, struct base *b, struct eq_err *err)
+static enum eq_status collect(struct search *s, const struct eq_ptq_opts *opts, struct base *b, struct eq_err *err)
 {
     struct eq_progress progress = {0};
     enum eq_status st;
-    EQ_TRY(eq_ptq_begin(cfg, s->trained, &s->fit, &b->ptq, err));
-    EQ_TRY(eq_check_zero_channels(b->ptq.graph, cfg, err));
+    EQ_TRY(eq_ptq_begin(opts, s->trained, &s->fit, &b->ptq, err));
+    EQ_TRY(eq_check_zero_channels(b->ptq.graph, opts->zero_channels, err));
     eq_progress_begin(&progress, "observe", "clips", s->fit.n);
     EQ_TRY(eq_statistics_collect(b->ptq.graph, &s->fit.source, s->fit.n, s->observers, s->n_observers, &progress, NULL,
                                  &b->statistics, err));
@@ -114,29 +113,29 @@ static bool same_observer(const struct eq_observer_opts *a, const struct eq_obse
     return a->kind == b->kind && (a->kind != EQ_OBSERVER_PERCENTILE || a->percentile == b->percentile);
 }
 
-static int find_observer(const struct search *s, const struct eq_config *cfg)
+static int find_observer(const struct search *s, const struct eq_ptq_opts *opts)
 {
-    struct eq_observer_opts opts = eq_observer_opts_of(cfg);
+    const struct eq_observer_opts wanted = eq_observer_opts_of(opts);
     int i = 0;
-    while (i < s->n_observers - 1 && !same_observer(&s->observers[i], &opts))
+    while (i < s->n_observers - 1 && !same_observer(&s->observers[i], &wanted))
         i++;
     return i;
 }
 
 /* The squared error of one choice of settings. */
-static enum eq_status measure(struct search *s, const struct eq_config *cfg, double *mse, struct eq_err *err)
+static enum eq_status measure(struct search *s, const struct eq_ptq_opts *opts, double *mse, struct eq_err *err)
 {
-    struct base *b = &s->bases[2 * cfg->ptq.reestimate_bn + cfg->ptq.equalize];
-    struct eq_ptq made = {0};
-    enum eq_status st = EQ_OK;
+    struct base *b = &s->bases[2 * opts->reestimate_bn + opts->equalize];
+    struct eq_graph *made = NULL;
+    enum eq_status st;
     if (!b->statistics)
-        EQ_TRY(collect(s, cfg, b, err));
-    EQ_TRY(eq_graph_clone(b->ptq.graph, &made.graph, err));
-    EQ_TRY(eq_statistics_apply(b->statistics, find_observer(s, cfg), made.graph, err));
-    EQ_TRY(eq_ptq_finish(cfg, made.graph, &s->fit, err));
-    EQ_TRY(judge(s, cfg, &made, mse, err));
+        EQ_TRY(collect(s, opts, b, err));
+    EQ_TRY(eq_graph_clone(b->ptq.graph, &made, err));
+    EQ_TRY(eq_statistics_apply(b->statistics, find_observer(s, opts), made, err));
+    EQ_TRY(eq_ptq_finish(opts, b->ptq.kept, made, &s->fit, err));
+    EQ_TRY(judge(s, made, mse, err));
 out:
-    eq_ptq_clear(&made);
+    eq_graph_free(made);
     return st;
 }
 
@@ -155,81 +154,78 @@ static void note(struct search *s, const char *what, double mse, bool better)
             better ? "  <- best so far" : "");
 }
 
-static enum eq_status try(struct search *s, const struct eq_config *cfg, const char *what, struct eq_err *err)
+static enum eq_status try(struct search *s, const struct eq_ptq_opts *opts, const char *what, struct eq_err *err)
 {
     double mse;
-    enum eq_status st = measure(s, cfg, &mse, err);
+    enum eq_status st = measure(s, opts, &mse, err);
     if (st != EQ_OK)
         return eq_err_context(err, "ptq.search, %s", what);
     bool better = s->tries == 0 || mse < s->best_mse;
     s->tries++;
     note(s, what, mse, better);
     if (better) {
-        s->best = *cfg;
+        s->best = *opts;
         s->best_mse = mse;
     }
     return EQ_OK;
 }
 
-static enum eq_status list_observers(struct search *s, const struct eq_config *cfg, struct eq_err *err)
+static enum eq_status list_observers(struct search *s, const struct eq_ptq_opts *opts, struct eq_err *err)
 {
     struct eq_observer_opts one;
     size_t n = 0;
-    while (eq_observer_candidate(n, cfg->ptq.averaging, &one))
+    while (eq_observer_candidate(n, opts->averaging, &one))
         n++;
     s->observers = eq_alloc(n + 1, sizeof *s->observers);
     if (!s->observers)
         return eq_fail(err, EQ_NOMEM, "out of memory for the search");
-    s->observers[s->n_observers++] = eq_observer_opts_of(cfg);
-    for (size_t i = 0; eq_observer_candidate(i, cfg->ptq.averaging, &one); i++)
+    s->observers[s->n_observers++] = eq_observer_opts_of(opts);
+    for (size_t i = 0; eq_observer_candidate(i, opts->averaging, &one); i++)
         if (!same_observer(&one, &s->observers[0]))
             s->observers[s->n_observers++] = one;
     return EQ_OK;
 }
 
-static enum eq_status try_observers(struct search *s, const struct eq_config *cfg, struct eq_err *err)
+static enum eq_status try_observers(struct search *s, const struct eq_ptq_opts *opts, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     for (int i = 0; i < s->n_observers && st == EQ_OK; i++) {
-        struct eq_config c = *cfg;
+        struct eq_ptq_opts o = *opts;
         char what[64];
-        c.ptq.observer = s->observers[i].kind;
-        c.ptq.percentile = s->observers[i].percentile;
-        if (s->observers[i].kind == EQ_OBSERVER_PERCENTILE)
-            snprintf(what, sizeof what, "observer = percentile %.7g", c.ptq.percentile);
-        else {
-            c.ptq.percentile = cfg->ptq.percentile;
-            snprintf(what, sizeof what, "observer = %s", eq_observer_names[c.ptq.observer]);
+        o.observer = s->observers[i].kind;
+        snprintf(what, sizeof what, "observer = %s", eq_observer_names[o.observer]);
+        if (o.observer == EQ_OBSERVER_PERCENTILE) {
+            o.percentile = s->observers[i].percentile;
+            snprintf(what, sizeof what, "observer = percentile %.7g", o.percentile);
         }
-        st = try(s, &c, what, err);
+        st = try(s, &o, what, err);
     }
     return st;
 }
 
-/* Each switch the other way round; bias correction and AdaRound exclude each other. */
+/* The other weight observer, then each switch the other way round; bias correction and AdaRound exclude each other. */
 static enum eq_status try_switches(struct search *s, struct eq_err *err)
 {
-    enum eq_status st;
+    struct eq_ptq_opts o = s->best;
+    const struct {
+        const char *name;
+        bool *on, *excluded;
+    } switches[] = {{"reestimate_bn", &o.reestimate_bn, NULL},
+                    {"equalize", &o.equalize, NULL},
+                    {"bias_correction", &o.bias_correction, &o.adaround},
+                    {"adaround", &o.adaround, &o.bias_correction}};
     char what[64];
-    struct eq_config c = s->best;
-    c.ptq.weight_observer = c.ptq.weight_observer == EQ_WEIGHT_MSE ? EQ_WEIGHT_MINMAX : EQ_WEIGHT_MSE;
-    snprintf(what, sizeof what, "weight_observer = %s", eq_weight_observer_names[c.ptq.weight_observer]);
-    EQ_TRY(try(s, &c, what, err));
-    c = s->best;
-    c.ptq.reestimate_bn = !c.ptq.reestimate_bn;
-    EQ_TRY(try(s, &c, c.ptq.reestimate_bn ? "reestimate_bn = true" : "reestimate_bn = false", err));
-    c = s->best;
-    c.ptq.equalize = !c.ptq.equalize;
-    EQ_TRY(try(s, &c, c.ptq.equalize ? "equalize = true" : "equalize = false", err));
-    c = s->best;
-    c.ptq.bias_correction = !c.ptq.bias_correction;
-    c.ptq.adaround = false;
-    EQ_TRY(try(s, &c, c.ptq.bias_correction ? "bias_correction = true" : "bias_correction = false", err));
-    c = s->best;
-    c.ptq.adaround = !c.ptq.adaround;
-    c.ptq.bias_correction = false;
-    EQ_TRY(try(s, &c, c.ptq.adaround ? "adaround = true" : "adaround = false", err));
-out:
+    o.weight_observer = o.weight_observer == EQ_WEIGHT_MSE ? EQ_WEIGHT_MINMAX : EQ_WEIGHT_MSE;
+    snprintf(what, sizeof what, "weight_observer = %s", eq_weight_observer_names[o.weight_observer]);
+    enum eq_status st = try(s, &o, what, err);
+    for (size_t i = 0; i < sizeof switches / sizeof *switches && st == EQ_OK; i++) {
+        o = s->best;
+        *switches[i].on = !*switches[i].on;
+        if (switches[i].excluded)
+            *switches[i].excluded = false;
+        snprintf(what, sizeof what, "%s = %s", switches[i].name, *switches[i].on ? "true" : "false");
+        st = try(s, &o, what, err);
+    }
     return st;
 }
 
@@ -246,22 +242,24 @@ static void clear(struct search *s)
     cJSON_Delete(s->path);
 }
 
-enum eq_status eq_ptq_search(const struct eq_config *cfg, const struct eq_dataset *ds, const struct eq_graph *trained,
-                             struct eq_config *chosen, struct cJSON **path, struct eq_err *err)
+enum eq_status eq_ptq_search(struct eq_ptq_opts *opts, const struct eq_ptq_inputs *in, struct cJSON **path,
+                             struct eq_err *err)
 {
     enum eq_status st;
-    struct search s = {.trained = trained, .path = cJSON_CreateObject()};
     *path = NULL;
-    EQ_TRY(list_observers(&s, cfg, err));
-    EQ_TRY(eq_calibration_open_half(cfg, ds, 0, &s.fit, err));
-    EQ_TRY(eq_calibration_open_half(cfg, ds, 1, &s.judge, err));
+    if (!opts->search)
+        return EQ_OK;
+    struct search s = {.trained = in->trained, .path = cJSON_CreateObject()};
+    EQ_TRY(list_observers(&s, opts, err));
+    EQ_TRY(eq_calibration_half(&in->clips, 0, &s.fit, err));
+    EQ_TRY(eq_calibration_half(&in->clips, 1, &s.judge, err));
     cJSON_AddNumberToObject(s.path, "fit_clips", (double)s.fit.n);
     cJSON_AddNumberToObject(s.path, "judge_clips", (double)s.judge.n);
     cJSON_AddArrayToObject(s.path, "tries");
     EQ_TRY(take_reference(&s, err));
-    EQ_TRY(try_observers(&s, cfg, err));
+    EQ_TRY(try_observers(&s, opts, err));
     EQ_TRY(try_switches(&s, err));
-    *chosen = s.best;
+    *opts = s.best;
     *path = s.path;
     s.path = NULL;
 out:

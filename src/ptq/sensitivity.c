@@ -1,86 +1,26 @@
 /*
- * Sensitivity: what PTQ, as the settings describe it, does to each layer. The network is simulated, with fake-quant
- * where the integer engine rounds. Clips are a few, spread over the split: each costs about three passes for each
- * layer.
+ * Sensitivity: what PTQ, as the settings describe it, does to each layer. The exact simulation (eq_analysis) runs, so
+ * that figures are those of the integer engine. Clips are a few, spread over the split: each costs about three passes
+ * for each layer.
  */
 #include "ptq/pipeline.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Only this layer alone, only this layer quantized, all but this one. */
 enum { PASSES = 3 };
 
-/* Clips with their EFs, by the order in which they came in the last pass. */
-struct labelled {
-    struct eq_calibration clips;
-    struct eq_clip_source source;
-    double *target;
-    size_t given;
-};
-
-static enum eq_status next_labelled(void *ctx, const uint8_t **pixels, int *n, struct eq_err *err)
-{
-    struct labelled *l = ctx;
-    enum eq_status st = l->clips.source.next(&l->clips, pixels, n, err);
-    for (int i = 0; st == EQ_OK && i < *n; i++)
-        l->target[l->given++] = l->clips.ds->samples[l->clips.batch.index[i]].ef;
-    return st;
-}
-
-static enum eq_status rewind_labelled(void *ctx, struct eq_err *err)
-{
-    struct labelled *l = ctx;
-    l->given = 0;
-    return l->clips.source.rewind(&l->clips, err);
-}
-
-static const char *name_labelled(void *ctx, int i)
-{
-    struct labelled *l = ctx;
-    return l->clips.source.name(&l->clips, i);
-}
-
-static void close_labelled(struct labelled *l)
-{
-    eq_calibration_close(&l->clips);
-    eq_free(l->target);
-}
-
-static enum eq_status open_labelled(const struct eq_config *cfg, const struct eq_dataset *ds, struct labelled *l,
-                                    struct eq_err *err)
-{
-    uint32_t *indices = NULL;
-    size_t n;
-    enum eq_status st;
-    EQ_TRY(eq_spread_clips(ds, cfg->sensitivity.split, cfg->sensitivity.clips, &indices, &n, err));
-    l->target = eq_alloc(n, sizeof *l->target);
-    if (!l->target) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the clips");
-        goto out;
-    }
-    EQ_TRY(eq_clips_open(cfg, ds, indices, n, &l->clips, err));
-    l->source = l->clips.source;
-    l->source.next = next_labelled;
-    l->source.rewind = rewind_labelled;
-    l->source.name = name_labelled;
-    l->source.ctx = l;
-out:
-    free(indices);
-    return st;
-}
-
 /* ---- one layer ----------------------------------------------------------- */
 
 struct study {
     struct eq_ptq ptq;
-    struct labelled clips;
+    const struct eq_calibration *clips;
     struct eq_analysis *analysis;
-    bool *kept, *keep, *chosen;  /* [n_nodes]: in FP32 by ptq.keep_fp32; of the pass at hand; gets a row */
+    bool *keep, *chosen;         /* [n_nodes]: stays in FP32 in this pass; gets a row; one block */
     struct eq_edge_stats *stats; /* [n_nodes] */
-    float *ef_fp32, *ef;         /* [clips] */
+    float *ef_fp32, *ef;         /* [clips]; one block */
     size_t n;                    /* clips */
     double mae_fp32;
     struct eq_progress progress;
@@ -91,7 +31,7 @@ static double mae_of(const struct study *s, const float *ef)
 {
     double sum = 0;
     for (size_t i = 0; i < s->n; i++)
-        sum += fabs((double)ef[i] - s->clips.target[i]);
+        sum += fabs((double)ef[i] - s->clips->ds->samples[s->clips->indices[i]].ef);
     return sum / (double)s->n;
 }
 
@@ -135,7 +75,7 @@ static enum eq_status study_alone(struct study *s, int node, struct cJSON *row, 
         s->keep[i] = i != node;
     EQ_TRY(measure(s, row, "mae_change_only", "ef_change_only", err));
     step(s, NULL);
-    memcpy(s->keep, s->kept, (size_t)n * sizeof *s->keep);
+    memcpy(s->keep, s->ptq.kept, (size_t)n * sizeof *s->keep);
     s->keep[node] = true;
     EQ_TRY(measure(s, row, "mae_change_all_but", "ef_change_all_but", err));
     step(s, NULL);
@@ -173,9 +113,9 @@ static enum eq_status study_layer(struct study *s, int node, struct cJSON *rows,
     cJSON_AddItemToArray(rows, row);
     eq_layer_name(s->ptq.graph, node, name);
     cJSON_AddStringToObject(row, "layer", name);
-    cJSON_AddBoolToObject(row, "fp32", s->kept[node]);
+    cJSON_AddBoolToObject(row, "fp32", s->ptq.kept[node]);
     enum eq_status st = EQ_OK;
-    if (s->kept[node])
+    if (s->ptq.kept[node])
         leave_out_alone(row);
     else
         st = study_alone(s, node, row, err);
@@ -214,47 +154,37 @@ enum eq_status eq_run_check_sensitivity(const struct eq_config *cfg, const char 
         goto out;
     }
     EQ_TRY(choose(g, layers, n_layers, mark, err));
-    EQ_TRY(eq_ptq_kept_layers(cfg, g, mark, err));
+    EQ_TRY(eq_ptq_kept_layers(cfg->ptq.keep_fp32, g, mark, err));
 out:
     eq_free(mark);
     eq_graph_free(g);
     return st;
 }
 
-static enum eq_status open_study(struct study *s, struct eq_config *cfg, const struct eq_dataset *ds,
-                                 const char *model_path, char *const *layers, int n_layers, struct eq_err *err)
+/* opts: with what ptq.search finds, when there is one. */
+static enum eq_status open_study(struct study *s, struct eq_ptq_opts *opts, struct eq_ptq_inputs *in,
+                                 char *const *layers, int n_layers, struct eq_err *err)
 {
-    struct eq_graph *trained = NULL;
-    struct eq_calibration calibration = {0};
     enum eq_status st;
     struct cJSON *search = NULL;
-    EQ_TRY(eq_load_baseline(cfg, model_path, &trained, err));
-    if (cfg->ptq.search) {
-        struct eq_config chosen;
-        EQ_TRY(eq_ptq_search(cfg, ds, trained, &chosen, &search, err));
-        *cfg = chosen;
-    }
-    EQ_TRY(eq_calibration_open(cfg, ds, &calibration, err));
-    EQ_TRY(eq_ptq_make(cfg, trained, &calibration, &s->ptq, err));
-    EQ_TRY(open_labelled(cfg, ds, &s->clips, err));
-    size_t nodes = (size_t)s->ptq.graph->n_nodes, clips = s->clips.clips.n;
-    s->kept = eq_alloc(nodes, sizeof *s->kept);
-    s->keep = eq_alloc(nodes, sizeof *s->keep);
-    s->chosen = eq_alloc(nodes, sizeof *s->chosen);
+    EQ_TRY(eq_ptq_search(opts, in, &search, err));
+    EQ_TRY(eq_ptq_make(opts, in->trained, &in->clips, &s->ptq, err));
+    eq_calibration_close(&in->clips); /* and its cache */
+    s->clips = &in->few;
+    size_t nodes = (size_t)s->ptq.graph->n_nodes;
+    s->keep = eq_alloc(2 * nodes, sizeof *s->keep);
     s->stats = eq_alloc(nodes, sizeof *s->stats);
-    s->ef_fp32 = eq_alloc(clips, sizeof *s->ef_fp32);
-    s->ef = eq_alloc(clips, sizeof *s->ef);
-    if (!s->kept || !s->keep || !s->chosen || !s->stats || !s->ef_fp32 || !s->ef) {
+    s->ef_fp32 = eq_alloc(2 * in->few.n, sizeof *s->ef_fp32);
+    if (!s->keep || !s->stats || !s->ef_fp32) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the analysis");
         goto out;
     }
-    EQ_TRY(eq_ptq_kept_layers(cfg, s->ptq.graph, s->kept, err));
+    s->chosen = s->keep + nodes;
+    s->ef = s->ef_fp32 + in->few.n;
     EQ_TRY(choose(s->ptq.graph, layers, n_layers, s->chosen, err));
-    EQ_TRY(eq_analysis_new(s->ptq.fp32, s->ptq.graph, &s->clips.source, clips, &s->analysis, err));
+    EQ_TRY(eq_analysis_new(s->ptq.fp32, s->ptq.graph, &in->few.source, in->few.n, &s->analysis, err));
 out:
     cJSON_Delete(search);
-    eq_calibration_close(&calibration);
-    eq_graph_free(trained);
     return st;
 }
 
@@ -262,28 +192,19 @@ static void close_study(struct study *s)
 {
     eq_progress_end(&s->progress);
     eq_analysis_free(s->analysis);
-    close_labelled(&s->clips);
     eq_ptq_clear(&s->ptq);
-    eq_free(s->kept);
     eq_free(s->keep);
-    eq_free(s->chosen);
     eq_free(s->stats);
     eq_free(s->ef_fp32);
-    eq_free(s->ef);
-}
-
-static size_t count_passes(const struct study *s)
-{
-    size_t passes = 1;
-    for (int i = 0; i < s->ptq.graph->n_nodes; i++)
-        passes += s->chosen[i] && !s->kept[i] ? PASSES : 0;
-    return passes;
 }
 
 static enum eq_status study_all(struct study *s, struct cJSON *json, struct eq_err *err)
 {
     enum eq_status st;
-    eq_progress_begin(&s->progress, "sensitivity", "passes", count_passes(s));
+    size_t passes = 1;
+    for (int i = 0; i < s->ptq.graph->n_nodes; i++)
+        passes += s->chosen[i] && !s->ptq.kept[i] ? PASSES : 0;
+    eq_progress_begin(&s->progress, "sensitivity", "passes", passes);
     EQ_TRY(eq_analysis_walk(s->analysis, s->stats, s->ef_fp32, s->ef, &s->n, err));
     step(s, NULL);
     s->mae_fp32 = mae_of(s, s->ef_fp32);
@@ -300,29 +221,24 @@ out:
     return st;
 }
 
-enum eq_status eq_run_sensitivity(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
-                                  char *const *layers, int n_layers, struct eq_err *err)
+enum eq_status eq_run_sensitivity(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, char *const *layers,
+                                  int n_layers, struct eq_err *err)
 {
     struct study s = {0};
-    struct eq_config own = *cfg; /* of ptq.search, when there is one */
+    struct eq_ptq_opts used = *opts;
     struct cJSON *json = cJSON_CreateObject();
-    char *path = eq_path_join(cfg->run.dir, "sensitivity.json");
-    char *model = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, model_path);
     enum eq_status st;
     cJSON_AddStringToObject(json, "format", EQ_SENSITIVITY_FORMAT);
-    cJSON_AddStringToObject(json, "model", model);
+    cJSON_AddStringToObject(json, "model", in->model);
     cJSON_AddStringToObject(json, "isa", eq_cpu_isa_in_use());
-    cJSON_AddStringToObject(json, "split", eq_split_name(cfg->sensitivity.split));
-    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(open_study(&s, &own, ds, model_path, layers, n_layers, err));
-    cJSON_AddItemToObject(json, "recipe", eq_ptq_recipe(&own));
+    cJSON_AddStringToObject(json, "split", eq_split_name(in->few.ds->samples[in->few.indices[0]].split));
+    EQ_TRY(open_study(&s, &used, in, layers, n_layers, err));
+    cJSON_AddItemToObject(json, "recipe", eq_ptq_recipe(&used));
     EQ_TRY(study_all(&s, json, err));
-    EQ_TRY(eq_json_write(path, json, err));
-    eq_info("wrote %s", path);
+    EQ_TRY(eq_json_write(in->result, json, err));
+    eq_info("wrote %s", in->result);
 out:
     close_study(&s);
     cJSON_Delete(json);
-    free(model);
-    free(path);
     return st;
 }

@@ -1,4 +1,4 @@
-/* AdaRound over a network: targets from FP32 once, then layer by layer behind what is rounded already. */
+/* AdaRound over a network: targets from FP32 once, then layer by layer after those that are rounded already. */
 #include "quant/adaround.h"
 #include "quant/clip_walk.h"
 #include "quant/patches.h"
@@ -104,7 +104,7 @@ static enum eq_status allocate(struct adaround *a, size_t clips, struct eq_err *
     return a->rows ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for AdaRound's samples");
 }
 
-static enum eq_status round_layer(struct adaround *a, int node, struct eq_err *err)
+static enum eq_status round_layer(struct adaround *a, int node, int steps, struct eq_err *err)
 {
     const struct eq_node *n = &a->g->nodes[node];
     enum eq_status st = walk(a, node, err);
@@ -119,13 +119,15 @@ static enum eq_status round_layer(struct adaround *a, int node, struct eq_err *e
                                     .relu = n->relu && n->residual < 0,
                                     .fq = &a->g->fake_quants[n->weight_fq],
                                     .weights = eq_param_data(&a->g->params[n->weight]),
-                                    .opts = a->opts};
+                                    .steps = steps,
+                                    .lr = a->opts->lr,
+                                    .lambda = a->opts->lambda};
     return eq_round_layer(&p, err);
 }
 
-static enum eq_status check(const struct eq_graph *g, const struct eq_adaround_opts *o, struct eq_err *err)
+static enum eq_status check(const struct eq_graph *g, int steps, const struct eq_adaround_opts *o, struct eq_err *err)
 {
-    if (o->iterations < 1 || o->samples < 1 || o->samples > 1 << 20 || !(o->lr > 0) || !(o->lambda >= 0))
+    if (steps < 1 || o->samples < 1 || o->samples > 1 << 20 || !(o->lr > 0) || !(o->lambda >= 0))
         return eq_fail(err, EQ_USAGE, "AdaRound needs at least one iteration and sample, lr above 0, lambda from 0 up");
     return eq_check_calibrated(g, "AdaRound", err);
 }
@@ -142,11 +144,11 @@ static enum eq_status count_clips(const struct eq_clip_source *clips, size_t max
     return st == EQ_OK && *count == 0 ? eq_fail(err, EQ_USAGE, "no clips for AdaRound: at least one is needed") : st;
 }
 
-enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
+enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips, int steps,
                            const struct eq_adaround_opts *opts, struct eq_progress *progress, struct eq_err *err)
 {
     size_t count;
-    enum eq_status st = check(calibrated, opts, err);
+    enum eq_status st = check(calibrated, steps, opts, err);
     if (st != EQ_OK)
         return st;
     struct adaround a = {
@@ -155,12 +157,12 @@ enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_sou
     EQ_TRY(count_clips(clips, max_clips, &count, err));
     a.walk.max_clips = count;
     a.per_clip = (int)(((size_t)opts->samples + count - 1) / count);
-    EQ_TRY(eq_clip_walk_exec(calibrated, clips, &a.walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(calibrated, EQ_EXEC_INFER, clips, &a.walk.exec, err));
     EQ_TRY(allocate(&a, count, err));
     EQ_TRY(walk(&a, -1, err));
     for (int i = 0; i < calibrated->n_nodes; i++) {
         if (a.target[i])
-            EQ_TRY(round_layer(&a, i, err));
+            EQ_TRY(round_layer(&a, i, steps, err));
         if (progress)
             eq_progress_step(progress, (size_t)i + 1, calibrated->nodes[i].name);
     }

@@ -12,10 +12,11 @@ struct eq_rounding_problem {
     const float *x;      /* [n][k], quantized inputs */
     const float *target; /* [n][cout] */
     const float *bias;   /* [cout] */
-    bool relu;           /* compare behind a ReLU */
+    bool relu;           /* compare after a ReLU */
     const struct eq_fake_quant *fq;
     float *weights; /* [cout][k]: FP32 in, on the grid out */
-    const struct eq_adaround_opts *opts;
+    int steps;
+    double lr, lambda; /* as in eq_adaround_opts */
 };
 /* Channels are independent problems: worked on in blocks, in parallel, equal for any number of threads. */
 enum eq_status eq_round_layer(const struct eq_rounding_problem *p, struct eq_err *err);

@@ -108,7 +108,7 @@ static float regularizer_slope(float h, int beta)
 static void adam_step(struct block *b, int step, int beta)
 {
     const struct eq_rounding_problem *p = b->p;
-    const float lr = (float)p->opts->lr, lambda = beta ? (float)p->opts->lambda : 0;
+    const float lr = (float)p->lr, lambda = beta ? (float)p->lambda : 0;
     const float c1 = 1.0f / (1.0f - powf(0.9f, (float)step)), c2 = 1.0f / (1.0f - powf(0.999f, (float)step));
     for (int c = 0; c < b->channels; c++)
         for (int i = 0; i < p->k; i++) {
@@ -128,10 +128,10 @@ static void adam_step(struct block *b, int step, int beta)
 /* 0: no regularizer yet. */
 static int beta_at(const struct eq_rounding_problem *p, int step)
 {
-    double warm = 0.2 * p->opts->iterations;
+    double warm = 0.2 * p->steps;
     if (step < warm)
         return 0;
-    double done = (step - warm) / (p->opts->iterations - warm);
+    double done = (step - warm) / (p->steps - warm);
     return (int)lround(2 + 0.5 * 18 * (1 + cos(done * 3.14159265358979323846)));
 }
 
@@ -196,7 +196,7 @@ static void block_piece(void *ctx, size_t piece, int worker)
     b.y = memory + 7 * n;
     start_block(&b);
     int batches = p->n / BATCH > 0 ? p->n / BATCH : 1, rows = p->n < BATCH ? p->n : BATCH;
-    for (int step = 0; step < p->opts->iterations; step++) {
+    for (int step = 0; step < p->steps; step++) {
         soft_weights(&b);
         weight_gradient(&b, step % batches * BATCH, rows);
         adam_step(&b, step + 1, beta_at(p, step));

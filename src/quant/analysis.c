@@ -2,7 +2,7 @@
  * Analysis of a quantized network, layer by layer: how much of each layer's output is noise, of the layer alone and of
  * all layers up to it; what a layer does to the EF; whether its range fits. A pass runs FP32 on a clip, which leaves
  * the outputs that somebody will ask for, then the simulation on the same clip, whose outputs are compared as they
- * pass.
+ * pass. Both run in EQ_EXEC_SIMULATE: FP32 as the integer engine computes a model of which every layer stays in FP32.
  */
 #include "quant/analysis.h"
 #include "quant/clip_walk.h"
@@ -17,6 +17,7 @@ struct eq_analysis {
     struct eq_exec *exec_fp32;
     struct eq_clip_walk walk;   /* of work */
     struct eq_edge_sums *edges; /* [n_nodes] */
+    bool *keep;                 /* [n_nodes]: layers in FP32, of eq_analysis_walk and eq_analysis_layer */
     int only;                   /* the one node whose output is compared; -1: all of them; NO_EDGE: none */
     bool with_stats;
     float *ef_fp32, *ef; /* [max_clips]; NULL: not wanted */
@@ -87,7 +88,8 @@ enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_grap
     *out = NULL;
     EQ_TRY(eq_check_calibrated(calibrated, "analysis", err));
     a = eq_alloc(1, sizeof *a);
-    if (!a || !(a->edges = eq_alloc((size_t)calibrated->n_nodes, sizeof *a->edges))) {
+    if (!a || !(a->edges = eq_alloc((size_t)calibrated->n_nodes, sizeof *a->edges)) ||
+        !(a->keep = eq_alloc((size_t)calibrated->n_nodes, sizeof *a->keep))) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for the analysis");
         goto out;
     }
@@ -100,8 +102,8 @@ enum eq_status eq_analysis_new(const struct eq_graph *fp32, const struct eq_grap
                                     .on_clip = run_fp32,
                                     .on_edge = compare,
                                     .ctx = a};
-    EQ_TRY(eq_clip_walk_exec(a->fp32, clips, &a->exec_fp32, err));
-    EQ_TRY(eq_clip_walk_exec(a->work, clips, &a->walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(a->fp32, EQ_EXEC_SIMULATE, clips, &a->exec_fp32, err));
+    EQ_TRY(eq_clip_walk_exec(a->work, EQ_EXEC_SIMULATE, clips, &a->walk.exec, err));
     eq_exec_set_hook(a->exec_fp32, &(struct eq_walk_hook){.on_edge = keep_reference, .ctx = a});
     for (int i = 0; i < calibrated->n_nodes && st == EQ_OK; i++)
         if (eq_is_weighted(&calibrated->nodes[i]))
@@ -121,6 +123,7 @@ void eq_analysis_free(struct eq_analysis *a)
     for (int i = 0; a->edges && i < a->calibrated->n_nodes; i++)
         eq_edge_sums_clear(&a->edges[i]);
     eq_free(a->edges);
+    eq_free(a->keep);
     eq_exec_free(a->exec_fp32);
     eq_exec_free(a->walk.exec);
     eq_graph_free(a->fp32);
@@ -139,38 +142,25 @@ static enum eq_status pass(struct eq_analysis *a, int only, bool with_stats, str
     return eq_clip_walk_run(&a->walk, err);
 }
 
-/* Layers that the calibrated graph keeps in FP32. */
-static enum eq_status kept_layers(const struct eq_analysis *a, bool **keep, struct eq_err *err)
-{
-    const struct eq_graph *g = a->calibrated;
-    *keep = eq_alloc((size_t)g->n_nodes, sizeof **keep);
-    if (!*keep)
-        return eq_fail(err, EQ_NOMEM, "out of memory for the analysis");
-    for (int i = 0; i < g->n_nodes; i++)
-        (*keep)[i] = eq_is_weighted(&g->nodes[i]) && g->fake_quants[g->nodes[i].weight_fq].bypass;
-    return EQ_OK;
-}
-
 enum eq_status eq_analysis_walk(struct eq_analysis *a, struct eq_edge_stats *stats, float *ef_fp32, float *ef_quantized,
                                 size_t *clips_used, struct eq_err *err)
 {
+    const struct eq_graph *g = a->calibrated;
+    for (int i = 0; i < g->n_nodes; i++)
+        a->keep[i] = eq_is_weighted(&g->nodes[i]) && g->fake_quants[g->nodes[i].weight_fq].bypass;
     enum eq_status st;
-    bool *keep = NULL;
-    EQ_TRY(kept_layers(a, &keep, err));
-    EQ_TRY(eq_mix_precision(a->work, a->calibrated, a->fp32, keep, err));
+    EQ_TRY(eq_mix_precision(a->work, g, a->fp32, a->keep, err));
     a->ef_fp32 = ef_fp32;
     a->ef = ef_quantized;
     EQ_TRY(pass(a, -1, true, err));
     *clips_used = a->walk.clip;
-    for (int i = 0; i < a->work->n_nodes; i++) {
-        const struct eq_node *n = &a->calibrated->nodes[i];
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *n = &g->nodes[i];
         if (eq_is_weighted(n))
-            eq_edge_sums_stats(&a->edges[i], n->edge_fq >= 0 ? &a->calibrated->fake_quants[n->edge_fq] : NULL,
-                               &stats[i]);
+            eq_edge_sums_stats(&a->edges[i], n->edge_fq >= 0 ? &g->fake_quants[n->edge_fq] : NULL, &stats[i]);
     }
 out:
     a->ef_fp32 = a->ef = NULL;
-    eq_free(keep);
     return st;
 }
 
@@ -192,27 +182,16 @@ static double weights_sqnr(const struct eq_analysis *a, int node)
     return eq_sqnr_db(signal, noise);
 }
 
-/* Everything in FP32 but for the weights and the output of one layer. Other than eq_keep_fp32, this leaves the edges
- * that the layer reads alone. */
-static enum eq_status isolate(struct eq_analysis *a, int node, struct eq_err *err)
-{
-    const struct eq_node *n = &a->work->nodes[node];
-    bool *keep = eq_alloc((size_t)a->work->n_nodes, sizeof *keep);
-    if (!keep)
-        return eq_fail(err, EQ_NOMEM, "out of memory for the analysis");
-    for (int i = 0; i < a->work->n_nodes; i++)
-        keep[i] = i != node;
-    enum eq_status st = eq_mix_precision(a->work, a->calibrated, a->fp32, keep, err);
-    for (int i = 0; i < a->work->n_fake_quants; i++)
-        a->work->fake_quants[i].enabled = i == n->weight_fq || i == n->edge_fq;
-    eq_free(keep);
-    return st;
-}
-
 enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weights_db, double *output_db,
                                  struct eq_err *err)
 {
-    enum eq_status st = isolate(a, node, err);
+    const struct eq_node *n = &a->work->nodes[node];
+    for (int i = 0; i < a->work->n_nodes; i++)
+        a->keep[i] = i != node;
+    enum eq_status st = eq_mix_precision(a->work, a->calibrated, a->fp32, a->keep, err);
+    /* Other than eq_keep_fp32, this leaves the edges that the layer reads alone. */
+    for (int i = 0; i < a->work->n_fake_quants; i++)
+        a->work->fake_quants[i].enabled = i == n->weight_fq || i == n->edge_fq;
     if (st == EQ_OK)
         st = pass(a, node, false, err);
     if (st != EQ_OK)

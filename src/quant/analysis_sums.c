@@ -56,20 +56,10 @@ struct sums_job {
     const struct eq_edge_sums *e;
     const struct eq_fake_quant *fq;
     const float *data;
-    size_t n, per_piece;
+    size_t n;
     struct piece_sums *pieces;
     struct seen *seen; /* [threads]; NULL: not wanted */
 };
-
-static float level_of(const struct eq_fake_quant *fq, float x, float inv)
-{
-    return nearbyintf(x * inv) + (float)fq->zero_point[0];
-}
-
-static float clamp(float q, const struct eq_fake_quant *fq)
-{
-    return q < (float)fq->qmin ? (float)fq->qmin : q > (float)fq->qmax ? (float)fq->qmax : q;
-}
 
 static void look_at(const struct sums_job *j, struct seen *s, int channel, float x, float inv)
 {
@@ -77,7 +67,8 @@ static void look_at(const struct sums_job *j, struct seen *s, int channel, float
     s->max[channel] = x > s->max[channel] ? x : s->max[channel];
     if (!j->fq)
         return;
-    float q = level_of(j->fq, x, inv), held = clamp(q, j->fq);
+    const float lo = (float)j->fq->qmin, hi = (float)j->fq->qmax;
+    float q = nearbyintf(x * inv) + (float)j->fq->zero_point[0], held = q < lo ? lo : q > hi ? hi : q;
     s->clipped += q != held;
     s->levels[(unsigned char)held] = true;
 }
@@ -85,16 +76,12 @@ static void look_at(const struct sums_job *j, struct seen *s, int channel, float
 static void sum_piece(void *ctx, size_t piece, int worker)
 {
     const struct sums_job *j = ctx;
-    size_t first = piece * j->per_piece, last = first + j->per_piece < j->n ? first + j->per_piece : j->n;
+    size_t first = piece * PIECE_VALUES, last = first + PIECE_VALUES < j->n ? first + PIECE_VALUES : j->n;
     float inv = j->fq ? 1.0f / j->fq->scale[0] : 0;
-    bool rounded = j->fq && j->fq->enabled;
     double signal = 0, noise = 0;
     for (size_t i = first; i < last; i++) {
-        float ref = j->e->reference[i], x = j->data[i];
-        if (rounded)
-            x = (clamp(level_of(j->fq, x, inv), j->fq) - (float)j->fq->zero_point[0]) * j->fq->scale[0];
-        double difference = (double)x - (double)ref;
-        signal += (double)ref * (double)ref;
+        double ref = (double)j->e->reference[i], difference = (double)j->data[i] - ref;
+        signal += ref * ref;
         noise += difference * difference;
     }
     j->pieces[piece] = (struct piece_sums){signal, noise};
@@ -145,7 +132,7 @@ enum eq_status eq_edge_sums_add(struct eq_edge_sums *e, const struct eq_fake_qua
 {
     int threads = eq_parallel_threads();
     size_t n_pieces = (n + PIECE_VALUES - 1) / PIECE_VALUES;
-    struct sums_job j = {.e = e, .fq = fq, .data = data, .n = n, .per_piece = PIECE_VALUES};
+    struct sums_job j = {.e = e, .fq = fq, .data = data, .n = n};
     j.pieces = eq_alloc(n_pieces, sizeof *j.pieces);
     j.seen = with_stats ? make_seen(e, threads) : NULL;
     if (!j.pieces || (with_stats && !j.seen)) {

@@ -4,7 +4,7 @@
  *
  * The mean of a convolution is linear in the means of its input: E[y] = b + sum over taps and input channels of
  * w * E[x at that tap]. One pass in FP32 gives every E[x]. Then, from the input on, the simulation runs up to each edge
- * that layers read, which gives E[x_q] behind the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
+ * that layers read, which gives E[x_q] after the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
  */
 #include "quant/clip_walk.h"
 #include "quant/quant_graph.h"
@@ -59,7 +59,6 @@ static enum eq_status make_sums(struct correction *k, struct eq_err *err)
 
 struct sum_job {
     const struct edge_sums *e;
-    const struct eq_fake_quant *fq;
     const float *x;
     int frames;
 };
@@ -73,7 +72,7 @@ static void sum_pixel(void *ctx, size_t pixel, int worker)
     double *sum = j->e->sum + pixel * (size_t)j->e->c;
     for (int t = 0; t < j->frames; t++)
         for (int c = 0; c < j->e->c; c++)
-            sum[c] += eq_seen_value(j->fq, *x++);
+            sum[c] += (double)*x++;
 }
 
 /* The input is in clip layout, [t][h][w][c]. */
@@ -88,19 +87,15 @@ static enum eq_status look(void *ctx, size_t clip, int node, const float *data, 
 {
     struct correction *k = ctx;
     const struct edge_sums *e = &k->edges[node];
-    const struct eq_node *made = &k->g->nodes[node];
     (void)clip, (void)err;
     if (!e->sum || (k->walk.stop_at >= 0 && k->walk.stop_at != node))
         return EQ_OK;
-    if (made->op == EQ_OP_INPUT) {
+    if (k->g->nodes[node].op == EQ_OP_INPUT) {
         add_input(e, data, n);
         return EQ_OK;
     }
     size_t pixels = (size_t)e->h * e->w;
-    struct sum_job job = {.e = e,
-                          .fq = made->edge_fq >= 0 ? &k->g->fake_quants[made->edge_fq] : NULL,
-                          .x = data,
-                          .frames = (int)(n / (pixels * (size_t)e->c))};
+    struct sum_job job = {.e = e, .x = data, .frames = (int)(n / (pixels * (size_t)e->c))};
     eq_parallel_for(pixels, sum_pixel, &job);
     return EQ_OK;
 }
@@ -142,7 +137,7 @@ static double seen_weight(const struct eq_fake_quant *fq, int oc, float w)
     return (double)((float)eq_quantize_weight(w, 1.0f / fq->scale[oc], fq->qmin, fq->qmax) * fq->scale[oc]);
 }
 
-/* mean[cout] = sum of w * E[x], with weights and inputs as the network at hand sees them. */
+/* mean[cout] = sum of w * E[x], with weights and inputs as this pass of the network uses them. */
 static void layer_means(const struct correction *k, int node, double *mean)
 {
     const struct eq_node *n = &k->g->nodes[node];
@@ -200,7 +195,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
     if (st != EQ_OK)
         return st;
     eq_enable_fake_quant(calibrated, false);
-    EQ_TRY(eq_clip_walk_exec(calibrated, clips, &k.walk.exec, err));
+    EQ_TRY(eq_clip_walk_exec(calibrated, EQ_EXEC_INFER, clips, &k.walk.exec, err));
     EQ_TRY(make_sums(&k, err));
     EQ_TRY(run_clips(&k, -1, err));
     keep_targets(&k);

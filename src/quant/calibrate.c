@@ -92,7 +92,7 @@ enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_
         *clips_used = 0;
     eq_enable_fake_quant(prepared, false);
     EQ_TRY(new_statistics(prepared, opts, n_opts, &s, err));
-    EQ_TRY(eq_clip_walk_exec(prepared, clips, &x, err));
+    EQ_TRY(eq_clip_walk_exec(prepared, EQ_EXEC_INFER, clips, &x, err));
     struct eq_clip_walk walk = {.exec = x,
                                 .clips = clips,
                                 .max_clips = max_clips,

@@ -3,10 +3,11 @@
 
 #include <math.h>
 
-enum eq_status eq_clip_walk_exec(struct eq_graph *g, const struct eq_clip_source *clips, struct eq_exec **out,
-                                 struct eq_err *err)
+enum eq_status eq_clip_walk_exec(struct eq_graph *g, enum eq_exec_mode mode, const struct eq_clip_source *clips,
+                                 struct eq_exec **out, struct eq_err *err)
 {
-    const struct eq_exec_opts opts = {.clips = 1, .frames = clips->frames, .size = clips->size, .watched = true};
+    const struct eq_exec_opts opts = {
+        .mode = mode, .clips = 1, .frames = clips->frames, .size = clips->size, .watched = true};
     return eq_exec_new(g, &opts, out, err);
 }
 
@@ -43,7 +44,7 @@ enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err)
 {
     size_t clip_bytes = (size_t)w->clips->frames * w->clips->size * w->clips->size * 3;
     w->clip = 0;
-    eq_exec_set_hook(w->exec, &(struct eq_walk_hook){.on_edge = look, .ctx = w});
+    eq_exec_set_hook(w->exec, &(struct eq_walk_hook){.on_stored = look, .ctx = w});
     enum eq_status st = w->clips->rewind(w->clips->ctx, err);
     while (st == EQ_OK && w->clip < w->max_clips) {
         const uint8_t *pixels;

@@ -3,7 +3,6 @@
 
 struct sample_job {
     const struct eq_patch_spec *spec;
-    const struct eq_fake_quant *fq;
     bool clip_layout;
     size_t clip;
     const float *data;
@@ -33,18 +32,14 @@ static void sample_row(void *ctx, size_t row, int worker)
         bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
         const float *in = inside ? pixel(j, y, x, t) : NULL;
         for (int c = 0; c < s->cin; c++)
-            out[(size_t)c * taps + tap] = inside ? (float)eq_seen_value(j->fq, in[c]) : 0;
+            out[(size_t)c * taps + tap] = inside ? in[c] : 0;
     }
 }
 
 void eq_patches_sample(const struct eq_patch_spec *spec, size_t clip, const float *data, float *rows)
 {
     const struct eq_node *src = &spec->g->nodes[spec->g->nodes[spec->node].src[0]];
-    struct sample_job job = {.spec = spec,
-                             .fq = src->edge_fq >= 0 ? &spec->g->fake_quants[src->edge_fq] : NULL,
-                             .clip_layout = src->op == EQ_OP_INPUT,
-                             .clip = clip,
-                             .data = data,
-                             .rows = rows};
+    struct sample_job job = {
+        .spec = spec, .clip_layout = src->op == EQ_OP_INPUT, .clip = clip, .data = data, .rows = rows};
     eq_parallel_for((size_t)spec->per_clip, sample_row, &job);
 }

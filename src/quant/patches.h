@@ -12,9 +12,8 @@ struct eq_patch_spec {
     int per_clip;               /* rows a clip gives */
     uint64_t seed;
 };
-/* rows[per_clip][cin * k * k] in the order of the weights ([cin][k][k]; padding is 0) from data, the source's edge
- * before its fake-quant (which is applied when enabled), in pixel layout, or clip layout where the source is the input.
- */
+/* rows[per_clip][cin * k * k] in the order of the weights ([cin][k][k]; padding is 0) from data, the source's edge as
+ * its readers see it, in pixel layout, or clip layout where the source is the input. */
 void eq_patches_sample(const struct eq_patch_spec *spec, size_t clip, const float *data, float *rows);
 
 #endif

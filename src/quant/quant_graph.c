@@ -70,15 +70,6 @@ int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax)
     return (int)(q < (float)qmin ? (float)qmin : q > (float)qmax ? (float)qmax : q);
 }
 
-double eq_seen_value(const struct eq_fake_quant *fq, float x)
-{
-    if (!fq || !fq->enabled)
-        return x;
-    float q = nearbyintf(x * (1.0f / fq->scale[0])) + (float)fq->zero_point[0];
-    q = q < (float)fq->qmin ? (float)fq->qmin : q > (float)fq->qmax ? (float)fq->qmax : q;
-    return (q - (float)fq->zero_point[0]) * fq->scale[0];
-}
-
 static bool is_ready(const struct eq_graph *g, const struct eq_node *n)
 {
     const struct eq_fake_quant *fq = n->weight_fq >= 0 ? &g->fake_quants[n->weight_fq] : NULL;

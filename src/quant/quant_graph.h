@@ -15,8 +15,6 @@ size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n)
 float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int channel);
 /* clamp(rne(x * (1 / scale)), qmin, qmax): fake_quant's rounding, as a whole number. */
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);
-/* An edge's value as the next layer sees it: behind its fake-quant, when there is one and it is enabled. */
-double eq_seen_value(const struct eq_fake_quant *fq, float x);
 /* All fake-quants on or off; those of layers and edges that stay in FP32 stay off. */
 void eq_enable_fake_quant(struct eq_graph *g, bool on);
 /* EQ_UNSUPPORTED unless batch norm is folded and every layer has a bias and enabled weight scales. */

@@ -14,7 +14,6 @@ struct weight_job {
     const struct eq_graph *g;
     const struct eq_node *n;
     struct eq_fake_quant *fq;
-    bool mse;
 };
 
 static float channel_absmax(const struct weight_job *j, int c)
@@ -60,12 +59,12 @@ static float scale_for(float absmax, int qmax)
     return fmaxf(absmax / (float)qmax, FLT_EPSILON);
 }
 
-/* Channels first..last-1 share one scale. */
+/* The scale of the least squared error, for channels first..last-1. */
 static float best_scale(const struct weight_job *j, float absmax, int first, int last)
 {
     float best_scale = scale_for(absmax, j->fq->qmax);
     double best = INFINITY;
-    for (int step = 0; j->mse && step < MSE_STEPS; step++) {
+    for (int step = 0; step < MSE_STEPS; step++) {
         float scale = scale_for(absmax * (1.0f - 0.01f * (float)step), j->fq->qmax);
         double error = 0;
         for (int c = first; c < last; c++)
@@ -78,13 +77,20 @@ static float best_scale(const struct weight_job *j, float absmax, int first, int
     return best_scale;
 }
 
-static void channel_piece(void *ctx, size_t piece, int worker)
+static void minmax_piece(void *ctx, size_t c, int worker)
 {
     (void)worker;
     struct weight_job *j = ctx;
-    int c = (int)piece;
-    float absmax = channel_absmax(j, c);
-    j->fq->scale[c] = isfinite(absmax) ? best_scale(j, absmax, c, c + 1) : absmax;
+    float absmax = channel_absmax(j, (int)c);
+    j->fq->scale[c] = isfinite(absmax) ? scale_for(absmax, j->fq->qmax) : absmax;
+}
+
+static void mse_piece(void *ctx, size_t c, int worker)
+{
+    (void)worker;
+    struct weight_job *j = ctx;
+    float absmax = channel_absmax(j, (int)c);
+    j->fq->scale[c] = isfinite(absmax) ? best_scale(j, absmax, (int)c, (int)c + 1) : absmax;
 }
 
 static enum eq_status check_scales(const struct eq_graph *g, int node, const struct eq_fake_quant *fq,
@@ -100,18 +106,19 @@ static enum eq_status check_scales(const struct eq_graph *g, int node, const str
 }
 
 /* After the scales per channel are there: one for all. */
-static void share_scale(struct weight_job *j)
+static void share_scale(struct weight_job *j, bool mse)
 {
     float absmax = 0;
     for (int c = 0; c < j->fq->channels; c++)
         absmax = fmaxf(absmax, channel_absmax(j, c));
-    float scale = best_scale(j, absmax, 0, j->fq->channels);
+    float scale = mse ? best_scale(j, absmax, 0, j->fq->channels) : scale_for(absmax, j->fq->qmax);
     for (int c = 0; c < j->fq->channels; c++)
         j->fq->scale[c] = scale;
 }
 
 enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err)
 {
+    const bool mse = opts->kind == EQ_WEIGHT_MSE;
     for (int i = 0; i < g->n_nodes; i++) {
         struct eq_node *n = &g->nodes[i];
         if (!eq_is_weighted(n) || n->weight_fq < 0)
@@ -119,14 +126,13 @@ enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_
         struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
         if (fq->learn_scale && fq->enabled)
             continue;
-        struct weight_job job = {.g = g, .n = n, .fq = fq, .mse = opts->kind == EQ_WEIGHT_MSE && !opts->per_tensor};
-        eq_parallel_for((size_t)fq->channels, channel_piece, &job);
+        struct weight_job job = {.g = g, .n = n, .fq = fq};
+        eq_parallel_for((size_t)fq->channels, mse && !opts->per_tensor ? mse_piece : minmax_piece, &job);
         enum eq_status st = check_scales(g, i, fq, err);
         if (st != EQ_OK)
             return st;
-        job.mse = opts->kind == EQ_WEIGHT_MSE;
         if (opts->per_tensor)
-            share_scale(&job);
+            share_scale(&job, mse);
         for (int c = 0; c < fq->channels; c++)
             fq->zero_point[c] = 0;
         fq->enabled = !fq->bypass;

@@ -4,6 +4,16 @@
 
 #include <stdlib.h>
 
+static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    struct eq_ptq_inputs in;
+    enum eq_status st = eq_ptq_open(cfg, ds, NULL, &in, err);
+    if (st == EQ_OK)
+        st = eq_run_ptq(&cfg->ptq, &in, err);
+    eq_ptq_close(&in);
+    return st;
+}
+
 /* What makes the model of a phase; model_path NULL: from the run's baseline. */
 static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, const struct eq_dataset *ds,
                            struct eq_err *err)
@@ -12,7 +22,7 @@ static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, con
     case EQ_PHASE_TRAIN:
         return eq_run_train(cfg, ds, err);
     case EQ_PHASE_PTQ:
-        return eq_run_ptq(cfg, ds, NULL, err);
+        return make_ptq(cfg, ds, err);
     case EQ_PHASE_QAT:
         return eq_run_qat(cfg, ds, NULL, err);
     default:

@@ -63,7 +63,7 @@ static enum eq_status start_from(struct qat *qat, struct eq_graph *g, const char
                      m->meta.frames, m->meta.size, g->meta.frames, g->meta.size);
         goto out;
     }
-    EQ_TRY(eq_check_zero_channels(g, qat->cfg, err));
+    EQ_TRY(eq_check_zero_channels(g, qat->cfg->ptq.zero_channels, err));
     EQ_TRY(eq_start_from_qmodel(g, m, err));
     EQ_TRY(eq_read_file(path, SIZE_MAX, &file, &len, err));
     snprintf(qat->start, sizeof qat->start, "ptq.safetensors, hash %016llx", (unsigned long long)eq_hash64(file, len));
@@ -79,8 +79,10 @@ static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struc
 {
     enum eq_status st;
     struct eq_graph *folded = NULL;
+    struct eq_calibration clips = {0};
     EQ_TRY(eq_fold_batchnorm(g, &folded, err));
-    EQ_TRY(eq_calibrate_graph(folded, qat->cfg, ds, err));
+    EQ_TRY(eq_calibration_open(qat->cfg, ds, &clips, err));
+    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, err));
     for (int i = 0; i < g->n_nodes; i++) {
         int edge = g->nodes[i].edge_fq; /* folding keeps the indices */
         if (edge < 0)
@@ -90,9 +92,9 @@ static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struc
         g->fake_quants[edge].enabled = true;
     }
     EQ_TRY(eq_update_weight_qparams(g, err));
-    const struct eq_observer_opts used = eq_observer_opts_of(qat->cfg);
-    snprintf(qat->start, sizeof qat->start, "calibrated, %s", eq_observer_names[used.kind]);
+    snprintf(qat->start, sizeof qat->start, "calibrated, %s", eq_observer_names[qat->cfg->ptq.observer]);
 out:
+    eq_calibration_close(&clips);
     eq_graph_free(folded);
     return st;
 }

@@ -1,4 +1,5 @@
-/* The analysis of layers: sums on data made by hand, and against what the same networks give when simulated here. */
+/* The analysis of layers: sums on data made by hand, and against what the same networks give when they run here, in the
+ * integer engine where it has such a network. */
 #include "new_exec.h"
 #include "quant/analysis.h"
 #include "quant/clip_walk.h"
@@ -15,11 +16,11 @@ static void decibels_are_those_of_the_formula(void **state)
     assert_true(isnan(eq_sqnr_db(0, 0)));
 }
 
-/* Two channels of two values. At scale 1 they become 0, 3, 255 and 2. */
+/* Two channels of two values. At scale 1 they were stored as 0, 3, 255 and 2. */
 static void sums_on_data_made_by_hand(void **state)
 {
     (void)state;
-    float data[] = {0.4f, 3.25f, 300, 2}, scale = 1;
+    float data[] = {0.4f, 3.25f, 300, 2}, stored[] = {0, 3, 255, 2}, scale = 1;
     int zero_point = 0;
     struct eq_fake_quant fq = {.enabled = true, .channels = 1, .qmax = 255, .scale = &scale, .zero_point = &zero_point};
     struct eq_edge_sums e;
@@ -27,7 +28,7 @@ static void sums_on_data_made_by_hand(void **state)
     assert_ok(eq_edge_sums_init(&e, 2, e_));
     e.reference = eq_alloc(4, sizeof(float));
     memcpy(e.reference, data, sizeof data);
-    assert_ok(eq_edge_sums_add(&e, &fq, data, 4, true, e_));
+    assert_ok(eq_edge_sums_add(&e, &fq, stored, 4, true, e_));
     eq_edge_sums_stats(&e, &fq, &stats);
     assert_true(fabs(e.signal - (0.16 + 10.5625 + 90000 + 4)) < 1e-4);
     assert_true(fabs(e.noise - (0.16 + 0.0625 + 2025)) < 1e-4);
@@ -36,8 +37,7 @@ static void sums_on_data_made_by_hand(void **state)
     assert_true(stats.clipped == 0.25 && stats.low == 0 && stats.high == 255);
     assert_true(stats.min == 0.4f && stats.max == 300 && stats.channels == 2 && stats.dead == 0);
 
-    /* A second clip adds up; without fake-quant it adds no noise. */
-    fq.enabled = false;
+    /* A second clip adds up; stored as it is it adds no noise. */
     double noise = e.noise;
     assert_ok(eq_edge_sums_add(&e, &fq, data, 4, true, e_));
     assert_true(e.noise == noise && e.values == 8);
@@ -55,7 +55,7 @@ static void sums_on_data_made_by_hand(void **state)
     eq_edge_sums_clear(&e);
 }
 
-/* What a pass of a graph leaves at one node, before its fake-quant, over all clips. */
+/* What a pass of a graph stores at one node, over all clips. */
 struct tape {
     int node;
     float *x;
@@ -79,27 +79,20 @@ static struct tape output_of(struct eq_graph *g, int node, const struct noise_cl
     struct tape t = {.node = node};
     struct eq_exec *x;
     size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
-    assert_ok(new_watched_exec(g, EQ_EXEC_INFER, 1, g->meta.frames, g->meta.size, &x, e_));
-    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_edge = record, .ctx = &t});
+    assert_ok(new_watched_exec(g, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
+    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_stored = record, .ctx = &t});
     for (int i = 0; i < clips->n; i++)
         assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
     eq_exec_free(x);
     return t;
 }
 
-static double fake(const struct eq_fake_quant *fq, float x)
-{
-    float q = nearbyintf(x * (1.0f / fq->scale[0])) + (float)fq->zero_point[0];
-    q = fminf(fmaxf(q, (float)fq->qmin), (float)fq->qmax);
-    return (double)((q - (float)fq->zero_point[0]) * fq->scale[0]);
-}
-
-static double sqnr_of(const struct tape *fp32, const struct tape *other, const struct eq_fake_quant *fq)
+static double sqnr_of(const struct tape *fp32, const struct tape *other)
 {
     double signal = 0, noise = 0;
     assert_int_equal(fp32->n, other->n);
     for (size_t i = 0; i < fp32->n; i++) {
-        double y = fp32->x[i], seen = fq ? fake(fq, other->x[i]) : (double)other->x[i];
+        double y = fp32->x[i], seen = other->x[i];
         signal += y * y;
         noise += (seen - y) * (seen - y);
     }
@@ -113,14 +106,19 @@ struct pair {
 };
 
 /* In place: the clips' source points at them. */
-static void pair_init(struct pair *p, int bits, const struct eq_observer_opts *observer)
+static void pair_init_clips(struct pair *p, int clips, int bits, const struct eq_observer_opts *observer)
 {
-    struct eq_graph *net = settled_resnet(&p->clips, 3);
+    struct eq_graph *net = settled_resnet(&p->clips, clips);
     p->fp32 = fold_and_fuse(net);
     assert_ok(eq_graph_clone(p->fp32, &p->quantized, e_));
     assert_ok(eq_prepare_fake_quant(p->quantized, bits, e_));
     assert_ok(eq_calibrate(p->quantized, &p->clips.source, 3, observer, NULL, NULL, e_));
     eq_graph_free(net);
+}
+
+static void pair_init(struct pair *p, int bits, const struct eq_observer_opts *observer)
+{
+    pair_init_clips(p, 3, bits, observer);
 }
 
 static void pair_free(struct pair *p)
@@ -155,19 +153,18 @@ static void noise_is_that_of_a_simulation(void **state)
             continue;
         struct eq_graph *g;
         const struct eq_node *node = &p.quantized->nodes[i];
-        const struct eq_fake_quant *fq = node->edge_fq >= 0 ? &p.quantized->fake_quants[node->edge_fq] : NULL;
         struct tape fp32 = output_of(p.fp32, i, &p.clips, expected);
         assert_memory_equal(expected, ef_fp32, sizeof expected);
         struct tape all = output_of(p.quantized, i, &p.clips, expected);
         assert_memory_equal(expected, ef, sizeof expected);
-        assert_true(fabs(sqnr_of(&fp32, &all, fq) - stats[i].sqnr_db) < 1e-9);
+        assert_true(fabs(sqnr_of(&fp32, &all) - stats[i].sqnr_db) < 1e-9);
         assert_ok(eq_graph_clone(p.quantized, &g, e_));
         for (int k = 0; k < g->n_fake_quants; k++)
             g->fake_quants[k].enabled = k == node->weight_fq || k == node->edge_fq;
         struct tape alone = output_of(g, i, &p.clips, seen);
         double weights, output;
         assert_ok(eq_analysis_layer(a, i, &weights, &output, e_));
-        assert_true(fabs(sqnr_of(&fp32, &alone, fq) - output) < 1e-9);
+        assert_true(fabs(sqnr_of(&fp32, &alone) - output) < 1e-9);
         assert_true(weights > 10 && weights < 30); /* 4 bits: about 6 dB a bit */
         assert_true(isfinite(output) && isfinite(stats[i].sqnr_db));
         eq_graph_free(g);
@@ -177,6 +174,123 @@ static void noise_is_that_of_a_simulation(void **state)
         layers++;
     }
     assert_int_equal(layers, 21);
+    eq_analysis_free(a);
+    pair_free(&p);
+}
+
+/* What the integer engine stores at one layer, in real values, over all clips; ef: what it predicts. */
+struct engine_tape {
+    struct tape tape; /* its node is the model's */
+    const struct eq_qnode *layer;
+};
+
+static void record_stored(void *ctx, int node, const uint8_t *q, size_t n)
+{
+    struct engine_tape *e = ctx;
+    if (node != e->tape.node)
+        return;
+    size_t values = e->layer->fp32_edge ? n / sizeof(float) : n;
+    e->tape.x = realloc(e->tape.x, (e->tape.n + values) * sizeof(float));
+    for (size_t i = 0; i < values; i++)
+        e->tape.x[e->tape.n + i] = (float)(q[i] - e->layer->dst.zero_point) * e->layer->dst.scale;
+    if (e->layer->fp32_edge)
+        memcpy(e->tape.x + e->tape.n, q, n);
+    e->tape.n += values;
+}
+
+static struct tape engine_of(const struct eq_graph *g, const char *layer, const struct noise_clips *clips, float *ef)
+{
+    struct eq_qmodel *m;
+    struct eq_qengine *engine;
+    struct engine_tape e = {0};
+    size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
+    assert_ok(eq_lower_int8(g, "ptq", &m, e_));
+    while (strcmp(m->nodes[e.tape.node].name, layer) != 0)
+        e.tape.node++;
+    e.layer = &m->nodes[e.tape.node];
+    assert_ok(eq_qengine_new(m, 1, g->meta.frames, g->meta.size, true, &engine, e_));
+    eq_qengine_set_hook(engine, record_stored, &e);
+    for (int i = 0; i < clips->n; i++)
+        assert_ok(eq_qengine_run(engine, clips->pixels + (size_t)i * clip, &ef[i], e_));
+    eq_qengine_free(engine);
+    eq_qmodel_free(m);
+    return e.tape;
+}
+
+enum { ENOUGH = 24 }; /* clips for a value to fall near a tie, where the fast simulation rounds it to the other side */
+
+/* The walk sees the network of the integer engine, to the bit: its EFs, and the noise of the outputs that it stores,
+ * with weights of 8 and 4 bits, and with layers, or the head, in FP32. */
+static void walk_is_that_of_the_engine(void **state)
+{
+    static const struct {
+        int bits, kept; /* every so many layers stay in FP32; 0: none */
+    } cases[] = {{8, 0}, {4, 0}, {8, 3}, {4, 2}};
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct pair p;
+        struct eq_analysis *a;
+        struct eq_edge_stats stats[64];
+        float ef_fp32[ENOUGH], ef[ENOUGH], expected[ENOUGH];
+        bool keep[64] = {false};
+        size_t n;
+        int layers = 0;
+        pair_init_clips(&p, ENOUGH, cases[k].bits, &minmax);
+        for (int i = 0, layer = 0; i < p.fp32->n_nodes; i++)
+            keep[i] = cases[k].kept && is_layer(p.fp32, i) && layer++ % cases[k].kept == 0;
+        assert_ok(eq_keep_fp32(p.quantized, keep, e_));
+        assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, ENOUGH, &a, e_));
+        assert_ok(eq_analysis_walk(a, stats, ef_fp32, ef, &n, e_));
+        for (int i = 0; i < p.fp32->n_nodes; i++) {
+            char name[64];
+            if (p.fp32->nodes[i].op != EQ_OP_CONV2D)
+                continue;
+            eq_layer_name(p.fp32, i, name);
+            struct tape engine = engine_of(p.quantized, name, &p.clips, expected);
+            struct tape fp32 = output_of(p.fp32, i, &p.clips, ef_fp32);
+            assert_memory_equal(ef, expected, sizeof ef);
+            double db = sqnr_of(&fp32, &engine);
+            assert_true(isinf(db) ? isinf(stats[i].sqnr_db) : fabs(db - stats[i].sqnr_db) < 1e-9);
+            layers += !isinf(db);
+            free(engine.x);
+            free(fp32.x);
+        }
+        assert_true(layers >= 18);
+        eq_analysis_free(a);
+        pair_free(&p);
+    }
+}
+
+/* "Only" and "all but" are networks of the engine, too; and conv1, which reads the pixels, is the engine's alone. */
+static void layers_are_those_of_the_engine(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct eq_analysis *a;
+    float ef[3], expected[3];
+    pair_init(&p, 4, &minmax);
+    assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
+    for (int i = 0; i < p.fp32->n_nodes; i++)
+        for (int only = 0; only < 2 && is_layer(p.fp32, i); only++) {
+            struct eq_graph *g;
+            bool keep[64];
+            double weights, output;
+            for (int k = 0; k < p.fp32->n_nodes; k++)
+                keep[k] = (k == i) != only;
+            assert_ok(eq_graph_clone(p.quantized, &g, e_));
+            assert_ok(eq_mix_precision(g, p.quantized, p.fp32, keep, e_));
+            struct tape engine = engine_of(g, "conv1", &p.clips, expected);
+            assert_ok(eq_analysis_ef(a, keep, ef, e_));
+            assert_memory_equal(ef, expected, sizeof ef);
+            if (only && g->nodes[g->nodes[i].src[0]].op == EQ_OP_INPUT) {
+                struct tape fp32 = output_of(p.fp32, i, &p.clips, ef);
+                assert_ok(eq_analysis_layer(a, i, &weights, &output, e_));
+                assert_true(fabs(sqnr_of(&fp32, &engine) - output) < 1e-9);
+                free(fp32.x);
+            }
+            free(engine.x);
+            eq_graph_free(g);
+        }
     eq_analysis_free(a);
     pair_free(&p);
 }
@@ -198,7 +312,7 @@ static void efs_are_those_of_mixed_precision(void **state)
         keep[i] = is_layer(p.fp32, i);
     assert_ok(eq_graph_clone(p.quantized, &g, e_));
     assert_ok(eq_keep_fp32(g, keep, e_));
-    predict(g, &p.clips, expected);
+    free(output_of(g, head, &p.clips, expected).x);
     assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
     assert_ok(eq_analysis_ef(a, keep, ef, e_));
     assert_memory_equal(ef, expected, sizeof ef);
@@ -207,7 +321,10 @@ static void efs_are_those_of_mixed_precision(void **state)
     eq_param_data(&p.quantized->params[p.quantized->nodes[head].bias])[0] += 7;
     for (int i = 0; i < p.fp32->n_nodes; i++)
         keep[i] = is_layer(p.fp32, i);
-    predict(p.fp32, &p.clips, fp32);
+    free(output_of(p.fp32, head, &p.clips, fp32).x);
+    predict(p.fp32, &p.clips, expected);
+    for (int i = 0; i < 3; i++) /* up to the order of its sums */
+        assert_true(fabs((double)fp32[i] - expected[i]) < 1e-3);
     assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
     assert_ok(eq_analysis_ef(a, keep, ef, e_));
     assert_memory_equal(ef, fp32, sizeof ef);
@@ -367,6 +484,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(decibels_are_those_of_the_formula),
                                        cmocka_unit_test(sums_on_data_made_by_hand),
                                        cmocka_unit_test(noise_is_that_of_a_simulation),
+                                       cmocka_unit_test(walk_is_that_of_the_engine),
+                                       cmocka_unit_test(layers_are_those_of_the_engine),
                                        cmocka_unit_test(efs_are_those_of_mixed_precision),
                                        cmocka_unit_test(clipped_share_is_what_the_percentile_cuts),
                                        cmocka_unit_test(dead_channels_are_found),

@@ -193,7 +193,7 @@ static void adaround_beats_nearest(void **state)
 {
     (void)state;
     enum { CLIPS = 12 };
-    const struct eq_adaround_opts opts = {.iterations = 150, .samples = 600, .lr = 0.03, .lambda = 0.01, .seed = 1};
+    const struct eq_adaround_opts opts = {.samples = 600, .lr = 0.03, .lambda = 0.01, .seed = 1};
     struct noise_clips clips, fresh;
     struct eq_graph *net = settled_resnet(&clips, CLIPS), *g = fold_and_fuse(net), *start;
     float fp32[N], nearest[N], rounded[N];
@@ -202,7 +202,7 @@ static void adaround_beats_nearest(void **state)
     calibrate(g, 3, &clips);
     predict(g, &fresh, nearest);
     assert_ok(eq_graph_clone(g, &start, e_));
-    assert_ok(eq_adaround(g, &clips.source, CLIPS, &opts, NULL, e_));
+    assert_ok(eq_adaround(g, &clips.source, CLIPS, 150, &opts, NULL, e_));
     predict(g, &fresh, rounded);
     print_message("squared EF error %.3f by rounding to nearest, %.3f by AdaRound\n", squared_error(nearest, fp32),
                   squared_error(rounded, fp32));
@@ -224,7 +224,7 @@ static void adaround_beats_nearest(void **state)
     }
     assert_true(away > 100);
     assert_ok(eq_parallel_init(3, e_));
-    assert_ok(eq_adaround(start, &clips.source, CLIPS, &opts, NULL, e_));
+    assert_ok(eq_adaround(start, &clips.source, CLIPS, 150, &opts, NULL, e_));
     assert_ok(eq_parallel_init(2, e_));
     for (int i = 0; i < g->n_params; i++)
         assert_memory_equal(eq_param_data(&g->params[i]), eq_param_data(&start->params[i]),

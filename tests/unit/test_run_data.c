@@ -110,6 +110,26 @@ static void loaders_of_a_run_never_skip(void **state)
     assert_int_equal(eq_run_loader_opts(&settings.config, 1).on_error, EQ_ON_ERROR_FAIL);
 }
 
+static enum eq_status run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds)
+{
+    struct eq_ptq_inputs in;
+    enum eq_status st = eq_ptq_open(cfg, ds, NULL, &in, NULL);
+    if (st == EQ_OK)
+        st = eq_run_ptq(&cfg->ptq, &in, NULL);
+    eq_ptq_close(&in);
+    return st;
+}
+
+static enum eq_status run_sensitivity(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+{
+    struct eq_ptq_inputs in;
+    enum eq_status st = eq_sensitivity_open(cfg, ds, NULL, &in, err);
+    if (st == EQ_OK)
+        st = eq_run_sensitivity(&cfg->ptq, &in, NULL, 0, err);
+    eq_ptq_close(&in);
+    return st;
+}
+
 static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
 {
     const struct eq_config *cfg = &settings.config;
@@ -133,7 +153,7 @@ static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
     for (int i = 0; i < TRAIN_CLIPS; i++) /* calibration reads half of them */
         if (i != 2)
             break_clip(i);
-    assert_int_equal(eq_run_ptq(cfg, &ds, NULL, NULL), EQ_FORMAT);
+    assert_int_equal(run_ptq(cfg, &ds), EQ_FORMAT);
     assert_int_equal(eq_run_qat(cfg, &ds, NULL, NULL), EQ_FORMAT);
     assert_int_equal(eq_run_control(cfg, &ds, NULL, NULL), EQ_FORMAT);
     assert_false(is_there("ptq.safetensors") || is_there("qat.safetensors") || is_there("fp32_plus.safetensors"));
@@ -143,7 +163,7 @@ static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
 
     break_clip(12); /* a test clip */
     assert_stopped_at(12, eq_run_eval(cfg, &ds, "fp32", NULL, &err));
-    assert_stopped_at(12, eq_run_sensitivity(cfg, &ds, NULL, NULL, 0, &err));
+    assert_stopped_at(12, run_sensitivity(cfg, &ds, &err));
     assert_false(is_there("results.json") || is_there("predictions/fp32.csv") || is_there("sensitivity.json"));
     put_clip(12);
     assert_ok(eq_run_eval(cfg, &ds, "fp32", NULL, &err));

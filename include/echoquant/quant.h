@@ -41,11 +41,11 @@ enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_ob
 void eq_observer_free(struct eq_observer *o);
 /* n values of one batch; NaN or infinity is EQ_NUMERIC. */
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
-/* Refuses when nothing was observed. */
-enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
 /* Whether two observers collect the same figures and differ only in how they choose a range from them: percentile (at any
- * value) and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would find. */
+ * value) and hist_mse. One pass can then serve both. */
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
+/* The range that an observer with opts, which must share with o's, would have found; opts NULL: o's own. EQ_NUMERIC when
+ * nothing was observed. */
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
                                     float *max, struct eq_err *err);
 enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err); /* EQ_USAGE */
@@ -139,61 +139,38 @@ enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_sou
  * (eq_update_weight_qparams): the folding factors change. */
 enum eq_status eq_reestimate_batchnorm(struct eq_graph *g, const struct eq_clip_source *clips, size_t max_clips,
                                        int batch, struct eq_err *err);
-/* LSQ (Esser et al., ICLR 2020) on a prepared and calibrated graph (training: batch norm kept): turns learn_scale on
- * for every fake-quant. Weight scales start where EQ_WEIGHT_MSE puts them, edges where calibration did; zero-points
- * stay. Before eq_exec_new. */
-enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err);
-void eq_lsq_clamp_scales(struct eq_graph *g); /* no learned scale below FLT_EPSILON */
-/* The optimizer of the learned scales, beside the parameters': Adam on log(scale), so lr is a relative step, and no
- * weight decay. A step reads the gradients that eq_exec_backward summed up in x, an executor of prepared; EQ_NUMERIC
- * when one is not finite. prepared (after eq_prepare_lsq) must outlive it. */
-struct eq_lsq;
-enum eq_status eq_lsq_new(struct eq_graph *prepared, struct eq_lsq **out, struct eq_err *err);
-void eq_lsq_free(struct eq_lsq *l);
-void eq_lsq_hold_edges(struct eq_lsq *l, bool hold); /* held: activation scales, and their moments, stay as they are */
-enum eq_status eq_lsq_step(struct eq_lsq *l, const struct eq_exec *x, double lr, struct eq_err *err);
-/* The state for resuming, in floats. */
-size_t eq_lsq_state_size(const struct eq_lsq *l);
-void eq_lsq_get_state(const struct eq_lsq *l, float *state);
-void eq_lsq_set_state(struct eq_lsq *l, const float *state);
 
-/* Observers of a QAT run: moving averages by a hook on the executor; enabled fake-quant follows them until frozen. */
-struct eq_qat_observers;
-enum eq_status eq_qat_observers_new(struct eq_graph *prepared, const struct eq_observer_opts *opts,
-                                    struct eq_qat_observers **out, struct eq_err *err);
-void eq_qat_observers_free(struct eq_qat_observers *q);
-void eq_qat_observers_freeze(struct eq_qat_observers *q, bool frozen);
-struct eq_walk_hook eq_qat_observers_hook(struct eq_qat_observers *q);
-/* The state for resuming: 2 floats an observed edge (min, max), in edge order. */
-size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
-void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
-void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
+/* ---- QAT: what moves the scales ------------------------------------------- */
 
-/* What moves the scales of fake-quant while the weights train: one row a QAT method (qat.method), its identifier and its
- * name in settings and recipes. src/quant/scale_rule.c says the rest of each. */
+/* The QAT methods (qat.method), one row each: identifier and name in settings and recipes. src/quant/qat_observers.c has
+ * the rest of STE, src/quant/lsq.c of LSQ. */
 #define EQ_QAT_METHODS(ROW)                                                                                            \
-    ROW(STE, "ste") /* weights' scales follow the weights, activations' ranges a moving average */                     \
+    ROW(STE, "ste") /* weight scales follow the weights, activation ranges a moving average */                         \
     ROW(LSQ, "lsq") /* both are learned by their gradients (Esser et al., ICLR 2020) */
 #define EQ_QAT_METHOD(id, name) EQ_QAT_##id,
 enum eq_qat_method { EQ_QAT_METHODS(EQ_QAT_METHOD) EQ_QAT_METHOD_COUNT };
 extern const char *const eq_qat_method_names[EQ_QAT_METHOD_COUNT + 1]; /* by method, then NULL */
+/* A method moves the scales of fake-quant while the weights train. */
 struct eq_scale_rule {
-    const char *observer; /* what a model file notes as its observer */
-    /* On a calibrated graph, which must outlive *state; averaging: the step of moving averages. */
+    const char *observer; /* the name that a model file gives as its observer */
+    /* On a calibrated training graph (batch norm kept), which must outlive *state; before the executor is made, which
+     * needs to know the scales that are learned. averaging: the step of moving averages, in (0, 1]. EQ_UNSUPPORTED
+     * (LSQ): an edge is not calibrated. *state is the caller's, NULL on failure. */
     enum eq_status (*open)(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err);
     void (*close)(void *state);               /* NULL is fine */
     struct eq_walk_hook (*hook)(void *state); /* for the training executor; NULL: none */
-    /* Before each forward pass. */
+    /* Before each forward pass. EQ_NUMERIC: a weight is NaN or infinite. */
     enum eq_status (*before_forward)(void *state, struct eq_graph *g, struct eq_err *err);
-    /* After each step of the weights' optimizer, with the gradients of that step; NULL: nothing. */
+    /* After each step of the weights' optimizer, with the gradients of that step in x and the scales' learning rate;
+     * NULL: nothing. EQ_NUMERIC: a gradient is not finite. */
     enum eq_status (*after_step)(void *state, struct eq_exec *x, double lr, struct eq_err *err);
-    void (*freeze)(void *state, bool frozen); /* activations' ranges (lsq: their scales) */
-    /* The state for resuming, in floats. */
+    void (*freeze)(void *state, bool frozen); /* activation ranges (LSQ: their scales) */
+    /* The state for resuming, state_size floats. */
     size_t (*state_size)(const void *state);
     void (*get_state)(const void *state, float *out);
     void (*set_state)(void *state, const float *in);
 };
-extern const struct eq_scale_rule eq_scale_rules[EQ_QAT_METHOD_COUNT];
+extern const struct eq_scale_rule *const eq_scale_rules[EQ_QAT_METHOD_COUNT]; /* by method */
 
 /* ---- analysis: where the error comes from -------------------------------- */
 

@@ -22,7 +22,7 @@ static enum eq_status trainee_init(struct eq_trainee *t, const struct eq_config 
     job.graph = t->graph;
     if (qat) {
         EQ_TRY(eq_bench_quantize(cfg, t->graph, cfg->qat.weight_bits, err));
-        t->rule = &eq_scale_rules[cfg->qat.method];
+        t->rule = eq_scale_rules[cfg->qat.method];
         EQ_TRY(t->rule->open(t->graph, cfg->ptq.averaging, &t->scales, err));
         job.rule = t->rule;
         job.scales = t->scales;

@@ -1,8 +1,21 @@
-/* A histogram whose range grows with the data and whose memory does not; internal to the quant floor. */
+/* What observers keep: a range, or a histogram whose range grows with the data and whose memory does not. Internal. */
 #ifndef QUANT_HISTOGRAM_H
 #define QUANT_HISTOGRAM_H
 
-#include "echoquant/base.h"
+#include "echoquant/quant.h"
+
+struct eq_range {
+    float min, max;
+};
+#define EQ_EMPTY_RANGE ((struct eq_range){0, -1}) /* nothing seen yet */
+static inline bool eq_range_is_empty(const struct eq_range *r)
+{
+    return !(r->min <= r->max);
+}
+/* n values of one batch into the running range of EQ_OBSERVER_MINMAX or EQ_OBSERVER_MOVING_AVERAGE; EQ_NUMERIC, and the
+ * range as it was, when one is NaN or infinite. */
+enum eq_status eq_range_add(struct eq_range *r, const struct eq_observer_opts *opts, const float *x, size_t n,
+                            struct eq_err *err);
 
 enum { EQ_HIST_BINS = 2048 };
 

@@ -13,13 +13,6 @@ struct lowering {
     int *qnode; /* [g->n_nodes]: the integer node whose edge a graph node stands for; -1: none yet */
 };
 
-static enum eq_status refuse(const struct eq_graph *g, int node, const char *why, struct eq_err *err)
-{
-    char name[64];
-    eq_layer_name(g, node, name);
-    return eq_fail(err, EQ_UNSUPPORTED, "%s: %s", name, why);
-}
-
 /* Every scale is set and usable. */
 static enum eq_status check_fake_quant(const struct eq_graph *g, int node, int fq, int channels, struct eq_err *err)
 {
@@ -27,12 +20,12 @@ static enum eq_status check_fake_quant(const struct eq_graph *g, int node, int f
     if (q && q->bypass)
         return EQ_OK;
     if (!q || !q->enabled)
-        return refuse(g, node, "has no qparams: calibrate before lowering", err);
+        return eq_fail_layer(g, node, EQ_UNSUPPORTED, "has no qparams: calibrate before lowering", err);
     if (q->channels != channels)
-        return refuse(g, node, "has qparams for another number of channels", err);
+        return eq_fail_layer(g, node, EQ_UNSUPPORTED, "has qparams for another number of channels", err);
     for (int c = 0; c < channels; c++)
         if (!isfinite(q->scale[c]) || q->scale[c] <= 0)
-            return refuse(g, node, "has a scale that is 0, NaN or infinite", err);
+            return eq_fail_layer(g, node, EQ_UNSUPPORTED, "has a scale that is 0, NaN or infinite", err);
     return EQ_OK;
 }
 
@@ -132,7 +125,7 @@ static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *er
     const struct eq_graph *g = l->g;
     const struct eq_node *n = &g->nodes[node], *mean = &g->nodes[n->src[0]];
     if (mean->op != EQ_OP_TEMPORAL_MEAN || g->nodes[mean->src[0]].op != EQ_OP_GLOBAL_AVG)
-        return refuse(g, node, "the head must follow the mean over pixels and frames", err);
+        return eq_fail_layer(g, node, EQ_UNSUPPORTED, "the head must follow the mean over pixels and frames", err);
     enum eq_status st = check_fake_quant(g, node, n->weight_fq, n->cout, err);
     if (st != EQ_OK)
         return st;
@@ -148,7 +141,7 @@ static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
     const struct eq_node *n = &g->nodes[i];
     struct eq_qnode *q;
     if ((is_pooled(g, n->src[0]) || is_pooled(g, n->residual)) && n->op != EQ_OP_TEMPORAL_MEAN && n->op != EQ_OP_LINEAR)
-        return refuse(g, i, "reads pooled sums, which only the head does", err);
+        return eq_fail_layer(g, i, EQ_UNSUPPORTED, "reads pooled sums, which only the head does", err);
     switch (n->op) {
     case EQ_OP_INPUT:
         q = add_qnode(l, i, EQ_QOP_INPUT);
@@ -168,7 +161,7 @@ static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
     case EQ_OP_LINEAR:
         return lower_head(l, i, err);
     default:
-        return refuse(g, i, "ReLU and add must be fused before lowering (eq_fuse)", err);
+        return eq_fail_layer(g, i, EQ_UNSUPPORTED, "ReLU and add must be fused before lowering (eq_fuse)", err);
     }
 }
 

@@ -41,15 +41,14 @@ static bool same_weights(const struct eq_graph *g, const struct eq_node *n, cons
 
 static enum eq_status check_layer(const struct eq_graph *g, int conv, const struct eq_qmodel *m, struct eq_err *err)
 {
-    char name[64];
     const struct eq_node *n = &g->nodes[conv];
     const struct eq_qnode *q = find_layer(g, conv, m);
-    eq_layer_name(g, conv, name);
     if (!q || !same_layer(n, &g->nodes[eq_stored_edge(g, conv)], q))
-        return eq_fail(err, EQ_USAGE, "%s: the quantized model has %s", name,
-                       q ? "a layer of another shape" : "no such layer");
+        return eq_fail_layer(
+            g, conv, EQ_USAGE,
+            q ? "the quantized model has a layer of another shape" : "the quantized model has no such layer", err);
     if (!q->weights || !same_weights(g, n, q))
-        return eq_fail(err, EQ_USAGE, "%s: the quantized model's weights are not the baseline's, rounded", name);
+        return eq_fail_layer(g, conv, EQ_USAGE, "the quantized model's weights are not the baseline's, rounded", err);
     return EQ_OK;
 }
 

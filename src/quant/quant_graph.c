@@ -79,6 +79,21 @@ double eq_seen_value(const struct eq_fake_quant *fq, float x)
     return (q - (float)fq->zero_point[0]) * fq->scale[0];
 }
 
+enum eq_status eq_layer_context(const struct eq_graph *g, int node, enum eq_status status, struct eq_err *err)
+{
+    char name[64];
+    eq_layer_name(g, node, name);
+    eq_err_context(err, "%s", name);
+    return status;
+}
+
+enum eq_status eq_fail_layer(const struct eq_graph *g, int node, enum eq_status status, const char *text,
+                             struct eq_err *err)
+{
+    eq_fail(err, status, "%s", text);
+    return eq_layer_context(g, node, status, err);
+}
+
 static bool is_ready(const struct eq_graph *g, const struct eq_node *n)
 {
     const struct eq_fake_quant *fq = n->weight_fq >= 0 ? &g->fake_quants[n->weight_fq] : NULL;
@@ -91,9 +106,8 @@ enum eq_status eq_check_calibrated(const struct eq_graph *g, const char *purpose
         const struct eq_node *n = &g->nodes[i];
         bool ready = !eq_is_weighted(n) || is_ready(g, n);
         if (n->op == EQ_OP_BATCHNORM || !ready) {
-            char name[64];
-            eq_layer_name(g, i, name);
-            return eq_fail(err, EQ_UNSUPPORTED, "%s: %s needs a folded and calibrated graph", name, purpose);
+            eq_fail(err, EQ_UNSUPPORTED, "%s needs a folded and calibrated graph", purpose);
+            return eq_layer_context(g, i, EQ_UNSUPPORTED, err);
         }
     }
     return EQ_OK;

@@ -19,6 +19,14 @@ int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);
 double eq_seen_value(const struct eq_fake_quant *fq, float x);
 /* All fake-quants on or off; those of layers and edges that stay in FP32 stay off. */
 void eq_enable_fake_quant(struct eq_graph *g, bool on);
+/* eq_update_weight_qparams as a scale rule's before_forward. */
+enum eq_status eq_follow_weights(void *state, struct eq_graph *g, struct eq_err *err);
+extern const struct eq_scale_rule eq_ste_rule, eq_lsq_rule;
+/* An error of a layer: fills err with its name and text; or puts its name before the message that err holds. Both return
+ * status. */
+enum eq_status eq_fail_layer(const struct eq_graph *g, int node, enum eq_status status, const char *text,
+                             struct eq_err *err);
+enum eq_status eq_layer_context(const struct eq_graph *g, int node, enum eq_status status, struct eq_err *err);
 /* EQ_UNSUPPORTED unless batch norm is folded and every layer has a bias and enabled weight scales. */
 enum eq_status eq_check_calibrated(const struct eq_graph *g, const char *purpose, struct eq_err *err);
 

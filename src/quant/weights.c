@@ -90,11 +90,10 @@ static void channel_piece(void *ctx, size_t piece, int worker)
 static enum eq_status check_scales(const struct eq_graph *g, int node, const struct eq_fake_quant *fq,
                                    struct eq_err *err)
 {
-    char name[64];
     for (int c = 0; c < fq->channels; c++)
         if (!isfinite(fq->scale[c])) {
-            eq_layer_name(g, node, name);
-            return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", name, c);
+            eq_fail(err, EQ_NUMERIC, "the weights of channel %d are NaN or infinite", c);
+            return eq_layer_context(g, node, EQ_NUMERIC, err);
         }
     return EQ_OK;
 }
@@ -132,6 +131,12 @@ enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_
         fq->enabled = !fq->bypass;
     }
     return EQ_OK;
+}
+
+enum eq_status eq_follow_weights(void *state, struct eq_graph *g, struct eq_err *err)
+{
+    (void)state;
+    return eq_update_weight_qparams(g, err);
 }
 
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err)

@@ -18,11 +18,11 @@ uint8_t *eq_bench_clips(const struct eq_config *cfg, int clips, const struct eq_
 /* Fake-quant on a fused graph, calibrated on one random clip: for times, any ranges will do. */
 enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits, struct eq_err *err);
 
-/* bench.c */
+/* inference.c: "threads", "isa" and "cpu"; the times of n ways of running under their keys, and "scaling" beside one that
+ * has other threads than the first. */
 void eq_bench_add_machine(struct cJSON *result);
-void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq_latency *l);
-/* Another number of threads, when there is another now. */
-enum eq_status eq_bench_use_threads(int threads, struct eq_err *err);
+void eq_bench_add_latencies(struct cJSON *result, const char *const *keys, const struct eq_latency_turn *turns,
+                            const struct eq_latency *latency, int n);
 
 /* bench_layers.c: "layers", "nodes", "peaks" and their sum beside whole_ms, into result. */
 struct eq_trainee;

@@ -4,7 +4,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq_latency *l)
+static void add_latency(struct cJSON *result, const char *key, const struct eq_latency *l)
 {
     struct cJSON *object = cJSON_AddObjectToObject(result, key);
     cJSON_AddNumberToObject(object, "min", l->min);
@@ -13,16 +13,21 @@ void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq
     cJSON_AddNumberToObject(object, "repeats", l->repeats);
 }
 
+void eq_bench_add_latencies(struct cJSON *result, const char *const *keys, const struct eq_latency_turn *turns,
+                            const struct eq_latency *latency, int n)
+{
+    for (int k = 0; k < n; k++) {
+        add_latency(result, keys[k], &latency[k]);
+        if (turns[k].threads != turns[0].threads)
+            cJSON_AddNumberToObject(result, "scaling", latency[k].min / latency[0].min);
+    }
+}
+
 void eq_bench_add_machine(struct cJSON *result)
 {
     cJSON_AddNumberToObject(result, "threads", eq_parallel_threads());
     cJSON_AddStringToObject(result, "isa", eq_cpu_isa_in_use());
     cJSON_AddStringToObject(result, "cpu", eq_cpu_model_name());
-}
-
-enum eq_status eq_bench_use_threads(int threads, struct eq_err *err)
-{
-    return eq_parallel_threads() == threads ? EQ_OK : eq_parallel_init(threads, err);
 }
 
 static enum eq_status describe(const struct eq_predictor *p, const char *path, struct cJSON *result, struct eq_err *err)
@@ -52,14 +57,12 @@ static enum eq_status measure_file(struct eq_predictor *p, const struct eq_confi
     struct eq_latency latency;
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
     EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, &ds, err));
-    if (eq_dataset_split(&ds, EQ_SPLIT_TEST, &test) == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips", ds.dir);
-        goto out;
-    }
+    if (eq_dataset_split(&ds, EQ_SPLIT_TEST, &test) == 0)
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips", ds.dir));
     const char *path = ds.samples[test[0]].path;
     EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
     EQ_TRY(eq_latency_file(p, &path, 1, 1, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
-    eq_bench_add_latency(result, "file_latency_ms", &latency);
+    add_latency(result, "file_latency_ms", &latency);
     cJSON_AddStringToObject(result, "clip", path);
 out:
     free(test);
@@ -67,31 +70,28 @@ out:
     return st;
 }
 
-/* By turns: the model with all threads, under BF16 the same in FP32, and one thread. */
+/* Alternately: the model with all threads, under BF16 the same in FP32, and one thread. */
 static enum eq_status measure_model(struct eq_predictor *p, const struct eq_config *cfg, const struct eq_bench_opts *o,
                                     const uint8_t *pixels, struct cJSON *result, double *least, struct eq_err *err)
 {
-    static const char *const keys[] = {"latency_ms", "fp32_latency_ms", "latency_1_ms"};
     enum eq_status st = EQ_OK;
-    struct eq_latency latency[EQ_MAX_TURNS];
-    struct eq_latency_turn turns[EQ_MAX_TURNS] = {{p, eq_parallel_threads()}};
     struct eq_predictor fp32 = {0};
-    int n = 1, key_of[EQ_MAX_TURNS] = {0};
+    struct eq_latency_clip clip = {p, pixels}, fp32_clip = {&fp32, pixels};
+    int n = 1, threads = eq_parallel_threads();
+    struct eq_latency latency[EQ_MAX_TURNS];
+    struct eq_latency_turn turns[EQ_MAX_TURNS] = {{eq_latency_clip, &clip, threads}};
+    const char *keys[EQ_MAX_TURNS] = {"latency_ms"};
     if (cfg->run.precision == EQ_PRECISION_BF16) {
         EQ_TRY(eq_bench_open(cfg, o, EQ_PRECISION_FP32, &fp32, err));
-        turns[n] = (struct eq_latency_turn){&fp32, turns[0].threads};
-        key_of[n++] = 1;
+        turns[n] = (struct eq_latency_turn){eq_latency_clip, &fp32_clip, threads};
+        keys[n++] = "fp32_latency_ms";
     }
-    if (cfg->bench.scaling && turns[0].threads > 1) {
-        turns[n] = (struct eq_latency_turn){p, 1};
-        key_of[n++] = 2;
+    if (cfg->bench.scaling && threads > 1) {
+        turns[n] = (struct eq_latency_turn){eq_latency_clip, &clip, 1};
+        keys[n++] = "latency_1_ms";
     }
-    EQ_TRY(eq_latency_turns(turns, n, pixels, cfg->bench.warmup, cfg->bench.repeats, latency, err));
-    for (int i = 0; i < n; i++) {
-        eq_bench_add_latency(result, keys[key_of[i]], &latency[i]);
-        if (key_of[i] == 2)
-            cJSON_AddNumberToObject(result, "scaling", latency[i].min / latency[0].min);
-    }
+    EQ_TRY(eq_latency_turns(turns, n, EQ_LATENCY_CALLS, cfg->bench.warmup, cfg->bench.repeats, latency, err));
+    eq_bench_add_latencies(result, keys, turns, latency, n);
     *least = latency[0].min;
 out:
     eq_predictor_close(&fp32);

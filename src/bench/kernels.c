@@ -234,10 +234,8 @@ enum eq_status eq_bench_candidates(const struct eq_exec_layer *l, bool gray, dou
     bool ok = tensors_init(&x, l, gray);
     for (size_t i = 0; i < n; i++)
         ok = contender_init(&all[i], l) && ok;
-    if (!ok) {
-        st = eq_fail(err, EQ_NOMEM, "%s: out of memory for its kernels", l->name);
-        goto out;
-    }
+    if (!ok)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its kernels", l->name));
     if (n)
         take_turns(all, n, l, &x, layer_ms);
     struct cJSON *array = cJSON_AddArrayToObject(object, "candidates");

@@ -117,10 +117,8 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     AVDictionary *options = NULL;
     struct eq_str url = {0};
     if (r->file->data) {
-        if (!open_memory(r)) {
-            st = eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-            goto out;
-        }
+        if (!open_memory(r))
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
     } else {
         EQ_TRY(check_file(name, err));
         eq_str_add(&url, "file:%s", name); /* so that a colon in a path names no protocol */

@@ -127,10 +127,8 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
             EQ_TRY(eq_dataset_add(out, &cap, &sample, err));
             continue;
         }
-        if (on_error == EQ_ON_ERROR_FAIL) {
-            st = eq_fail(err, why.status, "%s", why.msg);
-            goto out;
-        }
+        if (on_error == EQ_ON_ERROR_FAIL)
+            EQ_TRY(eq_fail(err, why.status, "%s", why.msg));
         EQ_TRY(eq_dataset_note_skipped(out, paths[i], why.msg, err));
     }
 out:

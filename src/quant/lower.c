@@ -171,10 +171,8 @@ static enum eq_status lower_all(struct lowering *l, const char *method, struct e
     size_t n = (size_t)l->g->n_nodes;
     l->qnode = eq_alloc(n, sizeof *l->qnode);
     l->m = eq_alloc(1, sizeof *l->m);
-    if (!l->qnode || !l->m || !(l->m->nodes = eq_alloc(n, sizeof *l->m->nodes))) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the integer graph");
-        goto out;
-    }
+    if (!l->qnode || !l->m || !(l->m->nodes = eq_alloc(n, sizeof *l->m->nodes)))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the integer graph"));
     l->m->meta = l->g->meta;
     snprintf(l->m->method, sizeof l->m->method, "%s", method);
     for (int i = 0; i < l->g->n_nodes; i++)

@@ -101,10 +101,8 @@ enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, 
     EQ_TRY(eq_qmodel_check_values(m, err));
     e = eq_alloc(1, sizeof *e);
     if (!e || !(e->steps = eq_alloc((size_t)m->n_nodes, sizeof *e->steps)) ||
-        !(e->node_ms = eq_alloc((size_t)m->n_nodes, sizeof *e->node_ms))) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the integer engine");
-        goto out;
-    }
+        !(e->node_ms = eq_alloc((size_t)m->n_nodes, sizeof *e->node_ms)))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the integer engine"));
     e->model = m;
     e->watched = watched;
     e->threads = eq_parallel_threads();
@@ -112,10 +110,8 @@ enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, 
     for (int i = 0; i < m->n_nodes; i++)
         plan_step(e, i);
     e->arena = eq_plan_allocate(&e->plan, err);
-    if (!e->arena) {
-        st = EQ_NOMEM;
-        goto out;
-    }
+    if (!e->arena)
+        EQ_TRY(EQ_NOMEM);
     for (int i = 0; i < m->n_nodes; i++)
         bind_step(e, i);
     *out = e;

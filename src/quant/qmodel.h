@@ -25,8 +25,8 @@ enum eq_status eq_qmodel_plan(const struct eq_qmodel *m, int kinds, int clips, i
 /* Whether a clip of the model's own form can be planned: EQ_FORMAT where a picture gets too small or a residual does
  * not fit. */
 enum eq_status eq_qmodel_check_form(const struct eq_qmodel *m, struct eq_err *err);
-/* Weights of fewer than 8 bits in files, packing.c: n values of bits each, two's complement, least significant bit first,
- * without gaps: value i takes bits i * bits and up. */
+/* Weights of fewer than 8 bits in files (packing.c): n values of `bits` bits each, two's complement, least significant
+ * bit first, without gaps: value i takes bits i * bits and up. */
 size_t eq_packed_weight_bytes(size_t n, int bits);
 void eq_pack_weights(const int8_t *w, size_t n, int bits, uint8_t *packed);
 void eq_unpack_weights(const uint8_t *packed, size_t n, int bits, int8_t *w);

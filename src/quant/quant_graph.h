@@ -22,8 +22,8 @@ void eq_enable_fake_quant(struct eq_graph *g, bool on);
 /* eq_update_weight_qparams as a scale rule's before_forward. */
 enum eq_status eq_follow_weights(void *state, struct eq_graph *g, struct eq_err *err);
 extern const struct eq_scale_rule eq_ste_rule, eq_lsq_rule;
-/* An error of a layer: fills err with its name and text; or puts its name before the message that err holds. Both return
- * status. */
+/* Errors of a layer. Both return status: the first fills err with the layer's name and text, the second puts the name
+ * before the message that err holds. */
 enum eq_status eq_fail_layer(const struct eq_graph *g, int node, enum eq_status status, const char *text,
                              struct eq_err *err);
 enum eq_status eq_layer_context(const struct eq_graph *g, int node, enum eq_status status, struct eq_err *err);

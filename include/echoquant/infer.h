@@ -113,10 +113,10 @@ struct eq_latency eq_latency_of(double *ms, int n); /* sorts ms */
 /* Model alone, batch of one clip (pixels: one clip). */
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err);
-/* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has warmup
- * calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a new pool, and
- * caches that another way filled, take one to settle. The pool is left with the threads of turns[0], which must have the
- * most: executors are made for them. out: [n], at most EQ_MAX_TURNS. */
+/* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
+ * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a
+ * new pool, and caches that another way filled, take one to settle. The pool is left with the threads of turns[0],
+ * which must have the most: executors are made for them. out: [n], at most EQ_MAX_TURNS. */
 enum { EQ_MAX_TURNS = 4, EQ_LATENCY_CALLS = 5 };
 struct eq_latency_turn {
     enum eq_status (*call)(void *ctx, struct eq_err *err);

@@ -18,7 +18,7 @@ struct eq_bench_opts {
 /* Times as an object with the keys that `echoquant bench --help` lists. Delete *out with cJSON_Delete; it is set on
  * success only. EQ_USAGE: options that exclude each other, or no layer or kernel of that name; otherwise the errors
  * of eq_predictor_open or eq_trainer_init. EQ_INTERRUPTED: a signal came while layers were measured. The thread pool
- * is left as it was. */
+ * is left as it was, unless a call fails. */
 enum eq_status eq_run_bench(const struct eq_config *cfg, const struct eq_bench_opts *opts, struct cJSON **out,
                             struct eq_err *err);
 enum eq_status eq_run_bench_train(const struct eq_config *cfg, const struct eq_bench_opts *opts, struct cJSON **out,

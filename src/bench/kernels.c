@@ -1,4 +1,4 @@
-/* Every kernel that this CPU has for one convolution, by turns; the least time of each counts. */
+/* Every kernel that this CPU has for one convolution, called alternately; the least time of each counts. */
 #include "bench/bench.h"
 
 #include <cjson/cJSON.h>
@@ -21,7 +21,7 @@ struct contender {
     double ms, pack_ms;
 };
 
-/* On one thread its CPU time, so that other work on the machine doesn't count; otherwise the time that passes. */
+/* With one thread its CPU time, so that other work on the machine doesn't count; otherwise wall time. */
 static double clock_ms(void)
 {
     struct timespec t;
@@ -107,7 +107,7 @@ static void pack(const struct contender *c, const struct eq_exec_layer *l)
         c->k->pack(&l->shape, l->weights, c->packed);
 }
 
-/* Whether a kernel does the max pooling behind its layer in its own pass; the network then lets it. */
+/* Whether a kernel does the max pooling after its layer in its own pass; the network then lets it. */
 static bool pools(const struct eq_conv_kernel *k, const struct eq_exec_layer *l)
 {
     return l->pool_k && k->fuses_maxpool && k->fuses_maxpool(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
@@ -173,7 +173,7 @@ static bool contender_init(struct contender *c, const struct eq_exec_layer *l)
     return c->packed && c->scratch;
 }
 
-/* Plain C is the specification and not meant to be fast: only where the network uses it. */
+/* Plain C is the specification and not meant to be fast: it takes part only where the network uses it. */
 static bool takes_part(const struct eq_exec_layer *l, const struct eq_conv_kernel *k, const char *wanted)
 {
     bool plain = k->isa == EQ_ISA_REF && !strstr(k->name, "blas");

@@ -7,7 +7,7 @@
 enum { NODE_CALLS = 7, NODE_STEPS = 3, PEAK_ROUNDS = 8, PEAK_MS = 10 };
 static const char *const pass_names[EQ_CONV_PASSES] = {"forward", "backward_data", "backward_weights"};
 
-/* What one table needs from layer to layer. */
+/* The table while it grows. */
 struct table {
     const struct eq_config *cfg;
     const struct eq_bench_opts *opts;
@@ -69,7 +69,7 @@ out:
     return st;
 }
 
-/* Peaks once more, then everything that depends on them. packs: every call packs its weights, as training does. */
+/* Measures the peaks again, then adds what depends on them. packs: every call packs its weights, as training does. */
 static enum eq_status finish(struct table *t, double whole_ms, bool packs, struct cJSON *result, struct eq_err *err)
 {
     if (t->n_layers == 0)
@@ -130,7 +130,7 @@ static bool layer_of(const struct network *w, int node, enum eq_conv_pass pass, 
     return w->p ? w->p->ops->layer(w->p, node, out) : eq_exec_layer(w->trainee->trainer.exec, node, pass, out);
 }
 
-/* The least times [n] of the nodes, forward and then, in training, backward from the last node on. */
+/* ms: [n], the least times of the nodes: forward, then in training backward from the last node on. */
 static enum eq_status time_nodes(const struct network *w, double *ms, int n, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;

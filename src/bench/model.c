@@ -1,4 +1,4 @@
-/* What `bench` measures: a model file, or a fresh network where only the time matters. */
+/* The model that `bench` measures: a file, or a fresh network where only the time matters. */
 #include "bench/bench.h"
 
 #include <string.h>
@@ -110,7 +110,7 @@ out:
 
 /* ---- predictors ---------------------------------------------------------- */
 
-/* The way of PTQ, from fresh weights. */
+/* PTQ of fresh weights. */
 static enum eq_status fresh_int8(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_qmodel **out,
                                  struct eq_err *err)
 {

@@ -1,4 +1,4 @@
-/* What a training step costs, for `bench --train`: random clips, no data set, the parts of a step one by one. */
+/* The cost of a training step, for `bench --train`: random clips, no data set, also part by part. */
 #include "bench/bench.h"
 
 #include <cjson/cJSON.h>
@@ -92,7 +92,7 @@ static void report(struct cJSON *result, const struct way *w, const struct eq_la
     cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
 }
 
-/* The trainee asked for with all threads, plain FP32 where that is another, and one thread. */
+/* Alternately: the wanted trainee with all threads, plain FP32 where that is another, and one thread. */
 static enum eq_status measure(struct eq_trainee trainees[2], const struct eq_config *cfg, const struct eq_bench_opts *o,
                               struct cJSON *result, struct eq_err *err)
 {

@@ -4,7 +4,8 @@
 
 #include "echoquant/data.h"
 
-/* Growing the two lists. file_name and path are copied by nobody: the data set takes them over. */
+/* Appends to the two lists. The data set takes over a sample's file_name and path; the names of a skipped clip are
+ * copied. */
 enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);
 enum eq_status eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason,
                                        struct eq_err *err);

@@ -1,7 +1,7 @@
 /*
- * FileList.csv: libcsv splits the text into fields, a table of columns gives them a meaning, each row becomes a sample
- * or a message "FileList.csv:17: ...". Rows are checked to the end even when one is bad, so that the message can say
- * how many are.
+ * FileList.csv: libcsv splits the text into fields, a table of columns gives them a meaning, and each row becomes a
+ * sample or a message "FileList.csv:17: ...". All rows are checked even after a bad one, so that the message can say
+ * how many are bad.
  */
 #include "data/dataset.h"
 
@@ -47,10 +47,10 @@ struct parser {
     enum eq_status bad;    /* of the first bad row */
     int column[COL_COUNT]; /* place in the row, -1: not there */
     size_t n_columns;      /* 0: the header has not come yet */
-    struct eq_str text;    /* the fields of a row, each with a NUL behind it */
+    struct eq_str text;    /* the fields of a row, each followed by a NUL */
     size_t start[MAX_COLUMNS], n_fields;
     bool too_many, too_long, has_nul;
-    size_t line, row_line, rows, sample_cap; /* row_line: where the row at hand starts, 0: no row yet */
+    size_t line, row_line, rows, sample_cap; /* row_line: where the current row starts; 0: no row yet */
     struct name_set seen;
 };
 
@@ -59,7 +59,8 @@ static const char *field(const struct parser *p, enum column c)
     return p->text.s + p->start[p->column[c]];
 }
 
-/* Notes a row that can't be used as skipped, and returns false; the caller of the parser decides whether that is fatal. */
+/* Notes a row that can't be used as skipped, and returns false; the caller of the parser decides whether that is
+ * fatal. */
 static bool __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum eq_status status, const char *fmt, ...)
 {
     char why[512];
@@ -144,7 +145,7 @@ static bool set_grow(struct name_set *set, const struct eq_dataset *ds)
     return true;
 }
 
-/* The sample that has this name already, or NULL; then the name is entered for the sample that comes next. */
+/* The sample that has this name already, or NULL; the name is then entered for the next sample. */
 static const struct eq_sample *set_enter(struct parser *p, const char *name)
 {
     struct name_set *set = &p->seen;
@@ -234,7 +235,7 @@ static char *find_clip(const char *dir, const char *name, uint64_t *bytes)
     return NULL;
 }
 
-/* A name must stay inside the data folder: a list from elsewhere shall not make us open other files. */
+/* A name must stay inside the data folder: a foreign list must not make us open other files. */
 static bool name_is_inside(const char *name)
 {
     if (name[0] == '/')
@@ -361,7 +362,7 @@ static void feed(struct parser *p, struct csv_parser *csv, const char *text, siz
         p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: a quote opens here and never closes", p->name, p->row_line);
 }
 
-/* What is left to say once every row was seen. */
+/* The checks after the last row. */
 static enum eq_status conclude(struct parser *p, enum eq_on_error on_error)
 {
     struct eq_dataset *ds = p->ds;

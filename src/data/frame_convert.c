@@ -2,7 +2,7 @@
  * A decoded frame into an RGB square of bytes.
  *
  * Ultrasound is mostly gray and stored as full-range YUV with neutral chroma (128). There R = G = B = Y exactly (ITU-T
- * T.871), so such frames skip the colour conversion: faster, and free of its rounding. Everything else goes through
+ * T.871), so such frames skip the color conversion, which is faster and adds no rounding. Everything else goes through
  * swscale with the flags that make its result independent of the CPU.
  */
 #include "data/clip.h"
@@ -22,8 +22,8 @@ void eq_frame_converter_clear(struct eq_frame_converter *c)
     *c = (struct eq_frame_converter){0};
 }
 
-/* YUV formats whose luma is gray where chroma is neutral. YUVJ is YUV with the range in the name; swscale wants the range
- * beside the name. */
+/* YUV formats whose luma is gray where chroma is neutral. YUVJ is YUV with full range; swscale takes the range apart
+ * from the format. */
 static const struct {
     enum AVPixelFormat yuv, full_range;
 } yuv_formats[] = {{AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P},
@@ -32,7 +32,7 @@ static const struct {
                    {AV_PIX_FMT_YUV440P, AV_PIX_FMT_YUVJ440P},
                    {AV_PIX_FMT_YUV411P, AV_PIX_FMT_YUVJ411P}};
 
-/* Returns whether the format is one of those, and makes it the plain one. */
+/* Whether the format is one of those; *format becomes the plain one. */
 static bool is_yuv(enum AVPixelFormat *format, bool *full_range)
 {
     for (size_t i = 0; i < sizeof yuv_formats / sizeof *yuv_formats; i++)

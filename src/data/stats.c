@@ -12,7 +12,7 @@ struct sums {
 
 static void add_pixels(struct sums *s, const uint8_t *pixels, size_t count)
 {
-    /* 2^16 squares of bytes fit 32 bits, which vectorises. */
+    /* 2^16 squares of bytes fit 32 bits, which vectorizes. */
     for (size_t at = 0; at < count;) {
         size_t end = count - at > 65536 ? at + 65536 : count;
         uint32_t sum = 0, squares = 0;

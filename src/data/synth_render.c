@@ -1,6 +1,6 @@
 /*
- * The picture: for each pixel of the sector, what tissue lies there (soft-edged shapes of the heart at this moment),
- * how bright a scanner shows it at this depth, and speckle.
+ * The picture: for each pixel of the sector the tissue that lies there (soft-edged shapes of the heart at this moment),
+ * its brightness in a scan at this depth, and speckle.
  *
  * The cavity is a bullet with its apex fixed, length L and half-width W. With e = EF times emptying, the volume is V =
  * EDV (1 - e); the mitral plane moves up by L = L0 (1 - 0.32 e); W follows from V ~ L W^2. The wall keeps its volume
@@ -251,7 +251,7 @@ static void material(const struct heart *h, float *a, float *l)
     *l *= 1 + (longer - 1) * (*l > 0 ? fade * stay : 0);
 }
 
-/* What a pixel shows: the heart's echo, speckle of the tissue that came here, a little noise that is new in every
+/* A pixel's amplitude: the heart's echo, speckle of the tissue that moved here, a little noise that changes with every
  * frame. */
 static float amplitude_at(const struct eq_synth_scene *s, const struct heart *h, float x, float y,
                           const struct eq_synth_beam *beam, uint32_t frame)

@@ -1,4 +1,5 @@
-/* Cross-layer equalization: moves the scale of channels between two convolutions so that both use their range alike. */
+/* Cross-layer equalization: moves scale between two convolutions, channel by channel, so that both have the same
+ * range. */
 #include "quant/quant_graph.h"
 
 #include <math.h>
@@ -15,8 +16,8 @@ static int readers(const struct eq_graph *g, int edge, int *reader)
     return n;
 }
 
-/* The convolution that alone reads this one's output, through max pooling at most: scaling a channel by s > 0 commutes
- * with ReLU and max pooling. -1: none. */
+/* The convolution that is the only reader of this one's output, directly or through max pooling: scaling a channel by
+ * s > 0 commutes with ReLU and max pooling. -1: none. */
 static int only_successor(const struct eq_graph *g, int conv)
 {
     int next = -1;
@@ -82,7 +83,7 @@ enum eq_status eq_cross_layer_equalize(struct eq_graph *folded, int *pairs, stru
         const struct eq_node *a = &folded->nodes[i];
         if (a->op == EQ_OP_BATCHNORM || a->weight_fq >= 0)
             return eq_fail(err, EQ_UNSUPPORTED, "%s: equalization comes after folding and before preparation", a->name);
-        /* Behind a residual the channel is not this convolution's alone. */
+        /* After a residual sum, the channel is not this convolution's alone. */
         int next = a->op == EQ_OP_CONV2D && a->residual < 0 ? only_successor(folded, i) : -1;
         if (next < 0)
             continue;

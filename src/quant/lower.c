@@ -13,7 +13,7 @@ struct lowering {
     int *qnode; /* [g->n_nodes]: the integer node whose edge a graph node stands for; -1: none yet */
 };
 
-/* Every scale is set and usable. */
+/* Checks that every scale is set and usable. */
 static enum eq_status check_fake_quant(const struct eq_graph *g, int node, int fq, int channels, struct eq_err *err)
 {
     const struct eq_fake_quant *q = fq >= 0 ? &g->fake_quants[fq] : NULL;
@@ -62,7 +62,7 @@ static enum eq_status round_weights(const float *w, size_t n, float scale, const
     return EQ_OK;
 }
 
-/* A layer that stays in FP32: its weights as they are. */
+/* A layer that stays in FP32 keeps its weights. */
 static enum eq_status copy_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
                                    struct eq_err *err)
 {

@@ -1,4 +1,4 @@
-/* Observers: what range did an edge's values take? Memory is fixed, whatever is observed. */
+/* Observers find the range of an edge's values. Memory is fixed, whatever is observed. */
 #include "echoquant/quant.h"
 #include "quant/histogram.h"
 
@@ -16,7 +16,7 @@ static const struct row {
     bool histogram, symmetric;
     const char *parameter;
     double above, most; /* its range: above < value <= most */
-    double tries[4];    /* a search's values for it, up to the first 0; none: once, as it is */
+    double tries[4];    /* a search's values for it, up to the first 0; none: the kind is tried once */
 } rows[EQ_OBSERVER_COUNT] = {
     [EQ_OBSERVER_MOVING_AVERAGE] = {.parameter = "averaging", .above = 0, .most = 1},
     [EQ_OBSERVER_PERCENTILE] =

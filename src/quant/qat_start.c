@@ -21,8 +21,8 @@ static bool same_layer(const struct eq_node *conv, const struct eq_node *stored,
            q->pad == conv->pad && q->relu == stored->relu && (q->residual >= 0) == (stored->residual >= 0);
 }
 
-/* Whether every weight of the file is the graph's (folded), rounded up or down, or clipped: not if the file is of
- * another baseline, or of weights that equalization or new statistics moved before they were rounded. */
+/* Whether every weight of the file is the graph's (folded), rounded up or down, or clipped. It is not if the file has
+ * another baseline, or if equalization or new statistics moved the weights before they were rounded. */
 static bool same_weights(const struct eq_graph *g, const struct eq_node *n, const struct eq_qnode *q)
 {
     const int qmax = (1 << (q->weight_bits - 1)) - 1;
@@ -54,7 +54,7 @@ static enum eq_status check_layer(const struct eq_graph *g, int conv, const stru
 
 enum eq_status eq_start_from_qmodel(struct eq_graph *prepared, const struct eq_qmodel *m, struct eq_err *err)
 {
-    for (int i = 0; i < prepared->n_nodes; i++) { /* nothing changes unless all of it fits */
+    for (int i = 0; i < prepared->n_nodes; i++) { /* nothing changes unless all layers fit */
         enum eq_status st = prepared->nodes[i].op == EQ_OP_CONV2D ? check_layer(prepared, i, m, err) : EQ_OK;
         if (st != EQ_OK)
             return st;

@@ -1,4 +1,4 @@
-/* Everything that the integer engine can settle before a call: kernels, packed weights, requantization, the arena. */
+/* The integer engine before its first call: kernels, packed weights, requantization, the arena. */
 #include "quant/qengine.h"
 
 /* ---- buffers ------------------------------------------------------------- */
@@ -25,8 +25,9 @@ static size_t plan_conv(struct eq_qengine *e, int i)
 }
 
 /* Each output lives until its last reader has run, scratch for its own step. The input and the head's output are the
- * caller's; the head's sums, in FP32 as doubles and as integers, are its scratch. A pooling that its convolution makes
- * is written while that one runs, and the convolution's own output is nowhere. */
+ * caller's. The head's scratch holds its sums, in FP32 as doubles and as integers. If a convolution does the pooling
+ * after it, the pooling's output is written while the convolution runs, and the convolution has no output of its
+ * own. */
 static void plan_step(struct eq_qengine *e, int i)
 {
     struct eq_qstep *s = &e->steps[i];
@@ -66,7 +67,7 @@ static void fill_epilogue(const struct eq_qmodel *model, struct eq_qstep *s, flo
     }
 }
 
-/* From numbers to addresses, and what stands there from the start. */
+/* Turns buffers into addresses and fills in the constants. */
 static void bind_step(struct eq_qengine *e, int i)
 {
     struct eq_qstep *s = &e->steps[i];

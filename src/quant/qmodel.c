@@ -1,4 +1,4 @@
-/* A quantized model in memory: what it may look like. */
+/* A quantized model in memory and its checks. */
 #include "quant/qmodel.h"
 
 #include <math.h>
@@ -143,7 +143,7 @@ enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *e
     return EQ_OK;
 }
 
-/* What pooling and the input make follows from others. */
+/* The qparams of the input and of pooling follow from others. */
 static const struct eq_qparams *derived_qparams(const struct eq_qmodel *m, const struct eq_qnode *n,
                                                 struct eq_qparams *input)
 {
@@ -211,7 +211,7 @@ enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *
     const struct eq_model_meta *meta = &m->meta;
     if (meta->pixel_mean < 0 || meta->pixel_mean > 255 || !usable_scale(meta->pixel_std) ||
         !usable_scale(1 / meta->pixel_std))
-        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalise", meta->pixel_mean,
+        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalize", meta->pixel_mean,
                        (double)meta->pixel_std);
     for (int i = 0; i < m->n_nodes; i++) {
         enum eq_status st = check_values(m, &m->nodes[i], err);

@@ -1,4 +1,4 @@
-/* Checks that a quantized model makes sense before anything is computed or allocated with it; internal. */
+/* Checks of a quantized model before anything is computed or allocated with it, and its file; internal. */
 #ifndef QUANT_QMODEL_H
 #define QUANT_QMODEL_H
 
@@ -8,7 +8,8 @@ enum { EQ_QMODEL_MAX_NODES = 4096, EQ_QMODEL_MAX_CHANNELS = 16384, EQ_QMODEL_MAX
 
 size_t eq_qnode_weights(const struct eq_qnode *n);  /* values; 0 where the op has none */
 size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 where the op has none */
-/* Zeroed weights, scales and biases as op, shape and fp32 ask for; eq_qmodel_free frees them, also after EQ_NOMEM. */
+/* Allocates weights, scales and biases for op, shape and fp32, all 0; eq_qmodel_free frees them, also after
+ * EQ_NOMEM. */
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err);
 
 /* The order of nodes, numbers in range, one input and one head: EQ_FORMAT, with the layer named. Reads no values. */

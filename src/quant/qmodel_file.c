@@ -1,6 +1,6 @@
 /*
- * The file of a quantized model: safetensors, metadata "format" = "echoquant-int8" and "version". The metadata carry
- * what preprocessing needs and "graph", a JSON array with an object a node in order: op, name, src, residual, cin,
+ * The file of a quantized model: safetensors, metadata "format" = "echoquant-int8" and "version". The metadata hold
+ * the data for preprocessing and "graph", a JSON array with an object a node in order: op, name, src, residual, cin,
  * cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel at a
  * time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
  * NAME.zero_point (I32 [1]) of the output. A layer in FP32 (bits 32) has F32 weights and no weight_scale; an edge in
@@ -38,7 +38,7 @@ static cJSON *node_to_json(const struct eq_qnode *n)
     cJSON_AddStringToObject(j, "op", op_names[n->op]);
     cJSON_AddStringToObject(j, "name", n->name);
     for (int i = 0; i < NUMBERS; i++) {
-        if (i == NUMBERS - 1) /* the file's order */
+        if (i == NUMBERS - 1) /* "relu" comes before "bits" in the file */
             cJSON_AddBoolToObject(j, "relu", n->relu);
         cJSON_AddNumberToObject(j, numbers[i].key, *(const int *)(const void *)((const char *)n + numbers[i].offset));
     }

@@ -1,4 +1,4 @@
-/* Questions to a graph that several passes ask. */
+/* Helpers that several passes share. */
 #include "quant/quant_graph.h"
 #include "echoquant/nn.h"
 

@@ -1,21 +1,21 @@
-/* What the passes of the quant floor ask of a graph; internal. */
+/* Helpers that the passes of the quant floor share; internal. */
 #ifndef QUANT_QUANT_GRAPH_H
 #define QUANT_QUANT_GRAPH_H
 
 #include "echoquant/quant.h"
 
-/* The node that makes the edge which the integer engine stores for a convolution: itself, or the batch norm behind it.
- */
+/* The node that makes the edge which the integer engine stores for a convolution: itself, or the batch norm after
+ * it. */
 int eq_stored_edge(const struct eq_graph *g, int conv);
 /* Values per output channel of a conv or linear weight. */
 size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n);
 
-/* eq_batchnorm_factor of an output channel: what QAT multiplies weights with before their fake-quant, and lowering when
- * it folds. 1 when the node has no folded_bn. */
+/* eq_batchnorm_factor of an output channel, by which QAT multiplies weights before their fake-quant, and lowering
+ * when it folds. 1 when the node has no folded_bn. */
 float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int channel);
 /* clamp(rne(x * (1 / scale)), qmin, qmax): fake_quant's rounding, as a whole number. */
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);
-/* An edge's value as the next layer sees it: behind its fake-quant, when there is one and it is enabled. */
+/* An edge's value as the next layer sees it: after its fake-quant, if there is one and it is enabled. */
 double eq_seen_value(const struct eq_fake_quant *fq, float x);
 /* All fake-quants on or off; those of layers and edges that stay in FP32 stay off. */
 void eq_enable_fake_quant(struct eq_graph *g, bool on);

@@ -6,8 +6,8 @@
 
 const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1] = {"minmax", "mse"};
 
-/* The MSE search tries ranges of (1 - i / 100) of the largest weight, i = 0..79, and keeps the first best: the grid
- * that MQBench's MSEObserver uses. */
+/* The MSE search tries ranges of (1 - i / 100) of the largest weight, i = 0..79, and keeps the first best. MQBench's
+ * MSEObserver uses the same grid. */
 enum { MSE_STEPS = 80 };
 
 struct weight_job {
@@ -31,14 +31,14 @@ static float channel_absmax(const struct weight_job *j, int c)
     return absmax;
 }
 
-/* Rounds half to even by adding and taking off 1.5 * 2^23: for |q| < 2^22, in any loop that the compiler vectorizes. */
+/* Rounds half to even for |q| < 2^22 by adding and subtracting 1.5 * 2^23, which the compiler can vectorize. */
 static float round_small(float q)
 {
     const float magic = 0x1.8p23f;
     return (q + magic) - magic;
 }
 
-/* Four sums, so that four lanes can go side by side; their order is fixed. */
+/* Four sums for four parallel lanes; their order is fixed. */
 static double squared_error(const struct weight_job *j, int c, float scale)
 {
     size_t per = eq_weights_per_channel(j->g, j->n);
@@ -98,7 +98,7 @@ static enum eq_status check_scales(const struct eq_graph *g, int node, const str
     return EQ_OK;
 }
 
-/* After the scales per channel are there: one for all. */
+/* Sets one scale for all channels, after each has its own. */
 static void share_scale(struct weight_job *j)
 {
     float absmax = 0;

@@ -57,37 +57,28 @@ static uint8_t *noise_bytes(size_t n, bool gray)
     return x;
 }
 
-static size_t src_values(const struct eq_conv_shape *s)
-{
-    return (size_t)s->b * (size_t)s->t * (size_t)s->h * (size_t)s->w * (size_t)s->cin;
-}
-
-static size_t dst_values(const struct eq_conv_shape *s)
-{
-    return (size_t)s->b * (size_t)s->t * (size_t)s->oh * (size_t)s->ow * (size_t)s->cout;
-}
-
 static bool tensors_init(struct tensors *x, const struct eq_exec_layer *l, bool gray)
 {
     const struct eq_conv_shape *s = &l->shape;
-    size_t n_weights = (size_t)s->cout * (size_t)s->cin * (size_t)s->k * (size_t)s->k;
+    size_t images = (size_t)s->b * s->t, src = images * s->h * s->w * s->cin, dst = images * s->oh * s->ow * s->cout;
+    bool data = l->pass == EQ_CONV_BACKWARD_DATA, weights = l->pass == EQ_CONV_BACKWARD_WEIGHTS;
     x->bias = noise_floats((size_t)s->cout);
     if (l->int8_weights) {
-        x->src = noise_bytes(src_values(s), gray && s->cin == 3);
-        x->dst = noise_bytes(dst_values(s), false);
-        x->residual = noise_bytes(dst_values(s), false);
+        x->src = noise_bytes(src, gray && s->cin == 3);
+        x->dst = noise_bytes(dst, false);
+        x->residual = noise_bytes(dst, false);
         x->scale = eq_alloc((size_t)s->cout, sizeof *x->scale);
         for (int i = 0; x->scale && i < s->cout; i++)
             x->scale[i] = 1.0f / (float)(s->cin * s->k * s->k * 20);
         return x->src && x->dst && x->residual && x->bias && x->scale;
     }
-    x->src = noise_floats(src_values(s));
-    x->dst = noise_floats(dst_values(s));
-    x->residual = l->residual ? noise_floats(dst_values(s)) : NULL;
-    x->out_src = l->pass == EQ_CONV_BACKWARD_DATA ? noise_floats(src_values(s)) : NULL;
-    x->out_weights = l->pass == EQ_CONV_BACKWARD_WEIGHTS ? noise_floats(n_weights) : NULL;
-    return x->src && x->dst && x->bias && (x->residual || !l->residual) &&
-           (x->out_src || l->pass != EQ_CONV_BACKWARD_DATA) && (x->out_weights || l->pass != EQ_CONV_BACKWARD_WEIGHTS);
+    x->src = noise_floats(src);
+    x->dst = noise_floats(dst);
+    x->residual = l->residual ? noise_floats(dst) : NULL;
+    x->out_src = data ? noise_floats(src) : NULL;
+    x->out_weights = weights ? noise_floats((size_t)s->cout * s->cin * s->k * s->k) : NULL;
+    return x->src && x->dst && x->bias && (x->residual || !l->residual) && (x->out_src || !data) &&
+           (x->out_weights || !weights);
 }
 
 static void tensors_clear(struct tensors *x)

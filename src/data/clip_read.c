@@ -41,11 +41,6 @@ static int slots(const struct job *job)
     return job->sampling ? eq_sampling_slots(job->sampling) : 0;
 }
 
-static int slot_index(const struct job *job, int slot, int n)
-{
-    return eq_sampling_index(job->sampling, slot, n);
-}
-
 static uint8_t *slot_pixels(const struct job *job, int slot)
 {
     return job->dst + (size_t)eq_sampling_place(job->sampling, slot) * frame_bytes(job);
@@ -60,8 +55,8 @@ static enum eq_status keep_frame(struct job *job, const AVFrame *frame, int slot
     if (st != EQ_OK)
         return eq_err_context(err, "%s", job->file->name);
     job->info.gray &= gray;
-    int index = slot_index(job, slot, n);
-    for (*next = slot + 1; *next < slots(job) && slot_index(job, *next, n) == index; ++*next)
+    int index = eq_sampling_index(job->sampling, slot, n);
+    for (*next = slot + 1; *next < slots(job) && eq_sampling_index(job->sampling, *next, n) == index; ++*next)
         memcpy(slot_pixels(job, *next), dst, frame_bytes(job));
     return EQ_OK;
 }
@@ -90,7 +85,8 @@ static bool is_wanted(const struct job *job, const struct pass *pass)
 {
     if (!job->sampling)
         return pass->count == 0;
-    return pass->guess && pass->slot < slots(job) && slot_index(job, pass->slot, pass->guess) == pass->count;
+    return pass->guess && pass->slot < slots(job) &&
+           eq_sampling_index(job->sampling, pass->slot, pass->guess) == pass->count;
 }
 
 static enum eq_status count_frame(struct job *job, struct pass *pass, struct eq_err *err)

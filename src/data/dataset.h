@@ -7,8 +7,7 @@
 /* Appends to the two lists. The data set takes over a sample's file_name and path; the names of a skipped clip are
  * copied. */
 enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);
-enum eq_status eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason,
-                                       struct eq_err *err);
+void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason);
 /* FileList.csv's text into samples, apart from where the text comes from: text[len] is the list, name is what messages
  * call it. dir is where the clips are looked for; NULL: they are not (paths stay NULL), for tests. Fills ds (which is
  * cleared on failure), split included. Errors as eq_dataset_open. */

@@ -77,7 +77,7 @@ static bool __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum
         eq_str_add(&who, "line %zu", p->row_line);
     if (p->bad == EQ_OK)
         p->bad = status;
-    p->st = eq_dataset_note_skipped(p->ds, who.s, reason.s, p->err);
+    eq_dataset_note_skipped(p->ds, who.s, reason.s);
     eq_str_clear(&reason);
     eq_str_clear(&who);
     return false;
@@ -264,8 +264,8 @@ static bool find_and_enter(struct parser *p, struct eq_sample *s)
         return bad_row(p, EQ_IO, "no file %.200s.avi in %.200s or its Videos folder", s->file_name, p->dir);
     const struct eq_sample *other = set_enter(p, s->file_name);
     if (other)
-        bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is already in line %zu", s->file_name, other->line);
-    return !other && p->st == EQ_OK;
+        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is already in line %zu", s->file_name, other->line);
+    return p->st == EQ_OK;
 }
 
 static bool read_row(struct parser *p)
@@ -279,11 +279,8 @@ static bool read_row(struct parser *p)
         return false;
     s.file_name = eq_strdup(field(p, COL_FILE_NAME));
     strip_avi(s.file_name);
-    if (find_and_enter(p, &s)) {
-        p->st = eq_dataset_add(p->ds, &p->sample_cap, &s, p->err);
-        if (p->st == EQ_OK)
-            return true;
-    }
+    if (find_and_enter(p, &s) && (p->st = eq_dataset_add(p->ds, &p->sample_cap, &s, p->err)) == EQ_OK)
+        return true;
     free(s.file_name);
     free(s.path);
     return false;

@@ -85,17 +85,6 @@ void eq_qengine_run_conv_f32(const struct eq_qengine *e, int i, const uint8_t *p
     eq_for_spans(s->out->n, quantize_span, &job);
 }
 
-void eq_qengine_run_maxpool_f32(const struct eq_qengine *e, int i)
-{
-    const struct eq_qstep *s = &e->steps[i];
-    const struct eq_qnode *n = s->node;
-    const struct eq_plan_node *in = s->in;
-    const struct eq_pool_shape p = {e->plan.clips, in->h,  in->w,     in->t * in->c, n->k,
-                                    n->stride,     n->pad, s->out->h, s->out->w};
-    eq_f32_kernels()->maxpool_forward(&p, (const float *)(const void *)e->steps[n->src].dst, (float *)(void *)s->dst,
-                                      NULL);
-}
-
 /* sums[clips][c] over pixels and frames, row by row. */
 static void sum_floats(int clips, const struct eq_plan_node *in, const float *x, double *sums)
 {

@@ -23,13 +23,6 @@ static void measure_peaks(struct table *t)
     eq_bench_measure_peaks(&t->peaks, PEAK_ROUNDS, ms < PEAK_MS ? ms : PEAK_MS);
 }
 
-static void table_init(struct table *t, const struct eq_config *cfg, const struct eq_bench_opts *o,
-                       struct cJSON *result)
-{
-    *t = (struct table){.cfg = cfg, .opts = o, .layers = cJSON_AddArrayToObject(result, "layers")};
-    measure_peaks(t);
-}
-
 static struct cJSON *describe(const struct eq_exec_layer *l, double node_ms)
 {
     const struct eq_conv_shape *s = &l->shape;
@@ -150,14 +143,14 @@ static enum eq_status add_layers(const struct network *w, const struct eq_config
                                  double whole_ms, struct cJSON *result, struct eq_err *err)
 {
     enum eq_status st;
-    struct table t;
     struct cJSON *nodes = cJSON_AddArrayToObject(result, "nodes");
+    struct table t = {.cfg = cfg, .opts = o, .layers = cJSON_AddArrayToObject(result, "layers")};
     int n = w->n_nodes, passes = w->p ? 1 : EQ_CONV_PASSES, times = w->p ? n : 2 * n;
     double *ms = eq_alloc((size_t)times, sizeof *ms);
     if (!ms)
         return eq_fail(err, EQ_NOMEM, "out of memory for the times of nodes");
     EQ_TRY(time_nodes(w, ms, times, err));
-    table_init(&t, cfg, o, result);
+    measure_peaks(&t);
     for (int i = 0; i < n; i++)
         for (int pass = 0; pass < passes; pass++) {
             struct eq_exec_layer l;

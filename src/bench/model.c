@@ -3,17 +3,6 @@
 
 #include <string.h>
 
-/* Statistics that make neither pixels nor EF extreme. */
-static struct eq_model_meta fresh_meta(const struct eq_config *cfg)
-{
-    return (struct eq_model_meta){.frames = cfg->data.frames,
-                                  .size = cfg->data.size,
-                                  .pixel_mean = 60,
-                                  .pixel_std = 50,
-                                  .target_mean = 55,
-                                  .target_std = 12};
-}
-
 static void set_form(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_model_meta *meta)
 {
     if (o->frames_given)
@@ -25,7 +14,8 @@ static void set_form(const struct eq_config *cfg, const struct eq_bench_opts *o,
 static enum eq_status load_or_make(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_graph **out,
                                    struct eq_err *err)
 {
-    struct eq_model_meta meta = fresh_meta(cfg);
+    /* Statistics that make neither pixels nor EF extreme. */
+    const struct eq_model_meta meta = {cfg->data.frames, cfg->data.size, 60, 50, 55, 12};
     enum eq_status st = o->model ? eq_model_load(o->model, out, err)
                                  : eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err);
     if (st == EQ_OK && o->model)

@@ -51,53 +51,34 @@ static struct eq_qnode *add_qnode(struct lowering *l, int graph_node, enum eq_qo
     return q;
 }
 
-static enum eq_status round_weights(const float *w, size_t n, float scale, const struct eq_fake_quant *fq, int8_t *q)
-{
-    float inv_scale = 1.0f / scale;
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(w[i]))
-            return EQ_NUMERIC;
-        q[i] = (int8_t)eq_quantize_weight(w[i], inv_scale, fq->qmin, fq->qmax);
-    }
-    return EQ_OK;
-}
-
-/* A layer that stays in FP32 keeps its weights. */
-static enum eq_status copy_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
+/* A layer that stays in FP32 keeps its weights; those of any other are rounded. */
+static enum eq_status take_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
                                    struct eq_err *err)
 {
-    const struct eq_tensor *w = &g->params[n->weight].value;
-    q->fp32 = true;
-    q->weight_bits = 32;
-    enum eq_status st = eq_qnode_alloc(q, err);
-    if (st != EQ_OK)
-        return st;
-    memcpy(q->fp32_weights, w->data, eq_tensor_bytes(w));
-    if (n->bias >= 0)
-        memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof(float));
-    return EQ_OK;
-}
-
-static enum eq_status quantize_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
-                                       struct eq_err *err)
-{
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
-    if (fq->bypass)
-        return copy_weights(g, n, q, err);
-    size_t per = eq_qnode_weights(q) / (size_t)q->cout;
+    const float *w = eq_param_data(&g->params[n->weight]);
+    q->fp32 = fq->bypass;
+    for (q->weight_bits = fq->bypass ? 32 : 2; !fq->bypass && (1 << (q->weight_bits - 1)) - 1 < fq->qmax;)
+        q->weight_bits++;
     enum eq_status st = eq_qnode_alloc(q, err);
     if (st != EQ_OK)
         return st;
-    for (int c = 0; c < q->cout; c++) {
-        const float *w = eq_param_data(&g->params[n->weight]) + (size_t)c * per;
-        if (round_weights(w, per, fq->scale[c], fq, q->weights + (size_t)c * per) != EQ_OK)
-            return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", q->name, c);
-        q->weight_scale[c] = fq->scale[c];
-        q->bias[c] = n->bias >= 0 ? eq_param_data(&g->params[n->bias])[c] : 0;
+    size_t count = eq_qnode_weights(q), per = count / (size_t)q->cout;
+    if (n->bias >= 0)
+        memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof *q->bias);
+    if (q->fp32) {
+        memcpy(q->fp32_weights, w, count * sizeof *w);
+        return EQ_OK;
     }
-    q->weight_bits = 2;
-    while ((1 << (q->weight_bits - 1)) - 1 < fq->qmax)
-        q->weight_bits++;
+    memcpy(q->weight_scale, fq->scale, (size_t)q->cout * sizeof *fq->scale);
+    for (int c = 0; c < q->cout; c++, w += per) {
+        const float inv = 1.0f / fq->scale[c];
+        for (size_t i = 0; i < per; i++) {
+            if (!isfinite(w[i]))
+                return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", q->name, c);
+            q->weights[(size_t)c * per + i] = (int8_t)eq_quantize_weight(w[i], inv, fq->qmin, fq->qmax);
+        }
+    }
     return EQ_OK;
 }
 
@@ -117,7 +98,7 @@ static enum eq_status lower_conv(struct lowering *l, int conv, struct eq_err *er
     q->fp32_edge = fq->bypass;
     if (!fq->bypass)
         q->dst = (struct eq_qparams){fq->scale[0], fq->zero_point[0], fq->qmin, fq->qmax};
-    return quantize_weights(g, n, q, err);
+    return take_weights(g, n, q, err);
 }
 
 static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *err)
@@ -132,7 +113,7 @@ static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *er
     struct eq_qnode *q = add_qnode(l, node, EQ_QOP_HEAD);
     q->k = q->stride = 1;
     q->pad = 0;
-    return quantize_weights(g, n, q, err);
+    return take_weights(g, n, q, err);
 }
 
 static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)

@@ -6,8 +6,7 @@
 
 enum { EQ_QMODEL_MAX_NODES = 4096, EQ_QMODEL_MAX_CHANNELS = 16384, EQ_QMODEL_MAX_KERNEL = 15 };
 
-size_t eq_qnode_weights(const struct eq_qnode *n);  /* values; 0 where the op has none */
-size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 where the op has none */
+size_t eq_qnode_weights(const struct eq_qnode *n); /* values; 0 where the op has none */
 /* Allocates weights, scales and biases for op, shape and fp32, all 0; eq_qmodel_free frees them, also after
  * EQ_NOMEM. */
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err);

@@ -61,18 +61,13 @@ static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f,
     return st;
 }
 
-static bool is_mixed(const struct eq_qmodel *m)
+static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
 {
     bool mixed = false;
     for (int i = 0; i < m->n_nodes; i++)
         mixed = mixed || m->nodes[i].fp32;
-    return mixed;
-}
-
-static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
-{
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
-    eq_st_add_meta(f, "version", "%s", is_mixed(m) ? MIXED_VERSION : VERSION);
+    eq_st_add_meta(f, "version", "%s", mixed ? MIXED_VERSION : VERSION);
     eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
     eq_model_meta_add(f, &m->meta);
     eq_st_add_meta(f, "method", "%s", m->method);

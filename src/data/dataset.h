@@ -8,9 +8,8 @@
  * copied. */
 enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);
 void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason);
-/* FileList.csv's text into samples, apart from where the text comes from: text[len] is the list, name is what messages
- * call it. dir is where the clips are looked for; NULL: they are not (paths stay NULL), for tests. Fills ds (which is
- * cleared on failure), split included. Errors as eq_dataset_open. */
+/* Turns FileList.csv's text[len] into samples, split included; messages call it name. dir is the data folder; NULL:
+ * clips are not looked for and paths stay NULL, for tests. ds is cleared on failure. Errors as eq_dataset_open. */
 enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name, const char *dir, uint64_t split_seed,
                                  enum eq_on_error on_error, struct eq_dataset *ds, struct eq_err *err);
 /* Seeded split of all samples by name, see eq_dataset_open. */

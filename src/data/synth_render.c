@@ -21,7 +21,7 @@
 
 /* ---- speckle ------------------------------------------------------------- */
 
-/* Complex Gaussian noise smoothed over neighbours has Rayleigh amplitude (Burckhardt 1978): fully developed speckle. */
+/* Complex Gaussian noise smoothed over neighbors has Rayleigh amplitude (Burckhardt 1978): fully developed speckle. */
 static void fill_speckle(float *field, struct eq_rng *r, float *re, float *im)
 {
     const int depths = EQ_SYNTH_DEPTHS, lines = EQ_SYNTH_LINES;
@@ -205,8 +205,7 @@ static float echo_at(const struct heart *h, float a, float l, float blood)
     float outer_along = (l + cap) / (h->length + cap);
     float outer_half = h->outer * profile(outer_along);
     float below = h->length - l; /* > 0: above the mitral plane */
-    /* Right ventricle and right atrium beside the septum; their free wall does not move with the left ventricle's pump.
-     */
+    /* Right ventricle and right atrium, at the septum; their free wall does not move with the left ventricle. */
     float right =
         ellipse(a, l, -1.95f * h->radius0 - h->wall0, 0.62f * h->length0, 0.75f * h->radius0, 0.42f * h->length0);
     level = mix(level, blood, soft(right, 1.2f));

@@ -16,7 +16,7 @@
 struct exporter {
     const struct eq_qmodel *m;
     struct eq_onnx *o;
-    const char **edge; /* float tensor that stands for each node's output */
+    const char **edge; /* [n_nodes]: the float tensor of each node's output */
     enum eq_onnx_residual residual;
     struct eq_err *err;
 };

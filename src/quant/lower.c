@@ -10,7 +10,7 @@
 struct lowering {
     const struct eq_graph *g;
     struct eq_qmodel *m;
-    int *qnode; /* [g->n_nodes]: the integer node whose edge a graph node stands for; -1: none yet */
+    int *qnode; /* [g->n_nodes]: the integer node that makes a graph node's edge; -1: none yet */
 };
 
 /* Checks that every scale is set and usable. */

@@ -126,7 +126,7 @@ static bool gather(const struct eq_graph *g, const struct eq_exec *x, struct kin
     return finite;
 }
 
-/* Adam on log(scale) without weight decay, beside the optimizer of the parameters. */
+/* Adam on log(scale) without weight decay, apart from the optimizer of the parameters. */
 static enum eq_status after_step(void *state, struct eq_exec *x, double lr, struct eq_err *err)
 {
     static const bool no_decay = false;

@@ -1,8 +1,8 @@
 /*
  * The file of a quantized model: safetensors, metadata "format" = "echoquant-int8" and "version". The metadata hold
- * the data for preprocessing and "graph", a JSON array with an object a node in order: op, name, src, residual, cin,
- * cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel at a
- * time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
+ * the data for preprocessing and "graph", a JSON array with one object per node, in order: op, name, src, residual,
+ * cin, cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel
+ * at a time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
  * NAME.zero_point (I32 [1]) of the output. A layer in FP32 (bits 32) has F32 weights and no weight_scale; an edge in
  * FP32 ("fp32_edge": true) no scale and zero_point.
  */

@@ -4,8 +4,8 @@
  *   bench_calibrate [--frames=12] [--size=112] [--width=64] [--clips=64] [--rounds=3]
  *
  * One line each: the minimum of the rounds in ms per clip, its ratio to FP32, and how much of it comes after the last
- * clip (the search in the histograms, weight scales). FP32 and the observers run alternately. Clips are random and already
- * decoded; the network is a random one whose batch norm fits them.
+ * clip (the search in the histograms, weight scales). FP32 and the observers run alternately. Clips are random and
+ * already decoded; the network is a random one whose batch norm fits them.
  */
 #include "echoquant/quant.h"
 

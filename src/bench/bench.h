@@ -19,12 +19,18 @@ uint8_t *eq_bench_clips(const struct eq_config *cfg, int clips, const struct eq_
 /* Fake-quant on a fused graph, calibrated on one random clip: for times, any ranges will do. */
 enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits, struct eq_err *err);
 
-/* inference.c: "threads", "isa" and "cpu"; the times of n ways of running under their keys, and "scaling" beside one
- * that has other threads than the first. */
+/* inference.c: "threads", "isa" and "cpu". */
 void eq_bench_add_machine(struct cJSON *result);
-void eq_bench_add_latencies(struct cJSON *result, const char *const *keys, const struct eq_latency_turn *turns,
-                            const struct eq_latency *latency, int n);
-
+/* Ways to run alternately: the wanted one, plain FP32 (NULL: none), both with all threads, and with bench.scaling the
+ * wanted one with one thread. Adds "NAME_ms", "fp32_NAME_ms", "NAME_1_ms" and "scaling" to result. */
+struct eq_bench_ways {
+    const char *name;
+    enum eq_status (*call)(void *ctx, struct eq_err *err);
+    void *wanted, *fp32, *one_thread; /* ctx of call */
+    int calls, repeats;               /* of eq_latency_turns */
+};
+enum eq_status eq_bench_alternate(const struct eq_config *cfg, const struct eq_bench_ways *ways, struct cJSON *result,
+                                  struct eq_latency *wanted, struct eq_err *err);
 /* layers.c: adds "layers", "nodes", "peaks" and, next to whole_ms, their sum to result. */
 struct eq_trainee;
 enum eq_status eq_bench_layers(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_predictor *p,

@@ -92,29 +92,18 @@ static void report(struct cJSON *result, const struct way *w, const struct eq_la
     cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
 }
 
-/* Alternately: the wanted trainee with all threads, plain FP32 where that is another, and one thread. */
 static enum eq_status measure(struct eq_trainee trainees[2], const struct eq_config *cfg, const struct eq_bench_opts *o,
                               struct cJSON *result, struct eq_err *err)
 {
     enum eq_status st;
-    int n = 1, threads = eq_parallel_threads();
-    struct way ways[] = {{.trainee = &trainees[0]}, {.trainee = &trainees[1]}, {.trainee = &trainees[0]}};
-    struct eq_latency latency[EQ_MAX_TURNS];
-    struct eq_latency_turn turns[EQ_MAX_TURNS] = {{step, &ways[0], threads}};
-    const char *keys[EQ_MAX_TURNS] = {"step_ms"};
-    if (trainees[1].graph) {
-        turns[n] = (struct eq_latency_turn){step, &ways[1], threads};
-        keys[n++] = "fp32_step_ms";
-    }
-    if (cfg->bench.scaling && threads > 1) {
-        turns[n] = (struct eq_latency_turn){step, &ways[2], 1};
-        keys[n++] = "step_1_ms";
-    }
-    EQ_TRY(eq_latency_turns(turns, n, STEPS_OF_A_TURN, cfg->bench.warmup, cfg->bench.steps, latency, err));
-    eq_bench_add_latencies(result, keys, turns, latency, n);
-    report(result, &ways[0], &latency[0]);
+    struct way w[] = {{.trainee = &trainees[0]}, {.trainee = &trainees[1]}, {.trainee = &trainees[0]}};
+    const struct eq_bench_ways ways = {
+        "step", step, &w[0], trainees[1].graph ? &w[1] : NULL, &w[2], STEPS_OF_A_TURN, cfg->bench.steps};
+    struct eq_latency wanted;
+    EQ_TRY(eq_bench_alternate(cfg, &ways, result, &wanted, err));
+    report(result, &w[0], &wanted);
     if (o->layers)
-        EQ_TRY(eq_bench_train_layers(cfg, o, &trainees[0], latency[0].min, result, err));
+        EQ_TRY(eq_bench_train_layers(cfg, o, &trainees[0], wanted.min, result, err));
 out:
     return st;
 }

@@ -60,8 +60,9 @@ static void sample_row(void *ctx, size_t row, int worker)
 }
 
 /* The inputs that random output positions of a convolution sum over, the same positions for the same seed, node and
- * clip: rows[per_clip][cin * k * k] in the order of the weights ([cin][k][k]; padding is 0) from data, the source's edge
- * before its fake-quant (which is applied when enabled), in pixel layout, or clip layout where the source is the input. */
+ * clip: rows[per_clip][cin * k * k] in the order of the weights ([cin][k][k]; padding is 0) from data, the source's
+ * edge before its fake-quant (which is applied when enabled), in pixel layout, or clip layout where the source is
+ * the input. */
 static void sample(const struct adaround *a, int node, size_t clip, const float *data, float *rows)
 {
     const struct eq_node *src = &a->g->nodes[a->g->nodes[node].src[0]];

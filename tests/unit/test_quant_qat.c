@@ -81,7 +81,8 @@ static void count_moved(const struct eq_graph *a, const struct eq_graph *b, size
         }
 }
 
-/* Adds to the logarithm of every scale, through the state: of weights, then of edges, the step, log(scale), two moments. */
+/* Adds to the logarithm of every scale, through the state: for weights, then for edges, step, log(scale), two
+ * moments. */
 static void shift_scales(struct bench *b, float by)
 {
     size_t n[2] = {0};

@@ -8,7 +8,7 @@ shopt -s lastpipe # so that report can set it from the end of a pipe
 failed=0
 
 c_files() {
-    find src include tests bench -name '*.[ch]' 2>/dev/null | sort
+    find src include tests -name '*.[ch]' 2>/dev/null | sort
 }
 
 text_files() {

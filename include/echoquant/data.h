@@ -36,28 +36,29 @@ struct eq_dataset {
     size_t n_skipped;
     bool split_from_file; /* false: seeded 70/15/15 by hash of the name, independent of row order */
 };
-/* Columns by header name in any letter case: FileName and EF required, Split, ESV, EDV, FPS, FrameHeight, FrameWidth,
- * NumberOfFrames if there; AVIs flat or under Videos/, names with or without .avi. Refuses (file:line): missing
- * columns, EF that is no number or outside 0..100, duplicate names, unknown splits, missing files, an empty list.
- * EQ_ON_ERROR_SKIP turns the per-row ones into skipped entries. Without a Split column the names are ordered by a
- * seeded hash and cut at 70 and 85 % (from 3 clips on, validation and test get at least one). */
+/* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
+ * FrameWidth and NumberOfFrames are optional. AVIs lie in dir or in dir/Videos, names have .avi or not. EQ_FORMAT,
+ * with file and line: missing columns, an EF that is no number or outside 0..100, duplicate names, unknown splits,
+ * an empty list. EQ_IO: no such folder, list or clip. EQ_ON_ERROR_SKIP turns errors of single rows into skipped
+ * entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3 clips on,
+ * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
 enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
                                struct eq_err *err);
-/* A data set of plain files, e.g. of the command line: every split is TEST, EF and volumes are NaN. A file that is
- * missing is treated as by eq_dataset_open; what is in it shows when it is read. */
+/* A data set of plain files, as a command line names them: every split is TEST, EF and volumes are NaN. Missing
+ * files are treated as by eq_dataset_open; bad ones show when they are read. */
 enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,
                                      struct eq_dataset *out, struct eq_err *err);
 void eq_dataset_clear(struct eq_dataset *ds);
-/* Takes sample i out (kept order) and notes it as skipped. */
+/* Moves sample i to the skipped ones; the others keep their order. */
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
-/* "fnv1a-" and 16 hexadecimal digits that tell this data set from others: FNV-1a over its samples in file order, each
- * by file name, split, EF (to the last bit) and size of the clip's file. Skipped clips have no part in it, nor has the
- * folder's name. */
+/* "fnv1a-" and 16 hexadecimal digits that identify the data set: FNV-1a over the file name, split, EF (to the last bit)
+ * and file size of its samples, in file order. Skipped clips and the folder's name are left out. */
 enum { EQ_DIGEST_TEXT = 24 };
 void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT]);
-/* Indices of a split, in file order; free with free(). */
+/* Returns how many samples a split has, and their indices in file order; free(*indices). 0, and NULL, when out of
+ * memory. */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
-/* At most cap samples of a split, spread evenly over its order; *n of them, free(*indices). EQ_FORMAT when the split is
+/* At most cap samples of a split, spread evenly over its order: *n of them; free(*indices). EQ_FORMAT: the split is
  * empty. */
 enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split, int cap, uint32_t **indices, size_t *n,
                                struct eq_err *err);
@@ -67,19 +68,19 @@ enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split,
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */
 #define EQ_CLIP_MAX_PIXELS (4096 * 4096)
 #define EQ_CLIP_MAX_FRAMES 1000000
-#define EQ_SAMPLING_MAX_FRAMES 4096 /* frames asked of one clip */
-#define EQ_SAMPLING_MAX_SIZE 4096   /* pixels a side */
+#define EQ_SAMPLING_MAX_FRAMES 4096 /* frames sampled from one clip */
+#define EQ_SAMPLING_MAX_SIZE 4096   /* pixels of a side */
 
 struct eq_clip_info {
-    int width, height;  /* of the first frame looked at */
+    int width, height;  /* of the first frame, in pixels */
     int decoded_frames; /* the true count */
-    int header_frames;  /* what the container claims, 0 unknown */
-    double fps;         /* 0 unknown */
+    int header_frames;  /* the container's claim; 0: unknown */
+    double fps;         /* 0: unknown */
     bool gray;          /* R = G = B in every sampled pixel */
     char codec[32];
 };
-/* Frame i of T out of n decoded: round half to even(i (n - 1) / (T - 1)); T = 1: the middle, (n - 1) / 2 rounded the
- * same way. */
+/* Frame i of T = frames out of n decoded ones: i (n - 1) / (T - 1), rounded half to even. T = 1: the middle, (n - 1)
+ * / 2 rounded the same way. */
 int eq_sample_index(int i, int frames, int n);
 /* Frame floor((i + phase) n / T): the clip is cut into T equal segments and phase in [0, 1) is the place inside each.
  * phase < 0: eq_sample_index. */
@@ -87,31 +88,32 @@ int eq_sample_index_phase(int i, int frames, int n, double phase);
 struct eq_sampling {
     int frames, size;
     double phase; /* < 0: uniform; else in [0, 1): the position inside each of `frames` equal segments */
-    /* Above 1: that many samplings of the clip at once, number k at the phase (k + 0.5) / phases; `phase` has to be
-     * below 0. 0 counts as 1. */
+    /* Above 1: that many samplings of the clip at once, number k at the phase (k + 0.5) / phases; `phase` must be below
+     * 0. 0 counts as 1. */
     int phases;
 };
 /* Frames of all phases together. */
 int eq_sampling_slots(const struct eq_sampling *sampling);
-/* The frame out of n that stands in a slot. Slots are in the order in which a clip is read: frame i of phase k is slot
+/* The frame out of n that a slot holds. Slots are in the order in which a clip is read: frame i of phase k is slot
  * i * phases + k, the frame floor((i + (k + 0.5) / phases) n / frames) of the clip. */
 int eq_sampling_index(const struct eq_sampling *sampling, int slot, int n);
-/* Where the slot stands in what eq_clip_read writes, counted in frames. */
+/* The slot's place in the output of eq_clip_read, counted in frames. */
 int eq_sampling_place(const struct eq_sampling *sampling, int slot);
 /* Bytes that eq_clip_read writes; 0 when a number is out of range: frames of all phases in 1..EQ_SAMPLING_MAX_FRAMES,
  * size in 1..EQ_SAMPLING_MAX_SIZE. */
 size_t eq_sampling_bytes(const struct eq_sampling *sampling);
-/* EQ_USAGE for a sampling that can't be. */
+/* EQ_USAGE: a number is out of range, or both phase and phases are set. */
 enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_err *err);
-/* Decodes the clip, samples, resizes with swscale (bilinear; stretched to the square; untouched when it already fits):
- * dst [phases][frames][size][size][3] RGB u8. A frame without colour (gray, or full-range YUV with neutral chroma) is
- * its luma three times. The true frame count is what decodes (docs in src/data/clip_read.c on what is decoded to know
- * it). info may be NULL. Errors name the file: no such file, not a video, no video stream, nothing decodes, truncated
- * (fewer than half of the frames that the header claims: EQ_FORMAT). Safe to call from several threads. The same bits
+/* Decodes the clip, samples frames and resizes them with swscale (bilinear, stretched to the square; untouched when
+ * they have that size): dst [phases][frames][size][size][3] RGB u8. A frame without color (gray, or full-range YUV
+ * with neutral chroma) is its luma three times. The frame count is the number of frames that decode;
+ * src/data/clip_read.c says how it is found. info may be NULL. Errors name the file. EQ_IO: it can't be opened or
+ * read. EQ_FORMAT: not a video, no video stream, nothing decodes, too large, or truncated (fewer than half of the
+ * frames that the header claims). EQ_USAGE: as eq_sampling_check. Several threads may call it at once. The same bits
  * on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
-/* The same without pixels, for `inspect`; info->gray is of the first frame. */
+/* The same without pixels, for `inspect`; info->gray tells about the first frame. */
 enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
 
 /* ---- loader -------------------------------------------------------------- */
@@ -127,11 +129,11 @@ struct eq_loader_opts {
     bool shuffle, drop_last;
     struct eq_augment augment;
     uint64_t seed;
-    /* Sampled clips kept in memory up to this; 0: none. A clip without colour takes a third. Clips with a random phase
-     * differ from epoch to epoch and are not kept. */
+    /* Sampled clips are kept in memory up to this; 0: none. A clip without color takes a third. Clips with a random
+     * phase differ from epoch to epoch and are not kept. */
     size_t cache_bytes;
     enum eq_on_error on_error;
-    int prefetch; /* batches decoded ahead, 0: two; never changes what comes */
+    int prefetch; /* batches decoded ahead; 0: two; never changes a batch */
 };
 struct eq_batch {
     const uint8_t *pixels; /* [n][phases][frames][size][size][3], valid until the next eq_loader_next, _start, _free */
@@ -143,27 +145,28 @@ struct eq_batch {
     int phases;        /* of the loader's sampling, at least 1 */
 };
 struct eq_loader;
-/* One thread of its own decodes ahead; the batches are a pure function of (seed, epoch, position). With
- * EQ_ON_ERROR_SKIP a clip that can't be read is left out of its batch (which is smaller then; one that would be empty
- * is passed over) and listed by eq_loader_failures. ds must outlive the loader and must not change meanwhile; indices
- * are copied. One thread at a time. */
+/* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). With
+ * EQ_ON_ERROR_SKIP a clip that can't be read is left out of its batch and listed by eq_loader_failures; the batch is
+ * then smaller, and passed over when it is empty. ds must outlive the loader and must not change meanwhile; indices
+ * [n] are copied. Not for several threads at once. EQ_USAGE: an option is out of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
-/* Starts an epoch at batch number first (for resuming). */
+/* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started. */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
-/* batch->n = 0 at the end of the epoch. With EQ_ON_ERROR_FAIL a clip's error comes in its batch's place, and again if
- * asked again, until the next eq_loader_start. */
+/* The next batch; batch->n = 0 at the end of the epoch. With EQ_ON_ERROR_FAIL a clip's error (eq_clip_read) comes in
+ * place of its batch, and again with every call until the next eq_loader_start. */
 enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struct eq_err *err);
 /* Batches of an epoch when every clip can be read. */
 size_t eq_loader_batches(const struct eq_loader *l);
-/* Clips that could not be read in the batches handed out so far, each once: owned by the loader, valid until its next
- * call. */
+/* Returns how many clips could not be read in the batches handed out so far, and lists each once; the list is the
+ * loader's and valid until its next call. */
 size_t eq_loader_failures(const struct eq_loader *l, const struct eq_skipped **out);
 
-/* Mean over all pixels and channels of the split's sampled frames, rounded to a whole pixel value, and the standard
- * deviation around it; mean, deviation (of the population) and median of EF. Runs epoch 0 of the loader, which should
- * neither shuffle nor augment; skips as the loader does. EQ_NUMERIC when the pictures or the EFs are all one value. */
+/* Mean over all pixels and channels of a loader's clips, rounded to a whole pixel value, and the standard deviation
+ * around it; mean, standard deviation (of the population) and median of EF in percent. Runs epoch 0 of the loader,
+ * which should neither shuffle nor augment; skips as the loader does. EQ_FORMAT: no clips. EQ_NUMERIC: all pixels or
+ * all EFs are the same. */
 struct eq_data_stats {
     int pixel_mean;
     double pixel_std, ef_mean, ef_std, ef_median;
@@ -174,17 +177,18 @@ enum eq_status eq_data_stats(struct eq_loader *l, struct eq_data_stats *out, str
 /* ---- synthetic clips ----------------------------------------------------- */
 
 struct eq_synth_opts {
-    int train, val, test; /* clips of each split */
-    int frames_min, frames_max, fps;
+    int train, val, test;            /* clips of each split */
+    int frames_min, frames_max, fps; /* frames of a clip; frames a second */
     uint64_t seed;
 };
 #define EQ_SYNTH_DEFAULTS                                                                                              \
     {                                                                                                                  \
         .train = 400, .val = 50, .test = 100, .frames_min = 90, .frames_max = 220, .fps = 50, .seed = 1                \
     }
-/* Writes dir/Videos/<name>.avi (MJPEG, 112 x 112), then dir/FileList.csv in EchoNet's columns and dir/synth.json, which
- * says how the set was made. A set that was made with the same options is kept as it is; any other folder that is not
- * empty is refused. Same options, same pixels. */
+/* Writes dir/synth.json, which says how the set was made, dir/Videos/<name>.avi (MJPEG, 112 x 112), then
+ * dir/FileList.csv in EchoNet's columns. A finished set that was made with the same options is kept as it is, an
+ * unfinished one is written again. EQ_USAGE: an option is out of range, or any other folder that is not empty. The
+ * same options give the same pixels. EQ_INTERRUPTED: a signal came. */
 enum eq_status eq_synth_write(const char *dir, const struct eq_synth_opts *opts, struct eq_err *err);
 
 #endif

@@ -113,15 +113,24 @@ struct eq_latency eq_latency_of(double *ms, int n); /* sorts ms */
 /* Model alone, batch of one clip (pixels: one clip). */
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err);
-/* Several ways of running, some calls each by turns, so that a disturbance meets all of them. The pool is left with the
- * first one's number of threads, which must be the largest: executors are made for it. */
-enum { EQ_MAX_TURNS = 4 };
+/* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
+ * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a
+ * new pool, and caches that another way filled, take one to settle. The pool is left with the threads of turns[0],
+ * which must have the most: executors are made for them. out: [n], at most EQ_MAX_TURNS. */
+enum { EQ_MAX_TURNS = 4, EQ_LATENCY_CALLS = 5 };
 struct eq_latency_turn {
-    struct eq_predictor *predictor;
+    enum eq_status (*call)(void *ctx, struct eq_err *err);
+    void *ctx;
     int threads;
 };
-enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const uint8_t *pixels, int warmup,
-                                int repeats, struct eq_latency out[], struct eq_err *err);
+enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int calls, int warmup, int repeats,
+                                struct eq_latency out[], struct eq_err *err);
+/* A clip through a predictor as such a call; ctx is a struct eq_latency_clip. */
+struct eq_latency_clip {
+    struct eq_predictor *predictor;
+    const uint8_t *pixels;
+};
+enum eq_status eq_latency_clip(void *ctx, struct eq_err *err);
 /* From file to EF: decode, sample at so many phases, resize, infer, over the given files in turn. */
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err);

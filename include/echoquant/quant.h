@@ -1,6 +1,17 @@
 /*
- * quant: from FP32 to INT8. Observers and calibration, fake-quant preparation (PTQ simulation, QAT), lowering to a true
- * integer graph, its engine and its file. The arithmetic is written down in docs/QUANTIZATION.md and in kernels.h.
+ * quant: from FP32 to INT8. docs/QUANTIZATION.md and kernels.h have the arithmetic. PTQ of a graph that is folded and
+ * fused (eq_fold_batchnorm, eq_fuse), in this order; 1, 4 and 5 are optional:
+ *   1. eq_cross_layer_equalize                         moves scale between channels; FP32 outputs stay
+ *   2. eq_prepare_fake_quant                           adds fake-quant where the engine rounds, all off
+ *   3. eq_calibrate                                    sets ranges of edges from clips, and scales of weights
+ *   4. eq_set_weight_qparams                           sets the scales of weights in another way
+ *   5. eq_adaround, eq_correct_biases, eq_keep_fp32    improve the result
+ *   6. eq_lower_int8                                   rounds: the integer graph, for eq_qengine_new and eq_qmodel_save
+ * QAT takes a fused training graph, batch norm kept, through 2 and 3, trains it under a rule of eq_scale_rules, then 6.
+ *
+ * Functions that return a status fill err. Where no error is named, EQ_NOMEM is the only one. What `out` returns is the
+ * caller's, to be freed by the function of that name; it is NULL on failure. EQ_UNSUPPORTED: the graph has not gone
+ * through the steps above, and the message names the layer.
  */
 #ifndef ECHOQUANT_QUANT_H
 #define ECHOQUANT_QUANT_H
@@ -11,16 +22,17 @@
 
 /* ---- qparams ------------------------------------------------------------- */
 
-/* Affine u8 from a range: the range first includes 0; scale = max((max - min) / 255, FLT_EPSILON), zero_point =
- * clamp(0 - rne(min / scale), 0, 255), both computed in float32 (torch.ao.quantization MinMaxObserver). */
+/* Affine u8 from a range, which is first widened to include 0: scale = max((max - min) / 255, FLT_EPSILON),
+ * zero_point = clamp(0 - rne(min / scale), 0, 255), both in float32 (torch.ao.quantization MinMaxObserver).
+ * EQ_NUMERIC: the range is empty or not finite. */
 enum eq_status eq_qparams_affine(float min, float max, struct eq_qparams *out, struct eq_err *err);
-/* Symmetric s8 for weights, [-(2^(bits-1) - 1), 2^(bits-1) - 1]: scale = max(|min|, |max|) / 127 (bits 8), at least
- * FLT_EPSILON. */
+/* Symmetric s8 for weights of 2 to 8 bits, qmax = 2^(bits-1) - 1, qmin = -qmax: scale = max(|min|, |max|) / qmax, at
+ * least FLT_EPSILON; zero_point 0. EQ_NUMERIC as above; EQ_USAGE: other bits. */
 enum eq_status eq_qparams_symmetric(float min, float max, int bits, struct eq_qparams *out, struct eq_err *err);
 
 /* ---- observers ----------------------------------------------------------- */
 
-/* One row an observer: its identifier and its name in the settings. src/quant/observer.c says the rest of each. */
+/* The observers, one row each: identifier and name in the settings. src/quant/observer.c has the rest of each. */
 #define EQ_OBSERVERS(ROW)                                                                                              \
     ROW(MINMAX, "minmax")                                                                                              \
     ROW(MOVING_AVERAGE, "moving_average") /* m += averaging * (current - m) per batch */                               \
@@ -35,39 +47,40 @@ struct eq_observer_opts {
     double averaging;  /* 0.01 */
     double percentile; /* (50, 100], 99.99 */
 };
-/* Memory does not grow with what is observed. */
+/* Memory does not grow with the number of values. EQ_USAGE as eq_observer_check. */
 struct eq_observer;
 enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_observer **out, struct eq_err *err);
 void eq_observer_free(struct eq_observer *o);
-/* n values of one batch; NaN or infinity is EQ_NUMERIC. */
+/* x: [n], the values of one batch. EQ_NUMERIC: a NaN or infinity, or values too large for float ranges; the observer
+ * then stays as it was. */
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
-/* Refuses when nothing was observed. */
-enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err);
-/* Whether two observers collect the same figures and differ only in how they choose a range from them: percentile, at
- * any value, and hist_mse. One pass can then serve both: eq_observer_range_by gives the range that the other would
- * find. */
+/* Whether two observers collect the same figures and differ only in how they choose a range from them, as percentile
+ * (at any value) and hist_mse do. One pass can then serve both. */
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
+/* The range that an observer with opts, which must share with o's, would have found; opts NULL: o's own. EQ_NUMERIC
+ * when nothing was observed. */
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
                                     float *max, struct eq_err *err);
-enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err); /* EQ_USAGE */
-/* The parameter that matters to a kind: "percentile", "averaging", or NULL. */
+/* EQ_USAGE: an unknown kind, or its parameter is out of range. */
+enum eq_status eq_observer_check(const struct eq_observer_opts *opts, struct eq_err *err);
+/* The name of the parameter that a kind uses: "percentile", "averaging", or NULL. */
 const char *eq_observer_parameter(enum eq_observer_kind kind);
-/* What a search tries: candidate i from 0, averaging as given; false after the last. */
+/* Candidate i (from 0) of a search among all kinds, with averaging as given. False after the last. */
 bool eq_observer_candidate(size_t i, double averaging, struct eq_observer_opts *out);
 
 /* ---- preparation: fake-quant on the graph -------------------------------- */
 
-/* Puts fake-quant nodes on a graph: s8 per output channel (or per tensor) on every conv and linear weight, affine u8 on
- * every edge that the integer engine stores (outputs of fused convolutions and of max pooling's producer; never between
- * a convolution and its fused ReLU or residual, never on pooled sums). All start disabled. A folded and fused graph
- * gives the PTQ simulation; a training graph (fused, batch norm kept) gives QAT, with folded_bn set. The input is exact
- * and needs none. */
+/* Puts fake-quant on a graph: s8 per output channel on every convolution's and linear layer's weight, affine u8 on
+ * every edge that the integer engine stores. These are the outputs of fused convolutions, never the sums between a
+ * convolution and its fused ReLU or residual, never pooled sums. The input is exact and needs none. All start
+ * disabled. A folded and fused graph gives the PTQ simulation; a training graph (fused, batch norm kept) gives QAT,
+ * with folded_bn set. EQ_USAGE: weight_bits is not 2 to 8. */
 enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err);
-/* Weight scales from the current weights (for QAT: of the folded ones), min-max per channel; enables them. Called
- * before each QAT step until frozen. Scales that are learnt (LSQ) are left alone. */
+/* Sets the weight scales to min-max per channel of the current weights (in QAT of the folded ones) and enables them.
+ * Called before each QAT step. Scales that are learned (LSQ) stay. EQ_NUMERIC: a weight is NaN or infinite. */
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);
-/* The same with a choice, for PTQ after eq_calibrate. MSE: of 80 shrunken ranges the one with the least squared
- * error. */
+/* The same with a choice, for PTQ after eq_calibrate. MSE takes the one with the least squared error of 80 ranges, the
+ * full one and shrunken ones. */
 enum eq_weight_observer { EQ_WEIGHT_MINMAX, EQ_WEIGHT_MSE, EQ_WEIGHT_OBSERVER_COUNT };
 extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1]; /* "minmax", "mse", NULL */
 struct eq_weight_opts {
@@ -75,57 +88,61 @@ struct eq_weight_opts {
     bool per_tensor; /* one scale for all channels of a layer */
 };
 enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err);
-/* What messages and files call the layer of a node: the module path of its weights ("layer1.0.conv1"). */
+/* The name of a node's layer in messages and files: the module path of its weights ("layer1.0.conv1"), cut at 63
+ * bytes. */
 void eq_layer_name(const struct eq_graph *g, int node, char name[64]);
-/* How many output channels of a node have weights (folded ones) that are all 0, and which is the first. They are exact
- * in INT8, too. */
+/* Returns how many output channels of a node have only zeros as (folded) weights; *first is the first of them, or -1.
+ * These channels are exact in INT8. */
 int eq_zero_channels(const struct eq_graph *g, int node, int *first);
 
-/* Runs all clips of the source (at most max_clips) through the prepared graph in FP32, feeds one observer an edge, and
- * writes and enables every edge's qparams and the weights'. An error names the layer (and the clip, when a value is NaN
- * or infinite). progress NULL: silent. */
+/* Runs all clips of the source, at most max_clips, through the prepared graph in FP32, with one observer per edge,
+ * then sets and enables the qparams of every edge and of the weights. progress NULL: silent. *clips_used (NULL: not
+ * wanted): how many clips there were. EQ_NUMERIC: a value is NaN or infinite (the message names layer and clip), or
+ * a layer's output was always 0. EQ_USAGE: no clips, or as eq_observer_check. EQ_INTERRUPTED: a signal came. The
+ * source's own errors pass through. */
 enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err);
 
-/* What one pass over the clips teaches several observers, for a search among them. progress and clips_used as above. */
+/* Several observers in one pass over the clips, for a search among them. progress, clips_used and errors as above. */
 struct eq_statistics;
 enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
                                      const struct eq_observer_opts *opts, int n_opts, struct eq_progress *progress,
                                      size_t *clips_used, struct eq_statistics **out, struct eq_err *err);
-/* Calibrates that graph, or a clone of it, as eq_calibrate with opts[i] would. */
+/* Calibrates that graph or a clone of it, as eq_calibrate with opts[i] would. */
 enum eq_status eq_statistics_apply(const struct eq_statistics *s, int i, struct eq_graph *prepared, struct eq_err *err);
 void eq_statistics_free(struct eq_statistics *s);
 
-/* Mixed precision on a folded, fused and calibrated graph: layers i with keep[i] ([n_nodes]) stay in FP32, all others
- * are quantized, whatever was kept before. A kept layer still stores bytes where a quantized layer reads them; with all
- * layers kept nothing is rounded. Weights that were rounded already (AdaRound) stay so. */
+/* Mixed precision on a folded, fused and calibrated graph: layers i with keep[i] ([n_nodes]) stay in FP32 and all
+ * others are quantized, whatever was kept before. A kept layer still stores bytes where a quantized layer reads
+ * them. With all layers kept nothing is rounded. Weights that AdaRound has rounded stay rounded. */
 enum eq_status eq_keep_fp32(struct eq_graph *calibrated, const bool *keep, struct eq_err *err);
-/* The same on work, a clone of calibrated, which takes the weights and biases of kept layers from fp32 (the graph that
- * calibrated approximates, node by node) and all others from calibrated: AdaRound and bias correction change both. */
+/* The same on work, a clone of calibrated. It takes the weights and biases of kept layers from fp32, the graph that
+ * calibrated approximates node by node, and all others from calibrated: AdaRound and bias correction change both. */
 enum eq_status eq_mix_precision(struct eq_graph *work, const struct eq_graph *calibrated, const struct eq_graph *fp32,
                                 const bool *keep, struct eq_err *err);
-/* The node of a layer; EQ_USAGE offers the nearest name. */
+/* The node of a layer. EQ_USAGE: there is none of that name; the message offers the nearest. */
 enum eq_status eq_find_layer(const struct eq_graph *g, const char *name, int *node, struct eq_err *err);
 
-/* ---- improvements of PTQ, each a switch ---------------------------------- */
+/* ---- improvements of PTQ, each optional ---------------------------------- */
 
-/* Cross-layer equalization (Nagel et al., ICCV 2019, 4.1) on a folded and fused graph, before preparation: for each
- * pair of convolutions of which the second alone reads the first, channel by channel, w1 /= s, b1 /= s, w2 *= s with s
- * = r1 / sqrt(r1 r2), r the largest |weight| of the channel on either side. FP32 output is unchanged up to rounding.
- * pairs (NULL: not wanted): how many were found; 8 in ResNet-18. */
+/* Cross-layer equalization (Nagel et al., ICCV 2019, 4.1) on a folded and fused graph, before preparation. For each
+ * pair of convolutions of which only the second reads the first, channel by channel: w1 /= s, b1 /= s, w2 *= s with
+ * s = r1 / sqrt(r1 r2), r the largest |weight| of the channel on either side. FP32 outputs stay the same up to
+ * rounding. *pairs (NULL: not wanted): how many were found; 8 in ResNet-18. */
 enum eq_status eq_cross_layer_equalize(struct eq_graph *folded, int *pairs, struct eq_err *err);
-/* Empirical bias correction (same paper, 4.2; sequential, as AIMET's) on a folded, fused and calibrated graph: each
- * channel's bias takes back the shift of its mean over the clips that quantization causes. Costs about half a forward
- * pass for each layer and clip: 16 to 32 clips are plenty. */
+/* Empirical bias correction (same paper, 4.2; sequential, as AIMET's) on a folded, fused and calibrated graph. Each
+ * channel's bias takes back the shift that quantization causes in the channel's mean over the clips. Costs about half a
+ * forward pass for each layer and clip; 16 to 32 clips are plenty. Errors of clips as eq_calibrate. */
 enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips,
                                  struct eq_err *err);
 
-/* AdaRound (Nagel et al., ICML 2020) on a folded, fused and calibrated graph: convolution by convolution, from the
- * input on, weights are rounded up or down so that the outputs of the layer, after the layers already rounded, are
- * nearest to those of FP32, instead of each weight being nearest to itself. The weights themselves are moved onto the
- * grid of their scales, which must not change any more. A channel that ends worse than plain rounding on the samples
- * keeps plain rounding, as does the head. steps: of Adam for each layer; 1000 is quick, the paper uses 10,000. */
+/* AdaRound (Nagel et al., ICML 2020) on a folded, fused and calibrated graph. Convolution by convolution, from the
+ * input on, it chooses for each weight whether to round up or down, so that the layer's outputs come nearest to
+ * FP32's, with the earlier layers already rounded. The weights move onto the grid of their scales, which must not
+ * change afterwards. A channel that ends worse than rounding to nearest, on the samples, is rounded to nearest. So
+ * is the head. EQ_USAGE: an option is out of range. Errors of clips as eq_calibrate. progress (NULL: silent) counts
+ * nodes. steps: of Adam for each layer; 1000 is quick, the paper uses 10,000. */
 struct eq_adaround_opts {
     int samples;   /* output positions a layer learns from, spread over the clips; 4096 */
     double lr;     /* 0.01 */
@@ -134,66 +151,43 @@ struct eq_adaround_opts {
 };
 enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_source *clips, size_t max_clips, int steps,
                            const struct eq_adaround_opts *opts, struct eq_progress *progress, struct eq_err *err);
-/* Batch-norm re-estimation (as AIMET's) on a training graph, with fake-quant or without, before folding: the running
- * statistics become the means of those of batches of `batch` clips. Weight scales must be made anew afterwards
- * (eq_update_weight_qparams): the folding factors change. */
+/* Batch-norm re-estimation (as AIMET's) on a training graph, with or without fake-quant, before folding: the running
+ * statistics become the means over batches of `batch` clips. Weight scales must be set again afterwards
+ * (eq_update_weight_qparams), because the folding factors change. Errors of clips as eq_calibrate. */
 enum eq_status eq_reestimate_batchnorm(struct eq_graph *g, const struct eq_clip_source *clips, size_t max_clips,
                                        int batch, struct eq_err *err);
-/* LSQ (Esser et al., ICLR 2020) on a prepared and calibrated graph (training: batch norm kept): turns learn_scale on
- * for every fake-quant. Weight scales start where EQ_WEIGHT_MSE puts them, edges where calibration did; zero-points
- * stay. Before eq_exec_new. */
-enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err);
-void eq_lsq_clamp_scales(struct eq_graph *g); /* no learned scale below FLT_EPSILON */
-/* The optimizer of the learned scales, beside the parameters': Adam on log(scale), so lr is a relative step, and no
- * weight decay. A step reads the gradients that eq_exec_backward summed up in x, an executor of prepared; EQ_NUMERIC
- * when one is not finite. prepared (after eq_prepare_lsq) must outlive it. */
-struct eq_lsq;
-enum eq_status eq_lsq_new(struct eq_graph *prepared, struct eq_lsq **out, struct eq_err *err);
-void eq_lsq_free(struct eq_lsq *l);
-void eq_lsq_hold_edges(struct eq_lsq *l, bool hold); /* held: activation scales, and their moments, stay as they are */
-enum eq_status eq_lsq_step(struct eq_lsq *l, const struct eq_exec *x, double lr, struct eq_err *err);
-/* The state for resuming, in floats. */
-size_t eq_lsq_state_size(const struct eq_lsq *l);
-void eq_lsq_get_state(const struct eq_lsq *l, float *state);
-void eq_lsq_set_state(struct eq_lsq *l, const float *state);
 
-/* Observers of a QAT run: moving averages by a hook on the executor; enabled fake-quant follows them until frozen. */
-struct eq_qat_observers;
-enum eq_status eq_qat_observers_new(struct eq_graph *prepared, const struct eq_observer_opts *opts,
-                                    struct eq_qat_observers **out, struct eq_err *err);
-void eq_qat_observers_free(struct eq_qat_observers *q);
-void eq_qat_observers_freeze(struct eq_qat_observers *q, bool frozen);
-struct eq_walk_hook eq_qat_observers_hook(struct eq_qat_observers *q);
-/* The state for resuming: 2 floats an observed edge (min, max), in edge order. */
-size_t eq_qat_observers_state_size(const struct eq_qat_observers *q);
-void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state);
-void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state);
+/* ---- QAT: what moves the scales ------------------------------------------- */
 
-/* What moves the scales of fake-quant while the weights train: one row a QAT method (qat.method), its identifier and
- * its name in settings and recipes. src/quant/scale_rule.c says the rest of each. */
+/* The QAT methods (qat.method), one row each: identifier and name in settings and recipes. src/quant/qat_observers.c
+ * has the rest of STE, src/quant/lsq.c of LSQ. */
 #define EQ_QAT_METHODS(ROW)                                                                                            \
-    ROW(STE, "ste") /* weights' scales follow the weights, activations' ranges a moving average */                     \
+    ROW(STE, "ste") /* weight scales follow the weights, activation ranges a moving average */                         \
     ROW(LSQ, "lsq") /* both are learned by their gradients (Esser et al., ICLR 2020) */
 #define EQ_QAT_METHOD(id, name) EQ_QAT_##id,
 enum eq_qat_method { EQ_QAT_METHODS(EQ_QAT_METHOD) EQ_QAT_METHOD_COUNT };
 extern const char *const eq_qat_method_names[EQ_QAT_METHOD_COUNT + 1]; /* by method, then NULL */
+/* A method moves the scales of fake-quant while the weights train. */
 struct eq_scale_rule {
-    const char *observer; /* what a model file notes as its observer */
-    /* On a calibrated graph, which must outlive *state; averaging: the step of moving averages. */
+    const char *observer; /* the name that a model file gives as its observer */
+    /* On a calibrated training graph (batch norm kept), which must outlive *state; before the executor is made, which
+     * needs to know the scales that are learned. averaging: the step of moving averages, in (0, 1]. EQ_UNSUPPORTED
+     * (LSQ): an edge is not calibrated. *state is the caller's, NULL on failure. */
     enum eq_status (*open)(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err);
     void (*close)(void *state);               /* NULL is fine */
     struct eq_walk_hook (*hook)(void *state); /* for the training executor; NULL: none */
-    /* Before each forward pass. */
+    /* Before each forward pass. EQ_NUMERIC: a weight is NaN or infinite. */
     enum eq_status (*before_forward)(void *state, struct eq_graph *g, struct eq_err *err);
-    /* After each step of the weights' optimizer, with the gradients of that step; NULL: nothing. */
+    /* After each step of the weights' optimizer, with the gradients of that step in x and the scales' learning rate;
+     * NULL: nothing. EQ_NUMERIC: a gradient is not finite. */
     enum eq_status (*after_step)(void *state, struct eq_exec *x, double lr, struct eq_err *err);
-    void (*freeze)(void *state, bool frozen); /* activations' ranges (lsq: their scales) */
-    /* The state for resuming, in floats. */
+    void (*freeze)(void *state, bool frozen); /* activation ranges (LSQ: their scales) */
+    /* The state for resuming, state_size floats. */
     size_t (*state_size)(const void *state);
     void (*get_state)(const void *state, float *out);
     void (*set_state)(void *state, const float *in);
 };
-extern const struct eq_scale_rule eq_scale_rules[EQ_QAT_METHOD_COUNT];
+extern const struct eq_scale_rule *const eq_scale_rules[EQ_QAT_METHOD_COUNT]; /* by method */
 
 /* ---- analysis: where the error comes from -------------------------------- */
 
@@ -255,23 +249,27 @@ struct eq_qmodel {
     char observer[32];
     char *recipe; /* the settings that made it, a JSON object as text; owned; NULL: unknown */
 };
-/* The start of a QAT run from PTQ's file instead of calibration: every edge of a prepared graph takes the qparams that
- * the quantized model has for it, and the weights get scales (eq_update_weight_qparams). EQ_USAGE, with the layer named
- * and nothing changed, when the model is of another graph, or its weights are not the graph's, rounded up or down
+/* Starts QAT from PTQ's file instead of calibration: every edge of a prepared graph takes the qparams that the
+ * quantized model has for it, and the weights get scales (eq_update_weight_qparams). EQ_USAGE, with the layer named
+ * and nothing changed: the model is of another graph, or its weights are not the graph's, rounded up or down
  * (another baseline, or weights that were equalized first). */
 enum eq_status eq_start_from_qmodel(struct eq_graph *prepared, const struct eq_qmodel *m, struct eq_err *err);
-/* From a prepared graph whose fake-quants are all set: folds what is not folded yet, rounds the weights. */
+/* From a prepared graph whose fake-quants are all set: folds batch norm where it is still there, rounds the weights.
+ * method: "ptq" or "qat". The caller fills in observer and recipe. EQ_NUMERIC and EQ_FORMAT as eq_qmodel_load. */
 enum eq_status eq_lower_int8(const struct eq_graph *prepared, const char *method, struct eq_qmodel **out,
                              struct eq_err *err);
 void eq_qmodel_free(struct eq_qmodel *m);
-/* safetensors, format "echoquant-int8": s8 weights, qparams, normalisation, sampling, graph description and format
- * version. Load refuses, with the layer named: scales that are 0, NaN or infinite, zero-points outside 0..255, shapes
- * that disagree, weights that could overflow the int32 accumulator (by bound), unknown versions. */
+/* safetensors, format "echoquant-int8": s8 weights, qparams, normalization, sampling, graph description and format
+ * version; src/quant/qmodel_file.c has the details. Load refuses, with the layer named: EQ_NUMERIC for scales that
+ * are 0, NaN or infinite, zero-points outside 0..255 and weights that could overflow the int32 accumulator (by
+ * bound); EQ_FORMAT for shapes that disagree, unknown versions and all else that is no such file. EQ_IO: the file
+ * can't be read or written. */
 enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err);
 enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err);
 
-/* What a convolution gives to a residual sum: floats as in the engine, which only some runtimes run in integers, or u8
- * over the range that matters behind the sum, which all do and which costs a rounding more (docs/ONNX.md). */
+/* How a convolution's output enters a residual sum: as floats, as in the engine, which only some runtimes compute in
+ * integers; or as u8 over the range that matters after the sum, which all of them do, at the cost of one more rounding
+ * (docs/ONNX.md). */
 enum eq_onnx_residual { EQ_ONNX_RESIDUAL_FLOAT, EQ_ONNX_RESIDUAL_U8 };
 /* The model as an ONNX file in QDQ form; input, output and errors as eq_export_onnx. Weights below 8 bits become s8 of
  * that range. EQ_UNSUPPORTED: a bias that 32 bits don't hold in units of the accumulator. EF is the engine's up to the
@@ -280,17 +278,19 @@ enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m
                                      enum eq_onnx_residual residual, struct eq_err *err);
 
 struct eq_qengine;
-/* Weights packed once, an arena by liveness, no allocation in a call. m must outlive the engine. watched: a hook will
- * be set, so max pooling has a pass of its own; otherwise the convolution before it may do it, which changes no bit and
- * saves the room of that convolution's output. */
+/* For batches of `clips` clips of `frames` frames of size x size pixels. Packs the weights once and plans the
+ * memory; a call allocates nothing. m must outlive the engine. watched: a hook will be set, so max pooling has a
+ * pass of its own. Otherwise the convolution before it may do the pooling, which changes no bit and saves the memory
+ * of that convolution's output. EQ_FORMAT, EQ_NUMERIC: as eq_qmodel_load; EQ_USAGE: clips of that form don't fit the
+ * model. */
 enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, int size, bool watched,
                               struct eq_qengine **out, struct eq_err *err);
 void eq_qengine_free(struct eq_qengine *e);
 /* pixels: [clips][frames][size][size][3] u8; ef: [clips] percent. The same bits on every CPU, thread count and batch.
  * EQ_USAGE: more threads than the pool had when the engine was made, or a hook without watched. */
 enum eq_status eq_qengine_run(struct eq_qengine *e, const uint8_t *pixels, float *ef, struct eq_err *err);
-/* Looks at each node's output after it was computed (analysis, parity tests), n bytes: u8, floats where the node has
- * fp32_edge; NULL: none. */
+/* fn sees each node's output after it was computed (analysis, parity tests): n bytes, u8, or floats where the node has
+ * fp32_edge. NULL: no hook. */
 void eq_qengine_set_hook(struct eq_qengine *e, void (*fn)(void *ctx, int node, const uint8_t *q, size_t n), void *ctx);
 size_t eq_qengine_arena_bytes(const struct eq_qengine *e);
 size_t

@@ -4,7 +4,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq_latency *l)
+static void add_latency(struct cJSON *result, const char *key, const struct eq_latency *l)
 {
     struct cJSON *object = cJSON_AddObjectToObject(result, key);
     cJSON_AddNumberToObject(object, "min", l->min);
@@ -13,16 +13,37 @@ void eq_bench_add_latency(struct cJSON *result, const char *key, const struct eq
     cJSON_AddNumberToObject(object, "repeats", l->repeats);
 }
 
+enum eq_status eq_bench_alternate(const struct eq_config *cfg, const struct eq_bench_ways *ways, struct cJSON *result,
+                                  struct eq_latency *wanted, struct eq_err *err)
+{
+    void *const ctx[] = {ways->wanted, ways->fp32, ways->one_thread};
+    const char *const forms[][2] = {{"", "_ms"}, {"fp32_", "_ms"}, {"", "_1_ms"}};
+    struct eq_latency_turn turns[EQ_MAX_TURNS];
+    struct eq_latency latency[EQ_MAX_TURNS];
+    int n = 0, threads = eq_parallel_threads(), form[EQ_MAX_TURNS];
+    for (int i = 0; i < 3; i++)
+        if (ctx[i] && (i < 2 || (cfg->bench.scaling && threads > 1))) {
+            turns[n] = (struct eq_latency_turn){ways->call, ctx[i], i < 2 ? threads : 1};
+            form[n++] = i;
+        }
+    enum eq_status st = eq_latency_turns(turns, n, ways->calls, cfg->bench.warmup, ways->repeats, latency, err);
+    for (int k = 0; k < n && st == EQ_OK; k++) {
+        char key[32];
+        snprintf(key, sizeof key, "%s%s%s", forms[form[k]][0], ways->name, forms[form[k]][1]);
+        add_latency(result, key, &latency[k]);
+        if (form[k] == 2)
+            cJSON_AddNumberToObject(result, "scaling", latency[k].min / latency[0].min);
+    }
+    if (st == EQ_OK)
+        *wanted = latency[0];
+    return st;
+}
+
 void eq_bench_add_machine(struct cJSON *result)
 {
     cJSON_AddNumberToObject(result, "threads", eq_parallel_threads());
     cJSON_AddStringToObject(result, "isa", eq_cpu_isa_in_use());
     cJSON_AddStringToObject(result, "cpu", eq_cpu_model_name());
-}
-
-enum eq_status eq_bench_use_threads(int threads, struct eq_err *err)
-{
-    return eq_parallel_threads() == threads ? EQ_OK : eq_parallel_init(threads, err);
 }
 
 static enum eq_status describe(const struct eq_predictor *p, const char *path, struct cJSON *result, struct eq_err *err)
@@ -49,17 +70,15 @@ static enum eq_status measure_file(struct eq_predictor *p, const struct eq_confi
     enum eq_status st;
     struct eq_dataset ds = {0};
     uint32_t *test = NULL;
+    size_t n;
     struct eq_latency latency;
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
     EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, &ds, err));
-    if (eq_dataset_split(&ds, EQ_SPLIT_TEST, &test) == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips", ds.dir);
-        goto out;
-    }
+    EQ_TRY(eq_spread_clips(&ds, EQ_SPLIT_TEST, 1, &test, &n, err));
     const char *path = ds.samples[test[0]].path;
     EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
     EQ_TRY(eq_latency_file(p, &path, 1, 1, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
-    eq_bench_add_latency(result, "file_latency_ms", &latency);
+    add_latency(result, "file_latency_ms", &latency);
     cJSON_AddStringToObject(result, "clip", path);
 out:
     free(test);
@@ -67,42 +86,22 @@ out:
     return st;
 }
 
-/* By turns: the model with all threads, under BF16 the same in FP32, and one thread. */
 static enum eq_status measure_model(struct eq_predictor *p, const struct eq_config *cfg, const struct eq_bench_opts *o,
-                                    const uint8_t *pixels, struct cJSON *result, double *least, struct eq_err *err)
+                                    const uint8_t *pixels, struct cJSON *result, struct eq_latency *least,
+                                    struct eq_err *err)
 {
-    static const char *const keys[] = {"latency_ms", "fp32_latency_ms", "latency_1_ms"};
     enum eq_status st = EQ_OK;
-    struct eq_latency latency[EQ_MAX_TURNS];
-    struct eq_latency_turn turns[EQ_MAX_TURNS] = {{p, eq_parallel_threads()}};
     struct eq_predictor fp32 = {0};
-    int n = 1, key_of[EQ_MAX_TURNS] = {0};
-    if (cfg->run.precision == EQ_PRECISION_BF16) {
+    struct eq_latency_clip clip = {p, pixels}, fp32_clip = {&fp32, pixels};
+    bool bf16 = cfg->run.precision == EQ_PRECISION_BF16;
+    const struct eq_bench_ways ways = {"latency",        eq_latency_clip,   &clip, bf16 ? &fp32_clip : NULL, &clip,
+                                       EQ_LATENCY_CALLS, cfg->bench.repeats};
+    if (bf16)
         EQ_TRY(eq_bench_open(cfg, o, EQ_PRECISION_FP32, &fp32, err));
-        turns[n] = (struct eq_latency_turn){&fp32, turns[0].threads};
-        key_of[n++] = 1;
-    }
-    if (cfg->bench.scaling && turns[0].threads > 1) {
-        turns[n] = (struct eq_latency_turn){p, 1};
-        key_of[n++] = 2;
-    }
-    EQ_TRY(eq_latency_turns(turns, n, pixels, cfg->bench.warmup, cfg->bench.repeats, latency, err));
-    for (int i = 0; i < n; i++) {
-        eq_bench_add_latency(result, keys[key_of[i]], &latency[i]);
-        if (key_of[i] == 2)
-            cJSON_AddNumberToObject(result, "scaling", latency[i].min / latency[0].min);
-    }
-    *least = latency[0].min;
+    EQ_TRY(eq_bench_alternate(cfg, &ways, result, least, err));
 out:
     eq_predictor_close(&fp32);
     return st;
-}
-
-static void add_memory(const struct eq_predictor *p, struct cJSON *result)
-{
-    cJSON_AddNumberToObject(result, "arena_bytes", (double)p->arena_bytes);
-    cJSON_AddNumberToObject(result, "packed_bytes", (double)p->packed_bytes);
-    cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
 }
 
 static enum eq_status measure(struct eq_predictor *p, const struct eq_config *cfg, const struct eq_bench_opts *o,
@@ -110,19 +109,22 @@ static enum eq_status measure(struct eq_predictor *p, const struct eq_config *cf
 {
     enum eq_status st;
     float ef;
-    double whole_ms, start;
+    double start;
+    struct eq_latency whole;
     uint8_t *pixels = eq_bench_clips(cfg, 1, &p->meta, err);
     if (!pixels)
         return EQ_NOMEM;
     start = eq_now_ms();
     EQ_TRY(eq_predictor_run(p, pixels, &ef, err));
     cJSON_AddNumberToObject(result, "first_call_ms", eq_now_ms() - start);
-    add_memory(p, result);
+    cJSON_AddNumberToObject(result, "arena_bytes", (double)p->arena_bytes);
+    cJSON_AddNumberToObject(result, "packed_bytes", (double)p->packed_bytes);
+    cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
     if (o->with_data)
         EQ_TRY(measure_file(p, cfg, pixels, result, err));
-    EQ_TRY(measure_model(p, cfg, o, pixels, result, &whole_ms, err));
+    EQ_TRY(measure_model(p, cfg, o, pixels, result, &whole, err));
     if (o->layers)
-        EQ_TRY(eq_bench_layers(cfg, o, p, pixels, whole_ms, result, err));
+        EQ_TRY(eq_bench_layers(cfg, o, p, pixels, whole.min, result, err));
 out:
     eq_free(pixels);
     return st;

@@ -1,4 +1,4 @@
-/* Every kernel that this CPU has for one convolution, by turns; the least time of each counts. */
+/* Every kernel that this CPU has for one convolution, called alternately; the least time of each counts. */
 #include "bench/bench.h"
 
 #include <cjson/cJSON.h>
@@ -21,7 +21,7 @@ struct contender {
     double ms, pack_ms;
 };
 
-/* On one thread its CPU time, so that other work on the machine doesn't count; otherwise the time that passes. */
+/* With one thread its CPU time, so that other work on the machine doesn't count; otherwise wall time. */
 static double clock_ms(void)
 {
     struct timespec t;
@@ -57,37 +57,28 @@ static uint8_t *noise_bytes(size_t n, bool gray)
     return x;
 }
 
-static size_t src_values(const struct eq_conv_shape *s)
-{
-    return (size_t)s->b * (size_t)s->t * (size_t)s->h * (size_t)s->w * (size_t)s->cin;
-}
-
-static size_t dst_values(const struct eq_conv_shape *s)
-{
-    return (size_t)s->b * (size_t)s->t * (size_t)s->oh * (size_t)s->ow * (size_t)s->cout;
-}
-
 static bool tensors_init(struct tensors *x, const struct eq_exec_layer *l, bool gray)
 {
     const struct eq_conv_shape *s = &l->shape;
-    size_t n_weights = (size_t)s->cout * (size_t)s->cin * (size_t)s->k * (size_t)s->k;
+    size_t images = (size_t)s->b * s->t, src = images * s->h * s->w * s->cin, dst = images * s->oh * s->ow * s->cout;
+    bool data = l->pass == EQ_CONV_BACKWARD_DATA, weights = l->pass == EQ_CONV_BACKWARD_WEIGHTS;
     x->bias = noise_floats((size_t)s->cout);
     if (l->int8_weights) {
-        x->src = noise_bytes(src_values(s), gray && s->cin == 3);
-        x->dst = noise_bytes(dst_values(s), false);
-        x->residual = noise_bytes(dst_values(s), false);
+        x->src = noise_bytes(src, gray && s->cin == 3);
+        x->dst = noise_bytes(dst, false);
+        x->residual = noise_bytes(dst, false);
         x->scale = eq_alloc((size_t)s->cout, sizeof *x->scale);
         for (int i = 0; x->scale && i < s->cout; i++)
             x->scale[i] = 1.0f / (float)(s->cin * s->k * s->k * 20);
         return x->src && x->dst && x->residual && x->bias && x->scale;
     }
-    x->src = noise_floats(src_values(s));
-    x->dst = noise_floats(dst_values(s));
-    x->residual = l->residual ? noise_floats(dst_values(s)) : NULL;
-    x->out_src = l->pass == EQ_CONV_BACKWARD_DATA ? noise_floats(src_values(s)) : NULL;
-    x->out_weights = l->pass == EQ_CONV_BACKWARD_WEIGHTS ? noise_floats(n_weights) : NULL;
-    return x->src && x->dst && x->bias && (x->residual || !l->residual) &&
-           (x->out_src || l->pass != EQ_CONV_BACKWARD_DATA) && (x->out_weights || l->pass != EQ_CONV_BACKWARD_WEIGHTS);
+    x->src = noise_floats(src);
+    x->dst = noise_floats(dst);
+    x->residual = l->residual ? noise_floats(dst) : NULL;
+    x->out_src = data ? noise_floats(src) : NULL;
+    x->out_weights = weights ? noise_floats((size_t)s->cout * s->cin * s->k * s->k) : NULL;
+    return x->src && x->dst && x->bias && (x->residual || !l->residual) && (x->out_src || !data) &&
+           (x->out_weights || !weights);
 }
 
 static void tensors_clear(struct tensors *x)
@@ -107,7 +98,7 @@ static void pack(const struct contender *c, const struct eq_exec_layer *l)
         c->k->pack(&l->shape, l->weights, c->packed);
 }
 
-/* Whether a kernel does the max pooling behind its layer in its own pass; the network then lets it. */
+/* Whether a kernel does the max pooling after its layer in its own pass; the network then lets it. */
 static bool pools(const struct eq_conv_kernel *k, const struct eq_exec_layer *l)
 {
     return l->pool_k && k->fuses_maxpool && k->fuses_maxpool(&l->shape, l->pool_k, l->pool_stride, l->pool_pad);
@@ -173,7 +164,7 @@ static bool contender_init(struct contender *c, const struct eq_exec_layer *l)
     return c->packed && c->scratch;
 }
 
-/* Plain C is the specification and not meant to be fast: only where the network uses it. */
+/* Plain C is the specification and not meant to be fast: it takes part only where the network uses it. */
 static bool takes_part(const struct eq_exec_layer *l, const struct eq_conv_kernel *k, const char *wanted)
 {
     bool plain = k->isa == EQ_ISA_REF && !strstr(k->name, "blas");
@@ -234,10 +225,8 @@ enum eq_status eq_bench_candidates(const struct eq_exec_layer *l, bool gray, dou
     bool ok = tensors_init(&x, l, gray);
     for (size_t i = 0; i < n; i++)
         ok = contender_init(&all[i], l) && ok;
-    if (!ok) {
-        st = eq_fail(err, EQ_NOMEM, "%s: out of memory for its kernels", l->name);
-        goto out;
-    }
+    if (!ok)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its kernels", l->name));
     if (n)
         take_turns(all, n, l, &x, layer_ms);
     struct cJSON *array = cJSON_AddArrayToObject(object, "candidates");

@@ -7,7 +7,7 @@
 enum { NODE_CALLS = 7, NODE_STEPS = 3, PEAK_ROUNDS = 8, PEAK_MS = 10 };
 static const char *const pass_names[EQ_CONV_PASSES] = {"forward", "backward_data", "backward_weights"};
 
-/* What one table needs from layer to layer. */
+/* The table while it grows. */
 struct table {
     const struct eq_config *cfg;
     const struct eq_bench_opts *opts;
@@ -21,13 +21,6 @@ static void measure_peaks(struct table *t)
 {
     double ms = t->cfg->bench.layer_ms;
     eq_bench_measure_peaks(&t->peaks, PEAK_ROUNDS, ms < PEAK_MS ? ms : PEAK_MS);
-}
-
-static void table_init(struct table *t, const struct eq_config *cfg, const struct eq_bench_opts *o,
-                       struct cJSON *result)
-{
-    *t = (struct table){.cfg = cfg, .opts = o, .layers = cJSON_AddArrayToObject(result, "layers")};
-    measure_peaks(t);
 }
 
 static struct cJSON *describe(const struct eq_exec_layer *l, double node_ms)
@@ -69,7 +62,7 @@ out:
     return st;
 }
 
-/* Peaks once more, then everything that depends on them. packs: every call packs its weights, as training does. */
+/* Measures the peaks again, then adds what depends on them. packs: every call packs its weights, as training does. */
 static enum eq_status finish(struct table *t, double whole_ms, bool packs, struct cJSON *result, struct eq_err *err)
 {
     if (t->n_layers == 0)
@@ -130,7 +123,7 @@ static bool layer_of(const struct network *w, int node, enum eq_conv_pass pass, 
     return w->p ? w->p->ops->layer(w->p, node, out) : eq_exec_layer(w->trainee->trainer.exec, node, pass, out);
 }
 
-/* The least times [n] of the nodes, forward and then, in training, backward from the last node on. */
+/* ms: [n], the least times of the nodes: forward, then in training backward from the last node on. */
 static enum eq_status time_nodes(const struct network *w, double *ms, int n, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
@@ -150,14 +143,14 @@ static enum eq_status add_layers(const struct network *w, const struct eq_config
                                  double whole_ms, struct cJSON *result, struct eq_err *err)
 {
     enum eq_status st;
-    struct table t;
     struct cJSON *nodes = cJSON_AddArrayToObject(result, "nodes");
+    struct table t = {.cfg = cfg, .opts = o, .layers = cJSON_AddArrayToObject(result, "layers")};
     int n = w->n_nodes, passes = w->p ? 1 : EQ_CONV_PASSES, times = w->p ? n : 2 * n;
     double *ms = eq_alloc((size_t)times, sizeof *ms);
     if (!ms)
         return eq_fail(err, EQ_NOMEM, "out of memory for the times of nodes");
     EQ_TRY(time_nodes(w, ms, times, err));
-    table_init(&t, cfg, o, result);
+    measure_peaks(&t);
     for (int i = 0; i < n; i++)
         for (int pass = 0; pass < passes; pass++) {
             struct eq_exec_layer l;

@@ -1,18 +1,7 @@
-/* What `bench` measures: a model file, or a fresh network where only the time matters. */
+/* The model that `bench` measures: a file, or a fresh network where only the time matters. */
 #include "bench/bench.h"
 
 #include <string.h>
-
-/* Statistics that make neither pixels nor EF extreme. */
-static struct eq_model_meta fresh_meta(const struct eq_config *cfg)
-{
-    return (struct eq_model_meta){.frames = cfg->data.frames,
-                                  .size = cfg->data.size,
-                                  .pixel_mean = 60,
-                                  .pixel_std = 50,
-                                  .target_mean = 55,
-                                  .target_std = 12};
-}
 
 static void set_form(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_model_meta *meta)
 {
@@ -25,7 +14,8 @@ static void set_form(const struct eq_config *cfg, const struct eq_bench_opts *o,
 static enum eq_status load_or_make(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_graph **out,
                                    struct eq_err *err)
 {
-    struct eq_model_meta meta = fresh_meta(cfg);
+    /* Statistics that make neither pixels nor EF extreme. */
+    const struct eq_model_meta meta = {cfg->data.frames, cfg->data.size, 60, 50, 55, 12};
     enum eq_status st = o->model ? eq_model_load(o->model, out, err)
                                  : eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err);
     if (st == EQ_OK && o->model)
@@ -41,10 +31,8 @@ enum eq_status eq_bench_open_graph(const struct eq_config *cfg, const struct eq_
     *out = NULL;
     if (o->model)
         EQ_TRY(eq_model_kind(o->model, kind, err));
-    if (o->model && strcmp(kind, EQ_FORMAT_INT8) == 0) {
-        st = eq_fail(err, EQ_USAGE, "%s is an INT8 model: only FP32 ones are trained", o->model);
-        goto out;
-    }
+    if (o->model && strcmp(kind, EQ_FORMAT_INT8) == 0)
+        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is an INT8 model: only FP32 ones are trained", o->model));
     EQ_TRY(load_or_make(cfg, o, out, err));
     EQ_TRY(eq_fuse(*out, err));
 out:
@@ -112,7 +100,7 @@ out:
 
 /* ---- predictors ---------------------------------------------------------- */
 
-/* The way of PTQ, from fresh weights. */
+/* PTQ of fresh weights. */
 static enum eq_status fresh_int8(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_qmodel **out,
                                  struct eq_err *err)
 {
@@ -140,11 +128,9 @@ enum eq_status eq_bench_open(const struct eq_config *cfg, const struct eq_bench_
     if (o->model)
         EQ_TRY(eq_model_kind(o->model, kind, err));
     if (o->fresh_int8 || strcmp(kind, EQ_FORMAT_INT8) == 0) {
-        if (precision != EQ_PRECISION_FP32) {
-            st = eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones",
-                         o->model ? o->model : "--fresh int8");
-            goto out;
-        }
+        if (precision != EQ_PRECISION_FP32)
+            EQ_TRY(eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones",
+                           o->model ? o->model : "--fresh int8"));
         EQ_TRY(o->model ? eq_qmodel_load(o->model, &m, err) : fresh_int8(cfg, o, &m, err));
         set_form(cfg, o, &m->meta);
         EQ_TRY(eq_predictor_from_qmodel(out, m, 1, err));

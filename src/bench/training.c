@@ -1,4 +1,4 @@
-/* What a training step costs, for `bench --train`: random clips, no data set, the parts of a step one by one. */
+/* The cost of a training step, for `bench --train`: random clips, no data set, also part by part. */
 #include "bench/bench.h"
 
 #include <cjson/cJSON.h>
@@ -22,17 +22,15 @@ static enum eq_status trainee_init(struct eq_trainee *t, const struct eq_config 
     job.graph = t->graph;
     if (qat) {
         EQ_TRY(eq_bench_quantize(cfg, t->graph, cfg->qat.weight_bits, err));
-        t->rule = &eq_scale_rules[cfg->qat.method];
+        t->rule = eq_scale_rules[cfg->qat.method];
         EQ_TRY(t->rule->open(t->graph, cfg->ptq.averaging, &t->scales, err));
         job.rule = t->rule;
         job.scales = t->scales;
     }
     EQ_TRY(eq_trainer_init(&t->trainer, &job, err));
     t->ef = eq_alloc((size_t)job.batch, sizeof *t->ef);
-    if (!t->ef) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a batch");
-        goto out;
-    }
+    if (!t->ef)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a batch"));
     for (int i = 0; i < job.batch; i++)
         t->ef[i] = 40 + (float)(i % 6) * 5;
     t->batch = (struct eq_batch){.ef = t->ef, .n = job.batch};
@@ -49,75 +47,24 @@ static void trainee_clear(struct eq_trainee *t)
     eq_free(t->ef);
 }
 
-/* ---- by turns ------------------------------------------------------------ */
+/* ---- steps --------------------------------------------------------------- */
 
-enum { STEPS_OF_A_TURN = 2, MAX_TURNS = 3 };
+enum { STEPS_OF_A_TURN = 2 };
 
-struct train_turn {
-    const char *key;
+struct way {
     struct eq_trainee *trainee;
-    int threads;
-    double *ms, parts[EQ_TRAIN_PARTS]; /* of each step; the least of each part */
+    double parts[EQ_TRAIN_PARTS]; /* the least of each; all 0: no step yet */
 };
 
-static enum eq_status turn_steps(struct train_turn *turn, int first, int end, bool settle, struct eq_err *err)
+static enum eq_status step(void *ctx, struct eq_err *err)
 {
-    enum eq_status st;
-    EQ_TRY(eq_bench_use_threads(turn->threads, err));
-    if (settle)
-        EQ_TRY(eq_trainer_step(&turn->trainee->trainer, &turn->trainee->batch, err));
-    for (int i = first; i < end; i++) {
-        double start = eq_now_ms();
-        EQ_TRY(eq_trainer_step(&turn->trainee->trainer, &turn->trainee->batch, err));
-        if (i < 0)
-            continue;
-        turn->ms[i] = eq_now_ms() - start;
-        for (int part = 0; part < EQ_TRAIN_PARTS; part++)
-            if (i == 0 || turn->trainee->trainer.parts[part] < turn->parts[part])
-                turn->parts[part] = turn->trainee->trainer.parts[part];
-    }
-out:
-    return st;
-}
-
-static enum eq_status take_turns(struct train_turn *turns, int n, const struct eq_config *cfg, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    int steps = cfg->bench.steps;
-    for (int k = 0; k < n; k++) {
-        turns[k].ms = eq_alloc((size_t)steps, sizeof *turns[k].ms);
-        if (!turns[k].ms)
-            return eq_fail(err, EQ_NOMEM, "out of memory for %d times", steps);
-    }
-    for (int first = -cfg->bench.warmup, end; first < steps; first = end) {
-        end = first < 0 ? 0 : first + STEPS_OF_A_TURN < steps ? first + STEPS_OF_A_TURN : steps;
-        for (int k = 0; k < n; k++)
-            EQ_TRY(turn_steps(&turns[k], first, end, n > 1 && first >= 0, err));
-    }
-    EQ_TRY(eq_bench_use_threads(turns[0].threads, err));
-out:
-    return st;
-}
-
-static void report(struct cJSON *result, struct train_turn *turns, int n, const struct eq_config *cfg)
-{
-    struct eq_latency first = {0};
-    for (int k = 0; k < n; k++) {
-        struct eq_latency l = eq_latency_of(turns[k].ms, cfg->bench.steps);
-        eq_bench_add_latency(result, turns[k].key, &l);
-        if (k == 0)
-            first = l;
-        if (turns[k].threads != turns[0].threads)
-            cJSON_AddNumberToObject(result, "scaling", l.min / first.min);
-    }
-    struct cJSON *clip = cJSON_AddObjectToObject(result, "clip_ms");
-    cJSON_AddNumberToObject(clip, "min", first.min / turns[0].trainee->batch.n);
-    cJSON_AddNumberToObject(clip, "median", first.median / turns[0].trainee->batch.n);
-    struct cJSON *parts = cJSON_AddObjectToObject(result, "parts_ms");
+    struct way *w = ctx;
+    struct eq_trainer *t = &w->trainee->trainer;
+    bool first = w->parts[EQ_TRAIN_FORWARD] == 0;
+    enum eq_status st = eq_trainer_step(t, &w->trainee->batch, err);
     for (int part = 0; part < EQ_TRAIN_PARTS; part++)
-        cJSON_AddNumberToObject(parts, part_names[part], turns[0].parts[part]);
-    cJSON_AddNumberToObject(result, "arena_bytes", (double)eq_exec_arena_bytes(turns[0].trainee->trainer.exec));
-    cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
+        w->parts[part] = first || t->parts[part] < w->parts[part] ? t->parts[part] : w->parts[part];
+    return st;
 }
 
 static void describe(const struct eq_trainee *t, const struct eq_bench_opts *o, enum eq_precision precision,
@@ -133,26 +80,31 @@ static void describe(const struct eq_trainee *t, const struct eq_bench_opts *o, 
     eq_bench_add_machine(result);
 }
 
-/* The trainee asked for with all threads, plain FP32 where that is another, and one thread. */
+static void report(struct cJSON *result, const struct way *w, const struct eq_latency *l)
+{
+    struct cJSON *clip = cJSON_AddObjectToObject(result, "clip_ms");
+    cJSON_AddNumberToObject(clip, "min", l->min / w->trainee->batch.n);
+    cJSON_AddNumberToObject(clip, "median", l->median / w->trainee->batch.n);
+    struct cJSON *parts = cJSON_AddObjectToObject(result, "parts_ms");
+    for (int part = 0; part < EQ_TRAIN_PARTS; part++)
+        cJSON_AddNumberToObject(parts, part_names[part], w->parts[part]);
+    cJSON_AddNumberToObject(result, "arena_bytes", (double)eq_exec_arena_bytes(w->trainee->trainer.exec));
+    cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
+}
+
 static enum eq_status measure(struct eq_trainee trainees[2], const struct eq_config *cfg, const struct eq_bench_opts *o,
                               struct cJSON *result, struct eq_err *err)
 {
     enum eq_status st;
-    struct train_turn turns[MAX_TURNS] = {
-        {.key = "step_ms", .trainee = &trainees[0], .threads = eq_parallel_threads()}};
-    int n = 1;
-    if (trainees[1].graph)
-        turns[n++] = (struct train_turn){.key = "fp32_step_ms", .trainee = &trainees[1], .threads = turns[0].threads};
-    if (cfg->bench.scaling && turns[0].threads > 1)
-        turns[n++] = (struct train_turn){.key = "step_1_ms", .trainee = &trainees[0], .threads = 1};
-    EQ_TRY(take_turns(turns, n, cfg, err));
-    report(result, turns, n, cfg);
+    struct way w[] = {{.trainee = &trainees[0]}, {.trainee = &trainees[1]}, {.trainee = &trainees[0]}};
+    const struct eq_bench_ways ways = {
+        "step", step, &w[0], trainees[1].graph ? &w[1] : NULL, &w[2], STEPS_OF_A_TURN, cfg->bench.steps};
+    struct eq_latency wanted;
+    EQ_TRY(eq_bench_alternate(cfg, &ways, result, &wanted, err));
+    report(result, &w[0], &wanted);
     if (o->layers)
-        EQ_TRY(
-            eq_bench_train_layers(cfg, o, &trainees[0], eq_latency_of(turns[0].ms, cfg->bench.steps).min, result, err));
+        EQ_TRY(eq_bench_train_layers(cfg, o, &trainees[0], wanted.min, result, err));
 out:
-    for (int k = 0; k < n; k++)
-        eq_free(turns[k].ms);
     return st;
 }
 
@@ -170,10 +122,8 @@ enum eq_status eq_run_bench_train(const struct eq_config *cfg, const struct eq_b
     if (o->qat || precision == EQ_PRECISION_BF16)
         EQ_TRY(trainee_init(&trainees[1], cfg, o, false, EQ_PRECISION_FP32, err));
     pixels = eq_bench_clips(cfg, trainees[0].batch.n, &trainees[0].graph->meta, err);
-    if (!pixels) {
-        st = EQ_NOMEM;
-        goto out;
-    }
+    if (!pixels)
+        EQ_TRY(EQ_NOMEM);
     trainees[0].batch.pixels = trainees[1].batch.pixels = pixels;
     describe(&trainees[0], o, precision, result);
     EQ_TRY(measure(trainees, cfg, o, result, err));

@@ -7,14 +7,14 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
-/* Where the bytes come from, and how far we go with them. */
+/* The source of the bytes, and limits. */
 struct eq_clip_file {
-    const char *name;    /* in messages; the path too when data is NULL */
+    const char *name;    /* in messages; also the path when data is NULL */
     const uint8_t *data; /* a file in memory (tests, fuzzing) */
     size_t len;
     int64_t max_pixels; /* 0: EQ_CLIP_MAX_PIXELS */
     int max_frames;     /* 0: EQ_CLIP_MAX_FRAMES */
-    bool decode_all;    /* count by decoding everything even where a look at the packets would do */
+    bool decode_all;    /* count by decoding everything even where the packets suffice */
 };
 
 /* An open clip: the container and a decoder for its best video stream. */
@@ -33,22 +33,22 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
 void eq_clip_reader_close(struct eq_clip_reader *r);
 /* The stream's next whole packet in r->packet; *end at the end of what can be read. */
 enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err);
-/* What the container says: codec, size, frame rate, number of frames. */
+/* Codec, size, frame rate and number of frames as the container gives them. */
 void eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info);
 /* Fills err from a libav error code. */
 enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code);
 
-/* What one packet of Motion JPEG says about itself. */
+/* The properties of one packet of Motion JPEG. */
 struct eq_mjpeg_info {
     int width, height;
     bool has_huffman; /* brings its own Huffman tables */
 };
-/* True when the packet is one baseline picture that any JPEG decoder decodes without knowing its neighbours: SOI, valid
+/* True when the packet is one baseline picture that any JPEG decoder decodes without other packets: SOI, valid
  * quantization (and Huffman) tables for all it uses, one frame header, one scan of all components, EOI. Errors in the
- * entropy- coded data don't show here; they spoil pixels but the picture still decodes. */
+ * entropy-coded data don't show here; they spoil pixels but the picture still decodes. */
 bool eq_mjpeg_scan(const uint8_t *data, size_t len, struct eq_mjpeg_info *info);
 
-/* What a swscale context was made for. */
+/* The conversion that a swscale context was made for. */
 struct eq_conversion {
     int width, height, matrix;
     enum AVPixelFormat src_format, dst_format;

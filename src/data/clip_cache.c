@@ -44,7 +44,7 @@ void eq_clip_cache_put(struct eq_clip_cache *c, size_t i, const uint8_t *src, si
         return;
     uint8_t *entry = malloc(bytes);
     if (!entry)
-        return; /* no room after all */
+        return; /* a cache may do without */
     if (gray)
         for (size_t k = 0; k < pixels; k++)
             entry[k] = src[3 * k];

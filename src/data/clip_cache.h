@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Entries stay until the cache is cleared: an epoch asks for every clip once, so throwing one out to let another in
- * would only lose. A clip without colour is kept as one plane. */
+/* Entries stay until the cache is cleared: an epoch needs every clip once, so replacing one by another gains nothing. A
+ * clip without color is kept as one plane. */
 struct eq_clip_cache {
     uint8_t **entries; /* [n], NULL: not kept */
     bool *gray;

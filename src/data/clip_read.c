@@ -1,14 +1,14 @@
 /*
  * A clip's sampled frames.
  *
- * Which frames are sampled depends on how many there are, and that is what decodes, not what the header says. The
- * header's count is a guess: the frames that it leads to are kept while counting, and when it was wrong a second pass
- * keeps the right ones.
+ * Which frames are sampled depends on how many there are: those that decode, whatever the header says. The header's
+ * count is a guess. The frames that it leads to are kept while counting; when it was wrong, a second pass keeps the
+ * right ones.
  *
  * Motion JPEG is counted without decoding: a packet that is one whole picture by its markers (eq_mjpeg_scan) is a
- * frame, and only those that are kept are decoded. That is honest because a decoder that runs through makes a frame of
- * exactly such packets, even when their pixels are damaged. A packet that looks any different, or a kept one that gives
- * no frame after all, makes us decode everything, as other codecs do.
+ * frame, and only those that are kept are decoded. The count is exact because a decoder makes a frame of exactly such
+ * packets, even when their pixels are damaged. If a packet looks any different, or a kept one gives no frame,
+ * everything is decoded, as with other codecs.
  */
 #include "data/clip.h"
 
@@ -41,18 +41,12 @@ static int slots(const struct job *job)
     return job->sampling ? eq_sampling_slots(job->sampling) : 0;
 }
 
-static int slot_index(const struct job *job, int slot, int n)
-{
-    return eq_sampling_index(job->sampling, slot, n);
-}
-
 static uint8_t *slot_pixels(const struct job *job, int slot)
 {
     return job->dst + (size_t)eq_sampling_place(job->sampling, slot) * frame_bytes(job);
 }
 
-/* Puts the frame into `slot` and the slots behind it that want the same one; returns by *next the first that doesn't.
- */
+/* Puts the frame into `slot` and the following slots that hold the same one; *next is the first that doesn't. */
 static enum eq_status keep_frame(struct job *job, const AVFrame *frame, int slot, int n, int *next, struct eq_err *err)
 {
     bool gray = false;
@@ -61,14 +55,13 @@ static enum eq_status keep_frame(struct job *job, const AVFrame *frame, int slot
     if (st != EQ_OK)
         return eq_err_context(err, "%s", job->file->name);
     job->info.gray &= gray;
-    int index = slot_index(job, slot, n);
-    for (*next = slot + 1; *next < slots(job) && slot_index(job, *next, n) == index; ++*next)
+    int index = eq_sampling_index(job->sampling, slot, n);
+    for (*next = slot + 1; *next < slots(job) && eq_sampling_index(job->sampling, *next, n) == index; ++*next)
         memcpy(slot_pixels(job, *next), dst, frame_bytes(job));
     return EQ_OK;
 }
 
-/* For a look without pixels: the first frame's colour in its own size would cost a picture; a tiny square tells as
- * much. */
+/* Without pixels only the first frame's color is of interest; a small square shows it and needs no picture. */
 static enum eq_status look_at(struct job *job, const AVFrame *frame, struct eq_err *err)
 {
     enum { PROBE_SIZE = 48 };
@@ -80,7 +73,7 @@ static enum eq_status look_at(struct job *job, const AVFrame *frame, struct eq_e
 
 /* ---- a pass -------------------------------------------------------------- */
 
-/* One run over the packets: counts frames and keeps those that a clip of `guess` frames (0: none) would give. */
+/* One run over the packets: counts frames and keeps those that are sampled from a clip of `guess` frames (0: none). */
 struct pass {
     int guess, count, slot;
     bool lazy; /* decode only what is kept; every packet must look like a frame */
@@ -92,7 +85,8 @@ static bool is_wanted(const struct job *job, const struct pass *pass)
 {
     if (!job->sampling)
         return pass->count == 0;
-    return pass->guess && pass->slot < slots(job) && slot_index(job, pass->slot, pass->guess) == pass->count;
+    return pass->guess && pass->slot < slots(job) &&
+           eq_sampling_index(job->sampling, pass->slot, pass->guess) == pass->count;
 }
 
 static enum eq_status count_frame(struct job *job, struct pass *pass, struct eq_err *err)
@@ -118,7 +112,7 @@ static enum eq_status take_frame(struct job *job, struct pass *pass, struct eq_e
     return job->sampling ? keep_frame(job, frame, pass->slot, pass->guess, &pass->slot, err) : look_at(job, frame, err);
 }
 
-/* The packet is a picture of the container's size that needs no other. */
+/* The packet is a picture of the container's size that needs no other packet. */
 static bool stands_alone(const struct job *job, struct pass *pass, const AVPacket *packet)
 {
     struct eq_mjpeg_info picture;
@@ -144,7 +138,7 @@ static enum eq_status look_at_packet(struct job *job, struct pass *pass, struct 
 static enum eq_status decode_packet(struct job *job, struct pass *pass, const AVPacket *packet, struct eq_err *err)
 {
     struct eq_clip_reader *r = &job->reader;
-    int code = avcodec_send_packet(r->decoder, packet); /* refused: nothing comes of it, and it is no frame */
+    int code = avcodec_send_packet(r->decoder, packet); /* a refused packet is no frame */
     for (int errors = 0; errors < MAX_ERRORS_A_PACKET && code != AVERROR(ENOMEM);) {
         code = avcodec_receive_frame(r->decoder, r->frame);
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)

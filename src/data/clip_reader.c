@@ -1,6 +1,6 @@
 /*
- * Opening a clip with libavformat and libavcodec. Only plain media containers are let in: FFmpeg also knows formats
- * that are lists of other files or addresses, and a data set has no business opening those.
+ * Opening a clip with libavformat and libavcodec. Only plain media containers are accepted: FFmpeg also knows formats
+ * that list other files or addresses, and a data set must not open those.
  */
 #include "data/clip.h"
 
@@ -17,7 +17,7 @@
 #define FORMATS "avi,mov,matroska,mpeg,mpegts"
 #define IO_BUFFER_BYTES 32768
 
-/* FFmpeg writes to stderr by itself; its lines become ours, at debug level. */
+/* FFmpeg writes to stderr; its lines go to our log instead, at debug level. */
 static void log_line(void *avcl, int level, const char *fmt, va_list args)
 {
     (void)avcl;
@@ -30,7 +30,7 @@ static void log_line(void *avcl, int level, const char *fmt, va_list args)
         eq_debug("ffmpeg: %s", text);
 }
 
-/* A damaged header can ask for a gigabyte of "extra data": no single block that a clip within our limits needs is that
+/* A damaged header can demand a gigabyte of "extra data"; no block that a clip within our limits needs is that
  * large. */
 #define MAX_BLOCK_BYTES ((size_t)256 << 20)
 
@@ -48,7 +48,7 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
     if (code == AVERROR(EIO) || code == AVERROR(ENOENT) || code == AVERROR(EACCES))
         st = EQ_IO;
     if (code == AVERROR(ENOMEM) || code == AVERROR(EMFILE) || code == AVERROR(ENFILE))
-        st = EQ_NOMEM; /* our want, not the clip's fault: never a reason to leave it out */
+        st = EQ_NOMEM; /* no fault of the clip: never a reason to leave it out */
     return eq_fail(err, st, "%s: %s: %s", name, what, text);
 }
 
@@ -97,7 +97,7 @@ static bool open_memory(struct eq_clip_reader *r)
 
 /* ---- opening ------------------------------------------------------------- */
 
-/* What libavformat would only call "Invalid data": said as the user sees it. */
+/* Says clearly what libavformat would only call "Invalid data". */
 static enum eq_status check_file(const char *path, struct eq_err *err)
 {
     struct stat info;
@@ -117,13 +117,11 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     AVDictionary *options = NULL;
     struct eq_str url = {0};
     if (r->file->data) {
-        if (!open_memory(r)) {
-            st = eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-            goto out;
-        }
+        if (!open_memory(r))
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
     } else {
         EQ_TRY(check_file(name, err));
-        eq_str_add(&url, "file:%s", name); /* so that a colon in a path names no protocol */
+        eq_str_add(&url, "file:%s", name); /* otherwise a colon in a path would name a protocol */
     }
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
@@ -138,7 +136,7 @@ out:
     return st;
 }
 
-/* An AVI's header has all that is needed; elsewhere libavformat decodes a little to find out. */
+/* An AVI's header has all that is needed; for other containers libavformat decodes a little to find out. */
 static bool header_suffices(const AVFormatContext *format)
 {
     if (strcmp(format->iformat->name, "avi") != 0)
@@ -169,8 +167,8 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     return EQ_OK;
 }
 
-/* Where a damaged picture leaves pixels undecoded, FFmpeg shows what was in the buffer before. Starting each picture
- * black makes what we read depend on the file only. */
+/* Where a damaged picture leaves pixels undecoded, FFmpeg shows the buffer's old content. Each picture starts black, so
+ * that pixels depend on the file only. */
 static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
 {
     int code = avcodec_default_get_buffer2(decoder, frame, flags);
@@ -201,7 +199,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     r->frame = av_frame_alloc();
     if (!r->decoder || !r->packet || !r->frame || avcodec_parameters_to_context(r->decoder, par) < 0)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-    r->decoder->thread_count = 1; /* clips are decoded beside each other; threads inside one only add hand-overs */
+    r->decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
     r->decoder->max_pixels = max_pixels;
     r->decoder->flags |= AV_CODEC_FLAG_BITEXACT;
     r->decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
@@ -247,7 +245,7 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         int code = av_read_frame(r->format, r->packet);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "can't be read", code);
-        if (code < 0) { /* the end, or damage that hides what follows: what came before is what there is */
+        if (code < 0) { /* the end, or damage that hides the rest */
             *end = true;
             return EQ_OK;
         }

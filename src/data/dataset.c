@@ -40,25 +40,15 @@ enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct e
     return EQ_OK;
 }
 
-enum eq_status eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason,
-                                       struct eq_err *err)
+void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason)
 {
-    size_t n = ds->n_skipped;
-    if ((n & (n - 1)) == 0) { /* full at every power of two */
-        struct eq_skipped *grown = realloc(ds->skipped, (n ? 2 * n : 1) * sizeof *grown);
-        if (!grown)
-            return eq_fail(err, EQ_NOMEM, "out of memory for the list of skipped clips");
-        ds->skipped = grown;
-    }
+    ds->skipped = eq_list_grow(ds->skipped, ds->n_skipped, sizeof *ds->skipped);
     ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason)};
-    return EQ_OK;
 }
 
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason)
 {
-    if (eq_dataset_note_skipped(ds, ds->samples[i].file_name, reason, NULL) != EQ_OK)
-        eq_warn("%s is left out (%s) and missing in the list of skipped clips: out of memory", ds->samples[i].file_name,
-                reason);
+    eq_dataset_note_skipped(ds, ds->samples[i].file_name, reason);
     sample_clear(&ds->samples[i]);
     memmove(&ds->samples[i], &ds->samples[i + 1], (ds->n - i - 1) * sizeof *ds->samples);
     ds->n--;
@@ -127,11 +117,9 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
             EQ_TRY(eq_dataset_add(out, &cap, &sample, err));
             continue;
         }
-        if (on_error == EQ_ON_ERROR_FAIL) {
-            st = eq_fail(err, why.status, "%s", why.msg);
-            goto out;
-        }
-        EQ_TRY(eq_dataset_note_skipped(out, paths[i], why.msg, err));
+        if (on_error == EQ_ON_ERROR_FAIL)
+            EQ_TRY(eq_fail(err, why.status, "%s", why.msg));
+        eq_dataset_note_skipped(out, paths[i], why.msg);
     }
 out:
     if (st != EQ_OK)

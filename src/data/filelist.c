@@ -1,9 +1,8 @@
 /*
- * FileList.csv: libcsv splits the text into fields, a table of columns gives them a meaning, each row becomes a sample
- * or a message "FileList.csv:17: ...". Rows are checked to the end even when one is bad, so that the message can say
- * how many are.
+ * FileList.csv: libcsv splits the text into fields, a table of columns gives them a meaning, and each row becomes a
+ * sample or a message "FileList.csv:17: ...". All rows are checked even after a bad one, so that the message can say
+ * how many are bad.
  */
-#include "data/filelist.h"
 #include "data/dataset.h"
 
 #include <csv.h>
@@ -48,10 +47,10 @@ struct parser {
     enum eq_status bad;    /* of the first bad row */
     int column[COL_COUNT]; /* place in the row, -1: not there */
     size_t n_columns;      /* 0: the header has not come yet */
-    struct eq_str text;    /* the fields of a row, each with a NUL behind it */
+    struct eq_str text;    /* the fields of a row, each followed by a NUL */
     size_t start[MAX_COLUMNS], n_fields;
     bool too_many, too_long, has_nul;
-    size_t line, row_line, rows, sample_cap; /* row_line: where the row at hand starts, 0: no row yet */
+    size_t line, row_line, rows, sample_cap; /* row_line: where the current row starts; 0: no row yet */
     struct name_set seen;
 };
 
@@ -60,8 +59,9 @@ static const char *field(const struct parser *p, enum column c)
     return p->text.s + p->start[p->column[c]];
 }
 
-/* A row that can't be used: noted as skipped; the caller of the parser decides whether that is fatal. */
-static void __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum eq_status status, const char *fmt, ...)
+/* Notes a row that can't be used as skipped, and returns false; the caller of the parser decides whether that is
+ * fatal. */
+static bool __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum eq_status status, const char *fmt, ...)
 {
     char why[512];
     va_list args;
@@ -77,9 +77,10 @@ static void __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum
         eq_str_add(&who, "line %zu", p->row_line);
     if (p->bad == EQ_OK)
         p->bad = status;
-    p->st = eq_dataset_note_skipped(p->ds, who.s, reason.s, p->err);
+    eq_dataset_note_skipped(p->ds, who.s, reason.s);
     eq_str_clear(&reason);
     eq_str_clear(&who);
+    return false;
 }
 
 /* ---- the header ---------------------------------------------------------- */
@@ -144,7 +145,7 @@ static bool set_grow(struct name_set *set, const struct eq_dataset *ds)
     return true;
 }
 
-/* The sample that has this name already, or NULL; then the name is entered for the sample that comes next. */
+/* The sample that has this name already, or NULL; the name is then entered for the next sample. */
 static const struct eq_sample *set_enter(struct parser *p, const char *name)
 {
     struct name_set *set = &p->seen;
@@ -169,14 +170,10 @@ static bool read_number(struct parser *p, enum column c, double lo, double hi, d
     if (p->column[c] < 0 || field(p, c)[0] == '\0')
         return true;
     double value = 0.0;
-    if (!eq_parse_double(field(p, c), &value)) {
-        bad_row(p, EQ_FORMAT, "%s \"%.80s\" is not a number", column_names[c], field(p, c));
-        return false;
-    }
-    if (value < lo || value > hi) {
-        bad_row(p, EQ_FORMAT, "%s %.80s is outside %g..%g", column_names[c], field(p, c), lo, hi);
-        return false;
-    }
+    if (!eq_parse_double(field(p, c), &value))
+        return bad_row(p, EQ_FORMAT, "%s \"%.80s\" is not a number", column_names[c], field(p, c));
+    if (value < lo || value > hi)
+        return bad_row(p, EQ_FORMAT, "%s %.80s is outside %g..%g", column_names[c], field(p, c), lo, hi);
     *out = value;
     return true;
 }
@@ -200,17 +197,14 @@ static bool read_split(struct parser *p, enum eq_split *out)
             return true;
         }
     }
-    bad_row(p, EQ_FORMAT, "Split \"%.80s\" is not TRAIN, VAL or TEST", text);
-    return false;
+    return bad_row(p, EQ_FORMAT, "Split \"%.80s\" is not TRAIN, VAL or TEST", text);
 }
 
 static bool read_numbers(struct parser *p, struct eq_sample *s)
 {
     double width = 0.0, height = 0.0, frames = 0.0;
-    if (field(p, COL_EF)[0] == '\0') {
-        bad_row(p, EQ_FORMAT, "EF is empty");
-        return false;
-    }
+    if (field(p, COL_EF)[0] == '\0')
+        return bad_row(p, EQ_FORMAT, "EF is empty");
     if (!read_number(p, COL_EF, 0.0, 100.0, &s->ef) || !read_number(p, COL_ESV, 0.0, 1e6, &s->esv) ||
         !read_number(p, COL_EDV, 0.0, 1e6, &s->edv) || !read_number(p, COL_FPS, 0.0, 1e6, &s->fps) ||
         !read_number(p, COL_WIDTH, 0.0, 1e6, &width) || !read_number(p, COL_HEIGHT, 0.0, 1e6, &height) ||
@@ -241,7 +235,7 @@ static char *find_clip(const char *dir, const char *name, uint64_t *bytes)
     return NULL;
 }
 
-/* A name must stay inside the data folder: a list from elsewhere shall not make us open other files. */
+/* A name must stay inside the data folder: a foreign list must not make us open other files. */
 static bool name_is_inside(const char *name)
 {
     if (name[0] == '/')
@@ -264,42 +258,32 @@ static void strip_avi(char *name)
 /* The checks that need the other rows or the disk. True: the sample has its path. */
 static bool find_and_enter(struct parser *p, struct eq_sample *s)
 {
-    if (!name_is_inside(s->file_name)) {
-        bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", s->file_name);
-        return false;
-    }
-    if (p->dir && !(s->path = find_clip(p->dir, s->file_name, &s->bytes))) {
-        bad_row(p, EQ_IO, "no file %.200s.avi in %.200s or its Videos folder", s->file_name, p->dir);
-        return false;
-    }
+    if (!name_is_inside(s->file_name))
+        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", s->file_name);
+    if (p->dir && !(s->path = find_clip(p->dir, s->file_name, &s->bytes)))
+        return bad_row(p, EQ_IO, "no file %.200s.avi in %.200s or its Videos folder", s->file_name, p->dir);
     const struct eq_sample *other = set_enter(p, s->file_name);
     if (other)
-        bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is already in line %zu", s->file_name, other->line);
-    return !other && p->st == EQ_OK;
+        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is already in line %zu", s->file_name, other->line);
+    return p->st == EQ_OK;
 }
 
-static void read_row(struct parser *p)
+static bool read_row(struct parser *p)
 {
-    if (p->n_fields != p->n_columns) {
-        bad_row(p, EQ_FORMAT, "%zu fields, but the header has %zu", p->n_fields, p->n_columns);
-        return;
-    }
+    if (p->n_fields != p->n_columns)
+        return bad_row(p, EQ_FORMAT, "%zu fields, but the header has %zu", p->n_fields, p->n_columns);
     struct eq_sample s = {.esv = NAN, .edv = NAN, .line = p->row_line};
-    if (field(p, COL_FILE_NAME)[0] == '\0') {
-        bad_row(p, EQ_FORMAT, "FileName is empty");
-        return;
-    }
+    if (field(p, COL_FILE_NAME)[0] == '\0')
+        return bad_row(p, EQ_FORMAT, "FileName is empty");
     if (!read_numbers(p, &s) || !read_split(p, &s.split))
-        return;
+        return false;
     s.file_name = eq_strdup(field(p, COL_FILE_NAME));
     strip_avi(s.file_name);
-    if (find_and_enter(p, &s)) {
-        p->st = eq_dataset_add(p->ds, &p->sample_cap, &s, p->err);
-        if (p->st == EQ_OK)
-            return;
-    }
+    if (find_and_enter(p, &s) && (p->st = eq_dataset_add(p->ds, &p->sample_cap, &s, p->err)) == EQ_OK)
+        return true;
     free(s.file_name);
     free(s.path);
+    return false;
 }
 
 /* ---- libcsv -------------------------------------------------------------- */
@@ -375,7 +359,7 @@ static void feed(struct parser *p, struct csv_parser *csv, const char *text, siz
         p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: a quote opens here and never closes", p->name, p->row_line);
 }
 
-/* What is left to say once every row was seen. */
+/* The checks after the last row. */
 static enum eq_status conclude(struct parser *p, enum eq_on_error on_error)
 {
     struct eq_dataset *ds = p->ds;
@@ -437,20 +421,14 @@ enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_
     size_t len = 0;
     char *list = eq_path_join(dir, "FileList.csv");
     *out = (struct eq_dataset){0};
-    if (!eq_path_exists(dir)) {
-        st = eq_fail(err, EQ_IO, "%s: no such data folder", dir);
-        goto out;
-    }
-    if (!eq_is_dir(dir)) {
-        st =
-            eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs", dir);
-        goto out;
-    }
-    if (!eq_path_exists(list)) {
-        st = eq_fail(err, EQ_IO, "%s: no such file; a data folder has a FileList.csv with the columns FileName and EF",
-                     list);
-        goto out;
-    }
+    if (!eq_path_exists(dir))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s: no such data folder", dir));
+    if (!eq_is_dir(dir))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs",
+                       dir));
+    if (!eq_path_exists(list))
+        EQ_TRY(eq_fail(err, EQ_IO,
+                       "%s: no such file; a data folder has a FileList.csv with the columns FileName and EF", list));
     EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
     EQ_TRY(eq_filelist_parse(text, len, list, dir, split_seed, on_error, out, err));
     out->dir = eq_strdup(dir);

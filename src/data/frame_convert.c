@@ -2,7 +2,7 @@
  * A decoded frame into an RGB square of bytes.
  *
  * Ultrasound is mostly gray and stored as full-range YUV with neutral chroma (128). There R = G = B = Y exactly (ITU-T
- * T.871), so such frames skip the colour conversion: faster, and free of its rounding. Everything else goes through
+ * T.871), so such frames skip the color conversion, which is faster and adds no rounding. Everything else goes through
  * swscale with the flags that make its result independent of the CPU.
  */
 #include "data/clip.h"
@@ -22,28 +22,26 @@ void eq_frame_converter_clear(struct eq_frame_converter *c)
     *c = (struct eq_frame_converter){0};
 }
 
-/* YUVJ formats are YUV with the range in the name; swscale wants it beside the name. */
-static enum AVPixelFormat plain_format(enum AVPixelFormat format, bool *full_range)
+/* YUV formats whose luma is gray where chroma is neutral. YUVJ is YUV with full range; swscale takes the range apart
+ * from the format. */
+static const struct {
+    enum AVPixelFormat yuv, full_range;
+} yuv_formats[] = {{AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P},
+                   {AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUVJ422P},
+                   {AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUVJ444P},
+                   {AV_PIX_FMT_YUV440P, AV_PIX_FMT_YUVJ440P},
+                   {AV_PIX_FMT_YUV411P, AV_PIX_FMT_YUVJ411P}};
+
+/* Whether the format is one of those; *format becomes the plain one. */
+static bool is_yuv(enum AVPixelFormat *format, bool *full_range)
 {
-    switch (format) {
-    case AV_PIX_FMT_YUVJ420P:
-        *full_range = true;
-        return AV_PIX_FMT_YUV420P;
-    case AV_PIX_FMT_YUVJ422P:
-        *full_range = true;
-        return AV_PIX_FMT_YUV422P;
-    case AV_PIX_FMT_YUVJ444P:
-        *full_range = true;
-        return AV_PIX_FMT_YUV444P;
-    case AV_PIX_FMT_YUVJ440P:
-        *full_range = true;
-        return AV_PIX_FMT_YUV440P;
-    case AV_PIX_FMT_YUVJ411P:
-        *full_range = true;
-        return AV_PIX_FMT_YUV411P;
-    default:
-        return format;
-    }
+    for (size_t i = 0; i < sizeof yuv_formats / sizeof *yuv_formats; i++)
+        if (*format == yuv_formats[i].yuv || *format == yuv_formats[i].full_range) {
+            *full_range |= *format == yuv_formats[i].full_range;
+            *format = yuv_formats[i].yuv;
+            return true;
+        }
+    return false;
 }
 
 static bool plane_is(const uint8_t *plane, int stride, int width, int height, uint8_t value)
@@ -60,12 +58,11 @@ static bool plane_is(const uint8_t *plane, int stride, int width, int height, ui
 }
 
 /* The frame's luma is its gray value. */
-static bool has_no_colour(const AVFrame *f, enum AVPixelFormat format, bool full_range)
+static bool has_no_color(const AVFrame *f, enum AVPixelFormat format, bool yuv, bool full_range)
 {
     if (format == AV_PIX_FMT_GRAY8)
         return f->color_range != AVCOL_RANGE_MPEG;
-    if (!full_range || (format != AV_PIX_FMT_YUV420P && format != AV_PIX_FMT_YUV422P && format != AV_PIX_FMT_YUV444P &&
-                        format != AV_PIX_FMT_YUV440P && format != AV_PIX_FMT_YUV411P))
+    if (!yuv || !full_range)
         return false;
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
     int width = AV_CEIL_RSHIFT(f->width, desc->log2_chroma_w), height = AV_CEIL_RSHIFT(f->height, desc->log2_chroma_h);
@@ -161,9 +158,10 @@ enum eq_status eq_frame_convert(struct eq_frame_converter *c, const AVFrame *fra
 {
     enum eq_status st = EQ_OK;
     bool full_range = frame->color_range == AVCOL_RANGE_JPEG;
-    enum AVPixelFormat format = plain_format(frame->format, &full_range);
+    enum AVPixelFormat format = frame->format;
+    bool yuv = is_yuv(&format, &full_range);
     size_t side = (size_t)c->size;
-    if (has_no_colour(frame, format, full_range)) {
+    if (has_no_color(frame, format, yuv, full_range)) {
         *gray = true;
         if (frame->width == c->size && frame->height == c->size) {
             expand_gray(frame->data[0], frame->linesize[0], c->size, dst);

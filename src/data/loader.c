@@ -1,9 +1,8 @@
 /*
  * The loader: a thread that reads clips into a ring of batches, and the caller's side that takes them out in order.
  *
- * What the thread writes into a slot (pixels, error, failures) belongs to the caller from the moment `filled` counts
- * it, and to the thread again once `released` has passed it; one mutex and one condition guard the two counters.
- * Nothing that comes out depends on timing.
+ * A slot (pixels, error, failures) belongs to the caller from the moment `filled` counts it, and to the thread again
+ * once `released` has passed it. One mutex and one condition guard the two counters. No output depends on timing.
  */
 #include "data/augment.h"
 #include "data/clip_cache.h"
@@ -33,14 +32,14 @@ struct eq_loader {
     uint32_t *positions; /* [n] the samples as given */
     size_t n, clip_bytes;
 
-    /* The epoch at hand. */
+    /* The current epoch. */
     uint32_t epoch;
     uint32_t *order; /* [n] into positions */
     size_t first, batches;
 
     struct slot *ring;
     size_t ring_size;
-    bool holding; /* the caller has the slot that `released` stands at */
+    bool holding; /* the caller has the slot at `released` */
 
     pthread_t thread;
     bool running;
@@ -49,11 +48,11 @@ struct eq_loader {
     size_t filled, released; /* batches since the epoch's start */
     bool quit;
 
-    /* The thread's own. */
+    /* Used by the thread only. */
     struct eq_clip_cache cache;
-    char **why_failed; /* [n] NULL: readable as far as known */
+    char **why_failed; /* [n]; NULL: no failure so far */
 
-    /* The caller's side's own. */
+    /* Used by the caller's side only. */
     bool *reported; /* [n] */
     struct eq_skipped *failures;
     size_t n_failures;
@@ -84,7 +83,7 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
     return EQ_OK;
 }
 
-/* Out of memory and the like are no fault of the clip. */
+/* Not for lack of memory and the like, which are no fault of the clip. */
 static bool may_skip(const struct eq_loader *l, enum eq_status st)
 {
     return l->opts.on_error == EQ_ON_ERROR_SKIP && (st == EQ_FORMAT || st == EQ_IO);
@@ -155,7 +154,7 @@ static void stop_thread(struct eq_loader *l)
     l->running = false;
 }
 
-/* Signals are the main thread's business. */
+/* The main thread alone handles signals. */
 static int start_thread(struct eq_loader *l)
 {
     sigset_t all, before;
@@ -191,7 +190,7 @@ static enum eq_status check_opts(const struct eq_dataset *ds, const uint32_t *in
 static bool allocate_ring(struct eq_loader *l)
 {
     size_t batch = (size_t)l->opts.batch, bytes = 0;
-    l->ring_size = (size_t)(l->opts.prefetch ? l->opts.prefetch : 2) + 1; /* and the one that the caller holds */
+    l->ring_size = (size_t)(l->opts.prefetch ? l->opts.prefetch : 2) + 1; /* + 1: the caller holds one */
     l->ring = calloc(l->ring_size, sizeof *l->ring);
     if (!l->ring || !eq_mul_size(batch, l->clip_bytes, &bytes))
         return false;
@@ -297,7 +296,7 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
         eq_rng_shuffle(&rng, l->order, l->n);
     }
     if (first >= l->batches)
-        return EQ_OK; /* nothing to come */
+        return EQ_OK; /* no batches */
     int code = start_thread(l);
     return code == 0 ? EQ_OK : eq_fail(err, EQ_NOMEM, "the loader's thread can't be started: %s", strerror(code));
 }
@@ -341,7 +340,7 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
         release_held(l);
     for (struct slot *slot; (slot = wait_slot(l)) != NULL;) {
         report_failures(l, slot);
-        if (slot->st != EQ_OK) { /* stays where it is: asking again gets the same answer */
+        if (slot->st != EQ_OK) { /* it stays: another call gets the same error */
             st = eq_fail(err, slot->st, "%s", slot->err.msg);
             break;
         }

@@ -1,6 +1,6 @@
 /*
- * A look at a Motion JPEG packet's markers (ITU-T T.81, annex B), to know without decoding whether it is a whole
- * picture that stands on its own. Anything out of the ordinary answers no: the caller then decodes.
+ * Reads a Motion JPEG packet's markers (ITU-T T.81, annex B), to know without decoding whether it is a whole picture
+ * that needs no other packet. The answer to anything unusual is no: the caller then decodes.
  */
 #include "data/clip.h"
 
@@ -8,7 +8,7 @@
 
 enum { SOF0 = 0xC0, DHT = 0xC4, SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0, COM = 0xFE };
 
-/* What was defined (bit i: table i) and what the frame header asks for. */
+/* The tables defined so far (bit i: table i) and the ones that the frame header uses. */
 struct tables {
     unsigned quant, huff_dc, huff_ac;
     int components;
@@ -16,7 +16,7 @@ struct tables {
     bool has_frame;
 };
 
-/* Each is given a segment's payload, behind its length. */
+/* Each reads a segment's payload, which follows its length. */
 static bool read_dqt(const uint8_t *p, size_t len, struct tables *t)
 {
     while (len) {
@@ -41,7 +41,7 @@ static bool read_dht(const uint8_t *p, size_t len, struct tables *t)
             return false;
         unsigned class = p[0] >> 4, index = p[0] & 15;
         size_t symbols = 0;
-        unsigned codes = 0; /* used so far, in units of the present length */
+        unsigned codes = 0; /* used so far, in units of the current length */
         for (int bits = 1; bits <= 16; bits++) {
             codes = 2 * codes + p[bits];
             symbols += p[bits];
@@ -102,8 +102,8 @@ static bool read_sos(const uint8_t *p, size_t len, const struct tables *t, bool 
     return spectral[0] == 0 && spectral[1] == 63 && spectral[2] == 0;
 }
 
-/* The entropy-coded data hold at least a byte and end with EOI, with nothing but padding zeros behind it, and no marker
- * but restarts inside. */
+/* The entropy-coded data hold at least a byte, no markers but restarts, and end with EOI, followed by nothing but
+ * padding zeros. */
 static bool ends_with_eoi(const uint8_t *p, size_t len)
 {
     while (len && p[len - 1] == 0)

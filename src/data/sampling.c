@@ -1,4 +1,4 @@
-/* Which frames of a clip are taken, in exact integers: no rounding mode and no compiler changes an index. */
+/* The frames that are sampled from a clip, in exact integers: no rounding mode and no compiler changes an index. */
 #include "echoquant/data.h"
 
 #include <assert.h>
@@ -42,8 +42,7 @@ int eq_sampling_slots(const struct eq_sampling *s)
     return s->frames * phases_of(s);
 }
 
-/* The phases (k + 0.5) / P of T segments lie at the middles of T P segments, in turns. Taken so, they are exact for
- * every P. */
+/* The phases (k + 0.5) / P of T segments are the middles of T P segments. In this form they are exact for every P. */
 int eq_sampling_index(const struct eq_sampling *s, int slot, int n)
 {
     if (phases_of(s) == 1)

@@ -1,7 +1,7 @@
 /*
- * The split of a list that brings none: clips are ordered by a hash of seed and name and the order is cut at 70 and 85
- * %. Cutting an order instead of comparing each hash with a threshold keeps the shares exact in small sets; the order
- * of rows plays no part, and a row that comes or goes moves at most one clip over each cut.
+ * The split of a list without one: clips are ordered by a hash of seed and name, and the order is cut at 70 and 85 %.
+ * Cutting an order instead of comparing each hash with a threshold keeps the shares exact in small sets. The order of
+ * rows does not matter, and a row that comes or goes moves at most one clip over each cut.
  */
 #include "data/dataset.h"
 

@@ -1,5 +1,6 @@
 /* Pixel and EF statistics of a split. Pixel sums are integers, so they are exact in any order. */
 #include "echoquant/data.h"
+#include "echoquant/stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ struct sums {
 
 static void add_pixels(struct sums *s, const uint8_t *pixels, size_t count)
 {
-    /* 2^16 squares of bytes fit 32 bits, which vectorises. */
+    /* 2^16 squares of bytes fit 32 bits, which vectorizes. */
     for (size_t at = 0; at < count;) {
         size_t end = count - at > 65536 ? at + 65536 : count;
         uint32_t sum = 0, squares = 0;
@@ -42,12 +43,6 @@ static enum eq_status add_ef(struct sums *s, const struct eq_batch *batch, struc
     return EQ_OK;
 }
 
-static int compare_double(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct eq_err *err)
 {
     if (s->n == 0)
@@ -56,7 +51,7 @@ static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct
     /* sum (x - m)^2 = sum x^2 - 2 m sum x + n m^2: never negative, and exact in 64 bits up to 2^47 pixels. */
     uint64_t around = s->squares + s->pixels * mean * mean - 2 * mean * s->sum;
     double total = 0.0, spread = 0.0;
-    qsort(s->ef, s->n, sizeof *s->ef, compare_double);
+    double median = eq_median_of(s->ef, s->n); /* sorts, so that the sums below do not depend on the clips' order */
     for (size_t i = 0; i < s->n; i++)
         total += s->ef[i];
     double ef_mean = total / (double)s->n;
@@ -66,7 +61,7 @@ static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct
                                   .pixel_std = sqrt((double)around / (double)s->pixels),
                                   .ef_mean = ef_mean,
                                   .ef_std = sqrt(spread / (double)s->n),
-                                  .ef_median = 0.5 * (s->ef[(s->n - 1) / 2] + s->ef[s->n / 2]),
+                                  .ef_median = median,
                                   .clips = s->n};
     if (around == 0)
         return eq_fail(err, EQ_NUMERIC, "every pixel of %zu clips is %d: nothing to learn from", s->n, out->pixel_mean);

@@ -65,8 +65,8 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     pthread_mutex_lock(&job->lock);
     bool stop = job->st != EQ_OK;
     if (!stop && eq_interrupted()) {
-        job->st = eq_fail(&job->err, EQ_INTERRUPTED, "interrupted while writing %s; the same command starts it anew",
-                          job->dir);
+        job->st = eq_fail(&job->err, EQ_INTERRUPTED,
+                          "interrupted while writing %s; run the same command to start again", job->dir);
         stop = true;
     }
     pthread_mutex_unlock(&job->lock);
@@ -146,8 +146,8 @@ static struct cJSON *describe(const struct eq_synth_opts *o)
     return j;
 }
 
-/* *made: the folder holds exactly this set, finished. A set of ours that was broken off is made again; anything else is
- * refused. */
+/* made: the folder holds exactly this set, finished. An unfinished set of the same options is made again; anything
+ * else is refused. */
 static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted, bool *made, struct eq_err *err)
 {
     enum eq_status st;

@@ -1,17 +1,16 @@
 /*
- * Synthetic apical four-chamber clips: a patient (drawn from counters), a heart that beats by a volume curve, and a
- * picture of it as a sector scan with speckle. Internal to the data floor; what it offers outside is eq_synth_write in
- * data.h.
+ * data-internal: synthetic apical four-chamber clips. A patient is drawn from counters, a heart beats by a volume
+ * curve, and a sector scan with speckle shows it.
  *
- * EF is to be read from motion only: a frame at end-diastole does not depend on it (tested to the byte), and every
- * other draw (heart rate, length, gain, pose, sizes) is independent of it.
+ * Only motion shows EF: a frame at end-diastole does not depend on it (tested to the byte), and every other draw
+ * (heart rate, length, gain, pose, sizes) is independent of it.
  */
 #ifndef DATA_SYNTH_H
 #define DATA_SYNTH_H
 
 #include "echoquant/data.h"
 
-/* Everything that a clip is a function of. Lengths in pixels of a 112 x 112 picture. */
+/* Determines a clip. Lengths are in pixels of a 112 x 112 picture. */
 struct eq_synth_patient {
     double ef;         /* percent */
     double edv;        /* ml */
@@ -37,7 +36,7 @@ enum {
     EQ_SYNTH_DISPLAY_STEPS = 512
 };
 
-/* What the scanner does at a pixel, whatever lies there. */
+/* The scanner at a pixel, whatever tissue lies there. */
 struct eq_synth_beam {
     float r, angle; /* from the probe: pixels, radians */
     float gain;     /* with attenuation over depth */
@@ -57,8 +56,8 @@ enum eq_status eq_synth_scene_init(struct eq_synth_scene *s, const struct eq_syn
 void eq_synth_scene_clear(struct eq_synth_scene *s);
 /* How far the cavity has emptied at a fraction of the cycle: 0 at end-diastole (0), 1 at end-systole (p->systole). */
 double eq_synth_emptying(const struct eq_synth_patient *p, double cycle);
-/* The picture at a fraction of the cycle, gray [112][112]; beat: which beat it is (speckle decorrelates between
- * frames). */
+/* The picture at a fraction of the cycle, gray: [112][112]. frame: its number; a little of the speckle changes with
+ * it. */
 void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray);
 
 /* Writes gray frames as an MJPEG AVI; next is called for frame 0, 1, ... and fills gray. */

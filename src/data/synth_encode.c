@@ -18,9 +18,12 @@ struct encoder {
     AVPacket *packet;
 };
 
-static enum eq_status av_failed(const struct encoder *e, const char *what, int code, struct eq_err *err)
+/* EQ_OK from a libav code of 0 up; otherwise an error. */
+static enum eq_status check(const struct encoder *e, const char *what, int code, struct eq_err *err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    if (code >= 0)
+        return EQ_OK;
     av_strerror(code, text, sizeof text);
     return eq_fail(err, EQ_IO, "%s: %s: %s", e->path, what, text);
 }
@@ -43,16 +46,13 @@ static enum eq_status open_codec(struct encoder *e, int size, int fps, struct eq
     e->codec->global_quality = FF_QP2LAMBDA * QUALITY;
     if (e->format->oformat->flags & AVFMT_GLOBALHEADER)
         e->codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    int code = avcodec_open2(e->codec, mjpeg, NULL);
-    return code < 0 ? av_failed(e, "opening the encoder", code, err) : EQ_OK;
+    return check(e, "opening the encoder", avcodec_open2(e->codec, mjpeg, NULL), err);
 }
 
 static enum eq_status open_file(struct encoder *e, int size, int fps, struct eq_err *err)
 {
     enum eq_status st;
-    int code = avformat_alloc_output_context2(&e->format, NULL, "avi", e->path);
-    if (code < 0)
-        return av_failed(e, "AVI writer", code, err);
+    EQ_TRY(check(e, "AVI writer", avformat_alloc_output_context2(&e->format, NULL, "avi", e->path), err));
     e->format->flags |= AVFMT_FLAG_BITEXACT;
     EQ_TRY(open_codec(e, size, fps, err));
     e->stream = avformat_new_stream(e->format, NULL);
@@ -62,17 +62,13 @@ static enum eq_status open_file(struct encoder *e, int size, int fps, struct eq_
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", e->path);
     e->stream->time_base = e->codec->time_base;
     e->stream->avg_frame_rate = e->codec->framerate;
-    if ((code = avcodec_parameters_from_context(e->stream->codecpar, e->codec)) < 0)
-        return av_failed(e, "stream", code, err);
+    EQ_TRY(check(e, "stream", avcodec_parameters_from_context(e->stream->codecpar, e->codec), err));
     e->frame->format = e->codec->pix_fmt;
     e->frame->width = e->frame->height = size;
     e->frame->quality = e->codec->global_quality;
-    if ((code = av_frame_get_buffer(e->frame, 0)) < 0)
-        return av_failed(e, "frame", code, err);
-    if ((code = avio_open(&e->format->pb, e->path, AVIO_FLAG_WRITE)) < 0)
-        return av_failed(e, "can't be written", code, err);
-    if ((code = avformat_write_header(e->format, NULL)) < 0)
-        return av_failed(e, "header", code, err);
+    EQ_TRY(check(e, "frame", av_frame_get_buffer(e->frame, 0), err));
+    EQ_TRY(check(e, "can't be written", avio_open(&e->format->pb, e->path, AVIO_FLAG_WRITE), err));
+    EQ_TRY(check(e, "header", avformat_write_header(e->format, NULL), err));
 out:
     return st;
 }
@@ -80,49 +76,44 @@ out:
 /* Writes what the encoder has ready. */
 static enum eq_status drain(struct encoder *e, struct eq_err *err)
 {
+    enum eq_status st = EQ_OK;
     for (;;) {
         int code = avcodec_receive_packet(e->codec, e->packet);
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)
-            return EQ_OK;
-        if (code < 0)
-            return av_failed(e, "encoding", code, err);
+            break;
+        EQ_TRY(check(e, "encoding", code, err));
         av_packet_rescale_ts(e->packet, e->codec->time_base, e->stream->time_base);
         e->packet->stream_index = e->stream->index;
-        code = av_interleaved_write_frame(e->format, e->packet);
-        if (code < 0)
-            return av_failed(e, "writing", code, err);
+        EQ_TRY(check(e, "writing", av_interleaved_write_frame(e->format, e->packet), err));
     }
+out:
+    return st;
 }
 
 static enum eq_status put_frame(struct encoder *e, const uint8_t *gray, int size, int number, struct eq_err *err)
 {
-    int code = av_frame_make_writable(e->frame);
-    if (code < 0)
-        return av_failed(e, "frame", code, err);
+    enum eq_status st = check(e, "frame", av_frame_make_writable(e->frame), err);
+    if (st != EQ_OK)
+        return st;
     for (int y = 0; y < size; y++)
         memcpy(e->frame->data[0] + (ptrdiff_t)y * e->frame->linesize[0], gray + (size_t)y * (size_t)size, (size_t)size);
     for (int plane = 1; plane <= 2; plane++)
         for (int y = 0; y < size / 2; y++)
             memset(e->frame->data[plane] + (ptrdiff_t)y * e->frame->linesize[plane], 128, (size_t)size / 2);
     e->frame->pts = number;
-    if ((code = avcodec_send_frame(e->codec, e->frame)) < 0)
-        return av_failed(e, "encoding", code, err);
-    return drain(e, err);
+    st = check(e, "encoding", avcodec_send_frame(e->codec, e->frame), err);
+    return st == EQ_OK ? drain(e, err) : st;
 }
 
 static enum eq_status finish(struct encoder *e, struct eq_err *err)
 {
     enum eq_status st;
-    int code = avcodec_send_frame(e->codec, NULL);
-    if (code < 0)
-        return av_failed(e, "encoding", code, err);
+    EQ_TRY(check(e, "encoding", avcodec_send_frame(e->codec, NULL), err));
     EQ_TRY(drain(e, err));
-    if ((code = av_write_trailer(e->format)) < 0)
-        return av_failed(e, "trailer", code, err);
+    EQ_TRY(check(e, "trailer", av_write_trailer(e->format), err));
     /* A full disk may show only now. */
     avio_flush(e->format->pb);
-    if (e->format->pb->error < 0)
-        return av_failed(e, "writing", e->format->pb->error, err);
+    EQ_TRY(check(e, "writing", e->format->pb->error, err));
 out:
     return st;
 }
@@ -144,8 +135,8 @@ enum eq_status eq_synth_encode(const char *path, int size, int fps, int frames,
 out:
     if (e.format && e.format->pb) {
         int code = avio_closep(&e.format->pb);
-        if (code < 0 && st == EQ_OK)
-            st = av_failed(&e, "closing", code, err);
+        if (st == EQ_OK)
+            st = check(&e, "closing", code, err);
     }
     avformat_free_context(e.format);
     avcodec_free_context(&e.codec);

@@ -1,6 +1,6 @@
 /*
- * The picture: for each pixel of the sector, what tissue lies there (soft-edged shapes of the heart at this moment),
- * how bright a scanner shows it at this depth, and speckle.
+ * The picture: for each pixel of the sector the tissue that lies there (soft-edged shapes of the heart at this moment),
+ * its brightness in a scan at this depth, and speckle.
  *
  * The cavity is a bullet with its apex fixed, length L and half-width W. With e = EF times emptying, the volume is V =
  * EDV (1 - e); the mitral plane moves up by L = L0 (1 - 0.32 e); W follows from V ~ L W^2. The wall keeps its volume
@@ -21,7 +21,7 @@
 
 /* ---- speckle ------------------------------------------------------------- */
 
-/* Complex Gaussian noise smoothed over neighbours has Rayleigh amplitude (Burckhardt 1978): fully developed speckle. */
+/* Complex Gaussian noise smoothed over neighbors has Rayleigh amplitude (Burckhardt 1978): fully developed speckle. */
 static void fill_speckle(float *field, struct eq_rng *r, float *re, float *im)
 {
     const int depths = EQ_SYNTH_DEPTHS, lines = EQ_SYNTH_LINES;
@@ -205,8 +205,7 @@ static float echo_at(const struct heart *h, float a, float l, float blood)
     float outer_along = (l + cap) / (h->length + cap);
     float outer_half = h->outer * profile(outer_along);
     float below = h->length - l; /* > 0: above the mitral plane */
-    /* Right ventricle and right atrium beside the septum; their free wall does not move with the left ventricle's pump.
-     */
+    /* Right ventricle and right atrium, at the septum; their free wall does not move with the left ventricle. */
     float right =
         ellipse(a, l, -1.95f * h->radius0 - h->wall0, 0.62f * h->length0, 0.75f * h->radius0, 0.42f * h->length0);
     level = mix(level, blood, soft(right, 1.2f));
@@ -251,7 +250,7 @@ static void material(const struct heart *h, float *a, float *l)
     *l *= 1 + (longer - 1) * (*l > 0 ? fade * stay : 0);
 }
 
-/* What a pixel shows: the heart's echo, speckle of the tissue that came here, a little noise that is new in every
+/* A pixel's amplitude: the heart's echo, speckle of the tissue that moved here, a little noise that changes with every
  * frame. */
 static float amplitude_at(const struct eq_synth_scene *s, const struct heart *h, float x, float y,
                           const struct eq_synth_beam *beam, uint32_t frame)

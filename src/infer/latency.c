@@ -3,68 +3,43 @@
 
 #include <math.h>
 
-static enum eq_status checked_counts(int warmup, int repeats, double **ms, struct eq_err *err)
+/* Calls first..end-1; those below 0 are not kept. */
+static enum eq_status take_turn(const struct eq_latency_turn *turn, int first, int end, double *ms, struct eq_err *err)
 {
-    if (warmup < 0 || repeats < 1)
-        return eq_fail(err, EQ_USAGE, "latency needs at least one repeat");
-    *ms = eq_alloc((size_t)repeats, sizeof **ms);
-    return *ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
-}
-
-/* Calls of one turn: few enough for a disturbance to meet all, enough to make little of changing over. */
-enum { CALLS_OF_A_TURN = 5 };
-
-static enum eq_status timed_call(struct eq_predictor *p, const uint8_t *pixels, double *ms, struct eq_err *err)
-{
-    float ef;
-    double start = eq_now_ms();
-    enum eq_status st = eq_predictor_run(p, pixels, &ef, err);
-    *ms = eq_now_ms() - start;
-    return st;
-}
-
-/* A pool that is new, and caches that another one filled, take a call to settle. */
-static enum eq_status change_over(const struct eq_latency_turn *turn, const uint8_t *pixels, struct eq_err *err)
-{
-    double ms;
     enum eq_status st = EQ_OK;
-    if (eq_parallel_threads() != turn->threads)
-        EQ_TRY(eq_parallel_init(turn->threads, err));
-    EQ_TRY(timed_call(turn->predictor, pixels, &ms, err));
+    for (int i = first; i < end; i++) {
+        double start = eq_now_ms();
+        EQ_TRY(turn->call(turn->ctx, err));
+        if (i >= 0)
+            ms[i] = eq_now_ms() - start;
+    }
 out:
     return st;
 }
 
-/* Calls first..end-1 of one turn; those below 0 are not kept. */
-static enum eq_status take_turn(const struct eq_latency_turn *turn, const uint8_t *pixels, int first, int end,
-                                double *ms, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    double unused;
-    for (int i = first; i < end; i++)
-        EQ_TRY(timed_call(turn->predictor, pixels, i < 0 ? &unused : &ms[i], err));
-out:
-    return st;
-}
-
-enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const uint8_t *pixels, int warmup,
-                                int repeats, struct eq_latency out[], struct eq_err *err)
+enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int calls, int warmup, int repeats,
+                                struct eq_latency out[], struct eq_err *err)
 {
     double *ms[EQ_MAX_TURNS] = {NULL};
     enum eq_status st = EQ_OK;
+    if (warmup < 0 || repeats < 1)
+        return eq_fail(err, EQ_USAGE, "latency needs at least one repeat");
     for (int k = 0; k < n; k++)
-        EQ_TRY(checked_counts(warmup, repeats, &ms[k], err));
+        if (!(ms[k] = eq_alloc((size_t)repeats, sizeof **ms)))
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats));
     for (int first = -warmup, end; first < repeats; first = end) {
-        end = first < 0 ? 0 : first + CALLS_OF_A_TURN < repeats ? first + CALLS_OF_A_TURN : repeats;
+        end = first < 0 ? 0 : first + calls < repeats ? first + calls : repeats;
         for (int k = 0; k < n; k++) {
-            if (n > 1)
-                EQ_TRY(change_over(&turns[k], pixels, err));
-            EQ_TRY(take_turn(&turns[k], pixels, first, end, ms[k], err));
+            if (eq_parallel_threads() != turns[k].threads)
+                EQ_TRY(eq_parallel_init(turns[k].threads, err));
+            if (n > 1 && first >= 0)
+                EQ_TRY(turns[k].call(turns[k].ctx, err));
+            EQ_TRY(take_turn(&turns[k], first, end, ms[k], err));
         }
     }
     for (int k = 0; k < n; k++)
         out[k] = eq_latency_of(ms[k], repeats);
-    if (n > 1 && eq_parallel_threads() != turns[0].threads)
+    if (eq_parallel_threads() != turns[0].threads)
         EQ_TRY(eq_parallel_init(turns[0].threads, err));
 out:
     for (int k = 0; k < n; k++)
@@ -72,39 +47,47 @@ out:
     return st;
 }
 
+enum eq_status eq_latency_clip(void *ctx, struct eq_err *err)
+{
+    const struct eq_latency_clip *c = ctx;
+    float ef;
+    return eq_predictor_run(c->predictor, c->pixels, &ef, err);
+}
+
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err)
 {
-    const struct eq_latency_turn turn = {p, eq_parallel_threads()};
-    return eq_latency_turns(&turn, 1, pixels, warmup, repeats, out, err);
+    struct eq_latency_clip clip = {p, pixels};
+    const struct eq_latency_turn turn = {eq_latency_clip, &clip, eq_parallel_threads()};
+    return eq_latency_turns(&turn, 1, EQ_LATENCY_CALLS, warmup, repeats, out, err);
+}
+
+struct files {
+    struct eq_predictor *p;
+    const char *const *paths;
+    size_t n, calls;
+    struct eq_sampling sampling;
+    uint8_t *pixels;
+};
+
+static enum eq_status read_and_predict(void *ctx, struct eq_err *err)
+{
+    struct files *f = ctx;
+    float ef;
+    enum eq_status st = eq_clip_read(f->paths[f->calls++ % f->n], &f->sampling, f->pixels, NULL, err);
+    return st == EQ_OK ? eq_predictor_mean(f->p, f->pixels, f->sampling.phases, &ef, err) : st;
 }
 
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err)
 {
-    double *ms = NULL;
-    uint8_t *pixels = NULL;
-    enum eq_status st;
-    struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1, .phases = phases};
-    EQ_TRY(checked_counts(warmup, repeats, &ms, err));
-    pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
-    if (!pixels) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a clip");
-        goto out;
-    }
-    for (int i = -warmup; i < repeats; i++) {
-        float ef;
-        const char *path = paths[(size_t)(i + warmup) % n];
-        double start = eq_now_ms();
-        EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
-        EQ_TRY(eq_predictor_mean(p, pixels, phases, &ef, err));
-        if (i >= 0)
-            ms[i] = eq_now_ms() - start;
-    }
-    *out = eq_latency_of(ms, repeats);
-out:
-    eq_free(pixels);
-    eq_free(ms);
+    struct files f = {p, paths, n, 0, {p->meta.frames, p->meta.size, .phase = -1, .phases = phases}, NULL};
+    const struct eq_latency_turn turn = {read_and_predict, &f, eq_parallel_threads()};
+    f.pixels = eq_alloc(eq_sampling_bytes(&f.sampling), 1);
+    if (!f.pixels)
+        return eq_fail(err, EQ_NOMEM, "out of memory for a clip");
+    enum eq_status st = eq_latency_turns(&turn, 1, EQ_LATENCY_CALLS, warmup, repeats, out, err);
+    eq_free(f.pixels);
     return st;
 }
 

@@ -1,7 +1,7 @@
-/* AdaRound over a network: targets from FP32 once, then layer by layer after those that are rounded already. */
+/* AdaRound over a network: targets from FP32 once, then layer by layer after the layers that are rounded already. */
 #include "quant/adaround.h"
 #include "quant/clip_walk.h"
-#include "quant/patches.h"
+#include "quant/quant_graph.h"
 
 #include <string.h>
 
@@ -9,25 +9,73 @@ struct adaround {
     struct eq_graph *g;
     const struct eq_adaround_opts *opts;
     struct eq_clip_walk walk;
-    int per_clip;
+    int per_clip;   /* rows that a clip gives */
     int layer;      /* the convolution that is being rounded; -1: FP32 targets are taken */
     float **target; /* [n_nodes]: [samples][cout], NULL for what is no convolution */
     float *rows;    /* [samples][k] of the layer, or of one clip while targets are taken */
 };
 
-static struct eq_patch_spec spec_of(const struct adaround *a, int node)
-{
-    struct eq_patch_spec s = {.g = a->g, .node = node, .per_clip = a->per_clip, .seed = a->opts->seed};
-    struct eq_exec_layer l;
-    if (eq_exec_layer(a->walk.exec, node, EQ_CONV_FORWARD, &l))
-        s.shape = l.shape;
-    return s;
-}
-
 static size_t row_length(const struct eq_node *n)
 {
     return (size_t)n->cin * n->k * n->k;
 }
+
+/* ---- samples ------------------------------------------------------------- */
+
+struct sample_job {
+    struct eq_conv_shape shape;
+    bool clip_layout;
+    size_t clip;
+    uint64_t seed;
+    const float *data;
+    float *rows;
+};
+
+static const float *pixel(const struct sample_job *j, int y, int x, int t)
+{
+    const struct eq_conv_shape *s = &j->shape;
+    size_t at = j->clip_layout ? ((size_t)t * s->h + y) * s->w + x : ((size_t)y * s->w + x) * s->t + t;
+    return j->data + at * s->cin;
+}
+
+static void sample_row(void *ctx, size_t row, int worker)
+{
+    (void)worker;
+    const struct sample_job *j = ctx;
+    const struct eq_conv_shape *s = &j->shape;
+    int taps = s->k * s->k;
+    float *out = j->rows + row * (size_t)s->cin * taps;
+    struct eq_rng rng;
+    eq_rng_init(&rng, j->seed, EQ_RNG_ROUND, (uint32_t)j->clip, (uint32_t)row);
+    int oy = (int)eq_rng_below(&rng, (uint32_t)s->oh), ox = (int)eq_rng_below(&rng, (uint32_t)s->ow);
+    int t = (int)eq_rng_below(&rng, (uint32_t)s->t);
+    for (int tap = 0; tap < taps; tap++) {
+        int y = oy * s->stride - s->pad + tap / s->k, x = ox * s->stride - s->pad + tap % s->k;
+        bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
+        const float *in = inside ? pixel(j, y, x, t) : NULL;
+        for (int c = 0; c < s->cin; c++)
+            out[(size_t)c * taps + tap] = inside ? in[c] : 0;
+    }
+}
+
+/* The inputs that random output positions of a convolution sum over, the same positions for the same seed, node and
+ * clip: rows[per_clip][cin * k * k] in the order of the weights ([cin][k][k]; padding is 0) from data, the source's
+ * edge as its readers see it, in pixel layout, or clip layout where the source is the input. */
+static void sample(const struct adaround *a, int node, size_t clip, const float *data, float *rows)
+{
+    const struct eq_node *src = &a->g->nodes[a->g->nodes[node].src[0]];
+    struct eq_exec_layer l;
+    eq_exec_layer(a->walk.exec, node, EQ_CONV_FORWARD, &l);
+    struct sample_job job = {.shape = l.shape,
+                             .clip_layout = src->op == EQ_OP_INPUT,
+                             .clip = clip,
+                             .seed = a->opts->seed + (uint64_t)node,
+                             .data = data,
+                             .rows = rows};
+    eq_parallel_for((size_t)a->per_clip, sample_row, &job);
+}
+
+/* ---- targets ------------------------------------------------------------- */
 
 struct product_job {
     const float *x, *w, *bias;
@@ -46,12 +94,11 @@ static void product_piece(void *ctx, size_t piece, int worker)
     eq_sgemm(false, true, j->rows, n, j->k, 1, j->x, j->k, j->w + (size_t)first * j->k, j->k, 1, j->y + first, j->cout);
 }
 
-/* What FP32 makes of a clip's samples of one convolution. */
+/* FP32's outputs for a clip's samples of one convolution. */
 static void take_target(struct adaround *a, int node, size_t clip, const float *data)
 {
     const struct eq_node *n = &a->g->nodes[node];
-    struct eq_patch_spec spec = spec_of(a, node);
-    eq_patches_sample(&spec, clip, data, a->rows);
+    sample(a, node, clip, data, a->rows);
     struct product_job job = {.x = a->rows,
                               .w = eq_param_data(&a->g->params[n->weight]),
                               .bias = eq_param_data(&a->g->params[n->bias]),
@@ -69,10 +116,8 @@ static enum eq_status look(void *ctx, size_t clip, int node, const float *data, 
     for (int i = 0; i < a->g->n_nodes && a->layer < 0; i++)
         if (a->target[i] && a->g->nodes[i].src[0] == node)
             take_target(a, i, clip, data);
-    if (a->layer >= 0 && a->g->nodes[a->layer].src[0] == node) {
-        struct eq_patch_spec spec = spec_of(a, a->layer);
-        eq_patches_sample(&spec, clip, data, a->rows + clip * (size_t)a->per_clip * row_length(&a->g->nodes[a->layer]));
-    }
+    if (a->layer >= 0 && a->g->nodes[a->layer].src[0] == node)
+        sample(a, a->layer, clip, data, a->rows + clip * (size_t)a->per_clip * row_length(&a->g->nodes[a->layer]));
     return EQ_OK;
 }
 

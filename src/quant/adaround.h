@@ -4,7 +4,7 @@
 
 #include "echoquant/quant.h"
 
-/* Rows of x are what one output position sees, rows of target what FP32 makes of it (before ReLU). */
+/* A row of x holds the inputs of one output position, a row of target its outputs in FP32, before ReLU. */
 struct eq_rounding_problem {
     int n; /* samples */
     int k; /* weights a channel */
@@ -14,11 +14,12 @@ struct eq_rounding_problem {
     const float *bias;   /* [cout] */
     bool relu;           /* compare after a ReLU */
     const struct eq_fake_quant *fq;
-    float *weights; /* [cout][k]: FP32 in, on the grid out */
+    float *weights; /* [cout][k]: in FP32; on return on the grid */
     int steps;
     double lr, lambda; /* as in eq_adaround_opts */
 };
-/* Channels are independent problems: worked on in blocks, in parallel, equal for any number of threads. */
+/* Channels are independent problems, solved in blocks and in parallel. The result is the same for any number of
+ * threads. EQ_NOMEM is the only error. */
 enum eq_status eq_round_layer(const struct eq_rounding_problem *p, struct eq_err *err);
 
 #endif

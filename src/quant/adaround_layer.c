@@ -1,8 +1,8 @@
 /*
- * AdaRound of one layer (Nagel et al., "Up or down? Adaptive rounding for post-training quantization", ICML 2020).
- * w = s * clamp(floor(w / s) + h), h = clamp(1.2 sigmoid(a) - 0.1, 0, 1); minimised over a with Adam:
- * mean squared error of the outputs + lambda * sum(1 - |2h - 1|^beta), the second term after a fifth of the steps, beta
- * falling from 20 to 2 along half a cosine (AIMET's schedule; here in whole numbers).
+ * AdaRound of one layer (Nagel et al., "Up or down? Adaptive rounding for post-training quantization", ICML 2020). w =
+ * s * clamp(floor(w / s) + h), h = clamp(1.2 sigmoid(a) - 0.1, 0, 1). Adam minimizes over a: mean squared error of the
+ * outputs + lambda * sum(1 - |2h - 1|^beta). The second term starts after a fifth of the steps; beta falls from 20 to
+ * 2 along half a cosine (AIMET's schedule; here in whole numbers).
  */
 #include "quant/adaround.h"
 #include "quant/quant_graph.h"
@@ -32,7 +32,7 @@ static float clamp_q(const struct eq_rounding_problem *p, float q)
     return q < (float)p->fq->qmin ? (float)p->fq->qmin : q > (float)p->fq->qmax ? (float)p->fq->qmax : q;
 }
 
-/* a such that h is the weight's own fraction: the start is FP32. */
+/* Starts from FP32: a is such that h is the weight's own fraction. */
 static void start_block(struct block *b)
 {
     const struct eq_rounding_problem *p = b->p;
@@ -57,7 +57,7 @@ static void soft_weights(struct block *b)
         }
 }
 
-/* y = x w^T + bias for rows from row on; with ReLU where the layer has one. */
+/* y = x w^T + bias for `rows` rows from `row` on, with ReLU where the layer has one. */
 static void outputs(const struct block *b, const float *w, int row, int rows)
 {
     const struct eq_rounding_problem *p = b->p;
@@ -75,7 +75,7 @@ static float target_of(const struct block *b, int row, int c)
     return b->p->relu && t < 0 ? 0 : t;
 }
 
-/* dw = d(mean squared error) / dw; a value that the ReLU cut passes nothing. */
+/* dw = d(mean squared error) / dw. A value that the ReLU cut passes no gradient. */
 static void weight_gradient(struct block *b, int row, int rows)
 {
     const struct eq_rounding_problem *p = b->p;
@@ -150,7 +150,7 @@ static void channel_errors(struct block *b, const float *w, double *error)
     }
 }
 
-/* Hard weights, learned and nearest, on the same grid; each channel takes the one with the smaller error. */
+/* Rounds as learned and to nearest; each channel takes the one with the smaller error. */
 static void finish_block(struct block *b)
 {
     const struct eq_rounding_problem *p = b->p;

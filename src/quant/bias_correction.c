@@ -1,9 +1,9 @@
 /*
- * Empirical bias correction: quantization shifts the mean of a layer's output; the bias takes the shift back, so that
- * on the calibration clips each channel has the mean it had in FP32.
+ * Empirical bias correction: quantization shifts the mean of a layer's output. The bias takes the shift back, so that
+ * on the calibration clips each channel has the mean that it had in FP32.
  *
- * The mean of a convolution is linear in the means of its input: E[y] = b + sum over taps and input channels of
- * w * E[x at that tap]. One pass in FP32 gives every E[x]. Then, from the input on, the simulation runs up to each edge
+ * The mean of a convolution is linear in the means of its input: E[y] = b + sum over taps and input channels of w *
+ * E[x at that tap]. One pass in FP32 gives every E[x]. Then, from the input on, the simulation runs up to each edge
  * that layers read, which gives E[x_q] after the layers corrected so far, and b' = b + w E[x] - w_q E[x_q].
  */
 #include "quant/clip_walk.h"
@@ -14,7 +14,7 @@
 
 /* Sums of an edge's values over clips and frames, one for each pixel and channel. */
 struct edge_sums {
-    double *sum; /* [h][w][c]; NULL: nobody needs it */
+    double *sum; /* [h][w][c]; NULL: no layer reads it */
     int h, w, c;
 };
 
@@ -110,7 +110,7 @@ static enum eq_status run_clips(struct correction *k, int stop_at, struct eq_err
     return eq_clip_walk_run(&k->walk, err);
 }
 
-/* Mean of the source's channel over the output positions of one tap; what lies on padding counts as 0. */
+/* Mean of the source's channel over the output positions of one tap; padding counts as 0. */
 static double tap_mean(const struct correction *k, int node, int channel, int ky, int kx)
 {
     const struct eq_node *n = &k->g->nodes[node];
@@ -137,7 +137,7 @@ static double seen_weight(const struct eq_fake_quant *fq, int oc, float w)
     return (double)((float)eq_quantize_weight(w, 1.0f / fq->scale[oc], fq->qmin, fq->qmax) * fq->scale[oc]);
 }
 
-/* mean[cout] = sum of w * E[x], with weights and inputs as this pass of the network uses them. */
+/* mean[cout] = sum of w * E[x], with weights and inputs as the current network sees them. */
 static void layer_means(const struct correction *k, int node, double *mean)
 {
     const struct eq_node *n = &k->g->nodes[node];
@@ -165,7 +165,7 @@ static void keep_targets(struct correction *k)
     }
 }
 
-/* The layers that read this edge. */
+/* Corrects the layers that read this edge. */
 static enum eq_status correct_readers(struct correction *k, int edge, struct eq_err *err)
 {
     for (int i = 0; i < k->g->n_nodes; i++) {

@@ -1,4 +1,5 @@
-/* Cross-layer equalization: moves the scale of channels between two convolutions so that both use their range alike. */
+/* Cross-layer equalization: moves scale between two convolutions, channel by channel, so that both have the same
+ * range. */
 #include "quant/quant_graph.h"
 
 #include <math.h>
@@ -15,8 +16,8 @@ static int readers(const struct eq_graph *g, int edge, int *reader)
     return n;
 }
 
-/* The convolution that alone reads this one's output, through max pooling at most: scaling a channel by s > 0 commutes
- * with ReLU and max pooling. -1: none. */
+/* The convolution that is the only reader of this one's output, directly or through max pooling: scaling a channel by
+ * s > 0 commutes with ReLU and max pooling. -1: none. */
 static int only_successor(const struct eq_graph *g, int conv)
 {
     int next = -1;
@@ -27,55 +28,51 @@ static int only_successor(const struct eq_graph *g, int conv)
     return g->nodes[next].op == EQ_OP_CONV2D ? next : -1;
 }
 
-static float range_out(const struct eq_graph *g, const struct eq_node *n, int channel)
+/* The weights of one channel: blocks of n values, a stride apart. */
+struct channel {
+    float *w;
+    size_t blocks, stride, n;
+};
+
+static struct channel channel_out(const struct eq_graph *g, const struct eq_node *n, int channel)
 {
     size_t per = eq_weights_per_channel(g, n);
-    const float *w = eq_param_data(&g->params[n->weight]) + (size_t)channel * per;
+    return (struct channel){eq_param_data(&g->params[n->weight]) + (size_t)channel * per, 1, per, per};
+}
+
+static struct channel channel_in(const struct eq_graph *g, const struct eq_node *n, int channel)
+{
+    size_t taps = (size_t)n->k * n->k;
+    return (struct channel){eq_param_data(&g->params[n->weight]) + (size_t)channel * taps, n->cout, n->cin * taps,
+                            taps};
+}
+
+static float range_of(struct channel c)
+{
     float max = 0;
-    for (size_t i = 0; i < per; i++)
-        max = fmaxf(max, fabsf(w[i]));
+    for (size_t i = 0; i < c.blocks * c.n; i++)
+        max = fmaxf(max, fabsf(c.w[i / c.n * c.stride + i % c.n]));
     return max;
 }
 
-static float range_in(const struct eq_graph *g, const struct eq_node *n, int channel)
+static void scale_by(struct channel c, float by)
 {
-    int taps = n->k * n->k;
-    const float *w = eq_param_data(&g->params[n->weight]);
-    float max = 0;
-    for (int oc = 0; oc < n->cout; oc++)
-        for (int t = 0; t < taps; t++)
-            max = fmaxf(max, fabsf(w[((size_t)oc * n->cin + channel) * taps + t]));
-    return max;
-}
-
-static void scale_out(struct eq_graph *g, const struct eq_node *n, int channel, float by)
-{
-    size_t per = eq_weights_per_channel(g, n);
-    float *w = eq_param_data(&g->params[n->weight]) + (size_t)channel * per;
-    for (size_t i = 0; i < per; i++)
-        w[i] *= by;
-    if (n->bias >= 0)
-        eq_param_data(&g->params[n->bias])[channel] *= by;
-}
-
-static void scale_in(struct eq_graph *g, const struct eq_node *n, int channel, float by)
-{
-    int taps = n->k * n->k;
-    float *w = eq_param_data(&g->params[n->weight]);
-    for (int oc = 0; oc < n->cout; oc++)
-        for (int t = 0; t < taps; t++)
-            w[((size_t)oc * n->cin + channel) * taps + t] *= by;
+    for (size_t i = 0; i < c.blocks * c.n; i++)
+        c.w[i / c.n * c.stride + i % c.n] *= by;
 }
 
 static void equalize_pair(struct eq_graph *g, const struct eq_node *a, const struct eq_node *b)
 {
     for (int c = 0; c < a->cout; c++) {
-        float ra = range_out(g, a, c), rb = range_in(g, b, c);
+        struct channel out = channel_out(g, a, c), in = channel_in(g, b, c);
+        float ra = range_of(out), rb = range_of(in);
         float s = ra / sqrtf(ra * rb);
         if (!isfinite(s) || s <= 0)
             continue; /* a dead channel: nothing to balance */
-        scale_out(g, a, c, 1.0f / s);
-        scale_in(g, b, c, s);
+        scale_by(out, 1.0f / s);
+        scale_by(in, s);
+        if (a->bias >= 0)
+            eq_param_data(&g->params[a->bias])[c] *= 1.0f / s;
     }
 }
 
@@ -86,7 +83,7 @@ enum eq_status eq_cross_layer_equalize(struct eq_graph *folded, int *pairs, stru
         const struct eq_node *a = &folded->nodes[i];
         if (a->op == EQ_OP_BATCHNORM || a->weight_fq >= 0)
             return eq_fail(err, EQ_UNSUPPORTED, "%s: equalization comes after folding and before preparation", a->name);
-        /* Behind a residual the channel is not this convolution's alone. */
+        /* After a residual sum, the channel is not this convolution's alone. */
         int next = a->op == EQ_OP_CONV2D && a->residual < 0 ? only_successor(folded, i) : -1;
         if (next < 0)
             continue;

@@ -1,12 +1,11 @@
 /*
- * A quantized model as ONNX in QDQ form: every edge of the integer graph stands between QuantizeLinear and
- * DequantizeLinear, so that a runtime may run what lies between two of them in integers, and one that doesn't computes
- * the same in floats.
+ * A quantized model as ONNX in QDQ form: every edge of the integer graph lies between QuantizeLinear and
+ * DequantizeLinear. A runtime can compute between two of them in integers; one that can't computes the same in floats.
  *
- * What the integer engine keeps, this keeps: the pixels are the quantized input as they come, what is added to a
- * residual is not quantized on its own unless asked for, pooled sums are not rounded. Biases are rounded to s32 in
- * units of the accumulator, which ONNX's quantized convolution wants; the engine has them in float. Layers and edges in
- * FP32 are plain ONNX.
+ * As in the integer engine, the pixels themselves are the quantized input, a convolution's output is not rounded
+ * before it is added to a residual (unless asked for), and pooled sums are not rounded. Biases are rounded to s32 in
+ * units of the accumulator, as ONNX's quantized convolution requires; the engine has them in float. Layers and edges
+ * in FP32 are plain ONNX.
  */
 #include "model/onnx.h"
 #include "quant/qmodel.h"
@@ -17,7 +16,7 @@
 struct exporter {
     const struct eq_qmodel *m;
     struct eq_onnx *o;
-    const char **edge; /* float tensor that stands for each node's output */
+    const char **edge; /* [n_nodes]: the float tensor of each node's output */
     enum eq_onnx_residual residual;
     struct eq_err *err;
 };
@@ -33,7 +32,7 @@ static const char *dequantize(struct exporter *x, const char *name, const char *
     return y;
 }
 
-/* The float tensor src rounded to u8 and back, or with src NULL the pixels, which are quantized already. */
+/* The float tensor src rounded to u8 and back; src NULL: the pixels, which are quantized already. */
 static const char *round_edge(struct exporter *x, const char *name, const struct eq_qparams *p, const char *src)
 {
     struct eq_onnx *o = x->o;
@@ -54,7 +53,7 @@ static void store(struct exporter *x, int i, const char *y)
     x->edge[i] = n->fp32_edge ? y : round_edge(x, n->name, &n->dst, y);
 }
 
-/* A channel without weights may have any scale: one in whose units the bias fits. */
+/* A channel whose weights are all 0 may have any scale; it gets one in whose units the bias fits. */
 static float usable_scale(const struct eq_qnode *n, int c, float src_scale)
 {
     size_t per = eq_qnode_weights(n) / (size_t)n->cout;
@@ -103,8 +102,8 @@ static float real(const struct eq_qparams *p, int q)
     return (float)(q - p->zero_point) * p->scale;
 }
 
-/* What n adds to its residual, rounded to u8 on its own. Beyond this range the sum is clipped, whatever the residual.
- */
+/* Rounds the convolution's output to u8 before it is added to the residual. Beyond this range the sum is clipped,
+ * whatever the residual. */
 static enum eq_status round_addend(struct exporter *x, const struct eq_qnode *n, const char **y)
 {
     const struct eq_qparams *sum = &n->dst, *residual = &x->m->nodes[n->residual].dst;
@@ -117,8 +116,8 @@ static enum eq_status round_addend(struct exporter *x, const struct eq_qnode *n,
     return EQ_OK;
 }
 
-/* From the convolution's sums to the edge that node i makes. ReLU is the clamp of QuantizeLinear when 0 is the least
- * value that it has. */
+/* From the convolution's sums to the edge that node i makes. Where 0 is the least value of QuantizeLinear, its clamp is
+ * the ReLU. */
 static enum eq_status finish(struct exporter *x, int i, const char *y)
 {
     const struct eq_qnode *n = &x->m->nodes[i];
@@ -145,8 +144,8 @@ static const char *fp32_bias(struct exporter *x, const struct eq_qnode *n)
     return constant(x->o, n, ".bias", eq_tensor_view(EQ_F32, 1, (size_t[]){n->cout}, n->bias));
 }
 
-/* What a layer in FP32 reads, (q - zero_point) * scale by plain arithmetic: between DequantizeLinear and QuantizeLinear
- * ONNX Runtime would quantize its float weights by itself (its WeightBiasQuantization pass). */
+/* The input of a layer in FP32, (q - zero_point) * scale by plain arithmetic: between DequantizeLinear and
+ * QuantizeLinear ONNX Runtime's WeightBiasQuantization pass would quantize the layer's float weights. */
 static const char *fp32_source(struct exporter *x, const struct eq_qnode *n)
 {
     const struct eq_qnode *src = &x->m->nodes[n->src];

@@ -1,4 +1,4 @@
-/* The growing histogram behind the percentile, MSE and entropy observers. */
+/* The growing histogram of the percentile, MSE and entropy observers. */
 #include "quant/histogram.h"
 #include "echoquant/kernels.h"
 
@@ -91,7 +91,7 @@ static enum eq_status cover(struct eq_hist *h, float min, float max, struct eq_e
     return EQ_OK;
 }
 
-/* Most batches stay within what earlier ones took: one pass both counts and finds that out. */
+/* Most batches stay within the range of earlier ones: one pass counts and checks that. */
 static bool add_inside(struct eq_hist *h, const float *x, size_t n, float *min, float *max)
 {
     uint64_t fresh[EQ_HIST_BINS] = {0};

@@ -1,8 +1,22 @@
-/* A histogram whose range grows with the data and whose memory does not; internal to the quant floor. */
+/* The data of observers: a range, or a histogram whose range grows with the data and whose memory does not.
+ * Internal. */
 #ifndef QUANT_HISTOGRAM_H
 #define QUANT_HISTOGRAM_H
 
-#include "echoquant/base.h"
+#include "echoquant/quant.h"
+
+struct eq_range {
+    float min, max;
+};
+#define EQ_EMPTY_RANGE ((struct eq_range){0, -1}) /* nothing seen yet */
+static inline bool eq_range_is_empty(const struct eq_range *r)
+{
+    return !(r->min <= r->max);
+}
+/* n values of one batch into the running range of EQ_OBSERVER_MINMAX or EQ_OBSERVER_MOVING_AVERAGE; EQ_NUMERIC, and the
+ * range as it was, when one is NaN or infinite. */
+enum eq_status eq_range_add(struct eq_range *r, const struct eq_observer_opts *opts, const float *x, size_t n,
+                            struct eq_err *err);
 
 enum { EQ_HIST_BINS = 2048 };
 
@@ -12,22 +26,22 @@ enum { EQ_HIST_BINS = 2048 };
  */
 struct eq_hist {
     bool symmetric;
-    float lo, hi;   /* what the bins cover */
-    float min, max; /* what was seen */
+    float lo, hi;   /* the bins' range */
+    float min, max; /* of the values */
     uint64_t total;
     uint64_t count[EQ_HIST_BINS];
 };
 
-/* A range so narrow that bins can't be told apart: all values count as one, in bin 0. */
+/* A range too narrow for bins: all values count as one, in bin 0. */
 static inline bool eq_hist_is_point(const struct eq_hist *h)
 {
     return !(h->hi - h->lo > 1e-30f);
 }
 
-/* NaN, infinity and ranges that float can't hold are EQ_NUMERIC and leave the histogram as it was. */
+/* x: [n]. NaN, infinity and ranges that float can't hold are EQ_NUMERIC and leave the histogram as it was. */
 enum eq_status eq_hist_add(struct eq_hist *h, const float *x, size_t n, struct eq_err *err);
 
-/* Ranges from a histogram that holds something; the functions read nothing but the histogram. */
+/* Ranges from a histogram that is not empty. */
 
 /* ONNX Runtime's asymmetric percentile (quantization/calibrate.py, compute_percentile): (100 - percentile) / 2 percent
  * of the values are cut on each side, at the left edge of the bin where the cumulated share gets there. 100: all. */

@@ -174,6 +174,13 @@ static double cut_divergence(const struct eq_hist *h, int first, int last, int l
     return smooth(p, n) && smooth(q, n) ? divergence(p, q, n) : INFINITY;
 }
 
+/* The end of the cut that keeps `half` bins on each side of 0. */
+static int end_of(int half)
+{
+    int end = EQ_HIST_BINS / 2 + half + 1;
+    return end < EQ_HIST_BINS ? end : EQ_HIST_BINS;
+}
+
 void eq_hist_entropy(const struct eq_hist *h, int levels, float *min, float *max)
 {
     *min = h->min;
@@ -184,14 +191,12 @@ void eq_hist_entropy(const struct eq_hist *h, int levels, float *min, float *max
     double best = INFINITY;
     int best_half = zero;
     for (int half = levels / 2; half <= zero; half++) {
-        int last = zero + half + 1 < EQ_HIST_BINS ? zero + half + 1 : EQ_HIST_BINS;
-        double kl = cut_divergence(h, zero - half, last, levels);
+        double kl = cut_divergence(h, zero - half, end_of(half), levels);
         if (kl < best) {
             best = kl;
             best_half = half;
         }
     }
-    int last = zero + best_half + 1 < EQ_HIST_BINS ? zero + best_half + 1 : EQ_HIST_BINS;
     *min = fmaxf(*min, edge(h, zero - best_half));
-    *max = fminf(*max, edge(h, last));
+    *max = fminf(*max, edge(h, end_of(best_half)));
 }

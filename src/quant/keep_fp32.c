@@ -1,7 +1,7 @@
 /*
- * Mixed precision: layers that stay in FP32. Such a layer has its weights as they are and computes in floats; it reads
- * what its sources stored, and stores bytes as any other layer, unless nobody but layers in FP32 reads it: that edge
- * stays in floats. With all layers kept, the network is the FP32 network.
+ * Mixed precision: layers that stay in FP32. Such a layer keeps its weights and computes in floats. It reads the
+ * stored edges of its sources, and stores bytes as any other layer does, unless only layers in FP32 read it: then its
+ * edge stays in floats. With all layers kept, the network is the FP32 network.
  */
 #include "quant/quant_graph.h"
 

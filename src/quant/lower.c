@@ -10,29 +10,22 @@
 struct lowering {
     const struct eq_graph *g;
     struct eq_qmodel *m;
-    int *qnode; /* [g->n_nodes]: the integer node whose edge a graph node stands for; -1: none yet */
+    int *qnode; /* [g->n_nodes]: the integer node that makes a graph node's edge; -1: none yet */
 };
 
-static enum eq_status refuse(const struct eq_graph *g, int node, const char *why, struct eq_err *err)
-{
-    char name[64];
-    eq_layer_name(g, node, name);
-    return eq_fail(err, EQ_UNSUPPORTED, "%s: %s", name, why);
-}
-
-/* Every scale is set and usable. */
+/* Checks that every scale is set and usable. */
 static enum eq_status check_fake_quant(const struct eq_graph *g, int node, int fq, int channels, struct eq_err *err)
 {
     const struct eq_fake_quant *q = fq >= 0 ? &g->fake_quants[fq] : NULL;
     if (q && q->bypass)
         return EQ_OK;
     if (!q || !q->enabled)
-        return refuse(g, node, "has no qparams: calibrate before lowering", err);
+        return eq_fail_layer(g, node, EQ_UNSUPPORTED, "has no qparams: calibrate before lowering", err);
     if (q->channels != channels)
-        return refuse(g, node, "has qparams for another number of channels", err);
+        return eq_fail_layer(g, node, EQ_UNSUPPORTED, "has qparams for another number of channels", err);
     for (int c = 0; c < channels; c++)
         if (!isfinite(q->scale[c]) || q->scale[c] <= 0)
-            return refuse(g, node, "has a scale that is 0, NaN or infinite", err);
+            return eq_fail_layer(g, node, EQ_UNSUPPORTED, "has a scale that is 0, NaN or infinite", err);
     return EQ_OK;
 }
 
@@ -58,53 +51,34 @@ static struct eq_qnode *add_qnode(struct lowering *l, int graph_node, enum eq_qo
     return q;
 }
 
-static enum eq_status round_weights(const float *w, size_t n, float scale, const struct eq_fake_quant *fq, int8_t *q)
-{
-    float inv_scale = 1.0f / scale;
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(w[i]))
-            return EQ_NUMERIC;
-        q[i] = (int8_t)eq_quantize_weight(w[i], inv_scale, fq->qmin, fq->qmax);
-    }
-    return EQ_OK;
-}
-
-/* A layer that stays in FP32: its weights as they are. */
-static enum eq_status copy_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
+/* A layer that stays in FP32 keeps its weights; those of any other are rounded. */
+static enum eq_status take_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
                                    struct eq_err *err)
 {
-    const struct eq_tensor *w = &g->params[n->weight].value;
-    q->fp32 = true;
-    q->weight_bits = 32;
-    enum eq_status st = eq_qnode_alloc(q, err);
-    if (st != EQ_OK)
-        return st;
-    memcpy(q->fp32_weights, w->data, eq_tensor_bytes(w));
-    if (n->bias >= 0)
-        memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof(float));
-    return EQ_OK;
-}
-
-static enum eq_status quantize_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
-                                       struct eq_err *err)
-{
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
-    if (fq->bypass)
-        return copy_weights(g, n, q, err);
-    size_t per = eq_qnode_weights(q) / (size_t)q->cout;
+    const float *w = eq_param_data(&g->params[n->weight]);
+    q->fp32 = fq->bypass;
+    for (q->weight_bits = fq->bypass ? 32 : 2; !fq->bypass && (1 << (q->weight_bits - 1)) - 1 < fq->qmax;)
+        q->weight_bits++;
     enum eq_status st = eq_qnode_alloc(q, err);
     if (st != EQ_OK)
         return st;
-    for (int c = 0; c < q->cout; c++) {
-        const float *w = eq_param_data(&g->params[n->weight]) + (size_t)c * per;
-        if (round_weights(w, per, fq->scale[c], fq, q->weights + (size_t)c * per) != EQ_OK)
-            return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", q->name, c);
-        q->weight_scale[c] = fq->scale[c];
-        q->bias[c] = n->bias >= 0 ? eq_param_data(&g->params[n->bias])[c] : 0;
+    size_t count = eq_qnode_weights(q), per = count / (size_t)q->cout;
+    if (n->bias >= 0)
+        memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof *q->bias);
+    if (q->fp32) {
+        memcpy(q->fp32_weights, w, count * sizeof *w);
+        return EQ_OK;
     }
-    q->weight_bits = 2;
-    while ((1 << (q->weight_bits - 1)) - 1 < fq->qmax)
-        q->weight_bits++;
+    memcpy(q->weight_scale, fq->scale, (size_t)q->cout * sizeof *fq->scale);
+    for (int c = 0; c < q->cout; c++, w += per) {
+        const float inv = 1.0f / fq->scale[c];
+        for (size_t i = 0; i < per; i++) {
+            if (!isfinite(w[i]))
+                return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", q->name, c);
+            q->weights[(size_t)c * per + i] = (int8_t)eq_quantize_weight(w[i], inv, fq->qmin, fq->qmax);
+        }
+    }
     return EQ_OK;
 }
 
@@ -124,7 +98,7 @@ static enum eq_status lower_conv(struct lowering *l, int conv, struct eq_err *er
     q->fp32_edge = fq->bypass;
     if (!fq->bypass)
         q->dst = (struct eq_qparams){fq->scale[0], fq->zero_point[0], fq->qmin, fq->qmax};
-    return quantize_weights(g, n, q, err);
+    return take_weights(g, n, q, err);
 }
 
 static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *err)
@@ -132,14 +106,14 @@ static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *er
     const struct eq_graph *g = l->g;
     const struct eq_node *n = &g->nodes[node], *mean = &g->nodes[n->src[0]];
     if (mean->op != EQ_OP_TEMPORAL_MEAN || g->nodes[mean->src[0]].op != EQ_OP_GLOBAL_AVG)
-        return refuse(g, node, "the head must follow the mean over pixels and frames", err);
+        return eq_fail_layer(g, node, EQ_UNSUPPORTED, "the head must follow the mean over pixels and frames", err);
     enum eq_status st = check_fake_quant(g, node, n->weight_fq, n->cout, err);
     if (st != EQ_OK)
         return st;
     struct eq_qnode *q = add_qnode(l, node, EQ_QOP_HEAD);
     q->k = q->stride = 1;
     q->pad = 0;
-    return quantize_weights(g, n, q, err);
+    return take_weights(g, n, q, err);
 }
 
 static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
@@ -148,7 +122,7 @@ static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
     const struct eq_node *n = &g->nodes[i];
     struct eq_qnode *q;
     if ((is_pooled(g, n->src[0]) || is_pooled(g, n->residual)) && n->op != EQ_OP_TEMPORAL_MEAN && n->op != EQ_OP_LINEAR)
-        return refuse(g, i, "reads pooled sums, which only the head does", err);
+        return eq_fail_layer(g, i, EQ_UNSUPPORTED, "reads pooled sums, which only the head does", err);
     switch (n->op) {
     case EQ_OP_INPUT:
         q = add_qnode(l, i, EQ_QOP_INPUT);
@@ -168,7 +142,7 @@ static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
     case EQ_OP_LINEAR:
         return lower_head(l, i, err);
     default:
-        return refuse(g, i, "ReLU and add must be fused before lowering (eq_fuse)", err);
+        return eq_fail_layer(g, i, EQ_UNSUPPORTED, "ReLU and add must be fused before lowering (eq_fuse)", err);
     }
 }
 
@@ -178,10 +152,8 @@ static enum eq_status lower_all(struct lowering *l, const char *method, struct e
     size_t n = (size_t)l->g->n_nodes;
     l->qnode = eq_alloc(n, sizeof *l->qnode);
     l->m = eq_alloc(1, sizeof *l->m);
-    if (!l->qnode || !l->m || !(l->m->nodes = eq_alloc(n, sizeof *l->m->nodes))) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the integer graph");
-        goto out;
-    }
+    if (!l->qnode || !l->m || !(l->m->nodes = eq_alloc(n, sizeof *l->m->nodes)))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the integer graph"));
     l->m->meta = l->g->meta;
     snprintf(l->m->method, sizeof l->m->method, "%s", method);
     for (int i = 0; i < l->g->n_nodes; i++)

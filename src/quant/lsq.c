@@ -1,114 +1,88 @@
 /*
- * Learned step sizes (LSQ: Esser et al., ICLR 2020): where scales start, and how they are stepped.
+ * The scale rule of LSQ, learned step sizes (Esser et al., ICLR 2020): where scales start, and how they are stepped.
  *
  * A scale is stepped through its logarithm, as the thresholds of TQT are (Jain et al., MLSys 2020): Adam's step has the
  * length of the learning rate whatever the gradient's size, and one of 5e-5 that is nothing to a weight is a tenth of
  * an 8-bit scale. On the logarithm it is a relative step, the same for all bits and layers, and no scale can become
  * negative.
  */
-#include "echoquant/nn.h"
 #include "quant/quant_graph.h"
 
 #include <float.h>
 #include <math.h>
-
-static enum eq_status check_edges(const struct eq_graph *g, struct eq_err *err)
-{
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].edge_fq >= 0 && !g->fake_quants[g->nodes[i].edge_fq].enabled) {
-            char name[64];
-            eq_layer_name(g, i, name);
-            return eq_fail(err, EQ_UNSUPPORTED, "%s: learned scales start from calibrated ones: calibrate first", name);
-        }
-    return EQ_OK;
-}
-
-enum eq_status eq_prepare_lsq(struct eq_graph *calibrated, struct eq_err *err)
-{
-    enum eq_status st;
-    EQ_TRY(check_edges(calibrated, err));
-    EQ_TRY(eq_set_weight_qparams(calibrated, &(struct eq_weight_opts){.kind = EQ_WEIGHT_MSE}, err));
-    for (int i = 0; i < calibrated->n_fake_quants; i++)
-        calibrated->fake_quants[i].learn_scale = true;
-out:
-    return st;
-}
-
-void eq_lsq_clamp_scales(struct eq_graph *g)
-{
-    for (int i = 0; i < g->n_fake_quants; i++) {
-        struct eq_fake_quant *fq = &g->fake_quants[i];
-        for (int c = 0; fq->learn_scale && c < fq->channels; c++)
-            if (fq->scale[c] < FLT_EPSILON) /* leaves NaN: the loss will tell */
-                fq->scale[c] = FLT_EPSILON;
-    }
-}
-
-/* ---- steps --------------------------------------------------------------- */
+#include <string.h>
 
 enum { WEIGHTS, EDGES, KINDS };
 
-struct eq_lsq {
+struct lsq {
     struct eq_graph *g;
-    bool hold_edges;
+    bool hold_edges; /* activation scales and their moments stay as they are */
     struct kind {
-        bool *member;        /* [n_fake_quants] */
-        float *theta, *grad; /* [n]: log(scale) in the order of the fake-quants, and its gradient */
+        struct place {
+            int fq, channel;
+        } * place;           /* [n]: the scales in the graph, in the order of its fake-quants */
+        float *theta, *grad; /* [n]: log(scale) and its gradient */
         size_t n;
         struct eq_optim optim;
     } kind[KINDS];
 };
 
-static enum eq_status new_kind(const struct eq_graph *g, struct kind *k, struct eq_err *err)
+static float *scale_at(const struct eq_graph *g, const struct place *p)
 {
+    return &g->fake_quants[p->fq].scale[p->channel];
+}
+
+/* Writes the scales of all theta, none below FLT_EPSILON. NaN stays: the loss will show it. */
+static void scatter(struct eq_graph *g, const struct kind *k)
+{
+    for (size_t i = 0; i < k->n; i++) {
+        float scale = expf(k->theta[i]);
+        *scale_at(g, &k->place[i]) = scale < FLT_EPSILON ? FLT_EPSILON : scale;
+    }
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+/* Weight scales start where EQ_WEIGHT_MSE puts them, edges where calibration did; zero-points stay. */
+static enum eq_status prepare(struct eq_graph *g, struct eq_err *err)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].edge_fq >= 0 && !g->fake_quants[g->nodes[i].edge_fq].enabled)
+            return eq_fail_layer(g, i, EQ_UNSUPPORTED, "learned scales start from calibrated ones: calibrate first",
+                                 err);
+    enum eq_status st = eq_set_weight_qparams(g, &(struct eq_weight_opts){.kind = EQ_WEIGHT_MSE}, err);
+    for (int i = 0; i < g->n_fake_quants && st == EQ_OK; i++)
+        g->fake_quants[i].learn_scale = true;
+    return st;
+}
+
+static enum eq_status new_kind(const struct eq_graph *g, int which, struct kind *k, struct eq_err *err)
+{
+    size_t all = 1;
     for (int i = 0; i < g->n_fake_quants; i++)
-        k->n += k->member[i] ? (size_t)g->fake_quants[i].channels : 0;
-    k->theta = eq_alloc(k->n + 1, sizeof *k->theta);
-    k->grad = eq_alloc(k->n + 1, sizeof *k->grad);
-    if (!k->theta || !k->grad)
+        all += (size_t)g->fake_quants[i].channels;
+    k->place = eq_alloc(all, sizeof *k->place);
+    k->theta = eq_alloc(all, sizeof *k->theta);
+    k->grad = eq_alloc(all, sizeof *k->grad);
+    if (!k->place || !k->theta || !k->grad)
         return eq_fail(err, EQ_NOMEM, "out of memory for learned scales");
-    size_t at = 0;
-    for (int i = 0; i < g->n_fake_quants; i++)
-        for (int c = 0; k->member[i] && c < g->fake_quants[i].channels; c++)
-            k->theta[at++] = logf(g->fake_quants[i].scale[c]);
+    for (int i = 0; i < g->n_fake_quants; i++) {
+        bool member = (g->fake_quants[i].qmin < 0 ? WEIGHTS : EDGES) == which; /* weights alone are signed */
+        for (int c = 0; member && c < g->fake_quants[i].channels; c++) {
+            k->place[k->n] = (struct place){i, c};
+            k->theta[k->n++] = logf(g->fake_quants[i].scale[c]);
+        }
+    }
     /* LSQ's gradient scale, 2e-5 for an edge of 10^7 values, would drown in the usual eps of 1e-8. */
     struct eq_optim_opts opts = {.kind = EQ_OPTIM_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-12};
     return eq_optim_init(&k->optim, &opts, 1, &k->n, err);
 }
 
-enum eq_status eq_lsq_new(struct eq_graph *prepared, struct eq_lsq **out, struct eq_err *err)
+static void close(void *state)
 {
-    enum eq_status st = EQ_OK;
-    struct eq_lsq *l = eq_alloc(1, sizeof *l);
-    *out = NULL;
-    for (int k = 0; l && k < KINDS; k++)
-        l->kind[k].member = eq_alloc((size_t)prepared->n_fake_quants + 1, sizeof *l->kind[k].member);
-    if (!l || !l->kind[WEIGHTS].member || !l->kind[EDGES].member) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for learned scales");
-        goto out;
-    }
-    l->g = prepared;
-    for (int i = 0; i < prepared->n_nodes; i++) {
-        const struct eq_node *n = &prepared->nodes[i];
-        if (n->weight_fq >= 0)
-            l->kind[WEIGHTS].member[n->weight_fq] = prepared->fake_quants[n->weight_fq].learn_scale;
-        if (n->edge_fq >= 0)
-            l->kind[EDGES].member[n->edge_fq] = prepared->fake_quants[n->edge_fq].learn_scale;
-    }
-    for (int k = 0; k < KINDS; k++)
-        EQ_TRY(new_kind(prepared, &l->kind[k], err));
-out:
-    if (st != EQ_OK)
-        eq_lsq_free(l);
-    else
-        *out = l;
-    return st;
-}
-
-void eq_lsq_free(struct eq_lsq *l)
-{
+    struct lsq *l = state;
     for (int k = 0; l && k < KINDS; k++) {
-        eq_free(l->kind[k].member);
+        eq_free(l->kind[k].place);
         eq_free(l->kind[k].theta);
         eq_free(l->kind[k].grad);
         eq_optim_clear(&l->kind[k].optim);
@@ -116,79 +90,89 @@ void eq_lsq_free(struct eq_lsq *l)
     eq_free(l);
 }
 
-void eq_lsq_hold_edges(struct eq_lsq *l, bool hold)
+static enum eq_status open(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err)
 {
-    l->hold_edges = hold;
+    struct lsq *l = *state = NULL;
+    (void)averaging;
+    enum eq_status st = prepare(calibrated, err);
+    if (st == EQ_OK && !(l = eq_alloc(1, sizeof *l)))
+        st = eq_fail(err, EQ_NOMEM, "out of memory for learned scales");
+    if (st == EQ_OK)
+        l->g = calibrated;
+    for (int k = 0; k < KINDS && st == EQ_OK; k++)
+        st = new_kind(calibrated, k, &l->kind[k], err);
+    if (st == EQ_OK)
+        *state = l;
+    else
+        close(l);
+    return st;
 }
+
+static void freeze(void *state, bool frozen)
+{
+    ((struct lsq *)state)->hold_edges = frozen;
+}
+
+/* ---- a step -------------------------------------------------------------- */
 
 /* d loss / d log(scale) = scale * d loss / d scale. False: a gradient is not finite. */
 static bool gather(const struct eq_graph *g, const struct eq_exec *x, struct kind *k)
 {
-    size_t at = 0;
     bool finite = true;
-    for (int i = 0; i < g->n_fake_quants; i++)
-        for (int c = 0; k->member[i] && c < g->fake_quants[i].channels; c++, at++) {
-            k->grad[at] = g->fake_quants[i].scale[c] * eq_exec_scale_grad(x, i)[c];
-            finite = finite && isfinite(k->grad[at]);
-        }
+    for (size_t i = 0; i < k->n; i++) {
+        k->grad[i] = *scale_at(g, &k->place[i]) * eq_exec_scale_grad(x, k->place[i].fq)[k->place[i].channel];
+        finite = finite && isfinite(k->grad[i]);
+    }
     return finite;
 }
 
-static void scatter(struct eq_graph *g, const struct kind *k)
-{
-    size_t at = 0;
-    for (int i = 0; i < g->n_fake_quants; i++)
-        for (int c = 0; k->member[i] && c < g->fake_quants[i].channels; c++)
-            g->fake_quants[i].scale[c] = expf(k->theta[at++]);
-}
-
-enum eq_status eq_lsq_step(struct eq_lsq *l, const struct eq_exec *x, double lr, struct eq_err *err)
+/* Adam on log(scale) without weight decay, apart from the optimizer of the parameters. */
+static enum eq_status after_step(void *state, struct eq_exec *x, double lr, struct eq_err *err)
 {
     static const bool no_decay = false;
-    for (int i = 0; i < KINDS; i++) {
+    struct lsq *l = state;
+    for (int i = 0; i < (l->hold_edges ? EDGES : KINDS); i++) {
         struct kind *k = &l->kind[i];
-        if (i == EDGES && l->hold_edges)
-            continue;
         if (!gather(l->g, x, k))
             return eq_fail(err, EQ_NUMERIC, "the gradient of a learned %s scale is not a finite number",
                            i == EDGES ? "activation" : "weight");
         eq_optim_step(&k->optim, &k->theta, &k->grad, &no_decay, lr);
         scatter(l->g, k);
     }
-    eq_lsq_clamp_scales(l->g);
     return EQ_OK;
 }
 
 /* ---- state --------------------------------------------------------------- */
 
 /* Of each kind: steps so far, then theta and both moments. Steps are whole numbers far below 2^24. */
-size_t eq_lsq_state_size(const struct eq_lsq *l)
+static size_t state_size(const void *state)
 {
+    const struct lsq *l = state;
     return 2 + 3 * (l->kind[WEIGHTS].n + l->kind[EDGES].n);
 }
 
-void eq_lsq_get_state(const struct eq_lsq *l, float *state)
+static void get_state(const void *state, float *out)
 {
     for (int i = 0; i < KINDS; i++) {
-        const struct kind *k = &l->kind[i];
+        const struct kind *k = &((const struct lsq *)state)->kind[i];
         const float *parts[] = {k->theta, k->optim.m[0], k->optim.v[0]};
-        *state++ = (float)k->optim.step;
-        for (int p = 0; p < 3; p++)
-            for (size_t j = 0; j < k->n; j++)
-                *state++ = parts[p][j];
+        *out++ = (float)k->optim.step;
+        for (int p = 0; p < 3; p++, out += k->n)
+            memcpy(out, parts[p], k->n * sizeof *out);
     }
 }
 
-void eq_lsq_set_state(struct eq_lsq *l, const float *state)
+static void set_state(void *state, const float *in)
 {
     for (int i = 0; i < KINDS; i++) {
-        struct kind *k = &l->kind[i];
+        struct kind *k = &((struct lsq *)state)->kind[i];
         float *parts[] = {k->theta, k->optim.m[0], k->optim.v[0]};
-        k->optim.step = (size_t)*state++;
-        for (int p = 0; p < 3; p++)
-            for (size_t j = 0; j < k->n; j++)
-                parts[p][j] = *state++;
-        scatter(l->g, k);
+        k->optim.step = (size_t)*in++;
+        for (int p = 0; p < 3; p++, in += k->n)
+            memcpy(parts[p], in, k->n * sizeof *in);
+        scatter(((struct lsq *)state)->g, k);
     }
-    eq_lsq_clamp_scales(l->g);
 }
+
+const struct eq_scale_rule eq_lsq_rule = {"lsq",      open,   close,      NULL,      eq_follow_weights,
+                                          after_step, freeze, state_size, get_state, set_state};

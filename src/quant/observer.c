@@ -1,4 +1,4 @@
-/* Observers: what range did an edge's values take? Memory is fixed, whatever is observed. */
+/* Observers find the range of an edge's values. Memory is fixed, whatever is observed. */
 #include "echoquant/quant.h"
 #include "quant/histogram.h"
 
@@ -11,46 +11,24 @@ const char *const eq_observer_names[EQ_OBSERVER_COUNT + 1] = {EQ_OBSERVERS(NAME)
 /* Levels that the entropy observer quantizes [-T, T] to. */
 enum { ENTROPY_LEVELS = 256 };
 
-static void percentile_range(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max)
-{
-    eq_hist_percentile(h, opts->percentile, min, max);
-}
-
-static void mse_range(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max)
-{
-    (void)opts;
-    eq_hist_mse(h, min, max);
-}
-
-static void entropy_range(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max)
-{
-    (void)opts;
-    eq_hist_entropy(h, ENTROPY_LEVELS, min, max);
-}
-
-/* range: of a histogram; NULL: the observer keeps minimum and maximum only. symmetric: of a histogram around 0. */
+/* histogram: else the observer keeps minimum and maximum only. symmetric: the histogram lies around 0. */
 static const struct row {
-    void (*range)(const struct eq_hist *h, const struct eq_observer_opts *opts, float *min, float *max);
-    bool symmetric;
+    bool histogram, symmetric;
     const char *parameter;
     double above, most; /* its range: above < value <= most */
-    double tries[4];    /* a search's values for it, up to the first 0; none: once, as it is */
+    double tries[4];    /* a search's values for it, up to the first 0; none: the kind is tried once */
 } rows[EQ_OBSERVER_COUNT] = {
     [EQ_OBSERVER_MOVING_AVERAGE] = {.parameter = "averaging", .above = 0, .most = 1},
-    [EQ_OBSERVER_PERCENTILE] = {.range = percentile_range,
-                                .parameter = "percentile",
-                                .above = 50,
-                                .most = 100,
-                                .tries = {99.9, 99.99, 99.999}},
-    [EQ_OBSERVER_HIST_MSE] = {.range = mse_range},
-    [EQ_OBSERVER_ENTROPY] = {.range = entropy_range, .symmetric = true},
+    [EQ_OBSERVER_PERCENTILE] =
+        {.histogram = true, .parameter = "percentile", .above = 50, .most = 100, .tries = {99.9, 99.99, 99.999}},
+    [EQ_OBSERVER_HIST_MSE] = {.histogram = true},
+    [EQ_OBSERVER_ENTROPY] = {.histogram = true, .symmetric = true},
 };
 
 struct eq_observer {
     struct eq_observer_opts opts;
-    bool seen;
-    float min, max;       /* minmax, moving_average */
-    struct eq_hist *hist; /* the others */
+    struct eq_range range; /* minmax, moving_average */
+    struct eq_hist *hist;  /* the others */
 };
 
 static double parameter_of(const struct eq_observer_opts *opts)
@@ -96,7 +74,8 @@ enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_ob
     if (!o)
         return eq_fail(err, EQ_NOMEM, "out of memory for an observer");
     o->opts = *opts;
-    if (rows[opts->kind].range) {
+    o->range = EQ_EMPTY_RANGE;
+    if (rows[opts->kind].histogram) {
         o->hist = eq_alloc(1, sizeof *o->hist);
         if (!o->hist) {
             eq_free(o);
@@ -116,34 +95,32 @@ void eq_observer_free(struct eq_observer *o)
     eq_free(o);
 }
 
-enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err)
+enum eq_status eq_range_add(struct eq_range *r, const struct eq_observer_opts *opts, const float *x, size_t n,
+                            struct eq_err *err)
 {
+    float min, max, c = (float)opts->averaging;
     if (n == 0)
         return EQ_OK;
-    if (o->hist)
-        return eq_hist_add(o->hist, x, n, err);
-    float min, max;
     eq_f32_kernels()->minmax(x, n, &min, &max);
     if (!isfinite(min) || !isfinite(max))
         return eq_fail(err, EQ_NUMERIC, "a value is NaN or infinite");
-    if (!o->seen) {
-        o->min = min;
-        o->max = max;
-    } else if (o->opts.kind == EQ_OBSERVER_MINMAX) {
-        o->min = fminf(o->min, min);
-        o->max = fmaxf(o->max, max);
-    } else {
-        float c = (float)o->opts.averaging;
-        o->min = o->min + c * (min - o->min);
-        o->max = o->max + c * (max - o->max);
-    }
-    o->seen = true;
+    if (eq_range_is_empty(r))
+        *r = (struct eq_range){min, max};
+    else if (opts->kind == EQ_OBSERVER_MINMAX)
+        *r = (struct eq_range){fminf(r->min, min), fmaxf(r->max, max)};
+    else
+        *r = (struct eq_range){r->min + c * (min - r->min), r->max + c * (max - r->max)};
     return EQ_OK;
+}
+
+enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err)
+{
+    return o->hist ? eq_hist_add(o->hist, x, n, err) : eq_range_add(&o->range, &o->opts, x, n, err);
 }
 
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b)
 {
-    if (rows[a->kind].range && rows[b->kind].range)
+    if (rows[a->kind].histogram && rows[b->kind].histogram)
         return rows[a->kind].symmetric == rows[b->kind].symmetric;
     return a->kind == b->kind && (a->kind != EQ_OBSERVER_MOVING_AVERAGE || a->averaging == b->averaging);
 }
@@ -151,17 +128,18 @@ bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observ
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
                                     float *max, struct eq_err *err)
 {
+    if (!opts)
+        opts = &o->opts;
     assert(eq_observers_share(&o->opts, opts));
-    if (o->hist ? !o->hist->total : !o->seen)
+    if (o->hist ? !o->hist->total : eq_range_is_empty(&o->range))
         return eq_fail(err, EQ_NUMERIC, "nothing was observed");
-    *min = o->min;
-    *max = o->max;
-    if (o->hist)
-        rows[opts->kind].range(o->hist, opts, min, max);
+    *min = o->range.min;
+    *max = o->range.max;
+    if (opts->kind == EQ_OBSERVER_PERCENTILE)
+        eq_hist_percentile(o->hist, opts->percentile, min, max);
+    else if (opts->kind == EQ_OBSERVER_HIST_MSE)
+        eq_hist_mse(o->hist, min, max);
+    else if (opts->kind == EQ_OBSERVER_ENTROPY)
+        eq_hist_entropy(o->hist, ENTROPY_LEVELS, min, max);
     return EQ_OK;
-}
-
-enum eq_status eq_observer_range(const struct eq_observer *o, float *min, float *max, struct eq_err *err)
-{
-    return eq_observer_range_by(o, &o->opts, min, max, err);
 }

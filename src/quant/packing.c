@@ -1,5 +1,5 @@
 /* A bit stream of small signed numbers. */
-#include "quant/packing.h"
+#include "quant/qmodel.h"
 
 size_t eq_packed_weight_bytes(size_t n, int bits)
 {

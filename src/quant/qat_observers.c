@@ -1,170 +1,118 @@
-/* Observers of quantization-aware training: running ranges that the fake-quants follow until they are frozen. They move
- * only where the hook is set, that is on the training executor: validation never touches them. */
+/* The scale rule of plain QAT, with straight-through gradients: weight scales follow the weights, activation ranges are
+ * moving averages that the fake-quants follow until they are frozen. The ranges move only where the hook is set, which
+ * is on the training executor: validation never touches them. */
+#include "quant/histogram.h"
 #include "quant/quant_graph.h"
 
-#include <math.h>
-
-struct eq_qat_observers {
+struct ste {
     struct eq_graph *g;
-    enum eq_observer_kind kind;
-    float averaging;
+    struct eq_observer_opts opts;
     bool frozen;
-    int n;            /* observed edges */
-    int *slot;        /* [n_nodes]: the edge's place in node, min and max, -1: not observed */
-    int *node;        /* [n] */
-    float *min, *max; /* [n]; min > max: nothing seen yet */
+    struct eq_range *range; /* [n_nodes]; used where there is an edge_fq */
 };
-
-static bool seen(const struct eq_qat_observers *q, int slot)
-{
-    return q->min[slot] <= q->max[slot];
-}
-
-static struct eq_fake_quant *edge_of(const struct eq_qat_observers *q, int slot)
-{
-    return &q->g->fake_quants[q->g->nodes[q->node[slot]].edge_fq];
-}
-
-static bool learnt(const struct eq_fake_quant *fq)
-{
-    return fq->learn_scale && fq->enabled;
-}
 
 /* The fake-quant of an edge that was seen is always eq_qparams_affine of its range, so that the ranges are all there is
  * to save and restore. */
-static enum eq_status follow(const struct eq_qat_observers *q, int slot, struct eq_err *err)
+static enum eq_status follow(const struct ste *s, int node, struct eq_err *err)
 {
-    struct eq_fake_quant *fq = edge_of(q, slot);
-    if (!seen(q, slot) || learnt(fq))
-        return EQ_OK;
+    struct eq_fake_quant *fq = &s->g->fake_quants[s->g->nodes[node].edge_fq];
     struct eq_qparams p;
-    enum eq_status st = eq_qparams_affine(q->min[slot], q->max[slot], &p, err);
-    if (st != EQ_OK) {
-        char name[64];
-        eq_layer_name(q->g, q->node[slot], name);
-        return eq_err_context(err, "%s", name);
-    }
+    if (eq_range_is_empty(&s->range[node]))
+        return EQ_OK;
+    enum eq_status st = eq_qparams_affine(s->range[node].min, s->range[node].max, &p, err);
+    if (st != EQ_OK)
+        return eq_layer_context(s->g, node, st, err);
     fq->scale[0] = p.scale;
     fq->zero_point[0] = p.zero_point;
     fq->enabled = true;
     return EQ_OK;
 }
 
+static void close(void *state)
+{
+    if (state)
+        eq_free(((struct ste *)state)->range);
+    eq_free(state);
+}
+
 /* A calibrated edge starts from its range. */
-static enum eq_status start(struct eq_qat_observers *q, struct eq_err *err)
+static enum eq_status open(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    for (int i = 0; i < q->g->n_nodes && st == EQ_OK; i++) {
-        q->slot[i] = -1;
-        if (q->g->nodes[i].edge_fq < 0)
+    const struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MOVING_AVERAGE, .averaging = averaging};
+    struct ste *s = *state = NULL;
+    enum eq_status st;
+    EQ_TRY(eq_observer_check(&opts, err));
+    s = eq_alloc(1, sizeof *s);
+    if (!s || !(s->range = eq_alloc((size_t)calibrated->n_nodes, sizeof *s->range)))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for observers"));
+    s->g = calibrated;
+    s->opts = opts;
+    for (int i = 0; i < calibrated->n_nodes; i++) {
+        if (calibrated->nodes[i].edge_fq < 0)
             continue;
-        int s = q->slot[i] = q->n++;
-        q->node[s] = i;
-        const struct eq_fake_quant *fq = edge_of(q, s);
-        q->min[s] = fq->enabled ? (float)(fq->qmin - fq->zero_point[0]) * fq->scale[0] : 0;
-        q->max[s] = fq->enabled ? (float)(fq->qmax - fq->zero_point[0]) * fq->scale[0] : -1;
-        st = follow(q, s, err);
+        const struct eq_fake_quant *fq = &calibrated->fake_quants[calibrated->nodes[i].edge_fq];
+        s->range[i] = EQ_EMPTY_RANGE;
+        if (fq->enabled)
+            s->range[i] = (struct eq_range){(float)(fq->qmin - fq->zero_point[0]) * fq->scale[0],
+                                            (float)(fq->qmax - fq->zero_point[0]) * fq->scale[0]};
+        EQ_TRY(follow(s, i, err));
     }
+    *state = s;
+    s = NULL;
+out:
+    close(s);
     return st;
 }
 
-enum eq_status eq_qat_observers_new(struct eq_graph *prepared, const struct eq_observer_opts *opts,
-                                    struct eq_qat_observers **out, struct eq_err *err)
+static void freeze(void *state, bool frozen)
 {
-    *out = NULL;
-    if (opts->kind != EQ_OBSERVER_MINMAX && opts->kind != EQ_OBSERVER_MOVING_AVERAGE)
-        return eq_fail(err, EQ_USAGE, "QAT observes with minmax or moving_average");
-    enum eq_status st = eq_observer_check(opts, err);
-    if (st != EQ_OK)
-        return st;
-    struct eq_qat_observers *q = eq_alloc(1, sizeof *q);
-    size_t n = (size_t)prepared->n_nodes;
-    if (!q || !(q->slot = eq_alloc(n, sizeof *q->slot)) || !(q->node = eq_alloc(n, sizeof *q->node)) ||
-        !(q->min = eq_alloc(n, sizeof *q->min)) || !(q->max = eq_alloc(n, sizeof *q->max))) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for observers");
-    } else {
-        q->g = prepared;
-        q->kind = opts->kind;
-        q->averaging = (float)opts->averaging;
-        st = start(q, err);
-    }
-    if (st != EQ_OK)
-        eq_qat_observers_free(q);
-    else
-        *out = q;
-    return st;
-}
-
-void eq_qat_observers_free(struct eq_qat_observers *q)
-{
-    if (!q)
-        return;
-    eq_free(q->slot);
-    eq_free(q->node);
-    eq_free(q->min);
-    eq_free(q->max);
-    eq_free(q);
-}
-
-void eq_qat_observers_freeze(struct eq_qat_observers *q, bool frozen)
-{
-    q->frozen = frozen;
-}
-
-static void widen(struct eq_qat_observers *q, int s, float min, float max)
-{
-    if (!seen(q, s)) {
-        q->min[s] = min;
-        q->max[s] = max;
-    } else if (q->kind == EQ_OBSERVER_MINMAX) {
-        q->min[s] = fminf(q->min[s], min);
-        q->max[s] = fmaxf(q->max[s], max);
-    } else {
-        q->min[s] = q->min[s] + q->averaging * (min - q->min[s]);
-        q->max[s] = q->max[s] + q->averaging * (max - q->max[s]);
-    }
+    ((struct ste *)state)->frozen = frozen;
 }
 
 static enum eq_status observe(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
 {
-    struct eq_qat_observers *q = ctx;
-    int s = q->slot[node];
-    if (s < 0 || q->frozen || n == 0 || learnt(edge_of(q, s)))
+    struct ste *s = ctx;
+    if (g->nodes[node].edge_fq < 0 || s->frozen)
         return EQ_OK;
-    float min, max;
-    eq_f32_kernels()->minmax(data, n, &min, &max);
-    if (!isfinite(min) || !isfinite(max)) {
-        char name[64];
-        eq_layer_name(g, node, name);
-        return eq_fail(err, EQ_NUMERIC, "%s: an activation is NaN or infinite", name);
-    }
-    widen(q, s, min, max);
-    return follow(q, s, err);
+    enum eq_status st = eq_range_add(&s->range[node], &s->opts, data, n, err);
+    return st == EQ_OK ? follow(s, node, err) : eq_layer_context(g, node, st, err);
 }
 
-struct eq_walk_hook eq_qat_observers_hook(struct eq_qat_observers *q)
+static struct eq_walk_hook hook(void *state)
 {
-    return (struct eq_walk_hook){.on_edge = observe, .ctx = q};
+    return (struct eq_walk_hook){.on_edge = observe, .ctx = state};
 }
 
-size_t eq_qat_observers_state_size(const struct eq_qat_observers *q)
+/* The state: minimum and maximum of each observed edge, in edge order. */
+static size_t state_size(const void *state)
 {
-    return 2 * (size_t)q->n;
+    const struct eq_graph *g = ((const struct ste *)state)->g;
+    size_t n = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        n += g->nodes[i].edge_fq >= 0 ? 2 : 0;
+    return n;
 }
 
-void eq_qat_observers_get_state(const struct eq_qat_observers *q, float *state)
+static void get_state(const void *state, float *out)
 {
-    for (int i = 0; i < q->n; i++) {
-        state[2 * i] = q->min[i];
-        state[2 * i + 1] = q->max[i];
-    }
+    const struct ste *s = state;
+    for (int i = 0; i < s->g->n_nodes; i++)
+        if (s->g->nodes[i].edge_fq >= 0) {
+            *out++ = s->range[i].min;
+            *out++ = s->range[i].max;
+        }
 }
 
-void eq_qat_observers_set_state(struct eq_qat_observers *q, const float *state)
+static void set_state(void *state, const float *in)
 {
-    for (int i = 0; i < q->n; i++) {
-        q->min[i] = state[2 * i];
-        q->max[i] = state[2 * i + 1];
-        follow(q, i, NULL); /* the ranges were followed once before they were saved */
-    }
+    const struct ste *s = state;
+    for (int i = 0; i < s->g->n_nodes; i++)
+        if (s->g->nodes[i].edge_fq >= 0) {
+            s->range[i].min = *in++;
+            s->range[i].max = *in++;
+            follow(s, i, NULL); /* it succeeded before the ranges were saved */
+        }
 }
+
+const struct eq_scale_rule eq_ste_rule = {"moving_average", open,       close,     hook,     eq_follow_weights, NULL,
+                                          freeze,           state_size, get_state, set_state};

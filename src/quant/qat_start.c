@@ -21,8 +21,8 @@ static bool same_layer(const struct eq_node *conv, const struct eq_node *stored,
            q->pad == conv->pad && q->relu == stored->relu && (q->residual >= 0) == (stored->residual >= 0);
 }
 
-/* Whether every weight of the file is the graph's (folded), rounded up or down, or clipped: not if the file is of
- * another baseline, or of weights that equalization or new statistics moved before they were rounded. */
+/* Whether every weight of the file is the graph's (folded), rounded up or down, or clipped. It is not if the file has
+ * another baseline, or if equalization or new statistics moved the weights before they were rounded. */
 static bool same_weights(const struct eq_graph *g, const struct eq_node *n, const struct eq_qnode *q)
 {
     const int qmax = (1 << (q->weight_bits - 1)) - 1;
@@ -41,21 +41,20 @@ static bool same_weights(const struct eq_graph *g, const struct eq_node *n, cons
 
 static enum eq_status check_layer(const struct eq_graph *g, int conv, const struct eq_qmodel *m, struct eq_err *err)
 {
-    char name[64];
     const struct eq_node *n = &g->nodes[conv];
     const struct eq_qnode *q = find_layer(g, conv, m);
-    eq_layer_name(g, conv, name);
     if (!q || !same_layer(n, &g->nodes[eq_stored_edge(g, conv)], q))
-        return eq_fail(err, EQ_USAGE, "%s: the quantized model has %s", name,
-                       q ? "a layer of another shape" : "no such layer");
+        return eq_fail_layer(
+            g, conv, EQ_USAGE,
+            q ? "the quantized model has a layer of another shape" : "the quantized model has no such layer", err);
     if (!q->weights || !same_weights(g, n, q))
-        return eq_fail(err, EQ_USAGE, "%s: the quantized model's weights are not the baseline's, rounded", name);
+        return eq_fail_layer(g, conv, EQ_USAGE, "the quantized model's weights are not the baseline's, rounded", err);
     return EQ_OK;
 }
 
 enum eq_status eq_start_from_qmodel(struct eq_graph *prepared, const struct eq_qmodel *m, struct eq_err *err)
 {
-    for (int i = 0; i < prepared->n_nodes; i++) { /* nothing changes unless all of it fits */
+    for (int i = 0; i < prepared->n_nodes; i++) { /* nothing changes unless all layers fit */
         enum eq_status st = prepared->nodes[i].op == EQ_OP_CONV2D ? check_layer(prepared, i, m, err) : EQ_OK;
         if (st != EQ_OK)
             return st;

@@ -42,7 +42,6 @@ static inline const uint8_t *eq_qengine_edge(const struct eq_qengine *e, int nod
 /* qengine_f32.c: nodes in FP32. plan: chooses the kernel, reserves packed weights; returns the bytes of scratch. */
 size_t eq_qengine_plan_f32(struct eq_qengine *e, int i);
 void eq_qengine_run_conv_f32(const struct eq_qengine *e, int i, const uint8_t *pixels);
-void eq_qengine_run_maxpool_f32(const struct eq_qengine *e, int i);
 void eq_qengine_run_head_f32(const struct eq_qengine *e, int i, float *ef);
 
 #endif

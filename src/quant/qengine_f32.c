@@ -1,8 +1,8 @@
 /*
- * What a model of mixed precision computes in floats: convolutions between dequantized inputs and, where a byte edge
- * follows, quantization as fake_quant does it. Sums have one order on every ISA level (kernels.h), so that here, too, a
- * file gives the same EF on every CPU, thread count and batch; only the head over a float edge depends on the order of
- * frames, by rounding.
+ * The float part of a model of mixed precision: convolutions of dequantized inputs and, where a byte edge follows,
+ * quantization as fake_quant does it. Sums have one order on every ISA level (kernels.h), so that a file gives the
+ * same EF on every CPU, thread count and batch here also. Only the head over a float edge depends, by rounding, on the
+ * order of frames.
  */
 #include "quant/qengine.h"
 
@@ -42,8 +42,8 @@ static void dequantize_span(const void *ctx, size_t lo, size_t hi)
         j->floats_out[i] = (float)(j->bytes_in[i] - j->q->zero_point) * j->q->scale;
 }
 
-/* Clamped before it is rounded, which is the same between whole bounds; adding 1.5 * 2^23 leaves no bits behind the
- * point: half to even. */
+/* Clamps before it rounds, which gives the same between whole bounds. Adding 1.5 * 2^23 leaves no fraction bits:
+ * half to even. */
 static void quantize_span(const void *ctx, size_t lo, size_t hi)
 {
     const struct convert_job *j = ctx;
@@ -51,13 +51,13 @@ static void quantize_span(const void *ctx, size_t lo, size_t hi)
     const float least = (float)-j->q->zero_point, most = (float)(255 - j->q->zero_point);
     for (size_t i = lo; i < hi; i++) {
         float r = j->floats_in[i] * inv;
-        r = r > least ? r : least; /* NaN, too */
+        r = r > least ? r : least; /* also for NaN */
         r = r < most ? r : most;
         j->bytes_out[i] = (uint8_t)((int)((r + magic) - magic) + j->q->zero_point);
     }
 }
 
-/* An edge as floats: itself, or dequantized into room. */
+/* An edge as floats: itself, or dequantized into room [n]. */
 static const float *as_floats(const struct eq_qengine *e, int node, const uint8_t *pixels, void *room)
 {
     const struct eq_qnode *q = &e->model->nodes[node];
@@ -83,17 +83,6 @@ void eq_qengine_run_conv_f32(const struct eq_qengine *e, int i, const uint8_t *p
         return;
     struct convert_job job = {.floats_in = dst, .bytes_out = s->dst, .q = &n->dst};
     eq_for_spans(s->out->n, quantize_span, &job);
-}
-
-void eq_qengine_run_maxpool_f32(const struct eq_qengine *e, int i)
-{
-    const struct eq_qstep *s = &e->steps[i];
-    const struct eq_qnode *n = s->node;
-    const struct eq_plan_node *in = s->in;
-    const struct eq_pool_shape p = {e->plan.clips, in->h,  in->w,     in->t * in->c, n->k,
-                                    n->stride,     n->pad, s->out->h, s->out->w};
-    eq_f32_kernels()->maxpool_forward(&p, (const float *)(const void *)e->steps[n->src].dst, (float *)(void *)s->dst,
-                                      NULL);
 }
 
 /* sums[clips][c] over pixels and frames, row by row. */

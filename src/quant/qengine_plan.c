@@ -1,4 +1,4 @@
-/* Everything that the integer engine can settle before a call: kernels, packed weights, requantization, the arena. */
+/* The integer engine before its first call: kernels, packed weights, requantization, the arena. */
 #include "quant/qengine.h"
 
 /* ---- buffers ------------------------------------------------------------- */
@@ -25,8 +25,9 @@ static size_t plan_conv(struct eq_qengine *e, int i)
 }
 
 /* Each output lives until its last reader has run, scratch for its own step. The input and the head's output are the
- * caller's; the head's sums, in FP32 as doubles and as integers, are its scratch. A pooling that its convolution makes
- * is written while that one runs, and the convolution's own output is nowhere. */
+ * caller's. The head's scratch holds its sums, in FP32 as doubles and as integers. If a convolution does the pooling
+ * after it, the pooling's output is written while the convolution runs, and the convolution has no output of its
+ * own. */
 static void plan_step(struct eq_qengine *e, int i)
 {
     struct eq_qstep *s = &e->steps[i];
@@ -66,7 +67,7 @@ static void fill_epilogue(const struct eq_qmodel *model, struct eq_qstep *s, flo
     }
 }
 
-/* From numbers to addresses, and what stands there from the start. */
+/* Turns buffers into addresses and fills in the constants. */
 static void bind_step(struct eq_qengine *e, int i)
 {
     struct eq_qstep *s = &e->steps[i];
@@ -101,10 +102,8 @@ enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, 
     EQ_TRY(eq_qmodel_check_values(m, err));
     e = eq_alloc(1, sizeof *e);
     if (!e || !(e->steps = eq_alloc((size_t)m->n_nodes, sizeof *e->steps)) ||
-        !(e->node_ms = eq_alloc((size_t)m->n_nodes, sizeof *e->node_ms))) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the integer engine");
-        goto out;
-    }
+        !(e->node_ms = eq_alloc((size_t)m->n_nodes, sizeof *e->node_ms)))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the integer engine"));
     e->model = m;
     e->watched = watched;
     e->threads = eq_parallel_threads();
@@ -112,10 +111,8 @@ enum eq_status eq_qengine_new(const struct eq_qmodel *m, int clips, int frames, 
     for (int i = 0; i < m->n_nodes; i++)
         plan_step(e, i);
     e->arena = eq_plan_allocate(&e->plan, err);
-    if (!e->arena) {
-        st = EQ_NOMEM;
-        goto out;
-    }
+    if (!e->arena)
+        EQ_TRY(EQ_NOMEM);
     for (int i = 0; i < m->n_nodes; i++)
         bind_step(e, i);
     *out = e;

@@ -18,7 +18,11 @@ static void run_maxpool(const struct eq_qengine *e, const struct eq_qstep *s)
     const struct eq_plan_node *in = s->in;
     const struct eq_pool_shape p = {e->plan.clips, in->h,  in->w,     in->t * in->c, n->k,
                                     n->stride,     n->pad, s->out->h, s->out->w};
-    eq_u8s8_kernels()->maxpool(&p, e->steps[n->src].dst, s->dst);
+    const uint8_t *src = e->steps[n->src].dst;
+    if (n->fp32_edge)
+        eq_f32_kernels()->maxpool_forward(&p, (const float *)(const void *)src, (float *)(void *)s->dst, NULL);
+    else
+        eq_u8s8_kernels()->maxpool(&p, src, s->dst);
 }
 
 /* EF = head_scale * sum over channels of (integer sum over pixels and frames) * weight + bias, the sum exact in int64,
@@ -46,8 +50,6 @@ static void run_node(const struct eq_qengine *e, int i, const uint8_t *pixels, f
         eq_qengine_run_conv_f32(e, i, pixels);
     else if (n->op == EQ_QOP_CONV2D)
         run_conv(e, s, pixels);
-    else if (n->op == EQ_QOP_MAXPOOL && n->fp32_edge)
-        eq_qengine_run_maxpool_f32(e, i);
     else if (n->op == EQ_QOP_MAXPOOL && !s->out->pooled_by)
         run_maxpool(e, s);
     else if (n->op == EQ_QOP_HEAD && n->fp32)

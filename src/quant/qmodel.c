@@ -1,4 +1,4 @@
-/* A quantized model in memory: what it may look like. */
+/* A quantized model in memory and its checks. */
 #include "quant/qmodel.h"
 
 #include <math.h>
@@ -11,14 +11,9 @@ size_t eq_qnode_weights(const struct eq_qnode *n)
     return has ? (size_t)n->cout * n->cin * n->k * n->k : 0;
 }
 
-size_t eq_qnode_channels(const struct eq_qnode *n)
-{
-    return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_HEAD ? (size_t)n->cout : 0;
-}
-
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err)
 {
-    size_t weights = eq_qnode_weights(n), channels = eq_qnode_channels(n);
+    size_t weights = eq_qnode_weights(n), channels = weights ? (size_t)n->cout : 0;
     if (n->fp32) {
         n->fp32_weights = eq_alloc(weights, sizeof(float));
     } else {
@@ -53,9 +48,7 @@ static bool usable_scale(float s)
 
 static enum eq_status check_qparams(const struct eq_qnode *n, struct eq_err *err)
 {
-    if (n->op == EQ_QOP_HEAD)
-        return EQ_OK; /* makes EF, not an edge */
-    if (n->fp32_edge)
+    if (n->op == EQ_QOP_HEAD || n->fp32_edge) /* the head makes EF, not an edge */
         return EQ_OK;
     if (!usable_scale(n->dst.scale))
         return eq_fail(err, EQ_NUMERIC, "%s: scale %g of its output: must be finite and above 0", n->name,
@@ -143,7 +136,7 @@ enum eq_status eq_qmodel_check_graph(const struct eq_qmodel *m, struct eq_err *e
     return EQ_OK;
 }
 
-/* What pooling and the input make follows from others. */
+/* The qparams of the input and of pooling follow from others. */
 static const struct eq_qparams *derived_qparams(const struct eq_qmodel *m, const struct eq_qnode *n,
                                                 struct eq_qparams *input)
 {
@@ -160,21 +153,16 @@ void eq_qmodel_derive_qparams(struct eq_qmodel *m)
         m->nodes[i].dst = *derived_qparams(m, &m->nodes[i], &input);
 }
 
-static enum eq_status check_floats(const struct eq_qnode *n, size_t c, size_t per, struct eq_err *err)
-{
-    for (size_t i = 0; i < per; i++)
-        if (!isfinite(n->fp32_weights[c * per + i]))
-            return eq_fail(err, EQ_NUMERIC, "%s: a weight of channel %zu is NaN or infinite", n->name, c);
-    return EQ_OK;
-}
-
 static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
 {
     size_t per = eq_qnode_weights(n) / (size_t)n->cout;
     if (!isfinite(n->bias[c]))
         return eq_fail(err, EQ_NUMERIC, "%s: the bias of channel %zu is NaN or infinite", n->name, c);
+    for (size_t i = 0; n->fp32 && i < per; i++)
+        if (!isfinite(n->fp32_weights[c * per + i]))
+            return eq_fail(err, EQ_NUMERIC, "%s: a weight of channel %zu is NaN or infinite", n->name, c);
     if (n->fp32)
-        return check_floats(n, c, per, err);
+        return EQ_OK;
     const int8_t *w = n->weights + c * per;
     int qmax = (1 << (n->weight_bits - 1)) - 1;
     int64_t sum = 0;
@@ -201,7 +189,7 @@ static enum eq_status check_values(const struct eq_qmodel *m, const struct eq_qn
     enum eq_status st = check_qparams(n, err);
     if (st == EQ_OK && (n->dst.scale != expected->scale || n->dst.zero_point != expected->zero_point))
         return eq_fail(err, EQ_FORMAT, "%s: scale and zero-point are not those of what it reads", n->name);
-    for (size_t c = 0; c < eq_qnode_channels(n) && st == EQ_OK; c++)
+    for (size_t c = 0; eq_qnode_weights(n) && c < (size_t)n->cout && st == EQ_OK; c++)
         st = check_channel(n, c, err);
     return st;
 }
@@ -211,7 +199,7 @@ enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *
     const struct eq_model_meta *meta = &m->meta;
     if (meta->pixel_mean < 0 || meta->pixel_mean > 255 || !usable_scale(meta->pixel_std) ||
         !usable_scale(1 / meta->pixel_std))
-        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalise", meta->pixel_mean,
+        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalize", meta->pixel_mean,
                        (double)meta->pixel_std);
     for (int i = 0; i < m->n_nodes; i++) {
         enum eq_status st = check_values(m, &m->nodes[i], err);

@@ -1,4 +1,4 @@
-/* Checks that a quantized model makes sense before anything is computed or allocated with it; internal. */
+/* Checks of a quantized model before anything is computed or allocated with it, and its file; internal. */
 #ifndef QUANT_QMODEL_H
 #define QUANT_QMODEL_H
 
@@ -6,9 +6,9 @@
 
 enum { EQ_QMODEL_MAX_NODES = 4096, EQ_QMODEL_MAX_CHANNELS = 16384, EQ_QMODEL_MAX_KERNEL = 15 };
 
-size_t eq_qnode_weights(const struct eq_qnode *n);  /* values; 0 where the op has none */
-size_t eq_qnode_channels(const struct eq_qnode *n); /* scales and biases; 0 where the op has none */
-/* Zeroed weights, scales and biases as op, shape and fp32 ask for; eq_qmodel_free frees them, also after EQ_NOMEM. */
+size_t eq_qnode_weights(const struct eq_qnode *n); /* values; 0 where the op has none */
+/* Allocates weights, scales and biases for op, shape and fp32, all 0; eq_qmodel_free frees them, also after
+ * EQ_NOMEM. */
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err);
 
 /* The order of nodes, numbers in range, one input and one head: EQ_FORMAT, with the layer named. Reads no values. */
@@ -25,6 +25,11 @@ enum eq_status eq_qmodel_plan(const struct eq_qmodel *m, int kinds, int clips, i
 /* Whether a clip of the model's own form can be planned: EQ_FORMAT where a picture gets too small or a residual does
  * not fit. */
 enum eq_status eq_qmodel_check_form(const struct eq_qmodel *m, struct eq_err *err);
+/* Weights of fewer than 8 bits in files (packing.c): n values of `bits` bits each, two's complement, least significant
+ * bit first, without gaps: value i takes bits i * bits and up. */
+size_t eq_packed_weight_bytes(size_t n, int bits);
+void eq_pack_weights(const int8_t *w, size_t n, int bits, uint8_t *packed);
+void eq_unpack_weights(const uint8_t *packed, size_t n, int bits, int8_t *w);
 /* A parsed file as a model; every check of eq_qmodel_load. */
 enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err);
 

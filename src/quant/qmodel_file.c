@@ -1,13 +1,12 @@
 /*
- * The file of a quantized model: safetensors, metadata "format" = "echoquant-int8" and "version". The metadata carry
- * what preprocessing needs and "graph", a JSON array with an object a node in order: op, name, src, residual, cin,
- * cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel at a
- * time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
+ * The file of a quantized model: safetensors, metadata "format" = "echoquant-int8" and "version". The metadata hold
+ * the data for preprocessing and "graph", a JSON array with one object per node, in order: op, name, src, residual,
+ * cin, cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel
+ * at a time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
  * NAME.zero_point (I32 [1]) of the output. A layer in FP32 (bits 32) has F32 weights and no weight_scale; an edge in
  * FP32 ("fp32_edge": true) no scale and zero_point.
  */
 #include "model/graph.h"
-#include "quant/packing.h"
 #include "quant/qmodel.h"
 
 #include <cjson/cJSON.h>
@@ -21,6 +20,15 @@
 #define MIXED_VERSION "2"
 
 static const char *const op_names[EQ_QOP_COUNT] = {"input", "conv2d", "maxpool", "head"};
+/* The whole numbers of a node. */
+static const struct {
+    const char *key;
+    size_t offset;
+} numbers[] = {{"src", offsetof(struct eq_qnode, src)}, {"residual", offsetof(struct eq_qnode, residual)},
+               {"cin", offsetof(struct eq_qnode, cin)}, {"cout", offsetof(struct eq_qnode, cout)},
+               {"k", offsetof(struct eq_qnode, k)},     {"stride", offsetof(struct eq_qnode, stride)},
+               {"pad", offsetof(struct eq_qnode, pad)}, {"bits", offsetof(struct eq_qnode, weight_bits)}};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 /* ---- writing ------------------------------------------------------------- */
 
@@ -29,15 +37,11 @@ static cJSON *node_to_json(const struct eq_qnode *n)
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "op", op_names[n->op]);
     cJSON_AddStringToObject(j, "name", n->name);
-    cJSON_AddNumberToObject(j, "src", n->src);
-    cJSON_AddNumberToObject(j, "residual", n->residual);
-    cJSON_AddNumberToObject(j, "cin", n->cin);
-    cJSON_AddNumberToObject(j, "cout", n->cout);
-    cJSON_AddNumberToObject(j, "k", n->k);
-    cJSON_AddNumberToObject(j, "stride", n->stride);
-    cJSON_AddNumberToObject(j, "pad", n->pad);
-    cJSON_AddBoolToObject(j, "relu", n->relu);
-    cJSON_AddNumberToObject(j, "bits", n->weight_bits);
+    for (int i = 0; i < NUMBERS; i++) {
+        if (i == NUMBERS - 1) /* "relu" comes before "bits" in the file */
+            cJSON_AddBoolToObject(j, "relu", n->relu);
+        cJSON_AddNumberToObject(j, numbers[i].key, *(const int *)(const void *)((const char *)n + numbers[i].offset));
+    }
     if (n->fp32_edge)
         cJSON_AddBoolToObject(j, "fp32_edge", true);
     return j;
@@ -57,18 +61,13 @@ static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f,
     return st;
 }
 
-static bool is_mixed(const struct eq_qmodel *m)
+static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
 {
     bool mixed = false;
     for (int i = 0; i < m->n_nodes; i++)
         mixed = mixed || m->nodes[i].fp32;
-    return mixed;
-}
-
-static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
-{
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
-    eq_st_add_meta(f, "version", "%s", is_mixed(m) ? MIXED_VERSION : VERSION);
+    eq_st_add_meta(f, "version", "%s", mixed ? MIXED_VERSION : VERSION);
     eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
     eq_model_meta_add(f, &m->meta);
     eq_st_add_meta(f, "method", "%s", m->method);
@@ -206,15 +205,6 @@ out:
     return st;
 }
 
-static enum eq_status json_int(const cJSON *j, const char *node, const char *key, int *out, struct eq_err *err)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, key);
-    if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= 1e6) || v->valuedouble != floor(v->valuedouble))
-        return eq_fail(err, EQ_FORMAT, "%s: \"%s\" must be a whole number", node, key);
-    *out = (int)v->valuedouble;
-    return EQ_OK;
-}
-
 static enum eq_status node_op(const cJSON *j, struct eq_qnode *n, int i, struct eq_err *err)
 {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(j, "name");
@@ -230,23 +220,19 @@ static enum eq_status node_op(const cJSON *j, struct eq_qnode *n, int i, struct 
     return eq_fail(err, EQ_FORMAT, "%s: unknown operation", n->name);
 }
 
-static enum eq_status node_from_json(const cJSON *j, struct eq_qnode *n, int i, struct eq_err *err)
+static enum eq_status node_from_json(const cJSON *j, struct eq_qnode *n, int number, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(node_op(j, n, i, err));
-    EQ_TRY(json_int(j, n->name, "src", &n->src, err));
-    EQ_TRY(json_int(j, n->name, "residual", &n->residual, err));
-    EQ_TRY(json_int(j, n->name, "cin", &n->cin, err));
-    EQ_TRY(json_int(j, n->name, "cout", &n->cout, err));
-    EQ_TRY(json_int(j, n->name, "k", &n->k, err));
-    EQ_TRY(json_int(j, n->name, "stride", &n->stride, err));
-    EQ_TRY(json_int(j, n->name, "pad", &n->pad, err));
-    EQ_TRY(json_int(j, n->name, "bits", &n->weight_bits, err));
-    const cJSON *relu = cJSON_GetObjectItemCaseSensitive(j, "relu");
-    if (!cJSON_IsBool(relu)) {
-        st = eq_fail(err, EQ_FORMAT, "%s: \"relu\" must be true or false", n->name);
-        goto out;
+    EQ_TRY(node_op(j, n, number, err));
+    for (int i = 0; i < NUMBERS; i++) {
+        const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, numbers[i].key);
+        if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= 1e6) || v->valuedouble != floor(v->valuedouble))
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: \"%s\" must be a whole number", n->name, numbers[i].key));
+        *(int *)(void *)((char *)n + numbers[i].offset) = (int)v->valuedouble;
     }
+    const cJSON *relu = cJSON_GetObjectItemCaseSensitive(j, "relu");
+    if (!cJSON_IsBool(relu))
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: \"relu\" must be true or false", n->name));
     n->relu = cJSON_IsTrue(relu);
     n->fp32_edge = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, "fp32_edge"));
     n->fp32 = n->weight_bits == 32;
@@ -263,15 +249,11 @@ static enum eq_status read_graph(const struct eq_st_file *f, struct eq_qmodel *m
         return eq_fail(err, EQ_FORMAT, "metadata \"graph\" is missing");
     EQ_TRY(eq_json_parse(text, strlen(text), "graph", &list, err));
     int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0, i = 0;
-    if (n < 1 || n > EQ_QMODEL_MAX_NODES) {
-        st = eq_fail(err, EQ_FORMAT, "the graph must be a list of 1 to %d nodes", EQ_QMODEL_MAX_NODES);
-        goto out;
-    }
+    if (n < 1 || n > EQ_QMODEL_MAX_NODES)
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "the graph must be a list of 1 to %d nodes", EQ_QMODEL_MAX_NODES));
     m->nodes = eq_alloc((size_t)n, sizeof *m->nodes);
-    if (!m->nodes) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for %d nodes", n);
-        goto out;
-    }
+    if (!m->nodes)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %d nodes", n));
     const cJSON *j;
     cJSON_ArrayForEach(j, list)
     {

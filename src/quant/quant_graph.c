@@ -1,4 +1,4 @@
-/* Questions to a graph that several passes ask. */
+/* Helpers that several passes share. */
 #include "quant/quant_graph.h"
 #include "echoquant/nn.h"
 
@@ -70,6 +70,21 @@ int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax)
     return (int)(q < (float)qmin ? (float)qmin : q > (float)qmax ? (float)qmax : q);
 }
 
+enum eq_status eq_layer_context(const struct eq_graph *g, int node, enum eq_status status, struct eq_err *err)
+{
+    char name[64];
+    eq_layer_name(g, node, name);
+    eq_err_context(err, "%s", name);
+    return status;
+}
+
+enum eq_status eq_fail_layer(const struct eq_graph *g, int node, enum eq_status status, const char *text,
+                             struct eq_err *err)
+{
+    eq_fail(err, status, "%s", text);
+    return eq_layer_context(g, node, status, err);
+}
+
 static bool is_ready(const struct eq_graph *g, const struct eq_node *n)
 {
     const struct eq_fake_quant *fq = n->weight_fq >= 0 ? &g->fake_quants[n->weight_fq] : NULL;
@@ -82,9 +97,8 @@ enum eq_status eq_check_calibrated(const struct eq_graph *g, const char *purpose
         const struct eq_node *n = &g->nodes[i];
         bool ready = !eq_is_weighted(n) || is_ready(g, n);
         if (n->op == EQ_OP_BATCHNORM || !ready) {
-            char name[64];
-            eq_layer_name(g, i, name);
-            return eq_fail(err, EQ_UNSUPPORTED, "%s: %s needs a folded and calibrated graph", name, purpose);
+            eq_fail(err, EQ_UNSUPPORTED, "%s needs a folded and calibrated graph", purpose);
+            return eq_layer_context(g, i, EQ_UNSUPPORTED, err);
         }
     }
     return EQ_OK;

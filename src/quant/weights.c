@@ -6,8 +6,8 @@
 
 const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1] = {"minmax", "mse"};
 
-/* The MSE search tries ranges of (1 - i / 100) of the largest weight, i = 0..79, and keeps the first best: the grid
- * that MQBench's MSEObserver uses. */
+/* The MSE search tries ranges of (1 - i / 100) of the largest weight, i = 0..79, and keeps the first best. MQBench's
+ * MSEObserver uses the same grid. */
 enum { MSE_STEPS = 80 };
 
 struct weight_job {
@@ -30,14 +30,14 @@ static float channel_absmax(const struct weight_job *j, int c)
     return absmax;
 }
 
-/* Rounds half to even by adding and taking off 1.5 * 2^23: for |q| < 2^22, in any loop that the compiler vectorizes. */
+/* Rounds half to even for |q| < 2^22 by adding and subtracting 1.5 * 2^23, which the compiler can vectorize. */
 static float round_small(float q)
 {
     const float magic = 0x1.8p23f;
     return (q + magic) - magic;
 }
 
-/* Four sums, so that four lanes can go side by side; their order is fixed. */
+/* Four sums for four parallel lanes; their order is fixed. */
 static double squared_error(const struct weight_job *j, int c, float scale)
 {
     size_t per = eq_weights_per_channel(j->g, j->n);
@@ -96,16 +96,15 @@ static void mse_piece(void *ctx, size_t c, int worker)
 static enum eq_status check_scales(const struct eq_graph *g, int node, const struct eq_fake_quant *fq,
                                    struct eq_err *err)
 {
-    char name[64];
     for (int c = 0; c < fq->channels; c++)
         if (!isfinite(fq->scale[c])) {
-            eq_layer_name(g, node, name);
-            return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", name, c);
+            eq_fail(err, EQ_NUMERIC, "the weights of channel %d are NaN or infinite", c);
+            return eq_layer_context(g, node, EQ_NUMERIC, err);
         }
     return EQ_OK;
 }
 
-/* After the scales per channel are there: one for all. */
+/* Sets one scale for all channels, after each has its own. */
 static void share_scale(struct weight_job *j, bool mse)
 {
     float absmax = 0;
@@ -138,6 +137,12 @@ enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_
         fq->enabled = !fq->bypass;
     }
     return EQ_OK;
+}
+
+enum eq_status eq_follow_weights(void *state, struct eq_graph *g, struct eq_err *err)
+{
+    (void)state;
+    return eq_update_weight_qparams(g, err);
 }
 
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err)

@@ -40,7 +40,7 @@ static enum eq_status lower(void *ctx, const struct eq_graph *g, struct eq_qmode
     EQ_TRY(eq_graph_clone(g, &copy, err));
     EQ_TRY(eq_update_weight_qparams(copy, err));
     EQ_TRY(eq_lower_int8(copy, "qat", out, err));
-    snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_scale_rules[qat->cfg->qat.method].observer);
+    snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_scale_rules[qat->cfg->qat.method]->observer);
     (*out)->recipe = made_by;
     made_by = NULL;
 out:
@@ -137,9 +137,9 @@ static enum eq_status prepare(void *ctx, struct eq_train_job *job, struct eq_str
     enum eq_status st;
     EQ_TRY(eq_prepare_fake_quant(job->graph, cfg->qat.weight_bits, err));
     EQ_TRY(find_start(qat, job->graph, job->ds, err));
-    EQ_TRY(eq_scale_rules[cfg->qat.method].open(job->graph, cfg->ptq.averaging, &job->scales, err));
+    EQ_TRY(eq_scale_rules[cfg->qat.method]->open(job->graph, cfg->ptq.averaging, &job->scales, err));
     eq_str_add(signature, EQ_SIGNATURE_START "%s\n", qat->start);
-    job->rule = &eq_scale_rules[cfg->qat.method];
+    job->rule = eq_scale_rules[cfg->qat.method];
     job->lower = lower;
     job->ctx = qat;
 out:

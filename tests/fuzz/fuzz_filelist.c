@@ -2,7 +2,7 @@
  * Any bytes as FileList.csv: what is accepted keeps the promises of eq_dataset_open and comes back the same when it is
  * written out and read again; what is refused names the file; skipping leaves exactly the bad rows out.
  */
-#include "data/filelist.h"
+#include "data/dataset.h"
 
 #include <stdlib.h>
 #include <string.h>

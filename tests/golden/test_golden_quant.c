@@ -57,7 +57,7 @@ static struct eq_qparams observe(const cJSON *c, enum eq_observer_kind kind, int
         assert_int_equal(eq_observer_add(o, x, (size_t)number(c, "n"), NULL), EQ_OK);
         eq_free(x);
     }
-    assert_int_equal(eq_observer_range(o, &min, &max, NULL), EQ_OK);
+    assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, NULL), EQ_OK);
     assert_int_equal(eq_qparams_affine(min, max, &q, NULL), EQ_OK);
     eq_observer_free(o);
     return q;

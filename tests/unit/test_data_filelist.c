@@ -1,6 +1,6 @@
 /* FileList.csv and its malformed twins: what is read, and which line each message names. */
 #include "unit/cmocka_all.h"
-#include "data/filelist.h"
+#include "data/dataset.h"
 #include "avi_file.h"
 
 #include <math.h>

@@ -100,7 +100,7 @@ static void constant_activations_have_a_range(void **state)
         float min, max;
         assert_int_equal(eq_observer_add(o, x, 4, NULL), EQ_OK);
         assert_int_equal(eq_observer_add(o, x, 4, NULL), EQ_OK);
-        assert_int_equal(eq_observer_range(o, &min, &max, NULL), EQ_OK);
+        assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, NULL), EQ_OK);
         /* The entropy observer's bins reach from -2.5 to 2.5: it may cut within the last of 256 levels. */
         assert_true(max <= 2.5f && max >= 2.5f - 5.0f / 256 && min <= max);
         eq_observer_free(o);
@@ -119,8 +119,8 @@ static void percentile_100_is_minmax(void **state)
         assert_int_equal(eq_observer_add(a, x, n, NULL), EQ_OK);
         assert_int_equal(eq_observer_add(b, x, n, NULL), EQ_OK);
     }
-    assert_int_equal(eq_observer_range(a, &min_a, &max_a, NULL), EQ_OK);
-    assert_int_equal(eq_observer_range(b, &min_b, &max_b, NULL), EQ_OK);
+    assert_int_equal(eq_observer_range_by(a, NULL, &min_a, &max_a, NULL), EQ_OK);
+    assert_int_equal(eq_observer_range_by(b, NULL, &min_b, &max_b, NULL), EQ_OK);
     assert_true(min_a == min_b && max_a == max_b);
     eq_observer_free(a);
     eq_observer_free(b);
@@ -140,7 +140,7 @@ static void outliers_are_clipped(void **state)
     for (int kind = 0; kind < EQ_OBSERVER_COUNT; kind++) {
         struct eq_observer *o = observer((enum eq_observer_kind)kind, 99.99);
         assert_int_equal(eq_observer_add(o, x, N, NULL), EQ_OK);
-        assert_int_equal(eq_observer_range(o, &min, &max, NULL), EQ_OK);
+        assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, NULL), EQ_OK);
         if (kind == EQ_OBSERVER_MINMAX || kind == EQ_OBSERVER_MOVING_AVERAGE)
             assert_true(max == 60);
         else
@@ -160,11 +160,11 @@ static void nan_and_infinity_are_refused(void **state)
             struct eq_observer *o = observer((enum eq_observer_kind)kind, 99.9);
             float x[] = {1, 2, bad[i], 3}, min, max;
             struct eq_err err;
-            assert_int_equal(eq_observer_range(o, &min, &max, &err), EQ_NUMERIC); /* nothing seen */
+            assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, &err), EQ_NUMERIC); /* nothing seen */
             assert_int_equal(eq_observer_add(o, x, 2, &err), EQ_OK);
             assert_int_equal(eq_observer_add(o, x, 4, &err), finite && !clips ? EQ_OK : EQ_NUMERIC);
             if (!finite) {
-                assert_int_equal(eq_observer_range(o, &min, &max, &err), EQ_OK);
+                assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, &err), EQ_OK);
                 assert_true(min >= 0 && max <= 2);
             }
             eq_observer_free(o);

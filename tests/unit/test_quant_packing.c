@@ -1,7 +1,7 @@
 /* Weights of 2 to 8 bits survive their packed form, and it is as small as promised. */
 #include "unit/cmocka_all.h"
 #include "echoquant/base.h"
-#include "quant/packing.h"
+#include "quant/qmodel.h"
 
 #include <string.h>
 

@@ -280,13 +280,12 @@ static void weight_observers_rank(void **state)
     }
 }
 
-static const struct eq_observer_opts moving = {.kind = EQ_OBSERVER_MOVING_AVERAGE, .averaging = 0.25};
+#define STE eq_scale_rules[EQ_QAT_STE]
 
 /* Calls the hook as the executor would, with one edge's values. */
-static enum eq_status show(struct eq_qat_observers *q, struct eq_graph *g, int node, float min, float max,
-                           struct eq_err *err)
+static enum eq_status show(void *q, struct eq_graph *g, int node, float min, float max, struct eq_err *err)
 {
-    struct eq_walk_hook hook = eq_qat_observers_hook(q);
+    struct eq_walk_hook hook = STE->hook(q);
     const float x[] = {min, 0, max};
     return hook.on_edge(hook.ctx, g, node, x, 3, err);
 }
@@ -295,10 +294,10 @@ static void qat_observers_follow_and_freeze(void **state)
 {
     (void)state;
     struct eq_graph *g = resnet(true);
-    struct eq_qat_observers *q;
+    void *q;
     struct eq_err err;
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
-    assert_ok(eq_qat_observers_new(g, &moving, &q, e_));
+    assert_ok(STE->open(g, 0.25, &q, e_));
     int edge = 0;
     while (g->nodes[edge].edge_fq < 0)
         edge++;
@@ -308,14 +307,14 @@ static void qat_observers_follow_and_freeze(void **state)
     assert_true(fq->enabled && fq->scale[0] == 5.0f / 255 && fq->zero_point[0] == 51);
     assert_ok(show(q, g, edge, -1, 8, e_)); /* 4 + (8 - 4) / 4 = 5 */
     assert_true(fq->scale[0] == 6.0f / 255);
-    eq_qat_observers_freeze(q, true);
+    STE->freeze(q, true);
     assert_ok(show(q, g, edge, -100, 100, e_));
     assert_true(fq->scale[0] == 6.0f / 255);
-    eq_qat_observers_freeze(q, false);
+    STE->freeze(q, false);
     assert_int_equal(show(q, g, edge, NAN, 1, &err), EQ_NUMERIC);
     assert_non_null(strstr(err.msg, "conv1"));
     assert_ok(show(q, g, 0, NAN, 1, e_)); /* the input is no observed edge */
-    eq_qat_observers_free(q);
+    STE->close(q);
     eq_graph_free(g);
 }
 
@@ -324,29 +323,29 @@ static void qat_observers_resume(void **state)
 {
     (void)state;
     struct eq_graph *g = resnet(true), *again = resnet(true);
-    struct eq_qat_observers *q, *r;
+    void *q, *r;
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
     assert_ok(eq_prepare_fake_quant(again, 8, e_));
-    assert_ok(eq_qat_observers_new(g, &moving, &q, e_));
-    assert_ok(eq_qat_observers_new(again, &moving, &r, e_));
+    assert_ok(STE->open(g, 0.25, &q, e_));
+    assert_ok(STE->open(again, 0.25, &r, e_));
     struct eq_rng rng;
     eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 0);
     for (int round = 0; round < 5; round++)
         for (int i = 0; i < g->n_nodes / 2; i++) /* the later edges stay unseen */
             assert_ok(show(q, g, i, (float)-eq_rng_uniform(&rng), (float)eq_rng_uniform(&rng), e_));
-    assert_int_equal(eq_qat_observers_state_size(q), 40);
+    assert_int_equal(STE->state_size(q), 40);
     float a[40], b[40];
-    eq_qat_observers_get_state(q, a);
-    eq_qat_observers_set_state(r, a);
-    eq_qat_observers_get_state(r, b);
+    STE->get_state(q, a);
+    STE->set_state(r, a);
+    STE->get_state(r, b);
     assert_memory_equal(a, b, sizeof a);
     for (int i = 0; i < g->n_fake_quants; i++) {
         assert_int_equal(g->fake_quants[i].enabled, again->fake_quants[i].enabled);
         assert_true(g->fake_quants[i].scale[0] == again->fake_quants[i].scale[0]);
         assert_int_equal(g->fake_quants[i].zero_point[0], again->fake_quants[i].zero_point[0]);
     }
-    eq_qat_observers_free(q);
-    eq_qat_observers_free(r);
+    STE->close(q);
+    STE->close(r);
     eq_graph_free(g);
     eq_graph_free(again);
 }
@@ -355,11 +354,10 @@ static void qat_observers_refuse(void **state)
 {
     (void)state;
     struct eq_graph *g = resnet(true);
-    struct eq_qat_observers *q;
+    void *q;
     struct eq_err err;
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
-    struct eq_observer_opts opts = {.kind = EQ_OBSERVER_PERCENTILE, .percentile = 99};
-    assert_int_equal(eq_qat_observers_new(g, &opts, &q, &err), EQ_USAGE);
+    assert_int_equal(STE->open(g, 1.5, &q, &err), EQ_USAGE);
     assert_null(q);
     eq_graph_free(g);
 }

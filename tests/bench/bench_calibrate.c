@@ -1,11 +1,11 @@
 /*
- * The cost of calibration against FP32 inference over the same clips, for every observer:
+ * The cost of calibration relative to FP32 inference over the same clips, for every observer:
  *
  *   bench_calibrate [--frames=12] [--size=112] [--width=64] [--clips=64] [--rounds=3]
  *
  * One line each: the minimum of the rounds in ms per clip, its ratio to FP32, and how much of it comes after the last
- * clip (the search in the histograms, weight scales). FP32 and the observers take turns. Clips are random, decoded
- * already; the network is a random one whose batch norm fits them.
+ * clip (the search in the histograms, weight scales). FP32 and the observers run alternately. Clips are random and
+ * already decoded; the network is a random one whose batch norm fits them.
  */
 #include "echoquant/quant.h"
 

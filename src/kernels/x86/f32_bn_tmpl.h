@@ -1,8 +1,10 @@
 /*
- * Batch norm. rows x c matrices are cut into at most PIECES ranges of rows; a range is summed in blocks of BLOCK rows
- * that lie in the L1 cache, GROUP vectors of channels at a time in registers. The ranges' sums are added in their
- * order. The first pass over a tensor goes from its end to its start: what was written last, and what the second pass
- * begins with, is then still in the cache. Template of f32_bn_avx2.c and f32_bn_avx512.c, which define nothing for it.
+ * Template: batch norm. A matrix rows x c is cut into at most PIECES ranges of rows. A range is summed in blocks of
+ * BLOCK rows that fit the L1 cache, GROUP vectors of channels at a time in registers. The sums of the ranges are
+ * added in their order.
+ *
+ * The first pass over a tensor goes from its end to its start: the cache then holds what was written last, and
+ * afterwards what the second pass begins with.
  */
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"

@@ -1,8 +1,7 @@
 /*
- * Direct convolution, forward and backward by data, as products of frames (or neighbouring pixels) with the taps that
- * fall inside the picture. Nothing is copied (but converted once, where operands are BF16): a tap is a segment of
- * gemm_rows. Template of f32_direct_avx2.c, f32_direct_avx512.c and bf16_direct_avx512bf16.c, which define nothing for
- * it.
+ * Template: direct convolution, forward and backward by data, as products of frames (or neighboring pixels) with the
+ * taps that fall inside the picture. A tap is a segment of gemm_rows, which reads the source in place. BF16 operands
+ * are converted once.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/operand_copy.h"

@@ -1,8 +1,7 @@
 /*
- * Direct backward by weights. In pixel layout a piece owns a block of input channels and a panel of output channels,
- * all taps, and sums over the whole batch: no two pieces share a sum. In clip layout there are too few channels for
- * that, so a piece takes a range of output rows, and the pieces' sums are added in their order. Template of
- * f32_direct_weights_avx2.c and f32_direct_weights_avx512.c, which define nothing for it.
+ * Template: direct backward by weights in FP32. In pixel layout a piece owns a block of input channels and a panel of
+ * output channels, all taps, and sums over the whole batch: no two pieces share a sum. Clip layout has too few
+ * channels for that, so a piece takes a range of output rows, and the sums of the pieces are added in their order.
  */
 #include "kernels/x86/direct_weights_pixel.h"
 

@@ -1,6 +1,6 @@
 /*
- * Kernels that treat every value alone: each is one function on n <= VL values, and a macro makes the loop over a
- * span. Template of f32_elementwise_avx2.c and f32_elementwise_avx512.c, which define nothing for it.
+ * Template: kernels that treat every value alone. Each is one function on n <= VL values, and a macro makes the loop
+ * over a span.
  */
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"

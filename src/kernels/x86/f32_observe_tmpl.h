@@ -1,7 +1,6 @@
 /*
- * Kernels that look at many values and keep a few numbers. The values are cut into at most PIECES ranges by their
- * count alone; what the ranges found is put together in their order. Template of f32_observe_avx2.c and
- * f32_observe_avx512.c, which define nothing for it.
+ * Template: kernels that reduce many values to a few numbers. The values are cut into at most PIECES ranges by their
+ * count alone; the results of the ranges are merged in their order.
  */
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"

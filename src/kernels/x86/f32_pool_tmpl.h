@@ -1,7 +1,4 @@
-/*
- * Pooling. A pixel is tc = t * c neighbouring values; a piece is a row of pixels. Template of f32_pool_avx2.c and
- * f32_pool_avx512.c, which define nothing for it.
- */
+/* Template: pooling. A pixel is tc = t * c neighboring values; a piece is a row of pixels. */
 #include "kernels/conv.h"
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"

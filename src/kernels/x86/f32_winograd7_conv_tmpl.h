@@ -1,8 +1,7 @@
 /*
- * The first convolution, 7 x 7 at stride 2 over the few channels of a picture, by Winograd (see f32_winograd7.h). A
- * piece is a row of tiles, all frames. Vectors run along the row of tiles: transformed inputs lie as [position][phase
- * y, phase x, channel][tile], and the products are A^T * B. Template of f32_winograd7_avx2.c and
- * f32_winograd7_avx512.c, which define nothing for it.
+ * Template: the first convolution, 7 x 7 at stride 2 over the few channels of a picture, by Winograd
+ * (f32_winograd7.h). A piece is a row of tiles, all frames. Vectors run along the row of tiles: transformed inputs
+ * lie as [position][phase y, phase x, channel][tile], and the products are A^T * B.
  */
 #include "kernels/x86/f32_winograd7_output.h"
 

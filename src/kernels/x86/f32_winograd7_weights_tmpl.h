@@ -1,8 +1,7 @@
 /*
- * Backward by weights of the 7 x 7 convolution at stride 2, in the Winograd domain (see f32_winograd7.h): the
- * transformed picture times the transformed gradient, summed over all tiles and frames, then transformed back once. A
- * piece takes a range of tile rows and has sums of its own, which are added in the order of the ranges. Template of
- * f32_winograd7_weights_avx2.c and f32_winograd7_weights_avx512.c, which define nothing for it.
+ * Template: backward by weights of the 7 x 7 convolution at stride 2, in the Winograd domain (f32_winograd7.h). The
+ * transformed picture times the transformed gradient is summed over all tiles and frames, then transformed back once.
+ * A piece takes a range of tile rows and has its own sums, which are added in the order of the ranges.
  */
 #include "kernels/x86/f32_gemm.h"
 #include "kernels/x86/f32_winograd7_input.h"

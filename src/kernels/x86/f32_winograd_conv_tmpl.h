@@ -1,9 +1,8 @@
 /*
- * 3 x 3 convolution at stride 1 by Winograd, forward and (with turned filters) backward by data. A piece takes a few
- * tiles with all their frames and a group of output channels: it transforms the tiles into its own scratch, multiplies
- * position by position with the transformed weights, and transforms each panel of sums back while it lies in the L2
- * cache. With BF16 operands it is the transformed tiles and weights that are rounded. Template of f32_winograd_avx2.c,
- * f32_winograd_avx512.c and bf16_winograd_avx512bf16.c, which define nothing for it.
+ * Template: 3 x 3 convolution at stride 1 by Winograd, forward and (with turned filters) backward by data. A piece
+ * takes a few tiles with all their frames and a group of output channels. It transforms the tiles into its own
+ * scratch, multiplies position by position with the transformed weights, and transforms each panel of sums back while
+ * it lies in the L2 cache. With BF16 operands the transformed tiles and weights are rounded.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/f32_winograd.h"

@@ -1,10 +1,9 @@
 /*
- * Backward by weights for 3 x 3 at stride 1 by Winograd: g += G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G. The
- * batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed, laid
- * out in panels of channels; then each pair of panels is multiplied position by position over all rows, transformed
- * back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. With BF16 operands it
- * is what is transformed that is rounded. Template of f32_winograd_weights_avx2.c, f32_winograd_weights_avx512.c and
- * bf16_winograd_weights_avx512bf16.c, which define nothing for it.
+ * Template: backward by weights for 3 x 3 at stride 1 by Winograd, g += G^T [ sum over tiles of (B^T d B) * (A dy
+ * A^T) ] G. The batch is processed in chunks of tiles that fit the L3 cache. All tiles of a chunk are transformed and
+ * laid out in panels of channels. Each pair of panels is then multiplied position by position over all rows,
+ * transformed back and added to the gradient by the one piece that owns the pair: nothing is left to merge. With BF16
+ * operands the transformed values are rounded.
  */
 #include "kernels/conv.h"
 #include "kernels/x86/f32_gemm_tn.h"

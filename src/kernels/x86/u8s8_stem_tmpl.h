@@ -1,12 +1,12 @@
 /*
- * ResNet's first convolution, 7x7 on three interleaved channels as frames are decoded (clip layout), with the 3x3/2
- * max pooling behind it in the same pass when asked.  A piece of work is a band of rows of one frame. Its input rows
- * are copied with zero-points on both sides, so that every column has all its taps; rows outside the picture are left
- * out. The rows of a tile are neighbouring output pixels.  Ultrasound is gray: where the three channels of all the
- * band's pixels are equal, which is checked and not assumed, the three weights of a tap act as their sum, and a third
- * of the products is left. The sum needs 10 bits: s16 holds it; for u8 x s8 it is split into 4 * high + low, two sums
- * of products over the same pixels.  Template of u8s8_stem_*.c, which define nothing for it: x86/u8s8_vec.h has the
- * vectors and switches.
+ * Template: ResNet's first convolution, 7 x 7 on three interleaved channels as frames are decoded (clip layout),
+ * followed on request by 3 x 3 max pooling at stride 2 in the same pass. A piece of work is a band of rows of one
+ * frame. Its input rows are copied with zero-points on both sides, so that every column has all its taps; rows
+ * outside the picture are left out. The rows of a tile are neighboring output pixels.
+ *
+ * Ultrasound is gray. Where the three channels of all pixels of the band are equal, which is checked and not assumed,
+ * the three weights of a tap act as their sum, and a third of the products remains. The sum needs 10 bits: s16 holds
+ * it; for u8 x s8 it is split into 4 * high + low, two sums of products over the same pixels.
  */
 #ifndef KERNELS_X86_U8S8_STEM_TMPL_H
 #define KERNELS_X86_U8S8_STEM_TMPL_H

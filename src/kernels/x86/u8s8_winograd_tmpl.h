@@ -1,15 +1,17 @@
 /*
- * 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers, exact: 36
- * products instead of 144 for 4 x 4 outputs.  The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of
- * the weights' transform are scaled by 4, 6, 6, 24, 24, 1 until they are whole, and those of the output's by 24 over
- * that, so the result is 24 * 24 = 576 times the sum. Source values minus the zero-point are within 255, their
- * transform within 100 * 255 = 25500, the weights' within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of
- * those. Sums, and the output's transform, may wrap: they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the
- * inverse of 9 modulo 2^32 and a shift by 6, which is exact when the convolution's sum fits 26 bits. winograd_accepts
- * bounds it.  A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its
- * input into the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
- * Weights are transformed once, at load, or, where that would take too much memory, by each call.  Template of
- * u8s8_winograd_*.c, which define nothing for it: x86/u8s8_vec.h has the vectors and switches.
+ * Template: 3 x 3 convolution at stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers,
+ * exact: 36 products instead of 144 for 4 x 4 outputs.
+ *
+ * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6,
+ * 6, 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times
+ * the sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights'
+ * within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of those. Sums and the output's transform may wrap:
+ * they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is
+ * exact when the convolution's sum fits 26 bits. wino_accepts bounds it.
+ *
+ * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels. It transforms its input into
+ * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back. Weights
+ * are transformed once at load, or in each call where that would take too much memory.
  */
 #ifndef KERNELS_X86_U8S8_WINOGRAD_TMPL_H
 #define KERNELS_X86_U8S8_WINOGRAD_TMPL_H

@@ -143,33 +143,38 @@ struct eq_pool_shape {
     int b, h, w, tc, k, stride, pad, oh, ow;
 };
 
+/* The batch norm of a matrix [rows][c], Ioffe & Szegedy 2015: (x - mean) * inv_std * gamma + beta. */
+struct eq_bn {
+    size_t rows;
+    int c;
+    const float *mean, *inv_std, *gamma, *beta; /* [c] */
+};
+
 /* Activations in pixel layout are seen as matrices [rows][c], rows = b * h * w * t, or as pixels [b][h][w][tc] of
- * tc = t * c values. Batch norm after Ioffe & Szegedy 2015; its vectors are [c]. */
+ * tc = t * c values. */
 struct eq_f32_table {
     enum eq_isa isa;
-    /* mean[c] and biased var[c] over rows; two passes or Welford pieces merged in a fixed order. */
+    /* mean[c] and biased var[c] of x[rows][c]; two passes, or Welford pieces merged in a fixed order. */
     void (*bn_stats)(const float *x, size_t rows, int c, float *mean, float *var);
-    /* y = act((x - mean) * inv_std * gamma + beta (+ residual)); residual NULL: none; y may be x. */
-    void (*bn_apply)(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
-                     const float *beta, const float *residual, bool relu, float *y);
-    /* The gradient of bn_apply under batch statistics (or fixed ones, batch_stats = false). dy: gradient of y; y: the
-     * output, read for the ReLU mask only (NULL without ReLU); or NULL with relu_beta, the beta of a bn_apply with ReLU
-     * and without residual: its output is then computed once more, which is cheaper than reading it. Writes dx, adds to
-     * dgamma and dbeta, and writes the masked dy to dresidual when that is not NULL (added to when
-     * accumulate_residual). dx may be dy. */
-    void (*bn_backward)(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
-                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
-                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual);
+    /* y = act(bn(x) + residual), all [rows][c]; residual NULL: none; y may be x. */
+    void (*bn_apply)(const struct eq_bn *bn, const float *x, const float *residual, bool relu, float *y);
+    /* The gradient of bn_apply under batch statistics, or fixed ones with batch_stats = false. dy: [rows][c], the
+     * gradient of bn_apply's output. The ReLU's mask comes from y, that output (NULL: no ReLU), or with mask_from_x it
+     * is computed again from x, which is cheaper than reading y: for a ReLU without residual, y is NULL. Writes
+     * dx [rows][c], which may be dy; adds to dgamma and dbeta [c]; and writes the masked dy to dresidual [rows][c]
+     * (NULL: not wanted), or with accumulate_residual adds it. */
+    void (*bn_backward)(const struct eq_bn *bn, const float *x, const float *y, bool mask_from_x, const float *dy,
+                        bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
+                        bool accumulate_residual);
     void (*relu_forward)(const float *x, size_t n, float *y);                    /* y may be x */
     void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx); /* dx may be dy */
     void (*add)(const float *a, const float *b, size_t n, float *y);             /* y may be a or b */
     /* Max pooling of x[b][h][w][tc] to y[b][oh][ow][tc]. argmax, laid out as y, takes the winning tap's number
      * ky * k + kx (the first one's at a tie) for the backward pass; NULL: not wanted. */
     void (*maxpool_forward)(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax);
-    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass: the tc values of a pixel are [t][c],
-     * and c is a multiple of 16. */
-    void (*bn_relu_maxpool_forward)(const struct eq_pool_shape *p, const float *x, int c, const float *mean,
-                                    const float *inv_std, const float *gamma, const float *beta, float *y,
+    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass: x[b][h][w][tc] to y[b][oh][ow][tc],
+     * the tc values of a pixel being [t][c] with the bn's c, a multiple of 16. argmax as above, not NULL. */
+    void (*bn_relu_maxpool_forward)(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x, float *y,
                                     uint8_t *argmax);
     /* dx[b][h][w][tc] gets dy[b][oh][ow][tc] of every window that it won, in the order of the taps. */
     void (*maxpool_backward)(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx);

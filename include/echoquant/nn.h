@@ -47,6 +47,11 @@ struct eq_batchnorm {
     float *mean, *inv_std;             /* [c] */
     float *work;                       /* [4 * c] */
 };
+/* The layer as kernels take it, with the statistics of the last forward or prepare. */
+static inline struct eq_bn eq_batchnorm_kernel(const struct eq_batchnorm *l, size_t rows)
+{
+    return (struct eq_bn){rows, l->c, l->mean, l->inv_std, l->gamma, l->beta};
+}
 /* The statistics that a forward pass uses, into mean and inv_std: all of the pass except for writing y.
  * x: [rows][c]. batch_stats as for eq_batchnorm_forward. */
 void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats);

@@ -81,8 +81,8 @@ static void forward_batchnorm(struct eq_exec *x, int i)
         eq_batchnorm_prepare(&nd->bn, src, nd->plan->rows, !nd->frozen);
         const struct eq_pool_shape p = {x->clips,     in->h,     in->w,         in->t * in->c, pool->k,
                                         pool->stride, pool->pad, made->plan->h, made->plan->w};
-        eq_f32_kernels()->bn_relu_maxpool_forward(&p, src, in->c, nd->bn.mean, nd->bn.inv_std, nd->bn.gamma,
-                                                  nd->bn.beta, eq_exec_dst(made), made->argmax);
+        const struct eq_bn bn = eq_batchnorm_kernel(&nd->bn, nd->plan->rows);
+        eq_f32_kernels()->bn_relu_maxpool_forward(&bn, &p, src, eq_exec_dst(made), made->argmax);
         return;
     }
     eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->plan->rows, !nd->frozen, src_of(x, n->residual), n->relu,

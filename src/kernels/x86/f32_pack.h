@@ -13,6 +13,7 @@ struct pack_job {
     operand *packed;
     size_t n_step, depth_step; /* floats between neighbours */
     int n, depth, taps;
+    bool swapped;
 };
 
 static inline size_t panels_bytes(int n, int depth, int taps)
@@ -81,23 +82,25 @@ static inline void pack_piece_plain(void *ctx, size_t piece, int worker)
         }
 }
 
-static inline void pack_run(struct pack_job *job)
+/* fn: packs a block of depths of a panel. */
+static inline void pack_run(const struct eq_conv_shape *s, const float *weights_oihw, void *packed, bool swapped,
+                            eq_piece_fn fn)
 {
-    eq_parallel_for((size_t)gemm_panels(job->n) * pack_blocks(job->depth), pack_piece_plain, job);
+    const size_t taps = (size_t)s->k * s->k, row = s->cin * taps;
+    struct pack_job job = {weights_oihw, packed, row, taps, s->cout, s->cin, (int)taps, false};
+    if (swapped)
+        job = (struct pack_job){weights_oihw, packed, taps, row, s->cin, s->cout, (int)taps, true};
+    eq_parallel_for((size_t)gemm_panels(job.n) * pack_blocks(job.depth), fn, &job);
 }
 
 static inline void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    int taps = s->k * s->k;
-    struct pack_job job = {weights_oihw, packed, (size_t)s->cin * taps, (size_t)taps, s->cout, s->cin, taps};
-    pack_run(&job);
+    pack_run(s, weights_oihw, packed, false, pack_piece_plain);
 }
 
 static inline void pack_transposed(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    int taps = s->k * s->k;
-    struct pack_job job = {weights_oihw, packed, (size_t)taps, (size_t)s->cin * taps, s->cin, s->cout, taps};
-    pack_run(&job);
+    pack_run(s, weights_oihw, packed, true, pack_piece_plain);
 }
 
 #endif

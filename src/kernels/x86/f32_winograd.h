@@ -13,6 +13,7 @@
 #ifndef KERNELS_X86_F32_WINOGRAD_H
 #define KERNELS_X86_F32_WINOGRAD_H
 
+#include "kernels/conv.h"
 #include "kernels/x86/vec.h"
 
 enum { TILE = 4, POINTS = TILE + 2, POSITIONS = POINTS * POINTS };
@@ -137,17 +138,43 @@ static inline int winograd_start(const struct winograd_axis *axis, int tile)
     return tile < fours ? tile * TILE : fours * TILE + (tile - fours) * (TILE - 1);
 }
 
-/* Products for maps of oh x ow outputs, channels times channels of `planes` pictures. */
-static inline double winograd_products(int oh, int ow, double planes)
+/* Products of s when its maps of oh x ow values are cut into tiles. */
+static inline double winograd_products_of(const struct eq_conv_shape *s, int oh, int ow)
 {
     struct winograd_axis ay = winograd_cut(oh), ax = winograd_cut(ow);
-    return planes * (oh + 2.0 * ay.tiles) * (ow + 2.0 * ax.tiles);
+    return (double)s->b * s->t * s->cin * s->cout * (oh + 2.0 * ay.tiles) * (ow + 2.0 * ax.tiles);
+}
+
+/* Forward, and backward by weights. */
+static inline double winograd_products(const struct eq_conv_shape *s)
+{
+    return winograd_products_of(s, s->oh, s->ow);
+}
+
+/* Channels in whole vectors of the widest level; others are left to the direct kernels. */
+static inline bool winograd_supports(const struct eq_conv_shape *s)
+{
+    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
+           s->cout % 16 == 0;
 }
 
 /* A tile: clip, first output pixel, size. */
 struct winograd_tile {
     int b, y, x, my, mx;
 };
+
+/* Calls fn with the tile's size as constants in front. */
+#define WINOGRAD_BY_SIZE(tile, fn, ...)                                                                                \
+    do {                                                                                                               \
+        if ((tile)->my == 4 && (tile)->mx == 4)                                                                        \
+            fn(4, 4, __VA_ARGS__);                                                                                     \
+        else if ((tile)->my == 4)                                                                                      \
+            fn(4, 3, __VA_ARGS__);                                                                                     \
+        else if ((tile)->mx == 4)                                                                                      \
+            fn(3, 4, __VA_ARGS__);                                                                                     \
+        else                                                                                                           \
+            fn(3, 3, __VA_ARGS__);                                                                                     \
+    } while (0)
 
 /* Which kinds of tile go first in a piece: those that use position (5, x) stand together, those that use (y, 5) too. */
 static inline int winograd_kind(const struct winograd_tile *t)

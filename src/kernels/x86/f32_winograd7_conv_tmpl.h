@@ -44,12 +44,6 @@ static void conv7_piece(void *ctx, size_t piece, int worker)
 
 /* ---- the kernel ---------------------------------------------------------- */
 
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 7 && s->stride == 2 && s->pad == 3 && s->cin <= MAX_CIN && s->cout % 16 == 0 &&
-           s->src_layout == EQ_LAYOUT_CLIP;
-}
-
 static size_t packed_bytes(const struct eq_conv_shape *s)
 {
     return (size_t)gemm_panels(s->cout) * POSITIONS * DEPTH * NR * sizeof(float);
@@ -118,5 +112,6 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
         eq_parallel_for((size_t)s->b * (job.p.tiles_y - 1), join_piece, &job);
 }
 
-CONV_KERNEL(conv_forward_winograd7, .supports = supports, .packed_bytes = packed_bytes, .scratch_bytes = scratch_bytes,
-            .pack = pack, .run.forward = forward, .products = conv7_products, .fuses_maxpool = fuses_maxpool)
+CONV_KERNEL(conv_forward_winograd7, .supports = conv7_supports, .packed_bytes = packed_bytes,
+            .scratch_bytes = scratch_bytes, .pack = pack, .run.forward = forward, .products = conv7_products,
+            .fuses_maxpool = eq_conv_pools_3_by_2)

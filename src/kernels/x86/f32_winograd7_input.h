@@ -19,6 +19,12 @@ enum {
     PAD = 16 /* floats between positions, so that 49 streams don't share a cache set */
 };
 
+static bool conv7_supports(const struct eq_conv_shape *s)
+{
+    return s->k == 7 && s->stride == 2 && s->pad == 3 && s->cin <= MAX_CIN && s->cout % 16 == 0 &&
+           s->src_layout == EQ_LAYOUT_CLIP;
+}
+
 struct conv7_plan {
     const struct eq_conv_shape *s;
     int tiles_y, tiles_x, lanes; /* lanes: tiles_x in whole vectors */

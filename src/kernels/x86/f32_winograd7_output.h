@@ -174,10 +174,4 @@ static void join_piece(void *ctx, size_t piece, int worker)
         v_store(upper + i, v_max_first(v_load(edge + i), v_load(upper + i)));
 }
 
-static bool fuses_maxpool(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad)
-{
-    (void)s;
-    return pool_k == 3 && pool_stride == 2 && pool_pad == 1;
-}
-
 #endif

@@ -160,12 +160,6 @@ static void merge_piece(void *ctx, size_t oc, int worker)
 
 /* ---- the kernel ---------------------------------------------------------- */
 
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 7 && s->stride == 2 && s->pad == 3 && s->cin <= MAX_CIN && s->cout % 16 == 0 &&
-           s->src_layout == EQ_LAYOUT_CLIP;
-}
-
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     struct conv7_plan p = plan_conv7(s);
@@ -183,5 +177,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     eq_parallel_for((size_t)s->cout, merge_piece, &job);
 }
 
-CONV_KERNEL(conv_backward_weights_winograd7, .supports = supports, .packed_bytes = eq_conv_no_packed,
+CONV_KERNEL(conv_backward_weights_winograd7, .supports = conv7_supports, .packed_bytes = eq_conv_no_packed,
             .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = conv7_products)

@@ -5,7 +5,6 @@
  * transformed back and added to the gradient by the one piece that owns the pair: nothing is left to merge. With BF16
  * operands the transformed values are rounded.
  */
-#include "kernels/conv.h"
 #include "kernels/x86/f32_gemm_tn.h"
 #include "kernels/x86/f32_transpose.h"
 #include "kernels/x86/f32_winograd.h"
@@ -153,18 +152,10 @@ ALWAYS_INLINE void transform_tile(const int my, const int mx, const bool input, 
 static void transform_any(const struct winograd_tile *t, bool input, const struct weights_plan *p, const struct grid *g,
                           int channels, operand *out)
 {
-#define CASE(my_, mx_)                                                                                                 \
-    if (t->my == my_ && t->mx == mx_) {                                                                                \
-        if (input)                                                                                                     \
-            transform_tile(my_, mx_, true, p, g, channels, out);                                                       \
-        else                                                                                                           \
-            transform_tile(my_, mx_, false, p, g, channels, out);                                                      \
-    }
-    CASE(4, 4)
-    CASE(4, 3)
-    CASE(3, 4)
-    CASE(3, 3)
-#undef CASE
+    if (input)
+        WINOGRAD_BY_SIZE(t, transform_tile, true, p, g, channels, out);
+    else
+        WINOGRAD_BY_SIZE(t, transform_tile, false, p, g, channels, out);
 }
 
 /* n x n pixels from (y, x) on. */
@@ -259,12 +250,6 @@ static void multiply_piece(void *ctx, size_t piece, int worker)
 
 /* ---- the kernel ---------------------------------------------------------- */
 
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
-           s->cout % 16 == 0;
-}
-
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
@@ -280,10 +265,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     }
 }
 
-static double products(const struct eq_conv_shape *s)
-{
-    return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
-}
-
-CONV_KERNEL(conv_backward_weights_winograd, .supports = supports, .packed_bytes = eq_conv_no_packed,
-            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = products)
+CONV_KERNEL(conv_backward_weights_winograd, .supports = winograd_supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = winograd_products)

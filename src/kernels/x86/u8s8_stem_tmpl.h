@@ -71,12 +71,6 @@ static bool stem_supports(const struct eq_conv_shape *s)
     return s->src_layout == EQ_LAYOUT_CLIP && s->cin == STEM_C && s->k == STEM_K;
 }
 
-static bool stem_fuses_maxpool(const struct eq_conv_shape *s, int k, int stride, int pad)
-{
-    (void)s;
-    return k == 3 && stride == 2 && pad == 1;
-}
-
 static int stem_blocks(const struct eq_conv_shape *s)
 {
     return (s->cout + BLOCK - 1) / BLOCK;
@@ -417,6 +411,6 @@ static void stem_run(const struct eq_conv_shape *s, const uint8_t *src, int src_
 
 ISA_KERNEL(u8s8_conv_stem, .supports = stem_supports, .packed_bytes = stem_packed_bytes,
            .scratch_bytes = stem_scratch_bytes, .pack_s8 = stem_pack, .run.u8s8 = stem_run,
-           .fuses_maxpool = stem_fuses_maxpool, .instruction = EQ_DOT)
+           .fuses_maxpool = eq_conv_pools_3_by_2, .instruction = EQ_DOT)
 
 #endif

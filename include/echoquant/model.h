@@ -121,9 +121,6 @@ size_t eq_graph_param_count(const struct eq_graph *g); /* trainable values */
  * Fake-quants keep their indices: those of a batch norm's edge and of weights with folded_bn pass to the convolution.
  */
 enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
-/* The same for one pair: factor[cout] = gamma / sqrt(var + eps), weight and bias as the conv's. What QAT fake-quantizes
- * in a conv with folded_bn is this weight, to the bit. */
-void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor, float *weight, float *bias);
 /* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a training
  * graph), in place; the merged node keeps that producer's name ("layer1.0.conv2", "layer1.0.bn2") and takes over the
  * last one's edge_fq. Each conv that is quantized then has one fused output. */

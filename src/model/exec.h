@@ -27,7 +27,10 @@ struct exec_simulation {
 };
 
 struct exec_node {
+    int i;
+    const struct eq_node *node;
     const struct eq_plan_node *plan; /* shapes and fusions; [rows][c] is the edge that the node makes */
+    const struct eq_plan_node *in;   /* of the first source; NULL: none */
     float *out;                      /* NULL: made only as its max pooling makes of it */
     float *pre_fq; /* what the node computed, where LSQ needs it beside what fake-quant made of it; else NULL */
     uint8_t *mask; /* TRAIN with edge_fq: where the gradient passes, ReLU included */
@@ -76,14 +79,21 @@ struct eq_exec {
 
 /* exec_diff.c: which edges get a gradient, in whose buffer, and who is first to write it. False: out of memory. */
 bool eq_exec_plan_diffs(struct eq_exec *x);
-/* exec_simulate.c. Plan: room, and the kernel, for a convolution. Whether node i is computed in whole numbers depends
- * on what fake-quants are enabled; pack, conv and store are for such nodes only. */
-void eq_exec_plan_simulation(struct eq_exec *x, int i);
-bool eq_exec_simulates(const struct eq_exec *x, int i);
-void eq_exec_pack_simulation(struct eq_exec *x, int i); /* weff holds the fake-quantized weights; destroys it */
-void eq_exec_simulate_conv(struct eq_exec *x, int i);   /* fills units */
-void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded); /* units -> out, in real values */
+/* exec_simulate.c. Plan: room and the kernel for a convolution. The fake-quants that are enabled decide whether a node
+ * is computed in whole numbers; pack, conv and store are for such nodes only. */
+void eq_exec_plan_simulation(struct eq_exec *x, struct exec_node *nd);
+bool eq_exec_simulates(const struct eq_exec *x, const struct exec_node *nd);
+void eq_exec_pack_simulation(struct eq_exec *x, struct exec_node *nd); /* destroys weff, the fake-quantized weights */
+void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd);   /* fills units */
+void eq_exec_store_simulated(struct eq_exec *x, struct exec_node *nd, bool rounded); /* units -> out, in real values */
 
+/* The max pooling of in's pixels by node pool. */
+static inline struct eq_pool_shape eq_exec_pool_shape(const struct eq_exec *x, const struct eq_plan_node *in,
+                                                      const struct eq_plan_node *pool)
+{
+    return (struct eq_pool_shape){x->clips,     in->h,     in->w,   in->t * in->c, pool->k,
+                                  pool->stride, pool->pad, pool->h, pool->w};
+}
 /* The time of node i's backward pass; its forward pass is at time i. */
 static inline int eq_exec_backward_time(const struct eq_exec *x, int i)
 {

@@ -117,7 +117,7 @@ static void plan_conv(struct eq_exec *x, int i)
         eq_plan_fuse_pool(&x->plan, i, nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool);
     nd->sim.parts = 1;
     if (x->mode == EQ_EXEC_SIMULATE)
-        eq_exec_plan_simulation(x, i);
+        eq_exec_plan_simulation(x, nd);
     size_t packed = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD) * (size_t)nd->sim.parts;
     plan_scratch(x, i, EQ_CONV_FORWARD, i);
     if (!training(x)) {
@@ -158,7 +158,6 @@ static void lay_out_grads(struct eq_exec *x)
 static void plan_node(struct eq_exec *x, int i)
 {
     enum eq_op op = x->g->nodes[i].op;
-    x->nodes[i].plan = &x->plan.nodes[i];
     if (eq_is_weighted(&x->g->nodes[i]))
         plan_weights(x, i);
     if (op == EQ_OP_CONV2D)
@@ -228,8 +227,14 @@ static enum eq_status plan(struct eq_exec *x, struct eq_err *err)
         lay_out_grads(x);
         keep(x, 0, EXEC_GRADS, x->n_grads * sizeof(float));
     }
-    for (int i = 0; i < x->g->n_nodes; i++)
+    for (int i = 0; i < x->g->n_nodes; i++) {
+        struct exec_node *nd = &x->nodes[i];
+        nd->i = i;
+        nd->node = &x->g->nodes[i];
+        nd->plan = &x->plan.nodes[i];
+        nd->in = nd->node->src[0] < 0 ? NULL : &x->plan.nodes[nd->node->src[0]];
         plan_node(x, i);
+    }
     x->arena = eq_plan_allocate(&x->plan, err);
     if (!x->arena)
         return EQ_NOMEM;

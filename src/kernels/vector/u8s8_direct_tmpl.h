@@ -289,14 +289,8 @@ static void direct_run(const struct eq_conv_shape *s, const uint8_t *src, int sr
                        const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch)
 {
     const uint8_t *weights = packed;
-    struct direct_job job = {.s = s,
-                             .src = src,
-                             .src_zp = src_zp,
-                             .weights = weights,
-                             .sums = (const int32_t *)(weights + direct_blocks(s) * direct_block_bytes(s)),
-                             .epi = epi,
-                             .dst = dst,
-                             .scratch = scratch};
+    const int32_t *sums = (const int32_t *)(weights + direct_blocks(s) * direct_block_bytes(s));
+    struct direct_job job = {s, src, src_zp, weights, sums, epi, dst, scratch};
     size_t groups = (size_t)(s->cout + GROUP - 1) / GROUP;
     eq_parallel_for(groups * s->b * s->oh, direct_piece, &job);
 }

@@ -19,7 +19,6 @@ struct weights_job {
     const struct eq_conv_shape *s;
     const operand *src, *diff_dst;
     float *diff_weights, *scratch;
-    size_t worker_floats;
     int blocks;
     int splits; /* of a block's taps, by rows of the filter: 1 or k */
 };
@@ -71,7 +70,7 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
     int first_ky = (int)(piece % j->splits), end_ky = j->splits > 1 ? first_ky + 1 : s->k;
     piece /= j->splits;
     int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
-    float *sums = j->scratch + worker * j->worker_floats;
+    float *sums = j->scratch + worker * block_sums(s);
     memset(sums, 0, block_sums(s) * sizeof *sums);
     for (int b = 0; b < s->b; b++)
         for (int oy = 0; oy < s->oh; oy++)

@@ -196,7 +196,8 @@ ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int
     return v_select(v_gt(y, v_zero()), dy, v_zero());
 }
 
-/* Adds to first and second the sums over n rows from row on, for vectors of channels from c on; vectors is a constant. */
+/* Adds to first and second the sums over n rows from row on, for vectors of channels from c on. vectors is a constant.
+ */
 ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t n, int c, const int vectors, int lanes)
 {
     vf sum[GROUP], dot[GROUP], mean[GROUP];

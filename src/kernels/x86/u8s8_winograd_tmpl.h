@@ -422,14 +422,7 @@ static void wino_piece(void *ctx, size_t piece, int worker)
 static void wino_run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
                      const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch)
 {
-    struct wino_job job = {.s = s,
-                           .plan = wino_plan_of(s),
-                           .src = src,
-                           .src_zp = src_zp,
-                           .weights = packed,
-                           .epi = epi,
-                           .dst = dst,
-                           .scratch = scratch};
+    struct wino_job job = {s, wino_plan_of(s), src, src_zp, packed, epi, dst, scratch};
     eq_parallel_for((size_t)s->b * job.plan.groups * job.plan.frame_groups * job.plan.oc_groups, wino_piece, &job);
 }
 

@@ -138,7 +138,7 @@ size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, const struct eq_co
 /* ---- f32_train: everything else that training and FP32 inference loop over  */
 
 /* Max pooling over k x k windows, pad < k, k <= 8 in f32 and 15 in u8s8. Padding never wins. A pixel is tc = t * c
- * neighbouring values. */
+ * neighboring values. */
 struct eq_pool_shape {
     int b, h, w, tc, k, stride, pad, oh, ow;
 };

@@ -13,7 +13,7 @@
 /* ---- graph --------------------------------------------------------------- */
 
 enum eq_op {
-    EQ_OP_INPUT,     /* u8 pixels [b][t][h][w][3], normalised to (x - mean) / std */
+    EQ_OP_INPUT,     /* u8 pixels [b][t][h][w][3], normalized to (x - mean) / std */
     EQ_OP_CONV2D,    /* weight [cout][cin][k][k], optional bias, residual and ReLU (set by fuse) */
     EQ_OP_BATCHNORM, /* gamma, beta, running mean and var; optional residual and ReLU (set by fuse) */
     EQ_OP_RELU,
@@ -74,7 +74,7 @@ static inline size_t eq_param_count(const struct eq_param *p)
     return eq_tensor_count(&p->value);
 }
 
-/* What a model file carries beside weights. Pixels are normalised as (x - mean) / std, one pair for all channels. */
+/* What a model file carries beside weights. Pixels are normalized as (x - mean) / std, one pair for all channels. */
 struct eq_model_meta {
     int frames, size; /* data.frames, data.size it was trained with */
     int pixel_mean;   /* whole pixel value, 0..255 */
@@ -288,7 +288,7 @@ void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, .
     __attribute__((format(printf, 3, 4)));
 
 /* FP32 model file: torchvision's key names plus metadata (format "echoquant-fp32", version, frames, size,
- * normalisation, target). Load refuses NaN or infinite weights, missing or extra keys, wrong shapes, other kinds of
+ * normalization, target). Load refuses NaN or infinite weights, missing or extra keys, wrong shapes, other kinds of
  * file: by name. */
 #define EQ_FORMAT_FP32 "echoquant-fp32"
 #define EQ_FORMAT_INT8 "echoquant-int8"
@@ -316,7 +316,7 @@ enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err
 
 enum { EQ_ONNX_MIN_OPSET = 17, EQ_ONNX_MAX_OPSET = 21 };
 /* An FP32 graph without fake-quant as an ONNX file (onnx.ai, written through its protobuf schema) that stands alone:
- * input "pixels" u8 [frames][3][size][size] (RGB; the sampled frames of one clip, any number), normalised in the
+ * input "pixels" u8 [frames][3][size][size] (RGB; the sampled frames of one clip, any number), normalized in the
  * graph; output "ef" f32 [1][1], percent; sampling and size in the metadata. Batch norm is folded. EQ_USAGE: opset out
  * of range; EQ_NUMERIC: weights that are NaN or infinite; EQ_IO. */
 enum eq_status eq_export_onnx(const char *path, const struct eq_graph *g, int opset, struct eq_err *err);

@@ -35,7 +35,7 @@ void eq_conv2d_backward_weights(const struct eq_conv2d *l, const float *src, con
 /* diff_bias[cout] += column sums of diff_dst. */
 void eq_conv2d_backward_bias(const struct eq_conv2d *l, const float *diff_dst, float *diff_bias);
 
-/* Batch norm over rows x c. factor (NULL: none): x holds factor[c] times what is to be normalised, as a convolution
+/* Batch norm over rows x c. factor (NULL: none): x holds factor[c] times what is to be normalized, as a convolution
  * with folded weights gives (Krishnamoorthi 2018, 3.2.2); gradients treat it as a constant. mean and inv_std are of x
  * as it is, i.e. with factor in them: written by forward, read by backward. */
 struct eq_batchnorm {
@@ -108,7 +108,7 @@ void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float 
 void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
                                  float *dw);
 
-/* ---- losses: on the standardised target; mean over n clips --------------- */
+/* ---- losses: on the standardized target; mean over n clips --------------- */
 
 enum eq_loss { EQ_LOSS_MSE, EQ_LOSS_L1, EQ_LOSS_HUBER };
 /* e = (pred - target) / std; mse: e^2; l1: |e|; huber (delta 1): e^2/2 for |e| < 1, |e| - 1/2 beyond. Returns the mean

@@ -1,4 +1,4 @@
-/* A convolution's shape, and the answers that many kernels share. */
+/* The shape of a convolution, and the answers that many kernels share. */
 #include "kernels/conv.h"
 
 void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int cin, int cout, int k, int stride,

@@ -1,4 +1,4 @@
-/* Where a convolution's windows lie, and what defines a kernel; internal to the kernels floor. */
+/* Where a convolution's windows lie, and how a kernel is defined; internal to the kernels floor. */
 #ifndef KERNELS_CONV_H
 #define KERNELS_CONV_H
 

@@ -28,7 +28,7 @@ static size_t candidates(enum family family, enum eq_conv_pass pass, const struc
     return n;
 }
 
-/* weights, src_zp: what accepts decides by; NULL leaves such kernels out. */
+/* weights and src_zp are for accepts; weights NULL leaves out kernels that have one. */
 static const struct eq_conv_kernel *select(enum family family, enum eq_conv_pass pass, const struct eq_conv_shape *s,
                                            const int8_t *weights, int src_zp)
 {

@@ -1,4 +1,4 @@
-/* What the kernels' instructions reach on registers, on all threads: the 100 % of `bench --layers`. */
+/* The rate that the kernels' instructions reach on registers, on all threads: the 100 % of `bench --layers`. */
 #include "kernels/list.h"
 
 static const struct eq_peak *const loops[] = {EQ_PEAKS(EQ_ADDRESS) NULL};

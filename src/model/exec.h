@@ -31,11 +31,11 @@ struct exec_node {
     const struct eq_node *node;
     const struct eq_plan_node *plan; /* shapes and fusions; [rows][c] is the edge that the node makes */
     const struct eq_plan_node *in;   /* of the first source; NULL: none */
-    float *out;                      /* NULL: made only as its max pooling makes of it */
-    float *pre_fq; /* what the node computed, where LSQ needs it beside what fake-quant made of it; else NULL */
-    uint8_t *mask; /* TRAIN with edge_fq: where the gradient passes, ReLU included */
-    bool fq_on;    /* edge fake-quant was enabled in the last forward */
-    bool frozen;   /* batch norm used running statistics in the last forward */
+    float *out;                      /* NULL: only its max pooling is stored */
+    float *pre_fq;                   /* the result before fake-quant, where LSQ needs it beside out; else NULL */
+    uint8_t *mask;                   /* TRAIN with edge_fq: where the gradient passes, ReLU included */
+    bool fq_on;                      /* edge fake-quant was enabled in the last forward */
+    bool frozen;                     /* batch norm used running statistics in the last forward */
 
     float *diff;   /* gradient of out */
     int diff_root; /* whose buffer diff is: own index, or that of a consumer which works in place */
@@ -70,7 +70,7 @@ struct eq_exec {
     size_t n_grads; /* floats of it */
     char *arena;
     bool weights_dirty;    /* INFER: packed weights are older than the parameters */
-    bool has_forward;      /* TRAIN: there is something for backward */
+    bool has_forward;      /* TRAIN: a forward pass awaits its backward */
     const uint8_t *pixels; /* the caller's, during a forward pass */
     struct eq_walk_hook hook;
     double *node_ms; /* [2 * n_nodes] by time: forward, then backward */
@@ -99,7 +99,7 @@ static inline int eq_exec_backward_time(const struct eq_exec *x, int i)
 {
     return 2 * x->g->n_nodes - 1 - i;
 }
-/* What a node computes into, before fake-quant. */
+/* Where a node writes its result, before fake-quant. */
 static inline float *eq_exec_dst(const struct exec_node *nd)
 {
     return nd->pre_fq ? nd->pre_fq : nd->out;

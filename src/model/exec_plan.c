@@ -1,5 +1,5 @@
-/* An executor is made: when each buffer lives, from its first writer to its last reader, which kernels run, and where
- * everything then lies in the arena. */
+/* Making an executor: when each buffer lives, from its first writer to its last reader; which kernels run; and where
+ * each buffer lies in the arena. */
 #include "model/exec.h"
 
 #include <stdlib.h>
@@ -30,8 +30,8 @@ static bool any_pool(const struct eq_conv_shape *s, int k, int stride, int pad)
 
 enum { POOL_CHANNELS = 16 }; /* bn_relu_maxpool_forward takes multiples of it */
 
-/* In training a batch norm with nothing but a ReLU behind it can be computed again from its source, so that backward
- * reads one tensor less, and a max pooling behind it finds its values without their ever being stored. */
+/* In training, a batch norm that is followed by nothing but a ReLU can be computed again from its source: backward
+ * reads one tensor less, and a max pooling after it needs no stored values. */
 static void plan_recomputing(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
@@ -134,7 +134,7 @@ static void plan_conv(struct eq_exec *x, int i)
 
 enum { GRAD_ALIGN = 16 }; /* floats */
 
-/* Gives the next n floats of the block away, or without a block only counts them. */
+/* Takes the next n floats of the block, or without a block only counts them. */
 static float *next_grad(struct eq_exec *x, size_t n)
 {
     float *grad = x->grad_block ? x->grad_block + x->n_grads : NULL;
@@ -261,14 +261,15 @@ static enum eq_status check_quants(const struct eq_graph *g, int i, struct eq_er
     return EQ_OK;
 }
 
-/* The passes that write their source's gradient whole need to be the only ones that give one. */
+/* An operation that overwrites its source's gradient must be that source's only consumer. */
 static enum eq_status check_training(const struct eq_exec *x, int i, struct eq_err *err)
 {
     const struct eq_graph *g = x->g;
     const struct eq_node *n = &g->nodes[i];
     bool sums = n->op == EQ_OP_CONV2D || n->op == EQ_OP_ADD || n->op == EQ_OP_INPUT;
     if (!sums && eq_graph_uses(g, n->src[0]) != 1)
-        return eq_fail(err, EQ_UNSUPPORTED, "%s: its source has other consumers, which training can't handle", n->name);
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: its source has other consumers, which training does not support",
+                       n->name);
     if (n->op == EQ_OP_BATCHNORM && !n->bn_frozen && x->plan.nodes[i].rows < 2)
         return eq_fail(err, EQ_USAGE, "%s: batch norm needs more than one value per channel; use more clips or frames",
                        n->name);

@@ -1,4 +1,4 @@
-/* A pretrained start from a safetensors file that another program wrote. */
+/* Pretrained weights from a safetensors file that another program wrote. */
 #include "model/graph.h"
 
 #include <math.h>

@@ -219,7 +219,7 @@ const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, struct eq_tensor
     t.raw_data.len = eq_tensor_bytes(&value);
     t.raw_data.data = value.data; /* the serializer only reads */
     if (!value.data || (value.rank && !t.dims)) {
-        o->failed = true; /* room that there was not */
+        o->failed = true; /* out of memory before */
         return t.name;
     }
     o->graph.initializer = append(o, o->graph.initializer, &o->graph.n_initializer, keep(o, &t, sizeof t));
@@ -356,7 +356,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names of layers come from files; in ONNX a tensor is known by its name alone. */
+/* Layer names come from files, and ONNX identifies a tensor by its name alone. */
 static enum eq_status check_names(const struct eq_onnx *o, struct eq_err *err)
 {
     const Onnx__GraphProto *g = &o->graph;
@@ -381,7 +381,7 @@ static enum eq_status check_names(const struct eq_onnx *o, struct eq_err *err)
 
 /* ---- serializing --------------------------------------------------------- */
 
-/* protobuf-c hands over bytes as they come: weights go from where they are to the file. */
+/* protobuf-c hands over bytes as it goes: weights are written from where they lie. */
 struct sink {
     ProtobufCBuffer base;
     struct eq_writer writer;

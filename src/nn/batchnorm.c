@@ -1,4 +1,4 @@
-/* Batch normalisation (Ioffe & Szegedy 2015), plain and in front of a convolution whose weights carry its factor. */
+/* Batch normalization (Ioffe & Szegedy 2015), plain and after a convolution whose weights carry its factor. */
 #include "echoquant/nn.h"
 
 #include <math.h>

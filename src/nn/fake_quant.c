@@ -19,7 +19,7 @@ struct fq_job {
     uint8_t *mask;
 };
 
-/* Writing y over x destroys what the ReLU's mask needs, so its bits are taken chunk by chunk. */
+/* Writing y over x destroys the input of the ReLU's mask, so its bits are saved chunk by chunk. */
 static void relu_chunk(void *ctx, size_t piece, int worker)
 {
     (void)worker;
@@ -106,7 +106,7 @@ double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct
     return sum * lsq_gradient_scale(n, p);
 }
 
-/* What is done to the rows of a weight matrix. */
+/* An operation on the rows of a weight matrix. */
 struct rows_job {
     const float *w, *dy, *factor;
     size_t n;

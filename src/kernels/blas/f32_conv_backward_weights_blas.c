@@ -23,7 +23,7 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
     return (patch_bytes(s) + sum_bytes(s)) * threads;
 }
 
-/* What kernel row ky sees of source row y: [ow][t][kx][cin], zero on padding. */
+/* The values of source row y under kernel row ky: [ow][t][kx][cin], zero on padding. */
 static void gather_row(const struct eq_conv_shape *s, const float *src, int b, int y, float *patch)
 {
     size_t width = (size_t)s->k * s->cin, bytes = s->cin * sizeof(float);

@@ -1,6 +1,6 @@
 /*
- * Direct backward by weights of activations in pixel layout, with operands of either kind: a piece owns a block of
- * input channels and a panel of output channels, and sums over the whole batch, so no two pieces share a sum.
+ * Direct backward by weights of activations in pixel layout, for FP32 and BF16 operands. A piece owns a block of input
+ * channels and a panel of output channels, and sums over the whole batch, so no two pieces share a sum.
  */
 #ifndef KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
 #define KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
@@ -28,7 +28,7 @@ static size_t block_sums(const struct eq_conv_shape *s)
     return (size_t)s->k * s->k * BLOCK * NR;
 }
 
-/* What one row of output pixels gives to the sums [ci][NR] of one tap. */
+/* Adds the products of one row of output pixels to the sums [ci][NR] of one tap. */
 static void add_row(const struct weights_job *j, int b, int oy, int y, int kx, int ci, int co, float *sums)
 {
     const struct eq_conv_shape *s = j->s;

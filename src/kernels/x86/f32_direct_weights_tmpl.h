@@ -47,7 +47,7 @@ static void copy_diff_row(const struct weights_job *j, int b, int f, int oy, flo
     }
 }
 
-/* A window's kernel row is k * cin neighbours in memory, and windows overlap: lda is their distance. */
+/* A window's kernel row is k * cin neighbors in memory, and windows overlap: lda is their distance. */
 static void add_frame_row(const struct weights_job *j, int b, int f, int oy, float *row, float *diff, float *sums)
 {
     const struct eq_conv_shape *s = j->s;

@@ -36,7 +36,7 @@ static void for_ranges(struct observe_job *j, eq_piece_fn fn)
 
 /* ---- range --------------------------------------------------------------- */
 
-/* Least and greatest value of what a range has seen so far; NaN is remembered apart. */
+/* The least and greatest value that a range has seen so far. NaN is tracked separately. */
 struct extremes {
     vf least, greatest;
     vcond nan;
@@ -106,10 +106,10 @@ static void minmax(const float *x, size_t n, float *min, float *max)
 /* ---- histogram ----------------------------------------------------------- */
 
 /*
- * A counter that was just written is slow to read, and behind a ReLU half of all values are 0. So, where registers can
- * be compressed, zeros are left out and counted by what is missing; and neighbors count in tables of their own. Bins
- * wait in a queue, so that no loop has a length that can't be foretold. Values outside the range get the bin behind the
- * last, which is thrown away.
+ * A counter that was just written is slow to read, and after a ReLU half of all values are 0. Therefore zeros are left
+ * out where registers can be compressed, and their number follows from the total; and neighboring values count in
+ * separate tables. Bins wait in a queue, so that every loop has a predictable length. Values outside the range get the
+ * bin after the last, which is discarded.
  */
 enum { TABLES = VL == 16 ? 2 : 4, QUEUE = 1024 };
 

@@ -7,11 +7,11 @@
 #include "kernels/x86/f32_gemm.h"
 #include "kernels/x86/f32_transpose.h"
 
-/* OIHW weights seen as n x depth x taps: for the backward pass by data the roles of cin and cout are swapped. */
+/* OIHW weights seen as n x depth x taps. For the backward pass by data the roles of cin and cout are swapped. */
 struct pack_job {
     const float *weights;
     operand *packed;
-    size_t n_step, depth_step; /* floats between neighbours */
+    size_t n_step, depth_step; /* floats between neighbors */
     int n, depth, taps;
     bool swapped;
 };
@@ -30,13 +30,13 @@ static inline int pack_blocks(int depth)
 
 enum { GATHER = 144 }; /* taps of one channel that are gathered at once */
 
-/* How many depths fill a buffer of GATHER. */
+/* The number of depths that fit a buffer of GATHER taps. */
 static inline int gather_depths(int taps)
 {
     return GATHER / taps > 0 ? GATHER / taps : 1;
 }
 
-/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where there are none. */
+/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where the weights end. */
 ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count, float *to)
 {
     const float *from = j->weights + n * j->n_step + d * j->depth_step;
@@ -55,7 +55,7 @@ ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count
         }
 }
 
-/* Where column i of depth d lies in a matrix [depth / KSTEP][NR][KSTEP]: of the step's depths, the one before all. */
+/* Where column i of depth d's step begins in a matrix [depth / KSTEP][NR][KSTEP]. */
 ALWAYS_INLINE size_t pack_at(size_t d, int i)
 {
     return (d / KSTEP * NR + i) * KSTEP;

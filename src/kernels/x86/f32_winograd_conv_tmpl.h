@@ -12,7 +12,7 @@ enum {
     PAD = 16,       /* values between positions, so that 36 streams don't share a cache set */
 };
 
-/* The convolution that is computed: for the backward pass by data, with src and dst in each other's place. */
+/* s is the convolution that is computed. For the backward pass by data its src and dst are exchanged. */
 struct winograd_plan {
     struct eq_conv_shape s;
     struct winograd_axis ay, ax;
@@ -34,14 +34,14 @@ struct winograd_job {
 enum { MIN_ROWS = 16, MAX_ROWS = 64, PANELS_OF_PIECE = 128 / NR, MIN_PIECES = 8 };
 
 /* With few channels the transformed tiles and the weights share the L2 cache; with many, weights are streamed from the
- * L3 cache and should meet many rows. Measured on Zen 4 with 64 channels: 16 rows take 0.8 of the time of 64. */
+ * L3 cache and should be used for many rows. Measured on Zen 4 with 64 channels: 16 rows take 0.8 of the time of 64. */
 static int rows_of_piece(int cin)
 {
     int rows = cin / 4;
     return rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
-/* As many tiles as there are rows for, but enough pieces for a few threads. */
+/* As many tiles as fit the rows of a piece, but enough pieces for a few threads. */
 static void plan_pieces(struct winograd_plan *p)
 {
     p->tiles = p->s.b * p->ay.tiles * p->ax.tiles;

@@ -34,7 +34,7 @@ struct weights_job {
 
 /* ---- planning ------------------------------------------------------------ */
 
-/* Every chunk adds to all gradients: where there are many, fewer and larger chunks win. */
+/* Every chunk adds to all gradients: with many gradients, fewer and larger chunks win. */
 static size_t chunk_bytes(const struct eq_conv_shape *s)
 {
     return (size_t)s->cin * s->cout < 256 * 256 ? 8 << 20 : 16 << 20;
@@ -81,7 +81,7 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 
 /* ---- transforming a chunk ------------------------------------------------ */
 
-/* One vector of channels of a pixel grid: the pixels' addresses, NULL where they are padding or beyond the map. */
+/* The addresses of a grid of pixels; NULL for padding and beyond the map. */
 struct grid {
     const float *px[POINTS][POINTS];
 };
@@ -124,7 +124,7 @@ ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid 
     }
 }
 
-/* A frame that fills up a step. */
+/* Clears a frame that only completes a step. */
 ALWAYS_INLINE void clear_frame(int phase, operand *v, size_t stride)
 {
     for (int position = 0; position < POSITIONS; position++)

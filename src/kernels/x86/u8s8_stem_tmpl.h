@@ -25,7 +25,7 @@ enum {
     STEM_BAND = 14,     /* output rows of a piece, */
     STEM_POOL_BAND = 7, /* or pooled rows */
     STEM_CHUNK = 128,   /* pixels deinterleaved at a time */
-    STEM_SLACK = 64     /* bytes behind a row that its last steps may touch; their weights are zero */
+    STEM_SLACK = 64     /* bytes after a row that its last steps may read; their weights are zero */
 };
 
 ALWAYS_INLINE void stem_rgb_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
@@ -145,7 +145,7 @@ static size_t stem_row_bytes(const struct eq_conv_shape *s, int channels)
     return ((size_t)columns * channels * STEM_ELEM + STEM_SLACK + 63) / 64 * 64;
 }
 
-/* Output rows that a piece computes: a band, or those under a pooled band. */
+/* The most output rows that a piece computes: a band, or those under a pooled band. */
 static int stem_max_rows(void)
 {
     int pooled = 2 * STEM_POOL_BAND + 1;

@@ -3,7 +3,7 @@
 #ifndef KERNELS_LEVEL_H
 #define KERNELS_LEVEL_H
 
-#if defined(__AMX_INT8__)
+#if defined(__AMX_INT8__) || defined(__AMXINT8__) /* the latter: clang 14 */
 #define ISA_SUFFIX amx
 #define ISA_LEVEL EQ_ISA_AMX
 #elif defined(__AVX512BF16__)

@@ -19,7 +19,7 @@ struct pool_job {
     float *out;
     const uint8_t *argmax_in;
     uint8_t *argmax;
-    const struct eq_bn *bn; /* in front of the pooling, with a ReLU; NULL: none */
+    const struct eq_bn *bn; /* before the pooling, with a ReLU; NULL: none */
     struct eq_pool_shape p; /* the global average uses tc alone */
     int hw, blocks;
 };

@@ -14,7 +14,7 @@ enum {
     MAX_RUN = 64    /* output pixels summed in registers */
 };
 
-/* src and diff_dst: the frames of a step side by side, and so many frames that steps are whole. */
+/* src and diff_dst: the frames of a step side by side, in whole steps. */
 struct weights_job {
     const struct eq_conv_shape *s;
     const operand *src, *diff_dst;

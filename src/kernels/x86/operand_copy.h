@@ -75,8 +75,8 @@ static inline size_t operand_frames_bytes(size_t pixels, int t, int c)
     return eq_align64(pixels * whole_steps(t) * c * sizeof(operand));
 }
 
-/* b clips of so many pixels, in clip layout or pixel layout, in pixel layout with the frames of a step side by side and
- * a zero frame after an odd number of them. */
+/* Copies b clips of `pixels` pixels, in clip or pixel layout, to pixel layout with the frames of a step side by side. A
+ * zero frame completes an odd number of them. */
 static inline const operand *operand_frames(const float *src, enum eq_layout layout, int b, int pixels, int t, int c,
                                             void *scratch)
 {

@@ -23,7 +23,7 @@ if(ECHOQUANT_FUZZ)
   target_compile_options(echoquant_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# The name of a kernel file ends in its ISA level, after the last underscore: f32_winograd_avx512.c.
+# A kernel file names its ISA level after the last underscore: u8s8_direct_amx.c.
 function(echoquant_isa_flags)
   set(avx2 -mavx2 -mfma -mf16c)
   set(avxvnni ${avx2} -mavxvnni)

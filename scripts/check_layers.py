@@ -44,11 +44,15 @@ def violations(root: Path):
 
 
 def uses_of(sources: Path, objects: Path) -> dict[str, set[str]]:
-    """For each source file, the others whose symbols its object file needs. Objects of files that are gone don't count."""
+    """For each source file, the others whose symbols its object file needs. Objects of files that are gone don't count.
+
+    Sources that the build wrote (instances of kernel templates) stand in src/ of the build folder.
+    """
+    generated = objects.absolute().parents[2] / "src"
     defined, needed = {}, {}
     for path in sorted(objects.glob("**/*.o")):
         name = str(path.relative_to(objects)).removesuffix(".o")
-        if not (sources / name).exists():
+        if not (sources / name).exists() and not (generated / name).exists():
             continue
         needed[name] = set()
         for line in subprocess.run(["nm", path], check=True, capture_output=True, text=True).stdout.splitlines():

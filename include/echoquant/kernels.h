@@ -1,19 +1,19 @@
 /*
- * kernels: loops over raw pointers. They know no tensor, no graph, no file.
+ * kernels: loops over raw pointers. They know no tensor, no graph, no file. The caller owns every buffer, and no kernel
+ * reports an error: whoever plans the work has checked its shapes.
  *
- * Layouts. Channels are always innermost and dense.
+ * Layouts, for b clips of t frames of h x w pixels with c channels. Channels are always innermost and dense.
  *   clip  layout [b][t][h][w][c]: as frames are decoded; the input of the first convolution only.
  *   pixel layout [b][h][w][t][c]: every other activation. All frames of a pixel stand together, so a convolution is,
- * for each output pixel, a sum over the taps that fall inside the picture of [t x cin] * [cin x cout] products: taps on
- *   padding cost nothing, and 16 frames fill a tile register.
- * b clips, t frames a clip, h x w pixels, c channels. Weights come and gradients go as [cout][kh][kw][cin] ("OHWI") or,
- * as PyTorch stores them, [cout][cin][kh][kw] ("OIHW"); each function says which. No buffer may overlap another unless
- * said.
+ *   for each output pixel, a sum over the taps inside the picture of [t x cin] * [cin x cout] products: taps on padding
+ *   cost nothing, and 16 frames fill a tile register.
+ * Weights and their gradients are [cout][cin][kh][kw] ("OIHW"), as PyTorch stores them; kernels pack them. No buffer
+ * may overlap another unless said.
  *
- * Each family is a table of function pointers: filled with ref/ (plain C, the specification), then overwritten in
- * ascending ISA order by what the CPU has and --cpu allows. The pieces of work and the order of each sum depend on
- * shapes alone, so results are equal to the bit for any number of threads on one ISA level; integer results on all
- * levels.
+ * Convolutions are lists of kernels; everything else is in tables of function pointers, filled with ref/ (plain C, the
+ * specification), then overwritten in ascending ISA order by the levels that the CPU has and --cpu allows. The pieces
+ * of work and the order of each sum depend on shapes alone: results have the same bits for any number of threads on one
+ * ISA level, and integer results on all levels.
  */
 #ifndef ECHOQUANT_KERNELS_H
 #define ECHOQUANT_KERNELS_H
@@ -22,40 +22,36 @@
 
 enum eq_layout { EQ_LAYOUT_PIXEL, EQ_LAYOUT_CLIP };
 
-/* A convolution's shape; oh/ow follow from the rest (eq_conv_shape_init). dst is always in pixel layout. */
+/* The shape of a convolution. oh and ow follow from the rest. dst is always in pixel layout. */
 struct eq_conv_shape {
     int b, t, h, w, cin, cout, k, stride, pad; /* square k x k kernels, the same padding on all sides */
     int oh, ow;
     enum eq_layout src_layout;
 };
+/* Sets all members; oh = (h + 2 pad - k) / stride + 1, and so ow. The caller has checked that the window fits. */
 void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int cin, int cout, int k, int stride,
                         int pad, enum eq_layout src_layout);
-/* Multiply-accumulates, taps on padding not counted. */
+/* The number of multiply-accumulates, taps on padding not counted. */
 double eq_conv_macs(const struct eq_conv_shape *s);
 
 /* ---- convolution: every family's kernels --------------------------------- */
 
-/* What the f32 and bf16 forward kernels do with a sum before it is stored: + bias[cout] (NULL: none), + residual (laid
- * out as dst, NULL: none), max(0, .) */
+/* Applied by f32 and bf16 forward kernels to each sum before it is stored, in this order: bias, residual, ReLU. */
 struct eq_f32_epilogue {
-    const float *bias;
-    const float *residual;
-    bool relu;
+    const float *bias;     /* [cout]; NULL: none */
+    const float *residual; /* laid out as dst; NULL: none */
+    bool relu;             /* max(0, x) */
     /* Max pooling of the result in the same pass, for kernels whose fuses_maxpool says so: dst is then the pooled
      * [b][ph][pw][t][cout], and residual must be NULL. pool_k = 0: none. */
     int pool_k, pool_stride, pool_pad;
 };
 
-/* The requantization of one output channel oc by the u8s8 kernels:
- *
- *   acc = sum over taps of (src - src_zp) * weights      exact in int32; padding holds src_zp, so it adds 0
- *   r   = fmaf((float)acc, m[oc], b[oc])                 m = s_src * s_w[oc] / s_dst, b = bias[oc] / s_dst
- *   r   = fmaf((float)(residual - residual_zp), residual_m, r)
- *                                                        if residual is not NULL; residual_m = s_residual / s_dst
- *   dst = clamp(rne(r) + dst_zp, dst_min, dst_max)       a ReLU is dst_min = dst_zp
- *
- * rne rounds half to even. Values of r beyond int32 saturate before the zero-point is added. See
- * docs/QUANTIZATION.md. */
+/* The requantization of one output channel oc by the u8s8 kernels: acc = sum over taps of (src - src_zp) * weights
+ * exact in int32; padding holds src_zp, so it adds 0 r = fmaf((float)acc, m[oc], b[oc]) m = s_src * s_w[oc] / s_dst,
+ * b = bias[oc] / s_dst r = fmaf((float)(residual - residual_zp), residual_m, r) if residual is not NULL; residual_m =
+ * s_residual / s_dst dst = clamp(rne(r) + dst_zp, dst_min, dst_max) a ReLU is dst_min = dst_zp rne rounds half to
+ * even. Values of r beyond int32 saturate before the zero-point is added. Source: Jacob et al. 2018, section 2.2,
+ * with a float multiplier; see docs/QUANTIZATION.md. */
 struct eq_u8s8_epilogue {
     const float *m, *b;      /* [cout] */
     const uint8_t *residual; /* laid out as dst, or NULL */
@@ -66,34 +62,39 @@ struct eq_u8s8_epilogue {
 };
 
 /* One algorithm on one ISA level. The family says what is multiplied: f32 floats, bf16 floats rounded to BF16, u8s8
- * bytes of activations (u8) with bytes of weights (s8). The name is <family>_<op>_<algorithm>__<isa>, and its C symbol
- * the same after eq_. Packed weights and scratch belong to the caller; sizes are in bytes, blocks 64-byte aligned. */
+ * bytes of activations (u8) with bytes of weights (s8). The name is <family>_<op>_<algorithm>__<isa>, and its C
+ * symbol the same after eq_. Packed weights and scratch belong to the caller; sizes are in bytes, blocks 64-byte
+ * aligned. */
 struct eq_conv_kernel {
     const char *name; /* f32_conv_forward_winograd__avx512, u8s8_conv_direct__avx512vnni */
     enum eq_isa isa;
     bool (*supports)(const struct eq_conv_shape *s);
-    /* Where this kernel beats the ones below it in the list; NULL: wherever it is supported. */
+    /* Whether this kernel beats the ones before it in the list; NULL: wherever it is supported. */
     bool (*prefers)(const struct eq_conv_shape *s);
-    /* u8s8: whether these weights' sums stay inside what the kernel computes exactly; NULL: any weights do. Such a
-     * kernel may be packed and run only with weights that it accepts. */
+    /* u8s8: whether the kernel is exact for weights [cout][cin][k][k]; NULL: for all. It may be packed and run only
+     * with weights that it accepts. */
     bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
-    /* Never passed its tests on a CPU with these instructions: selected only when --cpu names its level. */
+    /* No test has run on a CPU with these instructions: selected only when --cpu names its level. */
     bool untested;
-    /* Scratch for one call with that many workers. backward_weights needs no packed weights (packed_bytes gives 0). */
+    /* Bytes of packed weights (0 for backward_weights, which needs none), and of scratch for one call with that many
+     * workers. */
     size_t (*packed_bytes)(const struct eq_conv_shape *s);
     size_t (*scratch_bytes)(const struct eq_conv_shape *s, int threads);
+    /* weights_oihw [cout][cin][k][k] to packed, of packed_bytes. */
     union {
         void (*pack)(const struct eq_conv_shape *s, const float *weights_oihw, void *packed); /* f32, bf16 */
         void (*pack_s8)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
     };
     union {
-        /* dst[b][oh][ow][t][cout] = epilogue(conv(src)) */
+        /* dst[b][oh][ow][t][cout] = epilogue(conv(src)); src: [b][h][w][t][cin], or in clip layout [b][t][h][w][cin].
+         */
         void (*forward)(const struct eq_conv_shape *s, const float *src, const void *packed,
                         const struct eq_f32_epilogue *epi, float *dst, void *scratch);
-        /* diff_src = conv_transposed(diff_dst), + diff_src when accumulate. s is the forward shape. */
+        /* diff_src = conv_transposed(diff_dst), + diff_src with accumulate. Both are laid out as src and dst of
+         * forward, and s is the forward shape. */
         void (*backward_data)(const struct eq_conv_shape *s, const float *diff_dst, const void *packed, float *diff_src,
                               bool accumulate, void *scratch);
-        /* diff_weights[cout][cin][k][k] += sum over everything. */
+        /* diff_weights[cout][cin][k][k] += sum over clips, frames and pixels. */
         void (*backward_weights)(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                                  float *diff_weights, void *scratch);
         /* As forward, in integers. */
@@ -102,100 +103,111 @@ struct eq_conv_kernel {
     } run;
     /* Whether forward or u8s8 obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
     bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
-    /* For `bench --layers`. What it multiplies with, as a struct eq_peak calls it (NULL: unknown), and how many
-     * products it makes, where that is not eq_conv_macs (NULL). */
+    /* For `bench --layers`: the instruction that multiplies, named as in a struct eq_peak (NULL: unknown), and the
+     * number of its products (NULL: eq_conv_macs). */
     const char *instruction;
     double (*products)(const struct eq_conv_shape *s);
 };
 enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEIGHTS, EQ_CONV_PASSES };
 
-/* eq_*_select: the kernel that the family's list names for this shape on this CPU, by shape, ISA and (u8s8) weights
- * only, never by timing. Never NULL. Without weights (NULL) u8s8 leaves out kernels that do not accept all.
- * eq_*_candidates: every kernel that supports the shape here, ref first, untested ones included, for tests and
- * `bench --layers`; returns how many were stored. */
+/* eq_*_select: the last kernel of the family's list that this CPU and --cpu allow and that supports and prefers the
+ * shape: a choice by shape, ISA and (u8s8) weights only, never by timing. Never NULL; kernels are static data.
+ * Without weights (NULL) u8s8 leaves out kernels that do not accept all. eq_*_candidates: every kernel that supports
+ * the shape here, ref first, untested ones included, for tests and `bench --layers`. Stores at most max in out[max]
+ * and returns how many. */
 const struct eq_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s, const struct eq_conv_kernel **out,
                               size_t max);
-/* A forward kernel that sums in one order on every ISA level (taps row by row, channels ascending, a fused multiply-add
- * each; then bias, residual, ReLU): the same bits everywhere, where select's depend on the level. Never NULL. */
+/* A forward kernel that sums in one order on every ISA level (taps row by row, channels ascending, a fused
+ * multiply-add each; then bias, residual, ReLU): the same bits everywhere, where select's depend on the level. Never
+ * NULL. */
 const struct eq_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv_shape *s);
 
-/* bf16: tensors are FP32 on both sides, and so are bias, residual, ReLU and what a pass adds to. Only the operands of
- * the products are rounded to BF16 inside the kernel (half to even, subnormals to zero): src, diff_dst and weights, or
- * with Winograd what they are transformed to, in FP32, which makes the rounding's part in the result 5 to 6 times as
- * large. Products of BF16 are exact in FP32 and are summed in FP32. Packed weights are BF16. Results have the same bits
- * for any number of threads; other hardware may round the sums otherwise. */
+/* bf16: tensors are FP32 on both sides, and so are bias, residual, ReLU and the values that a pass adds to. Only the
+ * operands of the products are rounded to BF16 inside the kernel (half to even, subnormals to zero): src, diff_dst
+ * and weights, or with Winograd their transforms, which are computed in FP32. Rounding transforms makes the error of
+ * the result 5 to 6 times as large. Products of BF16 are exact in FP32 and are summed in FP32. Packed weights are
+ * BF16. Results have the same bits for any number of threads; other hardware may round the sums differently. */
 enum eq_precision { EQ_PRECISION_FP32, EQ_PRECISION_BF16 };
-/* EQ_UNSUPPORTED, saying what the CPU or --cpu lacks, where a precision has no kernels but ref/. */
+/* EQ_UNSUPPORTED, with the level that the CPU or --cpu lacks, where a precision has no kernels but ref/. */
 enum eq_status eq_precision_check(enum eq_precision precision, struct eq_err *err);
 const struct eq_conv_kernel *eq_bf16_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
 size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s, const struct eq_conv_kernel **out,
                                size_t max);
 
+/* weights_oihw: [cout][cin][k][k] or NULL. */
 const struct eq_conv_kernel *eq_u8s8_conv_select(const struct eq_conv_shape *s, int src_zp, const int8_t *weights_oihw);
 size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, const struct eq_conv_kernel **out, size_t max);
 
-/* ---- f32_train: everything else that training and FP32 inference loop over  */
+/* ---- f32: the other loops of training and FP32 inference ----------------- */
 
-/* Max pooling over k x k windows, pad < k, k <= 8 in f32 and 15 in u8s8. Padding never wins. A pixel is tc = t * c
- * neighbouring values. */
+/* Max pooling of b clips of h x w pixels over k x k windows to oh x ow; pad < k, k <= 8 in f32 and 15 in u8s8.
+ * Padding never wins. A pixel is tc = t * c neighboring values. */
 struct eq_pool_shape {
     int b, h, w, tc, k, stride, pad, oh, ow;
 };
 
+/* The batch norm of a matrix [rows][c], Ioffe & Szegedy 2015: (x - mean) * inv_std * gamma + beta. */
+struct eq_bn {
+    size_t rows;
+    int c;
+    const float *mean, *inv_std, *gamma, *beta; /* [c] */
+};
+
 /* Activations in pixel layout are seen as matrices [rows][c], rows = b * h * w * t, or as pixels [b][h][w][tc] of
- * tc = t * c values. Batch norm after Ioffe & Szegedy 2015; its vectors are [c]. */
+ * tc = t * c values. */
 struct eq_f32_table {
     enum eq_isa isa;
-    /* mean[c] and biased var[c] over rows; two passes or Welford pieces merged in a fixed order. */
+    /* mean[c] and biased var[c] of x[rows][c]; two passes, or Welford pieces merged in a fixed order. */
     void (*bn_stats)(const float *x, size_t rows, int c, float *mean, float *var);
-    /* y = act((x - mean) * inv_std * gamma + beta (+ residual)); residual NULL: none; y may be x. */
-    void (*bn_apply)(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
-                     const float *beta, const float *residual, bool relu, float *y);
-    /* The gradient of bn_apply under batch statistics (or fixed ones, batch_stats = false). dy: gradient of y; y: the
-     * output, read for the ReLU mask only (NULL without ReLU); or NULL with relu_beta, the beta of a bn_apply with ReLU
-     * and without residual: its output is then computed once more, which is cheaper than reading it. Writes dx, adds to
-     * dgamma and dbeta, and writes the masked dy to dresidual when that is not NULL (added to when
-     * accumulate_residual). dx may be dy. */
-    void (*bn_backward)(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
-                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
-                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual);
-    void (*relu_forward)(const float *x, size_t n, float *y);                    /* y may be x */
-    void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx); /* dx may be dy */
-    void (*add)(const float *a, const float *b, size_t n, float *y);             /* y may be a or b */
+    /* y = act(bn(x) + residual), all [rows][c]; residual NULL: none; y may be x. */
+    void (*bn_apply)(const struct eq_bn *bn, const float *x, const float *residual, bool relu, float *y);
+    /* The gradient of bn_apply under batch statistics, or fixed ones with batch_stats = false. dy: [rows][c], the
+     * gradient of bn_apply's output. The ReLU's mask comes from y, that output (NULL: no ReLU), or with mask_from_x
+     * it is computed again from x, which is cheaper than reading y: for a ReLU without residual, y is NULL. Writes dx
+     * [rows][c], which may be dy; adds to dgamma and dbeta [c]; and writes the masked dy to dresidual [rows][c]
+     * (NULL: not wanted), or with accumulate_residual adds it. */
+    void (*bn_backward)(const struct eq_bn *bn, const float *x, const float *y, bool mask_from_x, const float *dy,
+                        bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
+                        bool accumulate_residual);
+    void (*relu_forward)(const float *x, size_t n, float *y);                    /* max(0, x), [n]; y may be x */
+    void (*relu_backward)(const float *y, const float *dy, size_t n, float *dx); /* y > 0 ? dy : 0; dx may be dy */
+    void (*add)(const float *a, const float *b, size_t n, float *y);             /* a + b; y may be a or b */
     /* Max pooling of x[b][h][w][tc] to y[b][oh][ow][tc]. argmax, laid out as y, takes the winning tap's number
      * ky * k + kx (the first one's at a tie) for the backward pass; NULL: not wanted. */
     void (*maxpool_forward)(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax);
-    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass: the tc values of a pixel are [t][c],
-     * and c is a multiple of 16. */
-    void (*bn_relu_maxpool_forward)(const struct eq_pool_shape *p, const float *x, int c, const float *mean,
-                                    const float *inv_std, const float *gamma, const float *beta, float *y,
+    /* bn_apply with ReLU and without residual, then maxpool_forward, in one pass: x[b][h][w][tc] to y[b][oh][ow][tc],
+     * the tc values of a pixel being [t][c] with the bn's c, a multiple of 16. argmax as above, not NULL. */
+    void (*bn_relu_maxpool_forward)(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x, float *y,
                                     uint8_t *argmax);
-    /* dx[b][h][w][tc] gets dy[b][oh][ow][tc] of every window that it won, in the order of the taps. */
+    /* Each value of dx[b][h][w][tc] is the sum of dy[b][oh][ow][tc] over the windows that it won, in the order of the
+     * taps. */
     void (*maxpool_backward)(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx);
     /* x[b][hw][tc] to y[b][tc], the mean over hw = h * w pixels, and back. */
     void (*global_avg_forward)(const float *x, int b, int hw, int tc, float *y);
     void (*global_avg_backward)(const float *dy, int b, int hw, int tc, float *dx);
-    /* One decoupled-weight-decay Adam step (Loshchilov & Hutter 2019) on n values; bias corrections c1 = 1 - b1^t, c2.
-     */
+    /* One step of AdamW (Loshchilov & Hutter 2019) on n values; w, m and v change. c1 = 1 - b1^t and c2 = 1 - b2^t
+     * correct the bias of step t. */
     void (*adamw_step)(float *w, const float *g, float *m, float *v, size_t n, float lr, float b1, float b2, float eps,
                        float decay, float c1, float c2);
-    /* buf = momentum * buf + (g + decay * w); w -= lr * buf (PyTorch's SGD). */
+    /* One step of PyTorch's SGD on n values: buf = momentum * buf + (g + decay * w); w -= lr * buf. */
     void (*sgd_step)(float *w, const float *g, float *buf, size_t n, float lr, float momentum, float decay);
-    /* Fake quantization, one scale for all n: q = clamp(rne(x / scale) + zp, qmin, qmax); y = (q - zp) * scale. y may
-     * be x. mask[i] = 1 where rne(x / scale) + zp lies in [qmin, qmax] (NULL: not wanted). x / scale is computed as x *
-     * (1 / scale), the inverse rounded once to float: the integer engine's epilogue does the same. */
+    /* Fake quantization, one scale for all n: q = clamp(rne(x / scale) + zp, qmin, qmax); y = (q - zp) * scale (Jacob
+     * et al. 2018). y may be x. mask[i] = 1 where rne(x / scale) + zp lies in [qmin, qmax] (NULL: not wanted). x /
+     * scale is computed as x * (1 / scale), the inverse rounded once to float, as in the integer engine's epilogue. */
     void (*fake_quant)(const float *x, size_t n, float scale, int zp, int qmin, int qmax, float *y, uint8_t *mask);
-    void (*mask_backward)(const uint8_t *mask, const float *dy, size_t n, float *dx); /* dx = mask ? dy : 0 */
-    void (*minmax)(const float *x, size_t n, float *min, float *max); /* n > 0; NaN anywhere gives NaN in both */
+    void (*mask_backward)(const uint8_t *mask, const float *dy, size_t n, float *dx); /* mask ? dy : 0 */
+    void (*minmax)(const float *x, size_t n, float *min, float *max); /* n > 0; a NaN in x gives NaN in both */
     /* hist[bin] += 1 for x in [lo, hi], bin = min((x - lo) * (bins / (hi - lo)), bins - 1); others are left out. min
      * and max are those of all x, as minmax's, from the same pass; n > 0. */
     void (*histogram)(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min, float *max);
     double (*sum_squares)(const float *x, size_t n); /* pieces in a fixed order */
 };
+/* The tables, static data; made on first use, or again by eq_kernels_init. */
 const struct eq_f32_table *eq_f32_kernels(void);
 
-/* Plain matrix product through OpenBLAS, single-threaded: c[m x n] = alpha a[m x k] b[k x n] + beta c, row-major. */
+/* Matrix product through OpenBLAS, single-threaded, row-major: c[m x n] = alpha op(a)[m x k] op(b)[k x n] + beta c,
+ * where op transposes with trans_*; ld*: floats between rows. */
 void eq_sgemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
               int ldb, float beta, float *c, int ldc);
 
@@ -210,33 +222,33 @@ struct eq_image_table {
 };
 const struct eq_image_table *eq_image_kernels(void);
 
-/* ---- u8s8: what the integer engine needs beside convolutions ------------- */
+/* ---- u8s8: the integer engine's loops other than convolutions ------------ */
 
 struct eq_u8s8_table {
     enum eq_isa isa;
     /* Max pooling of x[b][h][w][tc] to y[b][oh][ow][tc]. */
     void (*maxpool)(const struct eq_pool_shape *p, const uint8_t *x, uint8_t *y);
-    /* sum[b][c] = sum over hw = h * w pixels and t frames of (x[b][hw][t][c] - zp); exact: the caller bounds
+    /* sum[b][c] = sum over hw = h * w pixels and t frames of (x[b][hw][t][c] - zp); exact: the caller ensures
      * hw * t * 255 < 2^31. */
     void (*sum_pixels_frames)(const uint8_t *x, int b, int hw, int t, int c, int zp, int32_t *sum);
 };
 const struct eq_u8s8_table *eq_u8s8_kernels(void);
 
-/* Re-makes every table after eq_cpu_set_ceiling; called by whoever sets it, before any kernel is selected. */
+/* Fills every table again. To be called after eq_cpu_set_ceiling, before any kernel is selected. */
 void eq_kernels_init(void);
 
 /* ---- peak: register-only loops, for `bench --layers` --------------------- */
 
-/* One instruction that kernels are made of, on registers only, in chains enough to hide its latency: the most that such
- * a kernel can reach. */
+/* One instruction of kernels on registers only, in enough chains to hide its latency: no kernel made of it is faster.
+ */
 struct eq_peak {
     enum eq_isa isa;
-    const char *instruction;           /* as kernels name it */
-    double (*macs)(size_t iterations); /* runs it and returns how many products that was */
+    const char *instruction;           /* named as in eq_conv_kernel */
+    double (*macs)(size_t iterations); /* runs it; returns the number of products */
 };
-/* Those that this CPU has, under --cpu; returns how many were stored. */
+/* The peaks that this CPU has and --cpu allows. Stores at most max in out[max] and returns how many. */
 size_t eq_peaks(const struct eq_peak **out, size_t max);
-/* 1e9 products a second, all threads together; takes about ms milliseconds. */
+/* The best rate of all threads together, in 1e9 products a second. Takes about ms milliseconds. */
 double eq_peak_gmacs(const struct eq_peak *peak, double ms);
 
 #endif

@@ -1,7 +1,10 @@
 /*
  * model: the network as data. One static graph of nodes, built once by eq_resnet18_new; everything else is a pass over
- * it: plan, forward/backward, fold_batchnorm, fuse, safetensors, ONNX. Fake-quant lives on the graph (a node's output,
- * a node's weights), so that the quant floor can simulate and train without a second walker.
+ * it: plan, forward/backward, fold_batchnorm, fuse, safetensors, ONNX. Fake-quant is part of the graph (of a node's
+ * output, of a node's weights), so that the quant floor can simulate and train without a second walker.
+ *
+ * Functions that return enum eq_status fill err (NULL: no message) when it is not EQ_OK. All of them can return
+ * EQ_NOMEM; further errors are named at each.
  */
 #ifndef ECHOQUANT_MODEL_H
 #define ECHOQUANT_MODEL_H
@@ -13,7 +16,7 @@
 /* ---- graph --------------------------------------------------------------- */
 
 enum eq_op {
-    EQ_OP_INPUT,     /* u8 pixels [b][t][h][w][3], normalised to (x - mean) / std */
+    EQ_OP_INPUT,     /* u8 pixels [b][t][h][w][3], normalized to (x - mean) / std */
     EQ_OP_CONV2D,    /* weight [cout][cin][k][k], optional bias, residual and ReLU (set by fuse) */
     EQ_OP_BATCHNORM, /* gamma, beta, running mean and var; optional residual and ReLU (set by fuse) */
     EQ_OP_RELU,
@@ -27,12 +30,12 @@ enum eq_op {
 
 enum { EQ_RESNET18_MAX_WIDTH = 256 };
 
-/* Fake quantization of an edge (channels == 1) or of weights (channels == cout, symmetric: zero_point all 0).
- * x_hat = (clamp(rne(x * (1 / scale)) + zp, qmin, qmax) - zp) * scale. The straight-through gradient passes where the
- * unclamped value lies inside [qmin, qmax]. */
+/* Fake quantization of an edge (channels == 1) or of weights (channels == cout, symmetric: zero_point all 0). x_hat =
+ * (clamp(rne(x * (1 / scale)) + zp, qmin, qmax) - zp) * scale (Jacob et al. 2018). The straight-through gradient
+ * passes where the unclamped value lies inside [qmin, qmax]. */
 struct eq_fake_quant {
-    bool enabled; /* off: the edge passes through (observers may still look) */
-    bool bypass;  /* mixed precision: this layer or edge stays in FP32, enabled stays off */
+    bool enabled; /* off: values pass unchanged (observers may still see them) */
+    bool bypass;  /* mixed precision: this layer or edge stays in FP32, and enabled stays off */
     int channels;
     int qmin, qmax;
     float *scale;     /* [channels], owned */
@@ -52,7 +55,7 @@ struct eq_node {
     int gamma, beta, running_mean, running_var; /* batch norm */
     float eps;
     float momentum; /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
-    bool bn_frozen; /* use running statistics in training, too */
+    bool bn_frozen; /* use running statistics in training as well */
     int edge_fq;    /* fake-quant of this node's output */
     int weight_fq;  /* fake-quant of this node's weights */
     int folded_bn;  /* QAT: batch norm node whose gamma / sqrt(running_var + eps) scales the weights before their
@@ -74,9 +77,9 @@ static inline size_t eq_param_count(const struct eq_param *p)
     return eq_tensor_count(&p->value);
 }
 
-/* What a model file carries beside weights. Pixels are normalised as (x - mean) / std, one pair for all channels. */
+/* The metadata of a model file. Pixels are normalized as (x - mean) / std, with one pair for all channels. */
 struct eq_model_meta {
-    int frames, size; /* data.frames, data.size it was trained with */
+    int frames, size; /* data.frames and data.size of its training */
     int pixel_mean;   /* whole pixel value, 0..255 */
     float pixel_std;
     float target_mean, target_std; /* EF of the training split, percent */
@@ -93,51 +96,53 @@ struct eq_graph {
     struct eq_model_meta meta;
 };
 
-/* torchvision's ResNet-18 (He et al. 2016, basic blocks 2-2-2-2) per frame, mean over frames, one output; weights of
- * the given seed: He-normal fan-out convolutions, gamma 1, head uniform +-1/sqrt(512) times target_std, bias
- * target_mean. width: channels of stage 1 (64; smaller in tests). Free with eq_graph_free. */
+/* torchvision's ResNet-18 (He et al. 2016, basic blocks 2-2-2-2) per frame, mean over frames, one output. Weights are
+ * drawn from the seed: convolutions He-normal by fan-out (He et al. 2015), gamma 1, the head uniform within
+ * +-target_std / sqrt(its inputs), its bias target_mean. width: channels of stage 1, 1..EQ_RESNET18_MAX_WIDTH (64;
+ * smaller in tests), else EQ_USAGE. Free *out with eq_graph_free. */
 enum eq_status eq_resnet18_new(const struct eq_model_meta *meta, int width, uint64_t seed, struct eq_graph **out,
                                struct eq_err *err);
-void eq_graph_free(struct eq_graph *g);
+void eq_graph_free(struct eq_graph *g); /* NULL is allowed */
+/* A deep copy; free it with eq_graph_free. */
 enum eq_status eq_graph_clone(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
 int eq_graph_find_node(const struct eq_graph *g, const char *name);  /* -1: none */
 int eq_graph_find_param(const struct eq_graph *g, const char *name); /* -1: none */
-/* Building blocks for passes (also of the quant floor). Each returns an index, or -1 when out of memory. Adding may
- * move nodes, params and fake_quants: pointers into them are void afterwards. */
+/* Building blocks for passes (also of the quant floor). Each copies its arguments and returns an index, or -1 when
+ * out of memory. Adding may move nodes, params and fake_quants: pointers into them are invalid afterwards. */
 int eq_graph_add_node(struct eq_graph *g, const struct eq_node *node);
-/* A parameter of zeros. -1, too, when the name is too long or the shape has no axis or an empty one. */
+/* A parameter of zeros, shape: [rank]. Also -1 for a name that is too long, and a shape without axes or with an empty
+ * one. */
 int eq_graph_add_param(struct eq_graph *g, const char *name, int rank, const size_t *shape, bool trainable, bool decay);
-int eq_graph_copy_param(struct eq_graph *g, const struct eq_param *p); /* p: of another graph; values, too */
+int eq_graph_copy_param(struct eq_graph *g, const struct eq_param *p); /* p: of another graph; with its values */
 int eq_graph_add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax); /* scale 1, zero_point 0, off */
 struct eq_node eq_node_of(enum eq_op op, int src);     /* every other index -1, the rest 0 */
 bool eq_is_weighted(const struct eq_node *n);          /* a convolution or a linear node */
-int eq_graph_uses(const struct eq_graph *g, int node); /* how often its edge is read */
-size_t eq_graph_param_count(const struct eq_graph *g); /* trainable values */
+int eq_graph_uses(const struct eq_graph *g, int node); /* the number of reads of its edge */
+size_t eq_graph_param_count(const struct eq_graph *g); /* the number of trainable values */
 
 /* ---- passes -------------------------------------------------------------- */
 
-/* conv + batchnorm -> conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob
- * et al. 2018, 3.2). A new graph, fused as far as g was; node and parameters are named conv, conv.weight, conv.bias.
- * Fake-quants keep their indices: those of a batch norm's edge and of weights with folded_bn pass to the convolution.
- */
+/* conv + batchnorm to conv with bias: w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (Jacob
+ * et al. 2018, 3.2). *out is a new graph, fused as far as g was; free it with eq_graph_free. Node and parameters are
+ * named conv, conv.weight, conv.bias. Fake-quants keep their indices: those of a batch norm's edge and of weights
+ * with folded_bn pass to the convolution. EQ_UNSUPPORTED, with the node named, for a batch norm that one convolution
+ * cannot express. */
 enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
-/* The same for one pair: factor[cout] = gamma / sqrt(var + eps), weight and bias as the conv's. What QAT fake-quantizes
- * in a conv with folded_bn is this weight, to the bit. */
-void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor, float *weight, float *bias);
-/* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a training
- * graph), in place; the merged node keeps that producer's name ("layer1.0.conv2", "layer1.0.bn2") and takes over the
- * last one's edge_fq. Each conv that is quantized then has one fused output. */
+/* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a
+ * training graph), in place. The merged node keeps that producer's name ("layer1.0.conv2", "layer1.0.bn2") and takes
+ * the edge_fq of the last node. Each conv that is quantized then has one fused output. */
 enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err);
 
 /* ---- execution ----------------------------------------------------------- */
 
-/* Looks at values while they pass: node's output [n] floats, before its fake-quant and before anyone consumes it. May
- * write to the node's fake-quant (observers). Returns EQ_OK, or ends the walk, which returns the same: EQ_STOP where
- * nothing failed. */
+/* Sees the output of each node during a forward pass. data: the n floats of the node's edge in pixel layout, or of
+ * the input node in clip layout, valid during the call. A hook returns EQ_OK; any other status ends the walk, which
+ * returns it: EQ_STOP where nothing failed. */
 struct eq_walk_hook {
+    /* Before fake-quant and before any consumer. May write to the node's fake-quant (observers). NULL: none. */
     enum eq_status (*on_edge)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err);
     void *ctx;
-    /* The same behind fake-quant: what consumers read. NULL: nobody looks. */
+    /* After fake-quant: the values that consumers read. NULL: none. */
     enum eq_status (*on_stored)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n,
                                 struct eq_err *err);
 };
@@ -148,74 +153,79 @@ struct eq_walk_hook {
  * Convolutions between quantized edges are computed on whole numbers and requantized by the engine's formulas; layers
  * that stay in FP32, and all layers of a graph without fake-quant, sum in the engine's order. */
 enum eq_exec_mode { EQ_EXEC_INFER, EQ_EXEC_TRAIN, EQ_EXEC_SIMULATE };
-struct eq_exec; /* a plan (arena, offsets by liveness, kernels chosen) for one graph and one shape */
+struct eq_exec; /* an executor: arena, offsets by liveness and selected kernels for one graph and one shape */
 
 struct eq_exec_opts {
     enum eq_exec_mode mode;
-    /* Of all convolutions; everything else stays FP32, weights and gradients included. EQ_UNSUPPORTED where this CPU,
-     * or --cpu, has no kernels for it. */
+    /* Of all convolutions; everything else stays FP32, weights and gradients included. */
     enum eq_precision precision;
     int clips, frames, size; /* the shape of every call */
-    bool watched;            /* a hook will be set: every edge is made and stored, so no pooling is fused */
+    bool watched;            /* a hook will be set: every edge is stored, so no pooling is fused */
 };
 
 /* The graph must outlive the executor and keep its structure: nodes, edge_fq, weight_fq, folded_bn, learn_scale.
  * Values, scales, zero-points, enabled and bn_frozen may change between calls. All memory is taken here, for as many
- * threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs; in EQ_EXEC_INFER batch
- * norm uses the running statistics. */
+ * threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs; otherwise batch norm
+ * uses the running statistics. Free *out with eq_exec_free. EQ_USAGE: a graph or shape that contradicts itself, with
+ * the node named; EQ_UNSUPPORTED: a precision without kernels on this CPU or under --cpu, or a graph that the mode
+ * cannot run. */
 enum eq_status eq_exec_new(struct eq_graph *g, const struct eq_exec_opts *opts, struct eq_exec **out,
                            struct eq_err *err);
-void eq_exec_free(struct eq_exec *x);
-/* NULL: none. An executor that was not made to be watched refuses to run with one (EQ_USAGE). */
+void eq_exec_free(struct eq_exec *x); /* NULL is allowed */
+/* Copies the hook; NULL: none. An executor that was made without `watched` refuses to run with one (EQ_USAGE). */
 void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook);
-/* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent. In TRAIN mode batch norm uses
- * batch statistics and moves the running ones (unless bn_frozen). Call eq_exec_weights_changed after
- * parameters, weight scales or enabled changed. In INFER mode the EF of a clip has the same bits whatever the batch. */
+/* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent, written. In TRAIN mode batch
+ * norm uses batch statistics and updates the running ones (unless bn_frozen). Call eq_exec_weights_changed before if
+ * parameters, weight scales or enabled have changed. In INFER mode the EF of a clip has the same bits in any batch.
+ * EQ_USAGE: more threads than at eq_exec_new; else the status of a hook. */
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter and of every
- * learned scale. Parameters and scales must be those of that forward. One backward for one forward: it overwrites what
- * it reads. */
+ * learned scale. Parameters and scales must be those of that forward. It overwrites the activations, so each backward
+ * needs its own forward (else EQ_USAGE). */
 enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct eq_err *err);
 void eq_exec_zero_grads(struct eq_exec *x);
-float *eq_exec_grad(const struct eq_exec *x, int param);       /* [params[param].n]; NULL: not trainable, or -1 */
-float *eq_exec_scale_grad(const struct eq_exec *x, int quant); /* [fake_quants[quant].channels]; NULL: not learned */
-/* All gradients as one block of *n floats: the trainable parameters' in order, then those of learned scales, each from
- * a 64-byte boundary with zeros up to the next. NULL, and *n = 0, outside TRAIN. */
+/* The gradient of a parameter, in its shape (NULL: not trainable, or param is -1), and of a fake-quant's scales,
+ * [channels] (NULL: not learned). The executor owns both. */
+float *eq_exec_grad(const struct eq_exec *x, int param);
+float *eq_exec_scale_grad(const struct eq_exec *x, int quant);
+/* All gradients as one block of *n floats: the trainable parameters' in order, then those of learned scales, each
+ * from a 64-byte boundary with zeros up to the next. NULL, and *n = 0, outside TRAIN. */
 float *eq_exec_grad_block(const struct eq_exec *x, size_t *n);
-void eq_exec_weights_changed(struct eq_exec *x);
+void eq_exec_weights_changed(struct eq_exec *x); /* the next forward packs weights again */
 size_t eq_exec_arena_bytes(const struct eq_exec *x);
-size_t eq_exec_packed_bytes(const struct eq_exec *x); /* INFER: that part of the arena which holds packed weights */
-/* Turns the timing of nodes on or off. Returns [2 * n_nodes] ms, which passes with timing overwrite: forward of every
- * node, then backward from the last node on. */
+size_t eq_exec_packed_bytes(const struct eq_exec *x); /* of the arena, for packed weights; 0 outside INFER */
+/* Turns the timing of nodes on or off. Returns the executor's [2 * n_nodes] ms, which passes with timing overwrite in
+ * any mode: forward of every node, then backward from the last node on. */
 const double *eq_exec_time(struct eq_exec *x, bool on);
-/* A convolution as an executor runs it in one pass. */
+/* A convolution as an executor runs it in one pass. Everything is borrowed from the executor and its graph. */
 struct eq_exec_layer {
     const char *name; /* the node's */
     struct eq_conv_shape shape;
     enum eq_conv_pass pass;
     enum eq_precision precision;
-    const char *kernel;         /* the one that runs */
+    const char *kernel;         /* name of the kernel that runs */
     const float *weights;       /* [cout][cin][k][k]; NULL: the layer is INT8 */
-    const int8_t *int8_weights; /* the same; NULL: it is not */
+    const int8_t *int8_weights; /* the same; NULL: the layer is not INT8 */
     int src_zp;                 /* INT8: zero-point of its source */
     bool bias, residual, relu;
-    int pool_k, pool_stride, pool_pad; /* of the max pooling in its own pass; pool_k 0: none */
+    int pool_k, pool_stride, pool_pad; /* of the max pooling in the same pass; pool_k 0: none */
 };
-/* False when the node is no convolution, or needs no such pass; out then holds its name only. */
+/* False when the node is no convolution or needs no such pass; out then holds its name, pass and precision only. */
 bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, struct eq_exec_layer *out);
 
 /* ---- plan ---------------------------------------------------------------- */
 
-/* Room for bytes over steps [first, last] (inclusive), at offset in an arena. */
+/* bytes of room during steps first..last (inclusive), at offset in an arena. */
 struct eq_plan_buffer {
     size_t bytes, offset;
     int first, last;
 };
-/* Offsets for buffers of which none overlap while both live; returns the arena's size, SIZE_MAX when out of memory.
- * Greedy by size, as XNNPACK's and TFLite's planners. Offsets and sizes in bytes, aligned to 64. */
+/* Sets the offsets of n buffers so that no two overlap while both live. Returns the size of the arena, SIZE_MAX when
+ * out of memory. Greedy by size (Pisarchyk & Lee 2020), as the planners of TFLite and XNNPACK. Offsets are in bytes,
+ * aligned to 64. */
 size_t eq_plan_arena(struct eq_plan_buffer *buffers, int n);
 
-/* A node of a plan: a copy of the graph's entry, then what follows for clips of one shape. */
+/* A node of a plan: a copy of the graph's entry, then its shapes for clips of one shape. */
 struct eq_plan_node {
     const char *name; /* borrowed from the graph */
     enum eq_op op;
@@ -225,10 +235,10 @@ struct eq_plan_node {
     struct eq_tensor edge;
     int t, h, w, c;            /* of edge, for kernels */
     size_t rows, n;            /* b * h * w * t, and that times c */
-    struct eq_conv_shape conv; /* a convolution's */
+    struct eq_conv_shape conv; /* of a convolution */
     int last;                  /* the last node that reads edge; itself without one */
-    /* Fusion: the max pooling that this node does in its own pass, and the node that does this max pooling; 0: none
-     * (node 0 is the input). */
+    /* Fusion. pool: the max pooling that this node does in its own pass. pooled_by: the node that does this max
+     * pooling. 0: none (node 0 is the input). */
     int pool, pooled_by;
 };
 /* Shapes, lives and fusions of a graph for clips of one shape, in numbers: buffer `kind` of a node is
@@ -238,27 +248,29 @@ struct eq_plan {
     struct eq_plan_buffer *buffers;
     int n_nodes, kinds;
     int clips, frames, size;
-    size_t bytes; /* of the arena, once it is there */
+    size_t bytes; /* of the arena, set by eq_plan_allocate */
 };
-/* What a plan needs to know of node i of a graph: name, op, src, residual, channels, window and edge.dtype. */
+/* Node i of a graph as a plan needs it: name, op, src, residual, channels, window and edge.dtype. */
 typedef struct eq_plan_node (*eq_plan_view)(const void *graph, int i);
-/* Shapes and readers; no buffers and no fusions yet. EQ_USAGE, with the node named: sources out of order, channels that
- * disagree, a window larger than its picture, operands of different shapes, a batch too large. Clear with
- * eq_plan_clear, also on failure. */
+/* Computes shapes and readers; buffers and fusions are added below. kinds: buffers of each node. EQ_USAGE, with the
+ * node named: sources out of order, channels that disagree, a window larger than its picture, operands of different
+ * shapes, a batch too large. Clear p with eq_plan_clear, also after a failure. */
 enum eq_status eq_plan_make(struct eq_plan *p, const void *graph, int n_nodes, eq_plan_view view, int kinds, int clips,
                             int frames, int size, struct eq_err *err);
 void eq_plan_clear(struct eq_plan *p);
-/* Fuses the max pooling that alone reads node i, if there is one, the node adds no residual, and fuses (NULL: never)
- * says that the node's kernel can do it. */
+/* Fuses a max pooling into node i if it is the only reader of i, i adds no residual, and fuses (NULL: never) confirms
+ * that i's kernel can do it. */
 void eq_plan_fuse_pool(struct eq_plan *p, int i,
                        bool (*fuses)(const struct eq_conv_shape *s, int k, int stride, int pad));
-/* The window of that pooling; k 0: none. */
+/* The window of the pooling that node i does; k 0: none. */
 void eq_plan_pool(const struct eq_plan *p, int i, int *k, int *stride, int *pad);
+/* Asks for buffer `kind` of a node over steps first..last; 0 bytes: none. */
 void eq_plan_reserve(struct eq_plan *p, int node, int kind, size_t bytes, int first, int last);
-size_t eq_plan_bytes(const struct eq_plan *p, int kind); /* of all nodes' buffers of a kind */
-/* Places all buffers and takes an arena of zeros for them; eq_free. NULL: out of memory, in err. */
+size_t eq_plan_bytes(const struct eq_plan *p, int kind); /* of the buffers of a kind, all nodes together */
+/* Places all buffers and returns an arena of zeros for them, which the caller frees with eq_free. NULL: out of
+ * memory, with err filled. */
 void *eq_plan_allocate(struct eq_plan *p, struct eq_err *err);
-/* Where a buffer lies in the arena at base; NULL: there is none. */
+/* The address of a buffer in the arena at base; NULL: the node has none. */
 void *eq_plan_at(const struct eq_plan *p, void *base, int node, int kind);
 
 /* ---- safetensors --------------------------------------------------------- */
@@ -266,76 +278,80 @@ void *eq_plan_at(const struct eq_plan *p, void *base, int node, int kind);
 /* The format of github.com/huggingface/safetensors: u64 header length, JSON header, raw little-endian data. */
 struct eq_st_tensor {
     char *name; /* owned */
-    struct eq_tensor
-        value; /* borrows: a reader's lies in eq_st_file.buffer at any address, a writer's is the caller's */
+    /* Borrowed: from eq_st_file.buffer, at any address, or for a file to write from the caller. */
+    struct eq_tensor value;
 };
 struct eq_st_file {
-    struct eq_st_tensor *tensors; /* in the header's order */
+    struct eq_st_tensor *tensors; /* [n], in the header's order */
     size_t n;
-    char **meta_keys, **meta_values; /* __metadata__ */
+    char **meta_keys, **meta_values; /* __metadata__, [n_meta] */
     size_t n_meta;
     void *buffer; /* owned; NULL after eq_st_parse and for a file to write */
 };
-/* Reads a file of at most 4 GiB. EQ_IO, EQ_NOMEM, and EQ_FORMAT for headers over 16 MiB, unknown dtypes, more than
+/* Reads a file of at most 4 GiB. EQ_IO; EQ_FORMAT for headers over 16 MiB, unknown dtypes, more than
  * EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of range, overlapping or with holes, duplicate
- * keys. After a failure *out is empty. */
+ * keys. Clear *out with eq_st_clear; after a failure it is empty. */
 enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err);
-/* The same of len bytes in memory, which must outlive *out; name stands in messages. */
+/* The same for len bytes in memory, which must outlive *out. name: for messages. */
 enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err);
-/* Writes metadata, then tensors, in the order in which they were added; atomic. EQ_IO. */
+/* Writes metadata, then tensors, in the order in which they were added. The file appears whole or not at all. EQ_IO.
+ */
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err);
 void eq_st_clear(struct eq_st_file *file);                                           /* harmless twice */
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name); /* NULL: absent */
 const char *eq_st_meta(const struct eq_st_file *file, const char *key);              /* NULL: absent */
-/* For a file to write, which starts as {0}: name, key and text are copied, the tensor's data is borrowed. */
+/* For a file to write, which starts as {0}. name, key and text are copied; the tensor's data is borrowed until
+ * eq_st_write. Out of memory ends the process. */
 void eq_st_add(struct eq_st_file *file, const char *name, struct eq_tensor value);
 void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* FP32 model file: torchvision's key names plus metadata (format "echoquant-fp32", version, frames, size,
- * normalisation, target). Load refuses NaN or infinite weights, missing or extra keys, wrong shapes, other kinds of
- * file: by name. */
+ * normalization, target). Errors name the file and its tensor or key. save: EQ_USAGE for a folded graph, EQ_NUMERIC
+ * for NaN or infinite weights, EQ_IO. load: EQ_FORMAT for missing or extra keys, wrong shapes and other kinds of
+ * file, EQ_NUMERIC, EQ_IO; free *out with eq_graph_free. */
 #define EQ_FORMAT_FP32 "echoquant-fp32"
 #define EQ_FORMAT_INT8 "echoquant-int8"
 enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct eq_err *err);
 enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err);
-/* What eq_model_init_from did; lists of names are separated by ", ". Clear with eq_init_report_clear. */
+/* The result of eq_model_init_from. Lists of names are separated by ", ". Clear with eq_init_report_clear. */
 struct eq_init_report {
     size_t used, missing, misshaped, unused; /* parameters of the graph; tensors of the file for unused */
     struct eq_str missing_names, misshaped_names, unused_names;
-    struct eq_str prefix; /* in front of the file's names, as "module."; empty: none */
+    struct eq_str prefix; /* of the file's names, such as "module."; empty: none */
 };
-/* A pretrained start: every parameter but those of the head ("fc.*") that a safetensors file with torchvision's or
- * timm's key names, all behind one prefix if need be, holds in the right shape, running statistics included (F32, F64,
- * F16 or BF16). The rest stays as it was. A file of which nothing fits, or with NaN or infinite weights, is refused and
- * leaves the graph as it was. */
+/* Initializes a graph from pretrained weights: every parameter except the head's ("fc.*") that a safetensors file
+ * holds under torchvision's or timm's key name, optionally with one prefix, in the right shape (F32, F64, F16 or
+ * BF16), running statistics included. The rest stays as it was. EQ_FORMAT: nothing fits; EQ_NUMERIC: NaN or infinite
+ * weights; EQ_IO. After a failure graph and report are as before and empty. */
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err);
 void eq_init_report_clear(struct eq_init_report *report);
-/* How a clip becomes frames, as model files name it: frame i of T out of n is rne(i (n - 1) / (T - 1)). */
+/* The sampling of frames from a clip, as model files name it: frame i of T out of n is rne(i (n - 1) / (T - 1)). */
 #define EQ_SAMPLING_RULE "uniform-round-half-even"
-/* "format" of a model file's metadata, copied into kind. */
+/* Copies "format" of a model file's metadata into kind, cut at 31 characters. EQ_FORMAT: it has none; EQ_IO. */
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err);
 
 /* ---- ONNX ---------------------------------------------------------------- */
 
 enum { EQ_ONNX_MIN_OPSET = 17, EQ_ONNX_MAX_OPSET = 21 };
-/* An FP32 graph without fake-quant as an ONNX file (onnx.ai, written through its protobuf schema) that stands alone:
- * input "pixels" u8 [frames][3][size][size] (RGB; the sampled frames of one clip, any number), normalised in the
- * graph; output "ef" f32 [1][1], percent; sampling and size in the metadata. Batch norm is folded. EQ_USAGE: opset out
- * of range; EQ_NUMERIC: weights that are NaN or infinite; EQ_IO. */
+/* Writes an FP32 graph as a self-contained ONNX file (onnx.ai, through its protobuf schema). Input "pixels": u8
+ * [frames][3][size][size], RGB, the sampled frames of one clip, any number; the file normalizes them. Output "ef":
+ * f32 [1][1], percent. Sampling and size are in the metadata. Batch norm is folded. EQ_USAGE: opset out of range;
+ * EQ_UNSUPPORTED: a graph with fake-quant; EQ_NUMERIC: weights that are NaN or infinite; EQ_IO. */
 enum eq_status eq_export_onnx(const char *path, const struct eq_graph *g, int opset, struct eq_err *err);
 
 /* ---- clips --------------------------------------------------------------- */
 
-/* Where clips for calibration and analysis come from (the data floor is unknown here). next() sets *pixels to
- * [n][frames][size][size][3] u8 that stay valid until the next call, and *n to 0 at the end. */
+/* A source of clips for calibration and analysis, which do not know the data floor. next() sets *pixels to
+ * [n][frames][size][size][3] u8, RGB, which the source owns and keeps until the next call, and *n to 0 at the end.
+ * rewind() starts again from the first clip. Both return any error of their source. */
 struct eq_clip_source {
     enum eq_status (*next)(void *ctx, const uint8_t **pixels, int *n, struct eq_err *err);
     enum eq_status (*rewind)(void *ctx, struct eq_err *err);
-    const char *(*name)(void *ctx, int i); /* of clip i of the last next(), for messages; NULL: they have none */
+    const char *(*name)(void *ctx, int i); /* of clip i of the last next(), for messages; NULL: no names */
     void *ctx;
-    int max_clips, frames, size; /* most clips that one next() gives */
+    int max_clips, frames, size; /* max_clips: most clips of one next() */
 };
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * nn: one file per layer kind (shape, forward, backward), losses, optimizers, schedules.
- * Layers work on plain pointers in the layouts of kernels.h; who owns the memory is the plan's business (model floor).
+ * Functions work on plain pointers in the layouts of kernels.h. Only eq_optim_init can fail. The caller owns every
+ * buffer; for layers that is the executor (model floor).
  */
 #ifndef ECHOQUANT_NN_H
 #define ECHOQUANT_NN_H
@@ -8,25 +9,26 @@
 #include "echoquant/base.h"
 #include "echoquant/kernels.h"
 
-/* ---- layers: shape, forward, backward; the caller owns every buffer ------ */
+/* ---- layers: shape, forward, backward ------------------------------------ */
 
-/* conv2d: one kernel a pass, chosen by shape, precision and ISA. src: [b][h][w][t][cin], or [b][t][h][w][3] of a
- * convolution that reads pixels; dst: [b][oh][ow][t][cout]; weights: [cout][cin][k][k]. A gradient has the shape of
- * what it belongs to. Packed weights and scratch as kernels.h says. */
+/* conv2d: a kernel for each pass, chosen by shape, precision and ISA. src: [b][h][w][t][cin], or in clip layout
+ * [b][t][h][w][cin]; dst: [b][oh][ow][t][cout]; weights: [cout][cin][k][k]. A gradient has the shape of its values.
+ * packed and scratch have the sizes below and are 64-byte aligned. */
 struct eq_conv2d {
     struct eq_conv_shape shape;
     const struct eq_conv_kernel *kernel[EQ_CONV_PASSES];
 };
+/* Copies the shape and selects the kernels. */
 void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision);
-/* Bytes of the weights as a pass's kernel reads them, and of its scratch for eq_parallel_threads() threads. */
+/* Bytes of a pass's packed weights, and of its scratch for eq_parallel_threads() threads. */
 size_t eq_conv2d_packed_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass);
 size_t eq_conv2d_scratch_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass);
-/* Weights to packed, of eq_conv2d_packed_bytes; again after every change of weights. */
+/* Packs weights for a pass; needed again after every change of weights. */
 void eq_conv2d_pack(const struct eq_conv2d *l, enum eq_conv_pass pass, const float *weights, void *packed);
-/* dst = conv(src) + epi's bias and residual, then its ReLU. */
+/* dst = conv(src), then epi's bias, residual, ReLU and, where the kernel fuses it, max pooling. */
 void eq_conv2d_forward(const struct eq_conv2d *l, const float *src, const void *packed,
                        const struct eq_f32_epilogue *epi, float *dst, void *scratch);
-/* diff_src = gradient of src, or with accumulate is added to. */
+/* diff_src = gradient of src; with accumulate, it is added. */
 void eq_conv2d_backward_data(const struct eq_conv2d *l, const float *diff_dst, const void *packed, float *diff_src,
                              bool accumulate, void *scratch);
 /* diff_weights += gradient of the weights. */
@@ -35,93 +37,101 @@ void eq_conv2d_backward_weights(const struct eq_conv2d *l, const float *src, con
 /* diff_bias[cout] += column sums of diff_dst. */
 void eq_conv2d_backward_bias(const struct eq_conv2d *l, const float *diff_dst, float *diff_bias);
 
-/* Batch norm over rows x c. factor (NULL: none): x holds factor[c] times what is to be normalised, as a convolution
- * with folded weights gives (Krishnamoorthi 2018, 3.2.2); gradients treat it as a constant. mean and inv_std are of x
- * as it is, i.e. with factor in them: written by forward, read by backward. */
+/* Batch norm of matrices [rows][c] (Ioffe & Szegedy 2015). With factor, x is factor[c] times the values to normalize,
+ * as a convolution with folded weights gives it (Krishnamoorthi 2018, 3.2.2); gradients treat factor as a constant.
+ * mean and inv_std are of x as it is, factor included: written by forward, read by backward. The caller owns all
+ * vectors. */
 struct eq_batchnorm {
     int c;
-    float eps, momentum;
+    float eps, momentum;               /* running = (1 - momentum) running + momentum batch (unbiased variance) */
     const float *gamma, *beta;         /* [c] */
     float *running_mean, *running_var; /* [c] */
     const float *factor;               /* [c] or NULL */
     float *mean, *inv_std;             /* [c] */
     float *work;                       /* [4 * c] */
 };
-/* The statistics that a forward pass uses, into mean and inv_std: all of the pass except for writing y.
- * x: [rows][c]. batch_stats as for eq_batchnorm_forward. */
+/* The layer as kernels take it, with the statistics of the last forward or prepare. */
+static inline struct eq_bn eq_batchnorm_kernel(const struct eq_batchnorm *l, size_t rows)
+{
+    return (struct eq_bn){rows, l->c, l->mean, l->inv_std, l->gamma, l->beta};
+}
+/* Computes the statistics of a forward pass into mean and inv_std, and with batch_stats updates the running ones: the
+ * whole pass except for writing y. x: [rows][c]. */
 void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats);
 /* x, residual and y: [rows][c]. With batch_stats, normalizes by the batch's statistics and updates the running ones.
  * Without, normalizes by the running statistics: y = x * gamma / sqrt(var + eps) + ..., or with factor
  * y = x + (beta - factor * running_mean), which equals a folded convolution to the bit. */
 void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
                           const float *residual, bool relu, float *y);
-/* y: the output when its ReLU mask has to be applied to dy, else NULL; mask_from_x: the mask of a forward pass without
- * residual and factor is computed from x instead. Other arguments as eq_f32_table.bn_backward. */
+/* dx [rows][c], which may be dy, from dy [rows][c], the gradient of the output. The ReLU's mask comes from y, the
+ * output (NULL: no ReLU), or with mask_from_x it is computed from x, for a forward pass with ReLU but without
+ * residual and factor. Adds to dgamma and dbeta [c] (NULL: not wanted). dresidual as in eq_f32_table.bn_backward. */
 void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, bool mask_from_x,
                            const float *dy, size_t rows, bool batch_stats, float *dx, float *dgamma, float *dbeta,
                            float *dresidual, bool accumulate_residual);
-/* factor[i] = gamma / sqrt(var + eps), in float32: the one definition that folding, QAT and lowering share. */
+/* factor[c] = gamma / sqrt(var + eps), in float32: the one definition for folding, QAT and lowering. All [c]. */
 void eq_batchnorm_factor(const float *gamma, const float *var, float eps, int c, float *factor);
 
-/* Mean over frames: x [b][t][c] -> y [b][c], and back. */
+/* Mean over frames: x [b][t][c] to y [b][c], summed in double; and dy [b][c] to dx [b][t][c]. */
 void eq_temporal_mean_forward(const float *x, int b, int t, int c, float *y);
 void eq_temporal_mean_backward(const float *dy, int b, int t, int c, float *dx);
 
 /* y[b][o] = bias[o] + sum_i w[o][i] x[b][i]: summed in double from i = 0 upwards, whatever the batch. x: [b][cin],
  * w: [cout][cin], bias: [cout] or NULL, y: [b][cout]. */
 void eq_linear_forward(const float *x, const float *w, const float *bias, int b, int cin, int cout, float *y);
-/* dy: [b][cout]. dx [b][cin] is written, dw [cout][cin] and dbias [cout] are added to; NULL: not wanted. */
+/* dy: [b][cout]. Writes dx [b][cin], adds to dw [cout][cin] and dbias [cout]; NULL: not wanted. */
 void eq_linear_backward(const float *x, const float *w, const float *dy, int b, int cin, int cout, float *dx, float *dw,
                         float *dbias);
 
 /* ---- fake quantization --------------------------------------------------- */
 
-/* x_hat = (clamp(rne(x / scale) + zero_point, qmin, qmax) - zero_point) * scale. */
+/* x_hat = (clamp(rne(x / scale) + zero_point, qmin, qmax) - zero_point) * scale (Jacob et al. 2018). */
 struct eq_qparams {
     float scale; /* above 0 */
     int zero_point, qmin, qmax;
 };
-/* y = x_hat of n values with one scale (an edge), [n]; y may be x. mask [n] (NULL: not wanted) is 1 where the
- * straight-through gradient passes: the unclamped value lies in [qmin, qmax] and, with relu, x > 0 (the ReLU in front
- * of it). */
+/* y = x_hat of the n values of an edge, with one scale; y may be x. mask [n] (NULL: not wanted) is 1 where the
+ * straight-through gradient passes: the unclamped value lies in [qmin, qmax] and, with relu, x > 0 (the ReLU before
+ * the fake-quant). */
 void eq_fake_quant_forward(const float *x, size_t n, const struct eq_qparams *p, bool relu, float *y, uint8_t *mask);
-/* dx = mask ? dy : 0, [n]; dx may be dy. */
+/* dx = mask ? dy : 0, all [n]; dx may be dy. */
 void eq_fake_quant_backward(const uint8_t *mask, const float *dy, size_t n, float *dx);
-/* LSQ (Esser et al., ICLR 2020): the gradient of the scale, times 1 / sqrt(n qmax): sum over dy {(x_hat - x) / scale
- * inside, qmin - zp below, qmax - zp above}. */
+/* LSQ (Esser et al., ICLR 2020): the gradient of the scale of n values times 1 / sqrt(n qmax). It is the sum of dy
+ * times (x_hat - x) / scale inside the range, qmin - zero_point below it and qmax - zero_point above it. */
 double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct eq_qparams *p);
-/* The same for the rows of a weight matrix [rows][n], whose values are w * factor[row] (factor NULL: 1). p_step says
- * how far apart the rows' parameters stand: 1, p[rows] and added to diff_scale[row]; or 0, all rows share p[0], and the
- * sum over all is added to diff_scale[0]. */
+/* The same for a weight matrix [rows][n] of values w * factor[row] (factor NULL: 1). p_step 1: each row has its own
+ * p[row], and diff_scale[rows] is added to. p_step 0: all rows share p[0], and their sum is added to diff_scale[0]. */
 void eq_lsq_rows_grad(const float *w, const float *dy, int rows, size_t n, const float *factor,
                       const struct eq_qparams *p, int p_step, float *diff_scale);
-/* Rows of a weight matrix [rows][n]: y = fake_quant(w * factor[row]) by p[row * p_step]; p_step as above. factor NULL:
- * 1; p NULL: only multiplied. mask: [rows][n], as for edges; NULL: not wanted. y may be w. */
+/* The rows of a weight matrix [rows][n]: y = fake_quant(w * factor[row]) by p[row * p_step]; p_step as above. factor
+ * NULL: 1; p NULL: no fake-quant. mask: [rows][n], as for edges; NULL: not wanted. y may be w. */
 void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float *factor, const struct eq_qparams *p,
                                 int p_step, float *y, uint8_t *mask);
-/* dw += (mask ? dy : 0) * factor[row], all [rows][n]; mask NULL: all pass, factor NULL: 1. */
+/* dw += (mask ? dy : 0) * factor[row], all [rows][n]. mask NULL: all pass; factor NULL: 1. */
 void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
                                  float *dw);
 
-/* ---- losses: on the standardised target; mean over n clips --------------- */
+/* ---- losses: on the standardized target; mean over n clips --------------- */
 
 enum eq_loss { EQ_LOSS_MSE, EQ_LOSS_L1, EQ_LOSS_HUBER };
-/* e = (pred - target) / std; mse: e^2; l1: |e|; huber (delta 1): e^2/2 for |e| < 1, |e| - 1/2 beyond. Returns the mean
- * loss and writes diff_pred[n] = dLoss/dpred (NULL: not wanted). pred and target: [n], EF in percent, as is std. NaN
- * in, NaN out. */
+/* e = (pred - target) / std; mse: e^2; l1: |e|; huber (delta 1): e^2/2 for |e| < 1, |e| - 1/2 beyond. Returns the
+ * mean loss over n clips (0 for none) and writes diff_pred[n] = dLoss/dpred (NULL: not wanted). pred, target: [n], EF
+ * in percent, as is std. A NaN gives a NaN. */
 double eq_loss_forward(enum eq_loss kind, const float *pred, const float *target, size_t n, float std,
                        float *diff_pred);
 
-/* The same loss of two targets: (1 - weight) * loss(pred, target) + weight * loss(pred, teacher), teacher being another
- * model's EF of the same clips (distillation: Hinton et al. 2015, for regression). */
+/* Distillation (Hinton et al. 2015) for regression: (1 - weight) * loss(pred, target) + weight * loss(pred, teacher).
+ * teacher: [n], another model's EF of the same clips, in percent. The rest is as in eq_loss_forward. */
 double eq_loss_distill(enum eq_loss kind, const float *pred, const float *target, const float *teacher, double weight,
                        size_t n, float std, float *diff_pred);
 
 /* ---- schedules ----------------------------------------------------------- */
 
 enum eq_schedule { EQ_SCHEDULE_CONSTANT, EQ_SCHEDULE_COSINE, EQ_SCHEDULE_ONECYCLE };
-/* Learning rate of 0-based step of total. cosine: linear warm-up over warmup steps, then half a cosine to 0. onecycle
- * (Smith & Topin 2018, PyTorch's defaults: start lr/25, peak at 30 %, end lr/25e4, cosine both ways). */
+/* The learning rate of a step, 0-based, of total; later steps have the last one's. constant and cosine (Loshchilov &
+ * Hutter 2017): linear warm-up over warmup steps, then base_lr, or half a cosine to 0. onecycle (Smith & Topin 2018)
+ * with PyTorch's defaults: from base_lr / 25 to base_lr at 30 %, then to base_lr / 25e4, a cosine each; without
+ * warmup. */
 double eq_schedule_lr(enum eq_schedule kind, double base_lr, size_t step, size_t total, size_t warmup);
 
 /* ---- optimizers ---------------------------------------------------------- */
@@ -131,26 +141,27 @@ struct eq_optim_opts {
     enum eq_optim_kind kind;
     double lr, weight_decay, momentum, beta1, beta2, eps;
 };
-/* State for a list of parameters of n[i] values: AdamW (Loshchilov & Hutter, ICLR 2019) or SGD with momentum as PyTorch
- * has it. Moments are zero at first; owns them. */
+/* The state of AdamW (Loshchilov & Hutter, ICLR 2019) or of PyTorch's SGD with momentum, for a list of parameters. It
+ * owns its arrays. */
 struct eq_optim {
     struct eq_optim_opts opts;
-    size_t n_params, step;
-    size_t *n;
-    float **m, **v; /* v: AdamW only */
+    size_t n_params, step; /* step: number of steps done */
+    size_t *n;             /* [n_params]: values of each parameter */
+    float **m, **v;        /* [n_params][n[i]]: moments, 0 at first; v: AdamW only, else NULL */
 };
-/* n: [n_params]. EQ_NOMEM, after which o is cleared. */
+/* n: [n_params], copied. EQ_NOMEM, after which o is cleared. */
 enum eq_status eq_optim_init(struct eq_optim *o, const struct eq_optim_opts *opts, size_t n_params, const size_t *n,
                              struct eq_err *err);
-void eq_optim_clear(struct eq_optim *o);
-/* One step on all parameters with learning rate lr. params[i], grads[i]: [n[i]]; decay[i]: weight decay applies to
- * parameter i. */
+void eq_optim_clear(struct eq_optim *o); /* harmless twice */
+/* One step on all parameters with learning rate lr. params[i], grads[i]: [n[i]]; decay[i]: whether weight decay
+ * applies to parameter i. */
 void eq_optim_step(struct eq_optim *o, float *const *params, float *const *grads, const bool *decay, double lr);
-/* Averaged weights: ema += take * (x - ema), n values each. */
+/* Exponential moving average of weights (Polyak & Juditsky 1992): ema += take * (x - ema), n values each. */
 void eq_ema_update(float *ema, const float *x, size_t n, float take);
 void eq_ema_swap(float *ema, float *x, size_t n); /* exchanges the two */
-/* Scales all gradients so that their global L2 norm is at most max_norm (<= 0: only measures); returns the norm before.
- * A NaN or infinite norm is returned as it is and nothing is scaled. */
+/* Scales all gradients so that their global L2 norm is at most max_norm (0 or less: no scaling), as PyTorch's
+ * clip_grad_norm_ (Pascanu et al. 2013). Returns the norm before. With a NaN or infinite norm nothing is scaled.
+ * grads[i]: [n[i]]. */
 double eq_clip_grad_norm(float *const *grads, const size_t *n, size_t n_params, double max_norm);
 
 #endif

@@ -1,4 +1,4 @@
-/* BF16 is the upper half of a float. What every kernel means by it; internal to the kernels floor. */
+/* BF16 as every kernel understands it: the upper half of a float. Internal to the kernels floor. */
 #ifndef KERNELS_BF16_H
 #define KERNELS_BF16_H
 

@@ -1,21 +1,11 @@
-/* A convolution's shape, and the answers that many kernels share. */
+/* The shape of a convolution, and the answers that many kernels share. */
 #include "kernels/conv.h"
 
 void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int cin, int cout, int k, int stride,
                         int pad, enum eq_layout src_layout)
 {
-    *s = (struct eq_conv_shape){.b = b,
-                                .t = t,
-                                .h = h,
-                                .w = w,
-                                .cin = cin,
-                                .cout = cout,
-                                .k = k,
-                                .stride = stride,
-                                .pad = pad,
-                                .oh = (h + 2 * pad - k) / stride + 1,
-                                .ow = (w + 2 * pad - k) / stride + 1,
-                                .src_layout = src_layout};
+    int oh = (h + 2 * pad - k) / stride + 1, ow = (w + 2 * pad - k) / stride + 1;
+    *s = (struct eq_conv_shape){b, t, h, w, cin, cout, k, stride, pad, oh, ow, src_layout};
 }
 
 /* Taps inside the picture, summed over the n output positions of one axis. */
@@ -31,15 +21,20 @@ static double taps_of_axis(int n_out, int n_in, int k, int stride, int pad)
 
 double eq_conv_macs(const struct eq_conv_shape *s)
 {
-    double taps =
-        taps_of_axis(s->oh, s->h, s->k, s->stride, s->pad) * taps_of_axis(s->ow, s->w, s->k, s->stride, s->pad);
-    return taps * s->b * s->t * s->cin * s->cout;
+    double rows = taps_of_axis(s->oh, s->h, s->k, s->stride, s->pad);
+    return rows * taps_of_axis(s->ow, s->w, s->k, s->stride, s->pad) * s->b * s->t * s->cin * s->cout;
 }
 
 bool eq_conv_any(const struct eq_conv_shape *s)
 {
     (void)s;
     return true;
+}
+
+bool eq_conv_pools_3_by_2(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad)
+{
+    (void)s;
+    return pool_k == 3 && pool_stride == 2 && pool_pad == 1;
 }
 
 size_t eq_conv_no_packed(const struct eq_conv_shape *s)

@@ -1,4 +1,4 @@
-/* Where a convolution's windows lie, and what defines a kernel; internal to the kernels floor. */
+/* Where a convolution's windows lie, and how a kernel is defined; internal to the kernels floor. */
 #ifndef KERNELS_CONV_H
 #define KERNELS_CONV_H
 
@@ -55,8 +55,10 @@ static inline size_t eq_pool_src_at(const struct eq_pool_shape *p, int b, int oy
     return (((size_t)b * p->h + y) * p->w + x) * p->tc;
 }
 
-/* Answers that many kernels give: any shape; nothing packed; no scratch; one value a weight. */
+/* Answers that many kernels give: any shape; ResNet's pooling, 3 x 3 at stride 2; nothing packed; no scratch; one value
+ * a weight. */
 bool eq_conv_any(const struct eq_conv_shape *s);
+bool eq_conv_pools_3_by_2(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
 size_t eq_conv_no_packed(const struct eq_conv_shape *s);
 size_t eq_conv_no_scratch(const struct eq_conv_shape *s, int threads);
 size_t eq_conv_weights(const struct eq_conv_shape *s);

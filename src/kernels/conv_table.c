@@ -4,46 +4,13 @@
 enum family { F32, BF16, U8S8, FAMILIES };
 enum { MAX_KERNELS = 16 };
 
-#if defined(__x86_64__)
-#define AVX(kernel) &kernel##__avx2, &kernel##__avx512,
-#define AVX512BF16(kernel) &kernel##__avx512bf16,
-#define INTEGER(isa) &eq_u8s8_conv_direct__##isa, &eq_u8s8_conv_winograd__##isa, &eq_u8s8_conv_stem__##isa
-#define INTEGERS INTEGER(avx2), INTEGER(avxvnni), INTEGER(avx512), INTEGER(avx512vnni), &eq_u8s8_conv_direct__amx
-#else
-#define AVX(kernel)
-#define AVX512BF16(kernel)
-#if defined(__aarch64__)
-#define INTEGERS &eq_u8s8_conv_direct__neon, &eq_u8s8_conv_direct__neondot
-#else
-#define INTEGERS NULL
-#endif
-#endif
-
-/* In ascending order of preference. ref first: it supports everything and is chosen when nothing else is. */
-/* clang-format off */
 static const struct eq_conv_kernel *const lists[FAMILIES][EQ_CONV_PASSES][MAX_KERNELS] = {
-    [F32][EQ_CONV_FORWARD] = {
-        &eq_f32_conv_forward_direct__ref, &eq_f32_conv_forward_im2col__blas,
-        AVX(eq_f32_conv_forward_direct) AVX(eq_f32_conv_forward_winograd) AVX(eq_f32_conv_forward_winograd7)},
-    [F32][EQ_CONV_BACKWARD_DATA] = {
-        &eq_f32_conv_backward_data_direct__ref, &eq_f32_conv_backward_data_phases__blas,
-        AVX(eq_f32_conv_backward_data_direct) AVX(eq_f32_conv_backward_data_winograd)},
-    [F32][EQ_CONV_BACKWARD_WEIGHTS] = {
-        &eq_f32_conv_backward_weights_direct__ref, &eq_f32_conv_backward_weights_im2col__blas,
-        AVX(eq_f32_conv_backward_weights_direct) AVX(eq_f32_conv_backward_weights_winograd)
-        AVX(eq_f32_conv_backward_weights_winograd7)},
-    [BF16][EQ_CONV_FORWARD] = {
-        &eq_bf16_conv_forward_direct__ref,
-        AVX512BF16(eq_bf16_conv_forward_direct) AVX512BF16(eq_bf16_conv_forward_winograd)},
-    [BF16][EQ_CONV_BACKWARD_DATA] = {
-        &eq_bf16_conv_backward_data_direct__ref,
-        AVX512BF16(eq_bf16_conv_backward_data_direct) AVX512BF16(eq_bf16_conv_backward_data_winograd)},
-    [BF16][EQ_CONV_BACKWARD_WEIGHTS] = {
-        &eq_bf16_conv_backward_weights_direct__ref,
-        AVX512BF16(eq_bf16_conv_backward_weights_direct) AVX512BF16(eq_bf16_conv_backward_weights_winograd)},
-    [U8S8][EQ_CONV_FORWARD] = {&eq_u8s8_conv_direct__ref, INTEGERS},
+    [F32] = {{EQ_F32_FORWARD(EQ_ADDRESS)}, {EQ_F32_BACKWARD_DATA(EQ_ADDRESS)}, {EQ_F32_BACKWARD_WEIGHTS(EQ_ADDRESS)}},
+    [BF16] = {{EQ_BF16_PASS(EQ_ADDRESS, forward)},
+              {EQ_BF16_PASS(EQ_ADDRESS, backward_data)},
+              {EQ_BF16_PASS(EQ_ADDRESS, backward_weights)}},
+    [U8S8] = {{EQ_U8S8(EQ_ADDRESS)}},
 };
-/* clang-format on */
 
 static bool usable(const struct eq_conv_kernel *k, const struct eq_conv_shape *s)
 {
@@ -61,7 +28,7 @@ static size_t candidates(enum family family, enum eq_conv_pass pass, const struc
     return n;
 }
 
-/* weights, src_zp: what accepts decides by; NULL leaves such kernels out. */
+/* weights and src_zp are for accepts; weights NULL leaves out kernels that have one. */
 static const struct eq_conv_kernel *select(enum family family, enum eq_conv_pass pass, const struct eq_conv_shape *s,
                                            const int8_t *weights, int src_zp)
 {
@@ -108,7 +75,7 @@ size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, const struct eq_co
 /* The direct kernels keep the order of ordered__ref: their registers go over channels and pixels, never over a sum. */
 const struct eq_conv_kernel *eq_f32_conv_select_ordered(const struct eq_conv_shape *s)
 {
-    static const struct eq_conv_kernel *const ordered[] = {AVX(eq_f32_conv_forward_direct) NULL};
+    static const struct eq_conv_kernel *const ordered[] = {EQ_ON_AVX(EQ_ADDRESS, f32_conv_forward_direct) NULL};
     const struct eq_conv_kernel *best = &eq_f32_conv_forward_ordered__ref;
     for (size_t i = 0; ordered[i]; i++)
         best = usable(ordered[i], s) ? ordered[i] : best;

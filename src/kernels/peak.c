@@ -1,8 +1,7 @@
-/* What the kernels' instructions reach on registers, on all threads: the 100 % of `bench --layers`. */
+/* The rate that the kernels' instructions reach on registers, on all threads: the 100 % of `bench --layers`. */
 #include "kernels/list.h"
 
-#define ADDRESS(name) &eq_##name,
-static const struct eq_peak *const loops[] = {EQ_PEAKS(ADDRESS) NULL};
+static const struct eq_peak *const loops[] = {EQ_PEAKS(EQ_ADDRESS) NULL};
 
 size_t eq_peaks(const struct eq_peak **out, size_t max)
 {

@@ -1,4 +1,4 @@
-/* What an executor is asked, and its end; exec_plan.c makes one. */
+/* Questions to an executor, and its end. exec_plan.c makes one. */
 #include "model/exec.h"
 
 #include <stdlib.h>

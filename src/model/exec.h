@@ -27,12 +27,15 @@ struct exec_simulation {
 };
 
 struct exec_node {
+    int i;
+    const struct eq_node *node;
     const struct eq_plan_node *plan; /* shapes and fusions; [rows][c] is the edge that the node makes */
-    float *out;                      /* NULL: made only as its max pooling makes of it */
-    float *pre_fq; /* what the node computed, where LSQ needs it beside what fake-quant made of it; else NULL */
-    uint8_t *mask; /* TRAIN with edge_fq: where the gradient passes, ReLU included */
-    bool fq_on;    /* edge fake-quant was enabled in the last forward */
-    bool frozen;   /* batch norm used running statistics in the last forward */
+    const struct eq_plan_node *in;   /* of the first source; NULL: none */
+    float *out;                      /* NULL: only its max pooling is stored */
+    float *pre_fq;                   /* the result before fake-quant, where LSQ needs it beside out; else NULL */
+    uint8_t *mask;                   /* TRAIN with edge_fq: where the gradient passes, ReLU included */
+    bool fq_on;                      /* edge fake-quant was enabled in the last forward */
+    bool frozen;                     /* batch norm used running statistics in the last forward */
 
     float *diff;   /* gradient of out */
     int diff_root; /* whose buffer diff is: own index, or that of a consumer which works in place */
@@ -67,7 +70,7 @@ struct eq_exec {
     size_t n_grads; /* floats of it */
     char *arena;
     bool weights_dirty;    /* INFER: packed weights are older than the parameters */
-    bool has_forward;      /* TRAIN: there is something for backward */
+    bool has_forward;      /* TRAIN: a forward pass awaits its backward */
     const uint8_t *pixels; /* the caller's, during a forward pass */
     struct eq_walk_hook hook;
     double *node_ms; /* [2 * n_nodes] by time: forward, then backward */
@@ -76,23 +79,30 @@ struct eq_exec {
 
 /* exec_diff.c: which edges get a gradient, in whose buffer, and who is first to write it. False: out of memory. */
 bool eq_exec_plan_diffs(struct eq_exec *x);
-/* exec_simulate.c. Plan: room, and the kernel, for a convolution. Whether node i is computed in whole numbers depends
- * on what fake-quants are enabled; pack, conv and store are for such nodes only. */
-void eq_exec_plan_simulation(struct eq_exec *x, int i);
-bool eq_exec_simulates(const struct eq_exec *x, int i);
-void eq_exec_pack_simulation(struct eq_exec *x, int i); /* weff holds the fake-quantized weights; destroys it */
-void eq_exec_simulate_conv(struct eq_exec *x, int i);   /* fills units */
-void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded); /* units -> out, in real values */
+/* exec_simulate.c. Plan: room and the kernel for a convolution. The fake-quants that are enabled decide whether a node
+ * is computed in whole numbers; pack, conv and store are for such nodes only. */
+void eq_exec_plan_simulation(struct eq_exec *x, struct exec_node *nd);
+bool eq_exec_simulates(const struct eq_exec *x, const struct exec_node *nd);
+void eq_exec_pack_simulation(struct eq_exec *x, struct exec_node *nd); /* destroys weff, the fake-quantized weights */
+void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd);   /* fills units */
+void eq_exec_store_simulated(struct eq_exec *x, struct exec_node *nd, bool rounded); /* units -> out, in real values */
 /* The head: a linear node with one output that reads means over pixels and frames. w: its weights in this pass. */
 void eq_exec_plan_simulated_head(struct eq_exec *x, int i);
-void eq_exec_simulate_head(struct eq_exec *x, int i, const float *w, float *ef);
+void eq_exec_simulate_head(struct eq_exec *x, const struct exec_node *nd, const float *w, float *ef);
 
+/* The max pooling of in's pixels by node pool. */
+static inline struct eq_pool_shape eq_exec_pool_shape(const struct eq_exec *x, const struct eq_plan_node *in,
+                                                      const struct eq_plan_node *pool)
+{
+    return (struct eq_pool_shape){x->clips,     in->h,     in->w,   in->t * in->c, pool->k,
+                                  pool->stride, pool->pad, pool->h, pool->w};
+}
 /* The time of node i's backward pass; its forward pass is at time i. */
 static inline int eq_exec_backward_time(const struct eq_exec *x, int i)
 {
     return 2 * x->g->n_nodes - 1 - i;
 }
-/* What a node computes into, before fake-quant. */
+/* Where a node writes its result, before fake-quant. */
 static inline float *eq_exec_dst(const struct exec_node *nd)
 {
     return nd->pre_fq ? nd->pre_fq : nd->out;

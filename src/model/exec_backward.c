@@ -1,9 +1,9 @@
-/* The walk back. Node i finds the gradient of its output in diff, and leaves those of its sources and parameters. */
+/* The walk back. A node reads the gradient of its output from diff and writes those of its sources and parameters. */
 #include "model/exec.h"
 
 #include <string.h>
 
-typedef void (*backward_fn)(struct eq_exec *x, int i);
+typedef void (*backward_fn)(struct eq_exec *x, struct exec_node *nd);
 
 /* Where the gradient of a node's output goes; NULL when nobody wants it. */
 static float *diff_of(const struct eq_exec *x, int node)
@@ -31,12 +31,11 @@ static void give(const float *from, size_t n, float *to, bool add)
         eq_for_spans(n, copy_span, &(struct copy){from, to});
 }
 
-/* Gradient of the raw weights out of that of the weights as used: through the straight-through mask and the factor,
+/* The gradient of the raw weights from that of the weights as used: through the straight-through mask and the factor,
  * which counts as a constant. */
-static void backward_used_weights(struct eq_exec *x, int i)
+static void backward_used_weights(struct eq_exec *x, const struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     const struct eq_param *w = &x->g->params[n->weight];
     size_t row = eq_param_count(w) / (size_t)n->cout;
     struct eq_fake_quant *fq = nd->weight_fq_on ? &x->g->fake_quants[n->weight_fq] : NULL;
@@ -49,111 +48,93 @@ static void backward_used_weights(struct eq_exec *x, int i)
 }
 
 /* Where the gradient of the weights as used is summed: a cleared buffer of its own, or the parameter's. */
-static float *used_weights_grad(struct eq_exec *x, int i)
+static float *used_weights_grad(struct eq_exec *x, const struct exec_node *nd)
 {
-    const struct exec_node *nd = &x->nodes[i];
-    int weight = x->g->nodes[i].weight;
+    int weight = nd->node->weight;
     if (!nd->dweff)
         return eq_exec_grad(x, weight);
     memset(nd->dweff, 0, eq_param_count(&x->g->params[weight]) * sizeof(float));
     return nd->dweff;
 }
 
-static void backward_conv_data(struct eq_exec *x, int i)
+static const float *used_weights(const struct eq_exec *x, const struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    const enum eq_conv_pass pass = EQ_CONV_BACKWARD_DATA;
-    float *dx = diff_of(x, n->src[0]);
-    if (!dx)
-        return;
-    eq_conv2d_pack(&nd->conv, pass, nd->weff ? nd->weff : eq_exec_values(x, n->weight), nd->packed[pass]);
-    eq_conv2d_backward_data(&nd->conv, nd->diff, nd->packed[pass], dx, nd->add_src[0], nd->scratch[pass]);
+    return nd->weff ? nd->weff : eq_exec_values(x, nd->node->weight);
 }
 
-static void backward_conv(struct eq_exec *x, int i)
+static void backward_conv(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const enum eq_conv_pass data = EQ_CONV_BACKWARD_DATA, weights = EQ_CONV_BACKWARD_WEIGHTS;
+    const struct eq_node *n = nd->node;
     if (n->relu && !nd->fq_on)
         eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->plan->n, nd->diff);
     give(nd->diff, nd->plan->n, diff_of(x, n->residual), nd->add_residual);
     if (eq_exec_grad(x, n->bias))
         eq_conv2d_backward_bias(&nd->conv, nd->diff, eq_exec_grad(x, n->bias));
-    float *dw = used_weights_grad(x, i);
+    float *dw = used_weights_grad(x, nd), *dx = diff_of(x, n->src[0]);
     if (dw)
-        eq_conv2d_backward_weights(&nd->conv, x->nodes[n->src[0]].out, nd->diff, dw,
-                                   nd->scratch[EQ_CONV_BACKWARD_WEIGHTS]);
+        eq_conv2d_backward_weights(&nd->conv, x->nodes[n->src[0]].out, nd->diff, dw, nd->scratch[weights]);
     if (nd->dweff)
-        backward_used_weights(x, i);
-    backward_conv_data(x, i);
+        backward_used_weights(x, nd);
+    if (!dx)
+        return;
+    eq_conv2d_pack(&nd->conv, data, used_weights(x, nd), nd->packed[data]);
+    eq_conv2d_backward_data(&nd->conv, nd->diff, nd->packed[data], dx, nd->add_src[0], nd->scratch[data]);
 }
 
 /* In place: the source's diff is this node's. */
-static void backward_batchnorm(struct eq_exec *x, int i)
+static void backward_batchnorm(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     const float *y = n->relu && !nd->fq_on && !nd->mask_from_x ? nd->out : NULL;
     eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->mask_from_x, nd->diff, nd->plan->rows, !nd->frozen,
                           nd->diff, eq_exec_grad(x, n->gamma), eq_exec_grad(x, n->beta), diff_of(x, n->residual),
                           nd->add_residual);
 }
 
-static void backward_relu(struct eq_exec *x, int i)
+static void backward_relu(struct eq_exec *x, struct exec_node *nd)
 {
-    struct exec_node *nd = &x->nodes[i];
+    (void)x;
     if (!nd->fq_on)
         eq_f32_kernels()->relu_backward(nd->out, nd->diff, nd->plan->n, nd->diff);
 }
 
-static void backward_maxpool(struct eq_exec *x, int i)
+static void backward_maxpool(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *nd = &x->nodes[i];
-    const struct eq_plan_node *in = &x->plan.nodes[n->src[0]];
-    float *dx = diff_of(x, n->src[0]);
+    const struct eq_pool_shape p = eq_exec_pool_shape(x, nd->in, nd->plan);
+    float *dx = diff_of(x, nd->node->src[0]);
     if (dx)
-        eq_f32_kernels()->maxpool_backward(&(struct eq_pool_shape){x->clips, in->h, in->w, in->t * in->c, n->k,
-                                                                   n->stride, n->pad, nd->plan->h, nd->plan->w},
-                                           nd->diff, nd->argmax, dx);
+        eq_f32_kernels()->maxpool_backward(&p, nd->diff, nd->argmax, dx);
 }
 
-static void backward_add(struct eq_exec *x, int i)
+static void backward_add(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *nd = &x->nodes[i];
-    give(nd->diff, nd->plan->n, diff_of(x, n->src[1]), nd->add_src[1]);
-    give(nd->diff, nd->plan->n, diff_of(x, n->src[0]), nd->add_src[0]);
+    for (int k = 1; k >= 0; k--)
+        give(nd->diff, nd->plan->n, diff_of(x, nd->node->src[k]), nd->add_src[k]);
 }
 
-static void backward_global_avg(struct eq_exec *x, int i)
+static void backward_global_avg(struct eq_exec *x, struct exec_node *nd)
 {
-    int from = x->g->nodes[i].src[0];
-    const struct eq_plan_node *in = &x->plan.nodes[from];
-    float *dx = diff_of(x, from);
+    const struct eq_plan_node *in = nd->in;
+    float *dx = diff_of(x, nd->node->src[0]);
     if (dx)
-        eq_f32_kernels()->global_avg_backward(x->nodes[i].diff, x->clips, in->h * in->w, in->t * in->c, dx);
+        eq_f32_kernels()->global_avg_backward(nd->diff, x->clips, in->h * in->w, in->t * in->c, dx);
 }
 
-static void backward_temporal_mean(struct eq_exec *x, int i)
+static void backward_temporal_mean(struct eq_exec *x, struct exec_node *nd)
 {
-    int from = x->g->nodes[i].src[0];
-    const struct eq_plan_node *in = &x->plan.nodes[from];
-    float *dx = diff_of(x, from);
+    float *dx = diff_of(x, nd->node->src[0]);
     if (dx)
-        eq_temporal_mean_backward(x->nodes[i].diff, x->clips, in->t, in->c, dx);
+        eq_temporal_mean_backward(nd->diff, x->clips, nd->in->t, nd->in->c, dx);
 }
 
-static void backward_linear(struct eq_exec *x, int i)
+static void backward_linear(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct exec_node *nd = &x->nodes[i];
-    const float *w = nd->weff ? nd->weff : eq_exec_values(x, n->weight);
-    eq_linear_backward(x->nodes[n->src[0]].out, w, nd->diff, x->clips, n->cin, n->cout, diff_of(x, n->src[0]),
-                       used_weights_grad(x, i), eq_exec_grad(x, n->bias));
+    const struct eq_node *n = nd->node;
+    eq_linear_backward(x->nodes[n->src[0]].out, used_weights(x, nd), nd->diff, x->clips, n->cin, n->cout,
+                       diff_of(x, n->src[0]), used_weights_grad(x, nd), eq_exec_grad(x, n->bias));
     if (nd->dweff)
-        backward_used_weights(x, i);
+        backward_used_weights(x, nd);
 }
 
 static const backward_fn backward_of[EQ_OP_COUNT] = {
@@ -163,16 +144,15 @@ static const backward_fn backward_of[EQ_OP_COUNT] = {
     [EQ_OP_LINEAR] = backward_linear, [EQ_OP_TEMPORAL_MEAN] = backward_temporal_mean,
 };
 
-/* Through the fake-quant behind the node (and its ReLU, whose mask is in there). */
-static void backward_edge(struct eq_exec *x, int i)
+/* Through the node's fake-quant and its ReLU, which the mask includes. */
+static void backward_edge(struct eq_exec *x, struct exec_node *nd)
 {
-    struct exec_node *nd = &x->nodes[i];
     if (!nd->fq_on)
         return;
-    struct eq_fake_quant *fq = &x->g->fake_quants[x->g->nodes[i].edge_fq];
+    struct eq_fake_quant *fq = &x->g->fake_quants[nd->node->edge_fq];
     if (fq->learn_scale) {
         struct eq_qparams p = eq_exec_fq_params(fq, 0);
-        x->scale_grads[x->g->nodes[i].edge_fq][0] += (float)eq_lsq_scale_grad(nd->pre_fq, nd->diff, nd->plan->n, &p);
+        x->scale_grads[nd->node->edge_fq][0] += (float)eq_lsq_scale_grad(nd->pre_fq, nd->diff, nd->plan->n, &p);
     }
     eq_fake_quant_backward(nd->mask, nd->diff, nd->plan->n, nd->diff);
 }
@@ -186,8 +166,8 @@ enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct 
         if (!x->nodes[i].wants_diff)
             continue;
         double start = x->timing ? eq_now_ms() : 0;
-        backward_edge(x, i);
-        backward_of[x->g->nodes[i].op](x, i);
+        backward_edge(x, &x->nodes[i]);
+        backward_of[x->g->nodes[i].op](x, &x->nodes[i]);
         x->node_ms[eq_exec_backward_time(x, i)] = x->timing ? eq_now_ms() - start : 0;
     }
     x->has_forward = false;

@@ -1,4 +1,4 @@
-/* Gradients of edges: who wants one, where it lies, who writes it first. */
+/* Gradients of edges: which edges need one, where it lies, and which node writes it first. */
 #include "model/exec.h"
 
 #include <stdlib.h>

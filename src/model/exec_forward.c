@@ -1,28 +1,32 @@
-/* The walk from pixels to EF. One function an operation; hook and fake-quant behind each of them. */
+/* The walk from pixels to EF: a function for each operation, followed by hook and fake-quant. */
 #include "model/exec.h"
 
 #include <string.h>
 
-typedef void (*forward_fn)(struct eq_exec *x, int i);
+typedef void (*forward_fn)(struct eq_exec *x, struct exec_node *nd);
 
 static const float *src_of(const struct eq_exec *x, int node)
 {
     return node < 0 ? NULL : x->nodes[node].out;
 }
 
-static void forward_input(struct eq_exec *x, int i)
+static const float *first_src(const struct eq_exec *x, const struct exec_node *nd)
+{
+    return x->nodes[nd->node->src[0]].out;
+}
+
+static void forward_input(struct eq_exec *x, struct exec_node *nd)
 {
     const struct eq_model_meta *meta = &x->g->meta;
-    eq_image_kernels()->normalize(x->pixels, x->nodes[i].plan->n, (float)meta->pixel_mean, 1.0f / meta->pixel_std,
-                                  eq_exec_dst(&x->nodes[i]));
+    eq_image_kernels()->normalize(x->pixels, nd->plan->n, (float)meta->pixel_mean, 1.0f / meta->pixel_std,
+                                  eq_exec_dst(nd));
 }
 
 /* The weights of a conv or linear node as this pass uses them: times the factor of a folded batch norm, then
  * fake-quantized. The scales are copied, so that backward sees the same. */
-static const float *used_weights(struct eq_exec *x, int i)
+static const float *used_weights(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     const struct eq_param *w = &x->g->params[n->weight];
     if (!nd->weff)
         return eq_param_data(w);
@@ -40,104 +44,88 @@ static const float *used_weights(struct eq_exec *x, int i)
     return nd->weff;
 }
 
-static void forward_conv(struct eq_exec *x, int i)
+static void forward_conv(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    bool whole = x->mode == EQ_EXEC_SIMULATE && eq_exec_simulates(x, i);
+    const struct eq_node *n = nd->node;
+    bool whole = x->mode == EQ_EXEC_SIMULATE && eq_exec_simulates(x, nd);
     if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->sim.packed_whole) {
-        const float *weights = used_weights(x, i);
+        const float *weights = used_weights(x, nd);
         nd->sim.packed_whole = whole;
         if (whole)
-            eq_exec_pack_simulation(x, i);
+            eq_exec_pack_simulation(x, nd);
         else
             eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, weights, nd->packed[EQ_CONV_FORWARD]);
     }
     if (whole) {
-        eq_exec_simulate_conv(x, i);
+        eq_exec_simulate_conv(x, nd);
         return;
     }
     struct eq_f32_epilogue epi = {
         .bias = eq_exec_values(x, n->bias), .residual = src_of(x, n->residual), .relu = n->relu};
     const struct exec_node *made = nd;
     if (nd->plan->pool) {
-        eq_plan_pool(&x->plan, i, &epi.pool_k, &epi.pool_stride, &epi.pool_pad);
+        eq_plan_pool(&x->plan, nd->i, &epi.pool_k, &epi.pool_stride, &epi.pool_pad);
         made = &x->nodes[nd->plan->pool];
     }
-    eq_conv2d_forward(&nd->conv, src_of(x, n->src[0]), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(made),
+    eq_conv2d_forward(&nd->conv, first_src(x, nd), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(made),
                       nd->scratch[EQ_CONV_FORWARD]);
 }
 
-static void forward_batchnorm(struct eq_exec *x, int i)
+static void forward_batchnorm(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    nd->frozen = x->mode != EQ_EXEC_TRAIN || n->bn_frozen;
+    const float *src = first_src(x, nd);
+    nd->frozen = x->mode != EQ_EXEC_TRAIN || nd->node->bn_frozen;
     if (nd->plan->pool) {
-        const struct eq_node *pool = &x->g->nodes[nd->plan->pool];
         const struct exec_node *made = &x->nodes[nd->plan->pool];
-        const struct eq_plan_node *in = &x->plan.nodes[n->src[0]];
-        const float *src = src_of(x, n->src[0]);
+        const struct eq_pool_shape p = eq_exec_pool_shape(x, nd->in, made->plan);
         eq_batchnorm_prepare(&nd->bn, src, nd->plan->rows, !nd->frozen);
-        const struct eq_pool_shape p = {x->clips,     in->h,     in->w,         in->t * in->c, pool->k,
-                                        pool->stride, pool->pad, made->plan->h, made->plan->w};
-        eq_f32_kernels()->bn_relu_maxpool_forward(&p, src, in->c, nd->bn.mean, nd->bn.inv_std, nd->bn.gamma,
-                                                  nd->bn.beta, eq_exec_dst(made), made->argmax);
+        const struct eq_bn bn = eq_batchnorm_kernel(&nd->bn, nd->plan->rows);
+        eq_f32_kernels()->bn_relu_maxpool_forward(&bn, &p, src, eq_exec_dst(made), made->argmax);
         return;
     }
-    eq_batchnorm_forward(&nd->bn, src_of(x, n->src[0]), nd->plan->rows, !nd->frozen, src_of(x, n->residual), n->relu,
+    eq_batchnorm_forward(&nd->bn, src, nd->plan->rows, !nd->frozen, src_of(x, nd->node->residual), nd->node->relu,
                          eq_exec_dst(nd));
 }
 
-static void forward_relu(struct eq_exec *x, int i)
+static void forward_relu(struct eq_exec *x, struct exec_node *nd)
 {
-    struct exec_node *nd = &x->nodes[i];
-    eq_f32_kernels()->relu_forward(src_of(x, x->g->nodes[i].src[0]), nd->plan->n, eq_exec_dst(nd));
+    eq_f32_kernels()->relu_forward(first_src(x, nd), nd->plan->n, eq_exec_dst(nd));
 }
 
-static void forward_maxpool(struct eq_exec *x, int i)
+static void forward_maxpool(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
-    const struct eq_plan_node *in = &x->plan.nodes[n->src[0]];
     if (nd->plan->pooled_by)
         return;
-    const struct eq_pool_shape p = {x->clips,  in->h,  in->w,       in->t * in->c, n->k,
-                                    n->stride, n->pad, nd->plan->h, nd->plan->w};
-    eq_f32_kernels()->maxpool_forward(&p, src_of(x, n->src[0]), eq_exec_dst(nd), nd->argmax);
+    const struct eq_pool_shape p = eq_exec_pool_shape(x, nd->in, nd->plan);
+    eq_f32_kernels()->maxpool_forward(&p, first_src(x, nd), eq_exec_dst(nd), nd->argmax);
 }
 
-static void forward_add(struct eq_exec *x, int i)
+static void forward_add(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    eq_f32_kernels()->add(src_of(x, n->src[0]), src_of(x, n->src[1]), x->nodes[i].plan->n, eq_exec_dst(&x->nodes[i]));
+    eq_f32_kernels()->add(first_src(x, nd), src_of(x, nd->node->src[1]), nd->plan->n, eq_exec_dst(nd));
 }
 
-static void forward_global_avg(struct eq_exec *x, int i)
+static void forward_global_avg(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_plan_node *in = &x->plan.nodes[x->g->nodes[i].src[0]];
-    eq_f32_kernels()->global_avg_forward(src_of(x, x->g->nodes[i].src[0]), x->clips, in->h * in->w, in->t * in->c,
-                                         eq_exec_dst(&x->nodes[i]));
+    const struct eq_plan_node *in = nd->in;
+    eq_f32_kernels()->global_avg_forward(first_src(x, nd), x->clips, in->h * in->w, in->t * in->c, eq_exec_dst(nd));
 }
 
-static void forward_temporal_mean(struct eq_exec *x, int i)
+static void forward_temporal_mean(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_plan_node *in = &x->plan.nodes[x->g->nodes[i].src[0]];
-    eq_temporal_mean_forward(src_of(x, x->g->nodes[i].src[0]), x->clips, in->t, in->c, eq_exec_dst(&x->nodes[i]));
+    eq_temporal_mean_forward(first_src(x, nd), x->clips, nd->in->t, nd->in->c, eq_exec_dst(nd));
 }
 
-static void forward_linear(struct eq_exec *x, int i)
+static void forward_linear(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     const float *w = nd->weff;
     if (!w || x->mode == EQ_EXEC_TRAIN || x->weights_dirty)
-        w = used_weights(x, i);
+        w = used_weights(x, nd);
     if (nd->sim.possible)
-        eq_exec_simulate_head(x, i, w, eq_exec_dst(nd));
+        eq_exec_simulate_head(x, nd, w, eq_exec_dst(nd));
     else
-        eq_linear_forward(src_of(x, n->src[0]), w, eq_exec_values(x, n->bias), x->clips, n->cin, n->cout,
-                          eq_exec_dst(nd));
+        eq_linear_forward(first_src(x, nd), w, eq_exec_values(x, n->bias), x->clips, n->cin, n->cout, eq_exec_dst(nd));
 }
 
 static const forward_fn forward_of[EQ_OP_COUNT] = {
@@ -153,29 +141,29 @@ static const forward_fn forward_of[EQ_OP_COUNT] = {
 };
 
 /* Hook and fake-quant of the edge that the node has just made. */
-static enum eq_status finish_edge(struct eq_exec *x, int i, struct eq_err *err)
+static enum eq_status finish_edge(struct eq_exec *x, struct exec_node *nd, struct eq_err *err)
 {
-    struct exec_node *nd = &x->nodes[i];
-    const struct eq_node *n = &x->g->nodes[i];
+    enum eq_status st = EQ_OK;
+    const struct eq_node *n = nd->node;
     float *made = eq_exec_dst(nd);
     if (nd->sim.packed_whole && x->hook.on_edge)
-        eq_exec_store_simulated(x, i, false);
-    enum eq_status st = EQ_OK;
+        eq_exec_store_simulated(x, nd, false);
     if (x->hook.on_edge)
-        st = x->hook.on_edge(x->hook.ctx, x->g, i, made, nd->plan->n, err);
-    if (st != EQ_OK)
-        return st;
+        EQ_TRY(x->hook.on_edge(x->hook.ctx, x->g, nd->i, made, nd->plan->n, err));
     const struct eq_fake_quant *fq = n->edge_fq < 0 ? NULL : &x->g->fake_quants[n->edge_fq];
     nd->fq_on = fq && fq->enabled;
     if (nd->sim.packed_whole) {
-        eq_exec_store_simulated(x, i, true);
+        eq_exec_store_simulated(x, nd, true);
     } else if (nd->fq_on) {
         struct eq_qparams p = eq_exec_fq_params(fq, 0);
         eq_fake_quant_forward(made, nd->plan->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
     } else if (made != nd->out) {
         memcpy(nd->out, made, nd->plan->n * sizeof(float));
     }
-    return x->hook.on_stored ? x->hook.on_stored(x->hook.ctx, x->g, i, nd->out, nd->plan->n, err) : EQ_OK;
+    if (x->hook.on_stored)
+        st = x->hook.on_stored(x->hook.ctx, x->g, nd->i, nd->out, nd->plan->n, err);
+out:
+    return st;
 }
 
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err)
@@ -189,8 +177,8 @@ enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *
     x->pixels = pixels;
     for (int i = 0; i < x->g->n_nodes; i++) {
         double start = x->timing ? eq_now_ms() : 0;
-        forward_of[x->g->nodes[i].op](x, i);
-        enum eq_status st = finish_edge(x, i, err);
+        forward_of[x->g->nodes[i].op](x, &x->nodes[i]);
+        enum eq_status st = finish_edge(x, &x->nodes[i], err);
         if (st != EQ_OK)
             return st;
         x->node_ms[i] = x->timing ? eq_now_ms() - start : 0;

@@ -1,5 +1,5 @@
-/* An executor is made: when each buffer lives, from its first writer to its last reader, which kernels run, and where
- * everything then lies in the arena. */
+/* Making an executor: when each buffer lives, from its first writer to its last reader; which kernels run; and where
+ * each buffer lies in the arena. */
 #include "model/exec.h"
 
 #include <stdlib.h>
@@ -30,8 +30,8 @@ static bool any_pool(const struct eq_conv_shape *s, int k, int stride, int pad)
 
 enum { POOL_CHANNELS = 16 }; /* bn_relu_maxpool_forward takes multiples of it */
 
-/* In training a batch norm with nothing but a ReLU behind it can be computed again from its source, so that backward
- * reads one tensor less, and a max pooling behind it finds its values without their ever being stored. */
+/* In training, a batch norm that is followed by nothing but a ReLU can be computed again from its source: backward
+ * reads one tensor less, and a max pooling after it needs no stored values. */
 static void plan_recomputing(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
@@ -117,7 +117,7 @@ static void plan_conv(struct eq_exec *x, int i)
         eq_plan_fuse_pool(&x->plan, i, nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool);
     nd->sim.parts = 1;
     if (x->mode == EQ_EXEC_SIMULATE)
-        eq_exec_plan_simulation(x, i);
+        eq_exec_plan_simulation(x, nd);
     size_t packed = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD) * (size_t)nd->sim.parts;
     plan_scratch(x, i, EQ_CONV_FORWARD, i);
     if (!training(x)) {
@@ -134,7 +134,7 @@ static void plan_conv(struct eq_exec *x, int i)
 
 enum { GRAD_ALIGN = 16 }; /* floats */
 
-/* Gives the next n floats of the block away, or without a block only counts them. */
+/* Takes the next n floats of the block, or without a block only counts them. */
 static float *next_grad(struct eq_exec *x, size_t n)
 {
     float *grad = x->grad_block ? x->grad_block + x->n_grads : NULL;
@@ -158,7 +158,6 @@ static void lay_out_grads(struct eq_exec *x)
 static void plan_node(struct eq_exec *x, int i)
 {
     enum eq_op op = x->g->nodes[i].op;
-    x->nodes[i].plan = &x->plan.nodes[i];
     if (eq_is_weighted(&x->g->nodes[i]))
         plan_weights(x, i);
     if (op == EQ_OP_CONV2D)
@@ -230,8 +229,14 @@ static enum eq_status plan(struct eq_exec *x, struct eq_err *err)
         lay_out_grads(x);
         keep(x, 0, EXEC_GRADS, x->n_grads * sizeof(float));
     }
-    for (int i = 0; i < x->g->n_nodes; i++)
+    for (int i = 0; i < x->g->n_nodes; i++) {
+        struct exec_node *nd = &x->nodes[i];
+        nd->i = i;
+        nd->node = &x->g->nodes[i];
+        nd->plan = &x->plan.nodes[i];
+        nd->in = nd->node->src[0] < 0 ? NULL : &x->plan.nodes[nd->node->src[0]];
         plan_node(x, i);
+    }
     x->arena = eq_plan_allocate(&x->plan, err);
     if (!x->arena)
         return EQ_NOMEM;
@@ -258,14 +263,15 @@ static enum eq_status check_quants(const struct eq_graph *g, int i, struct eq_er
     return EQ_OK;
 }
 
-/* The passes that write their source's gradient whole need to be the only ones that give one. */
+/* An operation that overwrites its source's gradient must be that source's only consumer. */
 static enum eq_status check_training(const struct eq_exec *x, int i, struct eq_err *err)
 {
     const struct eq_graph *g = x->g;
     const struct eq_node *n = &g->nodes[i];
     bool sums = n->op == EQ_OP_CONV2D || n->op == EQ_OP_ADD || n->op == EQ_OP_INPUT;
     if (!sums && eq_graph_uses(g, n->src[0]) != 1)
-        return eq_fail(err, EQ_UNSUPPORTED, "%s: its source has other consumers, which training can't handle", n->name);
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: its source has other consumers, which training does not support",
+                       n->name);
     if (n->op == EQ_OP_BATCHNORM && !n->bn_frozen && x->plan.nodes[i].rows < 2)
         return eq_fail(err, EQ_USAGE, "%s: batch norm needs more than one value per channel; use more clips or frames",
                        n->name);

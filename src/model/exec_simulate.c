@@ -31,22 +31,21 @@ static bool worst_split(const struct eq_node *n, int qmax, struct digits *out)
     return false;
 }
 
-void eq_exec_plan_simulation(struct eq_exec *x, int i)
+void eq_exec_plan_simulation(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     struct digits d;
     nd->conv.kernel[EQ_CONV_FORWARD] = eq_f32_conv_select_ordered(&nd->conv.shape);
     if (n->weight_fq < 0 || n->edge_fq < 0 || !worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d))
         return;
     nd->sim.parts = d.parts;
     nd->sim.possible = true;
-    const size_t values = nd->plan->n, src = x->plan.nodes[n->src[0]].n;
-    eq_plan_reserve(&x->plan, i, EXEC_UNITS, values * sizeof(float), i, i);
-    eq_plan_reserve(&x->plan, i, EXEC_STEPS, src * sizeof(float), i, i);
-    eq_plan_reserve(&x->plan, i, EXEC_SUMS, d.parts > 1 ? values * sizeof(int32_t) : 0, i, i);
-    eq_plan_reserve(&x->plan, i, EXEC_DIGIT, eq_param_count(&x->g->params[n->weight]) * sizeof(float), i, i);
-    eq_plan_reserve(&x->plan, i, EXEC_REQUANT, 2 * (size_t)n->cout * sizeof(float), i, i);
+    const size_t values = nd->plan->n, weights = eq_param_count(&x->g->params[n->weight]);
+    eq_plan_reserve(&x->plan, nd->i, EXEC_UNITS, values * sizeof(float), nd->i, nd->i);
+    eq_plan_reserve(&x->plan, nd->i, EXEC_STEPS, nd->in->n * sizeof(float), nd->i, nd->i);
+    eq_plan_reserve(&x->plan, nd->i, EXEC_SUMS, d.parts > 1 ? values * sizeof(int32_t) : 0, nd->i, nd->i);
+    eq_plan_reserve(&x->plan, nd->i, EXEC_DIGIT, weights * sizeof(float), nd->i, nd->i);
+    eq_plan_reserve(&x->plan, nd->i, EXEC_REQUANT, 2 * (size_t)n->cout * sizeof(float), nd->i, nd->i);
 }
 
 /* The step of the grid that an edge's values lie on; false: they are just floats. */
@@ -65,24 +64,23 @@ static bool grid_of(const struct eq_exec *x, int node, float *step)
     return true;
 }
 
-bool eq_exec_simulates(const struct eq_exec *x, int i)
+bool eq_exec_simulates(const struct eq_exec *x, const struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_node *n = nd->node;
     float step;
-    return x->nodes[i].sim.possible && x->g->fake_quants[n->weight_fq].enabled &&
-           x->g->fake_quants[n->edge_fq].enabled && grid_of(x, n->src[0], &step) &&
-           (n->residual < 0 || grid_of(x, n->residual, &step));
+    return nd->sim.possible && x->g->fake_quants[n->weight_fq].enabled && x->g->fake_quants[n->edge_fq].enabled &&
+           grid_of(x, n->src[0], &step) && (n->residual < 0 || grid_of(x, n->residual, &step));
 }
 
 /* ---- weights ------------------------------------------------------------- */
 
 /* weff, which fake-quant put on the grids of its scales, as whole numbers; returns the largest sum of their absolute
  * values over the channels. */
-static double whole_weights(const struct eq_exec *x, int i)
+static double whole_weights(const struct eq_exec *x, const struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_node *n = nd->node;
     const struct eq_fake_quant *fq = &x->g->fake_quants[n->weight_fq];
-    float *w = x->nodes[i].weff;
+    float *w = nd->weff;
     size_t per = eq_param_count(&x->g->params[n->weight]) / (size_t)n->cout;
     double largest = 0;
     for (int c = 0; c < n->cout; c++, w += per) {
@@ -97,13 +95,12 @@ static double whole_weights(const struct eq_exec *x, int i)
     return largest;
 }
 
-void eq_exec_pack_simulation(struct eq_exec *x, int i)
+void eq_exec_pack_simulation(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     size_t count = eq_param_count(&x->g->params[n->weight]), bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
     struct digits d = {1, 0, 0};
-    if (whole_weights(x, i) * max_step > exact_sum)
+    if (whole_weights(x, nd) * max_step > exact_sum)
         (void)worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d);
     nd->sim.used_parts = d.parts;
     nd->sim.base = d.base;
@@ -177,11 +174,11 @@ static void requantize_piece(void *ctx, size_t piece, int worker)
     }
 }
 
-static void prepare_requantization(struct eq_exec *x, int i, float src_step)
+static void prepare_requantization(struct eq_exec *x, const struct exec_node *nd, float src_step)
 {
-    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_node *n = nd->node;
     const struct eq_fake_quant *w = &x->g->fake_quants[n->weight_fq];
-    float inv_dst = 1.0f / x->g->fake_quants[n->edge_fq].scale[0], *m = x->nodes[i].sim.requant;
+    float inv_dst = 1.0f / x->g->fake_quants[n->edge_fq].scale[0], *m = nd->sim.requant;
     const float *bias = eq_exec_values(x, n->bias);
     for (int c = 0; c < n->cout; c++) {
         m[c] = src_step * w->scale[w->channels > 1 ? c : 0] * inv_dst;
@@ -189,16 +186,15 @@ static void prepare_requantization(struct eq_exec *x, int i, float src_step)
     }
 }
 
-void eq_exec_simulate_conv(struct eq_exec *x, int i)
+void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_node *n = nd->node;
     const struct exec_node *src = &x->nodes[n->src[0]];
     const struct eq_f32_epilogue nothing = {0};
     size_t bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
     float src_step = 1, residual_step = 1;
     (void)grid_of(x, n->src[0], &src_step);
-    prepare_requantization(x, i, src_step);
+    prepare_requantization(x, nd, src_step);
     struct pass p = {.nd = nd, .src = src->out, .inv_src = 1.0f / src_step};
     eq_for_spans(src->plan->n, steps_span, &p);
     for (int part = nd->sim.used_parts - 1; part >= 0; part--) {
@@ -235,17 +231,15 @@ static void store_span(const void *ctx, size_t lo, size_t hi)
     }
 }
 
-void eq_exec_store_simulated(struct eq_exec *x, int i, bool rounded)
+void eq_exec_store_simulated(struct eq_exec *x, struct exec_node *nd, bool rounded)
 {
-    const struct eq_node *n = &x->g->nodes[i];
-    const struct eq_fake_quant *fq = &x->g->fake_quants[n->edge_fq];
-    struct exec_node *nd = &x->nodes[i];
+    const struct eq_fake_quant *fq = &x->g->fake_quants[nd->node->edge_fq];
     float zp = (float)fq->zero_point[0];
     struct pass p = {.nd = nd,
                      .scale = fq->scale[0],
-                     .lo = n->relu ? 0 : (float)fq->qmin - zp,
+                     .lo = nd->node->relu ? 0 : (float)fq->qmin - zp,
                      .hi = (float)fq->qmax - zp,
-                     .relu = n->relu,
+                     .relu = nd->node->relu,
                      .real_units = !rounded};
     eq_for_spans(nd->plan->n, store_span, &p);
 }
@@ -273,15 +267,15 @@ void eq_exec_plan_simulated_head(struct eq_exec *x, int i)
 
 /* Whole numbers have an exact sum: doubles hold those over pixels and frames, an int64 their product with the weights.
  */
-void eq_exec_simulate_head(struct eq_exec *x, int i, const float *w, float *ef)
+void eq_exec_simulate_head(struct eq_exec *x, const struct exec_node *nd, const float *w, float *ef)
 {
-    const struct eq_node *n = &x->g->nodes[i];
+    const struct eq_node *n = nd->node;
     const struct eq_fake_quant *fq = n->weight_fq < 0 ? NULL : &x->g->fake_quants[n->weight_fq];
-    const int edge = pooled_edge(x->g, i);
+    const int edge = pooled_edge(x->g, nd->i);
     const struct eq_plan_node *in = &x->plan.nodes[edge];
     const double count = (double)in->h * in->w * in->t, bias = n->bias < 0 ? 0 : (double)*eq_exec_values(x, n->bias);
     const float *src = x->nodes[edge].out;
-    double *sums = x->nodes[i].sim.sums;
+    double *sums = nd->sim.sums;
     float step = 1;
     const bool on_grid = grid_of(x, edge, &step), whole = on_grid && fq && fq->enabled;
     const float inv = 1.0f / step, inv_weight = whole ? 1.0f / fq->scale[0] : 0;

@@ -17,7 +17,7 @@ static const char *constant(struct exporter *x, int param)
 }
 
 /* (pixel - mean) * (1 / std), as the executor computes it. */
-static const char *normalise(struct exporter *x, const char *name)
+static const char *normalize(struct exporter *x, const char *name)
 {
     float mean = (float)x->g->meta.pixel_mean, inv_std = 1.0f / x->g->meta.pixel_std;
     const char *zero = eq_onnx_scalar(x->o, eq_onnx_name(x->o, name, ".pixel_mean"), EQ_F32, &mean);
@@ -41,7 +41,7 @@ static const char *export_node(struct exporter *x, const struct eq_node *n)
     const char *src[2] = {n->src[0] < 0 ? NULL : x->edge[n->src[0]], n->src[1] < 0 ? NULL : x->edge[n->src[1]]};
     switch (n->op) {
     case EQ_OP_INPUT:
-        return normalise(x, n->name);
+        return normalize(x, n->name);
     case EQ_OP_CONV2D:
         return convolution(x, n);
     case EQ_OP_RELU:
@@ -64,8 +64,7 @@ static enum eq_status check(const struct eq_graph *g, struct eq_err *err)
 {
     if (g->n_fake_quants)
         return eq_fail(err, EQ_UNSUPPORTED,
-                       "a graph with fake quantization is exported as the integer model that it is "
-                       "lowered to");
+                       "a graph with fake quantization cannot be exported; export the integer model it is lowered to");
     for (int i = 0; i < g->n_params; i++)
         if (!eq_all_finite(eq_param_data(&g->params[i]), eq_param_count(&g->params[i])))
             return eq_fail(err, EQ_NUMERIC, "\"%s\" holds NaN or infinite values", g->params[i].name);

@@ -11,7 +11,7 @@ static bool folds_into(const struct eq_graph *g, const struct eq_node *bn)
            !g->nodes[bn->src[0]].relu && g->nodes[bn->src[0]].residual < 0 && eq_graph_uses(g, bn->src[0]) == 1;
 }
 
-/* What cannot be said with one convolution is refused: its numbers would silently change. */
+/* Refuses what one convolution cannot express: its numbers would silently change. */
 static enum eq_status check_fold(const struct eq_graph *g, const struct eq_node *bn, struct eq_err *err)
 {
     const struct eq_node *conv = &g->nodes[bn->src[0]];
@@ -35,37 +35,29 @@ static bool copy_param(const struct eq_graph *from, int param, struct eq_graph *
     return param < 0 || *index >= 0;
 }
 
-void eq_folded_weights(const struct eq_graph *g, int conv, int bn, float *factor, float *weight, float *bias)
-{
-    const struct eq_node *b = &g->nodes[bn];
-    const struct eq_param *w = &g->params[g->nodes[conv].weight];
-    const float *data = eq_param_data(w), *beta = eq_param_data(&g->params[b->beta]),
-                *mean = eq_param_data(&g->params[b->running_mean]);
-    eq_batchnorm_factor(eq_param_data(&g->params[b->gamma]), eq_param_data(&g->params[b->running_var]), b->eps, b->cout,
-                        factor);
-    size_t row = eq_param_count(w) / (size_t)b->cout;
-    for (int c = 0; c < b->cout; c++) {
-        for (size_t i = 0; i < row; i++)
-            weight[c * row + i] = data[c * row + i] * factor[c];
-        bias[c] = beta[c] - mean[c] * factor[c];
-    }
-}
-
-/* The parameters "conv.weight" and "conv.bias" of the folded pair; n is the new node. */
+/* The parameters "conv.weight" and "conv.bias" of the folded pair; n is the new node. QAT fake-quantizes this weight,
+ * to the bit, in a convolution with folded_bn. */
 static bool fold_params(const struct eq_graph *from, int bn, struct eq_graph *to, struct eq_node *n)
 {
-    int conv = from->nodes[bn].src[0];
-    const struct eq_param *w = &from->params[from->nodes[conv].weight];
+    const struct eq_node *b = &from->nodes[bn], *conv = &from->nodes[b->src[0]];
+    const struct eq_param *params = from->params, *w = &params[conv->weight];
     struct eq_str key = {0};
-    eq_str_add(&key, "%s.bias", from->nodes[conv].name);
+    eq_str_add(&key, "%s.bias", conv->name);
     n->weight = eq_graph_add_param(to, w->name, w->value.rank, w->value.shape, true, true);
     n->bias = eq_graph_add_param(to, key.s, 1, (size_t[]){n->cout}, true, false);
     eq_str_clear(&key);
     float *factor = malloc((size_t)n->cout * sizeof(*factor));
     bool ok = n->weight >= 0 && n->bias >= 0 && factor;
-    if (ok)
-        eq_folded_weights(from, conv, bn, factor, eq_param_data(&to->params[n->weight]),
-                          eq_param_data(&to->params[n->bias]));
+    if (ok) {
+        const float *beta = eq_param_data(&params[b->beta]), *mean = eq_param_data(&params[b->running_mean]);
+        float *weight = eq_param_data(&to->params[n->weight]), *bias = eq_param_data(&to->params[n->bias]);
+        eq_batchnorm_factor(eq_param_data(&params[b->gamma]), eq_param_data(&params[b->running_var]), b->eps, b->cout,
+                            factor);
+        eq_fake_quant_rows_forward(eq_param_data(w), b->cout, eq_param_count(w) / (size_t)b->cout, factor, NULL, 0,
+                                   weight, NULL);
+        for (int c = 0; c < b->cout; c++)
+            bias[c] = beta[c] - mean[c] * factor[c];
+    }
     free(factor);
     return ok;
 }
@@ -76,19 +68,18 @@ static bool translate(const struct eq_graph *from, int i, const int *moved, stru
     const struct eq_node *old = &from->nodes[i];
     bool fold = old->op == EQ_OP_BATCHNORM;
     *n = fold ? from->nodes[old->src[0]] : *old;
-    n->residual = old->residual;
+    n->residual = old->residual < 0 ? -1 : moved[old->residual];
     n->relu = old->relu;
     n->edge_fq = old->edge_fq;
     n->folded_bn = -1;
     for (int k = 0; k < 2; k++)
         n->src[k] = n->src[k] < 0 ? -1 : moved[n->src[k]];
-    n->residual = n->residual < 0 ? -1 : moved[n->residual];
     if (fold)
         return fold_params(from, i, to, n);
     return copy_param(from, old->weight, to, &n->weight) && copy_param(from, old->bias, to, &n->bias);
 }
 
-/* The convolutions that a batch norm takes in make no node of their own. */
+/* Whether a batch norm takes the node in, so that it makes no node of its own. */
 static bool absorbed(const struct eq_graph *g, int node)
 {
     for (int i = 0; i < g->n_nodes; i++)

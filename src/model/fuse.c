@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-/* Whether the output of node a exists for its one consumer only, and a can still take something behind it. */
+enum { MERGED = -1 }; /* new index of a node that another one took in */
+
+/* Whether node a's output has one consumer only, and a can still take in an operation after it. */
 static bool open_end(const struct eq_graph *g, int a)
 {
     const struct eq_node *n = &g->nodes[a];
@@ -11,35 +13,25 @@ static bool open_end(const struct eq_graph *g, int a)
            eq_graph_uses(g, a) == 1;
 }
 
-/* Node a takes the place of node i, its consumer: nobody reads a in between, and everything that i needs is there. */
-static void merge(struct eq_graph *g, int a, int i, bool *dead)
+/* Merges node i, an addition or a ReLU, with the producer of its operand, which takes its place: nobody reads it in
+ * between, and everything that i needs is there. */
+static void fuse(struct eq_graph *g, int i, int *moved)
 {
-    int edge_fq = g->nodes[i].edge_fq;
+    int a = g->nodes[i].src[0], other = g->nodes[i].src[1], edge_fq = g->nodes[i].edge_fq;
+    bool adds = g->nodes[i].op == EQ_OP_ADD;
+    if (!open_end(g, a) || (adds && (a == other || g->nodes[a].residual >= 0)))
+        return;
     g->nodes[i] = g->nodes[a];
     g->nodes[i].edge_fq = edge_fq;
-    dead[a] = true;
+    if (adds)
+        g->nodes[i].residual = other;
+    else
+        g->nodes[i].relu = true;
+    moved[a] = MERGED;
     g->nodes[a] = eq_node_of(EQ_OP_INPUT, -1); /* reads nothing from now on */
     for (int k = 0; k < g->n_nodes; k++)
         if (g->nodes[k].folded_bn == a)
             g->nodes[k].folded_bn = i;
-}
-
-static void fuse_add(struct eq_graph *g, int i, bool *dead)
-{
-    int a = g->nodes[i].src[0], other = g->nodes[i].src[1];
-    if (a == other || !open_end(g, a) || g->nodes[a].residual >= 0)
-        return;
-    merge(g, a, i, dead);
-    g->nodes[i].residual = other;
-}
-
-static void fuse_relu(struct eq_graph *g, int i, bool *dead)
-{
-    int a = g->nodes[i].src[0];
-    if (!open_end(g, a))
-        return;
-    merge(g, a, i, dead);
-    g->nodes[i].relu = true;
 }
 
 static int moved_to(const int *moved, int i)
@@ -48,13 +40,13 @@ static int moved_to(const int *moved, int i)
 }
 
 /* Closes the gaps that merged nodes left. */
-static void compact(struct eq_graph *g, const bool *dead, int *moved)
+static void compact(struct eq_graph *g, int *moved)
 {
     int n = 0;
     for (int i = 0; i < g->n_nodes; i++)
-        moved[i] = dead[i] ? -1 : n++;
+        moved[i] = moved[i] == MERGED ? MERGED : n++;
     for (int i = 0; i < g->n_nodes; i++) {
-        if (dead[i])
+        if (moved[i] == MERGED)
             continue;
         struct eq_node node = g->nodes[i];
         node.src[0] = moved_to(moved, node.src[0]);
@@ -70,21 +62,13 @@ static void compact(struct eq_graph *g, const bool *dead, int *moved)
 
 enum eq_status eq_fuse(struct eq_graph *g, struct eq_err *err)
 {
-    bool *dead = calloc((size_t)g->n_nodes, sizeof(*dead));
     int *moved = calloc((size_t)g->n_nodes, sizeof(*moved));
-    if (!dead || !moved) {
-        free(dead);
-        free(moved);
+    if (!moved)
         return eq_fail(err, EQ_NOMEM, "out of memory while fusing the model");
-    }
-    for (int i = 0; i < g->n_nodes; i++) {
-        if (g->nodes[i].op == EQ_OP_ADD)
-            fuse_add(g, i, dead);
-        if (g->nodes[i].op == EQ_OP_RELU)
-            fuse_relu(g, i, dead);
-    }
-    compact(g, dead, moved);
-    free(dead);
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == EQ_OP_ADD || g->nodes[i].op == EQ_OP_RELU)
+            fuse(g, i, moved);
+    compact(g, moved);
     free(moved);
     return EQ_OK;
 }

@@ -11,7 +11,7 @@ bool eq_graph_copy_fake_quants(struct eq_graph *to, const struct eq_graph *from)
 enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width, struct eq_graph **out,
                                     struct eq_err *err);
 
-/* What files of weights have in common. The metadata frames, size, pixel_mean, pixel_std, target_mean and target_std;
+/* Common to all files of weights. The metadata frames, size, pixel_mean, pixel_std, target_mean and target_std;
  * reading gives EQ_FORMAT for one that is missing or out of range. */
 void eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m);
 enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err);

@@ -1,4 +1,4 @@
-/* A pretrained start from a safetensors file that another program wrote. */
+/* Pretrained weights from a safetensors file that another program wrote. */
 #include "model/graph.h"
 
 #include <math.h>
@@ -48,27 +48,27 @@ static float value_at(const struct eq_tensor *t, size_t i)
     }
 }
 
-static void list(struct eq_str *names, const char *name)
+/* Adds a name to a list of the report and counts it. */
+static void note(size_t *count, struct eq_str *names, const char *name)
 {
     eq_str_add(names, "%s%s", names->len ? ", " : "", name);
+    ++*count;
 }
 
-/* What stands in front of torchvision's names when the network was part of another: "module." of DataParallel,
- * "backbone." and the like. Told by one name that only a ResNet has. */
-static const char *find_prefix(const struct eq_st_file *f, size_t *len)
+/* Sets the prefix of torchvision's names where the network was part of another: "module." of DataParallel, "backbone."
+ * and the like. It is recognized by a name that only a ResNet has. */
+static void find_prefix(const struct eq_st_file *f, struct eq_str *prefix)
 {
     static const char suffix[] = "layer1.0.bn1.running_mean";
-    *len = 0;
     for (size_t i = 0; i < f->n; i++) {
         const char *name = f->tensors[i].name;
         size_t n = strlen(name), m = sizeof suffix - 1;
-        bool ends = n >= m && strcmp(name + n - m, suffix) == 0;
-        if (ends && (n == m || name[n - m - 1] == '.')) {
-            *len = n - m;
-            return name;
-        }
+        if (n < m || strcmp(name + n - m, suffix) != 0 || (n > m && name[n - m - 1] != '.'))
+            continue;
+        if (n > m)
+            eq_str_add(prefix, "%.*s", (int)(n - m), name);
+        return;
     }
-    return "";
 }
 
 static const struct eq_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r, const char *name)
@@ -85,17 +85,6 @@ static bool is_head(const char *name)
     return strncmp(name, "fc.", 3) == 0;
 }
 
-/* Fills values[n] of one parameter's tensor, or says why it doesn't fit. */
-static enum eq_status convert(const struct eq_tensor *t, const struct eq_param *p, float *values, struct eq_err *err)
-{
-    size_t n = eq_param_count(p);
-    for (size_t i = 0; i < n; i++)
-        values[i] = value_at(t, i);
-    if (!eq_all_finite(values, n))
-        return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN, infinite or non-float values", p->name);
-    return EQ_OK;
-}
-
 static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, struct eq_init_report *r)
 {
     for (size_t i = 0; i < f->n; i++) {
@@ -104,8 +93,7 @@ static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, 
             name += r->prefix.len;
         if (!is_head(name) && (eq_graph_find_param(g, name) >= 0 || eq_is_batch_counter(name)))
             continue;
-        r->unused++;
-        list(&r->unused_names, f->tensors[i].name);
+        note(&r->unused, &r->unused_names, f->tensors[i].name);
     }
 }
 
@@ -114,26 +102,25 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
                               struct eq_init_report *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    size_t prefix_len;
-    const char *prefix = find_prefix(f, &prefix_len);
-    if (prefix_len)
-        eq_str_add(&r->prefix, "%.*s", (int)prefix_len, prefix);
+    find_prefix(f, &r->prefix);
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
         const struct eq_tensor *t = find_param(f, r, p->name);
         if (is_head(p->name))
             continue;
         if (!t) {
-            r->missing++;
-            list(&r->missing_names, p->name);
+            note(&r->missing, &r->missing_names, p->name);
         } else if (!eq_tensor_same_shape(t, &p->value)) {
-            r->misshaped++;
-            list(&r->misshaped_names, p->name);
+            note(&r->misshaped, &r->misshaped_names, p->name);
         } else {
-            values[i] = eq_alloc(eq_param_count(p), sizeof(float));
+            size_t n = eq_param_count(p);
+            values[i] = eq_alloc(n, sizeof(float));
             if (!values[i])
                 EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for its weights"));
-            EQ_TRY(convert(t, p, values[i], err));
+            for (size_t k = 0; k < n; k++)
+                values[i][k] = value_at(t, k);
+            if (!eq_all_finite(values[i], n))
+                EQ_TRY(eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN, infinite or non-float values", p->name));
             r->used++;
         }
     }

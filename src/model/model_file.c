@@ -1,4 +1,4 @@
-/* FP32 model files: safetensors with torchvision's key names, and what a prediction needs beside weights. */
+/* FP32 model files: safetensors with torchvision's key names, and the metadata that a prediction needs. */
 #include "model/graph.h"
 
 #include <math.h>
@@ -32,7 +32,7 @@ enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct 
     enum eq_status st = EQ_OK;
     struct eq_st_file f = {0};
     if (eq_graph_find_param(g, "bn1.running_mean") < 0)
-        return eq_fail(err, EQ_USAGE, "%s: a model whose batch norm is folded is not saved as a model file", path);
+        return eq_fail(err, EQ_USAGE, "%s: a model with folded batch norm cannot be saved as a model file", path);
     eq_st_add_meta(&f, "format", "%s", EQ_FORMAT_FP32);
     eq_st_add_meta(&f, "version", "%s", VERSION);
     eq_st_add_meta(&f, "architecture", "%s", ARCHITECTURE);

@@ -63,7 +63,7 @@ const char *eq_onnx_name(struct eq_onnx *o, const char *base, const char *suffix
     return kept;
 }
 
-/* The list with item behind its n entries. It doubles; what it outgrew is freed with the rest. */
+/* The list with item added after its n entries. It doubles; outgrown memory is freed with the rest. */
 static void *append(struct eq_onnx *o, void *list, size_t *n, void *item)
 {
     bool full = (*n & (*n - 1)) == 0; /* 0 or a power of two */
@@ -113,7 +113,7 @@ static void describe(struct eq_onnx *o, const struct eq_model_meta *meta, const 
     o->model.producer_name = keep_text(o, "echoquant");
     o->model.producer_version = keep_text(o, ECHOQUANT_VERSION);
     o->model.doc_string = keep_text(o, "Ejection fraction of one clip. pixels: its sampled frames, u8 RGB [frames, 3, "
-                                       "size, size]; the graph normalises them. ef: percent.");
+                                       "size, size]; the graph normalizes them. ef: percent.");
     o->graph.name = keep_text(o, "ejection-fraction");
     o->model.graph = &o->graph;
     eq_onnx_add_meta(o, "format", "echoquant-onnx");
@@ -129,29 +129,36 @@ static void describe(struct eq_onnx *o, const struct eq_model_meta *meta, const 
     add_number(o, "target_std", (double)meta->target_std);
 }
 
-/* A dimension's size, or with a name any size. */
-static void add_dim(struct eq_onnx *o, Onnx__TensorShapeProto *shape, int64_t size, const char *name)
-{
-    Onnx__TensorShapeProto__Dimension dim = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT;
-    if (name) {
-        dim.value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-        dim.dim_param = keep_text(o, name);
-    } else {
-        dim.value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-        dim.dim_value = size;
-    }
-    shape->dim = append(o, shape->dim, &shape->n_dim, keep(o, &dim, sizeof dim));
-}
+static const int32_t type_codes[EQ_DTYPE_COUNT] = {
+    [EQ_F32] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,     [EQ_F16] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
+    [EQ_BF16] = ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16, [EQ_F64] = ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE,
+    [EQ_S64] = ONNX__TENSOR_PROTO__DATA_TYPE__INT64,     [EQ_S32] = ONNX__TENSOR_PROTO__DATA_TYPE__INT32,
+    [EQ_S8] = ONNX__TENSOR_PROTO__DATA_TYPE__INT8,       [EQ_U8] = ONNX__TENSOR_PROTO__DATA_TYPE__UINT8,
+};
 
-static Onnx__ValueInfoProto *value_info(struct eq_onnx *o, const char *name, int32_t elem_type,
-                                        const Onnx__TensorShapeProto *shape)
+enum { ANY = -1 }; /* a size that the file leaves open: the number of frames */
+
+/* An input or output of n axes. */
+static Onnx__ValueInfoProto *value_info(struct eq_onnx *o, const char *name, int32_t elem_type, int n,
+                                        const int64_t *sizes)
 {
+    Onnx__TensorShapeProto shape = ONNX__TENSOR_SHAPE_PROTO__INIT;
     Onnx__TypeProto__Tensor tensor = ONNX__TYPE_PROTO__TENSOR__INIT;
     Onnx__TypeProto type = ONNX__TYPE_PROTO__INIT;
     Onnx__ValueInfoProto info = ONNX__VALUE_INFO_PROTO__INIT;
+    for (int i = 0; i < n; i++) {
+        Onnx__TensorShapeProto__Dimension dim = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT;
+        dim.value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+        dim.dim_value = sizes[i];
+        if (sizes[i] == ANY) {
+            dim.value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+            dim.dim_param = keep_text(o, "frames");
+        }
+        shape.dim = append(o, shape.dim, &shape.n_dim, keep(o, &dim, sizeof dim));
+    }
     tensor.has_elem_type = true;
     tensor.elem_type = elem_type;
-    tensor.shape = keep(o, shape, sizeof *shape);
+    tensor.shape = keep(o, &shape, sizeof shape);
     type.value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type.tensor_type = keep(o, &tensor, sizeof tensor);
     info.name = keep_text(o, name);
@@ -161,17 +168,10 @@ static Onnx__ValueInfoProto *value_info(struct eq_onnx *o, const char *name, int
 
 static void add_ends(struct eq_onnx *o, int size)
 {
-    Onnx__TensorShapeProto pixels = ONNX__TENSOR_SHAPE_PROTO__INIT, ef = ONNX__TENSOR_SHAPE_PROTO__INIT;
-    add_dim(o, &pixels, 0, "frames");
-    add_dim(o, &pixels, 3, NULL);
-    add_dim(o, &pixels, size, NULL);
-    add_dim(o, &pixels, size, NULL);
-    add_dim(o, &ef, 1, NULL);
-    add_dim(o, &ef, 1, NULL);
     Onnx__GraphProto *g = &o->graph;
-    g->input =
-        append(o, NULL, &g->n_input, value_info(o, EQ_ONNX_INPUT, ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &pixels));
-    g->output = append(o, NULL, &g->n_output, value_info(o, OUTPUT, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, &ef));
+    g->input = append(o, NULL, &g->n_input,
+                      value_info(o, EQ_ONNX_INPUT, type_codes[EQ_U8], 4, (int64_t[]){ANY, 3, size, size}));
+    g->output = append(o, NULL, &g->n_output, value_info(o, OUTPUT, type_codes[EQ_F32], 2, (int64_t[]){1, 1}));
 }
 
 enum eq_status eq_onnx_new(const struct eq_model_meta *meta, const char *precision, int opset, struct eq_onnx **out,
@@ -206,13 +206,6 @@ void eq_onnx_free(struct eq_onnx *o)
 
 /* ---- constants and nodes ------------------------------------------------- */
 
-static const int32_t type_codes[EQ_DTYPE_COUNT] = {
-    [EQ_F32] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,     [EQ_F16] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
-    [EQ_BF16] = ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16, [EQ_F64] = ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE,
-    [EQ_S64] = ONNX__TENSOR_PROTO__DATA_TYPE__INT64,     [EQ_S32] = ONNX__TENSOR_PROTO__DATA_TYPE__INT32,
-    [EQ_S8] = ONNX__TENSOR_PROTO__DATA_TYPE__INT8,       [EQ_U8] = ONNX__TENSOR_PROTO__DATA_TYPE__UINT8,
-};
-
 const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, struct eq_tensor value)
 {
     Onnx__TensorProto t = ONNX__TENSOR_PROTO__INIT;
@@ -226,7 +219,7 @@ const char *eq_onnx_tensor(struct eq_onnx *o, const char *name, struct eq_tensor
     t.raw_data.len = eq_tensor_bytes(&value);
     t.raw_data.data = value.data; /* the serializer only reads */
     if (!value.data || (value.rank && !t.dims)) {
-        o->failed = true; /* room that there was not */
+        o->failed = true; /* out of memory before */
         return t.name;
     }
     o->graph.initializer = append(o, o->graph.initializer, &o->graph.n_initializer, keep(o, &t, sizeof t));
@@ -363,7 +356,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names of layers come from files; in ONNX a tensor is known by its name alone. */
+/* Layer names come from files, and ONNX identifies a tensor by its name alone. */
 static enum eq_status check_names(const struct eq_onnx *o, struct eq_err *err)
 {
     const Onnx__GraphProto *g = &o->graph;
@@ -388,7 +381,7 @@ static enum eq_status check_names(const struct eq_onnx *o, struct eq_err *err)
 
 /* ---- serializing --------------------------------------------------------- */
 
-/* protobuf-c hands over bytes as they come: weights go from where they are to the file. */
+/* protobuf-c hands over bytes as it goes: weights are written from where they lie. */
 struct sink {
     ProtobufCBuffer base;
     struct eq_writer writer;

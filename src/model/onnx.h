@@ -37,7 +37,7 @@ const char *eq_onnx_node(struct eq_onnx *o, const char *op, const char *name, in
 void eq_onnx_attr_int(struct eq_onnx *o, const char *key, int64_t value);
 void eq_onnx_attr_ints(struct eq_onnx *o, const char *key, int n, const int64_t *values);
 
-/* What both exports have in common. src and the results are names of float tensors [frames][c][h][w]; of
+/* Common to both exports. src and the results are names of float tensors [frames][c][h][w]; of
  * eq_onnx_affine, (q - zero) * scale with constants of one float, q may have any type. */
 const char *eq_onnx_affine(struct eq_onnx *o, const char *name, const char *q, const char *zero, const char *scale);
 const char *eq_onnx_conv(struct eq_onnx *o, const char *name, const char *src, const char *weight, const char *bias,

@@ -13,7 +13,7 @@ static size_t round_up(size_t n)
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* By size, largest first; equal ones by when they begin, then by index, so that the plan is one and the same. */
+/* By size, largest first; equal ones by their first step, then by index, so that the plan is deterministic. */
 static int larger_first(const void *pa, const void *pb)
 {
     const struct eq_plan_buffer *a = *(struct eq_plan_buffer *const *)pa, *b = *(struct eq_plan_buffer *const *)pb;

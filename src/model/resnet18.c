@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Builds from the input to the output; the first failure sticks in ok, so that the builder reads like the network. */
+/* Builds from the input to the output. The first failure sticks in ok, so that build() reads like the network. */
 struct builder {
     struct eq_graph *g;
     bool ok;
@@ -65,21 +65,16 @@ static int batchnorm(struct builder *b, int src, const char *name, int c)
     return add_node(b, n, name);
 }
 
-/* relu, maxpool, pooling: nothing but channels to carry. */
+/* An operation without parameters on c channels. */
 static int simple(struct builder *b, enum eq_op op, int src, const char *name, int c)
 {
     struct eq_node n = eq_node_of(op, src);
     n.cin = n.cout = c;
-    return add_node(b, n, name);
-}
-
-static int maxpool(struct builder *b, int src, const char *name, int c)
-{
-    struct eq_node n = eq_node_of(EQ_OP_MAXPOOL, src);
-    n.cin = n.cout = c;
-    n.k = 3;
-    n.stride = 2;
-    n.pad = 1;
+    if (op == EQ_OP_MAXPOOL) {
+        n.k = 3;
+        n.stride = 2;
+        n.pad = 1;
+    }
     return add_node(b, n, name);
 }
 
@@ -136,7 +131,7 @@ static void build(struct builder *b, int width)
     x = conv(b, x, "conv1", 3, width, 7, 2, 3);
     x = batchnorm(b, x, "bn1", width);
     x = simple(b, EQ_OP_RELU, x, "relu", width);
-    x = maxpool(b, x, "maxpool", width);
+    x = simple(b, EQ_OP_MAXPOOL, x, "maxpool", width);
     int c = width;
     for (int stage = 0; stage < 4; stage++)
         for (int block = 0; block < 2; block++) {
@@ -157,21 +152,21 @@ enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width,
     *out = NULL;
     if (width < 1 || width > EQ_RESNET18_MAX_WIDTH)
         return eq_fail(err, EQ_USAGE, "ResNet-18 of width %d: the width must be 1 to %d", width, EQ_RESNET18_MAX_WIDTH);
-    struct eq_graph *g = calloc(1, sizeof(*g));
-    if (!g)
-        return eq_fail(err, EQ_NOMEM, "out of memory for the model");
-    g->meta = *meta;
-    struct builder b = {g, true};
-    build(&b, width);
-    if (!b.ok) {
-        eq_graph_free(g);
+    struct builder b = {calloc(1, sizeof(*b.g)), true};
+    if (b.g) {
+        b.g->meta = *meta;
+        build(&b, width);
+    }
+    if (!b.g || !b.ok) {
+        eq_graph_free(b.g);
         return eq_fail(err, EQ_NOMEM, "out of memory for the model");
     }
-    *out = g;
+    *out = b.g;
     return EQ_OK;
 }
 
-/* The stream of a parameter hangs on its name: a change elsewhere in the network leaves its start as it was. */
+/* The stream depends on the parameter's name: a change elsewhere in the network leaves its initial values as they were.
+ */
 static struct eq_rng init_stream(const struct eq_param *p, uint64_t seed)
 {
     struct eq_rng rng;
@@ -183,9 +178,9 @@ static struct eq_rng init_stream(const struct eq_param *p, uint64_t seed)
 static void init_conv(struct eq_param *p, uint64_t seed)
 {
     struct eq_rng rng = init_stream(p, seed);
-    const size_t *shape = p->value.shape, n = eq_param_count(p);
+    const size_t *shape = p->value.shape;
     double deviation = sqrt(2.0 / (double)(shape[0] * shape[2] * shape[3]));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0, n = eq_param_count(p); i < n; i++)
         eq_param_data(p)[i] = (float)(deviation * eq_rng_normal(&rng));
 }
 

@@ -1,4 +1,4 @@
-/* Reading safetensors: everything that a header says is checked against the file before anybody believes it. */
+/* Reading safetensors: every statement of a header is checked against the file before it is used. */
 #include "model/safetensors.h"
 
 #include <cjson/cJSON.h>
@@ -135,11 +135,11 @@ static enum eq_status check_cover(const struct eq_st_file *f, const char *name, 
         size_t begin = (size_t)((const uint8_t *)order[i]->value.data - data);
         if (begin != at)
             EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" %s", name, order[i]->name,
-                           begin < at ? "overlaps another" : "leaves a hole in front of it"));
+                           begin < at ? "overlaps another" : "leaves a hole before it"));
         at = begin + eq_tensor_bytes(&order[i]->value);
     }
     if (at != data_len)
-        st = eq_fail(err, EQ_FORMAT, "%s: %zu bytes behind the last tensor", name, data_len - at);
+        st = eq_fail(err, EQ_FORMAT, "%s: %zu bytes after the last tensor", name, data_len - at);
 out:
     eq_free(order);
     return st;

@@ -78,7 +78,7 @@ static cJSON *tensor_entry(const struct eq_tensor *t, size_t begin)
     return entry;
 }
 
-/* The header as text, padded with blanks so that the data behind it is aligned. */
+/* The header as text, padded with blanks so that the data after it is aligned. */
 static enum eq_status header_text(const struct eq_st_file *file, struct eq_str *out, struct eq_err *err)
 {
     cJSON *header = cJSON_CreateObject();

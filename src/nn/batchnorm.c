@@ -1,4 +1,4 @@
-/* Batch normalisation (Ioffe & Szegedy 2015), plain and in front of a convolution whose weights carry its factor. */
+/* Batch normalization (Ioffe & Szegedy 2015), plain and after a convolution whose weights carry its factor. */
 #include "echoquant/nn.h"
 
 #include <math.h>
@@ -52,7 +52,7 @@ static void apply_folded_bias(const struct eq_batchnorm *l, const float *x, size
         one[i] = 1.0f;
         bias[i] = l->beta[i] - l->running_mean[i] * l->factor[i];
     }
-    eq_f32_kernels()->bn_apply(x, rows, l->c, zero, one, one, bias, residual, relu, y);
+    eq_f32_kernels()->bn_apply(&(struct eq_bn){rows, l->c, zero, one, one, bias}, x, residual, relu, y);
 }
 
 void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats)
@@ -73,15 +73,16 @@ void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t r
         apply_folded_bias(l, x, rows, residual, relu, y);
         return;
     }
-    eq_f32_kernels()->bn_apply(x, rows, l->c, l->mean, l->inv_std, l->gamma, l->beta, residual, relu, y);
+    struct eq_bn bn = eq_batchnorm_kernel(l, rows);
+    eq_f32_kernels()->bn_apply(&bn, x, residual, relu, y);
 }
 
 void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, bool mask_from_x,
                            const float *dy, size_t rows, bool batch_stats, float *dx, float *dgamma, float *dbeta,
                            float *dresidual, bool accumulate_residual)
 {
-    /* Who wants no parameter gradients gets them in work, which nobody reads. */
-    eq_f32_kernels()->bn_backward(x, y, mask_from_x ? l->beta : NULL, dy, rows, l->c, l->mean, l->inv_std, l->gamma,
-                                  batch_stats, dx, dgamma ? dgamma : l->work, dbeta ? dbeta : l->work + l->c, dresidual,
-                                  accumulate_residual);
+    struct eq_bn bn = eq_batchnorm_kernel(l, rows);
+    /* Parameter gradients that nobody wants go to work, which nobody reads. */
+    eq_f32_kernels()->bn_backward(&bn, x, y, mask_from_x, dy, batch_stats, dx, dgamma ? dgamma : l->work,
+                                  dbeta ? dbeta : l->work + l->c, dresidual, accumulate_residual);
 }

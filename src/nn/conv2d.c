@@ -1,4 +1,4 @@
-/* Convolution as a layer: which kernel does which pass, and the gradient of the bias that no kernel gives. */
+/* Convolution as a layer: the kernel of each pass, and the gradient of the bias, which no kernel computes. */
 #include "echoquant/nn.h"
 
 void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision)

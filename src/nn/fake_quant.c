@@ -6,6 +6,11 @@
 
 enum { CHUNK = 4096 }; /* values that stay in the first-level cache between two passes over them */
 
+static void quantize(const float *x, size_t n, const struct eq_qparams *p, float *y, uint8_t *mask)
+{
+    eq_f32_kernels()->fake_quant(x, n, p->scale, p->zero_point, p->qmin, p->qmax, y, mask);
+}
+
 struct fq_job {
     const float *x;
     size_t n;
@@ -14,7 +19,7 @@ struct fq_job {
     uint8_t *mask;
 };
 
-/* Writing y over x destroys what the ReLU's mask needs, so its bits are taken chunk by chunk. */
+/* Writing y over x destroys the input of the ReLU's mask, so its bits are saved chunk by chunk. */
 static void relu_chunk(void *ctx, size_t piece, int worker)
 {
     (void)worker;
@@ -23,8 +28,7 @@ static void relu_chunk(void *ctx, size_t piece, int worker)
     uint8_t positive[CHUNK], *mask = j->mask + first;
     for (size_t i = 0; i < n; i++)
         positive[i] = j->x[first + i] > 0.0f;
-    eq_f32_kernels()->fake_quant(j->x + first, n, j->p->scale, j->p->zero_point, j->p->qmin, j->p->qmax, j->y + first,
-                                 mask);
+    quantize(j->x + first, n, j->p, j->y + first, mask);
     for (size_t i = 0; i < n; i++)
         mask[i] &= positive[i];
 }
@@ -35,7 +39,7 @@ void eq_fake_quant_forward(const float *x, size_t n, const struct eq_qparams *p,
         struct fq_job job = {x, n, p, y, mask};
         eq_parallel_for((n + CHUNK - 1) / CHUNK, relu_chunk, &job);
     } else {
-        eq_f32_kernels()->fake_quant(x, n, p->scale, p->zero_point, p->qmin, p->qmax, y, mask);
+        quantize(x, n, p, y, mask);
     }
 }
 
@@ -44,7 +48,7 @@ void eq_fake_quant_backward(const uint8_t *mask, const float *dy, size_t n, floa
     eq_f32_kernels()->mask_backward(mask, dy, n, dx);
 }
 
-/* d x_hat / d scale of one value v = x / scale. Adding 1.5 * 2^23 leaves no bits behind the point: it rounds to even,
+/* d x_hat / d scale of one value v = x / scale. Adding 1.5 * 2^23 leaves no fraction bits: it rounds to even,
  * as long as |v| < 2^22. */
 static inline float lsq_slope(float v, float zp, float qmin, float qmax)
 {
@@ -102,11 +106,14 @@ double eq_lsq_scale_grad(const float *x, const float *dy, size_t n, const struct
     return sum * lsq_gradient_scale(n, p);
 }
 
-struct lsq_rows_job {
+/* An operation on the rows of a weight matrix. */
+struct rows_job {
     const float *w, *dy, *factor;
     size_t n;
     const struct eq_qparams *p;
-    float *diff_scale;
+    int p_step;
+    float *out;
+    uint8_t *mask;
 };
 
 static float row_factor(const float *factor, size_t row)
@@ -117,15 +124,15 @@ static float row_factor(const float *factor, size_t row)
 static void lsq_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
-    const struct lsq_rows_job *j = ctx;
+    const struct rows_job *j = ctx;
     double sum = lsq_sum(j->w + row * j->n, row_factor(j->factor, row), j->dy + row * j->n, j->n, &j->p[row]);
-    j->diff_scale[row] += (float)(sum * lsq_gradient_scale(j->n, &j->p[row]));
+    j->out[row] += (float)(sum * lsq_gradient_scale(j->n, &j->p[row]));
 }
 
 void eq_lsq_rows_grad(const float *w, const float *dy, int rows, size_t n, const float *factor,
                       const struct eq_qparams *p, int p_step, float *diff_scale)
 {
-    struct lsq_rows_job job = {w, dy, factor, n, p, diff_scale};
+    struct rows_job job = {w, dy, factor, n, p, p_step, diff_scale, NULL};
     if (p_step) {
         eq_parallel_for((size_t)rows, lsq_row, &job);
         return;
@@ -136,15 +143,6 @@ void eq_lsq_rows_grad(const float *w, const float *dy, int rows, size_t n, const
     diff_scale[0] += (float)(sum * lsq_gradient_scale((size_t)rows * n, p));
 }
 
-struct rows_job {
-    const float *w, *factor;
-    size_t n;
-    const struct eq_qparams *p;
-    int p_step;
-    float *y;
-    uint8_t *mask;
-};
-
 static void forward_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
@@ -152,41 +150,31 @@ static void forward_row(void *ctx, size_t row, int worker)
     size_t at = row * j->n;
     float f = row_factor(j->factor, row);
     for (size_t i = 0; i < j->n; i++)
-        j->y[at + i] = j->w[at + i] * f;
-    if (!j->p)
-        return;
-    const struct eq_qparams *p = &j->p[row * (size_t)j->p_step];
-    eq_f32_kernels()->fake_quant(j->y + at, j->n, p->scale, p->zero_point, p->qmin, p->qmax, j->y + at,
-                                 j->mask ? j->mask + at : NULL);
+        j->out[at + i] = j->w[at + i] * f;
+    if (j->p)
+        quantize(j->out + at, j->n, &j->p[row * (size_t)j->p_step], j->out + at, j->mask ? j->mask + at : NULL);
 }
 
 void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float *factor, const struct eq_qparams *p,
                                 int p_step, float *y, uint8_t *mask)
 {
-    struct rows_job job = {w, factor, n, p, p_step, y, mask};
+    struct rows_job job = {w, NULL, factor, n, p, p_step, y, mask};
     eq_parallel_for((size_t)rows, forward_row, &job);
 }
-
-struct rows_back_job {
-    const uint8_t *mask;
-    const float *dy, *factor;
-    size_t n;
-    float *dw;
-};
 
 static void backward_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
-    const struct rows_back_job *j = ctx;
+    const struct rows_job *j = ctx;
     float f = row_factor(j->factor, row);
     size_t first = row * j->n;
     for (size_t i = first; i < first + j->n; i++)
-        j->dw[i] += !j->mask || j->mask[i] ? j->dy[i] * f : 0.0f;
+        j->out[i] += !j->mask || j->mask[i] ? j->dy[i] * f : 0.0f;
 }
 
 void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
                                  float *dw)
 {
-    struct rows_back_job job = {mask, dy, factor, n, dw};
+    struct rows_job job = {NULL, dy, factor, n, NULL, 0, dw, (uint8_t *)mask}; /* mask is only read */
     eq_parallel_for((size_t)rows, backward_row, &job);
 }

@@ -1,4 +1,4 @@
-/* The head: a matrix product so small that one fixed order of summation costs nothing. */
+/* The head: a matrix product so small that a fixed order of summation costs nothing. */
 #include "echoquant/nn.h"
 
 void eq_linear_forward(const float *x, const float *w, const float *bias, int b, int cin, int cout, float *y)

@@ -1,4 +1,4 @@
-/* Losses on the standardised target; a batch is a handful of clips, so double sums in index order. */
+/* Losses on the standardized target; a batch is a handful of clips, so double sums in index order. */
 #include "echoquant/nn.h"
 
 #include <math.h>

@@ -13,9 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESS_OF_KERNEL(name) &eq_##name,
-static const struct eq_conv_kernel *const every_kernel[] = {EQ_PLAIN_KERNELS(ADDRESS_OF_KERNEL)
-                                                                EQ_ISA_KERNELS(ADDRESS_OF_KERNEL)};
+static const struct eq_conv_kernel *const every_kernel[] = {EQ_KERNELS(EQ_ADDRESS)};
 enum { EVERY_KERNEL = sizeof every_kernel / sizeof *every_kernel, MAX_TALLIES = 128 };
 
 static struct tally {

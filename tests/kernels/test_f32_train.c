@@ -105,6 +105,7 @@ static void case_bn_stats(size_t n, enum data_kind kind, struct outputs *o)
 }
 
 struct bn_inputs {
+    struct eq_bn bn;
     float *x, *y, *dy, *residual, *mean, *inv_std, *gamma, *beta;
 };
 
@@ -119,6 +120,7 @@ static void bn_inputs_init(struct bn_inputs *in, size_t n, int c, enum data_kind
     in->inv_std = random_floats((size_t)c, DATA_UNIFORM, 6);
     in->gamma = random_floats((size_t)c, DATA_UNIFORM, 7);
     in->beta = random_floats((size_t)c, kind, 8);
+    in->bn = (struct eq_bn){n, c, in->mean, in->inv_std, in->gamma, in->beta};
 }
 
 static void bn_inputs_clear(struct bn_inputs *in)
@@ -134,13 +136,11 @@ static void case_bn_apply(size_t n, enum data_kind kind, struct outputs *o)
     struct bn_inputs in;
     bn_inputs_init(&in, n, c, kind);
     const struct eq_f32_table *k = eq_f32_kernels();
-    k->bn_apply(in.x, n, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, false,
-                new_floats(o, n * (size_t)c, SUM_TOLERANCE));
-    k->bn_apply(in.x, n, c, in.mean, in.inv_std, in.gamma, in.beta, in.residual, true,
-                new_floats(o, n * (size_t)c, SUM_TOLERANCE));
+    k->bn_apply(&in.bn, in.x, NULL, false, new_floats(o, n * (size_t)c, SUM_TOLERANCE));
+    k->bn_apply(&in.bn, in.x, in.residual, true, new_floats(o, n * (size_t)c, SUM_TOLERANCE));
     float *in_place = new_floats(o, n * (size_t)c, SUM_TOLERANCE);
     memcpy(in_place, in.x, n * (size_t)c * sizeof *in_place);
-    k->bn_apply(in_place, n, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, true, in_place);
+    k->bn_apply(&in.bn, in_place, NULL, true, in_place);
     bn_inputs_clear(&in);
 }
 
@@ -160,8 +160,8 @@ static void bn_backward_case(size_t n, enum data_kind kind, struct outputs *o, b
         dresidual = new_floats(o, all, 0);
         memcpy(dresidual, in.residual, all * sizeof *dresidual);
     }
-    eq_f32_kernels()->bn_backward(in.x, relu ? in.y : NULL, NULL, dx, n, c, in.mean, in.inv_std, in.gamma, batch_stats,
-                                  dx, dgamma, dbeta, dresidual, batch_stats);
+    eq_f32_kernels()->bn_backward(&in.bn, in.x, relu ? in.y : NULL, false, dx, batch_stats, dx, dgamma, dbeta,
+                                  dresidual, batch_stats);
     bn_inputs_clear(&in);
 }
 
@@ -332,12 +332,12 @@ static void check_mask_from_x(size_t n, int c, bool batch_stats)
     }
     const struct eq_f32_table *k = eq_f32_kernels();
     float *dx[2], *sums[2];
-    k->bn_apply(in.x, n, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, true, in.y);
+    k->bn_apply(&in.bn, in.x, NULL, true, in.y);
     for (int again = 0; again < 2; again++) {
         dx[again] = random_floats(all, DATA_UNIFORM, 9);
         sums[again] = random_floats(2 * (size_t)c, DATA_UNIFORM, 10);
-        k->bn_backward(in.x, again ? NULL : in.y, again ? in.beta : NULL, in.dy, n, c, in.mean, in.inv_std, in.gamma,
-                       batch_stats, dx[again], sums[again], sums[again] + c, NULL, false);
+        k->bn_backward(&in.bn, in.x, again ? NULL : in.y, again, in.dy, batch_stats, dx[again], sums[again],
+                       sums[again] + c, NULL, false);
     }
     assert_bits(dx[1], dx[0], all, "dx", c);
     assert_bits(sums[1], sums[0], 2 * (size_t)c, "dgamma, dbeta", c);
@@ -373,9 +373,9 @@ static void check_pooled_norm(int b, int h, int w, int t, int c)
     struct guarded values, taps;
     float *y = guarded_init(&values, n * sizeof *y, 0);
     uint8_t *argmax = guarded_init(&taps, n, 0);
-    k->bn_apply(in.x, rows, c, in.mean, in.inv_std, in.gamma, in.beta, NULL, true, in.y);
+    k->bn_apply(&in.bn, in.x, NULL, true, in.y);
     k->maxpool_forward(&p, in.y, expected, tap_expected);
-    k->bn_relu_maxpool_forward(&p, in.x, c, in.mean, in.inv_std, in.gamma, in.beta, y, argmax);
+    k->bn_relu_maxpool_forward(&in.bn, &p, in.x, y, argmax);
     guarded_check(&values, "bn_relu_maxpool_forward");
     guarded_check(&taps, "bn_relu_maxpool_forward");
     assert_bits(y, expected, n, "pooled", c);

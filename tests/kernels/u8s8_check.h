@@ -45,7 +45,7 @@ enum u8s8_data {
     U8S8_UNIFORM,   /* 0..255 and -127..127 */
     U8S8_ALL_LEAST, /* every pixel 255, every weight -127: the largest sum below zero */
     U8S8_ALL_MOST,  /* 255 and 127 */
-    U8S8_ALTERNATE, /* 0 or 255, -127 or 127, at random: neighbouring products that overflow 16 bits */
+    U8S8_ALTERNATE, /* 0 or 255, -127 or 127, at random: neighboring products that overflow 16 bits */
     U8S8_PAIR,      /* 211, 171 with 71, 107: 211 * 71 + 171 * 107 = 33278, which saturating instructions lose */
     U8S8_SMALL,     /* 0..1 and -1..1 */
     U8S8_GRAY,      /* uniform, with all channels of a pixel equal, */

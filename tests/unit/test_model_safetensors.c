@@ -69,7 +69,7 @@ static void refuses_malformed_twins(void **state)
     eq_free(good);
 
     refused(A("\"data_offsets\":[0,8]"), 7, "cut short");
-    refused(A("\"data_offsets\":[0,8]"), 9, "behind the last tensor");
+    refused(A("\"data_offsets\":[0,8]"), 9, "after the last tensor");
     refused(A("\"data_offsets\":[0,4]"), 4, "its shape needs 8");
     refused(A("\"data_offsets\":[8,0]"), 8, "data_offsets");
     refused(A("\"data_offsets\":[0]"), 8, "data_offsets");

@@ -117,14 +117,9 @@ static void data_piece(void *ctx, size_t piece, int worker)
 static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, const void *packed, float *diff_src,
                           bool accumulate, void *scratch)
 {
-    struct data_job job = {.s = s,
-                           .diff_dst = diff_dst,
-                           .weights = packed,
-                           .diff_src = diff_src,
-                           .accumulate = accumulate,
-                           .scratch = scratch,
-                           .n_blocks = (s->cin + BLOCK_N - 1) / BLOCK_N};
-    eq_parallel_for((size_t)s->b * s->h * job.n_blocks, data_piece, &job);
+    const int n_blocks = (s->cin + BLOCK_N - 1) / BLOCK_N;
+    struct data_job job = {s, diff_dst, packed, diff_src, accumulate, scratch, n_blocks};
+    eq_parallel_for((size_t)s->b * s->h * n_blocks, data_piece, &job);
 }
 
 EQ_KERNEL(f32_conv_backward_data_phases, blas, EQ_ISA_REF, .supports = eq_conv_any,

@@ -23,7 +23,7 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
     return (patch_bytes(s) + sum_bytes(s)) * threads;
 }
 
-/* What kernel row ky sees of source row y: [ow][t][kx][cin], zero on padding. */
+/* The values of source row y under kernel row ky: [ow][t][kx][cin], zero on padding. */
 static void gather_row(const struct eq_conv_shape *s, const float *src, int b, int y, float *patch)
 {
     size_t width = (size_t)s->k * s->cin, bytes = s->cin * sizeof(float);
@@ -80,8 +80,7 @@ static void weights_piece(void *ctx, size_t piece, int worker)
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
-    struct weights_job job = {
-        .s = s, .src = src, .diff_dst = diff_dst, .diff_weights = diff_weights, .scratch = scratch};
+    struct weights_job job = {s, src, diff_dst, diff_weights, scratch};
     eq_parallel_for((size_t)s->k * ((s->cout + BLOCK_M - 1) / BLOCK_M), weights_piece, &job);
 }
 

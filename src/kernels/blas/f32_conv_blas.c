@@ -101,10 +101,10 @@ static void forward_piece(void *ctx, size_t piece, int worker)
 static void forward(const struct eq_conv_shape *s, const float *src, const void *packed,
                     const struct eq_f32_epilogue *epi, float *dst, void *scratch)
 {
-    struct forward_job job = {.s = s, .src = src, .weights = packed, .epi = epi, .dst = dst, .scratch = scratch};
-    job.row_groups = (s->oh + rows_of_piece(s) - 1) / rows_of_piece(s);
-    job.n_blocks = (s->cout + BLOCK_N - 1) / BLOCK_N;
-    eq_parallel_for((size_t)s->b * job.row_groups * job.n_blocks, forward_piece, &job);
+    const int row_groups = (s->oh + rows_of_piece(s) - 1) / rows_of_piece(s),
+              n_blocks = (s->cout + BLOCK_N - 1) / BLOCK_N;
+    struct forward_job job = {s, src, packed, epi, dst, scratch, row_groups, n_blocks};
+    eq_parallel_for((size_t)s->b * row_groups * n_blocks, forward_piece, &job);
 }
 
 EQ_KERNEL(f32_conv_forward_im2col, blas, EQ_ISA_REF, .supports = eq_conv_any, .packed_bytes = eq_conv_f32_weights_bytes,

@@ -1,7 +1,7 @@
 /*
- * What BF16 convolution means: that of FP32 on operands that were rounded to BF16. Their products are exact in floats,
- * and the sums here are in double, so that what a kernel differs by is the rounding of its FP32 sums (and, with
- * Winograd, that of transformed operands). Bias, residual and old values are not rounded.
+ * The meaning of BF16 convolution: FP32 convolution on operands that were rounded to BF16. Their products are exact
+ * in floats, and the sums here are in double, so that a kernel differs only by the rounding of its FP32 sums (and,
+ * with Winograd, of transformed operands). Bias, residual and old values are not rounded.
  */
 #include "kernels/bf16.h"
 #include "kernels/list.h"
@@ -28,7 +28,7 @@ static const float *rounded(const float *x, size_t n, float *out)
     return out;
 }
 
-/* The weights as the FP32 kernel wants them, rounded. */
+/* The weights packed for the FP32 kernel, rounded. */
 static void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
     eq_f32_conv_forward_direct__ref.pack(s, weights_oihw, packed);

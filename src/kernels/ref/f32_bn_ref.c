@@ -6,22 +6,21 @@
 enum { CHANNELS = 16 }; /* of a piece: one cache line a row */
 
 struct bn_job {
-    const float *x, *y, *dy, *mean, *inv_std, *gamma, *beta, *relu_beta, *residual;
+    struct eq_bn bn;
+    const float *x, *y, *dy, *residual;
     float *out_mean, *out_var, *out, *dgamma, *dbeta, *dresidual;
-    size_t rows;
-    int c;
-    bool relu, batch_stats, accumulate_residual;
+    bool relu, mask_from_x, batch_stats, accumulate_residual;
 };
 
 static void for_channels(struct bn_job *job, eq_piece_fn fn)
 {
-    eq_parallel_for((size_t)(job->c + CHANNELS - 1) / CHANNELS, fn, job);
+    eq_parallel_for((size_t)(job->bn.c + CHANNELS - 1) / CHANNELS, fn, job);
 }
 
 static int channels_end(const struct bn_job *j, size_t piece)
 {
     int end = (int)(piece + 1) * CHANNELS;
-    return end < j->c ? end : j->c;
+    return end < j->bn.c ? end : j->bn.c;
 }
 
 static void stats_piece(void *ctx, size_t piece, int worker)
@@ -30,24 +29,29 @@ static void stats_piece(void *ctx, size_t piece, int worker)
     const struct bn_job *j = ctx;
     int first = (int)piece * CHANNELS, end = channels_end(j, piece);
     double sum[CHANNELS] = {0}, squares[CHANNELS] = {0};
-    for (size_t r = 0; r < j->rows; r++)
+    for (size_t r = 0; r < j->bn.rows; r++)
         for (int i = first; i < end; i++)
-            sum[i - first] += j->x[r * j->c + i];
-    for (size_t r = 0; r < j->rows; r++)
+            sum[i - first] += j->x[r * j->bn.c + i];
+    for (size_t r = 0; r < j->bn.rows; r++)
         for (int i = first; i < end; i++) {
-            double d = j->x[r * j->c + i] - sum[i - first] / (double)j->rows;
+            double d = j->x[r * j->bn.c + i] - sum[i - first] / (double)j->bn.rows;
             squares[i - first] += d * d;
         }
     for (int i = first; i < end; i++) {
-        j->out_mean[i] = (float)(sum[i - first] / (double)j->rows);
-        j->out_var[i] = (float)(squares[i - first] / (double)j->rows);
+        j->out_mean[i] = (float)(sum[i - first] / (double)j->bn.rows);
+        j->out_var[i] = (float)(squares[i - first] / (double)j->bn.rows);
     }
 }
 
 static void bn_stats(const float *x, size_t rows, int c, float *mean, float *var)
 {
-    struct bn_job job = {.x = x, .rows = rows, .c = c, .out_mean = mean, .out_var = var};
+    struct bn_job job = {.bn = {.rows = rows, .c = c}, .x = x, .out_mean = mean, .out_var = var};
     for_channels(&job, stats_piece);
+}
+
+static float xhat(const struct bn_job *j, size_t at, int i)
+{
+    return (j->x[at] - j->bn.mean[i]) * j->bn.inv_std[i];
 }
 
 static void apply_piece(void *ctx, size_t piece, int worker)
@@ -55,43 +59,28 @@ static void apply_piece(void *ctx, size_t piece, int worker)
     (void)worker;
     const struct bn_job *j = ctx;
     int first = (int)piece * CHANNELS, end = channels_end(j, piece);
-    for (size_t r = 0; r < j->rows; r++)
+    for (size_t r = 0; r < j->bn.rows; r++)
         for (int i = first; i < end; i++) {
-            size_t at = r * j->c + i;
-            float v = (j->x[at] - j->mean[i]) * j->inv_std[i] * j->gamma[i] + j->beta[i];
+            size_t at = r * j->bn.c + i;
+            float v = xhat(j, at, i) * j->bn.gamma[i] + j->bn.beta[i];
             if (j->residual)
                 v += j->residual[at];
             j->out[at] = j->relu && v < 0 ? 0 : v;
         }
 }
 
-static void bn_apply(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
-                     const float *beta, const float *residual, bool relu, float *y)
+static void bn_apply(const struct eq_bn *bn, const float *x, const float *residual, bool relu, float *y)
 {
-    struct bn_job job = {.x = x,
-                         .rows = rows,
-                         .c = c,
-                         .mean = mean,
-                         .inv_std = inv_std,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .residual = residual,
-                         .relu = relu,
-                         .out = y};
+    struct bn_job job = {.bn = *bn, .x = x, .residual = residual, .relu = relu, .out = y};
     for_channels(&job, apply_piece);
 }
 
-/* dy behind the ReLU; xhat = (x - mean) * inv_std. */
+/* dy through the ReLU. */
 static float masked(const struct bn_job *j, size_t at, int i)
 {
-    if (j->relu_beta)
-        return (j->x[at] - j->mean[i]) * j->inv_std[i] * j->gamma[i] + j->relu_beta[i] > 0 ? j->dy[at] : 0;
+    if (j->mask_from_x)
+        return xhat(j, at, i) * j->bn.gamma[i] + j->bn.beta[i] > 0 ? j->dy[at] : 0;
     return j->y && !(j->y[at] > 0) ? 0 : j->dy[at];
-}
-
-static float xhat(const struct bn_job *j, size_t at, int i)
-{
-    return (j->x[at] - j->mean[i]) * j->inv_std[i];
 }
 
 static void backward_piece(void *ctx, size_t piece, int worker)
@@ -100,22 +89,22 @@ static void backward_piece(void *ctx, size_t piece, int worker)
     const struct bn_job *j = ctx;
     int first = (int)piece * CHANNELS, end = channels_end(j, piece);
     double sum[CHANNELS] = {0}, dot[CHANNELS] = {0};
-    for (size_t r = 0; r < j->rows; r++)
+    for (size_t r = 0; r < j->bn.rows; r++)
         for (int i = first; i < end; i++) {
-            size_t at = r * j->c + i;
+            size_t at = r * j->bn.c + i;
             sum[i - first] += masked(j, at, i);
             dot[i - first] += (double)masked(j, at, i) * xhat(j, at, i);
         }
-    for (size_t r = 0; r < j->rows; r++)
+    for (size_t r = 0; r < j->bn.rows; r++)
         for (int i = first; i < end; i++) {
-            size_t at = r * j->c + i;
+            size_t at = r * j->bn.c + i;
             float d = masked(j, at, i);
             double g = d;
             if (j->batch_stats)
-                g -= (sum[i - first] + xhat(j, at, i) * dot[i - first]) / (double)j->rows;
+                g -= (sum[i - first] + xhat(j, at, i) * dot[i - first]) / (double)j->bn.rows;
             if (j->dresidual)
                 j->dresidual[at] = j->accumulate_residual ? j->dresidual[at] + d : d;
-            j->out[at] = (float)(g * j->gamma[i] * j->inv_std[i]);
+            j->out[at] = (float)(g * j->bn.gamma[i] * j->bn.inv_std[i]);
         }
     for (int i = first; i < end; i++) {
         j->dbeta[i] = (float)(j->dbeta[i] + sum[i - first]);
@@ -123,25 +112,16 @@ static void backward_piece(void *ctx, size_t piece, int worker)
     }
 }
 
-static void bn_backward(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
-                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
-                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual)
+static void bn_backward(const struct eq_bn *bn, const float *x, const float *y, bool mask_from_x, const float *dy,
+                        bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
+                        bool accumulate_residual)
 {
-    struct bn_job job = {.x = x,
-                         .y = y,
-                         .relu_beta = relu_beta,
-                         .dy = dy,
-                         .rows = rows,
-                         .c = c,
-                         .mean = mean,
-                         .inv_std = inv_std,
-                         .gamma = gamma,
-                         .batch_stats = batch_stats,
-                         .out = dx,
-                         .dgamma = dgamma,
-                         .dbeta = dbeta,
-                         .dresidual = dresidual,
-                         .accumulate_residual = accumulate_residual};
+    struct bn_job job = {.bn = *bn, .x = x, .y = y, .mask_from_x = mask_from_x, .dy = dy, .batch_stats = batch_stats};
+    job.out = dx;
+    job.dgamma = dgamma;
+    job.dbeta = dbeta;
+    job.dresidual = dresidual;
+    job.accumulate_residual = accumulate_residual;
     for_channels(&job, backward_piece);
 }
 

@@ -1,7 +1,7 @@
 /*
  * The meaning of the f32 convolutions in plain C, summed in double: every other kernel is tested against this file, and
- * its error is measured against it. Beside it the forward convolution in float with one order of summation: what the
- * direct kernels compute, to the bit.
+ * its error is measured against it. Also the forward convolution in float with one order of summation, which the direct
+ * kernels match to the bit.
  */
 #include "kernels/conv.h"
 
@@ -19,7 +19,7 @@ struct conv_job {
     float (*value)(const struct conv_job *j, const struct place *p);
 };
 
-/* OIHW -> [oc][tap][ic], so that the innermost sum runs over neighbours on both sides. */
+/* OIHW -> [oc][tap][ic], so that the innermost sum runs over neighbors on both sides. */
 static void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
     float *out = packed;

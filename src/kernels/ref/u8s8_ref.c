@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* OIHW -> OHWI, so that the innermost sum runs over neighbours on both sides. */
+/* OIHW -> OHWI, so that the innermost sum runs over neighbors on both sides. */
 static void pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
 {
     (void)src_zp;

@@ -1,6 +1,6 @@
 /*
  * Template: direct convolution of any shape. For each output pixel the taps inside the picture are summed as
- * [frames x cin] * [cin x cout] products; neighbouring pixels with the same taps are one longer product, since their
+ * [frames x cin] * [cin x cout] products; neighboring pixels with the same taps are one longer product, since their
  * rows follow each other. A piece of work is one row of output pixels for GROUP channels.
  *
  * The including file has defined the vectors and switches of u8s8_tile.h.
@@ -18,8 +18,7 @@ enum {
     MAX_K = 64
 };
 
-/* Any number of rows of a product with one block of channels; what a worker has to do when it leaves a piece of work.
- */
+/* Any number of rows of a product with one block of channels; and what a worker does at the end of a piece of work. */
 static void direct_tiles(int rows, int channels, const struct tile_src *src, const struct tile_epilogue *e,
                          const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride);
 static void direct_end_piece(void);
@@ -35,7 +34,7 @@ ALWAYS_INLINE void direct_tile(const int R, const struct tile_src *src, const st
 }
 TILE_FNS(direct_tile)
 
-/* For pixels of fewer than AT_ONCE steps, which would be padding for the most part. */
+/* For pixels of fewer than AT_ONCE steps, which would be mostly padding. */
 ALWAYS_INLINE void direct_short_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
                                      const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
@@ -138,7 +137,7 @@ static void direct_pack_block(void *ctx, size_t block, int worker)
             }
 }
 
-/* OIHW to [block][tap][step][channel of the block][element]; behind it, when not EQ_WIDE, [block][tap][channel] int32:
+/* OIHW to [block][tap][step][channel of the block][element]; after it, when not EQ_WIDE, [block][tap][channel] int32:
  * minus zero-point (less EQ_SRC_OFFSET) times the tap's sum of weights. Absent channels are zero. */
 static void direct_pack(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed)
 {
@@ -157,7 +156,7 @@ struct direct_job {
     uint8_t *dst, *scratch;
 };
 
-/* n neighbouring source bytes as the tiles take them. */
+/* Converts n neighboring source bytes to the tiles' elements. */
 #if EQ_WIDE
 static void direct_convert(const uint8_t *x, size_t n, int zp, uint8_t *out)
 {
@@ -210,7 +209,7 @@ static const uint8_t *direct_rows(const struct direct_job *j, int b, int oy, str
     return out;
 }
 
-/* Sums over the taps in ry x rx of what packing made of zero-point and weights. */
+/* Sums the packed products of zero-point and weights over the taps in ry x rx. */
 static void direct_start(const struct direct_job *j, int block, struct eq_tap_range ry, struct eq_tap_range rx,
                          int32_t start[BLOCK])
 {
@@ -226,7 +225,7 @@ static void direct_start(const struct direct_job *j, int block, struct eq_tap_ra
         }
 }
 
-/* How many output pixels from ox on share its taps and follow each other at one distance between rows. */
+/* The number of output pixels from ox on that share its taps and lie at one distance between rows. */
 static int direct_run_length(const struct eq_conv_shape *s, int ox)
 {
     struct eq_tap_range r = eq_taps_inside(ox, s->stride, s->pad, s->k, s->w);
@@ -289,14 +288,8 @@ static void direct_run(const struct eq_conv_shape *s, const uint8_t *src, int sr
                        const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch)
 {
     const uint8_t *weights = packed;
-    struct direct_job job = {.s = s,
-                             .src = src,
-                             .src_zp = src_zp,
-                             .weights = weights,
-                             .sums = (const int32_t *)(weights + direct_blocks(s) * direct_block_bytes(s)),
-                             .epi = epi,
-                             .dst = dst,
-                             .scratch = scratch};
+    const int32_t *sums = (const int32_t *)(weights + direct_blocks(s) * direct_block_bytes(s));
+    struct direct_job job = {s, src, src_zp, weights, sums, epi, dst, scratch};
     size_t groups = (size_t)(s->cout + GROUP - 1) / GROUP;
     eq_parallel_for(groups * s->b * s->oh, direct_piece, &job);
 }

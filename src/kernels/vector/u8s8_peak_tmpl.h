@@ -1,5 +1,5 @@
-/* Template: vi_dot2 on registers only, in chains enough to hide its latency and in the pairs in which tiles use it;
- * what a kernel made of it can reach at most. The including file has included u8s8_tile.h. */
+/* Template: vi_dot2 on registers only, in enough chains to hide its latency and in the pairs in which tiles use it. No
+ * kernel made of it can be faster. The including file has included u8s8_tile.h. */
 #if defined(__aarch64__)
 #define V_REGISTER "w"
 #else

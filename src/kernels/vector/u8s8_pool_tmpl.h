@@ -67,7 +67,7 @@ struct sum_job {
     int32_t *sum;
 };
 
-/* Sums of SUM_CHANNELS neighbouring channels over all rows. */
+/* Sums of SUM_CHANNELS neighboring channels over all rows. */
 static void sum_group(const uint8_t *x, int rows, int c, int32_t start, int32_t *sum)
 {
     vi acc[4] = {vi_set1(start), vi_set1(start), vi_set1(start), vi_set1(start)};

@@ -1,7 +1,7 @@
 /*
- * A tile of up to MAX_R rows x BLOCK output channels of a matrix product, and what becomes of its sums: what the u8s8
- * templates share. A 32-bit group of a row's channels, which one lane of vi_dot2 takes, is called a step: four u8 or,
- * when widened, two s16.
+ * A tile of up to MAX_R rows x BLOCK output channels of a matrix product, and the requantization of its sums, shared by
+ * the u8s8 templates. A 32-bit group of a row's channels, which one lane of vi_dot2 takes, is called a step: four u8
+ * or, when widened, two s16.
  *
  * The including file has defined the vectors (x86/u8s8_vec.h, arm/u8s8_vec128.h): VL lanes of int32 (vi) or float
  * (vf); vi_load, vi_store, vi_set1, vi_bcast, vi_add, vi_sub, vi_max_u8, vi_load_u8, vi_store_u8; v_set1, v_load,
@@ -92,7 +92,7 @@ ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const s
 /* The epilogue's parameters for one block of output channels, padded to a whole block. */
 struct tile_epilogue {
     float m[BLOCK], b[BLOCK];
-    int32_t start[BLOCK]; /* what a sum starts from: minus zero-point times the weights of the taps that are inside */
+    int32_t start[BLOCK]; /* initial value of a sum: minus zero-point times the weights of the taps that are inside */
     const struct eq_u8s8_epilogue *epi;
 };
 
@@ -115,7 +115,7 @@ ALWAYS_INLINE struct requant requant_of(const struct eq_u8s8_epilogue *epi)
                             v_set1((float)(epi->dst_min - epi->dst_zp)), v_set1((float)(epi->dst_max - epi->dst_zp))};
 }
 
-/* Clamping before rounding gives what clamping after it does, since the limits are whole numbers; and a value that no
+/* Clamping before rounding gives the same as clamping after it, since the limits are whole numbers. A value that no
  * int32 holds never reaches the conversion. */
 ALWAYS_INLINE vi requantize(vi acc, vf m, vf b, struct requant q, const uint8_t *residual)
 {
@@ -170,7 +170,7 @@ typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *
 #define TILE_NAMES_4(name) NULL, name##_1, name##_2, name##_3, name##_4
 #define TILE_NAMES_6(name) TILE_NAMES_4(name), name##_5, name##_6
 #define TILE_NAMES_8(name) TILE_NAMES_6(name), name##_7, name##_8
-/* name(const int R, ...): what all of them do */
+/* name(const int R, ...): the body that all of them share */
 #if EQ_MAX_R == 8
 #define TILE_FNS(name) TILE_FNS_8(name) static const tile_fn name##_fns[MAX_R + 1] = {TILE_NAMES_8(name)};
 #elif EQ_MAX_R == 6
@@ -179,7 +179,7 @@ typedef void (*tile_fn)(const struct tile_src *src, const struct tile_epilogue *
 #define TILE_FNS(name) TILE_FNS_4(name) static const tile_fn name##_fns[MAX_R + 1] = {TILE_NAMES_4(name)};
 #endif
 
-/* As fn, for a last block of fewer than BLOCK channels: through a whole block on the side. */
+/* As fn, for a last block of fewer than BLOCK channels: through a whole block in a local buffer. */
 static inline void tile_ragged(tile_fn fn, int rows, int channels, const struct tile_src *src,
                                const struct tile_epilogue *e, const uint8_t *residual, uint8_t *dst,
                                ptrdiff_t dst_stride)

@@ -1,6 +1,6 @@
 /*
- * The tile instructions under names that a test can define otherwise: with EQ_AMX_EMULATED they come from
- * tests/kernels/amx_emulated.h, in plain C, and the very same kernel runs on CPUs that have none.
+ * The tile instructions under names that a test can redefine. With EQ_AMX_EMULATED, tests/kernels/amx_emulated.h
+ * provides them in plain C, and the same kernel runs on CPUs without AMX.
  */
 #ifndef KERNELS_X86_AMX_H
 #define KERNELS_X86_AMX_H
@@ -10,7 +10,7 @@
 
 enum { AMX_TILES = 8, AMX_ROWS = 16, AMX_ROW_BYTES = 64 };
 
-/* What ldtilecfg reads: palette 1 gives eight tiles of up to 16 rows of 64 bytes. */
+/* The operand of ldtilecfg. Palette 1 gives eight tiles of up to 16 rows of 64 bytes. */
 struct amx_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
@@ -21,13 +21,12 @@ _Static_assert(sizeof(struct amx_config) == 64, "ldtilecfg reads 64 bytes");
 #if !defined(EQ_AMX_EMULATED)
 #include <immintrin.h>
 
-/* gcc's intrinsics don't say that they read memory, so what was stored there must be settled first. */
+/* gcc's intrinsics don't declare that they read memory, so pending stores must be settled first. */
 #define AMX_SETTLE() __asm__ volatile("" ::: "memory")
 
 static inline void amx_load_config(const struct amx_config *c)
 {
-    /* Not _tile_loadconfig, which tells gcc of the first 8 bytes only: it may leave out what was stored in the others.
-     */
+    /* Not _tile_loadconfig, which declares a read of the first 8 bytes only: gcc may drop the stores to the others. */
     __asm__ volatile("ldtilecfg %0" : : "m"(*c));
 }
 static inline void amx_release(void)

@@ -29,12 +29,9 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     char *diff = (char *)scratch + src_bytes(s), *sums = diff + diff_bytes(s);
     whole.t = whole_steps(s->t);
     whole.src_layout = EQ_LAYOUT_PIXEL;
-    struct weights_job job = {.s = &whole,
-                              .src = operand_frames(src, s->src_layout, s->b, s->h * s->w, s->t, s->cin, scratch),
-                              .diff_weights = diff_weights,
-                              .scratch = (float *)sums,
-                              .worker_floats = block_sums(s),
-                              .blocks = (s->cin + BLOCK - 1) / BLOCK};
+    struct weights_job job = {
+        .s = &whole, .diff_weights = diff_weights, .scratch = (float *)sums, .blocks = (s->cin + BLOCK - 1) / BLOCK};
+    job.src = operand_frames(src, s->src_layout, s->b, s->h * s->w, s->t, s->cin, scratch);
     job.diff_dst = operand_frames(diff_dst, EQ_LAYOUT_PIXEL, s->b, s->oh * s->ow, s->t, s->cout, diff);
     job.splits = job.blocks * gemm_panels(s->cout) < 8 ? s->k : 1;
     eq_parallel_for((size_t)job.blocks * gemm_panels(s->cout) * job.splits, pixel_piece, &job);

@@ -1,6 +1,6 @@
 /*
- * Direct backward by weights of activations in pixel layout, with operands of either kind: a piece owns a block of
- * input channels and a panel of output channels, and sums over the whole batch, so no two pieces share a sum.
+ * Direct backward by weights of activations in pixel layout, for FP32 and BF16 operands. A piece owns a block of input
+ * channels and a panel of output channels, and sums over the whole batch, so no two pieces share a sum.
  */
 #ifndef KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
 #define KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
@@ -14,12 +14,11 @@ enum {
     MAX_RUN = 64    /* output pixels summed in registers */
 };
 
-/* src and diff_dst: the frames of a step side by side, and so many frames that steps are whole. */
+/* src and diff_dst: the frames of a step side by side, in whole steps. */
 struct weights_job {
     const struct eq_conv_shape *s;
     const operand *src, *diff_dst;
     float *diff_weights, *scratch;
-    size_t worker_floats;
     int blocks;
     int splits; /* of a block's taps, by rows of the filter: 1 or k */
 };
@@ -29,7 +28,7 @@ static size_t block_sums(const struct eq_conv_shape *s)
     return (size_t)s->k * s->k * BLOCK * NR;
 }
 
-/* What one row of output pixels gives to the sums [ci][NR] of one tap. */
+/* Adds the products of one row of output pixels to the sums [ci][NR] of one tap. */
 static void add_row(const struct weights_job *j, int b, int oy, int y, int kx, int ci, int co, float *sums)
 {
     const struct eq_conv_shape *s = j->s;
@@ -71,7 +70,7 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
     int first_ky = (int)(piece % j->splits), end_ky = j->splits > 1 ? first_ky + 1 : s->k;
     piece /= j->splits;
     int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
-    float *sums = j->scratch + worker * j->worker_floats;
+    float *sums = j->scratch + worker * block_sums(s);
     memset(sums, 0, block_sums(s) * sizeof *sums);
     for (int b = 0; b < s->b; b++)
         for (int oy = 0; oy < s->oh; oy++)

@@ -1,8 +1,10 @@
 /*
- * Batch norm. rows x c matrices are cut into at most PIECES ranges of rows; a range is summed in blocks of BLOCK rows
- * that lie in the L1 cache, GROUP vectors of channels at a time in registers. The ranges' sums are added in their
- * order. The first pass over a tensor goes from its end to its start: what was written last, and what the second pass
- * begins with, is then still in the cache. Template of f32_bn_avx2.c and f32_bn_avx512.c, which define nothing for it.
+ * Template: batch norm. A matrix rows x c is cut into at most PIECES ranges of rows. A range is summed in blocks of
+ * BLOCK rows that fit the L1 cache, GROUP vectors of channels at a time in registers. The sums of the ranges are
+ * added in their order.
+ *
+ * The first pass over a tensor goes from its end to its start: the cache then holds what was written last, and
+ * afterwards what the second pass begins with.
  */
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"
@@ -15,29 +17,42 @@ enum {
 };
 
 struct bn_job {
+    struct eq_bn bn; /* at most MAX_CHANNELS channels from each pointer on */
     const float *x, *y, *dy, *residual;
     float *out, *dresidual;
-    const float *mean, *inv_std, *gamma, *beta;
-    size_t rows, ld; /* ld: floats between rows */
-    int c, pieces;   /* c channels from each pointer on */
-    bool relu, batch_stats, accumulate_residual;
-    const float *relu_beta; /* the mask is computed from x; else from y, when not NULL */
-    /* by channel: what bn_apply and bn_backward multiply with, see there */
+    size_t ld; /* floats between rows */
+    int pieces;
+    bool relu, mask_from_x, batch_stats, accumulate_residual;
+    /* by channel: the factors of bn_apply and bn_backward, see there */
     float apply_scale[MAX_CHANNELS], scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
     /* by range of rows and channel: mean and sum of squared deviations, or sum and dot product of the gradient */
     float first[PIECES][MAX_CHANNELS], second[PIECES][MAX_CHANNELS];
 };
 
+/* MAX_CHANNELS channels of bn, or what is left of them, from first on. */
+static struct eq_bn channels_from(const struct eq_bn *bn, int first)
+{
+    int c = bn->c - first < MAX_CHANNELS ? bn->c - first : MAX_CHANNELS;
+    return (struct eq_bn){bn->rows, c, bn->mean + first, bn->inv_std + first, bn->gamma + first, bn->beta + first};
+}
+
+/* bn_apply's factor of x - mean. */
+static void set_apply_scale(struct bn_job *j)
+{
+    for (int i = 0; i < j->bn.c; i++)
+        j->apply_scale[i] = j->bn.inv_std[i] * j->bn.gamma[i];
+}
+
 /* Ranges are of whole blocks, so that they depend on the number of rows alone. */
 static size_t range_start(const struct bn_job *j, size_t piece)
 {
-    size_t blocks = (j->rows + BLOCK - 1) / BLOCK, row = blocks * piece / j->pieces * BLOCK;
-    return row < j->rows ? row : j->rows;
+    size_t blocks = (j->bn.rows + BLOCK - 1) / BLOCK, row = blocks * piece / j->pieces * BLOCK;
+    return row < j->bn.rows ? row : j->bn.rows;
 }
 
 static void for_ranges(struct bn_job *j, eq_piece_fn fn)
 {
-    size_t blocks = (j->rows + BLOCK - 1) / BLOCK;
+    size_t blocks = (j->bn.rows + BLOCK - 1) / BLOCK;
     j->pieces = blocks < PIECES ? (int)blocks : PIECES;
     eq_parallel_for((size_t)j->pieces, fn, j);
 }
@@ -86,16 +101,16 @@ static void stats_range(void *ctx, size_t turn, int worker)
     size_t piece = from_the_end(j, turn);
     size_t start = range_start(j, piece), end = range_start(j, piece + 1);
     float *mean = j->first[piece], *m2 = j->second[piece];
-    for (int c = 0; c < j->c; c++)
+    for (int c = 0; c < j->bn.c; c++)
         mean[c] = m2[c] = 0;
     for (size_t row = start; row < end; row += BLOCK) {
         size_t n = end - row < BLOCK ? end - row : BLOCK;
         const float *x = j->x + row * j->ld;
         int c = 0;
-        for (; c + VL <= j->c; c += VL)
+        for (; c + VL <= j->bn.c; c += VL)
             merge_block(x + c, j->ld, n, row - start, VL, mean + c, m2 + c);
-        if (c < j->c)
-            merge_block(x + c, j->ld, n, row - start, j->c - c, mean + c, m2 + c);
+        if (c < j->bn.c)
+            merge_block(x + c, j->ld, n, row - start, j->bn.c - c, mean + c, m2 + c);
     }
 }
 
@@ -117,13 +132,12 @@ static void merge_ranges(const struct bn_job *j, int c, float *mean_out, float *
 static void bn_stats(const float *x, size_t rows, int c, float *mean, float *var)
 {
     struct bn_job job;
+    job.ld = (size_t)c;
     for (int first = 0; first < c; first += MAX_CHANNELS) {
         job.x = x + first;
-        job.rows = rows;
-        job.ld = (size_t)c;
-        job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
+        job.bn = (struct eq_bn){.rows = rows, .c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS};
         for_ranges(&job, stats_range);
-        for (int i = 0; i < job.c; i++)
+        for (int i = 0; i < job.bn.c; i++)
             merge_ranges(&job, i, mean + first + i, var + first + i);
     }
 }
@@ -132,8 +146,8 @@ static void bn_stats(const float *x, size_t rows, int c, float *mean, float *var
 
 ALWAYS_INLINE void apply_vector(const struct bn_job *j, size_t at, int c, int lanes)
 {
-    vf x = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
-    x = v_fma(x, v_load_n(j->apply_scale + c, lanes), v_load_n(j->beta + c, lanes));
+    vf x = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->bn.mean + c, lanes));
+    x = v_fma(x, v_load_n(j->apply_scale + c, lanes), v_load_n(j->bn.beta + c, lanes));
     if (j->residual)
         x = v_add(x, v_load_n(j->residual + at, lanes));
     v_store_n(j->out + at, lanes, j->relu ? v_max(v_zero(), x) : x);
@@ -145,41 +159,36 @@ static void apply_range(void *ctx, size_t piece, int worker)
     const struct bn_job *j = ctx;
     for (size_t row = range_start(j, piece), end = range_start(j, piece + 1); row < end; row++) {
         int c = 0;
-        for (; c + VL <= j->c; c += VL)
+        for (; c + VL <= j->bn.c; c += VL)
             apply_vector(j, row * j->ld + c, c, VL);
-        if (c < j->c)
-            apply_vector(j, row * j->ld + c, c, j->c - c);
+        if (c < j->bn.c)
+            apply_vector(j, row * j->ld + c, c, j->bn.c - c);
     }
 }
 
-static void bn_apply(const float *x, size_t rows, int c, const float *mean, const float *inv_std, const float *gamma,
-                     const float *beta, const float *residual, bool relu, float *y)
+static void bn_apply(const struct eq_bn *bn, const float *x, const float *residual, bool relu, float *y)
 {
     struct bn_job job;
-    for (int first = 0; first < c; first += MAX_CHANNELS) {
+    job.ld = (size_t)bn->c;
+    job.relu = relu;
+    for (int first = 0; first < bn->c; first += MAX_CHANNELS) {
+        job.bn = channels_from(bn, first);
         job.x = x + first;
         job.residual = residual ? residual + first : NULL;
         job.out = y + first;
-        job.mean = mean + first;
-        job.beta = beta + first;
-        job.rows = rows;
-        job.ld = (size_t)c;
-        job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
-        job.relu = relu;
-        for (int i = 0; i < job.c; i++)
-            job.apply_scale[i] = inv_std[first + i] * gamma[first + i];
+        set_apply_scale(&job);
         for_ranges(&job, apply_range);
     }
 }
 
 /* ---- backward ------------------------------------------------------------ */
 
-/* dy behind the ReLU; dev = x - mean. What bn_apply computes is above 0 where its ReLU's output is. */
+/* dy through the ReLU; dev = x - mean. The value that bn_apply computes is above 0 where its ReLU's output is. */
 ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int lanes)
 {
     vf dy = v_load_n(j->dy + at, lanes), y;
-    if (j->relu_beta)
-        y = v_fma(dev, v_load_n(j->apply_scale + c, lanes), v_load_n(j->relu_beta + c, lanes));
+    if (j->mask_from_x)
+        y = v_fma(dev, v_load_n(j->apply_scale + c, lanes), v_load_n(j->bn.beta + c, lanes));
     else if (j->y)
         y = v_load_n(j->y + at, lanes);
     else
@@ -187,14 +196,15 @@ ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int
     return v_select(v_gt(y, v_zero()), dy, v_zero());
 }
 
-/* Adds to sum and dot what n rows from at on give for vectors of channels c..; whole and vectors are constants. */
+/* Adds to first and second the sums over n rows from row on, for vectors of channels from c on. vectors is a constant.
+ */
 ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t n, int c, const int vectors, int lanes)
 {
     vf sum[GROUP], dot[GROUP], mean[GROUP];
     UNROLL for (int v = 0; v < vectors; v++)
     {
         sum[v] = dot[v] = v_zero();
-        mean[v] = v_load_n(j->mean + c + v * VL, lanes);
+        mean[v] = v_load_n(j->bn.mean + c + v * VL, lanes);
     }
     for (size_t r = row; r < row + n; r++)
         UNROLL for (int v = 0; v < vectors; v++)
@@ -218,22 +228,22 @@ static void sum_range(void *ctx, size_t turn, int worker)
     struct bn_job *j = ctx;
     size_t piece = from_the_end(j, turn);
     size_t start = range_start(j, piece), end = range_start(j, piece + 1);
-    for (int c = 0; c < j->c; c++)
+    for (int c = 0; c < j->bn.c; c++)
         j->first[piece][c] = j->second[piece][c] = 0;
     for (size_t row = start; row < end; row += BLOCK) {
         size_t n = end - row < BLOCK ? end - row : BLOCK;
         int c = 0;
-        for (; c + GROUP * VL <= j->c; c += GROUP * VL)
+        for (; c + GROUP * VL <= j->bn.c; c += GROUP * VL)
             sum_block(j, piece, row, n, c, GROUP, VL);
-        for (; c < j->c; c += VL)
-            sum_block(j, piece, row, n, c, 1, j->c - c < VL ? j->c - c : VL);
+        for (; c < j->bn.c; c += VL)
+            sum_block(j, piece, row, n, c, 1, j->bn.c - c < VL ? j->bn.c - c : VL);
     }
 }
 
 /* dx = scale * d + slope * (x - mean) + shift */
 ALWAYS_INLINE void gradient_vector(const struct bn_job *j, size_t at, int c, int lanes)
 {
-    vf dev = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->mean + c, lanes));
+    vf dev = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->bn.mean + c, lanes));
     vf d = masked_dy(j, at, c, dev, lanes);
     vf dx = v_mul(d, v_load_n(j->scale + c, lanes));
     if (j->batch_stats)
@@ -251,54 +261,49 @@ static void gradient_range(void *ctx, size_t piece, int worker)
     const struct bn_job *j = ctx;
     for (size_t row = range_start(j, piece), end = range_start(j, piece + 1); row < end; row++) {
         int c = 0;
-        for (; c + VL <= j->c; c += VL)
+        for (; c + VL <= j->bn.c; c += VL)
             gradient_vector(j, row * j->ld + c, c, VL);
-        if (c < j->c)
-            gradient_vector(j, row * j->ld + c, c, j->c - c);
+        if (c < j->bn.c)
+            gradient_vector(j, row * j->ld + c, c, j->bn.c - c);
     }
 }
 
 /* The ranges' sums of one channel; sum(dy) and sum(dy * xhat) go into the gradients and into dx's coefficients. */
 static void merge_gradients(struct bn_job *j, int c, float *dgamma, float *dbeta)
 {
-    double sum = 0, dot = 0, rows = (double)j->rows;
+    double sum = 0, dot = 0, rows = (double)j->bn.rows;
     for (int i = 0; i < j->pieces; i++) {
         sum += j->first[i][c];
         dot += j->second[i][c];
     }
-    dot *= j->inv_std[c];
+    dot *= j->bn.inv_std[c];
     *dbeta = (float)(*dbeta + sum);
     *dgamma = (float)(*dgamma + dot);
-    double scale = (double)j->gamma[c] * j->inv_std[c];
+    double scale = (double)j->bn.gamma[c] * j->bn.inv_std[c];
     j->scale[c] = (float)scale;
-    j->slope[c] = (float)(-scale * dot / rows * j->inv_std[c]);
+    j->slope[c] = (float)(-scale * dot / rows * j->bn.inv_std[c]);
     j->shift[c] = (float)(-scale * sum / rows);
 }
 
-static void bn_backward(const float *x, const float *y, const float *relu_beta, const float *dy, size_t rows, int c,
-                        const float *mean, const float *inv_std, const float *gamma, bool batch_stats, float *dx,
-                        float *dgamma, float *dbeta, float *dresidual, bool accumulate_residual)
+static void bn_backward(const struct eq_bn *bn, const float *x, const float *y, bool mask_from_x, const float *dy,
+                        bool batch_stats, float *dx, float *dgamma, float *dbeta, float *dresidual,
+                        bool accumulate_residual)
 {
     struct bn_job job;
-    job.rows = rows;
-    job.ld = (size_t)c;
+    job.ld = (size_t)bn->c;
+    job.mask_from_x = mask_from_x;
     job.batch_stats = batch_stats;
     job.accumulate_residual = accumulate_residual;
-    for (int first = 0; first < c; first += MAX_CHANNELS) {
+    for (int first = 0; first < bn->c; first += MAX_CHANNELS) {
+        job.bn = channels_from(bn, first);
         job.x = x + first;
         job.y = y ? y + first : NULL;
-        job.relu_beta = relu_beta ? relu_beta + first : NULL;
         job.dy = dy + first;
-        job.mean = mean + first;
-        job.inv_std = inv_std + first;
-        job.gamma = gamma + first;
         job.out = dx + first;
         job.dresidual = dresidual ? dresidual + first : NULL;
-        job.c = c - first < MAX_CHANNELS ? c - first : MAX_CHANNELS;
-        for (int i = 0; i < job.c; i++)
-            job.apply_scale[i] = job.inv_std[i] * job.gamma[i];
+        set_apply_scale(&job);
         for_ranges(&job, sum_range);
-        for (int i = 0; i < job.c; i++)
+        for (int i = 0; i < job.bn.c; i++)
             merge_gradients(&job, i, dgamma + first + i, dbeta + first + i);
         for_ranges(&job, gradient_range);
     }

@@ -1,15 +1,14 @@
 /*
- * Direct convolution, forward and backward by data, as products of frames (or neighbouring pixels) with the taps that
- * fall inside the picture. Nothing is copied (but converted once, where operands are BF16): a tap is a segment of
- * gemm_rows. Template of f32_direct_avx2.c, f32_direct_avx512.c and bf16_direct_avx512bf16.c, which define nothing for
- * it.
+ * Template: direct convolution, forward and backward by data, as products of frames (or neighboring pixels) with the
+ * taps that fall inside the picture. A tap is a segment of gemm_rows, which reads the source in place. BF16 operands
+ * are converted once.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/operand_copy.h"
 
 enum { MAX_SEGMENTS = 121 }; /* 11 x 11 taps */
 
-/* The shape has the channels of in in whole steps. */
+/* s counts the channels of in in whole steps. */
 struct direct_job {
     const struct eq_conv_shape *s;
     const operand *in, *packed;
@@ -43,7 +42,7 @@ static int forward_segments(const struct direct_job *j, int b, int f, int oy, in
     const struct eq_conv_shape *s = j->s;
     struct eq_tap_range ry = eq_taps_inside(oy, s->stride, s->pad, s->k, s->h);
     struct eq_tap_range rx = eq_taps_inside(ox, s->stride, s->pad, s->k, s->w);
-    bool dense = s->src_layout == EQ_LAYOUT_CLIP || s->t == 1; /* neighbours in x are neighbours in memory */
+    bool dense = s->src_layout == EQ_LAYOUT_CLIP || s->t == 1; /* neighbors in x are neighbors in memory */
     const operand *weights = j->packed + panel * NR * s->cin * s->k * s->k;
     int n = 0, step = dense && rx.hi > rx.lo ? rx.hi - rx.lo : 1;
     for (int ky = ry.lo; ky < ry.hi; ky++)
@@ -122,7 +121,7 @@ static bool backward_data_supports(const struct eq_conv_shape *s)
     return s->k * s->k <= MAX_SEGMENTS && s->src_layout == EQ_LAYOUT_PIXEL;
 }
 
-/* With few frames a product has few rows; OpenBLAS gathers more, but knows floats only. */
+/* With few frames a product has few rows. OpenBLAS gathers more, but takes floats only. */
 static bool backward_data_prefers(const struct eq_conv_shape *s)
 {
     return s->t >= 4 || KSTEP > 1;
@@ -139,7 +138,7 @@ static size_t backward_data_scratch_bytes(const struct eq_conv_shape *s, int thr
     return operand_copy_bytes((size_t)s->b * s->t * s->oh * s->ow, s->cout);
 }
 
-/* The windows that source pixel (y, x) lies in; under a stride each phase of pixels has taps of its own. */
+/* The windows that contain source pixel (y, x). Under a stride each phase of pixels has its own taps. */
 static int backward_data_segments(const struct direct_job *j, int b, int y, int x, size_t panel,
                                   struct gemm_segment *segments)
 {

@@ -1,8 +1,7 @@
 /*
- * Direct backward by weights. In pixel layout a piece owns a block of input channels and a panel of output channels,
- * all taps, and sums over the whole batch: no two pieces share a sum. In clip layout there are too few channels for
- * that, so a piece takes a range of output rows, and the pieces' sums are added in their order. Template of
- * f32_direct_weights_avx2.c and f32_direct_weights_avx512.c, which define nothing for it.
+ * Template: direct backward by weights in FP32. In pixel layout a piece owns a block of input channels and a panel of
+ * output channels, all taps, and sums over the whole batch: no two pieces share a sum. Clip layout has too few
+ * channels for that, so a piece takes a range of output rows, and the sums of the pieces are added in their order.
  */
 #include "kernels/x86/direct_weights_pixel.h"
 
@@ -48,7 +47,7 @@ static void copy_diff_row(const struct weights_job *j, int b, int f, int oy, flo
     }
 }
 
-/* A window's kernel row is k * cin neighbours in memory, and windows overlap: lda is their distance. */
+/* A window's kernel row is k * cin neighbors in memory, and windows overlap: lda is their distance. */
 static void add_frame_row(const struct weights_job *j, int b, int f, int oy, float *row, float *diff, float *sums)
 {
     const struct eq_conv_shape *s = j->s;
@@ -75,7 +74,7 @@ static void clip_piece(void *ctx, size_t range, int worker)
     const struct eq_conv_shape *s = j->s;
     int ranges = clip_ranges(s), rows = s->b * s->oh;
     float *sums = j->scratch + range * clip_sums(s);
-    float *row = j->scratch + ranges * clip_sums(s) + worker * j->worker_floats;
+    float *row = j->scratch + ranges * clip_sums(s) + worker * clip_worker_floats(s);
     float *diff = row + ((padded_row(s) + 15) & ~(size_t)15);
     memset(sums, 0, clip_sums(s) * sizeof *sums);
     memset(row, 0, padded_row(s) * sizeof *row);
@@ -124,19 +123,11 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
-    struct weights_job job = {.s = s,
-                              .src = src,
-                              .diff_dst = diff_dst,
-                              .diff_weights = diff_weights,
-                              .scratch = scratch,
-                              .blocks = (s->cin + BLOCK - 1) / BLOCK,
-                              .splits = 1};
+    struct weights_job job = {s, src, diff_dst, diff_weights, scratch, (s->cin + BLOCK - 1) / BLOCK, 1};
     if (s->src_layout == EQ_LAYOUT_CLIP) {
-        job.worker_floats = clip_worker_floats(s);
         eq_parallel_for((size_t)clip_ranges(s), clip_piece, &job);
         eq_parallel_for((size_t)s->k * s->k, merge_piece, &job);
     } else {
-        job.worker_floats = block_sums(s);
         eq_parallel_for((size_t)job.blocks * gemm_panels(s->cout), pixel_piece, &job);
     }
 }

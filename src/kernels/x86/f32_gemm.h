@@ -75,7 +75,7 @@ ALWAYS_INLINE void gemm_tile_of(const int mr, int n, int n_segments, const struc
     }
 }
 
-/* c[m x n], n <= NR: rows are cut into blocks of at most MR, as equal as can be. */
+/* c[m x n], n <= NR: rows are cut into nearly equal blocks of at most MR. */
 static inline void gemm_rows(int m, int n, int n_segments, const struct gemm_segment *segments, size_t lda, float *c,
                              size_t ldc, const struct gemm_epilogue *e)
 {

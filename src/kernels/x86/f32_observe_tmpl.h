@@ -1,7 +1,6 @@
 /*
- * Kernels that look at many values and keep a few numbers. The values are cut into at most PIECES ranges by their
- * count alone; what the ranges found is put together in their order. Template of f32_observe_avx2.c and
- * f32_observe_avx512.c, which define nothing for it.
+ * Template: kernels that reduce many values to a few numbers. The values are cut into at most PIECES ranges by their
+ * count alone; the results of the ranges are merged in their order.
  */
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"
@@ -37,7 +36,7 @@ static void for_ranges(struct observe_job *j, eq_piece_fn fn)
 
 /* ---- range --------------------------------------------------------------- */
 
-/* Least and greatest value of what a range has seen so far; NaN is remembered apart. */
+/* The least and greatest value that a range has seen so far. NaN is tracked separately. */
 struct extremes {
     vf least, greatest;
     vcond nan;
@@ -107,10 +106,10 @@ static void minmax(const float *x, size_t n, float *min, float *max)
 /* ---- histogram ----------------------------------------------------------- */
 
 /*
- * A counter that was just written is slow to read, and behind a ReLU half of all values are 0. So, where registers can
- * be compressed, zeros are left out and counted by what is missing; and neighbors count in tables of their own. Bins
- * wait in a queue, so that no loop has a length that can't be foretold. Values outside the range get the bin behind the
- * last, which is thrown away.
+ * A counter that was just written is slow to read, and after a ReLU half of all values are 0. Therefore zeros are left
+ * out where registers can be compressed, and their number follows from the total; and neighboring values count in
+ * separate tables. Bins wait in a queue, so that every loop has a predictable length. Values outside the range get the
+ * bin after the last, which is discarded.
  */
 enum { TABLES = VL == 16 ? 2 : 4, QUEUE = 1024 };
 

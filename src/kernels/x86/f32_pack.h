@@ -7,12 +7,13 @@
 #include "kernels/x86/f32_gemm.h"
 #include "kernels/x86/f32_transpose.h"
 
-/* OIHW weights seen as n x depth x taps: for the backward pass by data the roles of cin and cout are swapped. */
+/* OIHW weights seen as n x depth x taps. For the backward pass by data the roles of cin and cout are swapped. */
 struct pack_job {
     const float *weights;
     operand *packed;
-    size_t n_step, depth_step; /* floats between neighbours */
+    size_t n_step, depth_step; /* floats between neighbors */
     int n, depth, taps;
+    bool swapped;
 };
 
 static inline size_t panels_bytes(int n, int depth, int taps)
@@ -29,13 +30,13 @@ static inline int pack_blocks(int depth)
 
 enum { GATHER = 144 }; /* taps of one channel that are gathered at once */
 
-/* How many depths fill a buffer of GATHER. */
+/* The number of depths that fit a buffer of GATHER taps. */
 static inline int gather_depths(int taps)
 {
     return GATHER / taps > 0 ? GATHER / taps : 1;
 }
 
-/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where there are none. */
+/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where the weights end. */
 ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count, float *to)
 {
     const float *from = j->weights + n * j->n_step + d * j->depth_step;
@@ -54,7 +55,7 @@ ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count
         }
 }
 
-/* Where column i of depth d lies in a matrix [depth / KSTEP][NR][KSTEP]: of the step's depths, the one before all. */
+/* Where column i of depth d's step begins in a matrix [depth / KSTEP][NR][KSTEP]. */
 ALWAYS_INLINE size_t pack_at(size_t d, int i)
 {
     return (d / KSTEP * NR + i) * KSTEP;
@@ -81,23 +82,25 @@ static inline void pack_piece_plain(void *ctx, size_t piece, int worker)
         }
 }
 
-static inline void pack_run(struct pack_job *job)
+/* fn: packs a block of depths of a panel. */
+static inline void pack_run(const struct eq_conv_shape *s, const float *weights_oihw, void *packed, bool swapped,
+                            eq_piece_fn fn)
 {
-    eq_parallel_for((size_t)gemm_panels(job->n) * pack_blocks(job->depth), pack_piece_plain, job);
+    const size_t taps = (size_t)s->k * s->k, row = s->cin * taps;
+    struct pack_job job = {weights_oihw, packed, row, taps, s->cout, s->cin, (int)taps, false};
+    if (swapped)
+        job = (struct pack_job){weights_oihw, packed, taps, row, s->cin, s->cout, (int)taps, true};
+    eq_parallel_for((size_t)gemm_panels(job.n) * pack_blocks(job.depth), fn, &job);
 }
 
 static inline void pack_forward(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    int taps = s->k * s->k;
-    struct pack_job job = {weights_oihw, packed, (size_t)s->cin * taps, (size_t)taps, s->cout, s->cin, taps};
-    pack_run(&job);
+    pack_run(s, weights_oihw, packed, false, pack_piece_plain);
 }
 
 static inline void pack_transposed(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    int taps = s->k * s->k;
-    struct pack_job job = {weights_oihw, packed, (size_t)taps, (size_t)s->cin * taps, s->cin, s->cout, taps};
-    pack_run(&job);
+    pack_run(s, weights_oihw, packed, true, pack_piece_plain);
 }
 
 #endif

@@ -1,6 +1,7 @@
-/* Template of f32_peak_avx2.c, f32_peak_avx512.c and bf16_peak_avx512bf16.c, which define nothing for it: the
- * convolutions' multiply-and-add on registers only, in chains enough to hide its latency: what any of their kernels can
- * reach at most. */
+/*
+ * Template: the multiply-and-add of the convolutions on registers only, in enough chains to hide its latency. No
+ * kernel made of it can be faster.
+ */
 #include "kernels/conv.h"
 #include "kernels/x86/operand.h"
 

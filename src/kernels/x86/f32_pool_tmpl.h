@@ -1,32 +1,13 @@
-/*
- * Pooling. A pixel is tc = t * c neighbouring values; a piece is a row of pixels. Template of f32_pool_avx2.c and
- * f32_pool_avx512.c, which define nothing for it.
- */
-#include "kernels/conv.h"
-#include "kernels/fill.h"
+/* Template: pooling. A pixel is tc = t * c neighboring values; a piece is a row of pixels. */
+#include "kernels/f32_pool.h"
 #include "kernels/x86/vec.h"
-
-#include <assert.h>
-
-enum { MAX_TAPS = 64, AVG_BLOCK = 1024 };
-
-struct pool_job {
-    const float *in;
-    float *out;
-    const uint8_t *argmax_in;
-    uint8_t *argmax;
-    struct eq_pool_shape p; /* the global average uses tc alone */
-    int hw, blocks;
-    const float *mean, *inv_std, *gamma, *beta; /* [c] of a batch norm in front */
-    int c;
-};
 
 /* ---- max pooling --------------------------------------------------------- */
 
 /* A window's pixels that lie inside the picture, and their tap numbers. */
 struct window {
-    const float *px[MAX_TAPS];
-    int tap[MAX_TAPS], n;
+    const float *px[POOL_TAPS];
+    int tap[POOL_TAPS], n;
 };
 
 static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
@@ -42,7 +23,7 @@ static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
     return win;
 }
 
-/* What is done to each value on its way into the pooling: nothing, or batch norm and ReLU as bn_apply does them. */
+/* Applied to each value before pooling: nothing, or batch norm and ReLU as bn_apply does them. */
 struct norm {
     bool on;
     vf mean, scale, beta;
@@ -88,38 +69,23 @@ static void normed_max_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
+    const struct eq_bn *bn = j->bn;
     for (int ox = 0; ox < j->p.ow; ox++) {
         struct window win = window_of(j, (int)(row / j->p.oh), (int)(row % j->p.oh), ox);
         size_t at = (row * j->p.ow + ox) * j->p.tc;
-        for (int frame = 0; frame < j->p.tc; frame += j->c)
-            for (int c = 0; c < j->c; c += VL) {
-                vf scale = v_mul(v_load(j->inv_std + c), v_load(j->gamma + c));
-                const struct norm norm = {true, v_load(j->mean + c), scale, v_load(j->beta + c)};
+        for (int frame = 0; frame < j->p.tc; frame += bn->c)
+            for (int c = 0; c < bn->c; c += VL) {
+                vf scale = v_mul(v_load(bn->inv_std + c), v_load(bn->gamma + c));
+                const struct norm norm = {true, v_load(bn->mean + c), scale, v_load(bn->beta + c)};
                 max_of(&win, &norm, (size_t)frame + c, VL, j->out + at, j->argmax + at);
             }
     }
 }
 
-static void bn_relu_maxpool_forward(const struct eq_pool_shape *p, const float *x, int c, const float *mean,
-                                    const float *inv_std, const float *gamma, const float *beta, float *y,
-                                    uint8_t *argmax)
-{
-    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k && c % 16 == 0);
-    struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax, .mean = mean, inv_std, gamma, beta, c};
-    eq_parallel_for((size_t)p->b * p->oh, normed_max_row, &job);
-}
-
-static void maxpool_forward(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax)
-{
-    assert(p->k * p->k <= MAX_TAPS && p->pad < p->k);
-    struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax};
-    eq_parallel_for((size_t)p->b * p->oh, max_forward_row, &job);
-}
-
 /* The windows that a source pixel lies in, in the order of the taps. */
 struct windows {
-    size_t at[MAX_TAPS];
-    int tap[MAX_TAPS], n;
+    size_t at[POOL_TAPS];
+    int tap[POOL_TAPS], n;
 };
 
 static struct windows windows_of(const struct pool_job *j, int b, int y, int x)
@@ -162,16 +128,9 @@ static void max_backward_row(void *ctx, size_t row, int worker)
     }
 }
 
-static void maxpool_backward(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx)
-{
-    assert(p->k * p->k <= MAX_TAPS);
-    struct pool_job job = {.p = *p, .in = dy, .argmax_in = argmax, .out = dx};
-    eq_parallel_for((size_t)p->b * p->h, max_backward_row, &job);
-}
-
 /* ---- global average ------------------------------------------------------ */
 
-ALWAYS_INLINE void average_of(const struct pool_job *j, const float *x, int n, float *y)
+ALWAYS_INLINE void average_n(const struct pool_job *j, const float *x, int n, float *y)
 {
     vf s0 = v_zero(), s1 = v_zero();
     int p = 0;
@@ -184,53 +143,26 @@ ALWAYS_INLINE void average_of(const struct pool_job *j, const float *x, int n, f
     v_store_n(y, n, v_mul(v_add(s0, s1), v_set1(1.0f / (float)j->hw)));
 }
 
-/* A block of the values of a pixel. */
-static void avg_forward_block(void *ctx, size_t piece, int worker)
+static void average_of(const struct pool_job *j, const float *x, int n, float *y)
 {
-    (void)worker;
-    const struct pool_job *j = ctx;
-    size_t b = piece / j->blocks, i = piece % j->blocks * AVG_BLOCK, end = i + AVG_BLOCK;
-    const float *x = j->in + b * j->hw * j->p.tc;
-    float *y = j->out + b * j->p.tc;
-    end = end < (size_t)j->p.tc ? end : (size_t)j->p.tc;
-    for (; i + VL <= end; i += VL)
-        average_of(j, x + i, VL, y + i);
-    if (i < end)
-        average_of(j, x + i, (int)(end - i), y + i);
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        average_n(j, x + i, VL, y + i);
+    if (i < n)
+        average_n(j, x + i, n - i, y + i);
 }
 
-static void global_avg_forward(const float *x, int b, int hw, int tc, float *y)
+static void share_of(const struct pool_job *j, const float *dy, int n, float *dx)
 {
-    struct pool_job job = {.in = x, .hw = hw, .p.tc = tc, .out = y, .blocks = (tc + AVG_BLOCK - 1) / AVG_BLOCK};
-    eq_parallel_for((size_t)b * job.blocks, avg_forward_block, &job);
-}
-
-/* A pixel. */
-static void avg_backward_pixel(void *ctx, size_t pixel, int worker)
-{
-    (void)worker;
-    const struct pool_job *j = ctx;
-    const float *dy = j->in + pixel / j->hw * j->p.tc;
-    float *dx = j->out + pixel * j->p.tc;
     vf share = v_set1(1.0f / (float)j->hw);
     int i = 0;
-    for (; i + VL <= j->p.tc; i += VL)
+    for (; i + VL <= n; i += VL)
         v_store(dx + i, v_mul(v_load(dy + i), share));
-    if (i < j->p.tc)
-        v_store_n(dx + i, j->p.tc - i, v_mul(v_load_n(dy + i, j->p.tc - i), share));
-}
-
-static void global_avg_backward(const float *dy, int b, int hw, int tc, float *dx)
-{
-    struct pool_job job = {.in = dy, .hw = hw, .p.tc = tc, .out = dx};
-    eq_parallel_for((size_t)b * hw, avg_backward_pixel, &job);
+    if (i < n)
+        v_store_n(dx + i, n - i, v_mul(v_load_n(dy + i, n - i), share));
 }
 
 void ISA_NAME(eq_f32_pool_fill)(struct eq_f32_table *table)
 {
-    table->maxpool_forward = maxpool_forward;
-    table->bn_relu_maxpool_forward = bn_relu_maxpool_forward;
-    table->maxpool_backward = maxpool_backward;
-    table->global_avg_forward = global_avg_forward;
-    table->global_avg_backward = global_avg_backward;
+    fill_pool(table);
 }

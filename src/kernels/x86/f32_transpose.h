@@ -4,23 +4,31 @@
 
 #include "kernels/x86/vec.h"
 
-#if defined(__AVX512F__)
+#define V_PAIRS(name, op)                                                                                              \
+    ALWAYS_INLINE vf name(vf a, vf b)                                                                                  \
+    {                                                                                                                  \
+        return MM(castpd_ps)(MM(op)(MM(castps_pd)(a), MM(castps_pd)(b)));                                              \
+    }
+V_OF_2(v_low_ones, unpacklo_ps)
+V_OF_2(v_high_ones, unpackhi_ps)
+V_PAIRS(v_low_pairs, unpacklo_pd)
+V_PAIRS(v_high_pairs, unpackhi_pd)
 
 /* Pairs of rows, then pairs of pairs: r[4 q + k] holds column 4 l + k of rows 4 q .. 4 q + 3 in its 128-bit lane l. */
 ALWAYS_INLINE void transpose_quads(vf r[VL])
 {
     UNROLL for (int q = 0; q < VL; q += 4)
     {
-        __m512d low_a = _mm512_castps_pd(_mm512_unpacklo_ps(r[q], r[q + 1]));
-        __m512d high_a = _mm512_castps_pd(_mm512_unpackhi_ps(r[q], r[q + 1]));
-        __m512d low_b = _mm512_castps_pd(_mm512_unpacklo_ps(r[q + 2], r[q + 3]));
-        __m512d high_b = _mm512_castps_pd(_mm512_unpackhi_ps(r[q + 2], r[q + 3]));
-        r[q] = _mm512_castpd_ps(_mm512_unpacklo_pd(low_a, low_b));
-        r[q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low_a, low_b));
-        r[q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high_a, high_b));
-        r[q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high_a, high_b));
+        vf low_a = v_low_ones(r[q], r[q + 1]), high_a = v_high_ones(r[q], r[q + 1]);
+        vf low_b = v_low_ones(r[q + 2], r[q + 3]), high_b = v_high_ones(r[q + 2], r[q + 3]);
+        r[q] = v_low_pairs(low_a, low_b);
+        r[q + 1] = v_high_pairs(low_a, low_b);
+        r[q + 2] = v_low_pairs(high_a, high_b);
+        r[q + 3] = v_high_pairs(high_a, high_b);
     }
 }
+
+#if defined(__AVX512F__)
 
 ALWAYS_INLINE void v_transpose(vf r[VL])
 {
@@ -39,21 +47,6 @@ ALWAYS_INLINE void v_transpose(vf r[VL])
 }
 
 #else
-
-ALWAYS_INLINE void transpose_quads(vf r[VL])
-{
-    UNROLL for (int q = 0; q < VL; q += 4)
-    {
-        __m256d low_a = _mm256_castps_pd(_mm256_unpacklo_ps(r[q], r[q + 1]));
-        __m256d high_a = _mm256_castps_pd(_mm256_unpackhi_ps(r[q], r[q + 1]));
-        __m256d low_b = _mm256_castps_pd(_mm256_unpacklo_ps(r[q + 2], r[q + 3]));
-        __m256d high_b = _mm256_castps_pd(_mm256_unpackhi_ps(r[q + 2], r[q + 3]));
-        r[q] = _mm256_castpd_ps(_mm256_unpacklo_pd(low_a, low_b));
-        r[q + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low_a, low_b));
-        r[q + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high_a, high_b));
-        r[q + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high_a, high_b));
-    }
-}
 
 ALWAYS_INLINE void v_transpose(vf r[VL])
 {

@@ -4,15 +4,16 @@
  * direct sum, where Lavin's 1 and 2 give four times (measured in test_f32_winograd_error; on the choice of points see
  * Barabasz et al. 2020).
  *
- * A tile of 3 uses the first five points only. What its interpolation lacks, a factor p + b at each finite point p, is
- * multiplied into the input transform, so that both kinds of tile share one set of transformed weights: a 7 x 7 map is
- * cut 4 + 3 and takes 121 products a channel instead of 144.
+ * A tile of 3 uses the first five points only. Its interpolation lacks a factor p + b at each finite point p; the input
+ * transform supplies it, so that both kinds of tile share one set of transformed weights. A 7 x 7 map is cut 4 + 3 and
+ * takes 121 products a channel instead of 144.
  *
  * Each function works on one axis; m, the tile's size, is a constant wherever it is inlined.
  */
 #ifndef KERNELS_X86_F32_WINOGRAD_H
 #define KERNELS_X86_F32_WINOGRAD_H
 
+#include "kernels/conv.h"
 #include "kernels/x86/vec.h"
 
 enum { TILE = 4, POINTS = TILE + 2, POSITIONS = POINTS * POINTS };
@@ -86,7 +87,7 @@ ALWAYS_INLINE void winograd_diff(const int m, const vf y[TILE], vf v[POINTS])
     }
 }
 
-/* What the interpolation divides by: the product of the differences to all other finite points. */
+/* The divisors of the interpolation: the product of the differences to all other finite points. */
 #define WN0 (1.0f / (WA2 * WB2))
 #define WNA (1.0f / (2 * WA2 * (WA2 - WB2)))
 #define WNB (1.0f / (2 * WB2 * (WB2 - WA2)))
@@ -115,7 +116,7 @@ ALWAYS_INLINE void winograd_diff_weights(const vf u[POINTS], vf g[3])
 
 /* ---- how a map is cut ---------------------------------------------------- */
 
-/* Along an axis of n outputs: so many tiles, the last n3 of them of 3, all others of 4. */
+/* The tiles along an axis of n outputs: the last n3 have 3 outputs, all others 4. */
 struct winograd_axis {
     int n, tiles, n3;
 };
@@ -137,11 +138,24 @@ static inline int winograd_start(const struct winograd_axis *axis, int tile)
     return tile < fours ? tile * TILE : fours * TILE + (tile - fours) * (TILE - 1);
 }
 
-/* Products for maps of oh x ow outputs, channels times channels of `planes` pictures. */
-static inline double winograd_products(int oh, int ow, double planes)
+/* Products of s when its maps of oh x ow values are cut into tiles. */
+static inline double winograd_products_of(const struct eq_conv_shape *s, int oh, int ow)
 {
     struct winograd_axis ay = winograd_cut(oh), ax = winograd_cut(ow);
-    return planes * (oh + 2.0 * ay.tiles) * (ow + 2.0 * ax.tiles);
+    return (double)s->b * s->t * s->cin * s->cout * (oh + 2.0 * ay.tiles) * (ow + 2.0 * ax.tiles);
+}
+
+/* Forward, and backward by weights. */
+static inline double winograd_products(const struct eq_conv_shape *s)
+{
+    return winograd_products_of(s, s->oh, s->ow);
+}
+
+/* Channels in whole vectors of the widest level; others are left to the direct kernels. */
+static inline bool winograd_supports(const struct eq_conv_shape *s)
+{
+    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
+           s->cout % 16 == 0;
 }
 
 /* A tile: clip, first output pixel, size. */
@@ -149,13 +163,27 @@ struct winograd_tile {
     int b, y, x, my, mx;
 };
 
-/* Which kinds of tile go first in a piece: those that use position (5, x) stand together, those that use (y, 5) too. */
+/* Calls fn with the tile's size as constants in front. */
+#define WINOGRAD_BY_SIZE(tile, fn, ...)                                                                                \
+    do {                                                                                                               \
+        if ((tile)->my == 4 && (tile)->mx == 4)                                                                        \
+            fn(4, 4, __VA_ARGS__);                                                                                     \
+        else if ((tile)->my == 4)                                                                                      \
+            fn(4, 3, __VA_ARGS__);                                                                                     \
+        else if ((tile)->mx == 4)                                                                                      \
+            fn(3, 4, __VA_ARGS__);                                                                                     \
+        else                                                                                                           \
+            fn(3, 3, __VA_ARGS__);                                                                                     \
+    } while (0)
+
+/* The order of the kinds of tile in a piece: those that use position (5, x) stand together, and so do those that use
+ * (y, 5). */
 static inline int winograd_kind(const struct winograd_tile *t)
 {
     return t->my == 4 ? (t->mx == 4 ? 1 : 0) : (t->mx == 4 ? 2 : 3);
 }
 
-/* Tiles first..end-1 in order of kind, and how many of each kind there are; returns how many in all. */
+/* Tiles first..end-1 in order of kind, and the number of each kind. Returns the total. */
 static inline int winograd_list(const struct winograd_axis *ay, const struct winograd_axis *ax, int first, int end,
                                 struct winograd_tile *tiles, int kinds[4])
 {
@@ -177,7 +205,7 @@ static inline int winograd_list(const struct winograd_axis *ay, const struct win
     return n;
 }
 
-/* The rows lo..hi-1 of a piece, in tiles, that take part at position (py, px), from how many of each kind there are. */
+/* The rows lo..hi-1 of a piece, in tiles, that take part at position (py, px), from the number of each kind. */
 struct winograd_rows {
     int lo, hi;
 };

@@ -107,7 +107,7 @@ static inline int winograd7_place(int phase, int o, int j)
     return phase == 0 ? 2 * (o + j) - 3 : 2 * (o + j) - 2;
 }
 
-/* Phases that have something to add at a point. */
+/* The number of phases that contribute at a point. */
 static inline int winograd7_phases(int point)
 {
     return point == INFINITE ? 1 : PHASES;

@@ -1,8 +1,7 @@
 /*
- * The first convolution, 7 x 7 at stride 2 over the few channels of a picture, by Winograd (see f32_winograd7.h). A
- * piece is a row of tiles, all frames. Vectors run along the row of tiles: transformed inputs lie as [position][phase
- * y, phase x, channel][tile], and the products are A^T * B. Template of f32_winograd7_avx2.c and
- * f32_winograd7_avx512.c, which define nothing for it.
+ * Template: the first convolution, 7 x 7 at stride 2 over the few channels of a picture, by Winograd
+ * (f32_winograd7.h). A piece is a row of tiles, all frames. Vectors run along the row of tiles: transformed inputs
+ * lie as [position][phase y, phase x, channel][tile], and the products are A^T * B.
  */
 #include "kernels/x86/f32_winograd7_output.h"
 
@@ -44,12 +43,6 @@ static void conv7_piece(void *ctx, size_t piece, int worker)
 }
 
 /* ---- the kernel ---------------------------------------------------------- */
-
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 7 && s->stride == 2 && s->pad == 3 && s->cin <= MAX_CIN && s->cout % 16 == 0 &&
-           s->src_layout == EQ_LAYOUT_CLIP;
-}
 
 static size_t packed_bytes(const struct eq_conv_shape *s)
 {
@@ -119,5 +112,6 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
         eq_parallel_for((size_t)s->b * (job.p.tiles_y - 1), join_piece, &job);
 }
 
-CONV_KERNEL(conv_forward_winograd7, .supports = supports, .packed_bytes = packed_bytes, .scratch_bytes = scratch_bytes,
-            .pack = pack, .run.forward = forward, .products = conv7_products, .fuses_maxpool = fuses_maxpool)
+CONV_KERNEL(conv_forward_winograd7, .supports = conv7_supports, .packed_bytes = packed_bytes,
+            .scratch_bytes = scratch_bytes, .pack = pack, .run.forward = forward, .products = conv7_products,
+            .fuses_maxpool = eq_conv_pools_3_by_2)

@@ -1,7 +1,7 @@
 /*
- * What the forward pass and the gradient by weights of the 7 x 7 convolution at stride 2 share: how the picture is cut,
- * and the transform of its tiles. Vectors run along a row of tiles; transformed inputs lie as [position][phase y, phase
- * x, channel][tile], phases without use at a position left out.
+ * The cut of the picture and the transform of its tiles, shared by the forward pass and the gradient by weights of the
+ * 7 x 7 convolution at stride 2. Vectors run along a row of tiles; transformed inputs lie as [position][phase y, phase
+ * x, channel][tile], without the phases that a position does not use.
  */
 #ifndef KERNELS_X86_F32_WINOGRAD7_INPUT_H
 #define KERNELS_X86_F32_WINOGRAD7_INPUT_H
@@ -19,6 +19,12 @@ enum {
     PAD = 16 /* floats between positions, so that 49 streams don't share a cache set */
 };
 
+static bool conv7_supports(const struct eq_conv_shape *s)
+{
+    return s->k == 7 && s->stride == 2 && s->pad == 3 && s->cin <= MAX_CIN && s->cout % 16 == 0 &&
+           s->src_layout == EQ_LAYOUT_CLIP;
+}
+
 struct conv7_plan {
     const struct eq_conv_shape *s;
     int tiles_y, tiles_x, lanes; /* lanes: tiles_x in whole vectors */
@@ -29,7 +35,7 @@ struct conv7_plan {
 /* Scratch of the transform. */
 struct conv7_input {
     float *rows;     /* [phase y][point y][row] */
-    float *shuffled; /* [place in a tile: STEP * cin][VL before + lanes + VL behind] */
+    float *shuffled; /* [place in a tile: STEP * cin][VL before + lanes + VL after] */
 };
 
 static struct conv7_plan plan_conv7(const struct eq_conv_shape *s)
@@ -56,7 +62,7 @@ static size_t input_floats(const struct conv7_plan *p)
     return rows_floats(p) + shuffled_floats(p);
 }
 
-/* Lays the transform's scratch out from at on; the margins that it sets to 0 stay 0. */
+/* Lays out the transform's scratch from at on. The margins are set to 0 and stay 0. */
 static struct conv7_input input_at(const struct conv7_plan *p, float *at)
 {
     struct conv7_input x = {at, at + rows_floats(p)};
@@ -69,7 +75,7 @@ static size_t in_stride(const struct conv7_plan *p) /* floats between positions 
     return (size_t)PHASES * PHASES * p->s->cin * p->lanes + PAD;
 }
 
-/* How many [phase y, phase x, channel] there are at a position. */
+/* The number of [phase y, phase x, channel] at a position. */
 static int depth_of(const struct conv7_plan *p, int position)
 {
     return winograd7_phases(position / POINTS) * winograd7_phases(position % POINTS) * p->s->cin;
@@ -85,7 +91,7 @@ static double conv7_products(const struct eq_conv_shape *s)
     return depth * p.tiles_y * p.tiles_x * s->b * s->t * s->cout;
 }
 
-/* Along y: whole rows of the picture, all channels side by side. Behind the picture's width the rows are 0. */
+/* Along y: whole rows of the picture, all channels side by side. Beyond the picture's width the rows are 0. */
 static void transform_rows(const struct conv7_plan *p, const float *src, int b, int f, int ty, int phase, float *rows)
 {
     const struct eq_conv_shape *s = p->s;
@@ -107,7 +113,7 @@ static void transform_rows(const struct conv7_plan *p, const float *src, int b, 
     }
 }
 
-/* Columns of equal place in their tile become neighbours: out[place][VL + tile] = row[tile][place]. */
+/* Columns of equal place in their tile become neighbors: out[place][VL + tile] = row[tile][place]. */
 static void shuffle_row(const struct conv7_plan *p, const float *row, float *out)
 {
     int places = STEP * p->s->cin;

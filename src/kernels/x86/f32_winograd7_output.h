@@ -1,6 +1,6 @@
 /*
- * What the forward pass of the 7 x 7 convolution does with the sums of a row of tiles: back to pixels, bias, residual,
- * ReLU, and max pooling when asked. Included by f32_winograd7_conv_tmpl.h.
+ * From the sums of a row of tiles to the output of the 7 x 7 convolution: back to pixels, bias, residual, ReLU, and on
+ * request max pooling. Included by f32_winograd7_conv_tmpl.h.
  *
  * Pooling is 3 x 3 at stride 2 and padding 1, before the results leave the registers. A tile's 4 x 4 results make 2 x 2
  * pooled ones, with the column before them from the tile on the left (carried along the row) and the row above them
@@ -172,12 +172,6 @@ static void join_piece(void *ctx, size_t piece, int worker)
     float *upper = j->dst + (b * pooled(j->p.s->oh) + 2 * ty) * row;
     for (size_t i = 0; i < row; i += VL)
         v_store(upper + i, v_max_first(v_load(edge + i), v_load(upper + i)));
-}
-
-static bool fuses_maxpool(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad)
-{
-    (void)s;
-    return pool_k == 3 && pool_stride == 2 && pool_pad == 1;
 }
 
 #endif

@@ -1,8 +1,7 @@
 /*
- * Backward by weights of the 7 x 7 convolution at stride 2, in the Winograd domain (see f32_winograd7.h): the
- * transformed picture times the transformed gradient, summed over all tiles and frames, then transformed back once. A
- * piece takes a range of tile rows and has sums of its own, which are added in the order of the ranges. Template of
- * f32_winograd7_weights_avx2.c and f32_winograd7_weights_avx512.c, which define nothing for it.
+ * Template: backward by weights of the 7 x 7 convolution at stride 2, in the Winograd domain (f32_winograd7.h). The
+ * transformed picture times the transformed gradient is summed over all tiles and frames, then transformed back once.
+ * A piece takes a range of tile rows and has its own sums, which are added in the order of the ranges.
  */
 #include "kernels/x86/f32_gemm.h"
 #include "kernels/x86/f32_winograd7_input.h"
@@ -161,12 +160,6 @@ static void merge_piece(void *ctx, size_t oc, int worker)
 
 /* ---- the kernel ---------------------------------------------------------- */
 
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 7 && s->stride == 2 && s->pad == 3 && s->cin <= MAX_CIN && s->cout % 16 == 0 &&
-           s->src_layout == EQ_LAYOUT_CLIP;
-}
-
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     struct conv7_plan p = plan_conv7(s);
@@ -184,5 +177,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     eq_parallel_for((size_t)s->cout, merge_piece, &job);
 }
 
-CONV_KERNEL(conv_backward_weights_winograd7, .supports = supports, .packed_bytes = eq_conv_no_packed,
+CONV_KERNEL(conv_backward_weights_winograd7, .supports = conv7_supports, .packed_bytes = eq_conv_no_packed,
             .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = conv7_products)

@@ -1,9 +1,8 @@
 /*
- * 3 x 3 convolution at stride 1 by Winograd, forward and (with turned filters) backward by data. A piece takes a few
- * tiles with all their frames and a group of output channels: it transforms the tiles into its own scratch, multiplies
- * position by position with the transformed weights, and transforms each panel of sums back while it lies in the L2
- * cache. With BF16 operands it is the transformed tiles and weights that are rounded. Template of f32_winograd_avx2.c,
- * f32_winograd_avx512.c and bf16_winograd_avx512bf16.c, which define nothing for it.
+ * Template: 3 x 3 convolution at stride 1 by Winograd, forward and (with turned filters) backward by data. A piece
+ * takes a few tiles with all their frames and a group of output channels. It transforms the tiles into its own
+ * scratch, multiplies position by position with the transformed weights, and transforms each panel of sums back while
+ * it lies in the L2 cache. With BF16 operands the transformed tiles and weights are rounded.
  */
 #include "kernels/x86/f32_pack.h"
 #include "kernels/x86/f32_winograd.h"
@@ -13,9 +12,9 @@ enum {
     PAD = 16,       /* values between positions, so that 36 streams don't share a cache set */
 };
 
-/* The convolution that is computed: for the backward pass by data, with src and dst in each other's place. */
+/* s is the convolution that is computed. For the backward pass by data its src and dst are exchanged. */
 struct winograd_plan {
-    int b, t, h, w, cin, oh, ow, cout, pad;
+    struct eq_conv_shape s;
     struct winograd_axis ay, ax;
     int tiles, tiles_of_piece, pieces_m; /* pieces_m * tiles_of_piece >= tiles */
     int panels, panels_of_piece, pieces_n;
@@ -35,22 +34,22 @@ struct winograd_job {
 enum { MIN_ROWS = 16, MAX_ROWS = 64, PANELS_OF_PIECE = 128 / NR, MIN_PIECES = 8 };
 
 /* With few channels the transformed tiles and the weights share the L2 cache; with many, weights are streamed from the
- * L3 cache and should meet many rows. Measured on Zen 4 with 64 channels: 16 rows take 0.8 of the time of 64. */
+ * L3 cache and should be used for many rows. Measured on Zen 4 with 64 channels: 16 rows take 0.8 of the time of 64. */
 static int rows_of_piece(int cin)
 {
     int rows = cin / 4;
     return rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
-/* As many tiles as there are rows for, but enough pieces for a few threads. */
+/* As many tiles as fit the rows of a piece, but enough pieces for a few threads. */
 static void plan_pieces(struct winograd_plan *p)
 {
-    p->tiles = p->b * p->ay.tiles * p->ax.tiles;
-    p->panels = gemm_panels(p->cout);
-    int rows = rows_of_piece(p->cin), tiles = rows / p->t;
+    p->tiles = p->s.b * p->ay.tiles * p->ax.tiles;
+    p->panels = gemm_panels(p->s.cout);
+    int rows = rows_of_piece(p->s.cin), tiles = rows / p->s.t;
     tiles = tiles < 1 ? 1 : tiles > MAX_TILES ? MAX_TILES : tiles;
     p->panels_of_piece = p->panels;
-    while (tiles > 1 && (p->tiles + tiles - 1) / tiles < MIN_PIECES && tiles * p->t > rows / 2)
+    while (tiles > 1 && (p->tiles + tiles - 1) / tiles < MIN_PIECES && tiles * p->s.t > rows / 2)
         tiles = (tiles + 1) / 2;
     if ((p->tiles + tiles - 1) / tiles < MIN_PIECES && p->panels > PANELS_OF_PIECE)
         p->panels_of_piece = PANELS_OF_PIECE;
@@ -61,17 +60,7 @@ static void plan_pieces(struct winograd_plan *p)
 
 static struct winograd_plan plan_forward(const struct eq_conv_shape *s)
 {
-    struct winograd_plan p = {.b = s->b,
-                              .t = s->t,
-                              .h = s->h,
-                              .w = s->w,
-                              .cin = s->cin,
-                              .oh = s->oh,
-                              .ow = s->ow,
-                              .cout = s->cout,
-                              .pad = s->pad};
-    p.ay = winograd_cut(p.oh);
-    p.ax = winograd_cut(p.ow);
+    struct winograd_plan p = {.s = *s, .ay = winograd_cut(s->oh), .ax = winograd_cut(s->ow)};
     plan_pieces(&p);
     return p;
 }
@@ -87,12 +76,12 @@ static struct winograd_plan plan_backward_data(const struct eq_conv_shape *s)
 
 static size_t input_stride(const struct winograd_plan *p) /* operands between positions */
 {
-    return (size_t)p->tiles_of_piece * p->t * p->cin + PAD;
+    return (size_t)p->tiles_of_piece * p->s.t * p->s.cin + PAD;
 }
 
 static size_t sums_stride(const struct winograd_plan *p)
 {
-    return (size_t)p->tiles_of_piece * p->t * NR + PAD;
+    return (size_t)p->tiles_of_piece * p->s.t * NR + PAD;
 }
 
 /* Of transformed weights: operands between a panel's positions, and between panels. */
@@ -143,22 +132,14 @@ ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const 
 static void input_tile(const struct winograd_plan *p, const float *src, const struct winograd_tile *tile, operand *v)
 {
     const float *px[POINTS][POINTS];
-    size_t n = (size_t)p->t * p->cin;
+    size_t n = (size_t)p->s.t * p->s.cin;
     for (int y = 0; y < POINTS; y++)
         for (int x = 0; x < POINTS; x++) {
-            int iy = tile->y + y - p->pad, ix = tile->x + x - p->pad;
-            bool inside = iy >= 0 && iy < p->h && ix >= 0 && ix < p->w;
-            px[y][x] = inside ? src + (((size_t)tile->b * p->h + iy) * p->w + ix) * n : NULL;
+            int iy = tile->y + y - p->s.pad, ix = tile->x + x - p->s.pad;
+            bool inside = iy >= 0 && iy < p->s.h && ix >= 0 && ix < p->s.w;
+            px[y][x] = inside ? src + (((size_t)tile->b * p->s.h + iy) * p->s.w + ix) * n : NULL;
         }
-    size_t stride = input_stride(p);
-    if (tile->my == 4 && tile->mx == 4)
-        input_tile_of(4, 4, px, n, v, stride);
-    else if (tile->my == 4)
-        input_tile_of(4, 3, px, n, v, stride);
-    else if (tile->mx == 4)
-        input_tile_of(3, 4, px, n, v, stride);
-    else
-        input_tile_of(3, 3, px, n, v, stride);
+    WINOGRAD_BY_SIZE(tile, input_tile_of, px, n, v, input_stride(p));
 }
 
 /* Where a tile's sums go: offsets of its output pixels in dst, frame 0 and the panel's first channel. */
@@ -174,7 +155,7 @@ struct output_tile {
 ALWAYS_INLINE void output_tile_of(const int my, const int mx, const struct output_tile *o)
 {
     const struct winograd_job *j = o->job;
-    for (int f = 0; f < j->p.t; f++)
+    for (int f = 0; f < j->p.s.t; f++)
         for (int lane = 0; lane < o->lanes; lane += VL) {
             const float *sums = o->sums + (size_t)f * NR + lane;
             vf columns[TILE][POINTS], bias = o->bias ? v_load(o->bias + lane) : v_zero();
@@ -193,7 +174,7 @@ ALWAYS_INLINE void output_tile_of(const int my, const int mx, const struct outpu
                 {
                     if (!o->inside[y][x])
                         continue;
-                    size_t at = o->at[y][x] + (size_t)f * j->p.cout + lane;
+                    size_t at = o->at[y][x] + (size_t)f * j->p.s.cout + lane;
                     vf out = v_add(r[x], bias);
                     if (j->residual)
                         out = v_add(out, v_load(j->residual + at));
@@ -206,7 +187,7 @@ ALWAYS_INLINE void output_tile_of(const int my, const int mx, const struct outpu
 static void output_tile(const struct winograd_job *j, const struct winograd_tile *tile, int panel, const float *sums)
 {
     const struct winograd_plan *p = &j->p;
-    int first = panel * NR, left = p->cout - first;
+    int first = panel * NR, left = p->s.cout - first;
     struct output_tile o = {.job = j,
                             .sums = sums,
                             .bias = j->bias ? j->bias + first : NULL,
@@ -214,18 +195,11 @@ static void output_tile(const struct winograd_job *j, const struct winograd_tile
                             .lanes = left < NR ? left : NR};
     for (int y = 0; y < TILE; y++)
         for (int x = 0; x < TILE; x++) {
-            o.inside[y][x] = tile->y + y < p->oh && tile->x + x < p->ow;
-            size_t pixel = ((size_t)tile->b * p->oh + tile->y + y) * p->ow + tile->x + x;
-            o.at[y][x] = pixel * p->t * p->cout + first;
+            o.inside[y][x] = tile->y + y < p->s.oh && tile->x + x < p->s.ow;
+            size_t pixel = ((size_t)tile->b * p->s.oh + tile->y + y) * p->s.ow + tile->x + x;
+            o.at[y][x] = pixel * p->s.t * p->s.cout + first;
         }
-    if (tile->my == 4 && tile->mx == 4)
-        output_tile_of(4, 4, &o);
-    else if (tile->my == 4)
-        output_tile_of(4, 3, &o);
-    else if (tile->mx == 4)
-        output_tile_of(3, 4, &o);
-    else
-        output_tile_of(3, 3, &o);
+    WINOGRAD_BY_SIZE(tile, output_tile_of, &o);
 }
 
 /* ---- a piece ------------------------------------------------------------- */
@@ -239,10 +213,10 @@ static void multiply_panel(const struct winograd_plan *p, const int kinds[4], co
         for (int px = 0; px < POINTS; px++) {
             int position = py * POINTS + px;
             struct winograd_rows rows = winograd_rows_of(kinds, py, px);
-            size_t first = (size_t)rows.lo * p->t;
-            struct gemm_segment segment = {v + position * input_stride(p) + first * p->cin,
-                                           weights + position * weights_stride(p->cin), p->cin};
-            gemm_rows((rows.hi - rows.lo) * p->t, NR, 1, &segment, (size_t)p->cin,
+            size_t first = (size_t)rows.lo * p->s.t;
+            struct gemm_segment segment = {v + position * input_stride(p) + first * p->s.cin,
+                                           weights + position * weights_stride(p->s.cin), p->s.cin};
+            gemm_rows((rows.hi - rows.lo) * p->s.t, NR, 1, &segment, (size_t)p->s.cin,
                       sums + position * sums_stride(p) + first * NR, NR, &none);
         }
 }
@@ -258,26 +232,16 @@ static void winograd_piece(void *ctx, size_t piece, int worker)
     operand *v = (operand *)scratch;
     float *sums = (float *)(scratch + input_bytes(p));
     for (int i = 0; i < n; i++)
-        input_tile(p, j->src, &tiles[i], v + (size_t)i * p->t * p->cin);
+        input_tile(p, j->src, &tiles[i], v + (size_t)i * p->s.t * p->s.cin);
     int panel = (int)(piece % p->pieces_n) * p->panels_of_piece, end = panel + p->panels_of_piece;
     for (; panel < end && panel < p->panels; panel++) {
-        multiply_panel(p, kinds, v, j->packed + panel * panel_stride(p->cin), sums);
+        multiply_panel(p, kinds, v, j->packed + panel * panel_stride(p->s.cin), sums);
         for (int i = 0; i < n; i++)
-            output_tile(j, &tiles[i], panel, sums + (size_t)i * p->t * NR);
+            output_tile(j, &tiles[i], panel, sums + (size_t)i * p->s.t * NR);
     }
 }
 
-static void run_job(struct winograd_job *job)
-{
-    eq_parallel_for((size_t)job->p.pieces_m * job->p.pieces_n, winograd_piece, job);
-}
-
 /* ---- weights ------------------------------------------------------------- */
-
-struct winograd_pack {
-    struct pack_job at;
-    bool turned; /* by 180 degrees, for the backward pass by data */
-};
 
 /* 9 taps of VL channels to 36 positions. */
 ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, int phase, operand *out, size_t stride)
@@ -301,40 +265,28 @@ ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, int phas
 static void pack_piece(void *ctx, size_t piece, int worker)
 {
     (void)worker;
-    const struct winograd_pack *j = ctx;
+    const struct pack_job *j = ctx;
     float taps[GATHER / 9][9][VL];
-    int blocks = pack_blocks(j->at.depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
-    int end = first + PACK_DEPTH < j->at.depth ? first + PACK_DEPTH : j->at.depth;
-    size_t stride = weights_stride(j->at.depth);
-    operand *out = j->at.packed + panel * panel_stride(j->at.depth);
+    int blocks = pack_blocks(j->depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
+    int end = first + PACK_DEPTH < j->depth ? first + PACK_DEPTH : j->depth;
+    size_t stride = weights_stride(j->depth);
+    operand *out = j->packed + panel * panel_stride(j->depth);
     for (int d = first; d < end; d += GATHER / 9)
         for (int lane = 0; lane < NR; lane += VL) {
             int count = end - d < GATHER / 9 ? end - d : GATHER / 9;
-            gather_taps(&j->at, panel * NR + lane, d, count, taps[0][0]);
+            gather_taps(j, panel * NR + lane, d, count, taps[0][0]);
             for (int i = 0; i < count; i++)
-                transform_taps(taps[i], j->turned, (d + i) % KSTEP, out + pack_at((size_t)(d + i), lane), stride);
+                transform_taps(taps[i], j->swapped, (d + i) % KSTEP, out + pack_at((size_t)(d + i), lane), stride);
         }
-}
-
-static void run_pack(struct winograd_pack *job)
-{
-    eq_parallel_for((size_t)gemm_panels(job->at.n) * pack_blocks(job->at.depth), pack_piece, job);
 }
 
 /* ---- the kernels --------------------------------------------------------- */
 
-/* Channels in whole vectors of the widest level, so that a pixel is one; others are left to the direct kernel. */
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
-           s->cout % 16 == 0;
-}
-
-/* A single row would read 36 / 9 times the weights of the direct kernel for little else to do. The batch may not
- * matter: a clip's result has the same bits in any. */
+/* With a single row of output, Winograd reads four times the weights of the direct kernel and gains nothing. The rule
+ * must not depend on the batch size, or the bits of a clip would. */
 static bool prefers(const struct eq_conv_shape *s)
 {
-    return (s->oh > TILE || s->ow > TILE || s->t > 1);
+    return s->oh > TILE || s->ow > TILE || s->t > 1;
 }
 
 static size_t forward_packed_bytes(const struct eq_conv_shape *s)
@@ -350,32 +302,19 @@ static size_t forward_scratch_bytes(const struct eq_conv_shape *s, int threads)
 
 static void forward_pack(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    struct winograd_pack job = {{weights_oihw, packed, (size_t)s->cin * 9, 9, s->cout, s->cin, 9}, false};
-    run_pack(&job);
+    pack_run(s, weights_oihw, packed, false, pack_piece);
 }
 
 static void forward(const struct eq_conv_shape *s, const float *src, const void *packed,
                     const struct eq_f32_epilogue *epi, float *dst, void *scratch)
 {
-    struct winograd_job job = {.p = plan_forward(s),
-                               .src = src,
-                               .packed = packed,
-                               .bias = epi->bias,
-                               .residual = epi->residual,
-                               .relu = epi->relu,
-                               .dst = dst,
-                               .scratch = scratch};
-    run_job(&job);
+    struct winograd_job job = {plan_forward(s), src, epi->bias, epi->residual, packed, epi->relu, dst, scratch};
+    eq_parallel_for((size_t)job.p.pieces_m * job.p.pieces_n, winograd_piece, &job);
 }
 
-static double forward_products(const struct eq_conv_shape *s)
-{
-    return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
-}
-
-CONV_KERNEL(conv_forward_winograd, .supports = supports, .packed_bytes = forward_packed_bytes,
+CONV_KERNEL(conv_forward_winograd, .supports = winograd_supports, .packed_bytes = forward_packed_bytes,
             .scratch_bytes = forward_scratch_bytes, .pack = forward_pack, .run.forward = forward, .prefers = prefers,
-            .products = forward_products)
+            .products = winograd_products)
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
@@ -390,27 +329,22 @@ static size_t backward_data_scratch_bytes(const struct eq_conv_shape *s, int thr
 
 static void backward_data_pack(const struct eq_conv_shape *s, const float *weights_oihw, void *packed)
 {
-    struct winograd_pack job = {{weights_oihw, packed, 9, (size_t)s->cin * 9, s->cin, s->cout, 9}, true};
-    run_pack(&job);
+    pack_run(s, weights_oihw, packed, true, pack_piece);
 }
 
 static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, const void *packed, float *diff_src,
                           bool accumulate, void *scratch)
 {
-    struct winograd_job job = {.p = plan_backward_data(s),
-                               .src = diff_dst,
-                               .packed = packed,
-                               .residual = accumulate ? diff_src : NULL,
-                               .dst = diff_src,
-                               .scratch = scratch};
-    run_job(&job);
+    const float *old = accumulate ? diff_src : NULL;
+    struct winograd_job job = {plan_backward_data(s), diff_dst, NULL, old, packed, false, diff_src, scratch};
+    eq_parallel_for((size_t)job.p.pieces_m * job.p.pieces_n, winograd_piece, &job);
 }
 
 static double backward_data_products(const struct eq_conv_shape *s)
 {
-    return winograd_products(s->h, s->w, (double)s->b * s->t * s->cin * s->cout);
+    return winograd_products_of(s, s->h, s->w);
 }
 
-CONV_KERNEL(conv_backward_data_winograd, .supports = supports, .packed_bytes = backward_data_packed_bytes,
+CONV_KERNEL(conv_backward_data_winograd, .supports = winograd_supports, .packed_bytes = backward_data_packed_bytes,
             .scratch_bytes = backward_data_scratch_bytes, .pack = backward_data_pack,
             .run.backward_data = backward_data, .prefers = prefers, .products = backward_data_products)

@@ -1,12 +1,10 @@
 /*
- * Backward by weights for 3 x 3 at stride 1 by Winograd: g += G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G. The
- * batch is worked through in chunks of tiles that fit into the L3 cache. Of each chunk all tiles are transformed, laid
- * out in panels of channels; then each pair of panels is multiplied position by position over all rows, transformed
- * back and added to the gradient, by the one piece that owns the pair: nothing is left to merge. With BF16 operands it
- * is what is transformed that is rounded. Template of f32_winograd_weights_avx2.c, f32_winograd_weights_avx512.c and
- * bf16_winograd_weights_avx512bf16.c, which define nothing for it.
+ * Template: backward by weights for 3 x 3 at stride 1 by Winograd, g += G^T [ sum over tiles of (B^T d B) * (A dy
+ * A^T) ] G. The batch is processed in chunks of tiles that fit the L3 cache. All tiles of a chunk are transformed and
+ * laid out in panels of channels. Each pair of panels is then multiplied position by position over all rows,
+ * transformed back and added to the gradient by the one piece that owns the pair: nothing is left to merge. With BF16
+ * operands the transformed values are rounded.
  */
-#include "kernels/conv.h"
 #include "kernels/x86/f32_gemm_tn.h"
 #include "kernels/x86/f32_transpose.h"
 #include "kernels/x86/f32_winograd.h"
@@ -36,7 +34,7 @@ struct weights_job {
 
 /* ---- planning ------------------------------------------------------------ */
 
-/* Every chunk adds to all gradients: where there are many, fewer and larger chunks win. */
+/* Every chunk adds to all gradients: with many gradients, fewer and larger chunks win. */
 static size_t chunk_bytes(const struct eq_conv_shape *s)
 {
     return (size_t)s->cin * s->cout < 256 * 256 ? 8 << 20 : 16 << 20;
@@ -83,7 +81,7 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 
 /* ---- transforming a chunk ------------------------------------------------ */
 
-/* One vector of channels of a pixel grid: the pixels' addresses, NULL where they are padding or beyond the map. */
+/* The addresses of a grid of pixels; NULL for padding and beyond the map. */
 struct grid {
     const float *px[POINTS][POINTS];
 };
@@ -126,7 +124,7 @@ ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid 
     }
 }
 
-/* A frame that fills up a step. */
+/* Clears a frame that only completes a step. */
 ALWAYS_INLINE void clear_frame(int phase, operand *v, size_t stride)
 {
     for (int position = 0; position < POSITIONS; position++)
@@ -154,18 +152,10 @@ ALWAYS_INLINE void transform_tile(const int my, const int mx, const bool input, 
 static void transform_any(const struct winograd_tile *t, bool input, const struct weights_plan *p, const struct grid *g,
                           int channels, operand *out)
 {
-#define CASE(my_, mx_)                                                                                                 \
-    if (t->my == my_ && t->mx == mx_) {                                                                                \
-        if (input)                                                                                                     \
-            transform_tile(my_, mx_, true, p, g, channels, out);                                                       \
-        else                                                                                                           \
-            transform_tile(my_, mx_, false, p, g, channels, out);                                                      \
-    }
-    CASE(4, 4)
-    CASE(4, 3)
-    CASE(3, 4)
-    CASE(3, 3)
-#undef CASE
+    if (input)
+        WINOGRAD_BY_SIZE(t, transform_tile, true, p, g, channels, out);
+    else
+        WINOGRAD_BY_SIZE(t, transform_tile, false, p, g, channels, out);
 }
 
 /* n x n pixels from (y, x) on. */
@@ -260,12 +250,6 @@ static void multiply_piece(void *ctx, size_t piece, int worker)
 
 /* ---- the kernel ---------------------------------------------------------- */
 
-static bool supports(const struct eq_conv_shape *s)
-{
-    return s->k == 3 && s->stride == 1 && s->pad <= 2 && s->src_layout == EQ_LAYOUT_PIXEL && s->cin % 16 == 0 &&
-           s->cout % 16 == 0;
-}
-
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
@@ -281,10 +265,5 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     }
 }
 
-static double products(const struct eq_conv_shape *s)
-{
-    return winograd_products(s->oh, s->ow, (double)s->b * s->t * s->cin * s->cout);
-}
-
-CONV_KERNEL(conv_backward_weights_winograd, .supports = supports, .packed_bytes = eq_conv_no_packed,
-            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = products)
+CONV_KERNEL(conv_backward_weights_winograd, .supports = winograd_supports, .packed_bytes = eq_conv_no_packed,
+            .scratch_bytes = scratch_bytes, .run.backward_weights = backward_weights, .products = winograd_products)

@@ -1,4 +1,4 @@
-/* Template of image_avx2.c and image_avx512.c, which define nothing for it: kernels on u8 pixels. */
+/* Template: kernels on u8 pixels. */
 #include "kernels/fill.h"
 #include "kernels/x86/vec.h"
 

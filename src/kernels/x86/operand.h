@@ -1,7 +1,7 @@
 /*
- * What the products of the convolutions multiply: floats or, in the files for AVX512-BF16, BF16 in FP32 sums. One
- * instruction takes KSTEP neighbours in depth (what is summed over) of each column, so depths come in whole steps, with
- * zeros behind the last. With floats a step is one value and everything here does what its name says and no more.
+ * The operands of the convolutions' products: floats or, in the files for AVX512-BF16, BF16 with FP32 sums. One
+ * instruction takes KSTEP neighbors in depth (the axis that is summed over) of each column, so depths come in whole
+ * steps, padded with zeros. With floats a step is one value.
  */
 #ifndef KERNELS_X86_OPERAND_H
 #define KERNELS_X86_OPERAND_H
@@ -41,7 +41,7 @@ ALWAYS_INLINE operand operand_of(float x)
 {
     return eq_bf16_of(x);
 }
-ALWAYS_INLINE void operand_store(operand *p, vf x) /* VL neighbours */
+ALWAYS_INLINE void operand_store(operand *p, vf x) /* VL neighbors */
 {
     _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(x));
 }

@@ -1,4 +1,4 @@
-/* Activations and gradients as operands: floats are taken as they lie, BF16 is a copy in the caller's scratch. */
+/* Activations and gradients as operands: floats are used in place, BF16 is a copy in the caller's scratch. */
 #ifndef KERNELS_X86_OPERAND_COPY_H
 #define KERNELS_X86_OPERAND_COPY_H
 
@@ -46,7 +46,7 @@ static inline const operand *operand_copy(const float *src, size_t rows, int c, 
 struct operand_frames_job {
     const float *src;
     operand *dst;
-    size_t frame_step, pixel_step; /* floats between neighbours in src */
+    size_t frame_step, pixel_step; /* floats between neighbors in src */
     int pixels, t, c;              /* pixels of a clip */
 };
 
@@ -75,8 +75,8 @@ static inline size_t operand_frames_bytes(size_t pixels, int t, int c)
     return eq_align64(pixels * whole_steps(t) * c * sizeof(operand));
 }
 
-/* b clips of so many pixels, in clip layout or pixel layout, in pixel layout with the frames of a step side by side and
- * a zero frame behind an odd number of them. */
+/* Copies b clips of `pixels` pixels, in clip or pixel layout, to pixel layout with the frames of a step side by side. A
+ * zero frame completes an odd number of them. */
 static inline const operand *operand_frames(const float *src, enum eq_layout layout, int b, int pixels, int t, int c,
                                             void *scratch)
 {

@@ -1,9 +1,9 @@
 /*
- * Direct convolution with tdpbusd, which wraps and never saturates. Rows of a product are frames of neighbouring output
+ * Direct convolution with tdpbusd, which wraps and never saturates. Rows of a product are frames of neighboring output
  * pixels: a clip's 16 frames fill a tile. Two tiles of rows by two of weights make 32 x 32 sums in four tiles; these go
  * through memory, one level up, to the epilogue in 512-bit vectors.
  *
- * A tile of weights is 16 steps of 16 channels, which is how the template packs them for vpdpbusd, too.
+ * A tile of weights is 16 steps of 16 channels, as the template packs them for vpdpbusd.
  */
 #include "kernels/x86/u8s8_vec.h"
 
@@ -19,13 +19,13 @@ enum { AMX_M = 2 * AMX_ROWS }; /* rows of a whole product */
 _Static_assert((int)AT_ONCE == (int)AMX_ROWS && BLOCK * 2 == (int)AMX_ROW_BYTES,
                "a step is a row of a tile of weights");
 
-/* Tiles: sums 0, 1 (first rows) and 2, 3 (second rows); bytes 4, 5; weights 6, 7. */
+/* Tiles 0, 1: sums of the first rows; 2, 3: of the second rows; 4, 5: bytes; 6, 7: weights. */
 struct amx_form {
     int rows[2], steps;
 };
 static _Thread_local struct amx_form form; /* of this worker's tiles; all 0: not configured */
 
-/* A second tile of rows that is not used keeps its whole height, so that whole ones need one configuration. */
+/* An unused second tile of rows keeps its whole height, so that whole products need one configuration. */
 static void amx_configure(int rows, int steps)
 {
     const int first = rows < AMX_ROWS ? rows : AMX_ROWS, second = rows > AMX_ROWS ? rows - AMX_ROWS : AMX_ROWS;
@@ -101,7 +101,7 @@ ALWAYS_INLINE void amx_finish_row(const int32_t *sums, const struct tile_epilogu
     }
 }
 
-/* Fewer than BLOCK channels go through a whole block on the side. */
+/* Fewer than BLOCK channels go through a whole block in a local buffer. */
 static void amx_finish(int rows, int channels, const int32_t *sums, const struct tile_epilogue *e,
                        const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
@@ -142,7 +142,7 @@ static void direct_tiles(int rows, int channels, const struct tile_src *first, c
     }
 }
 
-/* A tile holds 64 channels of a pixel; with few of them it is padding for the most part. Not measured. */
+/* A tile holds 64 channels of a pixel; with few channels it is mostly padding. Not measured. */
 static bool prefers(const struct eq_conv_shape *s)
 {
     return s->cin >= 32;

@@ -1,12 +1,12 @@
 /*
- * ResNet's first convolution, 7x7 on three interleaved channels as frames are decoded (clip layout), with the 3x3/2
- * max pooling behind it in the same pass when asked.  A piece of work is a band of rows of one frame. Its input rows
- * are copied with zero-points on both sides, so that every column has all its taps; rows outside the picture are left
- * out. The rows of a tile are neighbouring output pixels.  Ultrasound is gray: where the three channels of all the
- * band's pixels are equal, which is checked and not assumed, the three weights of a tap act as their sum, and a third
- * of the products is left. The sum needs 10 bits: s16 holds it; for u8 x s8 it is split into 4 * high + low, two sums
- * of products over the same pixels.  Template of u8s8_stem_*.c, which define nothing for it: x86/u8s8_vec.h has the
- * vectors and switches.
+ * Template: ResNet's first convolution, 7 x 7 on three interleaved channels as frames are decoded (clip layout),
+ * followed on request by 3 x 3 max pooling at stride 2 in the same pass. A piece of work is a band of rows of one
+ * frame. Its input rows are copied with zero-points on both sides, so that every column has all its taps; rows
+ * outside the picture are left out. The rows of a tile are neighboring output pixels.
+ *
+ * Ultrasound is gray. Where the three channels of all pixels of the band are equal, which is checked and not assumed,
+ * the three weights of a tap act as their sum, and a third of the products remains. The sum needs 10 bits: s16 holds
+ * it; for u8 x s8 it is split into 4 * high + low, two sums of products over the same pixels.
  */
 #ifndef KERNELS_X86_U8S8_STEM_TMPL_H
 #define KERNELS_X86_U8S8_STEM_TMPL_H
@@ -25,7 +25,7 @@ enum {
     STEM_BAND = 14,     /* output rows of a piece, */
     STEM_POOL_BAND = 7, /* or pooled rows */
     STEM_CHUNK = 128,   /* pixels deinterleaved at a time */
-    STEM_SLACK = 64     /* bytes behind a row that its last steps may touch; their weights are zero */
+    STEM_SLACK = 64     /* bytes after a row that its last steps may read; their weights are zero */
 };
 
 ALWAYS_INLINE void stem_rgb_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
@@ -69,12 +69,6 @@ TILE_FNS(stem_gray_tile)
 static bool stem_supports(const struct eq_conv_shape *s)
 {
     return s->src_layout == EQ_LAYOUT_CLIP && s->cin == STEM_C && s->k == STEM_K;
-}
-
-static bool stem_fuses_maxpool(const struct eq_conv_shape *s, int k, int stride, int pad)
-{
-    (void)s;
-    return k == 3 && stride == 2 && pad == 1;
 }
 
 static int stem_blocks(const struct eq_conv_shape *s)
@@ -151,7 +145,7 @@ static size_t stem_row_bytes(const struct eq_conv_shape *s, int channels)
     return ((size_t)columns * channels * STEM_ELEM + STEM_SLACK + 63) / 64 * 64;
 }
 
-/* Output rows that a piece computes: a band, or those under a pooled band. */
+/* The most output rows that a piece computes: a band, or those under a pooled band. */
 static int stem_max_rows(void)
 {
     int pooled = 2 * STEM_POOL_BAND + 1;
@@ -417,6 +411,6 @@ static void stem_run(const struct eq_conv_shape *s, const uint8_t *src, int src_
 
 ISA_KERNEL(u8s8_conv_stem, .supports = stem_supports, .packed_bytes = stem_packed_bytes,
            .scratch_bytes = stem_scratch_bytes, .pack_s8 = stem_pack, .run.u8s8 = stem_run,
-           .fuses_maxpool = stem_fuses_maxpool, .instruction = EQ_DOT)
+           .fuses_maxpool = eq_conv_pools_3_by_2, .instruction = EQ_DOT)
 
 #endif

@@ -1,15 +1,17 @@
 /*
- * 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers, exact: 36
- * products instead of 144 for 4 x 4 outputs.  The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of
- * the weights' transform are scaled by 4, 6, 6, 24, 24, 1 until they are whole, and those of the output's by 24 over
- * that, so the result is 24 * 24 = 576 times the sum. Source values minus the zero-point are within 255, their
- * transform within 100 * 255 = 25500, the weights' within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of
- * those. Sums, and the output's transform, may wrap: they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the
- * inverse of 9 modulo 2^32 and a shift by 6, which is exact when the convolution's sum fits 26 bits. winograd_accepts
- * bounds it.  A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels: it transforms its
- * input into the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back.
- * Weights are transformed once, at load, or, where that would take too much memory, by each call.  Template of
- * u8s8_winograd_*.c, which define nothing for it: x86/u8s8_vec.h has the vectors and switches.
+ * Template: 3 x 3 convolution at stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers,
+ * exact: 36 products instead of 144 for 4 x 4 outputs.
+ *
+ * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6,
+ * 6, 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times
+ * the sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights'
+ * within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of those. Sums and the output's transform may wrap:
+ * they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is
+ * exact when the convolution's sum fits 26 bits. wino_accepts bounds it.
+ *
+ * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels. It transforms its input into
+ * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back. Weights
+ * are transformed once at load, or in each call where that would take too much memory.
  */
 #ifndef KERNELS_X86_U8S8_WINOGRAD_TMPL_H
 #define KERNELS_X86_U8S8_WINOGRAD_TMPL_H
@@ -35,8 +37,8 @@ enum {
     WINO_GROUP_BYTES = 300 << 10, /* transformed input of a piece: half of a small second-level cache */
     WINO_GROUP_OC = 128,          /* output channels of a piece, at least */
     WINO_PAIR = BLOCK * 2,        /* a block's weights for two input channels */
-    WINO_LATE_BYTES = 8 << 20,    /* transformed weights that take more are made anew in each call, */
-    WINO_LATE_PAIRS = 512 / VL    /* for so many pairs of input channels at a time */
+    WINO_LATE_BYTES = 8 << 20,    /* larger transformed weights are computed in each call, */
+    WINO_LATE_PAIRS = 512 / VL    /* this many pairs of input channels at a time */
 };
 #define WINO_INVERSE_OF_9 0x38e38e39 /* 9 * 0x38e38e39 = 2^33 + 1 */
 
@@ -71,7 +73,7 @@ static bool wino_supports(const struct eq_conv_shape *s)
            s->cin <= 4096 && s->cout % BLOCK == 0;
 }
 
-/* The greatest and least sum that a channel can come to must fit 26 bits. */
+/* The greatest and the least possible sum of a channel must fit 26 bits. */
 static bool wino_accepts(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp)
 {
     const int n = s->cin * 9;
@@ -93,8 +95,8 @@ static size_t wino_points_bytes(const struct eq_conv_shape *s)
     return (size_t)WINO_POINTS * s->cin * s->cout * 2;
 }
 
-/* Whether weights stay 9 bytes until they are needed: 72 would have to come from memory to be used for few rows, and
- * take longer than being computed. */
+/* Whether weights stay 9 bytes until they are needed. Reading the 72 transformed bytes from memory, to use them for few
+ * rows, would take longer than computing them. */
 static bool wino_late(const struct eq_conv_shape *s)
 {
     return wino_points_bytes(s) > WINO_LATE_BYTES;
@@ -262,7 +264,7 @@ static void wino_transform_src(const struct wino_job *j, const struct wino_tile 
 
 /* ---- products ------------------------------------------------------------ */
 
-/* so_far: sums that these are added to, NULL: none. */
+/* so_far: the sums to add to; NULL: none. */
 ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
                                 const uint8_t *so_far, uint8_t *dst, ptrdiff_t dst_stride)
 {
@@ -349,7 +351,7 @@ ALWAYS_INLINE void wino_dst_columns(const uint8_t *m, ptrdiff_t plane, vi lines[
 }
 
 /* One block of channels of a tile's frames; m: their first row in every point's plane of sums. A line of outputs is
- * stored as soon as it is there. */
+ * stored as soon as it is complete. */
 ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t,
                                       const struct tile_epilogue *e, int oc, const uint8_t *m, const uint8_t *residual)
 {
@@ -420,14 +422,7 @@ static void wino_piece(void *ctx, size_t piece, int worker)
 static void wino_run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
                      const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch)
 {
-    struct wino_job job = {.s = s,
-                           .plan = wino_plan_of(s),
-                           .src = src,
-                           .src_zp = src_zp,
-                           .weights = packed,
-                           .epi = epi,
-                           .dst = dst,
-                           .scratch = scratch};
+    struct wino_job job = {s, wino_plan_of(s), src, src_zp, packed, epi, dst, scratch};
     eq_parallel_for((size_t)s->b * job.plan.groups * job.plan.frame_groups * job.plan.oc_groups, wino_piece, &job);
 }
 
@@ -437,10 +432,10 @@ static double wino_products(const struct eq_conv_shape *s)
     return tiles * WINO_POINTS * s->b * s->t * s->cin * s->cout;
 }
 
-/* Where it beats the direct kernel. Not where most of a tile would lie outside the picture; and with VNNI, vpdpbusd
- * does twice as many products as vpdpwssd, so half of Winograd's gain is left. With 256 bits that is enough for the
- * transforms and for reading eight times as many bytes of weights, unless a map is a tile or two; with 512 bits what
- * is left must not go into reading weights. */
+/* Where it beats the direct kernel: not where most of a tile would lie outside the picture. With VNNI, vpdpbusd does
+ * twice as many products as vpdpwssd, so half of Winograd's gain remains. With 256 bits that pays for the transforms
+ * and for reading eight times as many bytes of weights, unless a map is a tile or two. With 512 bits it does not pay
+ * for reading many weights. */
 #if defined(__AVX512VNNI__)
 enum { WINO_MOST_CHANNELS = 128, WINO_LEAST_SIDE = 8 };
 #elif EQ_VNNI

@@ -1,6 +1,6 @@
 /*
- * A thin layer over the vector registers of the level that a file is compiled for, so that a kernel is written once and
- * included by its _avx2.c and its _avx512.c. v_*: floats; vi_* (u8s8_vec.h): integers.
+ * A thin layer over the vector registers of the level that a file is compiled for, so that one template serves all
+ * levels (cmake/EchoquantKernels.cmake). v_*: floats; vi_* (u8s8_vec.h): integers.
  */
 #ifndef KERNELS_X86_VEC_H
 #define KERNELS_X86_VEC_H

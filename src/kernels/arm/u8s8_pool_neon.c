@@ -1,3 +1,0 @@
-#include "kernels/arm/u8s8_vec128.h"
-
-#include "kernels/vector/u8s8_pool_tmpl.h"

@@ -1,1 +1,0 @@
-#include "kernels/x86/f32_winograd_conv_tmpl.h"

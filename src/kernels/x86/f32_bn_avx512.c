@@ -1,1 +1,0 @@
-#include "kernels/x86/f32_bn_tmpl.h"

@@ -1,1 +1,0 @@
-#include "kernels/x86/f32_peak_tmpl.h"

@@ -1,1 +1,0 @@
-#include "kernels/x86/image_tmpl.h"

@@ -1,1 +1,0 @@
-#include "kernels/x86/u8s8_winograd_tmpl.h"

@@ -51,6 +51,13 @@ int eq_exit_code(enum eq_status status);
         if (st != EQ_OK)                                                                                               \
             goto out;                                                                                                  \
     } while (0)
+/* The same where there is nothing to clean up: returns the status. */
+#define EQ_CHECK(expr)                                                                                                 \
+    do {                                                                                                               \
+        enum eq_status st_ = (expr);                                                                                   \
+        if (st_ != EQ_OK)                                                                                              \
+            return st_;                                                                                                \
+    } while (0)
 
 /* ---- log and progress (stderr) ------------------------------------------- */
 
@@ -171,6 +178,14 @@ enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct 
 enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
 /* Appends json as cJSON prints it: one line without blanks, numbers with 15 digits where these are near enough. */
 enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
+/* A member of object by its key, in the case that it is written in. object may be NULL, or no object: it has none then.
+ * real: NaN unless it is a number. text: "" unless it is a string; borrowed from object. flag: whether it is true. */
+double eq_json_real(const struct cJSON *object, const char *key);
+const char *eq_json_text(const struct cJSON *object, const char *key);
+bool eq_json_flag(const struct cJSON *object, const char *key);
+/* A new number, or null where value is NaN or infinite; NULL when memory is short, as eq_json_check then tells. */
+struct cJSON *eq_json_new_real(double value);
+void eq_json_add_real(struct cJSON *object, const char *key, double value);
 
 /* ---- random numbers ------------------------------------------------------ */
 

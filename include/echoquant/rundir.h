@@ -191,14 +191,8 @@ void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
 /* Takes a row out of results.json, if both are there. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
-/* ---- JSON of recipes and sensitivity.json ------------------------------------ */
+/* ---- sensitivity.json -------------------------------------------------------- */
 
-/* A number, or null where value is NaN or infinite. */
-void eq_results_add_real(struct cJSON *object, const char *key, double value);
-/* A number of an object; NaN when absent or null. A text; "" when absent. Whether it is true. */
-double eq_report_number(const struct cJSON *object, const char *key);
-const char *eq_report_text(const struct cJSON *object, const char *key);
-bool eq_report_flag(const struct cJSON *object, const char *key);
 #define EQ_SENSITIVITY_FORMAT "echoquant-sensitivity-1" /* its "format" */
 /* <run>/sensitivity.json, checked; delete with cJSON_Delete. */
 enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, struct eq_err *err);

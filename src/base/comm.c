@@ -41,17 +41,15 @@ COMBINE(greatest, float, b[i] > a[i] || isnan(b[i]) ? b[i] : a[i])
 static enum eq_status combine(const struct eq_comm *c, void *x, size_t n, size_t size, combine_fn fn,
                               struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (size_t at = 0; c->size > 1 && at < n; at += CHUNK / size) {
         size_t count = n - at < CHUNK / size ? n - at : CHUNK / size, bytes = count * size;
         unsigned char *mine = (unsigned char *)x + at * size, *all = c->room;
-        EQ_TRY(c->gather(c->ctx, mine, bytes, all, err));
+        EQ_CHECK(c->gather(c->ctx, mine, bytes, all, err));
         memcpy(mine, all, bytes);
         for (int rank = 1; rank < c->size; rank++)
             fn(mine, all + (size_t)rank * bytes, count);
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_comm_sum(const struct eq_comm *c, float *x, size_t n, struct eq_err *err)

@@ -1,4 +1,4 @@
-/* Reading JSON: cJSON's parser, with its errors turned into line and column and its leniences closed. */
+/* JSON over cJSON: its parser, with errors as line and column and its leniences closed, and typed members. */
 #include "echoquant/base.h"
 
 #include <cjson/cJSON.h>
@@ -198,4 +198,31 @@ enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err 
 out:
     eq_free(text);
     return st;
+}
+
+double eq_json_real(const struct cJSON *object, const char *key)
+{
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
+}
+
+const char *eq_json_text(const struct cJSON *object, const char *key)
+{
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+bool eq_json_flag(const struct cJSON *object, const char *key)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+struct cJSON *eq_json_new_real(double value)
+{
+    return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
+}
+
+void eq_json_add_real(struct cJSON *object, const char *key, double value)
+{
+    (void)(isfinite(value) ? cJSON_AddNumberToObject(object, key, value) : cJSON_AddNullToObject(object, key));
 }

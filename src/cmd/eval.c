@@ -41,7 +41,8 @@ static void list_models(const struct eq_options *o, struct names *list)
     for (int i = 0; i < o->n_args; i++)
         add_name(list, o->args[i]);
     for (const struct eq_run_model *m = eq_run_models; m->name && !o->model; m++)
-        if (eq_run_model_is_made(m) ? o->n_args == 0 && eq_run_has_file(cfg->run.dir, m->file, ".safetensors") : m->is_wanted(cfg))
+        if (eq_run_model_is_made(m) ? o->n_args == 0 && eq_run_has_file(cfg->run.dir, m->file, ".safetensors")
+                                    : m->is_wanted(cfg))
             add_name(list, m->name);
     if (list->n == 0)
         add_name(list, eq_phase_model(EQ_PHASE_TRAIN)->name);
@@ -52,7 +53,6 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     const struct eq_config *cfg = &o->settings.config;
     struct names list;
-    enum eq_status st = EQ_OK;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
     list_models(o, &list);
@@ -63,25 +63,21 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
             return eq_fail(err, EQ_USAGE, "\"%.60s\" can't name a model: letters, digits, _ . and -, fewer than 32",
                            name);
         if (o->model || m)
-            EQ_TRY(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
-        EQ_TRY(eq_run_need_model(cfg->run.dir, name, o->model, err));
+            EQ_CHECK(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
+        EQ_CHECK(eq_run_need_model(cfg->run.dir, name, o->model, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
     struct names list;
-    enum eq_status st;
     list_models(o, &list);
     for (int i = 0; i < list.n; i++)
-        EQ_TRY(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
-    EQ_TRY(eq_run_record_context(s->cfg, &s->data, err));
-    EQ_TRY(eq_print_results(s->cfg->run.dir, o->json, err));
-out:
-    return st;
+        EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
+    EQ_CHECK(eq_run_record_context(s->cfg, &s->data, err));
+    return eq_print_results(s->cfg->run.dir, o->json, err);
 }
 
 const struct eq_command eq_cmd_eval = {

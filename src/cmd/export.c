@@ -73,13 +73,11 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     const char *precision;
     uint64_t bytes;
     int opset = EQ_ONNX_MIN_OPSET;
-    enum eq_status st;
-    EQ_TRY(read_opset(o->opset, &opset, err));
-    EQ_TRY(export_model(o, opset, &precision, err));
-    EQ_TRY(eq_file_size(o->onnx, &bytes, err));
+    EQ_CHECK(read_opset(o->opset, &opset, err));
+    EQ_CHECK(export_model(o, opset, &precision, err));
+    EQ_CHECK(eq_file_size(o->onnx, &bytes, err));
     printf("%s: ONNX opset %d, %s, %.2f MB\n", o->onnx, opset, precision, (double)bytes / 1e6);
-out:
-    return st;
+    return EQ_OK;
 }
 
 const struct eq_command eq_cmd_export = {

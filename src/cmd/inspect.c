@@ -32,14 +32,12 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    enum eq_status st = EQ_OK;
     for (int i = 0; i < o->n_args; i++) {
         if (i && !o->json)
             printf("\n");
-        EQ_TRY(inspect(o->args[i], o, err));
+        EQ_CHECK(inspect(o->args[i], o, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 const struct eq_command eq_cmd_inspect = {

@@ -69,10 +69,10 @@ static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
     const struct cJSON *split;
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
-        printf("  %-6s %6.0f clips", split->string, eq_report_number(split, "clips"));
+        printf("  %-6s %6.0f clips", split->string, eq_json_real(split, "clips"));
         if (cJSON_HasObjectItem(split, "ef_median"))
-            printf(", EF %.1f .. %.1f, median %.1f %%", eq_report_number(split, "ef_min"),
-                   eq_report_number(split, "ef_max"), eq_report_number(split, "ef_median"));
+            printf(", EF %.1f .. %.1f, median %.1f %%", eq_json_real(split, "ef_min"), eq_json_real(split, "ef_max"),
+                   eq_json_real(split, "ef_median"));
         printf("\n");
     }
     for (size_t i = 0; i < ds->n_skipped; i++)

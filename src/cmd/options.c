@@ -254,7 +254,6 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
 
 static enum eq_status apply_sets(struct eq_settings *s, const struct request *r, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (int i = 0; i < r->n_sets; i++) {
         const struct option_row *row = r->sets[i].row;
         const char *text = r->sets[i].text, *equals = strchr(text, '=');
@@ -264,12 +263,11 @@ static enum eq_status apply_sets(struct eq_settings *s, const struct request *r,
         snprintf(key, sizeof key, "%.*s", row->setting ? (int)sizeof key : (int)(equals - text),
                  row->setting ? row->setting : text);
         snprintf(origin, sizeof origin, "--%s", row->name);
-        EQ_TRY(eq_settings_set(s, key, row->setting ? text : equals + 1, origin, err));
+        EQ_CHECK(eq_settings_set(s, key, row->setting ? text : equals + 1, origin, err));
         if (row->field == FIELD(bench.with_data))
-            EQ_TRY(eq_settings_set(s, "data.synthetic", "false", origin, err));
+            EQ_CHECK(eq_settings_set(s, "data.synthetic", "false", origin, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 /* Where a command works on a run directory that has its settings, they are the ground that the others build on. */
@@ -295,39 +293,32 @@ out:
 static enum eq_status resolve(struct eq_options *o, const struct eq_command *spec, const struct request *r,
                               struct eq_err *err)
 {
-    enum eq_status st;
-    EQ_TRY(eq_settings_init(&o->settings, err));
-    EQ_TRY(apply_run_config(&o->settings, spec, r, err));
+    EQ_CHECK(eq_settings_init(&o->settings, err));
+    EQ_CHECK(apply_run_config(&o->settings, spec, r, err));
     for (int i = 0; i < r->n_configs; i++)
-        EQ_TRY(eq_settings_load(&o->settings, r->configs[i], err));
-    EQ_TRY(apply_sets(&o->settings, r, err));
-    EQ_TRY(eq_settings_check(&o->settings, err));
-    if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK) {
-        st = eq_fail(err, EQ_USAGE, "run.cpu: %s", err->msg);
-        goto out;
-    }
-    EQ_TRY(eq_parallel_init(o->settings.config.run.threads, err));
-out:
-    return st;
+        EQ_CHECK(eq_settings_load(&o->settings, r->configs[i], err));
+    EQ_CHECK(apply_sets(&o->settings, r, err));
+    EQ_CHECK(eq_settings_check(&o->settings, err));
+    if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK)
+        return eq_fail(err, EQ_USAGE, "run.cpu: %s", err->msg);
+    return eq_parallel_init(o->settings.config.run.threads, err);
 }
 
 enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *spec, int argc, char **argv,
                                struct eq_err *err)
 {
     struct request r = {.level = EQ_LOG_INFO};
-    enum eq_status st;
     *o = (struct eq_options){.bench = {.layer = "", .kernel = ""}};
-    EQ_TRY(read_argv(o, &r, spec, argc, argv, err));
+    EQ_CHECK(read_argv(o, &r, spec, argc, argv, err));
     eq_log_configure(r.level);
     if (o->help) {
         print_help(spec);
         return EQ_OK;
     }
-    EQ_TRY(resolve(o, spec, &r, err));
+    EQ_CHECK(resolve(o, spec, &r, err));
     o->bench.model = o->model;
     o->bench.fresh_int8 = o->fresh && strcmp(o->fresh, "int8") == 0;
-out:
-    return st;
+    return EQ_OK;
 }
 
 void eq_options_clear(struct eq_options *o)

@@ -27,24 +27,19 @@ static enum eq_status timed_call(struct eq_predictor *p, const uint8_t *pixels, 
 static enum eq_status change_over(const struct eq_latency_turn *turn, const uint8_t *pixels, struct eq_err *err)
 {
     double ms;
-    enum eq_status st = EQ_OK;
     if (eq_parallel_threads() != turn->threads)
-        EQ_TRY(eq_parallel_init(turn->threads, err));
-    EQ_TRY(timed_call(turn->predictor, pixels, &ms, err));
-out:
-    return st;
+        EQ_CHECK(eq_parallel_init(turn->threads, err));
+    return timed_call(turn->predictor, pixels, &ms, err);
 }
 
 /* Calls first..end-1 of one turn; those below 0 are not kept. */
 static enum eq_status take_turn(const struct eq_latency_turn *turn, const uint8_t *pixels, int first, int end,
                                 double *ms, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     double unused;
     for (int i = first; i < end; i++)
-        EQ_TRY(timed_call(turn->predictor, pixels, i < 0 ? &unused : &ms[i], err));
-out:
-    return st;
+        EQ_CHECK(timed_call(turn->predictor, pixels, i < 0 ? &unused : &ms[i], err));
+    return EQ_OK;
 }
 
 enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const uint8_t *pixels, int warmup,

@@ -113,7 +113,6 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
         [EQ_LINE_PLAIN] = "", [EQ_LINE_ITEM] = "", [EQ_LINE_CAUTION] = " class=\"note\""};
     bool folds = s->style == EQ_SECTION_FOLDED || s->style == EQ_SECTION_UNFOLDED,
          items = s->line_style == EQ_LINE_ITEM;
-    enum eq_status st = EQ_OK;
     if (folds)
         eq_str_add(out, "<details%s>", s->style == EQ_SECTION_UNFOLDED ? " open" : "");
     if (s->title.len)
@@ -130,24 +129,21 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
     if (s->n_plots)
         eq_str_add(out, "<div class=\"pictures %s\">\n", s->id);
     for (size_t i = 0; i < s->n_plots; i++)
-        EQ_TRY(add_plot(run_dir, s->plots[i], out, err));
+        EQ_CHECK(add_plot(run_dir, s->plots[i], out, err));
     eq_str_add(out, "%s%s", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
                               struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     eq_str_add(out,
                "%s<h1>FP32 to INT8</h1>\n<p class=\"lead\">Ejection fraction from echocardiogram videos: what "
                "quantization costs and what it gains.</p>\n",
                head);
     for (size_t i = 0; i < n; i++)
         if (sections[i].lines.n || sections[i].n_tables || sections[i].n_plots)
-            EQ_TRY(add_section(run_dir, &sections[i], out, err));
+            EQ_CHECK(add_section(run_dir, &sections[i], out, err));
     eq_str_add(out, "</body>\n</html>\n");
-out:
-    return st;
+    return EQ_OK;
 }

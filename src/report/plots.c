@@ -245,7 +245,7 @@ static void plot_columns(struct drawing *d, const struct cJSON *layers)
     for (int i = 0; i < SENSITIVITY_COLUMNS; i++) {
         const struct column *c = &sensitivity_columns[i];
         bool any = false;
-        cJSON_ArrayForEach(row, layers) any |= isfinite(eq_report_number(row, c->key));
+        cJSON_ArrayForEach(row, layers) any |= isfinite(eq_json_real(row, c->key));
         if (!any)
             continue;
         eq_str_add(&d->script, "%s 'sensitivity.dat' using 0:%d:xtic(1) %s title '%s'", before, i + 2, c->with,
@@ -266,9 +266,9 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err
     eq_str_add(&d.data, "# layer, change of EF (points), SQNR of weights, of output, of output so far (dB)\n");
     cJSON_ArrayForEach(row, layers)
     {
-        eq_str_add(&d.data, "%s", eq_report_text(row, "layer"));
+        eq_str_add(&d.data, "%s", eq_json_text(row, "layer"));
         for (int i = 0; i < SENSITIVITY_COLUMNS; i++) {
-            double value = eq_report_number(row, sensitivity_columns[i].key);
+            double value = eq_json_real(row, sensitivity_columns[i].key);
             eq_str_add(&d.data, isfinite(value) ? " %.9g" : " ?", value); /* gnuplot's word for one that is missing */
         }
         eq_str_add(&d.data, "\n");

@@ -40,8 +40,8 @@ static enum eq_status write_text(const char *run_dir, const char *name, const st
 static enum eq_status collect_seeds(const struct eq_report *report, struct eq_err *err)
 {
     const struct cJSON *config = report->config;
-    double seeds = eq_report_number(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
-    double first = eq_report_number(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
+    double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
+    double first = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
     if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
         return EQ_OK;
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);

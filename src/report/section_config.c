@@ -16,7 +16,7 @@ static bool add_setting(struct eq_texts *cells, const char *section, const struc
         text.s[text.len - 1] = '\0';
     eq_texts_add(cells, "%s", key.s);
     eq_texts_add(cells, "%s", text.s ? text.s : "");
-    eq_texts_add(cells, "%s", eq_report_text(origins, key.s));
+    eq_texts_add(cells, "%s", eq_json_text(origins, key.s));
     eq_str_clear(&key);
     eq_str_clear(&text);
     return ok;

@@ -7,10 +7,10 @@
 /* "Learned scales (LSQ), weights of 4 bits, 2 epochs, 0.50 of the loss by distillation." */
 static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
 {
-    bool lsq = strcmp(eq_report_text(recipe, "qat_method"), "lsq") == 0;
-    double epochs = eq_report_number(recipe, "epochs"), distill = eq_report_number(recipe, "distill");
+    bool lsq = strcmp(eq_json_text(recipe, "qat_method"), "lsq") == 0;
+    double epochs = eq_json_real(recipe, "epochs"), distill = eq_json_real(recipe, "distill");
     eq_str_add(out, "%s, weights of %.0f bits, %.0f epoch%s", lsq ? "Learned scales (LSQ)" : "Straight-through (STE)",
-               eq_report_number(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
+               eq_json_real(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
     if (distill > 0)
         eq_str_add(out, ", %.2f of the loss by distillation", distill);
     eq_str_add(out, ".");
@@ -25,20 +25,20 @@ void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
                     {"equalize", "layers equalized"},
                     {"bias_correction", "biases corrected"},
                     {"adaround", "rounded by AdaRound"}};
-    if (eq_report_text(recipe, "qat_method")[0]) {
+    if (eq_json_text(recipe, "qat_method")[0]) {
         describe_qat(recipe, out);
         return;
     }
-    eq_str_add(out, "Activations: %s on %.0f clips; weights: %.0f bits per %s, %s", eq_report_text(recipe, "observer"),
-               eq_report_number(recipe, "clips"), eq_report_number(recipe, "weight_bits"),
-               eq_report_flag(recipe, "per_channel") ? "channel" : "layer", eq_report_text(recipe, "weight_observer"));
+    eq_str_add(out, "Activations: %s on %.0f clips; weights: %.0f bits per %s, %s", eq_json_text(recipe, "observer"),
+               eq_json_real(recipe, "clips"), eq_json_real(recipe, "weight_bits"),
+               eq_json_flag(recipe, "per_channel") ? "channel" : "layer", eq_json_text(recipe, "weight_observer"));
     for (size_t i = 0, n = 0; i < sizeof switches / sizeof *switches; i++)
-        if (eq_report_flag(recipe, switches[i].key))
+        if (eq_json_flag(recipe, switches[i].key))
             eq_str_add(out, "%s%s", n++ ? ", " : "; ", switches[i].text);
     if (cJSON_HasObjectItem(recipe, "search"))
         eq_str_add(out, "; found by search");
-    if (eq_report_text(recipe, "keep_fp32")[0])
-        eq_str_add(out, "; in FP32: %s", eq_report_text(recipe, "keep_fp32"));
+    if (eq_json_text(recipe, "keep_fp32")[0])
+        eq_str_add(out, "; in FP32: %s", eq_json_text(recipe, "keep_fp32"));
     eq_str_add(out, ".");
 }
 

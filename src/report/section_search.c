@@ -16,14 +16,14 @@ void eq_section_search(const struct eq_report *report, struct eq_section *out)
     eq_table_begin(t, header, 1);
     cJSON_ArrayForEach(o, tries)
     {
-        eq_texts_add(&t->cells, "%s", eq_report_text(o, "tried"));
-        eq_table_numbers(t, "%.4f|%.1f", sqrt(eq_report_number(o, "mse")), eq_report_number(o, "sqnr_db"));
-        eq_texts_add(&t->cells, "%s", eq_report_flag(o, "kept") ? "yes" : "");
+        eq_texts_add(&t->cells, "%s", eq_json_text(o, "tried"));
+        eq_table_numbers(t, "%.4f|%.1f", sqrt(eq_json_real(o, "mse")), eq_json_real(o, "sqnr_db"));
+        eq_texts_add(&t->cells, "%s", eq_json_flag(o, "kept") ? "yes" : "");
     }
     eq_str_add(
         &out->note,
         "ptq.search fitted each try on %.0f calibration clips and judged it on %.0f others: root mean square and "
         "signal-to-noise ratio of the INT8 model's EF against FP32's. A try that did better than all before was "
         "kept, and later ones build on it.",
-        eq_report_number(search, "fit_clips"), eq_report_number(search, "judge_clips"));
+        eq_json_real(search, "fit_clips"), eq_json_real(search, "judge_clips"));
 }

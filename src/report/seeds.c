@@ -89,7 +89,7 @@ static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
 {
     struct cJSON *array = made(s, cJSON_CreateArray());
     for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(array, isfinite(s->values[i]) ? cJSON_CreateNumber(s->values[i]) : cJSON_CreateNull());
+        cJSON_AddItemToArray(array, eq_json_new_real(s->values[i]));
     return (struct eq_result_spread){eq_spread_of(s->values, n), array};
 }
 

@@ -27,51 +27,44 @@ static enum eq_status check_interrupt(struct eq_err *err)
 
 static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         if (!m->is_wanted(cfg) || !eq_run_model_is_made(m))
             continue;
         bool there;
-        EQ_TRY(eq_run_has_model(cfg->run.dir, m->name, &there, err));
+        EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
         if (there) {
             eq_info("%s: %s/%s.safetensors is there", m->title, cfg->run.dir, m->file);
             continue;
         }
-        EQ_TRY(check_interrupt(err));
+        EQ_CHECK(check_interrupt(err));
         eq_info("%s", m->title);
-        EQ_TRY(make(m->phase, cfg, ds, err));
+        EQ_CHECK(make(m->phase, cfg, ds, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         if (!m->is_wanted(cfg) || eq_run_has_result(cfg, m->name))
             continue;
-        EQ_TRY(check_interrupt(err));
-        EQ_TRY(eq_run_eval(cfg, ds, m->name, NULL, err));
+        EQ_CHECK(check_interrupt(err));
+        EQ_CHECK(eq_run_eval(cfg, ds, m->name, NULL, err));
     }
-    EQ_TRY(eq_run_record_context(cfg, ds, err));
-out:
-    return st;
+    return eq_run_record_context(cfg, ds, err);
 }
 
 /* Of what is still to be done. */
 static enum eq_status check_precisions(const struct eq_config *cfg, bool force, struct eq_err *err)
 {
     bool there;
-    enum eq_status st;
-    EQ_TRY(eq_run_has_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, &there, err));
+    EQ_CHECK(eq_run_has_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, &there, err));
     if (force || !there)
-        EQ_TRY(eq_precision_check(cfg->train.precision, err));
+        EQ_CHECK(eq_precision_check(cfg->train.precision, err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
         if (m->is_wanted(cfg) && (force || !eq_run_has_result(cfg, m->name)))
-            EQ_TRY(eq_precision_check(m->precision, err));
-out:
-    return st;
+            EQ_CHECK(eq_precision_check(m->precision, err));
+    return EQ_OK;
 }
 
 /* A finished run is one of its data: another list, or other clips, are another run. Where the data are gone nothing can

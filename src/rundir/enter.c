@@ -32,15 +32,14 @@ static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, b
         "qat.weight_decay", "qat.distill", "qat.freeze_bn_epoch", NULL};
     const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT), *fp32_plus = eq_phase_model(EQ_PHASE_CONTROL);
     bool seeds, begun = false, qat, control, qat_state, control_state;
-    enum eq_status st;
     *fixed = NULL;
-    EQ_TRY(seeds_have_begun(run_dir, &seeds, err));
+    EQ_CHECK(seeds_have_begun(run_dir, &seeds, err));
     for (const struct eq_run_model *m = eq_run_models; m->name && !begun; m++)
-        EQ_TRY(eq_run_has_begun(run_dir, m, &begun, err));
-    EQ_TRY(eq_run_has_begun(run_dir, qat_model, &qat, err));
-    EQ_TRY(eq_run_has_begun(run_dir, fp32_plus, &control, err));
-    EQ_TRY(eq_run_has_state(run_dir, qat_model, &qat_state, err));
-    EQ_TRY(eq_run_has_state(run_dir, fp32_plus, &control_state, err));
+        EQ_CHECK(eq_run_has_begun(run_dir, m, &begun, err));
+    EQ_CHECK(eq_run_has_begun(run_dir, qat_model, &qat, err));
+    EQ_CHECK(eq_run_has_begun(run_dir, fp32_plus, &control, err));
+    EQ_CHECK(eq_run_has_state(run_dir, qat_model, &qat_state, err));
+    EQ_CHECK(eq_run_has_state(run_dir, fp32_plus, &control_state, err));
     if (seeds)
         *fixed = NULL;
     else if (!begun)
@@ -53,8 +52,7 @@ static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, b
         *fixed = control ? but_quantization : but_qat;
     else if (phase == EQ_PHASE_CONTROL && !qat && (force || !control_state))
         *fixed = but_qat;
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,

@@ -88,35 +88,31 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
 {
     static const char *const files[] = {"results.json", "report.md", "report.html", "sensitivity.json", "config.json"};
-    enum eq_status st = EQ_OK;
-    EQ_TRY(forget_seeds(run_dir, err));
+    EQ_CHECK(forget_seeds(run_dir, err));
     for (size_t i = 0; i + 1 < N_FOLDERS; i++)
-        EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
+        EQ_CHECK(remove_files_in(run_dir, folders[i], "", err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         char file[EQ_ROW_NAME];
         snprintf(file, sizeof file, "%s.safetensors", m->file);
-        EQ_TRY(remove_file(run_dir, file, 0, err));
+        EQ_CHECK(remove_file(run_dir, file, 0, err));
     }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        EQ_TRY(remove_file(run_dir, files[i], 0, err));
-out:
-    return st;
+        EQ_CHECK(remove_file(run_dir, files[i], 0, err));
+    return EQ_OK;
 }
 
 enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_model *made, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         char prefix[EQ_ROW_NAME];
         if (strcmp(m->file, made->file) != 0)
             continue;
         snprintf(prefix, sizeof prefix, "%s.", m->name);
         for (size_t i = 0; i < 3; i++) /* state, history, predictions */
-            EQ_TRY(remove_files_in(run_dir, folders[i], prefix, err));
-        EQ_TRY(eq_results_drop_model(run_dir, m->row, err));
+            EQ_CHECK(remove_files_in(run_dir, folders[i], prefix, err));
+        EQ_CHECK(eq_results_drop_model(run_dir, m->row, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)

@@ -154,7 +154,7 @@ enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, stru
         EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path));
     EQ_TRY(eq_json_read(path, &out->json, err));
     read_fields(document_fields, out->json, out);
-    bool ours = strcmp(eq_report_text(out->json, "format"), FORMAT) == 0 && out->rows;
+    bool ours = strcmp(eq_json_text(out->json, "format"), FORMAT) == 0 && out->rows;
     for (size_t i = 0; i < out->n; i++)
         ours &= out->rows[i].model[0] != '\0';
     if (!ours) {
@@ -241,11 +241,10 @@ static void write_fields(const struct field *f, const void *from, struct cJSON *
             write_fields(f->sub, at, old);
         } else if (set) {
             put(json, f->key,
-                f->kind == LIST                 ? list_of(f, from)
-                : f->kind == TEXT               ? cJSON_CreateString(*(const char *const *)at)
-                : f->kind == JSON               ? cJSON_Duplicate(*(struct cJSON *const *)at, true)
-                : isfinite(*(const double *)at) ? cJSON_CreateNumber(*(const double *)at)
-                                                : cJSON_CreateNull());
+                f->kind == LIST   ? list_of(f, from)
+                : f->kind == TEXT ? cJSON_CreateString(*(const char *const *)at)
+                : f->kind == JSON ? cJSON_Duplicate(*(struct cJSON *const *)at, true)
+                                  : eq_json_new_real(*(const double *)at));
         } else if (f->kind == REAL_OR_NULL && (fresh || cJSON_IsNumber(old))) {
             put(json, f->key, cJSON_CreateNull());
         } else if (f->kind == TEXT ? cJSON_IsString(old) && *old->valuestring
@@ -338,31 +337,4 @@ void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds)
     r->n_skipped = ds->n_skipped;
     for (size_t i = 0; i < ds->n_skipped; i++)
         r->skipped[i] = (struct eq_result_skipped){NULL, ds->skipped[i].file_name, ds->skipped[i].reason};
-}
-
-/* ---- JSON of recipes and sensitivity.json -------------------------------- */
-
-void eq_results_add_real(struct cJSON *object, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, value);
-    else
-        cJSON_AddNullToObject(object, key);
-}
-
-double eq_report_number(const struct cJSON *object, const char *key)
-{
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
-}
-
-const char *eq_report_text(const struct cJSON *object, const char *key)
-{
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsString(value) ? value->valuestring : "";
-}
-
-bool eq_report_flag(const struct cJSON *object, const char *key)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
 }

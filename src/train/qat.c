@@ -132,16 +132,14 @@ static enum eq_status prepare(void *ctx, struct eq_train_job *job, struct eq_str
 {
     struct qat *qat = ctx;
     const struct eq_config *cfg = qat->cfg;
-    enum eq_status st;
-    EQ_TRY(eq_prepare_fake_quant(job->graph, cfg->qat.weight_bits, err));
-    EQ_TRY(find_start(qat, job->graph, job->ds, err));
-    EQ_TRY(eq_scale_rules[cfg->qat.method].open(job->graph, cfg->ptq.averaging, &job->scales, err));
+    EQ_CHECK(eq_prepare_fake_quant(job->graph, cfg->qat.weight_bits, err));
+    EQ_CHECK(find_start(qat, job->graph, job->ds, err));
+    EQ_CHECK(eq_scale_rules[cfg->qat.method].open(job->graph, cfg->ptq.averaging, &job->scales, err));
     eq_str_add(signature, EQ_SIGNATURE_START "%s\n", qat->start);
     job->rule = &eq_scale_rules[cfg->qat.method];
     job->lower = lower;
     job->ctx = qat;
-out:
-    return st;
+    return EQ_OK;
 }
 
 static const char *const shaping[] = {

@@ -168,41 +168,37 @@ static void lap(struct eq_trainer *t, enum eq_train_part part, double *since)
 static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *since, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st;
     size_t n;
     float *block = eq_exec_grad_block(t->exec, &n);
-    EQ_TRY(eq_comm_sum(t->comm, block, n, err)); /* the one place where gradients of several processes meet */
+    EQ_CHECK(eq_comm_sum(t->comm, block, n, err)); /* the one place where gradients of several processes meet */
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
     lap(t, EQ_TRAIN_NORM, since);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
     if (job->rule && job->rule->after_step)
-        EQ_TRY(job->rule->after_step(job->scales, t->exec, job->scale_lr * lr / job->optim.lr, err));
+        EQ_CHECK(job->rule->after_step(job->scales, t->exec, job->scale_lr * lr / job->optim.lr, err));
     update_ema(t);
     lap(t, EQ_TRAIN_OPTIMIZER, since);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     lap(t, EQ_TRAIN_ZERO, since);
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_batch *batch, double *loss,
                                     struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st = EQ_OK;
     float *teacher = t->ef + job->batch, *diff = teacher + job->batch, std = job->graph->meta.target_std;
     size_t n = (size_t)batch->n;
     if (!job->teacher) {
         *loss = eq_loss_forward(job->loss, t->ef, batch->ef, n, std, diff);
         return EQ_OK;
     }
-    EQ_TRY(eq_predictor_run(job->teacher, batch->pixels, teacher, err));
+    EQ_CHECK(eq_predictor_run(job->teacher, batch->pixels, teacher, err));
     *loss = eq_loss_distill(job->loss, t->ef, batch->ef, teacher, job->distill, n, std, diff);
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err)
@@ -387,9 +383,8 @@ static enum eq_status publish(const struct eq_trainer *t, const char *model_path
 
 enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
-    enum eq_status st;
     bool resumed;
-    EQ_TRY(eq_trainer_load_state(t, &resumed, err));
+    EQ_CHECK(eq_trainer_load_state(t, &resumed, err));
     if (resumed)
         eq_info("%s: going on at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
     eq_exec_weights_changed(t->exec);
@@ -397,20 +392,16 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     while (t->epoch < t->job.epochs && !out_of_patience(t)) {
         /* The history notes the rate of an epoch's first step, also when the run resumes in the middle of it. */
         double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
-        EQ_TRY(train_epoch(t, err));
-        EQ_TRY(finish_epoch(t, start_ms, lr, err));
-        if (eq_interrupted() && t->epoch < t->job.epochs) {
-            st = eq_fail(err, EQ_INTERRUPTED,
-                         "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->job.name,
-                         t->epoch);
-            goto out;
-        }
+        EQ_CHECK(train_epoch(t, err));
+        EQ_CHECK(finish_epoch(t, start_ms, lr, err));
+        if (eq_interrupted() && t->epoch < t->job.epochs)
+            return eq_fail(err, EQ_INTERRUPTED,
+                           "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->job.name,
+                           t->epoch);
     }
     if (out_of_patience(t))
         eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
-    EQ_TRY(publish(t, model_path, err));
-out:
-    return st;
+    return publish(t, model_path, err);
 }
 
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)

@@ -124,29 +124,27 @@ static enum eq_status take_tensors(const struct eq_st_file *f, const char *path,
                                    struct eq_err *err)
 {
     struct eq_graph *g = t->job.graph;
-    enum eq_status st = EQ_OK;
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        EQ_TRY(take_vector(f, path, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p), err));
+        EQ_CHECK(take_vector(f, path, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p), err));
         if (t->ema)
-            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i], err));
+            EQ_CHECK(take_vector(f, path, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i], err));
     }
     for (size_t i = 0; i < t->n_params; i++) {
         const struct eq_param *p = &g->params[t->param_index[i]];
-        EQ_TRY(take_vector(f, path, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i], err));
+        EQ_CHECK(take_vector(f, path, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i], err));
         if (t->optim.v)
-            EQ_TRY(take_vector(f, path, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i], err));
+            EQ_CHECK(take_vector(f, path, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i], err));
     }
     for (int i = 0; i < g->n_fake_quants; i++) {
         struct eq_fake_quant *fq = &g->fake_quants[i];
         char key[32];
         snprintf(key, sizeof key, "%d.scale", i);
-        EQ_TRY(take_vector(f, path, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale, err));
+        EQ_CHECK(take_vector(f, path, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale, err));
         snprintf(key, sizeof key, "%d.zero_point", i);
-        EQ_TRY(take_vector(f, path, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point, err));
+        EQ_CHECK(take_vector(f, path, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status take_int(const struct eq_st_file *f, const char *path, const char *key, int64_t max, int64_t *out,
@@ -188,16 +186,15 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
 static enum eq_status take_position(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
                                     struct eq_err *err)
 {
-    enum eq_status st;
     int64_t epoch, batch, step, best;
-    EQ_TRY(take_int(f, path, "epoch", t->job.epochs, &epoch, err));
-    EQ_TRY(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->job.accumulate, &batch, err));
-    EQ_TRY(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
-    EQ_TRY(take_int(f, path, "best_epoch", epoch, &best, err));
-    EQ_TRY(take_real(f, path, "loss_sum", &t->loss_sum, err));
+    EQ_CHECK(take_int(f, path, "epoch", t->job.epochs, &epoch, err));
+    EQ_CHECK(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->job.accumulate, &batch, err));
+    EQ_CHECK(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
+    EQ_CHECK(take_int(f, path, "best_epoch", epoch, &best, err));
+    EQ_CHECK(take_real(f, path, "loss_sum", &t->loss_sum, err));
     if (best)
-        EQ_TRY(take_real(f, path, "best_mae", &t->best_mae, err));
-    EQ_TRY(take_history(f, path, t, err));
+        EQ_CHECK(take_real(f, path, "best_mae", &t->best_mae, err));
+    EQ_CHECK(take_history(f, path, t, err));
     /* States are written where a step ends. */
     if (batch % t->job.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->job.accumulate)
         return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
@@ -208,8 +205,7 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     t->batch_in_epoch = (size_t)batch;
     t->optim.step = (size_t)step;
     t->best_epoch = (int)best;
-out:
-    return st;
+    return EQ_OK;
 }
 
 /* The line of text that has the key of another line ("key=value"), copied; NULL: there is none. */

@@ -79,15 +79,13 @@ enum eq_status eq_comm_agree(const struct eq_comm *c, enum eq_status mine, struc
     struct eq_err own = {.status = mine}, *all = c->room;
     if (mine != EQ_OK && err)
         memcpy(own.msg, err->msg, sizeof own.msg);
-    enum eq_status st = c->gather(c->ctx, &own, sizeof own, all, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(c->gather(c->ctx, &own, sizeof own, all, err));
     int worst = 0;
     for (int rank = 1; rank < c->size; rank++) {
         enum eq_status is = all[worst].status, other = all[rank].status;
         if (is == EQ_OK || (is == EQ_INTERRUPTED && other != EQ_OK && other != EQ_INTERRUPTED))
             worst = rank;
     }
-    st = all[worst].status;
+    enum eq_status st = all[worst].status;
     return st == EQ_OK ? EQ_OK : eq_fail(err, st, "rank %d: %s", worst, all[worst].msg);
 }

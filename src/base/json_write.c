@@ -120,9 +120,7 @@ static void print_value(struct eq_str *out, const cJSON *json, int depth)
 
 enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err)
 {
-    enum eq_status st = eq_json_check(err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_json_check(err));
     print_value(out, json, 0);
     eq_str_add(out, "\n");
     return EQ_OK;

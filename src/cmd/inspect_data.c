@@ -8,9 +8,7 @@
 enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
 {
     struct eq_clip_info info;
-    enum eq_status st = eq_clip_probe(path, &info, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_clip_probe(path, &info, err));
     if (!json) {
         printf("%s: clip, %s, %d x %d, %d frames decode", path, info.codec, info.width, info.height,
                info.decoded_frames);
@@ -28,7 +26,7 @@ enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
     cJSON_AddNumberToObject(o, "header_frames", info.header_frames);
     cJSON_AddNumberToObject(o, "fps", info.fps);
     cJSON_AddBoolToObject(o, "gray", info.gray);
-    st = eq_print_json(o, err);
+    enum eq_status st = eq_print_json(o, err);
     cJSON_Delete(o);
     return st;
 }

@@ -43,9 +43,7 @@ static void add_range(struct cJSON *layer, const char *key, const float *v, size
 static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
 {
     struct eq_graph *g = NULL;
-    enum eq_status st = eq_model_load(path, &g, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_model_load(path, &g, err));
     *out = describe_meta(path, EQ_FORMAT_FP32, &g->meta, bytes);
     cJSON_AddNumberToObject(*out, "parameters", (double)eq_graph_param_count(g));
     struct cJSON *layers = cJSON_AddArrayToObject(*out, "layers");
@@ -96,9 +94,7 @@ static struct cJSON *describe_qnode(const struct eq_qnode *n)
 static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
 {
     struct eq_qmodel *m = NULL;
-    enum eq_status st = eq_qmodel_load(path, &m, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_qmodel_load(path, &m, err));
     *out = describe_meta(path, EQ_FORMAT_INT8, &m->meta, bytes);
     cJSON_AddStringToObject(*out, "method", m->method);
     cJSON_AddStringToObject(*out, "observer", m->observer);

@@ -79,9 +79,7 @@ enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_datase
 {
     memset(out, 0, sizeof *out);
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
-    enum eq_status st = eq_loader_new(ds, indices, n, &opts, &out->loader, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_loader_new(ds, indices, n, &opts, &out->loader, err));
     out->n = n;
     out->ds = ds;
     out->source = (struct eq_clip_source){.next = source_next,
@@ -91,7 +89,7 @@ enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_datase
                                           .max_clips = 1,
                                           .frames = cfg->data.frames,
                                           .size = cfg->data.size};
-    st = eq_loader_start(out->loader, 0, 0, err);
+    enum eq_status st = eq_loader_start(out->loader, 0, 0, err);
     if (st != EQ_OK)
         eq_calibration_close(out);
     return st;

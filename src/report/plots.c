@@ -131,9 +131,7 @@ static enum eq_status add_changes(struct eq_str *data, const char *label, const 
                                   const struct eq_evaluation *other, struct eq_err *err)
 {
     const struct eq_prediction **partners;
-    enum eq_status st = eq_evaluation_pair(fp32, other, &partners, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_evaluation_pair(fp32, other, &partners, err));
     eq_str_add(data, "# %s: FP32 prediction, difference to it (EF points)\n", label);
     for (size_t i = 0; i < fp32->n; i++)
         if (partners[i])

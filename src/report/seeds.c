@@ -206,10 +206,8 @@ static enum eq_status summarize(const char *run_dir, int first, int n, struct se
 enum eq_status eq_seeds_collect(const char *run_dir, int first, int n, struct eq_err *err)
 {
     struct seeds s;
-    enum eq_status st = summarize(run_dir, first, n, &s, err);
-    if (st != EQ_OK)
-        return st;
-    st = eq_results_write(run_dir, &s.over, err);
+    EQ_CHECK(summarize(run_dir, first, n, &s, err));
+    enum eq_status st = eq_results_write(run_dir, &s.over, err);
     clear_seeds(&s);
     return st;
 }

@@ -124,9 +124,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
 {
     uint64_t bytes;
     const struct eq_qmodel *m = eq_predictor_qmodel(p);
-    enum eq_status st = eq_file_size(path, &bytes, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_file_size(path, &bytes, err));
     row->model = name;
     row->precision = p->precision;
     row->size_mb = (double)bytes / 1e6;

@@ -323,9 +323,7 @@ out:
 /* The epoch's steps are all in the state: going on validates first. */
 static enum eq_status interrupted_validation(const struct eq_trainer *t, struct eq_err *err)
 {
-    enum eq_status st = eq_trainer_save_state(t, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_trainer_save_state(t, err));
     return eq_fail(err, EQ_INTERRUPTED,
                    "%s: interrupted while validating epoch %d; the state is saved: the same command goes on",
                    t->job.name, t->epoch + 1);

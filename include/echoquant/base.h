@@ -113,7 +113,12 @@ void eq_str_clear(struct eq_str *str);
  * the string stands, at `column`; those after it are set in by `column` blanks. A newline in text begins a line, an
  * empty one stays empty, and blanks after it set in that line, and by two more those that it is broken into. */
 void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width);
-char *eq_strdup(const char *s); /* never NULL: aborts when out of memory */
+/* Appends a finite number with the fewest digits that read back as the same double; whole ones below 2^53 without an
+ * exponent. */
+void eq_str_add_real(struct eq_str *str, double value);
+/* New texts, free() them. Never NULL: out of memory aborts the process. */
+char *eq_strdup(const char *s);
+char *eq_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A list of n items of size bytes each (NULL for n = 0) with room for one more, which is zeroed. free(). Out of memory
  * aborts the process, too: such lists are of names and texts. */
 void *eq_list_grow(void *items, size_t n, size_t size);

@@ -11,26 +11,6 @@
 
 enum { MAX_LINE = 110 };
 
-static void print_number(struct eq_str *out, double value)
-{
-    if (!isfinite(value)) {
-        eq_str_add(out, "null"); /* JSON has no NaN and no infinity */
-        return;
-    }
-    if (value == floor(value) && fabs(value) < 0x1p53) {
-        eq_str_add(out, "%.0f", value);
-        return;
-    }
-    char text[40];
-    double back = 0;
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (eq_parse_double(text, &back) && back == value)
-            break;
-    }
-    eq_str_add(out, "%s", text);
-}
-
 static void print_string(struct eq_str *out, const char *s)
 {
     eq_str_add(out, "\"");
@@ -106,8 +86,8 @@ static void print_value(struct eq_str *out, const cJSON *json, int depth)
 {
     if (cJSON_IsObject(json) || cJSON_IsArray(json))
         print_container(out, json, depth);
-    else if (cJSON_IsNumber(json))
-        print_number(out, json->valuedouble);
+    else if (cJSON_IsNumber(json) && isfinite(json->valuedouble)) /* JSON has no NaN and no infinity: null */
+        eq_str_add_real(out, json->valuedouble);
     else if (cJSON_IsString(json))
         print_string(out, json->valuestring);
     else if (cJSON_IsRaw(json))

@@ -55,6 +55,30 @@ void eq_str_add(struct eq_str *str, const char *fmt, ...)
     va_end(args);
 }
 
+char *eq_format(const char *fmt, ...)
+{
+    struct eq_str str = {0};
+    va_list args;
+    va_start(args, fmt);
+    eq_str_vadd(&str, fmt, args);
+    va_end(args);
+    return str.s;
+}
+
+void eq_str_add_real(struct eq_str *str, double value)
+{
+    char text[40];
+    double back = 0;
+    bool whole = value == floor(value) && fabs(value) < 0x1p53;
+    snprintf(text, sizeof text, "%.0f", value);
+    for (int digits = 1; !whole && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (eq_parse_double(text, &back) && back == value)
+            break;
+    }
+    eq_str_add(str, "%s", text);
+}
+
 void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n)
 {
     reserve(str, n);

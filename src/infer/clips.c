@@ -21,14 +21,9 @@ static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split spl
 {
     uint32_t *indices = NULL;
     size_t n = eq_dataset_split(ds, split, &indices);
-    enum eq_status st;
     *out = NULL;
-    if (n == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
-        goto out;
-    }
-    EQ_TRY(eq_loader_new(ds, indices, n, opts, out, err));
-out:
+    enum eq_status st = n ? eq_loader_new(ds, indices, n, opts, out, err)
+                          : eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
     free(indices);
     return st;
 }
@@ -95,51 +90,42 @@ enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_datase
     return st;
 }
 
-/* The indices of the clips, in the order of the choice. Caller frees. */
-static enum eq_status choose(const struct eq_config *cfg, const struct eq_dataset *ds, uint32_t **indices, size_t *n,
-                             struct eq_err *err)
+/* Of the chosen clips, in the order of the choice: every step-th from `first` on. */
+static enum eq_status open_chosen(const struct eq_config *cfg, const struct eq_dataset *ds, size_t first, size_t step,
+                                  struct eq_calibration *out, struct eq_err *err)
 {
-    *n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, indices);
-    if (*n == 0)
-        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
+    uint32_t *indices = NULL;
     struct eq_rng rng;
+    size_t n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, &indices), kept = 0;
+    enum eq_status st;
+    memset(out, 0, sizeof *out);
+    if (n == 0)
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir));
     eq_rng_init(&rng, (uint64_t)cfg->run.seed, EQ_RNG_CALIBRATE, 0, 0);
-    eq_rng_shuffle(&rng, *indices, *n);
-    if (*n > (size_t)cfg->ptq.clips)
-        *n = (size_t)cfg->ptq.clips;
-    return EQ_OK;
+    eq_rng_shuffle(&rng, indices, n);
+    n = n < (size_t)cfg->ptq.clips ? n : (size_t)cfg->ptq.clips;
+    if (n < step)
+        EQ_TRY(eq_fail(err, EQ_USAGE,
+                       "ptq.search fits on one half of the calibration clips and judges by the other: it needs at "
+                       "least 2, there is 1 (ptq.clips, or the TRAIN split)"));
+    for (size_t i = first; i < n; i += step)
+        indices[kept++] = indices[i];
+    EQ_TRY(eq_clips_open(cfg, ds, indices, kept, out, err));
+out:
+    free(indices);
+    return st;
 }
 
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err)
 {
-    uint32_t *indices = NULL;
-    size_t n;
-    memset(out, 0, sizeof *out);
-    enum eq_status st = choose(cfg, ds, &indices, &n, err);
-    if (st == EQ_OK)
-        st = eq_clips_open(cfg, ds, indices, n, out, err);
-    free(indices);
-    return st;
+    return open_chosen(cfg, ds, 0, 1, out, err);
 }
 
 enum eq_status eq_calibration_open_half(const struct eq_config *cfg, const struct eq_dataset *ds, int half,
                                         struct eq_calibration *out, struct eq_err *err)
 {
-    uint32_t *indices = NULL;
-    size_t n, kept = 0;
-    memset(out, 0, sizeof *out);
-    enum eq_status st = choose(cfg, ds, &indices, &n, err);
-    if (st == EQ_OK && n < 2)
-        st = eq_fail(err, EQ_USAGE,
-                     "ptq.search fits on one half of the calibration clips and judges by the other: it needs 2 at "
-                     "least, there is 1 (ptq.clips, or the TRAIN split)");
-    for (size_t i = (size_t)half; st == EQ_OK && i < n; i += 2)
-        indices[kept++] = indices[i];
-    if (st == EQ_OK)
-        st = eq_clips_open(cfg, ds, indices, kept, out, err);
-    free(indices);
-    return st;
+    return open_chosen(cfg, ds, (size_t)half, 2, out, err);
 }
 
 void eq_calibration_close(struct eq_calibration *c)

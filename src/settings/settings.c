@@ -332,19 +332,6 @@ enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const cha
     }
 }
 
-/* The fewest digits that read back as the same double. */
-static void print_real(double value, struct eq_str *out)
-{
-    char text[40];
-    double back;
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (eq_parse_double(text, &back) && back == value)
-            break;
-    }
-    eq_str_add(out, "%s", text);
-}
-
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
 {
     const void *value = const_field(config, row);
@@ -356,7 +343,7 @@ void eq_setting_print(const struct eq_setting *row, const struct eq_config *conf
         eq_str_add(out, "%d", *(const int *)value);
         break;
     case EQ_SETTING_REAL:
-        print_real(*(const double *)value, out);
+        eq_str_add_real(out, *(const double *)value);
         break;
     case EQ_SETTING_ENUM:
         eq_str_add(out, "%s", row->choices[*(const int *)value]);

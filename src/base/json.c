@@ -105,7 +105,6 @@ static int compare_keys(const void *a, const void *b)
 /* Which of two equal keys counts is anybody's guess, so neither does. */
 static enum eq_status check_keys(const cJSON *object, const char *name, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     size_t n = 0;
     for (const cJSON *child = object->child; child; child = child->next)
         n++;
@@ -118,6 +117,7 @@ static enum eq_status check_keys(const cJSON *object, const char *name, struct e
     for (const cJSON *child = object->child; child; child = child->next)
         keys[n++] = child->string;
     qsort(keys, n, sizeof *keys, compare_keys);
+    enum eq_status st = EQ_OK;
     for (size_t i = 1; i < n && st == EQ_OK; i++)
         if (strcmp(keys[i - 1], keys[i]) == 0)
             st = eq_fail(err, EQ_FORMAT, "%s: the key \"%s\" comes twice", name, keys[i]);
@@ -128,17 +128,15 @@ static enum eq_status check_keys(const cJSON *object, const char *name, struct e
 /* Depth is bounded by CJSON_NESTING_LIMIT. */
 static enum eq_status check_values(const cJSON *item, const char *name, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    for (; item && st == EQ_OK; item = item->next) {
+    for (; item; item = item->next) {
         if (cJSON_IsNumber(item) && !isfinite(item->valuedouble)) /* cJSON reads 1e999 as infinity */
             return eq_fail(err, EQ_FORMAT, "%s: a number is too large for a double", name);
         if (cJSON_IsObject(item))
-            EQ_TRY(check_keys(item, name, err));
+            EQ_CHECK(check_keys(item, name, err));
         if (item->child)
-            EQ_TRY(check_values(item->child, name, err));
+            EQ_CHECK(check_values(item->child, name, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 /* text has a NUL at len and none before: cJSON, which gets the NUL as well, can then point at the end. */

@@ -83,10 +83,8 @@ enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths,
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1, .phases = phases};
     EQ_TRY(checked_counts(warmup, repeats, &ms, err));
     pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
-    if (!pixels) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a clip");
-        goto out;
-    }
+    if (!pixels)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
     for (int i = -warmup; i < repeats; i++) {
         float ef;
         const char *path = paths[(size_t)(i + warmup) % n];

@@ -36,16 +36,12 @@ static const char head[] =
 static void add_escaped(struct eq_str *out, const char *text)
 {
     for (; *text; text++) {
-        if (*text == '&')
-            eq_str_add(out, "&amp;");
-        else if (*text == '<')
-            eq_str_add(out, "&lt;");
-        else if (*text == '>')
-            eq_str_add(out, "&gt;");
-        else if (*text == '"')
-            eq_str_add(out, "&quot;");
-        else
-            eq_str_add_bytes(out, text, 1);
+        const char *name = *text == '&'   ? "&amp;"
+                           : *text == '<' ? "&lt;"
+                           : *text == '>' ? "&gt;"
+                           : *text == '"' ? "&quot;"
+                                          : NULL;
+        eq_str_add_bytes(out, name ? name : text, name ? strlen(name) : 1);
     }
 }
 
@@ -86,12 +82,12 @@ static void add_table(const struct eq_table *t, const char *id, struct eq_str *o
 
 static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, struct eq_str *out, struct eq_err *err)
 {
-    struct eq_str path = {0};
-    void *svg = NULL;
+    char *path = eq_format("%s/plots/%s.svg", run_dir, plot->name.s);
+    void *svg;
     size_t len;
-    enum eq_status st;
-    eq_str_add(&path, "%s/plots/%s.svg", run_dir, plot->name.s);
-    EQ_TRY(eq_read_file(path.s, MAX_SVG_BYTES, &svg, &len, err));
+    enum eq_status st = eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err);
+    free(path);
+    EQ_CHECK(st);
     eq_str_add(out, "<figure><img alt=\"");
     add_escaped(out, plot->title.s);
     eq_str_add(out, "\" src=\"data:image/svg+xml;base64,");
@@ -100,10 +96,8 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, 
     add_element(out, "b", "", plot->title.s, ". ");
     add_escaped(out, plot->caption.s);
     eq_str_add(out, "</figcaption></figure>\n");
-out:
     eq_free(svg);
-    eq_str_clear(&path);
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status add_section(const char *run_dir, const struct eq_section *s, struct eq_str *out,

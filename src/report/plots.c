@@ -178,16 +178,15 @@ static enum eq_status draw_changes(struct eq_report *report, const struct model 
 /* history/<name>.csv, where there is one, with blanks for commas and its header as a comment. */
 static enum eq_status draw_history(struct eq_report *report, const char *name, const char *label, struct eq_err *err)
 {
-    struct eq_str path = {0};
+    char *path = eq_format("%s/history/%s.csv", report->run_dir, name);
     void *text = NULL;
     size_t len;
-    int rows = -1; /* but for the header */
-    enum eq_status st = EQ_OK;
-    eq_str_add(&path, "%s/history/%s.csv", report->run_dir, name);
+    int rows = -1; /* the header is none */
+    enum eq_status st;
     bool there;
-    EQ_TRY(eq_path_look(path.s, &there, err));
+    EQ_TRY(eq_path_look(path, &there, err));
     if (there)
-        EQ_TRY(eq_read_file(path.s, 64 << 20, &text, &len, err));
+        EQ_TRY(eq_read_file(path, 64 << 20, &text, &len, err));
     for (char *p = text; p && *p; p++) {
         rows += *p == '\n';
         *p = *p == ',' ? ' ' : *p;
@@ -211,15 +210,11 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
                "MAE', \\\n"
                "     '' using 1:3 axes x1y2 with linespoints pt 6 ps 0.4 lw 1.2 dt 2 lc rgb '#8a94a0' title 'training "
                "loss'\n",
-               rows + 0.5,
-               rows > 20   ? rows / 10
-               : rows > 10 ? 2
-                           : 1,
-               label, d.plot->name.s, color_of(name));
+               rows + 0.5, rows > 20 ? rows / 10 : 1 + (rows > 10), label, d.plot->name.s, color_of(name));
     st = finish(&d, err);
 out:
     eq_free(text);
-    eq_str_clear(&path);
+    free(path);
     return st;
 }
 
@@ -287,17 +282,16 @@ static enum eq_status read_models(const struct eq_report *report, struct model *
     enum eq_status st = EQ_OK;
     for (size_t i = 0; i < r->n && st == EQ_OK; i++) {
         struct model m = {.label = r->rows[i].model};
-        struct eq_str path = {0};
+        bool there;
         if (!eq_run_file_name(m.label, m.name))
             continue;
-        eq_str_add(&path, "%s/predictions/%s.csv", report->run_dir, m.name);
-        bool there;
-        st = eq_path_look(path.s, &there, err);
-        if (st == EQ_OK && there && (st = eq_predictions_read(path.s, &m.predictions, err)) == EQ_OK) {
+        char *path = eq_format("%s/predictions/%s.csv", report->run_dir, m.name);
+        st = eq_path_look(path, &there, err);
+        if (st == EQ_OK && there && (st = eq_predictions_read(path, &m.predictions, err)) == EQ_OK) {
             *models = eq_list_grow(*models, *n, sizeof m);
             (*models)[(*n)++] = m;
         }
-        eq_str_clear(&path);
+        free(path);
     }
     return st;
 }

@@ -29,16 +29,13 @@ static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_da
 {
     enum eq_status st;
     uint32_t *test = NULL;
-    uint8_t *pixels = NULL;
     const char *paths[LATENCY_FILES];
     struct eq_latency latency;
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
     size_t n = eq_dataset_split(ds, EQ_SPLIT_TEST, &test), files = 0;
-    pixels = eq_alloc((size_t)sampling.frames, (size_t)sampling.size * (size_t)sampling.size * 3);
-    if (!pixels) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a clip");
-        goto out;
-    }
+    uint8_t *pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
+    if (!pixels)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
     /* The split is not empty and all of it was just read: the evaluation before would have failed otherwise. */
     for (; files < n && files < LATENCY_FILES; files++)
         paths[files] = ds->samples[test[files]].path;
@@ -93,12 +90,11 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     double sum = 0, squares = 0, error = 0;
     size_t i = 0;
     const struct eq_prediction **partners = NULL;
-    struct eq_str path = {0};
+    char *path = eq_format("%s/predictions/%s.csv", cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name);
     bool there;
-    eq_str_add(&path, "%s/predictions/%s.csv", cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name);
-    enum eq_status st = eq_path_look(path.s, &there, err);
+    enum eq_status st = eq_path_look(path, &there, err);
     if (st == EQ_OK && there)
-        st = eq_predictions_read(path.s, &fp32, err);
+        st = eq_predictions_read(path, &fp32, err);
     if (st == EQ_OK)
         st = eq_evaluation_pair(e, &fp32, &partners, err);
     for (; st == EQ_OK && fp32.n == e->n && i < e->n && partners[i]; i++) {
@@ -114,7 +110,7 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     }
     eq_free(partners);
     eq_evaluation_clear(&fp32);
-    eq_str_clear(&path);
+    free(path);
     return st;
 }
 
@@ -159,19 +155,18 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct eq_result row = eq_result_of(NULL);
     struct cJSON *recipe = NULL;
     char row_name[EQ_ROW_NAME];
-    struct eq_str csv = {0};
+    char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, name);
     char *path = eq_run_model_path(cfg->run.dir, name, model_path), digest[EQ_DIGEST_TEXT];
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
     const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
     enum eq_precision precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
     eq_dataset_digest(ds, digest);
-    eq_str_add(&csv, "%s/predictions/%s.csv", cfg->run.dir, name);
     eq_run_row_name(name, row_name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
-    EQ_TRY(eq_predictions_write(csv.s, &e, err));
+    EQ_TRY(eq_predictions_write(csv, &e, err));
     EQ_TRY(describe(&p, row_name, path, own.eval.phases, &row, err));
     row.device = (known ? known : baseline)->device;
     const struct eq_qmodel *made = eq_predictor_qmodel(&p);
@@ -191,7 +186,7 @@ out:
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
     free(path);
-    eq_str_clear(&csv);
+    free(csv);
     return st;
 }
 

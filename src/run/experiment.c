@@ -22,7 +22,7 @@ static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, con
 
 static enum eq_status check_interrupt(struct eq_err *err)
 {
-    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted; the same command goes on") : EQ_OK;
+    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted. Run the same command to resume.") : EQ_OK;
 }
 
 static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
@@ -88,16 +88,15 @@ static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bo
 /* Each in a run directory of its own; the common one gets what is said over all seeds. */
 static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    for (int i = 0; i < s->config.train.seeds && st == EQ_OK; i++) {
+    for (int i = 0; i < s->config.train.seeds; i++) {
         struct eq_settings one;
-        EQ_TRY(eq_settings_of_seed(&one, s, i, err));
+        EQ_CHECK(eq_settings_of_seed(&one, s, i, err));
         eq_info("seed %d: %s", one.config.run.seed, one.config.run.dir);
-        st = run(&one, ds, false, err);
+        enum eq_status st = run(&one, ds, false, err);
         eq_settings_clear(&one);
+        EQ_CHECK(st);
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 /* ds: the data, which is opened here when it isn't yet. */

@@ -27,15 +27,11 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
     char kind[32];
     char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, model_path);
     *out = NULL;
-    if (!model_path && !eq_path_exists(path)) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path);
-        goto out;
-    }
+    if (!model_path && !eq_path_exists(path))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path));
     EQ_TRY(eq_model_kind(path, kind, err));
-    if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
-        st = eq_fail(err, EQ_USAGE, "%s is quantized already: an FP32 model is needed", path);
-        goto out;
-    }
+    if (strcmp(kind, EQ_FORMAT_INT8) == 0)
+        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is quantized already: an FP32 model is needed", path));
     EQ_TRY(eq_model_load(path, out, err));
     EQ_TRY(check_form(cfg, path, *out, err));
 out:

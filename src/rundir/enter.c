@@ -78,30 +78,27 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
     return st;
 }
 
-/* What a run would overwrite in a folder that is none's is somebody's work. */
+/* The folder is not a run directory. Refuses it if it holds files that a run would overwrite: they may be the user's. */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
     static const char *const outputs[] = {"config.json", "results.json", "report.html"};
     char found[EQ_ROW_NAME] = "";
     bool there;
-    enum eq_status st = EQ_OK;
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !found[0]; i++) {
-        EQ_TRY(eq_run_look(dir, outputs[i], "", &there, err));
-        if (there)
-            snprintf(found, sizeof found, "%s", outputs[i]);
+        EQ_CHECK(eq_run_look(dir, outputs[i], "", &there, err));
+        snprintf(found, sizeof found, "%s", there ? outputs[i] : "");
     }
     for (const struct eq_run_model *m = eq_run_models; m->name && !found[0]; m++) {
-        EQ_TRY(eq_run_has_model(dir, m->name, &there, err));
+        EQ_CHECK(eq_run_has_model(dir, m->name, &there, err));
         if (there)
             snprintf(found, sizeof found, "%s.safetensors", m->file);
     }
-    if (found[0])
-        st = eq_fail(err, EQ_USAGE,
-                     "%s is no run directory, since it has no config.json of a run, but holds %s: name another folder "
-                     "with --run, or move that file away",
-                     dir, found);
-out:
-    return st;
+    if (!found[0])
+        return EQ_OK;
+    return eq_fail(err, EQ_USAGE,
+                   "%s is no run directory, since it has no config.json of a run, but holds %s: name another folder "
+                   "with --run, or move that file away",
+                   dir, found);
 }
 
 /* A single phase does not redo what is done unless it is told to. */

@@ -84,39 +84,33 @@ static const struct field document_fields[] = {
 
 /* ---- reading ------------------------------------------------------------- */
 
-static void read_fields(const struct field *f, struct cJSON *json, void *to);
-
-static void read_list(const struct field *f, const struct cJSON *array, void *to)
-{
-    char *items = cJSON_IsArray(array) ? eq_list_grow(NULL, 0, f->size) : NULL;
-    size_t n = 0;
-    for (struct cJSON *item = array ? array->child : NULL; items && item; item = item->next, n++) {
-        items = eq_list_grow(items, n, f->size);
-        read_fields(f->sub, item, items + n * f->size);
-    }
-    memcpy((char *)to + f->at, &items, sizeof items);
-    memcpy((char *)to + f->count, &n, sizeof n);
-}
-
 static void read_fields(const struct field *f, struct cJSON *json, void *to)
 {
     for (; f->key; f++) {
         void *at = (char *)to + f->at;
         struct cJSON *value = cJSON_GetObjectItemCaseSensitive(json, f->key);
-        if (f->kind == REAL || f->kind == REAL_OR_NULL)
-            *(double *)at = cJSON_IsNumber(value) ? value->valuedouble : NAN;
-        else if (f->kind == TEXT)
-            *(const char **)at = cJSON_IsString(value) ? value->valuestring : "";
-        else if (f->kind == FLAG)
+        if (f->kind == REAL || f->kind == REAL_OR_NULL) {
+            *(double *)at = eq_json_real(json, f->key);
+        } else if (f->kind == TEXT) {
+            *(const char **)at = eq_json_text(json, f->key);
+        } else if (f->kind == FLAG) {
             *(bool *)at = cJSON_IsTrue(value);
-        else if (f->kind == JSON)
+        } else if (f->kind == JSON) {
             *(const struct cJSON **)at = value;
-        else if (f->kind == SELF)
+        } else if (f->kind == SELF) {
             *(struct cJSON **)at = cJSON_IsObject(json) ? json : NULL;
-        else if (f->kind == OBJECT)
+        } else if (f->kind == OBJECT) {
             read_fields(f->sub, value, at);
-        else
-            read_list(f, value, to);
+        } else {
+            char *items = cJSON_IsArray(value) ? eq_list_grow(NULL, 0, f->size) : NULL;
+            size_t n = 0;
+            for (struct cJSON *item = items ? value->child : NULL; item; item = item->next, n++) {
+                items = eq_list_grow(items, n, f->size);
+                read_fields(f->sub, item, items + n * f->size);
+            }
+            memcpy(at, &items, sizeof items);
+            memcpy((char *)to + f->count, &n, sizeof n);
+        }
     }
 }
 

@@ -73,15 +73,20 @@ out:
     return st;
 }
 
+static enum eq_status apply_key(struct eq_settings *s, const char *key, const struct cJSON *value, const char *name,
+                                struct eq_err *err)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    return row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key, name, err);
+}
+
 static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, const char *name,
                                     struct eq_err *err)
 {
     for (const struct cJSON *value = section->child; value; value = value->next) {
-        struct eq_str key = {0};
-        eq_str_add(&key, "%s.%s", section->string, value->string);
-        const struct eq_setting *row = eq_setting_find(key.s);
-        enum eq_status st = row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key.s, name, err);
-        eq_str_clear(&key);
+        char *key = eq_format("%s.%s", section->string, value->string);
+        enum eq_status st = apply_key(s, key, value, name, err);
+        free(key);
         if (st != EQ_OK)
             return st;
     }
@@ -113,8 +118,7 @@ static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item
     }
     if (cJSON_IsObject(item))
         return unknown_section(item->string, name, err);
-    const struct eq_setting *row = eq_setting_find(item->string);
-    return row ? apply_value(s, row, item, name, err) : eq_setting_unknown(item->string, name, err);
+    return apply_key(s, item->string, item, name, err);
 }
 
 static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *json, const char *name,
@@ -195,11 +199,10 @@ static struct cJSON *names_of(const char *text)
 {
     struct cJSON *names = cJSON_CreateArray();
     for (size_t len; text && *text; text += len + (text[len] == ',')) {
-        struct eq_str name = {0};
         len = strcspn(text, ",");
-        eq_str_add(&name, "%.*s", (int)len, text);
-        cJSON_AddItemToArray(names, cJSON_CreateString(name.s));
-        eq_str_clear(&name);
+        char *name = eq_format("%.*s", (int)len, text);
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+        free(name);
     }
     return names;
 }

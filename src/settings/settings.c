@@ -7,23 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const precision_names[] = {"fp32", "bf16", NULL};
-static const char *const on_error_names[] = {"fail", "skip", NULL};
-static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
-static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
-static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
-static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
-static const char *const split_names[] = {"train", "val", "test", NULL};
-static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
-
-_Static_assert(EQ_PRECISION_FP32 == 0 && EQ_PRECISION_BF16 == 1, "precision_names");
-_Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names");
-_Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
-_Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
-_Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
-_Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
-_Static_assert(EQ_SPLIT_TRAIN == 0 && EQ_SPLIT_VAL == 1 && EQ_SPLIT_TEST == 2 && EQ_SPLIT_COUNT == 3, "split_names");
-_Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
+/* By value, NULL after the last. */
+static const char *const precision_names[] = {[EQ_PRECISION_FP32] = "fp32", [EQ_PRECISION_BF16] = "bf16", NULL};
+static const char *const on_error_names[] = {[EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", NULL};
+static const char *const optimizer_names[] = {[EQ_OPTIM_ADAMW] = "adamw", [EQ_OPTIM_SGD] = "sgd", NULL};
+static const char *const schedule_names[] = {
+    [EQ_SCHEDULE_CONSTANT] = "constant", [EQ_SCHEDULE_COSINE] = "cosine", [EQ_SCHEDULE_ONECYCLE] = "onecycle", NULL};
+static const char *const loss_names[] = {[EQ_LOSS_MSE] = "mse", [EQ_LOSS_L1] = "l1", [EQ_LOSS_HUBER] = "huber", NULL};
+static const char *const qat_start_names[] = {
+    [EQ_QAT_START_AUTO] = "auto", [EQ_QAT_START_PTQ] = "ptq", [EQ_QAT_START_CALIBRATE] = "calibrate", NULL};
+static const char *const split_names[] = {
+    [EQ_SPLIT_TRAIN] = "train", [EQ_SPLIT_VAL] = "val", [EQ_SPLIT_TEST] = "test", NULL};
+static const char *const zero_channel_names[] = {
+    [EQ_ZERO_CHANNELS_REFUSE] = "refuse", [EQ_ZERO_CHANNELS_ALLOW] = "allow", NULL};
 
 #define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
 #define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
@@ -253,11 +249,6 @@ static void *field(struct eq_config *config, const struct eq_setting *row)
     return (char *)config + row->offset;
 }
 
-static const void *const_field(const struct eq_config *config, const struct eq_setting *row)
-{
-    return (const char *)config + row->offset;
-}
-
 static void set_origin(struct eq_settings *s, const struct eq_setting *row, const char *origin)
 {
     char **slot = &s->origin[row - eq_setting_table], *copy = eq_strdup(origin);
@@ -334,7 +325,7 @@ enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const cha
 
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
 {
-    const void *value = const_field(config, row);
+    const void *value = (const char *)config + row->offset;
     switch (row->type) {
     case EQ_SETTING_BOOL:
         eq_str_add(out, "%s", *(const bool *)value ? "true" : "false");
@@ -386,37 +377,32 @@ void eq_settings_clear(struct eq_settings *s)
 
 enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err)
 {
-    struct eq_str value = {0};
-    enum eq_status st;
-    EQ_TRY(eq_settings_init(out, err));
+    EQ_CHECK(eq_settings_init(out, err));
+    enum eq_status st = EQ_OK;
     for (size_t i = 0; i < eq_setting_count && st == EQ_OK; i++) {
+        struct eq_str value = {0};
         eq_setting_print(&eq_setting_table[i], &s->config, &value);
-        st = eq_settings_set(out, eq_setting_table[i].key, value.s ? value.s : "", s->origin[i], err);
+        st = eq_settings_set(out, eq_setting_table[i].key, value.s, s->origin[i], err);
         eq_str_clear(&value);
     }
     if (st != EQ_OK)
         eq_settings_clear(out);
-out:
     return st;
 }
 
 enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err)
 {
-    enum eq_status st = eq_settings_copy(out, s, err);
-    struct eq_str dir = {0}, seed = {0}, origin = {0};
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_settings_copy(out, s, err));
     assert(i >= 0 && i < s->config.train.seeds);
-    eq_str_add(&seed, "%d", s->config.run.seed + i);
-    eq_str_add(&dir, "%s/seed-%s", s->config.run.dir, seed.s);
-    eq_str_add(&origin, "seed %d of train.seeds = %d", i + 1, s->config.train.seeds);
-    EQ_TRY(eq_settings_set(out, "run.dir", dir.s, origin.s, err));
-    EQ_TRY(eq_settings_set(out, "run.seed", seed.s, origin.s, err));
-    EQ_TRY(eq_settings_set(out, "train.seeds", "1", origin.s, err));
+    char *dir = eq_format("%s/seed-%d", s->config.run.dir, s->config.run.seed + i), *seed = strrchr(dir, '-') + 1;
+    char *origin = eq_format("seed %d of train.seeds = %d", i + 1, s->config.train.seeds);
+    enum eq_status st;
+    EQ_TRY(eq_settings_set(out, "run.dir", dir, origin, err));
+    EQ_TRY(eq_settings_set(out, "run.seed", seed, origin, err));
+    EQ_TRY(eq_settings_set(out, "train.seeds", "1", origin, err));
 out:
-    eq_str_clear(&dir);
-    eq_str_clear(&seed);
-    eq_str_clear(&origin);
+    free(dir);
+    free(origin);
     if (st != EQ_OK)
         eq_settings_clear(out);
     return st;

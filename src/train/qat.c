@@ -58,11 +58,9 @@ static enum eq_status start_from(struct qat *qat, struct eq_graph *g, const char
     size_t len;
     enum eq_status st;
     EQ_TRY(eq_qmodel_load(path, &m, err));
-    if (strcmp(m->method, "ptq") != 0 || m->meta.frames != g->meta.frames || m->meta.size != g->meta.size) {
-        st = eq_fail(err, EQ_USAGE, "a model by %s for %d frames of %d pixels; the baseline has %d of %d", m->method,
-                     m->meta.frames, m->meta.size, g->meta.frames, g->meta.size);
-        goto out;
-    }
+    if (strcmp(m->method, "ptq") != 0 || m->meta.frames != g->meta.frames || m->meta.size != g->meta.size)
+        EQ_TRY(eq_fail(err, EQ_USAGE, "a model by %s for %d frames of %d pixels; the baseline has %d of %d", m->method,
+                       m->meta.frames, m->meta.size, g->meta.frames, g->meta.size));
     EQ_TRY(eq_check_zero_channels(g, qat->cfg, err));
     EQ_TRY(eq_start_from_qmodel(g, m, err));
     EQ_TRY(eq_read_file(path, SIZE_MAX, &file, &len, err));
@@ -107,18 +105,14 @@ static enum eq_status find_start(struct qat *qat, struct eq_graph *g, const stru
     bool there;
     enum eq_status st;
     EQ_TRY(eq_path_look(path, &there, err));
-    if (cfg->qat.start == EQ_QAT_START_PTQ && !there) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant ptq` first, or go on with qat.start = auto", path);
-        goto out;
-    }
+    if (cfg->qat.start == EQ_QAT_START_PTQ && !there)
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant ptq` first, or go on with qat.start = auto", path));
     if (there && cfg->qat.start != EQ_QAT_START_CALIBRATE) {
         st = start_from(qat, g, path, &why);
         if (st == EQ_OK)
             goto out;
-        if (cfg->qat.start == EQ_QAT_START_PTQ || st == EQ_NOMEM) {
-            st = eq_fail(err, st, "%s can't be the start of QAT: %s", path, why.msg);
-            goto out;
-        }
+        if (cfg->qat.start == EQ_QAT_START_PTQ || st == EQ_NOMEM)
+            EQ_TRY(eq_fail(err, st, "%s can't be the start of QAT: %s", path, why.msg));
         eq_info("%s can't be the start of QAT (%s): calibrating", path, why.msg);
     }
     EQ_TRY(calibrate(qat, g, ds, err));

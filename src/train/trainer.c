@@ -16,10 +16,8 @@ static enum eq_status collect_params(struct eq_trainer *t, struct eq_err *err)
     t->grads = calloc(max, sizeof *t->grads);
     t->decay = calloc(max, sizeof *t->decay);
     enum eq_status st;
-    if (!n || !t->param_index || !t->params || !t->grads || !t->decay) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the list of parameters");
-        goto out;
-    }
+    if (!n || !t->param_index || !t->params || !t->grads || !t->decay)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the list of parameters"));
     for (int i = 0; i < g->n_params; i++) {
         if (!g->params[i].trainable)
             continue;
@@ -59,43 +57,37 @@ enum { STEPS_WITHOUT_DATA = 1 << 20 };
 static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st = EQ_OK;
     t->steps_per_epoch = STEPS_WITHOUT_DATA;
     if (!job->ds)
         return EQ_OK;
-    EQ_TRY(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, true, job->batch, &t->train, err));
-    EQ_TRY(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, false, 1, &t->val, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, true, job->batch, &t->train, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, false, 1, &t->val, err));
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
-        st = eq_fail(err, EQ_USAGE,
-                     "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
-                     job->batch, job->accumulate, job->batch * job->accumulate);
-out:
-    return st;
+        return eq_fail(err, EQ_USAGE,
+                       "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
+                       job->batch, job->accumulate, job->batch * job->accumulate);
+    return EQ_OK;
 }
 
 enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *job, struct eq_err *err)
 {
     const struct eq_model_meta *meta = &job->graph->meta;
-    enum eq_status st;
     *t = (struct eq_trainer){.job = *job, .comm = &eq_comm_self, .best_mae = INFINITY};
-    EQ_TRY(open_loaders(t, err));
+    EQ_CHECK(open_loaders(t, err));
     t->total_steps = t->steps_per_epoch * (size_t)job->epochs;
     const struct eq_exec_opts opts = {EQ_EXEC_TRAIN, job->precision, job->batch,
                                       meta->frames,  meta->size,     job->rule && job->rule->hook};
-    EQ_TRY(eq_exec_new(job->graph, &opts, &t->exec, err));
+    EQ_CHECK(eq_exec_new(job->graph, &opts, &t->exec, err));
     if (job->rule && job->rule->hook) {
         struct eq_walk_hook hook = job->rule->hook(job->scales);
         eq_exec_set_hook(t->exec, &hook);
     }
-    EQ_TRY(collect_params(t, err));
-    EQ_TRY(init_ema(t, err));
+    EQ_CHECK(collect_params(t, err));
+    EQ_CHECK(init_ema(t, err));
     t->history = calloc((size_t)job->epochs, sizeof *t->history);
     t->ef = eq_alloc(3 * (size_t)job->batch, sizeof *t->ef);
-    if (!t->history || !t->ef)
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
-out:
-    return st;
+    return t->history && t->ef ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
 }
 
 void eq_trainer_clear(struct eq_trainer *t)
@@ -204,30 +196,26 @@ static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st;
     float *diff = t->ef + 2 * job->batch;
     double lr = learning_rate(t), since = eq_now_ms(), loss;
     if (job->rule) {
-        EQ_TRY(job->rule->before_forward(job->scales, job->graph, err));
+        EQ_CHECK(job->rule->before_forward(job->scales, job->graph, err));
         eq_exec_weights_changed(t->exec);
     }
-    EQ_TRY(eq_exec_forward(t->exec, batch->pixels, t->ef, err));
-    EQ_TRY(loss_of_batch(t, batch, &loss, err));
-    if (!isfinite(loss)) {
-        st = diverged(t, "loss", step_number(t) + 1, lr, err);
-        goto out;
-    }
+    EQ_CHECK(eq_exec_forward(t->exec, batch->pixels, t->ef, err));
+    EQ_CHECK(loss_of_batch(t, batch, &loss, err));
+    if (!isfinite(loss))
+        return diverged(t, "loss", step_number(t) + 1, lr, err);
     lap(t, EQ_TRAIN_FORWARD, &since);
     for (int i = 0; i < batch->n; i++)
         diff[i] /= (float)(job->accumulate * t->comm->size);
-    EQ_TRY(eq_exec_backward(t->exec, diff, err));
+    EQ_CHECK(eq_exec_backward(t->exec, diff, err));
     lap(t, EQ_TRAIN_BACKWARD, &since);
     t->loss_sum += loss;
     if ((t->batch_in_epoch + 1) % (size_t)job->accumulate == 0)
-        EQ_TRY(apply_gradients(t, lr, &since, err));
+        EQ_CHECK(apply_gradients(t, lr, &since, err));
     t->batch_in_epoch++;
-out:
-    return st;
+    return EQ_OK;
 }
 
 static bool is_frozen(int first_epoch, int epoch)
@@ -264,10 +252,9 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
         eq_progress_step(&progress, t->batch_in_epoch, note);
         if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0) {
             EQ_TRY(eq_trainer_save_state(t, err));
-            st = eq_fail(err, EQ_INTERRUPTED,
-                         "%s: interrupted after step %zu; the state is saved: the same command goes on", t->job.name,
-                         step_number(t));
-            goto out;
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED,
+                           "%s: interrupted after step %zu; the state is saved. Run the same command to resume.",
+                           t->job.name, step_number(t)));
         }
     }
 out:
@@ -325,23 +312,21 @@ static enum eq_status interrupted_validation(const struct eq_trainer *t, struct 
 {
     EQ_CHECK(eq_trainer_save_state(t, err));
     return eq_fail(err, EQ_INTERRUPTED,
-                   "%s: interrupted while validating epoch %d; the state is saved: the same command goes on",
+                   "%s: interrupted while validating epoch %d; the state is saved. Run the same command to resume.",
                    t->job.name, t->epoch + 1);
 }
 
 static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double lr, struct eq_err *err)
 {
-    enum eq_status st;
     struct eq_metrics m = {0};
-    st = validate(t, &m, err);
+    enum eq_status st = validate(t, &m, err);
     if (st == EQ_INTERRUPTED)
         return interrupted_validation(t, err);
     if (st == EQ_NUMERIC) {
         size_t last = step_number(t);
         return diverged(t, "EF of a validation clip", last, learning_rate_at(t, last - 1), err);
     }
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(st);
     struct eq_epoch_row *row = &t->history[t->n_history++];
     *row = (struct eq_epoch_row){.epoch = t->epoch + 1,
                                  .lr = lr,
@@ -354,10 +339,8 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;
-    EQ_TRY(eq_history_write(t, err));
-    EQ_TRY(eq_trainer_save_state(t, err));
-out:
-    return st;
+    EQ_CHECK(eq_history_write(t, err));
+    return eq_trainer_save_state(t, err);
 }
 
 static bool out_of_patience(const struct eq_trainer *t)
@@ -394,8 +377,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
         EQ_CHECK(finish_epoch(t, start_ms, lr, err));
         if (eq_interrupted() && t->epoch < t->job.epochs)
             return eq_fail(err, EQ_INTERRUPTED,
-                           "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->job.name,
-                           t->epoch);
+                           "%s: interrupted after epoch %d; the state is saved. Run the same command to resume.",
+                           t->job.name, t->epoch);
     }
     if (out_of_patience(t))
         eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
@@ -405,14 +388,13 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
 {
     struct eq_trainer t = {0};
-    struct eq_str path = {0};
+    char *path = eq_format("%s/%s.safetensors", job->cfg->run.dir, job->name);
     enum eq_status st;
-    eq_str_add(&path, "%s/%s.safetensors", job->cfg->run.dir, job->name);
     EQ_TRY(eq_trainer_init(&t, job, err));
-    EQ_TRY(eq_trainer_run(&t, path.s, err));
-    eq_info("wrote %s", path.s);
+    EQ_TRY(eq_trainer_run(&t, path, err));
+    eq_info("wrote %s", path);
 out:
     eq_trainer_clear(&t);
-    eq_str_clear(&path);
+    free(path);
     return st;
 }

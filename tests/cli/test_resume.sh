@@ -35,7 +35,7 @@ stopped() {
     wait "$CHILD" || STATUS=$?
     is "exit after $signal during $command" "$STATUS" 130
     there "$dir/state/$state.state.safetensors"
-    has "$ERR" "the same command goes on"
+    has "$ERR" "Run the same command to resume."
     not_there "$dir/$state.safetensors"
 }
 

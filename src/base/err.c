@@ -11,7 +11,8 @@ static void store(struct eq_err *err, enum eq_status status, const char *fmt, va
     char text[sizeof err->msg] = "";
     if (vsnprintf(text, sizeof text, fmt, args) < 0)
         text[0] = '\0';
-    strncat(text, tail, sizeof text - 1 - strlen(text));
+    size_t len = strlen(text), room = sizeof text - len;
+    snprintf(text + len, room, "%.*s", (int)room - 1, tail);
     err->status = status;
     memcpy(err->msg, text, strlen(text) + 1);
 }

@@ -104,7 +104,7 @@ static enum eq_status too_large(const char *path, size_t cap, struct eq_err *err
     return eq_fail(err, EQ_FORMAT, "%s: larger than the %zu bytes allowed for such a file", path, cap);
 }
 
-/* Reads to the end of file, growing as needed: the size of a pipe isn't known, and that of a file may change. */
+/* Reads to the end of the file, growing as needed: the size of a pipe is unknown, and that of a file may change. */
 static enum eq_status read_all(int fd, const char *path, size_t guess, size_t cap, void **data, size_t *len,
                                struct eq_err *err)
 {

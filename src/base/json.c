@@ -8,7 +8,7 @@
 
 enum { MAX_JSON_BYTES = 16 << 20 };
 
-/* Whether cJSON failed to get memory in this thread, and nobody has been told. */
+/* Whether cJSON failed to get memory in this thread since eq_json_check was last called. */
 static _Thread_local bool lost;
 
 static void *noting_malloc(size_t n)
@@ -18,7 +18,7 @@ static void *noting_malloc(size_t n)
     return p;
 }
 
-/* Before main, since documents are built before the first call of this file. Whoever asks eq_json_check links it. */
+/* Runs before main, because documents may be built before the first call into this file. */
 __attribute__((constructor)) static void install_hooks(void)
 {
     cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = noting_malloc, .free_fn = free});
@@ -26,9 +26,9 @@ __attribute__((constructor)) static void install_hooks(void)
 
 enum eq_status eq_json_check(struct eq_err *err)
 {
-    bool told = lost;
+    bool failed = lost;
     lost = false;
-    return told ? eq_fail(err, EQ_NOMEM, "out of memory for a JSON document") : EQ_OK;
+    return failed ? eq_fail(err, EQ_NOMEM, "out of memory for a JSON document") : EQ_OK;
 }
 
 /* text has a NUL at len. */
@@ -102,7 +102,7 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Which of two equal keys counts is anybody's guess, so neither does. */
+/* Refuses a key that occurs twice: parsers differ in which of the two they use. */
 static enum eq_status check_keys(const cJSON *object, const char *name, struct eq_err *err)
 {
     size_t n = 0;
@@ -139,12 +139,12 @@ static enum eq_status check_values(const cJSON *item, const char *name, struct e
     return EQ_OK;
 }
 
-/* text has a NUL at len and none before: cJSON, which gets the NUL as well, can then point at the end. */
+/* text has a NUL at len and none before. cJSON gets the NUL too, so that it can point at the end. */
 static enum eq_status parse_terminated(const char *text, size_t len, const char *name, cJSON **out, struct eq_err *err)
 {
     enum eq_status st;
     const char *end = NULL;
-    bool others = lost; /* of documents that the caller builds */
+    bool others = lost; /* in documents that the caller is building */
     lost = false;
     cJSON *json = cJSON_ParseWithLengthOpts(text, len + 1, &end, 0);
     bool failed = lost;

@@ -1,6 +1,6 @@
 /*
  * Writing JSON. cJSON 1.7 accepts 15 digits when they come within one epsilon of the value, so a double may come back
- * changed in its last bit; here every number is written with the fewest digits that give the same double back.
+ * with its last bit changed. Here every number is written with the fewest digits that read back as the same double.
  */
 #include "echoquant/base.h"
 
@@ -66,7 +66,7 @@ static bool holds_containers(const cJSON *json)
     return false;
 }
 
-/* Short lists of plain values stand on one line. */
+/* Prints short lists of plain values on one line. */
 static void print_container(struct eq_str *out, const cJSON *json, int depth)
 {
     if (depth >= 0 && !holds_containers(json)) {

@@ -104,7 +104,7 @@ void eq_str_clear(struct eq_str *str)
     *str = (struct eq_str){0};
 }
 
-/* One line of text from column `at` on; those that it is broken into begin at `column`. */
+/* Adds one line of text, n bytes, from column `at` on; its continuation lines begin at `column`. */
 static void add_line(struct eq_str *str, const char *text, size_t n, int at, int column, int width)
 {
     bool first = true; /* of an output line */
@@ -156,7 +156,7 @@ static void make_c_locale(void)
 
 bool eq_parse_double(const char *s, double *out)
 {
-    /* The character set keeps out what strtod would take besides: spaces, hexadecimal, inf and nan. */
+    /* The character set excludes what strtod would accept beyond decimals: spaces, hexadecimal, inf and nan. */
     if (!s[0] || s[strspn(s, "0123456789+-.eE")])
         return false;
     pthread_once(&c_locale_once, make_c_locale);
@@ -216,7 +216,7 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
     size_t best_distance = limit + 1;
     for (size_t i = 0; i < n; i++) {
         size_t distance = eq_edit_distance(word, candidates[i]);
-        /* "frames" for "data.frames": the section was forgotten. */
+        /* "frames" for "data.frames": the section is missing */
         const char *dot = strrchr(candidates[i], '.');
         if (dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0)
             distance = 1;

@@ -185,7 +185,7 @@ enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct 
 /* Appends json, indented and followed by a newline. Every number reads back as the same double; NaN and infinity, which
  * JSON lacks, become null. Nothing is appended on EQ_NOMEM. */
 enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
-/* Appends json as cJSON prints it: one line without blanks, numbers with 15 digits where these are within an epsilon. */
+/* Appends json as cJSON prints it: one line without blanks, numbers with 15 digits where they are near enough. */
 enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
 /* A member of object by its exact key; object may be NULL. NaN unless it is a number; "" unless it is a string, which
  * object keeps; false unless it is true. */

@@ -1,6 +1,6 @@
 /*
- * run: an experiment, that is, the phases in order. Commands call these functions and print; nothing here parses options
- * or exits.
+ * run: an experiment, that is, the phases in order. Commands call these functions and print; nothing here parses
+ * options or exits.
  */
 #ifndef ECHOQUANT_RUN_H
 #define ECHOQUANT_RUN_H

@@ -78,7 +78,8 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
     return st;
 }
 
-/* The folder is not a run directory. Refuses it if it holds files that a run would overwrite: they may be the user's. */
+/* The folder is not a run directory. Refuses it if it holds files that a run would overwrite: they may be the user's.
+ * */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
     static const char *const outputs[] = {"config.json", "results.json", "report.html"};

@@ -28,7 +28,8 @@ static enum eq_status remove_file(const char *dir, const char *name, int spared,
     return st;
 }
 
-/* The files of a folder, "" for the run directory itself, whose names start with prefix; NULL: those that are stale. Folders stay. */
+/* The files of a folder, "" for the run directory itself, whose names start with prefix; NULL: those that are stale.
+ * Folders stay. */
 static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
 {
     char *dir = eq_path_join(run_dir, folder), **names;

@@ -1,4 +1,4 @@
-/* What `bench` measured, for readers. */
+/* The results of `bench` as text. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>

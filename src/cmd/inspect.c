@@ -42,11 +42,11 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 
 const struct eq_command eq_cmd_inspect = {
     .name = "inspect",
-    .summary = "what is in a model file, a clip, a data folder",
+    .summary = "describe a model file, a clip, a data folder or a run",
     .arguments = "PATH...",
-    .about = "Says what is in a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a "
-             "clip (size, frames that decode, codec), a data folder (splits, EF, rows that can't be used) or a "
-             "run directory (its table). --json prints one JSON object for each.\n",
+    .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
+             "(size, frames that decode, codec), a data folder (splits, EF, rows that cannot be used) or a run "
+             "directory (its table). --json prints one JSON object for each.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,

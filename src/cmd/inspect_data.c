@@ -1,4 +1,4 @@
-/* What is in a clip, and in a data folder. */
+/* Descriptions of a clip and of a data folder. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
@@ -14,7 +14,7 @@ enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
                info.decoded_frames);
         if (info.header_frames != info.decoded_frames)
             printf(" (its header says %d)", info.header_frames);
-        printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "colour");
+        printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "color");
         return EQ_OK;
     }
     struct cJSON *o = cJSON_CreateObject();
@@ -74,10 +74,10 @@ static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
         printf("\n");
     }
     for (size_t i = 0; i < ds->n_skipped; i++)
-        printf("  can't be used: %s\n", ds->skipped[i].reason);
+        printf("  cannot be used: %s\n", ds->skipped[i].reason);
 }
 
-/* Rows that can't be used are listed, not fatal: to see them is what inspect is for. */
+/* Rows that cannot be used are listed and are not fatal: inspect is the way to see them. */
 enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, bool json, struct eq_err *err)
 {
     struct eq_dataset ds = {0};

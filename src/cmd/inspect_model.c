@@ -1,4 +1,4 @@
-/* What is in a model file: FP32 parameters with their ranges, or INT8 layers with their scales. */
+/* Description of a model file: FP32 parameters with their ranges, or INT8 layers with their scales. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
@@ -109,7 +109,7 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
 
 /* ---- text ---------------------------------------------------------------- */
 
-/* The values of an array with text between; "-" when there is none. */
+/* The values of an array, separated by a text; "-" if there is no array. */
 static void format(const struct cJSON *layer, const char *key, const char *between, int digits, char out[48])
 {
     const struct cJSON *array = cJSON_GetObjectItemCaseSensitive(layer, key), *v;
@@ -147,7 +147,7 @@ static void print_layers(const struct cJSON *model, bool int8)
     }
 }
 
-/* With the settings, where the file notes them. */
+/* The method, and the settings if the file has them. */
 static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
 {
     const struct cJSON *setting;
@@ -156,7 +156,7 @@ static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
     printf("quantized by %s, activations by %s\n", eq_json_text(m, "method"), eq_json_text(m, "observer"));
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
-        if (cJSON_IsObject(setting)) /* how a search came to these: --json and the report show it */
+        if (cJSON_IsObject(setting)) /* the steps of a search: --json and the report show them */
             continue;
         eq_str_add(&list, "%s%s = ", list.len ? ", " : "settings: ", setting->string);
         EQ_TRY(eq_json_print_line(&list, setting, err));
@@ -172,7 +172,7 @@ static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_er
 {
     printf("%s: %s, %.2f MB\n", eq_json_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
            eq_json_real(m, "size_mb"));
-    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n", eq_json_real(m, "frames"),
+    printf("input: %.0f frames of %.0f x %.0f, normalized by mean %.0f and deviation %.2f\n", eq_json_real(m, "frames"),
            eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
            eq_json_real(m, "pixel_std"));
     printf("EF of its training clips: %.2f +- %.2f %%\n", eq_json_real(m, "target_mean"),

@@ -1,8 +1,8 @@
-/* What commands have in common before and after their work. */
+/* Set-up and clean-up that commands share. */
 #include "cmd/cmd.h"
 
-/* Everything that can be refused is, before anything is made; config.json and what --force removes come last, when the
- * data and the models are known to be good. */
+/* Refuses everything that can be refused before anything is made. config.json is written, and --force removes files,
+ * last, when data and models are known to be good. */
 enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err)
 {

@@ -1,4 +1,4 @@
-/* The settings, each with where its value came from. */
+/* The settings, with the origin of each value. */
 #include "report/report.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* How ptq.max_mae_loss came to its layers in FP32, from the recipe in the quantized model's row. */
+/* The steps by which ptq.max_mae_loss chose layers for FP32, from the recipe in the row of PTQ. */
 #include "report/report.h"
 
 static void add_row(struct eq_table *t, const char *layer, const char *to, double mae, double fp32)
@@ -23,9 +23,10 @@ void eq_section_mixed(const struct eq_report *report, struct eq_section *out)
     add_row(t, "(all)", "", eq_json_real(mixed, "mae_quantized"), fp32);
     cJSON_ArrayForEach(step, steps)
         add_row(t, eq_json_text(step, "layer"), eq_json_text(step, "to"), eq_json_real(step, "mae"), fp32);
-    eq_str_add(&out->note,
-               "Layers went back to FP32, the one that alone moves the EF most first, until the integer model lost at "
-               "most ptq.max_mae_loss = %g EF points of MAE on the %.0f validation clips (%.4f in FP32); then those "
-               "back to INT8 without which it still holds. No test clip was looked at.",
-               eq_json_real(mixed, "max_mae_loss"), eq_json_real(mixed, "clips"), fp32);
+    eq_str_add(
+        &out->note,
+        "Layers were returned to FP32, starting with the one that alone changes the EF most, until the MAE of the "
+        "integer model on the %.0f validation clips was within ptq.max_mae_loss = %g EF points of FP32's %.4f. "
+        "Then those that were not needed for that became INT8 again. No test clip was used.",
+        eq_json_real(mixed, "clips"), eq_json_real(mixed, "max_mae_loss"), fp32);
 }

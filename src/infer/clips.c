@@ -1,5 +1,5 @@
-/* Which clips a phase sees, and in which order: loaders over a split, and calibration clips, a seeded choice from the
- * training split without augmentation. */
+/* The clips of a phase and their order: loaders over a split, and calibration clips, which are a seeded choice from the
+ * training split, without augmentation. */
 #include "echoquant/infer.h"
 
 #include <stdlib.h>
@@ -90,7 +90,7 @@ enum eq_status eq_clips_open(const struct eq_config *cfg, const struct eq_datase
     return st;
 }
 
-/* Of the chosen clips, in the order of the choice: every step-th from `first` on. */
+/* Opens every step-th of the chosen clips from `first` on, in the order of the choice. */
 static enum eq_status open_chosen(const struct eq_config *cfg, const struct eq_dataset *ds, size_t first, size_t step,
                                   struct eq_calibration *out, struct eq_err *err)
 {

@@ -11,7 +11,7 @@ static enum eq_status checked_counts(int warmup, int repeats, double **ms, struc
     return *ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
 }
 
-/* Calls of one turn: few enough for a disturbance to meet all, enough to make little of changing over. */
+/* Calls of one turn: few, so that a disturbance meets all; enough to keep the cost of changing over small. */
 enum { CALLS_OF_A_TURN = 5 };
 
 static enum eq_status timed_call(struct eq_predictor *p, const uint8_t *pixels, double *ms, struct eq_err *err)
@@ -23,7 +23,7 @@ static enum eq_status timed_call(struct eq_predictor *p, const uint8_t *pixels, 
     return st;
 }
 
-/* A pool that is new, and caches that another one filled, take a call to settle. */
+/* One unmeasured call, for a new pool and for caches that another predictor filled. */
 static enum eq_status change_over(const struct eq_latency_turn *turn, const uint8_t *pixels, struct eq_err *err)
 {
     double ms;

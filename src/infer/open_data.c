@@ -1,5 +1,5 @@
-/* The data of a run: made first when it is synthetic and not there yet; under data.on_error = skip, clips that can't be
- * read are left out here, once, so that every phase sees the same list. */
+/* Opening the data of a run. Synthetic data is made if it does not exist. With data.on_error = skip, unreadable clips
+ * are left out here, once, so that every phase has the same list. */
 #include "echoquant/infer.h"
 
 #include <stdlib.h>
@@ -28,7 +28,7 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
     return eq_synth_write(dir, &opts, err);
 }
 
-/* A folder with a list that synth didn't write is the user's own data, whatever data.synthetic says. */
+/* A folder with a list that synth did not write is the user's own data, whatever data.synthetic says. */
 static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->data.dir;
@@ -40,7 +40,7 @@ static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err 
     return st;
 }
 
-/* One clip a piece; reasons[i] is NULL where the clip is good. */
+/* One clip for each piece; reasons[i] is NULL if the clip is good. */
 struct check {
     const struct eq_dataset *ds;
     struct eq_sampling sampling;

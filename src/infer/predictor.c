@@ -137,7 +137,7 @@ enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum 
                                  struct eq_err *err)
 {
     static const struct eq_predictor_ops *const all[] = {&float_ops, &int8_ops};
-    const struct eq_predictor_ops *ops = all[0]; /* says what is wrong with a file of no known format */
+    const struct eq_predictor_ops *ops = all[0]; /* reports the error for a file of unknown format */
     char kind[32] = "";
     memset(p, 0, sizeof *p);
     enum eq_status st = eq_model_kind(path, kind, err);

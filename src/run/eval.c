@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many files the file-to-EF latency takes in turn. */
+/* Number of files that the latency from file to EF takes in turn. */
 #define LATENCY_FILES 10
 
 /* digest: of the data, borrowed. */
@@ -36,7 +36,7 @@ static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_da
     uint8_t *pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
     if (!pixels)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
-    /* The split is not empty and all of it was just read: the evaluation before would have failed otherwise. */
+    /* The split is not empty: the evaluation has just read all of it. */
     for (; files < n && files < LATENCY_FILES; files++)
         paths[files] = ds->samples[test[files]].path;
     EQ_TRY(eq_clip_read(paths[0], &sampling, pixels, NULL, err));
@@ -50,7 +50,7 @@ out:
     return st;
 }
 
-/* Of the same clips: what predicting the training clips' median EF for each gives. */
+/* The row of always predicting the median EF of the training clips, on the same clips. */
 static enum eq_status put_median_row(struct eq_results *results, const char *digest, const struct eq_dataset *ds,
                                      const struct eq_evaluation *e, struct eq_err *err)
 {
@@ -81,8 +81,8 @@ static enum eq_status put_median_row(struct eq_results *results, const char *dig
     return EQ_OK;
 }
 
-/* How far the EF is from that of FP32, where the run has FP32's predictions of the same clips: root mean square, and
- * the variance of FP32's EF over its square in dB. */
+/* RMS difference of the EF from FP32's, and the variance of FP32's EF over its square in dB, if the run has predictions
+ * of FP32 for the same clips. */
 static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e,
                                         struct eq_result *row, struct eq_err *err)
 {
@@ -136,7 +136,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     return EQ_OK;
 }
 
-/* A model says itself how its clips are sampled. */
+/* The settings with the sampling of the model. */
 static struct eq_config config_of_model(const struct eq_config *cfg, const struct eq_model_meta *meta)
 {
     struct eq_config c = *cfg;

@@ -1,10 +1,10 @@
-/* An experiment: the phases in order, each passed over when its result is there; with train.seeds above 1, one run for
- * each seed. */
+/* An experiment: the phases in order, without those whose result exists; with train.seeds above 1, one run for each
+ * seed. */
 #include "echoquant/run.h"
 
 #include <stdlib.h>
 
-/* What makes the model of a phase; model_path NULL: from the run's baseline. */
+/* Makes the model of a phase from the baseline of the run. */
 static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, const struct eq_dataset *ds,
                            struct eq_err *err)
 {
@@ -33,7 +33,7 @@ static enum eq_status make_models(const struct eq_config *cfg, const struct eq_d
         bool there;
         EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
         if (there) {
-            eq_info("%s: %s/%s.safetensors is there", m->title, cfg->run.dir, m->file);
+            eq_info("%s: %s/%s.safetensors exists", m->title, cfg->run.dir, m->file);
             continue;
         }
         EQ_CHECK(check_interrupt(err));
@@ -54,7 +54,7 @@ static enum eq_status evaluate_models(const struct eq_config *cfg, const struct 
     return eq_run_record_context(cfg, ds, err);
 }
 
-/* Of what is still to be done. */
+/* Checks the precisions of the phases that remain. */
 static enum eq_status check_precisions(const struct eq_config *cfg, bool force, struct eq_err *err)
 {
     bool there;
@@ -67,8 +67,8 @@ static enum eq_status check_precisions(const struct eq_config *cfg, bool force, 
     return EQ_OK;
 }
 
-/* A finished run is one of its data: another list, or other clips, are another run. Where the data are gone nothing can
- * differ, and nothing is made anew. */
+/* A finished run belongs to its data: another list, or other clips, are another run. Data that no longer exist cannot
+ * differ, and are not made again. */
 static enum eq_status check_finished(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
     char *list = eq_path_join(cfg->data.dir, "FileList.csv");
@@ -77,7 +77,7 @@ static enum eq_status check_finished(const struct eq_config *cfg, struct eq_data
         EQ_TRY(eq_run_open_data(cfg, ds, err));
     if (ds->dir)
         EQ_TRY(eq_run_check_data(cfg->run.dir, ds, err));
-    eq_info("%s is finished, under these settings: nothing to do (--force makes it anew)", cfg->run.dir);
+    eq_info("%s is finished with these settings: nothing to do (--force starts over)", cfg->run.dir);
 out:
     free(list);
     return st;
@@ -85,7 +85,7 @@ out:
 
 static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err);
 
-/* Each in a run directory of its own; the common one gets what is said over all seeds. */
+/* Runs each seed in its own run directory; the common one gets the report over all seeds. */
 static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
 {
     for (int i = 0; i < s->config.train.seeds; i++) {
@@ -99,7 +99,7 @@ static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *
     return EQ_OK;
 }
 
-/* ds: the data, which is opened here when it isn't yet. */
+/* ds: the data; opened here unless it is open. */
 static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err)
 {
     const struct eq_config *cfg = &s->config;

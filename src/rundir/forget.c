@@ -1,4 +1,4 @@
-/* Starting anew: removes only what a run writes, and only in a folder that our config.json marks as a run directory. */
+/* Starting over: removes only files that a run writes, and only in a folder whose config.json marks it as ours. */
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -17,7 +17,7 @@ static bool is_stale(const char *name)
     return mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
-/* spared: the errno of what may stay beside a file that is not there, or 0. */
+/* spared: an errno for which a file may stay; 0: none. */
 static enum eq_status remove_file(const char *dir, const char *name, int spared, struct eq_err *err)
 {
     char *path = eq_path_join(dir, name);
@@ -43,8 +43,6 @@ static enum eq_status remove_files_in(const char *run_dir, const char *folder, c
     return st;
 }
 
-/* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. One that can't be
- * read may be. */
 enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *err)
 {
     struct cJSON *json = NULL;
@@ -60,11 +58,11 @@ enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *er
     return st;
 }
 
-/* Those of a run directory, and last itself. */
+/* The folders of a run directory; the last one is itself. */
 static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
 enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
-/* Those of train.seeds, whose folders go, too, when nothing else is in them. */
+/* The runs of train.seeds. Removes their folders too, unless they contain something else. */
 static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 {
     char **names;

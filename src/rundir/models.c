@@ -1,4 +1,4 @@
-/* The models of a run: the one table of their names, files, rows and looks. A new row of the results is a row here. */
+/* The models of a run: the table of their names, files, rows and colors. A new row of the results is a row here. */
 #include "rundir/rundir.h"
 
 #include <ctype.h>
@@ -72,7 +72,7 @@ bool eq_run_is_model_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
-/* known, or, where it is NULL, other in another case. */
+/* known; if it is NULL, other with its case changed. */
 static void copy_name(const char *known, const char *other, int (*change)(int), char out[EQ_ROW_NAME])
 {
     snprintf(out, EQ_ROW_NAME, "%s", known ? known : other);
@@ -101,7 +101,6 @@ enum eq_status eq_run_look(const char *dir, const char *name, const char *extens
     return st;
 }
 
-/* Where a wrong "no" costs nothing but work done twice. */
 bool eq_run_has_file(const char *dir, const char *name, const char *extension)
 {
     bool there;

@@ -1,4 +1,4 @@
-/* results.json: {"format", "models": [...], "skipped": [...], ...}. Its keys stand here and nowhere else. */
+/* results.json: {"format", "models": [...], "skipped": [...], ...}. This is the only place for its keys. */
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -13,11 +13,11 @@
 
 enum kind {
     REAL,         /* double; infinity is written as null */
-    REAL_OR_NULL, /* double; a new object has it as null where it is NaN, too */
+    REAL_OR_NULL, /* double; a new object has a null for NaN too */
     TEXT,
     FLAG,
     JSON,
-    SELF,   /* the object itself: where a new one begins, so that what the struct lacks is kept */
+    SELF,   /* the object itself: a new one starts as its copy, which keeps the keys that the struct lacks */
     OBJECT, /* a struct inside this one, or (at 0) members of this one */
     LIST    /* pointer to structs, and their number */
 };
@@ -186,7 +186,7 @@ static bool is_set(const struct field *f, const void *at)
     return f->key != NULL;
 }
 
-/* In its place, so that a file that is written again keeps its order; value NULL takes the key out. */
+/* Replaces a key in its place, so that a rewritten file keeps its order; value NULL removes it. */
 static void put(struct cJSON *json, const char *key, struct cJSON *value)
 {
     if (!value)
@@ -214,8 +214,8 @@ static struct cJSON *list_of(const struct field *f, const void *from)
     return array;
 }
 
-/* Makes json say what the struct says. A null, and a key of another kind, stays where the struct has nothing. json is
- * NULL when memory was short, which eq_json_check tells whoever writes the document. */
+/* Updates json from the struct. Where the struct has no value, a null or a key of another kind stays. json is NULL
+ * after a failed allocation, which eq_json_check reports when the document is written. */
 static void write_fields(const struct field *f, const void *from, struct cJSON *json)
 {
     bool fresh = json && !json->child;
@@ -271,7 +271,7 @@ enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r,
 
 /* ---- rows ---------------------------------------------------------------- */
 
-/* The order of the table of models, then any others as they came, then the sanity row. */
+/* Row order: the table of models, then other models in order of evaluation, then Median. */
 static int rank(const char *row)
 {
     const struct eq_run_model *m = eq_run_model_of_row(row);

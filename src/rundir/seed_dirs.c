@@ -1,4 +1,4 @@
-/* The run directories of train.seeds, below that of the run. */
+/* The run directories of train.seeds, inside that of the run. */
 #include "echoquant/rundir.h"
 
 #include <stdlib.h>

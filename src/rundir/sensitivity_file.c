@@ -1,4 +1,4 @@
-/* sensitivity.json, as the report and the command read it. */
+/* Reading sensitivity.json, for the report and the command. */
 #include "echoquant/rundir.h"
 
 #include <cjson/cJSON.h>

@@ -1,4 +1,4 @@
-/* history/<name>.csv, a row per epoch, and the lines that a training state remembers its settings by. */
+/* history/<name>.csv, with a row for each epoch, and the signature of a training state. */
 #include "train/trainer.h"
 
 #include <stdlib.h>

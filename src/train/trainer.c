@@ -1,5 +1,5 @@
-/* The training loop. Everything random comes from counters (seed, epoch, sample), so that a resumed run goes on with
- * the bits of an uninterrupted one. */
+/* The training loop. Everything random comes from counters (seed, epoch, sample), so that a resumed run has the bits of
+ * an uninterrupted one. */
 #include "train/trainer.h"
 
 #include <math.h>
@@ -51,7 +51,7 @@ static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
     return EQ_OK;
 }
 
-/* A job without data steps for as long as the caller likes: its schedule stays at the start. */
+/* A job without data takes as many steps as the caller likes; its schedule stays at the start. */
 enum { STEPS_WITHOUT_DATA = 1 << 20 };
 
 static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
@@ -124,7 +124,7 @@ static double learning_rate(const struct eq_trainer *t)
     return learning_rate_at(t, step_number(t));
 }
 
-/* In the step under way; in validation, in the last one. */
+/* step: the current one; in validation, the last one. */
 static enum eq_status diverged(const struct eq_trainer *t, const char *what, size_t step, double lr, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");
@@ -137,8 +137,8 @@ static enum eq_status diverged(const struct eq_trainer *t, const char *what, siz
     return st;
 }
 
-/* Running statistics are averaged with the weights that they belong to. Early on a large decay would hold on to the
- * first, random weights: after n steps it is at most (1 + n) / (10 + n). */
+/* Averages running statistics together with their weights. A large decay would keep the random first weights for long,
+ * so after n steps it is at most (1 + n) / (10 + n). */
 static void update_ema(struct eq_trainer *t)
 {
     double n = (double)t->optim.step;
@@ -156,13 +156,13 @@ static void lap(struct eq_trainer *t, enum eq_train_part part, double *since)
     *since = now;
 }
 
-/* The optimizer's part of a step, after the last micro-batch of it. */
+/* The part of a step after its last micro-batch: the optimizer. */
 static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *since, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
     size_t n;
     float *block = eq_exec_grad_block(t->exec, &n);
-    EQ_CHECK(eq_comm_sum(t->comm, block, n, err)); /* the one place where gradients of several processes meet */
+    EQ_CHECK(eq_comm_sum(t->comm, block, n, err)); /* gradients of several processes meet only here */
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
@@ -223,7 +223,7 @@ static bool is_frozen(int first_epoch, int epoch)
     return first_epoch > 0 && epoch + 1 >= first_epoch;
 }
 
-/* Also when a run resumes inside the epoch. */
+/* Also called when a run resumes within the epoch. */
 static void enter_epoch(struct eq_trainer *t)
 {
     const struct eq_train_job *job = &t->job;
@@ -271,7 +271,7 @@ static void swap_ema(struct eq_trainer *t)
     }
 }
 
-/* A predictor for the graph as it would be shipped; *m: its integer model, p's; NULL where it is FP32. */
+/* Opens a predictor for the graph as it would be shipped. *m: its integer model, owned by p; NULL: it is FP32. */
 static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predictor *p, struct eq_qmodel **m,
                                    struct eq_err *err)
 {
@@ -282,7 +282,7 @@ static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predict
     return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
 }
 
-/* The model that was validated is the one that is written. */
+/* Writes exactly the model that it validated. */
 static enum eq_status validate(struct eq_trainer *t, struct eq_metrics *out, struct eq_err *err)
 {
     enum eq_status st;
@@ -307,7 +307,7 @@ out:
     return st;
 }
 
-/* The epoch's steps are all in the state: going on validates first. */
+/* The state has all steps of the epoch, so a resume validates first. */
 static enum eq_status interrupted_validation(const struct eq_trainer *t, struct eq_err *err)
 {
     EQ_CHECK(eq_trainer_save_state(t, err));
@@ -348,13 +348,13 @@ static bool out_of_patience(const struct eq_trainer *t)
     return t->job.patience > 0 && t->epoch - t->best_epoch >= t->job.patience;
 }
 
-/* The best model becomes the run's model; the state has done its work. */
+/* Moves the best model to model_path and removes the state. */
 static enum eq_status publish(const struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best"), *state = eq_trainer_state_path(t, "state");
     enum eq_status st = EQ_OK;
     if (rename(best, model_path) != 0)
-        st = eq_fail_errno(err, "%s: can't be moved to %s", best, model_path);
+        st = eq_fail_errno(err, "%s: cannot be moved to %s", best, model_path);
     else
         remove(state);
     free(best);
@@ -367,11 +367,11 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     bool resumed;
     EQ_CHECK(eq_trainer_load_state(t, &resumed, err));
     if (resumed)
-        eq_info("%s: going on at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
+        eq_info("%s: resuming at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     while (t->epoch < t->job.epochs && !out_of_patience(t)) {
-        /* The history notes the rate of an epoch's first step, also when the run resumes in the middle of it. */
+        /* The history has the rate of the first step of an epoch, also when the run resumes in the middle of it. */
         double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
         EQ_CHECK(train_epoch(t, err));
         EQ_CHECK(finish_epoch(t, start_ms, lr, err));

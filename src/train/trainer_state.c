@@ -1,6 +1,6 @@
 /*
  * The state of a training run as one safetensors file: "param.<key>", "m.<key>", "v.<key>", "ema.<key>",
- * "fq.<i>.scale", "fq.<i>.zero_point", "extra"; the position, the history and the signature stand in its metadata.
+ * "fq.<i>.scale", "fq.<i>.zero_point", "extra"; the position, the history and the signature are in its metadata.
  */
 #include "train/trainer.h"
 
@@ -143,7 +143,7 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
             sscanf(p, "%d %lf %lf %lf %lf %lf\n%n", &r.epoch, &r.lr, &r.train_loss, &r.val_mae, &r.val_rmse, &r.seconds,
                    &used) != 6 ||
             used == 0)
-            return eq_fail(err, EQ_FORMAT, "%s: the history can't be read", path);
+            return eq_fail(err, EQ_FORMAT, "%s: the history cannot be read", path);
         t->history[t->n_history] = r;
         p += used;
     }
@@ -162,7 +162,7 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     if (best)
         EQ_CHECK(take_real(f, path, "best_mae", &t->best_mae, err));
     EQ_CHECK(take_history(f, path, t, err));
-    /* States are written where a step ends. */
+    /* States are only written at the end of a step. */
     if (batch % t->job.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->job.accumulate)
         return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
     if (t->n_history != epoch)
@@ -175,7 +175,7 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     return EQ_OK;
 }
 
-/* The line of text that has the key of another line ("key=value"), copied; NULL: there is none. */
+/* A copy of the line of text with the same key as `line` ("key=value"); NULL: there is none. */
 static char *line_with_key(const char *text, const char *line)
 {
     size_t key = strcspn(line, "=\n") + 1;
@@ -186,8 +186,8 @@ static char *line_with_key(const char *text, const char *line)
     return NULL;
 }
 
-/* Appends the lines of b that a does not say; only_missing: only those whose key a lacks. States of version 0.1.0 don't
- * note where ranges started. */
+/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of version 0.1.0 do not
+ * record where ranges started. */
 static void add_changes(const char *a, const char *b, bool only_missing, struct eq_str *out)
 {
     for (const char *line = b; *line; line += strcspn(line, "\n"), line += *line != '\0') {
@@ -203,7 +203,7 @@ static void add_changes(const char *a, const char *b, bool only_missing, struct 
     }
 }
 
-/* Signatures are compared line by line, by key: a version may note the same in another order. */
+/* Compares signatures by key, because versions have different orders. */
 static enum eq_status compare_signature(const char *path, const char *was, const char *is, struct eq_err *err)
 {
     struct eq_str changes = {0};
@@ -211,9 +211,10 @@ static enum eq_status compare_signature(const char *path, const char *was, const
     add_changes(was, is, false, &changes);
     add_changes(is, was, true, &changes);
     if (changes.len)
-        st = eq_fail(err, EQ_USAGE,
-                     "%s was written under other settings (%.600s); set them back to go on, or start anew with --force",
-                     path, changes.s);
+        st =
+            eq_fail(err, EQ_USAGE,
+                    "%s was written under other settings (%.600s); set them back to resume, or start over with --force",
+                    path, changes.s);
     eq_str_clear(&changes);
     return st;
 }
@@ -243,7 +244,7 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
         t->job.rule->set_state(t->job.scales, extra);
     EQ_TRY(eq_path_look(best, &there, err));
     if (t->best_epoch && !there)
-        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start anew with --force", best, path));
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start over with --force", best, path));
     *resumed = true;
 out:
     eq_free(extra);

@@ -49,7 +49,7 @@ for signal in INT TERM; do
     stopped "$signal" train "$dir" fp32 "${SETTINGS[@]}"
     expect_error 2 "train.lr" train --run "$dir" "${SETTINGS[@]}" --set train.lr=0.5
     expect 0 train --run "$dir" "${SETTINGS[@]}" --threads 1
-    has "$ERR" "going on at epoch"
+    has "$ERR" "resuming at epoch"
     compare fp32 "$dir"
     stopped "$signal" qat "$dir" qat
     expect 0 qat --run "$dir"
@@ -66,7 +66,7 @@ expect 0 ptq --run restart
 expect_error 2 "start of ranges=calibrated, hist_mse -> start of ranges=ptq.safetensors, hash" qat --run restart
 rm restart/ptq.safetensors
 expect 0 qat --run restart
-has "$ERR" "going on at epoch"
+has "$ERR" "resuming at epoch"
 compare qat restart
 
 # States of version 0.1.0 resume. Their signatures, kept in version_0_1_0/, have another order, numbers for enumerations
@@ -97,17 +97,17 @@ sed -i 's/"momentum": 0.9/"momentum": 0.8/; s/"loss": "huber"/"loss": "mse"/' ch
 expect_error 2 "(train.momentum=0.90000000000000002 -> train.momentum=0.8, train.loss=2 -> train.loss=mse)" \
     train --run changed "${SETTINGS[@]}" --set train.momentum=0.8 --set train.loss=mse
 expect 0 train --run old "${SETTINGS[@]}"
-has "$ERR" "going on at epoch"
+has "$ERR" "resuming at epoch"
 compare fp32 old
 stopped INT qat old qat
 as_version_0_1_0 old/state/qat.state.safetensors "$OLD/qat.txt"
 expect 0 qat --run old
-has "$ERR" "going on at epoch"
+has "$ERR" "resuming at epoch"
 compare qat old
 stopped INT qat old fp32_plus --control
 as_version_0_1_0 old/state/fp32_plus.state.safetensors "$OLD/fp32_plus.txt"
 expect 0 qat --control --run old
-has "$ERR" "going on at epoch"
+has "$ERR" "resuming at epoch"
 compare fp32_plus old
 
 # Learned scales with their moments, held half-way, and a teacher.

@@ -22,10 +22,10 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
                            const char *model_path, struct eq_err *err);
 /* Writes "data" (folder, digest, clips by split) and "environment" (version, CPU, ISA, threads) into results.json. */
 enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
-/* Whether a model has been evaluated at eval.phases; false when that cannot be told. */
+/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
 bool eq_run_has_result(const struct eq_config *cfg, const char *name);
 /* Whether all models that the settings ask for have been evaluated and the report exists; with train.seeds above 1, for
- * every seed and over all of them. False when that cannot be told, so that the work is done again. */
+ * every seed and over all of them. False when that cannot be determined, so that the work is done again. */
 bool eq_run_is_finished(const struct eq_config *cfg);
 
 #endif

@@ -39,9 +39,9 @@ struct eq_run_lock {
 };
 enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err);
 void eq_run_unlock(struct eq_run_lock *lock); /* harmless if it is not held */
-/* *there: whether <dir>/<name><extension> exists; EQ_IO when that cannot be told. */
+/* *there: whether <dir>/<name><extension> exists; EQ_IO when that cannot be determined. */
 enum eq_status eq_run_look(const char *dir, const char *name, const char *extension, bool *there, struct eq_err *err);
-/* The same where a wrong "no" costs nothing but work done twice: false when it cannot be told. */
+/* The same where a wrong "no" costs nothing but work done twice: false when it cannot be determined. */
 bool eq_run_has_file(const char *dir, const char *name, const char *extension);
 /* Creates state/, history/ and predictions/. */
 enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err);

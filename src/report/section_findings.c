@@ -84,8 +84,8 @@ void eq_section_findings(const struct eq_report *report, struct eq_section *out)
         if (&r->rows[i] != median && strcmp(r->rows[i].precision, fp32->precision) != 0)
             find_one(&r->rows[i], fp32, &out->lines);
     }
-    /* QAT also trains for more epochs. FP32+ trains as long without quantization, so the difference between the two is the
-     * effect of quantization alone. */
+    /* QAT also trains for more epochs. FP32+ trains as long without quantization, so the difference between the two is
+     * the effect of quantization alone. */
     if (qat && control)
         eq_texts_add(
             &out->lines,

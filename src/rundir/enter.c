@@ -154,9 +154,9 @@ out:
     return st;
 }
 
-/* Refuses a folder with rows or models that were made with other data than that of digest. anew: the model that will be
- * replaced, with its row; NULL: none. The row Median is replaced together with any other. */
-static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *anew,
+/* Refuses a folder with rows or models that were made with other data than that of digest. renewed: the model that
+ * will be replaced, with its row; NULL: none. The row Median is replaced together with any other. */
+static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *renewed,
                                  struct eq_err *err)
 {
     struct cJSON *config = NULL;
@@ -169,7 +169,7 @@ static enum eq_status check_data(const char *dir, const char *digest, const stru
     EQ_TRY(eq_results_open(dir, &results, err));
     for (size_t i = 0; i < results.n; i++) {
         const struct eq_result *row = &results.rows[i];
-        bool replaced = (anew && strcmp(row->model, anew->row) == 0) || strcmp(row->model, EQ_MEDIAN_ROW) == 0;
+        bool replaced = (renewed && strcmp(row->model, renewed->row) == 0) || strcmp(row->model, EQ_MEDIAN_ROW) == 0;
         if (!row->data[0] || strcmp(row->data, digest) == 0 || replaced)
             continue;
         eq_str_add(&others, "%srow %s", others.len ? ", " : "", row->model);
@@ -182,7 +182,7 @@ static enum eq_status check_data(const char *dir, const char *digest, const stru
     bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
     for (const struct eq_run_model *m = eq_run_models; other && m->name; m++) {
         EQ_TRY(eq_run_has_begun(dir, m, &begun, err));
-        if (begun && m != anew && eq_run_model_is_made(m))
+        if (begun && m != renewed && eq_run_model_is_made(m))
             eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
     }
     if (others.len)
@@ -198,7 +198,7 @@ out:
     return st;
 }
 
-static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const struct eq_run_model *anew,
+static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const struct eq_run_model *renewed,
                                      struct eq_err *err)
 {
     char digest[EQ_DIGEST_TEXT], **names = NULL;
@@ -206,7 +206,7 @@ static enum eq_status check_all_data(const char *dir, const struct eq_dataset *d
     bool ours;
     enum eq_status st;
     eq_dataset_digest(ds, digest);
-    EQ_TRY(check_data(dir, digest, anew, err));
+    EQ_TRY(check_data(dir, digest, renewed, err));
     EQ_TRY(eq_seed_dirs(dir, &names, &n, err));
     for (size_t i = 0; i < n; i++) {
         EQ_TRY(eq_run_is_ours(names[i], &ours, err));

@@ -1,7 +1,7 @@
 /*
- * Further training of the baseline. QAT and its FP32 control (the row FP32+) share it, so that they differ in fake-quant
- * alone: clips and their order, epochs, batch, optimizer, schedule, loss, freezing of batch norm and choice of the epoch
- * are the same, all by the settings qat.*.
+ * Further training of the baseline. QAT and its FP32 control (the row FP32+) share it, so that they differ in
+ * fake-quant alone: clips and their order, epochs, batch, optimizer, schedule, loss, freezing of batch norm and choice
+ * of the epoch are the same, all by the settings qat.*.
  */
 #ifndef TRAIN_FINETUNE_H
 #define TRAIN_FINETUNE_H

@@ -1,4 +1,4 @@
-/* infer: which clips, through which model, to which EF, how fast. */
+/* infer: the clips of a run, predictors, evaluation, latency, calibration clips. */
 #ifndef ECHOQUANT_INFER_H
 #define ECHOQUANT_INFER_H
 
@@ -7,52 +7,54 @@
 
 /* ---- data of a run --------------------------------------------------------- */
 
-/* Data of a run: opened once by a command. Made first when data.synthetic is true and the folder isn't there yet (or
- * was left half made); a folder with a FileList.csv of other origin is taken as it is. Under data.on_error = skip every
- * clip is read once and the bad ones are left out. */
+/* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
+ * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. With data.on_error =
+ * skip every clip is read once, and bad ones are left out with a warning. EQ_IO, EQ_FORMAT: a list or, unless skipped,
+ * a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
-bool eq_run_data_is_synthetic(const char *dir);
-/* The synthetic set of the settings (synth.*), into dir. */
+bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
+/* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */
 enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err);
 
-/* ---- predictors: any model file, one way to run it ------------------------- */
+/* ---- predictors: one way to run any model file ----------------------------- */
 
 struct eq_predictor;
-/* An executor as a predictor sees it: a device adds one of these and a line in predictor.c. */
+/* The interface of an executor to a predictor. A new device adds one and a line in predictor.c. */
 struct eq_predictor_ops {
-    const char *format; /* of the model files that it opens */
+    const char *format; /* of the model files that it can open */
     /* Fills an empty predictor from a file; leaves it empty on failure. */
     enum eq_status (*open)(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
                            struct eq_err *err);
     enum eq_status (*run)(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
-    /* The node's name, and, true, what runs there if it is a convolution. */
+    /* Sets the name of the node. True for a convolution, whose kernel it describes too. */
     bool (*layer)(const struct eq_predictor *p, int node, struct eq_exec_layer *out);
-    /* Turns the timing of nodes on or off; returns [n_nodes] ms, which runs with timing overwrite. */
+    /* Turns the timing of nodes on or off. Returns [n_nodes] times in ms, which every timed run overwrites. */
     const double *(*time)(struct eq_predictor *p, bool on);
     void (*close)(struct eq_predictor *p);
 };
 struct eq_predictor {
     const struct eq_predictor_ops *ops;
-    void *model, *executor; /* owned; the implementation's */
+    void *model, *executor; /* owned; of types that ops knows */
     struct eq_model_meta meta;
     const char *precision; /* "FP32", "BF16", "INT8" */
     int clips, n_nodes;
     size_t arena_bytes, packed_bytes; /* activations and scratch; packed weights */
 };
-/* clips: batch of every run call. precision is that of an FP32 model's convolutions; an INT8 model takes only FP32. */
+/* clips: the batch of every run. precision: of the convolutions of an FP32 model; EQ_USAGE for INT8 models unless it is
+ * FP32. EQ_IO, EQ_FORMAT, EQ_UNSUPPORTED, EQ_NOMEM. Close p with eq_predictor_close; it is empty after a failure. */
 enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
                                  struct eq_err *err);
-/* From a graph in training (folds and fuses a copy). */
+/* From a graph in training, of which it folds and fuses a copy. */
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, enum eq_precision precision,
                                        int clips, struct eq_err *err);
-/* Takes m over, also on failure. */
+/* Takes ownership of m, also on failure. */
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
-/* The model that an INT8 predictor runs, until it is closed; NULL for others. */
+/* The model of an INT8 predictor, borrowed until it is closed; NULL for others. */
 const struct eq_qmodel *eq_predictor_qmodel(const struct eq_predictor *p);
-/* pixels: [clips][frames][size][size][3] u8; ef: [clips], percent. */
+/* pixels: [clips][frames][size][size][3] u8, RGB; ef: [clips], percent. */
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
-/* The mean EF over the phases of one clip, pixels [phases][frames][size][size][3], for a predictor of one clip. One
- * phase: what eq_predictor_run gives. EQ_NUMERIC when it isn't a finite number. */
+/* The mean EF over the phases of one clip, pixels [phases][frames][size][size][3], for a predictor of one clip. With
+ * one phase it equals eq_predictor_run. EQ_NUMERIC: the mean is not a finite number. */
 enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
                                  struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
@@ -62,46 +64,46 @@ void eq_predictor_close(struct eq_predictor *p);
 struct eq_prediction {
     char *file_name;
     enum eq_split split;
-    double ef, prediction;
+    double ef, prediction; /* percent */
 };
 struct eq_evaluation {
     struct eq_prediction *rows;
     size_t n;
     struct eq_metrics metrics;
 };
-/* What takes the EF of a clip; a status other than EQ_OK ends the loop. */
+/* Receives the EF of a clip; a status other than EQ_OK ends the loop. */
 typedef enum eq_status (*eq_predicted_fn)(void *ctx, const struct eq_sample *sample, float ef, struct eq_err *err);
-/* Every clip of a loader of one clip a batch, in its order: the mean over as many phases as it samples, for a predictor
- * of one clip. EQ_INTERRUPTED after a clip when a signal came; an error of a clip names its path. */
+/* Predicts every clip of a loader, in its order, as the mean over the phases that it samples. Loader and predictor have
+ * batches of one clip. EQ_INTERRUPTED: a signal came, noticed after a clip. An error in a clip names its path. */
 enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                 eq_predicted_fn take, void *ctx, struct eq_err *err);
-/* Over a split, with the mean over eval.phases for each clip. */
+/* Evaluates a split, with the mean over eval.phases for each clip. Clear out with eq_evaluation_clear. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
-/* The same over a loader that is kept between calls (its cache stays warm), with as many phases as it samples: one of
- * EQ_ON_ERROR_FAIL, over a clip at least. */
+/* The same for a loader that is kept between calls, so that its cache stays warm, with the phases that it samples. The
+ * loader has EQ_ON_ERROR_FAIL and at least one clip. progress: NULL for none. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
-/* How the settings say that clips are read: in file order, without augmentation. EQ_ON_ERROR_FAIL whatever
- * data.on_error says: eq_run_open_data has left the bad clips out, so one that fails now is a change under the run's
- * feet. */
+/* The settings' options for reading clips, in file order and without augmentation. on_error is always EQ_ON_ERROR_FAIL:
+ * eq_run_open_data has left out the bad clips, so one that fails now has changed since. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
-/* A loader over one split, in file order or, for training, shuffled and augmented as the settings say. Frees with
- * eq_loader_free; an empty split is an error that names it. */
+/* A loader over one split: in file order, or, for training, shuffled and augmented as the settings say. Free with
+ * eq_loader_free. EQ_FORMAT: the split is empty. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              bool training, int batch, struct eq_loader **out, struct eq_err *err);
-/* The same for predictions: in file order, a clip a batch, sampled at eval.phases. on_error is EQ_ON_ERROR_FAIL but for
- * clips that nobody has read before. */
+/* The same for predictions: in file order, batches of one clip, sampled at eval.phases. on_error is EQ_ON_ERROR_FAIL
+ * unless the clips have not been read before. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                                   enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err);
-/* Appends a field of CSV, quoted where it has to be. */
+/* Appends a field of CSV, quoted if needed. */
 void eq_csv_add(struct eq_str *out, const char *text);
-/* predictions CSV: FileName,Split,EF,Prediction (9 significant digits: floats come back to the bit). */
+/* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
+ * EQ_FORMAT names the line. Clear out with eq_evaluation_clear; its metrics are not set. */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
-/* Pairs rows by file name: (*partners)[i], for i below a->n, is the first row of b with the name of a->rows[i], or NULL
- * where b has none. Order and duplicates are free on both sides. The rows stay b's; free the list with eq_free. */
+/* Pairs rows by file name: (*partners)[i], for i below a->n, is the first row of b with the name of a->rows[i], or
+ * NULL. Either side may have any order and duplicates. The rows still belong to b; free the list with eq_free. */
 enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq_evaluation *b,
                                   const struct eq_prediction ***partners, struct eq_err *err);
 
@@ -109,8 +111,8 @@ struct eq_latency {
     double min, median, p95; /* ms per clip */
     int repeats;
 };
-struct eq_latency eq_latency_of(double *ms, int n); /* sorts ms */
-/* Model alone, batch of one clip (pixels: one clip). */
+struct eq_latency eq_latency_of(double *ms, int n); /* ms: [n], sorted by the call; all NaN for n = 0 */
+/* The model alone, with a batch of one clip. pixels: [frames][size][size][3]. */
 enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
                                 struct eq_latency *out, struct eq_err *err);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
@@ -131,7 +133,7 @@ struct eq_latency_clip {
     const uint8_t *pixels;
 };
 enum eq_status eq_latency_clip(void *ctx, struct eq_err *err);
-/* From file to EF: decode, sample at so many phases, resize, infer, over the given files in turn. */
+/* From file to EF: decode, sample at `phases` phases, resize, infer; takes the n files in turn. */
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err);
 

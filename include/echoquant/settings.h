@@ -1,6 +1,6 @@
 /*
  * settings: what was asked for. The table in src/settings/settings.c gives key, type, default, range and help of each
- * setting.
+ * setting, and drives parsing, validation, --help and docs/CONFIG.md.
  */
 #ifndef ECHOQUANT_SETTINGS_H
 #define ECHOQUANT_SETTINGS_H
@@ -10,7 +10,7 @@
 #include "echoquant/nn.h"
 #include "echoquant/quant.h"
 
-/* What a layer does that has a channel whose weights are all 0. */
+/* What PTQ and QAT do with a layer that has a channel of all-zero weights. */
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 
 enum { EQ_MAX_SEEDS = 1000 };
@@ -27,16 +27,15 @@ struct eq_ptq_opts {
     bool search;
     bool reestimate_bn, equalize, bias_correction, adaround;
     int adaround_steps;
-    char *keep_fp32;     /* names of layers, commas between */
+    char *keep_fp32;     /* names of layers, separated by commas */
     double max_mae_loss; /* EF points on the validation split; 0: off */
     enum eq_zero_channels zero_channels;
 };
 
-/* One field a setting; the table in src/settings/settings.c gives key, type, default, range and help, and drives
- * parsing, validation, --help and docs/CONFIG.md. Strings are owned. */
+/* One field for each setting. Strings are owned by the eq_settings around it. */
 struct eq_config {
     struct {
-        char *dir; /* EchoNet folder; made by synth when data.synthetic is true and it isn't there */
+        char *dir; /* EchoNet folder; created when synthetic is true and it does not exist */
         bool synthetic;
         int frames, size;
         int split_seed;
@@ -47,7 +46,7 @@ struct eq_config {
         int train, val, test, seed; /* clips of the synthetic set */
     } synth;
     struct {
-        char *init; /* safetensors to start from; "" none */
+        char *init; /* safetensors file to start from; "": none */
         int width;
     } model;
     struct {
@@ -73,13 +72,13 @@ struct eq_config {
         enum eq_qat_method method;
         int weight_bits;
         double scale_lr; /* LSQ */
-        double distill;  /* share of the loss, 0: off */
+        double distill;  /* weight of the distillation term; 0: off */
         enum eq_qat_start start;
-        int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch on; 0: never */
-        bool control;                               /* run-all trains the row FP32+, too */
+        int freeze_bn_epoch, freeze_observer_epoch; /* 1-based: frozen from the start of this epoch; 0: never */
+        bool control;                               /* run-all also trains the row FP32+ */
     } qat;
     struct {
-        int phases; /* samplings of a clip whose EFs are averaged, in eval and predict */
+        int phases; /* samplings of a clip to average, in eval and predict */
     } eval;
     struct {
         int clips;
@@ -95,45 +94,47 @@ struct eq_config {
         int seed;
         int threads;                 /* 0: all */
         char *cpu;                   /* "auto" or an ISA level */
-        enum eq_precision precision; /* of FP32 models in inference */
+        enum eq_precision precision; /* convolutions of FP32 models in inference */
     } run;
 };
-/* Where a value came from, for config.json: "default", "configs/x.json", "--set". */
 struct eq_settings {
     struct eq_config config;
-    char **origin; /* by row of the table */
+    char **origin; /* owned, by row of the table: where the value came from: "default", "configs/x.json", "--set" */
 };
 
-enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err); /* all defaults */
+/* Sets all defaults. EQ_NOMEM leaves s empty. Clear it with eq_settings_clear. */
+enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err);
 void eq_settings_clear(struct eq_settings *s);
 enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err);
-/* Those of one of the experiments of train.seeds, 0..seeds-1: run.dir is <run.dir>/seed-<run.seed + i>. */
+/* The settings of experiment i of train.seeds, i in 0..seeds-1: run.dir is <run.dir>/seed-<run.seed + i>. */
 enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err);
-/* A JSON file with any part of the settings. EQ_USAGE names file, key, value and range, or the nearest known key. */
+/* Reads a JSON file with any part of the settings. EQ_USAGE names file, key, value and range, or the nearest known key;
+ * EQ_IO: the file cannot be read. */
 enum eq_status eq_settings_load(struct eq_settings *s, const char *path, struct eq_err *err);
-/* <run_dir>/config.json with the origins that it notes; *found: whether there is one. */
+/* Reads <run_dir>/config.json with the origins that it records. *found: whether it exists. Errors as above. */
 enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, bool *found, struct eq_err *err);
+/* Sets one value, written as --set takes it. origin: copied, also used in messages. EQ_USAGE as above. */
 enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
                                struct eq_err *err);
-/* Checks between settings (e.g. warm-up against epochs). */
+/* Checks settings against each other (e.g. warm-up against epochs). EQ_USAGE. */
 enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
-/* The resolved configuration with origins; a file that eq_settings_load takes back. digest: of the data
- * (eq_dataset_digest), noted beside the settings; NULL: none. */
+/* Writes the resolved settings with their origins; eq_settings_load reads such a file. digest: of the data
+ * (eq_dataset_digest), written beside the settings; NULL: none. */
 enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err);
-/* Appends "key old -> new, ..." for the settings that shape results and differ; sections as in eq_settings_help. */
+/* Appends "key old -> new, ..." for the settings that affect results and differ; sections as in eq_settings_help. */
 void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
                          struct eq_str *out);
-/* Appends "key=value\n" for each setting of the sections that shapes results, in the order of the table: what a file
- * notes of the settings that made it. sections as in eq_settings_help. */
+/* Appends "key=value\n" for each setting of the sections that affects results, in the order of the table. A file keeps
+ * this as a record of the settings that made it. sections as in eq_settings_help. */
 void eq_settings_fingerprint(const struct eq_config *config, const char *const *sections, struct eq_str *out);
-/* The settings of a section ("ptq") as a JSON object, by name, in the order of the table. cJSON_Delete. */
+/* The settings of a section ("ptq") as a JSON object, by name, in the order of the table. Delete with cJSON_Delete. */
 struct cJSON *eq_settings_object(const struct eq_config *config, const char *section);
-/* Whether two lines of fingerprints, without their "\n", say the same. Version 0.1.0 wrote enumerations and booleans as
- * numbers, and reals with 17 digits. */
+/* Whether two lines of fingerprints, without their "\n", have the same meaning. Version 0.1.0 wrote enumerations and
+ * booleans as numbers, and reals with 17 digits. */
 bool eq_settings_same_line(const char *was, const char *is);
-/* For --help, in lines of at most `width` columns. sections: sections ("train") and keys ("run.seed"), NULL after the
- * last; NULL: all of them. */
+/* Appends the settings for --help, in lines of at most `width` columns. sections: a list of sections ("train") and keys
+ * ("run.seed") that ends with NULL; NULL: all settings. */
 void eq_settings_help(const char *const *sections, int width, struct eq_str *out);
-void eq_settings_markdown(struct eq_str *out); /* docs/CONFIG.md */
+void eq_settings_markdown(struct eq_str *out); /* appends docs/CONFIG.md */
 
 #endif

@@ -1,4 +1,4 @@
-/* Which ISA levels exist here, which one --cpu allows, and how many CPUs this process may run on. */
+/* The ISA levels of this machine, the ceiling set by --cpu, and the number of CPUs this process may run on. */
 #include "base/cpu.h"
 
 #include <errno.h>
@@ -133,7 +133,7 @@ const char *eq_cpu_model_name(void)
     return model_name;
 }
 
-/* The affinity mask; the set grows until the kernel's fits (more than 1024 CPUs). */
+/* CPUs in the affinity mask. The set grows until the mask of the kernel fits (more than 1024 CPUs). */
 static int count_affinity(void)
 {
     for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
@@ -150,8 +150,8 @@ static int count_affinity(void)
     return 1;
 }
 
-/* A container's share (cgroup v2: "quota period" or "max period"), rounded up; 0 when there is no limit. More threads
- * than that would be put to sleep together in the middle of every parallel-for. */
+/* The CPU quota of a container (cgroup v2: "quota period" or "max period"), rounded up; 0: no limit. More threads than
+ * that would all be put to sleep in the middle of a parallel-for. */
 static int count_cgroup(void)
 {
     FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");

@@ -1,4 +1,4 @@
-/* aarch64, and whatever else isn't x86-64: the kernel says through the auxiliary vector what it grants. */
+/* aarch64 and everything else but x86-64: the kernel reports what it grants in the auxiliary vector. */
 #include "base/cpu.h"
 
 #if !defined(__x86_64__)

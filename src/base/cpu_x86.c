@@ -1,5 +1,4 @@
-/* x86-64: CPUID says what the chip can do, XCR0 which registers the system saves, and Linux hands out AMX on request.
- */
+/* x86-64: CPUID reports what the chip can do, XCR0 which registers the system saves; Linux grants AMX on request. */
 #include "base/cpu.h"
 
 #if defined(__x86_64__)
@@ -20,7 +19,7 @@ struct leaf {
     unsigned eax, ebx, ecx, edx;
 };
 
-/* All zero when the CPU doesn't know the leaf. */
+/* All zero when the CPU lacks the leaf. */
 static struct leaf cpuid(unsigned leaf, unsigned sub)
 {
     struct leaf r = {0};

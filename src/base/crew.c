@@ -3,7 +3,7 @@
 /* In ms. A trial lasts several slices of a busy machine's scheduler. */
 static const double WINDOW = 20, TRIAL = 60, PATIENCE_ALONE = 500, MOST_PATIENCE = 2000;
 static const double FULL_PACE = 0.95; /* a crew at this pace is as good as one undisturbed thread: no trial is due */
-static const double MARGIN = 1.1;     /* by which a crew on trial must be faster: paces on a busy machine are noisy */
+static const double MARGIN = 1.1; /* by which a crew on trial must be faster: the paces of a busy machine are noisy */
 
 void eq_crew_note(struct eq_crew *c, double work, double wall)
 {

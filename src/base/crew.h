@@ -6,25 +6,25 @@
 
 /*
  * Threads that share their CPUs with other busy processes wait at each join until the scheduler has let the last of
- * them run: two then take several times as long as one. So the pace is measured: the work that gets done in the time
- * that passes, in units of one undisturbed thread. A crew below one such thread is compared with the caller alone for
- * a while, and the faster way stays. A caller that works alone tries the crew again, the more rarely the more often
- * the crew was slower.
+ * them run: two then take several times as long as one. So the pace is measured: work done per time, in units of
+ * one undisturbed thread. A crew that is slower than one such thread is compared with the caller alone for a while,
+ * and the faster way is kept. A caller that works alone tries the crew again, and less often each time the crew was
+ * slower.
  */
 struct eq_crew {
-    bool alone;      /* the way now */
+    bool alone;      /* the current way */
     bool trial;      /* this way is on trial for one window */
-    bool disturbed;  /* the crew was below its pace when it worked last: its workers sleep between jobs */
+    bool disturbed;  /* the crew was below its pace when it last worked; its workers sleep between jobs */
     double work;     /* of the window so far: ms that one undisturbed thread would have taken */
     double wall;     /* ms that passed */
-    double pace[2];  /* [alone]: work / wall when each way was measured last */
+    double pace[2];  /* [alone]: work / wall when each way was last measured */
     double patience; /* ms until the other way is tried again; 0: not set yet */
 };
 
-/* Notes a parallel-for that could have taken more than one thread; from then on alone says how the next one runs. */
+/* Records a parallel-for that could have used more than one thread (in ms). `alone` then says how to run the next. */
 void eq_crew_note(struct eq_crew *c, double work, double wall);
 
-/* For tests and benchmarks of the pool itself: all threads take part in every parallel-for, however slow. */
+/* For tests and benchmarks of the pool: with true, all threads take part in every parallel-for, however slow. */
 void eq_parallel_fix_crew(bool fixed);
 
 #endif

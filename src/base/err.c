@@ -5,22 +5,16 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* Formats first and stores then, because the arguments may point into err->msg. */
+/* Formats before it stores, because the arguments may point into err->msg. */
 static void store(struct eq_err *err, enum eq_status status, const char *fmt, va_list args, const char *tail)
 {
-    char text[sizeof err->msg];
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    size_t len = n < 0 ? 0 : (size_t)n;
-    if (len >= sizeof text)
-        len = sizeof text - 1;
-    text[len] = '\0';
-    size_t tail_len = strlen(tail);
-    if (tail_len > sizeof text - 1 - len)
-        tail_len = sizeof text - 1 - len;
-    memcpy(text + len, tail, tail_len);
-    text[len + tail_len] = '\0';
+    char text[sizeof err->msg] = "";
+    if (vsnprintf(text, sizeof text, fmt, args) < 0)
+        text[0] = '\0';
+    size_t len = strlen(text), room = sizeof text - len;
+    snprintf(text + len, room, "%.*s", (int)room - 1, tail);
     err->status = status;
-    memcpy(err->msg, text, len + tail_len + 1);
+    memcpy(err->msg, text, strlen(text) + 1);
 }
 
 enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fmt, ...)
@@ -64,14 +58,5 @@ enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...)
 
 int eq_exit_code(enum eq_status status)
 {
-    switch (status) {
-    case EQ_OK:
-        return 0;
-    case EQ_USAGE:
-        return 2;
-    case EQ_INTERRUPTED:
-        return 130;
-    default:
-        return 1;
-    }
+    return status == EQ_OK ? 0 : status == EQ_USAGE ? 2 : status == EQ_INTERRUPTED ? 130 : 1;
 }

@@ -30,11 +30,9 @@ bool eq_is_dir(const char *path)
 
 char *eq_path_join(const char *a, const char *b)
 {
-    struct eq_str joined = {0};
     size_t len = strlen(a);
     bool slash = len == 0 || a[len - 1] == '/' || b[0] == '\0';
-    eq_str_add(&joined, "%s%s%s", a, slash ? "" : "/", b);
-    return joined.s;
+    return eq_format("%s%s%s", a, slash ? "" : "/", b);
 }
 
 void eq_names_free(char **names, size_t n)
@@ -56,21 +54,16 @@ enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq
     while (errno = 0, (entry = readdir(d)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        char **more = realloc(*names, (*n + 1) * sizeof *more);
-        if (!more)
-            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the names in %s", path));
-        *names = more;
+        *names = eq_list_grow(*names, *n, sizeof **names);
         (*names)[(*n)++] = eq_strdup(entry->d_name);
     }
-    if (errno)
+    if (errno) {
         st = eq_fail_errno(err, "%s: cannot be listed", path);
-out:
-    closedir(d);
-    if (st != EQ_OK) {
         eq_names_free(*names, *n);
         *names = NULL;
         *n = 0;
     }
+    closedir(d);
     return st;
 }
 
@@ -111,7 +104,7 @@ static enum eq_status too_large(const char *path, size_t cap, struct eq_err *err
     return eq_fail(err, EQ_FORMAT, "%s: larger than the %zu bytes allowed for such a file", path, cap);
 }
 
-/* Reads to the end of file, growing as needed: the size of a pipe isn't known, and that of a file may change. */
+/* Reads to the end of the file, growing as needed: the size of a pipe is unknown, and that of a file may change. */
 static enum eq_status read_all(int fd, const char *path, size_t guess, size_t cap, void **data, size_t *len,
                                struct eq_err *err)
 {
@@ -157,10 +150,8 @@ enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *l
     *len = 0;
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        st = eq_fail_errno(err, "%s: cannot open", path);
-        goto out;
-    }
+    if (fd < 0 || fstat(fd, &info) != 0)
+        EQ_TRY(eq_fail_errno(err, "%s: cannot open", path));
     if (S_ISDIR(info.st_mode))
         EQ_TRY(eq_fail(err, EQ_IO, "%s: is a directory, not a file", path));
     if (info.st_size > 0 && (uint64_t)info.st_size > cap)

@@ -1,4 +1,4 @@
-/* Denormals flushed to zero while a piece of work runs: they cost a hundred cycles each and carry nothing. */
+/* Flushing of denormals to zero: each costs a hundred cycles and contributes nothing. */
 #ifndef ECHOQUANT_BASE_FPU_H
 #define ECHOQUANT_BASE_FPU_H
 
@@ -7,7 +7,7 @@
 #include <xmmintrin.h>
 #endif
 
-/* Switches flushing on and returns what was set before. */
+/* Turns flushing on and returns the previous setting. */
 static inline uint64_t eq_fpu_flush_denormals(void)
 {
 #if defined(__x86_64__)

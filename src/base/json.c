@@ -1,4 +1,4 @@
-/* Reading JSON: cJSON's parser, with its errors turned into line and column and its leniences closed. */
+/* JSON over cJSON: its parser, with errors as line and column and its leniences closed, and typed members. */
 #include "echoquant/base.h"
 
 #include <cjson/cJSON.h>
@@ -8,7 +8,7 @@
 
 enum { MAX_JSON_BYTES = 16 << 20 };
 
-/* Whether cJSON failed to get memory in this thread, and nobody has been told. */
+/* Whether cJSON failed to get memory in this thread since eq_json_check was last called. */
 static _Thread_local bool lost;
 
 static void *noting_malloc(size_t n)
@@ -18,7 +18,7 @@ static void *noting_malloc(size_t n)
     return p;
 }
 
-/* Before main, since documents are built before the first call of this file. Whoever asks eq_json_check links it. */
+/* Runs before main, because documents may be built before the first call into this file. */
 __attribute__((constructor)) static void install_hooks(void)
 {
     cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = noting_malloc, .free_fn = free});
@@ -26,9 +26,9 @@ __attribute__((constructor)) static void install_hooks(void)
 
 enum eq_status eq_json_check(struct eq_err *err)
 {
-    bool told = lost;
+    bool failed = lost;
     lost = false;
-    return told ? eq_fail(err, EQ_NOMEM, "out of memory for a JSON document") : EQ_OK;
+    return failed ? eq_fail(err, EQ_NOMEM, "out of memory for a JSON document") : EQ_OK;
 }
 
 /* text has a NUL at len. */
@@ -102,10 +102,9 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Which of two equal keys counts is anybody's guess, so neither does. */
+/* Refuses a key that occurs twice: parsers differ in which of the two they use. */
 static enum eq_status check_keys(const cJSON *object, const char *name, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     size_t n = 0;
     for (const cJSON *child = object->child; child; child = child->next)
         n++;
@@ -118,6 +117,7 @@ static enum eq_status check_keys(const cJSON *object, const char *name, struct e
     for (const cJSON *child = object->child; child; child = child->next)
         keys[n++] = child->string;
     qsort(keys, n, sizeof *keys, compare_keys);
+    enum eq_status st = EQ_OK;
     for (size_t i = 1; i < n && st == EQ_OK; i++)
         if (strcmp(keys[i - 1], keys[i]) == 0)
             st = eq_fail(err, EQ_FORMAT, "%s: the key \"%s\" comes twice", name, keys[i]);
@@ -128,25 +128,23 @@ static enum eq_status check_keys(const cJSON *object, const char *name, struct e
 /* Depth is bounded by CJSON_NESTING_LIMIT. */
 static enum eq_status check_values(const cJSON *item, const char *name, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    for (; item && st == EQ_OK; item = item->next) {
+    for (; item; item = item->next) {
         if (cJSON_IsNumber(item) && !isfinite(item->valuedouble)) /* cJSON reads 1e999 as infinity */
             return eq_fail(err, EQ_FORMAT, "%s: a number is too large for a double", name);
         if (cJSON_IsObject(item))
-            EQ_TRY(check_keys(item, name, err));
+            EQ_CHECK(check_keys(item, name, err));
         if (item->child)
-            EQ_TRY(check_values(item->child, name, err));
+            EQ_CHECK(check_values(item->child, name, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
-/* text has a NUL at len and none before: cJSON, which gets the NUL as well, can then point at the end. */
+/* text has a NUL at len and none before. cJSON gets the NUL too, so that it can point at the end. */
 static enum eq_status parse_terminated(const char *text, size_t len, const char *name, cJSON **out, struct eq_err *err)
 {
     enum eq_status st;
     const char *end = NULL;
-    bool others = lost; /* of documents that the caller builds */
+    bool others = lost; /* in documents that the caller is building */
     lost = false;
     cJSON *json = cJSON_ParseWithLengthOpts(text, len + 1, &end, 0);
     bool failed = lost;
@@ -198,4 +196,31 @@ enum eq_status eq_json_read(const char *path, struct cJSON **out, struct eq_err 
 out:
     eq_free(text);
     return st;
+}
+
+double eq_json_real(const struct cJSON *object, const char *key)
+{
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
+}
+
+const char *eq_json_text(const struct cJSON *object, const char *key)
+{
+    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+bool eq_json_flag(const struct cJSON *object, const char *key)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+struct cJSON *eq_json_new_real(double value)
+{
+    return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
+}
+
+void eq_json_add_real(struct cJSON *object, const char *key, double value)
+{
+    (void)(isfinite(value) ? cJSON_AddNumberToObject(object, key, value) : cJSON_AddNullToObject(object, key));
 }

@@ -1,6 +1,6 @@
 /*
  * Writing JSON. cJSON 1.7 accepts 15 digits when they come within one epsilon of the value, so a double may come back
- * changed in its last bit; here every number is written with the fewest digits that give the same double back.
+ * with its last bit changed. Here every number is written with the fewest digits that read back as the same double.
  */
 #include "echoquant/base.h"
 
@@ -10,26 +10,6 @@
 #include <string.h>
 
 enum { MAX_LINE = 110 };
-
-static void print_number(struct eq_str *out, double value)
-{
-    if (!isfinite(value)) {
-        eq_str_add(out, "null"); /* JSON has no NaN and no infinity */
-        return;
-    }
-    if (value == floor(value) && fabs(value) < 0x1p53) {
-        eq_str_add(out, "%.0f", value);
-        return;
-    }
-    char text[40];
-    double back = 0;
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (eq_parse_double(text, &back) && back == value)
-            break;
-    }
-    eq_str_add(out, "%s", text);
-}
 
 static void print_string(struct eq_str *out, const char *s)
 {
@@ -86,7 +66,7 @@ static bool holds_containers(const cJSON *json)
     return false;
 }
 
-/* Short lists of plain values stand on one line. */
+/* Prints short lists of plain values on one line. */
 static void print_container(struct eq_str *out, const cJSON *json, int depth)
 {
     if (depth >= 0 && !holds_containers(json)) {
@@ -106,8 +86,8 @@ static void print_value(struct eq_str *out, const cJSON *json, int depth)
 {
     if (cJSON_IsObject(json) || cJSON_IsArray(json))
         print_container(out, json, depth);
-    else if (cJSON_IsNumber(json))
-        print_number(out, json->valuedouble);
+    else if (cJSON_IsNumber(json) && isfinite(json->valuedouble)) /* JSON has no NaN and no infinity: null */
+        eq_str_add_real(out, json->valuedouble);
     else if (cJSON_IsString(json))
         print_string(out, json->valuestring);
     else if (cJSON_IsRaw(json))
@@ -120,9 +100,7 @@ static void print_value(struct eq_str *out, const cJSON *json, int depth)
 
 enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err)
 {
-    enum eq_status st = eq_json_check(err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_json_check(err));
     print_value(out, json, 0);
     eq_str_add(out, "\n");
     return EQ_OK;

@@ -9,34 +9,27 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum eq_log_level current_level = EQ_LOG_INFO;
-static bool terminal, colour;
-static bool bar_on_screen;
+static bool terminal, color;
+static bool bar_on_screen; /* under lock */
 
 void eq_log_configure(enum eq_log_level level)
 {
     const char *term = getenv("TERM");
-    const char *no_colour = getenv("NO_COLOR"); /* https://no-color.org: set and not empty means no */
-    pthread_mutex_lock(&lock);
-    current_level = level;
-    terminal = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
-    colour = terminal && !(no_colour && no_colour[0]);
-    pthread_mutex_unlock(&lock);
+    const char *no_color = getenv("NO_COLOR"); /* https://no-color.org: set and not empty means no */
+    bool is_terminal = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
+    __atomic_store_n(&current_level, level, __ATOMIC_RELAXED);
+    __atomic_store_n(&terminal, is_terminal, __ATOMIC_RELAXED);
+    __atomic_store_n(&color, is_terminal && !(no_color && no_color[0]), __ATOMIC_RELAXED);
 }
 
 enum eq_log_level eq_log_current_level(void)
 {
-    pthread_mutex_lock(&lock);
-    enum eq_log_level level = current_level;
-    pthread_mutex_unlock(&lock);
-    return level;
+    return __atomic_load_n(&current_level, __ATOMIC_RELAXED);
 }
 
 bool eq_log_is_terminal(void)
 {
-    pthread_mutex_lock(&lock);
-    bool is = terminal;
-    pthread_mutex_unlock(&lock);
-    return is;
+    return __atomic_load_n(&terminal, __ATOMIC_RELAXED);
 }
 
 void eq_log_emit(const char *text, bool bar)
@@ -50,34 +43,19 @@ void eq_log_emit(const char *text, bool bar)
     pthread_mutex_unlock(&lock);
 }
 
-static void level_prefix(enum eq_log_level level, const char **prefix, const char **paint)
-{
-    *prefix = "";
-    *paint = "";
-    if (level == EQ_LOG_ERROR) {
-        *prefix = "error: ";
-        *paint = "\033[1;31m";
-    } else if (level == EQ_LOG_WARN) {
-        *prefix = "warning: ";
-        *paint = "\033[1;33m";
-    } else if (level == EQ_LOG_DEBUG) {
-        *prefix = "debug: ";
-        *paint = "\033[2m";
-    }
-}
-
 void eq_log(enum eq_log_level level, const char *fmt, ...)
 {
+    static const struct {
+        const char *prefix, *paint;
+    } levels[] = {[EQ_LOG_ERROR] = {"error: ", "\033[1;31m"},
+                  [EQ_LOG_WARN] = {"warning: ", "\033[1;33m"},
+                  [EQ_LOG_INFO] = {"", ""},
+                  [EQ_LOG_DEBUG] = {"debug: ", "\033[2m"}};
     if (level > eq_log_current_level())
         return;
-    const char *prefix, *paint;
-    level_prefix(level, &prefix, &paint);
-    pthread_mutex_lock(&lock);
-    bool painted = colour && paint[0];
-    pthread_mutex_unlock(&lock);
-
+    bool painted = __atomic_load_n(&color, __ATOMIC_RELAXED) && levels[level].paint[0];
     struct eq_str line = {0};
-    eq_str_add(&line, "%s%s%s", painted ? paint : "", prefix, painted ? "\033[0m" : "");
+    eq_str_add(&line, "%s%s%s", painted ? levels[level].paint : "", levels[level].prefix, painted ? "\033[0m" : "");
     va_list args;
     va_start(args, fmt);
     char text[2048];

@@ -1,9 +1,9 @@
 /*
- * The one parallel-for. pthreadpool (as packaged) hands out items without saying which thread runs them, so as many
- * items as threads are submitted: the item's number is the worker's. Each worker has a run of neighbouring pieces of
- * its own and, when that is done, helps with what is left of the others'. So a worker meets the same part of the data
- * in layer after layer, in its own core's cache. With one counter for all, where every other piece lay in another
- * core's cache, INT8 inference took a twentieth longer on two threads.
+ * The parallel-for. pthreadpool (as packaged) does not say which thread runs an item, so as many items as threads are
+ * submitted, and the number of the item is that of the worker. Each worker has its own run of neighboring pieces and,
+ * when that is done, helps the others with theirs. A worker thus meets the same part of the data layer after layer, in
+ * the cache of its own core. With one counter for all, where every other piece was in the cache of another core, INT8
+ * inference took a twentieth longer on two threads.
  */
 #include "echoquant/base.h"
 #include "base/crew.h"
@@ -18,18 +18,18 @@
 
 enum { MAX_THREADS = 1024, TIMED_PIECES = 3 };
 
-/* One call of eq_parallel_for. opened and closed order memory between the caller and the workers: pthreadpool does that
- * as well, but a race detector can't see into it. */
+/* One call of eq_parallel_for. opened and closed order memory between the caller and the workers: pthreadpool does so
+ * too, but a race detector cannot see into it. */
 struct job {
     atomic_bool opened;
     atomic_size_t closed;
     size_t workers;
-    double piece_ms; /* the shortest of worker 0's first pieces: one that nobody disturbed; 0: it had none */
+    double piece_ms; /* the shortest of worker 0's first pieces, taken as undisturbed; 0: it had none */
     eq_piece_fn fn;
     void *ctx;
 };
 
-/* A worker's pieces: next is the first that nobody took. A cache line each, since its worker counts in it. */
+/* The pieces of a worker; next: the first that is not taken. One cache line each, since workers count in them. */
 struct range {
     alignas(64) atomic_size_t next;
     size_t end;
@@ -40,7 +40,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time, w
 static pthreadpool_t pool;
 static int pool_threads = 1;
 static uint32_t pool_flags;
-static struct eq_crew crew; /* outlives the pool: it is the machine that is busy */
+static struct eq_crew crew; /* outlives the pool: the machine is busy, not the pool */
 static bool crew_fixed;
 static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
 
@@ -56,7 +56,7 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
         return eq_fail(err, EQ_USAGE, "%d threads: must be between 0 (all) and %d", threads, MAX_THREADS);
     if (threads == 0)
         threads = eq_cpu_count();
-    openblas_set_num_threads(1); /* it works inside our pieces: a pool of its own would fight with ours */
+    openblas_set_num_threads(1); /* it runs inside our pieces; a pool of its own would compete with ours */
     pthreadpool_t fresh = NULL;
     if (threads > 1) {
         fresh = pthreadpool_create((size_t)threads);
@@ -67,9 +67,9 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
     pthreadpool_t old = pool;
     pool = fresh;
     pool_threads = threads;
-    /* Workers spin for the next job. Where they outnumber the CPUs, that keeps the ones with work from running. */
+    /* Workers spin for the next job. Where they outnumber the CPUs, spinning keeps those with work from running. */
     pool_flags = PTHREADPOOL_FLAG_DISABLE_DENORMALS | (threads > eq_cpu_count() ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
-    if (pool && crew.alone) /* new workers spin for their first job, which may be long in coming */
+    if (pool && crew.alone) /* new workers spin for their first job, which may come late */
         pthreadpool_parallelize_1d(pool, rest, NULL, (size_t)threads, PTHREADPOOL_FLAG_YIELD_WORKERS);
     pthread_mutex_unlock(&lock);
     if (old)
@@ -146,7 +146,7 @@ static void run_worker(void *context, size_t item)
 
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
 {
-    if (inside_worker >= 0) { /* nested: in place, under the worker number that is ours already */
+    if (inside_worker >= 0) { /* nested: in place, under our worker number */
         for (size_t piece = 0; piece < pieces; piece++)
             fn(ctx, piece, inside_worker);
         return;

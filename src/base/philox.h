@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* The bare bijection, in the open so that the published test vectors can be checked. */
+/* The bare bijection, exposed so that tests can check the published test vectors. */
 void eq_philox4x32_10(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);
 
 #endif

@@ -1,4 +1,4 @@
-/* How far a long job is: a bar on a terminal, a plain line every few seconds in a log file, nothing with --quiet. */
+/* Progress of a long job: a bar on a terminal, a plain line every few seconds in a log file, nothing with --quiet. */
 #include "base/log.h"
 
 #include <sys/ioctl.h>
@@ -62,7 +62,7 @@ static void draw(const struct eq_progress *p, double now, bool finished)
     struct eq_str line = {0};
     bool bar = eq_log_is_terminal();
     describe(&line, p, now, bar, finished);
-    if (bar && line.len >= terminal_columns()) { /* a wrapped bar couldn't be wiped off */
+    if (bar && line.len >= terminal_columns()) { /* a wrapped bar could not be erased */
         line.len = terminal_columns() - 1;
         line.s[line.len] = '\0';
     }
@@ -95,7 +95,7 @@ void eq_progress_step(struct eq_progress *p, size_t done, const char *note)
     draw(p, now, false);
 }
 
-/* A job too short for any line or bar ends without one too. */
+/* A job too short for a line or bar prints no final one either. */
 void eq_progress_end(struct eq_progress *p)
 {
     if (p->active && p->last_ms > p->start_ms)

@@ -1,5 +1,5 @@
-/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) and what is drawn
- * from it. Integers and uniforms are the same on every machine; normals agree as far as libm's log and cos do. */
+/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) and the
+ * distributions drawn from it. Integers and uniforms are the same on every machine; normals depend on log and cos. */
 #include "echoquant/base.h"
 #include "base/philox.h"
 
@@ -59,7 +59,7 @@ double eq_rng_range(struct eq_rng *r, double lo, double hi)
     return lo + (hi - lo) * eq_rng_uniform(r);
 }
 
-/* Only the cosine half is used, so that a number's place in the stream doesn't depend on what was drawn before. */
+/* Uses only the cosine half, so that every call consumes the same amount of the stream. */
 double eq_rng_normal(struct eq_rng *r)
 {
     double u = 1.0 - eq_rng_uniform(r); /* (0, 1]: log is finite */

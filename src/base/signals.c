@@ -1,4 +1,4 @@
-/* Ctrl-C asks for an orderly stop; a second one doesn't ask. */
+/* The first Ctrl-C asks for an orderly stop; the second stops at once. */
 #include "echoquant/base.h"
 
 #include <signal.h>
@@ -20,7 +20,7 @@ void eq_signals_install(void)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART; /* reads and writes under way go on */
+    action.sa_flags = SA_RESTART; /* interrupted reads and writes continue */
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

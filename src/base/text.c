@@ -55,6 +55,30 @@ void eq_str_add(struct eq_str *str, const char *fmt, ...)
     va_end(args);
 }
 
+char *eq_format(const char *fmt, ...)
+{
+    struct eq_str str = {0};
+    va_list args;
+    va_start(args, fmt);
+    eq_str_vadd(&str, fmt, args);
+    va_end(args);
+    return str.s;
+}
+
+void eq_str_add_real(struct eq_str *str, double value)
+{
+    char text[40];
+    double back = 0;
+    bool whole = value == floor(value) && fabs(value) < 0x1p53;
+    snprintf(text, sizeof text, "%.0f", value);
+    for (int digits = 1; !whole && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (eq_parse_double(text, &back) && back == value)
+            break;
+    }
+    eq_str_add(str, "%s", text);
+}
+
 void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n)
 {
     reserve(str, n);
@@ -80,7 +104,7 @@ void eq_str_clear(struct eq_str *str)
     *str = (struct eq_str){0};
 }
 
-/* One line of text from column `at` on; those that it is broken into begin at `column`. */
+/* Adds one line of text, n bytes, from column `at` on; its continuation lines begin at `column`. */
 static void add_line(struct eq_str *str, const char *text, size_t n, int at, int column, int width)
 {
     bool first = true; /* of an output line */
@@ -132,7 +156,7 @@ static void make_c_locale(void)
 
 bool eq_parse_double(const char *s, double *out)
 {
-    /* The character set keeps out what strtod would take besides: spaces, hexadecimal, inf and nan. */
+    /* The character set excludes what strtod would accept beyond decimals: spaces, hexadecimal, inf and nan. */
     if (!s[0] || s[strspn(s, "0123456789+-.eE")])
         return false;
     pthread_once(&c_locale_once, make_c_locale);
@@ -192,7 +216,7 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
     size_t best_distance = limit + 1;
     for (size_t i = 0; i < n; i++) {
         size_t distance = eq_edit_distance(word, candidates[i]);
-        /* "frames" for "data.frames": the section was forgotten. */
+        /* "frames" for "data.frames": the section is missing */
         const char *dot = strrchr(candidates[i], '.');
         if (dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0)
             distance = 1;

@@ -32,7 +32,7 @@ static int open_temporary(struct eq_writer *w)
     return -1;
 }
 
-/* The file behind a link is replaced, not the link. A device or pipe can't be replaced: it is written directly. */
+/* The file behind a link is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
 {
     *w = (struct eq_writer){0};
@@ -82,7 +82,7 @@ enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const c
     return n < 0 ? write_failed(w, err) : EQ_OK;
 }
 
-/* Makes the rename itself survive a power cut. Some file systems can't sync a directory; that loses nothing. */
+/* Makes the rename itself survive a power cut. Some file systems cannot sync a directory; nothing is lost. */
 static enum eq_status sync_directory(const char *path, struct eq_err *err)
 {
     char *dir = eq_strdup(path);
@@ -125,7 +125,7 @@ out:
 void eq_writer_abort(struct eq_writer *w)
 {
     if (w->file)
-        fclose(w->file); /* what it held is thrown away */
+        fclose(w->file); /* discards its contents */
     if (w->tmp_path)
         unlink(w->tmp_path);
     free(w->tmp_path);

@@ -12,13 +12,13 @@ static enum eq_status check_train(const struct eq_options *o, struct eq_err *err
     if (o->bench.with_data)
         return eq_fail(err, EQ_USAGE, "--train takes random pixels, not --data");
     if (o->fresh && strcmp(o->fresh, "int8") == 0)
-        return eq_fail(err, EQ_USAGE, "--train --fresh int8: training is in floats; --qat has fake-quant in it");
+        return eq_fail(err, EQ_USAGE, "--train --fresh int8: training is in floats; use --qat for fake-quant");
     if (o->bench.qat && o->settings.config.run.precision != EQ_PRECISION_FP32)
         return eq_fail(err, EQ_USAGE, "--qat trains in FP32, not with --precision bf16");
     return EQ_OK;
 }
 
-/* What options ask for together and can't have. */
+/* Refuses combinations of options. */
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (o->fresh && strcmp(o->fresh, "fp32") != 0 && strcmp(o->fresh, "int8") != 0)
@@ -53,19 +53,19 @@ const struct eq_command eq_cmd_bench = {
     .name = "bench",
     .summary = "measure a model's latency",
     .arguments = "",
-    .about = "Measures the latency of the model of --model: one clip at a time, ms, after bench.warmup calls, "
-             "with all threads and with one by turns. Without --data the clip is random pixels. With --data it "
-             "is the first test clip, and the way from its file to the EF (decode, sample, resize, infer) is "
-             "measured as well. With --precision bf16 an FP32 model runs with BF16 convolutions, by turns with "
-             "FP32.\n\n"
-             "--layers adds a table of all convolutions: each kernel that this CPU has for it, under --cpu, "
-             "with its least ms, 1e9 products a second (taps inside the picture, as the direct sum makes them), "
-             "and the share of what the kernel's instruction reaches on registers alone, measured in the same "
-             "run. Winograd makes fewer products and so can exceed 100 %; \"own\" counts those that it does "
-             "make. * marks the kernel that the network uses.\n\n"
-             "--train measures a training step on random clips instead (forward, loss, backward, gradient norm, "
-             "optimizer, clearing gradients), with --layers all three passes of each convolution. Without "
-             "--model the network is fresh.\n\n"
+    .about = "Measures the latency of the model of --model: one clip at a time, in ms, after bench.warmup "
+             "calls, alternately with all threads and with one. Without --data the clip is random pixels. With "
+             "--data it is the first test clip, and the time from its file to the EF (decode, sample, resize, "
+             "infer) is measured as well. With --precision bf16 an FP32 model runs with BF16 convolutions, "
+             "alternately with FP32.\n\n"
+             "--layers adds a table of all convolutions. It lists each kernel that this CPU has for a layer, "
+             "within --cpu, with its least time in ms, 1e9 products per second (those of the direct sum, on "
+             "pixels inside the picture), and the share of the peak that the instruction of the kernel reaches "
+             "on registers alone, measured in the same run. Winograd needs fewer products and so can exceed "
+             "100 %; \"own\" counts only those that it computes. * marks the kernel that the network uses.\n\n"
+             "--train measures a training step on random clips instead (forward, loss, backward, gradient "
+             "norm, optimizer, clearing gradients); with --layers, all three passes of each convolution. "
+             "Without --model the network is fresh.\n\n"
              "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms (--precision "
              "bf16) and file_latency_ms (--data) have min, median, p95 and repeats; scaling, load_ms, "
              "first_call_ms, arena_bytes, packed_bytes, peak_rss_bytes, model, precision, size_mb, frames, "

@@ -1,4 +1,4 @@
-/* What `bench` measured, for readers. */
+/* The results of `bench` as text. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
@@ -19,43 +19,43 @@ static void print_times(const struct cJSON *result)
                                           {"step_ms", "step"},
                                           {"step_1_ms", "one thread"},
                                           {"fp32_step_ms", "in FP32"}};
-    printf("%s, %s, %.0f threads\n", eq_report_text(result, "cpu"), eq_report_text(result, "isa"),
-           eq_report_number(result, "threads"));
+    printf("%s, %s, %.0f threads\n", eq_json_text(result, "cpu"), eq_json_text(result, "isa"),
+           eq_json_real(result, "threads"));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct cJSON *l = get(result, rows[i][0]);
         if (l)
-            printf("%-14s median %8.2f ms   p95 %8.2f ms   min %8.2f ms\n", rows[i][1], eq_report_number(l, "median"),
-                   eq_report_number(l, "p95"), eq_report_number(l, "min"));
+            printf("%-14s median %8.2f ms   p95 %8.2f ms   min %8.2f ms\n", rows[i][1], eq_json_real(l, "median"),
+                   eq_json_real(l, "p95"), eq_json_real(l, "min"));
     }
     if (get(result, "scaling"))
         printf("%-14s %.2f times as fast with %.0f threads as with one, by the minima\n", "scaling",
-               eq_report_number(result, "scaling"), eq_report_number(result, "threads"));
+               eq_json_real(result, "scaling"), eq_json_real(result, "threads"));
 }
 
 static void print_inference(const struct cJSON *result)
 {
-    printf("%s: %s, %.0f frames of %.0f x %.0f", eq_report_text(result, "model"), eq_report_text(result, "precision"),
-           eq_report_number(result, "frames"), eq_report_number(result, "size"), eq_report_number(result, "size"));
+    printf("%s: %s, %.0f frames of %.0f x %.0f", eq_json_text(result, "model"), eq_json_text(result, "precision"),
+           eq_json_real(result, "frames"), eq_json_real(result, "size"), eq_json_real(result, "size"));
     if (get(result, "size_mb"))
-        printf(", %.2f MB", eq_report_number(result, "size_mb"));
+        printf(", %.2f MB", eq_json_real(result, "size_mb"));
     printf(", %s in %.0f ms, first call %.0f ms\n", get(result, "size_mb") ? "loaded" : "made",
-           eq_report_number(result, "load_ms"), eq_report_number(result, "first_call_ms"));
+           eq_json_real(result, "load_ms"), eq_json_real(result, "first_call_ms"));
     print_times(result);
     printf("%-14s %.2f MiB activations and scratch, %.2f MiB packed weights, process %.0f MiB at most\n", "memory",
-           eq_report_number(result, "arena_bytes") / (1 << 20), eq_report_number(result, "packed_bytes") / (1 << 20),
-           eq_report_number(result, "peak_rss_bytes") / (1 << 20));
+           eq_json_real(result, "arena_bytes") / (1 << 20), eq_json_real(result, "packed_bytes") / (1 << 20),
+           eq_json_real(result, "peak_rss_bytes") / (1 << 20));
 }
 
 static void print_training(const struct cJSON *result)
 {
-    printf("%s: %s%s%s, a step of %.0f clips of %.0f frames of %.0f x %.0f\n", eq_report_text(result, "model"),
-           eq_report_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_report_text(result, "qat"),
-           eq_report_number(result, "clips"), eq_report_number(result, "frames"), eq_report_number(result, "size"),
-           eq_report_number(result, "size"));
+    printf("%s: %s%s%s, a step of %.0f clips of %.0f frames of %.0f x %.0f\n", eq_json_text(result, "model"),
+           eq_json_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_json_text(result, "qat"),
+           eq_json_real(result, "clips"), eq_json_real(result, "frames"), eq_json_real(result, "size"),
+           eq_json_real(result, "size"));
     print_times(result);
     const struct cJSON *clip = get(result, "clip_ms"), *part;
-    printf("%-14s median %8.2f ms                      min %8.2f ms\n", "a clip", eq_report_number(clip, "median"),
-           eq_report_number(clip, "min"));
+    printf("%-14s median %8.2f ms                      min %8.2f ms\n", "a clip", eq_json_real(clip, "median"),
+           eq_json_real(clip, "min"));
     printf("%-14s", "parts, min");
     cJSON_ArrayForEach(part, get(result, "parts_ms"))
     {
@@ -65,7 +65,7 @@ static void print_training(const struct cJSON *result)
         printf(" %.2f", part->valuedouble);
     }
     printf(" ms\n%-14s %.0f MiB arena, process %.0f MiB at most\n", "memory",
-           eq_report_number(result, "arena_bytes") / (1 << 20), eq_report_number(result, "peak_rss_bytes") / (1 << 20));
+           eq_json_real(result, "arena_bytes") / (1 << 20), eq_json_real(result, "peak_rss_bytes") / (1 << 20));
 }
 
 /* ---- layers -------------------------------------------------------------- */
@@ -73,16 +73,16 @@ static void print_training(const struct cJSON *result)
 static void print_share(const struct cJSON *c, const char *key)
 {
     if (get(c, key))
-        printf(" %6.1f %%", 100 * eq_report_number(c, key));
+        printf(" %6.1f %%", 100 * eq_json_real(c, key));
     else
         printf(" %8s", "-");
 }
 
 static void print_candidate(const struct cJSON *c)
 {
-    bool fewer = eq_report_number(c, "products_per_mac") != 1;
-    printf("  %c %-52s %9.3f %9.1f", cJSON_IsTrue(get(c, "chosen")) ? '*' : ' ', eq_report_text(c, "kernel"),
-           eq_report_number(c, "ms"), eq_report_number(c, "gmacs"));
+    bool fewer = eq_json_real(c, "products_per_mac") != 1;
+    printf("  %c %-52s %9.3f %9.1f", cJSON_IsTrue(get(c, "chosen")) ? '*' : ' ', eq_json_text(c, "kernel"),
+           eq_json_real(c, "ms"), eq_json_real(c, "gmacs"));
     print_share(c, "share");
     if (fewer)
         print_share(c, "products_share");
@@ -93,21 +93,20 @@ static void print_layer(const struct cJSON *l)
 {
     const struct cJSON *c;
     char pass[32];
-    snprintf(pass, sizeof pass, "%s", eq_report_text(l, "pass"));
+    snprintf(pass, sizeof pass, "%s", eq_json_text(l, "pass"));
     for (char *p = pass; *p; p++)
         *p = *p == '_' ? ' ' : *p;
     printf("%s, %s: %.0f x %.0f x %.0f to %.0f channels, %.0f x %.0f / %.0f, %.3f GMAC, %sin the network %.3f ms\n",
-           eq_report_text(l, "name"), pass, eq_report_number(l, "h"), eq_report_number(l, "w"),
-           eq_report_number(l, "cin"), eq_report_number(l, "cout"), eq_report_number(l, "k"), eq_report_number(l, "k"),
-           eq_report_number(l, "stride"), eq_report_number(l, "gmac"), pass[0] == 'f' ? "" : "both gradients ",
-           eq_report_number(l, "node_ms"));
+           eq_json_text(l, "name"), pass, eq_json_real(l, "h"), eq_json_real(l, "w"), eq_json_real(l, "cin"),
+           eq_json_real(l, "cout"), eq_json_real(l, "k"), eq_json_real(l, "k"), eq_json_real(l, "stride"),
+           eq_json_real(l, "gmac"), pass[0] == 'f' ? "" : "both gradients ", eq_json_real(l, "node_ms"));
     cJSON_ArrayForEach(c, get(l, "candidates")) print_candidate(c);
 }
 
 static bool is_layer(const struct cJSON *layers, const char *name)
 {
     const struct cJSON *l;
-    cJSON_ArrayForEach(l, layers) if (strcmp(eq_report_text(l, "name"), name) == 0) return true;
+    cJSON_ArrayForEach(l, layers) if (strcmp(eq_json_text(l, "name"), name) == 0) return true;
     return false;
 }
 
@@ -117,11 +116,11 @@ static void print_other_nodes(const struct cJSON *result)
     printf("\nother nodes, ms in the network:\n");
     cJSON_ArrayForEach(n, get(result, "nodes"))
     {
-        if (is_layer(get(result, "layers"), eq_report_text(n, "name")) || eq_report_number(n, "ms") < 0.0005)
+        if (is_layer(get(result, "layers"), eq_json_text(n, "name")) || eq_json_real(n, "ms") < 0.0005)
             continue;
-        printf("    %-52s %9.3f", eq_report_text(n, "name"), eq_report_number(n, "ms"));
+        printf("    %-52s %9.3f", eq_json_text(n, "name"), eq_json_real(n, "ms"));
         if (get(n, "backward_ms"))
-            printf(", backward %9.3f", eq_report_number(n, "backward_ms"));
+            printf(", backward %9.3f", eq_json_real(n, "backward_ms"));
         printf("\n");
     }
 }
@@ -131,7 +130,7 @@ static void print_layers(const struct cJSON *result)
     const struct cJSON *o;
     printf("\n%-56s %9s\n", "peak on registers alone, all threads", "GMAC/s");
     cJSON_ArrayForEach(o, get(result, "peaks"))
-        printf("    %-52s %9.1f\n", eq_report_text(o, "instruction"), eq_report_number(o, "gmacs"));
+        printf("    %-52s %9.1f\n", eq_json_text(o, "instruction"), eq_json_real(o, "gmacs"));
     printf("\n%-56s %9s %9s %8s %8s\n", "layer and kernel, * the one in use", "ms", "GMAC/s", "of peak", "own");
     cJSON_ArrayForEach(o, get(result, "layers")) print_layer(o);
     if (!get(result, "layers_ms"))
@@ -139,8 +138,7 @@ static void print_layers(const struct cJSON *result)
     print_other_nodes(result);
     printf("\nsum of the kernels in use %.2f ms, packing their weights %.2f ms; the rest of the whole (by minima) %.2f "
            "ms\n",
-           eq_report_number(result, "layers_ms"), eq_report_number(result, "layers_pack_ms"),
-           eq_report_number(result, "rest_ms"));
+           eq_json_real(result, "layers_ms"), eq_json_real(result, "layers_pack_ms"), eq_json_real(result, "rest_ms"));
 }
 
 void eq_print_bench(const struct cJSON *result)

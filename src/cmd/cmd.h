@@ -1,17 +1,17 @@
-/* Commands: what each is, what it needs before it runs, and what they share. */
+/* Commands: their table rows, what they need before they run, and what they share. */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
 #include "cmd/options.h"
 
-/* What the dispatcher does for a command before it runs. */
+/* What eq_session_open does for a command before it runs. */
 enum eq_need {
     EQ_NEED_RUN = 1 << 0,     /* the run directory: admitted, locked, entered for the phase */
     EQ_NEED_DATA = 1 << 1,    /* the data of the settings, opened */
-    EQ_NEED_BASELINE = 1 << 2 /* an FP32 model to quantize: the run's, or that of --model */
+    EQ_NEED_BASELINE = 1 << 2 /* an FP32 model to quantize, checked: that of the run, or of --model */
 };
 
-/* A command's options and what was opened for it. */
+/* The options of a command and everything opened for it. */
 struct eq_session {
     struct eq_options options;
     const struct eq_config *cfg; /* the options' settings */
@@ -27,38 +27,38 @@ struct eq_command {
     const char *about;     /* what it does, reads and writes: paragraphs for eq_str_add_wrapped */
     unsigned options;      /* enum eq_option_bit; --quiet, --verbose and --help go with every command */
     int min_args, max_args;
-    const char *const *sections; /* settings that it reads, as for eq_settings_help; NULL: none */
+    const char *const *sections; /* settings that it reads, as in eq_settings_help; NULL: none */
     unsigned needs;              /* enum eq_need */
     enum eq_phase phase;         /* EQ_NEED_RUN; with --control it is EQ_PHASE_CONTROL */
-    /* Refuses what can be refused before anything is opened or made; NULL: nothing. */
+    /* Refuses what can be refused before anything is opened or made; NULL: no check. */
     enum eq_status (*check)(const struct eq_options *o, struct eq_err *err);
-    /* Prints results; the dispatcher prints the error and turns the status into the exit code. */
+    /* Prints results. The dispatcher prints the error and turns the status into the exit code. */
     enum eq_status (*run)(struct eq_session *s, struct eq_err *err);
 };
 extern const struct eq_command eq_cmd_train, eq_cmd_ptq, eq_cmd_qat, eq_cmd_eval, eq_cmd_sensitivity, eq_cmd_report,
     eq_cmd_run_all, eq_cmd_synth, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export, eq_cmd_bench;
 
-/* The whole program on a table of commands; returns the exit code. */
+/* Runs the program with a table of n commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv);
 
-/* session.c: reads the options and does what the command needs in the one order that there is: admission, baseline,
- * check, lock, data, entering. With --help it prints that instead and sets s->options.help. Close it in any case. */
+/* session.c: reads the options and prepares what the command needs, always in this order: admission, baseline, check,
+ * lock, data, entering. With --help it prints the help instead and sets s->options.help. Close s in any case. */
 enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err);
 void eq_session_close(struct eq_session *s);
 
 /* print.c: results on stdout. */
 enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err);
-/* The table of a run, or, with json, results.json as it is. */
+/* The table of a run; with json, results.json as it is. */
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
-/* The same, and where the report lies. */
+/* The same, and the path of the report. */
 enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err);
-/* The file that the session's phase made, if st is EQ_OK; returns st. */
+/* The file that the phase of the session made, if st is EQ_OK; returns st. */
 enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st);
-/* bench_text.c: the object of `bench` as tables for readers. */
+/* bench_text.c: the result of `bench` as text. */
 void eq_print_bench(const struct cJSON *result);
 
-/* inspect_*.c: each describes one kind of thing as text on stdout, or as one JSON object. */
+/* inspect_*.c: each prints a description of path on stdout, as text or as one JSON object. */
 enum eq_status eq_inspect_model(const char *path, bool json, struct eq_err *err);
 enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err);
 enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, bool json, struct eq_err *err);

@@ -10,8 +10,8 @@ static void print_overview(const struct eq_command *const *commands, size_t n)
     int width = eq_help_width();
     eq_str_add(&out, "usage: echoquant COMMAND [options]\n\n");
     eq_str_add_wrapped(&out,
-                       "What does an ejection-fraction model lose and gain from FP32 to INT8, by post-training "
-                       "quantization (PTQ) or by quantization-aware training (QAT)?\n\nCommands:\n",
+                       "Measures what an ejection-fraction model loses and gains from FP32 to INT8, by post-training "
+                       "quantization (PTQ) or quantization-aware training (QAT).\n\nCommands:\n",
                        0, width);
     for (size_t i = 0; i < n; i++) {
         eq_str_add(&out, "  %-11s ", commands[i]->name);
@@ -36,7 +36,7 @@ static void print_version(void)
     printf("\n");
 }
 
-/* NULL and EQ_USAGE in err: there is none. */
+/* NULL, with EQ_USAGE in err, if there is no such command. */
 static const struct eq_command *find(const struct eq_command *const *commands, size_t n, const char *name,
                                      struct eq_err *err)
 {
@@ -91,7 +91,7 @@ static enum eq_status dispatch(const struct eq_command *const *commands, size_t 
 {
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word)
-        return eq_fail(err, EQ_USAGE, "which command? `echoquant help` lists them");
+        return eq_fail(err, EQ_USAGE, "no command given; `echoquant help` lists them");
     if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return help(commands, n, argc - 1, argv + 1, err);
     if (strcmp(word, "--version") == 0) {

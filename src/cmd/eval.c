@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* What to evaluate, by name. */
+/* The names of the models to evaluate. */
 struct names {
     const char *names[64];
     int n;
@@ -15,7 +15,7 @@ static void add_name(struct names *list, const char *name)
     for (int i = 0; i < list->n; i++)
         if (strcmp(list->names[i], name) == 0)
             return;
-    assert(list->n < (int)(sizeof list->names / sizeof *list->names)); /* max_args and the table are fewer */
+    assert(list->n < (int)(sizeof list->names / sizeof *list->names)); /* there are fewer arguments and rows */
     list->names[list->n++] = name;
 }
 
@@ -30,8 +30,8 @@ static const char *name_of_file(const char *path, struct names *list)
     return list->of_file;
 }
 
-/* The file of --model; or the models that are named, else all whose files are there, and then those that run another
- * row's file, when the settings want them. */
+/* Lists the file of --model; else the named models, or all that have a file, and then the models that run the file of
+ * another row, if the settings ask for them. */
 static void list_models(const struct eq_options *o, struct names *list)
 {
     const struct eq_config *cfg = &o->settings.config;
@@ -48,12 +48,11 @@ static void list_models(const struct eq_options *o, struct names *list)
         add_name(list, eq_phase_model(EQ_PHASE_TRAIN)->name);
 }
 
-/* Whether the names can be used and the models are there. */
+/* Checks that the names can be used and the models exist. */
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     const struct eq_config *cfg = &o->settings.config;
     struct names list;
-    enum eq_status st = EQ_OK;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
     list_models(o, &list);
@@ -61,28 +60,24 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
         const char *name = list.names[i];
         const struct eq_run_model *m = eq_run_model_named(name);
         if (!eq_run_is_model_name(name))
-            return eq_fail(err, EQ_USAGE, "\"%.60s\" can't name a model: letters, digits, _ . and -, fewer than 32",
-                           name);
+            return eq_fail(err, EQ_USAGE,
+                           "\"%.60s\" cannot name a model: use letters, digits, _ . and -, fewer than 32", name);
         if (o->model || m)
-            EQ_TRY(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
-        EQ_TRY(eq_run_need_model(cfg->run.dir, name, o->model, err));
+            EQ_CHECK(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
+        EQ_CHECK(eq_run_need_model(cfg->run.dir, name, o->model, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
     struct names list;
-    enum eq_status st;
     list_models(o, &list);
     for (int i = 0; i < list.n; i++)
-        EQ_TRY(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
-    EQ_TRY(eq_run_record_context(s->cfg, &s->data, err));
-    EQ_TRY(eq_print_results(s->cfg->run.dir, o->json, err));
-out:
-    return st;
+        EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
+    EQ_CHECK(eq_run_record_context(s->cfg, &s->data, err));
+    return eq_print_results(s->cfg->run.dir, o->json, err);
 }
 
 const struct eq_command eq_cmd_eval = {
@@ -92,13 +87,12 @@ const struct eq_command eq_cmd_eval = {
     .about = "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the "
              "model alone, and from the file to the EF). INT8 models run in the integer engine, never in a "
              "simulation.\n\n"
-             "NAME: fp32, ptq, qat, fp32_plus; without any, all that the run directory holds. --model FILE "
-             "--name NAME evaluates any other file instead. Writes predictions/NAME.csv and the model's row in "
-             "results.json; prints the table.\n\n"
+             "NAME: fp32, ptq, qat, fp32_plus; without a name, every model in the run directory. --model FILE "
+             "--name NAME evaluates any other file instead. Writes predictions/NAME.csv and the row of the "
+             "model in results.json, and prints the table.\n\n"
              "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with "
-             "--model it is that file's only precision.\n\n"
-             "--phases P takes for each clip the mean of its EFs at P phases; latency_ms stays that of one "
-             "phase.\n",
+             "--model the file runs in that precision only.\n\n"
+             "--phases P averages, for each clip, its EFs at P phases; latency_ms remains that of one phase.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
                EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,

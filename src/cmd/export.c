@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NULL leaves *opset. */
+/* text NULL: leaves *opset unchanged. */
 static enum eq_status read_opset(const char *text, int *opset, struct eq_err *err)
 {
     int64_t v;
@@ -23,7 +23,7 @@ static enum eq_status read_residual(const char *text, enum eq_onnx_residual *res
     return EQ_OK;
 }
 
-/* Two names of one file: the export would take the model's place. */
+/* Whether both paths name one file: the export would replace the model. */
 static bool same_file(const char *a, const char *b)
 {
     char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
@@ -49,7 +49,7 @@ static enum eq_status export_model(const struct eq_options *o, int opset, const 
     } else {
         *precision = "FP32";
         if (o->residual)
-            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual: %s is an FP32 model, which rounds nothing", o->model));
+            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual is for INT8 models; %s is an FP32 model", o->model));
         EQ_TRY(eq_model_load(o->model, &graph, err));
         EQ_TRY(eq_export_onnx(o->onnx, graph, opset, err));
     }
@@ -73,27 +73,25 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     const char *precision;
     uint64_t bytes;
     int opset = EQ_ONNX_MIN_OPSET;
-    enum eq_status st;
-    EQ_TRY(read_opset(o->opset, &opset, err));
-    EQ_TRY(export_model(o, opset, &precision, err));
-    EQ_TRY(eq_file_size(o->onnx, &bytes, err));
+    EQ_CHECK(read_opset(o->opset, &opset, err));
+    EQ_CHECK(export_model(o, opset, &precision, err));
+    EQ_CHECK(eq_file_size(o->onnx, &bytes, err));
     printf("%s: ONNX opset %d, %s, %.2f MB\n", o->onnx, opset, precision, (double)bytes / 1e6);
-out:
-    return st;
+    return EQ_OK;
 }
 
 const struct eq_command eq_cmd_export = {
     .name = "export",
     .summary = "write a model as an ONNX file",
     .arguments = "",
-    .about = "Writes the model of --model as an ONNX file that stands alone, for ONNX Runtime, OpenVINO and "
+    .about = "Writes the model of --model as a self-contained ONNX file, for ONNX Runtime, OpenVINO and "
              "others.\n\n"
-             "  pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number; the graph "
-             "normalises them\n"
-             "  ef: f32 [1, 1], the EF in percent\n\n"
-             "An FP32 model becomes plain operators with batch norm folded into the convolutions; an INT8 model "
-             "becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear and "
-             "DequantizeLinear. How clips are sampled, and their size, stand in the file's metadata. "
+             "pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of frames; "
+             "the graph normalizes them\n"
+             "ef: f32 [1, 1], the EF in percent\n\n"
+             "An FP32 model becomes plain operators with batch norm folded into the convolutions. An INT8 "
+             "model becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear "
+             "and DequantizeLinear. The metadata of the file says how clips are sampled, and their size. "
              "docs/ONNX.md has an example.\n",
     .options = EQ_OPT_MODEL | EQ_OPT_ONNX,
     .check = check,

@@ -32,23 +32,21 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    enum eq_status st = EQ_OK;
     for (int i = 0; i < o->n_args; i++) {
         if (i && !o->json)
             printf("\n");
-        EQ_TRY(inspect(o->args[i], o, err));
+        EQ_CHECK(inspect(o->args[i], o, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 const struct eq_command eq_cmd_inspect = {
     .name = "inspect",
-    .summary = "what is in a model file, a clip, a data folder",
+    .summary = "describe a model file, a clip, a data folder or a run",
     .arguments = "PATH...",
-    .about = "Says what is in a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a "
-             "clip (size, frames that decode, codec), a data folder (splits, EF, rows that can't be used) or a "
-             "run directory (its table). --json prints one JSON object for each.\n",
+    .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
+             "(size, frames that decode, codec), a data folder (splits, EF, rows that cannot be used) or a run "
+             "directory (its table). --json prints one JSON object for each.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,

@@ -1,4 +1,4 @@
-/* What is in a clip, and in a data folder. */
+/* Descriptions of a clip and of a data folder. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
@@ -8,15 +8,13 @@
 enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
 {
     struct eq_clip_info info;
-    enum eq_status st = eq_clip_probe(path, &info, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_clip_probe(path, &info, err));
     if (!json) {
         printf("%s: clip, %s, %d x %d, %d frames decode", path, info.codec, info.width, info.height,
                info.decoded_frames);
         if (info.header_frames != info.decoded_frames)
             printf(" (its header says %d)", info.header_frames);
-        printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "colour");
+        printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "color");
         return EQ_OK;
     }
     struct cJSON *o = cJSON_CreateObject();
@@ -28,7 +26,7 @@ enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
     cJSON_AddNumberToObject(o, "header_frames", info.header_frames);
     cJSON_AddNumberToObject(o, "fps", info.fps);
     cJSON_AddBoolToObject(o, "gray", info.gray);
-    st = eq_print_json(o, err);
+    enum eq_status st = eq_print_json(o, err);
     cJSON_Delete(o);
     return st;
 }
@@ -69,17 +67,17 @@ static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
     const struct cJSON *split;
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
-        printf("  %-6s %6.0f clips", split->string, eq_report_number(split, "clips"));
+        printf("  %-6s %6.0f clips", split->string, eq_json_real(split, "clips"));
         if (cJSON_HasObjectItem(split, "ef_median"))
-            printf(", EF %.1f .. %.1f, median %.1f %%", eq_report_number(split, "ef_min"),
-                   eq_report_number(split, "ef_max"), eq_report_number(split, "ef_median"));
+            printf(", EF %.1f .. %.1f, median %.1f %%", eq_json_real(split, "ef_min"), eq_json_real(split, "ef_max"),
+                   eq_json_real(split, "ef_median"));
         printf("\n");
     }
     for (size_t i = 0; i < ds->n_skipped; i++)
-        printf("  can't be used: %s\n", ds->skipped[i].reason);
+        printf("  cannot be used: %s\n", ds->skipped[i].reason);
 }
 
-/* Rows that can't be used are listed, not fatal: to see them is what inspect is for. */
+/* Rows that cannot be used are listed and are not fatal: inspect is the way to see them. */
 enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, bool json, struct eq_err *err)
 {
     struct eq_dataset ds = {0};

@@ -1,4 +1,4 @@
-/* What is in a model file: FP32 parameters with their ranges, or INT8 layers with their scales. */
+/* Description of a model file: FP32 parameters with their ranges, or INT8 layers with their scales. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
@@ -43,9 +43,7 @@ static void add_range(struct cJSON *layer, const char *key, const float *v, size
 static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
 {
     struct eq_graph *g = NULL;
-    enum eq_status st = eq_model_load(path, &g, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_model_load(path, &g, err));
     *out = describe_meta(path, EQ_FORMAT_FP32, &g->meta, bytes);
     cJSON_AddNumberToObject(*out, "parameters", (double)eq_graph_param_count(g));
     struct cJSON *layers = cJSON_AddArrayToObject(*out, "layers");
@@ -96,9 +94,7 @@ static struct cJSON *describe_qnode(const struct eq_qnode *n)
 static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
 {
     struct eq_qmodel *m = NULL;
-    enum eq_status st = eq_qmodel_load(path, &m, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_qmodel_load(path, &m, err));
     *out = describe_meta(path, EQ_FORMAT_INT8, &m->meta, bytes);
     cJSON_AddStringToObject(*out, "method", m->method);
     cJSON_AddStringToObject(*out, "observer", m->observer);
@@ -113,7 +109,7 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
 
 /* ---- text ---------------------------------------------------------------- */
 
-/* The values of an array with text between; "-" when there is none. */
+/* The values of an array, separated by a text; "-" if there is no array. */
 static void format(const struct cJSON *layer, const char *key, const char *between, int digits, char out[48])
 {
     const struct cJSON *array = cJSON_GetObjectItemCaseSensitive(layer, key), *v;
@@ -135,32 +131,32 @@ static void print_layers(const struct cJSON *model, bool int8)
         char shape[48], range[48], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
         format(layer, "shape", "x", 9, shape);
         format(layer, int8 ? "weight_scale" : "range", " .. ", 4, range);
-        if (int8 && eq_report_number(layer, "weight_bits") == 32)
+        if (int8 && eq_json_real(layer, "weight_bits") == 32)
             snprintf(range, sizeof range, "FP32");
         if (cJSON_HasObjectItem(layer, "scale")) {
-            snprintf(scale, sizeof scale, "%.4g", eq_report_number(layer, "scale"));
-            snprintf(zero, sizeof zero, "%.0f", eq_report_number(layer, "zero_point"));
+            snprintf(scale, sizeof scale, "%.4g", eq_json_real(layer, "scale"));
+            snprintf(zero, sizeof zero, "%.0f", eq_json_real(layer, "zero_point"));
         }
         if (cJSON_HasObjectItem(layer, "bytes"))
-            snprintf(bytes, sizeof bytes, "%.0f", eq_report_number(layer, "bytes"));
+            snprintf(bytes, sizeof bytes, "%.0f", eq_json_real(layer, "bytes"));
         if (int8)
-            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", eq_report_text(layer, "name"),
-                   eq_report_text(layer, "op"), shape, range, scale, zero, bytes);
+            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", eq_json_text(layer, "name"), eq_json_text(layer, "op"),
+                   shape, range, scale, zero, bytes);
         else
-            printf("%-36s %-16s %-26s %9s\n", eq_report_text(layer, "name"), shape, range, bytes);
+            printf("%-36s %-16s %-26s %9s\n", eq_json_text(layer, "name"), shape, range, bytes);
     }
 }
 
-/* With the settings, where the file notes them. */
+/* The method, and the settings if the file has them. */
 static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
 {
     const struct cJSON *setting;
     enum eq_status st = EQ_OK;
     struct eq_str list = {0};
-    printf("quantized by %s, activations by %s\n", eq_report_text(m, "method"), eq_report_text(m, "observer"));
+    printf("quantized by %s, activations by %s\n", eq_json_text(m, "method"), eq_json_text(m, "observer"));
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
-        if (cJSON_IsObject(setting)) /* how a search came to these: --json and the report show it */
+        if (cJSON_IsObject(setting)) /* the steps of a search: --json and the report show them */
             continue;
         eq_str_add(&list, "%s%s = ", list.len ? ", " : "settings: ", setting->string);
         EQ_TRY(eq_json_print_line(&list, setting, err));
@@ -174,22 +170,20 @@ out:
 
 static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    printf("%s: %s, %.2f MB\n", eq_report_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
-           eq_report_number(m, "size_mb"));
-    printf("input: %.0f frames of %.0f x %.0f, normalised by mean %.0f and deviation %.2f\n",
-           eq_report_number(m, "frames"), eq_report_number(m, "size"), eq_report_number(m, "size"),
-           eq_report_number(m, "pixel_mean"), eq_report_number(m, "pixel_std"));
-    printf("EF of its training clips: %.2f +- %.2f %%\n", eq_report_number(m, "target_mean"),
-           eq_report_number(m, "target_std"));
+    printf("%s: %s, %.2f MB\n", eq_json_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
+           eq_json_real(m, "size_mb"));
+    printf("input: %.0f frames of %.0f x %.0f, normalized by mean %.0f and deviation %.2f\n", eq_json_real(m, "frames"),
+           eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
+           eq_json_real(m, "pixel_std"));
+    printf("EF of its training clips: %.2f +- %.2f %%\n", eq_json_real(m, "target_mean"),
+           eq_json_real(m, "target_std"));
     if (int8)
-        EQ_TRY(print_method(m, err));
+        EQ_CHECK(print_method(m, err));
     else
-        printf("%.0f trainable values\n", eq_report_number(m, "parameters"));
+        printf("%.0f trainable values\n", eq_json_real(m, "parameters"));
     printf("\n");
     print_layers(m, int8);
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_inspect_model(const char *path, bool json, struct eq_err *err)

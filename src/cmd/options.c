@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum kind {
-    SETTING, /* a short form of --set; field: a bool that says it was given */
+    SETTING, /* a short form of --set; field: a bool that records that it was given */
     TEXT,
     FLAG,
     SET,
@@ -33,16 +33,16 @@ static const struct option_row option_table[] = {
     {"config", 'c', "FILE", EQ_OPT_SETTINGS, CONFIG, 0, NULL,
      "read settings from a JSON file; repeatable, later ones win"},
     {"set", 's', "KEY=VALUE", EQ_OPT_SETTINGS, SET, 0, NULL,
-     "change one setting, e.g. --set data.frames=8; repeatable"},
+     "set one setting, e.g. --set data.frames=8; repeatable"},
     {"run", 'r', "DIR", EQ_OPT_RUN, SETTING, 0, "run.dir", "run directory (run.dir)"},
     {"data", 'd', "DIR", EQ_OPT_DATA, SETTING, FIELD(bench.with_data), "data.dir",
      "data folder (data.dir, with data.synthetic=false)"},
     {"seed", 0, "N", EQ_OPT_SEED, SETTING, 0, "run.seed", "seed of everything random (run.seed)"},
     {"model", 'm', "FILE", EQ_OPT_MODEL, TEXT, FIELD(model), NULL, "model file (.safetensors)"},
     {"name", 'n', "NAME", EQ_OPT_NAME, TEXT, FIELD(name), NULL,
-     "what results.json and predictions/ call the model of --model"},
+     "name of the model of --model in results.json and predictions/"},
     {"onnx", 'o', "FILE", EQ_OPT_ONNX, TEXT, FIELD(onnx), NULL, "the ONNX file to write"},
-    {"opset", 0, "N", EQ_OPT_ONNX, TEXT, FIELD(opset), NULL, "version of ONNX's operators, 17 to 21 (17)"},
+    {"opset", 0, "N", EQ_OPT_ONNX, TEXT, FIELD(opset), NULL, "version of the ONNX operators, 17 to 21 (17)"},
     {"residual", 0, "KIND", EQ_OPT_ONNX, TEXT, FIELD(residual), NULL,
      "INT8: how convolutions enter residual sums, float or u8 (float)"},
     {"threads", 't', "N", EQ_OPT_COMPUTE, SETTING, 0, "run.threads",
@@ -53,27 +53,27 @@ static const struct option_row option_table[] = {
     {"phases", 0, "P", EQ_OPT_PHASES, SETTING, 0, "eval.phases",
      "phases of a clip whose EFs are averaged (eval.phases)"},
     {"fresh", 0, "KIND", EQ_OPT_BENCH, TEXT, FIELD(fresh), NULL,
-     "a fresh network instead of a file, fp32 or int8; its errors mean nothing"},
+     "use a fresh network instead of a file, fp32 or int8; its EFs are meaningless"},
     {"frames", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(bench.frames_given), "data.frames",
      "frames of a clip (data.frames; with --model: the file's)"},
     {"size", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(bench.size_given), "data.size",
      "side of a frame (data.size; with --model: the file's)"},
     {"layers", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.layers), NULL,
      "every layer with every kernel that this CPU has for it"},
-    {"layer", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.layer), NULL, "--layers: only those whose name holds TEXT"},
+    {"layer", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.layer), NULL, "--layers: only those with TEXT in their name"},
     {"kernel", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.kernel), NULL,
-     "--layers: only kernels whose name holds TEXT"},
-    {"train", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.train), NULL, "a training step instead of an inference"},
+     "--layers: only kernels with TEXT in their name"},
+    {"train", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.train), NULL, "measure a training step instead of inference"},
     {"clips", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(clips_given), "train.batch",
      "--train: clips of a step (train.batch)"},
     {"qat", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.qat), NULL,
-     "--train: a step of QAT (qat.method, qat.weight_bits), by turns with FP32's"},
-    {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "make anew what the run directory holds already"},
+     "--train: a step of QAT (qat.method, qat.weight_bits), alternately with FP32"},
+    {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "redo what the run directory already has"},
     {"control", 0, NULL, EQ_OPT_CONTROL, FLAG, FIELD(control), NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON on stdout"},
     {"quiet", 'q', NULL, 0, QUIET, 0, NULL, "only warnings and errors on stderr"},
     {"verbose", 'v', NULL, 0, VERBOSE, 0, NULL, "more on stderr"},
-    {"help", 'h', NULL, 0, FLAG, FIELD(help), NULL, "this text"},
+    {"help", 'h', NULL, 0, FLAG, FIELD(help), NULL, "print this help"},
 };
 /* clang-format on */
 enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
@@ -123,7 +123,7 @@ static void print_help(const struct eq_command *spec)
 
 /* ---- reading argv -------------------------------------------------------- */
 
-/* What argv asks for, before any of it is done: files come first, then single values in their order. */
+/* The requests of argv before any is carried out: files come first, then single values in their order. */
 enum { MAX_CONFIGS = 32, MAX_SETS = 256 };
 struct request {
     const char *configs[MAX_CONFIGS];
@@ -191,7 +191,7 @@ static enum eq_status unknown_option(const struct eq_command *spec, const char *
 static void fill_getopt(const struct eq_command *spec, struct option longs[N_OPTIONS + 1], char *shorts)
 {
     int n = 0;
-    *shorts++ = ':'; /* a missing argument is told apart from an unknown option */
+    *shorts++ = ':'; /* getopt then distinguishes a missing argument from an unknown option */
     for (int i = 0; i < N_OPTIONS; i++) {
         const struct option_row *row = &option_table[i];
         if (!offered(row, spec))
@@ -244,8 +244,8 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
     if (o->n_args < spec->min_args)
         return eq_fail(err, EQ_USAGE, "%s needs %s", spec->name, spec->arguments);
     if (o->n_args > spec->max_args)
-        return eq_fail(err, EQ_USAGE, "%s: what is \"%s\" for? %s takes %s%s", spec->name, o->args[spec->max_args],
-                       spec->name, spec->max_args ? "at most " : "no arguments",
+        return eq_fail(err, EQ_USAGE, "%s: unexpected argument \"%s\"; %s takes %s%s", spec->name,
+                       o->args[spec->max_args], spec->name, spec->max_args ? "at most " : "no arguments",
                        spec->max_args ? spec->arguments : " besides its options");
     return EQ_OK;
 }
@@ -254,7 +254,6 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
 
 static enum eq_status apply_sets(struct eq_settings *s, const struct request *r, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (int i = 0; i < r->n_sets; i++) {
         const struct option_row *row = r->sets[i].row;
         const char *text = r->sets[i].text, *equals = strchr(text, '=');
@@ -264,15 +263,14 @@ static enum eq_status apply_sets(struct eq_settings *s, const struct request *r,
         snprintf(key, sizeof key, "%.*s", row->setting ? (int)sizeof key : (int)(equals - text),
                  row->setting ? row->setting : text);
         snprintf(origin, sizeof origin, "--%s", row->name);
-        EQ_TRY(eq_settings_set(s, key, row->setting ? text : equals + 1, origin, err));
+        EQ_CHECK(eq_settings_set(s, key, row->setting ? text : equals + 1, origin, err));
         if (row->field == FIELD(bench.with_data))
-            EQ_TRY(eq_settings_set(s, "data.synthetic", "false", origin, err));
+            EQ_CHECK(eq_settings_set(s, "data.synthetic", "false", origin, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
-/* Where a command works on a run directory that has its settings, they are the ground that the others build on. */
+/* The settings in the run directory of a command, if it has some, are the base for all others. */
 static enum eq_status apply_run_config(struct eq_settings *s, const struct eq_command *spec, const struct request *r,
                                        struct eq_err *err)
 {
@@ -295,39 +293,32 @@ out:
 static enum eq_status resolve(struct eq_options *o, const struct eq_command *spec, const struct request *r,
                               struct eq_err *err)
 {
-    enum eq_status st;
-    EQ_TRY(eq_settings_init(&o->settings, err));
-    EQ_TRY(apply_run_config(&o->settings, spec, r, err));
+    EQ_CHECK(eq_settings_init(&o->settings, err));
+    EQ_CHECK(apply_run_config(&o->settings, spec, r, err));
     for (int i = 0; i < r->n_configs; i++)
-        EQ_TRY(eq_settings_load(&o->settings, r->configs[i], err));
-    EQ_TRY(apply_sets(&o->settings, r, err));
-    EQ_TRY(eq_settings_check(&o->settings, err));
-    if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK) {
-        st = eq_fail(err, EQ_USAGE, "run.cpu: %s", err->msg);
-        goto out;
-    }
-    EQ_TRY(eq_parallel_init(o->settings.config.run.threads, err));
-out:
-    return st;
+        EQ_CHECK(eq_settings_load(&o->settings, r->configs[i], err));
+    EQ_CHECK(apply_sets(&o->settings, r, err));
+    EQ_CHECK(eq_settings_check(&o->settings, err));
+    if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK)
+        return eq_fail(err, EQ_USAGE, "run.cpu: %s", err->msg);
+    return eq_parallel_init(o->settings.config.run.threads, err);
 }
 
 enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *spec, int argc, char **argv,
                                struct eq_err *err)
 {
     struct request r = {.level = EQ_LOG_INFO};
-    enum eq_status st;
     *o = (struct eq_options){.bench = {.layer = "", .kernel = ""}};
-    EQ_TRY(read_argv(o, &r, spec, argc, argv, err));
+    EQ_CHECK(read_argv(o, &r, spec, argc, argv, err));
     eq_log_configure(r.level);
     if (o->help) {
         print_help(spec);
         return EQ_OK;
     }
-    EQ_TRY(resolve(o, spec, &r, err));
+    EQ_CHECK(resolve(o, spec, &r, err));
     o->bench.model = o->model;
     o->bench.fresh_int8 = o->fresh && strcmp(o->fresh, "int8") == 0;
-out:
-    return st;
+    return EQ_OK;
 }
 
 void eq_options_clear(struct eq_options *o)

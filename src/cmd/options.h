@@ -1,4 +1,4 @@
-/* Options that the commands share: one table of them, the settings behind them, and --help. */
+/* The options of all commands: one table, the settings that they change, and --help. */
 #ifndef CMD_OPTIONS_H
 #define CMD_OPTIONS_H
 
@@ -23,22 +23,22 @@ enum eq_option_bit {
 
 struct eq_options {
     struct eq_settings settings;
-    bool help; /* was asked for and printed: the command is done */
+    bool help; /* --help was given and printed: the command is done */
     bool json, force, control;
     bool clips_given;                                           /* --clips */
     const char *model, *name, *onnx, *opset, *residual, *fresh; /* NULL: not given */
     struct eq_bench_opts bench;                                 /* with_data: --data was given, to any command */
-    char **args;                                                /* n_args of argv */
+    char **args;                                                /* [n_args], in argv */
     int n_args;
 };
 
 struct eq_command;
-/* Reads argv into settings and options, configures log, threads and CPU. What it refuses is EQ_USAGE. Clear it in any
- * case. */
+/* Reads argv into settings and options; configures log, threads and CPU. EQ_USAGE: something in them is refused. Clear
+ * o in any case. */
 enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err);
 void eq_options_clear(struct eq_options *o);
-/* Columns for text on stdout: those of the terminal, at most 100; 80 where it is none. */
+/* Columns for text on stdout: those of the terminal, at most 100; 80 if it is no terminal. */
 int eq_help_width(void);
 
 #endif

@@ -51,12 +51,12 @@ const struct eq_command eq_cmd_predict = {
     .name = "predict",
     .summary = "predict the EF of clips",
     .arguments = "CLIP.avi...",
-    .about = "Predicts the EF (percent) of each clip with the model of --model, FP32 or INT8: the model file "
-             "alone says how clips are sampled and normalised. Prints CSV on stdout: FileName,Prediction, in "
-             "the order of the arguments.\n\n"
-             "--phases P reads each clip at P phases and prints the mean of their EFs.\n\n"
-             "A clip that can't be read stops it with exit code 1; with --set data.on_error=skip it is named on "
-             "stderr and left out.\n",
+    .about = "Predicts the EF (percent) of each clip with the model of --model, FP32 or INT8. The model file "
+             "alone determines how clips are sampled and normalized. Prints CSV on stdout: "
+             "FileName,Prediction, in the order of the arguments.\n\n"
+             "--phases P samples each clip at P phases and prints the mean of their EFs.\n\n"
+             "A clip that cannot be read ends the command with exit code 1; with --set data.on_error=skip it "
+             "is named on stderr and left out.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL,
     .min_args = 1,
     .max_args = 1000000,

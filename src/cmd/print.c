@@ -1,4 +1,4 @@
-/* What commands print on stdout. */
+/* Output of commands on stdout. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>

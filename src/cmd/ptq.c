@@ -12,13 +12,15 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 
 const struct eq_command eq_cmd_ptq = {
     .name = "ptq",
-    .summary = "quantize it after training (PTQ)",
+    .summary = "quantize a model after training (PTQ)",
     .arguments = "",
-    .about = "Quantizes a trained FP32 model to INT8: folds batch norm, observes activations on training clips, "
-             "rounds the weights (per channel, symmetric) and writes a model that runs in integers only.\n\n"
-             "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors there. With "
-             "ptq.max_mae_loss above 0 it also measures what it loses on the validation split, and takes layers back "
-             "to FP32 until the loss is within. --force makes it anew where it is there already.\n",
+    .about = "Quantizes a trained FP32 model to INT8: folds batch norm, observes activations on training "
+             "clips, rounds the weights (per channel, symmetric) and writes a model that runs in integers "
+             "only.\n\n"
+             "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors "
+             "there. With ptq.max_mae_loss above 0 it also measures the increase in MAE on the validation "
+             "split, and returns layers to FP32 until it is within that limit. --force replaces an existing "
+             "ptq.safetensors.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE,
     .sections = (const char *const[]){"data", "synth", "ptq", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA,

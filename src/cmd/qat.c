@@ -9,16 +9,17 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 
 const struct eq_command eq_cmd_qat = {
     .name = "qat",
-    .summary = "quantize it with quantization-aware training (QAT)",
+    .summary = "quantize a model by quantization-aware training (QAT)",
     .arguments = "",
-    .about = "Trains a trained FP32 model further with fake-quantized weights and activations, then lowers it to INT8 "
-             "like ptq does. Every epoch validates the integer model that would be shipped; the best one is kept.\n\n"
-             "Reads fp32.safetensors of the run directory, or the file of --model. Writes there: qat.safetensors, "
-             "history/qat.csv, and state/ while it runs. Interrupted, the same command goes on with the same bits. "
-             "--force makes it anew where it is there already.\n\n"
-             "--control trains the model that QAT has to be compared with, FP32+ in the table: the baseline trained "
-             "on with the same settings qat.* and the same clips, but without fake-quant. Writes "
-             "fp32_plus.safetensors and history/fp32_plus.csv.\n",
+    .about = "Trains a trained FP32 model further with fake-quantized weights and activations, then lowers it "
+             "to INT8 as ptq does. Every epoch validates the integer model that would be shipped; the best one "
+             "is kept.\n\n"
+             "Reads fp32.safetensors of the run directory, or the file of --model. Writes qat.safetensors, "
+             "history/qat.csv and, while it runs, state/ there. After an interruption run the same command to "
+             "resume; the result is identical. --force replaces an existing qat.safetensors.\n\n"
+             "--control trains FP32+, the model to compare QAT with: the baseline trained further with the "
+             "same settings qat.* and the same clips, but without fake-quant. Writes fp32_plus.safetensors and "
+             "history/fp32_plus.csv.\n",
     .options = EQ_OPT_CONTROL | EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE |
                EQ_OPT_MODEL | EQ_OPT_FORCE,
     .sections = (const char *const[]){"data", "synth", "qat", "ptq", "train.loss", "train.flip", "train.shift",

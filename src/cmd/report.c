@@ -10,10 +10,10 @@ const struct eq_command eq_cmd_report = {
     .name = "report",
     .summary = "write report.md and report.html from the results",
     .arguments = "",
-    .about = "Writes report.md and report.html (one self-contained file) from the results of a run directory, and "
-             "prints the table and the path of the report. The pictures come from gnuplot; their scripts and data "
-             "stay in plots/. Without gnuplot the report says that it has no pictures. --json prints results.json "
-             "instead.\n",
+    .about = "Writes report.md and report.html (one self-contained file) from the results of a run directory, "
+             "and prints the table and the path of the report. gnuplot draws the pictures; their scripts and "
+             "data stay in plots/. Without gnuplot the report says that it has no pictures. --json prints "
+             "results.json instead.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON,
     .sections = (const char *const[]){"run.dir", NULL},
     .run = run,

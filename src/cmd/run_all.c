@@ -8,17 +8,19 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 
 const struct eq_command eq_cmd_run_all = {
     .name = "run-all",
-    .summary = "the whole experiment: train, PTQ, QAT, evaluation, report",
+    .summary = "run the whole experiment: train, PTQ, QAT, evaluation, report",
     .arguments = "",
-    .about = "The whole experiment, the same steps as the single commands: opens the data (or makes synthetic clips), "
-             "then train, ptq, qat (with qat.control = true also qat --control), eval of each, report. Prints the "
-             "table and the path of the report.\n\n"
-             "A phase whose result is there already is passed over, so an interrupted run goes on where it stopped. A "
-             "finished run is left as it is; --force removes what is in the run directory and starts anew.\n\n"
-             "With train.seeds = N above 1 all of it is done N times, with the seeds run.seed, run.seed + 1, ..., "
-             "each in a run directory of its own, seed-SEED below that of --run, where the single commands work, too. "
-             "The report has mean and spread over the seeds, and the differences between models with their 95 % "
-             "intervals. Interrupted, the same command goes on at the seed where it stopped; a larger N adds seeds.\n",
+    .about = "Runs the whole experiment: opens the data (or makes synthetic clips), then runs train, ptq, qat "
+             "(also qat --control if qat.control = true), eval of each model, and report. Prints the table and "
+             "the path of the report.\n\n"
+             "A phase whose result exists is skipped, so an interrupted run resumes where it stopped. A "
+             "finished run is left as it is; --force removes the contents of the run directory and starts "
+             "over.\n\n"
+             "With train.seeds = N above 1 the experiment runs N times, with the seeds run.seed, run.seed + 1, "
+             "..., each in its own run directory, seed-SEED below that of --run, where the single commands "
+             "also work. The report gives mean and spread over the seeds, and the differences between models "
+             "with their 95 % intervals. After an interruption the same command resumes at the seed where it "
+             "stopped; a larger N adds seeds.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
     .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "run", NULL},
     .run = run,

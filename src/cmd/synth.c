@@ -16,10 +16,10 @@ const struct eq_command eq_cmd_synth = {
     .name = "synth",
     .summary = "write a synthetic data set",
     .arguments = "[DIR]",
-    .about = "Writes a synthetic data set into DIR, or that of --data: FileList.csv in EchoNet's columns and MJPEG "
-             "AVIs of 112 x 112 pixels that show what an apical four-chamber view shows, the EF in the ventricle's "
-             "motion alone. Same settings, same pixels. A folder that holds this set already is left as it is; any "
-             "other that is not empty is refused.\n",
+    .about = "Writes a synthetic data set into DIR, or into the folder of --data: FileList.csv with EchoNet's "
+             "columns, and MJPEG AVIs of 112 x 112 pixels that look like an apical four-chamber view, with the "
+             "EF only in the motion of the ventricle. The same settings give the same pixels. A folder that "
+             "holds this set already is left as it is; any other folder that is not empty is refused.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE,
     .max_args = 1,
     .sections = (const char *const[]){"synth", "run.threads", NULL},

@@ -14,11 +14,12 @@ const struct eq_command eq_cmd_train = {
     .name = "train",
     .summary = "train the FP32 baseline",
     .arguments = "",
-    .about = "Trains the FP32 baseline (ResNet-18 on each frame, mean over frames, one EF) on the training split and "
-             "keeps the epoch with the lowest MAE on the validation split.\n\n"
-             "Writes into the run directory: fp32.safetensors, history/fp32.csv, config.json, and state/ while it "
-             "runs. Interrupted (Ctrl-C, kill, power cut), the same command goes on with the same bits. --force "
-             "starts anew: it removes what an earlier run left in the run directory, quantized models included.\n",
+    .about = "Trains the FP32 baseline (ResNet-18 on each frame, mean over the frames, one EF) on the training "
+             "split and keeps the epoch with the lowest MAE on the validation split.\n\n"
+             "Writes fp32.safetensors, history/fp32.csv, config.json and, while it runs, state/ into the run "
+             "directory. After an interruption (Ctrl-C, kill, power cut) run the same command to resume; the "
+             "result is identical to that of an uninterrupted run. --force starts over: it removes everything "
+             "that an earlier run left in the run directory, including quantized models.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE,
     .sections = (const char *const[]){"data", "synth", "model", "train", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_DATA,

@@ -7,26 +7,22 @@
 enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                 eq_predicted_fn take, void *ctx, struct eq_err *err)
 {
-    enum eq_status st;
     struct eq_batch batch;
-    EQ_TRY(eq_loader_start(loader, 0, 0, err));
+    EQ_CHECK(eq_loader_start(loader, 0, 0, err));
     for (;;) {
         float ef;
-        EQ_TRY(eq_loader_next(loader, &batch, err));
+        EQ_CHECK(eq_loader_next(loader, &batch, err));
         if (batch.n == 0)
-            break;
+            return EQ_OK;
         const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        enum eq_status st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
         if (st != EQ_OK)
-            EQ_TRY(eq_err_context(err, "%s", sample->path));
-        EQ_TRY(take(ctx, sample, ef, err));
-        if (eq_interrupted()) {
-            st = eq_fail(err, EQ_INTERRUPTED, "interrupted");
-            goto out;
-        }
+            eq_err_context(err, "%s", sample->path);
+        EQ_CHECK(st);
+        EQ_CHECK(take(ctx, sample, ef, err));
+        if (eq_interrupted())
+            return eq_fail(err, EQ_INTERRUPTED, "interrupted");
     }
-out:
-    return st;
 }
 
 struct collection {
@@ -71,7 +67,7 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
         return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
     st = eq_predict_clips(p, ds, loader, add_row, &c, err);
     if (st == EQ_INTERRUPTED)
-        eq_fail(err, st, "interrupted during evaluation; the same command goes on");
+        eq_fail(err, st, "interrupted during evaluation. Run the same command to resume.");
     EQ_TRY(st);
     EQ_TRY(finish_metrics(out, err));
 out:

@@ -1,5 +1,5 @@
-/* The data of a run: made first when it is synthetic and not there yet; under data.on_error = skip, clips that can't be
- * read are left out here, once, so that every phase sees the same list. */
+/* Opening the data of a run. Synthetic data is made if it does not exist. With data.on_error = skip, unreadable clips
+ * are left out here, once, so that every phase has the same list. */
 #include "echoquant/infer.h"
 
 #include <stdlib.h>
@@ -28,7 +28,7 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
     return eq_synth_write(dir, &opts, err);
 }
 
-/* A folder with a list that synth didn't write is the user's own data, whatever data.synthetic says. */
+/* A folder with a list that synth did not write is the user's own data, whatever data.synthetic says. */
 static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->data.dir;
@@ -40,12 +40,12 @@ static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err 
     return st;
 }
 
-/* One clip a piece; reasons[i] is NULL where the clip is good. */
+/* One clip for each piece; reasons[i] is NULL if the clip is good. */
 struct check {
     const struct eq_dataset *ds;
     struct eq_sampling sampling;
     char **reasons;
-    uint8_t **scratch; /* by worker */
+    uint8_t *scratch; /* [threads][eq_sampling_bytes] */
     struct eq_progress progress;
     size_t done;
 };
@@ -56,57 +56,39 @@ static void check_piece(void *ctx, size_t i, int worker)
     struct eq_err err;
     if (eq_interrupted())
         return;
-    if (eq_clip_read(c->ds->samples[i].path, &c->sampling, c->scratch[worker], NULL, &err) != EQ_OK)
+    if (eq_clip_read(c->ds->samples[i].path, &c->sampling,
+                     c->scratch + (size_t)worker * eq_sampling_bytes(&c->sampling), NULL, &err) != EQ_OK)
         c->reasons[i] = eq_strdup(err.msg);
     size_t done = __atomic_add_fetch(&c->done, 1, __ATOMIC_RELAXED);
     if (worker == 0) /* one thread draws */
         eq_progress_step(&c->progress, done, NULL);
 }
 
-static enum eq_status alloc_check(struct check *c, struct eq_err *err)
-{
-    int workers = eq_parallel_threads();
-    c->reasons = calloc(c->ds->n + 1, sizeof *c->reasons);
-    c->scratch = calloc((size_t)workers, sizeof *c->scratch);
-    bool enough = c->reasons && c->scratch;
-    for (int w = 0; enough && w < workers; w++) {
-        c->scratch[w] = eq_alloc(eq_sampling_bytes(&c->sampling), 1);
-        enough = c->scratch[w] != NULL;
-    }
-    return enough ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for checking the clips");
-}
-
-static void clear_check(struct check *c, size_t n)
-{
-    for (int w = 0; c->scratch && w < eq_parallel_threads(); w++)
-        eq_free(c->scratch[w]);
-    for (size_t i = 0; c->reasons && i < n; i++)
-        free(c->reasons[i]);
-    free(c->scratch);
-    free(c->reasons);
-}
-
 static enum eq_status leave_out_bad_clips(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
     struct check c = {.ds = ds, .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1}};
     size_t n = ds->n;
-    enum eq_status st;
-    EQ_TRY(alloc_check(&c, err));
+    enum eq_status st = EQ_OK;
+    c.reasons = calloc(n + 1, sizeof *c.reasons);
+    c.scratch = eq_alloc((size_t)eq_parallel_threads(), eq_sampling_bytes(&c.sampling));
+    if (!c.reasons || !c.scratch)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for checking the clips"));
     eq_progress_begin(&c.progress, "check", "clips", n);
     eq_parallel_for(n, check_piece, &c);
     eq_progress_step(&c.progress, c.done, NULL);
     eq_progress_end(&c.progress);
-    if (eq_interrupted()) {
-        st = eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir);
-        goto out;
-    }
+    if (eq_interrupted())
+        EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir));
     for (size_t i = n; i-- > 0;)
         if (c.reasons[i])
             eq_dataset_skip(ds, i, c.reasons[i]);
     if (ds->n == 0)
         st = eq_fail(err, EQ_FORMAT, "%s: no clip can be read", ds->dir);
 out:
-    clear_check(&c, n);
+    for (size_t i = 0; c.reasons && i < n; i++)
+        free(c.reasons[i]);
+    free(c.reasons);
+    eq_free(c.scratch);
     return st;
 }
 

@@ -31,7 +31,7 @@ enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation
     return st;
 }
 
-/* Where the CSV parser's callbacks put what they see. */
+/* The state of the callbacks of the CSV parser. */
 struct reading {
     const char *path;
     struct eq_evaluation *out;
@@ -130,7 +130,7 @@ enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, 
     return r.st;
 }
 
-/* By name; rows of one name in the order of the file. */
+/* By name; rows with the same name in the order of the file. */
 static int compare_rows(const void *a, const void *b)
 {
     const struct eq_prediction *x = *(const struct eq_prediction *const *)a,

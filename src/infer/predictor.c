@@ -137,7 +137,7 @@ enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum 
                                  struct eq_err *err)
 {
     static const struct eq_predictor_ops *const all[] = {&float_ops, &int8_ops};
-    const struct eq_predictor_ops *ops = all[0]; /* says what is wrong with a file of no known format */
+    const struct eq_predictor_ops *ops = all[0]; /* reports the error for a file of unknown format */
     char kind[32] = "";
     memset(p, 0, sizeof *p);
     enum eq_status st = eq_model_kind(path, kind, err);
@@ -154,20 +154,16 @@ enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, f
 enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
                                  struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     size_t stride = (size_t)p->meta.frames * (size_t)p->meta.size * (size_t)p->meta.size * 3;
     double sum = 0;
     assert(p->clips == 1 && phases >= 1);
     for (int k = 0; k < phases; k++) {
         float one;
-        EQ_TRY(eq_predictor_run(p, pixels + (size_t)k * stride, &one, err));
+        EQ_CHECK(eq_predictor_run(p, pixels + (size_t)k * stride, &one, err));
         sum += (double)one;
     }
     *ef = (float)(sum / phases);
-    if (!isfinite(*ef))
-        st = eq_fail(err, EQ_NUMERIC, "the prediction is not a finite number");
-out:
-    return st;
+    return isfinite(*ef) ? EQ_OK : eq_fail(err, EQ_NUMERIC, "the prediction is not a finite number");
 }
 
 void eq_predictor_close(struct eq_predictor *p)

@@ -147,7 +147,7 @@ static void note(struct search *s, const char *what, double mse, bool better)
     double rms = sqrt(mse), sqnr = eq_sqnr_db(s->variance, mse);
     cJSON_AddStringToObject(o, "tried", what);
     cJSON_AddNumberToObject(o, "mse", mse);
-    eq_results_add_real(o, "sqnr_db", sqnr);
+    eq_json_add_real(o, "sqnr_db", sqnr);
     cJSON_AddBoolToObject(o, "kept", better);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(s->path, "tries"), o);
     eq_info("search %2d  %-28s off by %.4f EF points (rms), SQNR %5.1f dB%s", s->tries, what, rms, sqnr,

@@ -57,8 +57,8 @@ static enum eq_status measure(struct study *s, struct cJSON *row, const char *ma
     enum eq_status st = eq_analysis_ef(s->analysis, s->keep, s->ef, err);
     if (st != EQ_OK)
         return st;
-    eq_results_add_real(row, mae_key, mae_of(s, s->ef) - s->mae_fp32);
-    eq_results_add_real(row, ef_key, ef_change(s));
+    eq_json_add_real(row, mae_key, mae_of(s, s->ef) - s->mae_fp32);
+    eq_json_add_real(row, ef_key, ef_change(s));
     return EQ_OK;
 }
 
@@ -68,8 +68,8 @@ static enum eq_status study_alone(struct study *s, int node, struct cJSON *row, 
     double weights, output;
     enum eq_status st;
     EQ_TRY(eq_analysis_layer(s->analysis, node, &weights, &output, err));
-    eq_results_add_real(row, "weight_sqnr_db", weights);
-    eq_results_add_real(row, "output_sqnr_db", output);
+    eq_json_add_real(row, "weight_sqnr_db", weights);
+    eq_json_add_real(row, "output_sqnr_db", output);
     step(s, s->ptq.graph->nodes[node].name);
     for (int i = 0; i < n; i++)
         s->keep[i] = i != node;
@@ -94,14 +94,14 @@ static void leave_out_alone(struct cJSON *row)
 
 static void describe_range(const struct eq_edge_stats *e, struct cJSON *row)
 {
-    eq_results_add_real(row, "min", e->min);
-    eq_results_add_real(row, "max", e->max);
-    eq_results_add_real(row, "range_low", e->low);
-    eq_results_add_real(row, "range_high", e->high);
+    eq_json_add_real(row, "min", e->min);
+    eq_json_add_real(row, "max", e->max);
+    eq_json_add_real(row, "range_low", e->low);
+    eq_json_add_real(row, "range_high", e->high);
     double observed = fmax(e->max, 0) - fmin(e->min, 0);
-    eq_results_add_real(row, "range_use", observed / ((double)e->high - (double)e->low));
-    eq_results_add_real(row, "levels_used", isnan(e->low) ? NAN : e->levels);
-    eq_results_add_real(row, "clipped", e->clipped);
+    eq_json_add_real(row, "range_use", observed / ((double)e->high - (double)e->low));
+    eq_json_add_real(row, "levels_used", isnan(e->low) ? NAN : e->levels);
+    eq_json_add_real(row, "clipped", e->clipped);
     cJSON_AddNumberToObject(row, "channels", e->channels);
     cJSON_AddNumberToObject(row, "dead_channels", e->dead);
 }
@@ -119,7 +119,7 @@ static enum eq_status study_layer(struct study *s, int node, struct cJSON *rows,
         leave_out_alone(row);
     else
         st = study_alone(s, node, row, err);
-    eq_results_add_real(row, "accumulated_sqnr_db", s->stats[node].sqnr_db);
+    eq_json_add_real(row, "accumulated_sqnr_db", s->stats[node].sqnr_db);
     describe_range(&s->stats[node], row);
     return st;
 }
@@ -209,9 +209,9 @@ static enum eq_status study_all(struct study *s, struct cJSON *json, struct eq_e
     step(s, NULL);
     s->mae_fp32 = mae_of(s, s->ef_fp32);
     cJSON_AddNumberToObject(json, "clips", (double)s->n);
-    eq_results_add_real(json, "mae_fp32", s->mae_fp32);
-    eq_results_add_real(json, "mae_quantized", mae_of(s, s->ef));
-    eq_results_add_real(json, "ef_change", ef_change(s));
+    eq_json_add_real(json, "mae_fp32", s->mae_fp32);
+    eq_json_add_real(json, "mae_quantized", mae_of(s, s->ef));
+    eq_json_add_real(json, "ef_change", ef_change(s));
     struct cJSON *rows = cJSON_AddArrayToObject(json, "layers");
     for (int i = 0; i < s->ptq.graph->n_nodes; i++)
         if (s->chosen[i])

@@ -13,7 +13,7 @@ extern char **environ;
 
 #define LOG_NAME "gnuplot.log"
 
-/* The first line that gnuplot wrote on stderr; takes its log away. */
+/* The first line that gnuplot wrote to stderr; removes its log. */
 static void first_complaint(const char *dir, char out[160])
 {
     char *path = eq_path_join(dir, LOG_NAME);
@@ -55,11 +55,11 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
         return eq_fail(err, EQ_UNSUPPORTED, "gnuplot is not installed (Debian package gnuplot-nox)");
     if (code != 0) {
         errno = code;
-        return eq_fail_errno(err, "gnuplot can't be started");
+        return eq_fail_errno(err, "cannot start gnuplot");
     }
     while (waitpid(pid, &state, 0) < 0)
         if (errno != EINTR)
-            return eq_fail_errno(err, "gnuplot's end can't be awaited");
+            return eq_fail_errno(err, "cannot wait for gnuplot");
     char complaint[160];
     first_complaint(dir, complaint);
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0)

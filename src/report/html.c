@@ -36,16 +36,12 @@ static const char head[] =
 static void add_escaped(struct eq_str *out, const char *text)
 {
     for (; *text; text++) {
-        if (*text == '&')
-            eq_str_add(out, "&amp;");
-        else if (*text == '<')
-            eq_str_add(out, "&lt;");
-        else if (*text == '>')
-            eq_str_add(out, "&gt;");
-        else if (*text == '"')
-            eq_str_add(out, "&quot;");
-        else
-            eq_str_add_bytes(out, text, 1);
+        const char *name = *text == '&'   ? "&amp;"
+                           : *text == '<' ? "&lt;"
+                           : *text == '>' ? "&gt;"
+                           : *text == '"' ? "&quot;"
+                                          : NULL;
+        eq_str_add_bytes(out, name ? name : text, name ? strlen(name) : 1);
     }
 }
 
@@ -86,12 +82,12 @@ static void add_table(const struct eq_table *t, const char *id, struct eq_str *o
 
 static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, struct eq_str *out, struct eq_err *err)
 {
-    struct eq_str path = {0};
-    void *svg = NULL;
+    char *path = eq_format("%s/plots/%s.svg", run_dir, plot->name.s);
+    void *svg;
     size_t len;
-    enum eq_status st;
-    eq_str_add(&path, "%s/plots/%s.svg", run_dir, plot->name.s);
-    EQ_TRY(eq_read_file(path.s, MAX_SVG_BYTES, &svg, &len, err));
+    enum eq_status st = eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err);
+    free(path);
+    EQ_CHECK(st);
     eq_str_add(out, "<figure><img alt=\"");
     add_escaped(out, plot->title.s);
     eq_str_add(out, "\" src=\"data:image/svg+xml;base64,");
@@ -100,10 +96,8 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, 
     add_element(out, "b", "", plot->title.s, ". ");
     add_escaped(out, plot->caption.s);
     eq_str_add(out, "</figcaption></figure>\n");
-out:
     eq_free(svg);
-    eq_str_clear(&path);
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status add_section(const char *run_dir, const struct eq_section *s, struct eq_str *out,
@@ -113,7 +107,6 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
         [EQ_LINE_PLAIN] = "", [EQ_LINE_ITEM] = "", [EQ_LINE_CAUTION] = " class=\"note\""};
     bool folds = s->style == EQ_SECTION_FOLDED || s->style == EQ_SECTION_UNFOLDED,
          items = s->line_style == EQ_LINE_ITEM;
-    enum eq_status st = EQ_OK;
     if (folds)
         eq_str_add(out, "<details%s>", s->style == EQ_SECTION_UNFOLDED ? " open" : "");
     if (s->title.len)
@@ -130,24 +123,21 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
     if (s->n_plots)
         eq_str_add(out, "<div class=\"pictures %s\">\n", s->id);
     for (size_t i = 0; i < s->n_plots; i++)
-        EQ_TRY(add_plot(run_dir, s->plots[i], out, err));
+        EQ_CHECK(add_plot(run_dir, s->plots[i], out, err));
     eq_str_add(out, "%s%s", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
                               struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     eq_str_add(out,
                "%s<h1>FP32 to INT8</h1>\n<p class=\"lead\">Ejection fraction from echocardiogram videos: what "
                "quantization costs and what it gains.</p>\n",
                head);
     for (size_t i = 0; i < n; i++)
         if (sections[i].lines.n || sections[i].n_tables || sections[i].n_plots)
-            EQ_TRY(add_section(run_dir, &sections[i], out, err));
+            EQ_CHECK(add_section(run_dir, &sections[i], out, err));
     eq_str_add(out, "</body>\n</html>\n");
-out:
-    return st;
+    return EQ_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * The report's pictures. Each is a gnuplot script and a data file in <run>/plots, so that a reader can change and
- * redraw it there (`gnuplot scatter_fp32.gp`); the SVG lies beside them.
+ * The pictures of the report. Each is a gnuplot script and a data file in <run>/plots, so that a reader can change and
+ * redraw it there (`gnuplot scatter_fp32.gp`), with the SVG beside them.
  */
 #include "report/report.h"
 
@@ -21,7 +21,7 @@ static const char style[] = "set encoding utf8\n"
                             "set grid lc rgb '#e3e7eb' lt 1 lw 1\n"
                             "set key outside center bottom horizontal Left reverse samplen 1.6 tc rgb '#444c56'\n";
 
-/* A picture under way. */
+/* A picture that is being made. */
 struct drawing {
     struct eq_report *report;
     struct eq_plot *plot; /* the report's last */
@@ -41,7 +41,7 @@ static struct drawing begin(struct eq_report *report, int width, int height, con
     return d;
 }
 
-/* Writes script and data, and runs gnuplot on them. An SVG of an earlier report must not pass for this one's. */
+/* Writes script and data, and runs gnuplot on them. Removes the SVG of an earlier report first. */
 static enum eq_status finish(struct drawing *d, struct eq_err *err)
 {
     enum eq_status st;
@@ -124,16 +124,14 @@ static enum eq_status draw_scatter(struct eq_report *report, const struct model 
     return finish(&d, err);
 }
 
-/* ---- what quantization changes ------------------------------------------- */
+/* ---- effect of quantization ---------------------------------------------- */
 
-/* The quantized model's prediction minus FP32's, over FP32's; clips are matched by name. */
+/* Adds the prediction of FP32 and the quantized model's minus FP32's; clips are paired by name. */
 static enum eq_status add_changes(struct eq_str *data, const char *label, const struct eq_evaluation *fp32,
                                   const struct eq_evaluation *other, struct eq_err *err)
 {
     const struct eq_prediction **partners;
-    enum eq_status st = eq_evaluation_pair(fp32, other, &partners, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_evaluation_pair(fp32, other, &partners, err));
     eq_str_add(data, "# %s: FP32 prediction, difference to it (EF points)\n", label);
     for (size_t i = 0; i < fp32->n; i++)
         if (partners[i])
@@ -152,10 +150,11 @@ static enum eq_status draw_changes(struct eq_report *report, const struct model 
     if (!fp32 || (!ptq && !qat))
         return EQ_OK;
     struct drawing d = begin(report, 1100, 330, "changes", NULL);
-    eq_str_add(&d.plot->title, "What INT8 changes, clip by clip");
-    eq_str_add(&d.plot->caption,
-               "INT8 prediction minus FP32 prediction. PTQ's distance from zero is its quantization error; QAT was "
-               "trained further, so its differences are no error by themselves.");
+    eq_str_add(&d.plot->title, "Effect of INT8, clip by clip");
+    eq_str_add(
+        &d.plot->caption,
+        "INT8 prediction minus FP32 prediction. For PTQ this is the quantization error. QAT was trained for more "
+        "epochs, so its differences from FP32 include that training.");
     eq_str_add(&d.script, "set xlabel 'FP32 prediction (EF, %%)' offset 0,0.4\nset ylabel 'difference (EF points)'\n"
                           "set xzeroaxis lt 1 lc rgb '#222831'\n");
     enum eq_status st = EQ_OK;
@@ -180,16 +179,15 @@ static enum eq_status draw_changes(struct eq_report *report, const struct model 
 /* history/<name>.csv, where there is one, with blanks for commas and its header as a comment. */
 static enum eq_status draw_history(struct eq_report *report, const char *name, const char *label, struct eq_err *err)
 {
-    struct eq_str path = {0};
+    char *path = eq_format("%s/history/%s.csv", report->run_dir, name);
     void *text = NULL;
     size_t len;
-    int rows = -1; /* but for the header */
-    enum eq_status st = EQ_OK;
-    eq_str_add(&path, "%s/history/%s.csv", report->run_dir, name);
+    int rows = -1; /* the header is none */
+    enum eq_status st;
     bool there;
-    EQ_TRY(eq_path_look(path.s, &there, err));
+    EQ_TRY(eq_path_look(path, &there, err));
     if (there)
-        EQ_TRY(eq_read_file(path.s, 64 << 20, &text, &len, err));
+        EQ_TRY(eq_read_file(path, 64 << 20, &text, &len, err));
     for (char *p = text; p && *p; p++) {
         rows += *p == '\n';
         *p = *p == ',' ? ' ' : *p;
@@ -201,7 +199,7 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
     eq_str_add(&d.plot->title, "%s: training", label);
     eq_str_add(
         &d.plot->caption,
-        "MAE on the validation split (left axis) and training loss on the standardised EF (right axis), %d epoch%s. "
+        "MAE on the validation split (left axis) and training loss on the standardized EF (right axis), %d epoch%s. "
         "The epoch with the lowest validation MAE is kept.",
         rows, rows == 1 ? "" : "s");
     eq_str_add(&d.script,
@@ -213,15 +211,11 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
                "MAE', \\\n"
                "     '' using 1:3 axes x1y2 with linespoints pt 6 ps 0.4 lw 1.2 dt 2 lc rgb '#8a94a0' title 'training "
                "loss'\n",
-               rows + 0.5,
-               rows > 20   ? rows / 10
-               : rows > 10 ? 2
-                           : 1,
-               label, d.plot->name.s, color_of(name));
+               rows + 0.5, rows > 20 ? rows / 10 : 1 + (rows > 10), label, d.plot->name.s, color_of(name));
     st = finish(&d, err);
 out:
     eq_free(text);
-    eq_str_clear(&path);
+    free(path);
     return st;
 }
 
@@ -245,7 +239,7 @@ static void plot_columns(struct drawing *d, const struct cJSON *layers)
     for (int i = 0; i < SENSITIVITY_COLUMNS; i++) {
         const struct column *c = &sensitivity_columns[i];
         bool any = false;
-        cJSON_ArrayForEach(row, layers) any |= isfinite(eq_report_number(row, c->key));
+        cJSON_ArrayForEach(row, layers) any |= isfinite(eq_json_real(row, c->key));
         if (!any)
             continue;
         eq_str_add(&d->script, "%s 'sensitivity.dat' using 0:%d:xtic(1) %s title '%s'", before, i + 2, c->with,
@@ -261,15 +255,15 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err
     struct drawing d = begin(report, 1100, 420, "sensitivity", NULL);
     eq_str_add(&d.plot->title, "Sensitivity of the layers");
     eq_str_add(&d.plot->caption,
-               "Lines, left axis: signal to quantization noise of each layer, higher is better. Bars, right axis: how "
-               "much the EF moves (root mean square) when only this layer is quantized.");
+               "Lines, left axis: signal to quantization noise of each layer; higher is better. Bars, right axis: RMS "
+               "change of the EF when only this layer is quantized.");
     eq_str_add(&d.data, "# layer, change of EF (points), SQNR of weights, of output, of output so far (dB)\n");
     cJSON_ArrayForEach(row, layers)
     {
-        eq_str_add(&d.data, "%s", eq_report_text(row, "layer"));
+        eq_str_add(&d.data, "%s", eq_json_text(row, "layer"));
         for (int i = 0; i < SENSITIVITY_COLUMNS; i++) {
-            double value = eq_report_number(row, sensitivity_columns[i].key);
-            eq_str_add(&d.data, isfinite(value) ? " %.9g" : " ?", value); /* gnuplot's word for one that is missing */
+            double value = eq_json_real(row, sensitivity_columns[i].key);
+            eq_str_add(&d.data, isfinite(value) ? " %.9g" : " ?", value); /* "?" is a missing value to gnuplot */
         }
         eq_str_add(&d.data, "\n");
     }
@@ -282,24 +276,23 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err
 
 /* ---- all of them --------------------------------------------------------- */
 
-/* Those whose predictions are there. */
+/* Reads the models that have predictions. */
 static enum eq_status read_models(const struct eq_report *report, struct model **models, size_t *n, struct eq_err *err)
 {
     const struct eq_results *r = &report->results;
     enum eq_status st = EQ_OK;
     for (size_t i = 0; i < r->n && st == EQ_OK; i++) {
         struct model m = {.label = r->rows[i].model};
-        struct eq_str path = {0};
+        bool there;
         if (!eq_run_file_name(m.label, m.name))
             continue;
-        eq_str_add(&path, "%s/predictions/%s.csv", report->run_dir, m.name);
-        bool there;
-        st = eq_path_look(path.s, &there, err);
-        if (st == EQ_OK && there && (st = eq_predictions_read(path.s, &m.predictions, err)) == EQ_OK) {
+        char *path = eq_format("%s/predictions/%s.csv", report->run_dir, m.name);
+        st = eq_path_look(path, &there, err);
+        if (st == EQ_OK && there && (st = eq_predictions_read(path, &m.predictions, err)) == EQ_OK) {
             *models = eq_list_grow(*models, *n, sizeof m);
             (*models)[(*n)++] = m;
         }
-        eq_str_clear(&path);
+        free(path);
     }
     return st;
 }

@@ -1,4 +1,4 @@
-/* The report: reads what a run left, draws, makes the sections, writes report.md and report.html. */
+/* The report: reads the files of a run, draws, makes the sections, writes report.md and report.html. */
 #include "report/report.h"
 
 #include <limits.h>
@@ -36,12 +36,12 @@ static enum eq_status write_text(const char *run_dir, const char *name, const st
     return st;
 }
 
-/* The run directory's own settings say whether it is that of several seeds. */
+/* If config.json in the run directory has several seeds: makes results.json over them. */
 static enum eq_status collect_seeds(const struct eq_report *report, struct eq_err *err)
 {
     const struct cJSON *config = report->config;
-    double seeds = eq_report_number(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
-    double first = eq_report_number(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
+    double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
+    double first = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
     if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
         return EQ_OK;
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);

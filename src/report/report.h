@@ -1,4 +1,4 @@
-/* The report as a list of sections, which Markdown and HTML are two ways to write. */
+/* The report as a list of sections, which is written as Markdown and as HTML. */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
@@ -9,8 +9,8 @@
 
 /* ---- texts and tables ---------------------------------------------------- */
 
-/* A growing list of texts, each with its NUL, one after the other. eq_str_add to s begins one, or goes on with it;
- * eq_texts_end ends it. Init with {0}. */
+/* A growing list of texts, each followed by its NUL. eq_str_add to s starts a text or continues it; eq_texts_end ends
+ * it. Init with {0}; eq_str_clear(&t->s) frees it. */
 struct eq_texts {
     struct eq_str s;
     size_t n;
@@ -23,16 +23,16 @@ void eq_texts_add(struct eq_texts *t, const char *fmt, ...) __attribute__((forma
 struct eq_table {
     struct eq_texts cells;
     int columns;
-    int text_columns; /* the first ones: they lean left, numbers right */
+    int text_columns; /* the first ones, aligned left; numbers are aligned right */
 };
-/* header ends with NULL. */
+/* Adds the header, a list that ends with NULL. */
 void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
-/* A cell for each format of a double, with "|" between them; "-" where the number is NaN. */
+/* Adds a cell for each double. formats: one for each, separated by "|"; NaN becomes "-". */
 void eq_table_numbers(struct eq_table *t, const char *formats, ...) __attribute__((format(printf, 2, 3)));
-/* Markdown, columns padded so that it reads well on a terminal, too. */
+/* Appends Markdown with padded columns, which also reads well on a terminal. */
 void eq_table_print(const struct eq_table *t, struct eq_str *out);
 
-/* ---- what the sections are made from ------------------------------------- */
+/* ---- the content of a report ---------------------------------------------- */
 
 /* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
 struct eq_plot {
@@ -48,28 +48,28 @@ struct eq_report {
     struct eq_str no_pictures; /* why plots/ holds no SVG; empty when it does */
 };
 void eq_report_clear(struct eq_report *report);
-/* Draws with gnuplot. A gnuplot that is missing or fails is no error: report->no_pictures says it. */
+/* Draws all pictures with gnuplot. If gnuplot is missing or fails, report->no_pictures says why; that is no error. */
 enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
-/* The picture of report->sensitivity, as one more of the report's. */
+/* Adds the picture of report->sensitivity. */
 enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err);
-/* Runs `gnuplot script` inside dir; EQ_UNSUPPORTED when there is no gnuplot. */
+/* Runs `gnuplot script` in dir. EQ_UNSUPPORTED: gnuplot is not installed; EQ_IO: it fails, with its first message. */
 enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
-/* section_findings.c: how a quantized model was made, from the recipe in its file. */
+/* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
 /* ---- sections ------------------------------------------------------------ */
 
 enum eq_section_style {
     EQ_SECTION_HEADED,
-    EQ_SECTION_LEAD_IN, /* in Markdown the title is no heading but opens a paragraph: it goes on with the one before */
+    EQ_SECTION_LEAD_IN, /* in Markdown the title is a lead-in of a paragraph that continues the section before */
     EQ_SECTION_FOLDED,  /* HTML shows the title, the rest on a click */
     EQ_SECTION_UNFOLDED
 };
 enum eq_line_style { EQ_LINE_PLAIN, EQ_LINE_ITEM, EQ_LINE_CAUTION };
-/* Whatever is empty is left out; a section without lines, tables and plots is none. In this order: */
+/* Printed in the order of its fields; empty ones are omitted. A section without lines, tables and plots is omitted. */
 struct eq_section {
     const char *id; /* names it in HTML's style sheet */
-    int place;      /* in report.md, from 0 on; in report.html they stand in the order of the list */
+    int place;      /* in report.md, from 0 on; report.html has the order of the list */
     enum eq_section_style style;
     struct eq_str title;
     enum eq_line_style line_style;
@@ -80,15 +80,15 @@ struct eq_section {
     struct eq_str brief;          /* Markdown has this in place of everything else */
     const struct eq_plot **plots; /* in Markdown each has a heading of its own, and the section none */
     size_t n_plots;
-    bool has_holes; /* out of memory: the report can't be written */
+    bool has_holes; /* out of memory: the report cannot be written */
 };
-/* One more table, empty. The pointer holds until the next call. */
+/* Adds an empty table. The pointer is valid until the next call. */
 struct eq_table *eq_section_table(struct eq_section *s);
 void eq_section_clear(struct eq_section *s);
-/* As Markdown, with a blank line before each part unless out is empty. */
+/* Appends the section as Markdown, with a blank line before each part unless out is empty. */
 void eq_section_print(const struct eq_section *s, struct eq_str *out);
 
-/* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> stands in a file of
+/* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> is in a file of
  * its own and leaves the section empty when there is nothing to say. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(findings, 30)                                                                                                    \
@@ -109,10 +109,10 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out);
 #define EQ_SECTION_FUNCTION(name, place) void eq_section_##name(const struct eq_report *report, struct eq_section *out);
 EQ_SECTIONS(EQ_SECTION_FUNCTION)
 
-/* All of them that have something to say; clear each, and free() the list. */
+/* The sections that are not empty; clear each, and free() the list. */
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n);
 void eq_report_markdown(const struct eq_section *sections, size_t n, struct eq_str *out);
-/* One self-contained file; pictures are embedded as they lie in <run_dir>/plots. */
+/* Appends one self-contained page, with the pictures of <run_dir>/plots embedded. EQ_IO: a picture is missing. */
 enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
                               struct eq_err *err);
 

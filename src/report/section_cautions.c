@@ -1,4 +1,4 @@
-/* Anything that a reader must know before comparing: synthetic data, rows measured under different conditions. */
+/* Cautions before comparing: synthetic data, rows measured under different conditions. */
 #include "report/report.h"
 
 #include <math.h>
@@ -30,11 +30,12 @@ void eq_section_cautions(const struct eq_report *report, struct eq_section *out)
     if (!(agree(r, true, offsetof(struct eq_result, cpu)) && agree(r, true, offsetof(struct eq_result, isa)) &&
           agree(r, false, offsetof(struct eq_result, threads))))
         eq_texts_add(&out->lines, "The models were measured on different CPUs, instruction sets or numbers of threads "
-                                  "(see results.json): their latencies can't be compared.");
+                                  "(see results.json): their latencies cannot be compared.");
     if (!agree(r, false, offsetof(struct eq_result, phases)))
-        eq_texts_add(&out->lines, "The models' EFs are means over different numbers of phases (see results.json): "
-                                  "their errors can't be compared. `run-all` evaluates all of them alike.");
+        eq_texts_add(&out->lines,
+                     "The EFs of the models are means over different numbers of phases (see results.json): "
+                     "their errors cannot be compared. `run-all` evaluates all of them alike.");
     if (!agree(r, false, offsetof(struct eq_result, clips)))
-        eq_texts_add(&out->lines, "The models were evaluated on different numbers of clips: their errors can't be "
+        eq_texts_add(&out->lines, "The models were evaluated on different numbers of clips: their errors cannot be "
                                   "compared.");
 }

@@ -1,23 +1,25 @@
-/* The settings, each with where its value came from. */
+/* The settings, with the origin of each value. */
 #include "report/report.h"
+
+#include <stdlib.h>
 
 /* False: out of memory. */
 static bool add_setting(struct eq_texts *cells, const char *section, const struct cJSON *value,
                         const struct cJSON *origins)
 {
-    struct eq_str key = {0}, text = {0};
+    struct eq_str text = {0};
+    char *key = eq_format("%s.%s", section, value->string);
     bool ok = true;
-    eq_str_add(&key, "%s.%s", section, value->string);
     if (cJSON_IsString(value))
         eq_str_add(&text, "%s", value->valuestring);
     else
         ok = eq_json_print(&text, value, NULL) == EQ_OK;
     if (text.len && text.s[text.len - 1] == '\n')
         text.s[text.len - 1] = '\0';
-    eq_texts_add(cells, "%s", key.s);
+    eq_texts_add(cells, "%s", key);
     eq_texts_add(cells, "%s", text.s ? text.s : "");
-    eq_texts_add(cells, "%s", eq_report_text(origins, key.s));
-    eq_str_clear(&key);
+    eq_texts_add(cells, "%s", eq_json_text(origins, key));
+    free(key);
     eq_str_clear(&text);
     return ok;
 }

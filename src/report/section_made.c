@@ -1,9 +1,9 @@
-/* On which machine and on which data the results were made. */
+/* The machine and the data behind the results. */
 #include "report/report.h"
 
 #include <math.h>
 
-/* Of the first row that says it; the cautions tell when others differ. */
+/* The number of the first row that has one; the cautions say when others differ. */
 static double phases_of(const struct eq_results *r)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -24,8 +24,8 @@ void eq_section_made(const struct eq_report *report, struct eq_section *out)
                r->data.split_from_file ? "by FileList.csv" : "drawn by file name", r->data.skipped);
     if (phases > 1)
         eq_str_add(&out->lines.s,
-                   "; each EF is the mean over %.0f phases of the clip, which the latency from file to EF holds all "
-                   "of, the model's latency one",
+                   "; each EF averages %.0f samplings of the clip. \"File to EF\" times all of them; \"Latency\" times "
+                   "one",
                    phases);
     eq_texts_end(&out->lines);
 }

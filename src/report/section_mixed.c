@@ -1,4 +1,4 @@
-/* How ptq.max_mae_loss came to its layers in FP32, from the recipe in the quantized model's row. */
+/* The steps by which ptq.max_mae_loss chose layers for FP32, from the recipe in the row of PTQ. */
 #include "report/report.h"
 
 static void add_row(struct eq_table *t, const char *layer, const char *to, double mae, double fp32)
@@ -14,18 +14,19 @@ void eq_section_mixed(const struct eq_report *report, struct eq_section *out)
     const struct eq_result *ptq = eq_results_find(&report->results, eq_phase_model(EQ_PHASE_PTQ)->row);
     const struct cJSON *mixed = ptq ? cJSON_GetObjectItemCaseSensitive(ptq->recipe, "mixed_precision") : NULL, *step;
     const struct cJSON *steps = cJSON_GetObjectItemCaseSensitive(mixed, "steps");
-    double fp32 = eq_report_number(mixed, "mae_fp32");
+    double fp32 = eq_json_real(mixed, "mae_fp32");
     if (!cJSON_IsArray(steps))
         return;
     eq_str_add(&out->title, "Mixed precision");
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, header, 2);
-    add_row(t, "(all)", "", eq_report_number(mixed, "mae_quantized"), fp32);
+    add_row(t, "(all)", "", eq_json_real(mixed, "mae_quantized"), fp32);
     cJSON_ArrayForEach(step, steps)
-        add_row(t, eq_report_text(step, "layer"), eq_report_text(step, "to"), eq_report_number(step, "mae"), fp32);
-    eq_str_add(&out->note,
-               "Layers went back to FP32, the one that alone moves the EF most first, until the integer model lost at "
-               "most ptq.max_mae_loss = %g EF points of MAE on the %.0f validation clips (%.4f in FP32); then those "
-               "back to INT8 without which it still holds. No test clip was looked at.",
-               eq_report_number(mixed, "max_mae_loss"), eq_report_number(mixed, "clips"), fp32);
+        add_row(t, eq_json_text(step, "layer"), eq_json_text(step, "to"), eq_json_real(step, "mae"), fp32);
+    eq_str_add(
+        &out->note,
+        "Layers were returned to FP32, starting with the one that alone changes the EF most, until the MAE of the "
+        "integer model on the %.0f validation clips was within ptq.max_mae_loss = %g EF points of FP32's %.4f. "
+        "Then those that were not needed for that became INT8 again. No test clip was used.",
+        eq_json_real(mixed, "clips"), eq_json_real(mixed, "max_mae_loss"), fp32);
 }

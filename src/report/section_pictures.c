@@ -1,4 +1,4 @@
-/* The pictures, those of one kind in a row. */
+/* The pictures, one section for each kind. */
 #include "report/report.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The table of results: the five columns of the README first, then what a reviewer asks for. */
+/* The table of results: the five columns of the README first, then the details. */
 #include "report/report.h"
 
 static void add_ms(struct eq_table *t, double ms)
@@ -32,7 +32,8 @@ void eq_section_results(const struct eq_report *report, struct eq_section *out)
     eq_table_begin(t, header, 2);
     for (size_t i = 0; i < r->n; i++)
         add_row(t, &r->rows[i], eq_results_find(r, eq_phase_model(EQ_PHASE_TRAIN)->row));
-    eq_str_add(&out->note, "MAE, RMSE and differences in EF points. Latency of one clip: the median of repeated calls, "
-                           "with the 95th percentile and the minimum beside it. Size: the file's bytes / 10⁶. Median: "
-                           "predicts the training clips' median EF for every clip.");
+    eq_str_add(&out->note,
+               "MAE, RMSE and differences in EF points. Latency is of one clip: the median of repeated calls, "
+               "with their 95th percentile and minimum. Size: bytes of the file / 10⁶. The row Median "
+               "always predicts the median EF of the training clips.");
 }

@@ -1,29 +1,29 @@
-/* What ptq.search tried, from the recipe in the quantized model's row. */
+/* The tries of ptq.search, from the recipe in the row of PTQ. */
 #include "report/report.h"
 
 #include <math.h>
 
 void eq_section_search(const struct eq_report *report, struct eq_section *out)
 {
-    static const char *const header[] = {"Tried", "Off by (EF points)", "SQNR(dB)", "Kept", NULL};
+    static const char *const header[] = {"Tried", "RMS difference (EF points)", "SQNR(dB)", "Kept", NULL};
     const struct eq_result *ptq = eq_results_find(&report->results, eq_phase_model(EQ_PHASE_PTQ)->row);
     const struct cJSON *search = ptq ? cJSON_GetObjectItemCaseSensitive(ptq->recipe, "search") : NULL, *o;
     const struct cJSON *tries = cJSON_GetObjectItemCaseSensitive(search, "tries");
     if (!cJSON_IsArray(tries))
         return;
-    eq_str_add(&out->title, "What the search for PTQ's settings tried");
+    eq_str_add(&out->title, "Search for PTQ's settings");
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, header, 1);
     cJSON_ArrayForEach(o, tries)
     {
-        eq_texts_add(&t->cells, "%s", eq_report_text(o, "tried"));
-        eq_table_numbers(t, "%.4f|%.1f", sqrt(eq_report_number(o, "mse")), eq_report_number(o, "sqnr_db"));
-        eq_texts_add(&t->cells, "%s", eq_report_flag(o, "kept") ? "yes" : "");
+        eq_texts_add(&t->cells, "%s", eq_json_text(o, "tried"));
+        eq_table_numbers(t, "%.4f|%.1f", sqrt(eq_json_real(o, "mse")), eq_json_real(o, "sqnr_db"));
+        eq_texts_add(&t->cells, "%s", eq_json_flag(o, "kept") ? "yes" : "");
     }
     eq_str_add(
         &out->note,
-        "ptq.search fitted each try on %.0f calibration clips and judged it on %.0f others: root mean square and "
-        "signal-to-noise ratio of the INT8 model's EF against FP32's. A try that did better than all before was "
-        "kept, and later ones build on it.",
-        eq_report_number(search, "fit_clips"), eq_report_number(search, "judge_clips"));
+        "ptq.search fitted each try on %.0f calibration clips and judged it on %.0f others, by the RMS difference and "
+        "the signal-to-noise ratio of the INT8 model's EF against FP32's. A try that was better than all before was "
+        "kept, and later tries start from it.",
+        eq_json_real(search, "fit_clips"), eq_json_real(search, "judge_clips"));
 }

@@ -1,4 +1,4 @@
-/* The report over several seeds: models, and paired differences between them. */
+/* Results over several seeds: models, and paired differences between them. */
 #include "report/report.h"
 
 #include <math.h>
@@ -50,9 +50,9 @@ void eq_section_seeds(const struct eq_report *report, struct eq_section *out)
         add_difference(t, &r->differences[i]);
     eq_str_add(
         &out->note,
-        "Each seed is a whole experiment of its own: first weights, order of clips, augmentation, calibration "
+        "Each seed is a whole experiment, with its own initial weights, order of clips, augmentation and calibration "
         "clips. The table above has means over the seeds. SD: standard deviation over seeds (n - 1). Differences "
-        "are taken within a seed, then summed up; 95 %% interval: mean ± t(0.975, n - 1) SD / √n, Student's t. "
-        "The test clips are the same for all seeds: the intervals say what another training would give, not what "
+        "are taken within a seed and then averaged; 95 %% interval: mean ± t(0.975, n - 1) SD / √n, Student's t. "
+        "The test clips are the same for all seeds, so the intervals say what another training would give, not what "
         "other patients would.");
 }

@@ -3,14 +3,13 @@
 
 static void add_row(struct eq_table *t, const struct cJSON *row)
 {
-    eq_texts_add(&t->cells, "%s%s", eq_report_text(row, "layer"), eq_report_flag(row, "fp32") ? " (FP32)" : "");
-    eq_table_numbers(t, "%.1f|%.1f|%.1f|%+.3f|%+.3f|%.3f|%.3f|%.0f|%.0f|%.3f|%.0f",
-                     eq_report_number(row, "weight_sqnr_db"), eq_report_number(row, "output_sqnr_db"),
-                     eq_report_number(row, "accumulated_sqnr_db"), eq_report_number(row, "mae_change_only"),
-                     eq_report_number(row, "mae_change_all_but"), eq_report_number(row, "ef_change_only"),
-                     eq_report_number(row, "ef_change_all_but"), eq_report_number(row, "levels_used"),
-                     100 * eq_report_number(row, "range_use"), 100 * eq_report_number(row, "clipped"),
-                     eq_report_number(row, "dead_channels"));
+    eq_texts_add(&t->cells, "%s%s", eq_json_text(row, "layer"), eq_json_flag(row, "fp32") ? " (FP32)" : "");
+    eq_table_numbers(t, "%.1f|%.1f|%.1f|%+.3f|%+.3f|%.3f|%.3f|%.0f|%.0f|%.3f|%.0f", eq_json_real(row, "weight_sqnr_db"),
+                     eq_json_real(row, "output_sqnr_db"), eq_json_real(row, "accumulated_sqnr_db"),
+                     eq_json_real(row, "mae_change_only"), eq_json_real(row, "mae_change_all_but"),
+                     eq_json_real(row, "ef_change_only"), eq_json_real(row, "ef_change_all_but"),
+                     eq_json_real(row, "levels_used"), 100 * eq_json_real(row, "range_use"),
+                     100 * eq_json_real(row, "clipped"), eq_json_real(row, "dead_channels"));
 }
 
 void eq_section_sensitivity(const struct eq_report *report, struct eq_section *out)
@@ -19,7 +18,7 @@ void eq_section_sensitivity(const struct eq_report *report, struct eq_section *o
                                          "MAE all but", "EF only",     "EF all but", "Levels",     "Range(%)",
                                          "Clipped(%)",  "Dead",        NULL};
     const struct cJSON *json = report->sensitivity, *row;
-    double clips = eq_report_number(json, "clips");
+    double clips = eq_json_real(json, "clips");
     if (!json)
         return;
     out->style = EQ_SECTION_FOLDED;
@@ -28,8 +27,8 @@ void eq_section_sensitivity(const struct eq_report *report, struct eq_section *o
     eq_texts_add(&out->lines,
                  " On %.0f clip%s of %s: MAE %.3f in FP32, %.3f quantized; EF changes by %.3f points (root mean "
                  "square).",
-                 clips, clips == 1 ? "" : "s", eq_report_text(json, "split"), eq_report_number(json, "mae_fp32"),
-                 eq_report_number(json, "mae_quantized"), eq_report_number(json, "ef_change"));
+                 clips, clips == 1 ? "" : "s", eq_json_text(json, "split"), eq_json_real(json, "mae_fp32"),
+                 eq_json_real(json, "mae_quantized"), eq_json_real(json, "ef_change"));
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, header, 1);
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(json, "layers")) add_row(t, row);

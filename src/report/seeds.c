@@ -8,11 +8,11 @@
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* The documents of the seeds that have one, in order, and what is made of them. */
+/* The results of the seeds that have some, in order, and the results over all of them. */
 struct seeds {
     struct eq_results *results;
     size_t n;
-    struct eq_results over;      /* all of them; borrows from results and made */
+    struct eq_results over;      /* over all; borrows from results and made */
     struct cJSON *made;          /* objects, arrays, texts */
     double values[EQ_MAX_SEEDS]; /* scratch */
     struct cJSON *rows[EQ_MAX_SEEDS];
@@ -33,7 +33,7 @@ static void clear_seeds(struct seeds *s)
     free(s->results);
 }
 
-/* Means are over one ground truth. */
+/* All rows must be of one ground truth. */
 static enum eq_status check_data(const char *run_dir, const struct seeds *s, struct eq_err *err)
 {
     const char *digest = "";
@@ -42,10 +42,11 @@ static enum eq_status check_data(const char *run_dir, const struct seeds *s, str
         for (size_t k = 0; k < s->results[i].n; k++) {
             const char *data = s->results[i].rows[k].data;
             if (*data && *digest && strcmp(data, digest) != 0)
-                return eq_fail(err, EQ_USAGE,
-                               "%s: rows of seed-%.0f and seed-%.0f are of different data (%.40s, %.40s), which no "
-                               "table can hold: move one of the folders away",
-                               run_dir, of, s->over.seeds[i].seed, digest, data);
+                return eq_fail(
+                    err, EQ_USAGE,
+                    "%s: rows of seed-%.0f and seed-%.0f are of different data (%.40s, %.40s), which cannot be "
+                    "averaged: move one of the folders away",
+                    run_dir, of, s->over.seeds[i].seed, digest, data);
             if (*data && !*digest) {
                 digest = data;
                 of = s->over.seeds[i].seed;
@@ -89,11 +90,11 @@ static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
 {
     struct cJSON *array = made(s, cJSON_CreateArray());
     for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(array, isfinite(s->values[i]) ? cJSON_CreateNumber(s->values[i]) : cJSON_CreateNull());
+        cJSON_AddItemToArray(array, eq_json_new_real(s->values[i]));
     return (struct eq_result_spread){eq_spread_of(s->values, n), array};
 }
 
-/* A number of the first n of s->rows, at this offset. */
+/* The number at offset `at` of the first n of s->rows. */
 static struct eq_result_spread over(struct seeds *s, size_t n, size_t at)
 {
     for (size_t i = 0; i < n; i++) {
@@ -103,7 +104,7 @@ static struct eq_result_spread over(struct seeds *s, size_t n, size_t at)
     return spread_of_values(s, n);
 }
 
-/* Objects of one place in the rows of a model: each number of the first becomes the mean of all. */
+/* all: [n] objects at the same place in the rows of a model. Each number of `first` becomes their mean. */
 static void average(struct seeds *s, struct cJSON *first, struct cJSON *const *all, size_t n)
 {
     struct cJSON **inside = eq_list_grow(NULL, n, sizeof *inside);
@@ -177,7 +178,7 @@ static void add_differences(struct seeds *s)
     const struct eq_result *fp32 = eq_results_find(&s->over, eq_phase_model(EQ_PHASE_TRAIN)->row);
     const struct eq_result *qat = eq_results_find(&s->over, eq_phase_model(EQ_PHASE_QAT)->row);
     const struct eq_result *control = eq_results_find(&s->over, eq_phase_model(EQ_PHASE_CONTROL)->row);
-    s->over.differences = eq_list_grow(NULL, 0, sizeof *s->over.differences); /* there, if empty */
+    s->over.differences = eq_list_grow(NULL, 0, sizeof *s->over.differences); /* present even if empty */
     for (size_t i = 0; i < s->over.n; i++)
         if (fp32 && &s->over.rows[i] != fp32 && strcmp(s->over.rows[i].model, EQ_MEDIAN_ROW) != 0)
             add_difference(s, s->over.rows[i].model, fp32->model);
@@ -185,7 +186,7 @@ static void add_differences(struct seeds *s)
         add_difference(s, qat->model, control->model);
 }
 
-/* What all of them say, in s->over. */
+/* Fills s->over. Clear s unless it fails. */
 static enum eq_status summarize(const char *run_dir, int first, int n, struct seeds *s, struct eq_err *err)
 {
     enum eq_status st = read_seeds(run_dir, first, n, s, err);
@@ -206,10 +207,8 @@ static enum eq_status summarize(const char *run_dir, int first, int n, struct se
 enum eq_status eq_seeds_collect(const char *run_dir, int first, int n, struct eq_err *err)
 {
     struct seeds s;
-    enum eq_status st = summarize(run_dir, first, n, &s, err);
-    if (st != EQ_OK)
-        return st;
-    st = eq_results_write(run_dir, &s.over, err);
+    EQ_CHECK(summarize(run_dir, first, n, &s, err));
+    enum eq_status st = eq_results_write(run_dir, &s.over, err);
     clear_seeds(&s);
     return st;
 }

@@ -59,7 +59,7 @@ static void print_rule(const struct eq_table *t, const int *width, struct eq_str
     eq_str_add(out, "\n");
 }
 
-/* A cell is one line, and a bar in it is none between cells. */
+/* Cells on one line, with "|" escaped. */
 static struct eq_texts escaped(const struct eq_texts *cells)
 {
     struct eq_texts out = {0};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many files the file-to-EF latency takes in turn. */
+/* Number of files that the latency from file to EF takes in turn. */
 #define LATENCY_FILES 10
 
 /* digest: of the data, borrowed. */
@@ -29,17 +29,14 @@ static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_da
 {
     enum eq_status st;
     uint32_t *test = NULL;
-    uint8_t *pixels = NULL;
     const char *paths[LATENCY_FILES];
     struct eq_latency latency;
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
     size_t n = eq_dataset_split(ds, EQ_SPLIT_TEST, &test), files = 0;
-    pixels = eq_alloc((size_t)sampling.frames, (size_t)sampling.size * (size_t)sampling.size * 3);
-    if (!pixels) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for a clip");
-        goto out;
-    }
-    /* The split is not empty and all of it was just read: the evaluation before would have failed otherwise. */
+    uint8_t *pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
+    if (!pixels)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
+    /* The split is not empty: the evaluation has just read all of it. */
     for (; files < n && files < LATENCY_FILES; files++)
         paths[files] = ds->samples[test[files]].path;
     EQ_TRY(eq_clip_read(paths[0], &sampling, pixels, NULL, err));
@@ -53,7 +50,7 @@ out:
     return st;
 }
 
-/* Of the same clips: what predicting the training clips' median EF for each gives. */
+/* The row of always predicting the median EF of the training clips, on the same clips. */
 static enum eq_status put_median_row(struct eq_results *results, const char *digest, const struct eq_dataset *ds,
                                      const struct eq_evaluation *e, struct eq_err *err)
 {
@@ -84,8 +81,8 @@ static enum eq_status put_median_row(struct eq_results *results, const char *dig
     return EQ_OK;
 }
 
-/* How far the EF is from that of FP32, where the run has FP32's predictions of the same clips: root mean square, and
- * the variance of FP32's EF over its square in dB. */
+/* RMS difference of the EF from FP32's, and the variance of FP32's EF over its square in dB, if the run has predictions
+ * of FP32 for the same clips. */
 static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struct eq_evaluation *e,
                                         struct eq_result *row, struct eq_err *err)
 {
@@ -93,12 +90,11 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     double sum = 0, squares = 0, error = 0;
     size_t i = 0;
     const struct eq_prediction **partners = NULL;
-    struct eq_str path = {0};
+    char *path = eq_format("%s/predictions/%s.csv", cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name);
     bool there;
-    eq_str_add(&path, "%s/predictions/%s.csv", cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name);
-    enum eq_status st = eq_path_look(path.s, &there, err);
+    enum eq_status st = eq_path_look(path, &there, err);
     if (st == EQ_OK && there)
-        st = eq_predictions_read(path.s, &fp32, err);
+        st = eq_predictions_read(path, &fp32, err);
     if (st == EQ_OK)
         st = eq_evaluation_pair(e, &fp32, &partners, err);
     for (; st == EQ_OK && fp32.n == e->n && i < e->n && partners[i]; i++) {
@@ -114,7 +110,7 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     }
     eq_free(partners);
     eq_evaluation_clear(&fp32);
-    eq_str_clear(&path);
+    free(path);
     return st;
 }
 
@@ -124,9 +120,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
 {
     uint64_t bytes;
     const struct eq_qmodel *m = eq_predictor_qmodel(p);
-    enum eq_status st = eq_file_size(path, &bytes, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_file_size(path, &bytes, err));
     row->model = name;
     row->precision = p->precision;
     row->size_mb = (double)bytes / 1e6;
@@ -142,7 +136,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     return EQ_OK;
 }
 
-/* A model says itself how its clips are sampled. */
+/* The settings with the sampling of the model. */
 static struct eq_config config_of_model(const struct eq_config *cfg, const struct eq_model_meta *meta)
 {
     struct eq_config c = *cfg;
@@ -161,19 +155,18 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct eq_result row = eq_result_of(NULL);
     struct cJSON *recipe = NULL;
     char row_name[EQ_ROW_NAME];
-    struct eq_str csv = {0};
+    char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, name);
     char *path = eq_run_model_path(cfg->run.dir, name, model_path), digest[EQ_DIGEST_TEXT];
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
     const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
     enum eq_precision precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
     eq_dataset_digest(ds, digest);
-    eq_str_add(&csv, "%s/predictions/%s.csv", cfg->run.dir, name);
     eq_run_row_name(name, row_name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
-    EQ_TRY(eq_predictions_write(csv.s, &e, err));
+    EQ_TRY(eq_predictions_write(csv, &e, err));
     EQ_TRY(describe(&p, row_name, path, own.eval.phases, &row, err));
     row.device = (known ? known : baseline)->device;
     const struct eq_qmodel *made = eq_predictor_qmodel(&p);
@@ -193,7 +186,7 @@ out:
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
     free(path);
-    eq_str_clear(&csv);
+    free(csv);
     return st;
 }
 

@@ -1,5 +1,5 @@
-/* An experiment: the phases in order, each passed over when its result is there; with train.seeds above 1, one run for
- * each seed. */
+/* An experiment: the phases in order, without those whose result exists; with train.seeds above 1, one run for each
+ * seed. */
 #include "echoquant/run.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_data
     return st;
 }
 
-/* What makes the model of a phase; model_path NULL: from the run's baseline. */
+/* Makes the model of a phase from the baseline of the run. */
 static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, const struct eq_dataset *ds,
                            struct eq_err *err)
 {
@@ -32,60 +32,53 @@ static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, con
 
 static enum eq_status check_interrupt(struct eq_err *err)
 {
-    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted; the same command goes on") : EQ_OK;
+    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted. Run the same command to resume.") : EQ_OK;
 }
 
 static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         if (!m->is_wanted(cfg) || !eq_run_model_is_made(m))
             continue;
         bool there;
-        EQ_TRY(eq_run_has_model(cfg->run.dir, m->name, &there, err));
+        EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
         if (there) {
-            eq_info("%s: %s/%s.safetensors is there", m->title, cfg->run.dir, m->file);
+            eq_info("%s: %s/%s.safetensors exists", m->title, cfg->run.dir, m->file);
             continue;
         }
-        EQ_TRY(check_interrupt(err));
+        EQ_CHECK(check_interrupt(err));
         eq_info("%s", m->title);
-        EQ_TRY(make(m->phase, cfg, ds, err));
+        EQ_CHECK(make(m->phase, cfg, ds, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         if (!m->is_wanted(cfg) || eq_run_has_result(cfg, m->name))
             continue;
-        EQ_TRY(check_interrupt(err));
-        EQ_TRY(eq_run_eval(cfg, ds, m->name, NULL, err));
+        EQ_CHECK(check_interrupt(err));
+        EQ_CHECK(eq_run_eval(cfg, ds, m->name, NULL, err));
     }
-    EQ_TRY(eq_run_record_context(cfg, ds, err));
-out:
-    return st;
+    return eq_run_record_context(cfg, ds, err);
 }
 
-/* Of what is still to be done. */
+/* Checks the precisions of the phases that remain. */
 static enum eq_status check_precisions(const struct eq_config *cfg, bool force, struct eq_err *err)
 {
     bool there;
-    enum eq_status st;
-    EQ_TRY(eq_run_has_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, &there, err));
+    EQ_CHECK(eq_run_has_model(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, &there, err));
     if (force || !there)
-        EQ_TRY(eq_precision_check(cfg->train.precision, err));
+        EQ_CHECK(eq_precision_check(cfg->train.precision, err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
         if (m->is_wanted(cfg) && (force || !eq_run_has_result(cfg, m->name)))
-            EQ_TRY(eq_precision_check(m->precision, err));
-out:
-    return st;
+            EQ_CHECK(eq_precision_check(m->precision, err));
+    return EQ_OK;
 }
 
-/* A finished run is one of its data: another list, or other clips, are another run. Where the data are gone nothing can
- * differ, and nothing is made anew. */
+/* A finished run belongs to its data: another list, or other clips, are another run. Data that no longer exist cannot
+ * differ, and are not made again. */
 static enum eq_status check_finished(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
     char *list = eq_path_join(cfg->data.dir, "FileList.csv");
@@ -94,7 +87,7 @@ static enum eq_status check_finished(const struct eq_config *cfg, struct eq_data
         EQ_TRY(eq_run_open_data(cfg, ds, err));
     if (ds->dir)
         EQ_TRY(eq_run_check_data(cfg->run.dir, ds, err));
-    eq_info("%s is finished, under these settings: nothing to do (--force makes it anew)", cfg->run.dir);
+    eq_info("%s is finished with these settings: nothing to do (--force starts over)", cfg->run.dir);
 out:
     free(list);
     return st;
@@ -102,22 +95,21 @@ out:
 
 static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err);
 
-/* Each in a run directory of its own; the common one gets what is said over all seeds. */
+/* Runs each seed in its own run directory; the common one gets the report over all seeds. */
 static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    for (int i = 0; i < s->config.train.seeds && st == EQ_OK; i++) {
+    for (int i = 0; i < s->config.train.seeds; i++) {
         struct eq_settings one;
-        EQ_TRY(eq_settings_of_seed(&one, s, i, err));
+        EQ_CHECK(eq_settings_of_seed(&one, s, i, err));
         eq_info("seed %d: %s", one.config.run.seed, one.config.run.dir);
-        st = run(&one, ds, false, err);
+        enum eq_status st = run(&one, ds, false, err);
         eq_settings_clear(&one);
+        EQ_CHECK(st);
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
-/* ds: the data, which is opened here when it isn't yet. */
+/* ds: the data; opened here unless it is open. */
 static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err)
 {
     const struct eq_config *cfg = &s->config;

@@ -1,4 +1,4 @@
-/* Whether a run has all that its settings ask for. */
+/* Whether a run has everything that its settings ask for. */
 #include "echoquant/run.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@ bool eq_run_has_result(const struct eq_config *cfg, const char *name)
     if (!eq_run_has_file(cfg->run.dir, file, ".csv") || eq_results_read(cfg->run.dir, &results, NULL) != EQ_OK)
         return false;
     const struct eq_result *row = eq_results_find_model(&results, name);
-    /* A row without phases is of a version that knew one phase only. */
+    /* Rows of early versions, which had a single phase, do not record it. */
     bool there = row && (isnan(row->phases) ? 1 : row->phases) == cfg->eval.phases;
     eq_results_clear(&results);
     return there;

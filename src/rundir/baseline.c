@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the graph, frames and size that the settings say. */
+/* Refuses a model whose frames, size or width differ from the settings. */
 static enum eq_status check_form(const struct eq_config *cfg, const char *path, const struct eq_graph *g,
                                  struct eq_err *err)
 {
@@ -12,11 +12,10 @@ static enum eq_status check_form(const struct eq_config *cfg, const char *path, 
     int conv1 = eq_graph_find_node(g, "conv1"), width = conv1 < 0 ? 0 : g->nodes[conv1].cout;
     if (meta->frames != cfg->data.frames || meta->size != cfg->data.size)
         return eq_fail(err, EQ_USAGE,
-                       "%s was trained with data.frames = %d and data.size = %d, the settings say %d and %d", path,
+                       "%s was trained with data.frames = %d and data.size = %d; the settings say %d and %d", path,
                        meta->frames, meta->size, cfg->data.frames, cfg->data.size);
     if (width != cfg->model.width)
-        return eq_fail(err, EQ_USAGE, "%s is a network of model.width = %d, the settings say %d", path, width,
-                       cfg->model.width);
+        return eq_fail(err, EQ_USAGE, "%s has model.width = %d; the settings say %d", path, width, cfg->model.width);
     return EQ_OK;
 }
 
@@ -27,15 +26,11 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
     char kind[32];
     char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, model_path);
     *out = NULL;
-    if (!model_path && !eq_path_exists(path)) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path);
-        goto out;
-    }
+    if (!model_path && !eq_path_exists(path))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path));
     EQ_TRY(eq_model_kind(path, kind, err));
-    if (strcmp(kind, EQ_FORMAT_INT8) == 0) {
-        st = eq_fail(err, EQ_USAGE, "%s is quantized already: an FP32 model is needed", path);
-        goto out;
-    }
+    if (strcmp(kind, EQ_FORMAT_INT8) == 0)
+        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is already quantized: an FP32 model is needed", path));
     EQ_TRY(eq_model_load(path, out, err));
     EQ_TRY(check_form(cfg, path, *out, err));
 out:

@@ -1,4 +1,4 @@
-/* The run directory as a place that several commands, and a run that was interrupted, come back to. */
+/* Entering a run directory, to which several commands and interrupted runs return. */
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -19,28 +19,27 @@ static enum eq_status seeds_have_begun(const char *run_dir, bool *begun, struct 
 
 #define BASELINE "data", "synth", "model", "train", "run"
 
-/* *fixed: the sections whose change would contradict what the run directory holds; NULL: all. */
+/* *fixed: the sections that must not change, because the contents of the run directory depend on them; NULL: all. */
 static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, bool force, const char *const **fixed,
                                      struct eq_err *err)
 {
-    /* Sensitivity leaves what is there alone, and says itself how it quantized. */
+    /* Sensitivity changes no other file, and its own says how it quantized. */
     static const char *const nothing[] = {NULL}, *const baseline[] = {BASELINE, NULL};
     static const char *const but_ptq[] = {BASELINE, "qat", NULL}, *const but_qat[] = {BASELINE, "ptq", NULL};
-    /* What QAT shares with its control, so that the two compare. */
+    /* Settings that QAT shares with its control, so that the two can be compared. */
     static const char *const but_quantization[] = {
         BASELINE,           "ptq",         "qat.epochs",          "qat.batch", "qat.lr",
         "qat.weight_decay", "qat.distill", "qat.freeze_bn_epoch", NULL};
     const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT), *fp32_plus = eq_phase_model(EQ_PHASE_CONTROL);
     bool seeds, begun = false, qat, control, qat_state, control_state;
-    enum eq_status st;
     *fixed = NULL;
-    EQ_TRY(seeds_have_begun(run_dir, &seeds, err));
+    EQ_CHECK(seeds_have_begun(run_dir, &seeds, err));
     for (const struct eq_run_model *m = eq_run_models; m->name && !begun; m++)
-        EQ_TRY(eq_run_has_begun(run_dir, m, &begun, err));
-    EQ_TRY(eq_run_has_begun(run_dir, qat_model, &qat, err));
-    EQ_TRY(eq_run_has_begun(run_dir, fp32_plus, &control, err));
-    EQ_TRY(eq_run_has_state(run_dir, qat_model, &qat_state, err));
-    EQ_TRY(eq_run_has_state(run_dir, fp32_plus, &control_state, err));
+        EQ_CHECK(eq_run_has_begun(run_dir, m, &begun, err));
+    EQ_CHECK(eq_run_has_begun(run_dir, qat_model, &qat, err));
+    EQ_CHECK(eq_run_has_begun(run_dir, fp32_plus, &control, err));
+    EQ_CHECK(eq_run_has_state(run_dir, qat_model, &qat_state, err));
+    EQ_CHECK(eq_run_has_state(run_dir, fp32_plus, &control_state, err));
     if (seeds)
         *fixed = NULL;
     else if (!begun)
@@ -53,8 +52,7 @@ static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, b
         *fixed = control ? but_quantization : but_qat;
     else if (phase == EQ_PHASE_CONTROL && !qat && (force || !control_state))
         *fixed = but_qat;
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
@@ -67,46 +65,44 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
     if (st != EQ_OK)
         return st;
     eq_settings_changes(was, is, fixed, &changes);
-    /* One seed's files and those of several lie in different places; from two on, seeds may come and go. */
+    /* The files of one seed and those of several are in different places; from two on, their number may change. */
     int before = was->config.train.seeds, now = is->config.train.seeds;
     if ((before > 1) != (now > 1) && (!fixed || fixed[0]))
         eq_str_add(&changes, "%strain.seeds %d -> %d", changes.len ? ", " : "", before, now);
     if (changes.len)
         st = eq_fail(err, EQ_USAGE,
                      "%s holds a run under other settings (%.600s): set them back, name another folder with --run, or "
-                     "start anew with `run-all --force` or `train --force`",
+                     "start over with `run-all --force` or `train --force`",
                      dir, changes.s);
     eq_str_clear(&changes);
     return st;
 }
 
-/* What a run would overwrite in a folder that is none's is somebody's work. */
+/* The folder is not a run directory. Refuses it if it holds files that a run would overwrite: they may be the user's.
+ * */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
     static const char *const outputs[] = {"config.json", "results.json", "report.html"};
     char found[EQ_ROW_NAME] = "";
     bool there;
-    enum eq_status st = EQ_OK;
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !found[0]; i++) {
-        EQ_TRY(eq_run_look(dir, outputs[i], "", &there, err));
-        if (there)
-            snprintf(found, sizeof found, "%s", outputs[i]);
+        EQ_CHECK(eq_run_look(dir, outputs[i], "", &there, err));
+        snprintf(found, sizeof found, "%s", there ? outputs[i] : "");
     }
     for (const struct eq_run_model *m = eq_run_models; m->name && !found[0]; m++) {
-        EQ_TRY(eq_run_has_model(dir, m->name, &there, err));
+        EQ_CHECK(eq_run_has_model(dir, m->name, &there, err));
         if (there)
             snprintf(found, sizeof found, "%s.safetensors", m->file);
     }
-    if (found[0])
-        st = eq_fail(err, EQ_USAGE,
-                     "%s is no run directory, since it has no config.json of a run, but holds %s: name another folder "
-                     "with --run, or move that file away",
-                     dir, found);
-out:
-    return st;
+    if (!found[0])
+        return EQ_OK;
+    return eq_fail(err, EQ_USAGE,
+                   "%s is not a run directory (no config.json of a run), but contains %s: name another folder "
+                   "with --run, or move that file away",
+                   dir, found);
 }
 
-/* A single phase does not redo what is done unless it is told to. */
+/* Refuses to redo a phase without --force. */
 static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
 {
     const struct eq_run_model *m = eq_phase_model(phase);
@@ -115,11 +111,11 @@ static enum eq_status check_done(const char *dir, enum eq_phase phase, bool forc
     if (st != EQ_OK || !there)
         return st;
     return eq_fail(err, EQ_USAGE,
-                   "%s/%s.safetensors is there already: name another folder with --run, or make it anew with --force",
-                   dir, m->file);
+                   "%s/%s.safetensors already exists: name another folder with --run, or redo it with --force", dir,
+                   m->file);
 }
 
-/* The single commands work on one seed's folder. */
+/* The single commands work in the folder of one seed. */
 static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_phase phase, struct eq_err *err)
 {
     if (phase == EQ_PHASE_ALL || cfg->train.seeds == 1)
@@ -147,7 +143,7 @@ enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bo
     EQ_TRY(check_seeds_phase(&s->config, phase, err));
     EQ_TRY(check_done(dir, phase, force, err));
     if (force && ours && is_whole(phase))
-        goto out; /* what it was made with goes, too */
+        goto out; /* its settings will be removed too */
     EQ_TRY(eq_settings_init(&was, err));
     EQ_TRY(eq_settings_load_run(&was, dir, &known, err));
     if (known)
@@ -158,9 +154,9 @@ out:
     return st;
 }
 
-/* What one folder holds that was made with other data than digest says. anew: the model that is about to be made again,
- * with its row; NULL: none. The row Median is written again with every other. */
-static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *anew,
+/* Refuses a folder with rows or models that were made with other data than that of digest. renewed: the model that
+ * will be replaced, with its row; NULL: none. The row Median is replaced together with any other. */
+static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *renewed,
                                  struct eq_err *err)
 {
     struct cJSON *config = NULL;
@@ -173,8 +169,8 @@ static enum eq_status check_data(const char *dir, const char *digest, const stru
     EQ_TRY(eq_results_open(dir, &results, err));
     for (size_t i = 0; i < results.n; i++) {
         const struct eq_result *row = &results.rows[i];
-        bool anew_too = (anew && strcmp(row->model, anew->row) == 0) || strcmp(row->model, EQ_MEDIAN_ROW) == 0;
-        if (!row->data[0] || strcmp(row->data, digest) == 0 || anew_too)
+        bool replaced = (renewed && strcmp(row->model, renewed->row) == 0) || strcmp(row->model, EQ_MEDIAN_ROW) == 0;
+        if (!row->data[0] || strcmp(row->data, digest) == 0 || replaced)
             continue;
         eq_str_add(&others, "%srow %s", others.len ? ", " : "", row->model);
         was = was ? was : row->data;
@@ -186,13 +182,13 @@ static enum eq_status check_data(const char *dir, const char *digest, const stru
     bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
     for (const struct eq_run_model *m = eq_run_models; other && m->name; m++) {
         EQ_TRY(eq_run_has_begun(dir, m, &begun, err));
-        if (begun && m != anew && eq_run_model_is_made(m))
+        if (begun && m != renewed && eq_run_model_is_made(m))
             eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
     }
     if (others.len)
         st = eq_fail(err, EQ_USAGE,
-                     "%s holds what was made with other data (%.400s; digest %.40s, now %s): put FileList.csv and the "
-                     "clips back as they were, or name another folder with --run",
+                     "%s contains results of other data (%.400s; digest %.40s, now %s): restore FileList.csv and the "
+                     "clips, or name another folder with --run",
                      dir, others.s, was ? was : note->valuestring, digest);
 out:
     eq_results_clear(&results);
@@ -202,7 +198,7 @@ out:
     return st;
 }
 
-static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const struct eq_run_model *anew,
+static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const struct eq_run_model *renewed,
                                      struct eq_err *err)
 {
     char digest[EQ_DIGEST_TEXT], **names = NULL;
@@ -210,7 +206,7 @@ static enum eq_status check_all_data(const char *dir, const struct eq_dataset *d
     bool ours;
     enum eq_status st;
     eq_dataset_digest(ds, digest);
-    EQ_TRY(check_data(dir, digest, anew, err));
+    EQ_TRY(check_data(dir, digest, renewed, err));
     EQ_TRY(eq_seed_dirs(dir, &names, &n, err));
     for (size_t i = 0; i < n; i++) {
         EQ_TRY(eq_run_is_ours(names[i], &ours, err));
@@ -246,7 +242,7 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
         else if (force && eq_phase_model(phase))
             EQ_TRY(eq_run_forget_results(dir, eq_phase_model(phase), err));
     }
-    if (phase != EQ_PHASE_SENSITIVITY || !ours) { /* config.json is of what the models there were made with */
+    if (phase != EQ_PHASE_SENSITIVITY || !ours) { /* config.json stays that of the models */
         eq_dataset_digest(ds, digest);
         EQ_TRY(eq_settings_save(s, digest, config, err));
     }

@@ -1,4 +1,4 @@
-/* Starting anew: removes only what a run writes, and only in a folder that our config.json marks as a run directory. */
+/* Starting over: removes only files that a run writes, and only in a folder whose config.json marks it as ours. */
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -17,7 +17,7 @@ static bool is_stale(const char *name)
     return mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
-/* spared: the errno of what may stay beside a file that is not there, or 0. */
+/* spared: an errno for which a file may stay; 0: none. */
 static enum eq_status remove_file(const char *dir, const char *name, int spared, struct eq_err *err)
 {
     char *path = eq_path_join(dir, name);
@@ -43,8 +43,6 @@ static enum eq_status remove_files_in(const char *run_dir, const char *folder, c
     return st;
 }
 
-/* Whether config.json there is one that eq_settings_save wrote: it notes where each value came from. One that can't be
- * read may be. */
 enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *err)
 {
     struct cJSON *json = NULL;
@@ -60,11 +58,11 @@ enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *er
     return st;
 }
 
-/* Those of a run directory, and last itself. */
+/* The folders of a run directory; the last one is itself. */
 static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
 enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
-/* Those of train.seeds, whose folders go, too, when nothing else is in them. */
+/* The runs of train.seeds. Removes their folders too, unless they contain something else. */
 static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 {
     char **names;
@@ -89,35 +87,31 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
 {
     static const char *const files[] = {"results.json", "report.md", "report.html", "sensitivity.json", "config.json"};
-    enum eq_status st = EQ_OK;
-    EQ_TRY(forget_seeds(run_dir, err));
+    EQ_CHECK(forget_seeds(run_dir, err));
     for (size_t i = 0; i + 1 < N_FOLDERS; i++)
-        EQ_TRY(remove_files_in(run_dir, folders[i], "", err));
+        EQ_CHECK(remove_files_in(run_dir, folders[i], "", err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         char file[EQ_ROW_NAME];
         snprintf(file, sizeof file, "%s.safetensors", m->file);
-        EQ_TRY(remove_file(run_dir, file, 0, err));
+        EQ_CHECK(remove_file(run_dir, file, 0, err));
     }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        EQ_TRY(remove_file(run_dir, files[i], 0, err));
-out:
-    return st;
+        EQ_CHECK(remove_file(run_dir, files[i], 0, err));
+    return EQ_OK;
 }
 
 enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_model *made, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         char prefix[EQ_ROW_NAME];
         if (strcmp(m->file, made->file) != 0)
             continue;
         snprintf(prefix, sizeof prefix, "%s.", m->name);
         for (size_t i = 0; i < 3; i++) /* state, history, predictions */
-            EQ_TRY(remove_files_in(run_dir, folders[i], prefix, err));
-        EQ_TRY(eq_results_drop_model(run_dir, m->row, err));
+            EQ_CHECK(remove_files_in(run_dir, folders[i], prefix, err));
+        EQ_CHECK(eq_results_drop_model(run_dir, m->row, err));
     }
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)

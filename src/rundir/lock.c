@@ -1,5 +1,5 @@
-/* <run>/lock: one process at a time works in a run directory. The file is there only while it is held, or after a
- * process was killed; it is the lock on it that counts. */
+/* <run>/lock: one process at a time works in a run directory. The file exists only while it is held, or after a
+ * process was killed; only the lock on it counts. */
 #include "echoquant/rundir.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* POSIX record locks tell who holds them, and end with the process. */
+/* POSIX record locks tell who holds them and end with the process. */
 static bool try_lock(int fd, pid_t *holder)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -21,7 +21,7 @@ static bool try_lock(int fd, pid_t *holder)
     return false;
 }
 
-/* Whoever held it before may have removed it between our open and our lock. */
+/* The previous holder may have removed the file between our open and our lock. */
 static bool is_current(int fd, const char *path)
 {
     struct stat ours, named;
@@ -50,12 +50,12 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
     for (;;) {
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (fd < 0) {
-            st = eq_fail_errno(err, "%s: can't be made", path);
+            st = eq_fail_errno(err, "%s: cannot be created", path);
             break;
         }
         if (!try_lock(fd, &holder))
             st = errno == EACCES || errno == EAGAIN ? in_use(run_dir, holder, err)
-                                                    : eq_fail_errno(err, "%s: can't be locked", path);
+                                                    : eq_fail_errno(err, "%s: cannot be locked", path);
         else if (is_current(fd, path))
             break;
         close(fd);
@@ -77,7 +77,7 @@ void eq_run_unlock(struct eq_run_lock *lock)
     char *slash = strrchr(lock->path, '/');
     *slash = '\0';
     if (lock->made_dir)
-        rmdir(lock->path); /* one that nothing came into */
+        rmdir(lock->path); /* succeeds only if it is empty */
     close(lock->fd);
     free(lock->path);
     *lock = (struct eq_run_lock){0};

@@ -1,4 +1,4 @@
-/* The models of a run: the one table of their names, files, rows and looks. A new row of the results is a row here. */
+/* The models of a run: the table of their names, files, rows and colors. A new row of the results is a row here. */
 #include "rundir/rundir.h"
 
 #include <ctype.h>
@@ -72,7 +72,7 @@ bool eq_run_is_model_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
-/* known, or, where it is NULL, other in another case. */
+/* known; if it is NULL, other with its case changed. */
 static void copy_name(const char *known, const char *other, int (*change)(int), char out[EQ_ROW_NAME])
 {
     snprintf(out, EQ_ROW_NAME, "%s", known ? known : other);
@@ -95,14 +95,12 @@ bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME])
 
 enum eq_status eq_run_look(const char *dir, const char *name, const char *extension, bool *there, struct eq_err *err)
 {
-    struct eq_str path = {0};
-    eq_str_add(&path, "%s/%s%s", dir, name, extension);
-    enum eq_status st = eq_path_look(path.s, there, err);
-    eq_str_clear(&path);
+    char *path = eq_format("%s/%s%s", dir, name, extension);
+    enum eq_status st = eq_path_look(path, there, err);
+    free(path);
     return st;
 }
 
-/* Where a wrong "no" costs nothing but work done twice. */
 bool eq_run_has_file(const char *dir, const char *name, const char *extension)
 {
     bool there;
@@ -118,11 +116,7 @@ enum eq_status eq_run_has_model(const char *run_dir, const char *name, bool *the
 char *eq_run_model_path(const char *run_dir, const char *name, const char *model_path)
 {
     const struct eq_run_model *m = eq_run_model_named(name);
-    struct eq_str path = {0};
-    if (model_path)
-        return eq_strdup(model_path);
-    eq_str_add(&path, "%s/%s.safetensors", run_dir, m ? m->file : name);
-    return path.s;
+    return model_path ? eq_strdup(model_path) : eq_format("%s/%s.safetensors", run_dir, m ? m->file : name);
 }
 
 enum eq_status eq_run_need_model(const char *run_dir, const char *name, const char *model_path, struct eq_err *err)
@@ -156,12 +150,10 @@ enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err)
 {
     static const char *const names[] = {"state", "history", "predictions"};
     enum eq_status st = EQ_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names && st == EQ_OK; i++) {
         char *path = eq_path_join(run_dir, names[i]);
         st = eq_make_dirs(path, err);
         free(path);
-        if (st != EQ_OK)
-            break;
     }
     return st;
 }

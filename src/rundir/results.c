@@ -1,4 +1,4 @@
-/* results.json: {"format", "models": [...], "skipped": [...], ...}. Its keys stand here and nowhere else. */
+/* results.json: {"format", "models": [...], "skipped": [...], ...}. This is the only place for its keys. */
 #include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -13,11 +13,11 @@
 
 enum kind {
     REAL,         /* double; infinity is written as null */
-    REAL_OR_NULL, /* double; a new object has it as null where it is NaN, too */
+    REAL_OR_NULL, /* double; a new object has a null for NaN too */
     TEXT,
     FLAG,
     JSON,
-    SELF,   /* the object itself: where a new one begins, so that what the struct lacks is kept */
+    SELF,   /* the object itself: a new one starts as its copy, which keeps the keys that the struct lacks */
     OBJECT, /* a struct inside this one, or (at 0) members of this one */
     LIST    /* pointer to structs, and their number */
 };
@@ -84,39 +84,33 @@ static const struct field document_fields[] = {
 
 /* ---- reading ------------------------------------------------------------- */
 
-static void read_fields(const struct field *f, struct cJSON *json, void *to);
-
-static void read_list(const struct field *f, const struct cJSON *array, void *to)
-{
-    char *items = cJSON_IsArray(array) ? eq_list_grow(NULL, 0, f->size) : NULL;
-    size_t n = 0;
-    for (struct cJSON *item = array ? array->child : NULL; items && item; item = item->next, n++) {
-        items = eq_list_grow(items, n, f->size);
-        read_fields(f->sub, item, items + n * f->size);
-    }
-    memcpy((char *)to + f->at, &items, sizeof items);
-    memcpy((char *)to + f->count, &n, sizeof n);
-}
-
 static void read_fields(const struct field *f, struct cJSON *json, void *to)
 {
     for (; f->key; f++) {
         void *at = (char *)to + f->at;
         struct cJSON *value = cJSON_GetObjectItemCaseSensitive(json, f->key);
-        if (f->kind == REAL || f->kind == REAL_OR_NULL)
-            *(double *)at = cJSON_IsNumber(value) ? value->valuedouble : NAN;
-        else if (f->kind == TEXT)
-            *(const char **)at = cJSON_IsString(value) ? value->valuestring : "";
-        else if (f->kind == FLAG)
+        if (f->kind == REAL || f->kind == REAL_OR_NULL) {
+            *(double *)at = eq_json_real(json, f->key);
+        } else if (f->kind == TEXT) {
+            *(const char **)at = eq_json_text(json, f->key);
+        } else if (f->kind == FLAG) {
             *(bool *)at = cJSON_IsTrue(value);
-        else if (f->kind == JSON)
+        } else if (f->kind == JSON) {
             *(const struct cJSON **)at = value;
-        else if (f->kind == SELF)
+        } else if (f->kind == SELF) {
             *(struct cJSON **)at = cJSON_IsObject(json) ? json : NULL;
-        else if (f->kind == OBJECT)
+        } else if (f->kind == OBJECT) {
             read_fields(f->sub, value, at);
-        else
-            read_list(f, value, to);
+        } else {
+            char *items = cJSON_IsArray(value) ? eq_list_grow(NULL, 0, f->size) : NULL;
+            size_t n = 0;
+            for (struct cJSON *item = items ? value->child : NULL; item; item = item->next, n++) {
+                items = eq_list_grow(items, n, f->size);
+                read_fields(f->sub, item, items + n * f->size);
+            }
+            memcpy(at, &items, sizeof items);
+            memcpy((char *)to + f->count, &n, sizeof n);
+        }
     }
 }
 
@@ -154,7 +148,7 @@ enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, stru
         EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path));
     EQ_TRY(eq_json_read(path, &out->json, err));
     read_fields(document_fields, out->json, out);
-    bool ours = strcmp(eq_report_text(out->json, "format"), FORMAT) == 0 && out->rows;
+    bool ours = strcmp(eq_json_text(out->json, "format"), FORMAT) == 0 && out->rows;
     for (size_t i = 0; i < out->n; i++)
         ours &= out->rows[i].model[0] != '\0';
     if (!ours) {
@@ -192,7 +186,7 @@ static bool is_set(const struct field *f, const void *at)
     return f->key != NULL;
 }
 
-/* In its place, so that a file that is written again keeps its order; value NULL takes the key out. */
+/* Replaces a key in its place, so that a rewritten file keeps its order; value NULL removes it. */
 static void put(struct cJSON *json, const char *key, struct cJSON *value)
 {
     if (!value)
@@ -220,8 +214,8 @@ static struct cJSON *list_of(const struct field *f, const void *from)
     return array;
 }
 
-/* Makes json say what the struct says. A null, and a key of another kind, stays where the struct has nothing. json is
- * NULL when memory was short, which eq_json_check tells whoever writes the document. */
+/* Updates json from the struct. Where the struct has no value, a null or a key of another kind stays. json is NULL
+ * after a failed allocation, which eq_json_check reports when the document is written. */
 static void write_fields(const struct field *f, const void *from, struct cJSON *json)
 {
     bool fresh = json && !json->child;
@@ -241,11 +235,10 @@ static void write_fields(const struct field *f, const void *from, struct cJSON *
             write_fields(f->sub, at, old);
         } else if (set) {
             put(json, f->key,
-                f->kind == LIST                 ? list_of(f, from)
-                : f->kind == TEXT               ? cJSON_CreateString(*(const char *const *)at)
-                : f->kind == JSON               ? cJSON_Duplicate(*(struct cJSON *const *)at, true)
-                : isfinite(*(const double *)at) ? cJSON_CreateNumber(*(const double *)at)
-                                                : cJSON_CreateNull());
+                f->kind == LIST   ? list_of(f, from)
+                : f->kind == TEXT ? cJSON_CreateString(*(const char *const *)at)
+                : f->kind == JSON ? cJSON_Duplicate(*(struct cJSON *const *)at, true)
+                                  : eq_json_new_real(*(const double *)at));
         } else if (f->kind == REAL_OR_NULL && (fresh || cJSON_IsNumber(old))) {
             put(json, f->key, cJSON_CreateNull());
         } else if (f->kind == TEXT ? cJSON_IsString(old) && *old->valuestring
@@ -278,7 +271,7 @@ enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r,
 
 /* ---- rows ---------------------------------------------------------------- */
 
-/* The order of the table of models, then any others as they came, then the sanity row. */
+/* Row order: the table of models, then other models in order of evaluation, then Median. */
 static int rank(const char *row)
 {
     const struct eq_run_model *m = eq_run_model_of_row(row);
@@ -338,31 +331,4 @@ void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds)
     r->n_skipped = ds->n_skipped;
     for (size_t i = 0; i < ds->n_skipped; i++)
         r->skipped[i] = (struct eq_result_skipped){NULL, ds->skipped[i].file_name, ds->skipped[i].reason};
-}
-
-/* ---- JSON of recipes and sensitivity.json -------------------------------- */
-
-void eq_results_add_real(struct cJSON *object, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, value);
-    else
-        cJSON_AddNullToObject(object, key);
-}
-
-double eq_report_number(const struct cJSON *object, const char *key)
-{
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
-}
-
-const char *eq_report_text(const struct cJSON *object, const char *key)
-{
-    const struct cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsString(value) ? value->valuestring : "";
-}
-
-bool eq_report_flag(const struct cJSON *object, const char *key)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
 }

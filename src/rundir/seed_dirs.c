@@ -1,4 +1,4 @@
-/* The run directories of train.seeds, below that of the run. */
+/* The run directories of train.seeds, inside that of the run. */
 #include "echoquant/rundir.h"
 
 #include <stdlib.h>
@@ -8,9 +8,7 @@
 
 char *eq_seed_dir(const char *run_dir, int seed)
 {
-    struct eq_str s = {0};
-    eq_str_add(&s, "%s/" PREFIX "%d", run_dir, seed);
-    return s.s;
+    return eq_format("%s/" PREFIX "%d", run_dir, seed);
 }
 
 enum eq_status eq_seed_dirs(const char *run_dir, char ***names, size_t *n, struct eq_err *err)

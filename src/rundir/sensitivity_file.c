@@ -1,4 +1,4 @@
-/* sensitivity.json, as the report and the command read it. */
+/* Reading sensitivity.json, for the report and the command. */
 #include "echoquant/rundir.h"
 
 #include <cjson/cJSON.h>
@@ -8,9 +8,9 @@
 static bool is_sensitivity(const struct cJSON *json)
 {
     const struct cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers"), *row;
-    if (strcmp(eq_report_text(json, "format"), EQ_SENSITIVITY_FORMAT) != 0 || !cJSON_IsArray(layers))
+    if (strcmp(eq_json_text(json, "format"), EQ_SENSITIVITY_FORMAT) != 0 || !cJSON_IsArray(layers))
         return false;
-    cJSON_ArrayForEach(row, layers) if (!eq_report_text(row, "layer")[0]) return false;
+    cJSON_ArrayForEach(row, layers) if (!eq_json_text(row, "layer")[0]) return false;
     return true;
 }
 

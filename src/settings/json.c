@@ -1,7 +1,7 @@
 /*
  * Settings as JSON: {"data": {"frames": 8}, ...} or {"data.frames": 8, ...}, any part of it. A run's config.json is
- * such a file with all of them, with an object "origin" that says of each where its value came from, and with the
- * digest of the data, "data_digest".
+ * such a file with all settings, an object "origin" that says where each value came from, and "data_digest", the digest
+ * of the data.
  */
 #include "settings/table.h"
 
@@ -21,7 +21,7 @@ static bool is_section(const char *name)
     return false;
 }
 
-/* The value as it stands in the file, for messages. */
+/* The value as the file has it, on one line, for messages. */
 static enum eq_status show(const struct cJSON *value, struct eq_str *out, struct eq_err *err)
 {
     enum eq_status st = eq_json_print(out, value, err);
@@ -33,7 +33,7 @@ static enum eq_status show(const struct cJSON *value, struct eq_str *out, struct
     return st;
 }
 
-/* An array of names, none empty or with a comma in it, as one text; false: it is none. */
+/* Joins an array of names into one text; false if it is not an array of names without commas. */
 static bool join_names(const struct cJSON *value, struct eq_str *out)
 {
     const struct cJSON *name;
@@ -73,15 +73,20 @@ out:
     return st;
 }
 
+static enum eq_status apply_key(struct eq_settings *s, const char *key, const struct cJSON *value, const char *name,
+                                struct eq_err *err)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    return row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key, name, err);
+}
+
 static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, const char *name,
                                     struct eq_err *err)
 {
     for (const struct cJSON *value = section->child; value; value = value->next) {
-        struct eq_str key = {0};
-        eq_str_add(&key, "%s.%s", section->string, value->string);
-        const struct eq_setting *row = eq_setting_find(key.s);
-        enum eq_status st = row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key.s, name, err);
-        eq_str_clear(&key);
+        char *key = eq_format("%s.%s", section->string, value->string);
+        enum eq_status st = apply_key(s, key, value, name, err);
+        free(key);
         if (st != EQ_OK)
             return st;
     }
@@ -113,8 +118,7 @@ static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item
     }
     if (cJSON_IsObject(item))
         return unknown_section(item->string, name, err);
-    const struct eq_setting *row = eq_setting_find(item->string);
-    return row ? apply_value(s, row, item, name, err) : eq_setting_unknown(item->string, name, err);
+    return apply_key(s, item->string, item, name, err);
 }
 
 static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *json, const char *name,
@@ -125,7 +129,7 @@ static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *
     for (const struct cJSON *item = json->child; item; item = item->next) {
         if ((strcmp(item->string, "origin") == 0 && cJSON_IsObject(item)) ||
             (strcmp(item->string, "data_digest") == 0 && cJSON_IsString(item)))
-            continue; /* what config.json notes beside the settings */
+            continue; /* config.json has these beside the settings */
         enum eq_status st = apply_item(s, item, name, err);
         if (st != EQ_OK)
             return st;
@@ -145,7 +149,7 @@ enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t
     return st;
 }
 
-/* Takes the note "origin" over: entries that are not of the kind that eq_settings_save writes change nothing. */
+/* Restores the origins that eq_settings_save wrote; ignores entries of another kind. */
 static void restore_origins(struct eq_settings *s, const struct cJSON *json)
 {
     const struct cJSON *origins = cJSON_GetObjectItemCaseSensitive(json, "origin");
@@ -195,11 +199,10 @@ static struct cJSON *names_of(const char *text)
 {
     struct cJSON *names = cJSON_CreateArray();
     for (size_t len; text && *text; text += len + (text[len] == ',')) {
-        struct eq_str name = {0};
         len = strcspn(text, ",");
-        eq_str_add(&name, "%.*s", (int)len, text);
-        cJSON_AddItemToArray(names, cJSON_CreateString(name.s));
-        eq_str_clear(&name);
+        char *name = eq_format("%.*s", (int)len, text);
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+        free(name);
     }
     return names;
 }

@@ -1,4 +1,4 @@
-/* The one table of settings, and values from it, into it and out of it. */
+/* The table of settings, and how values are stored, checked and printed by it. */
 #include "settings/table.h"
 
 #include <assert.h>
@@ -7,23 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const precision_names[] = {"fp32", "bf16", NULL};
-static const char *const on_error_names[] = {"fail", "skip", NULL};
-static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
-static const char *const schedule_names[] = {"constant", "cosine", "onecycle", NULL};
-static const char *const loss_names[] = {"mse", "l1", "huber", NULL};
-static const char *const qat_start_names[] = {"auto", "ptq", "calibrate", NULL};
-static const char *const split_names[] = {"train", "val", "test", NULL};
-static const char *const zero_channel_names[] = {"refuse", "allow", NULL};
-
-_Static_assert(EQ_PRECISION_FP32 == 0 && EQ_PRECISION_BF16 == 1, "precision_names");
-_Static_assert(EQ_ON_ERROR_FAIL == 0 && EQ_ON_ERROR_SKIP == 1, "on_error_names");
-_Static_assert(EQ_OPTIM_ADAMW == 0 && EQ_OPTIM_SGD == 1, "optimizer_names");
-_Static_assert(EQ_SCHEDULE_CONSTANT == 0 && EQ_SCHEDULE_COSINE == 1 && EQ_SCHEDULE_ONECYCLE == 2, "schedule_names");
-_Static_assert(EQ_LOSS_MSE == 0 && EQ_LOSS_L1 == 1 && EQ_LOSS_HUBER == 2, "loss_names");
-_Static_assert(EQ_QAT_START_AUTO == 0 && EQ_QAT_START_PTQ == 1 && EQ_QAT_START_CALIBRATE == 2, "qat_start_names");
-_Static_assert(EQ_SPLIT_TRAIN == 0 && EQ_SPLIT_VAL == 1 && EQ_SPLIT_TEST == 2 && EQ_SPLIT_COUNT == 3, "split_names");
-_Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zero_channel_names");
+/* By value, NULL after the last. */
+static const char *const precision_names[] = {[EQ_PRECISION_FP32] = "fp32", [EQ_PRECISION_BF16] = "bf16", NULL};
+static const char *const on_error_names[] = {[EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", NULL};
+static const char *const optimizer_names[] = {[EQ_OPTIM_ADAMW] = "adamw", [EQ_OPTIM_SGD] = "sgd", NULL};
+static const char *const schedule_names[] = {
+    [EQ_SCHEDULE_CONSTANT] = "constant", [EQ_SCHEDULE_COSINE] = "cosine", [EQ_SCHEDULE_ONECYCLE] = "onecycle", NULL};
+static const char *const loss_names[] = {[EQ_LOSS_MSE] = "mse", [EQ_LOSS_L1] = "l1", [EQ_LOSS_HUBER] = "huber", NULL};
+static const char *const qat_start_names[] = {
+    [EQ_QAT_START_AUTO] = "auto", [EQ_QAT_START_PTQ] = "ptq", [EQ_QAT_START_CALIBRATE] = "calibrate", NULL};
+static const char *const split_names[] = {
+    [EQ_SPLIT_TRAIN] = "train", [EQ_SPLIT_VAL] = "val", [EQ_SPLIT_TEST] = "test", NULL};
+static const char *const zero_channel_names[] = {
+    [EQ_ZERO_CHANNELS_REFUSE] = "refuse", [EQ_ZERO_CHANNELS_ALLOW] = "allow", NULL};
 
 #define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
 #define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
@@ -42,148 +38,155 @@ _Static_assert(EQ_ZERO_CHANNELS_REFUSE == 0 && EQ_ZERO_CHANNELS_ALLOW == 1, "zer
 
 const struct eq_setting eq_setting_table[] = {
     {TEXT(data, dir, "data/synthetic"),
-     .help = "folder with FileList.csv (columns FileName and EF, EchoNet's others if there) and the AVIs, flat or "
-             "under Videos/"},
+     .help = "folder with FileList.csv (columns FileName and EF, optionally EchoNet's others) and the AVIs, flat "
+             "or under Videos/"},
     {BOOL(data, synthetic, "true"),
-     .help = "make synthetic clips in data.dir (see synth.*) when that folder isn't there yet; false: it has to be "
-             "there"},
-    {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly over each clip"},
+     .help = "make synthetic clips in data.dir (see synth.*) if that folder does not exist; false: it must exist"},
+    {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
     {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
-     .help = "seed of the 70/15/15 split that is drawn by file name when FileList.csv has no column Split"},
+     .help = "seed of the 70/15/15 split, which is drawn by file name if FileList.csv has no column Split"},
     {ENUM(data, on_error, "fail", on_error_names),
-     .help = "what a clip that can't be used does: stop the run, or be left out and listed in results.json and the "
-             "report"},
+     .help = "what to do with a clip that cannot be used: stop the run, or leave the clip out and list it in "
+             "results.json and the report"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
-     .help = "memory for sampled clips that are kept between epochs; 0: every epoch decodes again"},
+     .help = "memory for sampled clips that are kept between epochs; 0: decode them again in every epoch"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
     {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
     {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
-    {INT(synth, seed, "1", 0, INT_MAX, ""), .help = "seed of the synthetic patients: same seed, same pixels"},
+    {INT(synth, seed, "1", 0, INT_MAX, ""),
+     .help = "seed of the synthetic patients: the same seed gives the same pixels"},
 
     {INT(model, width, "64", 8, 256, "channels"),
-     .help = "channels of ResNet-18's first stage; 64 is the published network, less is for quick tests"},
+     .help = "channels of the first stage of ResNet-18; 64 is the published network, smaller ones are for quick "
+             "tests"},
     {TEXT(model, init, ""), .may_be_empty = true,
-     .help = "safetensors file with torchvision's or timm's ResNet-18 to start from; empty: fresh weights"},
+     .help = "safetensors file with the ResNet-18 of torchvision or timm to start from; empty: random weights"},
 
     {INT(train, epochs, "12", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
-    {INT(train, batch, "8", 1, 1024, "clips"), .help = "clips of a micro-batch; batch norm sees these together"},
-    {INT(train, accumulate, "1", 1, 1024, "micro-batches"), .help = "micro-batches whose gradients make one step"},
+    {INT(train, batch, "8", 1, 1024, "clips"),
+     .help = "clips in a micro-batch, over which batch norm takes its statistics"},
+    {INT(train, accumulate, "1", 1, 1024, "micro-batches"),
+     .help = "micro-batches whose gradients are added up for one optimizer step"},
     {ENUM(train, precision, "fp32", precision_names),
-     .help = "convolutions of the baseline's training, forward and backward; bf16: operands rounded to BF16, sums, "
-             "weights and all else in FP32 (needs AVX512-BF16). Validation, PTQ and QAT are FP32 in any case"},
+     .help = "convolutions in training the baseline, forward and backward; bf16: operands are rounded to BF16, "
+             "while sums, weights and everything else stay in FP32 (needs AVX512-BF16). Validation, PTQ and QAT "
+             "always use FP32"},
     {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
     {REAL(train, lr, "0.001", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
     {REAL(train, weight_decay, "0.01", 0, 10, ""),
-     .help = "weight decay of convolution and linear weights; never of norms and biases"},
+     .help = "weight decay of convolution and linear weights; norms and biases have none"},
     {REAL(train, momentum, "0.9", 0, 0.9999, ""), .help = "momentum of SGD"},
-    {ENUM(train, schedule, "onecycle", schedule_names), .help = "how the learning rate moves over the steps"},
+    {ENUM(train, schedule, "onecycle", schedule_names), .help = "learning-rate schedule over the steps"},
     {REAL(train, warmup, "0", 0, 1000, "epochs"),
-     .help = "linear warm-up of the constant and cosine schedules (onecycle brings its own)"},
-    {ENUM(train, loss, "huber", loss_names), .help = "loss on the standardised EF; QAT uses it, too"},
-    {BOOL(train, flip, "false"), .help = "augmentation: mirror left-right with probability 1/2, a clip at a time"},
-    {INT(train, shift, "4", 0, 64, "pixels"), .help = "augmentation: shift by up to this along each axis"},
+     .help = "linear warm-up of the constant and cosine schedules (onecycle has its own)"},
+    {ENUM(train, loss, "huber", loss_names), .help = "loss on the standardized EF, also used by QAT"},
+    {BOOL(train, flip, "false"), .help = "augmentation: mirror a clip left-right with probability 1/2"},
+    {INT(train, shift, "4", 0, 64, "pixels"),
+     .help = "augmentation: shift a clip by up to this many pixels along each axis"},
     {BOOL(train, random_phase, "false"),
-     .help = "augmentation: sample each clip at a random phase of its even segments instead of always the same frames"},
-    {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: not clipped"},
-    {REAL(train, ema, "0", 0, 0.99999, ""), .help = "decay of the averaged weights and running statistics that are "
-                                                    "validated and kept, less in the first steps; 0: "
-                                                    "the weights themselves"},
+     .help = "augmentation: sample each clip at a random phase of its even segments instead of always at the same "
+             "frames"},
+    {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: no clipping"},
+    {REAL(train, ema, "0", 0, 0.99999, ""),
+     .help = "decay of the averaged weights and running statistics that are validated and kept; it is smaller in "
+             "the first steps; 0: no averaging"},
     {INT(train, patience, "0", 0, 100000, "epochs"),
      .help = "stop after this many epochs without a better validation MAE; 0: never"},
     {INT(train, seeds, "1", 1, EQ_MAX_SEEDS, "runs"), .free_to_change = true,
-     .help = "run-all: the whole experiment this many times, with run.seed, run.seed + 1, ..., each in a folder seed-N "
-             "below the run directory; the report has mean and spread"},
+     .help = "run-all: number of whole experiments, with run.seed, run.seed + 1, ..., each in a folder seed-N "
+             "below the run directory; the report gives mean and spread"},
 
     {ENUM(ptq, observer, "hist_mse", eq_observer_names),
      .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
     {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
-     .help = "share of the values that observer percentile keeps unclipped, on either side"},
+     .help = "share of the values that the observer percentile keeps unclipped on either side"},
     {REAL(ptq, averaging, "0.01", 0, 1, ""), .above_min = true,
-     .help = "step of observer moving_average, in calibration and in QAT"},
-    {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips to calibrate on"},
+     .help = "step of the observer moving_average, in calibration and in QAT"},
+    {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips used for calibration"},
     {ENUM(ptq, weight_observer, "minmax", eq_weight_observer_names),
-     .help = "how PTQ chooses the range of weights: all of it, or the one with the least squared error"},
-    {BOOL(ptq, per_channel, "true"), .help = "a scale for each output channel's weights; false: one for a layer"},
-    {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ's weights; below 8 the file packs them"},
+     .help = "how PTQ chooses the range of weights: their full range, or the range with the least squared error"},
+    {BOOL(ptq, per_channel, "true"),
+     .help = "one scale for the weights of each output channel; false: one scale for each layer"},
+    {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ weights; below 8 they are packed in the file"},
     {BOOL(ptq, search, "false"),
      .help = "try observers, weight ranges and the switches below on the calibration clips, starting from these "
-             "settings, and keep those with the least squared error of EF (docs/QUANTIZATION.md)"},
+             "settings, and keep those with the least squared error of the EF (docs/QUANTIZATION.md)"},
     {BOOL(ptq, reestimate_bn, "false"),
-     .help = "take batch norm's statistics anew from the calibration clips before it is folded"},
+     .help = "re-estimate batch-norm statistics on the calibration clips before folding"},
     {BOOL(ptq, equalize, "false"), .help = "cross-layer equalization (Nagel et al. 2019)"},
     {BOOL(ptq, bias_correction, "false"),
-     .help = "take back the shift of each channel's mean that quantization causes (Nagel et al. 2019)"},
+     .help = "correct the shift that quantization causes in the mean of each channel (Nagel et al. 2019)"},
     {BOOL(ptq, adaround, "false"),
-     .help = "learn for each weight whether to round up or down (AdaRound, Nagel et al. 2020)"},
-    {INT(ptq, adaround_steps, "1000", 1, 1000000, "steps"), .help = "steps of AdaRound for each layer"},
+     .help = "learn whether to round each weight up or down (AdaRound, Nagel et al. 2020)"},
+    {INT(ptq, adaround_steps, "1000", 1, 1000000, "steps"), .help = "AdaRound steps for each layer"},
     {LIST(ptq, keep_fp32, ""),
-     .help = "layers that PTQ leaves in FP32 (\"conv1,layer1.0.conv1\"; `echoquant inspect` names them)"},
+     .help = "layers that PTQ leaves in FP32, e.g. conv1,layer1.0.conv1; `echoquant inspect` lists their names"},
     {REAL(ptq, max_mae_loss, "0", 0, 100, "EF points"),
-     .help = "most MAE that PTQ may lose on the validation split: layers go back to FP32, one after the other, until "
-             "that holds (docs/QUANTIZATION.md); 0: no limit"},
+     .help = "largest increase in validation MAE to accept; layers are returned to FP32 one at a time until PTQ "
+             "stays within it (docs/QUANTIZATION.md); 0: no limit"},
     {ENUM(ptq, zero_channels, "refuse", zero_channel_names),
-     .help = "what PTQ and QAT do with a layer that has channels whose weights are all 0: they are exact in INT8, but "
+     .help = "what PTQ and QAT do with a layer that has channels of all-zero weights; these are exact in INT8, but "
              "a sign that training went wrong"},
 
     {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
-    {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips of a batch"},
-    {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "first learning rate; AdamW, cosine schedule"},
+    {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips in a batch"},
+    {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "initial learning rate; AdamW, cosine schedule"},
     {REAL(qat, weight_decay, "0.02", 0, 10, ""), .help = "weight decay"},
     {ENUM(qat, method, "ste", eq_qat_method_names),
-     .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned (Esser "
-             "et al. 2020), see qat.scale_lr"},
-    {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT's weights; below 8 the file packs them"},
+     .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned "
+             "(Esser et al. 2020), see qat.scale_lr"},
+    {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT weights; below 8 they are packed in the file"},
     {REAL(qat, scale_lr, "0.002", 0, 1, ""), .above_min = true,
-     .help = "lsq: first learning rate of the scales, as a share of a scale; same schedule as qat.lr"},
+     .help = "lsq: initial learning rate of the scales, as a share of a scale; same schedule as qat.lr"},
     {REAL(qat, distill, "0", 0, 1, ""),
-     .help = "share of the loss that is taken to the baseline's EF instead of the true one"},
+     .help = "weight of the distillation term (loss against the baseline's prediction)"},
     {ENUM(qat, start, "auto", qat_start_names),
-     .help = "where activation ranges start: ptq: those of the run's ptq.safetensors; calibrate: as ptq finds them; "
-             "auto: ptq if that file is of this baseline, else calibrate"},
+     .help = "where activation ranges start: ptq: from ptq.safetensors of the run; calibrate: from a calibration "
+             "as in ptq; auto: ptq if that file belongs to this baseline, else calibrate"},
     {INT(qat, freeze_bn_epoch, "2", 0, 100000, "epoch"),
-     .help = "first epoch, counted from 1, with frozen batch norm statistics; 0 or behind the last: never"},
+     .help = "first epoch, counted from 1, with frozen batch-norm statistics; 0 or after the last epoch: never"},
     {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
-     .help = "first epoch, counted from 1, with frozen activation ranges (lsq: scales); 0 or behind the last: never"},
+     .help = "first epoch, counted from 1, with frozen activation ranges (lsq: scales); 0 or after the last epoch: "
+             "never"},
     {BOOL(qat, control, "false"), .free_to_change = true,
-     .help = "run-all also trains the control FP32+, the baseline trained on like QAT but without fake-quant"},
+     .help = "run-all also trains the control FP32+: the baseline trained further like QAT, but without fake-quant"},
 
     {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
-     .help = "eval and predict: the mean of the EFs of the clip sampled at this many phases of its even segments "
-             "(docs/DATA.md); 1: one EF, of frames evenly from the clip's first to its last"},
+     .help = "eval and predict: how many shifted samplings of a clip to average (docs/DATA.md); 1 uses a single "
+             "sampling from first to last frame"},
 
     {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,
-     .help = "clips that sensitivity looks at, and that automatic mixed precision ranks layers on, spread evenly over "
+     .help = "clips that sensitivity uses, and on which automatic mixed precision ranks layers, spread evenly over "
              "their split; each costs three passes of the network for each layer"},
     {ENUM(sensitivity, split, "val", split_names), .free_to_change = true,
-     .help = "the split that sensitivity takes them from"},
+     .help = "split that these clips are taken from"},
 
-    {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true,
-     .help = "calls before the latency is measured"},
+    {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true, .help = "calls before the measurement"},
     {INT(bench, repeats, "30", 1, 1000000, "calls"), .free_to_change = true,
      .help = "measured calls; the table shows their median"},
     {INT(bench, steps, "10", 1, 1000000, "steps"), .free_to_change = true,
      .help = "bench --train: measured training steps"},
     {BOOL(bench, scaling, "true"), .free_to_change = true,
-     .help = "bench: measure one thread as well, by turns, and the ratio"},
+     .help = "bench: also measure with one thread, alternately, and print the ratio"},
     {BOOL(bench, gray, "true"), .free_to_change = true,
-     .help = "bench: the three channels of random pixels are equal, as in ultrasound, which INT8's first convolution "
-             "makes use of; false: they differ"},
+     .help = "bench: random pixels with three equal channels, as in ultrasound, which the first convolution in "
+             "INT8 takes advantage of; false: three different channels"},
     {REAL(bench, layer_ms, "25", 0, 100000, "ms"), .free_to_change = true,
-     .help = "bench --layers: time for each kernel of each layer, but at least three calls"},
+     .help = "bench --layers: time for each kernel of each layer; at least three calls"},
 
-    {TEXT(run, dir, "runs/default"), .free_to_change = true, .help = "run directory: everything a run makes"},
-    {INT(run, seed, "1", 0, INT_MAX, ""), .help = "seed of first weights, shuffling, augmentation, calibration clips"},
+    {TEXT(run, dir, "runs/default"), .free_to_change = true, .help = "run directory, for everything that a run writes"},
+    {INT(run, seed, "1", 0, INT_MAX, ""),
+     .help = "seed of initial weights, shuffling, augmentation and the choice of calibration clips"},
     {INT(run, threads, "0", 0, 1024, "threads"), .free_to_change = true,
-     .help = "threads; 0: as many as this process may run on. The results don't depend on it"},
+     .help = "threads; 0: as many as this process may run on. Results do not depend on it"},
     {TEXT(run, cpu, "auto"), .free_to_change = true,
      .help = "highest instruction set to use: auto, ref, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, "
              "neondot"},
     {ENUM(run, precision, "fp32", precision_names), .free_to_change = true,
-     .help =
-         "convolutions of FP32 models in predict, bench and eval; bf16 (needs AVX512-BF16) gives the baseline a row "
-         "of its own, BF16, beside FP32's"},
+     .help = "convolutions of FP32 models in predict, bench and eval; bf16 (needs AVX512-BF16) adds a row BF16 for "
+             "the baseline"},
 };
 const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_table;
 
@@ -217,7 +220,7 @@ void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out)
         eq_str_add(out, "text");
         break;
     case EQ_SETTING_LIST:
-        eq_str_add(out, "names with commas between, in JSON an array of strings");
+        eq_str_add(out, "names separated by commas; in JSON an array of strings");
         break;
     case EQ_SETTING_ENUM:
         for (size_t i = 0; row->choices[i]; i++)
@@ -251,11 +254,6 @@ enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *sho
 static void *field(struct eq_config *config, const struct eq_setting *row)
 {
     return (char *)config + row->offset;
-}
-
-static const void *const_field(const struct eq_config *config, const struct eq_setting *row)
-{
-    return (const char *)config + row->offset;
 }
 
 static void set_origin(struct eq_settings *s, const struct eq_setting *row, const char *origin)
@@ -292,9 +290,9 @@ enum eq_status eq_setting_store_text(struct eq_settings *s, const struct eq_sett
     } else {
         if (!text[0] && !row->may_be_empty)
             return eq_fail(err, EQ_USAGE, "%s: %s is empty", origin, row->key);
-        for (const char *p = text; *p; p++) /* a slip that no path needs */
+        for (const char *p = text; *p; p++) /* no path needs one */
             if ((unsigned char)*p < ' ' || *p == 127)
-                return eq_fail(err, EQ_USAGE, "%s: %s holds a control character", origin, row->key);
+                return eq_fail(err, EQ_USAGE, "%s: %s contains a control character", origin, row->key);
         char **slot = field(&s->config, row), *copy = eq_strdup(text);
         free(*slot);
         *slot = copy;
@@ -332,22 +330,9 @@ enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const cha
     }
 }
 
-/* The fewest digits that read back as the same double. */
-static void print_real(double value, struct eq_str *out)
-{
-    char text[40];
-    double back;
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (eq_parse_double(text, &back) && back == value)
-            break;
-    }
-    eq_str_add(out, "%s", text);
-}
-
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
 {
-    const void *value = const_field(config, row);
+    const void *value = (const char *)config + row->offset;
     switch (row->type) {
     case EQ_SETTING_BOOL:
         eq_str_add(out, "%s", *(const bool *)value ? "true" : "false");
@@ -356,7 +341,7 @@ void eq_setting_print(const struct eq_setting *row, const struct eq_config *conf
         eq_str_add(out, "%d", *(const int *)value);
         break;
     case EQ_SETTING_REAL:
-        print_real(*(const double *)value, out);
+        eq_str_add_real(out, *(const double *)value);
         break;
     case EQ_SETTING_ENUM:
         eq_str_add(out, "%s", row->choices[*(const int *)value]);
@@ -399,37 +384,32 @@ void eq_settings_clear(struct eq_settings *s)
 
 enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err)
 {
-    struct eq_str value = {0};
-    enum eq_status st;
-    EQ_TRY(eq_settings_init(out, err));
+    EQ_CHECK(eq_settings_init(out, err));
+    enum eq_status st = EQ_OK;
     for (size_t i = 0; i < eq_setting_count && st == EQ_OK; i++) {
+        struct eq_str value = {0};
         eq_setting_print(&eq_setting_table[i], &s->config, &value);
-        st = eq_settings_set(out, eq_setting_table[i].key, value.s ? value.s : "", s->origin[i], err);
+        st = eq_settings_set(out, eq_setting_table[i].key, value.s, s->origin[i], err);
         eq_str_clear(&value);
     }
     if (st != EQ_OK)
         eq_settings_clear(out);
-out:
     return st;
 }
 
 enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err)
 {
-    enum eq_status st = eq_settings_copy(out, s, err);
-    struct eq_str dir = {0}, seed = {0}, origin = {0};
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_settings_copy(out, s, err));
     assert(i >= 0 && i < s->config.train.seeds);
-    eq_str_add(&seed, "%d", s->config.run.seed + i);
-    eq_str_add(&dir, "%s/seed-%s", s->config.run.dir, seed.s);
-    eq_str_add(&origin, "seed %d of train.seeds = %d", i + 1, s->config.train.seeds);
-    EQ_TRY(eq_settings_set(out, "run.dir", dir.s, origin.s, err));
-    EQ_TRY(eq_settings_set(out, "run.seed", seed.s, origin.s, err));
-    EQ_TRY(eq_settings_set(out, "train.seeds", "1", origin.s, err));
+    char *dir = eq_format("%s/seed-%d", s->config.run.dir, s->config.run.seed + i), *seed = strrchr(dir, '-') + 1;
+    char *origin = eq_format("seed %d of train.seeds = %d", i + 1, s->config.train.seeds);
+    enum eq_status st;
+    EQ_TRY(eq_settings_set(out, "run.dir", dir, origin, err));
+    EQ_TRY(eq_settings_set(out, "run.seed", seed, origin, err));
+    EQ_TRY(eq_settings_set(out, "train.seeds", "1", origin, err));
 out:
-    eq_str_clear(&dir);
-    eq_str_clear(&seed);
-    eq_str_clear(&origin);
+    free(dir);
+    free(origin);
     if (st != EQ_OK)
         eq_settings_clear(out);
     return st;

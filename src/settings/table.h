@@ -1,10 +1,10 @@
-/* The table of settings, for the files that parse, write and describe them. */
+/* The table of settings, for the files that parse, write and describe settings. */
 #ifndef SETTINGS_TABLE_H
 #define SETTINGS_TABLE_H
 
 #include "echoquant/settings.h"
 
-/* LIST: names, kept as one text with commas between; JSON has them as an array of strings. */
+/* LIST: names, stored as one text separated by commas; an array of strings in JSON. */
 enum eq_setting_type {
     EQ_SETTING_BOOL,
     EQ_SETTING_INT,
@@ -21,10 +21,10 @@ struct eq_setting {
     const char *initial;        /* the default, as --set would take it */
     double min, max;            /* INT, REAL: inclusive */
     bool above_min;             /* REAL: min itself is not allowed */
-    const char *const *choices; /* ENUM: names by value, NULL behind the last */
+    const char *const *choices; /* ENUM: names by value, NULL after the last */
     const char *unit;           /* "" none */
     bool may_be_empty;          /* TEXT */
-    bool free_to_change;        /* has no part in the results: may differ when a run goes on */
+    bool free_to_change;        /* does not affect results: may change when a run is resumed */
     const char *help;
 };
 extern const struct eq_setting eq_setting_table[];
@@ -32,13 +32,13 @@ extern const size_t eq_setting_count;
 
 /* NULL: no such setting. */
 const struct eq_setting *eq_setting_find(const char *key);
-/* "unknown setting ...; did you mean ...?" with origin in front. */
+/* EQ_USAGE: "<origin>: there is no setting ...; did you mean ...?" */
 enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err);
-/* "a whole number in 1..64", "one of adamw, sgd". */
+/* Appends "a whole number in 1..64" or "one of adamw, sgd". */
 void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out);
-/* The value as --set would take it. */
+/* Appends the value as --set takes it. */
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out);
-/* Parsed values; each checks the range. shown: the value as the user wrote it, for the message. */
+/* Store a parsed value after checking its range. shown: the value as the user wrote it, for the message. */
 enum eq_status eq_setting_store_number(struct eq_settings *s, const struct eq_setting *row, double value,
                                        const char *shown, const char *origin, struct eq_err *err);
 enum eq_status eq_setting_store_text(struct eq_settings *s, const struct eq_setting *row, const char *text,
@@ -47,13 +47,13 @@ void eq_setting_store_bool(struct eq_settings *s, const struct eq_setting *row, 
 enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *shown, const char *origin,
                                    struct eq_err *err);
 
-/* Whether key, or its section, is in the list that ends with NULL; a list that is NULL holds everything. */
+/* Whether key or its section is in the list, which ends with NULL; NULL as the list contains everything. */
 bool eq_section_listed(const char *key, const char *const *sections);
 
-/* What eq_settings_load does, on text that is in memory; name is used in messages and as the origin. */
+/* As eq_settings_load, from text in memory; name is used in messages and as the origin. */
 enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
                                  struct eq_err *err);
-/* The text of config.json; digest as for eq_settings_save. */
+/* Appends the text of config.json; digest as for eq_settings_save. */
 enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest, struct eq_str *out,
                                  struct eq_err *err);
 

@@ -1,4 +1,4 @@
-/* Student's t distribution, for intervals of means of few values. */
+/* Student's t distribution, for intervals of means of a few values. */
 #include "echoquant/stats.h"
 
 #include <assert.h>
@@ -31,7 +31,7 @@ static double beta_fraction(double a, double b, double x)
     return h;
 }
 
-/* The regularized incomplete beta function I_x(a, b), given x and 1 - x, so that neither loses digits. */
+/* The regularized incomplete beta function I_x(a, b), given x and rest = 1 - x, so that neither loses digits. */
 static double beta_share(double a, double b, double x, double rest)
 {
     if (x <= 0)

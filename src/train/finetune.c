@@ -1,5 +1,5 @@
-/* Training on from the baseline, and the control of QAT (the row FP32+): the same training without fake-quant. Only
- * against the control can QAT's gain be told from that of more training. */
+/* Further training of the baseline, and the control of QAT (the row FP32+): the same training without fake-quant. Only
+ * the control separates the effect of QAT from that of more training. */
 #include "train/finetune.h"
 
 struct eq_train_job eq_finetune_job(const struct eq_config *cfg)
@@ -23,7 +23,7 @@ struct eq_train_job eq_finetune_job(const struct eq_config *cfg)
                                  .scale_lr = cfg->qat.scale_lr};
 }
 
-/* The baseline as it was, which the training model is to stay near to (qat.distill). */
+/* The unchanged baseline as the teacher of qat.distill. */
 static enum eq_status open_teacher(const struct eq_finetune *f, struct eq_predictor *teacher, struct eq_err *err)
 {
     struct eq_graph *baseline;
@@ -72,7 +72,7 @@ out:
     return st;
 }
 
-/* As QAT's, less what only fake-quant has. */
+/* Those of QAT without the settings of fake-quant. */
 static const char *const shaping[] = {"data.frames",      "data.size",           "model.width",        "run.seed",
                                       "train.flip",       "train.shift",         "train.random_phase", "train.loss",
                                       "train.grad_clip",  "qat.epochs",          "qat.batch",          "qat.lr",

@@ -5,14 +5,14 @@
 
 static const char *const shaping[] = {"data.frames", "data.size", "model", "train", "run.seed", NULL};
 
-/* What a pretrained file gave, in one line, and by name what it did not. */
+/* Starts from a pretrained file; logs what it had in one line, and what it lacked by name. */
 static enum eq_status start_from(struct eq_graph *g, const char *path, struct eq_err *err)
 {
     struct eq_init_report r = {0};
     enum eq_status st = eq_model_init_from(g, path, &r, err);
     if (st == EQ_OK)
-        eq_info("%s: %zu parameters used, %zu missing, %zu of the wrong shape, %zu not wanted%s%s%s", path, r.used,
-                r.missing, r.misshaped, r.unused, r.prefix.len ? " (names behind \"" : "",
+        eq_info("%s: %zu parameters used, %zu missing, %zu of the wrong shape, %zu not needed%s%s%s", path, r.used,
+                r.missing, r.misshaped, r.unused, r.prefix.len ? " (names after \"" : "",
                 r.prefix.len ? r.prefix.s : "", r.prefix.len ? "\")" : "");
     if (st == EQ_OK && r.missing)
         eq_warn("%s: missing: %.400s", path, r.missing_names.s);
@@ -22,8 +22,7 @@ static enum eq_status start_from(struct eq_graph *g, const char *path, struct eq
     return st;
 }
 
-/* A file that is of no use is refused before the pass over all training clips, which takes minutes on a real data set.
- */
+/* Refuses an unusable file before the pass over all training clips, which takes minutes on a real data set. */
 static enum eq_status check_start(const struct eq_config *cfg, struct eq_err *err)
 {
     struct eq_model_meta meta = {.frames = cfg->data.frames, .size = cfg->data.size, .pixel_std = 1, .target_std = 1};
@@ -59,7 +58,7 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
     EQ_TRY(eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err));
     if (cfg->model.init[0])
         EQ_TRY(start_from(*out, cfg->model.init, err));
-    EQ_TRY(eq_fuse(*out, err)); /* a pass over memory less for each ReLU and sum; the bits stay the same */
+    EQ_TRY(eq_fuse(*out, err)); /* saves a pass over memory for each ReLU and sum; the bits stay the same */
 out:
     eq_loader_free(plain);
     return st;
@@ -96,7 +95,7 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     struct eq_str signature = {0};
     eq_signature_add(cfg, ds, shaping, &signature);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    /* An empty split is refused before the pass over the training clips. */
+    /* Refuses an empty split before the pass over the training clips. */
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
     EQ_TRY(new_graph(cfg, ds, &job.graph, err));
     job.ds = ds;

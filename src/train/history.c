@@ -1,25 +1,21 @@
-/* history/<name>.csv, a row per epoch, and the lines that a training state remembers its settings by. */
+/* history/<name>.csv, with a row for each epoch, and the signature of a training state. */
 #include "train/trainer.h"
+
+#include <stdlib.h>
 
 enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err)
 {
-    struct eq_str path = {0};
-    struct eq_writer w;
-    eq_str_add(&path, "%s/history/%s.csv", t->job.cfg->run.dir, t->job.name);
-    enum eq_status st = eq_writer_open(&w, path.s, err);
-    if (st != EQ_OK)
-        goto closed;
-    EQ_TRY(eq_writer_printf(&w, err, "epoch,lr,train_loss,val_mae,val_rmse,seconds\n"));
+    struct eq_str text = {0};
+    char *path = eq_format("%s/history/%s.csv", t->job.cfg->run.dir, t->job.name);
+    eq_str_add(&text, "epoch,lr,train_loss,val_mae,val_rmse,seconds\n");
     for (int i = 0; i < t->n_history; i++) {
         const struct eq_epoch_row *r = &t->history[i];
-        EQ_TRY(eq_writer_printf(&w, err, "%d,%.9g,%.9g,%.9g,%.9g,%.3f\n", r->epoch, r->lr, r->train_loss, r->val_mae,
-                                r->val_rmse, r->seconds));
+        eq_str_add(&text, "%d,%.9g,%.9g,%.9g,%.9g,%.3f\n", r->epoch, r->lr, r->train_loss, r->val_mae, r->val_rmse,
+                   r->seconds);
     }
-    EQ_TRY(eq_writer_commit(&w, err));
-out:
-    eq_writer_abort(&w);
-closed:
-    eq_str_clear(&path);
+    enum eq_status st = eq_write_file(path, text.s, text.len, err);
+    eq_str_clear(&text);
+    free(path);
     return st;
 }
 

@@ -1,6 +1,6 @@
-/* Quantization-aware training: fake-quant on the trained graph, started from the baseline and from PTQ's or calibrated
- * ranges; batch-norm statistics and ranges freeze on schedule; every epoch validates the integer model that would be
- * shipped. */
+/* Quantization-aware training: fake-quant on the trained baseline, starting from the ranges of PTQ or of a
+ * calibration. Batch-norm statistics and ranges freeze on schedule. Every epoch validates the integer model that would
+ * be shipped. */
 #include "train/finetune.h"
 #include "echoquant/ptq.h"
 
@@ -10,7 +10,7 @@
 
 struct qat {
     const struct eq_config *cfg;
-    char start[64]; /* where activation ranges started */
+    char start[64]; /* source of the first activation ranges */
 };
 
 /* *out: free with free(). */
@@ -58,11 +58,9 @@ static enum eq_status start_from(struct qat *qat, struct eq_graph *g, const char
     size_t len;
     enum eq_status st;
     EQ_TRY(eq_qmodel_load(path, &m, err));
-    if (strcmp(m->method, "ptq") != 0 || m->meta.frames != g->meta.frames || m->meta.size != g->meta.size) {
-        st = eq_fail(err, EQ_USAGE, "a model by %s for %d frames of %d pixels; the baseline has %d of %d", m->method,
-                     m->meta.frames, m->meta.size, g->meta.frames, g->meta.size);
-        goto out;
-    }
+    if (strcmp(m->method, "ptq") != 0 || m->meta.frames != g->meta.frames || m->meta.size != g->meta.size)
+        EQ_TRY(eq_fail(err, EQ_USAGE, "it is a model by %s for %d frames of %d pixels; the baseline has %d of %d",
+                       m->method, m->meta.frames, m->meta.size, g->meta.frames, g->meta.size));
     EQ_TRY(eq_check_zero_channels(g, qat->cfg->ptq.zero_channels, err));
     EQ_TRY(eq_start_from_qmodel(g, m, err));
     EQ_TRY(eq_read_file(path, SIZE_MAX, &file, &len, err));
@@ -74,7 +72,7 @@ out:
     return st;
 }
 
-/* Calibrates what PTQ does, the folded graph, so that the ranges are to the bit those of PTQ by the same settings. */
+/* Calibrates the folded graph, as PTQ does, so that the ranges equal those of PTQ with the same settings to the bit. */
 static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st;
@@ -99,8 +97,8 @@ out:
     return st;
 }
 
-/* Taking PTQ's ranges saves the calibration. The run has the same bits either way, unless ptq.search or other settings
- * made the file: so the recipe and the state's signature note the start. */
+/* The ranges of PTQ save a calibration. The bits of the run are the same either way, unless ptq.search or other
+ * settings made the file; therefore the recipe and the signature record the start. */
 static enum eq_status find_start(struct qat *qat, struct eq_graph *g, const struct eq_dataset *ds, struct eq_err *err)
 {
     const struct eq_config *cfg = qat->cfg;
@@ -109,19 +107,15 @@ static enum eq_status find_start(struct qat *qat, struct eq_graph *g, const stru
     bool there;
     enum eq_status st;
     EQ_TRY(eq_path_look(path, &there, err));
-    if (cfg->qat.start == EQ_QAT_START_PTQ && !there) {
-        st = eq_fail(err, EQ_IO, "%s is missing: run `echoquant ptq` first, or go on with qat.start = auto", path);
-        goto out;
-    }
+    if (cfg->qat.start == EQ_QAT_START_PTQ && !there)
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant ptq` first, or set qat.start = auto", path));
     if (there && cfg->qat.start != EQ_QAT_START_CALIBRATE) {
         st = start_from(qat, g, path, &why);
         if (st == EQ_OK)
             goto out;
-        if (cfg->qat.start == EQ_QAT_START_PTQ || st == EQ_NOMEM) {
-            st = eq_fail(err, st, "%s can't be the start of QAT: %s", path, why.msg);
-            goto out;
-        }
-        eq_info("%s can't be the start of QAT (%s): calibrating", path, why.msg);
+        if (cfg->qat.start == EQ_QAT_START_PTQ || st == EQ_NOMEM)
+            EQ_TRY(eq_fail(err, st, "cannot start QAT from %s: %s", path, why.msg));
+        eq_info("cannot start QAT from %s (%s): calibrating", path, why.msg);
     }
     EQ_TRY(calibrate(qat, g, ds, err));
 out:
@@ -129,21 +123,19 @@ out:
     return st;
 }
 
-/* Fake-quant on the baseline's graph, and the rule that moves its scales from here on. */
+/* Adds fake-quant to the graph of the baseline, and the rule that moves its scales. */
 static enum eq_status prepare(void *ctx, struct eq_train_job *job, struct eq_str *signature, struct eq_err *err)
 {
     struct qat *qat = ctx;
     const struct eq_config *cfg = qat->cfg;
-    enum eq_status st;
-    EQ_TRY(eq_prepare_fake_quant(job->graph, cfg->qat.weight_bits, err));
-    EQ_TRY(find_start(qat, job->graph, job->ds, err));
-    EQ_TRY(eq_scale_rules[cfg->qat.method]->open(job->graph, cfg->ptq.averaging, &job->scales, err));
+    EQ_CHECK(eq_prepare_fake_quant(job->graph, cfg->qat.weight_bits, err));
+    EQ_CHECK(find_start(qat, job->graph, job->ds, err));
+    EQ_CHECK(eq_scale_rules[cfg->qat.method]->open(job->graph, cfg->ptq.averaging, &job->scales, err));
     eq_str_add(signature, EQ_SIGNATURE_START "%s\n", qat->start);
     job->rule = eq_scale_rules[cfg->qat.method];
     job->lower = lower;
     job->ctx = qat;
-out:
-    return st;
+    return EQ_OK;
 }
 
 static const char *const shaping[] = {

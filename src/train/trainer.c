@@ -1,5 +1,5 @@
-/* The training loop. Everything random comes from counters (seed, epoch, sample), so that a resumed run goes on with
- * the bits of an uninterrupted one. */
+/* The training loop. Everything random comes from counters (seed, epoch, sample), so that a resumed run has the bits of
+ * an uninterrupted one. */
 #include "train/trainer.h"
 
 #include <math.h>
@@ -16,10 +16,8 @@ static enum eq_status collect_params(struct eq_trainer *t, struct eq_err *err)
     t->grads = calloc(max, sizeof *t->grads);
     t->decay = calloc(max, sizeof *t->decay);
     enum eq_status st;
-    if (!n || !t->param_index || !t->params || !t->grads || !t->decay) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the list of parameters");
-        goto out;
-    }
+    if (!n || !t->param_index || !t->params || !t->grads || !t->decay)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the list of parameters"));
     for (int i = 0; i < g->n_params; i++) {
         if (!g->params[i].trainable)
             continue;
@@ -53,49 +51,43 @@ static enum eq_status init_ema(struct eq_trainer *t, struct eq_err *err)
     return EQ_OK;
 }
 
-/* A job without data steps for as long as the caller likes: its schedule stays at the start. */
+/* A job without data takes as many steps as the caller likes; its schedule stays at the start. */
 enum { STEPS_WITHOUT_DATA = 1 << 20 };
 
 static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st = EQ_OK;
     t->steps_per_epoch = STEPS_WITHOUT_DATA;
     if (!job->ds)
         return EQ_OK;
-    EQ_TRY(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, true, job->batch, &t->train, err));
-    EQ_TRY(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, false, 1, &t->val, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, true, job->batch, &t->train, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, false, 1, &t->val, err));
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
-        st = eq_fail(err, EQ_USAGE,
-                     "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
-                     job->batch, job->accumulate, job->batch * job->accumulate);
-out:
-    return st;
+        return eq_fail(err, EQ_USAGE,
+                       "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
+                       job->batch, job->accumulate, job->batch * job->accumulate);
+    return EQ_OK;
 }
 
 enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *job, struct eq_err *err)
 {
     const struct eq_model_meta *meta = &job->graph->meta;
-    enum eq_status st;
     *t = (struct eq_trainer){.job = *job, .comm = &eq_comm_self, .best_mae = INFINITY};
-    EQ_TRY(open_loaders(t, err));
+    EQ_CHECK(open_loaders(t, err));
     t->total_steps = t->steps_per_epoch * (size_t)job->epochs;
     const struct eq_exec_opts opts = {EQ_EXEC_TRAIN, job->precision, job->batch,
                                       meta->frames,  meta->size,     job->rule && job->rule->hook};
-    EQ_TRY(eq_exec_new(job->graph, &opts, &t->exec, err));
+    EQ_CHECK(eq_exec_new(job->graph, &opts, &t->exec, err));
     if (job->rule && job->rule->hook) {
         struct eq_walk_hook hook = job->rule->hook(job->scales);
         eq_exec_set_hook(t->exec, &hook);
     }
-    EQ_TRY(collect_params(t, err));
-    EQ_TRY(init_ema(t, err));
+    EQ_CHECK(collect_params(t, err));
+    EQ_CHECK(init_ema(t, err));
     t->history = calloc((size_t)job->epochs, sizeof *t->history);
     t->ef = eq_alloc(3 * (size_t)job->batch, sizeof *t->ef);
-    if (!t->history || !t->ef)
-        st = eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
-out:
-    return st;
+    return t->history && t->ef ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
 }
 
 void eq_trainer_clear(struct eq_trainer *t)
@@ -132,7 +124,7 @@ static double learning_rate(const struct eq_trainer *t)
     return learning_rate_at(t, step_number(t));
 }
 
-/* In the step under way; in validation, in the last one. */
+/* step: the current one; in validation, the last one. */
 static enum eq_status diverged(const struct eq_trainer *t, const char *what, size_t step, double lr, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");
@@ -145,8 +137,8 @@ static enum eq_status diverged(const struct eq_trainer *t, const char *what, siz
     return st;
 }
 
-/* Running statistics are averaged with the weights that they belong to. Early on a large decay would hold on to the
- * first, random weights: after n steps it is at most (1 + n) / (10 + n). */
+/* Averages running statistics together with their weights. A large decay would keep the random first weights for long,
+ * so after n steps it is at most (1 + n) / (10 + n). */
 static void update_ema(struct eq_trainer *t)
 {
     double n = (double)t->optim.step;
@@ -164,74 +156,66 @@ static void lap(struct eq_trainer *t, enum eq_train_part part, double *since)
     *since = now;
 }
 
-/* The optimizer's part of a step, after the last micro-batch of it. */
+/* The part of a step after its last micro-batch: the optimizer. */
 static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *since, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st;
     size_t n;
     float *block = eq_exec_grad_block(t->exec, &n);
-    EQ_TRY(eq_comm_sum(t->comm, block, n, err)); /* the one place where gradients of several processes meet */
+    EQ_CHECK(eq_comm_sum(t->comm, block, n, err)); /* gradients of several processes meet only here */
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
     lap(t, EQ_TRAIN_NORM, since);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
     if (job->rule && job->rule->after_step)
-        EQ_TRY(job->rule->after_step(job->scales, t->exec, job->scale_lr * lr / job->optim.lr, err));
+        EQ_CHECK(job->rule->after_step(job->scales, t->exec, job->scale_lr * lr / job->optim.lr, err));
     update_ema(t);
     lap(t, EQ_TRAIN_OPTIMIZER, since);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     lap(t, EQ_TRAIN_ZERO, since);
-out:
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_batch *batch, double *loss,
                                     struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st = EQ_OK;
     float *teacher = t->ef + job->batch, *diff = teacher + job->batch, std = job->graph->meta.target_std;
     size_t n = (size_t)batch->n;
     if (!job->teacher) {
         *loss = eq_loss_forward(job->loss, t->ef, batch->ef, n, std, diff);
         return EQ_OK;
     }
-    EQ_TRY(eq_predictor_run(job->teacher, batch->pixels, teacher, err));
+    EQ_CHECK(eq_predictor_run(job->teacher, batch->pixels, teacher, err));
     *loss = eq_loss_distill(job->loss, t->ef, batch->ef, teacher, job->distill, n, std, diff);
-out:
-    return st;
+    return EQ_OK;
 }
 
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    enum eq_status st;
     float *diff = t->ef + 2 * job->batch;
     double lr = learning_rate(t), since = eq_now_ms(), loss;
     if (job->rule) {
-        EQ_TRY(job->rule->before_forward(job->scales, job->graph, err));
+        EQ_CHECK(job->rule->before_forward(job->scales, job->graph, err));
         eq_exec_weights_changed(t->exec);
     }
-    EQ_TRY(eq_exec_forward(t->exec, batch->pixels, t->ef, err));
-    EQ_TRY(loss_of_batch(t, batch, &loss, err));
-    if (!isfinite(loss)) {
-        st = diverged(t, "loss", step_number(t) + 1, lr, err);
-        goto out;
-    }
+    EQ_CHECK(eq_exec_forward(t->exec, batch->pixels, t->ef, err));
+    EQ_CHECK(loss_of_batch(t, batch, &loss, err));
+    if (!isfinite(loss))
+        return diverged(t, "loss", step_number(t) + 1, lr, err);
     lap(t, EQ_TRAIN_FORWARD, &since);
     for (int i = 0; i < batch->n; i++)
         diff[i] /= (float)(job->accumulate * t->comm->size);
-    EQ_TRY(eq_exec_backward(t->exec, diff, err));
+    EQ_CHECK(eq_exec_backward(t->exec, diff, err));
     lap(t, EQ_TRAIN_BACKWARD, &since);
     t->loss_sum += loss;
     if ((t->batch_in_epoch + 1) % (size_t)job->accumulate == 0)
-        EQ_TRY(apply_gradients(t, lr, &since, err));
+        EQ_CHECK(apply_gradients(t, lr, &since, err));
     t->batch_in_epoch++;
-out:
-    return st;
+    return EQ_OK;
 }
 
 static bool is_frozen(int first_epoch, int epoch)
@@ -239,7 +223,7 @@ static bool is_frozen(int first_epoch, int epoch)
     return first_epoch > 0 && epoch + 1 >= first_epoch;
 }
 
-/* Also when a run resumes inside the epoch. */
+/* Also called when a run resumes within the epoch. */
 static void enter_epoch(struct eq_trainer *t)
 {
     const struct eq_train_job *job = &t->job;
@@ -268,10 +252,9 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
         eq_progress_step(&progress, t->batch_in_epoch, note);
         if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0) {
             EQ_TRY(eq_trainer_save_state(t, err));
-            st = eq_fail(err, EQ_INTERRUPTED,
-                         "%s: interrupted after step %zu; the state is saved: the same command goes on", t->job.name,
-                         step_number(t));
-            goto out;
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED,
+                           "%s: interrupted after step %zu; the state is saved. Run the same command to resume.",
+                           t->job.name, step_number(t)));
         }
     }
 out:
@@ -288,7 +271,7 @@ static void swap_ema(struct eq_trainer *t)
     }
 }
 
-/* A predictor for the graph as it would be shipped; *m: its integer model, p's; NULL where it is FP32. */
+/* Opens a predictor for the graph as it would be shipped. *m: its integer model, owned by p; NULL: it is FP32. */
 static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predictor *p, struct eq_qmodel **m,
                                    struct eq_err *err)
 {
@@ -299,7 +282,7 @@ static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predict
     return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
 }
 
-/* The model that was validated is the one that is written. */
+/* Writes exactly the model that it validated. */
 static enum eq_status validate(struct eq_trainer *t, struct eq_metrics *out, struct eq_err *err)
 {
     enum eq_status st;
@@ -324,30 +307,26 @@ out:
     return st;
 }
 
-/* The epoch's steps are all in the state: going on validates first. */
+/* The state has all steps of the epoch, so a resume validates first. */
 static enum eq_status interrupted_validation(const struct eq_trainer *t, struct eq_err *err)
 {
-    enum eq_status st = eq_trainer_save_state(t, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(eq_trainer_save_state(t, err));
     return eq_fail(err, EQ_INTERRUPTED,
-                   "%s: interrupted while validating epoch %d; the state is saved: the same command goes on",
+                   "%s: interrupted while validating epoch %d; the state is saved. Run the same command to resume.",
                    t->job.name, t->epoch + 1);
 }
 
 static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double lr, struct eq_err *err)
 {
-    enum eq_status st;
     struct eq_metrics m = {0};
-    st = validate(t, &m, err);
+    enum eq_status st = validate(t, &m, err);
     if (st == EQ_INTERRUPTED)
         return interrupted_validation(t, err);
     if (st == EQ_NUMERIC) {
         size_t last = step_number(t);
         return diverged(t, "EF of a validation clip", last, learning_rate_at(t, last - 1), err);
     }
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(st);
     struct eq_epoch_row *row = &t->history[t->n_history++];
     *row = (struct eq_epoch_row){.epoch = t->epoch + 1,
                                  .lr = lr,
@@ -360,10 +339,8 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;
-    EQ_TRY(eq_history_write(t, err));
-    EQ_TRY(eq_trainer_save_state(t, err));
-out:
-    return st;
+    EQ_CHECK(eq_history_write(t, err));
+    return eq_trainer_save_state(t, err);
 }
 
 static bool out_of_patience(const struct eq_trainer *t)
@@ -371,13 +348,13 @@ static bool out_of_patience(const struct eq_trainer *t)
     return t->job.patience > 0 && t->epoch - t->best_epoch >= t->job.patience;
 }
 
-/* The best model becomes the run's model; the state has done its work. */
+/* Moves the best model to model_path and removes the state. */
 static enum eq_status publish(const struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best"), *state = eq_trainer_state_path(t, "state");
     enum eq_status st = EQ_OK;
     if (rename(best, model_path) != 0)
-        st = eq_fail_errno(err, "%s: can't be moved to %s", best, model_path);
+        st = eq_fail_errno(err, "%s: cannot be moved to %s", best, model_path);
     else
         remove(state);
     free(best);
@@ -387,43 +364,37 @@ static enum eq_status publish(const struct eq_trainer *t, const char *model_path
 
 enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
-    enum eq_status st;
     bool resumed;
-    EQ_TRY(eq_trainer_load_state(t, &resumed, err));
+    EQ_CHECK(eq_trainer_load_state(t, &resumed, err));
     if (resumed)
-        eq_info("%s: going on at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
+        eq_info("%s: resuming at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     while (t->epoch < t->job.epochs && !out_of_patience(t)) {
-        /* The history notes the rate of an epoch's first step, also when the run resumes in the middle of it. */
+        /* The history has the rate of the first step of an epoch, also when the run resumes in the middle of it. */
         double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
-        EQ_TRY(train_epoch(t, err));
-        EQ_TRY(finish_epoch(t, start_ms, lr, err));
-        if (eq_interrupted() && t->epoch < t->job.epochs) {
-            st = eq_fail(err, EQ_INTERRUPTED,
-                         "%s: interrupted after epoch %d; the state is saved: the same command goes on", t->job.name,
-                         t->epoch);
-            goto out;
-        }
+        EQ_CHECK(train_epoch(t, err));
+        EQ_CHECK(finish_epoch(t, start_ms, lr, err));
+        if (eq_interrupted() && t->epoch < t->job.epochs)
+            return eq_fail(err, EQ_INTERRUPTED,
+                           "%s: interrupted after epoch %d; the state is saved. Run the same command to resume.",
+                           t->job.name, t->epoch);
     }
     if (out_of_patience(t))
         eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
-    EQ_TRY(publish(t, model_path, err));
-out:
-    return st;
+    return publish(t, model_path, err);
 }
 
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
 {
     struct eq_trainer t = {0};
-    struct eq_str path = {0};
+    char *path = eq_format("%s/%s.safetensors", job->cfg->run.dir, job->name);
     enum eq_status st;
-    eq_str_add(&path, "%s/%s.safetensors", job->cfg->run.dir, job->name);
     EQ_TRY(eq_trainer_init(&t, job, err));
-    EQ_TRY(eq_trainer_run(&t, path.s, err));
-    eq_info("wrote %s", path.s);
+    EQ_TRY(eq_trainer_run(&t, path, err));
+    eq_info("wrote %s", path);
 out:
     eq_trainer_clear(&t);
-    eq_str_clear(&path);
+    free(path);
     return st;
 }

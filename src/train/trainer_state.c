@@ -1,6 +1,6 @@
 /*
  * The state of a training run as one safetensors file: "param.<key>", "m.<key>", "v.<key>", "ema.<key>",
- * "fq.<i>.scale", "fq.<i>.zero_point", "extra"; the position, the history and the signature stand in its metadata.
+ * "fq.<i>.scale", "fq.<i>.zero_point", "extra"; the position, the history and the signature are in its metadata.
  */
 #include "train/trainer.h"
 
@@ -12,45 +12,63 @@
 
 char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind)
 {
-    struct eq_str s = {0};
-    eq_str_add(&s, "%s/state/%s.%s.safetensors", t->job.cfg->run.dir, t->job.name, kind);
-    return s.s;
+    return eq_format("%s/state/%s.%s.safetensors", t->job.cfg->run.dir, t->job.name, kind);
 }
 
-/* ---- writing ------------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------- */
 
-static void add_vector(struct eq_st_file *f, const char *prefix, const char *key, enum eq_dtype dtype, size_t n,
-                       const void *data)
+/* A vector of n values between memory and the file: path NULL adds it to a file that will be written, else it is taken
+ * from one that was read. */
+static enum eq_status move_vector(struct eq_st_file *f, const char *path, const char *prefix, const char *key,
+                                  enum eq_dtype dtype, size_t n, void *data, struct eq_err *err)
 {
     char name[128];
     snprintf(name, sizeof name, "%s%s", prefix, key);
-    eq_st_add(f, name, eq_tensor_view(dtype, 1, &n, data));
+    if (!path) {
+        eq_st_add(f, name, eq_tensor_view(dtype, 1, &n, data));
+        return EQ_OK;
+    }
+    const struct eq_tensor *tensor = eq_st_find(f, name);
+    if (!tensor)
+        return eq_fail(err, EQ_FORMAT, "%s: %s is missing", path, name);
+    if (tensor->dtype != dtype || eq_tensor_bytes(tensor) != n * 4)
+        return eq_fail(err, EQ_FORMAT, "%s: %s has the wrong type or size", path, name);
+    memcpy(data, tensor->data, n * 4);
+    for (size_t i = 0; dtype == EQ_F32 && i < n; i++)
+        if (!isfinite(((const float *)data)[i]))
+            return eq_fail(err, EQ_NUMERIC, "%s: %s holds a value that is not finite", path, name);
+    return EQ_OK;
 }
 
-static void add_tensors(struct eq_st_file *f, const struct eq_trainer *t)
+/* All tensors of a state; extra: [n_extra], the state of the rule that moves the scales. */
+static enum eq_status move_tensors(struct eq_st_file *f, const char *path, const struct eq_trainer *t, size_t n_extra,
+                                   float *extra, struct eq_err *err)
 {
     const struct eq_graph *g = t->job.graph;
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        add_vector(f, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p));
+        EQ_CHECK(move_vector(f, path, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p), err));
         if (t->ema)
-            add_vector(f, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i]);
+            EQ_CHECK(move_vector(f, path, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i], err));
     }
     for (size_t i = 0; i < t->n_params; i++) {
         const struct eq_param *p = &g->params[t->param_index[i]];
-        add_vector(f, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i]);
+        EQ_CHECK(move_vector(f, path, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i], err));
         if (t->optim.v)
-            add_vector(f, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i]);
+            EQ_CHECK(move_vector(f, path, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i], err));
     }
     for (int i = 0; i < g->n_fake_quants; i++) {
         const struct eq_fake_quant *fq = &g->fake_quants[i];
         char key[32];
         snprintf(key, sizeof key, "%d.scale", i);
-        add_vector(f, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale);
+        EQ_CHECK(move_vector(f, path, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale, err));
         snprintf(key, sizeof key, "%d.zero_point", i);
-        add_vector(f, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point);
+        EQ_CHECK(move_vector(f, path, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point, err));
     }
+    return n_extra ? move_vector(f, path, "", "extra", EQ_F32, n_extra, extra, err) : EQ_OK;
 }
+
+/* ---- writing ------------------------------------------------------------- */
 
 static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
 {
@@ -79,17 +97,13 @@ enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *
     char *path = eq_trainer_state_path(t, "state");
     size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
     float *extra = eq_alloc(n_extra + 1, sizeof *extra);
-    enum eq_status st = EQ_OK;
-    if (!extra) {
-        st = eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
-        goto out;
-    }
-    add_position(&f, t);
-    add_tensors(&f, t);
-    if (n_extra) {
+    enum eq_status st;
+    if (!extra)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %s", path));
+    if (n_extra)
         t->job.rule->get_state(t->job.scales, extra);
-        add_vector(&f, "", "extra", EQ_F32, n_extra, extra);
-    }
+    add_position(&f, t);
+    EQ_TRY(move_tensors(&f, NULL, t, n_extra, extra, err));
     EQ_TRY(eq_st_write(path, &f, err));
 out:
     eq_st_clear(&f);
@@ -99,55 +113,6 @@ out:
 }
 
 /* ---- reading ------------------------------------------------------------- */
-
-static enum eq_status take_vector(const struct eq_st_file *f, const char *path, const char *prefix, const char *key,
-                                  enum eq_dtype dtype, size_t n, void *out, struct eq_err *err)
-{
-    char name[128];
-    snprintf(name, sizeof name, "%s%s", prefix, key);
-    const struct eq_tensor *tensor = eq_st_find(f, name);
-    if (!tensor)
-        return eq_fail(err, EQ_FORMAT, "%s: %s is missing", path, name);
-    if (tensor->dtype != dtype || eq_tensor_bytes(tensor) != n * 4)
-        return eq_fail(err, EQ_FORMAT, "%s: %s has the wrong type or size", path, name);
-    memcpy(out, tensor->data, n * 4);
-    if (dtype != EQ_F32)
-        return EQ_OK;
-    const float *v = out;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(v[i]))
-            return eq_fail(err, EQ_NUMERIC, "%s: %s holds a value that is not finite", path, name);
-    return EQ_OK;
-}
-
-static enum eq_status take_tensors(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
-                                   struct eq_err *err)
-{
-    struct eq_graph *g = t->job.graph;
-    enum eq_status st = EQ_OK;
-    for (int i = 0; i < g->n_params; i++) {
-        const struct eq_param *p = &g->params[i];
-        EQ_TRY(take_vector(f, path, "param.", p->name, EQ_F32, eq_param_count(p), eq_param_data(p), err));
-        if (t->ema)
-            EQ_TRY(take_vector(f, path, "ema.", p->name, EQ_F32, eq_param_count(p), t->ema[i], err));
-    }
-    for (size_t i = 0; i < t->n_params; i++) {
-        const struct eq_param *p = &g->params[t->param_index[i]];
-        EQ_TRY(take_vector(f, path, "m.", p->name, EQ_F32, eq_param_count(p), t->optim.m[i], err));
-        if (t->optim.v)
-            EQ_TRY(take_vector(f, path, "v.", p->name, EQ_F32, eq_param_count(p), t->optim.v[i], err));
-    }
-    for (int i = 0; i < g->n_fake_quants; i++) {
-        struct eq_fake_quant *fq = &g->fake_quants[i];
-        char key[32];
-        snprintf(key, sizeof key, "%d.scale", i);
-        EQ_TRY(take_vector(f, path, "fq.", key, EQ_F32, (size_t)fq->channels, fq->scale, err));
-        snprintf(key, sizeof key, "%d.zero_point", i);
-        EQ_TRY(take_vector(f, path, "fq.", key, EQ_S32, (size_t)fq->channels, fq->zero_point, err));
-    }
-out:
-    return st;
-}
 
 static enum eq_status take_int(const struct eq_st_file *f, const char *path, const char *key, int64_t max, int64_t *out,
                                struct eq_err *err)
@@ -178,7 +143,7 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
             sscanf(p, "%d %lf %lf %lf %lf %lf\n%n", &r.epoch, &r.lr, &r.train_loss, &r.val_mae, &r.val_rmse, &r.seconds,
                    &used) != 6 ||
             used == 0)
-            return eq_fail(err, EQ_FORMAT, "%s: the history can't be read", path);
+            return eq_fail(err, EQ_FORMAT, "%s: the history cannot be read", path);
         t->history[t->n_history] = r;
         p += used;
     }
@@ -188,17 +153,16 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
 static enum eq_status take_position(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
                                     struct eq_err *err)
 {
-    enum eq_status st;
     int64_t epoch, batch, step, best;
-    EQ_TRY(take_int(f, path, "epoch", t->job.epochs, &epoch, err));
-    EQ_TRY(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->job.accumulate, &batch, err));
-    EQ_TRY(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
-    EQ_TRY(take_int(f, path, "best_epoch", epoch, &best, err));
-    EQ_TRY(take_real(f, path, "loss_sum", &t->loss_sum, err));
+    EQ_CHECK(take_int(f, path, "epoch", t->job.epochs, &epoch, err));
+    EQ_CHECK(take_int(f, path, "batch_in_epoch", (int64_t)t->steps_per_epoch * t->job.accumulate, &batch, err));
+    EQ_CHECK(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
+    EQ_CHECK(take_int(f, path, "best_epoch", epoch, &best, err));
+    EQ_CHECK(take_real(f, path, "loss_sum", &t->loss_sum, err));
     if (best)
-        EQ_TRY(take_real(f, path, "best_mae", &t->best_mae, err));
-    EQ_TRY(take_history(f, path, t, err));
-    /* States are written where a step ends. */
+        EQ_CHECK(take_real(f, path, "best_mae", &t->best_mae, err));
+    EQ_CHECK(take_history(f, path, t, err));
+    /* States are only written at the end of a step. */
     if (batch % t->job.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->job.accumulate)
         return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
     if (t->n_history != epoch)
@@ -208,25 +172,22 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     t->batch_in_epoch = (size_t)batch;
     t->optim.step = (size_t)step;
     t->best_epoch = (int)best;
-out:
-    return st;
+    return EQ_OK;
 }
 
-/* The line of text that has the key of another line ("key=value"), copied; NULL: there is none. */
+/* A copy of the line of text with the same key as `line` ("key=value"); NULL: there is none. */
 static char *line_with_key(const char *text, const char *line)
 {
     size_t key = strcspn(line, "=\n") + 1;
     for (; *text; text += strcspn(text, "\n"), text += *text != '\0')
         if (strncmp(text, line, key) == 0) {
-            struct eq_str copy = {0};
-            eq_str_add(&copy, "%.*s", (int)strcspn(text, "\n"), text);
-            return copy.s;
+            return eq_format("%.*s", (int)strcspn(text, "\n"), text);
         }
     return NULL;
 }
 
-/* Appends the lines of b that a does not say; only_missing: only those whose key a lacks. States of version 0.1.0 don't
- * note where ranges started. */
+/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of version 0.1.0 do not
+ * record where ranges started. */
 static void add_changes(const char *a, const char *b, bool only_missing, struct eq_str *out)
 {
     for (const char *line = b; *line; line += strcspn(line, "\n"), line += *line != '\0') {
@@ -242,7 +203,7 @@ static void add_changes(const char *a, const char *b, bool only_missing, struct 
     }
 }
 
-/* Signatures are compared line by line, by key: a version may note the same in another order. */
+/* Compares signatures by key, because versions have different orders. */
 static enum eq_status compare_signature(const char *path, const char *was, const char *is, struct eq_err *err)
 {
     struct eq_str changes = {0};
@@ -250,9 +211,10 @@ static enum eq_status compare_signature(const char *path, const char *was, const
     add_changes(was, is, false, &changes);
     add_changes(is, was, true, &changes);
     if (changes.len)
-        st = eq_fail(err, EQ_USAGE,
-                     "%s was written under other settings (%.600s); set them back to go on, or start anew with --force",
-                     path, changes.s);
+        st =
+            eq_fail(err, EQ_USAGE,
+                    "%s was written under other settings (%.600s); set them back to resume, or start over with --force",
+                    path, changes.s);
     eq_str_clear(&changes);
     return st;
 }
@@ -263,33 +225,26 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
     enum eq_status st;
     bool there;
     char *path = eq_trainer_state_path(t, "state"), *best = eq_trainer_state_path(t, "best");
-    float *extra = NULL;
+    size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
+    float *extra = eq_alloc(n_extra + 1, sizeof *extra);
     *resumed = false;
+    if (!extra)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %s", path));
     EQ_TRY(eq_path_look(path, &there, err));
     if (!there)
         goto out;
     EQ_TRY(eq_st_read(path, &f, err));
     const char *format = eq_st_meta(&f, "format"), *signature = eq_st_meta(&f, "signature");
-    if (!format || strcmp(format, STATE_FORMAT) != 0 || !signature) {
-        st = eq_fail(err, EQ_FORMAT, "%s is not a training state of this version", path);
-        goto out;
-    }
+    if (!format || strcmp(format, STATE_FORMAT) != 0 || !signature)
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s is not a training state of this version", path));
     EQ_TRY(compare_signature(path, signature, t->job.signature, err));
     EQ_TRY(take_position(&f, path, t, err));
-    EQ_TRY(take_tensors(&f, path, t, err));
-    size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
-    if (n_extra) {
-        extra = eq_alloc(n_extra, sizeof *extra);
-        if (!extra) {
-            st = eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
-            goto out;
-        }
-        EQ_TRY(take_vector(&f, path, "", "extra", EQ_F32, n_extra, extra, err));
+    EQ_TRY(move_tensors(&f, path, t, n_extra, extra, err));
+    if (n_extra)
         t->job.rule->set_state(t->job.scales, extra);
-    }
     EQ_TRY(eq_path_look(best, &there, err));
     if (t->best_epoch && !there)
-        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start anew with --force", best, path));
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start over with --force", best, path));
     *resumed = true;
 out:
     eq_free(extra);

@@ -74,7 +74,7 @@ expect 1 predict --model s/fp32.safetensors "$clip"
 expect 0 inspect good
 has "$OUT" "11 clips"
 expect 0 inspect bad
-has "$OUT" "can't be used"
+has "$OUT" "cannot be used"
 expect 0 inspect "good/Videos/${NAMES[0]}.avi"
 has "$OUT" "112 x 112"
 expect_error 1 "no such file" inspect nowhere.avi

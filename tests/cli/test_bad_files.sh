@@ -27,8 +27,8 @@ for model in fp32 ptq; do
     { cat "r/$model.safetensors"; printf x; } >long.safetensors && bad_model 1 "long.safetensors" long.safetensors
 done
 expect_error 1 "Videos" predict --model "$CLIP" "$CLIP"
-expect_error 2 "is quantized already" ptq --run q --data d "${TINY[@]}" --model r/ptq.safetensors
-expect_error 2 "is quantized already" qat --run q --data d "${TINY[@]}" --model r/ptq.safetensors
+expect_error 2 "is already quantized" ptq --run q --data d "${TINY[@]}" --model r/ptq.safetensors
+expect_error 2 "is already quantized" qat --run q --data d "${TINY[@]}" --model r/ptq.safetensors
 expect_error 1 "fp32.safetensors is missing" ptq --run none --data d "${TINY[@]}"
 expect_error 2 "data.frames = 2" ptq --run q --data d "${TINY[@]}" --set data.frames=3 --model r/fp32.safetensors
 expect_error 1 "results.json" report --run none

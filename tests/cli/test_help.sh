@@ -68,13 +68,13 @@ is "longest line at 90 columns is 81 to 90" "$(($(longest) > 80 && $(longest) <=
 on_terminal 300 run-all --help
 is "longest line at 300 columns is 91 to 100" "$(($(longest) > 90 && $(longest) <= 100))" 1
 
-expect_error 2 "which command?"
+expect_error 2 "no command given"
 expect_error 2 "did you mean train?" trian
 expect_error 2 "there is no command" help trian
 expect_error 2 "did you mean --config?" train --confg x.json
 expect_error 2 "needs an argument" train --config
 expect_error 2 "needs an argument" train --set
-expect_error 2 "what is \"clip.avi\" for" train clip.avi
+expect_error 2 "unexpected argument \"clip.avi\"" train clip.avi
 expect_error 2 "predict needs" predict --model x.safetensors
 expect_error 2 "--model" predict clip.avi
 expect_error 2 "--model" bench

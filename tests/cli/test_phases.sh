@@ -41,8 +41,8 @@ has r/report.md "means over different numbers of phases"
 # The rows that are still of one phase are made anew; nothing is trained.
 expect 0 run-all --run r
 is "ptq of three phases" "$(values r/predictions/ptq.csv)" "$(values three.ptq)"
-has r/report.md "each EF is the mean over 3 phases"
-has r/report.html "each EF is the mean over 3 phases"
+has r/report.md "each EF averages 3 samplings"
+has r/report.html "each EF averages 3 samplings"
 grep -q "different numbers of phases" r/report.md && fail "the report still warns" || pass
 python3 - r/results.json <<'PY' && pass || fail "phases in results.json"
 import json, sys

@@ -127,7 +127,7 @@ for percentile in 50 100.5 nan; do
     expect_error 2 "ptq.percentile = $percentile" ptq --run no --set ptq.percentile="$percentile"
 done
 expect_error 2 "ptq.weight_bits = 1" ptq --run no --set ptq.weight_bits=1
-expect_error 2 "quantized already" ptq --run no --data d --model plain/ptq.safetensors "${TINY[@]}"
+expect_error 2 "already quantized" ptq --run no --data d --model plain/ptq.safetensors "${TINY[@]}"
 not_there no
 
 # set_tensor FILE NAME BYTES: overwrites all of a tensor with a repeated byte.

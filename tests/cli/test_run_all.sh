@@ -42,7 +42,7 @@ same before after
 
 # A --force that is refused loses nothing: not for a model that is no baseline, not for data that isn't there.
 for command in ptq qat; do
-    expect_error 2 "quantized already" "$command" --run a --force --model a/ptq.safetensors
+    expect_error 2 "already quantized" "$command" --run a --force --model a/ptq.safetensors
     expect_error 2 "data.dir" "$command" --run a --force --data nowhere
 done
 for command in train run-all; do expect_error 1 "nowhere" "$command" --run a --force --data nowhere; done
@@ -73,7 +73,7 @@ has "$ERR" "finished"
 not_there c/fp32_plus.safetensors
 expect 0 qat --control --run c
 same a/fp32_plus.safetensors c/fp32_plus.safetensors
-expect_error 2 "fp32_plus.safetensors is there already" qat --control --run c
+expect_error 2 "fp32_plus.safetensors already exists" qat --control --run c
 rm -r c
 
 # The single commands are the same functions.

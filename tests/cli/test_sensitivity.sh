@@ -74,7 +74,7 @@ cp kept.json base/sensitivity.json
 # Refused, before anything is written.
 tiny=(--data d "${TINY[@]}")
 expect_error 1 "no/fp32.safetensors is missing" sensitivity --run no "${tiny[@]}"
-expect_error 2 "base/ptq.safetensors is quantized already" sensitivity --run no --model base/ptq.safetensors "${tiny[@]}"
+expect_error 2 "base/ptq.safetensors is already quantized" sensitivity --run no --model base/ptq.safetensors "${tiny[@]}"
 expect_error 2 "there is no layer \"conv2\"; did you mean conv1?" sensitivity --run no --model base/fp32.safetensors \
     "${tiny[@]}" conv2
 expect_error 2 "ptq.keep_fp32: there is no layer \"layer9\"" sensitivity --run no --model base/fp32.safetensors \

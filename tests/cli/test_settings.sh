@@ -60,6 +60,6 @@ same r/config.json first.json
 mv away d
 expect_error 2 "data.frames 2 -> 3" qat --run r --set data.frames=3
 expect_error 2 "run.seed 1 -> 5" qat --run r --seed 5
-expect_error 2 "is there already" train --run r
+expect_error 2 "already exists" train --run r
 same r/config.json first.json
 summary

@@ -8,7 +8,7 @@ TORCH=$SOURCE/tests/golden/data/resnet18_w8.safetensors # PyTorch's weights, tor
 # A pretrained start says what it used, and is another model than a fresh start.
 expect 0 train --run fresh --data d "${TINY[@]}"
 expect 0 train --run init --data d "${TINY[@]}" --set model.init="$TORCH"
-has "$ERR" "100 parameters used, 0 missing, 0 of the wrong shape, 2 not wanted"
+has "$ERR" "100 parameters used, 0 missing, 0 of the wrong shape, 2 not needed"
 cmp -s fresh/fp32.safetensors init/fp32.safetensors && fail "model.init changes nothing" || pass
 expect_error 2 "model.init" qat --run init --set model.init=other.safetensors
 # A learning rate that moves nothing shows that the weights are the file's.
@@ -52,7 +52,7 @@ body[begin:begin + 4] = struct.pack("<f", float("nan"))
 write(sys.argv[3])
 PY
 expect 0 train --run part --data d "${TINY[@]}" --set model.init=part.safetensors
-has "$ERR" "98 parameters used, 1 missing, 1 of the wrong shape, 3 not wanted"
+has "$ERR" "98 parameters used, 1 missing, 1 of the wrong shape, 3 not needed"
 has "$ERR" "missing: layer2.1.bn2.weight"
 has "$ERR" "of the wrong shape: layer3.0.conv1.weight"
 expect_error 1 "layer4.1.bn1.bias" train --run z --data d "${TINY[@]}" --set model.init=nan.safetensors

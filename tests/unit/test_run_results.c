@@ -260,7 +260,7 @@ static void force_removes_what_a_run_made_and_nothing_else(void **state)
     static const enum eq_phase phases[] = {EQ_PHASE_TRAIN, EQ_PHASE_PTQ, EQ_PHASE_QAT, EQ_PHASE_ALL};
     for (int i = 0; i < 4; i++) {
         assert_int_equal(eq_run_enter(&s, &no_data, phases[i], true, &err), EQ_USAGE);
-        assert_non_null(strstr(err.msg, "is no run directory"));
+        assert_non_null(strstr(err.msg, "is not a run directory"));
     }
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         assert_true(there(ours[i]));

@@ -192,6 +192,10 @@ enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, 
 double eq_json_real(const struct cJSON *object, const char *key);
 const char *eq_json_text(const struct cJSON *object, const char *key);
 bool eq_json_flag(const struct cJSON *object, const char *key);
+/* Adds item to an array (key NULL) or an object, which then owns it. Returns item, or NULL after freeing it when it
+ * could not be added, which eq_json_check then reports; cJSON would leave it with the caller. item and parent may be
+ * NULL. */
+struct cJSON *eq_json_add(struct cJSON *parent, const char *key, struct cJSON *item);
 /* A new number, or a null for NaN and infinity; NULL when out of memory, which eq_json_check then reports. */
 struct cJSON *eq_json_new_real(double value);
 void eq_json_add_real(struct cJSON *object, const char *key, double value);

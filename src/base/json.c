@@ -215,6 +215,14 @@ bool eq_json_flag(const struct cJSON *object, const char *key)
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
 }
 
+struct cJSON *eq_json_add(struct cJSON *parent, const char *key, struct cJSON *item)
+{
+    if (key ? cJSON_AddItemToObject(parent, key, item) : cJSON_AddItemToArray(parent, item))
+        return item;
+    cJSON_Delete(item);
+    return NULL;
+}
+
 struct cJSON *eq_json_new_real(double value)
 {
     return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();

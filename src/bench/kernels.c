@@ -199,7 +199,7 @@ static void add_candidate(struct cJSON *array, const struct contender *c, const 
     cJSON_AddNumberToObject(o, "products_per_mac", products / macs);
     if (c->k->instruction)
         cJSON_AddStringToObject(o, "instruction", c->k->instruction);
-    cJSON_AddItemToArray(array, o);
+    eq_json_add(array, NULL, o);
 }
 
 static void take_turns(struct contender *c, size_t n, const struct eq_exec_layer *l, const struct tensors *x,

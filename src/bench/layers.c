@@ -49,8 +49,7 @@ static enum eq_status add_layer(struct table *t, const struct eq_exec_layer *l, 
     struct eq_bench_chosen chosen;
     if (!strstr(l->name, t->opts->layer))
         return EQ_OK;
-    struct cJSON *object = describe(l, node_ms);
-    cJSON_AddItemToArray(t->layers, object);
+    struct cJSON *object = eq_json_add(t->layers, NULL, describe(l, node_ms));
     EQ_TRY(eq_bench_candidates(l, t->cfg->bench.gray, t->cfg->bench.layer_ms, t->opts->kernel, object, &chosen, err));
     t->n_layers++;
     t->n_timed += chosen.timed;
@@ -77,7 +76,7 @@ static enum eq_status finish(struct table *t, double whole_ms, bool packs, struc
         cJSON_AddStringToObject(o, "instruction", t->peaks.peaks[i]->instruction);
         cJSON_AddStringToObject(o, "isa", eq_isa_name(t->peaks.peaks[i]->isa));
         cJSON_AddNumberToObject(o, "gmacs", t->peaks.gmacs[i]);
-        cJSON_AddItemToArray(peaks, o);
+        eq_json_add(peaks, NULL, o);
     }
     if (t->opts->layer[0] || t->opts->kernel[0]) /* some are missing: no sum */
         return EQ_OK;
@@ -94,7 +93,7 @@ static void add_node(struct cJSON *nodes, const char *name, double ms, double ba
     cJSON_AddNumberToObject(o, "ms", ms);
     if (backward_ms >= 0)
         cJSON_AddNumberToObject(o, "backward_ms", backward_ms);
-    cJSON_AddItemToArray(nodes, o);
+    eq_json_add(nodes, NULL, o);
 }
 
 /* ---- a network that predicts, or one that trains ------------------------- */

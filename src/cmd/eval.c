@@ -40,10 +40,12 @@ static void list_models(const struct eq_options *o, struct names *list)
         add_name(list, o->name ? o->name : name_of_file(o->model, list));
     for (int i = 0; i < o->n_args; i++)
         add_name(list, o->args[i]);
-    for (const struct eq_run_model *m = eq_run_models; m->name && !o->model; m++)
-        if (eq_run_model_is_made(m) ? o->n_args == 0 && eq_run_has_file(cfg->run.dir, m->file, ".safetensors")
-                                    : m->is_wanted(cfg))
+    for (const struct eq_run_model *m = eq_run_models; m->name && !o->model; m++) {
+        bool there = eq_run_has_file(cfg->run.dir, m->file, ".safetensors");
+        if (eq_run_model_is_made(m) ? o->n_args == 0 && there
+                                    : m->is_wanted(cfg) && (there || m->phase == EQ_PHASE_TRAIN))
             add_name(list, m->name);
+    }
     if (list->n == 0)
         add_name(list, eq_phase_model(EQ_PHASE_TRAIN)->name);
 }

@@ -53,7 +53,7 @@ static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split 
         cJSON_AddNumberToObject(o, "ef_median", median);
         cJSON_AddNumberToObject(o, "ef_max", ef[n - 1]);
     }
-    cJSON_AddItemToObject(splits, eq_split_name(split), o);
+    eq_json_add(splits, eq_split_name(split), o);
     free(index);
     eq_free(ef);
     return EQ_OK;
@@ -95,7 +95,7 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, 
     eq_results_init(&results);
     eq_results_set_skipped(&results, &ds);
     struct cJSON *document = eq_results_json(&results);
-    cJSON_AddItemToObject(o, "skipped", cJSON_DetachItemFromObjectCaseSensitive(document, "skipped"));
+    eq_json_add(o, "skipped", cJSON_DetachItemFromObjectCaseSensitive(document, "skipped"));
     cJSON_Delete(document);
     eq_results_clear(&results);
     EQ_TRY(eq_json_check(err));

@@ -25,7 +25,7 @@ static void add_shape(struct cJSON *layer, const size_t *shape, int rank)
 {
     struct cJSON *list = cJSON_AddArrayToObject(layer, "shape");
     for (int i = 0; i < rank; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)shape[i]));
+        eq_json_add(list, NULL, cJSON_CreateNumber((double)shape[i]));
 }
 
 static void add_range(struct cJSON *layer, const char *key, const float *v, size_t n)
@@ -36,8 +36,8 @@ static void add_range(struct cJSON *layer, const char *key, const float *v, size
         hi = fmaxf(hi, v[i]);
     }
     struct cJSON *range = cJSON_AddArrayToObject(layer, key);
-    cJSON_AddItemToArray(range, cJSON_CreateNumber((double)lo));
-    cJSON_AddItemToArray(range, cJSON_CreateNumber((double)hi));
+    eq_json_add(range, NULL, cJSON_CreateNumber((double)lo));
+    eq_json_add(range, NULL, cJSON_CreateNumber((double)hi));
 }
 
 static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJSON **out, struct eq_err *err)
@@ -53,7 +53,7 @@ static enum eq_status describe_fp32(const char *path, uint64_t bytes, struct cJS
         add_shape(layer, g->params[i].value.shape, g->params[i].value.rank);
         add_range(layer, "range", eq_param_data(&g->params[i]), eq_param_count(&g->params[i]));
         cJSON_AddNumberToObject(layer, "bytes", (double)(eq_tensor_bytes(&g->params[i].value)));
-        cJSON_AddItemToArray(layers, layer);
+        eq_json_add(layers, NULL, layer);
     }
     eq_graph_free(g);
     return EQ_OK;
@@ -99,10 +99,10 @@ static enum eq_status describe_int8(const char *path, uint64_t bytes, struct cJS
     cJSON_AddStringToObject(*out, "method", m->method);
     cJSON_AddStringToObject(*out, "observer", m->observer);
     if (m->recipe)
-        cJSON_AddItemToObject(*out, "recipe", cJSON_Parse(m->recipe));
+        eq_json_add(*out, "recipe", cJSON_Parse(m->recipe));
     struct cJSON *layers = cJSON_AddArrayToObject(*out, "layers");
     for (int i = 0; i < m->n_nodes; i++)
-        cJSON_AddItemToArray(layers, describe_qnode(&m->nodes[i]));
+        eq_json_add(layers, NULL, describe_qnode(&m->nodes[i]));
     eq_qmodel_free(m);
     return EQ_OK;
 }

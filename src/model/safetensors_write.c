@@ -71,10 +71,10 @@ static cJSON *tensor_entry(const struct eq_tensor *t, size_t begin)
     cJSON *entry = cJSON_CreateObject(), *shape = cJSON_AddArrayToObject(entry, "shape");
     cJSON_AddStringToObject(entry, "dtype", eq_dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++)
-        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[i]));
+        eq_json_add(shape, NULL, cJSON_CreateNumber((double)t->shape[i]));
     cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
-    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)begin));
-    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(begin + eq_tensor_bytes(t))));
+    eq_json_add(offsets, NULL, cJSON_CreateNumber((double)begin));
+    eq_json_add(offsets, NULL, cJSON_CreateNumber((double)(begin + eq_tensor_bytes(t))));
     return entry;
 }
 
@@ -88,7 +88,7 @@ static enum eq_status header_text(const struct eq_st_file *file, struct eq_str *
     size_t at = 0;
     for (size_t i = 0; i < file->n; i++) {
         const struct eq_st_tensor *t = &file->tensors[i];
-        cJSON_AddItemToObject(header, t->name, tensor_entry(&t->value, at));
+        eq_json_add(header, t->name, tensor_entry(&t->value, at));
         at += eq_tensor_bytes(&t->value);
     }
     enum eq_status st = eq_json_print_line(out, header, err);

@@ -137,7 +137,7 @@ static void note_step(struct mixed *m, int node)
     cJSON_AddStringToObject(step, "layer", name);
     cJSON_AddStringToObject(step, "to", m->ptq->kept[node] ? "FP32" : "INT8");
     cJSON_AddNumberToObject(step, "mae", m->mae);
-    cJSON_AddItemToArray(m->steps, step);
+    eq_json_add(m->steps, NULL, step);
     eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->ptq->kept[node] ? "FP32" : "INT8", name, m->mae,
             m->mae - m->mae_fp32);
 }

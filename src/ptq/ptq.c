@@ -17,9 +17,9 @@ static enum eq_status lower(const struct eq_ptq_opts *opts, const struct eq_ptq 
     EQ_TRY(eq_lower_int8(p->graph, "ptq", out, err));
     snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[opts->observer]);
     if (p->mixed)
-        cJSON_AddItemToObject(recipe, "mixed_precision", cJSON_Duplicate(p->mixed, true));
+        eq_json_add(recipe, "mixed_precision", cJSON_Duplicate(p->mixed, true));
     if (search)
-        cJSON_AddItemToObject(recipe, "search", cJSON_Duplicate(search, true));
+        eq_json_add(recipe, "search", cJSON_Duplicate(search, true));
     EQ_TRY(eq_json_print_line(&text, recipe, err));
     (*out)->recipe = text.s;
 out:

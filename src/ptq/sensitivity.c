@@ -109,8 +109,7 @@ static void describe_range(const struct eq_edge_stats *e, struct cJSON *row)
 static enum eq_status study_layer(struct study *s, int node, struct cJSON *rows, struct eq_err *err)
 {
     char name[64];
-    struct cJSON *row = cJSON_CreateObject();
-    cJSON_AddItemToArray(rows, row);
+    struct cJSON *row = eq_json_add(rows, NULL, cJSON_CreateObject());
     eq_layer_name(s->ptq.graph, node, name);
     cJSON_AddStringToObject(row, "layer", name);
     cJSON_AddBoolToObject(row, "fp32", s->ptq.kept[node]);
@@ -233,7 +232,7 @@ enum eq_status eq_run_sensitivity(const struct eq_ptq_opts *opts, struct eq_ptq_
     cJSON_AddStringToObject(json, "isa", eq_cpu_isa_in_use());
     cJSON_AddStringToObject(json, "split", eq_split_name(in->few.ds->samples[in->few.indices[0]].split));
     EQ_TRY(open_study(&s, &used, in, layers, n_layers, err));
-    cJSON_AddItemToObject(json, "recipe", eq_ptq_recipe(&used));
+    eq_json_add(json, "recipe", eq_ptq_recipe(&used));
     EQ_TRY(study_all(&s, json, err));
     EQ_TRY(eq_json_write(in->result, json, err));
     eq_info("wrote %s", in->result);

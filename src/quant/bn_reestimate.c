@@ -1,7 +1,7 @@
 /*
  * Batch-norm re-estimation: new running statistics from clips, with weights and fake-quants as they are. Running
  * averages of training lag behind and were taken under other roundings; plain means over batches are what inference
- * should normalise by.
+ * should normalize by.
  */
 #include "quant/quant_graph.h"
 

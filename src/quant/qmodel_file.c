@@ -52,7 +52,7 @@ static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f,
     struct eq_str text = {0};
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < m->n_nodes; i++)
-        cJSON_AddItemToArray(list, node_to_json(&m->nodes[i]));
+        eq_json_add(list, NULL, node_to_json(&m->nodes[i]));
     enum eq_status st = eq_json_print_line(&text, list, err);
     cJSON_Delete(list);
     if (st == EQ_OK)

@@ -20,8 +20,7 @@ struct seeds {
 
 static struct cJSON *made(struct seeds *s, struct cJSON *item)
 {
-    cJSON_AddItemToArray(s->made, item);
-    return item;
+    return eq_json_add(s->made, NULL, item);
 }
 
 static void clear_seeds(struct seeds *s)
@@ -90,7 +89,7 @@ static struct eq_result_spread spread_of_values(struct seeds *s, size_t n)
 {
     struct cJSON *array = made(s, cJSON_CreateArray());
     for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(array, eq_json_new_real(s->values[i]));
+        eq_json_add(array, NULL, eq_json_new_real(s->values[i]));
     return (struct eq_result_spread){eq_spread_of(s->values, n), array};
 }
 

@@ -186,15 +186,19 @@ static bool is_set(const struct field *f, const void *at)
     return f->key != NULL;
 }
 
-/* Replaces a key in its place, so that a rewritten file keeps its order; value NULL removes it. */
-static void put(struct cJSON *json, const char *key, struct cJSON *value)
+/* Replaces a key in its place, so that a rewritten file keeps its order; value NULL removes it. Returns value, or NULL
+ * as eq_json_add does. */
+static struct cJSON *put(struct cJSON *json, const char *key, struct cJSON *value)
 {
+    if (!cJSON_GetObjectItemCaseSensitive(json, key))
+        return eq_json_add(json, key, value);
     if (!value)
         cJSON_DeleteItemFromObjectCaseSensitive(json, key);
-    else if (cJSON_GetObjectItemCaseSensitive(json, key))
-        cJSON_ReplaceItemInObjectCaseSensitive(json, key, value);
-    else
-        cJSON_AddItemToObject(json, key, value);
+    else if (!cJSON_ReplaceItemInObjectCaseSensitive(json, key, value)) {
+        cJSON_Delete(value);
+        return NULL;
+    }
+    return value;
 }
 
 static void write_fields(const struct field *f, const void *from, struct cJSON *json);
@@ -207,8 +211,7 @@ static struct cJSON *list_of(const struct field *f, const void *from)
     memcpy(&items, (const char *)from + f->at, sizeof items);
     memcpy(&n, (const char *)from + f->count, sizeof n);
     for (size_t i = 0; i < n; i++) {
-        struct cJSON *item = cJSON_CreateObject();
-        cJSON_AddItemToArray(array, item);
+        struct cJSON *item = eq_json_add(array, NULL, cJSON_CreateObject());
         write_fields(f->sub, items + i * f->size, item);
     }
     return array;
@@ -225,13 +228,13 @@ static void write_fields(const struct field *f, const void *from, struct cJSON *
         bool set = is_set(f, at);
         if (f->kind == SELF) {
             for (old = set && fresh ? (*(struct cJSON *const *)at)->child : NULL; old; old = old->next, fresh = false)
-                cJSON_AddItemToObject(json, old->string, cJSON_Duplicate(old, true));
+                eq_json_add(json, old->string, cJSON_Duplicate(old, true));
         } else if (f->kind == FLAG) {
             if (fresh || set != cJSON_IsTrue(old))
                 put(json, f->key, cJSON_CreateBool(set));
         } else if (f->kind == OBJECT && set) {
             if (!cJSON_IsObject(old))
-                put(json, f->key, old = cJSON_CreateObject());
+                old = put(json, f->key, cJSON_CreateObject());
             write_fields(f->sub, at, old);
         } else if (set) {
             put(json, f->key,

@@ -201,7 +201,7 @@ static struct cJSON *names_of(const char *text)
     for (size_t len; text && *text; text += len + (text[len] == ',')) {
         len = strcspn(text, ",");
         char *name = eq_format("%.*s", (int)len, text);
-        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+        eq_json_add(names, NULL, cJSON_CreateString(name));
         free(name);
     }
     return names;
@@ -231,8 +231,7 @@ struct cJSON *eq_settings_object(const struct eq_config *config, const char *sec
     struct cJSON *object = cJSON_CreateObject();
     for (size_t i = 0; i < eq_setting_count; i++)
         if (eq_section_listed(eq_setting_table[i].key, sections))
-            cJSON_AddItemToObject(object, strchr(eq_setting_table[i].key, '.') + 1,
-                                  value_of(&eq_setting_table[i], config));
+            eq_json_add(object, strchr(eq_setting_table[i].key, '.') + 1, value_of(&eq_setting_table[i], config));
     return object;
 }
 
@@ -245,10 +244,10 @@ enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest
         char section[32];
         snprintf(section, sizeof section, "%.*s", (int)strcspn(key, "."), key);
         if (!cJSON_HasObjectItem(json, section))
-            cJSON_AddItemToObject(json, section, eq_settings_object(&s->config, section));
+            eq_json_add(json, section, eq_settings_object(&s->config, section));
         cJSON_AddStringToObject(origins, key, s->origin[i]);
     }
-    cJSON_AddItemToObject(json, "origin", origins);
+    eq_json_add(json, "origin", origins);
     if (digest)
         cJSON_AddStringToObject(json, "data_digest", digest);
     enum eq_status st = eq_json_print(out, json, err);

@@ -194,7 +194,7 @@ static inline void test_avi_write_audio(const char *path)
     avformat_free_context(mux);
 }
 
-/* Offset of the first such tag at or behind `from`, len when there is none. */
+/* Offset of the first such tag at or after `from`, len when there is none. */
 static inline size_t test_avi_find(const uint8_t *bytes, size_t len, const char *tag, size_t from)
 {
     for (size_t at = from; at + 4 <= len; at++)
@@ -203,7 +203,7 @@ static inline size_t test_avi_find(const uint8_t *bytes, size_t len, const char 
     return len;
 }
 
-/* Offset of frame t's bytes (behind tag and size) and their number. */
+/* Offset of frame t's bytes (after tag and size) and their number. */
 static inline size_t test_avi_frame(const uint8_t *bytes, size_t len, int t, size_t *size)
 {
     size_t at = test_avi_find(bytes, len, "movi", 0) + 4;

@@ -32,7 +32,7 @@ static int open_temporary(struct eq_writer *w)
     return -1;
 }
 
-/* The file behind a link is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
+/* The file that a link names is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
 {
     *w = (struct eq_writer){0};

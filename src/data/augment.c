@@ -42,7 +42,7 @@ static void shift_frame(uint8_t *frame, int dx, int dy, int size)
     size_t stride = 3 * (size_t)size;
     for (int k = 0; k < size; k++) {
         int y =
-            dy > 0 ? size - 1 - k : k; /* from the side that the picture moves towards: no row is overwritten unread */
+            dy > 0 ? size - 1 - k : k; /* from the side that the picture moves toward: no row is overwritten unread */
         uint8_t *row = frame + (size_t)y * stride;
         if (y - dy < 0 || y - dy >= size)
             memset(row, 0, stride);

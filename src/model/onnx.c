@@ -294,7 +294,7 @@ const char *eq_onnx_affine(struct eq_onnx *o, const char *name, const char *q, c
 {
     const char *real = eq_onnx_node(o, "Cast", eq_onnx_name(o, name, "/cast"), 1, &q);
     eq_onnx_attr_int(o, "to", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
-    real = eq_onnx_node(o, "Sub", eq_onnx_name(o, name, "/centre"), 2, (const char *[]){real, zero});
+    real = eq_onnx_node(o, "Sub", eq_onnx_name(o, name, "/center"), 2, (const char *[]){real, zero});
     return eq_onnx_node(o, "Mul", name, 2, (const char *[]){real, scale});
 }
 

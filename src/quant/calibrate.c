@@ -136,7 +136,7 @@ static void range_piece(void *ctx, size_t node, int worker)
         r->st = eq_observer_range_by(o, &j->s->opts[j->i], &r->min, &r->max, &r->err);
 }
 
-/* Writes an edge's range; an edge that is always 0 has no scale and a layer behind it no input. */
+/* Writes an edge's range; an edge that is always 0 has no scale and a layer after it no input. */
 static enum eq_status set_edge(struct eq_graph *g, int node, const struct range *r, struct eq_err *err)
 {
     struct eq_qparams q;

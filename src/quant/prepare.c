@@ -13,7 +13,7 @@ static bool reads(const struct eq_node *n, int edge)
     return n->src[0] == edge || n->src[1] == edge || n->residual == edge;
 }
 
-/* The batch norm behind a convolution must be the only one who reads it: its sum is never stored. */
+/* Only its batch norm may read a convolution, whose sum is never stored. */
 static enum eq_status check_conv(const struct eq_graph *g, int conv, int stored, struct eq_err *err)
 {
     if (stored == conv)

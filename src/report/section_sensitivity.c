@@ -35,7 +35,7 @@ void eq_section_sensitivity(const struct eq_report *report, struct eq_section *o
     eq_str_add(
         &out->note,
         "Weights, Output: signal to noise of the layer's weights, and of its output when only its weights and "
-        "output are rounded. So far: of its output behind all the quantized layers before it. MAE, EF: change of "
+        "output are rounded. So far: of its output after all the quantized layers before it. MAE, EF: change of "
         "the MAE and root mean square change of the EF against FP32, in EF points, when only this layer is "
         "quantized, and when all but this one are. Levels: of the 256, those that FP32's outputs fall on. Range: "
         "their span in percent of what the levels hold. Dead: channels whose output never changes.");

@@ -44,7 +44,7 @@ expect 0 train --run again "${BF16[@]}" --threads 3
 same half/fp32.safetensors again/fp32.safetensors
 if cmp -s half/fp32.safetensors $MODEL; then fail "BF16 trains FP32's bits"; else pass; fi
 expect_error 2 "train.precision bf16 -> fp32" ptq --run half --set train.precision=fp32
-# What comes behind is not BF16 and needs no such CPU.
+# What comes after is not BF16 and needs no such CPU.
 expect 0 ptq --run half --cpu ref
 expect_error 2 "is an INT8 model" bench --model half/ptq.safetensors --precision bf16
 

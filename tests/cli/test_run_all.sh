@@ -50,7 +50,7 @@ find a -type f -printf '%p %T@ %s\n' | sort >after
 same before after
 expect_error 2 "qat.epochs 1 -> 2" run-all --config "$SOURCE/configs/smoke.json" --run a --set qat.epochs=2
 
-# Without the later phases' files it goes on behind training, with the same bits; also at other numbers of threads.
+# Without the later phases' files it goes on after training, with the same bits; also at other numbers of threads.
 for threads in 1 3; do
     mkdir b && cp -r a/config.json a/fp32.safetensors a/history b/ && rm b/history/{qat,fp32_plus}.csv
     expect 0 run-all --config "$SOURCE/configs/smoke.json" --run b --threads "$threads"
@@ -63,7 +63,7 @@ for threads in 1 3; do
     rm -r c
 done
 
-# The control is an FP32 model of its own, trained behind the baseline; without it the run is another's finished one.
+# The control is an FP32 model of its own, trained after the baseline; without it the run is another's finished one.
 cmp -s a/fp32.safetensors a/fp32_plus.safetensors && fail "the control is the baseline" || pass
 expect 0 inspect a/fp32_plus.safetensors
 has "$OUT" "FP32"

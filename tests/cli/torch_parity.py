@@ -1,7 +1,7 @@
 """For test_torch.sh: our model file in PyTorch, and a checkpoint of PyTorch's for us.
 
     torch_parity.py check MODEL PIXELS...   EF of each file of dumped pixels, by torchvision's network with our weights
-    torch_parity.py write CHECKPOINT        a state dict as torch.save and DataParallel leave it: names behind "module."
+    torch_parity.py write CHECKPOINT        a state dict as torch.save and DataParallel leave it: names after "module."
 """
 import sys
 from pathlib import Path

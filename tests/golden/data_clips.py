@@ -2,7 +2,7 @@
 """Write two small AVIs and the frames that OpenCV and PyAV read from them, for test_golden_clips.c.
 
 Needs numpy, opencv-python and av; run as `python3 tests/golden/data_clips.py tests/golden/clips`. The pictures are arithmetic
-(no random numbers). gray.avi comes from OpenCV's own Motion JPEG writer, as EchoNet-Dynamic's files did; colour.avi from
+(no random numbers). gray.avi comes from OpenCV's own Motion JPEG writer, as EchoNet-Dynamic's files did; color.avi from
 FFmpeg's encoder. Indices are numpy's rint of linspace: an implementation of "half to even" that is not ours.
 """
 import sys
@@ -34,7 +34,7 @@ def write_gray(path: Path) -> None:
     writer.release()
 
 
-def write_colour(path: Path) -> None:
+def write_color(path: Path) -> None:
     with av.open(str(path), "w", format="avi") as out:
         stream = out.add_stream("mjpeg", rate=50)
         stream.width = stream.height = SIZE
@@ -80,10 +80,10 @@ def main() -> None:
             visible = np.frombuffer(chroma, np.uint8).reshape(chroma.height, -1)[:, : chroma.width]
             assert (visible == 128).all()
     np.stack([luma_of(frames[i]) for i in index]).tofile(out / "gray_luma_pyav.u8")
-    write_colour(out / "colour.avi")
-    frames = decode_opencv(out / "colour.avi")
+    write_color(out / "color.avi")
+    frames = decode_opencv(out / "color.avi")
     assert len(frames) == FRAMES
-    np.stack([frames[i] for i in index]).tofile(out / "colour_rgb_opencv.u8")
+    np.stack([frames[i] for i in index]).tofile(out / "color_rgb_opencv.u8")
     print("indices", index, {p.name: p.stat().st_size for p in sorted(out.iterdir())})
 
 

@@ -164,7 +164,7 @@ class FakeQuant(torch.autograd.Function):
 
 
 class Qat:
-    """Forward with every convolution's weights scaled by its batch norm's factor and fake-quantized, and fake-quant behind
+    """Forward with every convolution's weights scaled by its batch norm's factor and fake-quantized, and fake-quant after
     each batch norm, residual and ReLU included. range(name, edge) is asked for qparams the first time."""
 
     def __init__(self, net, frozen: bool):

@@ -70,16 +70,16 @@ static void opencvs_packets_stand_alone(void **state)
     eq_str_clear(&path);
 }
 
-/* OpenCV repeats each chroma sample over its 2 x 2 pixels, we interpolate: on smooth colour that moves a channel by a
+/* OpenCV repeats each chroma sample over its 2 x 2 pixels, we interpolate: on smooth color that moves a channel by a
  * few steps. A wrong matrix, range or channel order is off by tens. */
-static void colour_is_near_opencvs(void **state)
+static void color_is_near_opencvs(void **state)
 {
     (void)state;
     struct eq_clip_info info;
-    uint8_t *rgb = expected("colour_rgb_opencv.u8", PIXELS * 3);
+    uint8_t *rgb = expected("color_rgb_opencv.u8", PIXELS * 3);
     long total = 0;
     int largest = 0;
-    read_clip("colour.avi", &info);
+    read_clip("color.avi", &info);
     assert_false(info.gray);
     for (int i = 0; i < PIXELS * 3; i++) {
         int off = abs(pixels[i] - rgb[i]);
@@ -97,7 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gray_is_the_lumas_bits),
         cmocka_unit_test(opencvs_packets_stand_alone),
-        cmocka_unit_test(colour_is_near_opencvs),
+        cmocka_unit_test(color_is_near_opencvs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

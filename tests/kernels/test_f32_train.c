@@ -272,7 +272,7 @@ static void case_observe(size_t n, enum data_kind kind, struct outputs *o)
     uint64_t *hist = (uint64_t *)(void *)new_bytes(o, (2 * 2048 + MANY) * sizeof *hist), counts[2048];
     const struct eq_f32_table *t = eq_f32_kernels();
     float *range = new_floats(o, 11, 0);
-    for (size_t i = 0; i < n; i++) /* as behind a ReLU */
+    for (size_t i = 0; i < n; i++) /* as after a ReLU */
         if (i % 3 && i != n / 3)
             x[i] = i % 5 ? 0.0f : -0.0f;
     t->minmax(x, n, range, range + 1);

@@ -1,6 +1,6 @@
 /*
  * How far the Winograd kernels are from the double-precision sum, beside the direct kernels on the same data:
- * activations behind a ReLU and He-normal weights at ResNet-18's shapes, and uniform ones. docs/KERNELS.md quotes what
+ * activations after a ReLU and He-normal weights at ResNet-18's shapes, and uniform ones. docs/KERNELS.md quotes what
  * this prints.
  */
 #include "kernels/checker.h"

@@ -78,7 +78,7 @@ static struct eq_u8s8_table u8s8_ref(void)
     return ref;
 }
 
-/* Plain malloc of exactly n bytes: a sanitizer sees reads behind the end, and alignment is nothing to rely on. */
+/* Plain malloc of exactly n bytes: a sanitizer sees reads past the end, and alignment is nothing to rely on. */
 static void *u8s8_malloc(size_t n)
 {
     void *p = malloc(n ? n : 1);

@@ -15,7 +15,7 @@ static char *dir;
 static struct eq_dataset ds;
 static uint32_t all[CLIPS];
 
-/* Clip i: 9 + i frames, texture, level 10 + 13 i + 2 t; EF 20 + 5 i. Every third has colour. */
+/* Clip i: 9 + i frames, texture, level 10 + 13 i + 2 t; EF 20 + 5 i. Every third has color. */
 static inline int make_dataset(void **state)
 {
     (void)state;

@@ -166,7 +166,7 @@ static void share_piece(void *ctx, size_t piece, int worker)
     atomic_fetch_add(&s->helped, piece != 0);
 }
 
-static void neighbours_stay_with_a_worker_unless_it_needs_help(void **state)
+static void neighbors_stay_with_a_worker_unless_it_needs_help(void **state)
 {
     (void)state;
     static struct shares s;
@@ -266,7 +266,7 @@ static void *stay_busy(void *arg)
 }
 
 /* Two busy loops on each CPU beside: every job still comes to its end and to its bits, whichever way is taken. */
-static void busy_neighbours_change_no_bit(void **state)
+static void busy_neighbors_change_no_bit(void **state)
 {
     (void)state;
     enum { MOST_LOOPS = 64, ROUNDS = 300 };
@@ -303,9 +303,9 @@ int main(void)
         cmocka_unit_test(denormals_are_flushed_inside_only),
         cmocka_unit_test(two_callers_take_turns),
         cmocka_unit_test(init_checks_its_argument),
-        cmocka_unit_test(neighbours_stay_with_a_worker_unless_it_needs_help),
+        cmocka_unit_test(neighbors_stay_with_a_worker_unless_it_needs_help),
         cmocka_unit_test(the_faster_way_is_found),
-        cmocka_unit_test(busy_neighbours_change_no_bit),
+        cmocka_unit_test(busy_neighbors_change_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, stop_pool);
 }

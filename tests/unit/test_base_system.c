@@ -210,7 +210,7 @@ static void levels_decide_what_is_printed(void **state)
     assert_string_equal(text, "error: e1\nwarning: w2\ni3\ndebug: d4\n");
 }
 
-static void colour_needs_a_terminal_and_no_objection(void **state)
+static void color_needs_a_terminal_and_no_objection(void **state)
 {
     (void)state;
     char text[1000];
@@ -307,7 +307,7 @@ int main(void)
         cmocka_unit_test(clock_runs_forward),
         cmocka_unit_test(first_signal_asks_second_ends),
         cmocka_unit_test(levels_decide_what_is_printed),
-        cmocka_unit_test(colour_needs_a_terminal_and_no_objection),
+        cmocka_unit_test(color_needs_a_terminal_and_no_objection),
         cmocka_unit_test(progress_in_a_file_is_plain_lines),
         cmocka_unit_test(progress_on_a_terminal_is_a_bar),
         cmocka_unit_test(a_short_job_is_silent),

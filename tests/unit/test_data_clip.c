@@ -48,7 +48,7 @@ static void phases_choose_other_frames(void **state)
     free(path);
 }
 
-/* Every pixel equals the luma that FFmpeg's decoder gives, when neither size nor colour changes. */
+/* Every pixel equals the luma that FFmpeg's decoder gives, when neither size nor color changes. */
 static void gray_at_its_own_size_is_untouched(void **state)
 {
     (void)state;
@@ -79,14 +79,14 @@ static void gray_at_its_own_size_is_untouched(void **state)
     eq_free(bytes);
 }
 
-static void colour_survives(void **state)
+static void color_survives(void **state)
 {
     (void)state;
     const enum AVPixelFormat formats[] = {AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P};
     const struct {
         int y;
         uint8_t cb, cr, rgb[3];
-    } colours[] = {{76, 85, 255, {254, 0, 0}}, {150, 44, 21, {0, 255, 1}}, {120, 90, 170, {179, 103, 53}}};
+    } colors[] = {{76, 85, 255, {254, 0, 0}}, {150, 44, 21, {0, 255, 1}}, {120, 90, 170, {179, 103, 53}}};
     for (size_t f = 0; f < 3; f++)
         for (size_t k = 0; k < 3; k++) {
             struct test_avi a = {.width = 33,
@@ -94,9 +94,9 @@ static void colour_survives(void **state)
                                  .frames = 3,
                                  .format = formats[f],
                                  .step = 256,
-                                 .first_level = colours[k].y,
-                                 .cb = colours[k].cb,
-                                 .cr = colours[k].cr};
+                                 .first_level = colors[k].y,
+                                 .cb = colors[k].cb,
+                                 .cr = colors[k].cr};
             size_t len;
             uint8_t *bytes = bytes_of(&a, &len);
             for (int size = 24; size <= 60; size += 36) {
@@ -106,7 +106,7 @@ static void colour_survives(void **state)
                 assert_int_equal(r.info.width, 33);
                 assert_int_equal(r.info.height, 47);
                 for (int i = 0; i < 2 * size * size * 3; i++)
-                    assert_in_range(r.pixels[i] + 4, colours[k].rgb[i % 3] + 1, colours[k].rgb[i % 3] + 7);
+                    assert_in_range(r.pixels[i] + 4, colors[k].rgb[i % 3] + 1, colors[k].rgb[i % 3] + 7);
                 eq_free(r.pixels);
             }
             eq_free(bytes);
@@ -140,15 +140,15 @@ static void strong_shrinking_keeps_the_level(void **state)
     (void)state;
     const int widths[] = {500, 700, 1500, 4000};
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++)
-        for (int colour = 0; colour < 2; colour++) {
+        for (int color = 0; color < 2; color++) {
             struct test_avi a = {
-                .width = widths[k], .height = 16, .frames = 2, .first_level = 120, .cr = colour ? 129 : 0};
+                .width = widths[k], .height = 16, .frames = 2, .first_level = 120, .cr = color ? 129 : 0};
             size_t len;
             uint8_t *bytes = bytes_of(&a, &len);
             struct result r = read_bytes(bytes, len, false, 2, 8);
             assert_int_equal(r.st, EQ_OK);
-            check_slot(&r, &a, 0, 0, 8, 1 + 2 * colour);
-            check_slot(&r, &a, 1, 1, 8, 1 + 2 * colour);
+            check_slot(&r, &a, 0, 0, 8, 1 + 2 * color);
+            check_slot(&r, &a, 1, 1, 8, 1 + 2 * color);
             eq_free(r.pixels);
             eq_free(bytes);
         }
@@ -158,9 +158,9 @@ static void strong_shrinking_keeps_the_level(void **state)
 static void both_ways_agree(void **state)
 {
     (void)state;
-    for (int colour = 0; colour < 2; colour++) {
+    for (int color = 0; color < 2; color++) {
         struct test_avi a = {
-            .width = 56, .height = 48, .frames = 30, .texture = true, .first_level = 60, .cr = colour ? 150 : 0};
+            .width = 56, .height = 48, .frames = 30, .texture = true, .first_level = 60, .cr = color ? 150 : 0};
         size_t len;
         uint8_t *bytes = bytes_of(&a, &len);
         for (int frames = 1; frames <= 64; frames += 21) {
@@ -171,7 +171,7 @@ static void both_ways_agree(void **state)
             assert_memory_equal(fast.pixels, slow.pixels, (size_t)frames * 48 * 48 * 3);
             assert_int_equal(fast.info.decoded_frames, slow.info.decoded_frames);
             assert_int_equal(fast.info.gray, slow.info.gray);
-            assert_int_equal(fast.info.gray, !colour);
+            assert_int_equal(fast.info.gray, !color);
             eq_free(fast.pixels);
             eq_free(slow.pixels);
         }
@@ -186,15 +186,15 @@ static void the_cpu_makes_no_difference(void **state)
     const enum AVCodecID codecs[] = {AV_CODEC_ID_MJPEG, AV_CODEC_ID_MPEG4};
     const int sizes[] = {64, 48, 101};
     for (size_t c = 0; c < 2; c++)
-        for (int colour = 0; colour < 2; colour++) {
+        for (int color = 0; color < 2; color++) {
             struct test_avi a = {.width = 64,
                                  .height = 64,
                                  .frames = 9,
                                  .codec = codecs[c],
                                  .texture = true,
                                  .first_level = 90,
-                                 .cb = colour ? 77 : 0,
-                                 .cr = colour ? 160 : 0};
+                                 .cb = color ? 77 : 0,
+                                 .cr = color ? 160 : 0};
             size_t len;
             uint8_t *bytes = bytes_of(&a, &len);
             for (size_t k = 0; k < 3; k++) {
@@ -272,7 +272,7 @@ int main(void)
         cmocka_unit_test(samples_the_right_frames),
         cmocka_unit_test(phases_choose_other_frames),
         cmocka_unit_test(gray_at_its_own_size_is_untouched),
-        cmocka_unit_test(colour_survives),
+        cmocka_unit_test(color_survives),
         cmocka_unit_test(any_size_goes),
         cmocka_unit_test(strong_shrinking_keeps_the_level),
         cmocka_unit_test(both_ways_agree),

@@ -82,7 +82,7 @@ static void cut_files(void **state)
     eq_free(bytes);
 }
 
-/* A packet that is no picture is no frame: the frames behind it move up. */
+/* A packet that is no picture is no frame: the frames after it move up. */
 static void a_frame_that_is_none(void **state)
 {
     (void)state;
@@ -120,7 +120,7 @@ static void check_both_ways(const uint8_t *bytes, size_t len, int frames)
     eq_free(slow.pixels);
 }
 
-/* Pictures that lean on their neighbours or on the container are read as a decoder that runs through reads them. */
+/* Pictures that lean on their neighbors or on the container are read as a decoder that runs through reads them. */
 static void frames_that_lean_on_others(void **state)
 {
     (void)state;

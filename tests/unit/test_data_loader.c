@@ -280,7 +280,7 @@ static void failing_comes_in_its_place(void **state)
             assert_non_null(strstr(err.msg, "clip03.avi is not a video file"));
         }
     }
-    assert_int_equal(eq_loader_start(l, 0, 3, NULL), EQ_OK); /* behind the broken ones all is well */
+    assert_int_equal(eq_loader_start(l, 0, 3, NULL), EQ_OK); /* after the broken ones all is well */
     assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
     assert_int_equal(b.n, 2);
     eq_loader_free(l);

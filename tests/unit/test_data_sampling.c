@@ -42,7 +42,7 @@ static void one_frame_is_the_middle(void **state)
     (void)state;
     for (int n = 1; n <= 1000; n++)
         check_rounding(n - 1, 2, eq_sample_index(0, 1, n));
-    /* 0.5, 1.5 and 2.5 go to the even neighbour. */
+    /* 0.5, 1.5 and 2.5 go to the even neighbor. */
     assert_int_equal(eq_sample_index(0, 1, 2), 0);
     assert_int_equal(eq_sample_index(0, 1, 4), 2);
     assert_int_equal(eq_sample_index(0, 1, 6), 2);

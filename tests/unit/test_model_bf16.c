@@ -21,7 +21,7 @@ static uint8_t *clips(void)
     return pixels;
 }
 
-/* EF of folded inference, and that of a training step with its gradients one behind the other; returns how many. */
+/* EF of folded inference, and that of a training step with its gradients one after the other; returns how many. */
 struct outcome {
     float ef[CLIPS], trained_ef[CLIPS];
     float *grads;

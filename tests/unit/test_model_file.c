@@ -260,7 +260,7 @@ static void starts_from_a_pretrained_file(void **state)
     eq_graph_free(g);
 }
 
-/* Networks that were part of another: every name stands behind "module.", "backbone." and the like. */
+/* Networks that were part of another: every name stands after "module.", "backbone." and the like. */
 static void names_may_stand_behind_a_prefix(void **state)
 {
     (void)state;

@@ -165,7 +165,7 @@ static void fuse_leaves_shared_edges(void **state)
     g->nodes[eq_graph_find_node(g, "layer1.0.add")].src[1] = bn2; /* x + x */
     assert_ok(eq_fuse(g, &err));
     assert_ordered(g);
-    assert_int_equal(count_op(g, EQ_OP_RELU), 2); /* behind the quantized edge, and behind x + x */
+    assert_int_equal(count_op(g, EQ_OP_RELU), 2); /* after the quantized edge, and after x + x */
     assert_int_equal(count_op(g, EQ_OP_ADD), 1);
     assert_int_equal(g->nodes[eq_graph_find_node(g, "layer1.0.bn1")].edge_fq, fq);
     eq_graph_free(g);

@@ -61,7 +61,7 @@ static void simple_plans(void **state)
     for (int i = 0; i < 6; i++)
         chain[i] = (struct eq_plan_buffer){.bytes = 1000, .first = i, .last = i + 1};
     assert_int_equal(eq_plan_arena(chain, 6), 2 * 1024);
-    /* neighbours that touch in time but do not share a step share the place */
+    /* neighbors that touch in time but do not share a step share the place */
     struct eq_plan_buffer two[2] = {{.bytes = 64, .first = 0, .last = 1}, {.bytes = 64, .first = 2, .last = 3}};
     assert_int_equal(eq_plan_arena(two, 2), 64);
     two[1].first = 1;

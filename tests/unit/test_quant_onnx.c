@@ -311,7 +311,7 @@ static void relu_above_the_least_value(void **state)
     struct eq_qnode *conv = find_conv(q, true);
     assert_int_equal(conv->dst.zero_point, 0);
     conv->dst.zero_point = 7;
-    eq_qmodel_derive_qparams(q); /* a pooling behind it */
+    eq_qmodel_derive_qparams(q); /* a pooling after it */
     assert_ok(eq_qmodel_export_onnx(path, q, 17, EQ_ONNX_RESIDUAL_FLOAT, e_));
     Onnx__ModelProto *m = onnx_read(path, q->meta.size);
     assert_int_equal(onnx_count(m->graph, "Relu"), 1);

@@ -7,7 +7,7 @@
 enum { CLIPS = 2 };
 #define LSQ eq_scale_rules[EQ_QAT_LSQ]
 
-/* A graph that trains with learned scales towards the EF that it had before it was quantized. */
+/* A graph that trains with learned scales toward the EF that it had before it was quantized. */
 struct bench {
     struct noise_clips clips;
     struct eq_graph *g;

@@ -309,7 +309,7 @@ static void it_stops_where_it_diverges(void **state)
     diverges("nan1", 1, NAN, (const char *const[]){"the loss", "step 2 of 12", "no good checkpoint yet", NULL}, false);
     diverges("inf", 2, INFINITY, (const char *const[]){"the loss", "step 3 of 12", NULL}, false);
     diverges("nan6", 6, NAN, (const char *const[]){"the loss", "step 7 of 12", "last good checkpoint: ", NULL}, true);
-    /* Behind the last step of an epoch it is the validation that sees it. */
+    /* After the last step of an epoch it is the validation that sees it. */
     diverges("nan4", 4, NAN, (const char *const[]){"validation", "step 4 of 12", "no good checkpoint yet", NULL},
              false);
     diverges("nan8", 8, NAN, (const char *const[]){"validation", "step 8 of 12", "last good checkpoint: ", NULL}, true);

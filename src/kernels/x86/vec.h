@@ -195,7 +195,7 @@ ALWAYS_INLINE void v_store_u8(uint8_t *p, vf x) /* whole numbers in 0..255 */
 {
     vi_store_u8(p, vi_of_f(x));
 }
-ALWAYS_INLINE void v_store_i32(int32_t *p, vf x) /* towards zero */
+ALWAYS_INLINE void v_store_i32(int32_t *p, vf x) /* toward zero */
 {
     MM_SI(storeu)((void *)p, MM(cvttps_epi32)(x));
 }

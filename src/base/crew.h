@@ -14,7 +14,7 @@
 struct eq_crew {
     bool alone;      /* the current way */
     bool trial;      /* this way is on trial for one window */
-    bool disturbed;  /* the crew was below its pace when it last worked; its workers sleep between jobs */
+    int slow;        /* windows in a row in which the crew was below its pace; if any, its workers sleep between jobs */
     double work;     /* of the window so far: ms that one undisturbed thread would have taken */
     double wall;     /* ms that passed */
     double pace[2];  /* [alone]: work / wall when each way was last measured */

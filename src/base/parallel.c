@@ -164,7 +164,7 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
     } else {
         atomic_store_explicit(&job.opened, true, memory_order_release);
         pthreadpool_parallelize_1d(pool, run_worker, &job, workers,
-                                   pool_flags | (crew.disturbed ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0));
+                                   pool_flags | (crew.slow ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0));
         size_t closed = atomic_load_explicit(&job.closed, memory_order_acquire);
         assert(closed == workers);
         (void)closed;

@@ -129,8 +129,11 @@ enum eq_status eq_run_need_model(const char *run_dir, const char *name, const ch
     if (st != EQ_OK || there)
         return st;
     const struct eq_run_model *m = eq_run_model_named(name);
+    if (!m)
+        return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing, and no command makes a model of that name", run_dir,
+                       name);
     return eq_fail(err, EQ_IO, "%s/%s.safetensors is missing: run `echoquant %s` first, or name a model with --model",
-                   run_dir, m ? m->file : name, m ? m->command : name);
+                   run_dir, m->file, m->command);
 }
 
 enum eq_status eq_run_has_state(const char *run_dir, const struct eq_run_model *m, bool *there, struct eq_err *err)

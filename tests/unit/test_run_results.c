@@ -385,6 +385,8 @@ static void bf16_is_a_row_of_the_baseline(void **state)
     assert_false(there);
     assert_int_equal(eq_run_need_model(dir, "bf16", NULL, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "fp32.safetensors is missing: run `echoquant train` first"));
+    assert_int_equal(eq_run_need_model(dir, "mine", NULL, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "mine.safetensors is missing, and no command makes a model of that name"));
     write_file("fp32.safetensors", "a model");
     assert_int_equal(eq_run_has_model(dir, "bf16", &there, &err), EQ_OK);
     assert_true(there);

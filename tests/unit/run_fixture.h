@@ -1,30 +1,11 @@
 /* A run directory in /tmp with rows, predictions and whatever else a test writes there. */
 #pragma once
 
-#include "cmocka_all.h"
-
 #include "echoquant/rundir.h"
+#include "unit/scratch_dir.h"
 
 #include <math.h>
 #include <string.h>
-
-static char dir[64];
-
-static int set_up(void **state)
-{
-    (void)state;
-    eq_log_configure(EQ_LOG_ERROR);
-    snprintf(dir, sizeof dir, "/tmp/echoquant-run-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
 
 static void write_file(const char *name, const char *text)
 {

@@ -3,13 +3,13 @@
  * cJSON_InitHooks. */
 #include "echoquant/run.h"
 #include "unit/quant_resnet.h"
+#include "unit/scratch_dir.h"
 
 #include <cjson/cJSON.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static char dir[64];
 static cJSON_Hooks library = {malloc, free}; /* what the library installs */
 static size_t calls, fail_at;                /* 0: none */
 
@@ -40,22 +40,6 @@ void cJSON_InitHooks(cJSON_Hooks *hooks)
     memcpy(&real, &next, sizeof real);
     library = *hooks;
     real(&ours);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    eq_log_configure(EQ_LOG_ERROR);
-    snprintf(dir, sizeof dir, "/tmp/echoquant-json-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
 }
 
 struct bytes {

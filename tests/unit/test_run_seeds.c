@@ -1,32 +1,13 @@
 /* train.seeds: Student's t, spreads, results.json over several seeds, settings of a seed, the lock on a run directory.
  */
-#include "cmocka_all.h"
-
 #include "report/report.h"
+#include "unit/scratch_dir.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char dir[64];
-
-static int set_up(void **state)
-{
-    (void)state;
-    eq_log_configure(EQ_LOG_ERROR);
-    snprintf(dir, sizeof dir, "/tmp/echoquant-seeds-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
 
 static void t_quantiles_of_the_tables(void **state)
 {

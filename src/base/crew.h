@@ -13,7 +13,7 @@
  */
 struct eq_crew {
     bool alone;      /* the current way */
-    bool trial;      /* this way is on trial for one window */
+    bool trial;      /* this way is on trial */
     int slow;        /* windows in a row in which the crew was below its pace; if any, its workers sleep between jobs */
     double work;     /* of the window so far: ms that one undisturbed thread would have taken */
     double wall;     /* ms that passed */

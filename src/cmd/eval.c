@@ -32,7 +32,7 @@ static const char *name_of_file(const char *path, struct names *list)
 
 /* Lists the file of --model; else the named models, or all that have a file, and then the models that run the file of
  * another row, if the settings ask for them. */
-static void list_models(const struct eq_options *o, struct names *list)
+static enum eq_status list_models(const struct eq_options *o, struct names *list, struct eq_err *err)
 {
     const struct eq_config *cfg = &o->settings.config;
     list->n = 0;
@@ -41,13 +41,15 @@ static void list_models(const struct eq_options *o, struct names *list)
     for (int i = 0; i < o->n_args; i++)
         add_name(list, o->args[i]);
     for (const struct eq_run_model *m = eq_run_models; m->name && !o->model; m++) {
-        bool there = eq_run_has_file(cfg->run.dir, m->file, ".safetensors");
+        bool there;
+        EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
         if (eq_run_model_is_made(m) ? o->n_args == 0 && there
                                     : m->is_wanted(cfg) && (there || m->phase == EQ_PHASE_TRAIN))
             add_name(list, m->name);
     }
     if (list->n == 0)
         add_name(list, eq_phase_model(EQ_PHASE_TRAIN)->name);
+    return EQ_OK;
 }
 
 /* Checks that the names can be used and the models exist. */
@@ -57,7 +59,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     struct names list;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
-    list_models(o, &list);
+    EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++) {
         const char *name = list.names[i];
         const struct eq_run_model *m = eq_run_model_named(name);
@@ -75,7 +77,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
     struct names list;
-    list_models(o, &list);
+    EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++)
         EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
     EQ_CHECK(eq_run_record_context(s->cfg, &s->data, err));

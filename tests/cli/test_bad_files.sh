@@ -54,6 +54,11 @@ STATUS=0
 is "exit of help into a full device" "$STATUS" 1
 has "$ERR" "stdout"
 
+# A model that cannot be looked up is an error, not a row less in the table.
+cp -r r loop
+ln -sf ptq.safetensors loop/ptq.safetensors
+expect_error 1 "cannot be looked up" eval --run loop --data d
+
 # A full disk: nothing that was there is lost, and with room again the same command goes on.
 mkdir full
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=1m tmpfs full 2>/dev/null; then

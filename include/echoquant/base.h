@@ -165,6 +165,11 @@ enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const c
     __attribute__((format(printf, 3, 4)));
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
 void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and for {0} */
+/* Removes the temporary files that processes left in a folder when they were killed. alone: nobody else can be writing
+ * there, so all of them go. Otherwise those of dead processes of this machine go, and those with the number of this
+ * process (in a container each process may be number 1); call it before this process writes there. A folder that does
+ * not exist is fine. */
+enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err);
 /* Open, put and commit in one call. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
 
@@ -315,7 +320,9 @@ int eq_cpu_count(void);              /* CPUs this process may run on: affinity a
 /* ---- time and signals ---------------------------------------------------- */
 
 double eq_now_ms(void); /* a monotonic clock, in ms */
-/* The first SIGINT or SIGTERM sets the flag that eq_interrupted reads; the second one ends the process at once. */
+/* The first SIGINT, SIGTERM, SIGHUP (unless it is ignored, as nohup has it), SIGUSR1, SIGUSR2 or SIGXCPU says so on
+ * stderr and sets the flag that eq_interrupted reads. A SIGINT after that ends the process at once. SIGPIPE and SIGXFSZ
+ * no longer kill: the write that caused them fails with EPIPE or EFBIG. */
 void eq_signals_install(void);
 bool eq_interrupted(void);
 void eq_interrupt_reset(void); /* for tests */

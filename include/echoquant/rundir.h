@@ -30,8 +30,9 @@ enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *d
 enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
                             struct eq_err *err);
 /* Keeps every other process out of the run directory until eq_run_unlock or the end of this process. Creates the folder
- * if needed; unlocking removes it again if it is still empty. EQ_USAGE names the process that holds it. Init with
- * {0}. */
+ * if needed; unlocking removes it again if it is still empty. Where the file system cannot lock, it warns that nothing
+ * keeps other processes out, and goes on. Removes temporary files that killed processes left there. EQ_USAGE names the
+ * process that holds the lock. Init with {0}. */
 struct eq_run_lock {
     int fd;
     char *path;

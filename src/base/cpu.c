@@ -150,23 +150,8 @@ static int count_affinity(void)
     return 1;
 }
 
-/* The CPU quota of a container (cgroup v2: "quota period" or "max period"), rounded up; 0: no limit. More threads than
- * that would all be put to sleep in the middle of a parallel-for. */
-static int count_cgroup(void)
-{
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (!f)
-        return 0;
-    char line[128], quota[64], period[64];
-    int64_t q, p;
-    bool limited = fgets(line, sizeof line, f) && sscanf(line, "%63s %63s", quota, period) == 2 &&
-                   eq_parse_int64(quota, &q) && eq_parse_int64(period, &p) && q > 0 && p > 0;
-    fclose(f);
-    return limited ? (int)((q - 1) / p + 1) : 0;
-}
-
 int eq_cpu_count(void)
 {
-    int affinity = count_affinity(), quota = count_cgroup();
+    int affinity = count_affinity(), quota = eq_cgroup_cpus("");
     return quota > 0 && quota < affinity ? quota : affinity;
 }

@@ -1,29 +1,61 @@
-/* The first Ctrl-C asks for an orderly stop; the second stops at once. */
-#include "echoquant/base.h"
+/* Signals: the first that asks for an end sets a flag, at which the work stops in good order. */
+#include "base/log.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
+/* Ctrl-C, `kill`, a lost connection, the warnings of schedulers before a job's time is up (USR1 or USR2 by Slurm's
+ * --signal), and the soft limit of CPU time, after which the kernel sends SIGXCPU every second. */
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
+
 static volatile sig_atomic_t interrupted;
 
-static void on_signal(int number)
+static void say(const char *text)
+{
+    int saved = errno;
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+    (void)written; /* the message is all that is lost */
+    errno = saved;
+}
+
+static void on_end(int number)
+{
+    if (interrupted && number == SIGINT)
+        _exit(eq_exit_code(EQ_INTERRUPTED));
+    if (!interrupted && eq_log_current_level() >= EQ_LOG_INFO)
+        say(number == SIGINT ? "\nstopping as soon as nothing is lost; press Ctrl-C again to stop at once\n"
+                             : "\na signal came: stopping as soon as nothing is lost\n");
+    interrupted = 1;
+}
+
+/* A handler instead of SIG_IGN: programs that are started get the default back. */
+static void on_failed_write(int number)
 {
     (void)number;
-    if (interrupted)
-        _exit(eq_exit_code(EQ_INTERRUPTED));
-    interrupted = 1;
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART; /* interrupted reads and writes continue */
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
 }
 
 void eq_signals_install(void)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART; /* interrupted reads and writes continue */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    struct sigaction before;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        bool nohup = ends[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (!nohup)
+            handle(ends[i], on_end);
+    }
+    handle(SIGPIPE, on_failed_write);
+    handle(SIGXFSZ, on_failed_write);
 }
 
 bool eq_interrupted(void)

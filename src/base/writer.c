@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,36 @@ static int open_temporary(struct eq_writer *w)
             return -1;
     }
     return -1;
+}
+
+/* <name>.tmp-<process>-<number>, as open_temporary makes it. */
+static bool is_temporary(const char *name, long *pid)
+{
+    unsigned number;
+    int end = 0;
+    for (const char *mark = strstr(name, ".tmp-"); mark; mark = strstr(mark + 1, ".tmp-"))
+        if (sscanf(mark, ".tmp-%ld-%u%n", pid, &number, &end) == 2 && mark[end] == '\0' && *pid > 0)
+            return true;
+    return false;
+}
+
+enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err)
+{
+    char **names;
+    size_t n;
+    enum eq_status st = eq_list_dir(dir, &names, &n, err);
+    for (size_t i = 0; i < n && st == EQ_OK; i++) {
+        long pid;
+        if (!is_temporary(names[i], &pid) ||
+            !(alone || pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)))
+            continue;
+        char *path = eq_path_join(dir, names[i]);
+        if (unlink(path) != 0 && errno != ENOENT && errno != EISDIR)
+            st = eq_fail_errno(err, "%s: cannot be removed", path);
+        free(path);
+    }
+    eq_names_free(names, n);
+    return st;
 }
 
 /* The file that a link names is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
@@ -82,21 +113,29 @@ enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const c
     return n < 0 ? write_failed(w, err) : EQ_OK;
 }
 
-/* Makes the rename itself survive a power cut. Some file systems cannot sync a directory; nothing is lost. */
-static enum eq_status sync_directory(const char *path, struct eq_err *err)
+/* Whether a file system says that it cannot sync at all, rather than that it failed. */
+static bool cannot_sync(int error)
 {
+    return error == EINVAL || error == ENOSYS || error == ENOTSUP || error == EOPNOTSUPP;
+}
+
+/* Makes the rename itself survive a power cut. The file is whole and in place, so a folder that cannot be synced (FUSE,
+ * network drives, WSL) is no reason to stop. */
+static void sync_directory(const char *path)
+{
+    static bool warned;
     char *dir = eq_strdup(path);
     char *slash = strrchr(dir, '/');
     if (slash)
         slash[slash == dir ? 1 : 0] = '\0';
-    enum eq_status st = EQ_OK;
     int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-        st = eq_fail_errno(err, "%s: cannot make the new name permanent", path);
+    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL && !__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED))
+        eq_warn("%s: this file system cannot sync a folder (%s); files are written, but a power cut may undo the last "
+                "ones",
+                slash ? dir : ".", strerror(errno));
     if (fd >= 0)
         close(fd);
     free(dir);
-    return st;
 }
 
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
@@ -104,7 +143,7 @@ enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
     enum eq_status st = EQ_OK;
     FILE *file = w->file;
     /* The stream's error flag catches a failed put whose status was lost. */
-    bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0);
+    bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0 || cannot_sync(errno));
     if (!good)
         EQ_TRY(write_failed(w, err));
     w->file = NULL;
@@ -115,7 +154,7 @@ enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));
         free(w->tmp_path);
         w->tmp_path = NULL;
-        EQ_TRY(sync_directory(w->path, err));
+        sync_directory(w->path);
     }
 out:
     eq_writer_abort(w);

@@ -236,7 +236,6 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
     bool ours;
     EQ_TRY(eq_run_is_ours(dir, &ours, err));
     if (ours) {
-        EQ_TRY(eq_run_remove_stale(dir, err));
         if (force && is_whole(phase))
             EQ_TRY(eq_run_forget(dir, err));
         else if (force && eq_phase_model(phase))

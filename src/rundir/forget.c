@@ -4,18 +4,9 @@
 #include <cjson/cJSON.h>
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* <name>.tmp-<process>-<number> (base/writer.c) of a process that was killed while it wrote. */
-static bool is_stale(const char *name)
-{
-    const char *mark = strstr(name, ".tmp-");
-    long pid = 0;
-    return mark && sscanf(mark, ".tmp-%ld-", &pid) == 1 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
 
 /* spared: an errno for which a file may stay; 0: none. */
 static enum eq_status remove_file(const char *dir, const char *name, int spared, struct eq_err *err)
@@ -28,15 +19,14 @@ static enum eq_status remove_file(const char *dir, const char *name, int spared,
     return st;
 }
 
-/* The files of a folder, "" for the run directory itself, whose names start with prefix; NULL: those that are stale.
- * Folders stay. */
+/* The files of a folder whose names start with prefix. Folders stay. */
 static enum eq_status remove_files_in(const char *run_dir, const char *folder, const char *prefix, struct eq_err *err)
 {
     char *dir = eq_path_join(run_dir, folder), **names;
     size_t n;
     enum eq_status st = eq_list_dir(dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++)
-        if (prefix ? strncmp(names[i], prefix, strlen(prefix)) == 0 : is_stale(names[i]))
+        if (strncmp(names[i], prefix, strlen(prefix)) == 0)
             st = remove_file(dir, names[i], EISDIR, err);
     eq_names_free(names, n);
     free(dir);
@@ -114,10 +104,13 @@ enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_mo
     return EQ_OK;
 }
 
-enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err)
+enum eq_status eq_run_remove_temporaries(const char *run_dir, bool alone, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    for (size_t i = 0; i < N_FOLDERS && st == EQ_OK; i++)
-        st = remove_files_in(run_dir, folders[i], NULL, err);
+    for (size_t i = 0; i < N_FOLDERS && st == EQ_OK; i++) {
+        char *folder = eq_path_join(run_dir, folders[i]);
+        st = eq_remove_temporaries(folder, alone, err);
+        free(folder);
+    }
     return st;
 }

@@ -1,6 +1,6 @@
 /* <run>/lock: one process at a time works in a run directory. The file exists only while it is held, or after a
  * process was killed; only the lock on it counts. */
-#include "echoquant/rundir.h"
+#include "rundir/rundir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,12 @@ static bool try_lock(int fd, pid_t *holder)
     if ((errno == EACCES || errno == EAGAIN) && fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK)
         *holder = whole.l_pid;
     return false;
+}
+
+/* Lustre without its flock option, NFS without a lock daemon, some FUSE file systems. */
+static bool has_no_locks(int error)
+{
+    return error == ENOSYS || error == ENOLCK || error == ENOTSUP || error == EOPNOTSUPP || error == EINVAL;
 }
 
 /* The previous holder may have removed the file between our open and our lock. */
@@ -47,13 +53,22 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
     char *path = eq_path_join(run_dir, "lock");
     int fd;
     pid_t holder = 0;
+    bool alone = true, ours;
     for (;;) {
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (fd < 0) {
             st = eq_fail_errno(err, "%s: cannot be created", path);
             break;
         }
-        if (!try_lock(fd, &holder))
+        bool locked = try_lock(fd, &holder);
+        if (!locked && has_no_locks(errno)) {
+            eq_warn("%s: this file system cannot lock files (%s); start no second command on this run while one is "
+                    "working",
+                    run_dir, strerror(errno));
+            alone = false;
+            break;
+        }
+        if (!locked)
             st = errno == EACCES || errno == EAGAIN ? in_use(run_dir, holder, err)
                                                     : eq_fail_errno(err, "%s: cannot be locked", path);
         else if (is_current(fd, path))
@@ -62,10 +77,17 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
         if (st != EQ_OK)
             break;
     }
-    if (st == EQ_OK)
-        *lock = (struct eq_run_lock){.fd = fd, .path = path, .made_dir = made};
-    else
+    if (st != EQ_OK) {
         free(path);
+        return st;
+    }
+    *lock = (struct eq_run_lock){.fd = fd, .path = path, .made_dir = made};
+    EQ_TRY(eq_run_is_ours(run_dir, &ours, err));
+    if (ours)
+        EQ_TRY(eq_run_remove_temporaries(run_dir, alone, err));
+out:
+    if (st != EQ_OK)
+        eq_run_unlock(lock);
     return st;
 }
 

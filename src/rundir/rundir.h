@@ -19,7 +19,7 @@ enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err);
 /* Removes everything that was made from the file of a model, except the file: it stays until the new one replaces it.
  * */
 enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_model *m, struct eq_err *err);
-/* Removes temporary files of killed processes. */
-enum eq_status eq_run_remove_stale(const char *run_dir, struct eq_err *err);
+/* eq_remove_temporaries in all folders of a run directory. */
+enum eq_status eq_run_remove_temporaries(const char *run_dir, bool alone, struct eq_err *err);
 
 #endif

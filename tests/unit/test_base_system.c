@@ -1,6 +1,7 @@
 /* CPU levels, the clock, signals, and what log and progress write (stderr sent to a file, or to a pseudo-terminal). */
 #include "unit/cmocka_all.h"
 #include "echoquant/base.h"
+#include "base/cpu.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -99,6 +100,75 @@ static void cpu_count_follows_affinity(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
     assert_int_equal(eq_cpu_count(), 1);
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+/* Puts text into <scratch folder>/<path>. */
+static void put(const char *root, const char *path, const char *text)
+{
+    char *whole = eq_path_join(root, path), *folder = eq_strdup(whole);
+    *strrchr(folder, '/') = '\0';
+    assert_int_equal(eq_make_dirs(folder, NULL), EQ_OK);
+    assert_int_equal(eq_write_file(whole, text, strlen(text), NULL), EQ_OK);
+    free(folder);
+    free(whole);
+}
+
+/* One row a situation: /proc/self/cgroup, up to three files below /sys/fs/cgroup, the CPUs that they leave. */
+static void cgroup_quotas(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *own, *files[3][2];
+        int cpus;
+    } cases[] = {
+        {"0::/\n", {{"cpu.max", "max 100000\n"}}, 0},
+        {"0::/\n", {{"cpu.max", "200000 100000\n"}}, 2},
+        {"0::/\n", {{"cpu.max", "765000 100000\n"}}, 7}, /* rounded down */
+        {"0::/\n", {{"cpu.max", "20000 100000\n"}}, 1},
+        {"0::/\n", {{"cpu.max", "50000\n"}}, 0}, /* not what the kernel writes */
+        {"0::/\n", {{"cpu.max", "-5 100000\n"}}, 0},
+        {"0::/\n", {{"cpu.max", ""}}, 0},
+        {"0::/\n", {{NULL}}, 0},
+        {"", {{"cpu.max", "300000 100000\n"}}, 3},
+        /* The own group, and the groups around it. */
+        {"0::/user.slice/job7\n", {{"user.slice/job7/cpu.max", "300000 100000\n"}}, 3},
+        {"0::/user.slice/job7\n",
+         {{"user.slice/job7/cpu.max", "max 100000\n"}, {"user.slice/cpu.max", "400000 100000\n"}},
+         4},
+        {"0::/a/b\n", {{"a/b/cpu.max", "300000 100000\n"}, {"a/cpu.max", "200000 100000\n"}}, 2},
+        {"0::/a/b\n", {{"a/b/cpu.max", "200000 100000\n"}, {"a/cpu.max", "300000 100000\n"}}, 2},
+        {"0::/other\n", {{"a/cpu.max", "200000 100000\n"}}, 0},
+        /* The host's path, in a container that sees its own group alone. */
+        {"0::/docker/abc\n", {{"cpu.max", "200000 100000\n"}}, 2},
+        {"0::/../abc\n", {{"cpu.max", "200000 100000\n"}}, 2},
+        /* Version 1. */
+        {"4:cpu,cpuacct:/\n", {{"cpu/cpu.cfs_quota_us", "100000\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}, 1},
+        {"4:cpu,cpuacct:/\n", {{"cpu/cpu.cfs_quota_us", "-1\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}, 0},
+        {"4:cpu,cpuacct:/docker/abc\n",
+         {{"cpu,cpuacct/cpu.cfs_quota_us", "765000\n"}, {"cpu,cpuacct/cpu.cfs_period_us", "100000\n"}},
+         7},
+        {"9:cpuset:/x\n7:cpuacct,cpu:/job\n0::/\n",
+         {{"cpuacct,cpu/job/cpu.cfs_quota_us", "50000\n"}, {"cpuacct,cpu/job/cpu.cfs_period_us", "20000\n"}},
+         2},
+        {"4:cpu:/\n", {{"cpu/cpu.cfs_quota_us", "100000\n"}}, 0}, /* no period */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char root[] = "/tmp/echoquant_cgroup_XXXXXX";
+        assert_non_null(mkdtemp(root));
+        put(root, "proc/self/cgroup", cases[i].own);
+        for (int f = 0; f < 3 && cases[i].files[f][0]; f++) {
+            char path[200];
+            snprintf(path, sizeof path, "sys/fs/cgroup/%s", cases[i].files[f][0]);
+            put(root, path, cases[i].files[f][1]);
+        }
+        int cpus = eq_cgroup_cpus(root);
+        char command[100];
+        snprintf(command, sizeof command, "rm -rf %s", root);
+        assert_int_equal(system(command), 0);
+        if (cpus != cases[i].cpus)
+            fail_msg("case %zu (%s): %d CPUs instead of %d", i, cases[i].own, cpus, cases[i].cpus);
+    }
+    assert_int_equal(eq_cgroup_cpus("/no/such/root"), 0);
 }
 
 static void clock_runs_forward(void **state)
@@ -304,6 +374,7 @@ int main(void)
         cmocka_unit_test(detection_agrees_with_the_system),
         cmocka_unit_test(ceiling_caps_what_is_used),
         cmocka_unit_test(cpu_count_follows_affinity),
+        cmocka_unit_test(cgroup_quotas),
         cmocka_unit_test(clock_runs_forward),
         cmocka_unit_test(first_signal_asks_second_ends),
         cmocka_unit_test(levels_decide_what_is_printed),

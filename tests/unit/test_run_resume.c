@@ -69,6 +69,7 @@ static void run_child(const char *dir, int accumulate, struct stop *s)
     if (s->place == WHILE_WRITING)
         setrlimit(RLIMIT_FSIZE, &limit);
     eq_signals_install();
+    signal(SIGXFSZ, SIG_DFL);  /* the kill in the middle of a write that a test asks for */
     if (start_threads(1) != 0) /* many short processes: what threads do is tested elsewhere */
         _exit(99);
     tiny_run_open(&r, &job);

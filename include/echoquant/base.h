@@ -74,16 +74,33 @@ void eq_log(enum eq_log_level level, const char *fmt, ...) __attribute__((format
 /* A bar with rate and ETA on a terminal, otherwise a plain line every few seconds; nothing with --quiet. */
 struct eq_progress {
     char label[64], unit[16], note[96];
-    size_t total, done;
+    size_t total, done, first;
     double start_ms, last_ms;
     bool active;
 };
 /* Starts the clock. unit: in the plural ("clips"); total: the number of them, 0: unknown. Texts are copied. */
 void eq_progress_begin(struct eq_progress *p, const char *label, const char *unit, size_t total);
+/* Before the first step: `first` units were done by an earlier process, so the rate leaves them out. */
+void eq_progress_resume(struct eq_progress *p, size_t first);
 /* done: units so far. note: a short text after the bar, e.g. "loss 0.41"; NULL keeps the previous one. */
 void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
 /* Draws the final state and ends the line. Harmless if p never began ({0}) or has ended. */
 void eq_progress_end(struct eq_progress *p);
+
+/* The steps of a long command, one list in a process: bars show the place ("3/9") and the time that all steps need.
+ * work: in any unit that is the same for all steps; it is in proportion to the time a step takes. Titles are copied. */
+struct eq_step {
+    const char *title;
+    double work;
+};
+/* false: the process has a list already, which stays. */
+bool eq_steps_begin(const struct eq_step *list, size_t n);
+/* Enters the next step, the first one at first. Says which one and the time left, if there are several. */
+void eq_steps_next(void);
+/* Share of the current step that is done, 0..1. The first call in a step says where this process starts in it. */
+void eq_steps_part(double done);
+/* Ends the list. done: prints how long each step took, if there were several. */
+void eq_steps_end(bool done);
 
 /* ---- memory -------------------------------------------------------------- */
 

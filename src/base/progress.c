@@ -1,53 +1,11 @@
 /* Progress of a long job: a bar on a terminal, a plain line every few seconds in a log file, nothing with --quiet. */
 #include "base/log.h"
+#include "base/steps.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_CELLS = 24, BAR_EVERY_MS = 100, LINE_EVERY_MS = 5000 };
-
-static void add_duration(struct eq_str *out, double seconds)
-{
-    long s = (long)(seconds + 0.5);
-    if (s >= 3600)
-        eq_str_add(out, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-    else
-        eq_str_add(out, "%ld:%02ld", s / 60, s % 60);
-}
-
-static void add_bar(struct eq_str *out, const struct eq_progress *p)
-{
-    size_t filled = p->total ? (size_t)((double)p->done / (double)p->total * BAR_CELLS) : 0;
-    eq_str_add(out, " [");
-    for (size_t i = 0; i < BAR_CELLS; i++)
-        eq_str_add(out, "%c", i < filled ? '#' : '.');
-    eq_str_add(out, "]");
-}
-
-/* "train  [####....]  12/80 clip  3.1 clip/s  ETA 0:22  loss 0.41" */
-static void describe(struct eq_str *out, const struct eq_progress *p, double now, bool bar, bool finished)
-{
-    double seconds = (now - p->start_ms) * 1e-3;
-    double rate = seconds > 0 ? (double)p->done / seconds : 0;
-    eq_str_add(out, "%s", p->label);
-    if (bar)
-        add_bar(out, p);
-    eq_str_add(out, "  %zu", p->done);
-    if (p->total)
-        eq_str_add(out, "/%zu", p->total);
-    eq_str_add(out, " %s", p->unit);
-    if (rate > 0)
-        eq_str_add(out, "  %.3g %s/s", rate, p->unit);
-    if (finished) {
-        eq_str_add(out, "  in ");
-        add_duration(out, seconds);
-    } else if (rate > 0 && p->total) {
-        eq_str_add(out, "  ETA ");
-        add_duration(out, (double)(p->total - p->done) / rate);
-    }
-    if (p->note[0])
-        eq_str_add(out, "  %s", p->note);
-}
+enum { BAR_CELLS = 24, MIN_BAR_CELLS = 8, BAR_EVERY_MS = 100, LINE_EVERY_MS = 5000 };
 
 static size_t terminal_columns(void)
 {
@@ -57,11 +15,70 @@ static size_t terminal_columns(void)
     return 80;
 }
 
+static void add_bar(struct eq_str *out, const struct eq_progress *p, size_t cells)
+{
+    size_t filled = p->total ? (size_t)((double)p->done / (double)p->total * (double)cells) : 0;
+    eq_str_add(out, " [");
+    for (size_t i = 0; i < cells; i++)
+        eq_str_add(out, "%c", i < filled ? '#' : '.');
+    eq_str_add(out, "]");
+}
+
+/* "  12/80 clips  3.1/s  ETA 0:22, all 4:31  loss 0.41" */
+static void describe(struct eq_str *out, const struct eq_progress *p, double now, bool with_rate, bool finished)
+{
+    double seconds = (now - p->start_ms) * 1e-3;
+    double rate = seconds > 0 ? (double)(p->done - p->first) / seconds : 0;
+    eq_str_add(out, "  %zu", p->done);
+    if (p->total)
+        eq_str_add(out, "/%zu", p->total);
+    eq_str_add(out, " %s", p->unit);
+    if (rate > 0 && with_rate)
+        eq_str_add(out, "  %.3g/s", rate);
+    if (finished) {
+        eq_str_add(out, "  in ");
+        eq_add_duration(out, seconds);
+    } else if (rate > 0 && p->total) {
+        double all = eq_steps_seconds_left();
+        eq_str_add(out, "  ETA ");
+        eq_add_duration(out, (double)(p->total - p->done) / rate);
+        if (all >= 0) {
+            eq_str_add(out, ", all ");
+            eq_add_duration(out, all);
+        }
+    }
+    if (p->note[0])
+        eq_str_add(out, "  %s", p->note);
+}
+
+/* "3/9 train [####....]  12/80 clips ...". On a terminal it fits the line, since a wrapped bar could not be erased: the
+ * bar gives way first, then the rate. */
+static void add_line(struct eq_str *line, const struct eq_progress *p, double now, bool finished)
+{
+    bool bar = eq_log_is_terminal();
+    struct eq_str text = {0};
+    eq_steps_add_place(line);
+    eq_str_add(line, "%s", p->label);
+    describe(&text, p, now, true, finished);
+    if (bar) {
+        size_t columns = terminal_columns() - 1, used = line->len + text.len + 3, room = 0;
+        if (used + MIN_BAR_CELLS <= columns) {
+            room = columns - used;
+            add_bar(line, p, room < BAR_CELLS ? room : BAR_CELLS);
+        } else if (line->len + text.len > columns) {
+            eq_str_clear(&text);
+            describe(&text, p, now, false, finished);
+        }
+    }
+    eq_str_add(line, "%s", text.s);
+    eq_str_clear(&text);
+}
+
 static void draw(const struct eq_progress *p, double now, bool finished)
 {
     struct eq_str line = {0};
     bool bar = eq_log_is_terminal();
-    describe(&line, p, now, bar, finished);
+    add_line(&line, p, now, finished);
     if (bar && line.len >= terminal_columns()) { /* a wrapped bar could not be erased */
         line.len = terminal_columns() - 1;
         line.s[line.len] = '\0';
@@ -79,6 +96,11 @@ void eq_progress_begin(struct eq_progress *p, const char *label, const char *uni
     snprintf(p->label, sizeof p->label, "%s", label);
     snprintf(p->unit, sizeof p->unit, "%s", unit);
     p->start_ms = p->last_ms = eq_now_ms();
+}
+
+void eq_progress_resume(struct eq_progress *p, size_t first)
+{
+    p->first = p->done = first;
 }
 
 void eq_progress_step(struct eq_progress *p, size_t done, const char *note)

@@ -234,6 +234,13 @@ static void enter_epoch(struct eq_trainer *t)
         job->rule->freeze(job->scales, is_frozen(job->freeze_scales_epoch, t->epoch));
 }
 
+/* How much of the training is done. */
+static void report_part(const struct eq_trainer *t)
+{
+    double micro = (double)(t->steps_per_epoch * (size_t)t->job.accumulate);
+    eq_steps_part((t->epoch + (double)t->batch_in_epoch / micro) / t->job.epochs);
+}
+
 static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
 {
     enum eq_status st;
@@ -243,12 +250,15 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     size_t micro = t->steps_per_epoch * (size_t)t->job.accumulate;
     snprintf(label, sizeof label, "%s epoch %d/%d", t->job.name, t->epoch + 1, t->job.epochs);
     eq_progress_begin(&progress, label, "batches", micro);
+    eq_progress_resume(&progress, t->batch_in_epoch);
+    report_part(t);
     enter_epoch(t);
     EQ_TRY(eq_loader_start(t->train, (uint32_t)t->epoch, t->batch_in_epoch, err));
     while (t->batch_in_epoch < micro) {
         EQ_TRY(eq_loader_next(t->train, &batch, err));
         EQ_TRY(eq_trainer_step(t, &batch, err));
         snprintf(note, sizeof note, "loss %.4f", t->loss_sum / (double)t->batch_in_epoch);
+        report_part(t);
         eq_progress_step(&progress, t->batch_in_epoch, note);
         if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0) {
             EQ_TRY(eq_trainer_save_state(t, err));
@@ -389,11 +399,17 @@ enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
 {
     struct eq_trainer t = {0};
     char *path = eq_format("%s/%s.safetensors", job->cfg->run.dir, job->name);
+    const struct eq_step alone = {job->name, 1};
+    bool only_step = eq_steps_begin(&alone, 1);
     enum eq_status st;
+    if (only_step)
+        eq_steps_next();
     EQ_TRY(eq_trainer_init(&t, job, err));
     EQ_TRY(eq_trainer_run(&t, path, err));
     eq_info("wrote %s", path);
 out:
+    if (only_step)
+        eq_steps_end(st == EQ_OK);
     eq_trainer_clear(&t);
     free(path);
     return st;

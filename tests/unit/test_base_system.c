@@ -2,6 +2,7 @@
 #include "unit/cmocka_all.h"
 #include "echoquant/base.h"
 #include "base/cpu.h"
+#include "base/steps.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -321,10 +322,10 @@ static void progress_in_a_file_is_plain_lines(void **state)
     char text[2000];
     written_to_file(long_job, EQ_LOG_INFO, text, sizeof text);
     /* A busy machine adds milliseconds to the pretended times. */
-    assert_int_equal(fnmatch("train  20/80 clip  * clip/s  ETA 1:0?  loss 0.41\n"
+    assert_int_equal(fnmatch("train  20/80 clip  */s  ETA 1:0?  loss 0.41\n"
                              "a message\n"
-                             "train  40/80 clip  * clip/s  ETA 0:2?  loss 0.41\n"
-                             "train  40/80 clip  * clip/s  in 0:2?  loss 0.41\n",
+                             "train  40/80 clip  */s  ETA 0:2?  loss 0.41\n"
+                             "train  40/80 clip  */s  in 0:2?  loss 0.41\n",
                              text, 0),
                      0);
     double rate;
@@ -348,6 +349,112 @@ static void progress_on_a_terminal_is_a_bar(void **state)
     assert_non_null(half);
     assert_non_null(strstr(half, "in 0:2"));
     assert_int_equal(text[strlen(text) - 1], '\n');
+}
+
+/* Resumes at 60 of 80: the rate is that of this process. */
+static void resumed_job(enum eq_log_level level)
+{
+    (void)level;
+    struct eq_progress p;
+    eq_progress_begin(&p, "train", "clips", 80);
+    eq_progress_resume(&p, 60);
+    p.start_ms -= 10000;
+    p.last_ms -= 10000;
+    eq_progress_step(&p, 70, NULL);
+    eq_progress_end(&p);
+}
+
+static void a_resumed_job_has_its_own_rate(void **state)
+{
+    (void)state;
+    char text[1000];
+    double rate;
+    written_to_file(resumed_job, EQ_LOG_INFO, text, sizeof text);
+    assert_int_equal(sscanf(text, "train 70/80 clips %lf", &rate), 1);
+    assert_true(rate > 0.5 && rate <= 1);
+    assert_non_null(strstr(text, "ETA 0:1"));
+}
+
+/* Whatever is long in a line, the note is not cut off at 80 columns while the bar or the rate can give way. */
+static void wide_job(enum eq_log_level level)
+{
+    (void)level;
+    static const char *const labels[] = {"fp32 epoch 1/9", "fp32_plus epoch 12/30", "fp32_plus epoch 123/300 of a run"};
+    for (int i = 0; i < 3; i++) {
+        struct eq_progress p;
+        eq_progress_begin(&p, labels[i], "batches", 2500);
+        p.start_ms -= 20000;
+        p.last_ms -= 20000;
+        eq_progress_step(&p, 1234, "loss 0.4123");
+        eq_progress_end(&p);
+    }
+}
+
+static void a_bar_keeps_its_note(void **state)
+{
+    (void)state;
+    char text[2000];
+    setenv("TERM", "xterm", 1);
+    written_to_terminal(wide_job, EQ_LOG_INFO, text, sizeof text);
+    int lines = 0;
+    for (char *save, *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save)) {
+        size_t wiped = strncmp(line, "\033[K", 3) == 0 ? 3 : 0;
+        if (!line[wiped])
+            continue;
+        lines++;
+        assert_in_range(strlen(line + wiped), 1, 79);
+        assert_non_null(strstr(line, "loss 0.4123"));
+    }
+    assert_int_equal(lines, 6);
+}
+
+static const struct eq_step three_steps[] = {{"train", 10}, {"quantize", 20}, {"report", 30}};
+
+static void work_in_steps(enum eq_log_level level)
+{
+    (void)level;
+    assert_true(eq_steps_begin(three_steps, 3));
+    assert_false(eq_steps_begin(three_steps, 1));
+    eq_steps_next();
+    assert_true(eq_steps_seconds_left() < 0);
+    eq_steps_part(0.5); /* resumed in the middle: half of the work is left for this process */
+    assert_true(eq_steps_seconds_left() < 0);
+    eq_steps_backdate(10000);
+    eq_steps_part(0.75); /* 10 s for 2.5 units: 10 s for the rest of this step, 200 s for the others */
+    assert_in_range((int)eq_steps_seconds_left(), 209, 212);
+    struct eq_progress p;
+    eq_progress_begin(&p, "epoch 1/2", "batches", 8);
+    p.start_ms -= 10000;
+    p.last_ms -= 10000;
+    eq_progress_step(&p, 4, NULL);
+    eq_progress_end(&p);
+    eq_steps_next();
+    eq_steps_backdate(5000);
+    eq_steps_next();
+    eq_steps_backdate(2000);
+    eq_steps_next(); /* more than were announced */
+    eq_steps_end(true);
+    assert_true(eq_steps_seconds_left() < 0);
+}
+
+static void steps_have_a_place_an_eta_and_a_summary(void **state)
+{
+    (void)state;
+    char text[2000];
+    written_to_file(work_in_steps, EQ_LOG_INFO, text, sizeof text);
+    assert_int_equal(fnmatch("step 1 of 3: train\n"
+                             "1/3 epoch 1/2  4/8 batches  0.[34]*/s  ETA 0:10, all 3:[23]?\n"
+                             "1/3 epoch 1/2  4/8 batches  0.[34]*/s  in 0:10\n"
+                             "step 2 of 3: quantize; about 1:4? left in all\n"
+                             "step 3 of 3: report; about 0:1? left in all\n"
+                             "time: 0:17\n"
+                             "   5?.? %  0:10  train\n"
+                             "   2?.? %  0:05  quantize\n"
+                             "   1?.? %  0:02  report\n",
+                             text, 0),
+                     0);
+    written_to_file(work_in_steps, EQ_LOG_WARN, text, sizeof text);
+    assert_string_equal(text, "");
 }
 
 static void short_job(enum eq_log_level level)
@@ -381,6 +488,9 @@ int main(void)
         cmocka_unit_test(color_needs_a_terminal_and_no_objection),
         cmocka_unit_test(progress_in_a_file_is_plain_lines),
         cmocka_unit_test(progress_on_a_terminal_is_a_bar),
+        cmocka_unit_test(a_resumed_job_has_its_own_rate),
+        cmocka_unit_test(a_bar_keeps_its_note),
+        cmocka_unit_test(steps_have_a_place_an_eta_and_a_summary),
         cmocka_unit_test(a_short_job_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,6 +280,9 @@ struct eq_st_tensor {
     char *name; /* owned */
     /* Borrowed: from eq_st_file.buffer, at any address, or for a file to write from the caller. */
     struct eq_tensor value;
+    /* Owned. A dtype that is not one of eq_dtype ("BOOL", "F8_E4M3", ...); value then shows its bytes, [n] U8. NULL
+     * otherwise. */
+    char *other_dtype;
 };
 struct eq_st_file {
     struct eq_st_tensor *tensors; /* [n], in the header's order */
@@ -288,7 +291,7 @@ struct eq_st_file {
     size_t n_meta;
     void *buffer; /* owned; NULL after eq_st_parse and for a file to write */
 };
-/* Reads a file of at most 4 GiB. EQ_IO; EQ_FORMAT for headers over 16 MiB, unknown dtypes, more than
+/* Reads a file of at most 4 GiB. EQ_IO; EQ_FORMAT for headers over 16 MiB, files of other programs (named), more than
  * EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of range, overlapping or with holes, duplicate
  * keys. Clear *out with eq_st_clear; after a failure it is empty. */
 enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err);
@@ -322,8 +325,10 @@ struct eq_init_report {
 };
 /* Initializes a graph from pretrained weights: every parameter except the head's ("fc.*") that a safetensors file
  * holds under torchvision's or timm's key name, optionally with one prefix, in the right shape (F32, F64, F16 or
- * BF16), running statistics included. The rest stays as it was. EQ_FORMAT: nothing fits; EQ_NUMERIC: NaN or infinite
- * weights; EQ_IO. After a failure graph and report are as before and empty. */
+ * BF16), running statistics included. The rest stays as it was. EQ_FORMAT: another network (fewer than nine tenths of
+ * the parameters fit, or layers are left over that this network lacks), two networks (under two prefixes), a wanted
+ * tensor that is not floating-point; EQ_NUMERIC: NaN or infinite weights; EQ_IO. After a failure graph and report are
+ * as before and empty. */
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err);
 void eq_init_report_clear(struct eq_init_report *report);

@@ -48,6 +48,11 @@ static float value_at(const struct eq_tensor *t, size_t i)
     }
 }
 
+static bool is_floating(enum eq_dtype dtype)
+{
+    return dtype == EQ_F32 || dtype == EQ_F64 || dtype == EQ_F16 || dtype == EQ_BF16;
+}
+
 /* Adds a name to a list of the report and counts it. */
 static void note(size_t *count, struct eq_str *names, const char *name)
 {
@@ -56,28 +61,38 @@ static void note(size_t *count, struct eq_str *names, const char *name)
 }
 
 /* Sets the prefix of torchvision's names where the network was part of another: "module." of DataParallel, "backbone."
- * and the like. It is recognized by a name that only a ResNet has. */
-static void find_prefix(const struct eq_st_file *f, struct eq_str *prefix)
+ * and the like. It is recognized by a name that only a ResNet has. EQ_FORMAT: there are two networks. */
+static enum eq_status find_prefix(const struct eq_st_file *f, struct eq_str *prefix, struct eq_err *err)
 {
     static const char suffix[] = "layer1.0.bn1.running_mean";
+    const char *first = NULL;
     for (size_t i = 0; i < f->n; i++) {
         const char *name = f->tensors[i].name;
         size_t n = strlen(name), m = sizeof suffix - 1;
         if (n < m || strcmp(name + n - m, suffix) != 0 || (n > m && name[n - m - 1] != '.'))
             continue;
+        if (first)
+            return eq_fail(err, EQ_FORMAT,
+                           "holds two networks, with the names \"%.120s\" and \"%.120s\": take one of them with "
+                           "scripts/torchvision_to_safetensors.py --prefix",
+                           first, name);
+        first = name;
         if (n > m)
             eq_str_add(prefix, "%.*s", (int)(n - m), name);
-        return;
     }
+    return EQ_OK;
 }
 
-static const struct eq_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r, const char *name)
+static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r,
+                                             const char *name)
 {
-    struct eq_str key = {0};
-    eq_str_add(&key, "%s%s", r->prefix.s ? r->prefix.s : "", name);
-    const struct eq_tensor *t = eq_st_find(f, key.s);
-    eq_str_clear(&key);
-    return t;
+    size_t n = r->prefix.len;
+    for (size_t i = 0; i < f->n; i++) {
+        const char *key = f->tensors[i].name;
+        if (strncmp(key, r->prefix.s ? r->prefix.s : "", n) == 0 && strcmp(key + n, name) == 0)
+            return &f->tensors[i];
+    }
+    return NULL;
 }
 
 static bool is_head(const char *name)
@@ -85,16 +100,65 @@ static bool is_head(const char *name)
     return strncmp(name, "fc.", 3) == 0;
 }
 
-static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, struct eq_init_report *r)
+/* A name from the body of a ResNet. If this network lacks it, the file has another one. */
+static bool is_body(const char *name)
 {
+    static const char *const stems[] = {"conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4."};
+    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
+        if (strncmp(name, stems[i], strlen(stems[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Lists what is left over; *foreign: how many of these are layers of another ResNet, *example one of them. */
+static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, struct eq_init_report *r,
+                          size_t *foreign, const char **example)
+{
+    *foreign = 0;
     for (size_t i = 0; i < f->n; i++) {
         const char *name = f->tensors[i].name;
-        if (r->prefix.len && strncmp(name, r->prefix.s, r->prefix.len) == 0)
+        bool inside = strncmp(name, r->prefix.s ? r->prefix.s : "", r->prefix.len) == 0;
+        if (inside)
             name += r->prefix.len;
         if (!is_head(name) && (eq_graph_find_param(g, name) >= 0 || eq_is_batch_counter(name)))
             continue;
         note(&r->unused, &r->unused_names, f->tensors[i].name);
+        if (inside && is_body(name)) {
+            ++*foreign;
+            *example = f->tensors[i].name;
+        }
     }
+}
+
+/* Another depth, another kind of block or another width is no start for this network. */
+static enum eq_status check_network(const struct eq_st_file *f, const struct eq_graph *g, struct eq_init_report *r,
+                                    struct eq_err *err)
+{
+    size_t foreign, body = r->used + r->missing + r->misshaped;
+    const char *example = NULL;
+    report_unused(f, g, r, &foreign, &example);
+    if (foreign)
+        return eq_fail(err, EQ_FORMAT,
+                       "holds another network than ResNet-18: %zu of its layers' tensors have no place, such as "
+                       "\"%.120s\"",
+                       foreign, example);
+    if (10 * r->used >= 9 * body)
+        return EQ_OK;
+    const struct eq_st_tensor *first = find_param(f, r, "conv1.weight");
+    const struct eq_tensor *ours = &g->params[eq_graph_find_param(g, "conv1.weight")].value;
+    if (first && first->value.rank == 4 && first->value.shape[0] != ours->shape[0])
+        return eq_fail(err, EQ_FORMAT, "has the width %zu, this network %zu: set model.width to %zu",
+                       first->value.shape[0], ours->shape[0], first->value.shape[0]);
+    if (r->used == 0 && r->misshaped == 0)
+        return eq_fail(err, EQ_FORMAT,
+                       "holds no ResNet-18: it has %zu tensors%s%.120s, and none is named as a layer of the network",
+                       f->n, f->n ? " such as " : "", f->n ? f->tensors[0].name : "");
+    const char *names = r->missing ? r->missing_names.s : r->misshaped_names.s;
+    return eq_fail(
+        err, EQ_FORMAT,
+        "holds another network than ResNet-18: of %zu parameters %zu are missing and %zu have the wrong shape, "
+        "such as %.*s",
+        body, r->missing, r->misshaped, (int)strcspn(names, ","), names);
 }
 
 /* Converts what fits into values[param]; nothing of the graph changes yet. */
@@ -102,13 +166,17 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
                               struct eq_init_report *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    find_prefix(f, &r->prefix);
+    EQ_TRY(find_prefix(f, &r->prefix, err));
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        const struct eq_tensor *t = find_param(f, r, p->name);
+        const struct eq_st_tensor *found = find_param(f, r, p->name);
+        const struct eq_tensor *t = found ? &found->value : NULL;
         if (is_head(p->name))
             continue;
-        if (!t) {
+        if (found && (found->other_dtype || !is_floating(t->dtype))) {
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the dtype %s; F32, F64, F16 and BF16 can be used",
+                           found->name, found->other_dtype ? found->other_dtype : eq_dtype_name(t->dtype)));
+        } else if (!t) {
             note(&r->missing, &r->missing_names, p->name);
         } else if (!eq_tensor_same_shape(t, &p->value)) {
             note(&r->misshaped, &r->misshaped_names, p->name);
@@ -120,14 +188,11 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
             for (size_t k = 0; k < n; k++)
                 values[i][k] = value_at(t, k);
             if (!eq_all_finite(values[i], n))
-                EQ_TRY(eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN, infinite or non-float values", p->name));
+                EQ_TRY(eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name));
             r->used++;
         }
     }
-    report_unused(f, g, r);
-    if (r->used == 0)
-        st = eq_fail(err, EQ_FORMAT, "no tensor fits this network (%zu missing, %zu of the wrong shape)", r->missing,
-                     r->misshaped);
+    st = check_network(f, g, r, err);
 out:
     return st;
 }

@@ -9,4 +9,7 @@ enum { EQ_ST_MIN_ROOM = 64 };
 /* A new tensor at the end of the list; only its name is set. Never NULL. */
 struct eq_st_tensor *eq_st_push(struct eq_st_file *file, const char *name);
 
+/* A phrase for a file of another kind, with the way to convert it: "an ONNX model; ...". NULL: no known kind. */
+const char *eq_foreign_file(const void *data, size_t len);
+
 #endif

@@ -22,8 +22,10 @@ static enum eq_status read_dtype(const cJSON *entry, const char *name, struct eq
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
     if (!cJSON_IsString(v))
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no dtype", name, t->name);
-    if (!eq_dtype_parse(v->valuestring, &t->value.dtype))
-        return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has the unknown dtype \"%s\"", name, t->name, v->valuestring);
+    if (!eq_dtype_parse(v->valuestring, &t->value.dtype)) {
+        t->value.dtype = EQ_U8;
+        t->other_dtype = eq_strdup(v->valuestring);
+    }
     return EQ_OK;
 }
 
@@ -51,7 +53,6 @@ static enum eq_status read_offsets(const cJSON *entry, const char *name, const u
 {
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
     uint64_t begin, end;
-    size_t bytes = eq_tensor_bytes(&t->value);
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !whole(cJSON_GetArrayItem(offsets, 0), &begin) ||
         !whole(cJSON_GetArrayItem(offsets, 1), &end) || begin > end)
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has no valid data_offsets", name, t->name);
@@ -59,6 +60,11 @@ static enum eq_status read_offsets(const cJSON *entry, const char *name, const u
         return eq_fail(err, EQ_FORMAT,
                        "%s: tensor \"%s\" ends at byte %llu of %zu bytes of data: the file is cut short", name, t->name,
                        (unsigned long long)end, data_len);
+    if (t->other_dtype) {
+        t->value.rank = 1;
+        t->value.shape[0] = (size_t)(end - begin);
+    }
+    size_t bytes = eq_tensor_bytes(&t->value);
     if (end - begin != bytes)
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has %llu bytes of data, its shape needs %zu", name, t->name,
                        (unsigned long long)(end - begin), bytes);
@@ -74,7 +80,8 @@ static enum eq_status read_tensor(const cJSON *entry, const char *name, const ui
     if (!cJSON_IsObject(entry))
         return eq_fail(err, EQ_FORMAT, "%s: \"%s\" is not a tensor's description", name, t->name);
     EQ_TRY(read_dtype(entry, name, t, err));
-    EQ_TRY(read_shape(entry, name, t, err));
+    if (!t->other_dtype)
+        EQ_TRY(read_shape(entry, name, t, err));
     EQ_TRY(read_offsets(entry, name, data, data_len, t, err));
 out:
     return st;
@@ -145,14 +152,26 @@ out:
     return st;
 }
 
+/* The first eight bytes; more than a file can have if there are fewer. */
+static uint64_t stated_length(const uint8_t *bytes, size_t len)
+{
+    uint64_t n = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0 && len >= LENGTH_BYTES; i--)
+        n = n << 8 | bytes[i];
+    return len < LENGTH_BYTES ? UINT64_MAX : n;
+}
+
 /* Length of the header, checked against the file's. */
 static enum eq_status header_length(const uint8_t *bytes, size_t len, const char *name, size_t *out, struct eq_err *err)
 {
+    const char *foreign = eq_foreign_file(bytes, len);
+    if (len == 0)
+        return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: it is empty", name);
+    if (foreign && stated_length(bytes, len) > MAX_HEADER)
+        return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: it is %s", name, foreign);
     if (len < LENGTH_BYTES)
         return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: only %zu bytes", name, len);
-    uint64_t n = 0;
-    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
-        n = n << 8 | bytes[i];
+    uint64_t n = stated_length(bytes, len);
     if (n > MAX_HEADER)
         return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: a header of %llu bytes (at most %d are allowed)",
                        name, (unsigned long long)n, MAX_HEADER);

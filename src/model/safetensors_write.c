@@ -53,8 +53,10 @@ void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, .
 
 void eq_st_clear(struct eq_st_file *file)
 {
-    for (size_t i = 0; i < file->n; i++)
+    for (size_t i = 0; i < file->n; i++) {
         free(file->tensors[i].name);
+        free(file->tensors[i].other_dtype);
+    }
     for (size_t i = 0; i < file->n_meta; i++) {
         free(file->meta_keys[i]);
         free(file->meta_values[i]);

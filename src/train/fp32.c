@@ -11,9 +11,11 @@ static enum eq_status start_from(struct eq_graph *g, const char *path, struct eq
     struct eq_init_report r = {0};
     enum eq_status st = eq_model_init_from(g, path, &r, err);
     if (st == EQ_OK)
-        eq_info("%s: %zu parameters used, %zu missing, %zu of the wrong shape, %zu not needed%s%s%s", path, r.used,
+        eq_info("%s: %zu parameters used, %zu missing, %zu of the wrong shape, %zu left out%s%s%s", path, r.used,
                 r.missing, r.misshaped, r.unused, r.prefix.len ? " (names after \"" : "",
                 r.prefix.len ? r.prefix.s : "", r.prefix.len ? "\")" : "");
+    if (st == EQ_OK && r.unused)
+        eq_info("%s: left out: %.400s%s", path, r.unused_names.s, r.unused_names.len > 400 ? " ..." : "");
     if (st == EQ_OK && r.missing)
         eq_warn("%s: missing: %.400s", path, r.missing_names.s);
     if (st == EQ_OK && r.misshaped)

@@ -35,7 +35,13 @@ is "at most 1e-4 apart" "$(awk -v w="$worst" 'BEGIN {print (w <= 1e-4) ? "yes" :
 "$PYTHON" "$SOURCE/scripts/torchvision_to_safetensors.py" resnet18.pth start.safetensors >"$OUT" || fail "the conversion"
 has "$OUT" "102 tensors"
 expect 0 train --run s --data d "${TINY[@]}" --threads 1 --set model.init=start.safetensors
-has "$ERR" "100 parameters used, 0 missing, 0 of the wrong shape, 2 not needed"
+has "$ERR" "100 parameters used, 0 missing, 0 of the wrong shape, 2 left out"
+# Checkpoints as people save them.
+"$PYTHON" "$SOURCE/tests/cli/torch_parity.py" variants || fail "torch.save of the variants"
+for variant in whole script legacy half nested; do
+    "$PYTHON" "$SOURCE/scripts/torchvision_to_safetensors.py" "$variant.pth" "$variant.safetensors" >"$OUT" || fail "$variant"
+    "$PYTHON" "$SOURCE/tests/cli/torch_parity.py" equal "$variant.pth" "$variant.safetensors" && pass || fail "$variant differs"
+done
 printf 'no checkpoint' >bad.pth
 "$PYTHON" "$SOURCE/scripts/torchvision_to_safetensors.py" bad.pth bad.safetensors >"$OUT" 2>"$ERR" && fail "it takes anything" || pass
 not_there bad.safetensors

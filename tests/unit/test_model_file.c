@@ -295,6 +295,46 @@ static void names_may_stand_behind_a_prefix(void **state)
     }
 }
 
+static float few[64];
+static int64_t many[4 * 3 * 7 * 7];
+
+static void more_layers(struct eq_st_file *f)
+{
+    eq_st_add(f, "layer3.2.conv1.weight", eq_tensor_view(EQ_F32, 1, (const size_t[]){64}, few));
+}
+
+static void fewer_layers(struct eq_st_file *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (strncmp(f->tensors[i].name, "layer3.", 7) == 0)
+            memcpy(f->tensors[i].name, "other..", 7);
+}
+
+static void two_networks(struct eq_st_file *f)
+{
+    eq_st_add(f, "student.layer1.0.bn1.running_mean", eq_tensor_view(EQ_F32, 1, (const size_t[]){4}, few));
+    struct eq_st_tensor last = f->tensors[f->n - 1];
+    memmove(f->tensors + 1, f->tensors, (f->n - 1) * sizeof last);
+    f->tensors[0] = last;
+}
+
+static void integer_weights(struct eq_st_file *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->tensors[i].name, "conv1.weight") == 0)
+            f->tensors[i].value = eq_tensor_view(EQ_S64, 4, (const size_t[]){4, 3, 7, 7}, many);
+}
+
+/* Writes the file at path again, edited. */
+static void write_edited(void (*edit)(struct eq_st_file *f))
+{
+    struct eq_st_file f;
+    assert_ok(eq_st_read(path, &f, &err));
+    edit(&f);
+    assert_ok(eq_st_write(path, &f, &err));
+    eq_st_clear(&f);
+}
+
 static void start_refuses(void **state)
 {
     (void)state;
@@ -312,7 +352,26 @@ static void start_refuses(void **state)
     eq_st_add(&f, "encoder.weight", eq_tensor_view(EQ_F32, 1, (const size_t[]){1}, &g->meta.pixel_std));
     assert_ok(eq_st_write(path, &f, &err));
     eq_st_clear(&f);
-    assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT, "no tensor fits");
+    assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT,
+                   "holds no ResNet-18: it has 1 tensors such as encoder.weight");
+    struct eq_graph *wide = NULL;
+    assert_ok(eq_resnet18_new(&test_meta, 8, 99, &wide, &err));
+    eq_param_data(&from->params[eq_graph_find_param(from, "layer4.1.bn2.bias")])[2] = 0;
+    write_pretrained(from);
+    assert_refused(eq_model_init_from(wide, path, &r, &err), EQ_FORMAT, "set model.width to 4");
+    eq_graph_free(wide);
+    /* ResNet-34 has every layer of ResNet-18, and more; a file may have two networks; weights may be integers. */
+    write_edited(more_layers);
+    assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT, "such as \"layer3.2.conv1.weight\"");
+    write_pretrained(from);
+    write_edited(fewer_layers);
+    assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT, "26 are missing and 1 have the wrong shape");
+    write_pretrained(from);
+    write_edited(two_networks);
+    assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT, "\"student.layer1.0.bn1.running_mean\" and \"lay");
+    write_pretrained(from);
+    write_edited(integer_weights);
+    assert_refused(eq_model_init_from(g, path, &r, &err), EQ_FORMAT, "has the dtype I64");
     assert_refused(eq_model_init_from(g, "/nowhere/x", &r, &err), EQ_IO, "/nowhere/x");
     eq_graph_free(from);
     eq_graph_free(kept);

@@ -8,12 +8,19 @@
 static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
 {
     bool lsq = strcmp(eq_json_text(recipe, "qat_method"), "lsq") == 0;
-    double epochs = eq_json_real(recipe, "epochs"), distill = eq_json_real(recipe, "distill");
+    double epochs = eq_json_real(recipe, "epochs"), kept = eq_json_real(recipe, "kept_epoch"),
+           distill = eq_json_real(recipe, "distill");
     eq_str_add(out, "%s, weights of %.0f bits, %.0f epoch%s", lsq ? "Learned scales (LSQ)" : "Straight-through (STE)",
                eq_json_real(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
     if (distill > 0)
         eq_str_add(out, ", %.2f of the loss by distillation", distill);
     eq_str_add(out, ".");
+    if (kept == 0)
+        eq_str_add(out,
+                   " No epoch was better than the start on the validation clips, so this file is the start of QAT: "
+                   "the baseline, quantized.");
+    else if (kept < epochs)
+        eq_str_add(out, " The file is the model after epoch %.0f, the best on the validation clips.", kept);
 }
 
 /* "Activations: hist_mse on 64 clips; weights: 4 bits per channel, mse; equalized, AdaRound." */

@@ -17,6 +17,7 @@ void eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m)
     eq_st_add_meta(f, "pixel_std", "%.9g", (double)m->pixel_std);
     eq_st_add_meta(f, "target_mean", "%.9g", (double)m->target_mean);
     eq_st_add_meta(f, "target_std", "%.9g", (double)m->target_std);
+    eq_looks_add(f, &m->looks);
 }
 
 bool eq_all_finite(const float *x, size_t n)
@@ -91,6 +92,7 @@ enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_me
     EQ_TRY(meta_float(f, "pixel_std", true, &m->pixel_std, err));
     EQ_TRY(meta_float(f, "target_mean", false, &m->target_mean, err));
     EQ_TRY(meta_float(f, "target_std", true, &m->target_std, err));
+    EQ_TRY(eq_looks_read(f, &m->looks, err));
 out:
     return st;
 }

@@ -188,8 +188,8 @@ void eq_look_of(const uint8_t *pixels, int frames, int size, struct eq_look *out
 /* The ranges over n clips; sets their likeness of layout. False: out of memory. */
 bool eq_looks_of(struct eq_look *looks, size_t n, struct eq_looks *out);
 /* Whether a clip looks unlike the n training clips of a model: a statistic lies outside their range by more than
- * (0.25 + 3 / n) of its width, and by more than eq_look_kind.margin. Appends to why (NULL: not wanted) which, and both
- * values. False if the model's file has no ranges. */
+ * (0.25 + 10 / n) of its width, and by more than eq_look_kind.margin. Appends to why (NULL: not wanted) the first
+ * two of them with both values. False if the model's file has no ranges. */
 bool eq_look_check(const struct eq_looks *trained, const uint8_t *pixels, int frames, int size, struct eq_str *why);
 
 /* ---- synthetic clips ----------------------------------------------------- */

@@ -66,19 +66,20 @@ struct eq_prediction {
     enum eq_split split;
     double ef, prediction; /* percent */
 };
-/* Clips that look unlike the training clips of their model: how many, and a sentence about the first ones. */
+/* Clips that look unlike the training clips of their model: how many, and the first ones with what is unlike. Init with
+ * {0}; free with eq_str_clear(&u->first). */
 struct eq_unlike {
     size_t n;
     struct eq_str first;
 };
 /* Counts a clip; unlike: as eq_predicted_fn has it, NULL counts nothing. */
 void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike);
-/* Warns of them, if there are any, and frees their names. what: "test clips"; of: how many there were. */
-void eq_unlike_warn(struct eq_unlike *u, const char *what, size_t of);
+/* Warns of them, if there are any. what: "test clips"; of: how many there were. */
+void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of);
 struct eq_evaluation {
     struct eq_prediction *rows;
     size_t n;
-    size_t unlike; /* how many of the clips look unlike the training clips */
+    struct eq_unlike unlike;
     struct eq_metrics metrics;
 };
 /* Receives the EF of a clip; a status other than EQ_OK ends the loop. unlike: NULL, or what makes the clip look unlike

@@ -7,6 +7,8 @@
 
 /* At most this bright (0..255) is black: beside the cone, and behind bones. */
 enum { BLACK = 16 };
+/* Statistics that are named for a clip. */
+enum { NAMED = 2 };
 
 static int luma(const uint8_t *rgb)
 {
@@ -106,20 +108,20 @@ bool eq_looks_of(struct eq_look *looks, size_t n, struct eq_looks *out)
 bool eq_look_check(const struct eq_looks *trained, const uint8_t *pixels, int frames, int size, struct eq_str *why)
 {
     struct eq_look look;
-    bool odd = false;
+    int odd = 0;
     if (trained->clips == 0)
         return false;
     eq_look_of(pixels, frames, size, &look);
     look.value[EQ_LOOK_LAYOUT] = correlation(look.cells, trained->cells);
     for (int k = 0; k < EQ_LOOK_COUNT; k++) {
         double low = (double)trained->low[k], high = (double)trained->high[k], v = look.value[k];
-        double margin = fmax(eq_look_kinds[k].margin, (high - low) * (0.25 + 3.0 / trained->clips));
+        double margin = fmax(eq_look_kinds[k].margin, (high - low) * (0.25 + 10.0 / trained->clips));
         if (v >= low - margin && v <= high + margin)
             continue;
-        if (why)
+        if (why && odd < NAMED)
             eq_str_add(why, "%s%s %.3g, training clips %.3g to %.3g", odd ? "; " : "", eq_look_kinds[k].text, v, low,
                        high);
-        odd = true;
+        odd++;
     }
-    return odd;
+    return odd > 0;
 }

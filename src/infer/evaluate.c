@@ -41,27 +41,25 @@ void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike)
         eq_str_add(&u->first, "%s%s (%s)", u->first.len ? ", " : "", name, unlike);
 }
 
-void eq_unlike_warn(struct eq_unlike *u, const char *what, size_t of)
+void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
 {
     if (u->n)
-        eq_warn("%zu of %zu %s look unlike the clips that the model was trained on, so their EF is worth little: %s%s",
-                u->n, of, what, u->first.s, u->n > NAMED ? ", ..." : "");
-    eq_str_clear(&u->first);
-    u->n = 0;
+        eq_warn(
+            "%zu of %zu %s look%s unlike the clips that the model was trained on; do not rely on the EF there: %s%s",
+            u->n, of, what, u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
 }
 
 struct collection {
     struct eq_evaluation *e;
     struct eq_progress *progress; /* NULL: none */
-    struct eq_unlike unlike;
 };
 
 static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float ef, const char *unlike,
                               struct eq_err *err)
 {
-    struct collection *c = ctx;
+    const struct collection *c = ctx;
     (void)err;
-    eq_unlike_add(&c->unlike, sample->file_name, unlike);
+    eq_unlike_add(&c->e->unlike, sample->file_name, unlike);
     c->e->rows[c->e->n++] = (struct eq_prediction){
         .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = (double)ef};
     if (c->progress)
@@ -88,7 +86,7 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
     enum eq_status st;
-    struct collection c = {out, progress, {0}};
+    struct collection c = {out, progress};
     memset(out, 0, sizeof *out);
     out->rows = calloc(ds->n, sizeof *out->rows);
     if (!out->rows)
@@ -98,12 +96,7 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
         eq_fail(err, st, "interrupted during evaluation. Run the same command to resume.");
     EQ_TRY(st);
     EQ_TRY(finish_metrics(out, err));
-    size_t odd = c.unlike.n;
-    if (progress) /* a training would say it again every epoch */
-        eq_unlike_warn(&c.unlike, "clips", out->n);
-    out->unlike = odd;
 out:
-    eq_str_clear(&c.unlike.first);
     if (st != EQ_OK)
         eq_evaluation_clear(out);
     return st;
@@ -132,5 +125,6 @@ void eq_evaluation_clear(struct eq_evaluation *e)
     for (size_t i = 0; i < e->n; i++)
         free(e->rows[i].file_name);
     free(e->rows);
+    eq_str_clear(&e->unlike.first);
     memset(e, 0, sizeof *e);
 }

@@ -12,7 +12,7 @@ const struct eq_look_kind eq_look_kinds[EQ_LOOK_COUNT] = {
     [EQ_LOOK_MOTION] = {"motion", "change from frame to frame", 1},
     [EQ_LOOK_DETAIL] = {"detail", "difference between neighboring pixels", 1},
     [EQ_LOOK_COLOR] = {"color", "color", 3},
-    [EQ_LOOK_LAYOUT] = {"layout", "likeness of layout to the training clips'", 0.05},
+    [EQ_LOOK_LAYOUT] = {"layout", "likeness of layout", 0.05},
 };
 
 static void add_array(struct cJSON *o, const char *key, const float *v, int n)

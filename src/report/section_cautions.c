@@ -59,7 +59,7 @@ static void judge_clips(const struct eq_results *r, struct eq_texts *lines)
         eq_texts_add(
             lines,
             "%.0f of %.0f test clips look unlike the clips that %s was trained on (brightness, contrast, share of "
-            "black, motion, detail, color or layout), so their EF is worth little. `echoquant eval` names some.",
+            "black, motion, detail, color or layout), so do not rely on the EF there. `echoquant eval` names some.",
             worst->unlike, worst->clips, worst->model);
 }
 

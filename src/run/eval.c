@@ -178,7 +178,8 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
     set_metrics(&row, digest, &e.metrics, &val);
     if (p.meta.looks.clips > 0)
-        row.unlike = (double)e.unlike;
+        row.unlike = (double)e.unlike.n;
+    eq_unlike_warn(&e.unlike, "test clips", e.n);
     if (strcmp(name, baseline->name) != 0)
         EQ_TRY(compare_with_fp32(cfg, &e, &row, err));
     EQ_TRY(eq_results_open(cfg->run.dir, &results, err));

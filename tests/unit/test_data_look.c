@@ -71,7 +71,7 @@ static void clips_of_the_same_kind_pass(void **state)
             draw(i, pixels);
             odd += eq_look_check(&trained, pixels, FRAMES, SIZE, NULL);
         }
-        if (odd > (sizes[s] < 30 ? 20 : 2))
+        if (odd > (sizes[s] < 30 ? 6 : 1))
             fail_msg("%d of 200 clips look unlike %zu of their kind", odd, sizes[s]);
     }
 }

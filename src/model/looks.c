@@ -32,16 +32,18 @@ struct cJSON *eq_looks_json(const struct eq_looks *looks)
     return o;
 }
 
-void eq_looks_add(struct eq_st_file *f, const struct eq_looks *looks)
+enum eq_status eq_looks_add(struct eq_st_file *f, const struct eq_looks *looks, struct eq_err *err)
 {
     struct eq_str text = {0};
     if (looks->clips == 0)
-        return;
+        return EQ_OK;
     struct cJSON *o = eq_looks_json(looks);
-    if (eq_json_print_line(&text, o, NULL) == EQ_OK)
+    enum eq_status st = eq_json_print_line(&text, o, err);
+    if (st == EQ_OK)
         eq_st_add_meta(f, "clip_statistics", "%s", text.s);
     eq_str_clear(&text);
     cJSON_Delete(o);
+    return st;
 }
 
 /* An array of n finite numbers. */

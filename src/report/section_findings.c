@@ -103,7 +103,7 @@ static void choose(const struct eq_results *r, const struct eq_result *fp32, str
     }
     if (!best)
         return;
-    eq_str_add(&lines->s, "To ship in INT8: %s, which has the lowest MAE on the %.0f validation clips (%s %.2f",
+    eq_str_add(&lines->s, "To ship in INT8: %s. No INT8 file has a lower MAE on the %.0f validation clips (%s %.2f",
                best->file, best->val_clips, best->model, best->val_mae);
     for (size_t i = 0; i < r->n; i++)
         if (&r->rows[i] != best && strcmp(r->rows[i].precision, "INT8") == 0 && isfinite(r->rows[i].val_mae))

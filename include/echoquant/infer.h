@@ -146,8 +146,8 @@ struct eq_latency_clip {
     const uint8_t *pixels;
 };
 enum eq_status eq_latency_clip(void *ctx, struct eq_err *err);
-/* From file to EF as such a call: decode, sample at all phases, resize, infer; takes the n files in turn. ctx is a struct
- * eq_latency_files. paths are borrowed. */
+/* From file to EF as such a call: decode, sample at all phases, resize, infer; takes the n files in turn. ctx is a
+ * struct eq_latency_files. paths are borrowed. */
 struct eq_latency_files {
     struct eq_predictor *predictor;
     const char *const *paths;

@@ -73,9 +73,9 @@ void eq_trainer_clear(struct eq_trainer *t);
 /* One micro-batch of job.batch clips; the optimizer steps after every job.accumulate of them. EQ_NUMERIC: the loss or
  * the gradient is not a finite number. */
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err);
-/* Runs a job to its end, resuming from <run>/state/ if there is a state, and moves the best model, by the MAE on the
- * validation split, to <run>/<name>.safetensors. EQ_INTERRUPTED: the state has been saved; EQ_USAGE: the state is of other settings, which
- * the message names; EQ_NUMERIC as from eq_trainer_step. */
+/* Runs a job to its end, resuming from <run>/state/ if there is a state, and moves the best model, by the MAE on
+ * the validation split, to <run>/<name>.safetensors. EQ_INTERRUPTED: the state has been saved; EQ_USAGE: the state
+ * is of other settings, which the message names; EQ_NUMERIC as from eq_trainer_step. */
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err);
 
 /* Trains the FP32 baseline into <run>/fp32.safetensors and history/fp32.csv. Errors as from eq_fit. */

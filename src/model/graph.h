@@ -12,8 +12,8 @@ enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width,
                                     struct eq_err *err);
 
 /* Common to all files of weights. The metadata frames, size, pixel_mean, pixel_std, target_mean, target_std, and
- * clip_statistics, which may be missing; reading gives EQ_FORMAT for another that is missing, and for one that is out of
- * range. Adding: EQ_NOMEM. */
+ * clip_statistics, which may be missing; reading gives EQ_FORMAT for another that is missing, and for one that is
+ * out of range. Adding: EQ_NOMEM. */
 enum eq_status eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m, struct eq_err *err);
 enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err);
 /* looks.c: that of the clips' looks. */

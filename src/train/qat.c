@@ -1,6 +1,6 @@
 /* Quantization-aware training: fake-quant on the trained baseline, starting from the ranges of PTQ or of a
- * calibration. Batch-norm statistics and ranges freeze on schedule. The start and every epoch validate the integer model
- * that would be shipped; the best of them is. */
+ * calibration. Batch-norm statistics and ranges freeze on schedule. The start and every epoch validate the integer
+ * model that would be shipped; the best of them is. */
 #include "train/finetune.h"
 #include "echoquant/ptq.h"
 

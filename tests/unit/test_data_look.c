@@ -1,4 +1,5 @@
-/* How clips look: the statistics by hand, which clips are told to look unlike others, and the ranges in a model file. */
+/* How clips look: the statistics by hand, which clips are told to look unlike others, and the ranges in a model
+ * file. */
 #include "avi_file.h"
 #include "model_support.h"
 #include "echoquant/data.h"

@@ -5,7 +5,7 @@
 #ifndef ECHOQUANT_DATA_H
 #define ECHOQUANT_DATA_H
 
-#include "echoquant/base.h"
+#include "echoquant/model.h"
 
 /* ---- FileList.csv -------------------------------------------------------- */
 
@@ -157,6 +157,7 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
 /* The next batch; batch->n = 0 at the end of the epoch. With EQ_ON_ERROR_FAIL a clip's error (eq_clip_read) comes in
  * place of its batch, and again with every call until the next eq_loader_start. */
 enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struct eq_err *err);
+const struct eq_sampling *eq_loader_sampling(const struct eq_loader *l); /* as its options said; borrowed */
 /* Batches of an epoch when every clip can be read. */
 size_t eq_loader_batches(const struct eq_loader *l);
 /* Returns how many clips could not be read in the batches handed out so far, and lists each once; the list is the
@@ -171,8 +172,25 @@ struct eq_data_stats {
     int pixel_mean;
     double pixel_std, ef_mean, ef_std, ef_median;
     size_t clips;
+    struct eq_looks looks;
 };
 enum eq_status eq_data_stats(struct eq_loader *l, struct eq_data_stats *out, struct eq_err *err);
+
+/* ---- how clips look ------------------------------------------------------ */
+
+/* The statistics of one clip, by eq_look_statistic; of the layout, what eq_looks_of and eq_look_check compare. */
+struct eq_look {
+    double value[EQ_LOOK_COUNT], cells[EQ_LOOK_CELLS];
+};
+/* pixels: [frames][size][size][3] RGB u8. Does not set the layout's likeness, which has to have others to compare with.
+ * The same bits on every CPU. */
+void eq_look_of(const uint8_t *pixels, int frames, int size, struct eq_look *out);
+/* The ranges over n clips; sets their likeness of layout. False: out of memory. */
+bool eq_looks_of(struct eq_look *looks, size_t n, struct eq_looks *out);
+/* Whether a clip looks unlike the n training clips of a model: a statistic lies outside their range by more than
+ * (0.25 + 10 / n) of its width, and by more than eq_look_kind.margin. Appends to why (NULL: not wanted) the first
+ * two of them with both values. False if the model's file has no ranges. */
+bool eq_look_check(const struct eq_looks *trained, const uint8_t *pixels, int frames, int size, struct eq_str *why);
 
 /* ---- synthetic clips ----------------------------------------------------- */
 

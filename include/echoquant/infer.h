@@ -66,13 +66,26 @@ struct eq_prediction {
     enum eq_split split;
     double ef, prediction; /* percent */
 };
+/* Clips that look unlike the training clips of their model: how many, and the first ones with what is unlike. Init with
+ * {0}; free with eq_str_clear(&u->first). */
+struct eq_unlike {
+    size_t n;
+    struct eq_str first;
+};
+/* Counts a clip; unlike: as eq_predicted_fn has it, NULL counts nothing. */
+void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike);
+/* Warns of them, if there are any. what: "test clips"; of: how many there were. */
+void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of);
 struct eq_evaluation {
     struct eq_prediction *rows;
     size_t n;
+    struct eq_unlike unlike;
     struct eq_metrics metrics;
 };
-/* Receives the EF of a clip; a status other than EQ_OK ends the loop. */
-typedef enum eq_status (*eq_predicted_fn)(void *ctx, const struct eq_sample *sample, float ef, struct eq_err *err);
+/* Receives the EF of a clip; a status other than EQ_OK ends the loop. unlike: NULL, or what makes the clip look unlike
+ * the clips that the model was trained on (eq_look_check): then the EF is worth little. */
+typedef enum eq_status (*eq_predicted_fn)(void *ctx, const struct eq_sample *sample, float ef, const char *unlike,
+                                          struct eq_err *err);
 /* Predicts every clip of a loader, in its order, as the mean over the phases that it samples. Loader and predictor have
  * batches of one clip. EQ_INTERRUPTED: a signal came, noticed after a clip. An error in a clip names its path. */
 enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
@@ -109,17 +122,17 @@ enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq
 
 struct eq_latency {
     double min, median, p95; /* ms per clip */
+    double low, high;        /* interval of the median (eq_median_interval) */
+    double switches;         /* involuntary context switches of the process per second; NaN: not counted */
     int repeats;
 };
-struct eq_latency eq_latency_of(double *ms, int n); /* ms: [n], sorted by the call; all NaN for n = 0 */
-/* The model alone, with a batch of one clip. pixels: [frames][size][size][3]. */
-enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
-                                struct eq_latency *out, struct eq_err *err);
+/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but switches. */
+struct eq_latency eq_latency_of(double *ms, int n);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
  * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a
  * new pool, and caches that another way filled, take one to settle. The pool is left with the threads of turns[0],
- * which must have the most: executors are made for them. out: [n], at most EQ_MAX_TURNS. */
-enum { EQ_MAX_TURNS = 4, EQ_LATENCY_CALLS = 5 };
+ * which must have the most: executors are made for them. turns, out: [n]. */
+enum { EQ_LATENCY_CALLS = 5 };
 struct eq_latency_turn {
     enum eq_status (*call)(void *ctx, struct eq_err *err);
     void *ctx;
@@ -133,7 +146,20 @@ struct eq_latency_clip {
     const uint8_t *pixels;
 };
 enum eq_status eq_latency_clip(void *ctx, struct eq_err *err);
-/* From file to EF: decode, sample at `phases` phases, resize, infer; takes the n files in turn. */
+/* From file to EF as such a call: decode, sample at all phases, resize, infer; takes the n files in turn. ctx is a
+ * struct eq_latency_files. paths are borrowed. */
+struct eq_latency_files {
+    struct eq_predictor *predictor;
+    const char *const *paths;
+    size_t n, calls; /* calls: so far */
+    struct eq_sampling sampling;
+    uint8_t *pixels; /* owned */
+};
+/* EQ_NOMEM. Free the pixels with eq_free. */
+enum eq_status eq_latency_files_open(struct eq_predictor *p, const char *const *paths, size_t n, int phases,
+                                     struct eq_latency_files *out, struct eq_err *err);
+enum eq_status eq_latency_files(void *ctx, struct eq_err *err);
+/* The latency of that call alone. */
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err);
 

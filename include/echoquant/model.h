@@ -77,12 +77,39 @@ static inline size_t eq_param_count(const struct eq_param *p)
     return eq_tensor_count(&p->value);
 }
 
+/* How the training clips of a model look: for each statistic of a clip's sampled frames the range of their values, and
+ * the mean brightness of EQ_LOOK_SIDE x EQ_LOOK_SIDE cells of the picture. A model is no use on clips that look
+ * otherwise (eq_look_check of data.h). */
+enum eq_look_statistic {
+    EQ_LOOK_BRIGHTNESS, /* mean, 0..255 */
+    EQ_LOOK_CONTRAST,   /* standard deviation */
+    EQ_LOOK_BLACK,      /* share of black pixels, 0..1 */
+    EQ_LOOK_MOTION,     /* mean absolute difference of a pixel between sampled frames */
+    EQ_LOOK_DETAIL,     /* mean absolute difference of horizontal neighbors */
+    EQ_LOOK_COLOR,      /* mean absolute difference of red and blue to green */
+    EQ_LOOK_LAYOUT,     /* correlation of the cells with those of the training clips, -1..1 */
+    EQ_LOOK_COUNT
+};
+struct eq_look_kind {
+    const char *key, *text; /* in the file; for readers */
+    double margin;          /* the least by which a clip must lie outside the range to be told */
+};
+extern const struct eq_look_kind eq_look_kinds[EQ_LOOK_COUNT];
+enum { EQ_LOOK_SIDE = 4, EQ_LOOK_CELLS = EQ_LOOK_SIDE * EQ_LOOK_SIDE };
+struct eq_looks {
+    int clips;                                     /* of the training split; 0: not known */
+    float low[EQ_LOOK_COUNT], high[EQ_LOOK_COUNT]; /* quantiles 0.5 and 99.5 % over the clips */
+    float cells[EQ_LOOK_CELLS];                    /* mean over the clips, row by row */
+};
+struct cJSON *eq_looks_json(const struct eq_looks *looks); /* as in a model file; delete with cJSON_Delete */
+
 /* The metadata of a model file. Pixels are normalized as (x - mean) / std, with one pair for all channels. */
 struct eq_model_meta {
     int frames, size; /* data.frames and data.size of its training */
     int pixel_mean;   /* whole pixel value, 0..255 */
     float pixel_std;
     float target_mean, target_std; /* EF of the training split, percent */
+    struct eq_looks looks;         /* unknown for files of version 0.1.0, and converted ones */
 };
 
 struct eq_graph {

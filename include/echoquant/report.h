@@ -11,6 +11,9 @@
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
 /* Appends the table of results as text, the five columns of the README first. */
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);
+/* Warns on stderr of what makes the results of a run worthless or doubtful: a baseline that does not beat the median, a
+ * model that quantization breaks, disturbed timings. EQ_IO, EQ_FORMAT. */
+enum eq_status eq_run_warn(const char *run_dir, struct eq_err *err);
 /* Appends sensitivity.json as a table with an explanation of its columns. */
 void eq_sensitivity_text(struct cJSON *json, struct eq_str *out);
 /* Draws sensitivity.json into plots/sensitivity.svg; only warns if gnuplot is missing. */

@@ -111,6 +111,8 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
  * object. */
 struct eq_result_latency {
     double min, median, p95, repeats; /* ms per clip */
+    double low, high;                 /* interval of at least 95 % for the median */
+    double switches;                  /* involuntary context switches of the process per second while it was timed */
 };
 struct eq_result_spread {
     struct eq_spread of; /* its n is not in the file */
@@ -125,10 +127,13 @@ struct eq_result {
     double frames, size, phases;
     const struct cJSON *recipe; /* how a quantized model was made */
     const char *method, *observer, *isa, *cpu;
-    double threads, prediction; /* prediction: the same for every clip (EF, percent) */
-    const char *data;           /* digest of the data set */
-    double mae, rmse, r2, clips, rms_from_fp32, sqnr_db;
-    struct eq_result_latency latency, file_latency; /* the model alone for one phase; from file to EF */
+    double threads, prediction;                                /* prediction: the same for every clip (EF, percent) */
+    const char *data;                                          /* digest of the data set */
+    double mae, rmse, r2, bias, clips, rms_from_fp32, sqnr_db; /* bias: mean of predicted minus true EF */
+    double val_mae, val_bias, val_clips;                       /* the same on the validation split */
+    double unlike;                                             /* test clips that look unlike the training clips */
+    const char *timed;                                         /* when; rows timed by turns share it */
+    struct eq_result_latency latency, file_latency;            /* the model alone for one phase; from file to EF */
     struct {
         double n;
         struct eq_result_spread mae, rmse, r2;

@@ -21,12 +21,14 @@ struct eq_train_job {
     int patience;
     struct eq_predictor *teacher;             /* of `batch` clips; its EF enters the loss; NULL: none */
     double distill;                           /* the weight of that term, 0..1 */
+    bool weigh_start;                         /* the graph as it is before the first step may be the best model */
     int freeze_bn_epoch, freeze_scales_epoch; /* 1-based: frozen from the start of this epoch; 0: never */
     const struct eq_scale_rule *rule;         /* moves the scales of fake-quant; NULL: it has none */
     void *scales;                             /* the state of rule */
     double scale_lr;                          /* of the first step; follows the schedule */
-    /* Makes the integer model that would be shipped from a graph, the caller's to free; NULL: the model is FP32. */
-    enum eq_status (*lower)(void *ctx, const struct eq_graph *g, struct eq_qmodel **out, struct eq_err *err);
+    /* Makes the integer model that would be shipped from a graph after this many epochs, the caller's to free; NULL:
+     * the model is FP32. */
+    enum eq_status (*lower)(void *ctx, const struct eq_graph *g, int epoch, struct eq_qmodel **out, struct eq_err *err);
     void *ctx;
     const char *signature; /* "key=value\n" lines of everything that affects the result; a resume compares them */
 };
@@ -36,8 +38,8 @@ struct eq_train_job eq_baseline_job(const struct eq_config *cfg);
 struct eq_train_job eq_finetune_job(const struct eq_config *cfg);
 
 struct eq_epoch_row {
-    int epoch;                                     /* 1-based */
-    double lr;                                     /* of the first step */
+    int epoch;                                     /* 1-based; 0: the start, before any step */
+    double lr;                                     /* of the first step; NaN for the start, as train_loss */
     double train_loss, val_mae, val_rmse, seconds; /* val_*: EF points */
 };
 enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
@@ -57,12 +59,12 @@ struct eq_trainer {
     size_t steps_per_epoch, total_steps;
     double parts[EQ_TRAIN_PARTS]; /* ms of the last step */
     /* position */
-    int epoch;             /* 0-based, next or current */
-    size_t batch_in_epoch; /* micro-batches of the epoch that are done */
-    double loss_sum;       /* over them */
-    double best_mae;
-    int best_epoch; /* 1-based; 0: none yet */
-    struct eq_epoch_row *history;
+    int epoch;                    /* 0-based, next or current */
+    size_t batch_in_epoch;        /* micro-batches of the epoch that are done */
+    double loss_sum;              /* over them */
+    double best_mae;              /* infinite: there is no best model yet */
+    int best_epoch;               /* 1-based; 0: the start, or none yet */
+    struct eq_epoch_row *history; /* [epochs + 1], with weigh_start from epoch 0 on */
     int n_history;
 };
 /* EQ_USAGE: the training split is too small for a step; EQ_NOMEM. Clear t also after a failure. */
@@ -71,9 +73,9 @@ void eq_trainer_clear(struct eq_trainer *t);
 /* One micro-batch of job.batch clips; the optimizer steps after every job.accumulate of them. EQ_NUMERIC: the loss or
  * the gradient is not a finite number. */
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err);
-/* Runs a job to its end, resuming from <run>/state/ if there is a state, and moves the best model to
- * <run>/<name>.safetensors. EQ_INTERRUPTED: the state has been saved; EQ_USAGE: the state is of other settings, which
- * the message names; EQ_NUMERIC as from eq_trainer_step. */
+/* Runs a job to its end, resuming from <run>/state/ if there is a state, and moves the best model, by the MAE on
+ * the validation split, to <run>/<name>.safetensors. EQ_INTERRUPTED: the state has been saved; EQ_USAGE: the state
+ * is of other settings, which the message names; EQ_NUMERIC as from eq_trainer_step. */
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err);
 
 /* Trains the FP32 baseline into <run>/fp32.safetensors and history/fp32.csv. Errors as from eq_fit. */

@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 
 static void add_latency(struct cJSON *result, const char *key, const struct eq_latency *l)
@@ -10,18 +11,23 @@ static void add_latency(struct cJSON *result, const char *key, const struct eq_l
     cJSON_AddNumberToObject(object, "min", l->min);
     cJSON_AddNumberToObject(object, "median", l->median);
     cJSON_AddNumberToObject(object, "p95", l->p95);
+    if (isfinite(l->low)) {
+        cJSON_AddNumberToObject(object, "low", l->low);
+        cJSON_AddNumberToObject(object, "high", l->high);
+    }
     cJSON_AddNumberToObject(object, "repeats", l->repeats);
 }
 
 enum eq_status eq_bench_alternate(const struct eq_config *cfg, const struct eq_bench_ways *ways, struct cJSON *result,
                                   struct eq_latency *wanted, struct eq_err *err)
 {
-    void *const ctx[] = {ways->wanted, ways->fp32, ways->one_thread};
-    const char *const forms[][2] = {{"", "_ms"}, {"fp32_", "_ms"}, {"", "_1_ms"}};
-    struct eq_latency_turn turns[EQ_MAX_TURNS];
-    struct eq_latency latency[EQ_MAX_TURNS];
-    int n = 0, threads = eq_parallel_threads(), form[EQ_MAX_TURNS];
-    for (int i = 0; i < 3; i++)
+    enum { WAYS = 3 };
+    void *const ctx[WAYS] = {ways->wanted, ways->fp32, ways->one_thread};
+    const char *const forms[WAYS][2] = {{"", "_ms"}, {"fp32_", "_ms"}, {"", "_1_ms"}};
+    struct eq_latency_turn turns[WAYS];
+    struct eq_latency latency[WAYS];
+    int n = 0, threads = eq_parallel_threads(), form[WAYS];
+    for (int i = 0; i < WAYS; i++)
         if (ctx[i] && (i < 2 || (cfg->bench.scaling && threads > 1))) {
             turns[n] = (struct eq_latency_turn){ways->call, ctx[i], i < 2 ? threads : 1};
             form[n++] = i;

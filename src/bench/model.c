@@ -15,7 +15,12 @@ static enum eq_status load_or_make(const struct eq_config *cfg, const struct eq_
                                    struct eq_err *err)
 {
     /* Statistics that make neither pixels nor EF extreme. */
-    const struct eq_model_meta meta = {cfg->data.frames, cfg->data.size, 60, 50, 55, 12};
+    const struct eq_model_meta meta = {.frames = cfg->data.frames,
+                                       .size = cfg->data.size,
+                                       .pixel_mean = 60,
+                                       .pixel_std = 50,
+                                       .target_mean = 55,
+                                       .target_std = 12};
     enum eq_status st = o->model ? eq_model_load(o->model, out, err)
                                  : eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err);
     if (st == EQ_OK && o->model)

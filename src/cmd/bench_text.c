@@ -30,6 +30,11 @@ static void print_times(const struct cJSON *result)
     if (get(result, "scaling"))
         printf("%-14s %.2f times as fast with %.0f threads as with one, by the minima\n", "scaling",
                eq_json_real(result, "scaling"), eq_json_real(result, "threads"));
+    if (eq_json_real(result, "scaling") < 1)
+        printf(
+            "%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model is too small to "
+            "share; --threads 1 is faster\n",
+            "", eq_json_real(result, "threads"));
 }
 
 static void print_inference(const struct cJSON *result)

@@ -80,7 +80,9 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++)
         EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
+    EQ_CHECK(eq_run_time(s->cfg, &s->data, o->model ? list.names[0] : NULL, o->model, err));
     EQ_CHECK(eq_run_record_context(s->cfg, &s->data, err));
+    EQ_CHECK(eq_run_warn(s->cfg->run.dir, err));
     return eq_print_results(s->cfg->run.dir, o->json, err);
 }
 
@@ -88,9 +90,10 @@ const struct eq_command eq_cmd_eval = {
     .name = "eval",
     .summary = "evaluate models on the test split: errors, size, latency",
     .arguments = "[NAME...]",
-    .about = "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the "
-             "model alone, and from the file to the EF). INT8 models run in the integer engine, never in a "
-             "simulation.\n\n"
+    .about = "Evaluates models on the test split: MAE, RMSE, R2, bias (mean of predicted minus true EF), MAE and "
+             "bias on the validation split, size of the file, latency of one clip (the model alone, and from "
+             "the file to the EF). INT8 models run in the integer engine, never in a simulation. Latencies are "
+             "measured by turns, for all models of the run that were evaluated on this CPU with these threads.\n\n"
              "NAME: fp32, ptq, qat, fp32_plus; without a name, every model in the run directory. --model FILE "
              "--name NAME evaluates any other file instead. Writes predictions/NAME.csv and the row of the "
              "model in results.json, and prints the table.\n\n"

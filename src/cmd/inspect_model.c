@@ -18,6 +18,8 @@ static struct cJSON *describe_meta(const char *path, const char *format, const s
     cJSON_AddNumberToObject(o, "pixel_std", (double)meta->pixel_std);
     cJSON_AddNumberToObject(o, "target_mean", (double)meta->target_mean);
     cJSON_AddNumberToObject(o, "target_std", (double)meta->target_std);
+    if (meta->looks.clips)
+        eq_json_add(o, "clip_statistics", eq_looks_json(&meta->looks));
     return o;
 }
 
@@ -168,6 +170,22 @@ out:
     return st;
 }
 
+static void print_looks(const struct cJSON *looks)
+{
+    if (!looks) {
+        printf("looks of its training clips: not in this file, so predict and eval cannot tell clips that look unlike "
+               "them\n");
+        return;
+    }
+    printf("looks of its %.0f training clips:", eq_json_real(looks, "clips"));
+    for (int k = 0; k < EQ_LOOK_COUNT; k++) {
+        char range[48];
+        format(looks, eq_look_kinds[k].key, " .. ", 3, range);
+        printf("%s %s %s", k ? "," : "", eq_look_kinds[k].key, range);
+    }
+    printf("\n");
+}
+
 static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_err *err)
 {
     printf("%s: %s, %.2f MB\n", eq_json_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
@@ -177,6 +195,7 @@ static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_er
            eq_json_real(m, "pixel_std"));
     printf("EF of its training clips: %.2f +- %.2f %%\n", eq_json_real(m, "target_mean"),
            eq_json_real(m, "target_std"));
+    print_looks(cJSON_GetObjectItemCaseSensitive(m, "clip_statistics"));
     if (int8)
         EQ_CHECK(print_method(m, err));
     else

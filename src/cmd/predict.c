@@ -5,10 +5,12 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     return o->model ? EQ_OK : eq_fail(err, EQ_USAGE, "predict needs --model FILE");
 }
 
-static enum eq_status print(void *ctx, const struct eq_sample *sample, float ef, struct eq_err *err)
+/* ctx: the struct eq_unlike that counts. */
+static enum eq_status print(void *ctx, const struct eq_sample *sample, float ef, const char *unlike, struct eq_err *err)
 {
     struct eq_str name = {0};
-    (void)ctx, (void)err;
+    (void)err;
+    eq_unlike_add(ctx, sample->file_name, unlike);
     eq_csv_add(&name, sample->file_name);
     printf("%s,%.9g\n", name.s, ef);
     fflush(stdout); /* whoever reads along sees each EF when it is there */
@@ -29,6 +31,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     struct eq_predictor p = {0};
     struct eq_loader *loader = NULL;
     const struct eq_skipped *failures;
+    struct eq_unlike unlike = {0};
     enum eq_status st;
     EQ_TRY(eq_predictor_open(&p, o->model, cfg.run.precision, 1, err));
     cfg.data.frames = p.meta.frames;
@@ -38,10 +41,12 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     name_failures(s->data.skipped, s->data.n_skipped);
     EQ_TRY(eq_run_eval_loader(&cfg, &s->data, EQ_SPLIT_TEST, cfg.data.on_error, &loader, err));
     printf("FileName,Prediction\n");
-    EQ_TRY(eq_predict_clips(&p, &s->data, loader, print, NULL, err));
+    EQ_TRY(eq_predict_clips(&p, &s->data, loader, print, &unlike, err));
     size_t n = eq_loader_failures(loader, &failures);
     name_failures(failures, n);
+    eq_unlike_warn(&unlike, "clips", s->data.n - n);
 out:
+    eq_str_clear(&unlike.first);
     eq_loader_free(loader);
     eq_predictor_close(&p);
     return st;
@@ -56,7 +61,9 @@ const struct eq_command eq_cmd_predict = {
              "FileName,Prediction, in the order of the arguments.\n\n"
              "--phases P samples each clip at P phases and prints the mean of their EFs.\n\n"
              "A clip that cannot be read ends the command with exit code 1; with --set data.on_error=skip it "
-             "is named on stderr and left out.\n",
+             "is named on stderr and left out.\n\n"
+             "A clip whose pixels look unlike those of the clips that the model was trained on (brightness, "
+             "contrast, share of black, motion, detail, color, layout) is predicted and named in a warning.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL,
     .min_args = 1,
     .max_args = 1000000,

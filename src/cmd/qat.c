@@ -12,8 +12,8 @@ const struct eq_command eq_cmd_qat = {
     .summary = "quantize a model by quantization-aware training (QAT)",
     .arguments = "",
     .about = "Trains a trained FP32 model further with fake-quantized weights and activations, then lowers it "
-             "to INT8 as ptq does. Every epoch validates the integer model that would be shipped; the best one "
-             "is kept.\n\n"
+             "to INT8 as ptq does. The start (epoch 0, before any step) and every epoch validate the integer "
+             "model that would be shipped; the best one is kept. If that is the start, the command says so.\n\n"
              "Reads fp32.safetensors of the run directory, or the file of --model. Writes qat.safetensors, "
              "history/qat.csv and, while it runs, state/ there. After an interruption run the same command to "
              "resume; the result is identical. --force replaces an existing qat.safetensors.\n\n"

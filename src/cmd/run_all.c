@@ -3,6 +3,8 @@
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     enum eq_status st = eq_run_experiment(&s->options.settings, s->options.force, err);
+    if (st == EQ_OK)
+        st = eq_run_warn(s->cfg->run.dir, err);
     return st == EQ_OK ? eq_print_report(s->cfg->run.dir, s->options.json, err) : st;
 }
 

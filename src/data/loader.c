@@ -274,6 +274,11 @@ void eq_loader_free(struct eq_loader *l)
 
 /* ---- the caller's side --------------------------------------------------- */
 
+const struct eq_sampling *eq_loader_sampling(const struct eq_loader *l)
+{
+    return &l->opts.sampling;
+}
+
 size_t eq_loader_batches(const struct eq_loader *l)
 {
     size_t batch = (size_t)l->opts.batch;

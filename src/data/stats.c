@@ -7,7 +7,8 @@
 
 struct sums {
     uint64_t pixels, sum, squares;
-    double *ef;
+    double *ef;            /* [n] */
+    struct eq_look *looks; /* [n] */
     size_t n, cap;
 };
 
@@ -27,17 +28,22 @@ static void add_pixels(struct sums *s, const uint8_t *pixels, size_t count)
     s->pixels += count;
 }
 
-static enum eq_status add_ef(struct sums *s, const struct eq_batch *batch, struct eq_err *err)
+/* sampling: of the loader, whose clips have one phase. */
+static enum eq_status add_clips(struct sums *s, const struct eq_batch *batch, const struct eq_sampling *sampling,
+                                struct eq_err *err)
 {
     for (int i = 0; i < batch->n; i++) {
         if (s->n == s->cap) {
             size_t cap = s->cap ? 2 * s->cap : 256;
-            double *grown = realloc(s->ef, cap * sizeof *grown);
-            if (!grown)
+            double *ef = realloc(s->ef, cap * sizeof *ef);
+            s->ef = ef ? ef : s->ef;
+            struct eq_look *looks = ef ? realloc(s->looks, cap * sizeof *looks) : NULL;
+            if (!looks)
                 return eq_fail(err, EQ_NOMEM, "out of memory for the statistics of %zu clips", cap);
-            s->ef = grown;
+            s->looks = looks;
             s->cap = cap;
         }
+        eq_look_of(batch->pixels + (size_t)i * batch->clip_bytes, sampling->frames, sampling->size, &s->looks[s->n]);
         s->ef[s->n++] = (double)batch->ef[i];
     }
     return EQ_OK;
@@ -63,6 +69,8 @@ static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct
                                   .ef_std = sqrt(spread / (double)s->n),
                                   .ef_median = median,
                                   .clips = s->n};
+    if (!eq_looks_of(s->looks, s->n, &out->looks))
+        return eq_fail(err, EQ_NOMEM, "out of memory for the statistics of %zu clips", s->n);
     if (around == 0)
         return eq_fail(err, EQ_NUMERIC, "every pixel of %zu clips is %d: nothing to learn from", s->n, out->pixel_mean);
     if (!(out->ef_std > 0.0))
@@ -81,11 +89,12 @@ enum eq_status eq_data_stats(struct eq_loader *l, struct eq_data_stats *out, str
         EQ_TRY(eq_loader_next(l, &batch, err));
         if (batch.n == 0)
             break;
-        EQ_TRY(add_ef(&sums, &batch, err));
+        EQ_TRY(add_clips(&sums, &batch, eq_loader_sampling(l), err));
         add_pixels(&sums, batch.pixels, (size_t)batch.n * batch.clip_bytes);
     }
     EQ_TRY(conclude(&sums, out, err));
 out:
     free(sums.ef);
+    free(sums.looks);
     return st;
 }

@@ -7,22 +7,46 @@
 enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                 eq_predicted_fn take, void *ctx, struct eq_err *err)
 {
+    enum eq_status st;
     struct eq_batch batch;
-    EQ_CHECK(eq_loader_start(loader, 0, 0, err));
+    struct eq_str why = {0};
+    EQ_TRY(eq_loader_start(loader, 0, 0, err));
     for (;;) {
         float ef;
-        EQ_CHECK(eq_loader_next(loader, &batch, err));
+        EQ_TRY(eq_loader_next(loader, &batch, err));
         if (batch.n == 0)
-            return EQ_OK;
+            break;
         const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        enum eq_status st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
         if (st != EQ_OK)
             eq_err_context(err, "%s", sample->path);
-        EQ_CHECK(st);
-        EQ_CHECK(take(ctx, sample, ef, err));
+        EQ_TRY(st);
+        why.len = 0;
+        bool unlike = eq_look_check(&p->meta.looks, batch.pixels, p->meta.frames, p->meta.size, &why);
+        EQ_TRY(take(ctx, sample, ef, unlike ? why.s : NULL, err));
         if (eq_interrupted())
-            return eq_fail(err, EQ_INTERRUPTED, "interrupted");
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted"));
     }
+out:
+    eq_str_clear(&why);
+    return st;
+}
+
+/* Names of clips in a warning. */
+enum { NAMED = 3 };
+
+void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike)
+{
+    if (unlike && u->n++ < NAMED)
+        eq_str_add(&u->first, "%s%s (%s)", u->first.len ? ", " : "", name, unlike);
+}
+
+void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
+{
+    if (u->n)
+        eq_warn(
+            "%zu of %zu %s look%s unlike the clips that the model was trained on; do not rely on the EF there: %s%s",
+            u->n, of, what, u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
 }
 
 struct collection {
@@ -30,10 +54,12 @@ struct collection {
     struct eq_progress *progress; /* NULL: none */
 };
 
-static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float ef, struct eq_err *err)
+static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float ef, const char *unlike,
+                              struct eq_err *err)
 {
     const struct collection *c = ctx;
     (void)err;
+    eq_unlike_add(&c->e->unlike, sample->file_name, unlike);
     c->e->rows[c->e->n++] = (struct eq_prediction){
         .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = (double)ef};
     if (c->progress)
@@ -99,5 +125,6 @@ void eq_evaluation_clear(struct eq_evaluation *e)
     for (size_t i = 0; i < e->n; i++)
         free(e->rows[i].file_name);
     free(e->rows);
+    eq_str_clear(&e->unlike.first);
     memset(e, 0, sizeof *e);
 }

@@ -2,6 +2,7 @@
 #include "echoquant/infer.h"
 
 #include <math.h>
+#include <sys/resource.h>
 
 /* Calls first..end-1; those below 0 are not kept. */
 static enum eq_status take_turn(const struct eq_latency_turn *turn, int first, int end, double *ms, struct eq_err *err)
@@ -17,16 +18,24 @@ out:
     return st;
 }
 
+/* How often the system took the CPU from a thread of this process that could have gone on. */
+static double involuntary_switches(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_nivcsw : NAN;
+}
+
 enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int calls, int warmup, int repeats,
                                 struct eq_latency out[], struct eq_err *err)
 {
-    double *ms[EQ_MAX_TURNS] = {NULL};
     enum eq_status st = EQ_OK;
+    size_t count = (size_t)repeats;
     if (warmup < 0 || repeats < 1)
         return eq_fail(err, EQ_USAGE, "latency needs at least one repeat");
-    for (int k = 0; k < n; k++)
-        if (!(ms[k] = eq_alloc((size_t)repeats, sizeof **ms)))
-            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats));
+    double *ms = eq_alloc((size_t)n * count, sizeof *ms); /* [n][repeats] */
+    if (!ms)
+        return eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
+    double began = eq_now_ms(), switches = involuntary_switches();
     for (int first = -warmup, end; first < repeats; first = end) {
         end = first < 0 ? 0 : first + calls < repeats ? first + calls : repeats;
         for (int k = 0; k < n; k++) {
@@ -34,16 +43,18 @@ enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int 
                 EQ_TRY(eq_parallel_init(turns[k].threads, err));
             if (n > 1 && first >= 0)
                 EQ_TRY(turns[k].call(turns[k].ctx, err));
-            EQ_TRY(take_turn(&turns[k], first, end, ms[k], err));
+            EQ_TRY(take_turn(&turns[k], first, end, ms + (size_t)k * count, err));
         }
     }
-    for (int k = 0; k < n; k++)
-        out[k] = eq_latency_of(ms[k], repeats);
+    switches = (involuntary_switches() - switches) / fmax((eq_now_ms() - began) / 1e3, 1e-3);
+    for (int k = 0; k < n; k++) {
+        out[k] = eq_latency_of(ms + (size_t)k * count, repeats);
+        out[k].switches = switches;
+    }
     if (eq_parallel_threads() != turns[0].threads)
         EQ_TRY(eq_parallel_init(turns[0].threads, err));
 out:
-    for (int k = 0; k < n; k++)
-        eq_free(ms[k]);
+    eq_free(ms);
     return st;
 }
 
@@ -54,50 +65,44 @@ enum eq_status eq_latency_clip(void *ctx, struct eq_err *err)
     return eq_predictor_run(c->predictor, c->pixels, &ef, err);
 }
 
-enum eq_status eq_latency_model(struct eq_predictor *p, const uint8_t *pixels, int warmup, int repeats,
-                                struct eq_latency *out, struct eq_err *err)
+enum eq_status eq_latency_files_open(struct eq_predictor *p, const char *const *paths, size_t n, int phases,
+                                     struct eq_latency_files *out, struct eq_err *err)
 {
-    struct eq_latency_clip clip = {p, pixels};
-    const struct eq_latency_turn turn = {eq_latency_clip, &clip, eq_parallel_threads()};
-    return eq_latency_turns(&turn, 1, EQ_LATENCY_CALLS, warmup, repeats, out, err);
+    *out = (struct eq_latency_files){
+        p, paths, n, 0, {.frames = p->meta.frames, .size = p->meta.size, .phase = -1, .phases = phases}, NULL};
+    out->pixels = eq_alloc(eq_sampling_bytes(&out->sampling), 1);
+    return out->pixels ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for a clip");
 }
 
-struct files {
-    struct eq_predictor *p;
-    const char *const *paths;
-    size_t n, calls;
-    struct eq_sampling sampling;
-    uint8_t *pixels;
-};
-
-static enum eq_status read_and_predict(void *ctx, struct eq_err *err)
+enum eq_status eq_latency_files(void *ctx, struct eq_err *err)
 {
-    struct files *f = ctx;
+    struct eq_latency_files *f = ctx;
     float ef;
     enum eq_status st = eq_clip_read(f->paths[f->calls++ % f->n], &f->sampling, f->pixels, NULL, err);
-    return st == EQ_OK ? eq_predictor_mean(f->p, f->pixels, f->sampling.phases, &ef, err) : st;
+    return st == EQ_OK ? eq_predictor_mean(f->predictor, f->pixels, f->sampling.phases, &ef, err) : st;
 }
 
 enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
                                int repeats, struct eq_latency *out, struct eq_err *err)
 {
-    struct files f = {p, paths, n, 0, {p->meta.frames, p->meta.size, .phase = -1, .phases = phases}, NULL};
-    const struct eq_latency_turn turn = {read_and_predict, &f, eq_parallel_threads()};
-    f.pixels = eq_alloc(eq_sampling_bytes(&f.sampling), 1);
-    if (!f.pixels)
-        return eq_fail(err, EQ_NOMEM, "out of memory for a clip");
-    enum eq_status st = eq_latency_turns(&turn, 1, EQ_LATENCY_CALLS, warmup, repeats, out, err);
-    eq_free(f.pixels);
+    struct eq_latency_files files;
+    enum eq_status st = eq_latency_files_open(p, paths, n, phases, &files, err);
+    const struct eq_latency_turn turn = {eq_latency_files, &files, eq_parallel_threads()};
+    if (st == EQ_OK)
+        st = eq_latency_turns(&turn, 1, EQ_LATENCY_CALLS, warmup, repeats, out, err);
+    eq_free(files.pixels);
     return st;
 }
 
 struct eq_latency eq_latency_of(double *ms, int n)
 {
-    struct eq_latency l = {.min = NAN, .median = NAN, .p95 = NAN, .repeats = n};
+    struct eq_latency l = {
+        .min = NAN, .median = NAN, .p95 = NAN, .low = NAN, .high = NAN, .switches = NAN, .repeats = n};
     if (n <= 0)
         return l;
     l.median = eq_median_of(ms, (size_t)n);
     l.min = ms[0];
+    eq_median_interval(ms, (size_t)n, &l.low, &l.high);
     /* Nearest rank: the smallest value that at least 95 % of the calls do not exceed. */
     int rank = (int)ceil(0.95 * n);
     l.p95 = ms[rank - 1];

@@ -11,10 +11,14 @@ bool eq_graph_copy_fake_quants(struct eq_graph *to, const struct eq_graph *from)
 enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width, struct eq_graph **out,
                                     struct eq_err *err);
 
-/* Common to all files of weights. The metadata frames, size, pixel_mean, pixel_std, target_mean and target_std;
- * reading gives EQ_FORMAT for one that is missing or out of range. */
-void eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m);
+/* Common to all files of weights. The metadata frames, size, pixel_mean, pixel_std, target_mean, target_std, and
+ * clip_statistics, which may be missing; reading gives EQ_FORMAT for another that is missing, and for one that is
+ * out of range. Adding: EQ_NOMEM. */
+enum eq_status eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m, struct eq_err *err);
 enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err);
+/* looks.c: that of the clips' looks. */
+enum eq_status eq_looks_add(struct eq_st_file *f, const struct eq_looks *looks, struct eq_err *err);
+enum eq_status eq_looks_read(const struct eq_st_file *f, struct eq_looks *looks, struct eq_err *err);
 bool eq_all_finite(const float *x, size_t n);
 bool eq_is_batch_counter(const char *name); /* PyTorch's "*.num_batches_tracked", which nothing here needs */
 

@@ -9,7 +9,7 @@ enum { MAX_FRAMES = 4096, MAX_SIZE = 4096 };
 
 /* ---- writing ------------------------------------------------------------- */
 
-void eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m)
+enum eq_status eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m, struct eq_err *err)
 {
     eq_st_add_meta(f, "frames", "%d", m->frames);
     eq_st_add_meta(f, "size", "%d", m->size);
@@ -17,6 +17,7 @@ void eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m)
     eq_st_add_meta(f, "pixel_std", "%.9g", (double)m->pixel_std);
     eq_st_add_meta(f, "target_mean", "%.9g", (double)m->target_mean);
     eq_st_add_meta(f, "target_std", "%.9g", (double)m->target_std);
+    return eq_looks_add(f, &m->looks, err);
 }
 
 bool eq_all_finite(const float *x, size_t n)
@@ -36,7 +37,7 @@ enum eq_status eq_model_save(const char *path, const struct eq_graph *g, struct 
     eq_st_add_meta(&f, "format", "%s", EQ_FORMAT_FP32);
     eq_st_add_meta(&f, "version", "%s", VERSION);
     eq_st_add_meta(&f, "architecture", "%s", ARCHITECTURE);
-    eq_model_meta_add(&f, &g->meta);
+    EQ_TRY(eq_model_meta_add(&f, &g->meta, err));
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
         if (!eq_all_finite(eq_param_data(p), eq_param_count(p)))
@@ -91,6 +92,7 @@ enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_me
     EQ_TRY(meta_float(f, "pixel_std", true, &m->pixel_std, err));
     EQ_TRY(meta_float(f, "target_mean", false, &m->target_mean, err));
     EQ_TRY(meta_float(f, "target_std", true, &m->target_std, err));
+    EQ_TRY(eq_looks_read(f, &m->looks, err));
 out:
     return st;
 }

@@ -37,4 +37,10 @@ enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *
 /* The settings that had an effect as one object; delete with cJSON_Delete. */
 struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts);
 
+/* check.c: compares the integer model with the baseline on the calibration clips. Says how far their EFs are apart
+ * (root mean square), and warns above EQ_PTQ_BROKEN EF points: INT8 at its best differs by a few tenths.
+ * EQ_INTERRUPTED. */
+#define EQ_PTQ_BROKEN 2.0
+enum eq_status eq_ptq_check(struct eq_ptq_inputs *in, struct eq_predictor *quantized, struct eq_err *err);
+
 #endif

@@ -31,7 +31,8 @@ enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *
 {
     enum eq_status st;
     struct eq_ptq ptq = {0};
-    struct eq_qmodel *model = NULL;
+    struct eq_qmodel *model = NULL, *taken;
+    struct eq_predictor quantized = {0};
     struct eq_ptq_opts chosen = *opts;
     struct cJSON *search = NULL;
     EQ_TRY(eq_ptq_search(&chosen, in, &search, err));
@@ -40,10 +41,15 @@ enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *
     else
         EQ_TRY(eq_ptq_make(&chosen, in->trained, &in->clips, &ptq, err));
     EQ_TRY(lower(&chosen, &ptq, search, &model, err));
-    EQ_TRY(eq_qmodel_save(in->result, model, err));
+    taken = model;
+    model = NULL;
+    EQ_TRY(eq_predictor_from_qmodel(&quantized, taken, 1, err));
+    EQ_TRY(eq_ptq_check(in, &quantized, err));
+    EQ_TRY(eq_qmodel_save(in->result, eq_predictor_qmodel(&quantized), err));
     eq_info("wrote %s", in->result);
 out:
     cJSON_Delete(search);
+    eq_predictor_close(&quantized);
     eq_qmodel_free(model);
     eq_ptq_clear(&ptq);
     return st;

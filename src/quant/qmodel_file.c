@@ -61,7 +61,7 @@ static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f,
     return st;
 }
 
-static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
+static enum eq_status add_meta(const struct eq_qmodel *m, struct eq_st_file *f, struct eq_err *err)
 {
     bool mixed = false;
     for (int i = 0; i < m->n_nodes; i++)
@@ -69,11 +69,12 @@ static void add_meta(const struct eq_qmodel *m, struct eq_st_file *f)
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
     eq_st_add_meta(f, "version", "%s", mixed ? MIXED_VERSION : VERSION);
     eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
-    eq_model_meta_add(f, &m->meta);
+    EQ_CHECK(eq_model_meta_add(f, &m->meta, err));
     eq_st_add_meta(f, "method", "%s", m->method);
     eq_st_add_meta(f, "observer", "%s", m->observer);
     if (m->recipe)
         eq_st_add_meta(f, "recipe", "%s", m->recipe);
+    return EQ_OK;
 }
 
 static bool is_packed(const struct eq_qnode *n)
@@ -134,7 +135,7 @@ enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struc
     uint8_t **packed = eq_alloc((size_t)m->n_nodes, sizeof *packed);
     if (!packed)
         return eq_fail(err, EQ_NOMEM, "out of memory to save %s", path);
-    add_meta(m, &f);
+    EQ_TRY(add_meta(m, &f, err));
     EQ_TRY(add_graph(m, &f, err));
     for (int i = 0; i < m->n_nodes; i++) {
         const struct eq_qnode *n = &m->nodes[i];

@@ -25,7 +25,7 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out)
     }
     EQ_EACH_TEXT(line, &s->lines)
     {
-        if (first || s->line_style == EQ_LINE_PLAIN)
+        if (first || s->line_style != EQ_LINE_ITEM) /* cautions in one quotation would become one paragraph */
             blank(out);
         first = false;
         eq_str_add(out, "%s%s\n", marks[s->line_style], line);

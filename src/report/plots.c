@@ -194,24 +194,28 @@ static enum eq_status draw_history(struct eq_report *report, const char *name, c
     }
     if (rows <= 0)
         goto out;
+    const char *first = strchr(text, '\n') + 1;
+    bool start = strncmp(first, "0 ", 2) == 0; /* epoch 0 is none */
+    rows -= start;
     struct drawing d = begin(report, 540, 330, "history", name);
     eq_str_add(&d.data, "# %s", (const char *)text);
     eq_str_add(&d.plot->title, "%s: training", label);
     eq_str_add(
         &d.plot->caption,
         "MAE on the validation split (left axis) and training loss on the standardized EF (right axis), %d epoch%s. "
-        "The epoch with the lowest validation MAE is kept.",
-        rows, rows == 1 ? "" : "s");
+        "%s with the lowest validation MAE is kept.",
+        rows, rows == 1 ? "" : "s", start ? "Epoch 0 is the model before any step. The one" : "The epoch");
     eq_str_add(&d.script,
                "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xlabel 'epoch' offset 0,0.4\n"
                "set ylabel 'validation MAE (EF points)'\nset y2label 'training loss'\nset yrange [0:*]\n"
-               "set y2range [0:*]\nset xrange [0.5:%g]\nset xtics %d\n"
+               "set y2range [0:*]\nset xrange [%g:%g]\nset xtics %d\n"
                "set title '%s' tc rgb '#222831'\n"
                "plot '%s.dat' using 1:4 axes x1y1 with linespoints pt 7 ps 0.5 lw 1.8 lc rgb '#%s' title 'validation "
                "MAE', \\\n"
                "     '' using 1:3 axes x1y2 with linespoints pt 6 ps 0.4 lw 1.2 dt 2 lc rgb '#8a94a0' title 'training "
                "loss'\n",
-               rows + 0.5, rows > 20 ? rows / 10 : 1 + (rows > 10), label, d.plot->name.s, color_of(name));
+               start ? -0.5 : 0.5, rows + 0.5, rows > 20 ? rows / 10 : 1 + (rows > 10), label, d.plot->name.s,
+               color_of(name));
     st = finish(&d, err);
 out:
     eq_free(text);

@@ -57,6 +57,25 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
+/* A quantized model whose MAE is this much above FP32's, in EF points, is called broken. */
+#define EQ_BROKEN_LOSS 2.0
+
+/* timing.c: whether the latency of a row may be compared with that of base. */
+enum eq_speed {
+    EQ_SPEED_UNKNOWN,        /* one of them has none */
+    EQ_SPEED_NOT_MEASURABLE, /* the intervals of the medians overlap, or they were not timed by turns */
+    EQ_SPEED_KNOWN
+};
+/* *ratio: of the medians, above 1 if the row is faster. */
+enum eq_speed eq_report_speed(const struct eq_result *row, const struct eq_result *base, double *ratio);
+/* Whether the timing of a row was disturbed: the 95th percentile is above 1.5 medians, or the system took the CPU away
+ * more than 10 times a second for each thread. */
+#define EQ_DISTURBED_P95 1.5
+#define EQ_DISTURBED_SWITCHES 10
+bool eq_report_is_disturbed(const struct eq_result *row);
+/* Appends a positive value with three significant digits (more before the point, at most six after it). */
+void eq_report_significant(double value, const char *unit, struct eq_str *out);
+
 /* ---- sections ------------------------------------------------------------ */
 
 enum eq_section_style {
@@ -92,7 +111,7 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out);
  * its own and leaves the section empty when there is nothing to say. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(findings, 30)                                                                                                    \
-    X(cautions, 40)                                                                                                    \
+    X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
     X(seeds, 20)                                                                                                       \
     X(scatter, 80)                                                                                                     \

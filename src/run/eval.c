@@ -1,4 +1,4 @@
-/* One model's row of results.json: metrics on the test split, size on disk, latency. */
+/* One model's row of results.json: metrics on the test and the validation split, size on disk. */
 #include "echoquant/run.h"
 
 #include <cjson/cJSON.h>
@@ -6,77 +6,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Number of files that the latency from file to EF takes in turn. */
-#define LATENCY_FILES 10
-
-/* digest: of the data, borrowed. */
-static void set_metrics(struct eq_result *row, const char *digest, const struct eq_metrics *m)
+/* m: on the test split; val: on the validation split, with 0 clips if there is none. digest: of the data, borrowed. */
+static void set_metrics(struct eq_result *row, const char *digest, const struct eq_metrics *m,
+                        const struct eq_metrics *val)
 {
     row->data = digest;
     row->mae = m->mae;
     row->rmse = m->rmse;
     row->r2 = m->r2;
+    row->bias = m->bias;
     row->clips = (double)m->clips;
+    if (val->clips > 0) {
+        row->val_mae = val->mae;
+        row->val_bias = val->bias;
+        row->val_clips = (double)val->clips;
+    }
 }
 
-static struct eq_result_latency noted(const struct eq_latency *l)
+/* Of always predicting the same EF. split: the clips. NaN for none. */
+static enum eq_status metrics_of_constant(const struct eq_dataset *ds, enum eq_split split, double ef,
+                                          struct eq_metrics *out, struct eq_err *err)
 {
-    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats};
-}
-
-static enum eq_status measure_latency(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_config *cfg,
-                                      struct eq_result *row, struct eq_err *err)
-{
-    enum eq_status st;
-    uint32_t *test = NULL;
-    const char *paths[LATENCY_FILES];
-    struct eq_latency latency;
-    struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
-    size_t n = eq_dataset_split(ds, EQ_SPLIT_TEST, &test), files = 0;
-    uint8_t *pixels = eq_alloc(eq_sampling_bytes(&sampling), 1);
-    if (!pixels)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
-    /* The split is not empty: the evaluation has just read all of it. */
-    for (; files < n && files < LATENCY_FILES; files++)
-        paths[files] = ds->samples[test[files]].path;
-    EQ_TRY(eq_clip_read(paths[0], &sampling, pixels, NULL, err));
-    EQ_TRY(eq_latency_model(p, pixels, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
-    row->latency = noted(&latency);
-    EQ_TRY(eq_latency_file(p, paths, files, cfg->eval.phases, 1, cfg->bench.repeats, &latency, err));
-    row->file_latency = noted(&latency);
-out:
-    eq_free(pixels);
-    free(test);
-    return st;
+    double *pred = eq_alloc(2 * ds->n + 1, sizeof *pred), *target = pred + ds->n;
+    size_t n = 0;
+    if (!pred)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the metrics of %zu clips", ds->n);
+    for (size_t i = 0; i < ds->n; i++)
+        if (ds->samples[i].split == split) {
+            pred[n] = ef;
+            target[n++] = ds->samples[i].ef;
+        }
+    *out = eq_metrics_compute(pred, target, n);
+    eq_free(pred);
+    return EQ_OK;
 }
 
 /* The row of always predicting the median EF of the training clips, on the same clips. */
 static enum eq_status put_median_row(struct eq_results *results, const char *digest, const struct eq_dataset *ds,
-                                     const struct eq_evaluation *e, struct eq_err *err)
+                                     struct eq_err *err)
 {
-    uint32_t *train = NULL;
-    size_t n = eq_dataset_split(ds, EQ_SPLIT_TRAIN, &train);
-    double *ef = eq_alloc(n + 2 * e->n + 1, sizeof *ef);
-    if (!ef || n == 0) {
-        free(train);
-        eq_free(ef);
-        return ef ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the training EFs");
-    }
-    for (size_t i = 0; i < n; i++)
-        ef[i] = ds->samples[train[i]].ef;
-    double median = eq_median_of(ef, n), *pred = ef + n, *target = pred + e->n;
-    for (size_t i = 0; i < e->n; i++) {
-        pred[i] = median;
-        target[i] = e->rows[i].ef;
-    }
-    struct eq_metrics m = eq_metrics_compute(pred, target, e->n);
-    free(train);
-    eq_free(ef);
+    size_t n = 0;
+    double *ef = eq_alloc(ds->n + 1, sizeof *ef);
+    struct eq_metrics test, val;
     struct eq_result row = eq_result_of(NULL);
+    if (!ef)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the training EFs");
+    for (size_t i = 0; i < ds->n; i++)
+        if (ds->samples[i].split == EQ_SPLIT_TRAIN)
+            ef[n++] = ds->samples[i].ef;
+    row.prediction = eq_median_of(ef, n);
+    eq_free(ef);
+    if (n == 0)
+        return EQ_OK;
+    EQ_CHECK(metrics_of_constant(ds, EQ_SPLIT_TEST, row.prediction, &test, err));
+    EQ_CHECK(metrics_of_constant(ds, EQ_SPLIT_VAL, row.prediction, &val, err));
     row.model = EQ_MEDIAN_ROW;
     row.precision = "-";
-    row.prediction = median;
-    set_metrics(&row, digest, &m);
+    set_metrics(&row, digest, &test, &val);
     eq_results_put(results, &row);
     return EQ_OK;
 }
@@ -145,12 +131,30 @@ static struct eq_config config_of_model(const struct eq_config *cfg, const struc
     return c;
 }
 
+/* The metrics on the validation split, by the arithmetic of the test split; 0 clips without one. */
+static enum eq_status validate(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_config *cfg,
+                               struct eq_metrics *out, struct eq_err *err)
+{
+    struct eq_evaluation e;
+    bool any = false;
+    *out = (struct eq_metrics){0};
+    for (size_t i = 0; i < ds->n && !any; i++)
+        any = ds->samples[i].split == EQ_SPLIT_VAL;
+    if (!any)
+        return EQ_OK;
+    EQ_CHECK(eq_evaluate(p, ds, EQ_SPLIT_VAL, cfg, &e, err));
+    *out = e.metrics;
+    eq_evaluation_clear(&e);
+    return EQ_OK;
+}
+
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_predictor p = {0};
     struct eq_evaluation e = {0};
+    struct eq_metrics val;
     struct eq_results results = {0};
     struct eq_result row = eq_result_of(NULL);
     struct cJSON *recipe = NULL;
@@ -166,18 +170,21 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
+    EQ_TRY(validate(&p, ds, &own, &val, err));
     EQ_TRY(eq_predictions_write(csv, &e, err));
     EQ_TRY(describe(&p, row_name, path, own.eval.phases, &row, err));
     row.device = (known ? known : baseline)->device;
     const struct eq_qmodel *made = eq_predictor_qmodel(&p);
     row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
-    set_metrics(&row, digest, &e.metrics);
+    set_metrics(&row, digest, &e.metrics, &val);
+    if (p.meta.looks.clips > 0)
+        row.unlike = (double)e.unlike.n;
+    eq_unlike_warn(&e.unlike, "test clips", e.n);
     if (strcmp(name, baseline->name) != 0)
         EQ_TRY(compare_with_fp32(cfg, &e, &row, err));
-    EQ_TRY(measure_latency(&p, ds, &own, &row, err));
     EQ_TRY(eq_results_open(cfg->run.dir, &results, err));
     eq_results_put(&results, &row);
-    EQ_TRY(put_median_row(&results, digest, ds, &e, err));
+    EQ_TRY(put_median_row(&results, digest, ds, err));
     eq_results_set_skipped(&results, ds);
     EQ_TRY(eq_results_write(cfg->run.dir, &results, err));
 out:

@@ -55,13 +55,18 @@ static enum eq_status make_models(const struct eq_config *cfg, const struct eq_d
 
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
+    bool timed = true;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
-        if (!m->is_wanted(cfg) || eq_run_has_result(cfg, m->name))
+        if (!m->is_wanted(cfg) || (eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name)))
             continue;
         EQ_CHECK(check_interrupt(err));
         eq_steps_next();
         EQ_CHECK(eq_run_eval(cfg, ds, m->name, NULL, err));
+        timed = false;
     }
+    EQ_CHECK(check_interrupt(err));
+    if (!timed)
+        EQ_CHECK(eq_run_time(cfg, ds, NULL, NULL, err));
     return eq_run_record_context(cfg, ds, err);
 }
 

@@ -18,14 +18,25 @@ bool eq_run_has_result(const struct eq_config *cfg, const char *name)
     return there;
 }
 
+bool eq_run_is_timed(const struct eq_config *cfg, const char *name)
+{
+    struct eq_results results;
+    if (eq_results_read(cfg->run.dir, &results, NULL) != EQ_OK)
+        return false;
+    const struct eq_result *row = eq_results_find_model(&results, name);
+    bool timed = row && isfinite(row->latency.median);
+    eq_results_clear(&results);
+    return timed;
+}
+
 bool eq_run_is_finished(const struct eq_config *cfg)
 {
     const char *dir = cfg->run.dir;
     bool finished = eq_run_has_file(dir, "report", ".html");
     if (cfg->train.seeds == 1) {
         for (const struct eq_run_model *m = eq_run_models; m->name && finished; m++)
-            finished = !m->is_wanted(cfg) ||
-                       (eq_run_has_file(dir, m->file, ".safetensors") && eq_run_has_result(cfg, m->name));
+            finished = !m->is_wanted(cfg) || (eq_run_has_file(dir, m->file, ".safetensors") &&
+                                              eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name));
         return finished;
     }
     for (int i = 0; i < cfg->train.seeds && finished; i++) {

@@ -37,7 +37,8 @@ struct field {
      offsetof(struct eq_results, n)}
 static const struct field latency_fields[] = {
 #define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
-    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats), {0}};
+    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats),
+    MS(REAL, low), MS(REAL, high), PLAIN(eq_result_latency, REAL, "switches_per_s", switches), {0}};
 static const struct field spread_fields[] = {
 #define SPREAD_OF(type, of)                                                                                            \
     PLAIN(type, REAL_OR_NULL, "mean", of.mean), PLAIN(type, REAL_OR_NULL, "sd", of.sd),                                \
@@ -51,7 +52,9 @@ static const struct field row_fields[] = {
     ROW(SELF, json), ROW(TEXT, model), ROW(TEXT, precision), ROW(TEXT, device), ROW(REAL, size_mb), ROW(TEXT, file),
     ROW(REAL, frames), ROW(REAL, size), ROW(REAL, phases), ROW(JSON, recipe), ROW(TEXT, method), ROW(TEXT, observer),
     ROW(TEXT, isa), ROW(TEXT, cpu), ROW(REAL, threads), ROW(REAL, prediction), ROW(TEXT, data), ROW(REAL_OR_NULL, mae),
-    ROW(REAL_OR_NULL, rmse), ROW(REAL_OR_NULL, r2), ROW(REAL, clips), ROW(REAL, rms_from_fp32), ROW(REAL, sqnr_db),
+    ROW(REAL_OR_NULL, rmse), ROW(REAL_OR_NULL, r2), ROW(REAL, clips), ROW(REAL, bias), ROW(REAL, val_mae),
+    ROW(REAL, val_bias), ROW(REAL, val_clips), ROW(REAL, rms_from_fp32), ROW(REAL, sqnr_db),
+    PLAIN(eq_result, REAL, "clips_unlike_training", unlike), ROW(TEXT, timed),
     PART("latency_ms", eq_result, latency, latency_fields),
     PART("file_latency_ms", eq_result, file_latency, latency_fields),
     {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0}, {0}};

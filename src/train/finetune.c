@@ -18,6 +18,7 @@ struct eq_train_job eq_finetune_job(const struct eq_config *cfg)
                                  .loss = cfg->train.loss,
                                  .grad_clip = cfg->train.grad_clip,
                                  .distill = cfg->qat.distill,
+                                 .weigh_start = true,
                                  .freeze_bn_epoch = cfg->qat.freeze_bn_epoch,
                                  .freeze_scales_epoch = cfg->qat.freeze_observer_epoch,
                                  .scale_lr = cfg->qat.scale_lr};

@@ -56,7 +56,8 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
                                  .pixel_mean = stats.pixel_mean,
                                  .pixel_std = (float)stats.pixel_std,
                                  .target_mean = (float)stats.ef_mean,
-                                 .target_std = (float)stats.ef_std};
+                                 .target_std = (float)stats.ef_std,
+                                 .looks = stats.looks};
     EQ_TRY(eq_resnet18_new(&meta, cfg->model.width, (uint64_t)cfg->run.seed, out, err));
     if (cfg->model.init[0])
         EQ_TRY(start_from(*out, cfg->model.init, err));

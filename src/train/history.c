@@ -1,4 +1,5 @@
-/* history/<name>.csv, with a row for each epoch, and the signature of a training state. */
+/* history/<name>.csv, with a row for each epoch and, where it is weighed, for the start (epoch 0, whose rate and
+ * loss are nan); and the signature of a training state. */
 #include "train/trainer.h"
 
 #include <stdlib.h>

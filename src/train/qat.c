@@ -1,6 +1,6 @@
 /* Quantization-aware training: fake-quant on the trained baseline, starting from the ranges of PTQ or of a
- * calibration. Batch-norm statistics and ranges freeze on schedule. Every epoch validates the integer model that would
- * be shipped. */
+ * calibration. Batch-norm statistics and ranges freeze on schedule. The start and every epoch validate the integer
+ * model that would be shipped; the best of them is. */
 #include "train/finetune.h"
 #include "echoquant/ptq.h"
 
@@ -13,8 +13,8 @@ struct qat {
     char start[64]; /* source of the first activation ranges */
 };
 
-/* *out: free with free(). */
-static enum eq_status recipe(const struct qat *qat, char **out, struct eq_err *err)
+/* epoch: after which the model is; 0: the start. *out: free with free(). */
+static enum eq_status recipe(const struct qat *qat, int epoch, char **out, struct eq_err *err)
 {
     const struct eq_config *cfg = qat->cfg;
     struct eq_str text = {0};
@@ -22,6 +22,7 @@ static enum eq_status recipe(const struct qat *qat, char **out, struct eq_err *e
     cJSON_AddStringToObject(o, "qat_method", eq_qat_method_names[cfg->qat.method]);
     cJSON_AddNumberToObject(o, "weight_bits", cfg->qat.weight_bits);
     cJSON_AddNumberToObject(o, "epochs", cfg->qat.epochs);
+    cJSON_AddNumberToObject(o, "kept_epoch", epoch);
     cJSON_AddNumberToObject(o, "distill", cfg->qat.distill);
     cJSON_AddStringToObject(o, "start", qat->start);
     enum eq_status st = eq_json_print_line(&text, o, err);
@@ -30,13 +31,13 @@ static enum eq_status recipe(const struct qat *qat, char **out, struct eq_err *e
     return st;
 }
 
-static enum eq_status lower(void *ctx, const struct eq_graph *g, struct eq_qmodel **out, struct eq_err *err)
+static enum eq_status lower(void *ctx, const struct eq_graph *g, int epoch, struct eq_qmodel **out, struct eq_err *err)
 {
     enum eq_status st;
     const struct qat *qat = ctx;
     struct eq_graph *copy = NULL;
     char *made_by = NULL;
-    EQ_TRY(recipe(qat, &made_by, err));
+    EQ_TRY(recipe(qat, epoch, &made_by, err));
     EQ_TRY(eq_graph_clone(g, &copy, err));
     EQ_TRY(eq_update_weight_qparams(copy, err));
     EQ_TRY(eq_lower_int8(copy, "qat", out, err));

@@ -85,7 +85,7 @@ enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *
     }
     EQ_CHECK(collect_params(t, err));
     EQ_CHECK(init_ema(t, err));
-    t->history = calloc((size_t)job->epochs, sizeof *t->history);
+    t->history = calloc((size_t)job->epochs + 1, sizeof *t->history);
     t->ef = eq_alloc(3 * (size_t)job->batch, sizeof *t->ef);
     return t->history && t->ef ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
 }
@@ -128,11 +128,12 @@ static double learning_rate(const struct eq_trainer *t)
 static enum eq_status diverged(const struct eq_trainer *t, const char *what, size_t step, double lr, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");
-    enum eq_status st = eq_fail(
-        err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s", t->job.name,
-        what, step, t->total_steps, lr,
-        t->best_epoch ? "last good checkpoint: " : "there is no good checkpoint yet: try a smaller learning rate",
-        t->best_epoch ? best : "");
+    enum eq_status st =
+        eq_fail(err, EQ_NUMERIC, "%s: the %s is not a finite number at step %zu of %zu, learning rate %g; %s%s",
+                t->job.name, what, step, t->total_steps, lr,
+                isfinite(t->best_mae) ? "last good checkpoint: "
+                                      : "there is no good checkpoint yet: try a smaller learning rate",
+                isfinite(t->best_mae) ? best : "");
     free(best);
     return st;
 }
@@ -281,19 +282,20 @@ static void swap_ema(struct eq_trainer *t)
     }
 }
 
-/* Opens a predictor for the graph as it would be shipped. *m: its integer model, owned by p; NULL: it is FP32. */
-static enum eq_status open_shipped(const struct eq_trainer *t, struct eq_predictor *p, struct eq_qmodel **m,
+/* Opens a predictor for the graph as it would be shipped after `epoch` epochs. *m: its integer model, owned by p; NULL:
+ * it is FP32. */
+static enum eq_status open_shipped(const struct eq_trainer *t, int epoch, struct eq_predictor *p, struct eq_qmodel **m,
                                    struct eq_err *err)
 {
     *m = NULL;
     if (!t->job.lower)
         return eq_predictor_from_graph(p, t->job.graph, EQ_PRECISION_FP32, 1, err);
-    enum eq_status st = t->job.lower(t->job.ctx, t->job.graph, m, err);
+    enum eq_status st = t->job.lower(t->job.ctx, t->job.graph, epoch, m, err);
     return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
 }
 
-/* Writes exactly the model that it validated. */
-static enum eq_status validate(struct eq_trainer *t, struct eq_metrics *out, struct eq_err *err)
+/* Validates the model after `epoch` epochs. If it is the best so far, exactly this model is written. */
+static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metrics *out, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_predictor p = {0};
@@ -301,13 +303,13 @@ static enum eq_status validate(struct eq_trainer *t, struct eq_metrics *out, str
     struct eq_evaluation e = {0};
     char *best = eq_trainer_state_path(t, "best");
     swap_ema(t);
-    EQ_TRY(open_shipped(t, &p, &m, err));
+    EQ_TRY(open_shipped(t, epoch, &p, &m, err));
     EQ_TRY(eq_evaluate_loader(&p, t->job.ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
         EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
         t->best_mae = out->mae;
-        t->best_epoch = t->epoch + 1;
+        t->best_epoch = epoch;
     }
 out:
     swap_ema(t);
@@ -329,7 +331,7 @@ static enum eq_status interrupted_validation(const struct eq_trainer *t, struct 
 static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double lr, struct eq_err *err)
 {
     struct eq_metrics m = {0};
-    enum eq_status st = validate(t, &m, err);
+    enum eq_status st = validate(t, t->epoch + 1, &m, err);
     if (st == EQ_INTERRUPTED)
         return interrupted_validation(t, err);
     if (st == EQ_NUMERIC) {
@@ -349,6 +351,24 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;
+    EQ_CHECK(eq_history_write(t, err));
+    return eq_trainer_save_state(t, err);
+}
+
+/* Epoch 0: a training that makes nothing better ships what it started from. */
+static enum eq_status weigh_start(struct eq_trainer *t, struct eq_err *err)
+{
+    struct eq_metrics m = {0};
+    double start_ms = eq_now_ms();
+    enum eq_status st = validate(t, 0, &m, err);
+    if (st == EQ_INTERRUPTED)
+        return eq_fail(err, st, "%s: interrupted while validating the start. Run the same command to start again.",
+                       t->job.name);
+    if (st != EQ_OK)
+        return eq_err_context(err, "%s: the start, before any step", t->job.name);
+    t->history[t->n_history++] = (struct eq_epoch_row){
+        .lr = NAN, .train_loss = NAN, .val_mae = m.mae, .val_rmse = m.rmse, .seconds = (eq_now_ms() - start_ms) / 1e3};
+    eq_info("%s start: validation MAE %.2f before any step", t->job.name, m.mae);
     EQ_CHECK(eq_history_write(t, err));
     return eq_trainer_save_state(t, err);
 }
@@ -378,6 +398,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     EQ_CHECK(eq_trainer_load_state(t, &resumed, err));
     if (resumed)
         eq_info("%s: resuming at epoch %d, batch %zu", t->job.name, t->epoch + 1, t->batch_in_epoch + 1);
+    else if (t->job.weigh_start)
+        EQ_CHECK(weigh_start(t, err));
     eq_exec_weights_changed(t->exec);
     eq_exec_zero_grads(t->exec);
     while (t->epoch < t->job.epochs && !out_of_patience(t)) {
@@ -392,6 +414,9 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     }
     if (out_of_patience(t))
         eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
+    if (t->best_epoch == 0)
+        eq_info("%s: no epoch was better than the start (validation MAE %.2f), so the start is kept as the model",
+                t->job.name, t->best_mae);
     return publish(t, model_path, err);
 }
 

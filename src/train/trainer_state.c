@@ -79,7 +79,7 @@ static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
     eq_st_add_meta(f, "optimizer_step", "%zu", t->optim.step);
     eq_st_add_meta(f, "loss_sum", "%.17g", t->loss_sum);
     eq_st_add_meta(f, "best_epoch", "%d", t->best_epoch);
-    if (t->best_epoch)
+    if (isfinite(t->best_mae))
         eq_st_add_meta(f, "best_mae", "%.17g", t->best_mae);
     struct eq_str rows = {0};
     for (int i = 0; i < t->n_history; i++) {
@@ -139,7 +139,7 @@ static enum eq_status take_history(const struct eq_st_file *f, const char *path,
     for (t->n_history = 0; p && *p; t->n_history++) {
         struct eq_epoch_row r;
         int used = 0;
-        if (t->n_history == t->job.epochs ||
+        if (t->n_history == t->job.epochs + 1 ||
             sscanf(p, "%d %lf %lf %lf %lf %lf\n%n", &r.epoch, &r.lr, &r.train_loss, &r.val_mae, &r.val_rmse, &r.seconds,
                    &used) != 6 ||
             used == 0)
@@ -159,14 +159,16 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     EQ_CHECK(take_int(f, path, "optimizer_step", (int64_t)t->total_steps, &step, err));
     EQ_CHECK(take_int(f, path, "best_epoch", epoch, &best, err));
     EQ_CHECK(take_real(f, path, "loss_sum", &t->loss_sum, err));
-    if (best)
+    if (best || eq_st_meta(f, "best_mae")) /* the start, or an epoch */
         EQ_CHECK(take_real(f, path, "best_mae", &t->best_mae, err));
     EQ_CHECK(take_history(f, path, t, err));
     /* States are only written at the end of a step. */
     if (batch % t->job.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->job.accumulate)
         return eq_fail(err, EQ_FORMAT, "%s: optimizer_step, epoch and batch_in_epoch contradict each other", path);
-    if (t->n_history != epoch)
-        return eq_fail(err, EQ_FORMAT, "%s: a history of %d epochs in a state of epoch %lld", path, t->n_history,
+    /* States of version 0.1.0 did not weigh the start, and go on without it. */
+    int epochs = t->n_history - (t->n_history > 0 && t->history[0].epoch == 0);
+    if (epochs != epoch)
+        return eq_fail(err, EQ_FORMAT, "%s: a history of %d epochs in a state of epoch %lld", path, epochs,
                        (long long)epoch);
     t->epoch = (int)epoch;
     t->batch_in_epoch = (size_t)batch;
@@ -243,7 +245,7 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
     if (n_extra)
         t->job.rule->set_state(t->job.scales, extra);
     EQ_TRY(eq_path_look(best, &there, err));
-    if (t->best_epoch && !there)
+    if (isfinite(t->best_mae) && !there)
         EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start over with --force", best, path));
     *resumed = true;
 out:

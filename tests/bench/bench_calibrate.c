@@ -83,7 +83,8 @@ static enum eq_status run_observer(struct eq_graph *g, const struct eq_clip_sour
 static enum eq_status bench(const struct options *o, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_model_meta meta = {o->frames, o->size, 60, 50, 55, 12};
+    struct eq_model_meta meta = {
+        .frames = o->frames, .size = o->size, .pixel_mean = 60, .pixel_std = 50, .target_mean = 55, .target_std = 12};
     struct eq_graph *net = NULL, *fp32 = NULL, *g = NULL;
     struct eq_exec *x = NULL;
     struct clips c;

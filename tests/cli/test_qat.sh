@@ -70,13 +70,35 @@ expect_error 2 "2..8 bits" qat --run form "${BASE[@]}" --set qat.weight_bits=9
 expect_error 2 "0..1" qat --run form "${BASE[@]}" --set qat.distill=1.5
 not_there form/qat.safetensors
 
+# The start is a candidate. With steps of no size no epoch is better, and the start is the file: PTQ's, with weights by
+# min-max (STE) or MSE (LSQ), to the bit; the control's is the baseline. The command says so, and so do file and history.
+NO_STEPS=(--set qat.lr=1e-12 --set qat.scale_lr=1e-12 --set qat.freeze_observer_epoch=1 --set qat.freeze_bn_epoch=1)
+for method in ste lsq; do
+    [ "$method" = ste ] && weights=minmax || weights=mse
+    as "start_$method" --set "qat.method=$method" "${NO_STEPS[@]}"
+    has "$ERR" "qat start: validation MAE "
+    has "$ERR" "no epoch was better than the start"
+    has <("$BIN" inspect "start_$method/qat.safetensors") "kept_epoch = 0"
+    is "epochs of the history" "$(cut -d, -f1 "start_$method/history/qat.csv" | xargs)" "epoch 0 1"
+    expect 0 ptq --run "weights_$weights" "${BASE[@]}" --model a/fp32.safetensors --set "ptq.weight_observer=$weights"
+    same <(tensors "start_$method/qat.safetensors") <(tensors "weights_$weights/ptq.safetensors")
+done
+mkdir start_control && cp -r a/config.json a/fp32.safetensors a/history start_control/
+expect 0 qat --control --run start_control "${NO_STEPS[@]}"
+has "$ERR" "fp32_plus: no epoch was better than the start"
+same a/fp32.safetensors start_control/fp32_plus.safetensors
+
+# LONGER: enough steps that an epoch is better than the start.
+LONGER=(--set qat.lr=1e-3 --set qat.epochs=3)
+
 # Frozen from the first epoch on, ranges are PTQ's; otherwise they move. Learned scales of edges, too.
 edges=(conv1.scale layer1.0.conv1.scale layer4.1.conv2.scale layer2.0.downsample.0.zero_point)
 tensor a/ptq.safetensors "${edges[@]}" >ranges
 for method in ste lsq; do
-    as held --set qat.freeze_observer_epoch=1 --set "qat.method=$method"
+    as held "${LONGER[@]}" --set qat.freeze_observer_epoch=1 --set "qat.method=$method"
+    is "the start is not kept" "$("$BIN" inspect held/qat.safetensors | grep -c "kept_epoch = [1-3]")" 1
     is "frozen ranges with $method" "$(tensor held/qat.safetensors "${edges[@]}")" "$(cat ranges)"
-    as moving --set qat.freeze_observer_epoch=0 --set "qat.method=$method"
+    as moving "${LONGER[@]}" --set qat.freeze_observer_epoch=0 --set "qat.method=$method"
     moved=$(tensor moving/qat.safetensors "${edges[@]}" | diff - ranges | grep -c '^<')
     is "moving ranges with $method" "$((moved >= 3))" 1
 done
@@ -85,9 +107,9 @@ has <("$BIN" inspect moving/qat.safetensors) "activations by lsq"
 # Frozen statistics of batch norm stay the baseline's, in the control as well.
 stats=(bn1.running_mean layer4.1.bn2.running_var)
 mkdir bn && cp -r a/config.json a/fp32.safetensors a/history bn/
-expect 0 qat --control --run bn --set qat.freeze_bn_epoch=1
+expect 0 qat --control --run bn "${LONGER[@]}" --set qat.freeze_bn_epoch=1
 is "frozen statistics" "$(tensor bn/fp32_plus.safetensors "${stats[@]}")" "$(tensor a/fp32.safetensors "${stats[@]}")"
-expect 0 qat --control --run bn --set qat.freeze_bn_epoch=0 --force
+expect 0 qat --control --run bn "${LONGER[@]}" --set qat.freeze_bn_epoch=0 --force
 [ "$(tensor bn/fp32_plus.safetensors "${stats[@]}")" = "$(tensor a/fp32.safetensors "${stats[@]}")" ] &&
     fail "statistics that are not frozen don't move" || pass
 
@@ -163,7 +185,7 @@ done
 as taught --set qat.distill=0.5
 cmp -s taught/qat.safetensors from_ptq/qat.safetensors && fail "the teacher changes nothing" || pass
 as wholly --set qat.distill=1
-loss=$(sed -n 2p wholly/history/qat.csv | cut -d, -f3) plain=$(sed -n 2p calibrated/history/qat.csv | cut -d, -f3)
+loss=$(sed -n 3p wholly/history/qat.csv | cut -d, -f3) plain=$(sed -n 3p calibrated/history/qat.csv | cut -d, -f3)
 is "the loss to the teacher ($loss) is far below that to the targets ($plain)" \
     "$(awk -v a="$loss" -v b="$plain" 'BEGIN {print (a < b / 4)}')" 1
 summary

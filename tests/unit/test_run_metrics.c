@@ -37,6 +37,28 @@ static void test_median(void **state)
     assert_true(isnan(eq_median_of(odd, 0)));
 }
 
+/* The ranks of the table in David and Nagaraja: 1 and 6 of 6, 2 and 9 of 10, 10 and 21 of 30, 40 and 61 of 100. */
+static void test_median_interval(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n;
+        double low, high;
+    } cases[] = {{6, 1, 6}, {9, 2, 8}, {10, 2, 9}, {30, 10, 21}, {100, 40, 61}};
+    double v[100], low, high;
+    for (int i = 0; i < 100; i++)
+        v[i] = i + 1;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        eq_median_interval(v, cases[c].n, &low, &high);
+        assert_float_equal(low, cases[c].low, 0);
+        assert_float_equal(high, cases[c].high, 0);
+    }
+    for (size_t n = 0; n < 6; n++) {
+        eq_median_interval(v, n, &low, &high);
+        assert_true(isnan(low) && isnan(high));
+    }
+}
+
 static void test_latency_order_statistics(void **state)
 {
     (void)state;
@@ -47,6 +69,8 @@ static void test_latency_order_statistics(void **state)
     assert_float_equal(l.min, 1, 0);
     assert_float_equal(l.median, 50.5, 0);
     assert_float_equal(l.p95, 95, 0);
+    assert_float_equal(l.low, 40, 0);
+    assert_float_equal(l.high, 61, 0);
     double one[] = {7};
     l = eq_latency_of(one, 1);
     assert_float_equal(l.p95, 7, 0);
@@ -165,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_metrics_by_hand),
         cmocka_unit_test(test_metrics_of_constant_targets_have_no_r2),
         cmocka_unit_test(test_median),
+        cmocka_unit_test(test_median_interval),
         cmocka_unit_test(test_latency_order_statistics),
         cmocka_unit_test(test_predictions_round_trip),
         cmocka_unit_test(test_malformed_predictions_are_refused),

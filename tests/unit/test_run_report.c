@@ -14,7 +14,7 @@ static void the_table_has_its_columns_and_figures(void **state)
     (void)state;
     put_experiment();
     assert_int_equal(eq_run_table(dir, &table, &err), EQ_OK);
-    char cells[8][16][40];
+    char cells[8][20][40];
     int row = 0;
     for (const char *p = table.s; *p; row++) {
         int column = 0;
@@ -29,22 +29,22 @@ static void the_table_has_its_columns_and_figures(void **state)
             snprintf(cells[row][column], 40, "%.*s", (int)(b - a), a);
             p += len + 1;
         }
-        assert_int_equal(column, 13);
+        assert_int_equal(column, 16);
         p += *p == '\n';
     }
     assert_int_equal(row, 6); /* header, rule, four models */
     static const char *const first[] = {"Model", "Precision", "Size(MB)", "MAE", "Latency(ms)"};
     for (int c = 0; c < 5; c++)
         assert_string_equal(cells[0][c], first[c]);
-    static const char *const ptq[] = {"PTQ",  "INT8", "11.20", "5.50",  "50.0",  "6.88", "0.500",
-                                      "51.0", "49.0", "-",     "+0.50", "2.00x", "4.00x"};
-    for (int c = 0; c < 13; c++)
+    static const char *const ptq[] = {"PTQ", "INT8", "11.20", "5.50", "50.0", "6.88",  "0.500", "-",
+                                      "-",   "-",    "51.0",  "49.0", "-",    "+0.50", "2.00x", "4.00x"};
+    for (int c = 0; c < 16; c++)
         assert_string_equal(cells[3][c], ptq[c]);
-    static const char *const median[] = {"Median", "-", "-", "10.00", "-", "12.50", "0.500",
-                                         "-",      "-", "-", "+5.00", "-", "-"};
-    for (int c = 0; c < 13; c++)
+    static const char *const median[] = {"Median", "-", "-", "10.00", "-", "12.50", "0.500", "-",
+                                         "-",      "-", "-", "-",     "-", "+5.00", "-",     "-"};
+    for (int c = 0; c < 16; c++)
         assert_string_equal(cells[5][c], median[c]);
-    assert_string_equal(cells[2][10], "-"); /* FP32 against itself */
+    assert_string_equal(cells[2][13], "-"); /* FP32 against itself */
     eq_str_clear(&table);
 }
 
@@ -181,6 +181,155 @@ static void rows_of_different_machines_are_marked(void **state)
     assert_non_null(strstr(md, "their latencies cannot be compared"));
     assert_non_null(strstr(md, "different numbers of clips"));
     eq_free(md);
+}
+
+/* ---- what is said of the figures ----------------------------------------- */
+
+/* Changes fields of a row. */
+static void change_row(const char *model, void (*change)(struct eq_result *row))
+{
+    struct eq_err err;
+    struct eq_results r;
+    assert_int_equal(eq_results_open(dir, &r, &err), EQ_OK);
+    struct eq_result row = *eq_results_find(&r, model);
+    change(&row);
+    eq_results_put(&r, &row);
+    assert_int_equal(eq_results_write(dir, &r, &err), EQ_OK);
+    eq_results_clear(&r);
+}
+
+static void set_fp32(struct eq_result *row)
+{
+    row->file = "fp32.safetensors", row->bias = -0.25, row->val_mae = 2.94, row->val_bias = 0.1, row->val_clips = 50;
+}
+
+static void set_ptq(struct eq_result *row)
+{
+    row->file = "ptq.safetensors", row->bias = -0.21, row->val_mae = 2.91, row->val_bias = 0.1, row->val_clips = 50;
+}
+
+static void set_qat(struct eq_result *row)
+{
+    row->file = "qat.safetensors", row->bias = -2.24, row->val_mae = 3.53, row->val_bias = -2.27, row->val_clips = 50;
+}
+
+static void make_report(char **md, char **html);
+
+/* QAT is best on the test clips, PTQ on the validation clips, which alone may choose; QAT's shift is told. */
+static void validation_chooses_and_a_bias_is_told(void **state)
+{
+    char *md, *html;
+    (void)state;
+    put_run();
+    change_row("FP32", set_fp32);
+    change_row("PTQ", set_ptq);
+    change_row("QAT", set_qat);
+    make_report(&md, &html);
+    assert_non_null(strstr(md,
+                           "To ship in INT8: ptq.safetensors. No INT8 file has a lower MAE on the 50 validation clips "
+                           "(PTQ 2.91, QAT 3.53; FP32 2.94)."));
+    assert_non_null(strstr(html, "To ship in INT8: ptq.safetensors"));
+    assert_non_null(strstr(md, "It moves the mean prediction by -1.99 EF points: the bias is -2.24, FP32's -0.25"));
+    assert_int_equal(count(md, "It moves the mean prediction"), 1);
+    assert_non_null(strstr(md, "Val MAE"));
+    assert_non_null(strstr(md, "| -2.24 |"));
+    assert_null(strstr(md, "has not learned"));
+    assert_null(strstr(md, "Quantization breaks"));
+    eq_free(md);
+    eq_free(html);
+}
+
+/* A run of version 0.1.0 has none of it. */
+static void nothing_is_chosen_without_validation(void **state)
+{
+    char *md, *html;
+    (void)state;
+    put_run();
+    make_report(&md, &html);
+    assert_null(strstr(md, "To ship"));
+    assert_null(strstr(md, "mean prediction"));
+    assert_null(strstr(md, "disturbed"));
+    assert_non_null(strstr(md, "2.00 times as fast"));
+    eq_free(md);
+    eq_free(html);
+}
+
+static void set_useless(struct eq_result *row)
+{
+    row->mae = 10;
+}
+
+static void set_broken(struct eq_result *row)
+{
+    row->mae = 12.5;
+}
+
+/* Above the table in both forms. */
+static void a_baseline_that_has_not_learned_is_told(void **state)
+{
+    char *md, *html;
+    (void)state;
+    put_run();
+    change_row("FP32", set_useless);
+    change_row("PTQ", set_broken);
+    make_report(&md, &html);
+    const char *told = strstr(md, "> The baseline has not learned to predict the EF");
+    assert_true(told && told < strstr(md, "| Model"));
+    told = strstr(html, "The baseline has not learned");
+    assert_true(told && told < strstr(html, "<table"));
+    assert_non_null(strstr(md, "Quantization breaks PTQ: its MAE is 2.50 EF points above FP32's"));
+    eq_free(md);
+    eq_free(html);
+}
+
+static void set_slow(struct eq_result *row)
+{
+    row->latency = (struct eq_result_latency){49, 60, 349.8, 30, 50, 101, 3};
+}
+
+static void set_calm(struct eq_result *row)
+{
+    row->latency = (struct eq_result_latency){98, 100, 102, 30, 99, 101, 3};
+    row->timed = "2026-01-01T00:00:00Z";
+}
+
+static void set_fast(struct eq_result *row)
+{
+    row->latency = (struct eq_result_latency){0.016, 0.0171234, 0.018, 30, 0.0169, 0.0172, 3};
+    row->timed = "2026-01-01T00:00:00Z";
+}
+
+static void set_stopped(struct eq_result *row)
+{
+    row->latency = (struct eq_result_latency){48, 50, 52, 30, 49, 51, 900};
+    row->timed = "2026-01-01T00:10:00Z";
+}
+
+static void timings_are_protected(void **state)
+{
+    char *md, *html;
+    (void)state;
+    put_run();
+    change_row("FP32", set_calm);
+    change_row("PTQ", set_slow);
+    change_row("QAT", set_fast);
+    make_report(&md, &html);
+    assert_non_null(strstr(md, "not measurable |")); /* PTQ's interval reaches FP32's */
+    assert_non_null(strstr(md, "difference in the speed of inference is not measurable."));
+    assert_non_null(strstr(md, "disturbed, probably by other programs: PTQ (95th percentile 5.83 times the median)."));
+    assert_non_null(strstr(md, " 0.0171 |"));
+    assert_non_null(strstr(md, " 5840x |"));
+    assert_null(strstr(md, "0.00x"));
+    assert_null(strstr(md, "not timed at the same time"));
+    eq_free(md);
+    eq_free(html);
+    change_row("PTQ", set_stopped);
+    make_report(&md, &html);
+    assert_non_null(strstr(md, "PTQ (stopped 900 times a second by the system)"));
+    assert_non_null(strstr(md, "Not all models were timed at the same time"));
+    assert_non_null(strstr(md, "not measurable |"));
+    eq_free(md);
+    eq_free(html);
 }
 
 /* ---- no caps ------------------------------------------------------------- */
@@ -326,6 +475,10 @@ int main(void)
         TEST(a_missing_gnuplot_is_said),
         TEST(a_failing_gnuplot_is_quoted),
         TEST(rows_of_different_machines_are_marked),
+        TEST(validation_chooses_and_a_bias_is_told),
+        TEST(nothing_is_chosen_without_validation),
+        TEST(a_baseline_that_has_not_learned_is_told),
+        TEST(timings_are_protected),
         TEST(twenty_models_are_all_in_the_report),
         TEST(twenty_pictures_are_all_in_the_report),
         TEST(a_section_of_any_size_shows_up_in_both_forms),

@@ -95,8 +95,10 @@ static void fields_come_back_as_they_were_written(void **state)
         "{\"format\":\"echoquant-results-1\",\"models\":[{\"model\":\"QAT\",\"precision\":\"INT8\",\"size_mb\":11.5,"
         "\"file\":\"f\",\"frames\":12,\"size\":112,\"phases\":1,\"recipe\":{\"weight_bits\":8},\"method\":\"m\","
         "\"observer\":\"o\",\"isa\":\"i\",\"cpu\":\"c\",\"threads\":2,\"mae\":5,\"rmse\":6,\"r2\":null,\"clips\":100,"
-        "\"rms_from_fp32\":0,\"sqnr_db\":null,\"latency_ms\":{\"min\":1,\"median\":2,\"p95\":3,\"repeats\":4},"
-        "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
+        "\"bias\":-1,\"val_mae\":4,\"val_bias\":0.5,\"val_clips\":50,"
+        "\"rms_from_fp32\":0,\"sqnr_db\":null,\"timed\":\"t\","
+        "\"latency_ms\":{\"min\":1,\"median\":2,\"p95\":3,\"repeats\":4,\"low\":1.5,\"high\":2.5,"
+        "\"switches_per_s\":9},\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
         "\"data\":{\"dir\":\"d\",\"synthetic\":true,\"train\":3,\"val\":2,\"test\":1,\"skipped\":0,"
         "\"split_from_file\":false},"
         "\"environment\":{\"version\":\"v\",\"cpu\":\"c\",\"isa\":\"i\",\"threads\":2}}";
@@ -107,8 +109,9 @@ static void fields_come_back_as_they_were_written(void **state)
     row.model = "QAT", row.precision = "INT8", row.size_mb = 11.5, row.file = "f", row.frames = 12, row.size = 112;
     row.phases = 1, row.recipe = recipe, row.method = "m", row.observer = "o", row.isa = "i", row.cpu = "c";
     row.threads = 2, row.mae = 5, row.rmse = 6, row.clips = 100, row.rms_from_fp32 = 0, row.sqnr_db = INFINITY;
-    row.latency = (struct eq_result_latency){1, 2, 3, 4};
-    row.file_latency = (struct eq_result_latency){5, 6, 7, 8};
+    row.bias = -1, row.val_mae = 4, row.val_bias = 0.5, row.val_clips = 50, row.timed = "t";
+    row.latency = (struct eq_result_latency){1, 2, 3, 4, 1.5, 2.5, 9};
+    row.file_latency = (struct eq_result_latency){5, 6, 7, 8, NAN, NAN, NAN};
     eq_results_init(&r);
     eq_results_put(&r, &row);
     eq_results_set_skipped(&r, &(struct eq_dataset){0});

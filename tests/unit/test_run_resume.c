@@ -47,6 +47,8 @@ enum eq_status __wrap_eq_model_save(const char *path, const struct eq_graph *g, 
     return st;
 }
 
+static bool weigh_start; /* of every run */
+
 static void job_of(struct tiny_job *job, struct tiny_watch *watch, const char *dir, int accumulate, struct stop *s)
 {
     *watch = (struct tiny_watch){.before_forward = before_step, .after_step = after_step, .ctx = s};
@@ -54,6 +56,9 @@ static void job_of(struct tiny_job *job, struct tiny_watch *watch, const char *d
     around_save = s;
     job->job.accumulate = accumulate;
     job->job.ema = 0.8;
+    job->job.weigh_start = weigh_start;
+    if (weigh_start)
+        job->job.optim.lr = 1e-7; /* so that epochs are not always better */
 }
 
 static void run_child(const char *dir, int accumulate, struct stop *s)
@@ -223,6 +228,28 @@ static void asked_to_stop_at_every_step(void **state)
     }
 }
 
+/* Epoch 0 is kept like the others: its row, and its model while nothing is better. */
+static void killed_around_the_start(void **state)
+{
+    (void)state;
+    weigh_start = true;
+    char *whole = tiny_run_dir("weighed");
+    assert_int_equal(run_process(whole, 1, never), 0);
+    struct eq_str history = history_of(whole);
+    assert_non_null(strstr(history.s, "\n0,nan,nan,"));
+    for (int at = 1; at <= 2; at++) {
+        stopped_and_resumed(whole, 1, (struct stop){.place = BEFORE_SAVE, .at = at, .signal = SIGKILL});
+        stopped_and_resumed(whole, 1, (struct stop){.place = AFTER_SAVE, .at = at, .signal = SIGKILL});
+    }
+    for (int at = 1; at <= 9; at += 4) {
+        assert_true(stopped_and_resumed(whole, 1, (struct stop){.place = AFTER_STEP, .at = at, .signal = SIGKILL}));
+        assert_true(stopped_and_resumed(whole, 1, (struct stop){.place = BEFORE_STEP, .at = at, .signal = SIGTERM}));
+    }
+    weigh_start = false;
+    eq_str_clear(&history);
+    free(whole);
+}
+
 /* ---- states that can't be gone on with ----------------------------------- */
 
 static const float poisoned[8] = {1, 1, 1, 1, 1, 1, 1, NAN};
@@ -331,8 +358,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_around_every_step),       cmocka_unit_test(killed_around_every_checkpoint),
         cmocka_unit_test(killed_in_the_middle_of_a_file), cmocka_unit_test(killed_many_times),
-        cmocka_unit_test(asked_to_stop_at_every_step),    cmocka_unit_test(damaged_states_are_named),
-        cmocka_unit_test(a_lost_checkpoint_is_told),
+        cmocka_unit_test(asked_to_stop_at_every_step),    cmocka_unit_test(killed_around_the_start),
+        cmocka_unit_test(damaged_states_are_named),       cmocka_unit_test(a_lost_checkpoint_is_told),
     };
     return cmocka_run_group_tests(tests, tiny_data_make, tiny_data_remove);
 }

@@ -119,6 +119,29 @@ static void results_over_seeds(void **state)
 }
 
 /* Keys that no struct knows: numbers are averaged wherever they stand, the rest is of the first seed. */
+/* The mean of the baselines against that of the medians. */
+static void baselines_that_have_not_learned_are_told(void **state)
+{
+    struct eq_err err;
+    (void)state;
+    for (int worse = 0; worse < 2; worse++) {
+        write_results(4, worse ? ROW("FP32", "11", "10") "," ROW("Median", "9", "0")
+                               : ROW("FP32", "8", "10") "," ROW("Median", "9", "0"));
+        write_results(5, ROW("FP32", "9.5", "10") "," ROW("Median", "9", "0"));
+        assert_int_equal(eq_seeds_collect(dir, 4, 2, &err), EQ_OK);
+        assert_int_equal(eq_run_report(dir, &err), EQ_OK);
+        char *path = eq_path_join(dir, "report.md");
+        void *text;
+        size_t len;
+        assert_int_equal(eq_read_file(path, 1 << 20, &text, &len, &err), EQ_OK);
+        const char *told = strstr(text, "The baseline has not learned");
+        assert_int_equal(told != NULL, worse);
+        assert_true(!told || (strstr(told, "MAE of 10.25") && told < strstr(text, "| Model")));
+        eq_free(text);
+        free(path);
+    }
+}
+
 static void keys_of_later_versions_are_kept_over_seeds(void **state)
 {
     struct eq_err err;
@@ -223,6 +246,7 @@ int main(void)
         cmocka_unit_test(t_quantiles_of_the_tables),
         cmocka_unit_test(spreads),
         cmocka_unit_test_setup_teardown(results_over_seeds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(baselines_that_have_not_learned_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_of_later_versions_are_kept_over_seeds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(collected_only_while_equal, set_up, tear_down),
         cmocka_unit_test(settings_of_a_seed),

@@ -267,6 +267,67 @@ static void it_stops_when_nothing_gets_better(void **state)
     }
 }
 
+/* The start is a candidate: where no epoch is better, the file is the graph before the first step, to the bit; the same
+ * MAE again is not better. */
+static void the_start_may_be_the_best(void **state)
+{
+    (void)state;
+    static const struct {
+        float start, bias[3];
+        int best;
+    } cases[] = {{74, {60, 73, 50}, 0}, {74, {60, 74, 74}, 0}, {60, {50, 73, 60}, 2}, {60, {61, 50, 50}, 1}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char *name = eq_format("start%zu", c), *dir = tiny_run_dir(name);
+        struct watch w = {.after = set_answer};
+        struct tiny_job job;
+        struct tiny_run r;
+        tiny_job_init(&job, dir, watched(&w, &r.t));
+        struct eq_graph *kept = NULL, *start = NULL;
+        memcpy(w.bias, cases[c].bias, sizeof cases[c].bias);
+        job.job.weigh_start = true;
+        tiny_run_open(&r, &job);
+        memset(tiny_param(r.graph, "fc.weight"), 0, (size_t)(8 * TINY_WIDTH) * sizeof(float));
+        tiny_param(r.graph, "fc.bias")[0] = cases[c].start;
+        assert_ok(eq_graph_clone(r.graph, &start, &err));
+        assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
+        assert_int_equal(r.t.best_epoch, cases[c].best);
+        assert_int_equal(r.t.n_history, 4);
+        assert_int_equal(r.t.history[0].epoch, 0);
+        assert_true(isnan(r.t.history[0].train_loss) && isnan(r.t.history[0].lr));
+        assert_true(fabs(r.t.history[0].val_mae - (cases[c].start > 73 ? 4 : 14)) < 1e-4);
+        assert_ok(eq_model_load(r.model_path, &kept, &err));
+        assert_true(tiny_param(kept, "fc.bias")[0] ==
+                    (cases[c].best ? cases[c].bias[cases[c].best - 1] : cases[c].start));
+        for (int i = 0; cases[c].best == 0 && i < kept->n_params; i++)
+            assert_memory_equal(eq_param_data(&kept->params[i]), eq_param_data(&start->params[i]),
+                                eq_tensor_bytes(&kept->params[i].value));
+        eq_graph_free(kept);
+        eq_graph_free(start);
+        tiny_run_close(&r);
+        free(dir);
+        free(name);
+    }
+}
+
+/* A start whose EF is no number is told before any step. */
+static void a_start_that_is_no_number(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("start_nan");
+    struct tiny_job job;
+    struct tiny_run r;
+    struct eq_err said = {0};
+    tiny_job_init(&job, dir, NULL);
+    job.job.weigh_start = true;
+    tiny_run_open(&r, &job);
+    tiny_param(r.graph, "fc.bias")[0] = NAN;
+    assert_int_equal(eq_trainer_run(&r.t, r.model_path, &said), EQ_NUMERIC);
+    assert_non_null(strstr(said.msg, "the start, before any step"));
+    assert_int_equal(r.t.optim.step, 0);
+    tiny_run_close(&r);
+    free(dir);
+}
+
 /* ---- divergence ---------------------------------------------------------- */
 
 static void poison(struct watch *w, struct eq_trainer *t)
@@ -380,6 +441,8 @@ int main(void)
         cmocka_unit_test(a_step_is_the_mean_over_processes),
         cmocka_unit_test(the_average_is_what_is_kept),
         cmocka_unit_test(it_stops_when_nothing_gets_better),
+        cmocka_unit_test(the_start_may_be_the_best),
+        cmocka_unit_test(a_start_that_is_no_number),
         cmocka_unit_test(it_stops_where_it_diverges),
         cmocka_unit_test(a_gradient_that_overflows),
         cmocka_unit_test(a_state_that_cannot_be_looked_up_is_said),

@@ -1,0 +1,149 @@
+/* The latencies of a run's models, measured by turns, so that a disturbance meets all of them. */
+#include "echoquant/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Number of files that the latency from file to EF takes in turn. */
+enum { LATENCY_FILES = 10 };
+
+/* A model that is timed. Turns refer to it. */
+struct timed {
+    char row[EQ_ROW_NAME];
+    struct eq_predictor predictor;
+    uint8_t *pixels; /* of the first test clip, in its form */
+    struct eq_latency_clip clip;
+    struct eq_latency_files files;
+};
+struct timing {
+    const struct eq_config *cfg;
+    const char *paths[LATENCY_FILES]; /* test clips, borrowed */
+    size_t n_paths;
+    struct timed **models; /* owned */
+    size_t n;
+};
+
+static enum eq_status add_model(struct timing *t, const char *row, const char *path, enum eq_precision precision,
+                                struct eq_err *err)
+{
+    struct timed *m = calloc(1, sizeof *m);
+    enum eq_status st;
+    if (!m)
+        return eq_fail(err, EQ_NOMEM, "out of memory for timing %s", row);
+    t->models = eq_list_grow(t->models, t->n, sizeof *t->models);
+    t->models[t->n++] = m;
+    snprintf(m->row, sizeof m->row, "%s", row);
+    EQ_TRY(eq_predictor_open(&m->predictor, path, precision, 1, err));
+    const struct eq_sampling one = {.frames = m->predictor.meta.frames, .size = m->predictor.meta.size, .phase = -1};
+    m->pixels = eq_alloc(eq_sampling_bytes(&one), 1);
+    if (!m->pixels)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
+    EQ_TRY(eq_clip_read(t->paths[0], &one, m->pixels, NULL, err));
+    EQ_TRY(eq_latency_files_open(&m->predictor, t->paths, t->n_paths, t->cfg->eval.phases, &m->files, err));
+    m->clip = (struct eq_latency_clip){&m->predictor, m->pixels};
+out:
+    return st;
+}
+
+static void clear(struct timing *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        eq_free(t->models[i]->files.pixels);
+        eq_free(t->models[i]->pixels);
+        eq_predictor_close(&t->models[i]->predictor);
+        free(t->models[i]);
+    }
+    free(t->models);
+}
+
+/* Whether its new latencies would fit the row: evaluated on this CPU, with these instructions, threads and phases. */
+static bool is_of_this_session(const struct eq_result *row, const struct eq_config *cfg)
+{
+    return row && strcmp(row->cpu, eq_cpu_model_name()) == 0 && strcmp(row->isa, eq_cpu_isa_in_use()) == 0 &&
+           row->threads == eq_parallel_threads() && row->phases == cfg->eval.phases;
+}
+
+/* The models of the run that have a row like that, and the user's own file. */
+static enum eq_status add_models(struct timing *t, const struct eq_results *r, const char *own_name,
+                                 const char *own_path, struct eq_err *err)
+{
+    const char *dir = t->cfg->run.dir;
+    char own[EQ_ROW_NAME] = "";
+    if (own_name)
+        eq_run_row_name(own_name, own);
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
+        bool there;
+        EQ_CHECK(eq_run_has_model(dir, m->name, &there, err));
+        if (!there || strcmp(m->row, own) == 0 || !is_of_this_session(eq_results_find(r, m->row), t->cfg))
+            continue;
+        char *path = eq_run_model_path(dir, m->name, NULL);
+        enum eq_status st = add_model(t, m->row, path, m->precision, err);
+        free(path);
+        EQ_CHECK(st);
+    }
+    return own_path ? add_model(t, own, own_path, t->cfg->run.precision, err) : EQ_OK;
+}
+
+static struct eq_result_latency noted(const struct eq_latency *l)
+{
+    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats, l->low, l->high, l->switches};
+}
+
+static enum eq_status measure(struct timing *t, struct eq_results *r, const char *when, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    const struct eq_config *cfg = t->cfg;
+    int n = (int)t->n, threads = eq_parallel_threads();
+    struct eq_latency_turn *turns = eq_alloc(2 * t->n, sizeof *turns), *files = turns + n;
+    struct eq_latency *alone = eq_alloc(2 * t->n, sizeof *alone), *whole = alone + n;
+    if (!turns || !alone)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for timing %d models", n));
+    for (int i = 0; i < n; i++) {
+        turns[i] = (struct eq_latency_turn){eq_latency_clip, &t->models[i]->clip, threads};
+        files[i] = (struct eq_latency_turn){eq_latency_files, &t->models[i]->files, threads};
+    }
+    EQ_TRY(eq_latency_turns(turns, n, EQ_LATENCY_CALLS, cfg->bench.warmup, cfg->bench.repeats, alone, err));
+    EQ_TRY(eq_latency_turns(files, n, EQ_LATENCY_CALLS, 1, cfg->bench.repeats, whole, err));
+    for (int i = 0; i < n; i++) {
+        const struct eq_result *found = eq_results_find(r, t->models[i]->row);
+        if (!found)
+            continue;
+        struct eq_result row = *found;
+        row.latency = noted(&alone[i]);
+        row.file_latency = noted(&whole[i]);
+        row.timed = when;
+        eq_results_put(r, &row);
+    }
+out:
+    eq_free(turns);
+    eq_free(alone);
+    return st;
+}
+
+enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset *ds, const char *own_name,
+                           const char *own_path, struct eq_err *err)
+{
+    enum eq_status st;
+    struct timing t = {.cfg = cfg};
+    struct eq_results r = {0};
+    char when[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    for (size_t i = 0; i < ds->n && t.n_paths < LATENCY_FILES; i++)
+        if (ds->samples[i].split == EQ_SPLIT_TEST)
+            t.paths[t.n_paths++] = ds->samples[i].path;
+    if (t.n_paths == 0)
+        return eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips to time models on", ds->dir);
+    EQ_TRY(eq_results_open(cfg->run.dir, &r, err));
+    EQ_TRY(add_models(&t, &r, own_name, own_path, err));
+    if (t.n > 0)
+        EQ_TRY(measure(&t, &r, when, err));
+    EQ_TRY(eq_results_write(cfg->run.dir, &r, err));
+out:
+    clear(&t);
+    eq_results_clear(&r);
+    return st;
+}

@@ -58,6 +58,18 @@ void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT])
 /* Returns how many samples a split has, and their indices in file order; free(*indices). 0, and NULL, when out of
  * memory. */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
+/* Clips with the same bytes under different names, found by size, then by SHA-256. copies: [n], groups one after the
+ * other in the order of their first clips, the clips of a group in file order. Files that are empty or can't be read
+ * are in no group. Reads only files that share their size with another, in parallel. EQ_INTERRUPTED: a signal came. */
+struct eq_copy {
+    uint32_t sample, first; /* indices into samples: the clip, and the first clip of its group */
+};
+struct eq_copies {
+    struct eq_copy *copies;
+    size_t n, groups;
+};
+enum eq_status eq_dataset_copies(const struct eq_dataset *ds, struct eq_copies *out, struct eq_err *err);
+void eq_copies_clear(struct eq_copies *c);
 /* At most cap samples of a split, spread evenly over its order: *n of them; free(*indices). EQ_FORMAT: the split is
  * empty. */
 enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split, int cap, uint32_t **indices, size_t *n,

@@ -23,9 +23,10 @@ struct eq_sample {
     double fps;  /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
 };
-/* A clip left out under EQ_ON_ERROR_SKIP, with the reason. */
+/* A clip left out under EQ_ON_ERROR_SKIP, with the reason. status: EQ_IO if its file is missing or unreadable. */
 struct eq_skipped {
     char *file_name, *reason;
+    enum eq_status status;
 };
 enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP };
 struct eq_dataset {
@@ -34,6 +35,7 @@ struct eq_dataset {
     size_t n;
     struct eq_skipped *skipped;
     size_t n_skipped;
+    bool has_list;        /* false: made of files, without ground truth */
     bool split_from_file; /* false: seeded 70/15/15 by hash of the name, independent of row order */
 };
 /* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
@@ -48,9 +50,12 @@ enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_
  * files are treated as by eq_dataset_open; bad ones show when they are read. */
 enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,
                                      struct eq_dataset *out, struct eq_err *err);
+/* For a look at a folder: as eq_dataset_open with EQ_ON_ERROR_SKIP if it has a FileList.csv, otherwise the files in dir
+ * and dir/Videos that are named like clips, by name, as eq_dataset_from_paths. EQ_IO: there are none either. */
+enum eq_status eq_dataset_open_folder(const char *dir, uint64_t split_seed, struct eq_dataset *out, struct eq_err *err);
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Moves sample i to the skipped ones; the others keep their order. */
-void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
+void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason);
 /* "fnv1a-" and 16 hexadecimal digits that identify the data set: FNV-1a over the file name, split, EF (to the last bit)
  * and file size of its samples, in file order. Skipped clips and the folder's name are left out. */
 enum { EQ_DIGEST_TEXT = 24 };
@@ -127,6 +132,93 @@ enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling
                             struct eq_clip_info *info, struct eq_err *err);
 /* The same without pixels, for `inspect`; info->gray tells about the first frame. */
 enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
+
+/* ---- the check of a data set ----------------------------------------------- */
+
+/* What can be found: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_COPY_ACROSS they are problems,
+ * of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest are warnings. */
+#define EQ_FINDING_KINDS(X)                                                                                            \
+    X(NO_LIST, "no_list")                                                                                              \
+    X(ROW, "row")                                                                                                      \
+    X(MISSING, "missing")                                                                                              \
+    X(EMPTY, "empty")                                                                                                  \
+    X(CUT, "cut_off")                                                                                                  \
+    X(TEXT, "text")                                                                                                    \
+    X(FORMAT, "other_format")                                                                                          \
+    X(NO_VIDEO, "no_video")                                                                                            \
+    X(DAMAGED, "damaged")                                                                                              \
+    X(UNREADABLE, "unreadable")                                                                                        \
+    X(COPY_ACROSS, "copy_across_splits")                                                                               \
+    X(COPY, "copy")                                                                                                    \
+    X(EF_FRACTION, "ef_fraction")                                                                                      \
+    X(CONSTANT, "constant_column")                                                                                     \
+    X(EF_RANGE, "ef_range")                                                                                            \
+    X(VOLUMES, "ef_and_volumes")                                                                                       \
+    X(SHORT, "short")                                                                                                  \
+    X(FRAME_SIZE, "frame_size")                                                                                        \
+    X(FRAME_RATE, "frame_rate")                                                                                        \
+    X(FRAME_COUNT, "frame_count")
+enum eq_finding_kind {
+#define X(id, name) EQ_FINDING_##id,
+    EQ_FINDING_KINDS(X)
+#undef X
+        EQ_FINDING_COUNT
+};
+struct eq_finding {
+    enum eq_finding_kind kind;
+    char *file_name; /* of the row; "": the whole list */
+    char *detail;    /* the reader's message, or the numbers; "": nothing more to say */
+    char *other;     /* of copies: the other clip; NULL */
+    int split;       /* enum eq_split; -1: unknown */
+};
+/* A data set whose clips were all opened. Init with {0}; clear with eq_data_check_clear. */
+struct eq_data_check {
+    struct eq_clip_info *clips;  /* [n], of the data set's samples */
+    char **faults;               /* [n]: why that clip cannot be used; NULL: it can */
+    size_t n, usable, cached;    /* cached: not opened, since they are as they were when they last were good */
+    struct eq_finding *findings; /* in the order of the kinds, then of the list */
+    size_t n_findings;
+};
+struct eq_check_opts {
+    int frames; /* data.frames: clips with fewer are found; 0: none are */
+    /* A folder for what was found good, so that the next check opens only clips whose path, size, times, device or
+     * inode differ. A file of it that is damaged or cannot be written is ignored. NULL: nothing is kept. */
+    const char *cache_dir;
+};
+/* Opens every clip of ds on all threads: container, number of frames, one decoded frame. Skipped rows of ds are
+ * findings too. EQ_INTERRUPTED: a signal came; EQ_NOMEM. Problems of the data are no errors. */
+enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_opts *opts, struct eq_data_check *out,
+                             struct eq_err *err);
+void eq_data_check_clear(struct eq_data_check *c);
+/* $XDG_CACHE_HOME/echoquant, or ~/.cache/echoquant; free(). NULL: neither variable is set. */
+char *eq_check_cache_dir(void);
+/* A clip or row that cannot be used; a problem that ought to be solved before the data are used. */
+bool eq_finding_is_fault(enum eq_finding_kind kind);
+bool eq_finding_is_problem(enum eq_finding_kind kind);
+size_t eq_data_check_count(const struct eq_data_check *c, enum eq_finding_kind kind);
+/* Appends one line without its end: "2 clips are empty: p1, p2". At most `most` clips are named, then "and 12 more". */
+void eq_data_check_line(const struct eq_data_check *c, enum eq_finding_kind kind, size_t most, struct eq_str *out);
+/* EQ_FORMAT, which says how many rows and clips cannot be used, or names another problem; EQ_OK: there is none. */
+enum eq_status eq_data_check_status(const struct eq_data_check *c, const struct eq_dataset *ds, struct eq_err *err);
+/* What to do about it, a sentence. */
+const char *eq_finding_remedy(enum eq_finding_kind kind);
+/* [{"kind", "problem", "count", "remedy", "clips": [{"FileName", "split", "detail"}]}], a new array. */
+struct cJSON *eq_data_check_json(const struct eq_data_check *c);
+
+/* Stills of clips, spread over the splits, clips that cannot be used first. */
+struct eq_sheet_tile {
+    size_t sample; /* of the data set */
+    int row, column;
+};
+struct eq_contact_sheet {
+    struct eq_sheet_tile *tiles;
+    size_t n;
+};
+/* Writes a PNG: the middle frame of up to 64 clips, 112 x 112 pixels each, 8 in a row; those with a fault in a red
+ * frame, black when nothing of them decodes. EQ_IO: it cannot be written. EQ_UNSUPPORTED: this FFmpeg writes no PNG. */
+enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset *ds, const struct eq_data_check *check,
+                                      struct eq_contact_sheet *out, struct eq_err *err);
+void eq_contact_sheet_clear(struct eq_contact_sheet *s);
 
 /* ---- loader -------------------------------------------------------------- */
 

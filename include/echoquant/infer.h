@@ -8,9 +8,10 @@
 /* ---- data of a run --------------------------------------------------------- */
 
 /* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
- * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. With data.on_error =
- * skip every clip is read once, and bad ones are left out with a warning. EQ_IO, EQ_FORMAT: a list or, unless skipped,
- * a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
+ * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. Every clip is checked
+ * (eq_data_check); what else is found is logged as warnings. With data.on_error = skip, rows and clips that cannot be
+ * used are left out with a warning. EQ_IO: no list; EQ_FORMAT: a list or, unless skipped, rows and clips that cannot be
+ * used, all of which were logged. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
 /* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */

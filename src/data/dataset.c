@@ -40,15 +40,15 @@ enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct e
     return EQ_OK;
 }
 
-void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason)
+void eq_dataset_note_skipped(struct eq_dataset *ds, enum eq_status status, const char *file_name, const char *reason)
 {
     ds->skipped = eq_list_grow(ds->skipped, ds->n_skipped, sizeof *ds->skipped);
-    ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason)};
+    ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason), status};
 }
 
-void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason)
+void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason)
 {
-    eq_dataset_note_skipped(ds, ds->samples[i].file_name, reason);
+    eq_dataset_note_skipped(ds, status, ds->samples[i].file_name, reason);
     sample_clear(&ds->samples[i]);
     memmove(&ds->samples[i], &ds->samples[i + 1], (ds->n - i - 1) * sizeof *ds->samples);
     ds->n--;
@@ -119,7 +119,7 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
         }
         if (on_error == EQ_ON_ERROR_FAIL)
             EQ_TRY(eq_fail(err, why.status, "%s", why.msg));
-        eq_dataset_note_skipped(out, paths[i], why.msg);
+        eq_dataset_note_skipped(out, why.status, paths[i], why.msg);
     }
 out:
     if (st != EQ_OK)

@@ -7,7 +7,7 @@
 /* Appends to the two lists. The data set takes over a sample's file_name and path; the names of a skipped clip are
  * copied. */
 enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);
-void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason);
+void eq_dataset_note_skipped(struct eq_dataset *ds, enum eq_status status, const char *file_name, const char *reason);
 /* Turns FileList.csv's text[len] into samples, split included; messages call it name. dir is the data folder; NULL:
  * clips are not looked for and paths stay NULL, for tests. ds is cleared on failure. Errors as eq_dataset_open. */
 enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name, const char *dir, uint64_t split_seed,

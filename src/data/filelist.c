@@ -77,7 +77,7 @@ static bool __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum
         eq_str_add(&who, "line %zu", p->row_line);
     if (p->bad == EQ_OK)
         p->bad = status;
-    eq_dataset_note_skipped(p->ds, who.s, reason.s);
+    eq_dataset_note_skipped(p->ds, status, who.s, reason.s);
     eq_str_clear(&reason);
     eq_str_clear(&who);
     return false;
@@ -432,6 +432,7 @@ enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_
     EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
     EQ_TRY(eq_filelist_parse(text, len, list, dir, split_seed, on_error, out, err));
     out->dir = eq_strdup(dir);
+    out->has_list = true;
 out:
     eq_free(text);
     free(list);

@@ -183,7 +183,7 @@ static void skipping_keeps_the_good_rows(void **state)
     assert_string_equal(ds.skipped[0].reason, "FileList.csv:3: EF \"abc\" is not a number");
     assert_string_equal(ds.skipped[1].file_name, "a");
     assert_string_equal(ds.skipped[2].file_name, "line 6");
-    eq_dataset_skip(&ds, 0, "because");
+    eq_dataset_skip(&ds, 0, EQ_FORMAT, "because");
     assert_int_equal(ds.n, 1);
     assert_string_equal(ds.samples[0].file_name, "c");
     assert_string_equal(ds.skipped[3].file_name, "a");

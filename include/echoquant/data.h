@@ -23,26 +23,30 @@ struct eq_sample {
     double fps;  /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
 };
-/* A clip left out under EQ_ON_ERROR_SKIP, with the reason. status: EQ_IO if its file is missing or unreadable. */
+/* A clip with what is wrong with it. status: EQ_IO if its file is missing or unreadable. */
 struct eq_skipped {
     char *file_name, *reason;
     enum eq_status status;
 };
-enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP };
+/* What becomes of a clip that can't be read, and of one that is damaged: the command fails; both are left out; what
+ * can't be read is left out, and of a damaged clip the frames that decode are used. */
+enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP, EQ_ON_ERROR_USE };
 struct eq_dataset {
     char *dir;
     struct eq_sample *samples; /* sorted as in the file */
     size_t n;
-    struct eq_skipped *skipped;
+    struct eq_skipped *skipped; /* clips left out */
     size_t n_skipped;
+    struct eq_skipped *damaged; /* clips that are used although they are damaged */
+    size_t n_damaged;
     bool has_list;        /* false: made of files, without ground truth */
     bool split_from_file; /* false: seeded 70/15/15 by hash of the name, independent of row order */
 };
 /* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
  * FrameWidth and NumberOfFrames are optional. AVIs lie in dir or in dir/Videos, names have .avi or not. EQ_FORMAT,
  * with file and line: missing columns, an EF that is no number or outside 0..100, duplicate names, unknown splits,
- * an empty list. EQ_IO: no such folder, list or clip. EQ_ON_ERROR_SKIP turns errors of single rows into skipped
- * entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3 clips on,
+ * an empty list. EQ_IO: no such folder, list or clip. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into
+ * skipped entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3 clips on,
  * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
 enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
                                struct eq_err *err);
@@ -56,6 +60,8 @@ enum eq_status eq_dataset_open_folder(const char *dir, uint64_t split_seed, stru
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Moves sample i to the skipped ones; the others keep their order. */
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason);
+/* Notes that sample i is used although it is damaged. */
+void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason);
 /* "fnv1a-" and 16 hexadecimal digits that identify the data set: FNV-1a over the file name, split, EF (to the last bit)
  * and file size of its samples, in file order. Skipped clips and the folder's name are left out. */
 enum { EQ_DIGEST_TEXT = 24 };
@@ -88,13 +94,26 @@ enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split,
 #define EQ_SAMPLING_MAX_FRAMES 4096 /* frames sampled from one clip */
 #define EQ_SAMPLING_MAX_SIZE 4096   /* pixels of a side */
 
+/* A clip that can be read may still be damaged: its file was cut off, packets of it are no pictures, or the decoder
+ * had to make up parts of its pictures. Then `damaged` is set and `reason` says why, in words that follow "the clip is
+ * damaged: ". Whether it is used is for the caller to decide (enum eq_on_error). */
+enum { EQ_CLIP_REASON = 256 };
 struct eq_clip_info {
-    int width, height;  /* of the first frame, in pixels */
+    int width, height;  /* of the first frame as it is shown, in pixels */
     int decoded_frames; /* the true count */
+    int timed_frames;   /* frames in time: decoded_frames, and one for each time that one is shown again; the n of
+                             eq_sample_index */
     int header_frames;  /* the container's claim; 0: unknown */
     double fps;         /* 0: unknown */
+    int turned;         /* degrees clockwise by which a display matrix turned the pictures: 0, 90, 180, 270 */
+    bool mirrored;      /* ... after it had mirrored them left to right */
     bool gray;          /* R = G = B in every sampled pixel */
+    bool damaged;
+    int bad_frames;     /* of the frames that were looked at: parts are made up or can't be right */
+    int missing_frames; /* packets without a picture */
+    char reason[EQ_CLIP_REASON];
     char codec[32];
+    char container[32]; /* "AVI", "MP4 or MOV", ... */
 };
 /* Frame i of T = frames out of n decoded ones: i (n - 1) / (T - 1), rounded half to even. T = 1: the middle, (n - 1)
  * / 2 rounded the same way. */
@@ -123,15 +142,23 @@ size_t eq_sampling_bytes(const struct eq_sampling *sampling);
 enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_err *err);
 /* Decodes the clip, samples frames and resizes them with swscale (bilinear, stretched to the square; untouched when
  * they have that size): dst [phases][frames][size][size][3] RGB u8. A frame without color (gray, or full-range YUV
- * with neutral chroma) is its luma three times. The frame count is the number of frames that decode;
- * src/data/clip_read.c says how it is found. info may be NULL. Errors name the file. EQ_IO: it can't be opened or
- * read. EQ_FORMAT: not a video, no video stream, nothing decodes, too large, or truncated (fewer than half of the
- * frames that the header claims). EQ_USAGE: as eq_sampling_check. Several threads may call it at once. The same bits
- * on every CPU. */
+ * with chroma planes of one value within 1 of 128) is its luma three times. A display matrix is obeyed. Frames are
+ * counted as they decode and sampled evenly in time; docs/DATA.md has the rules. info may be NULL; info->damaged tells
+ * about the container and the sampled frames, where the codec makes these independent of the others. Errors name the
+ * file. EQ_IO: it can't be opened or read, or is no plain file. EQ_FORMAT: not a video that we read (the message says
+ * which kind of file it is), no video stream, nothing decodes, too large, or a display matrix of another angle.
+ * EQ_USAGE: as eq_sampling_check. Several threads may call it at once. The same bits on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
-/* The same without pixels, for `inspect`; info->gray tells about the first frame. */
-enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
+/* A look at a clip without its pixels. Both levels read the headers and every packet and judge whether the file is
+ * whole. EQ_CLIP_CHECK_QUICK decodes one frame (the middle one of Motion JPEG, the first one of other codecs) and
+ * counts packets where a packet is a frame: about a millisecond for a megabyte. EQ_CLIP_CHECK_FULL goes through the
+ * data of every frame. Status and messages as eq_clip_read; EQ_OK with info->damaged for a damaged clip. info->gray is
+ * about the frame that was decoded. */
+enum eq_clip_level { EQ_CLIP_CHECK_QUICK, EQ_CLIP_CHECK_FULL };
+enum eq_status eq_clip_check(const char *path, enum eq_clip_level level, struct eq_clip_info *info, struct eq_err *err);
+/* EQ_FORMAT with a sentence for a clip that may not be used because it is damaged; EQ_OK if it is not. */
+enum eq_status eq_clip_refuse_damaged(const char *path, const struct eq_clip_info *info, struct eq_err *err);
 
 /* ---- the check of a data set ----------------------------------------------- */
 
@@ -171,12 +198,17 @@ struct eq_finding {
     char *other;     /* of copies: the other clip; NULL */
     int split;       /* enum eq_split; -1: unknown */
 };
+struct eq_checked_clip {
+    int width, height, frames; /* frames = 0: it cannot be read */
+    double fps;                /* 0: unknown */
+    bool damaged;              /* it can be read, but see struct eq_clip_info */
+    char *fault;               /* why it cannot be read, or how it is damaged, with its path; NULL: it is good */
+};
 /* A data set whose clips were all opened. Init with {0}; clear with eq_data_check_clear. */
 struct eq_data_check {
-    struct eq_clip_info *clips;  /* [n], of the data set's samples */
-    char **faults;               /* [n]: why that clip cannot be used; NULL: it can */
-    size_t n, usable, cached;    /* cached: not opened, since they are as they were when they last were good */
-    struct eq_finding *findings; /* in the order of the kinds, then of the list */
+    struct eq_checked_clip *clips; /* [n], of the data set's samples */
+    size_t n, good, cached;        /* cached: not opened, since they are as they were when they last were good */
+    struct eq_finding *findings;   /* in the order of the kinds, then of the list */
     size_t n_findings;
 };
 struct eq_check_opts {

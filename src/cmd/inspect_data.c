@@ -6,7 +6,7 @@
 enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
 {
     struct eq_clip_info info;
-    EQ_CHECK(eq_clip_probe(path, &info, err));
+    EQ_CHECK(eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, err));
     if (!json) {
         printf("%s: clip, %s, %d x %d, %d frames decode", path, info.codec, info.width, info.height,
                info.decoded_frames);

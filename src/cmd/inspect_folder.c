@@ -36,12 +36,12 @@ static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split 
 
 /* [smallest, largest] of a number of the clips that can be used. */
 static void add_range(struct cJSON *o, const char *key, const struct eq_data_check *c,
-                      double (*value_of)(const struct eq_clip_info *))
+                      double (*value_of)(const struct eq_checked_clip *))
 {
     double lo = 0, hi = 0;
     bool any = false;
     for (size_t i = 0; i < c->n; i++) {
-        if (c->faults[i])
+        if (c->clips[i].fault)
             continue;
         double value = value_of(&c->clips[i]);
         lo = any && lo < value ? lo : value;
@@ -53,22 +53,22 @@ static void add_range(struct cJSON *o, const char *key, const struct eq_data_che
     eq_json_add(range, NULL, eq_json_new_real(hi));
 }
 
-static double width_of(const struct eq_clip_info *c)
+static double width_of(const struct eq_checked_clip *c)
 {
     return c->width;
 }
 
-static double height_of(const struct eq_clip_info *c)
+static double height_of(const struct eq_checked_clip *c)
 {
     return c->height;
 }
 
-static double count_of(const struct eq_clip_info *c)
+static double count_of(const struct eq_checked_clip *c)
 {
-    return c->decoded_frames;
+    return c->frames;
 }
 
-static double rate_of(const struct eq_clip_info *c)
+static double rate_of(const struct eq_checked_clip *c)
 {
     return c->fps;
 }
@@ -87,7 +87,7 @@ static enum eq_status describe(const struct eq_dataset *ds, const struct eq_data
     cJSON_AddBoolToObject(o, "list", ds->has_list);
     cJSON_AddBoolToObject(o, "synthetic", eq_run_data_is_synthetic(ds->dir));
     cJSON_AddNumberToObject(o, "clips", (double)ds->n);
-    cJSON_AddNumberToObject(o, "usable", (double)check->usable);
+    cJSON_AddNumberToObject(o, "usable", (double)check->good);
     cJSON_AddBoolToObject(o, "split_from_file", ds->split_from_file);
     struct cJSON *splits = cJSON_AddObjectToObject(o, "splits");
     for (int s = 0; s < EQ_SPLIT_COUNT && ds->has_list; s++)
@@ -101,8 +101,8 @@ static enum eq_status describe(const struct eq_dataset *ds, const struct eq_data
     for (size_t i = 0; i < ds->n_skipped; i++)
         add_unusable(skipped, ds->skipped[i].file_name, ds->skipped[i].reason);
     for (size_t i = 0; i < check->n; i++)
-        if (check->faults[i])
-            add_unusable(skipped, ds->samples[i].file_name, check->faults[i]);
+        if (check->clips[i].fault)
+            add_unusable(skipped, ds->samples[i].file_name, check->clips[i].fault);
     eq_json_add(o, "findings", eq_data_check_json(check));
     return eq_json_check(err);
 }
@@ -159,7 +159,7 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
                        eq_json_real(split, "ef_max"), eq_json_real(split, "ef_median"));
         eq_str_add(&out, "\n");
     }
-    if (check->usable) {
+    if (check->good) {
         eq_str_add(&out, "  frames ");
         add_range_text(&out, frames, "width", " x ");
         add_range_text(&out, frames, "height", " pixels, ");
@@ -167,10 +167,10 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
         add_range_text(&out, frames, "fps", " a second\n");
     }
     size_t all = ds->n + ds->n_skipped;
-    if (check->usable == all)
+    if (check->good == all)
         eq_str_add(&out, "  every clip can be read\n");
     else
-        eq_str_add(&out, "  %zu of %zu clips cannot be used\n", all - check->usable, all);
+        eq_str_add(&out, "  %zu of %zu clips cannot be used\n", all - check->good, all);
     add_findings(&out, check, true);
     add_findings(&out, check, false);
     fputs(out.s, stdout);
@@ -193,7 +193,7 @@ static void describe_sheet(const struct eq_contact_sheet *sheet, const char *pat
         cJSON_AddStringToObject(tile, "FileName", ds->samples[t->sample].file_name);
         if (ds->has_list)
             cJSON_AddStringToObject(tile, "split", eq_split_name(ds->samples[t->sample].split));
-        cJSON_AddBoolToObject(tile, "problem", check->faults[t->sample] != NULL);
+        cJSON_AddBoolToObject(tile, "problem", check->clips[t->sample].fault != NULL);
     }
 }
 

@@ -42,18 +42,24 @@ static const char *without_path(const char *message, const char *path)
 static void open_clip(void *ctx, size_t i, int worker)
 {
     struct job *job = ctx;
-    struct eq_data_check *c = job->check;
-    const char *path = job->ds->samples[i].path, *note;
+    struct eq_checked_clip *c = &job->check->clips[i];
+    const char *path = job->ds->samples[i].path;
+    struct eq_clip_info info = {0};
     struct eq_err err = {0};
-    if (c->clips[i].decoded_frames || eq_interrupted())
+    if (c->frames || eq_interrupted())
         return;
-    enum eq_status st = eq_clip_probe(path, &c->clips[i], &err);
-    if (st == EQ_NOMEM) { /* no fault of the clip */
+    enum eq_status st = eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err);
+    if (st == EQ_OK) {
+        *c = (struct eq_checked_clip){info.width, info.height, info.decoded_frames, info.fps, info.damaged, NULL};
+        if (info.damaged) /* in the words of eq_clip_refuse_damaged */
+            c->fault = eq_format("%s: the clip is damaged: %s", path, info.reason);
+        bool cut = strncmp(info.reason, "the file is cut off", 19) == 0;
+        job->kinds[i] = cut ? EQ_FINDING_CUT : EQ_FINDING_DAMAGED;
+    } else if (st == EQ_NOMEM) { /* no fault of the clip */
         __atomic_store_n(&job->out_of_memory, true, __ATOMIC_RELAXED);
-    } else if (st != EQ_OK) {
-        c->clips[i] = (struct eq_clip_info){0};
-        job->kinds[i] = eq_clip_fault_of(path, &err, &note);
-        c->faults[i] = note ? eq_format("%s: %s", path, note) : eq_strdup(err.msg);
+    } else {
+        c->fault = eq_strdup(err.msg);
+        job->kinds[i] = eq_clip_fault_of(path, &err);
     }
     size_t done = __atomic_add_fetch(&job->done, 1, __ATOMIC_RELAXED);
     if (worker == 0) /* one thread draws */
@@ -81,7 +87,7 @@ static void use_cache(struct job *job, const char *file, void **text)
         const struct eq_cached_clip *was = eq_check_cache_find(job->known, job->n_known, job->now[i].name);
         if (!was || !eq_cached_clip_same_file(was, &job->now[i]))
             continue;
-        job->check->clips[i] = was->info;
+        job->check->clips[i] = (struct eq_checked_clip){was->width, was->height, was->frames, was->fps, false, NULL};
         job->check->cached++;
     }
 }
@@ -110,10 +116,15 @@ static void keep(struct job *job, const char *dir, const char *file)
     struct eq_str text = {0};
     size_t n = 0;
     for (size_t i = 0; i < job->ds->n; i++) {
-        struct eq_cached_clip *clip = &job->now[n];
+        const struct eq_checked_clip *c = &job->check->clips[i];
+        if (c->fault)
+            continue;
+        struct eq_cached_clip *clip = &job->now[n++];
         *clip = job->now[i];
-        clip->info = job->check->clips[i];
-        n += !job->check->faults[i];
+        clip->width = c->width;
+        clip->height = c->height;
+        clip->frames = c->frames;
+        clip->fps = c->fps;
     }
     eq_check_cache_print(job->now, n, &text);
     bool made = eq_make_dirs(dir, &err) == EQ_OK;
@@ -165,11 +176,11 @@ static void add_faults(const struct job *job)
         eq_data_check_add(c, ds->skipped[i].status == EQ_IO ? EQ_FINDING_MISSING : EQ_FINDING_ROW,
                           ds->skipped[i].file_name, -1, ds->skipped[i].reason);
     for (size_t i = 0; i < ds->n; i++)
-        if (c->faults[i])
+        if (c->clips[i].fault)
             eq_data_check_add(c, job->kinds[i], ds->samples[i].file_name, (int)ds->samples[i].split,
-                              without_path(c->faults[i], ds->samples[i].path));
+                              without_path(c->clips[i].fault, ds->samples[i].path));
         else
-            c->usable++;
+            c->good++;
 }
 
 enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_opts *opts, struct eq_data_check *out,
@@ -182,10 +193,9 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
     char *file = opts->cache_dir ? eq_check_cache_path(opts->cache_dir, ds->dir) : NULL;
     *out = (struct eq_data_check){.n = n};
     out->clips = eq_alloc(n + 1, sizeof *out->clips);
-    out->faults = calloc(n + 1, sizeof *out->faults);
     job.now = calloc(n + 1, sizeof *job.now);
     job.kinds = calloc(n + 1, sizeof *job.kinds);
-    if (!out->clips || !out->faults || !job.now || !job.kinds)
+    if (!out->clips || !job.now || !job.kinds)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for checking the clips"));
     use_cache(&job, file, &text);
     if (out->cached)

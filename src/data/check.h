@@ -7,11 +7,8 @@
 #include <sys/stat.h>
 
 /* ---- clip_fault.c ---- */
-/* Which fault a clip has that cannot be read, by the error and the file's first bytes. *note: what the file is, such as
- * "DICOM", static; NULL: unknown. */
-enum eq_finding_kind eq_clip_fault_of(const char *path, const struct eq_err *why, const char **note);
-/* The same for the first len bytes of a file of `size` bytes. */
-enum eq_finding_kind eq_clip_fault_of_bytes(const uint8_t *bytes, size_t len, uint64_t size, const char **note);
+/* Which fault a clip has that cannot be read, by the error and the file's first bytes. */
+enum eq_finding_kind eq_clip_fault_of(const char *path, const struct eq_err *why);
 
 /* ---- check_cache.c ---- */
 /* A clip that was good, and the file as it was then. */
@@ -19,13 +16,14 @@ struct eq_cached_clip {
     const char *name; /* path inside the data folder */
     uint64_t bytes, device, inode;
     int64_t modified, changed; /* ns */
-    struct eq_clip_info info;
+    int width, height, frames;
+    double fps;
 };
 /* Borrows text. False: not a cache of this program, or damaged; *out is then empty. Free *out with free(). */
 bool eq_check_cache_parse(const char *text, size_t len, struct eq_cached_clip **out, size_t *n);
 /* Appends what eq_check_cache_parse reads; clips are sorted by name. */
 void eq_check_cache_print(struct eq_cached_clip *clips, size_t n, struct eq_str *out);
-/* Fills all but name and info. */
+/* Fills what is of the file. */
 void eq_cached_clip_of(const struct stat *file, struct eq_cached_clip *clip);
 bool eq_cached_clip_same_file(const struct eq_cached_clip *a, const struct eq_cached_clip *b);
 /* The clip of that name, or NULL. */

@@ -39,9 +39,8 @@ void eq_check_cache_print(struct eq_cached_clip *clips, size_t n, struct eq_str 
     add_first_line(out);
     for (size_t i = 0; i < n; i++) {
         const struct eq_cached_clip *c = &clips[i];
-        eq_str_add(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %d %d %d %d %.17g %d %s\n",
-                   c->bytes, c->device, c->inode, c->modified, c->changed, c->info.width, c->info.height,
-                   c->info.decoded_frames, c->info.header_frames, c->info.fps, c->info.gray, c->info.codec);
+        eq_str_add(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %d %d %d %.17g\n", c->bytes,
+                   c->device, c->inode, c->modified, c->changed, c->width, c->height, c->frames, c->fps);
         eq_str_add_bytes(out, c->name, strlen(c->name) + 1);
     }
     add_hash(out->s, out->len, out);
@@ -50,24 +49,18 @@ void eq_check_cache_print(struct eq_cached_clip *clips, size_t n, struct eq_str 
 /* One clip from text up to end; returns what follows it, or NULL. */
 static const char *read_clip(const char *text, const char *end, struct eq_cached_clip *c)
 {
-    int gray, used = 0;
+    char line[256], fps[40];
+    int used = 0;
     const char *newline = memchr(text, '\n', (size_t)(end - text));
     const char *nul = newline ? memchr(newline, '\0', (size_t)(end - newline)) : NULL;
-    if (!nul || newline - text > 400)
+    if (!nul || nul == newline + 1 || newline - text >= (ptrdiff_t)sizeof line)
         return NULL;
-    char line[401];
     memcpy(line, text, (size_t)(newline - text));
     line[newline - text] = '\0';
-    char fps[40];
-    if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 " %d %d %d %d %39s %d %31s%n",
-               &c->bytes, &c->device, &c->inode, &c->modified, &c->changed, &c->info.width, &c->info.height,
-               &c->info.decoded_frames, &c->info.header_frames, fps, &gray, c->info.codec, &used) != 12 ||
-        line[used] || !eq_parse_double(fps, &c->info.fps))
+    if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 " %d %d %d %39s%n", &c->bytes,
+               &c->device, &c->inode, &c->modified, &c->changed, &c->width, &c->height, &c->frames, fps, &used) != 9 ||
+        line[used] || !eq_parse_double(fps, &c->fps) || c->width < 1 || c->height < 1 || c->frames < 1)
         return NULL;
-    if (c->info.width < 1 || c->info.height < 1 || c->info.decoded_frames < 1 || c->info.header_frames < 0 ||
-        !newline[1])
-        return NULL;
-    c->info.gray = gray;
     c->name = newline + 1;
     return nul + 1;
 }

@@ -63,7 +63,7 @@ enum eq_status eq_check_copies(struct eq_data_check *c, const struct eq_dataset 
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for finding copies of clips"));
     find_links(files, n, links, first);
     for (size_t i = 0; i < n; i++) {
-        if (first[i] != i || c->faults[i])
+        if (first[i] != i || c->clips[i].fault)
             continue;
         origin[distinct.n] = (uint32_t)i;
         distinct.samples[distinct.n++] = ds->samples[i];
@@ -71,7 +71,7 @@ enum eq_status eq_check_copies(struct eq_data_check *c, const struct eq_dataset 
     EQ_TRY(compare_files(&distinct, origin, first, err));
     for (size_t i = 0; i < n; i++) {
         uint32_t of = first[first[i]]; /* of the link's file */
-        if (of != i && !c->faults[i])
+        if (of != i && !c->clips[i].fault)
             add_pair(c, &ds->samples[of], &ds->samples[i]);
     }
 out:

@@ -69,10 +69,10 @@ static void check_ef(struct eq_data_check *c, const struct eq_sample *s, bool fr
         add(c, EQ_FINDING_VOLUMES, s, "EF %.3g, by volumes %.3g", s->ef, of_volumes);
 }
 
-static void check_against_clip(struct eq_data_check *c, const struct eq_sample *s, const struct eq_clip_info *clip,
+static void check_against_clip(struct eq_data_check *c, const struct eq_sample *s, const struct eq_checked_clip *clip,
                                int frames)
 {
-    int n = clip->decoded_frames;
+    int n = clip->frames;
     if (n < frames)
         add(c, EQ_FINDING_SHORT, s, "%d of %d", n, frames);
     if ((s->frame_width && s->frame_width != clip->width) || (s->frame_height && s->frame_height != clip->height))
@@ -92,7 +92,7 @@ void eq_check_rows(struct eq_data_check *c, const struct eq_dataset *ds, int fra
     bool fraction = eq_data_check_count(c, EQ_FINDING_EF_FRACTION) > 0;
     for (size_t i = 0; i < ds->n; i++) {
         check_ef(c, &ds->samples[i], fraction);
-        if (!c->faults[i])
+        if (!c->clips[i].fault)
             check_against_clip(c, &ds->samples[i], &c->clips[i], frames);
     }
 }

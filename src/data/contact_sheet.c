@@ -36,7 +36,7 @@ static int lay_out(struct eq_contact_sheet *s, const struct eq_dataset *ds, cons
 {
     size_t left = 0, most[EQ_SPLIT_COUNT], there[EQ_SPLIT_COUNT] = {0};
     for (size_t i = 0; i < ds->n; i++) {
-        in[i] = check->faults[i] != NULL;
+        in[i] = check->clips[i].fault != NULL;
         there[ds->samples[i].split] += !in[i];
     }
     int row = add_band(s, in, ds->n, FAULTS, 0);
@@ -49,7 +49,7 @@ static int lay_out(struct eq_contact_sheet *s, const struct eq_dataset *ds, cons
         more = more < left ? more : left;
         left -= more;
         for (size_t i = 0; i < ds->n; i++)
-            in[i] = !check->faults[i] && (int)ds->samples[i].split == split;
+            in[i] = !check->clips[i].fault && (int)ds->samples[i].split == split;
         row = add_band(s, in, ds->n, most[split] + more, row);
     }
     return row;
@@ -82,7 +82,7 @@ static void draw_tile(void *ctx, size_t i, int worker)
     const struct eq_sheet_tile *t = &d->sheet->tiles[i];
     const struct eq_sampling middle = {.frames = 1, .size = STILL, .phase = -1};
     uint8_t *still = d->stills + (size_t)worker * STILL * STILL * 3;
-    bool fault = d->check->faults[t->sample] != NULL;
+    bool fault = d->check->clips[t->sample].fault != NULL;
     if (eq_clip_read(d->ds->samples[t->sample].path, &middle, still, NULL, NULL) != EQ_OK)
         draw_nothing(still);
     for (int y = 0; y < TILE; y++) {

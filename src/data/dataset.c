@@ -20,8 +20,13 @@ void eq_dataset_clear(struct eq_dataset *ds)
         free(ds->skipped[i].file_name);
         free(ds->skipped[i].reason);
     }
+    for (size_t i = 0; i < ds->n_damaged; i++) {
+        free(ds->damaged[i].file_name);
+        free(ds->damaged[i].reason);
+    }
     free(ds->samples);
     free(ds->skipped);
+    free(ds->damaged);
     free(ds->dir);
     *ds = (struct eq_dataset){0};
 }
@@ -52,6 +57,13 @@ void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, con
     sample_clear(&ds->samples[i]);
     memmove(&ds->samples[i], &ds->samples[i + 1], (ds->n - i - 1) * sizeof *ds->samples);
     ds->n--;
+}
+
+void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason)
+{
+    ds->damaged = eq_list_grow(ds->damaged, ds->n_damaged, sizeof *ds->damaged);
+    ds->damaged[ds->n_damaged++] =
+        (struct eq_skipped){eq_strdup(ds->samples[i].file_name), eq_strdup(reason), EQ_FORMAT};
 }
 
 void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT])

@@ -141,7 +141,7 @@ void eq_data_check_line(const struct eq_data_check *c, enum eq_finding_kind kind
 enum eq_status eq_data_check_status(const struct eq_data_check *c, const struct eq_dataset *ds, struct eq_err *err)
 {
     enum { SHOWN = 3 };
-    size_t all = ds->n + ds->n_skipped, bad = all - c->usable;
+    size_t all = ds->n + ds->n_skipped, bad = all - c->good;
     struct eq_str problems = {0};
     if (bad)
         eq_str_add(&problems, "%zu of %zu clips cannot be used", bad, all);
@@ -194,10 +194,9 @@ void eq_data_check_clear(struct eq_data_check *c)
         free(c->findings[i].detail);
         free(c->findings[i].other);
     }
-    for (size_t i = 0; c->faults && i < c->n; i++)
-        free(c->faults[i]);
+    for (size_t i = 0; c->clips && i < c->n; i++)
+        free(c->clips[i].fault);
     free(c->findings);
-    free(c->faults);
     eq_free(c->clips);
     *c = (struct eq_data_check){0};
 }

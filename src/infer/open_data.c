@@ -50,18 +50,18 @@ static void list_faults(const struct eq_dataset *ds, const struct eq_data_check 
         if (n++ < FAULTS_SHOWN)
             eq_warn("cannot be used: %s", ds->skipped[i].reason);
     for (size_t i = 0; i < check->n; i++)
-        if (check->faults[i] && n++ < FAULTS_SHOWN)
-            eq_warn("cannot be used: %s", check->faults[i]);
+        if (check->clips[i].fault && n++ < FAULTS_SHOWN)
+            eq_warn("cannot be used: %s", check->clips[i].fault);
     if (n > FAULTS_SHOWN)
         eq_warn("... and %zu more; `echoquant inspect --json %s` lists all", n - FAULTS_SHOWN, ds->dir);
 }
 
 static enum eq_status refuse_faults(const struct eq_dataset *ds, const struct eq_data_check *check, struct eq_err *err)
 {
-    size_t all = ds->n + ds->n_skipped, bad = all - check->usable;
+    size_t all = ds->n + ds->n_skipped, bad = all - check->good;
     const char *reason = ds->n_skipped ? ds->skipped[0].reason : NULL;
     for (size_t i = 0; i < check->n && !reason; i++)
-        reason = check->faults[i];
+        reason = check->clips[i].fault;
     if (bad == 0)
         return EQ_OK;
     if (bad > 1)
@@ -73,12 +73,16 @@ static enum eq_status refuse_faults(const struct eq_dataset *ds, const struct eq
                    bad > 1 ? "them" : "it");
 }
 
-/* In the order of the list. */
-static void skip_faults(struct eq_dataset *ds, const struct eq_data_check *check)
+/* Leaves out what cannot be read, and with `use` keeps what is only damaged. */
+static void skip_faults(struct eq_dataset *ds, const struct eq_data_check *check, bool use)
 {
-    for (size_t i = check->n; i-- > 0;)
-        if (check->faults[i])
-            eq_dataset_skip(ds, i, EQ_FORMAT, check->faults[i]);
+    for (size_t i = check->n; i-- > 0;) {
+        const struct eq_checked_clip *c = &check->clips[i];
+        if (c->fault && c->damaged && use)
+            eq_dataset_note_damaged(ds, i, c->fault);
+        else if (c->fault)
+            eq_dataset_skip(ds, i, EQ_FORMAT, c->fault);
+    }
 }
 
 static void warn_of_findings(const struct eq_data_check *check)
@@ -105,7 +109,7 @@ static enum eq_status check_clips(const struct eq_config *cfg, struct eq_dataset
     if (cfg->data.on_error == EQ_ON_ERROR_FAIL)
         st = refuse_faults(ds, &check, err);
     else
-        skip_faults(ds, &check);
+        skip_faults(ds, &check, cfg->data.on_error == EQ_ON_ERROR_USE);
     eq_data_check_clear(&check);
     if (st == EQ_OK && ds->n == 0)
         st = eq_fail(err, EQ_FORMAT, "%s: no clip can be read", ds->dir);
@@ -124,6 +128,8 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
     EQ_TRY(check_clips(cfg, ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_warn("left out: %s", ds->skipped[i].reason);
+    for (size_t i = 0; i < ds->n_damaged; i++)
+        eq_warn("used although damaged: %s", ds->damaged[i].reason);
 out:
     if (st != EQ_OK)
         eq_dataset_clear(ds);

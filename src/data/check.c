@@ -29,14 +29,15 @@ static const char *name_in(const struct eq_dataset *ds, size_t i)
     return strncmp(path, ds->dir, len) == 0 ? path + len : path;
 }
 
-/* The reader's message without the path before it. */
+/* What the reader's message says of the path: it may go on with "is" or a colon. */
 static const char *without_path(const char *message, const char *path)
 {
     size_t len = strlen(path);
     if (strncmp(message, path, len) != 0)
         return message;
     message += len;
-    return message + strspn(message, ": ");
+    message += strspn(message, ": ");
+    return strncmp(message, "is ", 3) == 0 ? message + 3 : message;
 }
 
 static void open_clip(void *ctx, size_t i, int worker)

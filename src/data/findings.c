@@ -31,9 +31,11 @@ static const struct kind_row kinds[EQ_FINDING_COUNT] = {
                         .many = "clips are cut off",
                         .details = true,
                         .remedy = "Copy or export these files again: they end too early."},
-    [EQ_FINDING_TEXT] = {.one = "file is text, not a clip",
-                         .many = "files are text, not clips",
-                         .remedy = "Look into these files. A failed download leaves a message in place of the clip."},
+    [EQ_FINDING_TEXT] =
+        {.one = "file is text, not a clip",
+         .many = "files are text, not clips",
+         .remedy = "Look into these files: a failed download leaves a message in place of the clip, and Git LFS a "
+                   "pointer (`git lfs pull`)."},
     [EQ_FINDING_FORMAT] = {.one = "file has a format that is not read",
                            .many = "files have a format that is not read",
                            .details = true,

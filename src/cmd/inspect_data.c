@@ -61,9 +61,16 @@ static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split 
 
 static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
 {
-    printf("%s: %s data folder, %zu clips, split %s\n", ds->dir,
-           eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real", ds->n,
-           ds->split_from_file ? "by FileList.csv" : "drawn by file name (70/15/15)");
+    struct eq_str dir = {0};
+    eq_str_add_shown(&dir, ds->dir);
+    printf("%s: %s data folder, %zu clips, split %s\n", dir.s, eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real",
+           ds->n,
+           ds->split_from_file ? "by FileList.csv"
+           : ds->n_patients    ? "drawn by patient (70/15/15)"
+                               : "drawn by file name (70/15/15)");
+    if (ds->n_patients)
+        printf("  %zu patients\n", ds->n_patients);
+    eq_str_clear(&dir);
     const struct cJSON *split;
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
@@ -73,6 +80,8 @@ static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
                    eq_json_real(split, "ef_median"));
         printf("\n");
     }
+    for (size_t i = 0; i < ds->n_notes; i++)
+        printf("  note: %s\n", ds->notes[i]);
     for (size_t i = 0; i < ds->n_skipped; i++)
         printf("  cannot be used: %s\n", ds->skipped[i].reason);
 }
@@ -84,11 +93,18 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, 
     struct eq_results results;
     struct cJSON *o = cJSON_CreateObject();
     enum eq_status st;
-    EQ_TRY(eq_dataset_open(path, (uint64_t)cfg->data.split_seed, EQ_ON_ERROR_SKIP, &ds, err));
+    struct eq_list_opts opts = eq_run_list_opts(cfg);
+    opts.on_error = EQ_ON_ERROR_SKIP;
+    EQ_TRY(eq_dataset_open(path, &opts, &ds, err));
     cJSON_AddStringToObject(o, "path", path);
     cJSON_AddBoolToObject(o, "synthetic", eq_run_data_is_synthetic(path));
     cJSON_AddNumberToObject(o, "clips", (double)ds.n);
     cJSON_AddBoolToObject(o, "split_from_file", ds.split_from_file);
+    cJSON_AddNumberToObject(o, "patients", (double)ds.n_patients);
+    cJSON_AddNumberToObject(o, "patients_in_two_splits", (double)ds.patients_in_two_splits);
+    struct cJSON *notes = cJSON_AddArrayToObject(o, "notes");
+    for (size_t i = 0; i < ds.n_notes; i++)
+        eq_json_add(notes, NULL, cJSON_CreateString(ds.notes[i]));
     struct cJSON *splits = cJSON_AddObjectToObject(o, "splits");
     for (int s = 0; s < EQ_SPLIT_COUNT; s++)
         EQ_TRY(describe_split(&ds, (enum eq_split)s, splits, err));

@@ -13,14 +13,15 @@ enum eq_split { EQ_SPLIT_TRAIN, EQ_SPLIT_VAL, EQ_SPLIT_TEST, EQ_SPLIT_COUNT };
 const char *eq_split_name(enum eq_split s); /* "TRAIN", "VAL", "TEST" */
 
 struct eq_sample {
-    char *file_name; /* as in FileList.csv, without .avi */
-    char *path;      /* the AVI found for it */
+    char *file_name; /* as in FileList.csv, without .avi, in UTF-8; no two samples have the same */
+    char *path;      /* the file found for it, in the bytes that the system knows it by */
     uint64_t bytes;  /* of that file when the data set was opened */
     double ef;       /* percent */
     double esv, edv; /* ml; NaN when absent */
     enum eq_split split;
-    size_t line; /* in FileList.csv, 1-based, for messages */
-    double fps;  /* as the list says, like the three below; 0 when absent */
+    uint32_t patient; /* 1, 2, ... in the order of the list; 0: the list does not say */
+    size_t line;      /* in FileList.csv, 1-based, for messages */
+    double fps;       /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
 };
 /* A clip with what is wrong with it. status: EQ_IO if its file is missing or unreadable. */
@@ -30,6 +31,42 @@ struct eq_skipped {
 };
 /* What becomes of a clip that can't be read, and of one that is damaged: the command fails; both are left out; what
  * can't be read is left out, and of a damaged clip the frames that decode are used. */
+/* What can be found in a data set: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_EF_FRACTION they are problems,
+ * of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest are warnings. */
+#define EQ_FINDING_KINDS(X)                                                                                            \
+    X(NO_LIST, "no_list")                                                                                              \
+    X(ROW, "row")                                                                                                      \
+    X(MISSING, "missing")                                                                                              \
+    X(EMPTY, "empty")                                                                                                  \
+    X(CUT, "cut_off")                                                                                                  \
+    X(TEXT, "text")                                                                                                    \
+    X(FORMAT, "other_format")                                                                                          \
+    X(NO_VIDEO, "no_video")                                                                                            \
+    X(DAMAGED, "damaged")                                                                                              \
+    X(UNREADABLE, "unreadable")                                                                                        \
+    X(COPY_ACROSS, "copy_across_splits")                                                                               \
+    X(PATIENT_ACROSS, "patient_across_splits")                                                                         \
+    X(EF_FRACTION, "ef_fraction")                                                                                      \
+    X(LIST, "list")                                                                                                    \
+    X(COPY, "copy")                                                                                                    \
+    X(CONSTANT, "constant_column")                                                                                     \
+    X(EF_RANGE, "ef_range")                                                                                            \
+    X(VOLUMES, "ef_and_volumes")                                                                                       \
+    X(SHORT, "short")                                                                                                  \
+    X(FRAME_SIZE, "frame_size")                                                                                        \
+    X(FRAME_RATE, "frame_rate")                                                                                        \
+    X(FRAME_COUNT, "frame_count")
+enum eq_finding_kind {
+#define X(id, name) EQ_FINDING_##id,
+    EQ_FINDING_KINDS(X)
+#undef X
+        EQ_FINDING_COUNT
+};
+/* A sentence about a list as a whole, for warnings. */
+struct eq_note {
+    enum eq_finding_kind kind;
+    char *text;
+};
 enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP, EQ_ON_ERROR_USE };
 struct eq_dataset {
     char *dir;
@@ -39,24 +76,46 @@ struct eq_dataset {
     size_t n_skipped;
     struct eq_skipped *damaged; /* clips that are used although they are damaged */
     size_t n_damaged;
-    bool has_list;        /* false: made of files, without ground truth */
-    bool split_from_file; /* false: seeded 70/15/15 by hash of the name, independent of row order */
+    bool has_list;         /* false: made of files, without ground truth */
+    bool split_from_file;  /* false: seeded 70/15/15 by hash of patient or name, independent of row order */
+    bool ef_like_fraction; /* all EFs lie within 0..1, though the list should have percent */
+    size_t n_patients;     /* 0: the list has no patient column */
+    size_t patients_in_two_splits;
+    struct eq_note *notes; /* [n_notes] what is odd about the list as a whole */
+    size_t n_notes;
+};
+enum eq_ef_unit { EQ_EF_PERCENT, EQ_EF_FRACTION };
+/* How to read a list. {0} reads EchoNet-Dynamic's. */
+struct eq_list_opts {
+    uint64_t split_seed;
+    enum eq_on_error on_error;
+    enum eq_ef_unit ef_unit;    /* of the column EF */
+    const char *patient_column; /* its name in any letter case; NULL or "auto": PatientID, Subject, MRN and the like;
+                                 * "none": no column */
+    /* Values of the column Split, separated by commas, that mean VAL and TEST; other whole numbers then mean TRAIN.
+     * NULL or "": none. */
+    const char *val_folds, *test_folds;
 };
 /* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
- * FrameWidth and NumberOfFrames are optional. AVIs lie in dir or in dir/Videos, names have .avi or not. EQ_FORMAT,
- * with file and line: missing columns, an EF that is no number or outside 0..100, duplicate names, unknown splits,
- * an empty list. EQ_IO: no such folder, list or clip. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into
- * skipped entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3 clips on,
- * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
-enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
+ * FrameWidth, NumberOfFrames and a patient are optional. Columns are separated by commas, or by semicolons or tabs if
+ * the header has no comma. Clips lie in dir or in dir/Videos; src/data/clip_find.h says which file a name stands for.
+ * EQ_FORMAT, with file and line: missing columns, an EF that is no number or out of range, two rows with one name or
+ * one file, unknown splits, an empty list. EQ_IO: no such folder, list or clip. EQ_USAGE: a fold is named for two
+ * splits. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into skipped entries. Without a Split column the patients, or
+ * the names of clips without one, are ordered by a seeded hash and cut at 70 and 85 % (from 3 on, validation and test
+ * get at least one). eq_dataset_clear frees *out, which is empty on failure. */
+enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
                                struct eq_err *err);
+/* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. */
+char *eq_dataset_list(const char *dir);
 /* A data set of plain files, as a command line names them: every split is TEST, EF and volumes are NaN. Missing
  * files are treated as by eq_dataset_open; bad ones show when they are read. */
 enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,
                                      struct eq_dataset *out, struct eq_err *err);
-/* For a look at a folder: as eq_dataset_open with EQ_ON_ERROR_SKIP if it has a FileList.csv, otherwise the files in dir
- * and dir/Videos that are named like clips, by name, as eq_dataset_from_paths. EQ_IO: there are none either. */
-enum eq_status eq_dataset_open_folder(const char *dir, uint64_t split_seed, struct eq_dataset *out, struct eq_err *err);
+/* For a look at a folder: as eq_dataset_open if it has a FileList.csv, otherwise the files in dir and dir/Videos that
+ * are named like clips, by name, as eq_dataset_from_paths. EQ_IO: there are none either. */
+enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
+                                      struct eq_err *err);
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Moves sample i to the skipped ones; the others keep their order. */
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason);
@@ -162,35 +221,6 @@ enum eq_status eq_clip_refuse_damaged(const char *path, const struct eq_clip_inf
 
 /* ---- the check of a data set ----------------------------------------------- */
 
-/* What can be found: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_COPY_ACROSS they are problems,
- * of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest are warnings. */
-#define EQ_FINDING_KINDS(X)                                                                                            \
-    X(NO_LIST, "no_list")                                                                                              \
-    X(ROW, "row")                                                                                                      \
-    X(MISSING, "missing")                                                                                              \
-    X(EMPTY, "empty")                                                                                                  \
-    X(CUT, "cut_off")                                                                                                  \
-    X(TEXT, "text")                                                                                                    \
-    X(FORMAT, "other_format")                                                                                          \
-    X(NO_VIDEO, "no_video")                                                                                            \
-    X(DAMAGED, "damaged")                                                                                              \
-    X(UNREADABLE, "unreadable")                                                                                        \
-    X(COPY_ACROSS, "copy_across_splits")                                                                               \
-    X(COPY, "copy")                                                                                                    \
-    X(EF_FRACTION, "ef_fraction")                                                                                      \
-    X(CONSTANT, "constant_column")                                                                                     \
-    X(EF_RANGE, "ef_range")                                                                                            \
-    X(VOLUMES, "ef_and_volumes")                                                                                       \
-    X(SHORT, "short")                                                                                                  \
-    X(FRAME_SIZE, "frame_size")                                                                                        \
-    X(FRAME_RATE, "frame_rate")                                                                                        \
-    X(FRAME_COUNT, "frame_count")
-enum eq_finding_kind {
-#define X(id, name) EQ_FINDING_##id,
-    EQ_FINDING_KINDS(X)
-#undef X
-        EQ_FINDING_COUNT
-};
 struct eq_finding {
     enum eq_finding_kind kind;
     char *file_name; /* of the row; "": the whole list */

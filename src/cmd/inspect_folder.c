@@ -89,6 +89,7 @@ static enum eq_status describe(const struct eq_dataset *ds, const struct eq_data
     cJSON_AddNumberToObject(o, "clips", (double)ds->n);
     cJSON_AddNumberToObject(o, "usable", (double)check->good);
     cJSON_AddBoolToObject(o, "split_from_file", ds->split_from_file);
+    cJSON_AddNumberToObject(o, "patients", (double)ds->n_patients);
     struct cJSON *splits = cJSON_AddObjectToObject(o, "splits");
     for (int s = 0; s < EQ_SPLIT_COUNT && ds->has_list; s++)
         EQ_CHECK(describe_split(ds, (enum eq_split)s, splits, err));
@@ -146,11 +147,15 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
 {
     struct eq_str out = {0};
     const struct cJSON *split, *frames = cJSON_GetObjectItemCaseSensitive(o, "frames");
-    eq_str_add(&out, "%s: %s data folder, %zu clips, %s\n", ds->dir,
-               eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real", ds->n,
+    eq_str_add_shown(&out, ds->dir);
+    eq_str_add(&out, ": %s data folder, %zu clips, %s\n", eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real",
+               ds->n,
                !ds->has_list         ? "no FileList.csv"
                : ds->split_from_file ? "split by FileList.csv"
+               : ds->n_patients      ? "split drawn by patient (70/15/15)"
                                      : "split drawn by file name (70/15/15)");
+    if (ds->n_patients)
+        eq_str_add(&out, "  %zu patients\n", ds->n_patients);
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
         eq_str_add(&out, "  %-6s %6.0f clips", split->string, eq_json_real(split, "clips"));
@@ -240,7 +245,9 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_options *opti
     char *cache = eq_check_cache_dir();
     struct eq_check_opts opts = {.frames = cfg->data.frames, .cache_dir = cache};
     enum eq_status st;
-    EQ_TRY(eq_dataset_open_folder(path, (uint64_t)cfg->data.split_seed, &ds, err));
+    struct eq_list_opts list_opts = eq_run_list_opts(cfg);
+    list_opts.on_error = EQ_ON_ERROR_SKIP;
+    EQ_TRY(eq_dataset_open_folder(path, &list_opts, &ds, err));
     EQ_TRY(eq_data_check(&ds, &opts, &check, err));
     EQ_TRY(describe(&ds, &check, o, err));
     if (options->sheet)

@@ -173,6 +173,8 @@ static void add_faults(const struct job *job)
     const struct eq_dataset *ds = job->ds;
     if (!ds->has_list)
         eq_data_check_add(c, EQ_FINDING_NO_LIST, "", -1, "there is no FileList.csv");
+    for (size_t i = 0; i < ds->n_notes; i++)
+        eq_data_check_add(c, ds->notes[i].kind, "", -1, ds->notes[i].text);
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_data_check_add(c, ds->skipped[i].status == EQ_IO ? EQ_FINDING_MISSING : EQ_FINDING_ROW,
                           ds->skipped[i].file_name, -1, ds->skipped[i].reason);

@@ -1,5 +1,5 @@
-/* What the rows of a list say: EFs that no set of hearts has, columns of one value, and numbers that the clips
- * contradict. */
+/* What the rows of a list say beyond what its reader notes: EFs that are rare, columns of one value, and numbers that
+ * volumes or clips contradict. */
 #include "data/check.h"
 
 #include <math.h>
@@ -20,11 +20,6 @@ add(struct eq_data_check *c, enum eq_finding_kind kind, const struct eq_sample *
     va_end(args);
     eq_data_check_add(c, kind, s ? s->file_name : "", s ? (int)s->split : -1, detail.s);
     eq_str_clear(&detail);
-}
-
-static double ef_of(const struct eq_sample *s)
-{
-    return s->ef;
 }
 
 static double esv_of(const struct eq_sample *s)
@@ -52,8 +47,6 @@ static void check_column(struct eq_data_check *c, const struct eq_dataset *ds, c
     }
     if (n >= FEWEST_ROWS && lo == hi)
         add(c, EQ_FINDING_CONSTANT, NULL, "%s is the same in every row (%g)", name, lo);
-    if (value_of == ef_of && n && hi <= 1)
-        add(c, EQ_FINDING_EF_FRACTION, NULL, "EF looks like a fraction: all values lie between %.3g and %.3g", lo, hi);
 }
 
 static void check_ef(struct eq_data_check *c, const struct eq_sample *s, bool fraction)
@@ -61,7 +54,7 @@ static void check_ef(struct eq_data_check *c, const struct eq_sample *s, bool fr
     double of_volumes = 100 * (s->edv - s->esv) / s->edv;
     if (fraction) /* said once for all rows */
         return;
-    if (s->ef < LOWEST_EF || s->ef > HIGHEST_EF)
+    if ((s->ef < LOWEST_EF && s->ef > 1) || s->ef > HIGHEST_EF) /* the reader of the list notes those up to 1 */
         add(c, EQ_FINDING_EF_RANGE, s, "EF %.3g", s->ef);
     if (s->edv > 0 && s->esv > s->edv)
         add(c, EQ_FINDING_VOLUMES, s, "ESV %.4g is above EDV %.4g", s->esv, s->edv);
@@ -86,12 +79,10 @@ static void check_against_clip(struct eq_data_check *c, const struct eq_sample *
 
 void eq_check_rows(struct eq_data_check *c, const struct eq_dataset *ds, int frames)
 {
-    check_column(c, ds, "EF", ef_of);
     check_column(c, ds, "ESV", esv_of);
     check_column(c, ds, "EDV", edv_of);
-    bool fraction = eq_data_check_count(c, EQ_FINDING_EF_FRACTION) > 0;
     for (size_t i = 0; i < ds->n; i++) {
-        check_ef(c, &ds->samples[i], fraction);
+        check_ef(c, &ds->samples[i], ds->ef_like_fraction);
         if (!c->clips[i].fault)
             check_against_clip(c, &ds->samples[i], &c->clips[i], frames);
     }

@@ -2,6 +2,7 @@
 #include "data/dataset.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,7 +27,10 @@ void eq_dataset_clear(struct eq_dataset *ds)
     }
     free(ds->samples);
     free(ds->skipped);
+    for (size_t i = 0; i < ds->n_notes; i++)
+        free(ds->notes[i].text);
     free(ds->damaged);
+    free(ds->notes);
     free(ds->dir);
     *ds = (struct eq_dataset){0};
 }
@@ -49,6 +53,17 @@ void eq_dataset_note_skipped(struct eq_dataset *ds, enum eq_status status, const
 {
     ds->skipped = eq_list_grow(ds->skipped, ds->n_skipped, sizeof *ds->skipped);
     ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason), status};
+}
+
+void eq_dataset_note(struct eq_dataset *ds, enum eq_finding_kind kind, const char *fmt, ...)
+{
+    struct eq_str text = {0};
+    va_list args;
+    va_start(args, fmt);
+    eq_str_vadd(&text, fmt, args);
+    va_end(args);
+    ds->notes = eq_list_grow(ds->notes, ds->n_notes, sizeof *ds->notes);
+    ds->notes[ds->n_notes++] = (struct eq_note){kind, text.s};
 }
 
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason)

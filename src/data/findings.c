@@ -61,7 +61,9 @@ static const struct kind_row kinds[EQ_FINDING_COUNT] = {
                          .many = "clips are identical to another one",
                          .details = true,
                          .remedy = "Remove the copies, unless they are meant to count twice."},
-    [EQ_FINDING_EF_FRACTION] = {.remedy = "EF must be in percent: multiply the column by 100."},
+    [EQ_FINDING_PATIENT_ACROSS] = {.remedy = "Give all clips of a patient the same split."},
+    [EQ_FINDING_EF_FRACTION] = {.remedy = "Set data.ef_unit = fraction, or multiply the column by 100."},
+    [EQ_FINDING_LIST] = {.remedy = "Check the list."},
     [EQ_FINDING_CONSTANT] = {.remedy = "Check where the column comes from."},
     [EQ_FINDING_EF_RANGE] = {.one = "row has an EF that is rarely right",
                              .many = "rows have an EF that is rarely right",
@@ -96,7 +98,7 @@ bool eq_finding_is_fault(enum eq_finding_kind kind)
 
 bool eq_finding_is_problem(enum eq_finding_kind kind)
 {
-    return kind <= EQ_FINDING_COPY_ACROSS;
+    return kind <= EQ_FINDING_EF_FRACTION;
 }
 
 const char *eq_finding_remedy(enum eq_finding_kind kind)
@@ -130,9 +132,12 @@ void eq_data_check_line(const struct eq_data_check *c, enum eq_finding_kind kind
         const struct eq_finding *f = &c->findings[i];
         if (f->kind != kind)
             continue;
-        eq_str_add(out, "%s%s", named++ ? ", " : "", row->one ? f->file_name : f->detail);
-        if (f->other)
-            eq_str_add(out, " = %s", f->other);
+        eq_str_add(out, "%s", named++ ? ", " : "");
+        eq_str_add_shown(out, row->one ? f->file_name : f->detail);
+        if (f->other) {
+            eq_str_add(out, " = ");
+            eq_str_add_shown(out, f->other);
+        }
         if (row->one && row->details && f->detail[0])
             eq_str_add(out, " (%s)", f->detail);
     }

@@ -37,18 +37,19 @@ static enum eq_status add_clips(const char *folder, char ***paths, size_t *n, st
     return EQ_OK;
 }
 
-enum eq_status eq_dataset_open_folder(const char *dir, uint64_t split_seed, struct eq_dataset *out, struct eq_err *err)
+enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
+                                      struct eq_err *err)
 {
     enum eq_status st;
-    char **paths = NULL, *list = eq_path_join(dir, "FileList.csv"), *videos = eq_path_join(dir, "Videos");
+    char **paths = NULL, *list = eq_dataset_list(dir), *videos = eq_path_join(dir, "Videos");
     size_t n = 0;
     *out = (struct eq_dataset){0};
-    if (!eq_path_exists(list)) {
+    if (!list) {
         EQ_TRY(add_clips(dir, &paths, &n, err));
         EQ_TRY(add_clips(videos, &paths, &n, err));
     }
     if (n == 0)
-        EQ_TRY(eq_dataset_open(dir, split_seed, EQ_ON_ERROR_SKIP, out, err));
+        EQ_TRY(eq_dataset_open(dir, opts, out, err));
     else
         EQ_TRY(eq_dataset_from_paths((const char *const *)paths, n, EQ_ON_ERROR_SKIP, out, err));
     free(out->dir);

@@ -13,6 +13,24 @@ static bool holds(const char *dir, const char *file)
     return there;
 }
 
+static bool holds_list(const char *dir)
+{
+    char *list = eq_dataset_list(dir);
+    bool there = list != NULL;
+    free(list);
+    return there;
+}
+
+struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg)
+{
+    return (struct eq_list_opts){.split_seed = (uint64_t)cfg->data.split_seed,
+                                 .on_error = cfg->data.on_error,
+                                 .ef_unit = cfg->data.ef_unit,
+                                 .patient_column = cfg->data.patient_column,
+                                 .val_folds = cfg->data.val_folds,
+                                 .test_folds = cfg->data.test_folds};
+}
+
 bool eq_run_data_is_synthetic(const char *dir)
 {
     return holds(dir, "synth.json");
@@ -32,7 +50,7 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
 static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->data.dir;
-    if (!cfg->data.synthetic || (holds(dir, "FileList.csv") && !eq_run_data_is_synthetic(dir)))
+    if (!cfg->data.synthetic || (holds_list(dir) && !eq_run_data_is_synthetic(dir)))
         return EQ_OK;
     enum eq_status st = eq_run_write_synth(cfg, dir, err);
     if (st == EQ_USAGE)
@@ -124,7 +142,14 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
     enum eq_status st;
     memset(ds, 0, sizeof *ds);
     EQ_TRY(make_synthetic(cfg, err));
-    EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, EQ_ON_ERROR_SKIP, ds, err));
+    struct eq_list_opts opts = eq_run_list_opts(cfg);
+    opts.on_error = EQ_ON_ERROR_SKIP;
+    EQ_TRY(eq_dataset_open(cfg->data.dir, &opts, ds, err));
+    if (ds->ef_like_fraction)
+        EQ_TRY(eq_fail(err, EQ_FORMAT,
+                       "%s: all %zu EFs lie within 0..1, so they look like fractions, while a model learns percent. "
+                       "--set data.ef_unit=fraction reads them as fractions",
+                       cfg->data.dir, ds->n));
     EQ_TRY(check_clips(cfg, ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_warn("left out: %s", ds->skipped[i].reason);

@@ -78,15 +78,30 @@ warns() {
     expect 0 inspect bad
     has "$OUT" "$1"
 }
-fresh && column EF '$c = $c / 100' && warns "EF looks like a fraction"
-fresh && column EF '$c = 55' && warns "EF is the same in every row"
+fresh && column EF '$c = $c / 100'
+expect 1 inspect bad
+has "$OUT" "EF looks like a fraction"
+expect 0 inspect bad --set data.ef_unit=fraction
+fresh && column EF '$c = 55' && warns "all 11 clips have the EF 55 %"
 fresh && column ESV '$c = 40' && warns "ESV is the same in every row"
-fresh && column EF 'if (NR == 3) $c = 2' && warns "1 row has an EF that is rarely right: ${NAMES[1]}"
+fresh && column EF 'if (NR == 3) $c = 4' && warns "1 row has an EF that is rarely right: ${NAMES[1]}"
 fresh && column EDV 'if (NR == 3) $c = 2 * $c' && warns "1 row has an EF that its volumes do not give: ${NAMES[1]}"
 fresh && column FrameWidth 'if (NR == 3) $c = 120' && warns "1 row has another frame size than its clip: ${NAMES[1]}"
 fresh && column NumberOfFrames 'if (NR == 3) $c = 20' &&
     warns "1 row has another number of frames than its clip: ${NAMES[1]}"
 fresh && column FPS 'if (NR == 3) $c = 25' && warns "1 row has another frame rate than its clip: ${NAMES[1]}"
+
+# ---- patients ----
+patient() { awk -F, -v OFS=, 'NR == 1 {print $0, "PatientID"} NR > 1 {print $0, '"$1"'}' good/FileList.csv >bad/FileList.csv; }
+fresh && patient '"a" NR'
+expect 0 inspect bad
+has "$OUT" "11 patients"
+fresh && patient '"a" NR % 6' # one of the first six clips and one of the others each
+expect 1 inspect bad
+has "$OUT" "5 of 6 patients have clips in more than one split"
+expect 1 inspect --json bad
+is "patients" "$(json 'document["patients"]')" 6
+is "a problem" "$(json "found['patient_across_splits']['problem']")" True
 
 # ---- copies ----
 names_of() { grep "$1" good/FileList.csv | cut -d, -f1; }

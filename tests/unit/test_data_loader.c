@@ -219,7 +219,7 @@ static struct eq_dataset broken_dataset(const char *broken_dir)
         eq_str_clear(&path);
     }
     struct eq_err err = {0};
-    assert_int_equal(eq_dataset_open(broken_dir, 1, EQ_ON_ERROR_FAIL, &set, &err), EQ_OK);
+    assert_int_equal(eq_dataset_open(broken_dir, &(struct eq_list_opts){.split_seed = 1}, &set, &err), EQ_OK);
     free(from);
     free(to);
     return set;

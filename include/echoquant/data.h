@@ -24,15 +24,9 @@ struct eq_sample {
     double fps;       /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
 };
-/* A clip with what is wrong with it. status: EQ_IO if its file is missing or unreadable. */
-struct eq_skipped {
-    char *file_name, *reason;
-    enum eq_status status;
-};
-/* What becomes of a clip that can't be read, and of one that is damaged: the command fails; both are left out; what
- * can't be read is left out, and of a damaged clip the frames that decode are used. */
-/* What can be found in a data set: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_EF_FRACTION they are problems,
- * of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest are warnings. */
+/* What can be found in a data set: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_EF_FRACTION
+ * they are problems, of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest
+ * are warnings. */
 #define EQ_FINDING_KINDS(X)                                                                                            \
     X(NO_LIST, "no_list")                                                                                              \
     X(ROW, "row")                                                                                                      \
@@ -45,8 +39,8 @@ struct eq_skipped {
     X(DAMAGED, "damaged")                                                                                              \
     X(UNREADABLE, "unreadable")                                                                                        \
     X(COPY_ACROSS, "copy_across_splits")                                                                               \
-    X(PATIENT_ACROSS, "patient_across_splits")                                                                         \
     X(EF_FRACTION, "ef_fraction")                                                                                      \
+    X(PATIENT_ACROSS, "patient_across_splits")                                                                         \
     X(LIST, "list")                                                                                                    \
     X(COPY, "copy")                                                                                                    \
     X(CONSTANT, "constant_column")                                                                                     \
@@ -67,6 +61,13 @@ struct eq_note {
     enum eq_finding_kind kind;
     char *text;
 };
+/* A clip with what is wrong with it. status: EQ_IO if its file is missing or unreadable. */
+struct eq_skipped {
+    char *file_name, *reason;
+    enum eq_status status;
+};
+/* What becomes of a clip that can't be read, and of one that is damaged: the command fails; both are left out; what
+ * can't be read is left out, and of a damaged clip the frames that decode are used. */
 enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP, EQ_ON_ERROR_USE };
 struct eq_dataset {
     char *dir;

@@ -72,15 +72,18 @@ const struct eq_command eq_cmd_inspect = {
     .arguments = "PATH...",
     .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
              "(size, frames that decode, codec), a data folder or a run directory (its table, or how far it is).\n\n"
-             "Of a data folder every clip is opened. Problems are clips and rows that cannot be used, and clips "
-             "that are in two splits; warnings are about EF, volumes, copies and columns that the clips "
-             "contradict. Clips that were good and have not changed since are not opened again.\n\n"
-             "--json prints one JSON object for each path, with the names of all clips; docs/DATA.md describes "
-             "it. The exit code is 1 if a path cannot be described or a data folder has problems, otherwise 0.\n",
+             "Every clip of a data folder is opened. Problems are rows and clips that cannot be used, clips that "
+             "are in two splits, and EFs that look like fractions. Warnings are about patients, copies, EFs, "
+             "volumes and columns that the clips contradict. A clip that was good and has not changed since is "
+             "not opened again. A folder of clips without a list is checked, too.\n\n"
+             "--contact-sheet FILE draws the middle frames of up to 64 clips into a PNG file.\n\n"
+             "--json prints one JSON object for each path, with the names of all clips (docs/DATA.md). The exit "
+             "code is 1 if a path cannot be described or a data folder has problems, otherwise 0.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_SHEET | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,
-    .sections = (const char *const[]){"data.split_seed", "data.frames", "run.threads", NULL},
+    .sections = (const char *const[]){"data.frames", "data.split_seed", "data.ef_unit", "data.patient_column",
+                                      "data.val_folds", "data.test_folds", NULL},
     .check = check,
     .run = run,
 };

@@ -57,7 +57,7 @@ const struct eq_setting eq_setting_table[] = {
     {LIST(data, test_folds, ""), .help = "folds in the column Split that are used for the test, e.g. 9"},
     {ENUM(data, ef_unit, "percent", ef_unit_names),
      .help = "unit of the column EF: 0..100 or 0..1. Models and results are in percent"},
-    {ENUM(data, on_error, "fail", on_error_names),
+    {ENUM(data, on_error, "fail", on_error_names), .free_to_change = true,
      .help = "what to do with a clip that cannot be used: stop the run, or leave the clip out and list it in "
              "results.json and the report"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,

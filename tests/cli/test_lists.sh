@@ -34,7 +34,7 @@ trains_alike
 # Fractions.
 list sed 's/,\([0-9][0-9]\),/,0.\1,/'
 expect_error 1 "data.ef_unit=fraction" train --run r --data l "${TINY[@]}"
-expect 0 inspect l
+expect 1 inspect l
 has "$OUT" "looks like a fraction"
 expect 0 train --run r --data l "${TINY[@]}" --set data.ef_unit=fraction
 expect 0 inspect l --set data.ef_unit=fraction
@@ -83,9 +83,9 @@ has r/predictions/fp32.csv "Patient_Müller,TEST"
 has r/report.md "absent_é"
 expect 0 eval --run r --data l "${TINY[@]}" --set data.on_error=skip --set data.cache_mb=0
 expect 0 report --run r
-expect 0 inspect l
+expect 1 inspect l
 is_utf8 "$OUT"
-expect 0 inspect --json l
+expect 1 inspect --json l
 is_utf8 "$OUT"
 expect 0 predict --model r/fp32.safetensors "l/Videos/$umlaut.avi"
 is_utf8 "$OUT"

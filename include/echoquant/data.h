@@ -102,9 +102,9 @@ struct eq_list_opts {
  * the header has no comma. Clips lie in dir or in dir/Videos; src/data/clip_find.h says which file a name stands for.
  * EQ_FORMAT, with file and line: missing columns, an EF that is no number or out of range, two rows with one name or
  * one file, unknown splits, an empty list. EQ_IO: no such folder, list or clip. EQ_USAGE: a fold is named for two
- * splits. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into skipped entries. Without a Split column the patients, or
- * the names of clips without one, are ordered by a seeded hash and cut at 70 and 85 % (from 3 on, validation and test
- * get at least one). eq_dataset_clear frees *out, which is empty on failure. */
+ * splits. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into skipped entries. Without a Split column the
+ * patients, or the names of clips without one, are ordered by a seeded hash and cut at 70 and 85 % (from 3 on,
+ * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
 enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
                                struct eq_err *err);
 /* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. */

@@ -85,7 +85,7 @@ static enum eq_status refuse_faults(const struct eq_dataset *ds, const struct eq
     if (bad > 1)
         list_faults(ds, check);
     return eq_fail(err, EQ_FORMAT,
-                   "%s: %zu of %zu clips cannot be used (%s%.500s): replace %s, or leave %s out with --set "
+                   "%s: %zu of %zu clips cannot be used (%s%.500s). Replace or correct %s, or leave %s out with --set "
                    "data.on_error=skip",
                    ds->dir, bad, all, bad > 1 ? "listed above; the first: " : "", reason, bad > 1 ? "them" : "it",
                    bad > 1 ? "them" : "it");

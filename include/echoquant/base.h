@@ -133,6 +133,15 @@ void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int wi
 /* Appends a finite number with the fewest digits that read back as the same double; whole ones below 2^53 without an
  * exponent. */
 void eq_str_add_real(struct eq_str *str, double value);
+/* Appends text as valid UTF-8, whatever its encoding: bytes that are no UTF-8 are read as Windows-1252. Valid UTF-8 is
+ * unchanged. */
+void eq_str_add_utf8(struct eq_str *out, const char *text);
+/* The same for one line of a message: control characters and marks that reorder text are escaped, as in \n, \x1b and
+ * \u202e. */
+void eq_str_add_shown(struct eq_str *out, const char *text);
+/* A new text that is the same for all spellings of a name: UTF-8 with letter case folded and accents composed (NFC).
+ * free() it. */
+char *eq_caseless(const char *text);
 /* New texts, free() them. Never NULL: out of memory aborts the process. */
 char *eq_strdup(const char *s);
 char *eq_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

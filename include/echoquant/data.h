@@ -13,44 +13,115 @@ enum eq_split { EQ_SPLIT_TRAIN, EQ_SPLIT_VAL, EQ_SPLIT_TEST, EQ_SPLIT_COUNT };
 const char *eq_split_name(enum eq_split s); /* "TRAIN", "VAL", "TEST" */
 
 struct eq_sample {
-    char *file_name; /* as in FileList.csv, without .avi */
-    char *path;      /* the AVI found for it */
+    char *file_name; /* as in FileList.csv, without .avi, in UTF-8; no two samples have the same */
+    char *path;      /* the file found for it, in the bytes that the system knows it by */
     uint64_t bytes;  /* of that file when the data set was opened */
     double ef;       /* percent */
     double esv, edv; /* ml; NaN when absent */
     enum eq_split split;
-    size_t line; /* in FileList.csv, 1-based, for messages */
-    double fps;  /* as the list says, like the three below; 0 when absent */
+    uint32_t patient; /* 1, 2, ... in the order of the list; 0: the list does not say */
+    size_t line;      /* in FileList.csv, 1-based, for messages */
+    double fps;       /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
 };
-/* A clip left out under EQ_ON_ERROR_SKIP, with the reason. */
+/* What can be found in a data set: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_EF_FRACTION
+ * they are problems, of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest
+ * are warnings. */
+#define EQ_FINDING_KINDS(X)                                                                                            \
+    X(NO_LIST, "no_list")                                                                                              \
+    X(ROW, "row")                                                                                                      \
+    X(MISSING, "missing")                                                                                              \
+    X(EMPTY, "empty")                                                                                                  \
+    X(CUT, "cut_off")                                                                                                  \
+    X(TEXT, "text")                                                                                                    \
+    X(FORMAT, "other_format")                                                                                          \
+    X(NO_VIDEO, "no_video")                                                                                            \
+    X(DAMAGED, "damaged")                                                                                              \
+    X(UNREADABLE, "unreadable")                                                                                        \
+    X(COPY_ACROSS, "copy_across_splits")                                                                               \
+    X(EF_FRACTION, "ef_fraction")                                                                                      \
+    X(PATIENT_ACROSS, "patient_across_splits")                                                                         \
+    X(LIST, "list")                                                                                                    \
+    X(COPY, "copy")                                                                                                    \
+    X(CONSTANT, "constant_column")                                                                                     \
+    X(EF_RANGE, "ef_range")                                                                                            \
+    X(VOLUMES, "ef_and_volumes")                                                                                       \
+    X(SHORT, "short")                                                                                                  \
+    X(FRAME_SIZE, "frame_size")                                                                                        \
+    X(FRAME_RATE, "frame_rate")                                                                                        \
+    X(FRAME_COUNT, "frame_count")
+enum eq_finding_kind {
+#define X(id, name) EQ_FINDING_##id,
+    EQ_FINDING_KINDS(X)
+#undef X
+        EQ_FINDING_COUNT
+};
+/* A sentence about a list as a whole, for warnings. */
+struct eq_note {
+    enum eq_finding_kind kind;
+    char *text;
+};
+/* A clip with what is wrong with it. status: EQ_IO if its file is missing or unreadable. */
 struct eq_skipped {
     char *file_name, *reason;
+    enum eq_status status;
 };
-enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP };
+/* What becomes of a clip that can't be read, and of one that is damaged: the command fails; both are left out; what
+ * can't be read is left out, and of a damaged clip the frames that decode are used. */
+enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP, EQ_ON_ERROR_USE };
 struct eq_dataset {
     char *dir;
     struct eq_sample *samples; /* sorted as in the file */
     size_t n;
-    struct eq_skipped *skipped;
+    struct eq_skipped *skipped; /* clips left out */
     size_t n_skipped;
-    bool split_from_file; /* false: seeded 70/15/15 by hash of the name, independent of row order */
+    struct eq_skipped *damaged; /* clips that are used although they are damaged */
+    size_t n_damaged;
+    bool has_list;         /* false: made of files, without ground truth */
+    bool split_from_file;  /* false: seeded 70/15/15 by hash of patient or name, independent of row order */
+    bool ef_like_fraction; /* all EFs lie within 0..1, though the list should have percent */
+    size_t n_patients;     /* 0: the list has no patient column */
+    size_t patients_in_two_splits;
+    struct eq_note *notes; /* [n_notes] what is odd about the list as a whole */
+    size_t n_notes;
+};
+enum eq_ef_unit { EQ_EF_PERCENT, EQ_EF_FRACTION };
+/* How to read a list. {0} reads EchoNet-Dynamic's. */
+struct eq_list_opts {
+    uint64_t split_seed;
+    enum eq_on_error on_error;
+    enum eq_ef_unit ef_unit;    /* of the column EF */
+    const char *patient_column; /* its name in any letter case; NULL or "auto": PatientID, Subject, MRN and the like;
+                                 * "none": no column */
+    /* Values of the column Split, separated by commas, that mean VAL and TEST; other whole numbers then mean TRAIN.
+     * NULL or "": none. */
+    const char *val_folds, *test_folds;
 };
 /* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
- * FrameWidth and NumberOfFrames are optional. AVIs lie in dir or in dir/Videos, names have .avi or not. EQ_FORMAT,
- * with file and line: missing columns, an EF that is no number or outside 0..100, duplicate names, unknown splits,
- * an empty list. EQ_IO: no such folder, list or clip. EQ_ON_ERROR_SKIP turns errors of single rows into skipped
- * entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3 clips on,
+ * FrameWidth, NumberOfFrames and a patient are optional. Columns are separated by commas, or by semicolons or tabs if
+ * the header has no comma. Clips lie in dir or in dir/Videos; src/data/clip_find.h says which file a name stands for.
+ * EQ_FORMAT, with file and line: missing columns, an EF that is no number or out of range, two rows with one name or
+ * one file, unknown splits, an empty list. EQ_IO: no such folder, list or clip. EQ_USAGE: a fold is named for two
+ * splits. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into skipped entries. Without a Split column the
+ * patients, or the names of clips without one, are ordered by a seeded hash and cut at 70 and 85 % (from 3 on,
  * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
-enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
+enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
                                struct eq_err *err);
+/* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. */
+char *eq_dataset_list(const char *dir);
 /* A data set of plain files, as a command line names them: every split is TEST, EF and volumes are NaN. Missing
  * files are treated as by eq_dataset_open; bad ones show when they are read. */
 enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,
                                      struct eq_dataset *out, struct eq_err *err);
+/* For a look at a folder: as eq_dataset_open if it has a FileList.csv, otherwise the files in dir and dir/Videos that
+ * are named like clips, by name, as eq_dataset_from_paths. EQ_IO: there are none either. */
+enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
+                                      struct eq_err *err);
 void eq_dataset_clear(struct eq_dataset *ds);
 /* Moves sample i to the skipped ones; the others keep their order. */
-void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason);
+void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason);
+/* Notes that sample i is used although it is damaged. */
+void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason);
 /* "fnv1a-" and 16 hexadecimal digits that identify the data set: FNV-1a over the file name, split, EF (to the last bit)
  * and file size of its samples, in file order. Skipped clips and the folder's name are left out. */
 enum { EQ_DIGEST_TEXT = 24 };
@@ -58,6 +129,18 @@ void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT])
 /* Returns how many samples a split has, and their indices in file order; free(*indices). 0, and NULL, when out of
  * memory. */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);
+/* Clips with the same bytes under different names, found by size, then by SHA-256. copies: [n], groups one after the
+ * other in the order of their first clips, the clips of a group in file order. Files that are empty or can't be read
+ * are in no group. Reads only files that share their size with another, in parallel. EQ_INTERRUPTED: a signal came. */
+struct eq_copy {
+    uint32_t sample, first; /* indices into samples: the clip, and the first clip of its group */
+};
+struct eq_copies {
+    struct eq_copy *copies;
+    size_t n, groups;
+};
+enum eq_status eq_dataset_copies(const struct eq_dataset *ds, struct eq_copies *out, struct eq_err *err);
+void eq_copies_clear(struct eq_copies *c);
 /* At most cap samples of a split, spread evenly over its order: *n of them; free(*indices). EQ_FORMAT: the split is
  * empty. */
 enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split, int cap, uint32_t **indices, size_t *n,
@@ -71,13 +154,26 @@ enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split,
 #define EQ_SAMPLING_MAX_FRAMES 4096 /* frames sampled from one clip */
 #define EQ_SAMPLING_MAX_SIZE 4096   /* pixels of a side */
 
+/* A clip that can be read may still be damaged: its file was cut off, packets of it are no pictures, or the decoder
+ * had to make up parts of its pictures. Then `damaged` is set and `reason` says why, in words that follow "the clip is
+ * damaged: ". Whether it is used is for the caller to decide (enum eq_on_error). */
+enum { EQ_CLIP_REASON = 256 };
 struct eq_clip_info {
-    int width, height;  /* of the first frame, in pixels */
+    int width, height;  /* of the first frame as it is shown, in pixels */
     int decoded_frames; /* the true count */
+    int timed_frames;   /* frames in time: decoded_frames, and one for each time that one is shown again; the n of
+                             eq_sample_index */
     int header_frames;  /* the container's claim; 0: unknown */
     double fps;         /* 0: unknown */
+    int turned;         /* degrees clockwise by which a display matrix turned the pictures: 0, 90, 180, 270 */
+    bool mirrored;      /* ... after it had mirrored them left to right */
     bool gray;          /* R = G = B in every sampled pixel */
+    bool damaged;
+    int bad_frames;     /* of the frames that were looked at: parts are made up or can't be right */
+    int missing_frames; /* packets without a picture */
+    char reason[EQ_CLIP_REASON];
     char codec[32];
+    char container[32]; /* "AVI", "MP4 or MOV", ... */
 };
 /* Frame i of T = frames out of n decoded ones: i (n - 1) / (T - 1), rounded half to even. T = 1: the middle, (n - 1)
  * / 2 rounded the same way. */
@@ -106,15 +202,86 @@ size_t eq_sampling_bytes(const struct eq_sampling *sampling);
 enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_err *err);
 /* Decodes the clip, samples frames and resizes them with swscale (bilinear, stretched to the square; untouched when
  * they have that size): dst [phases][frames][size][size][3] RGB u8. A frame without color (gray, or full-range YUV
- * with neutral chroma) is its luma three times. The frame count is the number of frames that decode;
- * src/data/clip_read.c says how it is found. info may be NULL. Errors name the file. EQ_IO: it can't be opened or
- * read. EQ_FORMAT: not a video, no video stream, nothing decodes, too large, or truncated (fewer than half of the
- * frames that the header claims). EQ_USAGE: as eq_sampling_check. Several threads may call it at once. The same bits
- * on every CPU. */
+ * with chroma planes of one value within 1 of 128) is its luma three times. A display matrix is obeyed. Frames are
+ * counted as they decode and sampled evenly in time; docs/DATA.md has the rules. info may be NULL; info->damaged tells
+ * about the container and the sampled frames, where the codec makes these independent of the others. Errors name the
+ * file. EQ_IO: it can't be opened or read, or is no plain file. EQ_FORMAT: not a video that we read (the message says
+ * which kind of file it is), no video stream, nothing decodes, too large, or a display matrix of another angle.
+ * EQ_USAGE: as eq_sampling_check. Several threads may call it at once. The same bits on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
-/* The same without pixels, for `inspect`; info->gray tells about the first frame. */
-enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
+/* A look at a clip without its pixels. Both levels read the headers and every packet and judge whether the file is
+ * whole. EQ_CLIP_CHECK_QUICK decodes one frame (the middle one of Motion JPEG, the first one of other codecs) and
+ * counts packets where a packet is a frame: about a millisecond for a megabyte. EQ_CLIP_CHECK_FULL goes through the
+ * data of every frame. Status and messages as eq_clip_read; EQ_OK with info->damaged for a damaged clip. info->gray is
+ * about the frame that was decoded. */
+enum eq_clip_level { EQ_CLIP_CHECK_QUICK, EQ_CLIP_CHECK_FULL };
+enum eq_status eq_clip_check(const char *path, enum eq_clip_level level, struct eq_clip_info *info, struct eq_err *err);
+/* EQ_FORMAT with a sentence for a clip that may not be used because it is damaged; EQ_OK if it is not. */
+enum eq_status eq_clip_refuse_damaged(const char *path, const struct eq_clip_info *info, struct eq_err *err);
+
+/* ---- the check of a data set ----------------------------------------------- */
+
+struct eq_finding {
+    enum eq_finding_kind kind;
+    char *file_name; /* of the row; "": the whole list */
+    char *detail;    /* the reader's message, or the numbers; "": nothing more to say */
+    char *other;     /* of copies: the other clip; NULL */
+    int split;       /* enum eq_split; -1: unknown */
+};
+struct eq_checked_clip {
+    int width, height, frames; /* frames = 0: it cannot be read */
+    double fps;                /* 0: unknown */
+    bool damaged;              /* it can be read, but see struct eq_clip_info */
+    char *fault;               /* why it cannot be read, or how it is damaged, with its path; NULL: it is good */
+};
+/* A data set whose clips were all opened. Init with {0}; clear with eq_data_check_clear. */
+struct eq_data_check {
+    struct eq_checked_clip *clips; /* [n], of the data set's samples */
+    size_t n, good, cached;        /* cached: not opened, since they are as they were when they last were good */
+    struct eq_finding *findings;   /* in the order of the kinds, then of the list */
+    size_t n_findings;
+};
+struct eq_check_opts {
+    int frames; /* data.frames: clips with fewer are found; 0: none are */
+    /* A folder for what was found good, so that the next check opens only clips whose path, size, times, device or
+     * inode differ. A file of it that is damaged or cannot be written is ignored. NULL: nothing is kept. */
+    const char *cache_dir;
+};
+/* Opens every clip of ds on all threads: container, number of frames, one decoded frame. Skipped rows of ds are
+ * findings too. EQ_INTERRUPTED: a signal came; EQ_NOMEM. Problems of the data are no errors. */
+enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_opts *opts, struct eq_data_check *out,
+                             struct eq_err *err);
+void eq_data_check_clear(struct eq_data_check *c);
+/* $XDG_CACHE_HOME/echoquant, or ~/.cache/echoquant; free(). NULL: neither variable is set. */
+char *eq_check_cache_dir(void);
+/* A clip or row that cannot be used; a problem that ought to be solved before the data are used. */
+bool eq_finding_is_fault(enum eq_finding_kind kind);
+bool eq_finding_is_problem(enum eq_finding_kind kind);
+size_t eq_data_check_count(const struct eq_data_check *c, enum eq_finding_kind kind);
+/* Appends one line without its end: "2 clips are empty: p1, p2". At most `most` clips are named, then "and 12 more". */
+void eq_data_check_line(const struct eq_data_check *c, enum eq_finding_kind kind, size_t most, struct eq_str *out);
+/* EQ_FORMAT, which says how many rows and clips cannot be used, or names another problem; EQ_OK: there is none. */
+enum eq_status eq_data_check_status(const struct eq_data_check *c, const struct eq_dataset *ds, struct eq_err *err);
+/* What to do about it, a sentence. */
+const char *eq_finding_remedy(enum eq_finding_kind kind);
+/* [{"kind", "problem", "count", "remedy", "clips": [{"FileName", "split", "detail"}]}], a new array. */
+struct cJSON *eq_data_check_json(const struct eq_data_check *c);
+
+/* Stills of clips, spread over the splits, clips that cannot be used first. */
+struct eq_sheet_tile {
+    size_t sample; /* of the data set */
+    int row, column;
+};
+struct eq_contact_sheet {
+    struct eq_sheet_tile *tiles;
+    size_t n;
+};
+/* Writes a PNG: the middle frame of up to 64 clips, 112 x 112 pixels each, 8 in a row; those with a fault in a red
+ * frame, black when nothing of them decodes. EQ_IO: it cannot be written. EQ_UNSUPPORTED: this FFmpeg writes no PNG. */
+enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset *ds, const struct eq_data_check *check,
+                                      struct eq_contact_sheet *out, struct eq_err *err);
+void eq_contact_sheet_clear(struct eq_contact_sheet *s);
 
 /* ---- loader -------------------------------------------------------------- */
 

@@ -8,10 +8,14 @@
 /* ---- data of a run --------------------------------------------------------- */
 
 /* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
- * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. With data.on_error =
- * skip every clip is read once, and bad ones are left out with a warning. EQ_IO, EQ_FORMAT: a list or, unless skipped,
- * a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
+ * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. Every clip is checked
+ * (eq_data_check); what else is found is logged as warnings, but EFs that look like
+ * fractions are an error. With data.on_error = skip, rows and clips that cannot be
+ * used are left out with a warning. EQ_IO: no list; EQ_FORMAT: a list or, unless skipped, rows and clips that cannot be
+ * used, all of which were logged. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
+/* How the settings say that a list is to be read. Its texts stay with cfg. */
+struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg);
 bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
 /* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */
 enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err);
@@ -65,6 +69,7 @@ struct eq_prediction {
     char *file_name;
     enum eq_split split;
     double ef, prediction; /* percent */
+    uint32_t patient;      /* as in struct eq_sample; 0: unknown */
 };
 /* Clips that look unlike the training clips of their model: how many, and the first ones with what is unlike. Init with
  * {0}; free with eq_str_clear(&u->first). */
@@ -109,9 +114,10 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
  * unless the clips have not been read before. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                                   enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err);
-/* Appends a field of CSV, quoted if needed. */
+/* Appends a field of CSV as UTF-8, quoted if needed. */
 void eq_csv_add(struct eq_str *out, const char *text);
 /* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
+ * If a patient is known there is a column Patient, with a number that stands for the patient and is empty where unknown.
  * EQ_FORMAT names the line. Clear out with eq_evaluation_clear; its metrics are not set. */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);

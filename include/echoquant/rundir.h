@@ -51,6 +51,10 @@ char *eq_seed_dir(const char *run_dir, int seed);
 /* The paths of the existing folders of that name; free with eq_names_free. */
 enum eq_status eq_seed_dirs(const char *run_dir, char ***names, size_t *n, struct eq_err *err);
 
+/* What a folder is: an object with "kind" "run" ("results", "models", "interrupted", "seeds") for a run directory, or
+ * "runs" for a folder with run directories in it; NULL for any other. Delete *out with cJSON_Delete. EQ_IO. */
+enum eq_status eq_run_describe(const char *dir, struct cJSON **out, struct eq_err *err);
+
 /* ---- the models of a run ------------------------------------------------------- */
 
 /* A model of a run: a row of results.json, and how it is made. The table is in the order of the rows, which is also the

@@ -40,6 +40,9 @@ struct eq_config {
         int frames, size;
         int split_seed;
         enum eq_on_error on_error;
+        enum eq_ef_unit ef_unit;
+        char *patient_column;         /* "auto", "none" or a name */
+        char *val_folds, *test_folds; /* values of the column Split, separated by commas */
         int cache_mb;
     } data;
     struct {

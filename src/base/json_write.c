@@ -13,8 +13,10 @@ enum { MAX_LINE = 110 };
 
 static void print_string(struct eq_str *out, const char *s)
 {
+    struct eq_str utf8 = {0};
+    eq_str_add_utf8(&utf8, s ? s : "");
     eq_str_add(out, "\"");
-    for (; s && *s; s++) {
+    for (s = utf8.s; s && *s; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             eq_str_add(out, "\\%c", c);
@@ -28,6 +30,7 @@ static void print_string(struct eq_str *out, const char *s)
             eq_str_add_bytes(out, s, 1);
     }
     eq_str_add(out, "\"");
+    eq_str_clear(&utf8);
 }
 
 static void newline(struct eq_str *out, int depth)
@@ -111,7 +114,7 @@ enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, 
     char *text = cJSON_PrintUnformatted(json);
     enum eq_status st = eq_json_check(err);
     if (st == EQ_OK && text)
-        eq_str_add(out, "%s", text);
+        eq_str_add_utf8(out, text);
     cJSON_free(text);
     return st;
 }

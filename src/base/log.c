@@ -61,7 +61,8 @@ void eq_log(enum eq_log_level level, const char *fmt, ...)
     char text[2048];
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    eq_str_add(&line, "%s\n", text);
+    eq_str_add_shown(&line, text);
+    eq_str_add(&line, "\n");
     eq_log_emit(line.s, false);
     eq_str_clear(&line);
 }

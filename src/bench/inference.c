@@ -79,7 +79,8 @@ static enum eq_status measure_file(struct eq_predictor *p, const struct eq_confi
     size_t n;
     struct eq_latency latency;
     struct eq_sampling sampling = {.frames = p->meta.frames, .size = p->meta.size, .phase = -1};
-    EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, &ds, err));
+    const struct eq_list_opts opts = eq_run_list_opts(cfg);
+    EQ_TRY(eq_dataset_open(cfg->data.dir, &opts, &ds, err));
     EQ_TRY(eq_spread_clips(&ds, EQ_SPLIT_TEST, 1, &test, &n, err));
     const char *path = ds.samples[test[0]].path;
     EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));

@@ -61,6 +61,9 @@ void eq_print_bench(const struct cJSON *result);
 /* inspect_*.c: each prints a description of path on stdout, as text or as one JSON object. */
 enum eq_status eq_inspect_model(const char *path, bool json, struct eq_err *err);
 enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err);
-enum eq_status eq_inspect_folder(const char *path, const struct eq_config *cfg, bool json, struct eq_err *err);
+/* EQ_FORMAT, after the description: the data have a problem. */
+enum eq_status eq_inspect_folder(const char *path, const struct eq_options *options, struct eq_err *err);
+/* *known: path is a run directory without results, or a folder of runs; otherwise nothing is printed. */
+enum eq_status eq_inspect_runs(const char *path, bool json, bool *known, struct eq_err *err);
 
 #endif

@@ -22,22 +22,48 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
         return eq_fail(err, EQ_IO, "%s: no such file or folder", path);
     if (eq_is_dir(path) && eq_run_has_file(path, "results", ".json"))
         return eq_print_results(path, o->json, err);
-    if (eq_is_dir(path))
-        return eq_inspect_folder(path, &o->settings.config, o->json, err);
+    if (eq_is_dir(path)) {
+        bool known = false;
+        if (!eq_run_has_file(path, "FileList", ".csv"))
+            EQ_CHECK(eq_inspect_runs(path, o->json, &known, err));
+        return known ? EQ_OK : eq_inspect_folder(path, o, err);
+    }
     if (looks_like_model(path))
         return eq_inspect_model(path, o->json, err);
     return eq_inspect_clip(path, o->json, err);
 }
 
+static enum eq_status check(const struct eq_options *o, struct eq_err *err)
+{
+    if (!o->sheet)
+        return EQ_OK;
+    if (o->n_args != 1)
+        return eq_fail(err, EQ_USAGE, "--contact-sheet draws the clips of one data folder; %d paths are given",
+                       o->n_args);
+    const char *path = o->args[0];
+    if (eq_path_exists(path) && (!eq_is_dir(path) || eq_run_has_file(path, "config", ".json")))
+        return eq_fail(err, EQ_USAGE, "%s is no data folder, and --contact-sheet draws the clips of one", path);
+    return EQ_OK;
+}
+
+/* A path that fails does not hide the next one. */
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    for (int i = 0; i < o->n_args; i++) {
+    enum eq_status st = EQ_OK;
+    for (int i = 0; i < o->n_args && st != EQ_INTERRUPTED; i++) {
+        struct eq_err why;
         if (i && !o->json)
             printf("\n");
-        EQ_CHECK(inspect(o->args[i], o, err));
+        enum eq_status one = inspect(o->args[i], o, &why);
+        if (one == EQ_OK)
+            continue;
+        if (st != EQ_OK)
+            eq_log(EQ_LOG_ERROR, "%s", err->msg);
+        *err = why;
+        st = one;
     }
-    return EQ_OK;
+    return st;
 }
 
 const struct eq_command eq_cmd_inspect = {
@@ -45,11 +71,19 @@ const struct eq_command eq_cmd_inspect = {
     .summary = "describe a model file, a clip, a data folder or a run",
     .arguments = "PATH...",
     .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
-             "(size, frames that decode, codec), a data folder (splits, EF, rows that cannot be used) or a run "
-             "directory (its table). --json prints one JSON object for each.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
+             "(size, frames that decode, codec), a data folder or a run directory (its table, or how far it is).\n\n"
+             "Every clip of a data folder is opened. Problems are rows and clips that cannot be used, clips that "
+             "are in two splits, and EFs that look like fractions. Warnings are about patients, copies, EFs, "
+             "volumes and columns that the clips contradict. A clip that was good and has not changed since is "
+             "not opened again. A folder of clips without a list is checked, too.\n\n"
+             "--contact-sheet FILE draws the middle frames of up to 64 clips into a PNG file.\n\n"
+             "--json prints one JSON object for each path, with the names of all clips (docs/DATA.md). The exit "
+             "code is 1 if a path cannot be described or a data folder has problems, otherwise 0.\n",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_SHEET | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,
-    .sections = (const char *const[]){"data.split_seed", NULL},
+    .sections = (const char *const[]){"data.frames", "data.split_seed", "data.ef_unit", "data.patient_column",
+                                      "data.val_folds", "data.test_folds", NULL},
+    .check = check,
     .run = run,
 };

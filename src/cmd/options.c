@@ -68,6 +68,8 @@ static const struct option_row option_table[] = {
      "--train: clips of a step (train.batch)"},
     {"qat", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.qat), NULL,
      "--train: a step of QAT (qat.method, qat.weight_bits), alternately with FP32"},
+    {"contact-sheet", 0, "FILE", EQ_OPT_SHEET, TEXT, FIELD(sheet), NULL,
+     "data folder: a PNG with stills of its clips"},
     {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "redo what the run directory already has"},
     {"control", 0, NULL, EQ_OPT_CONTROL, FLAG, FIELD(control), NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON on stdout"},

@@ -18,17 +18,18 @@ enum eq_option_bit {
     EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset, --residual */
     EQ_OPT_PRECISION = 1 << 11,
     EQ_OPT_PHASES = 1 << 12,
-    EQ_OPT_BENCH = 1 << 13 /* --train, --fresh, --clips, ... of bench */
+    EQ_OPT_SHEET = 1 << 14, /* --contact-sheet */
+    EQ_OPT_BENCH = 1 << 13  /* --train, --fresh, --clips, ... of bench */
 };
 
 struct eq_options {
     struct eq_settings settings;
     bool help; /* --help was given and printed: the command is done */
     bool json, force, control;
-    bool clips_given;                                           /* --clips */
-    const char *model, *name, *onnx, *opset, *residual, *fresh; /* NULL: not given */
-    struct eq_bench_opts bench;                                 /* with_data: --data was given, to any command */
-    char **args;                                                /* [n_args], in argv */
+    bool clips_given;                                                   /* --clips */
+    const char *model, *name, *onnx, *opset, *residual, *fresh, *sheet; /* NULL: not given */
+    struct eq_bench_opts bench; /* with_data: --data was given, to any command */
+    char **args;                /* [n_args], in argv */
     int n_args;
 };
 

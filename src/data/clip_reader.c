@@ -9,13 +9,18 @@
 #include <libavutil/log.h>
 #include <libavutil/mem.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define FORMATS "avi,mov,matroska,mpeg,mpegts"
+#define FORMATS "avi,mov,matroska,mpeg,mpegts,asf,gif,mjpeg,h264,m4v,mpegvideo"
 #define IO_BUFFER_BYTES 32768
+
+/* The clip that this thread decodes. Several decoders tell of damage in no other way than a message. */
+static _Thread_local struct eq_clip_reader *listening;
 
 /* FFmpeg writes to stderr; its lines go to our log instead, at debug level. */
 static void log_line(void *avcl, int level, const char *fmt, va_list args)
@@ -26,8 +31,11 @@ static void log_line(void *avcl, int level, const char *fmt, va_list args)
     char text[512];
     vsnprintf(text, sizeof text, fmt, args);
     text[strcspn(text, "\r\n")] = '\0';
-    if (text[0])
-        eq_debug("ffmpeg: %s", text);
+    if (!text[0])
+        return;
+    eq_debug("ffmpeg: %s", text);
+    if (listening && level <= listening->loudness && listening->messages++ == 0)
+        snprintf(listening->message, sizeof listening->message, "%.90s", text);
 }
 
 /* A damaged header can demand a gigabyte of "extra data"; no block that a clip within our limits needs is that
@@ -97,7 +105,7 @@ static bool open_memory(struct eq_clip_reader *r)
 
 /* ---- opening ------------------------------------------------------------- */
 
-/* Says clearly what libavformat would only call "Invalid data". */
+/* Says clearly what libavformat would only call "Invalid data", and keeps it from waiting for a pipe's other end. */
 static enum eq_status check_file(const char *path, struct eq_err *err)
 {
     struct stat info;
@@ -105,9 +113,26 @@ static enum eq_status check_file(const char *path, struct eq_err *err)
         return eq_fail_errno(err, "%s", path);
     if (S_ISDIR(info.st_mode))
         return eq_fail(err, EQ_IO, "%s is a folder, not a clip", path);
-    if (S_ISREG(info.st_mode) && info.st_size == 0)
+    if (!S_ISREG(info.st_mode))
+        return eq_fail(err, EQ_IO, "%s is a pipe, a socket or a device: a clip must be a plain file", path);
+    if (info.st_size == 0)
         return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
     return EQ_OK;
+}
+
+/* The file's first bytes; returns how many. */
+static size_t read_head(const struct eq_clip_file *file, uint8_t head[EQ_CLIP_HEAD])
+{
+    if (file->data) {
+        size_t n = file->len < EQ_CLIP_HEAD ? file->len : EQ_CLIP_HEAD;
+        memcpy(head, file->data, n);
+        return n;
+    }
+    int fd = open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? 0 : read(fd, head, EQ_CLIP_HEAD);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 ? (size_t)n : 0;
 }
 
 static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
@@ -126,10 +151,12 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
-    if (code < 0)
-        st = code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)
-                 ? eq_fail(err, EQ_FORMAT, "%s is not a video file (or is cut off in its header)", name)
-                 : eq_clip_av_fail(err, name, "can't be opened as a video", code);
+    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)) {
+        uint8_t head[EQ_CLIP_HEAD];
+        st = eq_clip_fail_kind(name, head, read_head(r->file, head), err);
+    } else if (code < 0) {
+        st = eq_clip_av_fail(err, name, "can't be opened as a video", code);
+    }
 out:
     av_dict_free(&options);
     eq_str_clear(&url);
@@ -213,7 +240,7 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_up_ffmpeg);
-    *r = (struct eq_clip_reader){.file = file, .stream = -1};
+    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
@@ -237,24 +264,82 @@ void eq_clip_reader_close(struct eq_clip_reader *r)
 
 /* ---- reading ------------------------------------------------------------- */
 
+/* Demuxers tell of packets that are not whole in a warning, and drop them. */
+static int read_frame(struct eq_clip_reader *r)
+{
+    bool avi = strcmp(r->format->iformat->name, "avi") == 0; /* whose chunks are judged without it */
+    r->loudness = avi ? AV_LOG_PANIC : AV_LOG_ERROR;
+    listening = r;
+    int code = av_read_frame(r->format, r->packet);
+    listening = NULL;
+    return code;
+}
+
+int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet)
+{
+    r->loudness = AV_LOG_ERROR;
+    listening = r;
+    int code = avcodec_send_packet(r->decoder, packet);
+    listening = NULL;
+    return code;
+}
+
+int eq_clip_reader_receive(struct eq_clip_reader *r)
+{
+    r->loudness = AV_LOG_ERROR;
+    listening = r;
+    int code = avcodec_receive_frame(r->decoder, r->frame);
+    listening = NULL;
+    return code;
+}
+
 enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err)
 {
     *end = false;
     for (;;) {
         av_packet_unref(r->packet);
-        int code = av_read_frame(r->format, r->packet);
+        int code = read_frame(r);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "can't be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */
+            if (code != AVERROR_EOF && r->messages++ == 0)
+                snprintf(r->message, sizeof r->message, "the rest of the file can't be read");
             *end = true;
             return EQ_OK;
         }
-        if (r->packet->stream_index == r->stream && r->packet->size > 0)
+        if (r->packet->stream_index != r->stream)
+            continue;
+        int64_t at = eq_clip_reader_packet_time(r);
+        if (at != AV_NOPTS_VALUE && (r->end == AV_NOPTS_VALUE || at > r->end))
+            r->end = at;
+        if (r->packet->size > 0)
             return EQ_OK;
     }
 }
 
-void eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info)
+int64_t eq_clip_reader_packet_time(const struct eq_clip_reader *r)
+{
+    bool avi = strcmp(r->format->iformat->name, "avi") == 0; /* its clock counts chunks, in decoding order */
+    return avi || r->packet->pts == AV_NOPTS_VALUE ? r->packet->dts : r->packet->pts;
+}
+
+/* The display matrix of the stream; NULL: none. */
+static const int32_t *matrix_of(const AVStream *stream)
+{
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+    const AVPacketSideData *data = av_packet_side_data_get(
+        stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    return data && data->size >= 9 * sizeof(int32_t) ? (const int32_t *)(const void *)data->data : NULL;
+#else
+    for (int i = 0; i < stream->nb_side_data; i++)
+        if (stream->side_data[i].type == AV_PKT_DATA_DISPLAYMATRIX &&
+            (size_t)stream->side_data[i].size >= 9 * sizeof(int32_t))
+            return (const int32_t *)(const void *)stream->side_data[i].data;
+    return NULL;
+#endif
+}
+
+enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info, struct eq_err *err)
 {
     const AVStream *stream = r->format->streams[r->stream];
     *info = (struct eq_clip_info){.width = stream->codecpar->width, .height = stream->codecpar->height};
@@ -264,4 +349,12 @@ void eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *in
         rate = av_inv_q(stream->time_base); /* AVI's clock ticks once a frame */
     info->fps = rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0.0;
     snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(stream->codecpar->codec_id));
+    snprintf(info->container, sizeof info->container, "%s", eq_clip_container_name(r->format->iformat->name));
+    const int32_t *matrix = matrix_of(stream);
+    if (matrix && !eq_frame_turn_of(matrix, &info->turned, &info->mirrored))
+        return eq_fail(err, EQ_FORMAT,
+                       "%s: its display matrix turns the pictures by an angle that is no multiple of 90 degrees. Write "
+                       "it anew: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
+                       r->file->name);
+    return EQ_OK;
 }

@@ -2,6 +2,7 @@
 #include "data/dataset.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,8 +21,16 @@ void eq_dataset_clear(struct eq_dataset *ds)
         free(ds->skipped[i].file_name);
         free(ds->skipped[i].reason);
     }
+    for (size_t i = 0; i < ds->n_damaged; i++) {
+        free(ds->damaged[i].file_name);
+        free(ds->damaged[i].reason);
+    }
     free(ds->samples);
     free(ds->skipped);
+    for (size_t i = 0; i < ds->n_notes; i++)
+        free(ds->notes[i].text);
+    free(ds->damaged);
+    free(ds->notes);
     free(ds->dir);
     *ds = (struct eq_dataset){0};
 }
@@ -40,18 +49,36 @@ enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct e
     return EQ_OK;
 }
 
-void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const char *reason)
+void eq_dataset_note_skipped(struct eq_dataset *ds, enum eq_status status, const char *file_name, const char *reason)
 {
     ds->skipped = eq_list_grow(ds->skipped, ds->n_skipped, sizeof *ds->skipped);
-    ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason)};
+    ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason), status};
 }
 
-void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason)
+void eq_dataset_note(struct eq_dataset *ds, enum eq_finding_kind kind, const char *fmt, ...)
 {
-    eq_dataset_note_skipped(ds, ds->samples[i].file_name, reason);
+    struct eq_str text = {0};
+    va_list args;
+    va_start(args, fmt);
+    eq_str_vadd(&text, fmt, args);
+    va_end(args);
+    ds->notes = eq_list_grow(ds->notes, ds->n_notes, sizeof *ds->notes);
+    ds->notes[ds->n_notes++] = (struct eq_note){kind, text.s};
+}
+
+void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason)
+{
+    eq_dataset_note_skipped(ds, status, ds->samples[i].file_name, reason);
     sample_clear(&ds->samples[i]);
     memmove(&ds->samples[i], &ds->samples[i + 1], (ds->n - i - 1) * sizeof *ds->samples);
     ds->n--;
+}
+
+void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason)
+{
+    ds->damaged = eq_list_grow(ds->damaged, ds->n_damaged, sizeof *ds->damaged);
+    ds->damaged[ds->n_damaged++] =
+        (struct eq_skipped){eq_strdup(ds->samples[i].file_name), eq_strdup(reason), EQ_FORMAT};
 }
 
 void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT])
@@ -119,7 +146,7 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
         }
         if (on_error == EQ_ON_ERROR_FAIL)
             EQ_TRY(eq_fail(err, why.status, "%s", why.msg));
-        eq_dataset_note_skipped(out, paths[i], why.msg);
+        eq_dataset_note_skipped(out, why.status, paths[i], why.msg);
     }
 out:
     if (st != EQ_OK)

@@ -1,9 +1,14 @@
 /*
  * FileList.csv: libcsv splits the text into fields, a table of columns gives them a meaning, and each row becomes a
  * sample or a message "FileList.csv:17: ...". All rows are checked even after a bad one, so that the message can say
- * how many are bad.
+ * how many are bad. Columns are separated by commas, or, as Excel writes where the decimal sign is a comma, by
+ * semicolons, or by tabs.
  */
+#include "data/clip_find.h"
 #include "data/dataset.h"
+#include "data/folds.h"
+#include "data/patients.h"
+#include "data/seen.h"
 
 #include <csv.h>
 #include <math.h>
@@ -16,7 +21,6 @@
 #define MAX_COLUMNS 1024
 #define MAX_FIELD_BYTES 4096
 #define MAX_ROWS 10000000
-#define FILE_LIST_MAX_BYTES ((size_t)256 << 20)
 
 enum column {
     COL_FILE_NAME,
@@ -28,19 +32,23 @@ enum column {
     COL_HEIGHT,
     COL_WIDTH,
     COL_FRAMES,
+    COL_PATIENT, /* of many names */
     COL_COUNT
 };
-static const char *const column_names[COL_COUNT] = {"FileName", "EF",          "Split",      "ESV",           "EDV",
-                                                    "FPS",      "FrameHeight", "FrameWidth", "NumberOfFrames"};
+static const char *const column_names[COL_COUNT] = {
+    "FileName", "EF", "Split", "ESV", "EDV", "FPS", "FrameHeight", "FrameWidth", "NumberOfFrames", "patient"};
 
-/* Names seen so far: open addressing over sample numbers + 1. */
-struct name_set {
-    uint32_t *slots;
-    size_t cap, used;
+/* A file, whatever the names that lead to it. */
+struct file_id {
+    dev_t dev;
+    ino_t ino;
+    nlink_t links;
 };
 
 struct parser {
-    const char *name, *dir;
+    const char *name;
+    const struct eq_list_opts *opts;
+    struct eq_clip_finder *finder; /* NULL: clips are not looked for */
     struct eq_dataset *ds;
     struct eq_err *err;
     enum eq_status st;     /* fatal: nothing more is read */
@@ -51,7 +59,11 @@ struct parser {
     size_t start[MAX_COLUMNS], n_fields;
     bool too_many, too_long, has_nul;
     size_t line, row_line, rows, sample_cap; /* row_line: where the current row starts; 0: no row yet */
-    struct name_set seen;
+    char separator;
+    struct eq_seen names, files; /* of the samples */
+    struct file_id *ids;         /* [sample_cap] of the samples' files */
+    struct eq_folds folds;
+    struct eq_patients patients;
 };
 
 static const char *field(const struct parser *p, enum column c)
@@ -63,21 +75,23 @@ static const char *field(const struct parser *p, enum column c)
  * fatal. */
 static bool __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum eq_status status, const char *fmt, ...)
 {
-    char why[512];
+    char why[1024];
     va_list args;
     va_start(args, fmt);
     vsnprintf(why, sizeof why, fmt, args);
     va_end(args);
     struct eq_str reason = {0}, who = {0};
-    eq_str_add(&reason, "%s:%zu: %s", p->name, p->row_line, why);
+    eq_str_add_shown(&reason, p->name);
+    eq_str_add(&reason, ":%zu: ", p->row_line);
+    eq_str_add_shown(&reason, why);
     bool named = p->column[COL_FILE_NAME] >= 0 && (size_t)p->column[COL_FILE_NAME] < p->n_fields;
     if (named && field(p, COL_FILE_NAME)[0])
-        eq_str_add(&who, "%s", field(p, COL_FILE_NAME));
+        eq_str_add_utf8(&who, field(p, COL_FILE_NAME));
     else
         eq_str_add(&who, "line %zu", p->row_line);
     if (p->bad == EQ_OK)
         p->bad = status;
-    eq_dataset_note_skipped(p->ds, who.s, reason.s);
+    eq_dataset_note_skipped(p->ds, status, who.s, reason.s);
     eq_str_clear(&reason);
     eq_str_clear(&who);
     return false;
@@ -85,18 +99,48 @@ static bool __attribute__((format(printf, 3, 4))) bad_row(struct parser *p, enum
 
 /* ---- the header ---------------------------------------------------------- */
 
-static void header_missing(struct parser *p, enum column c)
+static void header_missing(struct parser *p, const char *column, const char *why)
 {
     struct eq_str have = {0};
-    bool semicolons = false;
-    for (size_t i = 0; i < p->n_fields && have.len < 300; i++) {
-        const char *name = p->text.s + p->start[i];
-        semicolons |= strpbrk(name, ";\t") != NULL;
-        eq_str_add(&have, "%s%.60s", i ? ", " : "", name);
+    bool header = false;
+    for (int c = 0; c < COL_COUNT; c++)
+        header |= p->column[c] >= 0;
+    if (!header) { /* a row, perhaps, whose fields are private */
+        p->st = eq_fail(p->err, EQ_FORMAT,
+                        "%s:%zu: no header: the first line has no column \"%.80s\" and none of %s, %s ...", p->name,
+                        p->row_line, column, column_names[COL_EF], column_names[COL_SPLIT]);
+        return;
     }
-    p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: no column \"%s\"; the header has: %s%s", p->name, p->row_line,
-                    column_names[c], have.s ? have.s : "", semicolons ? " (columns must be separated by commas)" : "");
+    for (size_t i = 0; i < p->n_fields && have.len < 300; i++)
+        eq_str_add(&have, "%s%.60s", i ? ", " : "", p->text.s + p->start[i]);
+    p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: no column \"%.80s\"%s; the header has: %s", p->name, p->row_line,
+                    column, why, have.s ? have.s : "");
     eq_str_clear(&have);
+}
+
+/* The patient column: the named one, or the first that looks like one. */
+static void find_patient_column(struct parser *p)
+{
+    const char *wanted = p->opts->patient_column ? p->opts->patient_column : "auto";
+    bool any = strcmp(wanted, "auto") == 0;
+    if (strcmp(wanted, "none") == 0)
+        return;
+    for (size_t i = 0; i < p->n_fields; i++) {
+        const char *name = p->text.s + p->start[i];
+        if (any ? !eq_is_patient_column(name) : strcasecmp(name, wanted) != 0)
+            continue;
+        int first = p->column[COL_PATIENT];
+        if (first < 0)
+            p->column[COL_PATIENT] = (int)i;
+        else if (any)
+            eq_dataset_note(
+                p->ds, EQ_FINDING_LIST,
+                "the columns %.80s and %.80s both look like patients. The first is used; data.patient_column "
+                "names another",
+                p->text.s + p->start[first], name);
+    }
+    if (!any && p->column[COL_PATIENT] < 0)
+        header_missing(p, wanted, " (data.patient_column)");
 }
 
 static void read_header(struct parser *p)
@@ -104,7 +148,7 @@ static void read_header(struct parser *p)
     p->n_columns = p->n_fields;
     for (size_t i = 0; i < p->n_fields; i++) {
         const char *name = p->text.s + p->start[i];
-        for (int c = 0; c < COL_COUNT; c++) {
+        for (int c = 0; c < COL_PATIENT; c++) {
             if (strcasecmp(name, column_names[c]) != 0)
                 continue;
             if (p->column[c] >= 0) {
@@ -117,51 +161,74 @@ static void read_header(struct parser *p)
     }
     for (int c = COL_FILE_NAME; c <= COL_EF; c++) {
         if (p->column[c] < 0) {
-            header_missing(p, c);
+            header_missing(p, column_names[c], "");
             return;
         }
     }
     p->ds->split_from_file = p->column[COL_SPLIT] >= 0;
+    if (p->folds.mapping && !p->ds->split_from_file)
+        header_missing(p, column_names[COL_SPLIT], " (data.val_folds and data.test_folds name folds of it)");
+    else
+        find_patient_column(p);
 }
 
 /* ---- a row --------------------------------------------------------------- */
 
-static bool set_grow(struct name_set *set, const struct eq_dataset *ds)
+static bool has_name(const void *items, uint32_t number, const void *key)
 {
-    size_t cap = set->cap ? 2 * set->cap : 256;
-    uint32_t *slots = calloc(cap, sizeof *slots);
-    if (!slots)
-        return false;
-    for (size_t i = 0; i < ds->n; i++) {
-        const char *name = ds->samples[i].file_name;
-        size_t at = eq_hash64(name, strlen(name)) & (cap - 1);
-        while (slots[at])
-            at = (at + 1) & (cap - 1);
-        slots[at] = (uint32_t)i + 1;
-    }
-    free(set->slots);
-    set->slots = slots;
-    set->cap = cap;
-    return true;
+    const struct eq_sample *samples = items;
+    return strcmp(samples[number].file_name, key) == 0;
 }
 
-/* The sample that has this name already, or NULL; the name is then entered for the next sample. */
-static const struct eq_sample *set_enter(struct parser *p, const char *name)
+static bool has_id(const void *items, uint32_t number, const void *key)
 {
-    struct name_set *set = &p->seen;
-    if (2 * (set->used + 1) > set->cap && !set_grow(set, p->ds)) {
-        p->st = eq_fail(p->err, EQ_NOMEM, "%s: out of memory", p->name);
+    const struct file_id *ids = items, *id = key;
+    return ids[number].dev == id->dev && ids[number].ino == id->ino;
+}
+
+static uint64_t hash_id(const struct file_id *id)
+{
+    const uint64_t key[2] = {(uint64_t)id->dev, (uint64_t)id->ino};
+    return eq_hash64(key, sizeof key);
+}
+
+static bool resolve_alike(const char *a, const char *b)
+{
+    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    bool same = x && y && strcmp(x, y) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+/* The sample that has this file already, or NULL. Some network drives give two files one inode number, so a file
+ * without hard links must also have the same path when links are followed. */
+static const struct eq_sample *sample_of_file(const struct parser *p, const struct file_id *id, const char *path)
+{
+    uint32_t number;
+    if (!path || !eq_seen_find(&p->files, hash_id(id), has_id, p->ids, id, &number))
         return NULL;
-    }
-    size_t at = eq_hash64(name, strlen(name)) & (set->cap - 1);
-    for (; set->slots[at]; at = (at + 1) & (set->cap - 1)) {
-        const struct eq_sample *other = &p->ds->samples[set->slots[at] - 1];
-        if (strcmp(other->file_name, name) == 0)
-            return other;
-    }
-    set->slots[at] = (uint32_t)p->ds->n + 1;
-    set->used++;
-    return NULL;
+    const struct eq_sample *other = &p->ds->samples[number];
+    return id->links > 1 || resolve_alike(other->path, path) ? other : NULL;
+}
+
+static const struct eq_sample *sample_of_name(const struct parser *p, const char *name)
+{
+    uint32_t number;
+    return eq_seen_find(&p->names, eq_hash64(name, strlen(name)), has_name, p->ds->samples, name, &number)
+               ? &p->ds->samples[number]
+               : NULL;
+}
+
+/* "50,5" where columns are not separated by commas. */
+static bool parse_number(const struct parser *p, const char *text, double *out)
+{
+    const char *comma = strchr(text, ',');
+    char plain[64];
+    if (p->separator == ',' || !comma || strpbrk(comma + 1, ",.") || strchr(text, '.') || strlen(text) >= sizeof plain)
+        return eq_parse_double(text, out);
+    snprintf(plain, sizeof plain, "%.*s.%s", (int)(comma - text), text, comma + 1);
+    return eq_parse_double(plain, out);
 }
 
 /* A number or nothing (then *out keeps what it has). False: the row is noted as bad. */
@@ -170,120 +237,151 @@ static bool read_number(struct parser *p, enum column c, double lo, double hi, d
     if (p->column[c] < 0 || field(p, c)[0] == '\0')
         return true;
     double value = 0.0;
-    if (!eq_parse_double(field(p, c), &value))
-        return bad_row(p, EQ_FORMAT, "%s \"%.80s\" is not a number", column_names[c], field(p, c));
+    const char *text = field(p, c);
+    if (!parse_number(p, text, &value))
+        return bad_row(p, EQ_FORMAT, "%s \"%.80s\" is not a number%s", column_names[c], text,
+                       strchr(text, ',') ? " (decimals follow a point)" : "");
     if (value < lo || value > hi)
-        return bad_row(p, EQ_FORMAT, "%s %.80s is outside %g..%g", column_names[c], field(p, c), lo, hi);
+        return bad_row(p, EQ_FORMAT, "%s %.80s is outside %g..%g%s", column_names[c], text, lo, hi,
+                       c == COL_EF && hi == 1.0 ? " (data.ef_unit = fraction)" : "");
     *out = value;
     return true;
 }
 
 static bool read_split(struct parser *p, enum eq_split *out)
 {
-    static const struct {
-        const char *name;
-        enum eq_split split;
-    } known[] = {{"TRAIN", EQ_SPLIT_TRAIN},
-                 {"VAL", EQ_SPLIT_VAL},
-                 {"VALID", EQ_SPLIT_VAL},
-                 {"VALIDATION", EQ_SPLIT_VAL},
-                 {"TEST", EQ_SPLIT_TEST}};
-    if (p->column[COL_SPLIT] < 0)
-        return true;
-    const char *text = field(p, COL_SPLIT);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcasecmp(text, known[i].name) == 0) {
-            *out = known[i].split;
-            return true;
-        }
-    }
-    return bad_row(p, EQ_FORMAT, "Split \"%.80s\" is not TRAIN, VAL or TEST", text);
+    struct eq_err err;
+    return p->column[COL_SPLIT] < 0 || eq_folds_read(&p->folds, field(p, COL_SPLIT), p->row_line, out, &err) == EQ_OK ||
+           bad_row(p, EQ_FORMAT, "%s", err.msg);
 }
 
 static bool read_numbers(struct parser *p, struct eq_sample *s)
 {
     double width = 0.0, height = 0.0, frames = 0.0;
+    double whole = p->opts->ef_unit == EQ_EF_FRACTION ? 1.0 : 100.0;
     if (field(p, COL_EF)[0] == '\0')
         return bad_row(p, EQ_FORMAT, "EF is empty");
-    if (!read_number(p, COL_EF, 0.0, 100.0, &s->ef) || !read_number(p, COL_ESV, 0.0, 1e6, &s->esv) ||
+    if (!read_number(p, COL_EF, 0.0, whole, &s->ef) || !read_number(p, COL_ESV, 0.0, 1e6, &s->esv) ||
         !read_number(p, COL_EDV, 0.0, 1e6, &s->edv) || !read_number(p, COL_FPS, 0.0, 1e6, &s->fps) ||
         !read_number(p, COL_WIDTH, 0.0, 1e6, &width) || !read_number(p, COL_HEIGHT, 0.0, 1e6, &height) ||
         !read_number(p, COL_FRAMES, 0.0, 1e9, &frames))
         return false;
+    if (whole == 1.0)
+        s->ef *= 100.0;
     s->frame_width = (int)width;
     s->frame_height = (int)height;
     s->number_of_frames = (int)frames;
     return true;
 }
 
-/* dir/[Videos/]name[.avi], whichever is there, and its size; NULL when none is. */
-static char *find_clip(const char *dir, const char *name, uint64_t *bytes)
-{
-    static const struct {
-        const char *folder, *suffix;
-    } forms[] = {{"", ".avi"}, {"Videos/", ".avi"}, {"", ""}, {"Videos/", ""}};
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        struct eq_str path = {0};
-        struct stat info;
-        eq_str_add(&path, "%s/%s%s%s", dir, forms[i].folder, name, forms[i].suffix);
-        if (stat(path.s, &info) == 0 && !S_ISDIR(info.st_mode)) {
-            *bytes = (uint64_t)info.st_size;
-            return path.s;
-        }
-        eq_str_clear(&path);
-    }
-    return NULL;
-}
-
 /* A name must stay inside the data folder: a foreign list must not make us open other files. */
 static bool name_is_inside(const char *name)
 {
-    if (name[0] == '/')
+    if (name[0] == '/' || name[0] == '\\')
         return false;
-    for (const char *part = name; part; part = strchr(part, '/')) {
-        part += part[0] == '/';
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
+    for (const char *part = name; part; part = strpbrk(part, "/\\")) {
+        part += part[0] == '/' || part[0] == '\\';
+        if (strncmp(part, "..", 2) == 0 && strchr("/\\", part[2])) /* or its end */
             return false;
     }
     return true;
 }
 
-static void strip_avi(char *name)
+/* As UTF-8, without .avi. */
+static char *short_name(const char *name)
 {
-    size_t len = strlen(name);
-    if (len > 4 && strcasecmp(name + len - 4, ".avi") == 0)
-        name[len - 4] = '\0';
+    struct eq_str utf8 = {0};
+    eq_str_add_utf8(&utf8, name);
+    if (utf8.len > 4 && strcasecmp(utf8.s + utf8.len - 4, ".avi") == 0)
+        utf8.s[utf8.len - 4] = '\0';
+    return utf8.s;
 }
 
-/* The checks that need the other rows or the disk. True: the sample has its path. */
-static bool find_and_enter(struct parser *p, struct eq_sample *s)
+/* Looks for the file of a row and gives the sample its name. p1.avi and p1.AVI are two names where they are two files.
+ * False: the row is noted as bad. */
+static bool find_file(struct parser *p, struct eq_sample *s, struct file_id *id)
 {
-    if (!name_is_inside(s->file_name))
-        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", s->file_name);
-    if (p->dir && !(s->path = find_clip(p->dir, s->file_name, &s->bytes)))
-        return bad_row(p, EQ_IO, "no file %.200s.avi in %.200s or its Videos folder", s->file_name, p->dir);
-    const struct eq_sample *other = set_enter(p, s->file_name);
-    if (other)
-        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is already in line %zu", s->file_name, other->line);
-    return p->st == EQ_OK;
+    const char *listed = field(p, COL_FILE_NAME);
+    struct stat info;
+    struct eq_err err;
+    if (!name_is_inside(listed))
+        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", listed);
+    if (p->finder && eq_clip_find(p->finder, listed, &s->path, &info, &err) != EQ_OK)
+        return bad_row(p, err.status, "%s", err.msg);
+    if (s->path) {
+        s->bytes = (uint64_t)info.st_size;
+        *id = (struct file_id){info.st_dev, info.st_ino, info.st_nlink};
+    }
+    s->file_name = short_name(listed);
+    const struct eq_sample *other = sample_of_file(p, id, s->path);
+    const struct eq_sample *namesake = sample_of_name(p, s->file_name);
+    if (other && other != namesake)
+        return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is the same file as \"%.200s\" in line %zu", listed,
+                       other->file_name, other->line);
+    if (namesake && s->path && !other) {
+        struct eq_str whole = {0};
+        eq_str_add_utf8(&whole, listed);
+        free(s->file_name);
+        s->file_name = whole.s;
+        namesake = sample_of_name(p, s->file_name);
+    }
+    return !namesake ||
+           bad_row(p, EQ_FORMAT, "FileName \"%.200s\" is already in line %zu", s->file_name, namesake->line);
+}
+
+/* Takes the sample over, also on failure. */
+static bool add_sample(struct parser *p, struct eq_sample *s, const struct file_id *id)
+{
+    size_t n = p->ds->n, cap = p->sample_cap;
+    p->st = eq_dataset_add(p->ds, &p->sample_cap, s, p->err);
+    if (p->st != EQ_OK) {
+        free(s->file_name);
+        free(s->path);
+        return false;
+    }
+    if (p->sample_cap != cap) {
+        struct file_id *ids = realloc(p->ids, p->sample_cap * sizeof *ids);
+        p->ids = ids ? ids : p->ids;
+        if (!ids)
+            goto no_memory;
+    }
+    p->ids[n] = *id;
+    if (eq_seen_add(&p->names, eq_hash64(s->file_name, strlen(s->file_name)), (uint32_t)n) &&
+        (!s->path || eq_seen_add(&p->files, hash_id(id), (uint32_t)n)))
+        return true;
+no_memory:
+    p->st = eq_fail(p->err, EQ_NOMEM, "%s: out of memory", p->name);
+    return false;
+}
+
+/* Columns without a name at the end of a row, as spreadsheets leave them. */
+static bool only_empty_fields_follow(const struct parser *p)
+{
+    for (size_t i = p->n_columns; i < p->n_fields; i++)
+        if (p->text.s[p->start[i]])
+            return false;
+    return p->n_fields >= p->n_columns;
 }
 
 static bool read_row(struct parser *p)
 {
-    if (p->n_fields != p->n_columns)
-        return bad_row(p, EQ_FORMAT, "%zu fields, but the header has %zu", p->n_fields, p->n_columns);
+    if (!only_empty_fields_follow(p))
+        return bad_row(p, EQ_FORMAT, "%zu fields, but the header has %zu%s", p->n_fields, p->n_columns,
+                       p->n_fields > p->n_columns ? " (a text with a separator in it needs quotes)" : "");
     struct eq_sample s = {.esv = NAN, .edv = NAN, .line = p->row_line};
+    struct file_id id = {0};
     if (field(p, COL_FILE_NAME)[0] == '\0')
         return bad_row(p, EQ_FORMAT, "FileName is empty");
     if (!read_numbers(p, &s) || !read_split(p, &s.split))
         return false;
-    s.file_name = eq_strdup(field(p, COL_FILE_NAME));
-    strip_avi(s.file_name);
-    if (find_and_enter(p, &s) && (p->st = eq_dataset_add(p->ds, &p->sample_cap, &s, p->err)) == EQ_OK)
-        return true;
-    free(s.file_name);
-    free(s.path);
-    return false;
+    if (!find_file(p, &s, &id)) {
+        free(s.file_name);
+        free(s.path);
+        return false;
+    }
+    if (p->column[COL_PATIENT] >= 0)
+        p->st = eq_patients_enter(&p->patients, field(p, COL_PATIENT), s.split, s.line, &s.patient, p->err);
+    return add_sample(p, &s, &id);
 }
 
 /* ---- libcsv -------------------------------------------------------------- */
@@ -359,13 +457,66 @@ static void feed(struct parser *p, struct csv_parser *csv, const char *text, siz
         p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: a quote opens here and never closes", p->name, p->row_line);
 }
 
+/* The separator is what the header's names are separated by: a comma if there is one outside of quotes. A first line
+ * "sep=;" is Excel's way to say it; its length is added to *at. */
+static char find_separator(struct parser *p, const char *text, size_t len, size_t *at)
+{
+    size_t n = line_length(text + *at, len - *at);
+    if (n >= 5 && strncasecmp(text + *at, "sep=", 4) == 0 && strchr(",;\t", text[*at + 4])) {
+        *at += n;
+        p->line++;
+        return text[*at - n + 4];
+    }
+    const char *c = text + *at, *end = text + len;
+    while (c < end && *c && strchr(" \t\r\n", *c)) /* empty lines may come before the header */
+        c++;
+    bool quoted = false;
+    char found = ',';
+    for (; c < end && *c != '\n' && *c != '\r'; c++) {
+        quoted ^= *c == '"';
+        if (!quoted && *c == ',')
+            return ',';
+        if (!quoted && (*c == ';' || (*c == '\t' && found == ',')))
+            found = *c;
+    }
+    return found;
+}
+
+/* What is odd about the EFs of the whole list. */
+static void note_efs(struct eq_dataset *ds)
+{
+    double least = ds->samples[0].ef, most = least;
+    size_t small = 0, line = 0;
+    for (size_t i = 0; i < ds->n; i++) {
+        const struct eq_sample *s = &ds->samples[i];
+        least = s->ef < least ? s->ef : least;
+        most = s->ef > most ? s->ef : most;
+        if (s->ef > 0.0 && s->ef <= 1.0 && small++ == 0)
+            line = s->line;
+    }
+    ds->ef_like_fraction = ds->n >= 3 && most > 0.0 && most <= 1.0;
+    if (ds->ef_like_fraction)
+        eq_dataset_note(ds, EQ_FINDING_EF_FRACTION,
+                        "all %zu EFs lie within 0..1, so EF looks like a fraction. It is read as percent unless "
+                        "data.ef_unit = fraction (--set data.ef_unit=fraction)",
+                        ds->n);
+    else if (small)
+        eq_dataset_note(ds, EQ_FINDING_LIST,
+                        "%zu of %zu EFs %s 1 %% or less, the first in line %zu. Are they fractions? EF is in percent",
+                        small, ds->n, small == 1 ? "is" : "are", line);
+    if (ds->n > 1 && least == most)
+        eq_dataset_note(ds, EQ_FINDING_CONSTANT, "all %zu clips have the EF %g %%, so there is nothing to learn", ds->n,
+                        least);
+}
+
 /* The checks after the last row. */
-static enum eq_status conclude(struct parser *p, enum eq_on_error on_error)
+static enum eq_status conclude(struct parser *p)
 {
     struct eq_dataset *ds = p->ds;
     if (p->n_columns == 0)
         return eq_fail(p->err, EQ_FORMAT, "%s: empty; it needs a header with FileName and EF", p->name);
-    if (ds->n_skipped && on_error == EQ_ON_ERROR_FAIL) {
+    EQ_CHECK(eq_folds_conclude(&p->folds, p->name, p->err));
+    if (ds->n_skipped && p->opts->on_error == EQ_ON_ERROR_FAIL) {
         if (ds->n_skipped == 1)
             return eq_fail(p->err, p->bad, "%s", ds->skipped[0].reason);
         return eq_fail(p->err, p->bad, "%s (and %zu more such rows)", ds->skipped[0].reason, ds->n_skipped - 1);
@@ -373,67 +524,85 @@ static enum eq_status conclude(struct parser *p, enum eq_on_error on_error)
     if (ds->n == 0)
         return eq_fail(p->err, EQ_FORMAT, "%s: no usable clip%s%s", p->name, ds->n_skipped ? "; the first: " : "",
                        ds->n_skipped ? ds->skipped[0].reason : "");
+    note_efs(ds);
+    ds->n_patients = p->patients.n;
+    if (ds->split_from_file)
+        eq_patients_compare_splits(&p->patients, ds);
     return EQ_OK;
 }
 
-enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name, const char *dir, uint64_t split_seed,
-                                 enum eq_on_error on_error, struct eq_dataset *ds, struct eq_err *err)
+static enum eq_status assign_splits(struct parser *p)
 {
+    const char **ids = eq_alloc(p->patients.n + 1, sizeof *ids);
+    if (!ids)
+        return eq_fail(p->err, EQ_NOMEM, "%s: out of memory", p->name);
+    for (size_t i = 0; i < p->patients.n; i++)
+        ids[i] = p->patients.list[i].id;
+    enum eq_status st = eq_split_assign(p->ds, ids, p->opts->split_seed, p->err);
+    eq_free(ids);
+    return st;
+}
+
+/* A file that is no list, but is often taken for one. */
+static enum eq_status refuse_other_files(const char *bytes, size_t len, const char *name, struct eq_err *err)
+{
+    if (len >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
+        return eq_fail(err, EQ_FORMAT, "%s is UTF-16; save it as UTF-8", name);
+    if (len >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "\xd0\xcf\x11\xe0", 4) == 0))
+        return eq_fail(err, EQ_FORMAT, "%s is a workbook of a spreadsheet program; save it as CSV", name);
+    return EQ_OK;
+}
+
+/* libcsv would strip tabs as well. */
+static int is_blank(unsigned char c)
+{
+    return c == ' ';
+}
+
+static enum eq_status read_all(struct parser *p, const char *text, size_t len)
+{
+    struct csv_parser csv;
+    size_t at = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    EQ_CHECK(refuse_other_files(text, len, p->name, p->err));
+    if (csv_init(&csv, CSV_STRICT | CSV_STRICT_FINI | CSV_REPALL_NL) != 0)
+        return eq_fail(p->err, EQ_NOMEM, "%s: out of memory", p->name);
+    p->separator = find_separator(p, text, len, &at);
+    csv_set_delim(&csv, (unsigned char)p->separator);
+    if (p->separator == '\t')
+        csv_set_space_func(&csv, is_blank);
+    feed(p, &csv, text + at, len - at);
+    csv_free(&csv);
+    return p->st;
+}
+
+enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name, const char *dir,
+                                 const struct eq_list_opts *opts, struct eq_dataset *ds, struct eq_err *err)
+{
+    enum eq_status st;
     *ds = (struct eq_dataset){0};
     struct parser *p = eq_alloc(1, sizeof *p);
     if (!p)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-    *p = (struct parser){.name = name, .dir = dir, .ds = ds, .err = err};
+    *p = (struct parser){.name = name, .opts = opts, .ds = ds, .err = err};
     for (int c = 0; c < COL_COUNT; c++)
         p->column[c] = -1;
-
-    const char *bytes = text;
-    struct csv_parser csv;
-    if (csv_init(&csv, CSV_STRICT | CSV_STRICT_FINI | CSV_REPALL_NL) != 0) {
-        p->st = eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-    } else {
-        if (len >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
-            p->st = eq_fail(err, EQ_FORMAT, "%s is UTF-16; save it as UTF-8", name);
-        else if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
-            feed(p, &csv, bytes + 3, len - 3);
-        else
-            feed(p, &csv, bytes, len);
-        csv_free(&csv);
-    }
-    enum eq_status st = p->st;
-    if (st == EQ_OK)
-        st = conclude(p, on_error);
-    if (st == EQ_OK && !ds->split_from_file)
-        st = eq_split_assign(ds, split_seed, err);
+    EQ_TRY(eq_folds_init(&p->folds, opts, err));
+    if (dir && !(p->finder = eq_clip_finder_new(dir)))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
+    EQ_TRY(read_all(p, text, len));
+    EQ_TRY(conclude(p));
+    if (!ds->split_from_file)
+        EQ_TRY(assign_splits(p));
+out:
+    eq_clip_finder_free(p->finder);
+    eq_folds_clear(&p->folds);
+    eq_patients_clear(&p->patients);
     eq_str_clear(&p->text);
-    free(p->seen.slots);
+    free(p->names.slots);
+    free(p->files.slots);
+    free(p->ids);
     eq_free(p);
     if (st != EQ_OK)
         eq_dataset_clear(ds);
-    return st;
-}
-
-enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
-                               struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    void *text = NULL;
-    size_t len = 0;
-    char *list = eq_path_join(dir, "FileList.csv");
-    *out = (struct eq_dataset){0};
-    if (!eq_path_exists(dir))
-        EQ_TRY(eq_fail(err, EQ_IO, "%s: no such data folder", dir));
-    if (!eq_is_dir(dir))
-        EQ_TRY(eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs",
-                       dir));
-    if (!eq_path_exists(list))
-        EQ_TRY(eq_fail(err, EQ_IO,
-                       "%s: no such file; a data folder has a FileList.csv with the columns FileName and EF", list));
-    EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
-    EQ_TRY(eq_filelist_parse(text, len, list, dir, split_seed, on_error, out, err));
-    out->dir = eq_strdup(dir);
-out:
-    eq_free(text);
-    free(list);
     return st;
 }

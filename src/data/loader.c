@@ -322,7 +322,7 @@ static void report_failures(struct eq_loader *l, const struct slot *slot)
             continue;
         l->reported[position] = true;
         l->failures[l->n_failures++] =
-            (struct eq_skipped){l->ds->samples[l->positions[position]].file_name, l->why_failed[position]};
+            (struct eq_skipped){l->ds->samples[l->positions[position]].file_name, l->why_failed[position], EQ_FORMAT};
     }
 }
 

@@ -11,6 +11,8 @@ enum { SOF0 = 0xC0, DHT = 0xC4, SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, 
 /* The tables defined so far (bit i: table i) and the ones that the frame header uses. */
 struct tables {
     unsigned quant, huff_dc, huff_ac;
+    uint8_t first_quant[4]; /* of DC */
+    const uint8_t *huff[2][2];
     int components;
     uint8_t id[3], quant_used[3];
     bool has_frame;
@@ -28,6 +30,7 @@ static bool read_dqt(const uint8_t *p, size_t len, struct tables *t)
             if (p[i] == 0)
                 return false;
         t->quant |= 1u << index;
+        t->first_quant[index] = p[1];
         p += bytes;
         len -= bytes;
     }
@@ -54,9 +57,19 @@ static bool read_dht(const uint8_t *p, size_t len, struct tables *t)
             if (p[17 + i] > 15)
                 return false;
         *(class ? &t->huff_ac : &t->huff_dc) |= 1u << index;
+        if (index < 2)
+            t->huff[class][index] = p + 1;
         p += 17 + symbols;
         len -= 17 + symbols;
     }
+    return true;
+}
+
+static bool read_dri(const uint8_t *p, size_t len, struct eq_mjpeg_info *info)
+{
+    if (len != 2)
+        return false;
+    info->restart = p[0] << 8 | p[1];
     return true;
 }
 
@@ -79,16 +92,20 @@ static bool read_sof(const uint8_t *p, size_t len, struct tables *t, struct eq_m
             return false;
         t->id[c] = component[0];
         t->quant_used[c] = component[2];
+        info->across[c] = (uint8_t)(t->components == 1 ? 1 : h); /* one plane has no interleaving */
+        info->down[c] = (uint8_t)(t->components == 1 ? 1 : v);
         for (int other = 0; other < c; other++)
             if (t->id[other] == t->id[c])
                 return false;
     }
+    info->components = t->components;
     t->has_frame = true;
     return true;
 }
 
-static bool read_sos(const uint8_t *p, size_t len, const struct tables *t, bool has_huffman)
+static bool read_sos(const uint8_t *p, size_t len, const struct tables *t, struct eq_mjpeg_info *info)
 {
+    bool has_huffman = info->has_huffman;
     if (!t->has_frame || len != 4 + 2 * (size_t)t->components || p[0] != t->components)
         return false;
     for (int c = 0; c < t->components; c++) {
@@ -97,6 +114,11 @@ static bool read_sos(const uint8_t *p, size_t len, const struct tables *t, bool 
             return false;
         if (has_huffman && (!(t->huff_dc >> dc & 1) || !(t->huff_ac >> ac & 1)))
             return false;
+        info->dc_step[c] = t->first_quant[t->quant_used[c]];
+        info->huffman[c][0] = has_huffman ? t->huff[0][dc] : NULL;
+        info->huffman[c][1] = has_huffman ? t->huff[1][ac] : NULL;
+        info->table[c][0] = (uint8_t)dc;
+        info->table[c][1] = (uint8_t)ac;
     }
     const uint8_t *spectral = p + 1 + 2 * t->components;
     return spectral[0] == 0 && spectral[1] == 63 && spectral[2] == 0;
@@ -136,12 +158,15 @@ bool eq_mjpeg_scan(const uint8_t *data, size_t len, struct eq_mjpeg_info *info)
         const uint8_t *payload = data + at + 4;
         at += 2 + bytes;
         bytes -= 2;
-        if (marker == SOS)
-            return read_sos(payload, bytes, &t, info->has_huffman) && ends_with_eoi(data + at, len - at);
+        if (marker == SOS) {
+            info->scan = data + at;
+            info->scan_len = len - at;
+            return read_sos(payload, bytes, &t, info) && ends_with_eoi(data + at, len - at);
+        }
         bool ok = marker == DQT    ? read_dqt(payload, bytes, &t)
                   : marker == DHT  ? read_dht(payload, bytes, &t)
                   : marker == SOF0 ? read_sof(payload, bytes, &t, info)
-                  : marker == DRI  ? bytes == 2
+                  : marker == DRI  ? read_dri(payload, bytes, info)
                                    : marker == APP0 || marker == COM;
         if (!ok)
             return false;

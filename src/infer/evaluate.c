@@ -60,8 +60,11 @@ static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float e
     const struct collection *c = ctx;
     (void)err;
     eq_unlike_add(&c->e->unlike, sample->file_name, unlike);
-    c->e->rows[c->e->n++] = (struct eq_prediction){
-        .file_name = eq_strdup(sample->file_name), .split = sample->split, .ef = sample->ef, .prediction = (double)ef};
+    c->e->rows[c->e->n++] = (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
+                                                   .split = sample->split,
+                                                   .ef = sample->ef,
+                                                   .prediction = (double)ef,
+                                                   .patient = sample->patient};
     if (c->progress)
         eq_progress_step(c->progress, c->e->n, NULL);
     return EQ_OK;

@@ -1,5 +1,5 @@
-/* Opening the data of a run. Synthetic data is made if it does not exist. With data.on_error = skip, unreadable clips
- * are left out here, once, so that every phase has the same list. */
+/* Opening the data of a run. Synthetic data is made if it does not exist. Every clip is checked here, before anything
+ * is trained; those that cannot be used end the command or are left out, so that every phase has the same list. */
 #include "echoquant/infer.h"
 
 #include <stdlib.h>
@@ -11,6 +11,24 @@ static bool holds(const char *dir, const char *file)
     bool there = eq_path_exists(path);
     free(path);
     return there;
+}
+
+static bool holds_list(const char *dir)
+{
+    char *list = eq_dataset_list(dir);
+    bool there = list != NULL;
+    free(list);
+    return there;
+}
+
+struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg)
+{
+    return (struct eq_list_opts){.split_seed = (uint64_t)cfg->data.split_seed,
+                                 .on_error = cfg->data.on_error,
+                                 .ef_unit = cfg->data.ef_unit,
+                                 .patient_column = cfg->data.patient_column,
+                                 .val_folds = cfg->data.val_folds,
+                                 .test_folds = cfg->data.test_folds};
 }
 
 bool eq_run_data_is_synthetic(const char *dir)
@@ -32,7 +50,7 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
 static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->data.dir;
-    if (!cfg->data.synthetic || (holds(dir, "FileList.csv") && !eq_run_data_is_synthetic(dir)))
+    if (!cfg->data.synthetic || (holds_list(dir) && !eq_run_data_is_synthetic(dir)))
         return EQ_OK;
     enum eq_status st = eq_run_write_synth(cfg, dir, err);
     if (st == EQ_USAGE)
@@ -40,68 +58,103 @@ static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err 
     return st;
 }
 
-/* One clip for each piece; reasons[i] is NULL if the clip is good. */
-struct check {
-    const struct eq_dataset *ds;
-    struct eq_sampling sampling;
-    char **reasons;
-    uint8_t *scratch; /* [threads][eq_sampling_bytes] */
-    struct eq_progress progress;
-    size_t done;
-};
+enum { FAULTS_SHOWN = 100, NAMES_SHOWN = 6 };
 
-static void check_piece(void *ctx, size_t i, int worker)
+/* Every row and clip that cannot be used, each in a line. */
+static void list_faults(const struct eq_dataset *ds, const struct eq_data_check *check)
 {
-    struct check *c = ctx;
-    struct eq_err err;
-    if (eq_interrupted())
-        return;
-    if (eq_clip_read(c->ds->samples[i].path, &c->sampling,
-                     c->scratch + (size_t)worker * eq_sampling_bytes(&c->sampling), NULL, &err) != EQ_OK)
-        c->reasons[i] = eq_strdup(err.msg);
-    size_t done = __atomic_add_fetch(&c->done, 1, __ATOMIC_RELAXED);
-    if (worker == 0) /* one thread draws */
-        eq_progress_step(&c->progress, done, NULL);
+    size_t n = 0;
+    for (size_t i = 0; i < ds->n_skipped; i++)
+        if (n++ < FAULTS_SHOWN)
+            eq_warn("cannot be used: %s", ds->skipped[i].reason);
+    for (size_t i = 0; i < check->n; i++)
+        if (check->clips[i].fault && n++ < FAULTS_SHOWN)
+            eq_warn("cannot be used: %s", check->clips[i].fault);
+    if (n > FAULTS_SHOWN)
+        eq_warn("... and %zu more; `echoquant inspect --json %s` lists all", n - FAULTS_SHOWN, ds->dir);
 }
 
-static enum eq_status leave_out_bad_clips(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
+static enum eq_status refuse_faults(const struct eq_dataset *ds, const struct eq_data_check *check, struct eq_err *err)
 {
-    struct check c = {.ds = ds, .sampling = {.frames = cfg->data.frames, .size = cfg->data.size, .phase = -1}};
-    size_t n = ds->n;
-    enum eq_status st = EQ_OK;
-    c.reasons = calloc(n + 1, sizeof *c.reasons);
-    c.scratch = eq_alloc((size_t)eq_parallel_threads(), eq_sampling_bytes(&c.sampling));
-    if (!c.reasons || !c.scratch)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for checking the clips"));
-    eq_progress_begin(&c.progress, "check", "clips", n);
-    eq_parallel_for(n, check_piece, &c);
-    eq_progress_step(&c.progress, c.done, NULL);
-    eq_progress_end(&c.progress);
-    if (eq_interrupted())
-        EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir));
-    for (size_t i = n; i-- > 0;)
-        if (c.reasons[i])
-            eq_dataset_skip(ds, i, c.reasons[i]);
-    if (ds->n == 0)
+    size_t all = ds->n + ds->n_skipped, bad = all - check->good;
+    const char *reason = ds->n_skipped ? ds->skipped[0].reason : NULL;
+    for (size_t i = 0; i < check->n && !reason; i++)
+        reason = check->clips[i].fault;
+    if (bad == 0)
+        return EQ_OK;
+    if (bad > 1)
+        list_faults(ds, check);
+    return eq_fail(err, EQ_FORMAT,
+                   "%s: %zu of %zu clips cannot be used (%s%.500s). Replace or correct %s, or leave %s out with --set "
+                   "data.on_error=skip",
+                   ds->dir, bad, all, bad > 1 ? "listed above; the first: " : "", reason, bad > 1 ? "them" : "it",
+                   bad > 1 ? "them" : "it");
+}
+
+/* Leaves out what cannot be read, and with `use` keeps what is only damaged. */
+static void skip_faults(struct eq_dataset *ds, const struct eq_data_check *check, bool use)
+{
+    for (size_t i = check->n; i-- > 0;) {
+        const struct eq_checked_clip *c = &check->clips[i];
+        if (c->fault && c->damaged && use)
+            eq_dataset_note_damaged(ds, i, c->fault);
+        else if (c->fault)
+            eq_dataset_skip(ds, i, EQ_FORMAT, c->fault);
+    }
+}
+
+static void warn_of_findings(const struct eq_data_check *check)
+{
+    for (int k = 0; k < EQ_FINDING_COUNT; k++) {
+        enum eq_finding_kind kind = (enum eq_finding_kind)k;
+        struct eq_str line = {0};
+        if (eq_finding_is_fault(kind) || eq_data_check_count(check, kind) == 0)
+            continue;
+        eq_data_check_line(check, kind, NAMES_SHOWN, &line);
+        eq_warn("%s", line.s);
+        eq_str_clear(&line);
+    }
+}
+
+static enum eq_status check_clips(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
+{
+    struct eq_data_check check;
+    char *cache = eq_check_cache_dir();
+    struct eq_check_opts opts = {.frames = cfg->data.frames, .cache_dir = cache};
+    enum eq_status st;
+    EQ_TRY(eq_data_check(ds, &opts, &check, err));
+    warn_of_findings(&check);
+    if (cfg->data.on_error == EQ_ON_ERROR_FAIL)
+        st = refuse_faults(ds, &check, err);
+    else
+        skip_faults(ds, &check, cfg->data.on_error == EQ_ON_ERROR_USE);
+    eq_data_check_clear(&check);
+    if (st == EQ_OK && ds->n == 0)
         st = eq_fail(err, EQ_FORMAT, "%s: no clip can be read", ds->dir);
 out:
-    for (size_t i = 0; c.reasons && i < n; i++)
-        free(c.reasons[i]);
-    free(c.reasons);
-    eq_free(c.scratch);
+    free(cache);
     return st;
 }
 
+/* Bad rows of the list are left out at first even where they are refused, so that they stand among the bad clips. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
     enum eq_status st;
     memset(ds, 0, sizeof *ds);
     EQ_TRY(make_synthetic(cfg, err));
-    EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, ds, err));
-    if (cfg->data.on_error == EQ_ON_ERROR_SKIP)
-        EQ_TRY(leave_out_bad_clips(cfg, ds, err));
+    struct eq_list_opts opts = eq_run_list_opts(cfg);
+    opts.on_error = EQ_ON_ERROR_SKIP;
+    EQ_TRY(eq_dataset_open(cfg->data.dir, &opts, ds, err));
+    if (ds->ef_like_fraction)
+        EQ_TRY(eq_fail(err, EQ_FORMAT,
+                       "%s: all %zu EFs lie within 0..1, so they look like fractions, while a model learns percent. "
+                       "--set data.ef_unit=fraction reads them as fractions",
+                       cfg->data.dir, ds->n));
+    EQ_TRY(check_clips(cfg, ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_warn("left out: %s", ds->skipped[i].reason);
+    for (size_t i = 0; i < ds->n_damaged; i++)
+        eq_warn("used although damaged: %s", ds->damaged[i].reason);
 out:
     if (st != EQ_OK)
         eq_dataset_clear(ds);

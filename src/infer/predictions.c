@@ -1,4 +1,4 @@
-/* predictions/<name>.csv: FileName,Split,EF,Prediction. */
+/* predictions/<name>.csv: FileName,Split,EF,Prediction, and Patient where the list has one. */
 #include "echoquant/infer.h"
 
 #include <csv.h>
@@ -9,22 +9,32 @@
 
 void eq_csv_add(struct eq_str *out, const char *text)
 {
-    if (!strpbrk(text, ",\"\r\n")) {
-        eq_str_add(out, "%s", text);
-        return;
+    struct eq_str utf8 = {0};
+    eq_str_add_utf8(&utf8, text);
+    if (utf8.s && strpbrk(utf8.s, ",\"\r\n")) {
+        size_t size = csv_write(NULL, 0, utf8.s, utf8.len), at = out->len;
+        eq_str_add(out, "%*s", (int)size, ""); /* room for it */
+        csv_write(out->s + at, size, utf8.s, utf8.len);
+    } else {
+        eq_str_add_bytes(out, utf8.s, utf8.len);
     }
-    size_t len = strlen(text), size = csv_write(NULL, 0, text, len), at = out->len;
-    eq_str_add(out, "%*s", (int)size, ""); /* room for it */
-    csv_write(out->s + at, size, text, len);
+    eq_str_clear(&utf8);
 }
 
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err)
 {
     struct eq_str text = {0};
-    eq_str_add(&text, "FileName,Split,EF,Prediction\n");
+    bool patients = false;
+    for (size_t i = 0; i < e->n; i++)
+        patients |= e->rows[i].patient != 0;
+    eq_str_add(&text, "FileName,Split,EF,Prediction%s\n", patients ? ",Patient" : "");
     for (size_t i = 0; i < e->n; i++) {
         eq_csv_add(&text, e->rows[i].file_name);
-        eq_str_add(&text, ",%s,%.9g,%.9g\n", eq_split_name(e->rows[i].split), e->rows[i].ef, e->rows[i].prediction);
+        eq_str_add(&text, ",%s,%.9g,%.9g%s", eq_split_name(e->rows[i].split), e->rows[i].ef, e->rows[i].prediction,
+                   patients ? "," : "");
+        if (e->rows[i].patient)
+            eq_str_add(&text, "%u", e->rows[i].patient);
+        eq_str_add(&text, "\n");
     }
     enum eq_status st = eq_write_file(path, text.s, text.len, err);
     eq_str_clear(&text);
@@ -38,7 +48,7 @@ struct reading {
     struct eq_err *err;
     enum eq_status st;
     size_t line, cap;
-    int column;
+    int column, columns; /* columns: of the header */
     struct eq_prediction row;
 };
 
@@ -61,9 +71,9 @@ static void on_field(void *data, size_t len, void *ctx)
     text[len] = '\0';
     int column = r->column++;
     if (r->line == 1) {
-        static const char *const names[] = {"FileName", "Split", "EF", "Prediction"};
-        if (column >= 4 || strcmp(text, names[column]) != 0)
-            fail_at(r, "the header is not FileName,Split,EF,Prediction");
+        static const char *const names[] = {"FileName", "Split", "EF", "Prediction", "Patient"};
+        if (column >= 5 || strcmp(text, names[column]) != 0)
+            fail_at(r, "the header is not FileName,Split,EF,Prediction[,Patient]");
     } else if (column == 0) {
         free(r->row.file_name);
         r->row.file_name = text;
@@ -78,6 +88,12 @@ static void on_field(void *data, size_t len, void *ctx)
     } else if (column <= 3) {
         if (!eq_parse_double(text, column == 2 ? &r->row.ef : &r->row.prediction))
             fail_at(r, "not a number");
+    } else if (column == 4 && text[0]) {
+        int64_t patient;
+        if (!eq_parse_int64(text, &patient) || patient < 1 || patient > UINT32_MAX)
+            fail_at(r, "the patient is not a number from 1 on");
+        else
+            r->row.patient = (uint32_t)patient;
     }
     free(text);
 }
@@ -86,8 +102,10 @@ static void on_row(int terminator, void *ctx)
 {
     struct reading *r = ctx;
     (void)terminator;
-    if (r->st == EQ_OK && r->column != 4)
-        fail_at(r, "a row has four columns");
+    if (r->line == 1)
+        r->columns = r->column;
+    if (r->st == EQ_OK && (r->column < 4 || r->column != r->columns))
+        fail_at(r, r->columns == 5 ? "a row has five columns" : "a row has four columns");
     if (r->st == EQ_OK && r->line > 1) {
         if (r->out->n == r->cap) {
             r->cap = r->cap ? 2 * r->cap : 256;

@@ -10,13 +10,21 @@ static void blank(struct eq_str *out)
         eq_str_add(out, "\n");
 }
 
+/* Text may quote paths in any encoding. */
+static void add_line(struct eq_str *out, const char *mark, const char *text)
+{
+    eq_str_add(out, "%s", mark);
+    eq_str_add_utf8(out, text);
+    eq_str_add(out, "\n");
+}
+
 void eq_section_print(const struct eq_section *s, struct eq_str *out)
 {
     static const char *const marks[] = {[EQ_LINE_PLAIN] = "", [EQ_LINE_ITEM] = "- ", [EQ_LINE_CAUTION] = "> "};
     bool first = true;
     if (s->brief.len) {
         blank(out);
-        eq_str_add(out, "%s\n", s->brief.s);
+        add_line(out, "", s->brief.s);
         return;
     }
     if (s->title.len && !s->n_plots) {
@@ -28,7 +36,7 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out)
         if (first || s->line_style != EQ_LINE_ITEM) /* cautions in one quotation would become one paragraph */
             blank(out);
         first = false;
-        eq_str_add(out, "%s%s\n", marks[s->line_style], line);
+        add_line(out, marks[s->line_style], line);
     }
     for (size_t i = 0; i < s->n_tables; i++) {
         blank(out);
@@ -36,7 +44,7 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out)
     }
     if (s->note.len) {
         blank(out);
-        eq_str_add(out, "%s\n", s->note.s);
+        add_line(out, "", s->note.s);
     }
     for (size_t i = 0; i < s->n_plots; i++) {
         const struct eq_plot *p = s->plots[i];

@@ -59,15 +59,18 @@ static void print_rule(const struct eq_table *t, const int *width, struct eq_str
     eq_str_add(out, "\n");
 }
 
-/* Cells on one line, with "|" escaped. */
+/* Cells on one line as UTF-8, with "|" escaped. */
 static struct eq_texts escaped(const struct eq_texts *cells)
 {
     struct eq_texts out = {0};
     EQ_EACH_TEXT(cell, cells)
     {
-        for (const char *p = cell; *p; p++)
-            eq_str_add(&out.s, *p == '|' ? "\\%c" : "%c", *p == '\n' || *p == '\r' ? ' ' : *p);
+        struct eq_str shown = {0};
+        eq_str_add_shown(&shown, cell);
+        for (const char *p = shown.s; p && *p; p++)
+            eq_str_add(&out.s, *p == '|' ? "\\%c" : "%c", *p);
         eq_texts_end(&out);
+        eq_str_clear(&shown);
     }
     return out;
 }

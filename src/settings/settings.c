@@ -10,6 +10,7 @@
 /* By value, NULL after the last. */
 static const char *const precision_names[] = {[EQ_PRECISION_FP32] = "fp32", [EQ_PRECISION_BF16] = "bf16", NULL};
 static const char *const on_error_names[] = {[EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", NULL};
+static const char *const ef_unit_names[] = {[EQ_EF_PERCENT] = "percent", [EQ_EF_FRACTION] = "fraction", NULL};
 static const char *const optimizer_names[] = {[EQ_OPTIM_ADAMW] = "adamw", [EQ_OPTIM_SGD] = "sgd", NULL};
 static const char *const schedule_names[] = {
     [EQ_SCHEDULE_CONSTANT] = "constant", [EQ_SCHEDULE_COSINE] = "cosine", [EQ_SCHEDULE_ONECYCLE] = "onecycle", NULL};
@@ -45,8 +46,18 @@ const struct eq_setting eq_setting_table[] = {
     {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
     {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
-     .help = "seed of the 70/15/15 split, which is drawn by file name if FileList.csv has no column Split"},
-    {ENUM(data, on_error, "fail", on_error_names),
+     .help = "seed of the 70/15/15 split, which is drawn by patient or file name if FileList.csv has no column "
+             "Split"},
+    {TEXT(data, patient_column, "auto"),
+     .help = "column of FileList.csv that says which clips are of one patient; auto: PatientID, Subject, MRN and "
+             "the like; none: no column. A drawn split keeps a patient's clips together (docs/DATA.md)"},
+    {LIST(data, val_folds, ""),
+     .help = "folds in the column Split that are used for validation, e.g. 8; folds not named here or in "
+             "data.test_folds are used for training"},
+    {LIST(data, test_folds, ""), .help = "folds in the column Split that are used for the test, e.g. 9"},
+    {ENUM(data, ef_unit, "percent", ef_unit_names),
+     .help = "unit of the column EF: 0..100 or 0..1. Models and results are in percent"},
+    {ENUM(data, on_error, "fail", on_error_names), .free_to_change = true,
      .help = "what to do with a clip that cannot be used: stop the run, or leave the clip out and list it in "
              "results.json and the report"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,

@@ -7,7 +7,7 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/echoquant-cli-XXXXXX")
 OUT=$TMP/.out ERR=$TMP/.err
 PASSED=0 FAILED=0 SKIPPED=()
 CLEANUP=()
-export NO_COLOR=1
+export NO_COLOR=1 XDG_CACHE_HOME=$TMP/.cache
 cd "$TMP" || exit 1
 
 finish() {

@@ -73,7 +73,7 @@ has "$ERR" "left out: $clip"
 expect 1 predict --model s/fp32.safetensors "$clip"
 expect 0 inspect good
 has "$OUT" "11 clips"
-expect 0 inspect bad
+expect 1 inspect bad
 has "$OUT" "cannot be used"
 expect 0 inspect "good/Videos/${NAMES[0]}.avi"
 has "$OUT" "112 x 112"

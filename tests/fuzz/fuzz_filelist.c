@@ -50,7 +50,8 @@ static void check_round_trip(const struct eq_dataset *ds)
     struct eq_str text = {0};
     struct eq_dataset again;
     write_out(ds, &text);
-    require(eq_filelist_parse(text.s, text.len, "again", NULL, 2, EQ_ON_ERROR_FAIL, &again, NULL) == EQ_OK);
+    require(eq_filelist_parse(text.s, text.len, "again", NULL, &(struct eq_list_opts){.split_seed = 2}, &again, NULL) ==
+            EQ_OK);
     require(again.n == ds->n && again.split_from_file);
     for (size_t i = 0; i < ds->n; i++)
         require(strcmp(again.samples[i].file_name, ds->samples[i].file_name) == 0 &&
@@ -59,13 +60,34 @@ static void check_round_trip(const struct eq_dataset *ds)
     eq_str_clear(&text);
 }
 
+/* Folds and fractions: what is accepted has the clips of a patient in one split unless the list says otherwise. */
+static void check_options(const uint8_t *data, size_t size)
+{
+    const struct eq_list_opts opts = {
+        .on_error = EQ_ON_ERROR_SKIP, .ef_unit = EQ_EF_FRACTION, .val_folds = "8", .test_folds = "9,x"};
+    struct eq_dataset ds, folds;
+    if (eq_filelist_parse(data, size, "input", NULL, &opts, &folds, NULL) == EQ_OK)
+        check_samples(&folds);
+    eq_dataset_clear(&folds);
+    if (eq_filelist_parse(data, size, "input", NULL, &(struct eq_list_opts){.on_error = EQ_ON_ERROR_SKIP}, &ds, NULL) ==
+            EQ_OK &&
+        !ds.split_from_file)
+        for (size_t i = 0; i < ds.n; i++)
+            for (size_t k = 0; k < i && k < 50; k++)
+                require(ds.samples[i].patient == 0 || ds.samples[i].patient != ds.samples[k].patient ||
+                        ds.samples[i].split == ds.samples[k].split);
+    eq_dataset_clear(&ds);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct eq_dataset strict, lenient;
     struct eq_err err = {0}, lenient_err = {0};
-    enum eq_status st = eq_filelist_parse(data, size, "input", NULL, 1, EQ_ON_ERROR_FAIL, &strict, &err);
-    enum eq_status lenient_st =
-        eq_filelist_parse(data, size, "input", NULL, 1, EQ_ON_ERROR_SKIP, &lenient, &lenient_err);
+    enum eq_status st =
+        eq_filelist_parse(data, size, "input", NULL, &(struct eq_list_opts){.split_seed = 1}, &strict, &err);
+    enum eq_status lenient_st = eq_filelist_parse(data, size, "input", NULL,
+                                                  &(struct eq_list_opts){.split_seed = 1, .on_error = EQ_ON_ERROR_SKIP},
+                                                  &lenient, &lenient_err);
     if (st == EQ_OK) {
         require(lenient_st == EQ_OK && lenient.n == strict.n && lenient.n_skipped == 0 && strict.n_skipped == 0);
         check_samples(&strict);
@@ -81,5 +103,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     eq_dataset_clear(&strict);
     eq_dataset_clear(&lenient);
+    check_options(data, size);
     return 0;
 }

@@ -42,7 +42,7 @@ static inline int make_dataset(void **state)
     test_write(path, list.s, list.len);
     free(path);
     eq_str_clear(&list);
-    return eq_dataset_open(dir, 1, EQ_ON_ERROR_FAIL, &ds, &err) == EQ_OK ? 0 : -1;
+    return eq_dataset_open(dir, &(struct eq_list_opts){.split_seed = 1}, &ds, &err) == EQ_OK ? 0 : -1;
 }
 
 static inline int remove_dataset(void **state)

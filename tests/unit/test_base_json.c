@@ -121,6 +121,21 @@ static void print_is_short_and_readable(void **state)
     cJSON_Delete(json);
 }
 
+static void texts_are_utf8(void **state)
+{
+    (void)state;
+    cJSON *json = cJSON_CreateObject();
+    struct eq_str text = {0};
+    cJSON_AddStringToObject(json, "M\xfcller", "caf\xe9\x01");
+    assert_int_equal(eq_json_print(&text, json, NULL), EQ_OK);
+    assert_string_equal(text.s, "{\"M\xc3\xbcller\": \"caf\xc3\xa9\\u0001\"}\n");
+    text.len = 0;
+    assert_int_equal(eq_json_print_line(&text, json, NULL), EQ_OK);
+    assert_string_equal(text.s, "{\"M\xc3\xbcller\":\"caf\xc3\xa9\\u0001\"}");
+    eq_str_clear(&text);
+    cJSON_Delete(json);
+}
+
 static void files_round_trip(void **state)
 {
     (void)state;
@@ -154,6 +169,7 @@ int main(void)
         cmocka_unit_test(numbers_round_trip_to_the_bit),
         cmocka_unit_test(print_is_short_and_readable),
         cmocka_unit_test(files_round_trip),
+        cmocka_unit_test(texts_are_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

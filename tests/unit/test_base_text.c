@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void errors_carry_status_and_text(void **state)
@@ -164,6 +165,66 @@ static void nearest_word(void **state)
     assert_null(eq_nearest("seed", keys, 0));
 }
 
+static void expect_text(void (*add)(struct eq_str *out, const char *text), const char *text, const char *wanted)
+{
+    struct eq_str s = {0};
+    add(&s, text);
+    assert_string_equal(s.s ? s.s : "", wanted);
+    eq_str_clear(&s);
+}
+
+static void any_bytes_become_utf8(void **state)
+{
+    (void)state;
+    static const char *const whole[] = {"", "clip_1", "M\xc3\xbcller \xe2\x82\xac \xf0\x9f\xab\x80", "a\nb\x01"};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        expect_text(eq_str_add_utf8, whole[i], whole[i]);
+    expect_text(eq_str_add_utf8, "M\xfcller", "M\xc3\xbcller");
+    expect_text(eq_str_add_utf8, "10 \x80", "10 \xe2\x82\xac");                   /* the euro sign of Windows */
+    expect_text(eq_str_add_utf8, "\x81", "\xef\xbf\xbd");                         /* Windows has no such letter */
+    expect_text(eq_str_add_utf8, "\xc3", "\xc3\x83");                             /* a sequence cut short */
+    expect_text(eq_str_add_utf8, "\xe2\x82", "\xc3\xa2\xe2\x80\x9a");             /* another one */
+    expect_text(eq_str_add_utf8, "\xc0\xaf", "\xc3\x80\xc2\xaf");                 /* "/" in two bytes is no UTF-8 */
+    expect_text(eq_str_add_utf8, "\xed\xa0\x80", "\xc3\xad\xc2\xa0\xe2\x82\xac"); /* nor is half a pair */
+    expect_text(eq_str_add_utf8, "\xf5", "\xc3\xb5");
+}
+
+static void controls_are_shown(void **state)
+{
+    (void)state;
+    expect_text(eq_str_add_shown, "a\nb\r\tc", "a\\nb\\r\\tc");
+    expect_text(eq_str_add_shown, "\033[2J\x7f", "\\x1b[2J\\x7f");
+    expect_text(eq_str_add_shown,
+                "\xc2\x9b"
+                "31m",
+                "\\x9b31m"); /* the escape sequence of one character */
+    expect_text(eq_str_add_shown,
+                "a\xe2\x80\xae"
+                "iva.b",
+                "a\\u202eiva.b"); /* turns what follows around */
+    expect_text(eq_str_add_shown, "M\xfcller", "M\xc3\xbcller");
+}
+
+static void expect_alike(const char *a, const char *b, bool alike)
+{
+    char *x = eq_caseless(a), *y = eq_caseless(b);
+    assert_int_equal(strcmp(x, y) == 0, alike);
+    free(x);
+    free(y);
+}
+
+static void spellings_of_a_name(void **state)
+{
+    (void)state;
+    expect_alike("", "", true);
+    expect_alike("Clip.AVI", "cLIP.avi", true);
+    expect_alike("M\xc3\x9cLLER", "m\xc3\xbcller", true);
+    expect_alike("M\xdcLLER", "m\xc3\xbcller", true);
+    expect_alike("Mu\xcc\x88ller", "m\xc3\xbcller", true); /* u and a combining mark, as macOS writes it */
+    expect_alike("Muller", "M\xc3\xbcller", false);
+    expect_alike("clip1", "clip2", false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +238,9 @@ int main(void)
         cmocka_unit_test(lines_are_wrapped_at_blanks),
         cmocka_unit_test(edit_distances),
         cmocka_unit_test(nearest_word),
+        cmocka_unit_test(any_bytes_become_utf8),
+        cmocka_unit_test(controls_are_shown),
+        cmocka_unit_test(spellings_of_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,7 +221,7 @@ static void probing_says_the_same(void **state)
         char *path = path_of("probe.avi");
         test_avi_write(path, &a);
         struct eq_clip_info info;
-        assert_int_equal(eq_clip_probe(path, &info, NULL), EQ_OK);
+        assert_int_equal(eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, NULL), EQ_OK);
         assert_int_equal(info.width, 64);
         assert_int_equal(info.height, 40);
         assert_int_equal(info.decoded_frames, 9);

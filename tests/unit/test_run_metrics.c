@@ -85,28 +85,38 @@ static char *temp_path(void)
     return path;
 }
 
-static void test_predictions_round_trip(void **state)
+static void round_trip(const uint32_t patients[2])
 {
-    (void)state;
     char *path = temp_path();
     char plain[] = "plain", quoted[] = "with,comma \"and quote\"";
     struct eq_prediction rows[] = {
-        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f},
-        {quoted, EQ_SPLIT_VAL, 0, -1e-3},
+        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f, 0},
+        {quoted, EQ_SPLIT_VAL, 0, -1e-3, 0},
     };
     struct eq_evaluation out = {.rows = rows, .n = 2}, in;
     struct eq_err err;
+    rows[0].patient = patients[0];
+    rows[1].patient = patients[1];
     assert_int_equal(eq_predictions_write(path, &out, &err), EQ_OK);
     assert_int_equal(eq_predictions_read(path, &in, &err), EQ_OK);
     assert_int_equal(in.n, 2);
     for (size_t i = 0; i < 2; i++) {
         assert_string_equal(in.rows[i].file_name, rows[i].file_name);
         assert_int_equal(in.rows[i].split, rows[i].split);
+        assert_int_equal(in.rows[i].patient, patients[i]);
         assert_true((float)in.rows[i].prediction == (float)rows[i].prediction);
     }
     eq_evaluation_clear(&in);
     unlink(path);
     free(path);
+}
+
+static void test_predictions_round_trip(void **state)
+{
+    (void)state;
+    round_trip((const uint32_t[]){0, 0});
+    round_trip((const uint32_t[]){7, 0});
+    round_trip((const uint32_t[]){7, UINT32_MAX});
 }
 
 static void expect_refused(const char *text, const char *message)
@@ -129,6 +139,9 @@ static void test_malformed_predictions_are_refused(void **state)
     expect_refused("FileName,Split,EF,Prediction\na,TEST,5\n", ":2: a row has four columns");
     expect_refused("FileName,Split,EF,Prediction\na,TEST,5,6\nb,TEST,x,6\n", ":3: not a number");
     expect_refused("FileName,Split,EF,Prediction\na,OTHER,5,6\n", ":2: unknown split");
+    expect_refused("FileName,Split,EF,Prediction\na,TEST,5,6,1\n", ":2: a row has four columns");
+    expect_refused("FileName,Split,EF,Prediction,Patient\na,TEST,5,6\n", ":2: a row has five columns");
+    expect_refused("FileName,Split,EF,Prediction,Patient\na,TEST,5,6,-1\n", ":2: the patient is not a number");
 }
 
 /* Names that only one side has, names that stand twice, and another order: the first row of a name is its partner. */

@@ -151,7 +151,7 @@ static void a_set_is_written_once_and_reads_back(void **state)
     struct eq_err err;
     struct eq_dataset ds;
     assert_int_equal(eq_synth_write(dir, &o, &err), EQ_OK);
-    assert_int_equal(eq_dataset_open(dir, 1, EQ_ON_ERROR_FAIL, &ds, &err), EQ_OK);
+    assert_int_equal(eq_dataset_open(dir, &(struct eq_list_opts){.split_seed = 1}, &ds, &err), EQ_OK);
     assert_int_equal(ds.n, 4);
     assert_true(ds.split_from_file);
     static uint8_t first[8 * PIXELS * 3], again[8 * PIXELS * 3];

@@ -34,7 +34,7 @@ static inline int tiny_data_make(void **state)
     test_write(path, list.s, list.len);
     free(path);
     eq_str_clear(&list);
-    return eq_dataset_open(tiny_dir, 1, EQ_ON_ERROR_FAIL, &tiny_ds, &err) == EQ_OK ? 0 : -1;
+    return eq_dataset_open(tiny_dir, &(struct eq_list_opts){.split_seed = 1}, &tiny_ds, &err) == EQ_OK ? 0 : -1;
 }
 
 static inline int tiny_data_remove(void **state)

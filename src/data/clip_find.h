@@ -1,0 +1,26 @@
+/* data-internal: the file that a name in FileList.csv stands for. */
+#ifndef ECHOQUANT_DATA_CLIP_FIND_H
+#define ECHOQUANT_DATA_CLIP_FIND_H
+
+#include "echoquant/base.h"
+
+#include <sys/stat.h>
+
+/* Extensions of the containers that are read, in lower case, avi first; NULL after the last. */
+extern const char *const eq_clip_extensions[];
+/* Length of name without its extension; the whole length unless the extension is listed, in any letter case. */
+size_t eq_clip_stem_length(const char *name);
+
+/* Looks names up in a data folder and its Videos folder. Every folder is listed once. */
+struct eq_clip_finder;
+/* dir is borrowed. NULL: out of memory. */
+struct eq_clip_finder *eq_clip_finder_new(const char *dir);
+void eq_clip_finder_free(struct eq_clip_finder *f);
+/* Sets *path (free() it) and *info to the file that name stands for. The file of exactly that name comes first, then
+ * name.avi, then the name with another extension of the list, then other letter cases, accent forms and encodings of
+ * the same. EQ_IO: there is none, or the system refuses it. EQ_FORMAT: several files fit equally well, or the name leads
+ * out of the folder; the message names them. */
+enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **path, struct stat *info,
+                            struct eq_err *err);
+
+#endif

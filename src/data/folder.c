@@ -1,0 +1,62 @@
+/* A folder as a data set, with or without a list. */
+#include "echoquant/data.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_named_like_a_clip(const char *name)
+{
+    static const char *const endings[] = {"avi", "mp4", "m4v", "mov", "mkv", "webm", "mpg", "mpeg", "ts", "wmv", "dcm"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && dot > name && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot + 1, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum eq_status add_clips(const char *folder, char ***paths, size_t *n, struct eq_err *err)
+{
+    char **names;
+    size_t n_names, first = *n;
+    EQ_CHECK(eq_list_dir(folder, &names, &n_names, err));
+    for (size_t i = 0; i < n_names; i++) {
+        if (!is_named_like_a_clip(names[i]))
+            continue;
+        *paths = eq_list_grow(*paths, *n, sizeof **paths);
+        (*paths)[(*n)++] = eq_path_join(folder, names[i]);
+    }
+    eq_names_free(names, n_names);
+    if (*n > first)
+        qsort(*paths + first, *n - first, sizeof **paths, compare);
+    return EQ_OK;
+}
+
+enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
+                                      struct eq_err *err)
+{
+    enum eq_status st;
+    char **paths = NULL, *list = eq_dataset_list(dir), *videos = eq_path_join(dir, "Videos");
+    size_t n = 0;
+    *out = (struct eq_dataset){0};
+    if (!list) {
+        EQ_TRY(add_clips(dir, &paths, &n, err));
+        EQ_TRY(add_clips(videos, &paths, &n, err));
+    }
+    if (n == 0)
+        EQ_TRY(eq_dataset_open(dir, opts, out, err));
+    else
+        EQ_TRY(eq_dataset_from_paths((const char *const *)paths, n, EQ_ON_ERROR_SKIP, out, err));
+    free(out->dir);
+    out->dir = eq_strdup(dir);
+out:
+    eq_names_free(paths, n);
+    free(videos);
+    free(list);
+    return st;
+}

@@ -1,0 +1,71 @@
+/* A data folder: its list is found and read. */
+#include "data/dataset.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define LIST_NAME "FileList.csv"
+#define FILE_LIST_MAX_BYTES ((size_t)256 << 20)
+
+char *eq_dataset_list(const char *dir)
+{
+    char *list = eq_path_join(dir, LIST_NAME), **names = NULL;
+    size_t n = 0;
+    if (eq_path_exists(list))
+        return list;
+    free(list);
+    list = NULL;
+    eq_list_dir(dir, &names, &n, NULL);
+    for (size_t i = 0; i < n && !list; i++)
+        if (strcasecmp(names[i], LIST_NAME) == 0)
+            list = eq_path_join(dir, names[i]);
+    eq_names_free(names, n);
+    return list;
+}
+
+/* The folder has no list; EchoNet-Pediatric's has two, one below each of A4C and PSAX. */
+static enum eq_status no_list(const char *dir, struct eq_err *err)
+{
+    char **names = NULL;
+    size_t n = 0, found = 0;
+    struct eq_str below = {0};
+    eq_list_dir(dir, &names, &n, NULL);
+    for (size_t i = 0; i < n; i++) {
+        char *folder = eq_path_join(dir, names[i]), *list = eq_is_dir(folder) ? eq_dataset_list(folder) : NULL;
+        if (list && found++ < 3)
+            eq_str_add(&below, "%s%.200s", below.len ? ", " : "; there is one in ", folder);
+        free(list);
+        free(folder);
+    }
+    eq_names_free(names, n);
+    eq_fail(err, EQ_IO, "%s/" LIST_NAME ": no such file; a data folder has one with the columns FileName and EF%s", dir,
+            below.s ? below.s : "");
+    eq_str_clear(&below);
+    return EQ_IO;
+}
+
+enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
+                               struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    void *text = NULL;
+    size_t len = 0;
+    char *list = NULL;
+    *out = (struct eq_dataset){0};
+    if (!eq_path_exists(dir))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s: no such data folder", dir));
+    if (!eq_is_dir(dir))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs",
+                       dir));
+    list = eq_dataset_list(dir);
+    if (!list)
+        EQ_TRY(no_list(dir, err));
+    EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
+    EQ_TRY(eq_filelist_parse(text, len, list, dir, opts, out, err));
+    out->dir = eq_strdup(dir);
+    out->has_list = true;
+out:
+    eq_free(text);
+    free(list);
+    return st;
+}

@@ -11,7 +11,7 @@ void eq_csv_add(struct eq_str *out, const char *text)
 {
     struct eq_str utf8 = {0};
     eq_str_add_utf8(&utf8, text);
-    if (utf8.s && strpbrk(utf8.s, ",\"\r\n")) {
+    if (strpbrk(utf8.s, ",\"\r\n")) {
         size_t size = csv_write(NULL, 0, utf8.s, utf8.len), at = out->len;
         eq_str_add(out, "%*s", (int)size, ""); /* room for it */
         csv_write(out->s + at, size, utf8.s, utf8.len);

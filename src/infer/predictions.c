@@ -75,9 +75,10 @@ static void on_field(void *data, size_t len, void *ctx)
         if (column >= 5 || strcmp(text, names[column]) != 0)
             fail_at(r, "the header is not FileName,Split,EF,Prediction[,Patient]");
     } else if (column == 0) {
+        struct eq_str name = {0};
+        eq_str_add_utf8(&name, text); /* files of version 0.1.0 may have others */
         free(r->row.file_name);
-        r->row.file_name = text;
-        return;
+        r->row.file_name = name.s;
     } else if (column == 1) {
         int split = 0;
         while (split < EQ_SPLIT_COUNT && strcmp(text, eq_split_name((enum eq_split)split)) != 0)

@@ -127,37 +127,51 @@ static int by_seconds(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+static void say_share(double seconds, double total, const char *title)
+{
+    struct eq_str line = {0};
+    eq_str_add(&line, "  %5.1f %%  ", 100 * seconds / total);
+    eq_add_duration(&line, seconds);
+    eq_info("%s  %s", line.s, title);
+    eq_str_clear(&line);
+}
+
+/* list is no longer shared. */
+static void say_where_time_went(struct step *list, size_t n)
+{
+    struct eq_str line = {0};
+    double total = 0, rest = 0;
+    for (size_t i = 0; i < n; i++)
+        total += list[i].seconds;
+    if (total < 1)
+        return;
+    qsort(list, n, sizeof *list, by_seconds);
+    eq_str_add(&line, "time: ");
+    eq_add_duration(&line, total);
+    eq_info("%s", line.s);
+    eq_str_clear(&line);
+    for (size_t i = 0; i < n; i++) {
+        if (i < SUMMARY_LINES && list[i].seconds >= 0.005 * total)
+            say_share(list[i].seconds, total, list[i].title);
+        else
+            rest += list[i].seconds;
+    }
+    if (rest > 0)
+        say_share(rest, total, "other steps");
+}
+
 void eq_steps_end(bool done)
 {
-    struct eq_str text = {0};
-    double total = 0, rest = 0;
     pthread_mutex_lock(&lock);
     finish_current();
-    for (size_t i = 0; i < current; i++)
-        total += steps[i].seconds;
-    if (done && n_steps > 1 && total >= 1) {
-        qsort(steps, current, sizeof *steps, by_seconds);
-        eq_str_add(&text, "time: ");
-        eq_add_duration(&text, total);
-        for (size_t i = 0; i < current; i++) {
-            if (i >= SUMMARY_LINES || steps[i].seconds < 0.005 * total) {
-                rest += steps[i].seconds;
-                continue;
-            }
-            eq_str_add(&text, "\n  %5.1f %%  ", 100 * steps[i].seconds / total);
-            eq_add_duration(&text, steps[i].seconds);
-            eq_str_add(&text, "  %s", steps[i].title);
-        }
-        if (rest > 0)
-            eq_str_add(&text, "\n  %5.1f %%  other steps", 100 * rest / total);
-    }
-    free(steps);
+    struct step *list = steps;
+    size_t n = n_steps > 1 ? current : 0;
     steps = NULL;
     n_steps = current = 0;
     pthread_mutex_unlock(&lock);
-    if (text.len)
-        eq_info("%s", text.s);
-    eq_str_clear(&text);
+    if (done && n)
+        say_where_time_went(list, n);
+    free(list);
 }
 
 void eq_steps_add_place(struct eq_str *out)

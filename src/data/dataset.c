@@ -12,16 +12,22 @@ static void sample_clear(struct eq_sample *s)
     free(s->path);
 }
 
+static void skipped_clear(struct eq_skipped *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(list[i].file_name);
+        free(list[i].reason);
+    }
+    free(list);
+}
+
 void eq_dataset_clear(struct eq_dataset *ds)
 {
     for (size_t i = 0; i < ds->n; i++)
         sample_clear(&ds->samples[i]);
-    for (size_t i = 0; i < ds->n_skipped; i++) {
-        free(ds->skipped[i].file_name);
-        free(ds->skipped[i].reason);
-    }
+    skipped_clear(ds->skipped, ds->n_skipped);
+    skipped_clear(ds->damaged, ds->n_damaged);
     free(ds->samples);
-    free(ds->skipped);
     free(ds->dir);
     *ds = (struct eq_dataset){0};
 }
@@ -44,6 +50,12 @@ void eq_dataset_note_skipped(struct eq_dataset *ds, const char *file_name, const
 {
     ds->skipped = eq_list_grow(ds->skipped, ds->n_skipped, sizeof *ds->skipped);
     ds->skipped[ds->n_skipped++] = (struct eq_skipped){eq_strdup(file_name), eq_strdup(reason)};
+}
+
+void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason)
+{
+    ds->damaged = eq_list_grow(ds->damaged, ds->n_damaged, sizeof *ds->damaged);
+    ds->damaged[ds->n_damaged++] = (struct eq_skipped){eq_strdup(ds->samples[i].file_name), eq_strdup(reason)};
 }
 
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, const char *reason)

@@ -9,7 +9,8 @@
 
 /* By value, NULL after the last. */
 static const char *const precision_names[] = {[EQ_PRECISION_FP32] = "fp32", [EQ_PRECISION_BF16] = "bf16", NULL};
-static const char *const on_error_names[] = {[EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", NULL};
+static const char *const on_error_names[] = {
+    [EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", [EQ_ON_ERROR_USE] = "use", NULL};
 static const char *const optimizer_names[] = {[EQ_OPTIM_ADAMW] = "adamw", [EQ_OPTIM_SGD] = "sgd", NULL};
 static const char *const schedule_names[] = {
     [EQ_SCHEDULE_CONSTANT] = "constant", [EQ_SCHEDULE_COSINE] = "cosine", [EQ_SCHEDULE_ONECYCLE] = "onecycle", NULL};
@@ -47,8 +48,9 @@ const struct eq_setting eq_setting_table[] = {
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
      .help = "seed of the 70/15/15 split, which is drawn by file name if FileList.csv has no column Split"},
     {ENUM(data, on_error, "fail", on_error_names),
-     .help = "what to do with a clip that cannot be used: stop the run, or leave the clip out and list it in "
-             "results.json and the report"},
+     .help = "a clip that cannot be read, or is damaged: fail stops the run; skip leaves the clip out; use leaves "
+             "out only what cannot be read and uses what is left of a damaged clip. Both list it in results.json and "
+             "the report"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
      .help = "memory for sampled clips that are kept between epochs; 0: decode them again in every epoch"},
 

@@ -43,8 +43,12 @@ static void uneven_frames_are_sampled_in_time(void **state)
             if (r.st != EQ_OK || r.info.decoded_frames != 6 || r.info.timed_frames != 10 || r.info.damaged)
                 fail_msg("%s, %d: %s%s, %d frames, %d in time", forms[f].container, forms[f].codec, r.err.msg,
                          r.info.reason, r.info.decoded_frames, r.info.timed_frames);
-            for (int i = 0; i < 10; i++)
-                check_slot(&r, &a, i, shown[i], 48, forms[f].codec == AV_CODEC_ID_MJPEG ? 2 : 12);
+            for (int i = 0; i < 10; i++) {
+                int level = test_avi_level(&a, shown[i]), got = r.pixels[(i * 48 * 48 + 20 * 48 + 20) * 3];
+                if (forms[f].codec != AV_CODEC_ID_MJPEG) /* video range */
+                    level = (level - 16) * 255 / 219;
+                assert_true(abs(got - level) <= 5);
+            }
             eq_free(r.pixels);
             eq_free(bytes);
         }
@@ -163,7 +167,8 @@ static struct result read_chroma(enum AVCodecID codec, uint8_t cb, uint8_t cr, i
     size_t len;
     uint8_t *bytes = bytes_of(&a, &len);
     struct result r = read_bytes(bytes, len, false, 3, size);
-    assert_int_equal(r.st, EQ_OK);
+    if (r.st != EQ_OK)
+        fail_msg("%s", r.err.msg);
     eq_free(bytes);
     return r;
 }

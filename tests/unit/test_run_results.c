@@ -96,7 +96,7 @@ static void fields_come_back_as_they_were_written(void **state)
         "\"file\":\"f\",\"frames\":12,\"size\":112,\"phases\":1,\"recipe\":{\"weight_bits\":8},\"method\":\"m\","
         "\"observer\":\"o\",\"isa\":\"i\",\"cpu\":\"c\",\"threads\":2,\"mae\":5,\"rmse\":6,\"r2\":null,\"clips\":100,"
         "\"rms_from_fp32\":0,\"sqnr_db\":null,\"latency_ms\":{\"min\":1,\"median\":2,\"p95\":3,\"repeats\":4},"
-        "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
+        "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],\"damaged\":[],"
         "\"data\":{\"dir\":\"d\",\"synthetic\":true,\"train\":3,\"val\":2,\"test\":1,\"skipped\":0,"
         "\"split_from_file\":false},"
         "\"environment\":{\"version\":\"v\",\"cpu\":\"c\",\"isa\":\"i\",\"threads\":2}}";

@@ -104,7 +104,7 @@ enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_d
 /* Appends a field of CSV as UTF-8, quoted if needed. */
 void eq_csv_add(struct eq_str *out, const char *text);
 /* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
- * If a patient is known there is a column Patient, with a number that stands for the patient and is empty where unknown.
+ * If a patient is known there is a column Patient: a number that stands for the patient, empty where unknown.
  * EQ_FORMAT names the line. Clear out with eq_evaluation_clear; its metrics are not set. */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);

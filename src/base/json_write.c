@@ -16,7 +16,7 @@ static void print_string(struct eq_str *out, const char *s)
     struct eq_str utf8 = {0};
     eq_str_add_utf8(&utf8, s ? s : "");
     eq_str_add(out, "\"");
-    for (s = utf8.s; s && *s; s++) {
+    for (s = utf8.s; *s; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             eq_str_add(out, "\\%c", c);

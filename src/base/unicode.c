@@ -38,6 +38,7 @@ static void add_code_point(struct eq_str *out, int32_t code)
 
 void eq_str_add_utf8(struct eq_str *out, const char *text)
 {
+    eq_str_add_bytes(out, "", 0);
     while (*text)
         add_code_point(out, next_code_point(&text));
 }
@@ -51,6 +52,7 @@ static bool is_invisible(int32_t code)
 
 void eq_str_add_shown(struct eq_str *out, const char *text)
 {
+    eq_str_add_bytes(out, "", 0);
     while (*text) {
         int32_t code = next_code_point(&text);
         if (!is_invisible(code))
@@ -66,7 +68,6 @@ char *eq_caseless(const char *text)
 {
     struct eq_str utf8 = {0};
     utf8proc_uint8_t *folded = NULL;
-    eq_str_add_bytes(&utf8, "", 0);
     eq_str_add_utf8(&utf8, text);
     if (utf8proc_map((const utf8proc_uint8_t *)utf8.s, 0, &folded,
                      UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD) < 0)

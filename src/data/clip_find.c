@@ -1,7 +1,7 @@
 /*
  * From a name in FileList.csv to a file. Lists are written on one machine and read on another: letter case, extension,
- * encoding and accents (macOS takes them apart) may differ. Each folder is listed once and kept sorted by caseless name,
- * so that a name costs a few binary searches and one stat.
+ * encoding and accents (macOS takes them apart) may differ. Each folder is listed once and kept sorted by caseless
+ * name, so that a name costs a few binary searches and one stat.
  */
 #include "data/clip_find.h"
 

@@ -18,8 +18,8 @@ struct eq_clip_finder *eq_clip_finder_new(const char *dir);
 void eq_clip_finder_free(struct eq_clip_finder *f);
 /* Sets *path (free() it) and *info to the file that name stands for. The file of exactly that name comes first, then
  * name.avi, then the name with another extension of the list, then other letter cases, accent forms and encodings of
- * the same. EQ_IO: there is none, or the system refuses it. EQ_FORMAT: several files fit equally well, or the name leads
- * out of the folder; the message names them. */
+ * the same. EQ_IO: there is none, or the system refuses it. EQ_FORMAT: several files fit equally well; the message
+ * names two. */
 enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **path, struct stat *info,
                             struct eq_err *err);
 

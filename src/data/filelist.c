@@ -64,6 +64,7 @@ struct parser {
     struct file_id *ids;         /* [sample_cap] of the samples' files */
     struct eq_folds folds;
     struct eq_patients patients;
+    struct eq_str patient_column; /* its name in the list */
 };
 
 static const char *field(const struct parser *p, enum column c)
@@ -139,7 +140,9 @@ static void find_patient_column(struct parser *p)
                 "names another",
                 p->text.s + p->start[first], name);
     }
-    if (!any && p->column[COL_PATIENT] < 0)
+    if (p->column[COL_PATIENT] >= 0)
+        eq_str_add(&p->patient_column, "%.80s", p->text.s + p->start[p->column[COL_PATIENT]]);
+    else if (!any)
         header_missing(p, wanted, " (data.patient_column)");
 }
 
@@ -528,6 +531,11 @@ static enum eq_status conclude(struct parser *p)
     ds->n_patients = p->patients.n;
     if (ds->split_from_file)
         eq_patients_compare_splits(&p->patients, ds);
+    else if (ds->n_patients > 0 && ds->n_patients < 3 && ds->n > ds->n_patients)
+        eq_dataset_note(ds, EQ_FINDING_LIST,
+                        "the column %s knows %zu patient%s for %zu clips, too few for three splits. "
+                        "data.patient_column = none draws the split by clip",
+                        p->patient_column.s, ds->n_patients, ds->n_patients == 1 ? "" : "s", ds->n);
     return EQ_OK;
 }
 
@@ -598,6 +606,7 @@ out:
     eq_folds_clear(&p->folds);
     eq_patients_clear(&p->patients);
     eq_str_clear(&p->text);
+    eq_str_clear(&p->patient_column);
     free(p->names.slots);
     free(p->files.slots);
     free(p->ids);

@@ -21,8 +21,8 @@ struct eq_folds {
 enum eq_status eq_folds_init(struct eq_folds *f, const struct eq_list_opts *opts, struct eq_err *err);
 /* The split that a row's Split means. EQ_FORMAT, without file and line: none. */
 enum eq_status eq_folds_read(struct eq_folds *f, const char *text, size_t line, enum eq_split *out, struct eq_err *err);
-/* After the last row; sorts the folds. EQ_FORMAT: the list has folds and nothing maps them, or a mapped fold has no row; the message says
- * which settings to write. list: for the message. */
+/* After the last row; sorts the folds. EQ_FORMAT: the list has folds and nothing maps them, or a mapped fold has no
+ * row; the message says which settings to write. list: for the message. */
 enum eq_status eq_folds_conclude(struct eq_folds *f, const char *list, struct eq_err *err);
 void eq_folds_clear(struct eq_folds *f);
 

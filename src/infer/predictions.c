@@ -11,7 +11,7 @@ void eq_csv_add(struct eq_str *out, const char *text)
 {
     struct eq_str utf8 = {0};
     eq_str_add_utf8(&utf8, text);
-    if (utf8.s && strpbrk(utf8.s, ",\"\r\n")) {
+    if (strpbrk(utf8.s, ",\"\r\n")) {
         size_t size = csv_write(NULL, 0, utf8.s, utf8.len), at = out->len;
         eq_str_add(out, "%*s", (int)size, ""); /* room for it */
         csv_write(out->s + at, size, utf8.s, utf8.len);
@@ -75,9 +75,10 @@ static void on_field(void *data, size_t len, void *ctx)
         if (column >= 5 || strcmp(text, names[column]) != 0)
             fail_at(r, "the header is not FileName,Split,EF,Prediction[,Patient]");
     } else if (column == 0) {
+        struct eq_str name = {0};
+        eq_str_add_utf8(&name, text); /* files of version 0.1.0 may have others */
         free(r->row.file_name);
-        r->row.file_name = text;
-        return;
+        r->row.file_name = name.s;
     } else if (column == 1) {
         int split = 0;
         while (split < EQ_SPLIT_COUNT && strcmp(text, eq_split_name((enum eq_split)split)) != 0)

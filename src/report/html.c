@@ -37,7 +37,7 @@ static void add_escaped(struct eq_str *out, const char *text)
 {
     struct eq_str utf8 = {0};
     eq_str_add_utf8(&utf8, text);
-    for (text = utf8.s; text && *text; text++) {
+    for (text = utf8.s; *text; text++) {
         unsigned char c = (unsigned char)*text;
         const char *name = *text == '&'                                      ? "&amp;"
                            : *text == '<'                                    ? "&lt;"

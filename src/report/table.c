@@ -67,7 +67,7 @@ static struct eq_texts escaped(const struct eq_texts *cells)
     {
         struct eq_str shown = {0};
         eq_str_add_shown(&shown, cell);
-        for (const char *p = shown.s; p && *p; p++)
+        for (const char *p = shown.s; *p; p++)
             eq_str_add(&out.s, *p == '|' ? "\\%c" : "%c", *p);
         eq_texts_end(&out);
         eq_str_clear(&shown);

@@ -361,7 +361,7 @@ void eq_setting_print(const struct eq_setting *row, const struct eq_config *conf
         break;
     case EQ_SETTING_TEXT:
     case EQ_SETTING_LIST:
-        eq_str_add(out, "%s", *(char *const *)value);
+        eq_str_add_utf8(out, *(char *const *)value); /* as config.json has it */
         break;
     }
 }

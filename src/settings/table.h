@@ -36,7 +36,7 @@ const struct eq_setting *eq_setting_find(const char *key);
 enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err);
 /* Appends "a whole number in 1..64" or "one of adamw, sgd". */
 void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out);
-/* Appends the value as --set takes it. */
+/* Appends the value as --set takes it, in UTF-8. */
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out);
 /* Store a parsed value after checking its range. shown: the value as the user wrote it, for the message. */
 enum eq_status eq_setting_store_number(struct eq_settings *s, const struct eq_setting *row, double value,

@@ -93,6 +93,15 @@ has "$OUT" "Müller"
 expect 1 predict --model r/fp32.safetensors "$(printf 'absent_\xfc\033')"
 is_utf8 "$ERR"
 
+# A data folder and a run directory of such names: the run goes on, and its files are UTF-8.
+folder=$(printf 'Daten_M\xfcnchen') && rm -rf "$folder" u_* && cp -r plain "$folder"
+dir=$(printf 'u_\xfc')
+expect 0 train --run "$dir" --data "$folder" "${TINY[@]}"
+expect 0 ptq --run "$dir" --data "$folder" "${TINY[@]}"
+expect 0 eval --run "$dir" --data "$folder" "${TINY[@]}"
+expect 0 report --run "$dir"
+for file in "$dir"/*.json "$dir"/*.md "$dir"/*.html; do is_utf8 "$file"; done
+
 # No list here, but below.
 mkdir -p both && cp -r plain both/A4C && cp -r plain both/PSAX
 expect_error 1 "both/A4C" inspect both

@@ -1,6 +1,7 @@
-/* The few functions of OpenBLAS and pthreadpool that the library calls, for tests on machines without them. */
+/* The few functions of OpenBLAS, pthreadpool and utf8proc (ASCII only) that the library calls, for tests on machines without them. */
 #include "cblas.h"
 #include "pthreadpool.h"
+#include "utf8proc.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,6 +25,26 @@ void cblas_sgemm(enum CBLAS_ORDER order, enum CBLAS_TRANSPOSE trans_a, enum CBLA
             float *out = &c[(size_t)i * ldc + j];
             *out = alpha * sum + (beta == 0 ? 0 : beta * *out);
         }
+}
+
+utf8proc_ssize_t utf8proc_iterate(const utf8proc_uint8_t *text, utf8proc_ssize_t n, utf8proc_int32_t *code)
+{
+    (void)n;
+    *code = text[0];
+    return text[0] < 0x80 ? 1 : -1;
+}
+
+utf8proc_ssize_t utf8proc_encode_char(utf8proc_int32_t code, utf8proc_uint8_t *out)
+{
+    out[0] = code < 0x80 ? (utf8proc_uint8_t)code : '?';
+    return 1;
+}
+
+utf8proc_ssize_t utf8proc_map(const utf8proc_uint8_t *text, utf8proc_ssize_t n, utf8proc_uint8_t **out, int options)
+{
+    (void)text, (void)n, (void)options;
+    *out = NULL;
+    return -1;
 }
 
 enum { MAX_THREADS = 64 };

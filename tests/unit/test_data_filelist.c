@@ -387,6 +387,9 @@ static void patients_in_two_splits_are_noted_without_their_names(void **state)
     eq_dataset_clear(&ds);
     refuse_as(list, &(struct eq_list_opts){.patient_column = "Person"}, EQ_FORMAT,
               "no column \"Person\" (data.patient_column); the header has: FileName, EF, Group, Case No");
+    ds = accept("FileName,EF,Patient\na,50,anonymous\nb,51,anonymous\nc,52,anonymous\nd,53,anonymous\n");
+    has_note(&ds, "the column Patient knows 1 patient for 4 clips, too few for three splits");
+    eq_dataset_clear(&ds);
     ds = accept("FileName,EF,MRN,PatientID\na,50,1,1\nb,51,1,2\n");
     has_note(&ds, "MRN and PatientID both look like patients");
     assert_int_equal(ds.n_patients, 1);

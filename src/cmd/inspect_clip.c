@@ -16,8 +16,11 @@ enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
     struct eq_clip_info info;
     EQ_CHECK(eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, err));
     if (!json) {
-        printf("%s: clip, %s, %s, %d x %d, %d frames decode", path, info.container, info.codec, info.width, info.height,
-               info.decoded_frames);
+        struct eq_str name = {0};
+        eq_str_add_shown(&name, path);
+        printf("%s: clip, %s, %s, %d x %d, %d frames decode", name.s, info.container, info.codec, info.width,
+               info.height, info.decoded_frames);
+        eq_str_clear(&name);
         if (info.header_frames && info.header_frames != info.decoded_frames)
             printf(" (its header says %d)", info.header_frames);
         if (info.timed_frames != info.decoded_frames)

@@ -71,6 +71,8 @@ struct test_avi {
     bool texture;              /* on top of the frame's level, moving detail */
     int first_level, step;     /* frame t is gray level first_level + t * step (0: 20 and 3) */
     uint8_t cb, cr;            /* 0: 128 */
+    const char *container;     /* NULL: "avi" */
+    const int *times;          /* [frames] in units of 1/50 s; NULL: 0, 1, 2, ... */
 };
 
 static inline int test_avi_level(const struct test_avi *a, int t)
@@ -103,6 +105,7 @@ static inline void test_avi_paint(const struct test_avi *a, AVFrame *f, int t)
 static inline void test_avi_mux(AVFormatContext *mux, AVCodecContext *encoder, AVPacket *packet)
 {
     while (avcodec_receive_packet(encoder, packet) == 0) {
+        packet->duration = 1;
         av_packet_rescale_ts(packet, encoder->time_base, mux->streams[0]->time_base);
         TEST_REQUIRE(av_interleaved_write_frame(mux, packet) == 0);
     }
@@ -121,6 +124,8 @@ static inline AVCodecContext *test_avi_encoder(const struct test_avi *a)
     encoder->time_base = (AVRational){1, 50};
     encoder->framerate = (AVRational){50, 1};
     encoder->thread_count = 1;
+    if (a->container && (strcmp(a->container, "mp4") == 0 || strcmp(a->container, "matroska") == 0))
+        encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     encoder->flags |= AV_CODEC_FLAG_QSCALE | AV_CODEC_FLAG_BITEXACT;
     encoder->global_quality = 2 * FF_QP2LAMBDA;
     TEST_REQUIRE(avcodec_open2(encoder, codec, NULL) == 0);
@@ -133,7 +138,8 @@ static inline void test_avi_write(const char *path, const struct test_avi *a)
     AVCodecContext *encoder = test_avi_encoder(a);
     AVPacket *packet = av_packet_alloc();
     AVFrame *frame = av_frame_alloc();
-    TEST_REQUIRE(packet && frame && avformat_alloc_output_context2(&mux, NULL, "avi", path) >= 0);
+    TEST_REQUIRE(packet && frame &&
+                 avformat_alloc_output_context2(&mux, NULL, a->container ? a->container : "avi", path) >= 0);
     mux->flags |= AVFMT_FLAG_BITEXACT;
     AVStream *stream = avformat_new_stream(mux, NULL);
     TEST_REQUIRE(stream && avcodec_parameters_from_context(stream->codecpar, encoder) >= 0);
@@ -146,7 +152,7 @@ static inline void test_avi_write(const char *path, const struct test_avi *a)
     for (int t = 0; t < a->frames; t++) {
         TEST_REQUIRE(av_frame_make_writable(frame) == 0);
         test_avi_paint(a, frame, t);
-        frame->pts = t;
+        frame->pts = a->times ? a->times[t] : t;
         frame->quality = encoder->global_quality;
         TEST_REQUIRE(avcodec_send_frame(encoder, frame) == 0);
         test_avi_mux(mux, encoder, packet);

@@ -232,8 +232,8 @@ struct eq_finding {
 struct eq_checked_clip {
     int width, height, frames; /* frames = 0: it cannot be read */
     double fps;                /* 0: unknown */
-    bool damaged;              /* it can be read, but see struct eq_clip_info */
-    char *fault;               /* why it cannot be read, or how it is damaged, with its path; NULL: it is good */
+    char *fault;               /* why it cannot be read, or that it is damaged, with its path; NULL: it is good */
+    const char *damage;        /* the end of fault: how it is damaged although it can be read; NULL: it is not */
 };
 /* A data set whose clips were all opened. Init with {0}; clear with eq_data_check_clear. */
 struct eq_data_check {
@@ -300,7 +300,8 @@ struct eq_loader_opts {
      * phase differ from epoch to epoch and are not kept. */
     size_t cache_bytes;
     enum eq_on_error on_error;
-    int prefetch; /* batches decoded ahead; 0: two; never changes a batch */
+    bool use_damaged; /* as EQ_ON_ERROR_USE does with damaged clips, whatever becomes of unreadable ones */
+    int prefetch;     /* batches decoded ahead; 0: two; never changes a batch */
 };
 struct eq_batch {
     const uint8_t *pixels; /* [n][phases][frames][size][size][3], valid until the next eq_loader_next, _start, _free */
@@ -313,8 +314,9 @@ struct eq_batch {
 };
 struct eq_loader;
 /* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). With
- * EQ_ON_ERROR_SKIP a clip that can't be read is left out of its batch and listed by eq_loader_failures; the batch is
- * then smaller, and passed over when it is empty. ds must outlive the loader and must not change meanwhile; indices
+ * EQ_ON_ERROR_SKIP and _USE a clip that can't be read is left out of its batch and listed by eq_loader_failures; the
+ * batch is then smaller, and passed over when it is empty. A damaged clip counts as one that can't be read, except
+ * with EQ_ON_ERROR_USE or use_damaged: then it is used and listed by eq_loader_damaged. ds must outlive the loader and must not change meanwhile; indices
  * [n] are copied. Not for several threads at once. EQ_USAGE: an option is out of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
@@ -330,6 +332,8 @@ size_t eq_loader_batches(const struct eq_loader *l);
 /* Returns how many clips could not be read in the batches handed out so far, and lists each once; the list is the
  * loader's and valid until its next call. */
 size_t eq_loader_failures(const struct eq_loader *l, const struct eq_skipped **out);
+/* The same for clips that were used although they are damaged. */
+size_t eq_loader_damaged(const struct eq_loader *l, const struct eq_skipped **out);
 
 /* Mean over all pixels and channels of a loader's clips, rounded to a whole pixel value, and the standard deviation
  * around it; mean, standard deviation (of the population) and median of EF in percent. Runs epoch 0 of the loader,

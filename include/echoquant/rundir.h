@@ -171,11 +171,13 @@ struct eq_results {
     size_t n_differences;
     struct eq_result_skipped *skipped;
     size_t n_skipped;
+    struct eq_result_skipped *damaged; /* clips that were used although they are damaged */
+    size_t n_damaged;
     struct {
         struct cJSON *json;
         const char *dir, *digest;
         bool synthetic, split_from_file;
-        double train, val, test, skipped; /* clips */
+        double train, val, test, skipped, damaged; /* clips */
     } data;
     struct {
         struct cJSON *json;
@@ -200,7 +202,8 @@ const struct eq_result *eq_results_find(const struct eq_results *r, const char *
 const struct eq_result *eq_results_find_model(const struct eq_results *r, const char *name);
 /* Inserts a copy of the row at its place in the order of the table; replaces a row of the same name. */
 void eq_results_put(struct eq_results *r, const struct eq_result *row);
-/* Sets the list of clips left out under data.on_error = skip; names are borrowed from ds. */
+/* Sets the lists of clips left out under data.on_error = skip, and of damaged ones that were used under use; names are
+ * borrowed from ds. */
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);

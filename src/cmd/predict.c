@@ -24,6 +24,12 @@ static void name_failures(const struct eq_skipped *failures, size_t n)
         eq_warn("left out: %s", failures[i].reason);
 }
 
+static void name_damaged(const struct eq_skipped *damaged, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        eq_warn("%s is damaged and was used as far as it can be read: %s", damaged[i].file_name, damaged[i].reason);
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
@@ -45,6 +51,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     size_t n = eq_loader_failures(loader, &failures);
     name_failures(failures, n);
     eq_unlike_warn(&unlike, "clips", s->data.n - n);
+    n = eq_loader_damaged(loader, &failures);
+    name_damaged(failures, n);
 out:
     eq_str_clear(&unlike.first);
     eq_loader_free(loader);
@@ -60,8 +68,9 @@ const struct eq_command eq_cmd_predict = {
              "alone determines how clips are sampled and normalized. Prints CSV on stdout: "
              "FileName,Prediction, in the order of the arguments.\n\n"
              "--phases P samples each clip at P phases and prints the mean of their EFs.\n\n"
-             "A clip that cannot be read ends the command with exit code 1; with --set data.on_error=skip it "
-             "is named on stderr and left out.\n\n"
+             "A clip that cannot be read, or is damaged, ends the command with exit code 1. With --set "
+             "data.on_error=skip it is named on stderr and left out; with data.on_error=use a damaged clip is "
+             "named and used as far as it can be read.\n\n"
              "A clip whose pixels look unlike those of the clips that the model was trained on (brightness, "
              "contrast, share of black, motion, detail, color, layout) is predicted and named in a warning.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL,

@@ -51,9 +51,11 @@ static void open_clip(void *ctx, size_t i, int worker)
         return;
     enum eq_status st = eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err);
     if (st == EQ_OK) {
-        *c = (struct eq_checked_clip){info.width, info.height, info.decoded_frames, info.fps, info.damaged, NULL};
-        if (info.damaged) /* in the words of eq_clip_refuse_damaged */
+        *c = (struct eq_checked_clip){info.width, info.height, info.decoded_frames, info.fps, NULL, NULL};
+        if (info.damaged) {
             c->fault = eq_format("%s: the clip is damaged: %s", path, info.reason);
+            c->damage = c->fault + strlen(c->fault) - strlen(info.reason);
+        }
         bool cut = strncmp(info.reason, "the file is cut off", 19) == 0;
         job->kinds[i] = cut ? EQ_FINDING_CUT : EQ_FINDING_DAMAGED;
     } else if (st == EQ_NOMEM) { /* no fault of the clip */
@@ -88,7 +90,7 @@ static void use_cache(struct job *job, const char *file, void **text)
         const struct eq_cached_clip *was = eq_check_cache_find(job->known, job->n_known, job->now[i].name);
         if (!was || !eq_cached_clip_same_file(was, &job->now[i]))
             continue;
-        job->check->clips[i] = (struct eq_checked_clip){was->width, was->height, was->frames, was->fps, false, NULL};
+        job->check->clips[i] = (struct eq_checked_clip){was->width, was->height, was->frames, was->fps, NULL, NULL};
         job->check->cached++;
     }
 }

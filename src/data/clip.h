@@ -129,8 +129,8 @@ struct eq_frame_converter {
     struct SwsContext *flat; /* to RGB or gray without resizing, for frames that are turned */
     struct eq_conversion flat_made_for;
     AVFrame *level, *upright;
-    uint8_t *neutral; /* a line of chroma */
-    int neutral_width;
+    uint8_t *neutral; /* a plane of chroma */
+    size_t neutral_bytes;
 };
 /* dst: [size][size][3]. *gray: R = G = B in all of it. */
 enum eq_status eq_frame_convert(struct eq_frame_converter *c, const AVFrame *frame, uint8_t *dst, bool *gray,

@@ -208,12 +208,9 @@ static enum eq_status look_at_packet(struct job *job, struct pass *pass, struct 
     }
     job->converter.turned = job->info.turned;
     job->converter.mirrored = job->info.mirrored;
-    int bad = job->info.bad_frames, messages = r->messages;
     pass->lost = eq_clip_reader_send(r, r->packet) != 0 || eq_clip_reader_receive(r) != 0;
     if (pass->lost)
         return EQ_OK;
-    if (r->messages > messages && bad == job->info.bad_frames && bad == 0)
-        note_bad(job, true, r->message);
     return take_frame(job, pass, at, err);
 }
 

@@ -54,7 +54,7 @@ static int64_t usual_interval(const struct eq_clip_times *t)
     for (size_t i = 0; i < n; i++)
         sorted[i] = t->at[i + 1] - t->at[i];
     qsort(sorted, n, sizeof *sorted, compare);
-    interval = sorted[n / 2];
+    interval = sorted[(n - 1) / 2];
     free(sorted);
     return interval;
 }

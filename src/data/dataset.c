@@ -13,23 +13,24 @@ static void sample_clear(struct eq_sample *s)
     free(s->path);
 }
 
+static void skipped_clear(struct eq_skipped *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(list[i].file_name);
+        free(list[i].reason);
+    }
+    free(list);
+}
+
 void eq_dataset_clear(struct eq_dataset *ds)
 {
     for (size_t i = 0; i < ds->n; i++)
         sample_clear(&ds->samples[i]);
-    for (size_t i = 0; i < ds->n_skipped; i++) {
-        free(ds->skipped[i].file_name);
-        free(ds->skipped[i].reason);
-    }
-    for (size_t i = 0; i < ds->n_damaged; i++) {
-        free(ds->damaged[i].file_name);
-        free(ds->damaged[i].reason);
-    }
+    skipped_clear(ds->skipped, ds->n_skipped);
+    skipped_clear(ds->damaged, ds->n_damaged);
     free(ds->samples);
-    free(ds->skipped);
     for (size_t i = 0; i < ds->n_notes; i++)
         free(ds->notes[i].text);
-    free(ds->damaged);
     free(ds->notes);
     free(ds->dir);
     *ds = (struct eq_dataset){0};

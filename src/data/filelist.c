@@ -532,7 +532,7 @@ static enum eq_status conclude(struct parser *p)
     if (ds->split_from_file)
         eq_patients_compare_splits(&p->patients, ds);
     else if (ds->n_patients > 0 && ds->n_patients < 3 && ds->n > ds->n_patients)
-        eq_dataset_note(ds,
+        eq_dataset_note(ds, EQ_FINDING_LIST,
                         "the column %s knows %zu patient%s for %zu clips, too few for three splits. "
                         "data.patient_column = none draws the split by clip",
                         p->patient_column.s, ds->n_patients, ds->n_patients == 1 ? "" : "s", ds->n);

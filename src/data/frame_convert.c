@@ -129,16 +129,16 @@ static bool same_conversion(const struct eq_conversion *a, const struct eq_conve
            a->full_range == b->full_range && a->matrix == b->matrix;
 }
 
-/* A line of 128, in whose place a plane of neutral chroma is read. */
-static bool make_neutral(struct eq_frame_converter *c, int width)
+/* A plane of 128, in whose place one of neutral chroma of another value is read. */
+static bool make_neutral(struct eq_frame_converter *c, size_t bytes)
 {
-    if (c->neutral && c->neutral_width >= width)
+    if (c->neutral_bytes >= bytes)
         return true;
     av_freep(&c->neutral);
-    c->neutral = av_malloc((size_t)width + 64);
-    c->neutral_width = width;
+    c->neutral = av_malloc(bytes + 64);
+    c->neutral_bytes = c->neutral ? bytes : 0;
     if (c->neutral)
-        memset(c->neutral, 128, (size_t)width + 64);
+        memset(c->neutral, 128, bytes + 64);
     return c->neutral != NULL;
 }
 
@@ -173,10 +173,10 @@ static enum eq_status scale(struct eq_frame_converter *c, struct SwsContext **sw
         from_strides[i] = f->linesize[i];
     }
     if (s->wrong_neutral && !s->luma_only) {
-        if (!make_neutral(c, f->width))
-            return eq_fail(err, EQ_NOMEM, "out of memory for a line of %d pixels", f->width);
+        if (!make_neutral(c, (size_t)f->width * (size_t)f->height))
+            return eq_fail(err, EQ_NOMEM, "out of memory for %d x %d pixels", f->width, f->height);
         from[1] = from[2] = c->neutral;
-        from_strides[1] = from_strides[2] = 0;
+        from_strides[1] = from_strides[2] = f->width;
     }
     uint8_t *planes[4] = {dst};
     int rows = sws_scale(*sws, from, from_strides, 0, f->height, planes, dst_strides);

@@ -24,6 +24,15 @@ struct slot {
     struct eq_err err;
     size_t *failed; /* [batch] positions that could not be read */
     int n_failed;
+    size_t *damaged; /* [batch] positions that were used although damaged */
+    int n_damaged;
+};
+
+/* Clips that the caller has been told of, each once. */
+struct told {
+    bool *reported; /* [n] by position */
+    struct eq_skipped *list;
+    size_t n;
 };
 
 struct eq_loader {
@@ -50,15 +59,19 @@ struct eq_loader {
 
     /* Used by the thread only. */
     struct eq_clip_cache cache;
-    char **why_failed; /* [n]; NULL: no failure so far */
+    char **why_failed;  /* [n]; NULL: no failure so far */
+    char **why_damaged; /* [n]; NULL: whole as far as it is known */
 
     /* Used by the caller's side only. */
-    bool *reported; /* [n] */
-    struct eq_skipped *failures;
-    size_t n_failures;
+    struct told failures, damaged;
 };
 
 /* ---- the thread's side --------------------------------------------------- */
+
+static bool may_use_damaged(const struct eq_loader *l)
+{
+    return l->opts.use_damaged || l->opts.on_error == EQ_ON_ERROR_USE;
+}
 
 /* Reads the clip at `position` into dst, augmented. */
 static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *dst, bool *gray, struct eq_err *err)
@@ -73,8 +86,12 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
         struct eq_sampling sampling = o->sampling;
         sampling.phase = draw.phase;
         enum eq_status st = eq_clip_read(l->ds->samples[sample].path, &sampling, dst, &info, err);
+        if (st == EQ_OK && info.damaged && !may_use_damaged(l))
+            st = eq_clip_refuse_damaged(l->ds->samples[sample].path, &info, err);
         if (st != EQ_OK)
             return st;
+        if (info.damaged && !l->why_damaged[position])
+            l->why_damaged[position] = eq_strdup(info.reason);
         *gray = info.gray;
         if (keep)
             eq_clip_cache_put(&l->cache, position, dst, pixels, info.gray);
@@ -86,13 +103,13 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
 /* Not for lack of memory and the like, which are no fault of the clip. */
 static bool may_skip(const struct eq_loader *l, enum eq_status st)
 {
-    return l->opts.on_error == EQ_ON_ERROR_SKIP && (st == EQ_FORMAT || st == EQ_IO);
+    return l->opts.on_error != EQ_ON_ERROR_FAIL && (st == EQ_FORMAT || st == EQ_IO);
 }
 
 static void fill_slot(struct eq_loader *l, struct slot *slot, size_t batch)
 {
     size_t begin = batch * (size_t)l->opts.batch, end = begin + (size_t)l->opts.batch;
-    slot->n = slot->n_failed = 0;
+    slot->n = slot->n_failed = slot->n_damaged = 0;
     slot->gray = true;
     slot->st = EQ_OK;
     for (size_t k = begin; k < end && k < l->n; k++) {
@@ -106,6 +123,8 @@ static void fill_slot(struct eq_loader *l, struct slot *slot, size_t batch)
         enum eq_status st = read_clip(l, position, dst, &gray, &slot->err);
         if (st == EQ_OK) {
             slot->gray &= gray;
+            if (l->why_damaged[position])
+                slot->damaged[slot->n_damaged++] = position;
             slot->index[slot->n] = l->positions[position];
             slot->ef[slot->n++] = (float)l->ds->samples[l->positions[position]].ef;
         } else if (may_skip(l, st)) {
@@ -200,10 +219,31 @@ static bool allocate_ring(struct eq_loader *l)
         slot->ef = eq_alloc(batch, sizeof *slot->ef);
         slot->index = eq_alloc(batch, sizeof *slot->index);
         slot->failed = eq_alloc(batch, sizeof *slot->failed);
-        if (!slot->pixels || !slot->ef || !slot->index || !slot->failed)
+        slot->damaged = eq_alloc(batch, sizeof *slot->damaged);
+        if (!slot->pixels || !slot->ef || !slot->index || !slot->failed || !slot->damaged)
             return false;
     }
     return true;
+}
+
+static bool told_init(struct told *t, size_t n)
+{
+    t->reported = calloc(n, sizeof *t->reported);
+    t->list = calloc(n, sizeof *t->list);
+    return t->reported && t->list;
+}
+
+static void told_clear(struct told *t)
+{
+    free(t->reported);
+    free(t->list);
+}
+
+static void texts_free(char **texts, size_t n)
+{
+    for (size_t i = 0; texts && i < n; i++)
+        free(texts[i]);
+    free(texts);
 }
 
 static bool allocate(struct eq_loader *l, const uint32_t *indices)
@@ -212,11 +252,10 @@ static bool allocate(struct eq_loader *l, const uint32_t *indices)
     l->positions = eq_alloc(n, sizeof *l->positions);
     l->order = eq_alloc(n, sizeof *l->order);
     l->why_failed = calloc(n, sizeof *l->why_failed);
-    l->reported = calloc(n, sizeof *l->reported);
-    l->failures = calloc(n, sizeof *l->failures);
+    l->why_damaged = calloc(n, sizeof *l->why_damaged);
     size_t cache_bytes = l->opts.augment.random_phase ? 0 : l->opts.cache_bytes;
-    if (!l->positions || !l->order || !l->why_failed || !l->reported || !l->failures ||
-        !eq_clip_cache_init(&l->cache, n, cache_bytes))
+    if (!l->positions || !l->order || !l->why_failed || !l->why_damaged || !told_init(&l->failures, n) ||
+        !told_init(&l->damaged, n) || !eq_clip_cache_init(&l->cache, n, cache_bytes))
         return false;
     if (l->n)
         memcpy(l->positions, indices, l->n * sizeof *l->positions);
@@ -257,13 +296,13 @@ void eq_loader_free(struct eq_loader *l)
         eq_free(l->ring[i].ef);
         eq_free(l->ring[i].index);
         eq_free(l->ring[i].failed);
+        eq_free(l->ring[i].damaged);
     }
     free(l->ring);
-    for (size_t i = 0; l->why_failed && i < l->n; i++)
-        free(l->why_failed[i]);
-    free(l->why_failed);
-    free(l->reported);
-    free(l->failures);
+    texts_free(l->why_failed, l->n);
+    texts_free(l->why_damaged, l->n);
+    told_clear(&l->failures);
+    told_clear(&l->damaged);
     eq_clip_cache_clear(&l->cache);
     eq_free(l->positions);
     eq_free(l->order);
@@ -314,15 +353,15 @@ static void release_held(struct eq_loader *l)
     pthread_cond_broadcast(&l->changed);
 }
 
-static void report_failures(struct eq_loader *l, const struct slot *slot)
+static void tell(const struct eq_loader *l, struct told *t, const size_t *positions, int n, char *const *why)
 {
-    for (int i = 0; i < slot->n_failed; i++) {
-        size_t position = slot->failed[i];
-        if (l->reported[position])
+    for (int i = 0; i < n; i++) {
+        size_t position = positions[i];
+        if (t->reported[position])
             continue;
-        l->reported[position] = true;
-        l->failures[l->n_failures++] =
-            (struct eq_skipped){l->ds->samples[l->positions[position]].file_name, l->why_failed[position], EQ_FORMAT};
+        t->reported[position] = true;
+        t->list[t->n++] =
+            (struct eq_skipped){l->ds->samples[l->positions[position]].file_name, why[position], EQ_FORMAT};
     }
 }
 
@@ -344,7 +383,8 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
     if (l->holding)
         release_held(l);
     for (struct slot *slot; (slot = wait_slot(l)) != NULL;) {
-        report_failures(l, slot);
+        tell(l, &l->failures, slot->failed, slot->n_failed, l->why_failed);
+        tell(l, &l->damaged, slot->damaged, slot->n_damaged, l->why_damaged);
         if (slot->st != EQ_OK) { /* it stays: another call gets the same error */
             st = eq_fail(err, slot->st, "%s", slot->err.msg);
             break;
@@ -369,6 +409,12 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
 
 size_t eq_loader_failures(const struct eq_loader *l, const struct eq_skipped **out)
 {
-    *out = l->failures;
-    return l->n_failures;
+    *out = l->failures.list;
+    return l->failures.n;
+}
+
+size_t eq_loader_damaged(const struct eq_loader *l, const struct eq_skipped **out)
+{
+    *out = l->damaged.list;
+    return l->damaged.n;
 }

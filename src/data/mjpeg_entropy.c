@@ -9,14 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_BITS = 11, LOOK_SIZE = 1 << LOOK_BITS, TABLE_BYTES = 16 + 256, PADDING = 16, MAX_MEAN = 1024 };
+enum { LOOK_BITS = 10, LOOK_SIZE = 1 << LOOK_BITS, TABLE_BYTES = 16 + 256, MAX_MEAN = 1024 };
+/* A block that starts inside the data can't read further past their end than this. */
+enum { PADDING = 64 * (16 + 16) / 8 + 16 };
+/* What a symbol does to the number of the next coefficient: the end of the block is beyond all numbers. */
+enum { END_OF_BLOCK = 0x80, BAD_SYMBOL = 0xC0 };
 
 /* A Huffman table, decoded by the next LOOK_BITS bits; longer codes by their value. */
 struct eq_mjpeg_table {
     uint8_t source[TABLE_BYTES]; /* what it was made of: 16 numbers of codes by length, then symbols */
     bool made;
-    struct {
-        uint8_t bits, symbol; /* bits: of the code; 0: a longer one, or none */
+    struct entry {
+        uint8_t bits; /* of the code and the value after it; 0: a longer code, or none */
+        uint8_t code; /* bits of the code alone */
+        uint8_t size; /* bits of the value */
+        uint8_t step; /* AC: coefficients to go on by */
     } look[LOOK_SIZE];
     int32_t last[18]; /* by length: the largest code, left-aligned to 16 bits, + 1 */
     int first[17];    /* by length: index of its first symbol, minus its first code */
@@ -54,7 +61,18 @@ static const uint8_t standard[2][2][TABLE_BYTES] = {
       0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xE2, 0xE3,
       0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA}}};
 
-static void make_table(struct eq_mjpeg_table *t, const uint8_t *source)
+static struct entry entry_of(int symbol, int code_bits, bool ac)
+{
+    int size = ac ? symbol & 15 : symbol, run = ac ? symbol >> 4 : 0;
+    struct entry e = {(uint8_t)(code_bits + size), (uint8_t)code_bits, (uint8_t)size, (uint8_t)(run + 1)};
+    if (ac && size == 0 && run < 15)
+        e.step = run == 0 ? END_OF_BLOCK : BAD_SYMBOL; /* the runs of progressive pictures */
+    else if (size > (ac ? 10 : 11))
+        e.step = BAD_SYMBOL;
+    return e;
+}
+
+static void make_table(struct eq_mjpeg_table *t, const uint8_t *source, bool ac)
 {
     size_t n = 0;
     for (int i = 0; i < 16; i++)
@@ -70,89 +88,99 @@ static void make_table(struct eq_mjpeg_table *t, const uint8_t *source)
         for (int i = 0; i < source[bits - 1]; i++, code++, index++) {
             if (bits > LOOK_BITS)
                 continue;
-            int from = code << (LOOK_BITS - bits), to = (code + 1) << (LOOK_BITS - bits);
-            for (int k = from; k < to; k++) {
-                t->look[k].bits = (uint8_t)bits;
-                t->look[k].symbol = source[16 + index];
-            }
+            struct entry e = entry_of(source[16 + index], bits, ac);
+            for (int k = code << (LOOK_BITS - bits); k < (code + 1) << (LOOK_BITS - bits); k++)
+                t->look[k] = e;
         }
         t->last[bits] = code << (16 - bits);
         code <<= 1;
     }
 }
 
-/* Bits of unstuffed bytes; reading past the end gives zeros, which `at` shows. */
+/* Bits of unstuffed bytes, the next ones at the top of `next`. Past the end come zeros. */
 struct bits {
-    const uint8_t *bytes;
-    size_t at, end; /* in bits */
+    const uint8_t *from; /* the first byte that is not wholly in `next` */
+    uint64_t next;
+    int have; /* valid bits of `next` */
+    const uint8_t *bytes, *end;
 };
 
-static uint64_t peek(const struct bits *b)
+/* At least 56 bits. */
+static inline void fill(struct bits *b)
 {
     uint64_t value;
-    memcpy(&value, b->bytes + (b->at >> 3), sizeof value);
+    memcpy(&value, b->from, sizeof value);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     value = __builtin_bswap64(value);
 #endif
-    return value << (b->at & 7);
+    b->next |= value >> b->have;
+    b->from += (63 - b->have) >> 3;
+    b->have |= 56;
 }
 
-/* The symbol whose code starts `next`; *bits is its length, 0 if there is none. */
-static int symbol_of(const struct eq_mjpeg_table *t, uint64_t next, int *bits)
+static inline void drop(struct bits *b, int n)
 {
-    unsigned look = (unsigned)(next >> (64 - LOOK_BITS));
-    *bits = t->look[look].bits;
-    if (*bits)
-        return t->look[look].symbol;
+    b->next <<= n;
+    b->have -= n;
+}
+
+static size_t place_of(const struct bits *b)
+{
+    return 8 * (size_t)(b->from - b->bytes) - (size_t)b->have;
+}
+
+/* Codes longer than LOOK_BITS. */
+static struct entry long_code(const struct eq_mjpeg_table *t, uint64_t next, bool ac)
+{
     int32_t code = (int32_t)(next >> 48);
     for (int length = LOOK_BITS + 1; length <= 16; length++)
-        if (code < t->last[length]) {
-            *bits = length;
-            return t->source[16 + t->first[length] + (code >> (16 - length))];
-        }
-    return 0;
+        if (code < t->last[length])
+            return entry_of(t->source[16 + t->first[length] + (code >> (16 - length))], length, ac);
+    return (struct entry){0, 0, 0, BAD_SYMBOL};
+}
+
+static inline struct entry entry_at(const struct eq_mjpeg_table *t, uint64_t next, bool ac)
+{
+    struct entry e = t->look[next >> (64 - LOOK_BITS)];
+    return e.bits ? e : long_code(t, next, ac);
 }
 
 /* One block of 64 coefficients. */
-static bool walk_block(const struct eq_mjpeg_walker *w, struct bits *b, const uint8_t table[2], int step, int *mean)
+static bool walk_block(const struct eq_mjpeg_walker *w, struct bits *at, const uint8_t table[2], int step, int *mean)
 {
-    int bits;
-    uint64_t next = peek(b);
-    int size = symbol_of(&w->tables[0][table[0]], next, &bits);
-    if (!bits || size > 11)
+    struct bits b = *at;
+    fill(&b);
+    struct entry dc = entry_at(&w->tables[0][table[0]], b.next, false);
+    if (dc.step == BAD_SYMBOL)
         return false;
-    if (size) {
-        int value = (int)(next << bits >> (64 - size));
-        *mean += value >> (size - 1) ? value : value - (1 << size) + 1;
+    if (dc.size) {
+        int value = (int)(b.next << dc.code >> (64 - dc.size));
+        *mean += value >> (dc.size - 1) ? value : value - (1 << dc.size) + 1;
         if (abs(*mean) * step > MAX_MEAN + step) /* the mean of 8 x 8 pixels, times 8 */
             return false;
     }
-    b->at += (size_t)(bits + size);
+    drop(&b, dc.bits);
     const struct eq_mjpeg_table *ac = &w->tables[1][table[1]];
-    for (int k = 1; k < 64;) {
-        if (b->at > b->end)
-            return false;
-        int symbol = symbol_of(ac, peek(b), &bits);
-        if (!bits)
-            return false;
-        size = symbol & 15;
-        b->at += (size_t)(bits + size);
-        if (size == 0 && symbol != 0xF0) {
-            if (symbol != 0) /* the runs of progressive pictures */
-                return false;
+    unsigned k = 1;
+    while (k < 64) { /* two symbols have at most 52 bits */
+        fill(&b);
+        struct entry e = entry_at(ac, b.next, true);
+        drop(&b, e.bits);
+        k += e.step;
+        if (k >= 64)
             break;
-        }
-        k += (symbol >> 4) + 1;
-        if (k > 64 || size > 10)
-            return false;
+        e = entry_at(ac, b.next, true);
+        drop(&b, e.bits);
+        k += e.step;
     }
-    return b->at <= b->end;
+    *at = b;
+    return (k == 64 || (k >= END_OF_BLOCK && k < BAD_SYMBOL)) && place_of(&b) <= 8 * (size_t)(b.end - b.bytes);
 }
 
 /* What follows the last block up to the marker: the rest of a byte, all ones or all zeros; then perhaps padding. */
 static bool is_padding(const struct bits *b)
 {
-    size_t at = b->at;
+    size_t at = place_of(b);
     unsigned rest = (8 - (at & 7)) & 7;
     if (rest) {
         unsigned bits = b->bytes[at >> 3] & ((1u << rest) - 1);
@@ -160,8 +188,8 @@ static bool is_padding(const struct bits *b)
             return false;
         at += rest;
     }
-    for (size_t i = at >> 3; i < b->end >> 3; i++)
-        if (b->bytes[i] != 0 && b->bytes[i] != 0xFF)
+    for (const uint8_t *p = b->bytes + (at >> 3); p < b->end; p++)
+        if (*p != 0 && *p != 0xFF)
             return false;
     return true;
 }
@@ -234,12 +262,12 @@ bool eq_mjpeg_is_intact(struct eq_mjpeg_walker *w, const struct eq_mjpeg_info *i
         for (int class = 0; class < 2; class ++) {
             int index = info->table[c][class];
             const uint8_t *source = info->huffman[c][class];
-            make_table(&w->tables[class][index], source ? source : standard[class][index]);
+            make_table(&w->tables[class][index], source ? source : standard[class][index], class == 1);
         }
     for (int restart = 0; units > 0; restart++) {
         long now = info->restart && info->restart < units ? info->restart : units;
         size_t end = 0, n = unstuff(p, left, w->bytes, &end);
-        struct bits b = {w->bytes, 0, 8 * n};
+        struct bits b = {.from = w->bytes, .bytes = w->bytes, .end = w->bytes + n};
         if (!walk_interval(w, info, &b, now))
             return false;
         units -= now;

@@ -12,6 +12,7 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
         .seed = (uint64_t)cfg->run.seed,
         .cache_bytes = (size_t)cfg->data.cache_mb << 20,
         .on_error = EQ_ON_ERROR_FAIL,
+        .use_damaged = cfg->data.on_error == EQ_ON_ERROR_USE,
     };
 }
 

@@ -91,16 +91,15 @@ static enum eq_status refuse_faults(const struct eq_dataset *ds, const struct eq
                    bad > 1 ? "them" : "it");
 }
 
-/* Leaves out what cannot be read, and with `use` keeps what is only damaged. */
+/* Leaves out what cannot be read, and with `use` notes what is only damaged. */
 static void skip_faults(struct eq_dataset *ds, const struct eq_data_check *check, bool use)
 {
-    for (size_t i = check->n; i-- > 0;) {
-        const struct eq_checked_clip *c = &check->clips[i];
-        if (c->fault && c->damaged && use)
-            eq_dataset_note_damaged(ds, i, c->fault);
-        else if (c->fault)
-            eq_dataset_skip(ds, i, EQ_FORMAT, c->fault);
-    }
+    for (size_t i = 0; i < check->n; i++)
+        if (check->clips[i].damage && use)
+            eq_dataset_note_damaged(ds, i, check->clips[i].damage);
+    for (size_t i = check->n; i-- > 0;)
+        if (check->clips[i].fault && !(check->clips[i].damage && use))
+            eq_dataset_skip(ds, i, EQ_FORMAT, check->clips[i].fault);
 }
 
 static void warn_of_findings(const struct eq_data_check *check)
@@ -136,6 +135,22 @@ out:
     return st;
 }
 
+/* One warning for all, with the first names. */
+static void warn_of_damaged(const struct eq_dataset *ds)
+{
+    enum { NAMED = 5 };
+    struct eq_str text = {0};
+    if (ds->n_damaged == 0)
+        return;
+    for (size_t i = 0; i < ds->n_damaged && i < NAMED; i++)
+        eq_str_add(&text, "%s%s: %s", i ? "; " : "", ds->damaged[i].file_name, ds->damaged[i].reason);
+    if (ds->n_damaged > NAMED)
+        eq_str_add(&text, "; and %zu more, which results.json and the report list", ds->n_damaged - NAMED);
+    eq_warn("%zu damaged clip%s used as far as %s can be read (data.on_error=use): %s", ds->n_damaged,
+            ds->n_damaged == 1 ? " is" : "s are", ds->n_damaged == 1 ? "it" : "they", text.s);
+    eq_str_clear(&text);
+}
+
 /* Bad rows of the list are left out at first even where they are refused, so that they stand among the bad clips. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
@@ -153,8 +168,7 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
     EQ_TRY(check_clips(cfg, ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_warn("left out: %s", ds->skipped[i].reason);
-    for (size_t i = 0; i < ds->n_damaged; i++)
-        eq_warn("used although damaged: %s", ds->damaged[i].reason);
+    warn_of_damaged(ds);
 out:
     if (st != EQ_OK)
         eq_dataset_clear(ds);

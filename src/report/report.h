@@ -124,7 +124,8 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out);
     X(sensitivity, 110)                                                                                                \
     X(made, 50)                                                                                                        \
     X(config, 150)                                                                                                     \
-    X(skipped, 140)
+    X(skipped, 140)                                                                                                    \
+    X(damaged, 145)
 #define EQ_SECTION_FUNCTION(name, place) void eq_section_##name(const struct eq_report *report, struct eq_section *out);
 EQ_SECTIONS(EQ_SECTION_FUNCTION)
 

@@ -198,6 +198,9 @@ static enum eq_status summarize(const char *run_dir, int first, int n, struct se
     r->skipped = one->skipped; /* taken over */
     r->n_skipped = one->n_skipped;
     one->skipped = NULL;
+    r->damaged = one->damaged;
+    r->n_damaged = one->n_damaged;
+    one->damaged = NULL;
     r->data = one->data;
     r->environment = one->environment;
     return EQ_OK;

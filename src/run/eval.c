@@ -214,6 +214,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
     r.data.val = clips[EQ_SPLIT_VAL];
     r.data.test = clips[EQ_SPLIT_TEST];
     r.data.skipped = (double)ds->n_skipped;
+    r.data.damaged = (double)ds->n_damaged;
     r.data.split_from_file = ds->split_from_file;
     r.environment.version = ECHOQUANT_VERSION;
     r.environment.cpu = eq_cpu_model_name();

@@ -72,7 +72,7 @@ static const struct field skipped_fields[] = {
 static const struct field data_fields[] = {
 #define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
     DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
-    DATA(REAL, test), DATA(REAL, skipped), DATA(FLAG, split_from_file), {0}};
+    DATA(REAL, test), DATA(REAL, skipped), DATA(REAL, damaged), DATA(FLAG, split_from_file), {0}};
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
@@ -81,7 +81,8 @@ static const struct field document_fields[] = {
     LIST_OF("models", rows, n, row_fields), LIST_OF("seeds", seeds, n_seeds, seed_fields),
     PLAIN(eq_results, REAL, "seeds_wanted", seeds_wanted),
     LIST_OF("differences", differences, n_differences, difference_fields),
-    LIST_OF("skipped", skipped, n_skipped, skipped_fields), {"data", OBJECT, 0, data_fields, 0, 0},
+    LIST_OF("skipped", skipped, n_skipped, skipped_fields), LIST_OF("damaged", damaged, n_damaged, skipped_fields),
+    {"data", OBJECT, 0, data_fields, 0, 0},
     {"environment", OBJECT, 0, environment_fields, 0, 0}, {0}};
 /* clang-format on */
 
@@ -129,6 +130,7 @@ void eq_results_clear(struct eq_results *r)
     free(r->seeds);
     free(r->differences);
     free(r->skipped);
+    free(r->damaged);
     cJSON_Delete(r->json);
     *r = (struct eq_results){0};
 }
@@ -330,11 +332,20 @@ enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struc
     return st;
 }
 
+static struct eq_result_skipped *list_clips(const struct eq_skipped *clips, size_t n)
+{
+    struct eq_result_skipped *list = eq_list_grow(NULL, n, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct eq_result_skipped){NULL, clips[i].file_name, clips[i].reason};
+    return list;
+}
+
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds)
 {
     free(r->skipped);
-    r->skipped = eq_list_grow(NULL, ds->n_skipped, sizeof *r->skipped);
+    free(r->damaged);
+    r->skipped = list_clips(ds->skipped, ds->n_skipped);
     r->n_skipped = ds->n_skipped;
-    for (size_t i = 0; i < ds->n_skipped; i++)
-        r->skipped[i] = (struct eq_result_skipped){NULL, ds->skipped[i].file_name, ds->skipped[i].reason};
+    r->damaged = list_clips(ds->damaged, ds->n_damaged);
+    r->n_damaged = ds->n_damaged;
 }

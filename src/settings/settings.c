@@ -9,7 +9,8 @@
 
 /* By value, NULL after the last. */
 static const char *const precision_names[] = {[EQ_PRECISION_FP32] = "fp32", [EQ_PRECISION_BF16] = "bf16", NULL};
-static const char *const on_error_names[] = {[EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", NULL};
+static const char *const on_error_names[] = {
+    [EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", [EQ_ON_ERROR_USE] = "use", NULL};
 static const char *const ef_unit_names[] = {[EQ_EF_PERCENT] = "percent", [EQ_EF_FRACTION] = "fraction", NULL};
 static const char *const optimizer_names[] = {[EQ_OPTIM_ADAMW] = "adamw", [EQ_OPTIM_SGD] = "sgd", NULL};
 static const char *const schedule_names[] = {
@@ -58,8 +59,9 @@ const struct eq_setting eq_setting_table[] = {
     {ENUM(data, ef_unit, "percent", ef_unit_names),
      .help = "unit of the column EF: 0..100 or 0..1. Models and results are in percent"},
     {ENUM(data, on_error, "fail", on_error_names), .free_to_change = true,
-     .help = "what to do with a clip that cannot be used: stop the run, or leave the clip out and list it in "
-             "results.json and the report"},
+     .help = "a clip that cannot be read, or is damaged: fail stops the run; skip leaves the clip out; use leaves "
+             "out only what cannot be read and uses what is left of a damaged clip. Both list it in results.json and "
+             "the report"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
      .help = "memory for sampled clips that are kept between epochs; 0: decode them again in every epoch"},
 

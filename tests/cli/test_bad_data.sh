@@ -66,6 +66,30 @@ grep -q "$test_name" s/predictions/fp32.csv && fail "a bad clip has a prediction
 has "$ERR" "$test_name"
 has s/report.md "$test_name"
 
+# A damaged clip: an error, left out, or used, by the same setting, and told of each time.
+cut=cut.avi
+head -c $(($(stat -c %s "good/Videos/$test_name.avi") / 2)) "good/Videos/$test_name.avi" >"$cut"
+expect 1 predict --model s/fp32.safetensors "$cut" "good/Videos/$test_name.avi"
+has "$ERR" "the clip is damaged: the file is cut off"
+expect 0 predict --model s/fp32.safetensors --set data.on_error=skip "$cut" "good/Videos/$test_name.avi"
+is "predictions" "$(wc -l <"$OUT")" 2
+has "$ERR" "left out: $cut"
+expect 0 predict --model s/fp32.safetensors --set data.on_error=use "$cut" "good/Videos/$test_name.avi"
+is "predictions" "$(wc -l <"$OUT")" 3
+has "$ERR" "is damaged and was used as far as it can be read"
+expect 0 inspect "$cut"
+has "$OUT" "damaged: the file is cut off"
+copy_data bad && cp "$cut" "$clip" && cp "$cut" "bad/Videos/$test_name.avi"
+bad_data 1 "the clip is damaged"
+expect 0 run-all --run u --data bad "${TINY[@]}" --set data.on_error=use
+has "$ERR" "2 damaged clips are used as far as they can be read"
+is "damaged clips" "$(grep -c '"reason"' u/results.json)" 2
+has u/report.md "2 damaged clips used"
+has u/report.html "2 damaged clips used"
+set_ef 4 abc
+: >"$clip"
+printf 'no video' >"bad/Videos/$test_name.avi"
+
 # predict and inspect on clips
 expect 0 predict --model s/fp32.safetensors --set data.on_error=skip "$clip" "good/Videos/$test_name.avi"
 is "predictions" "$(wc -l <"$OUT")" 2

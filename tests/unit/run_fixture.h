@@ -95,6 +95,8 @@ static void put_run(void)
     r.skipped = eq_list_grow(r.skipped, r.n_skipped, sizeof *r.skipped);
     r.skipped[r.n_skipped++] =
         (struct eq_result_skipped){NULL, "<b>&\"clip\"", "FileList.csv:3: <script>alert(1)</script>"};
+    r.damaged = eq_list_grow(r.damaged, r.n_damaged, sizeof *r.damaged);
+    r.damaged[r.n_damaged++] = (struct eq_result_skipped){NULL, "half", "the file is cut off"};
     assert_int_equal(eq_results_write(dir, &r, &err), EQ_OK);
     eq_results_clear(&r);
 }

@@ -177,7 +177,7 @@ static void a_clip_that_lost_its_end_can_be_read_and_is_damaged(void **state)
     struct eq_data_check c = check(&ds, 0, NULL);
     assert_int_equal(c.n_findings, 1);
     assert_int_equal(c.findings[0].kind, EQ_FINDING_CUT);
-    assert_true(c.clips[0].damaged && c.clips[0].frames > 0 && c.clips[0].frames < FRAMES);
+    assert_true(c.clips[0].damage && c.clips[0].frames > 0 && c.clips[0].frames < FRAMES);
     eq_data_check_clear(&c);
     eq_dataset_clear(&ds);
 }

@@ -170,6 +170,45 @@ static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
     eq_dataset_clear(&ds);
 }
 
+/* One clip in training and one in test are cut off: used, and listed wherever the run tells of its data. */
+static void damaged_clips_are_used_and_listed(void **state)
+{
+    struct eq_dataset ds;
+    struct eq_results r;
+    (void)state;
+    for (int i = 3; i <= 12; i += 9) {
+        char *path = clip_path(i);
+        size_t len;
+        uint8_t *bytes = test_read(path, &len);
+        test_write(path, bytes, len * 6 / 7);
+        eq_free(bytes);
+        free(path);
+    }
+    assert_ok(eq_run_open_data(&settings.config, &ds, &err)); /* skip */
+    assert_true(ds.n_skipped == 2 && ds.n_damaged == 0 && ds.n == CLIPS - 2);
+    assert_non_null(strstr(ds.skipped[0].reason, "the clip is damaged: the file is cut off"));
+    eq_dataset_clear(&ds);
+    set("data.on_error", "use");
+    break_clip(5);
+    assert_ok(eq_run_open_data(&settings.config, &ds, &err));
+    assert_true(ds.n_skipped == 1 && ds.n_damaged == 2 && ds.n == CLIPS - 1);
+    assert_string_equal(ds.damaged[1].file_name, "clip12");
+    assert_ok(eq_run_train(&settings.config, &ds, &err));
+    assert_ok(eq_run_eval(&settings.config, &ds, "fp32", NULL, &err));
+    assert_ok(eq_run_record_context(&settings.config, &ds, &err));
+    assert_ok(eq_results_read(settings.config.run.dir, &r, &err));
+    assert_true(r.n_damaged == 2 && r.data.damaged == 2 && r.n_skipped == 1);
+    assert_string_equal(r.damaged[0].file_name, "clip03");
+    assert_non_null(strstr(r.damaged[0].reason, "the file is cut off"));
+    eq_results_clear(&r);
+    eq_dataset_clear(&ds);
+    set("data.on_error", "fail");
+    put_clip(5);
+    assert_stopped_at(3, eq_run_open_data(&settings.config, &ds, &err));
+    put_clip(3);
+    assert_stopped_at(12, eq_run_open_data(&settings.config, &ds, &err)); /* a test clip */
+}
+
 static void a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one(void **state)
 {
     struct eq_dataset ds;
@@ -250,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_clip_that_breaks_after_the_check_stops_every_phase, make, clear),
         cmocka_unit_test_setup_teardown(a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one, make,
                                         clear),
+        cmocka_unit_test_setup_teardown(damaged_clips_are_used_and_listed, make, clear),
         cmocka_unit_test(the_digest_is_of_all_that_makes_a_ground_truth),
         cmocka_unit_test_setup_teardown(the_digest_of_a_folder_is_that_of_its_used_rows, make, clear),
     };

@@ -92,6 +92,9 @@ static void the_report_is_one_file_with_everything(void **state)
     assert_null(strstr(html, "<script"));
     assert_null(strstr(html, "<b>&\"clip"));
     assert_non_null(strstr(html, "&lt;b&gt;&amp;&quot;clip&quot;"));
+    assert_non_null(strstr(html, "1 damaged clip used"));
+    assert_non_null(strstr(md, "1 damaged clip used"));
+    assert_non_null(strstr(md, "the file is cut off"));
     assert_non_null(strstr(html, "<td>44.80</td>"));
     assert_non_null(strstr(html, "The file has 25 % of the size, and inference is 2.00 times as fast."));
     assert_non_null(strstr(md, "50 % lower than always predicting the training median, "));

@@ -116,6 +116,11 @@ enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling
 /* The same without pixels, for `inspect`; info->gray tells about the first frame. */
 enum eq_status eq_clip_probe(const char *path, struct eq_clip_info *info, struct eq_err *err);
 
+/* The extensions of files that a search of a folder takes for clips, without the dot; NULL after the last. */
+extern const char *const eq_clip_extensions[];
+/* Whether name, a path or not, has one of them, in any letter case. Hidden files are none. */
+bool eq_is_clip_name(const char *name);
+
 /* ---- loader -------------------------------------------------------------- */
 
 struct eq_augment {

@@ -87,7 +87,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 const struct eq_command eq_cmd_eval = {
     .name = "eval",
     .summary = "evaluate models on the test split: errors, size, latency",
-    .arguments = "[NAME...]",
+    .arguments = "[NAME...|FILE] [DIR]",
     .about = "Evaluates models on the test split: MAE, RMSE, R2, size of the file, latency of one clip (the "
              "model alone, and from the file to the EF). INT8 models run in the integer engine, never in a "
              "simulation.\n\n"
@@ -97,9 +97,11 @@ const struct eq_command eq_cmd_eval = {
              "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with "
              "--model the file runs in that precision only.\n\n"
              "--phases P averages, for each clip, its EFs at P phases; latency_ms remains that of one phase.\n",
+    .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
                EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
+    .accepts = EQ_ARG_RUN | EQ_ARG_MODEL,
     .sections = (const char *const[]){"data", "synth", "eval", "bench", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_DATA,
     .phase = EQ_PHASE_EVAL,

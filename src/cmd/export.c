@@ -83,7 +83,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 const struct eq_command eq_cmd_export = {
     .name = "export",
     .summary = "write a model as an ONNX file",
-    .arguments = "",
+    .arguments = "FILE",
     .about = "Writes the model of --model as a self-contained ONNX file, for ONNX Runtime, OpenVINO and "
              "others.\n\n"
              "pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of frames; "
@@ -93,7 +93,9 @@ const struct eq_command eq_cmd_export = {
              "model becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear "
              "and DequantizeLinear. The metadata of the file says how clips are sampled, and their size. "
              "docs/ONNX.md has an example.\n",
+    .example = "runs/first/ptq.safetensors --onnx ptq.onnx",
     .options = EQ_OPT_MODEL | EQ_OPT_ONNX,
+    .accepts = EQ_ARG_MODEL,
     .check = check,
     .run = run,
 };

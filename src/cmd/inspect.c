@@ -32,6 +32,8 @@ static enum eq_status inspect(const char *path, const struct eq_options *o, stru
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
+    if (o->n_args > 1)
+        eq_print_json_lines();
     for (int i = 0; i < o->n_args; i++) {
         if (i && !o->json)
             printf("\n");
@@ -44,9 +46,11 @@ const struct eq_command eq_cmd_inspect = {
     .name = "inspect",
     .summary = "describe a model file, a clip, a data folder or a run",
     .arguments = "PATH...",
-    .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
-             "(size, frames that decode, codec), a data folder (splits, EF, rows that cannot be used) or a run "
-             "directory (its table). --json prints one JSON object for each.\n",
+    .about =
+        "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
+        "(size, frames that decode, codec), a data folder (splits, EF, rows that cannot be used) or a run "
+        "directory (its table). --json prints one JSON object for each, on a line of its own if there are several.\n",
+    .example = "runs/first/ptq.safetensors",
     .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,

@@ -3,10 +3,17 @@
 
 #include <cjson/cJSON.h>
 
+static bool json_lines;
+
+void eq_print_json_lines(void)
+{
+    json_lines = true;
+}
+
 enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err)
 {
     struct eq_str text = {0};
-    enum eq_status st = eq_json_print(&text, json, err);
+    enum eq_status st = json_lines ? eq_json_print_row(&text, json, err) : eq_json_print(&text, json, err);
     if (st == EQ_OK)
         fputs(text.s, stdout);
     eq_str_clear(&text);

@@ -21,6 +21,7 @@ const struct eq_command eq_cmd_ptq = {
              "there. With ptq.max_mae_loss above 0 it also measures the increase in MAE on the validation "
              "split, and returns layers to FP32 until it is within that limit. --force replaces an existing "
              "ptq.safetensors.\n",
+    .example = "--run runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE,
     .sections = (const char *const[]){"data", "synth", "ptq", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA,

@@ -20,6 +20,7 @@ const struct eq_command eq_cmd_qat = {
              "--control trains FP32+, the model to compare QAT with: the baseline trained further with the "
              "same settings qat.* and the same clips, but without fake-quant. Writes fp32_plus.safetensors and "
              "history/fp32_plus.csv.\n",
+    .example = "--run runs/first --set qat.epochs=2",
     .options = EQ_OPT_CONTROL | EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE |
                EQ_OPT_MODEL | EQ_OPT_FORCE,
     .sections = (const char *const[]){"data", "synth", "qat", "ptq", "train.loss", "train.flip", "train.shift",

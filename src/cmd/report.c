@@ -9,12 +9,14 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 const struct eq_command eq_cmd_report = {
     .name = "report",
     .summary = "write report.md and report.html from the results",
-    .arguments = "",
+    .arguments = "[DIR]",
     .about = "Writes report.md and report.html (one self-contained file) from the results of a run directory, "
              "and prints the table and the path of the report. gnuplot draws the pictures; their scripts and "
              "data stay in plots/. Without gnuplot the report says that it has no pictures. --json prints "
              "results.json instead.\n",
+    .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON,
+    .accepts = EQ_ARG_RUN,
     .sections = (const char *const[]){"run.dir", NULL},
     .run = run,
 };

@@ -20,6 +20,7 @@ const struct eq_command eq_cmd_synth = {
              "columns, and MJPEG AVIs of 112 x 112 pixels that look like an apical four-chamber view, with the "
              "EF only in the motion of the ventricle. The same settings give the same pixels. A folder that "
              "holds this set already is left as it is; any other folder that is not empty is refused.\n",
+    .example = "data/synthetic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE,
     .max_args = 1,
     .sections = (const char *const[]){"synth", "run.threads", NULL},

@@ -20,6 +20,7 @@ const struct eq_command eq_cmd_train = {
              "directory. After an interruption (Ctrl-C, kill, power cut) run the same command to resume; the "
              "result is identical to that of an uninterrupted run. --force starts over: it removes everything "
              "that an earlier run left in the run directory, including quantized models.\n",
+    .example = "--config configs/default.json --run runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE,
     .sections = (const char *const[]){"data", "synth", "model", "train", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_DATA,

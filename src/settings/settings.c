@@ -198,16 +198,6 @@ const struct eq_setting *eq_setting_find(const char *key)
     return NULL;
 }
 
-enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err)
-{
-    const char *keys[sizeof eq_setting_table / sizeof *eq_setting_table];
-    for (size_t i = 0; i < eq_setting_count; i++)
-        keys[i] = eq_setting_table[i].key;
-    const char *near = eq_nearest(key, keys, eq_setting_count);
-    return eq_fail(err, EQ_USAGE, "%s: there is no setting %.80s%s%s%s", origin, key, near ? "; did you mean " : "",
-                   near ? near : " (`echoquant help settings` lists them all)", near ? "?" : "");
-}
-
 /* ---- ranges -------------------------------------------------------------- */
 
 void eq_setting_describe_range(const struct eq_setting *row, struct eq_str *out)

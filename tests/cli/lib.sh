@@ -8,6 +8,7 @@ OUT=$TMP/.out ERR=$TMP/.err
 PASSED=0 FAILED=0 SKIPPED=()
 CLEANUP=()
 export NO_COLOR=1
+unset COLUMNS
 cd "$TMP" || exit 1
 
 finish() {

@@ -7,9 +7,9 @@
 
 /* ---- entering -------------------------------------------------------------- */
 
-/* Checks whether a phase may use the run directory of the settings (run.dir); changes nothing. EQ_USAGE: the result of
- * the phase exists, or the directory holds a run under other settings, which the message names. The own settings of a
- * phase that has not begun may change. force: redo a phase that is done. */
+/* Checks whether a phase may use the run directory of the settings (run.dir); changes nothing. EQ_USAGE: the
+ * directory holds a run under other settings, which the message names. The own settings of a phase that has not begun may
+ * change. force: redo a phase that is done. */
 enum eq_phase {
     EQ_PHASE_TRAIN,
     EQ_PHASE_PTQ,
@@ -20,6 +20,9 @@ enum eq_phase {
     EQ_PHASE_ALL
 };
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
+/* *done: the phase has made its model already, and force does not ask for it again. eq_run_admit holds it to the settings
+ * that made it. */
+enum eq_status eq_run_is_done(const char *run_dir, enum eq_phase phase, bool force, bool *done, struct eq_err *err);
 /* Checks that the rows and models in the run directory, and in those of its seeds, were made with the data set ds, by
  * eq_dataset_digest; changes nothing. EQ_USAGE names those made with other data. Rows and models of version 0.1.0,
  * which have no digest, are accepted. */
@@ -77,7 +80,7 @@ const struct eq_run_model *eq_run_model_of_row(const char *row);
 const struct eq_run_model *eq_phase_model(enum eq_phase phase);
 /* Whether a phase makes a file for it; false: it runs the file of another row. */
 bool eq_run_model_is_made(const struct eq_run_model *m);
-/* The row of a name, also for the user's own files: a name that the table lacks becomes capitals. */
+/* The row of a name, also for the user's own files: a name that the table lacks is its own row. */
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The inverse; false when the result cannot name a file. */
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);

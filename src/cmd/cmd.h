@@ -24,6 +24,7 @@ struct eq_session {
     enum eq_phase phase;         /* EQ_NEED_RUN */
     struct eq_run_lock lock;
     struct eq_dataset data; /* EQ_NEED_DATA */
+    bool done;              /* EQ_NEED_RUN: the model of the phase exists; the command only names it */
 };
 
 struct eq_command {
@@ -63,8 +64,8 @@ void eq_print_json_lines(void);
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
 /* The same, and the path of the report. */
 enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err);
-/* The file that the phase of the session made, if st is EQ_OK; returns st. */
-enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st);
+/* The file that the phase of the session made, if st is EQ_OK; else returns st. */
+enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, struct eq_err *err);
 /* bench_text.c: the result of `bench` as text. */
 void eq_print_bench(const struct cJSON *result);
 

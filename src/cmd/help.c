@@ -44,15 +44,18 @@ void eq_command_help(const struct eq_command *command, bool whole, int width, st
     eq_str_add_wrapped(out, usage, 0, width);
     free(usage);
     eq_str_add_wrapped(out, whole ? command->about : command->summary, 0, width);
-    eq_str_add(out, "%sOptions:\n", whole ? "\n" : "\n");
+    eq_str_add(out, "\nOptions:\n");
     for (int i = 0; i < eq_option_count; i++)
         if (eq_option_offered(&eq_option_table[i], command))
             add_option(&eq_option_table[i], width, out);
     if (whole && command->sections) {
-        eq_str_add(out, "\nSettings it reads, with their defaults (--set KEY=VALUE):\n");
+        eq_str_add(out, "\nSettings it reads, with their defaults:\n");
         eq_settings_help(command->sections, width, out);
     }
-    eq_str_add(out, "\nExample:\n  echoquant %s %s\n\n", command->name, command->example);
+    eq_str_add(out, "\nExample:\n");
+    char *example = eq_format("  echoquant %s %s\n\n", command->name, command->example);
+    eq_str_add_wrapped(out, example, 0, width);
+    free(example);
     eq_str_add_wrapped(out, "Exit codes: 0 success, 1 failure, 2 wrong usage or settings, 130 interrupted.\n", 0,
                        width);
 }

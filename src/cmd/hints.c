@@ -98,7 +98,8 @@ enum eq_status eq_option_unknown(const struct eq_command *command, const char *w
     const char *value = equals ? equals + 1 : next && next[0] != '-' ? next : "VALUE";
     char name[64];
     struct eq_str hint = {0};
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), is_long ? text : long_name(text));
+    const char *meant = is_long ? text : long_name(text);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(meant, "="), meant);
     for (char *p = name; *p; p++)
         *p = *p == '-' ? '_' : *p;
     const char *option = other_name(command, name);

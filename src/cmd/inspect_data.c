@@ -10,8 +10,8 @@ enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
     struct eq_clip_info info;
     EQ_CHECK(eq_clip_probe(path, &info, err));
     if (!json) {
-        printf("%s: clip, %s, %d x %d, %d frames decode", path, info.codec, info.width, info.height,
-               info.decoded_frames);
+        printf("%s: clip, %s, %d x %d, %d frame%s", path, info.codec, info.width, info.height, info.decoded_frames,
+               eq_plural(info.decoded_frames));
         if (info.header_frames != info.decoded_frames)
             printf(" (its header says %d)", info.header_frames);
         printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "color");
@@ -61,13 +61,14 @@ static enum eq_status describe_split(const struct eq_dataset *ds, enum eq_split 
 
 static void print_folder(const struct eq_dataset *ds, const struct cJSON *o)
 {
-    printf("%s: %s data folder, %zu clips, split %s\n", ds->dir,
-           eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real", ds->n,
+    printf("%s: %s data folder, %zu clip%s, split %s\n", ds->dir,
+           eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real", ds->n, eq_plural((double)ds->n),
            ds->split_from_file ? "by FileList.csv" : "drawn by file name (70/15/15)");
     const struct cJSON *split;
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
-        printf("  %-6s %6.0f clips", split->string, eq_json_real(split, "clips"));
+        double clips = eq_json_real(split, "clips");
+        printf("  %-6s %6.0f clip%s", split->string, clips, eq_plural(clips));
         if (cJSON_HasObjectItem(split, "ef_median"))
             printf(", EF %.1f .. %.1f, median %.1f %%", eq_json_real(split, "ef_min"), eq_json_real(split, "ef_max"),
                    eq_json_real(split, "ef_median"));

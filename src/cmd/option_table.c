@@ -55,7 +55,7 @@ const struct eq_option_row eq_option_table[] = {
     {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON instead of text"},
     {"quiet", 'q', NULL, 0, EQ_OPTION_QUIET, 0, NULL, "only warnings and errors on stderr"},
     {"verbose", 'v', NULL, 0, EQ_OPTION_VERBOSE, 0, NULL, "more on stderr"},
-    {"help", 'h', NULL, 0, EQ_OPTION_HELP, 0, NULL, "-h: this help without settings; --help: all of it"},
+    {"help", 'h', NULL, 0, EQ_OPTION_HELP, 0, NULL, "-h: usage and options; --help: all there is to say"},
 };
 /* clang-format on */
 const int eq_option_count = sizeof eq_option_table / sizeof *eq_option_table;

@@ -133,7 +133,9 @@ static enum eq_status predict(const struct eq_options *o, const struct eq_paths 
     EQ_CHECK(eq_predict_files(list, &opts, &failed, err));
     if (o->output)
         EQ_CHECK(eq_writer_commit(&out->writer, err));
-    return failed ? eq_fail(err, EQ_FORMAT, "%zu of %zu clips could not be predicted", failed, list->n) : EQ_OK;
+    return failed ? eq_fail(err, EQ_FORMAT, "%zu of %zu clip%s could not be predicted", failed, list->n,
+                            eq_plural((double)list->n))
+                  : EQ_OK;
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
@@ -177,7 +179,7 @@ const struct eq_command eq_cmd_predict = {
                EQ_OPT_PREDICT,
     .min_args = 1,
     .max_args = 1000000,
-    .sections = (const char *const[]){"data.on_error", "eval.phases", "run.threads", "run.cpu", "run.precision", NULL},
+    .sections = (const char *const[]){"eval.phases", "run.threads", "run.cpu", "run.precision", NULL},
     .check = check,
     .run = run,
 };

@@ -47,7 +47,8 @@ const struct eq_command eq_cmd_sensitivity = {
              "quantization puts on its weights and its output, alone and with all layers before it; what happens to "
              "EF and MAE when only this layer is quantized, and when all but this one are; how well its range fits; "
              "channels that never change.\n\n"
-             "Reads fp32.safetensors of the run directory, or the file of --model, and quantizes it as ptq.* says; "
+             "Reads fp32.safetensors of the run directory (DIR, or --run DIR), or FILE (--model FILE), and quantizes "
+             "it as ptq.* says; "
              "changes no model. Writes sensitivity.json and plots/sensitivity.svg there; a later report shows both. "
              "It runs the network three times for each layer and clip, so sensitivity.clips is small.\n",
     .example = "runs/first",

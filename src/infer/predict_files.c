@@ -184,7 +184,8 @@ enum eq_status eq_predict_files(const struct eq_paths *list, const struct eq_pre
     eq_progress_end(&job.progress);
     st = job.st;
     if (st == EQ_OK && job.handed < list->n)
-        st = eq_fail(err, EQ_INTERRUPTED, "interrupted after %zu of %zu clips", job.handed, list->n);
+        st = eq_fail(err, EQ_INTERRUPTED, "interrupted after %zu of %zu clip%s", job.handed, list->n,
+                     eq_plural((double)list->n));
     *failed = job.failed;
 out:
     close_job(&job);

@@ -381,7 +381,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
                            t->job.name, t->epoch);
     }
     if (out_of_patience(t))
-        eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
+        eq_info("%s: stopped early, no better validation MAE for %d epoch%s", t->job.name, t->job.patience,
+                eq_plural(t->job.patience));
     return publish(t, model_path, err);
 }
 

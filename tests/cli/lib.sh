@@ -94,6 +94,12 @@ same() {
     fi
 }
 
+# efs FILE: the EFs of the JSON Lines of predict, as predictions/*.csv has them.
+efs() {
+    python3 -c 'import json, sys
+for line in open(sys.argv[1]): print("%.9g" % json.loads(line)["ef"])' "$1"
+}
+
 # tensors FILE: a model file's bytes without the header, which notes how it was made.
 tensors() {
     local n

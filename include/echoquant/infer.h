@@ -72,13 +72,14 @@ struct eq_paths {
     } * paths;
     size_t n;
 };
-/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_name), sorted by path,
- * through links; "@FILE", as the lines of that file; "-", as those of stdin. Lines are clips or folders and end with
- * separator, '\n' or '\0'; empty ones, a carriage return before '\n' and a UTF-8 byte order mark are passed over. A clip
- * that is missing and a folder without clips are errors of their entry. EQ_IO: a list or folder cannot be read.
- * EQ_FORMAT: a list is empty, or has NULs between lines. */
+/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_name), sorted by name,
+ * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
+ * missing and a folder without clips are errors of their entry. EQ_IO: a list or folder cannot be read. EQ_FORMAT: as
+ * eq_paths_read. */
 enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err);
-/* The lines of an open file alone; name: for messages. */
+/* Appends the lines of an open file, each as one entry, whatever it names. They end with separator, '\n' or '\0'; empty
+ * ones, a carriage return before '\n' and a UTF-8 byte order mark are passed over. name: for messages. EQ_FORMAT: there
+ * is none, or one has a NUL before '\n'. EQ_IO. */
 enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err);
 void eq_paths_clear(struct eq_paths *list);
 

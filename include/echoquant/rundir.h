@@ -8,8 +8,8 @@
 /* ---- entering -------------------------------------------------------------- */
 
 /* Checks whether a phase may use the run directory of the settings (run.dir); changes nothing. EQ_USAGE: the
- * directory holds a run under other settings, which the message names. The own settings of a phase that has not begun may
- * change. force: redo a phase that is done. */
+ * directory holds a run under other settings, which the message names. The own settings of a phase that has not begun
+ * may change. force: redo a phase that is done. */
 enum eq_phase {
     EQ_PHASE_TRAIN,
     EQ_PHASE_PTQ,
@@ -20,20 +20,20 @@ enum eq_phase {
     EQ_PHASE_ALL
 };
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
-/* *done: the phase has made its model already, and force does not ask for it again. eq_run_admit holds it to the settings
- * that made it. */
+/* *done: the phase has made its model already, and force does not ask for it again. eq_run_admit holds it to
+ * the settings that made it. */
 enum eq_status eq_run_is_done(const char *run_dir, enum eq_phase phase, bool force, bool *done, struct eq_err *err);
 /* Checks that the rows and models in the run directory, and in those of its seeds, were made with the data set ds, by
  * eq_dataset_digest; changes nothing. EQ_USAGE names those made with other data. Rows and models of version 0.1.0,
  * which have no digest, are accepted. */
 enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
-/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. ds: the data
- * of the phase. force starts over: EQ_PHASE_TRAIN and EQ_PHASE_ALL remove everything that an earlier run left there,
+/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. A phase that is
+ * done (eq_run_is_done) is refused, too. ds: the data of the phase. force starts over: EQ_PHASE_TRAIN and EQ_PHASE_ALL remove everything that an earlier run left there,
  * EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what belongs to their model. Check the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
                             struct eq_err *err);
 /* Keeps every other process out of the run directory until eq_run_unlock or the end of this process. Creates the folder
- * if needed; unlocking removes it again if it is still empty. EQ_USAGE names the process that holds it. Init with
+ * if needed; unlocking removes it again if it is still empty. EQ_IO names the process that holds it. Init with
  * {0}. */
 struct eq_run_lock {
     int fd;

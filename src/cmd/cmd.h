@@ -57,7 +57,7 @@ enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *co
 void eq_session_close(struct eq_session *s);
 
 /* print.c: results on stdout. */
-/* One object: indented, or on a line of its own after eq_print_json_lines, which a command calls if it prints several. */
+/* One object: indented, or, after eq_print_json_lines, on a line of its own. Commands that print several call that. */
 enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err);
 void eq_print_json_lines(void);
 /* The table of a run; with json, results.json as it is. */

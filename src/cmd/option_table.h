@@ -37,8 +37,8 @@ const struct eq_option_row *eq_option_lettered(const struct eq_command *command,
 /* help.c: appends the help of a command: usage, options and an example, or, if whole, everything. */
 void eq_command_help(const struct eq_command *command, bool whole, int width, struct eq_str *out);
 
-/* hints.c: EQ_USAGE for an option that the command lacks, with what was probably meant. word: as it stands in argv, next:
- * the word after it or NULL. */
+/* hints.c: EQ_USAGE for an option that the command lacks, with what was probably meant. word: as it stands in argv;
+ * next: the word after it, or NULL. */
 enum eq_status eq_option_unknown(const struct eq_command *command, const char *word, const char *next,
                                  struct eq_err *err);
 

@@ -7,7 +7,7 @@ static enum eq_status enter(struct eq_session *s, struct eq_err *err)
     const struct eq_options *o = &s->options;
     const char *dir = s->cfg->run.dir;
     EQ_CHECK(eq_run_is_done(dir, s->phase, o->force, &s->done, err));
-    if (!s->done)
+    if (!s->done || o->model) /* a model of another baseline may stand there: that is refused */
         return eq_run_enter(&o->settings, &s->data, s->phase, o->force, err);
     EQ_CHECK(eq_run_check_data(dir, &s->data, err));
     eq_info("%s/%s.safetensors exists with these settings: nothing to do (--force makes it again)", dir,

@@ -80,7 +80,7 @@ enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name
             EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null for paths that end with one",
                            name, number));
         if (len > skip)
-            EQ_TRY(add_entry(list, line + skip, err));
+            add(list, line + skip, NULL);
     }
     if (ferror(file) || errno)
         EQ_TRY(eq_fail_errno(err, "%s: cannot be read", name));
@@ -91,16 +91,26 @@ out:
     return st;
 }
 
+static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
+{
+    struct eq_paths lines = {0};
+    enum eq_status st = eq_paths_read(&lines, file, name, separator, err);
+    for (size_t i = 0; i < lines.n && st == EQ_OK; i++)
+        st = add_entry(list, lines.paths[i].path, err);
+    eq_paths_clear(&lines);
+    return st;
+}
+
 enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err)
 {
     if (strcmp(argument, "-") == 0)
-        return eq_paths_read(list, stdin, "stdin", separator, err);
+        return add_list(list, stdin, "stdin", separator, err);
     if (argument[0] != '@')
         return add_entry(list, argument, err);
     FILE *file = fopen(argument + 1, "re");
     if (!file)
         return eq_fail_errno(err, "%s: cannot be opened", argument + 1);
-    enum eq_status st = eq_paths_read(list, file, argument + 1, separator, err);
+    enum eq_status st = add_list(list, file, argument + 1, separator, err);
     fclose(file);
     return st;
 }

@@ -238,7 +238,13 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
     const char *dir = s->config.run.dir;
     char *config = eq_path_join(dir, "config.json"), digest[EQ_DIGEST_TEXT];
     enum eq_status st;
+    bool done;
     EQ_TRY(eq_run_admit(s, phase, force, err));
+    EQ_TRY(eq_run_is_done(dir, phase, force, &done, err));
+    if (done)
+        EQ_TRY(eq_fail(err, EQ_USAGE,
+                       "%s/%s.safetensors already exists: name another folder with --run, or redo it with --force", dir,
+                       eq_phase_model(phase)->file));
     if (!(force && is_whole(phase)))
         EQ_TRY(check_all_data(dir, ds, force ? eq_phase_model(phase) : NULL, err));
     EQ_TRY(eq_make_dirs(dir, err));

@@ -248,6 +248,9 @@ int eq_parallel_threads(void);
  * place, under the same worker number. Calls from several threads run one after the other. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
+/* The same for pieces of milliseconds, such as a clip each, where waiting for the last one costs little: all threads
+ * take part, however busy the CPUs are. */
+void eq_parallel_for_coarse(size_t pieces, eq_piece_fn fn, void *ctx);
 /* Element-wise work on n values in spans of EQ_SPAN, so that the split depends on n alone. fn processes values lo..hi-1
  * of ctx. */
 enum { EQ_SPAN = 16384 }; /* 64 KiB of floats a stream */

@@ -88,19 +88,36 @@ static enum eq_status begin(void *ctx, struct eq_err *err)
     return st;
 }
 
+/* NULL: stdout. */
+static const char *output_path(const struct eq_options *o)
+{
+    return o->output && strcmp(o->output, "-") != 0 ? o->output : NULL;
+}
+
+/* real: of the output; NULL: it does not exist yet. */
+static enum eq_status check_input(const char *path, const char *real, struct eq_err *err)
+{
+    char *input = real ? realpath(path, NULL) : NULL;
+    enum eq_status st = EQ_OK;
+    if (input && strcmp(input, real) == 0)
+        st = eq_fail(err, EQ_USAGE, "--output would replace %s, which is read", path);
+    free(input);
+    return st;
+}
+
 /* The output must not replace what is read. */
 static enum eq_status check_output(const struct eq_options *o, const struct eq_paths *list, struct eq_err *err)
 {
-    char *output = o->output ? realpath(o->output, NULL) : NULL;
-    enum eq_status st = EQ_OK;
-    for (size_t i = 0; output && i <= list->n && st == EQ_OK; i++) {
-        const char *path = i < list->n ? list->paths[i].path : o->model;
-        char *input = realpath(path, NULL);
-        if (input && strcmp(input, output) == 0)
-            st = eq_fail(err, EQ_USAGE, "--output %s would replace %s, which is read", o->output, path);
-        free(input);
-    }
-    free(output);
+    char *real = output_path(o) ? realpath(o->output, NULL) : NULL;
+    enum eq_status st;
+    EQ_TRY(check_input(o->model, real, err));
+    for (int i = 0; i < o->n_args; i++)
+        if (o->args[i][0] == '@')
+            EQ_TRY(check_input(o->args[i] + 1, real, err));
+    for (size_t i = 0; i < list->n; i++)
+        EQ_TRY(check_input(list->paths[i].path, real, err));
+out:
+    free(real);
     return st;
 }
 
@@ -127,11 +144,11 @@ static enum eq_status predict(const struct eq_options *o, const struct eq_paths 
         .begin = out->json ? NULL : begin,
         .take = take,
         .ctx = out,
-        .progress = o->output || !isatty(STDOUT_FILENO),
+        .progress = out->path || !isatty(STDOUT_FILENO),
     };
     size_t failed;
     EQ_CHECK(eq_predict_files(list, &opts, &failed, err));
-    if (o->output)
+    if (out->path)
         EQ_CHECK(eq_writer_commit(&out->writer, err));
     return failed ? eq_fail(err, EQ_FORMAT, "%zu of %zu clip%s could not be predicted", failed, list->n,
                             eq_plural((double)list->n))
@@ -142,14 +159,14 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
     struct output out = {
-        .json = o->json, .spread = s->cfg->eval.phases > 1, .path = o->output, .phases = s->cfg->eval.phases};
+        .json = o->json, .spread = s->cfg->eval.phases > 1, .path = output_path(o), .phases = s->cfg->eval.phases};
     struct eq_paths list = {0};
     enum eq_status st;
     for (int i = 0; i < o->n_args; i++)
         EQ_TRY(eq_paths_add(&list, o->args[i], o->null ? '\0' : '\n', err));
     EQ_TRY(check_output(o, &list, err));
-    if (o->output)
-        EQ_TRY(eq_writer_open(&out.writer, o->output, err));
+    if (out.path)
+        EQ_TRY(eq_writer_open(&out.writer, out.path, err));
     EQ_TRY(predict(o, &list, &out, err));
 out:
     eq_writer_abort(&out.writer);

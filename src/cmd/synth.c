@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
+#include <string.h>
 
 static enum eq_status print_json(const struct eq_config *cfg, const char *dir, struct eq_err *err)
 {
@@ -22,7 +23,8 @@ static enum eq_status print_json(const struct eq_config *cfg, const char *dir, s
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    if (o->bench.with_data == (o->n_args == 1))
+    bool both = o->bench.with_data && o->n_args;
+    if ((!o->bench.with_data && !o->n_args) || (both && strcmp(o->args[0], s->cfg->data.dir) != 0))
         return eq_fail(err, EQ_USAGE, "synth needs one folder to write into: DIR or --data DIR");
     const char *dir = o->n_args ? o->args[0] : s->cfg->data.dir;
     enum eq_status st = eq_run_write_synth(s->cfg, dir, err);

@@ -177,7 +177,7 @@ enum eq_status eq_predict_files(const struct eq_paths *list, const struct eq_pre
     if (opts->progress)
         eq_progress_begin(&job.progress, "predict", "clips", list->n);
     if (job.workers > 1)
-        eq_parallel_for(list->n, predict_piece, &job);
+        eq_parallel_for_coarse(list->n, predict_piece, &job);
     else
         for (size_t i = 0; i < list->n; i++)
             predict_next(&job, 0);

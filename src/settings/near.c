@@ -1,9 +1,9 @@
-/* Settings by names that are almost theirs. */
+/* Keys of settings that a word probably means. */
 #include "settings/table.h"
 
 #include <string.h>
 
-enum { MAX_SETTINGS = 256, MAX_WORD = 64 };
+enum { MAX_WORD = 64, MAX_KEYS = 256 };
 
 /* What other programs call them, and the name in our table. */
 static const char *const usual[][2] = {
@@ -30,82 +30,43 @@ static const char *const usual[][2] = {
     {"gradient_clip", "grad_clip"},
 };
 
-static const char *name_of(const struct eq_setting *row)
+static const char *name_of(const char *key)
 {
-    return strchr(row->key, '.') + 1;
+    return strchr(key, '.') + 1;
 }
 
-bool eq_settings_given(const struct eq_settings *s, const char *key)
+/* section: n bytes before the name, with the dot; 0: any. */
+static size_t list_named(const char *name, const char *section, size_t n, const char *const *keys, size_t n_keys,
+                         const char **out, size_t cap)
 {
-    for (size_t i = 0; i < eq_setting_count; i++)
-        if (strcmp(eq_setting_table[i].key, key) == 0)
-            return strcmp(s->origin[i], "default") != 0;
-    return false;
+    size_t found = 0;
+    for (size_t i = 0; i < n_keys && found < cap; i++)
+        if (strcmp(name_of(keys[i]), name) == 0 && strncmp(keys[i], section, n) == 0)
+            out[found++] = keys[i];
+    return found;
 }
 
-static void normalize(const char *word, char out[MAX_WORD])
+size_t eq_keys_near(const char *word, const char *const *keys, size_t n_keys, bool exact, const char **out, size_t cap)
 {
-    snprintf(out, MAX_WORD, "%s", word);
-    for (char *p = out; *p; p++)
+    char text[MAX_WORD];
+    const char *candidates[MAX_KEYS];
+    snprintf(text, sizeof text, "%s", word);
+    for (char *p = text; *p; p++)
         *p = *p == '-' ? '_' : *p;
-}
-
-static size_t list_named(const char *name, const char *const *sections, const char **keys, size_t cap)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < eq_setting_count && n < cap; i++)
-        if (eq_section_listed(eq_setting_table[i].key, sections) && strcmp(name_of(&eq_setting_table[i]), name) == 0)
-            keys[n++] = eq_setting_table[i].key;
-    return n;
-}
-
-size_t eq_settings_near(const char *word, const char *const *sections, bool exact, const char **keys, size_t cap)
-{
-    char name[MAX_WORD];
-    const char *names[MAX_SETTINGS];
-    size_t n_names = 0;
-    normalize(word, name);
-    size_t n = list_named(name, sections, keys, cap);
-    for (size_t i = 0; i < sizeof usual / sizeof *usual && n == 0; i++)
+    const char *dot = strchr(text, '.'), *name = dot ? dot + 1 : text;
+    size_t section = (size_t)(name - text), found = list_named(name, text, section, keys, n_keys, out, cap);
+    for (size_t i = 0; i < sizeof usual / sizeof *usual && found == 0; i++)
         if (strcmp(usual[i][0], name) == 0)
-            n = list_named(usual[i][1], sections, keys, cap);
-    if (n || exact)
-        return n;
-    for (size_t i = 0; i < eq_setting_count && n_names < MAX_SETTINGS; i++)
-        if (eq_section_listed(eq_setting_table[i].key, sections))
-            names[n_names++] = name_of(&eq_setting_table[i]);
-    const char *near = eq_nearest(name, names, n_names);
-    return near ? list_named(near, sections, keys, cap) : 0;
-}
-
-enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err)
-{
-    const char *all[MAX_SETTINGS], *keys[4];
-    char word[MAX_WORD];
-    struct eq_str hint = {0};
-    size_t n = 0;
-    normalize(key, word);
-    if (!strchr(word, '.')) {
-        n = eq_settings_near(word, NULL, false, keys, sizeof keys / sizeof *keys);
-    } else {
-        for (size_t i = 0; i < eq_setting_count && i < MAX_SETTINGS; i++)
-            all[i] = eq_setting_table[i].key;
-        keys[0] = eq_nearest(word, all, eq_setting_count);
-        n = keys[0] != NULL;
-        const char *name = strchr(word, '.') + 1; /* "train.batch_size" */
-        for (size_t i = 0; i < sizeof usual / sizeof *usual && n == 0; i++) {
-            char other[2 * MAX_WORD];
-            snprintf(other, sizeof other, "%.*s%s", (int)(name - word), word, usual[i][1]);
-            if (strcmp(usual[i][0], name) == 0 && eq_setting_find(other)) {
-                keys[0] = eq_setting_find(other)->key;
-                n = 1;
-            }
-        }
-    }
+            found = list_named(usual[i][1], text, section, keys, n_keys, out, cap);
+    if (found || exact)
+        return found;
+    size_t n = n_keys < MAX_KEYS ? n_keys : MAX_KEYS;
     for (size_t i = 0; i < n; i++)
-        eq_str_add(&hint, "%s%s", i ? " or " : "; did you mean ", keys[i]);
-    eq_str_add(&hint, "%s", n ? "?" : " (`echoquant help settings` lists them all)");
-    eq_fail(err, EQ_USAGE, "%s: there is no setting %.80s%s", origin, key, hint.s);
-    eq_str_clear(&hint);
-    return EQ_USAGE;
+        candidates[i] = dot ? keys[i] : name_of(keys[i]);
+    const char *near = eq_nearest(text, candidates, n);
+    if (near && dot && cap)
+        out[found++] = near;
+    else if (near)
+        found = list_named(near, "", 0, keys, n_keys, out, cap);
+    return found;
 }

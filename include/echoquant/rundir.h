@@ -27,10 +27,10 @@ enum eq_status eq_run_is_done(const char *run_dir, enum eq_phase phase, bool for
  * eq_dataset_digest; changes nothing. EQ_USAGE names those made with other data. Rows and models of version 0.1.0,
  * which have no digest, are accepted. */
 enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
-/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. Refuses a phase
- * that is done (eq_run_is_done), too. ds: the data of the phase. force starts over: EQ_PHASE_TRAIN and EQ_PHASE_ALL
- * remove everything that an earlier run left there, EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what belongs to
- * their model. Check the baseline before. */
+/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. Refuses a
+ * phase that is done (eq_run_is_done), too. ds: the data of the phase. force starts over: EQ_PHASE_TRAIN and
+ * EQ_PHASE_ALL remove everything that an earlier run left there, EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what
+ * belongs to their model. Check the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
                             struct eq_err *err);
 /* Keeps every other process out of the run directory until eq_run_unlock or the end of this process. Creates the folder

@@ -152,6 +152,8 @@ void *eq_list_grow(void *items, size_t n, size_t size);
  * nan, inf. */
 bool eq_parse_double(const char *s, double *out);
 bool eq_parse_int64(const char *s, int64_t *out);
+/* "s" unless n is 1: "%zu clip%s". */
+const char *eq_plural(double n);
 /* Levenshtein distance, for "did you mean". */
 size_t eq_edit_distance(const char *a, const char *b);
 /* The candidate nearest to word, borrowed; NULL when none is near enough to be useful. */
@@ -216,6 +218,8 @@ enum eq_status eq_json_write(const char *path, const struct cJSON *json, struct 
 /* Appends json, indented and followed by a newline. Every number reads back as the same double; NaN and infinity, which
  * JSON lacks, become null. Nothing is appended on EQ_NOMEM. */
 enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
+/* The same on one line, for JSON Lines. */
+enum eq_status eq_json_print_row(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
 /* Appends json as cJSON prints it: one line without blanks, numbers with 15 digits where they are near enough. */
 enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, struct eq_err *err);
 /* A member of object by its exact key; object may be NULL. NaN unless it is a number; "" unless it is a string, which
@@ -275,6 +279,9 @@ int eq_parallel_threads(void);
  * place, under the same worker number. Calls from several threads run one after the other. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
+/* The same for pieces of milliseconds, such as a clip each, where waiting for the last one costs little: all threads
+ * take part, however busy the CPUs are. */
+void eq_parallel_for_coarse(size_t pieces, eq_piece_fn fn, void *ctx);
 /* Element-wise work on n values in spans of EQ_SPAN, so that the split depends on n alone. fn processes values lo..hi-1
  * of ctx. */
 enum { EQ_SPAN = 16384 }; /* 64 KiB of floats a stream */

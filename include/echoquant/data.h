@@ -283,6 +283,11 @@ enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset 
                                       struct eq_contact_sheet *out, struct eq_err *err);
 void eq_contact_sheet_clear(struct eq_contact_sheet *s);
 
+/* Extensions of the containers that are read, in lower case, without the dot, avi first; NULL after the last. */
+extern const char *const eq_clip_extensions[];
+/* Whether name, a path or not, has one of them, in any letter case. Hidden files are none. */
+bool eq_is_clip_name(const char *name);
+
 /* ---- loader -------------------------------------------------------------- */
 
 struct eq_augment {

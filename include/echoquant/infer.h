@@ -61,7 +61,63 @@ enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, f
  * one phase it equals eq_predictor_run. EQ_NUMERIC: the mean is not a finite number. */
 enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
                                  struct eq_err *err);
+/* The same, and *spread: the standard deviation (n - 1) of the EFs of the phases, in EF points; NaN for one phase. */
+enum eq_status eq_predictor_phases(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef, double *spread,
+                                   struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
+
+/* ---- clips without a data set ------------------------------------------------ */
+
+/* Paths of clips, as a command line gives them. Init with {0}, free with eq_paths_clear. */
+struct eq_paths {
+    struct eq_path {
+        char *path;
+        char *error; /* why there is nothing to read; NULL: none known */
+    } * paths;
+    size_t n;
+};
+/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_name), sorted by name,
+ * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
+ * missing and a folder without clips are errors of their entry. EQ_IO: a list or folder cannot be read. EQ_FORMAT: as
+ * eq_paths_read. */
+enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err);
+/* Appends the lines of an open file, each as one entry, whatever it names. They end with separator, '\n' or '\0'; empty
+ * ones, a carriage return before '\n' and a UTF-8 byte order mark are passed over. name: for messages. EQ_FORMAT: there
+ * is none, or one has a NUL before '\n'. EQ_IO. */
+enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err);
+void eq_paths_clear(struct eq_paths *list);
+
+/* What became of one clip. */
+struct eq_clip_ef {
+    const char *path;  /* as in the list */
+    float ef;          /* percent, the mean over the phases; NaN after an error */
+    double spread;     /* as of eq_predictor_phases */
+    int frames;        /* of the clip; 0 after an error */
+    const char *error; /* NULL: none */
+    const char *note;  /* why the EF may be wrong: the clip is damaged, or unlike the training clips; NULL: nothing */
+};
+typedef enum eq_status (*eq_clip_ef_fn)(void *ctx, const struct eq_clip_ef *clip, struct eq_err *err);
+struct eq_predict_opts {
+    const char *model;
+    enum eq_precision precision;
+    int phases;
+    /* FAIL: the first clip with an error ends the walk after take has got it. USE: damaged clips are predicted and have
+     * a note; otherwise damage is an error. */
+    enum eq_on_error on_error;
+    /* Called once, when the model is open: what cannot be predicted at all leaves no output. NULL: none. */
+    enum eq_status (*begin)(void *ctx, struct eq_err *err);
+    eq_clip_ef_fn take; /* gets each clip, in the order of the list, from one thread at a time */
+    void *ctx;
+    bool progress;
+};
+/* Predicts clips with a model file. Threads work on clips, each with a predictor of its own, or on the layers of one
+ * clip after the other where there are few clips or little memory (EQ_PREDICT_BYTES for all predictors). Neither
+ * changes an EF. *failed: how many clips had an error. Warns
+ * of clips that look unlike the training clips. EQ_INTERRUPTED: a signal came. A status of take other than EQ_OK
+ * ends the walk. */
+#define EQ_PREDICT_BYTES ((size_t)4 << 30)
+enum eq_status eq_predict_files(const struct eq_paths *list, const struct eq_predict_opts *opts, size_t *failed,
+                                struct eq_err *err);
 
 /* ---- evaluation and latency ------------------------------------------------ */
 

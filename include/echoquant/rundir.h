@@ -7,9 +7,9 @@
 
 /* ---- entering -------------------------------------------------------------- */
 
-/* Checks whether a phase may use the run directory of the settings (run.dir); changes nothing. EQ_USAGE: the result of
- * the phase exists, or the directory holds a run under other settings, which the message names. The own settings of a
- * phase that has not begun may change. force: redo a phase that is done. */
+/* Checks whether a phase may use the run directory of the settings (run.dir); changes nothing. EQ_USAGE: the
+ * directory holds a run under other settings, which the message names. The own settings of a phase that has not begun
+ * may change. force: redo a phase that is done. */
 enum eq_phase {
     EQ_PHASE_TRAIN,
     EQ_PHASE_PTQ,
@@ -20,18 +20,22 @@ enum eq_phase {
     EQ_PHASE_ALL
 };
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err);
+/* *done: the phase has made its model already, and force does not ask for it again. eq_run_admit holds it to
+ * the settings that made it. */
+enum eq_status eq_run_is_done(const char *run_dir, enum eq_phase phase, bool force, bool *done, struct eq_err *err);
 /* Checks that the rows and models in the run directory, and in those of its seeds, were made with the data set ds, by
  * eq_dataset_digest; changes nothing. EQ_USAGE names those made with other data. Rows and models of version 0.1.0,
  * which have no digest, are accepted. */
 enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
-/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. ds: the data
- * of the phase. force starts over: EQ_PHASE_TRAIN and EQ_PHASE_ALL remove everything that an earlier run left there,
- * EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what belongs to their model. Check the baseline before. */
+/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. Refuses a
+ * phase that is done (eq_run_is_done), too. ds: the data of the phase. force starts over: EQ_PHASE_TRAIN and
+ * EQ_PHASE_ALL remove everything that an earlier run left there, EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what
+ * belongs to their model. Check the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
                             struct eq_err *err);
 /* Keeps every other process out of the run directory until eq_run_unlock or the end of this process. Creates the folder
  * if needed; unlocking removes it again if it is still empty. Where the file system cannot lock, it warns that nothing
- * keeps other processes out, and goes on. Removes temporary files that killed processes left there. EQ_USAGE names the
+ * keeps other processes out, and goes on. Removes temporary files that killed processes left there. EQ_IO names the
  * process that holds the lock. Init with {0}. */
 struct eq_run_lock {
     int fd;
@@ -82,7 +86,7 @@ const struct eq_run_model *eq_run_model_of_row(const char *row);
 const struct eq_run_model *eq_phase_model(enum eq_phase phase);
 /* Whether a phase makes a file for it; false: it runs the file of another row. */
 bool eq_run_model_is_made(const struct eq_run_model *m);
-/* The row of a name, also for the user's own files: a name that the table lacks becomes capitals. */
+/* The row of a name, also for the user's own files: a name that the table lacks is its own row. */
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The inverse; false when the result cannot name a file. */
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME]);

@@ -119,6 +119,12 @@ enum eq_status eq_settings_load_run(struct eq_settings *s, const char *run_dir, 
 /* Sets one value, written as --set takes it. origin: copied, also used in messages. EQ_USAGE as above. */
 enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
                                struct eq_err *err);
+/* Whether a value was given for it: it has another source than its default. */
+bool eq_settings_given(const struct eq_settings *s, const char *key);
+/* The keys, borrowed, of the settings that a word without a section ("epochs", "batch-size") probably means: at most
+ * cap of those in sections (as in eq_settings_help) whose name it is, also under a name that is usual elsewhere.
+ * Unless exact: if there is none, those of the nearest name. Returns how many. */
+size_t eq_settings_near(const char *word, const char *const *sections, bool exact, const char **keys, size_t cap);
 /* Checks settings against each other (e.g. warm-up against epochs). EQ_USAGE. */
 enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
 /* Writes the resolved settings with their origins; eq_settings_load reads such a file. digest: of the data

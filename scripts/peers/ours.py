@@ -1,6 +1,4 @@
 """echoquant's side: its own commands, run and read."""
-import csv
-import io
 import json
 import subprocess
 
@@ -40,5 +38,6 @@ class Ours:
 
     def predict(self, model, clips, threads):
         """EF in percent of each clip."""
-        out = self.run("predict", "--quiet", "--model", model, "--threads", threads, "--cpu", self.cpu, *clips)
-        return [float(row["Prediction"]) for row in csv.DictReader(io.StringIO(out))]
+        out = self.run("predict", "--json", "--quiet", "--model", model, "--threads", threads, "--cpu", self.cpu,
+                       *clips)
+        return [json.loads(line)["ef"] for line in out.splitlines()]

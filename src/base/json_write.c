@@ -109,6 +109,14 @@ enum eq_status eq_json_print(struct eq_str *out, const struct cJSON *json, struc
     return EQ_OK;
 }
 
+enum eq_status eq_json_print_row(struct eq_str *out, const struct cJSON *json, struct eq_err *err)
+{
+    EQ_CHECK(eq_json_check(err));
+    print_value(out, json, -1);
+    eq_str_add(out, "\n");
+    return EQ_OK;
+}
+
 enum eq_status eq_json_print_line(struct eq_str *out, const struct cJSON *json, struct eq_err *err)
 {
     char *text = cJSON_PrintUnformatted(json);

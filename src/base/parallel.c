@@ -144,7 +144,8 @@ static void run_worker(void *context, size_t item)
     atomic_fetch_add_explicit(&job->closed, 1, memory_order_release);
 }
 
-void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
+/* coarse: not measured, and never left to the caller alone. */
+static void run_pieces(size_t pieces, eq_piece_fn fn, void *ctx, bool coarse)
 {
     if (inside_worker >= 0) { /* nested: in place, under our worker number */
         for (size_t piece = 0; piece < pieces; piece++)
@@ -155,7 +156,7 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
         return;
     pthread_mutex_lock(&lock);
     size_t most = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
-    size_t workers = crew.alone && !crew_fixed ? 1 : most;
+    size_t workers = crew.alone && !crew_fixed && !coarse ? 1 : most;
     struct job job = {.workers = workers, .fn = fn, .ctx = ctx};
     double start = most > 1 ? eq_now_ms() : 0;
     split_pieces(pieces, workers);
@@ -169,9 +170,19 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
         assert(closed == workers);
         (void)closed;
     }
-    if (most > 1 && job.piece_ms > 0)
+    if (most > 1 && job.piece_ms > 0 && !coarse)
         eq_crew_note(&crew, job.piece_ms * (double)pieces, eq_now_ms() - start);
     pthread_mutex_unlock(&lock);
+}
+
+void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
+{
+    run_pieces(pieces, fn, ctx, false);
+}
+
+void eq_parallel_for_coarse(size_t pieces, eq_piece_fn fn, void *ctx)
+{
+    run_pieces(pieces, fn, ctx, true);
 }
 
 struct span_job {

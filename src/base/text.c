@@ -181,6 +181,11 @@ bool eq_parse_int64(const char *s, int64_t *out)
     return true;
 }
 
+const char *eq_plural(double n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static size_t min3(size_t a, size_t b, size_t c)
 {
     size_t m = a < b ? a : b;

@@ -26,7 +26,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     if (o->model && o->fresh)
         return eq_fail(err, EQ_USAGE, "--model and --fresh exclude each other");
     if (!o->model && !o->fresh && !o->bench.train)
-        return eq_fail(err, EQ_USAGE, "bench needs --model FILE, or --fresh fp32|int8");
+        return eq_fail(err, EQ_USAGE, "bench needs a model, FILE or --model FILE, or --fresh fp32|int8");
     if (!o->bench.layers && (o->bench.layer[0] || o->bench.kernel[0]))
         return eq_fail(err, EQ_USAGE, "%s is for --layers", o->bench.layer[0] ? "--layer" : "--kernel");
     return check_train(o, err);
@@ -52,8 +52,8 @@ out:
 const struct eq_command eq_cmd_bench = {
     .name = "bench",
     .summary = "measure a model's latency",
-    .arguments = "",
-    .about = "Measures the latency of the model of --model: one clip at a time, in ms, after bench.warmup "
+    .arguments = "[FILE]",
+    .about = "Measures the latency of a model (FILE, or --model FILE): one clip at a time, in ms, after bench.warmup "
              "calls, alternately with all threads and with one. Without --data the clip is random pixels. With "
              "--data it is the first test clip, and the time from its file to the EF (decode, sample, resize, "
              "infer) is measured as well. With --precision bf16 an FP32 model runs with BF16 convolutions, "
@@ -71,8 +71,10 @@ const struct eq_command eq_cmd_bench = {
              "first_call_ms, arena_bytes, packed_bytes, peak_rss_bytes, model, precision, size_mb, frames, "
              "size, threads, isa, cpu. --layers: peaks, layers, nodes, layers_ms, rest_ms. --train: step_ms, "
              "step_1_ms, fp32_step_ms, clip_ms, parts_ms, clips.\n",
+    .example = "runs/first/ptq.safetensors",
     .options =
         EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_BENCH | EQ_OPT_JSON,
+    .accepts = EQ_ARG_MODEL,
     .sections =
         (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch", "train.precision",
                               "qat.method", "qat.weight_bits", "run.threads", "run.cpu", "run.precision", NULL},

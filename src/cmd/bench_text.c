@@ -19,8 +19,9 @@ static void print_times(const struct cJSON *result)
                                           {"step_ms", "step"},
                                           {"step_1_ms", "one thread"},
                                           {"fp32_step_ms", "in FP32"}};
-    printf("%s, %s, %.0f threads\n", eq_json_text(result, "cpu"), eq_json_text(result, "isa"),
-           eq_json_real(result, "threads"));
+    double threads = eq_json_real(result, "threads");
+    printf("%s, %s, %.0f thread%s\n", eq_json_text(result, "cpu"), eq_json_text(result, "isa"), threads,
+           eq_plural(threads));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct cJSON *l = get(result, rows[i][0]);
         if (l)
@@ -28,19 +29,20 @@ static void print_times(const struct cJSON *result)
                    eq_json_real(l, "p95"), eq_json_real(l, "min"));
     }
     if (get(result, "scaling"))
-        printf("%-14s %.2f times as fast with %.0f threads as with one, by the minima\n", "scaling",
-               eq_json_real(result, "scaling"), eq_json_real(result, "threads"));
+        printf("%-14s %.2f times as fast with %.0f thread%s as with one, by the minima\n", "scaling",
+               eq_json_real(result, "scaling"), threads, eq_plural(threads));
     if (eq_json_real(result, "scaling") < 1)
         printf(
             "%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model is too small to "
             "share; --threads 1 is faster\n",
-            "", eq_json_real(result, "threads"));
+            "", threads);
 }
 
 static void print_inference(const struct cJSON *result)
 {
-    printf("%s: %s, %.0f frames of %.0f x %.0f", eq_json_text(result, "model"), eq_json_text(result, "precision"),
-           eq_json_real(result, "frames"), eq_json_real(result, "size"), eq_json_real(result, "size"));
+    double frames = eq_json_real(result, "frames");
+    printf("%s: %s, %.0f frame%s of %.0f x %.0f", eq_json_text(result, "model"), eq_json_text(result, "precision"),
+           frames, eq_plural(frames), eq_json_real(result, "size"), eq_json_real(result, "size"));
     if (get(result, "size_mb"))
         printf(", %.2f MB", eq_json_real(result, "size_mb"));
     printf(", %s in %.0f ms, first call %.0f ms\n", get(result, "size_mb") ? "loaded" : "made",
@@ -53,10 +55,10 @@ static void print_inference(const struct cJSON *result)
 
 static void print_training(const struct cJSON *result)
 {
-    printf("%s: %s%s%s, a step of %.0f clips of %.0f frames of %.0f x %.0f\n", eq_json_text(result, "model"),
-           eq_json_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_json_text(result, "qat"),
-           eq_json_real(result, "clips"), eq_json_real(result, "frames"), eq_json_real(result, "size"),
-           eq_json_real(result, "size"));
+    double clips = eq_json_real(result, "clips"), frames = eq_json_real(result, "frames");
+    printf("%s: %s%s%s, a step of %.0f clip%s of %.0f frame%s of %.0f x %.0f\n", eq_json_text(result, "model"),
+           eq_json_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_json_text(result, "qat"), clips,
+           eq_plural(clips), frames, eq_plural(frames), eq_json_real(result, "size"), eq_json_real(result, "size"));
     print_times(result);
     const struct cJSON *clip = get(result, "clip_ms"), *part;
     printf("%-14s median %8.2f ms                      min %8.2f ms\n", "a clip", eq_json_real(clip, "median"),

@@ -11,6 +11,12 @@ enum eq_need {
     EQ_NEED_BASELINE = 1 << 2 /* an FP32 model to quantize, checked: that of the run, or of --model */
 };
 
+/* What an argument that is neither the name of a model nor of a layer may be instead of an option. */
+enum eq_argument {
+    EQ_ARG_RUN = 1 << 0,  /* a folder: --run */
+    EQ_ARG_MODEL = 1 << 1 /* a file: --model */
+};
+
 /* The options of a command and everything opened for it. */
 struct eq_session {
     struct eq_options options;
@@ -18,15 +24,18 @@ struct eq_session {
     enum eq_phase phase;         /* EQ_NEED_RUN */
     struct eq_run_lock lock;
     struct eq_dataset data; /* EQ_NEED_DATA */
+    bool done;              /* EQ_NEED_RUN: the model of the phase exists; the command only names it */
 };
 
 struct eq_command {
     const char *name;
-    const char *summary;   /* one line for `echoquant help` */
-    const char *arguments; /* after "[options]" in the usage line; "" none */
-    const char *about;     /* what it does, reads and writes: paragraphs for eq_str_add_wrapped */
-    unsigned options;      /* enum eq_option_bit; --quiet, --verbose and --help go with every command */
-    int min_args, max_args;
+    const char *summary;         /* one line for `echoquant help` */
+    const char *arguments;       /* after "[options]" in the usage line; "" none */
+    const char *about;           /* what it does, reads and writes: paragraphs for eq_str_add_wrapped */
+    const char *example;         /* arguments after the name of the command, and what they do after "  # " */
+    unsigned options;            /* enum eq_option_bit; --quiet, --verbose and --help go with every command */
+    unsigned accepts;            /* enum eq_argument */
+    int min_args, max_args;      /* of those that are left after `accepts` */
     const char *const *sections; /* settings that it reads, as in eq_settings_help; NULL: none */
     unsigned needs;              /* enum eq_need */
     enum eq_phase phase;         /* EQ_NEED_RUN; with --control it is EQ_PHASE_CONTROL */
@@ -48,13 +57,15 @@ enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *co
 void eq_session_close(struct eq_session *s);
 
 /* print.c: results on stdout. */
+/* One object: indented, or, after eq_print_json_lines, on a line of its own. Commands that print several call that. */
 enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err);
+void eq_print_json_lines(void);
 /* The table of a run; with json, results.json as it is. */
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
 /* The same, and the path of the report. */
 enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err);
-/* The file that the phase of the session made, if st is EQ_OK; returns st. */
-enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st);
+/* The file that the phase of the session made, if st is EQ_OK; else returns st. */
+enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, struct eq_err *err);
 /* bench_text.c: the result of `bench` as text. */
 void eq_print_bench(const struct cJSON *result);
 

@@ -6,6 +6,12 @@
 
 static void print_overview(const struct eq_command *const *commands, size_t n)
 {
+    static const char *const more[][2] = {
+        {"echoquant COMMAND -h", "usage and options of a command"},
+        {"echoquant COMMAND --help", "all about it; also: echoquant help COMMAND"},
+        {"echoquant help settings", "every setting; --markdown: docs/CONFIG.md"},
+        {"echoquant --version", "version, CPU, instruction sets; also: -V, version"},
+    };
     struct eq_str out = {0};
     int width = eq_help_width();
     eq_str_add(&out, "usage: echoquant COMMAND [options]\n\n");
@@ -17,11 +23,13 @@ static void print_overview(const struct eq_command *const *commands, size_t n)
         eq_str_add(&out, "  %-11s ", commands[i]->name);
         eq_str_add_wrapped(&out, commands[i]->summary, 14, width);
     }
-    eq_str_add(&out, "\n"
-                     "  echoquant COMMAND --help   all about a command; also: echoquant help COMMAND\n"
-                     "  echoquant help settings    every setting; --markdown: docs/CONFIG.md\n"
-                     "  echoquant --version        version, CPU, instruction sets\n\n"
-                     "Start here: echoquant run-all --config configs/default.json\n");
+    eq_str_add(&out, "\nHelp:\n");
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        bool narrow = width < 70;
+        eq_str_add(&out, narrow ? "  %s\n      " : "  %-24s ", more[i][0]);
+        eq_str_add_wrapped(&out, more[i][1], narrow ? 6 : 27, width);
+    }
+    eq_str_add_wrapped(&out, "\nStart here: echoquant run-all --config configs/default.json\n", 0, width);
     fputs(out.s, stdout);
     eq_str_clear(&out);
 }
@@ -58,9 +66,14 @@ static enum eq_status run(const struct eq_command *command, int argc, char **arg
     struct eq_session s;
     enum eq_status st = eq_session_open(&s, command, argc, argv, err);
     if (st == EQ_OK && !s.options.help)
-        st = command->run(&s, err);
+        st = s.done ? eq_print_model(&s, EQ_OK, err) : command->run(&s, err);
     eq_session_close(&s);
     return st;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 /* `help`, `help COMMAND`, `help settings`, `help --markdown` */
@@ -69,7 +82,7 @@ static enum eq_status help(const struct eq_command *const *commands, size_t n, i
 {
     struct eq_str text = {0};
     const char *topic = argc > 1 ? argv[1] : "";
-    if (strcmp(topic, "") == 0) {
+    if (strcmp(topic, "") == 0 || strcmp(topic, "help") == 0 || is_help(topic)) {
         print_overview(commands, n);
     } else if (strcmp(topic, "settings") == 0 || strcmp(topic, "--markdown") == 0) {
         if (strcmp(argv[argc - 1], "--markdown") == 0)
@@ -92,9 +105,9 @@ static enum eq_status dispatch(const struct eq_command *const *commands, size_t 
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word)
         return eq_fail(err, EQ_USAGE, "no command given; `echoquant help` lists them");
-    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+    if (strcmp(word, "help") == 0 || is_help(word))
         return help(commands, n, argc - 1, argv + 1, err);
-    if (strcmp(word, "--version") == 0) {
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "version") == 0) {
         print_version();
         return EQ_OK;
     }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 /* The names of the models to evaluate. */
 struct names {
@@ -52,20 +53,33 @@ static enum eq_status list_models(const struct eq_options *o, struct names *list
     return EQ_OK;
 }
 
+/* A row of the user's own must not look like one of the table: file systems and readers may take PTQ for ptq. */
+static enum eq_status check_own_name(const char *name, struct eq_err *err)
+{
+    bool taken = strcasecmp(name, EQ_MEDIAN_ROW) == 0;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        taken |= strcasecmp(name, m->name) == 0 || strcasecmp(name, m->row) == 0;
+    return taken ? eq_fail(err, EQ_USAGE, "\"%s\" is the name of another row: choose one with --name", name) : EQ_OK;
+}
+
 /* Checks that the names can be used and the models exist. */
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     const struct eq_config *cfg = &o->settings.config;
     struct names list;
     if ((o->model && o->n_args) || (o->name && !o->model))
-        return eq_fail(err, EQ_USAGE, "eval takes names of the run's models, or --model FILE with --name NAME");
+        return eq_fail(err, EQ_USAGE,
+                       "eval takes names of the run's models, or one model file; --name goes with a file");
     EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++) {
         const char *name = list.names[i];
         const struct eq_run_model *m = eq_run_model_named(name);
         if (!eq_run_is_model_name(name))
             return eq_fail(err, EQ_USAGE,
-                           "\"%.60s\" cannot name a model: use letters, digits, _ . and -, fewer than 32", name);
+                           "\"%.60s\" cannot name a model: use letters, digits, _ . and -, fewer than 32%s", name,
+                           o->model ? " (--name NAME)" : "; for a model file, --model FILE");
+        if (o->model && !m)
+            EQ_CHECK(check_own_name(name, err));
         if (o->model || m)
             EQ_CHECK(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
         EQ_CHECK(eq_run_need_model(cfg->run.dir, name, o->model, err));
@@ -89,20 +103,23 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 const struct eq_command eq_cmd_eval = {
     .name = "eval",
     .summary = "evaluate models on the test split: errors, size, latency",
-    .arguments = "[NAME...]",
+    .arguments = "[NAME...|FILE] [DIR]",
     .about = "Evaluates models on the test split: MAE, RMSE, R2, bias (mean of predicted minus true EF), MAE and "
              "bias on the validation split, size of the file, latency of one clip (the model alone, and from "
              "the file to the EF). INT8 models run in the integer engine, never in a simulation. Latencies are "
              "measured by turns, for all models of the run that were evaluated on this CPU with these threads.\n\n"
-             "NAME: fp32, ptq, qat, fp32_plus; without a name, every model in the run directory. --model FILE "
-             "--name NAME evaluates any other file instead. Writes predictions/NAME.csv and the row of the "
+             "NAME: fp32, ptq, qat, fp32_plus; without a name, every model in the run directory (DIR, or --run DIR). "
+             "FILE, or --model FILE, evaluates any other file instead, under its own name or that of --name. Writes "
+             "predictions/NAME.csv and the row of the "
              "model in results.json, and prints the table.\n\n"
              "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with "
              "--model the file runs in that precision only.\n\n"
              "--phases P averages, for each clip, its EFs at P phases; latency_ms remains that of one phase.\n",
+    .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
                EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
+    .accepts = EQ_ARG_RUN | EQ_ARG_MODEL,
     .sections = (const char *const[]){"data", "synth", "eval", "bench", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_DATA,
     .phase = EQ_PHASE_EVAL,

@@ -1,5 +1,6 @@
 #include "cmd/cmd.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,9 +63,23 @@ out:
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (!o->model || !o->onnx)
-        return eq_fail(err, EQ_USAGE, "export needs --model FILE and --onnx FILE");
+        return eq_fail(err, EQ_USAGE, "export needs a model, FILE or --model FILE, and --onnx FILE");
     return same_file(o->model, o->onnx) ? eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o->onnx)
                                         : EQ_OK;
+}
+
+static enum eq_status print_json(const struct eq_options *o, int opset, const char *precision, uint64_t bytes,
+                                 struct eq_err *err)
+{
+    struct cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", o->onnx);
+    cJSON_AddStringToObject(json, "model", o->model);
+    cJSON_AddStringToObject(json, "precision", precision);
+    cJSON_AddNumberToObject(json, "opset", opset);
+    cJSON_AddNumberToObject(json, "bytes", (double)bytes);
+    enum eq_status st = eq_print_json(json, err);
+    cJSON_Delete(json);
+    return st;
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
@@ -76,6 +91,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     EQ_CHECK(read_opset(o->opset, &opset, err));
     EQ_CHECK(export_model(o, opset, &precision, err));
     EQ_CHECK(eq_file_size(o->onnx, &bytes, err));
+    if (o->json)
+        return print_json(o, opset, precision, bytes, err);
     printf("%s: ONNX opset %d, %s, %.2f MB\n", o->onnx, opset, precision, (double)bytes / 1e6);
     return EQ_OK;
 }
@@ -83,8 +100,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 const struct eq_command eq_cmd_export = {
     .name = "export",
     .summary = "write a model as an ONNX file",
-    .arguments = "",
-    .about = "Writes the model of --model as a self-contained ONNX file, for ONNX Runtime, OpenVINO and "
+    .arguments = "FILE",
+    .about = "Writes a model (FILE, or --model FILE) as a self-contained ONNX file, for ONNX Runtime, OpenVINO and "
              "others.\n\n"
              "pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of frames; "
              "the graph normalizes them\n"
@@ -92,8 +109,11 @@ const struct eq_command eq_cmd_export = {
              "An FP32 model becomes plain operators with batch norm folded into the convolutions. An INT8 "
              "model becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear "
              "and DequantizeLinear. The metadata of the file says how clips are sampled, and their size. "
-             "docs/ONNX.md has an example.\n",
-    .options = EQ_OPT_MODEL | EQ_OPT_ONNX,
+             "docs/ONNX.md has an example.\n\n"
+             "--json prints one object: path, model, precision, opset, bytes.\n",
+    .example = "runs/first/ptq.safetensors --onnx ptq.onnx",
+    .options = EQ_OPT_MODEL | EQ_OPT_ONNX | EQ_OPT_JSON,
+    .accepts = EQ_ARG_MODEL,
     .check = check,
     .run = run,
 };

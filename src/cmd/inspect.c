@@ -51,6 +51,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
     enum eq_status st = EQ_OK;
+    if (o->n_args > 1)
+        eq_print_json_lines();
     for (int i = 0; i < o->n_args && st != EQ_INTERRUPTED; i++) {
         struct eq_err why;
         if (i && !o->json)
@@ -77,8 +79,10 @@ const struct eq_command eq_cmd_inspect = {
              "volumes and columns that the clips contradict. A clip that was good and has not changed since is "
              "not opened again. A folder of clips without a list is checked, too.\n\n"
              "--contact-sheet FILE draws the middle frames of up to 64 clips into a PNG file.\n\n"
-             "--json prints one JSON object for each path, with the names of all clips (docs/DATA.md). The exit "
+             "--json prints one JSON object for each path, on a line of its own if there are several, with the "
+             "names of all clips (docs/DATA.md). The exit "
              "code is 1 if a path cannot be described or a data folder has problems, otherwise 0.\n",
+    .example = "data/synthetic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_SHEET | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,

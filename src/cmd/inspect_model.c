@@ -190,8 +190,9 @@ static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_er
 {
     printf("%s: %s, %.2f MB\n", eq_json_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
            eq_json_real(m, "size_mb"));
-    printf("input: %.0f frames of %.0f x %.0f, normalized by mean %.0f and deviation %.2f\n", eq_json_real(m, "frames"),
-           eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
+    double frames = eq_json_real(m, "frames");
+    printf("input: %.0f frame%s of %.0f x %.0f, normalized by mean %.0f and deviation %.2f\n", frames,
+           eq_plural(frames), eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
            eq_json_real(m, "pixel_std"));
     printf("EF of its training clips: %.2f +- %.2f %%\n", eq_json_real(m, "target_mean"),
            eq_json_real(m, "target_std"));

@@ -1,127 +1,10 @@
-#include "cmd/cmd.h"
+/* From argv to options and settings. */
+#include "cmd/option_table.h"
 
 #include <getopt.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-enum kind {
-    SETTING, /* a short form of --set; field: a bool that records that it was given */
-    TEXT,
-    FLAG,
-    SET,
-    CONFIG,
-    QUIET,
-    VERBOSE
-};
-
-struct option_row {
-    const char *name;
-    char letter; /* 0: none */
-    const char *argument;
-    unsigned bit; /* 0: every command has it */
-    enum kind kind;
-    size_t field; /* offset in struct eq_options; 0: none */
-    const char *setting, *help;
-};
-
-#define FIELD(name) offsetof(struct eq_options, name)
-/* clang-format off */
-static const struct option_row option_table[] = {
-    {"config", 'c', "FILE", EQ_OPT_SETTINGS, CONFIG, 0, NULL,
-     "read settings from a JSON file; repeatable, later ones win"},
-    {"set", 's', "KEY=VALUE", EQ_OPT_SETTINGS, SET, 0, NULL,
-     "set one setting, e.g. --set data.frames=8; repeatable"},
-    {"run", 'r', "DIR", EQ_OPT_RUN, SETTING, 0, "run.dir", "run directory (run.dir)"},
-    {"data", 'd', "DIR", EQ_OPT_DATA, SETTING, FIELD(bench.with_data), "data.dir",
-     "data folder (data.dir, with data.synthetic=false)"},
-    {"seed", 0, "N", EQ_OPT_SEED, SETTING, 0, "run.seed", "seed of everything random (run.seed)"},
-    {"model", 'm', "FILE", EQ_OPT_MODEL, TEXT, FIELD(model), NULL, "model file (.safetensors)"},
-    {"name", 'n', "NAME", EQ_OPT_NAME, TEXT, FIELD(name), NULL,
-     "name of the model of --model in results.json and predictions/"},
-    {"onnx", 'o', "FILE", EQ_OPT_ONNX, TEXT, FIELD(onnx), NULL, "the ONNX file to write"},
-    {"opset", 0, "N", EQ_OPT_ONNX, TEXT, FIELD(opset), NULL, "version of the ONNX operators, 17 to 21 (17)"},
-    {"residual", 0, "KIND", EQ_OPT_ONNX, TEXT, FIELD(residual), NULL,
-     "INT8: how convolutions enter residual sums, float or u8 (float)"},
-    {"threads", 't', "N", EQ_OPT_COMPUTE, SETTING, 0, "run.threads",
-     "threads, 0: all (run.threads); never changes a result"},
-    {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, SETTING, 0, "run.cpu", "highest instruction set to use (run.cpu)"},
-    {"precision", 0, "P", EQ_OPT_PRECISION, SETTING, 0, "run.precision",
-     "fp32 or bf16: convolutions of an FP32 model (run.precision)"},
-    {"phases", 0, "P", EQ_OPT_PHASES, SETTING, 0, "eval.phases",
-     "phases of a clip whose EFs are averaged (eval.phases)"},
-    {"fresh", 0, "KIND", EQ_OPT_BENCH, TEXT, FIELD(fresh), NULL,
-     "use a fresh network instead of a file, fp32 or int8; its EFs are meaningless"},
-    {"frames", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(bench.frames_given), "data.frames",
-     "frames of a clip (data.frames; with --model: the file's)"},
-    {"size", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(bench.size_given), "data.size",
-     "side of a frame (data.size; with --model: the file's)"},
-    {"layers", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.layers), NULL,
-     "every layer with every kernel that this CPU has for it"},
-    {"layer", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.layer), NULL, "--layers: only those with TEXT in their name"},
-    {"kernel", 0, "TEXT", EQ_OPT_BENCH, TEXT, FIELD(bench.kernel), NULL,
-     "--layers: only kernels with TEXT in their name"},
-    {"train", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.train), NULL, "measure a training step instead of inference"},
-    {"clips", 0, "N", EQ_OPT_BENCH, SETTING, FIELD(clips_given), "train.batch",
-     "--train: clips of a step (train.batch)"},
-    {"qat", 0, NULL, EQ_OPT_BENCH, FLAG, FIELD(bench.qat), NULL,
-     "--train: a step of QAT (qat.method, qat.weight_bits), alternately with FP32"},
-    {"contact-sheet", 0, "FILE", EQ_OPT_SHEET, TEXT, FIELD(sheet), NULL,
-     "data folder: a PNG with stills of its clips"},
-    {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "redo what the run directory already has"},
-    {"control", 0, NULL, EQ_OPT_CONTROL, FLAG, FIELD(control), NULL, "train the FP32 control (FP32+) instead"},
-    {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON on stdout"},
-    {"quiet", 'q', NULL, 0, QUIET, 0, NULL, "only warnings and errors on stderr"},
-    {"verbose", 'v', NULL, 0, VERBOSE, 0, NULL, "more on stderr"},
-    {"help", 'h', NULL, 0, FLAG, FIELD(help), NULL, "print this help"},
-};
-/* clang-format on */
-enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
-
-static bool offered(const struct option_row *row, const struct eq_command *spec)
-{
-    return row->bit == 0 || (spec->options & row->bit);
-}
-
-/* ---- --help -------------------------------------------------------------- */
-
-int eq_help_width(void)
-{
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return 80;
-    return size.ws_col < 100 ? size.ws_col : 100;
-}
-
-static void print_help(const struct eq_command *spec)
-{
-    struct eq_str out = {0};
-    int width = eq_help_width();
-    eq_str_add(&out, "usage: echoquant %s [options]%s%s\n\n", spec->name, spec->arguments[0] ? " " : "",
-               spec->arguments);
-    eq_str_add_wrapped(&out, spec->about, 0, width);
-    eq_str_add(&out, "\nOptions:\n");
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option_row *row = &option_table[i];
-        char left[48], letter[8] = "    ";
-        if (!offered(row, spec))
-            continue;
-        if (row->letter)
-            snprintf(letter, sizeof letter, "-%c, ", row->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->argument ? " " : "",
-                 row->argument ? row->argument : "");
-        eq_str_add(&out, "  %-20s  ", left);
-        eq_str_add_wrapped(&out, row->help, 24, width);
-    }
-    if (spec->sections) {
-        eq_str_add(&out, "\nSettings it reads, with their defaults:\n");
-        eq_settings_help(spec->sections, width, &out);
-    }
-    fputs(out.s, stdout);
-    eq_str_clear(&out);
-}
 
 /* ---- reading argv -------------------------------------------------------- */
 
@@ -131,72 +14,58 @@ struct request {
     const char *configs[MAX_CONFIGS];
     int n_configs;
     struct {
-        const struct option_row *row;
+        const struct eq_option_row *row;
         const char *text; /* a value; KEY=VALUE of --set */
     } sets[MAX_SETS];
     int n_sets;
     enum eq_log_level level;
 };
 
-static enum eq_status take(struct eq_options *o, struct request *r, const struct option_row *row, const char *value,
+static enum eq_status take(struct eq_options *o, struct request *r, const struct eq_option_row *row, const char *value,
                            struct eq_err *err)
 {
     void *field = (char *)o + row->field;
     switch (row->kind) {
-    case SETTING:
+    case EQ_OPTION_SETTING:
         if (row->field)
             *(bool *)field = true;
         __attribute__((fallthrough));
-    case SET:
+    case EQ_OPTION_SET:
         if (r->n_sets == MAX_SETS)
             return eq_fail(err, EQ_USAGE, "more than %d settings on the command line; use --config", MAX_SETS);
         r->sets[r->n_sets].row = row;
         r->sets[r->n_sets++].text = value;
         break;
-    case TEXT:
+    case EQ_OPTION_TEXT:
         *(const char **)field = value;
         break;
-    case FLAG:
+    case EQ_OPTION_FLAG:
         *(bool *)field = true;
         break;
-    case CONFIG:
+    case EQ_OPTION_CONFIG:
         if (r->n_configs == MAX_CONFIGS)
             return eq_fail(err, EQ_USAGE, "too many --config files");
         r->configs[r->n_configs++] = value;
         break;
-    case QUIET:
+    case EQ_OPTION_QUIET:
         r->level = EQ_LOG_WARN;
         break;
-    case VERBOSE:
+    case EQ_OPTION_VERBOSE:
         r->level = EQ_LOG_DEBUG;
         break;
+    case EQ_OPTION_HELP:
+        break; /* the caller knows in which form it came */
     }
     return EQ_OK;
 }
 
-static enum eq_status unknown_option(const struct eq_command *spec, const char *word, struct eq_err *err)
-{
-    const char *names[N_OPTIONS], *near = NULL;
-    size_t n = 0;
-    for (int i = 0; i < N_OPTIONS; i++)
-        if (offered(&option_table[i], spec))
-            names[n++] = option_table[i].name;
-    if (strncmp(word, "--", 2) == 0) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
-        near = eq_nearest(name, names, n);
-    }
-    return eq_fail(err, EQ_USAGE, "%s: no such option for %s%s%s%s", word, spec->name, near ? "; did you mean --" : "",
-                   near ? near : "", near ? "?" : "");
-}
-
-static void fill_getopt(const struct eq_command *spec, struct option longs[N_OPTIONS + 1], char *shorts)
+static void fill_getopt(const struct eq_command *spec, struct option longs[EQ_MAX_OPTIONS + 1], char *shorts)
 {
     int n = 0;
     *shorts++ = ':'; /* getopt then distinguishes a missing argument from an unknown option */
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option_row *row = &option_table[i];
-        if (!offered(row, spec))
+    for (int i = 0; i < eq_option_count; i++) {
+        const struct eq_option_row *row = &eq_option_table[i];
+        if (!eq_option_offered(row, spec))
             continue;
         longs[n++] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL, 256 + i};
         if (row->letter) {
@@ -209,19 +78,52 @@ static void fill_getopt(const struct eq_command *spec, struct option longs[N_OPT
     *shorts = '\0';
 }
 
-static const struct option_row *row_of(int code)
+/* "run.dir" for --run, where a command takes the folder or file without the option, too. */
+static enum eq_status take_argument(struct eq_options *o, struct request *r, const struct eq_command *spec,
+                                    const char *text, bool *taken, struct eq_err *err)
 {
-    for (int i = 0; i < N_OPTIONS; i++)
-        if (code == 256 + i || (code < 256 && code == option_table[i].letter))
-            return &option_table[i];
-    return NULL;
+    bool folder = eq_is_dir(text), word = eq_run_model_named(text) != NULL; /* the name of a row is no path */
+    size_t len = strlen(text);
+    bool file = !folder && (strchr(text, '/') || eq_path_exists(text) ||
+                            (len > 12 && strcmp(text + len - 12, ".safetensors") == 0));
+    *taken = true;
+    if ((spec->accepts & EQ_ARG_RUN) && !word && (folder || spec->accepts == EQ_ARG_RUN)) {
+        for (int i = 0; i < r->n_sets; i++)
+            if (r->sets[i].row->setting && strcmp(r->sets[i].row->setting, "run.dir") == 0 &&
+                strcmp(r->sets[i].text, text) != 0)
+                return eq_fail(err, EQ_USAGE, "%s and --run %s: name one run directory", text, r->sets[i].text);
+        return take(o, r, eq_option_named(spec, "run"), text, err);
+    }
+    if ((spec->accepts & EQ_ARG_MODEL) && !word && (file || spec->accepts == EQ_ARG_MODEL)) {
+        if (o->model && strcmp(o->model, text) != 0)
+            return eq_fail(err, EQ_USAGE, "%s and %s: %s takes one model file", o->model, text, spec->name);
+        o->model = text;
+        return EQ_OK;
+    }
+    *taken = false;
+    return EQ_OK;
+}
+
+static enum eq_status take_arguments(struct eq_options *o, struct request *r, const struct eq_command *spec,
+                                     struct eq_err *err)
+{
+    int kept = 0;
+    for (int i = 0; i < o->n_args; i++) {
+        bool taken = false;
+        if (spec->accepts)
+            EQ_CHECK(take_argument(o, r, spec, o->args[i], &taken, err));
+        if (!taken)
+            o->args[kept++] = o->args[i];
+    }
+    o->n_args = kept;
+    return EQ_OK;
 }
 
 static enum eq_status read_argv(struct eq_options *o, struct request *r, const struct eq_command *spec, int argc,
                                 char **argv, struct eq_err *err)
 {
-    struct option longs[N_OPTIONS + 1];
-    char shorts[2 * N_OPTIONS + 2], letter[3] = "-?";
+    struct option longs[EQ_MAX_OPTIONS + 1];
+    char shorts[2 * EQ_MAX_OPTIONS + 2], letter[3] = "-?";
     fill_getopt(spec, longs, shorts);
     opterr = 0;
     optind = 1;
@@ -234,15 +136,18 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
         if (code == ':')
             return eq_fail(err, EQ_USAGE, "%s needs an argument", word);
         if (code == '?')
-            return unknown_option(spec, word, err);
-        enum eq_status st = take(o, r, row_of(code), optarg, err);
-        if (st != EQ_OK)
-            return st;
+            return eq_option_unknown(spec, word, argv[optind], err);
+        const struct eq_option_row *row =
+            code >= 256 ? &eq_option_table[code - 256] : eq_option_lettered(spec, (char)code);
+        if (row->kind == EQ_OPTION_HELP)
+            o->help = code >= 256 ? EQ_HELP_WHOLE : EQ_HELP_SHORT;
+        EQ_CHECK(take(o, r, row, optarg, err));
     }
     o->args = argv + optind;
     o->n_args = argc - optind;
     if (o->help)
         return EQ_OK;
+    EQ_CHECK(take_arguments(o, r, spec, err));
     if (o->n_args < spec->min_args)
         return eq_fail(err, EQ_USAGE, "%s needs %s", spec->name, spec->arguments);
     if (o->n_args > spec->max_args)
@@ -254,19 +159,38 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
 
 /* ---- settings ------------------------------------------------------------ */
 
+/* The n bytes of text without the blanks around them. */
+static char *trimmed(const char *text, size_t n)
+{
+    while (n && (*text == ' ' || *text == '\t'))
+        text++, n--;
+    while (n && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+        n--;
+    return eq_format("%.*s", (int)n, text);
+}
+
+/* KEY=VALUE, with blanks around either. */
+static enum eq_status apply_set(struct eq_settings *s, const char *text, const char *origin, struct eq_err *err)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return eq_fail(err, EQ_USAGE, "--set %s: write KEY=VALUE, e.g. --set data.frames=8", text);
+    char *key = trimmed(text, (size_t)(equals - text)), *value = trimmed(equals + 1, strlen(equals + 1));
+    enum eq_status st = eq_settings_set(s, key, value, origin, err);
+    free(key);
+    free(value);
+    return st;
+}
+
 static enum eq_status apply_sets(struct eq_settings *s, const struct request *r, struct eq_err *err)
 {
     for (int i = 0; i < r->n_sets; i++) {
-        const struct option_row *row = r->sets[i].row;
-        const char *text = r->sets[i].text, *equals = strchr(text, '=');
-        char key[128], origin[32];
-        if (!row->setting && (!equals || equals == text))
-            return eq_fail(err, EQ_USAGE, "--set %s: write KEY=VALUE, e.g. --set data.frames=8", text);
-        snprintf(key, sizeof key, "%.*s", row->setting ? (int)sizeof key : (int)(equals - text),
-                 row->setting ? row->setting : text);
+        const struct eq_option_row *row = r->sets[i].row;
+        char origin[32];
         snprintf(origin, sizeof origin, "--%s", row->name);
-        EQ_CHECK(eq_settings_set(s, key, row->setting ? text : equals + 1, origin, err));
-        if (row->field == FIELD(bench.with_data))
+        EQ_CHECK(row->setting ? eq_settings_set(s, row->setting, r->sets[i].text, origin, err)
+                              : apply_set(s, r->sets[i].text, origin, err));
+        if (row->field == offsetof(struct eq_options, bench.with_data))
             EQ_CHECK(eq_settings_set(s, "data.synthetic", "false", origin, err));
     }
     return EQ_OK;
@@ -314,7 +238,10 @@ enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *sp
     EQ_CHECK(read_argv(o, &r, spec, argc, argv, err));
     eq_log_configure(r.level);
     if (o->help) {
-        print_help(spec);
+        struct eq_str text = {0};
+        eq_command_help(spec, o->help == EQ_HELP_WHOLE, eq_help_width(), &text);
+        fputs(text.s, stdout);
+        eq_str_clear(&text);
         return EQ_OK;
     }
     EQ_CHECK(resolve(o, spec, &r, err));

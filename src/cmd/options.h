@@ -18,16 +18,19 @@ enum eq_option_bit {
     EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset, --residual */
     EQ_OPT_PRECISION = 1 << 11,
     EQ_OPT_PHASES = 1 << 12,
-    EQ_OPT_SHEET = 1 << 14, /* --contact-sheet */
-    EQ_OPT_BENCH = 1 << 13  /* --train, --fresh, --clips, ... of bench */
+    EQ_OPT_BENCH = 1 << 13,   /* --train, --fresh, --clips, ... of bench */
+    EQ_OPT_PREDICT = 1 << 14, /* --output, --null */
+    EQ_OPT_SHEET = 1 << 15    /* --contact-sheet */
 };
+
+enum eq_help { EQ_HELP_NONE, EQ_HELP_SHORT, EQ_HELP_WHOLE };
 
 struct eq_options {
     struct eq_settings settings;
-    bool help; /* --help was given and printed: the command is done */
-    bool json, force, control;
-    bool clips_given;                                                   /* --clips */
-    const char *model, *name, *onnx, *opset, *residual, *fresh, *sheet; /* NULL: not given */
+    enum eq_help help; /* it was asked for and printed: the command is done */
+    bool json, force, control, null;
+    bool clips_given;                                                            /* --clips */
+    const char *model, *name, *onnx, *opset, *residual, *fresh, *output, *sheet; /* NULL: not given */
     struct eq_bench_opts bench; /* with_data: --data was given, to any command */
     char **args;                /* [n_args], in argv */
     int n_args;
@@ -39,7 +42,7 @@ struct eq_command;
 enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err);
 void eq_options_clear(struct eq_options *o);
-/* Columns for text on stdout: those of the terminal, at most 100; 80 if it is no terminal. */
+/* help.c: columns for text on stdout, 40 to 120: those of the terminal, or of the variable COLUMNS, or 80. */
 int eq_help_width(void);
 
 #endif

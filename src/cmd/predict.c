@@ -1,82 +1,213 @@
 #include "cmd/cmd.h"
 
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct output {
+    bool json, spread;
+    const char *path;        /* --output; NULL: stdout */
+    struct eq_writer writer; /* of --output */
+    int phases;
+};
+
+/* The float with 9 digits, as the predictions of a run have it: they restore it. */
+static double shortest(float ef)
+{
+    char text[32];
+    double value = (double)ef;
+    snprintf(text, sizeof text, "%.9g", value);
+    return eq_parse_double(text, &value) ? value : (double)ef;
+}
+
+static enum eq_status add_json(const struct output *o, const struct eq_clip_ef *clip, struct eq_str *text,
+                               struct eq_err *err)
+{
+    struct cJSON *row = cJSON_CreateObject();
+    cJSON_AddStringToObject(row, "path", clip->path);
+    eq_json_add_real(row, "ef", shortest(clip->ef));
+    eq_json_add_real(row, "spread", clip->spread);
+    cJSON_AddNumberToObject(row, "phases", o->phases);
+    eq_json_add_real(row, "frames", clip->error ? NAN : clip->frames);
+    eq_json_add(row, "note", clip->note ? cJSON_CreateString(clip->note) : cJSON_CreateNull());
+    eq_json_add(row, "error", clip->error ? cJSON_CreateString(clip->error) : cJSON_CreateNull());
+    enum eq_status st = eq_json_print_row(text, row, err);
+    cJSON_Delete(row);
+    return st;
+}
+
+static void add_csv(const struct output *o, const struct eq_clip_ef *clip, struct eq_str *text)
+{
+    eq_csv_add(text, clip->path);
+    eq_str_add(text, ",");
+    if (!clip->error)
+        eq_str_add(text, "%.4f", (double)clip->ef);
+    if (o->spread)
+        eq_str_add(text, ",");
+    if (o->spread && !clip->error)
+        eq_str_add(text, "%.4f", clip->spread);
+    eq_str_add(text, ",");
+    eq_csv_add(text, clip->note ? clip->note : "");
+    eq_str_add(text, ",");
+    eq_csv_add(text, clip->error ? clip->error : "");
+    eq_str_add(text, "\n");
+}
+
+static enum eq_status put(struct output *o, const struct eq_str *text, struct eq_err *err)
+{
+    if (o->path)
+        return eq_writer_put(&o->writer, text->s, text->len, err);
+    fwrite(text->s, 1, text->len, stdout);
+    fflush(stdout); /* whoever reads along sees each EF when it is there */
+    return ferror(stdout) ? eq_fail_errno(err, "stdout: cannot write the results") : EQ_OK;
+}
+
+static enum eq_status take(void *ctx, const struct eq_clip_ef *clip, struct eq_err *err)
+{
+    struct output *o = ctx;
+    struct eq_str text = {0};
+    enum eq_status st;
+    if (clip->error)
+        eq_warn("%s", clip->error);
+    else if (clip->note && strncmp(clip->note, "damaged", 7) == 0)
+        eq_warn("%s: %s", clip->path, clip->note);
+    if (o->json)
+        EQ_TRY(add_json(o, clip, &text, err));
+    else
+        add_csv(o, clip, &text);
+    EQ_TRY(put(o, &text, err));
+out:
+    eq_str_clear(&text);
+    return st;
+}
+
+static enum eq_status begin(void *ctx, struct eq_err *err)
+{
+    struct output *o = ctx;
+    struct eq_str text = {0};
+    eq_str_add(&text, o->spread ? "Path,EF,Spread,Note,Error\n" : "Path,EF,Note,Error\n");
+    enum eq_status st = put(o, &text, err);
+    eq_str_clear(&text);
+    return st;
+}
+
+/* NULL: stdout. */
+static const char *output_path(const struct eq_options *o)
+{
+    return o->output && strcmp(o->output, "-") != 0 ? o->output : NULL;
+}
+
+/* real: of the output; NULL: it does not exist yet. */
+static enum eq_status check_input(const char *path, const char *real, struct eq_err *err)
+{
+    char *input = real ? realpath(path, NULL) : NULL;
+    enum eq_status st = EQ_OK;
+    if (input && strcmp(input, real) == 0)
+        st = eq_fail(err, EQ_USAGE, "--output would replace %s, which is read", path);
+    free(input);
+    return st;
+}
+
+/* The output must not replace what is read. */
+static enum eq_status check_output(const struct eq_options *o, const struct eq_paths *list, struct eq_err *err)
+{
+    char *real = output_path(o) ? realpath(o->output, NULL) : NULL;
+    enum eq_status st;
+    EQ_TRY(check_input(o->model, real, err));
+    for (int i = 0; i < o->n_args; i++)
+        if (o->args[i][0] == '@')
+            EQ_TRY(check_input(o->args[i] + 1, real, err));
+    for (size_t i = 0; i < list->n; i++)
+        EQ_TRY(check_input(list->paths[i].path, real, err));
+out:
+    free(real);
+    return st;
+}
+
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
-    return o->model ? EQ_OK : eq_fail(err, EQ_USAGE, "predict needs --model FILE");
+    if (!o->model)
+        return eq_fail(err, EQ_USAGE, "predict needs --model FILE");
+    for (int i = 0; i < o->n_args; i++)
+        if (o->null && (o->args[i][0] == '@' || strcmp(o->args[i], "-") == 0))
+            return EQ_OK;
+    return o->null ? eq_fail(err, EQ_USAGE, "--null is for lists: @FILE or -") : EQ_OK;
 }
 
-/* ctx: the struct eq_unlike that counts. */
-static enum eq_status print(void *ctx, const struct eq_sample *sample, float ef, const char *unlike, struct eq_err *err)
+static enum eq_status predict(const struct eq_options *o, const struct eq_paths *list, struct output *out,
+                              struct eq_err *err)
 {
-    struct eq_str name = {0};
-    (void)err;
-    eq_unlike_add(ctx, sample->file_name, unlike);
-    eq_csv_add(&name, sample->file_name);
-    printf("%s,%.9g\n", name.s, ef);
-    fflush(stdout); /* whoever reads along sees each EF when it is there */
-    eq_str_clear(&name);
-    return EQ_OK;
-}
-
-static void name_failures(const struct eq_skipped *failures, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        eq_warn("left out: %s", failures[i].reason);
-}
-
-static void name_damaged(const struct eq_skipped *damaged, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        eq_warn("%s is damaged and was used as far as it can be read: %s", damaged[i].file_name, damaged[i].reason);
+    const struct eq_config *cfg = &o->settings.config;
+    const bool given = eq_settings_given(&o->settings, "data.on_error");
+    const struct eq_predict_opts opts = {
+        .model = o->model,
+        .precision = cfg->run.precision,
+        .phases = cfg->eval.phases,
+        .on_error = given ? cfg->data.on_error : EQ_ON_ERROR_SKIP,
+        .begin = out->json ? NULL : begin,
+        .take = take,
+        .ctx = out,
+        .progress = out->path || !isatty(STDOUT_FILENO),
+    };
+    size_t failed;
+    EQ_CHECK(eq_predict_files(list, &opts, &failed, err));
+    if (out->path)
+        EQ_CHECK(eq_writer_commit(&out->writer, err));
+    return failed ? eq_fail(err, EQ_FORMAT, "%zu of %zu clip%s could not be predicted", failed, list->n,
+                            eq_plural((double)list->n))
+                  : EQ_OK;
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    struct eq_config cfg = *s->cfg; /* strings stay with the settings */
-    struct eq_predictor p = {0};
-    struct eq_loader *loader = NULL;
-    const struct eq_skipped *failures;
-    struct eq_unlike unlike = {0};
+    struct output out = {
+        .json = o->json, .spread = s->cfg->eval.phases > 1, .path = output_path(o), .phases = s->cfg->eval.phases};
+    struct eq_paths list = {0};
     enum eq_status st;
-    EQ_TRY(eq_predictor_open(&p, o->model, cfg.run.precision, 1, err));
-    cfg.data.frames = p.meta.frames;
-    cfg.data.size = p.meta.size;
-    cfg.data.cache_mb = 0;
-    EQ_TRY(eq_dataset_from_paths((const char *const *)o->args, (size_t)o->n_args, cfg.data.on_error, &s->data, err));
-    name_failures(s->data.skipped, s->data.n_skipped);
-    EQ_TRY(eq_run_eval_loader(&cfg, &s->data, EQ_SPLIT_TEST, cfg.data.on_error, &loader, err));
-    printf("FileName,Prediction\n");
-    EQ_TRY(eq_predict_clips(&p, &s->data, loader, print, &unlike, err));
-    size_t n = eq_loader_failures(loader, &failures);
-    name_failures(failures, n);
-    eq_unlike_warn(&unlike, "clips", s->data.n - n);
-    n = eq_loader_damaged(loader, &failures);
-    name_damaged(failures, n);
+    for (int i = 0; i < o->n_args; i++)
+        EQ_TRY(eq_paths_add(&list, o->args[i], o->null ? '\0' : '\n', err));
+    EQ_TRY(check_output(o, &list, err));
+    if (out.path)
+        EQ_TRY(eq_writer_open(&out.writer, out.path, err));
+    EQ_TRY(predict(o, &list, &out, err));
 out:
-    eq_str_clear(&unlike.first);
-    eq_loader_free(loader);
-    eq_predictor_close(&p);
+    eq_writer_abort(&out.writer);
+    eq_paths_clear(&list);
     return st;
 }
 
 const struct eq_command eq_cmd_predict = {
     .name = "predict",
     .summary = "predict the EF of clips",
-    .arguments = "CLIP.avi...",
-    .about = "Predicts the EF (percent) of each clip with the model of --model, FP32 or INT8. The model file "
-             "alone determines how clips are sampled and normalized. Prints CSV on stdout: "
-             "FileName,Prediction, in the order of the arguments.\n\n"
-             "--phases P samples each clip at P phases and prints the mean of their EFs.\n\n"
-             "A clip that cannot be read, or is damaged, ends the command with exit code 1. With --set "
-             "data.on_error=skip it is named on stderr and left out; with data.on_error=use a damaged clip is "
-             "named and used as far as it can be read.\n\n"
-             "A clip whose pixels look unlike those of the clips that the model was trained on (brightness, "
-             "contrast, share of black, motion, detail, color, layout) is predicted and named in a warning.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL,
+    .arguments = "CLIP|FOLDER|@LIST|-...",
+    .about =
+        "Predicts the EF (percent) of clips with the model of --model, FP32 or INT8. The model file alone "
+        "determines how clips are sampled and normalized.\n\n"
+        "A FOLDER means all clips in it and in the folders below, sorted by name. @LIST is a text file with a "
+        "clip or folder on each line, - the same from standard input. With --null each path ends with a NUL "
+        "instead (find -print0). Write ./@clip.avi for a clip whose name begins with @.\n\n"
+        "Prints CSV in the order of the arguments: Path (as it was given), EF, Note, Error. --json prints JSON Lines "
+        "instead, one object a clip: path, ef (with all its digits), spread, phases, frames (of the clip), note, "
+        "error. "
+        "What has no value is null. --output FILE writes either into a file.\n\n"
+        "--phases P samples each clip at P phases and gives the mean of their EFs. Spread is the standard "
+        "deviation of the P EFs.\n\n"
+        "A clip that cannot be predicted has the reason in the column Error. The others are still predicted, and "
+        "the exit code is 1. With --set data.on_error=fail the first such clip ends the command. A damaged clip is "
+        "one that cannot be predicted; --set data.on_error=use predicts it from the frames that decode and says so "
+        "in the column Note.\n\n"
+        "Note also names a clip whose pixels look unlike those of the clips that the model was trained on "
+        "(brightness, contrast, share of black, motion, detail, color, layout): do not rely on its EF.\n\n"
+        "Threads work on different clips. Their number changes no EF.\n",
+    .example = "--model runs/first/ptq.safetensors --output ef.csv clips/",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL | EQ_OPT_JSON |
+               EQ_OPT_PREDICT,
     .min_args = 1,
     .max_args = 1000000,
-    .sections = (const char *const[]){"data.on_error", "eval.phases", "run.threads", "run.cpu", "run.precision", NULL},
+    .sections = (const char *const[]){"eval.phases", "run.threads", "run.cpu", "run.precision", NULL},
     .check = check,
     .run = run,
 };

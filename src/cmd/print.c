@@ -2,11 +2,20 @@
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool json_lines;
+
+void eq_print_json_lines(void)
+{
+    json_lines = true;
+}
 
 enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err)
 {
     struct eq_str text = {0};
-    enum eq_status st = eq_json_print(&text, json, err);
+    enum eq_status st = json_lines ? eq_json_print_row(&text, json, err) : eq_json_print(&text, json, err);
     if (st == EQ_OK)
         fputs(text.s, stdout);
     eq_str_clear(&text);
@@ -39,9 +48,28 @@ enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *er
     return st;
 }
 
-enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st)
+enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, struct eq_err *err)
 {
-    if (st == EQ_OK)
-        printf("%s/%s.safetensors\n", s->cfg->run.dir, eq_phase_model(s->phase)->file);
+    const struct eq_run_model *m = eq_phase_model(s->phase);
+    struct cJSON *o = NULL;
+    char *path = eq_format("%s/%s.safetensors", s->cfg->run.dir, m->file), kind[32];
+    uint64_t bytes;
+    EQ_TRY(st);
+    if (!s->options.json) {
+        printf("%s\n", path);
+        goto out;
+    }
+    EQ_TRY(eq_model_kind(path, kind, err));
+    EQ_TRY(eq_file_size(path, &bytes, err));
+    o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "model", m->row);
+    cJSON_AddStringToObject(o, "path", path);
+    cJSON_AddStringToObject(o, "precision", strcmp(kind, EQ_FORMAT_INT8) == 0 ? "INT8" : "FP32");
+    cJSON_AddNumberToObject(o, "bytes", (double)bytes);
+    cJSON_AddBoolToObject(o, "made", !s->done);
+    EQ_TRY(eq_print_json(o, err));
+out:
+    cJSON_Delete(o);
+    free(path);
     return st;
 }

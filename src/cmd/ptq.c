@@ -7,7 +7,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     if (st == EQ_OK)
         st = eq_run_ptq(&s->cfg->ptq, &in, err);
     eq_ptq_close(&in);
-    return eq_print_model(s, st);
+    return eq_print_model(s, st, err);
 }
 
 const struct eq_command eq_cmd_ptq = {
@@ -20,8 +20,12 @@ const struct eq_command eq_cmd_ptq = {
              "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors "
              "there. With ptq.max_mae_loss above 0 it also measures the increase in MAE on the validation "
              "split, and returns layers to FP32 until it is within that limit. --force replaces an existing "
-             "ptq.safetensors.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE,
+             "ptq.safetensors.\n\n"
+             "If the model exists, made with the same settings and data, the command only names it. --json "
+             "prints one object: model, path, precision, bytes, made (false: it existed).\n",
+    .example = "--run runs/first",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE |
+               EQ_OPT_JSON,
     .sections = (const char *const[]){"data", "synth", "ptq", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA,
     .phase = EQ_PHASE_PTQ,

@@ -3,8 +3,9 @@
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const char *model = s->options.model;
-    return eq_print_model(s, s->options.control ? eq_run_control(s->cfg, &s->data, model, err)
-                                                : eq_run_qat(s->cfg, &s->data, model, err));
+    enum eq_status st =
+        s->options.control ? eq_run_control(s->cfg, &s->data, model, err) : eq_run_qat(s->cfg, &s->data, model, err);
+    return eq_print_model(s, st, err);
 }
 
 const struct eq_command eq_cmd_qat = {
@@ -19,9 +20,12 @@ const struct eq_command eq_cmd_qat = {
              "resume; the result is identical. --force replaces an existing qat.safetensors.\n\n"
              "--control trains FP32+, the model to compare QAT with: the baseline trained further with the "
              "same settings qat.* and the same clips, but without fake-quant. Writes fp32_plus.safetensors and "
-             "history/fp32_plus.csv.\n",
+             "history/fp32_plus.csv.\n\n"
+             "If the model exists, made with the same settings and data, the command only names it. --json "
+             "prints one object: model, path, precision, bytes, made (false: it existed).\n",
+    .example = "--run runs/first --set qat.epochs=2",
     .options = EQ_OPT_CONTROL | EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE |
-               EQ_OPT_MODEL | EQ_OPT_FORCE,
+               EQ_OPT_MODEL | EQ_OPT_FORCE | EQ_OPT_JSON,
     .sections = (const char *const[]){"data", "synth", "qat", "ptq", "train.loss", "train.flip", "train.shift",
                                       "train.random_phase", "train.grad_clip", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA,

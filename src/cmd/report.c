@@ -2,19 +2,25 @@
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    enum eq_status st = eq_run_report(s->cfg->run.dir, err);
-    return st == EQ_OK ? eq_print_report(s->cfg->run.dir, s->options.json, err) : st;
+    const char *dir = s->cfg->run.dir;
+    if (s->options.json)
+        return eq_print_results(dir, true, err);
+    EQ_CHECK(eq_run_report(dir, err));
+    return eq_print_report(dir, false, err);
 }
 
 const struct eq_command eq_cmd_report = {
     .name = "report",
     .summary = "write report.md and report.html from the results",
-    .arguments = "",
-    .about = "Writes report.md and report.html (one self-contained file) from the results of a run directory, "
+    .arguments = "[DIR]",
+    .about = "Writes report.md and report.html (one self-contained file) from the results of a run directory "
+             "(DIR, or --run DIR), "
              "and prints the table and the path of the report. gnuplot draws the pictures; their scripts and "
-             "data stay in plots/. Without gnuplot the report says that it has no pictures. --json prints "
-             "results.json instead.\n",
+             "data stay in plots/. Without gnuplot the report says that it has no pictures. \n\n"
+             "--json prints results.json instead, and writes nothing.\n",
+    .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON,
+    .accepts = EQ_ARG_RUN,
     .sections = (const char *const[]){"run.dir", NULL},
     .run = run,
 };

@@ -1,6 +1,20 @@
 /* Set-up and clean-up that commands share. */
 #include "cmd/cmd.h"
 
+/* A model that exists is left alone, with the run directory, if it was made with these settings and this data. */
+static enum eq_status enter(struct eq_session *s, struct eq_err *err)
+{
+    const struct eq_options *o = &s->options;
+    const char *dir = s->cfg->run.dir;
+    EQ_CHECK(eq_run_is_done(dir, s->phase, o->force, &s->done, err));
+    if (!s->done || o->model) /* a model of another baseline may stand there: that is refused */
+        return eq_run_enter(&o->settings, &s->data, s->phase, o->force, err);
+    EQ_CHECK(eq_run_check_data(dir, &s->data, err));
+    eq_info("%s/%s.safetensors exists with these settings: nothing to do (--force makes it again)", dir,
+            eq_phase_model(s->phase)->file);
+    return EQ_OK;
+}
+
 /* Refuses everything that can be refused before anything is made. config.json is written, and --force removes files,
  * last, when data and models are known to be good. */
 enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
@@ -24,7 +38,7 @@ enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *co
     if (command->needs & EQ_NEED_DATA)
         EQ_CHECK(eq_run_open_data(s->cfg, &s->data, err));
     if (command->needs & EQ_NEED_RUN)
-        EQ_CHECK(eq_run_enter(&o->settings, &s->data, s->phase, o->force, err));
+        EQ_CHECK(enter(s, err));
     return EQ_OK;
 }
 

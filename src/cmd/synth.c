@@ -1,12 +1,35 @@
 #include "cmd/cmd.h"
 
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum eq_status print_json(const struct eq_config *cfg, const char *dir, struct eq_err *err)
+{
+    struct cJSON *json = cJSON_CreateObject();
+    char *list = eq_path_join(dir, "FileList.csv");
+    cJSON_AddStringToObject(json, "path", dir);
+    cJSON_AddStringToObject(json, "list", list);
+    cJSON_AddNumberToObject(json, "train", cfg->synth.train);
+    cJSON_AddNumberToObject(json, "val", cfg->synth.val);
+    cJSON_AddNumberToObject(json, "test", cfg->synth.test);
+    cJSON_AddNumberToObject(json, "seed", cfg->synth.seed);
+    enum eq_status st = eq_print_json(json, err);
+    cJSON_Delete(json);
+    free(list);
+    return st;
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    if (o->bench.with_data == (o->n_args == 1))
+    bool both = o->bench.with_data && o->n_args;
+    if ((!o->bench.with_data && !o->n_args) || (both && strcmp(o->args[0], s->cfg->data.dir) != 0))
         return eq_fail(err, EQ_USAGE, "synth needs one folder to write into: DIR or --data DIR");
     const char *dir = o->n_args ? o->args[0] : s->cfg->data.dir;
     enum eq_status st = eq_run_write_synth(s->cfg, dir, err);
+    if (st == EQ_OK && o->json)
+        return print_json(s->cfg, dir, err);
     if (st == EQ_OK)
         printf("%s/FileList.csv\n", dir);
     return st;
@@ -19,8 +42,10 @@ const struct eq_command eq_cmd_synth = {
     .about = "Writes a synthetic data set into DIR, or into the folder of --data: FileList.csv with EchoNet's "
              "columns, and MJPEG AVIs of 112 x 112 pixels that look like an apical four-chamber view, with the "
              "EF only in the motion of the ventricle. The same settings give the same pixels. A folder that "
-             "holds this set already is left as it is; any other folder that is not empty is refused.\n",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE,
+             "holds this set already is left as it is; any other folder that is not empty is refused.\n\n"
+             "--json prints one object: path, list, train, val, test, seed.\n",
+    .example = "data/synthetic",
+    .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_JSON,
     .max_args = 1,
     .sections = (const char *const[]){"synth", "run.threads", NULL},
     .run = run,

@@ -12,9 +12,6 @@
 #include <string.h>
 #include <strings.h>
 
-const char *const eq_clip_extensions[] = {"avi", "mp4",  "mov", "m4v", "mkv",  "wmv", "asf",
-                                          "mpg", "mpeg", "vob", "ts",  "m2ts", "dcm", NULL};
-
 struct entry {
     char *name, *caseless;
 };

@@ -2,12 +2,10 @@
 #ifndef ECHOQUANT_DATA_CLIP_FIND_H
 #define ECHOQUANT_DATA_CLIP_FIND_H
 
-#include "echoquant/base.h"
+#include "echoquant/data.h"
 
 #include <sys/stat.h>
 
-/* Extensions of the containers that are read, in lower case, avi first; NULL after the last. */
-extern const char *const eq_clip_extensions[];
 /* Length of name without its extension; the whole length unless the extension is listed, in any letter case. */
 size_t eq_clip_stem_length(const char *name);
 

@@ -172,8 +172,9 @@ static void judge_avi(const struct whole *w)
         first = false;
     }
     if (open && avi.claims_index && !avi.has_index && !avi.super_index && !w->reason[0])
-        snprintf(w->reason, EQ_CLIP_REASON, "the file was never finished: its header promises an index, and there is "
-                                            "none");
+        snprintf(w->reason, EQ_CLIP_REASON,
+                 "the file was never finished: its header promises an index, and there is "
+                 "none");
 }
 
 /* ---- MP4 and MOV --------------------------------------------------------- */

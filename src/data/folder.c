@@ -3,17 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-static bool is_named_like_a_clip(const char *name)
-{
-    static const char *const endings[] = {"avi", "mp4", "m4v", "mov", "mkv", "webm", "mpg", "mpeg", "ts", "wmv", "dcm"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && dot > name && i < sizeof endings / sizeof *endings; i++)
-        if (strcasecmp(dot + 1, endings[i]) == 0)
-            return true;
-    return false;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -26,7 +15,7 @@ static enum eq_status add_clips(const char *folder, char ***paths, size_t *n, st
     size_t n_names, first = *n;
     EQ_CHECK(eq_list_dir(folder, &names, &n_names, err));
     for (size_t i = 0; i < n_names; i++) {
-        if (!is_named_like_a_clip(names[i]))
+        if (!eq_is_clip_name(names[i]))
             continue;
         *paths = eq_list_grow(*paths, *n, sizeof **paths);
         (*paths)[(*n)++] = eq_path_join(folder, names[i]);

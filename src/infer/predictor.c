@@ -151,19 +151,30 @@ enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, f
     return p->ops->run(p, pixels, ef, err);
 }
 
-enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
-                                 struct eq_err *err)
+enum eq_status eq_predictor_phases(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef, double *spread,
+                                   struct eq_err *err)
 {
     size_t stride = (size_t)p->meta.frames * (size_t)p->meta.size * (size_t)p->meta.size * 3;
-    double sum = 0;
+    double sum = 0, mean = 0, squares = 0;
     assert(p->clips == 1 && phases >= 1);
     for (int k = 0; k < phases; k++) {
         float one;
         EQ_CHECK(eq_predictor_run(p, pixels + (size_t)k * stride, &one, err));
         sum += (double)one;
+        double from_mean = (double)one - mean; /* Welford, Technometrics 4, 1962 */
+        mean += from_mean / (k + 1);
+        squares += from_mean * ((double)one - mean);
     }
     *ef = (float)(sum / phases);
+    *spread = phases > 1 ? sqrt(squares / (phases - 1)) : NAN;
     return isfinite(*ef) ? EQ_OK : eq_fail(err, EQ_NUMERIC, "the prediction is not a finite number");
+}
+
+enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
+                                 struct eq_err *err)
+{
+    double spread;
+    return eq_predictor_phases(p, pixels, phases, ef, &spread, err);
 }
 
 void eq_predictor_close(struct eq_predictor *p)

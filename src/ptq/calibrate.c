@@ -40,8 +40,8 @@ enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
     EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &observer, &progress, &used, err));
     eq_progress_end(&progress);
-    eq_info("calibrated on %zu clips in %.1f s, observer %s", used, (eq_now_ms() - start) / 1000,
-            eq_observer_names[observer.kind]);
+    eq_info("calibrated on %zu clip%s in %.1f s, observer %s", used, eq_plural((double)used),
+            (eq_now_ms() - start) / 1000, eq_observer_names[observer.kind]);
 out:
     eq_progress_end(&progress);
     return st;

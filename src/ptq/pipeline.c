@@ -12,7 +12,7 @@ enum { ADAROUND_SAMPLES = 4096 };
 static enum eq_status reestimate(struct eq_graph *trained, struct eq_calibration *clips, struct eq_err *err)
 {
     int batch = (size_t)clips->train_batch < clips->n ? clips->train_batch : (int)clips->n;
-    eq_info("batch norm: statistics of %zu clips, %d at once", clips->n, batch);
+    eq_info("batch norm: statistics of %zu clip%s, %d at once", clips->n, eq_plural((double)clips->n), batch);
     return eq_reestimate_batchnorm(trained, &clips->source, clips->n, batch, err);
 }
 
@@ -29,7 +29,7 @@ static enum eq_status fold(const struct eq_ptq_opts *opts, const struct eq_graph
     EQ_TRY(eq_fuse(*out, err));
     if (opts->equalize) {
         EQ_TRY(eq_cross_layer_equalize(*out, &pairs, err));
-        eq_info("equalized %d pairs of layers", pairs);
+        eq_info("equalized %d pair%s of layers", pairs, eq_plural(pairs));
     }
 out:
     eq_graph_free(copy);
@@ -92,7 +92,7 @@ enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, const bool *kept, s
     EQ_TRY(eq_set_weight_qparams(calibrated, &weights, err));
     if (opts->bias_correction) {
         EQ_TRY(eq_correct_biases(calibrated, &clips->source, clips->n, err));
-        eq_info("corrected biases on %zu clips", clips->n);
+        eq_info("corrected biases on %zu clip%s", clips->n, eq_plural((double)clips->n));
     }
     if (opts->adaround)
         EQ_TRY(round_adaptively(opts->adaround_steps, calibrated, clips, err));

@@ -55,21 +55,44 @@ static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, b
     return EQ_OK;
 }
 
+enum eq_status eq_run_is_done(const char *dir, enum eq_phase phase, bool force, bool *done, struct eq_err *err)
+{
+    const struct eq_run_model *m = eq_phase_model(phase);
+    *done = false;
+    return force || !m ? EQ_OK : eq_run_has_model(dir, m->name, done, err);
+}
+
+/* The settings that made the model of a phase. */
+static const char *const *made_by(enum eq_phase phase)
+{
+    static const char *const train[] = {BASELINE, NULL}, *const ptq[] = {BASELINE, "ptq", NULL};
+    return phase == EQ_PHASE_TRAIN ? train : phase == EQ_PHASE_PTQ ? ptq : NULL;
+}
+
 static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
                                     bool force, struct eq_err *err)
 {
     const char *dir = is->config.run.dir;
     const char *const *fixed;
     struct eq_str changes = {0};
+    bool done;
+    EQ_CHECK(eq_run_is_done(dir, phase, force, &done, err));
     enum eq_status st = fixed_sections(dir, phase, force, &fixed, err);
     if (st != EQ_OK)
         return st;
+    if (done)
+        fixed = made_by(phase);
     eq_settings_changes(was, is, fixed, &changes);
     /* The files of one seed and those of several are in different places; from two on, their number may change. */
     int before = was->config.train.seeds, now = is->config.train.seeds;
     if ((before > 1) != (now > 1) && (!fixed || fixed[0]))
         eq_str_add(&changes, "%strain.seeds %d -> %d", changes.len ? ", " : "", before, now);
-    if (changes.len)
+    if (changes.len && done)
+        st = eq_fail(err, EQ_USAGE,
+                     "%s/%s.safetensors was made with other settings (%.600s): set them back, or name another folder "
+                     "with --run (--force replaces the model)",
+                     dir, eq_phase_model(phase)->file, changes.s);
+    else if (changes.len)
         st = eq_fail(err, EQ_USAGE,
                      "%s holds a run under other settings (%.600s): set them back, name another folder with --run, or "
                      "start over with `run-all --force` or `train --force`",
@@ -102,19 +125,6 @@ static enum eq_status check_foreign(const char *dir, struct eq_err *err)
                    dir, found);
 }
 
-/* Refuses to redo a phase without --force. */
-static enum eq_status check_done(const char *dir, enum eq_phase phase, bool force, struct eq_err *err)
-{
-    const struct eq_run_model *m = eq_phase_model(phase);
-    bool there = false;
-    enum eq_status st = force || !m ? EQ_OK : eq_run_has_model(dir, m->name, &there, err);
-    if (st != EQ_OK || !there)
-        return st;
-    return eq_fail(err, EQ_USAGE,
-                   "%s/%s.safetensors already exists: name another folder with --run, or redo it with --force", dir,
-                   m->file);
-}
-
 /* The single commands work in the folder of one seed. */
 static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_phase phase, struct eq_err *err)
 {
@@ -141,7 +151,6 @@ enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bo
     if (!ours)
         EQ_TRY(check_foreign(dir, err));
     EQ_TRY(check_seeds_phase(&s->config, phase, err));
-    EQ_TRY(check_done(dir, phase, force, err));
     if (force && ours && is_whole(phase))
         goto out; /* its settings will be removed too */
     EQ_TRY(eq_settings_init(&was, err));
@@ -229,7 +238,13 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
     const char *dir = s->config.run.dir;
     char *config = eq_path_join(dir, "config.json"), digest[EQ_DIGEST_TEXT];
     enum eq_status st;
+    bool done;
     EQ_TRY(eq_run_admit(s, phase, force, err));
+    EQ_TRY(eq_run_is_done(dir, phase, force, &done, err));
+    if (done)
+        EQ_TRY(eq_fail(err, EQ_USAGE,
+                       "%s/%s.safetensors already exists: name another folder with --run, or redo it with --force", dir,
+                       eq_phase_model(phase)->file));
     if (!(force && is_whole(phase)))
         EQ_TRY(check_all_data(dir, ds, force ? eq_phase_model(phase) : NULL, err));
     EQ_TRY(eq_make_dirs(dir, err));

@@ -40,7 +40,7 @@ static enum eq_status in_use(const char *run_dir, pid_t holder, struct eq_err *e
     char who[32] = "another process";
     if (holder > 0)
         snprintf(who, sizeof who, "process %ld", (long)holder);
-    return eq_fail(err, EQ_USAGE, "%s is in use by %s: wait until it has ended, or name another folder with --run",
+    return eq_fail(err, EQ_IO, "%s is in use by %s: wait until it has ended, or name another folder with --run",
                    run_dir, who);
 }
 

@@ -1,7 +1,6 @@
 /* The models of a run: the table of their names, files, rows and colors. A new row of the results is a row here. */
 #include "rundir/rundir.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,24 +71,16 @@ bool eq_run_is_model_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
 }
 
-/* known; if it is NULL, other with its case changed. */
-static void copy_name(const char *known, const char *other, int (*change)(int), char out[EQ_ROW_NAME])
-{
-    snprintf(out, EQ_ROW_NAME, "%s", known ? known : other);
-    for (char *p = out; *p && !known; p++)
-        *p = (char)change((unsigned char)*p);
-}
-
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME])
 {
     const struct eq_run_model *m = eq_run_model_named(name);
-    copy_name(m ? m->row : NULL, name, toupper, row);
+    snprintf(row, EQ_ROW_NAME, "%s", m ? m->row : name);
 }
 
 bool eq_run_file_name(const char *row, char name[EQ_ROW_NAME])
 {
     const struct eq_run_model *m = eq_run_model_of_row(row);
-    copy_name(m ? m->name : NULL, row, tolower, name);
+    snprintf(name, EQ_ROW_NAME, "%s", m ? m->name : row);
     return eq_run_is_model_name(name);
 }
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { HELP_COLUMN = 38 };
+enum { HELP_COLUMN = 38, NARROW_COLUMN = 6 };
 
 static void add_row(struct eq_str *out, const struct eq_setting *row, int width)
 {
@@ -11,18 +11,19 @@ static void add_row(struct eq_str *out, const struct eq_setting *row, int width)
     int n = (int)out->len;
     eq_str_add(out, "  %s = %s", row->key, row->initial[0] ? row->initial : "\"\"");
     n = (int)out->len - n;
-    if (n + 2 > HELP_COLUMN) {
+    int column = width < 2 * HELP_COLUMN ? NARROW_COLUMN : HELP_COLUMN;
+    if (n + 2 > column) {
         eq_str_add(out, "\n");
         n = 0;
     }
-    eq_str_add(out, "%*s", HELP_COLUMN - n, "");
+    eq_str_add(out, "%*s", column - n, "");
     eq_str_add(&text, "%s", row->help);
     if (row->type == EQ_SETTING_INT || row->type == EQ_SETTING_REAL || row->type == EQ_SETTING_ENUM) {
         eq_str_add(&text, " [");
         eq_setting_describe_range(row, &text);
         eq_str_add(&text, "%s%s]", row->unit[0] ? " " : "", row->unit);
     }
-    eq_str_add_wrapped(out, text.s, HELP_COLUMN, width);
+    eq_str_add_wrapped(out, text.s, column, width);
     eq_str_clear(&text);
 }
 

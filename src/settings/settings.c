@@ -211,14 +211,33 @@ const struct eq_setting *eq_setting_find(const char *key)
     return NULL;
 }
 
+size_t eq_settings_near(const char *word, const char *const *sections, bool exact, const char **keys, size_t cap)
+{
+    const char *listed[sizeof eq_setting_table / sizeof *eq_setting_table];
+    size_t n = 0;
+    for (size_t i = 0; i < eq_setting_count; i++)
+        if (eq_section_listed(eq_setting_table[i].key, sections))
+            listed[n++] = eq_setting_table[i].key;
+    return eq_keys_near(word, listed, n, exact, keys, cap);
+}
+
 enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err)
 {
-    const char *keys[sizeof eq_setting_table / sizeof *eq_setting_table];
-    for (size_t i = 0; i < eq_setting_count; i++)
-        keys[i] = eq_setting_table[i].key;
-    const char *near = eq_nearest(key, keys, eq_setting_count);
-    return eq_fail(err, EQ_USAGE, "%s: there is no setting %.80s%s%s%s", origin, key, near ? "; did you mean " : "",
-                   near ? near : " (`echoquant help settings` lists them all)", near ? "?" : "");
+    const char *near[4];
+    struct eq_str hint = {0};
+    size_t n = eq_settings_near(key, NULL, false, near, sizeof near / sizeof *near);
+    for (size_t i = 0; i < n; i++)
+        eq_str_add(&hint, "%s%s", i ? " or " : "; did you mean ", near[i]);
+    eq_str_add(&hint, "%s", n ? "?" : " (`echoquant help settings` lists them all)");
+    eq_fail(err, EQ_USAGE, "%s: there is no setting %.80s%s", origin, key, hint.s);
+    eq_str_clear(&hint);
+    return EQ_USAGE;
+}
+
+bool eq_settings_given(const struct eq_settings *s, const char *key)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    return row && strcmp(s->origin[row - eq_setting_table], "default") != 0;
 }
 
 /* ---- ranges -------------------------------------------------------------- */

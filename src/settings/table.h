@@ -30,6 +30,10 @@ struct eq_setting {
 extern const struct eq_setting eq_setting_table[];
 extern const size_t eq_setting_count;
 
+/* near.c: the keys, at most cap of the n in keys, that a word means, with its section or without, as eq_settings_near
+ * says. */
+size_t eq_keys_near(const char *word, const char *const *keys, size_t n_keys, bool exact, const char **out, size_t cap);
+
 /* NULL: no such setting. */
 const struct eq_setting *eq_setting_find(const char *key);
 /* EQ_USAGE: "<origin>: there is no setting ...; did you mean ...?" */

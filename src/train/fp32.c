@@ -49,8 +49,8 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
         EQ_TRY(check_start(cfg, err));
     EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, false, 1, &plain, err));
     EQ_TRY(eq_data_stats(plain, &stats, err));
-    eq_info("training split: %zu clips, pixels %d +- %.1f, EF %.1f +- %.1f %%", stats.clips, stats.pixel_mean,
-            stats.pixel_std, stats.ef_mean, stats.ef_std);
+    eq_info("training split: %zu clip%s, pixels %d +- %.1f, EF %.1f +- %.1f %%", stats.clips,
+            eq_plural((double)stats.clips), stats.pixel_mean, stats.pixel_std, stats.ef_mean, stats.ef_std);
     struct eq_model_meta meta = {.frames = cfg->data.frames,
                                  .size = cfg->data.size,
                                  .pixel_mean = stats.pixel_mean,

@@ -413,7 +413,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
                            t->job.name, t->epoch);
     }
     if (out_of_patience(t))
-        eq_info("%s: stopped early, no better validation MAE for %d epochs", t->job.name, t->job.patience);
+        eq_info("%s: stopped early, no better validation MAE for %d epoch%s", t->job.name, t->job.patience,
+                eq_plural(t->job.patience));
     if (t->best_epoch == 0)
         eq_info("%s: no epoch was better than the start (validation MAE %.2f), so the start is kept as the model",
                 t->job.name, t->best_mae);

@@ -8,6 +8,7 @@ OUT=$TMP/.out ERR=$TMP/.err
 PASSED=0 FAILED=0 SKIPPED=()
 CLEANUP=()
 export NO_COLOR=1 XDG_CACHE_HOME=$TMP/.cache
+unset COLUMNS
 cd "$TMP" || exit 1
 
 finish() {
@@ -91,6 +92,12 @@ same() {
     else
         fail "$1 and $2 differ"
     fi
+}
+
+# efs FILE: the EFs of the JSON Lines of predict, as predictions/*.csv has them.
+efs() {
+    python3 -c 'import json, sys
+for line in open(sys.argv[1]): print("%.9g" % json.loads(line)["ef"])' "$1"
 }
 
 # tensors FILE: a model file's bytes without the header, which notes how it was made.

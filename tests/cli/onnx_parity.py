@@ -1,7 +1,7 @@
-"""Holds exported ONNX files to what `echoquant predict` said. Arguments: its CSV, the folder with each clip's pixels
+"""Holds exported ONNX files to what `echoquant predict` said. Arguments: its JSON Lines, the folder with each clip's pixels
 (tests/tools/dump_clip.c), the greatest difference of EF allowed, how many convolutions ONNX Runtime must run in integers,
 ONNX files of one model."""
-import csv
+import json
 import sys
 from pathlib import Path
 
@@ -28,9 +28,9 @@ def session(model, level, optimized=None):
 def read_clips(predictions, folder):
     """[(pixels as u8 [frames, 3, size, size], EF of echoquant)]"""
     clips = []
-    for row in csv.DictReader(open(predictions)):
-        raw = np.fromfile(folder / row["FileName"], np.uint8)
-        clips.append((raw.reshape(-1, SIZE, SIZE, 3).transpose(0, 3, 1, 2), float(row["Prediction"])))
+    for row in map(json.loads, open(predictions)):
+        raw = np.fromfile(folder / Path(row["path"]).stem, np.uint8)
+        clips.append((raw.reshape(-1, SIZE, SIZE, 3).transpose(0, 3, 1, 2), row["ef"]))
     return clips
 
 

@@ -91,9 +91,9 @@ set_ef 4 abc
 printf 'no video' >"bad/Videos/$test_name.avi"
 
 # predict and inspect on clips
-expect 0 predict --model s/fp32.safetensors --set data.on_error=skip "$clip" "good/Videos/$test_name.avi"
-is "predictions" "$(wc -l <"$OUT")" 2
-has "$ERR" "left out: $clip"
+expect 1 predict --model s/fp32.safetensors --set data.on_error=skip "$clip" "good/Videos/$test_name.avi"
+is "predictions" "$(wc -l <"$OUT")" 3
+has "$ERR" "$clip"
 expect 1 predict --model s/fp32.safetensors "$clip"
 expect 0 inspect good
 has "$OUT" "11 clips"

@@ -117,7 +117,7 @@ else
 fi
 
 # What can't be had.
-expect_error 2 "bench needs --model FILE" bench
+expect_error 2 "bench needs a model, FILE or --model FILE" bench
 expect_error 2 "--fresh int4: fp32 or int8" bench --fresh int4
 expect_error 2 "exclude each other" bench --fresh int8 --model r/ptq.safetensors
 expect_error 2 "--layer is for --layers" bench --fresh int8 --layer conv1

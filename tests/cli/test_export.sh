@@ -29,8 +29,8 @@ is "nothing else" "$(find . -maxdepth 1 -type f ! -name '.*' -printf '%f\n' | so
 # Refusals leave what was there.
 printf 'mine' >kept.onnx
 printf 'no model' >text.safetensors
-expect_error 2 "needs --model FILE and --onnx FILE" export --model a/fp32.safetensors
-expect_error 2 "needs --model FILE and --onnx FILE" export --onnx kept.onnx
+expect_error 2 "needs a model, FILE or --model FILE, and --onnx FILE" export --model a/fp32.safetensors
+expect_error 2 "needs a model, FILE or --model FILE, and --onnx FILE" export --onnx kept.onnx
 for opset in 16 22 17.5 x ""; do
     expect_error 2 "must be 17 to 21" export --model a/fp32.safetensors --onnx kept.onnx --opset "$opset"
 done

@@ -8,11 +8,11 @@ expect 0 train --run base --data d "${TINY[@]}"
 # The same clips, with what FP32 predicts as their EF: it has no error there, so whatever quantization changes is a loss.
 mkdir e && cp -r d/Videos e/
 clips=(d/Videos/*.avi)
-expect 0 predict --model base/fp32.safetensors "${clips[@]}"
+expect 0 predict --json --model base/fp32.safetensors "${clips[@]}"
 python3 - "$OUT" <<'EOF' || fail "no list of predicted EFs"
-import csv, os, sys
+import csv, json, os, sys
 
-ef = {os.path.splitext(os.path.basename(r["FileName"]))[0]: r["Prediction"] for r in csv.DictReader(open(sys.argv[1]))}
+ef = {os.path.splitext(os.path.basename(r["path"]))[0]: r["ef"] for r in map(json.loads, open(sys.argv[1]))}
 rows = list(csv.DictReader(open("d/FileList.csv")))
 with open("e/FileList.csv", "w", newline="") as f:
     out = csv.DictWriter(f, rows[0].keys())

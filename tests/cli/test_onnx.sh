@@ -33,14 +33,14 @@ is "test clips" "${#clips[@]}" 6
 
 # name, model file, how far EFs may lie apart, convolutions that ONNX Runtime runs in integers, options of export
 while read -r name model limit integer options; do
-    expect 0 predict --model "$model" "${clips[@]}"
-    cp "$OUT" "$name.csv"
+    expect 0 predict --json --model "$model" "${clips[@]}"
+    cp "$OUT" "$name.jsonl"
     for opset in 17 18 19 20 21; do
         # shellcheck disable=SC2086
         expect 0 export --model "$model" --onnx "$name-$opset.onnx" --opset $opset $options
         [ "$name" = ptq ] || [ "$name" = fp32 ] || break
     done
-    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.csv" pixels "$limit" "$integer" "$name"-*.onnx 2>&1 && pass ||
+    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.jsonl" pixels "$limit" "$integer" "$name"-*.onnx 2>&1 && pass ||
         fail "$name in ONNX Runtime"
 done <<'MODELS'
 fp32 a/fp32.safetensors 0.001 0

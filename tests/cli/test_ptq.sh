@@ -105,10 +105,10 @@ import json, sys
 print(",".join(l["name"] for l in json.load(sys.stdin)["layers"] if "weight_bits" in l))')
 ptq_with whole --set ptq.keep_fp32="$all"
 clips=(d/Videos/*.avi)
-expect 0 predict --model base/fp32.safetensors "${clips[@]}"
-cp "$OUT" fp32.csv
-expect 0 predict --model whole/ptq.safetensors "${clips[@]}"
-paste -d, fp32.csv "$OUT" | awk -F, 'NR > 1 && ($2 - $4 > 1e-3 || $4 - $2 > 1e-3) { exit 1 }' && pass ||
+expect 0 predict --json --model base/fp32.safetensors "${clips[@]}"
+efs "$OUT" >fp32
+expect 0 predict --json --model whole/ptq.safetensors "${clips[@]}"
+paste fp32 <(efs "$OUT") | awk '$1 - $2 > 1e-3 || $2 - $1 > 1e-3 { exit 1 }' && pass ||
     fail "all layers in FP32 predict otherwise than FP32"
 expect_error 2 "ptq.keep_fp32: there is no layer \"layer2.0.cnv1\"; did you mean layer2.0.conv1?" ptq --run no \
     --data d --model base/fp32.safetensors "${TINY[@]}" --set ptq.keep_fp32=conv1,layer2.0.cnv1

@@ -127,9 +127,8 @@ done
 # A quantized file stands alone: predict has nothing but it and the clip, and says what eval wrote.
 name=$(sed -n 2p bits4/predictions/qat.csv | cut -d, -f1)
 mkdir alone && cp bits4/qat.safetensors alone/m.safetensors && cp "d/Videos/$name.avi" alone/clip.avi
-(cd alone && env -i "$BIN" predict --model m.safetensors clip.avi) >"$OUT" 2>"$ERR"
-is "predict by a file that stands alone" "$(tail -n 1 "$OUT" | awk -F, '{printf "%.4f", $NF}')" \
-    "$(sed -n 2p bits4/predictions/qat.csv | awk -F, '{printf "%.4f", $NF}')"
+(cd alone && env -i "$BIN" predict --json --model m.safetensors clip.avi) >"$OUT" 2>"$ERR"
+is "predict by a file that stands alone" "$(efs "$OUT")" "$(sed -n 2p bits4/predictions/qat.csv | awk -F, '{print $NF}')"
 is "what predict leaves" "$(ls alone | xargs)" "clip.avi m.safetensors"
 
 # What inspect says of each layer is what the file holds.

@@ -57,6 +57,7 @@ is "its output" "$(cat "$OUT")" "named/FileList.csv"
 expect 0 synth named --set synth.train=1 --set synth.val=1 --set synth.test=1
 expect_error 2 "DIR" synth
 expect_error 2 "DIR" synth one --data two
+expect 0 synth named --data named --set synth.train=1 --set synth.val=1 --set synth.test=1
 expect_error 2 "DIR" synth one two
 expect_error 2 "DIR" synth --set data.dir=one
 not_there one two

@@ -76,7 +76,8 @@ has "$ERR" "finished"
 not_there c/fp32_plus.safetensors
 expect 0 qat --control --run c
 same a/fp32_plus.safetensors c/fp32_plus.safetensors
-expect_error 2 "fp32_plus.safetensors already exists" qat --control --run c
+expect 0 qat --control --run c
+has "$ERR" "c/fp32_plus.safetensors exists with these settings: nothing to do"
 rm -r c
 
 # The single commands are the same functions.
@@ -97,15 +98,14 @@ for model in fp32 ptq qat; do
     python3 - two <<'PY' && pass || fail "the CSV of predict"
 import csv, sys
 rows = list(csv.reader(open(sys.argv[1])))
-assert rows[0] == ["FileName", "Prediction"] and len(rows) == 3, rows
-assert 'a "b"' in rows[2][0] and all(abs(float(r[1])) < 1000 for r in rows[1:]), rows
+assert rows[0] == ["Path", "EF", "Error"] and len(rows) == 3, rows
+assert rows[2][0] == 'odd, folder/a "b".avi' and all(abs(float(r[1])) < 1000 for r in rows[1:]), rows
 PY
 done
 # What predict says of a test clip is what eval wrote.
 name=$(sed -n 2p a/predictions/ptq.csv | cut -d, -f1)
-expect 0 predict --model a/ptq.safetensors "data/smoke/Videos/$name.avi"
-is "predict against eval" "$(tail -n 1 "$OUT" | awk -F, '{printf "%.4f", $NF}')" \
-    "$(sed -n 2p a/predictions/ptq.csv | awk -F, '{printf "%.4f", $NF}')"
+expect 0 predict --json --model a/ptq.safetensors "data/smoke/Videos/$name.avi"
+is "predict against eval" "$(efs "$OUT")" "$(sed -n 2p a/predictions/ptq.csv | awk -F, '{print $NF}')"
 printf 'no video' >bad.avi
 run predict --model a/ptq.safetensors "${clips[0]}" bad.avi
 is "exit of predict with one bad clip" "$STATUS" 1

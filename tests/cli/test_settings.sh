@@ -60,6 +60,9 @@ same r/config.json first.json
 mv away d
 expect_error 2 "data.frames 2 -> 3" qat --run r --set data.frames=3
 expect_error 2 "run.seed 1 -> 5" qat --run r --seed 5
-expect_error 2 "already exists" train --run r
+expect 0 train --run r
+has "$ERR" "nothing to do"
+is "what it names" "$(cat "$OUT")" r/fp32.safetensors
+expect_error 2 "fp32.safetensors was made with other settings (train.lr" train --run r --set train.lr=0.5
 same r/config.json first.json
 summary

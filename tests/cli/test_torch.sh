@@ -23,8 +23,8 @@ for clip in d/Videos/*.avi; do
     pixels+=("$(basename "$clip").u8")
     "$TEST_TOOLS/dump_clip" "$clip" 3 48 "${pixels[-1]}" || fail "dump_clip $clip"
 done
-expect 0 predict --model r/fp32.safetensors --threads 1 "${clips[@]}"
-sed -n '2,$p' "$OUT" | awk -F, '{print $NF}' >ours
+expect 0 predict --json --model r/fp32.safetensors --threads 1 "${clips[@]}"
+efs "$OUT" >ours
 "$PYTHON" "$SOURCE/tests/cli/torch_parity.py" check r/fp32.safetensors "${pixels[@]}" >theirs || fail "PyTorch refuses our file"
 is "EFs of both" "$(wc -l <theirs)" "$(wc -l <ours)"
 worst=$(paste ours theirs | awk '{d = $1 - $2; if (d < 0) d = -d; if (d > m) m = d} END {printf "%.3g", m}')

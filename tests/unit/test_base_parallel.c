@@ -41,11 +41,12 @@ static void every_piece_once(void **state)
     for (size_t t = 0; t < 4; t++) {
         assert_int_equal(eq_parallel_init(thread_counts[t], NULL), EQ_OK);
         assert_int_equal(eq_parallel_threads(), thread_counts[t]);
-        for (size_t c = 0; c < sizeof piece_counts / sizeof *piece_counts; c++) {
+        for (size_t c = 0; c < 2 * sizeof piece_counts / sizeof *piece_counts; c++) {
+            size_t pieces = piece_counts[c / 2];
             p = (struct probe){.threads = thread_counts[t]};
-            eq_parallel_for(piece_counts[c], count_piece, &p);
+            (c % 2 ? eq_parallel_for_coarse : eq_parallel_for)(pieces, count_piece, &p);
             for (size_t i = 0; i < MAX_PIECES; i++)
-                assert_int_equal(p.runs[i], i < piece_counts[c]);
+                assert_int_equal(p.runs[i], i < pieces);
             assert_int_equal(p.overlaps, 0);
             assert_int_equal(p.bad_workers, 0);
         }

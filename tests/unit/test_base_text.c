@@ -152,6 +152,15 @@ static void edit_distances(void **state)
     assert_int_equal(eq_edit_distance("flaw", "lawn"), 2);
 }
 
+static void plurals(void **state)
+{
+    (void)state;
+    assert_string_equal(eq_plural(1), "");
+    assert_string_equal(eq_plural(0), "s");
+    assert_string_equal(eq_plural(2), "s");
+    assert_string_equal(eq_plural(1.5), "s");
+}
+
 static void nearest_word(void **state)
 {
     (void)state;
@@ -237,6 +246,7 @@ int main(void)
         cmocka_unit_test(numbers_ignore_the_locale),
         cmocka_unit_test(lines_are_wrapped_at_blanks),
         cmocka_unit_test(edit_distances),
+        cmocka_unit_test(plurals),
         cmocka_unit_test(nearest_word),
         cmocka_unit_test(any_bytes_become_utf8),
         cmocka_unit_test(controls_are_shown),

@@ -34,8 +34,8 @@ static void check_description(struct eq_predictor *p, const uint8_t *pixels, boo
 static void check_mean(struct eq_predictor *p, const uint8_t *pixels)
 {
     size_t clip = (size_t)small.frames * small.size * small.size * 3;
-    float one[PHASES], ef;
-    double sum = 0;
+    float one[PHASES], ef, again;
+    double sum = 0, squares = 0, spread;
     for (int k = 0; k < PHASES; k++) {
         assert_ok(eq_predictor_run(p, pixels + (size_t)k * clip, &one[k], e_));
         sum += (double)one[k];
@@ -45,6 +45,12 @@ static void check_mean(struct eq_predictor *p, const uint8_t *pixels)
     assert_true(one[0] != one[1] && one[1] != one[2]);
     assert_ok(eq_predictor_mean(p, pixels, PHASES, &ef, e_));
     assert_true(ef == (float)(sum / PHASES));
+    assert_ok(eq_predictor_phases(p, pixels, PHASES, &again, &spread, e_));
+    for (int k = 0; k < PHASES; k++)
+        squares += ((double)one[k] - sum / PHASES) * ((double)one[k] - sum / PHASES);
+    assert_true(again == ef && fabs(spread - sqrt(squares / (PHASES - 1))) <= 1e-9 * spread);
+    assert_ok(eq_predictor_phases(p, pixels, 1, &again, &spread, e_));
+    assert_true(again == one[0] && isnan(spread));
     eq_predictor_close(p);
 }
 

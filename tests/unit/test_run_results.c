@@ -341,7 +341,7 @@ static void finished_means_models_rows_predictions_and_report(void **state)
 
 static void rows_and_files_name_each_other(void **state)
 {
-    static const char *const pairs[][2] = {{"fp32", "FP32"}, {"fp32_plus", "FP32+"}, {"ptq-4.bit", "PTQ-4.BIT"}};
+    static const char *const pairs[][2] = {{"fp32", "FP32"}, {"fp32_plus", "FP32+"}, {"My-ptq-4.bit", "My-ptq-4.bit"}};
     char name[EQ_ROW_NAME];
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

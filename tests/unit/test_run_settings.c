@@ -125,6 +125,14 @@ static void test_unknown_keys_name_the_nearest(void **state)
     (void)state;
     assert_refused("data.framse", "8", "did you mean data.frames?");
     assert_refused("frames", "8", "did you mean data.frames?");
+    assert_refused("epochs", "8", "did you mean train.epochs or qat.epochs?");
+    assert_refused("epocs", "8", "did you mean train.epochs or qat.epochs?");
+    assert_refused("weight-decay", "8", "did you mean train.weight_decay or qat.weight_decay?");
+    assert_refused("learning_rate", "8", "did you mean train.lr or qat.lr?");
+    assert_refused("train.batch-size", "8", "did you mean train.batch?");
+    assert_refused("xyzzy", "8", "`echoquant help settings` lists them all");
+    assert_refused("", "8", "`echoquant help settings` lists them all");
+    assert_refused(".", "8", "`echoquant help settings` lists them all");
     assert_refused("zzzzzzzz", "8", "help settings");
     assert_json_refused("{\"data\": {\"framse\": 8}}", "did you mean data.frames?");
     assert_json_refused("{\"train.epoch\": 8}", "did you mean train.epochs?");
@@ -291,10 +299,41 @@ static void test_lines_of_other_versions(void **state)
     assert_false(eq_settings_same_line("isa", "isa=avx2"));
 }
 
+static void words_near_settings(void **state)
+{
+    (void)state;
+    static const char *const qat[] = {"qat", "train.flip", NULL};
+    const char *keys[2];
+    assert_int_equal(eq_settings_near("epochs", qat, true, keys, 2), 1);
+    assert_string_equal(keys[0], "qat.epochs");
+    assert_int_equal(eq_settings_near("epochs", NULL, true, keys, 1), 1);
+    assert_int_equal(eq_settings_near("flip", qat, true, keys, 2), 1);
+    assert_int_equal(eq_settings_near("flop", qat, true, keys, 2), 0);
+    assert_int_equal(eq_settings_near("flop", qat, false, keys, 2), 1);
+    assert_string_equal(keys[0], "train.flip");
+    assert_int_equal(eq_settings_near("num-workers", qat, false, keys, 2), 0);
+    assert_int_equal(eq_settings_near("num-workers", NULL, true, keys, 2), 1);
+    assert_string_equal(keys[0], "run.threads");
+}
+
+static void what_was_given(void **state)
+{
+    (void)state;
+    struct eq_settings s;
+    assert_int_equal(eq_settings_init(&s, NULL), EQ_OK);
+    assert_false(eq_settings_given(&s, "data.on_error"));
+    assert_int_equal(eq_settings_set(&s, "data.on_error", "fail", "--set", NULL), EQ_OK);
+    assert_true(eq_settings_given(&s, "data.on_error"));
+    assert_false(eq_settings_given(&s, "data.dir"));
+    eq_settings_clear(&s);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_near_settings),
+        cmocka_unit_test(what_was_given),
         TEST(test_keys_are_distinct_and_sections_together),
         TEST(test_ranges_hold_at_both_ends),
         TEST(test_choices_and_switches),

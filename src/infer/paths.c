@@ -1,0 +1,126 @@
+/* Clips as a command line names them: files, folders, lists. */
+#include "echoquant/infer.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct eq_paths *list, const char *path, char *error)
+{
+    list->paths = eq_list_grow(list->paths, list->n, sizeof *list->paths);
+    list->paths[list->n++] = (struct eq_path){eq_strdup(path), error};
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static enum eq_status walk(struct eq_paths *list, FTS *tree, const char *folder, struct eq_err *err)
+{
+    const FTSENT *e;
+    while (errno = 0, e = fts_read(tree)) {
+        if (e->fts_info == FTS_D && e->fts_level > 0 && e->fts_name[0] == '.')
+            fts_set(tree, (FTSENT *)e, FTS_SKIP);
+        else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
+            return errno = e->fts_errno, eq_fail_errno(err, "%s: cannot be read", e->fts_path);
+        else if (e->fts_info == FTS_F && eq_is_clip_name(e->fts_name))
+            add(list, e->fts_path, NULL);
+        /* A link without a target that is named like a clip shows as an error of its own. */
+        else if (e->fts_info == FTS_SLNONE && eq_is_clip_name(e->fts_name))
+            add(list, e->fts_path, NULL);
+    }
+    return errno ? eq_fail_errno(err, "%s: cannot be read", folder) : EQ_OK;
+}
+
+/* fts sorts the names of a folder, and passes over links that lead back to a folder above. */
+static enum eq_status add_folder(struct eq_paths *list, const char *folder, struct eq_err *err)
+{
+    char *root = eq_strdup(folder);
+    size_t before = list->n, len = strlen(root);
+    while (len > 1 && root[len - 1] == '/')
+        root[--len] = '\0';
+    FTS *tree = fts_open((char *[]){root, NULL}, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+    enum eq_status st = tree ? walk(list, tree, root, err) : eq_fail_errno(err, "%s: cannot be read", root);
+    if (tree)
+        fts_close(tree);
+    if (st == EQ_OK && list->n == before) {
+        struct eq_str reason = {0};
+        eq_str_add(&reason, "%s: the folder has no clips; their names end in", root);
+        for (const char *const *e = eq_clip_extensions; *e; e++)
+            eq_str_add(&reason, "%s .%s", e == eq_clip_extensions ? "" : e[1] ? "," : " or", *e);
+        add(list, root, reason.s);
+    }
+    free(root);
+    return st;
+}
+
+static enum eq_status add_entry(struct eq_paths *list, const char *path, struct eq_err *err)
+{
+    if (eq_is_dir(path))
+        return add_folder(list, path, err);
+    add(list, path, NULL);
+    return EQ_OK;
+}
+
+enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
+{
+    char *line = NULL;
+    size_t cap = 0, before = list->n;
+    ssize_t n;
+    enum eq_status st = EQ_OK;
+    for (size_t number = 1; errno = 0, (n = getdelim(&line, &cap, separator, file)) >= 0; number++) {
+        size_t len = (size_t)n, skip = number == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        if (len > 0 && line[len - 1] == separator)
+            line[--len] = '\0';
+        if (separator == '\n' && len > skip && line[len - 1] == '\r')
+            line[--len] = '\0';
+        if (strlen(line) < len)
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null for paths that end with one",
+                           name, number));
+        if (len > skip)
+            add(list, line + skip, NULL);
+    }
+    if (ferror(file) || errno)
+        EQ_TRY(eq_fail_errno(err, "%s: cannot be read", name));
+    if (list->n == before)
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: the list is empty; it needs a path on each line", name));
+out:
+    free(line);
+    return st;
+}
+
+static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
+{
+    struct eq_paths lines = {0};
+    enum eq_status st = eq_paths_read(&lines, file, name, separator, err);
+    for (size_t i = 0; i < lines.n && st == EQ_OK; i++)
+        st = add_entry(list, lines.paths[i].path, err);
+    eq_paths_clear(&lines);
+    return st;
+}
+
+enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err)
+{
+    if (strcmp(argument, "-") == 0)
+        return add_list(list, stdin, "stdin", separator, err);
+    if (argument[0] != '@')
+        return add_entry(list, argument, err);
+    FILE *file = fopen(argument + 1, "re");
+    if (!file)
+        return eq_fail_errno(err, "%s: cannot be opened", argument + 1);
+    enum eq_status st = add_list(list, file, argument + 1, separator, err);
+    fclose(file);
+    return st;
+}
+
+void eq_paths_clear(struct eq_paths *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        free(list->paths[i].path);
+        free(list->paths[i].error);
+    }
+    free(list->paths);
+    *list = (struct eq_paths){0};
+}

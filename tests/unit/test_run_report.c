@@ -358,20 +358,19 @@ static void twenty_models_are_all_in_the_report(void **state)
     (void)state;
     put_run();
     for (int i = 0; i < 20; i++) {
-        snprintf(name, sizeof name, "MINE%d", i);
+        snprintf(name, sizeof name, "Mine%d", i);
         put_row(name, "INT8", 7 + i, 11, 30);
-        snprintf(name, sizeof name, "mine%d", i);
         put_predictions(name, i);
     }
     make_report(&md, &html);
     for (int i = 0; i < 20; i++) {
-        snprintf(what, sizeof what, "\n| MINE%d ", i);
+        snprintf(what, sizeof what, "\n| Mine%d ", i);
         assert_non_null(strstr(md, what));
-        snprintf(what, sizeof what, "\n- MINE%d: MAE %d.00 against", i, 7 + i);
+        snprintf(what, sizeof what, "\n- Mine%d: MAE %d.00 against", i, 7 + i);
         assert_non_null(strstr(md, what));
-        snprintf(what, sizeof what, "<li>MINE%d: MAE", i);
+        snprintf(what, sizeof what, "<li>Mine%d: MAE", i);
         assert_non_null(strstr(html, what));
-        snprintf(what, sizeof what, "plots/scatter_mine%d.gp", i);
+        snprintf(what, sizeof what, "plots/scatter_Mine%d.gp", i);
         assert_true(there(what));
     }
     eq_free(md);

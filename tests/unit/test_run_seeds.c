@@ -210,7 +210,7 @@ static int lock_elsewhere(const char *run_dir)
         snprintf(who, sizeof who, "in use by process %ld", (long)parent);
         enum eq_status st = eq_run_lock(&lock, run_dir, &err);
         eq_run_unlock(&lock);
-        _exit(st == EQ_OK ? 0 : st == EQ_USAGE && strstr(err.msg, who) ? 1 : 2);
+        _exit(st == EQ_OK ? 0 : st == EQ_IO && strstr(err.msg, who) ? 1 : 2);
     }
     assert_true(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
     return WEXITSTATUS(status);

@@ -100,6 +100,8 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
     EQ_TRY(eq_dataset_open(cfg->data.dir, (uint64_t)cfg->data.split_seed, cfg->data.on_error, ds, err));
     if (cfg->data.on_error == EQ_ON_ERROR_SKIP)
         EQ_TRY(leave_out_bad_clips(cfg, ds, err));
+    if (cfg->data.digest == EQ_DIGEST_BYTES)
+        EQ_TRY(eq_dataset_hash(ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_warn("left out: %s", ds->skipped[i].reason);
 out:

@@ -41,6 +41,7 @@ enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *
         EQ_TRY(eq_ptq_make(&chosen, in->trained, &in->clips, &ptq, err));
     EQ_TRY(lower(&chosen, &ptq, search, &model, err));
     EQ_TRY(eq_qmodel_save(in->result, model, err));
+    EQ_TRY(eq_run_note_model(in->result, err));
     eq_info("wrote %s", in->result);
 out:
     cJSON_Delete(search);

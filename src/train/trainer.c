@@ -392,6 +392,7 @@ enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
     enum eq_status st;
     EQ_TRY(eq_trainer_init(&t, job, err));
     EQ_TRY(eq_trainer_run(&t, path, err));
+    EQ_TRY(eq_run_note_model(path, err));
     eq_info("wrote %s", path);
 out:
     eq_trainer_clear(&t);

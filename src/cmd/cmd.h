@@ -27,6 +27,7 @@ struct eq_command {
     const char *about;     /* what it does, reads and writes: paragraphs for eq_str_add_wrapped */
     unsigned options;      /* enum eq_option_bit; --quiet, --verbose and --help go with every command */
     int min_args, max_args;
+    bool run_argument;           /* the first argument, if there is one, is a run directory, as --run names it */
     const char *const *sections; /* settings that it reads, as in eq_settings_help; NULL: none */
     unsigned needs;              /* enum eq_need */
     enum eq_phase phase;         /* EQ_NEED_RUN; with --control it is EQ_PHASE_CONTROL */
@@ -36,7 +37,7 @@ struct eq_command {
     enum eq_status (*run)(struct eq_session *s, struct eq_err *err);
 };
 extern const struct eq_command eq_cmd_train, eq_cmd_ptq, eq_cmd_qat, eq_cmd_eval, eq_cmd_sensitivity, eq_cmd_report,
-    eq_cmd_run_all, eq_cmd_synth, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export, eq_cmd_bench;
+    eq_cmd_run_all, eq_cmd_verify, eq_cmd_synth, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export, eq_cmd_bench;
 
 /* Runs the program with a table of n commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv);

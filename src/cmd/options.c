@@ -215,6 +215,19 @@ static const struct option_row *row_of(int code)
     return NULL;
 }
 
+/* The first argument of such a command stands for --run. */
+static enum eq_status take_run_argument(struct eq_options *o, struct request *r, const struct eq_command *spec,
+                                        struct eq_err *err)
+{
+    if (!spec->run_argument || o->n_args == 0)
+        return EQ_OK;
+    for (int i = 0; i < r->n_sets; i++)
+        if (r->sets[i].row == row_of('r'))
+            return eq_fail(err, EQ_USAGE, "%s takes the run directory as its argument or by --run, not both",
+                           spec->name);
+    return take(o, r, row_of('r'), o->args[0], err);
+}
+
 static enum eq_status read_argv(struct eq_options *o, struct request *r, const struct eq_command *spec, int argc,
                                 char **argv, struct eq_err *err)
 {
@@ -247,7 +260,7 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
         return eq_fail(err, EQ_USAGE, "%s: unexpected argument \"%s\"; %s takes %s%s", spec->name,
                        o->args[spec->max_args], spec->name, spec->max_args ? "at most " : "no arguments",
                        spec->max_args ? spec->arguments : " besides its options");
-    return EQ_OK;
+    return take_run_argument(o, r, spec, err);
 }
 
 /* ---- settings ------------------------------------------------------------ */

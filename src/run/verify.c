@@ -144,6 +144,8 @@ static void check_rows_data(struct eq_verification *v, const struct run *r)
         if (*row->data && strcmp(row->data, r->digest) != 0)
             eq_str_add(&others, "%s%s", others.len ? ", " : "", row->model);
     }
+    if (*r->results.data.digest && strcmp(r->results.data.digest, r->digest) != 0)
+        eq_str_add(&others, "%sthe latest evaluation", others.len ? ", " : "");
     if (others.len)
         eq_verification_add(v, EQ_DIFFERS, "rows", "evaluated on other data than config.json notes: %s", others.s);
     else if (n)
@@ -245,12 +247,11 @@ static void compare(struct eq_verification *v, const struct eq_result *row, cons
     else
         eq_verification_add(v, largest <= bound ? EQ_HOLDS : EQ_DIFFERS, what,
                             "%zu of %zu predictions made again with %s (%s then) differ, by up to %.3g EF points; "
-                            "%s models may differ by %g",
-                            n, is->n, eq_cpu_isa_in_use(), *row->isa ? row->isa : "unknown", largest,
+                            "accepted are %g (%s)",
+                            n, is->n, eq_cpu_isa_in_use(), *row->isa ? row->isa : "unknown", largest, bound,
                             !floats ? "INT8"
                             : bf16  ? "BF16"
-                                    : "floating-point",
-                            bound);
+                                    : "FP32");
     eq_str_clear(&now);
 }
 

@@ -31,7 +31,7 @@ done
 tree r >after
 same before after
 for model in PTQ QAT; do verdict holds "row $model: 3 predictions made again with ref, equal to the byte"; done
-verdict holds "row FP32: .*(equal to the byte|may differ by 0.01)"
+verdict holds "row FP32: .*(equal to the byte|accepted are 0.01)"
 verdict holds "data: 11 clips of d: list and sizes as noted"
 expect 0 verify r --json
 python3 - "$OUT" <<'PY' && pass || fail "verify --json"
@@ -111,7 +111,7 @@ doc = re.sub(r'"seal": "[0-9a-f]*', '"seal": "' + 64 * "0", doc)
 seal = hashlib.sha256(doc.encode()).hexdigest()
 open(f"{run}/results.json", "w").write(doc.replace('"seal": "' + 64 * "0", '"seal": "' + seal))
 PY
-differs "row PTQ: 1 of 3 predictions made again .* differ, by up to .* INT8 models may differ by 0" bad
+differs "row PTQ: 1 of 3 predictions made again .* differ, by up to .* accepted are 0 .INT8" bad
 is "the only difference" "$(grep -c ^differs "$OUT")" 1
 
 # ---- damage: the data ----
@@ -181,7 +181,7 @@ expect 0 verify else
 verdict "not checked" "row MINE: not repeated: mine.safetensors was evaluated from another folder"
 if grep -q avx512_bf16 /proc/cpuinfo 2>/dev/null && cp -r r bf16 && run eval --run bf16 --precision bf16 && [ "$STATUS" = 0 ]; then
     expect 0 verify bf16
-    verdict holds "row BF16: .*(equal to the byte|may differ by 0.5)"
+    verdict holds "row BF16: .*(equal to the byte|accepted are 0.5)"
     expect 0 verify bf16 --cpu avx2
     verdict "not checked" "row BF16: cannot be repeated here: "
 else

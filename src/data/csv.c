@@ -6,11 +6,13 @@
 
 void eq_csv_add(struct eq_str *out, const char *text)
 {
-    if (!strpbrk(text, ",\"\r\n")) {
+    size_t len = strlen(text);
+    bool trimmed = len && (strchr(" \t", text[0]) || strchr(" \t", text[len - 1])); /* by readers, unless quoted */
+    if (!trimmed && !strpbrk(text, ",\"\r\n")) {
         eq_str_add(out, "%s", text);
         return;
     }
-    size_t len = strlen(text), size = csv_write(NULL, 0, text, len), at = out->len;
+    size_t size = csv_write(NULL, 0, text, len), at = out->len;
     eq_str_add(out, "%*s", (int)size, ""); /* room for it */
     csv_write(out->s + at, size, text, len);
 }

@@ -397,11 +397,16 @@ out:
 static bool read_results(struct eq_verification *v, const char *run_dir, struct eq_results *results)
 {
     struct eq_err why;
-    if (!eq_run_has_file(run_dir, "results", ".json"))
+    eq_results_init(results);
+    if (!eq_run_has_file(run_dir, "results", ".json")) {
         eq_verification_add(v, EQ_NOT_CHECKED, "results.json", "no model has been evaluated");
-    else if (eq_results_read(run_dir, results, &why) != EQ_OK)
-        eq_verification_add(v, EQ_DIFFERS, "results.json", "%s", why.msg);
-    return results->n > 0;
+        return false;
+    }
+    if (eq_results_read(run_dir, results, &why) == EQ_OK)
+        return true;
+    eq_verification_add(v, EQ_DIFFERS, "results.json", "%s", why.msg);
+    eq_results_init(results); /* a failure leaves no text in it */
+    return false;
 }
 
 static enum eq_status verify_one(struct eq_verification *v, const struct eq_config *cfg, struct eq_err *err)

@@ -94,8 +94,8 @@ void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_SHA256_TEXT])
  * eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_manifest_parse(const char *path, const void *text, size_t len, struct eq_dataset *out,
                                  struct eq_err *err);
-/* Appends in words how `is` differs from `was`: numbers of clips, names that are gone or new, EFs, splits, sizes or
- * contents that differ, each with its first names; another order. Nothing if the manifests are equal. */
+/* Appends in words how `is` differs from `was`: numbers of clips, clips removed or added, EFs, splits, sizes and
+ * contents that changed, each with its first names; another order. Nothing if the manifests are equal. */
 void eq_dataset_changes(const struct eq_dataset *was, const struct eq_dataset *is, struct eq_str *out);
 /* Returns how many samples a split has, and their indices in file order; free(*indices). 0, and NULL, when out of
  * memory. */

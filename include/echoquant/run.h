@@ -16,8 +16,9 @@
  * directory. EQ_INTERRUPTED: the same call resumes. EQ_USAGE: as from eq_run_admit and eq_run_lock. */
 enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct eq_err *err);
 /* Evaluates a model of the run (eq_run_models), or the file model_path at run.precision, on the test split. Writes
- * predictions/<name>.csv and its row in results.json: model, precision, device, size_mb, phases, data (digest),
- * mae, rmse, r2, latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of them), isa, threads. */
+ * predictions/<name>.csv and its row in results.json: model, precision, device, size_mb, file_sha256, phases, data (the
+ * digest), predictions_sha256, mae, rmse, r2, latency_ms {min, median, p95} (of one phase), file_latency_ms (of all of
+ * them), isa, threads. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* Writes "data" (folder, digest, clips by split) and "environment" (version, CPU, ISA, threads) into results.json. */

@@ -179,9 +179,9 @@ static bool same_order(const struct eq_dataset *was, const struct eq_dataset *is
 
 void eq_dataset_changes(const struct eq_dataset *was, const struct eq_dataset *is, struct eq_str *out)
 {
-    struct kind kinds[N_KINDS] = {[GONE] = {.what = "gone"},         [NEW] = {.what = "new"},
-                                  [EF] = {.what = "another EF"},     [SPLIT] = {.what = "another split"},
-                                  [SIZE] = {.what = "another size"}, [CONTENT] = {.what = "another content"}};
+    struct kind kinds[N_KINDS] = {
+        [GONE] = {.what = "removed"}, [NEW] = {.what = "added"}, [EF] = {.what = "EF"},
+        [SPLIT] = {.what = "split"},  [SIZE] = {.what = "size"}, [CONTENT] = {.what = "content"}};
     const struct eq_sample **a = sorted(was), **b = sorted(is);
     size_t begin = out->len;
     for (size_t i = 0, k = 0; i < was->n || k < is->n;) {
@@ -203,7 +203,7 @@ void eq_dataset_changes(const struct eq_dataset *was, const struct eq_dataset *i
         eq_str_clear(&k->names);
     }
     if (!kinds[GONE].n && !kinds[NEW].n && !same_order(was, is))
-        eq_str_add(out, "%sthe rows are in another order", out->len > begin ? "; " : "");
+        eq_str_add(out, "%sanother order of the rows", out->len > begin ? "; " : "");
     free(a);
     free(b);
 }

@@ -124,11 +124,10 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
     }
     if (others.len) {
         explain(dir, was ? was : note, ds, &changes);
-        EQ_TRY(
-            eq_fail(err, EQ_USAGE,
-                    "%s contains results of other data (%.200s). The data have changed: %.500s. Restore FileList.csv "
-                    "and the clips, or name another folder with --run",
-                    dir, others.s, changes.s));
+        EQ_TRY(eq_fail(err, EQ_USAGE,
+                       "%s contains results of other data (%.200s). Changes since then: %.500s. Restore FileList.csv "
+                       "and the clips, or name another folder with --run",
+                       dir, others.s, changes.s));
     }
     if (config && !*note && undigested)
         EQ_TRY(check_folder(dir, config, ds, err));

@@ -56,12 +56,12 @@ has "$ERR" "finished"
 tree r >after
 same before after
 
-# Another EF by a thousandth, a row less, a clip of another size: refused wherever a row or a model would be added.
+# Another EF by a thousandth, a row less, a clip of size: refused wherever a row or a model would be added.
 change_ef
 untouched r "row FP32, row PTQ, row QAT" run-all --run r
 has "$ERR" "model fp32, model ptq, model qat"
 last=$(tail -n 1 list.csv | cut -d, -f1)
-grep -qE "The data have changed: another EF: $last \([0-9.]+, now [0-9.]+\)\." "$ERR" && pass || fail "the EF that changed: $(cat "$ERR")"
+grep -qE "Changes since then: EF: $last \([0-9.]+, now [0-9.]+\)\." "$ERR" && pass || fail "the EF that changed: $(cat "$ERR")"
 cp r/fp32.safetensors mine.safetensors
 untouched r "row PTQ" eval ptq --run r
 untouched r "row FP32" eval --model mine.safetensors --run r
@@ -70,18 +70,18 @@ untouched r "row PTQ" qat --force --run r
 untouched r "row FP32" sensitivity --run r
 sed '$d' list.csv >d/FileList.csv
 untouched r "row FP32" eval --run r
-has "$ERR" "11 clips, now 10; gone: $last."
+has "$ERR" "11 clips, now 10; removed: $last."
 { head -n 1 list.csv && tail -n +2 list.csv | sort -r; } >d/FileList.csv
-untouched r "the rows are in another order" eval --run r
+untouched r "another order of the rows" eval --run r
 sed "s/TRAIN/VAL/" list.csv >d/FileList.csv
-untouched r "another split: " eval --run r
+untouched r "split: " eval --run r
 has "$ERR" "(TRAIN, now VAL)"
 has "$ERR" " and 3 more"
 cp list.csv d/FileList.csv
 clip=$(ls d/Videos/*.avi | head -n 1)
 printf 'x' >>"$clip"
 untouched r "row FP32" run-all --run r
-has "$ERR" "another size: $(basename "$clip" .avi) ("
+has "$ERR" "size: $(basename "$clip" .avi) ("
 truncate -s -1 "$clip"
 expect 0 run-all --run r
 has "$ERR" "finished"
@@ -171,7 +171,7 @@ cp -r d bytes && clip=$(ls bytes/Videos/*.avi | head -n 1) && name=$(basename "$
 expect 0 run-all --run b --data bytes "${TINY[@]}" --set data.digest=bytes
 is "the content of a clip" "$(grep "^$name," b/data.csv | cut -d, -f5)" "$(sha256sum <"$clip" | cut -d ' ' -f 1)"
 cp "$clip" whole.avi && printf 'x' | dd of="$clip" bs=1 seek=40 conv=notrunc status=none
-untouched b "another content: $name." run-all --run b
+untouched b "content: $name." run-all --run b
 cp whole.avi "$clip"
 expect 0 run-all --run b --data d
 has "$ERR" "finished"

@@ -254,16 +254,15 @@ static void changes_are_said_in_words(void **state)
     (void)state;
     const char was[] = HEAD "a,TRAIN,50,1\n\"b, c\",TEST,60.25,2\n";
     expect_changes(was, was, "");
-    expect_changes(was, HEAD "a,TRAIN,50,1\n", "2 clips, now 1; gone: b, c");
-    expect_changes(HEAD "a,TRAIN,50,1\n", was, "1 clip, now 2; new: b, c");
-    expect_changes(was, HEAD "\"b, c\",TEST,60.25,2\na,TRAIN,50,1\n", "the rows are in another order");
-    expect_changes(
-        was, HEAD "a,VAL,0.5,1\n\"b, c\",TEST,60.25,3\n",
-        "another EF: a (50, now 0.5); another split: a (TRAIN, now VAL); another size: b, c (2 bytes, now 3)");
+    expect_changes(was, HEAD "a,TRAIN,50,1\n", "2 clips, now 1; removed: b, c");
+    expect_changes(HEAD "a,TRAIN,50,1\n", was, "1 clip, now 2; added: b, c");
+    expect_changes(was, HEAD "\"b, c\",TEST,60.25,2\na,TRAIN,50,1\n", "another order of the rows");
+    expect_changes(was, HEAD "a,VAL,0.5,1\n\"b, c\",TEST,60.25,3\n",
+                   "EF: a (50, now 0.5); split: a (TRAIN, now VAL); size: b, c (2 bytes, now 3)");
     expect_changes("FileName,Split,EF,Bytes,SHA256\na,TEST,5,1," SHA_0 "\n",
-                   "FileName,Split,EF,Bytes,SHA256\na,TEST,5,1," SHA_1 "\n", "another content: a");
+                   "FileName,Split,EF,Bytes,SHA256\na,TEST,5,1," SHA_1 "\n", "content: a");
     expect_changes(HEAD "a,TEST,5,1\nb,TEST,5,1\nc,TEST,5,1\nd,TEST,5,1\ne,TEST,5,1\n", HEAD "e,TEST,5,1\n",
-                   "5 clips, now 1; gone: a, b, c and 1 more");
+                   "5 clips, now 1; removed: a, b, c and 1 more");
 }
 
 static void damaged_manifests_are_refused(void **state)

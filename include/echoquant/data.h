@@ -7,17 +7,46 @@
 
 #include "echoquant/model.h"
 
+/* ---- digests and CSV ------------------------------------------------------ */
+
+struct cJSON;
+enum { EQ_SHA256_TEXT = 65 }; /* 64 hexadecimal digits, as `sha256sum` prints them, and a NUL */
+void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT]);
+enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err); /* EQ_IO: hex is "" */
+
+/* A JSON file with a seal: its last member is the SHA-256 of the file with the 64 digits of the seal as zeros. So any
+ * byte that changes later breaks it. */
+#define EQ_SEAL_KEY "seal"
+#define EQ_SEALED_MAX_BYTES ((size_t)16 << 20)
+enum eq_seal { EQ_SEAL_NONE, EQ_SEAL_HOLDS, EQ_SEAL_BROKEN };
+/* Writes json, an object, with a seal in place of an earlier one, as eq_json_write does. */
+enum eq_status eq_sealed_write(const char *path, struct cJSON *json, struct eq_err *err);
+/* EQ_SEAL_NONE: the file has no seal, as those of version 0.1.0. EQ_IO, EQ_FORMAT: larger than EQ_SEALED_MAX_BYTES. */
+enum eq_status eq_seal_check(const char *path, enum eq_seal *seal, struct eq_err *err);
+
+/* Appends a field of CSV, quoted if needed. */
+void eq_csv_add(struct eq_str *out, const char *text);
+enum { EQ_CSV_MAX_FIELDS = 8 };
+/* Receives the n fields of a row, which are valid during the call. Its errors get file and line put before them. */
+typedef enum eq_status (*eq_csv_row_fn)(void *ctx, const char *const *fields, size_t n, struct eq_err *err);
+/* Reads text[len], CSV whose first row is the header, here written with commas, or begins with it. path: for messages.
+ * EQ_FORMAT: another header, more than EQ_CSV_MAX_FIELDS columns, a NUL; or an error of take. */
+enum eq_status eq_csv_read(const char *path, const void *text, size_t len, const char *header, eq_csv_row_fn take,
+                           void *ctx, struct eq_err *err);
+
 /* ---- FileList.csv -------------------------------------------------------- */
 
 enum eq_split { EQ_SPLIT_TRAIN, EQ_SPLIT_VAL, EQ_SPLIT_TEST, EQ_SPLIT_COUNT };
-const char *eq_split_name(enum eq_split s); /* "TRAIN", "VAL", "TEST" */
+const char *eq_split_name(enum eq_split s);                /* "TRAIN", "VAL", "TEST" */
+bool eq_split_named(const char *name, enum eq_split *out); /* the inverse; false: no such split */
 
 struct eq_sample {
-    char *file_name; /* as in FileList.csv, without .avi, in UTF-8; no two samples have the same */
-    char *path;      /* the file found for it, in the bytes that the system knows it by */
-    uint64_t bytes;  /* of that file when the data set was opened */
-    double ef;       /* percent */
-    double esv, edv; /* ml; NaN when absent */
+    char *file_name;             /* as in FileList.csv, without .avi, in UTF-8; no two samples have the same */
+    char *path;                  /* the file found for it, in the bytes that the system knows it by */
+    uint64_t bytes;              /* of that file when the data set was opened */
+    char sha256[EQ_SHA256_TEXT]; /* of that file; "": eq_dataset_hash has not been called */
+    double ef;                   /* percent */
+    double esv, edv;             /* ml; NaN when absent */
     enum eq_split split;
     uint32_t patient; /* 1, 2, ... in the order of the list; 0: the list does not say */
     size_t line;      /* in FileList.csv, 1-based, for messages */
@@ -122,10 +151,23 @@ void eq_dataset_clear(struct eq_dataset *ds);
 void eq_dataset_skip(struct eq_dataset *ds, size_t i, enum eq_status status, const char *reason);
 /* Notes that sample i is used although it is damaged. */
 void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason);
-/* "fnv1a-" and 16 hexadecimal digits that identify the data set: FNV-1a over the file name, split, EF (to the last bit)
- * and file size of its samples, in file order. Skipped clips and the folder's name are left out. */
-enum { EQ_DIGEST_TEXT = 24 };
-void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT]);
+/* What the digest of a data set covers: the list with the sizes of the clips, or also every byte of them. */
+enum eq_digest_of { EQ_DIGEST_LIST, EQ_DIGEST_BYTES };
+/* Reads every clip's file, on all threads, and sets sha256 of the samples. EQ_IO; EQ_INTERRUPTED. */
+enum eq_status eq_dataset_hash(struct eq_dataset *ds, struct eq_err *err);
+/* Appends what identifies a data set: CSV with the header FileName,Split,EF,Bytes, and SHA256 if the samples have it,
+ * and a row for each sample in the order of the list. The order counts because shuffling, calibration and augmentation
+ * go by it. EFs read back as the same double. The folder, skipped clips and other columns have no part in it. */
+void eq_dataset_manifest(const struct eq_dataset *ds, struct eq_str *out);
+/* The SHA-256 of that text. */
+void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_SHA256_TEXT]);
+/* Reads such a text into samples without paths; path: for messages. EQ_FORMAT, with file and line. Clear *out with
+ * eq_dataset_clear; it is empty after a failure. */
+enum eq_status eq_manifest_parse(const char *path, const void *text, size_t len, struct eq_dataset *out,
+                                 struct eq_err *err);
+/* Appends in words how `is` differs from `was`: numbers of clips, clips removed or added, EFs, splits, sizes and
+ * contents that changed, each with its first names; another order. Nothing if the manifests are equal. */
+void eq_dataset_changes(const struct eq_dataset *was, const struct eq_dataset *is, struct eq_str *out);
 /* Returns how many samples a split has, and their indices in file order; free(*indices). 0, and NULL, when out of
  * memory. */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);

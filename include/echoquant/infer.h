@@ -158,6 +158,7 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
  * loader has EQ_ON_ERROR_FAIL and at least one clip. progress: NULL for none. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
+enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err); /* sets the metrics of its rows */
 void eq_evaluation_clear(struct eq_evaluation *e);
 /* The settings' options for reading clips, in file order and without augmentation. on_error is always EQ_ON_ERROR_FAIL:
  * eq_run_open_data has left out the bad clips, so one that fails now has changed since. */
@@ -170,11 +171,10 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
  * unless the clips have not been read before. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                                   enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err);
-/* Appends a field of CSV as UTF-8, quoted if needed. */
-void eq_csv_add(struct eq_str *out, const char *text);
 /* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
  * If a patient is known there is a column Patient: a number that stands for the patient, empty where unknown.
  * EQ_FORMAT names the line. Clear out with eq_evaluation_clear; its metrics are not set. */
+void eq_predictions_text(const struct eq_evaluation *e, struct eq_str *out); /* appends the text of the file */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
 /* Pairs rows by file name: (*partners)[i], for i below a->n, is the first row of b with the name of a->rows[i], or

@@ -16,9 +16,9 @@
  * directory. EQ_INTERRUPTED: the same call resumes. EQ_USAGE: as from eq_run_admit and eq_run_lock. */
 enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct eq_err *err);
 /* Evaluates a model of the run (eq_run_models), or the file model_path at run.precision, on the test split, and its
- * MAE and bias on the validation split. Writes predictions/<name>.csv and its row in results.json: model,
- * precision, device, size_mb, phases, data (digest), mae, rmse, r2, bias, clips, val_mae, val_bias, val_clips, isa,
- * threads; no latency. */
+ * MAE and bias on the validation split. Writes predictions/<name>.csv and its row in results.json: model, precision,
+ * device, size_mb, file_sha256, phases, data (the digest), predictions_sha256, mae, rmse, r2, bias, clips, val_mae,
+ * val_bias, val_clips, isa, threads; no latency. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, struct eq_err *err);
 /* Times the models of the run by turns: those whose rows were evaluated with this CPU, instruction set, number of
@@ -36,5 +36,29 @@ bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
 /* Whether all models that the settings ask for have been evaluated and the report exists; with train.seeds above 1, for
  * every seed and over all of them. False when that cannot be determined, so that the work is done again. */
 bool eq_run_is_finished(const struct eq_config *cfg);
+
+/* ---- verification ------------------------------------------------------------ */
+
+enum eq_verdict { EQ_HOLDS, EQ_DIFFERS, EQ_NOT_CHECKED, EQ_VERDICT_COUNT };
+const char *eq_verdict_name(enum eq_verdict v); /* "holds", "differs", "not checked" */
+struct eq_check {
+    enum eq_verdict verdict;
+    char *what, *text; /* a file, or another thing that was checked; what was found. Owned */
+};
+struct eq_verification {
+    struct eq_check *checks;
+    size_t n, count[EQ_VERDICT_COUNT];
+    const char *prefix; /* of `what`, while checks are added */
+};
+/* Checks a run directory and changes nothing in it: the seals of config.json and results.json; the digests of data,
+ * models and predictions; the errors of each row against its predictions; and the predictions, which it makes again,
+ * those of INT8 models to the byte. Times play no part. cfg: the settings of the run, with data.dir where the data are
+ * now. With train.seeds above 1 it checks every seed's directory too. What does not hold is a check, not an error.
+ * EQ_IO, EQ_FORMAT: not a run directory, or an unreadable config.json. EQ_INTERRUPTED. Clear out in any case. */
+enum eq_status eq_run_verify(const struct eq_config *cfg, struct eq_verification *out, struct eq_err *err);
+/* Checks whether two run directories have the same data, models, predictions and errors, as their results.json note
+ * them. EQ_IO, EQ_FORMAT: one of them has none. Clear out in any case. */
+enum eq_status eq_run_compare(const char *run, const char *other, struct eq_verification *out, struct eq_err *err);
+void eq_verification_clear(struct eq_verification *v);
 
 #endif

@@ -24,15 +24,21 @@ enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bo
  * the settings that made it. */
 enum eq_status eq_run_is_done(const char *run_dir, enum eq_phase phase, bool force, bool *done, struct eq_err *err);
 /* Checks that the rows and models in the run directory, and in those of its seeds, were made with the data set ds, by
- * eq_dataset_digest; changes nothing. EQ_USAGE names those made with other data. Rows and models of version 0.1.0,
- * which have no digest, are accepted. */
+ * eq_dataset_digest; changes nothing. EQ_USAGE names those made with other data and says how the data differ. For rows
+ * and models of version 0.1.0, which have no digest, data.dir has to lead to the same folder as it did. */
 enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err);
-/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json. Refuses a
- * phase that is done (eq_run_is_done), too. ds: the data of the phase. force starts over: EQ_PHASE_TRAIN and
- * EQ_PHASE_ALL remove everything that an earlier run left there, EQ_PHASE_PTQ, EQ_PHASE_QAT and EQ_PHASE_CONTROL what
- * belongs to their model. Check the baseline before. */
+/* Starts to use the directory: checks as eq_run_admit and eq_run_check_data do, then writes config.json and data.csv,
+ * the manifest of ds. Refuses a phase that is done (eq_run_is_done), too. ds: the data of the phase. force starts over:
+ * EQ_PHASE_TRAIN and EQ_PHASE_ALL remove everything that an earlier run left there, EQ_PHASE_PTQ, EQ_PHASE_QAT and
+ * EQ_PHASE_CONTROL what belongs to their model. Check the baseline before. */
 enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
                             struct eq_err *err);
+/* Reads the manifest <run_dir>/data.csv. EQ_IO, EQ_FORMAT: it is missing or damaged, or its digest is not `digest`. */
+enum eq_status eq_run_read_manifest(const char *run_dir, const char *digest, struct eq_dataset *out,
+                                    struct eq_err *err);
+/* Notes the digest of a model that a phase has just made, <run>/<name>.safetensors, in <run>/config.json. Does nothing
+ * if that does not exist. */
+enum eq_status eq_run_note_model(const char *path, struct eq_err *err);
 /* Keeps every other process out of the run directory until eq_run_unlock or the end of this process. Creates the folder
  * if needed; unlocking removes it again if it is still empty. Where the file system cannot lock, it warns that nothing
  * keeps other processes out, and goes on. Removes temporary files that killed processes left there. EQ_IO names the
@@ -130,13 +136,14 @@ struct eq_result_spread {
 struct eq_result {
     struct cJSON *json;
     const char *model, *precision, *device;
-    double size_mb; /* of file, in 10^6 bytes */
-    const char *file;
+    double size_mb;                 /* of file, in 10^6 bytes */
+    const char *file, *file_sha256; /* the model file that was evaluated */
     double frames, size, phases;
     const struct cJSON *recipe; /* how a quantized model was made */
     const char *method, *observer, *isa, *cpu;
     double threads, prediction;                                /* prediction: the same for every clip (EF, percent) */
     const char *data;                                          /* digest of the data set */
+    const char *predictions_sha256;                            /* of predictions/<name>.csv */
     double mae, rmse, r2, bias, clips, rms_from_fp32, sqnr_db; /* bias: mean of predicted minus true EF */
     double val_mae, val_bias, val_clips;                       /* the same on the validation split */
     double unlike;                                             /* test clips that look unlike the training clips */
@@ -197,7 +204,7 @@ enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r,
 enum eq_status eq_results_open(const char *run_dir, struct eq_results *out, struct eq_err *err);
 void eq_results_init(struct eq_results *r); /* empty */
 void eq_results_clear(struct eq_results *r);
-/* The document that eq_results_write writes; delete with cJSON_Delete. */
+/* The document that eq_results_write writes, without its seal; delete with cJSON_Delete. */
 struct cJSON *eq_results_json(const struct eq_results *r);
 /* The fields of the object of a row; NULL: an empty new row. */
 struct eq_result eq_result_of(struct cJSON *row);
@@ -209,6 +216,9 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row);
 /* Sets the lists of clips left out under data.on_error = skip, and of damaged ones that were used under use; names are
  * borrowed from ds. */
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
+/* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
+ * Rows without a digest, and all of them if the results have none, stay. */
+size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 

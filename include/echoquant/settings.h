@@ -36,6 +36,7 @@ struct eq_ptq_opts {
 struct eq_config {
     struct {
         char *dir; /* EchoNet folder; created when synthetic is true and it does not exist */
+        enum eq_digest_of digest;
         bool synthetic;
         int frames, size;
         int split_seed;
@@ -127,9 +128,12 @@ bool eq_settings_given(const struct eq_settings *s, const char *key);
 size_t eq_settings_near(const char *word, const char *const *sections, bool exact, const char **keys, size_t cap);
 /* Checks settings against each other (e.g. warm-up against epochs). EQ_USAGE. */
 enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err);
-/* Writes the resolved settings with their origins; eq_settings_load reads such a file. digest: of the data
- * (eq_dataset_digest), written beside the settings; NULL: none. */
-enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err);
+/* Writes the resolved settings with their origins, sealed; eq_settings_load reads such a file. notes: an object whose
+ * members are written beside the settings, EQ_DATA_DIGEST (text) and EQ_MODEL_DIGESTS (object); NULL: none. */
+#define EQ_DATA_DIGEST "data_digest"
+#define EQ_MODEL_DIGESTS "model_digests"
+enum eq_status eq_settings_save(const struct eq_settings *s, const struct cJSON *notes, const char *path,
+                                struct eq_err *err);
 /* Appends "key old -> new, ..." for the settings that affect results and differ; sections as in eq_settings_help. */
 void eq_settings_changes(const struct eq_settings *was, const struct eq_settings *is, const char *const *sections,
                          struct eq_str *out);

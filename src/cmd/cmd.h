@@ -13,8 +13,9 @@ enum eq_need {
 
 /* What an argument that is neither the name of a model nor of a layer may be instead of an option. */
 enum eq_argument {
-    EQ_ARG_RUN = 1 << 0,  /* a folder: --run */
-    EQ_ARG_MODEL = 1 << 1 /* a file: --model */
+    EQ_ARG_RUN = 1 << 0,      /* a folder: --run */
+    EQ_ARG_MODEL = 1 << 1,    /* a file: --model */
+    EQ_ARG_OTHER_RUN = 1 << 2 /* a second folder, which stays among the arguments */
 };
 
 /* The options of a command and everything opened for it. */
@@ -45,7 +46,7 @@ struct eq_command {
     enum eq_status (*run)(struct eq_session *s, struct eq_err *err);
 };
 extern const struct eq_command eq_cmd_train, eq_cmd_ptq, eq_cmd_qat, eq_cmd_eval, eq_cmd_sensitivity, eq_cmd_report,
-    eq_cmd_run_all, eq_cmd_synth, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export, eq_cmd_bench;
+    eq_cmd_run_all, eq_cmd_verify, eq_cmd_synth, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export, eq_cmd_bench;
 
 /* Runs the program with a table of n commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv);

@@ -78,6 +78,14 @@ static void fill_getopt(const struct eq_command *spec, struct option longs[EQ_MA
     *shorts = '\0';
 }
 
+static bool has_run(const struct request *r)
+{
+    for (int i = 0; i < r->n_sets; i++)
+        if (r->sets[i].row->setting && strcmp(r->sets[i].row->setting, "run.dir") == 0)
+            return true;
+    return false;
+}
+
 /* "run.dir" for --run, where a command takes the folder or file without the option, too. */
 static enum eq_status take_argument(struct eq_options *o, struct request *r, const struct eq_command *spec,
                                     const char *text, bool *taken, struct eq_err *err)
@@ -86,15 +94,17 @@ static enum eq_status take_argument(struct eq_options *o, struct request *r, con
     size_t len = strlen(text);
     bool file = !folder && (strchr(text, '/') || eq_path_exists(text) ||
                             (len > 12 && strcmp(text + len - 12, ".safetensors") == 0));
+    unsigned kinds = spec->accepts & (EQ_ARG_RUN | EQ_ARG_MODEL);
     *taken = true;
-    if ((spec->accepts & EQ_ARG_RUN) && !word && (folder || spec->accepts == EQ_ARG_RUN)) {
-        for (int i = 0; i < r->n_sets; i++)
+    if ((kinds & EQ_ARG_RUN) && !word && (folder || kinds == EQ_ARG_RUN)) {
+        *taken = !(spec->accepts & EQ_ARG_OTHER_RUN) || !has_run(r);
+        for (int i = 0; i < r->n_sets && *taken; i++)
             if (r->sets[i].row->setting && strcmp(r->sets[i].row->setting, "run.dir") == 0 &&
                 strcmp(r->sets[i].text, text) != 0)
                 return eq_fail(err, EQ_USAGE, "%s and --run %s: name one run directory", text, r->sets[i].text);
-        return take(o, r, eq_option_named(spec, "run"), text, err);
+        return *taken ? take(o, r, eq_option_named(spec, "run"), text, err) : EQ_OK;
     }
-    if ((spec->accepts & EQ_ARG_MODEL) && !word && (file || spec->accepts == EQ_ARG_MODEL)) {
+    if ((spec->accepts & EQ_ARG_MODEL) && !word && (file || kinds == EQ_ARG_MODEL)) {
         if (o->model && strcmp(o->model, text) != 0)
             return eq_fail(err, EQ_USAGE, "%s and %s: %s takes one model file", o->model, text, spec->name);
         o->model = text;

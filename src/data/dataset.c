@@ -82,18 +82,6 @@ void eq_dataset_note_damaged(struct eq_dataset *ds, size_t i, const char *reason
         (struct eq_skipped){eq_strdup(ds->samples[i].file_name), eq_strdup(reason), EQ_FORMAT};
 }
 
-void eq_dataset_digest(const struct eq_dataset *ds, char digest[EQ_DIGEST_TEXT])
-{
-    struct eq_str text = {0};
-    for (size_t i = 0; i < ds->n; i++) {
-        const struct eq_sample *s = &ds->samples[i];
-        eq_str_add(&text, "%zu:%s %s %.17g %llu\n", strlen(s->file_name), s->file_name, eq_split_name(s->split), s->ef,
-                   (unsigned long long)s->bytes);
-    }
-    snprintf(digest, EQ_DIGEST_TEXT, "fnv1a-%016llx", (unsigned long long)eq_hash64(text.s, text.len));
-    eq_str_clear(&text);
-}
-
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices)
 {
     size_t n = 0;

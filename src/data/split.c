@@ -16,6 +16,16 @@ const char *eq_split_name(enum eq_split s)
     return s >= 0 && s < EQ_SPLIT_COUNT ? names[s] : "?";
 }
 
+bool eq_split_named(const char *name, enum eq_split *out)
+{
+    for (int split = 0; split < EQ_SPLIT_COUNT; split++)
+        if (strcmp(name, eq_split_name((enum eq_split)split)) == 0) {
+            *out = (enum eq_split)split;
+            return true;
+        }
+    return false;
+}
+
 struct ranked {
     uint64_t rank;
     const char *name; /* of the patient, or of the clip */

@@ -70,7 +70,7 @@ static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float e
     return EQ_OK;
 }
 
-static enum eq_status finish_metrics(struct eq_evaluation *e, struct eq_err *err)
+enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err)
 {
     double *pred = eq_alloc(2 * e->n, sizeof *pred);
     if (!pred)
@@ -98,7 +98,7 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
     if (st == EQ_INTERRUPTED)
         eq_fail(err, st, "interrupted during evaluation. Run the same command to resume.");
     EQ_TRY(st);
-    EQ_TRY(finish_metrics(out, err));
+    EQ_TRY(eq_evaluation_measure(out, err));
 out:
     if (st != EQ_OK)
         eq_evaluation_clear(out);

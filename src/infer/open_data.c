@@ -166,6 +166,8 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
                        "--set data.ef_unit=fraction reads them as fractions",
                        cfg->data.dir, ds->n));
     EQ_TRY(check_clips(cfg, ds, err));
+    if (cfg->data.digest == EQ_DIGEST_BYTES)
+        EQ_TRY(eq_dataset_hash(ds, err));
     for (size_t i = 0; i < ds->n_skipped; i++)
         eq_warn("left out: %s", ds->skipped[i].reason);
     warn_of_damaged(ds);

@@ -1,152 +1,81 @@
 /* predictions/<name>.csv: FileName,Split,EF,Prediction, and Patient where the list has one. */
 #include "echoquant/infer.h"
 
-#include <csv.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_PREDICTIONS_BYTES ((size_t)256 << 20)
 
-void eq_csv_add(struct eq_str *out, const char *text)
+void eq_predictions_text(const struct eq_evaluation *e, struct eq_str *out)
 {
-    struct eq_str utf8 = {0};
-    eq_str_add_utf8(&utf8, text);
-    if (strpbrk(utf8.s, ",\"\r\n")) {
-        size_t size = csv_write(NULL, 0, utf8.s, utf8.len), at = out->len;
-        eq_str_add(out, "%*s", (int)size, ""); /* room for it */
-        csv_write(out->s + at, size, utf8.s, utf8.len);
-    } else {
-        eq_str_add_bytes(out, utf8.s, utf8.len);
+    bool patients = false;
+    for (size_t i = 0; i < e->n; i++)
+        patients |= e->rows[i].patient != 0;
+    eq_str_add(out, "FileName,Split,EF,Prediction%s\n", patients ? ",Patient" : "");
+    for (size_t i = 0; i < e->n; i++) {
+        eq_csv_add(out, e->rows[i].file_name);
+        eq_str_add(out, ",%s,%.9g,%.9g%s", eq_split_name(e->rows[i].split), e->rows[i].ef, e->rows[i].prediction,
+                   patients ? "," : "");
+        if (e->rows[i].patient)
+            eq_str_add(out, "%u", e->rows[i].patient);
+        eq_str_add(out, "\n");
     }
-    eq_str_clear(&utf8);
 }
 
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err)
 {
     struct eq_str text = {0};
-    bool patients = false;
-    for (size_t i = 0; i < e->n; i++)
-        patients |= e->rows[i].patient != 0;
-    eq_str_add(&text, "FileName,Split,EF,Prediction%s\n", patients ? ",Patient" : "");
-    for (size_t i = 0; i < e->n; i++) {
-        eq_csv_add(&text, e->rows[i].file_name);
-        eq_str_add(&text, ",%s,%.9g,%.9g%s", eq_split_name(e->rows[i].split), e->rows[i].ef, e->rows[i].prediction,
-                   patients ? "," : "");
-        if (e->rows[i].patient)
-            eq_str_add(&text, "%u", e->rows[i].patient);
-        eq_str_add(&text, "\n");
-    }
+    eq_predictions_text(e, &text);
     enum eq_status st = eq_write_file(path, text.s, text.len, err);
     eq_str_clear(&text);
     return st;
 }
 
-/* The state of the callbacks of the CSV parser. */
 struct reading {
-    const char *path;
     struct eq_evaluation *out;
-    struct eq_err *err;
-    enum eq_status st;
-    size_t line, cap;
-    int column, columns; /* columns: of the header */
-    struct eq_prediction row;
+    size_t cap;
 };
 
-static void fail_at(struct reading *r, const char *what)
-{
-    if (r->st == EQ_OK)
-        r->st = eq_fail(r->err, EQ_FORMAT, "%s:%zu: %s", r->path, r->line, what);
-}
-
-static void on_field(void *data, size_t len, void *ctx)
+static enum eq_status take_row(void *ctx, const char *const *fields, size_t n, struct eq_err *err)
 {
     struct reading *r = ctx;
-    char *text = malloc(len + 1);
-    if (!text) {
-        r->st = eq_fail(r->err, EQ_NOMEM, "out of memory for %s", r->path);
-        return;
+    struct eq_prediction row = {0};
+    int64_t patient = 0;
+    if (n != 4 && n != 5)
+        return eq_fail(err, EQ_FORMAT, "a row has four columns, or five with the patient");
+    if (n == 5 && fields[4][0] && (!eq_parse_int64(fields[4], &patient) || patient < 1 || patient > UINT32_MAX))
+        return eq_fail(err, EQ_FORMAT, "the patient is not a number from 1 on");
+    row.patient = (uint32_t)patient;
+    if (!eq_split_named(fields[1], &row.split))
+        return eq_fail(err, EQ_FORMAT, "unknown split");
+    if (!eq_parse_double(fields[2], &row.ef) || !eq_parse_double(fields[3], &row.prediction))
+        return eq_fail(err, EQ_FORMAT, "not a number");
+    if (r->out->n == r->cap) {
+        r->cap = r->cap ? 2 * r->cap : 256;
+        struct eq_prediction *rows = realloc(r->out->rows, r->cap * sizeof *rows);
+        if (!rows)
+            return eq_fail(err, EQ_NOMEM, "out of memory");
+        r->out->rows = rows;
     }
-    if (len)
-        memcpy(text, data, len);
-    text[len] = '\0';
-    int column = r->column++;
-    if (r->line == 1) {
-        static const char *const names[] = {"FileName", "Split", "EF", "Prediction", "Patient"};
-        if (column >= 5 || strcmp(text, names[column]) != 0)
-            fail_at(r, "the header is not FileName,Split,EF,Prediction[,Patient]");
-    } else if (column == 0) {
-        struct eq_str name = {0};
-        eq_str_add_utf8(&name, text); /* files of version 0.1.0 may have others */
-        free(r->row.file_name);
-        r->row.file_name = name.s;
-    } else if (column == 1) {
-        int split = 0;
-        while (split < EQ_SPLIT_COUNT && strcmp(text, eq_split_name((enum eq_split)split)) != 0)
-            split++;
-        if (split == EQ_SPLIT_COUNT)
-            fail_at(r, "unknown split");
-        r->row.split = (enum eq_split)split;
-    } else if (column <= 3) {
-        if (!eq_parse_double(text, column == 2 ? &r->row.ef : &r->row.prediction))
-            fail_at(r, "not a number");
-    } else if (column == 4 && text[0]) {
-        int64_t patient;
-        if (!eq_parse_int64(text, &patient) || patient < 1 || patient > UINT32_MAX)
-            fail_at(r, "the patient is not a number from 1 on");
-        else
-            r->row.patient = (uint32_t)patient;
-    }
-    free(text);
-}
-
-static void on_row(int terminator, void *ctx)
-{
-    struct reading *r = ctx;
-    (void)terminator;
-    if (r->line == 1)
-        r->columns = r->column;
-    if (r->st == EQ_OK && (r->column < 4 || r->column != r->columns))
-        fail_at(r, r->columns == 5 ? "a row has five columns" : "a row has four columns");
-    if (r->st == EQ_OK && r->line > 1) {
-        if (r->out->n == r->cap) {
-            r->cap = r->cap ? 2 * r->cap : 256;
-            struct eq_prediction *rows = realloc(r->out->rows, r->cap * sizeof *rows);
-            if (!rows) {
-                r->st = eq_fail(r->err, EQ_NOMEM, "out of memory for %s", r->path);
-                return;
-            }
-            r->out->rows = rows;
-        }
-        r->out->rows[r->out->n++] = r->row;
-        memset(&r->row, 0, sizeof r->row);
-    }
-    r->column = 0;
-    r->line++;
+    struct eq_str name = {0};
+    eq_str_add_utf8(&name, fields[0]); /* files of version 0.1.0 may have others */
+    row.file_name = name.s;
+    r->out->rows[r->out->n++] = row;
+    return EQ_OK;
 }
 
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err)
 {
     void *data = NULL;
     size_t len;
-    struct csv_parser parser;
-    struct reading r = {.path = path, .out = out, .err = err, .line = 1};
+    struct reading r = {.out = out};
     memset(out, 0, sizeof *out);
-    enum eq_status st = eq_read_file(path, MAX_PREDICTIONS_BYTES, &data, &len, err);
-    if (st != EQ_OK)
-        return st;
-    if (csv_init(&parser, CSV_APPEND_NULL) != 0) {
-        eq_free(data);
-        return eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
-    }
-    if (csv_parse(&parser, data, len, on_field, on_row, &r) != len)
-        fail_at(&r, csv_strerror(csv_error(&parser)));
-    csv_fini(&parser, on_field, on_row, &r);
-    csv_free(&parser);
+    EQ_CHECK(eq_read_file(path, MAX_PREDICTIONS_BYTES, &data, &len, err));
+    enum eq_status st = eq_csv_read(path, data, len, "FileName,Split,EF,Prediction", take_row, &r, err);
     eq_free(data);
-    free(r.row.file_name);
-    if (r.st != EQ_OK)
+    if (st != EQ_OK)
         eq_evaluation_clear(out);
-    return r.st;
+    return st;
 }
 
 /* By name; rows with the same name in the order of the file. */

@@ -57,8 +57,17 @@ void eq_report_clear(struct eq_report *report)
     free(report->plots);
     eq_str_clear(&report->no_pictures);
     eq_results_clear(&report->results);
+    eq_str_clear(&report->other_data);
     cJSON_Delete(report->config);
     cJSON_Delete(report->sensitivity);
+}
+
+/* One table is of one data set. */
+static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
+{
+    EQ_CHECK(eq_results_read(report->run_dir, &report->results, err));
+    eq_results_keep_data(&report->results, &report->other_data);
+    return EQ_OK;
 }
 
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
@@ -74,7 +83,7 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     if (there)
         EQ_TRY(eq_json_read(config, &report.config, err));
     EQ_TRY(collect_seeds(&report, err));
-    EQ_TRY(eq_results_read(run_dir, &report.results, err));
+    EQ_TRY(read_results(&report, err));
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
@@ -119,7 +128,9 @@ out:
 enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
-    enum eq_status st = eq_results_read(run_dir, &report.results, err);
+    enum eq_status st = read_results(&report, err);
+    if (report.other_data.len)
+        eq_warn("%s: evaluated on other data than the rest, and therefore left out: %s", run_dir, report.other_data.s);
     for (int seeds = 0; st == EQ_OK && seeds < 2; seeds++) {
         struct eq_section s = {0};
         (seeds ? eq_section_seeds : eq_section_results)(&report, &s);

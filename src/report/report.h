@@ -41,6 +41,7 @@ struct eq_plot {
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
+    struct eq_str other_data;  /* names of rows that are left out, because they are of other data */
     struct cJSON *config;      /* owned; NULL when the run directory has no config.json */
     struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_plot *plots;

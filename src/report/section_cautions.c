@@ -121,6 +121,11 @@ void eq_section_cautions(const struct eq_report *report, struct eq_section *out)
 {
     const struct eq_results *r = &report->results;
     out->line_style = EQ_LINE_CAUTION;
+    if (report->other_data.len)
+        eq_texts_add(&out->lines,
+                     "Evaluated on other data than the rest, and therefore left out: %s. `echoquant eval` "
+                     "evaluates them again.",
+                     report->other_data.s);
     add_warnings(r, &out->lines);
     judge_clips(r, &out->lines);
     if (r->data.synthetic)

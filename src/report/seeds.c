@@ -145,7 +145,7 @@ static void add_models(struct seeds *s)
             size_t n = rows_of(s, model);
             average(s, mean, s->rows, n);
             struct eq_result row = eq_result_of(mean);
-            row.file = NULL;
+            row.file = row.file_sha256 = row.predictions_sha256 = NULL;
             row.over_seeds.mae = over(s, n, offsetof(struct eq_result, mae));
             row.over_seeds.rmse = over(s, n, offsetof(struct eq_result, rmse));
             row.over_seeds.r2 = over(s, n, offsetof(struct eq_result, r2));
@@ -224,6 +224,7 @@ bool eq_seeds_are_collected(const struct eq_config *cfg)
     bool same = summarize(cfg->run.dir, cfg->run.seed, cfg->train.seeds, &s, NULL) == EQ_OK;
     if (same) {
         struct cJSON *now = eq_results_json(&s.over);
+        cJSON_DeleteItemFromObjectCaseSensitive(there.json, EQ_SEAL_KEY);
         same = cJSON_Compare(now, there.json, true);
         cJSON_Delete(now);
         clear_seeds(&s);

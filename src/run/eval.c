@@ -100,9 +100,9 @@ static enum eq_status compare_with_fp32(const struct eq_config *cfg, const struc
     return st;
 }
 
-/* Borrows from p, path and name. */
-static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, int phases,
-                               struct eq_result *row, struct eq_err *err)
+/* Borrows from p, path, sha256 (of that file) and name. */
+static enum eq_status describe(const struct eq_predictor *p, const char *name, const char *path, const char *sha256,
+                               int phases, struct eq_result *row, struct eq_err *err)
 {
     uint64_t bytes;
     const struct eq_qmodel *m = eq_predictor_qmodel(p);
@@ -111,6 +111,7 @@ static enum eq_status describe(const struct eq_predictor *p, const char *name, c
     row->precision = p->precision;
     row->size_mb = (double)bytes / 1e6;
     row->file = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    row->file_sha256 = sha256;
     row->frames = p->meta.frames;
     row->size = p->meta.size;
     row->phases = phases;
@@ -160,19 +161,23 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct cJSON *recipe = NULL;
     char row_name[EQ_ROW_NAME];
     char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, name);
-    char *path = eq_run_model_path(cfg->run.dir, name, model_path), digest[EQ_DIGEST_TEXT];
+    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
+    char digest[EQ_SHA256_TEXT], file_sha256[EQ_SHA256_TEXT], csv_sha256[EQ_SHA256_TEXT];
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
     const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
     enum eq_precision precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
     eq_dataset_digest(ds, digest);
     eq_run_row_name(name, row_name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
+    EQ_TRY(eq_sha256_file(path, file_sha256, err));
     EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(validate(&p, ds, &own, &val, err));
     EQ_TRY(eq_predictions_write(csv, &e, err));
-    EQ_TRY(describe(&p, row_name, path, own.eval.phases, &row, err));
+    EQ_TRY(eq_sha256_file(csv, csv_sha256, err));
+    EQ_TRY(describe(&p, row_name, path, file_sha256, own.eval.phases, &row, err));
+    row.predictions_sha256 = csv_sha256;
     row.device = (known ? known : baseline)->device;
     const struct eq_qmodel *made = eq_predictor_qmodel(&p);
     row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
@@ -201,7 +206,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
 {
     struct eq_results r;
     double clips[EQ_SPLIT_COUNT] = {0};
-    char digest[EQ_DIGEST_TEXT];
+    char digest[EQ_SHA256_TEXT];
     enum eq_status st;
     eq_dataset_digest(ds, digest);
     EQ_TRY(eq_results_open(cfg->run.dir, &r, err));

@@ -93,7 +93,7 @@ static enum eq_status check_finished(const struct eq_config *cfg, struct eq_data
         EQ_TRY(eq_run_open_data(cfg, ds, err));
     if (ds->dir)
         EQ_TRY(eq_run_check_data(cfg->run.dir, ds, err));
-    eq_info("%s is finished with these settings: nothing to do (--force starts over)", cfg->run.dir);
+    eq_info("%s is finished with these settings: nothing to do", cfg->run.dir);
 out:
     free(list);
     return st;

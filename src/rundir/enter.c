@@ -94,8 +94,7 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
                      dir, eq_phase_model(phase)->file, changes.s);
     else if (changes.len)
         st = eq_fail(err, EQ_USAGE,
-                     "%s holds a run under other settings (%.600s): set them back, name another folder with --run, or "
-                     "start over with `run-all --force` or `train --force`",
+                     "%s holds a run under other settings (%.600s): set them back, or name another folder with --run",
                      dir, changes.s);
     eq_str_clear(&changes);
     return st;
@@ -105,7 +104,7 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
  * */
 static enum eq_status check_foreign(const char *dir, struct eq_err *err)
 {
-    static const char *const outputs[] = {"config.json", "results.json", "report.html"};
+    static const char *const outputs[] = {"config.json", "results.json", "report.html", EQ_MANIFEST_FILE};
     char found[EQ_ROW_NAME] = "";
     bool there;
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs && !found[0]; i++) {
@@ -125,6 +124,11 @@ static enum eq_status check_foreign(const char *dir, struct eq_err *err)
                    dir, found);
 }
 
+static bool is_whole(enum eq_phase phase)
+{
+    return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
+}
+
 /* The single commands work in the folder of one seed. */
 static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_phase phase, struct eq_err *err)
 {
@@ -134,11 +138,6 @@ static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_pha
                    "train.seeds = %d is for run-all: name the folder of one seed, --run %s/seed-%d, or set "
                    "train.seeds=1",
                    cfg->train.seeds, cfg->run.dir, cfg->run.seed);
-}
-
-static bool is_whole(enum eq_phase phase)
-{
-    return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
 }
 
 enum eq_status eq_run_admit(const struct eq_settings *s, enum eq_phase phase, bool force, struct eq_err *err)
@@ -163,80 +162,13 @@ out:
     return st;
 }
 
-/* Refuses a folder with rows or models that were made with other data than that of digest. renewed: the model that
- * will be replaced, with its row; NULL: none. The row Median is replaced together with any other. */
-static enum eq_status check_data(const char *dir, const char *digest, const struct eq_run_model *renewed,
-                                 struct eq_err *err)
-{
-    struct cJSON *config = NULL;
-    struct eq_results results;
-    struct eq_str others = {0};
-    const char *was = NULL;
-    char *path = eq_path_join(dir, "config.json");
-    enum eq_status st;
-    bool there, begun;
-    EQ_TRY(eq_results_open(dir, &results, err));
-    for (size_t i = 0; i < results.n; i++) {
-        const struct eq_result *row = &results.rows[i];
-        bool replaced = (renewed && strcmp(row->model, renewed->row) == 0) || strcmp(row->model, EQ_MEDIAN_ROW) == 0;
-        if (!row->data[0] || strcmp(row->data, digest) == 0 || replaced)
-            continue;
-        eq_str_add(&others, "%srow %s", others.len ? ", " : "", row->model);
-        was = was ? was : row->data;
-    }
-    EQ_TRY(eq_path_look(path, &there, err));
-    if (there)
-        EQ_TRY(eq_json_read(path, &config, err));
-    const struct cJSON *note = cJSON_GetObjectItemCaseSensitive(config, "data_digest");
-    bool other = cJSON_IsString(note) && strcmp(note->valuestring, digest) != 0;
-    for (const struct eq_run_model *m = eq_run_models; other && m->name; m++) {
-        EQ_TRY(eq_run_has_begun(dir, m, &begun, err));
-        if (begun && m != renewed && eq_run_model_is_made(m))
-            eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
-    }
-    if (others.len)
-        st = eq_fail(err, EQ_USAGE,
-                     "%s contains results of other data (%.400s; digest %.40s, now %s): restore FileList.csv and the "
-                     "clips, or name another folder with --run",
-                     dir, others.s, was ? was : note->valuestring, digest);
-out:
-    eq_results_clear(&results);
-    cJSON_Delete(config);
-    eq_str_clear(&others);
-    free(path);
-    return st;
-}
-
-static enum eq_status check_all_data(const char *dir, const struct eq_dataset *ds, const struct eq_run_model *renewed,
-                                     struct eq_err *err)
-{
-    char digest[EQ_DIGEST_TEXT], **names = NULL;
-    size_t n = 0;
-    bool ours;
-    enum eq_status st;
-    eq_dataset_digest(ds, digest);
-    EQ_TRY(check_data(dir, digest, renewed, err));
-    EQ_TRY(eq_seed_dirs(dir, &names, &n, err));
-    for (size_t i = 0; i < n; i++) {
-        EQ_TRY(eq_run_is_ours(names[i], &ours, err));
-        if (ours)
-            EQ_TRY(check_data(names[i], digest, NULL, err));
-    }
-out:
-    eq_names_free(names, n);
-    return st;
-}
-
-enum eq_status eq_run_check_data(const char *run_dir, const struct eq_dataset *ds, struct eq_err *err)
-{
-    return check_all_data(run_dir, ds, NULL, err);
-}
-
 enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset *ds, enum eq_phase phase, bool force,
                             struct eq_err *err)
 {
     const char *dir = s->config.run.dir;
-    char *config = eq_path_join(dir, "config.json"), digest[EQ_DIGEST_TEXT];
+    char *config = eq_path_join(dir, "config.json");
+    const struct eq_run_model *renewed = force ? eq_phase_model(phase) : NULL;
+    struct cJSON *notes = NULL;
     enum eq_status st;
     bool done;
     EQ_TRY(eq_run_admit(s, phase, force, err));
@@ -246,21 +178,23 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
                        "%s/%s.safetensors already exists: name another folder with --run, or redo it with --force", dir,
                        eq_phase_model(phase)->file));
     if (!(force && is_whole(phase)))
-        EQ_TRY(check_all_data(dir, ds, force ? eq_phase_model(phase) : NULL, err));
+        EQ_TRY(eq_run_check_all_data(dir, ds, renewed, err));
     EQ_TRY(eq_make_dirs(dir, err));
     bool ours;
     EQ_TRY(eq_run_is_ours(dir, &ours, err));
     if (ours) {
         if (force && is_whole(phase))
             EQ_TRY(eq_run_forget(dir, err));
-        else if (force && eq_phase_model(phase))
-            EQ_TRY(eq_run_forget_results(dir, eq_phase_model(phase), err));
+        else if (renewed)
+            EQ_TRY(eq_run_forget_results(dir, renewed, err));
     }
     if (phase != EQ_PHASE_SENSITIVITY || !ours) { /* config.json stays that of the models */
-        eq_dataset_digest(ds, digest);
-        EQ_TRY(eq_settings_save(s, digest, config, err));
+        EQ_TRY(eq_run_notes(dir, ds, renewed, &notes, err));
+        EQ_TRY(eq_settings_save(s, notes, config, err)); /* first: it marks data.csv as ours */
+        EQ_TRY(eq_run_write_manifest(dir, ds, err));
     }
 out:
+    cJSON_Delete(notes);
     free(config);
     return st;
 }

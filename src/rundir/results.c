@@ -50,10 +50,11 @@ static const struct field over_seeds_fields[] = {
 static const struct field row_fields[] = {
 #define ROW(kind, member) PLAIN(eq_result, kind, #member, member)
     ROW(SELF, json), ROW(TEXT, model), ROW(TEXT, precision), ROW(TEXT, device), ROW(REAL, size_mb), ROW(TEXT, file),
-    ROW(REAL, frames), ROW(REAL, size), ROW(REAL, phases), ROW(JSON, recipe), ROW(TEXT, method), ROW(TEXT, observer),
-    ROW(TEXT, isa), ROW(TEXT, cpu), ROW(REAL, threads), ROW(REAL, prediction), ROW(TEXT, data), ROW(REAL_OR_NULL, mae),
-    ROW(REAL_OR_NULL, rmse), ROW(REAL_OR_NULL, r2), ROW(REAL, clips), ROW(REAL, bias), ROW(REAL, val_mae),
-    ROW(REAL, val_bias), ROW(REAL, val_clips), ROW(REAL, rms_from_fp32), ROW(REAL, sqnr_db),
+    ROW(TEXT, file_sha256), ROW(REAL, frames), ROW(REAL, size), ROW(REAL, phases), ROW(JSON, recipe),
+    ROW(TEXT, method), ROW(TEXT, observer), ROW(TEXT, isa), ROW(TEXT, cpu), ROW(REAL, threads), ROW(REAL, prediction),
+    ROW(TEXT, data), ROW(TEXT, predictions_sha256), ROW(REAL_OR_NULL, mae), ROW(REAL_OR_NULL, rmse),
+    ROW(REAL_OR_NULL, r2), ROW(REAL, clips), ROW(REAL, bias), ROW(REAL, val_mae), ROW(REAL, val_bias),
+    ROW(REAL, val_clips), ROW(REAL, rms_from_fp32), ROW(REAL, sqnr_db),
     PLAIN(eq_result, REAL, "clips_unlike_training", unlike), ROW(TEXT, timed),
     PART("latency_ms", eq_result, latency, latency_fields),
     PART("file_latency_ms", eq_result, file_latency, latency_fields),
@@ -264,6 +265,7 @@ struct cJSON *eq_results_json(const struct eq_results *r)
         cJSON_AddArrayToObject(json, "models");
     }
     write_fields(document_fields, r, json);
+    cJSON_DeleteItemFromObjectCaseSensitive(json, EQ_SEAL_KEY);
     return json;
 }
 
@@ -271,7 +273,7 @@ enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r,
 {
     struct cJSON *json = eq_results_json(r);
     char *path = eq_path_join(run_dir, "results.json");
-    enum eq_status st = eq_json_write(path, json, err);
+    enum eq_status st = eq_sealed_write(path, json, err);
     cJSON_Delete(json);
     free(path);
     return st;
@@ -318,6 +320,21 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row)
     for (; at > 0 && rank(r->rows[at - 1].model) > rank(row->model); at--)
         r->rows[at] = r->rows[at - 1];
     r->rows[at] = *row;
+}
+
+size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names)
+{
+    const char *digest = r->data.digest;
+    size_t kept = 0, n = r->n;
+    for (size_t i = 0; i < n; i++) {
+        const struct eq_result *row = &r->rows[i];
+        if (!*digest || !*row->data || strcmp(row->data, digest) == 0)
+            r->rows[kept++] = *row;
+        else
+            eq_str_add(names, "%s%s", names->len ? ", " : "", row->model);
+    }
+    r->n = kept;
+    return n - kept;
 }
 
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err)

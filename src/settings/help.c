@@ -55,7 +55,7 @@ static const char intro[] =
     "range is refused, and the message gives the range. The run directory keeps the resolved settings as "
     "`config.json`; its `origin` says where each value came from. That file can be given to `--config` again. "
     "Settings marked * do not affect the models and may change when a run is resumed. A change of any other is "
-    "refused, with its name, unless `--force` starts over.\n";
+    "refused, with its name.\n";
 
 void eq_settings_markdown(struct eq_str *out)
 {

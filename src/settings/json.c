@@ -1,7 +1,7 @@
 /*
  * Settings as JSON: {"data": {"frames": 8}, ...} or {"data.frames": 8, ...}, any part of it. A run's config.json is
- * such a file with all settings, an object "origin" that says where each value came from, and "data_digest", the digest
- * of the data.
+ * such a file with all settings, an object "origin" that says where each value came from, the digests of the data and
+ * of the models, and a seal.
  */
 #include "settings/table.h"
 
@@ -121,15 +121,25 @@ static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item
     return apply_key(s, item->string, item, name, err);
 }
 
+/* config.json has these beside the settings. */
+static bool is_note(const struct cJSON *item)
+{
+    static const char *const objects[] = {"origin", EQ_MODEL_DIGESTS, NULL};
+    static const char *const texts[] = {EQ_DATA_DIGEST, EQ_SEAL_KEY, NULL};
+    for (const char *const *name = cJSON_IsObject(item) ? objects : texts; *name; name++)
+        if (strcmp(item->string, *name) == 0)
+            return cJSON_IsObject(item) || cJSON_IsString(item);
+    return false;
+}
+
 static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *json, const char *name,
                                      struct eq_err *err)
 {
     if (!cJSON_IsObject(json))
         return eq_fail(err, EQ_USAGE, "%s: settings are a JSON object, as in {\"data\": {\"frames\": 8}}", name);
     for (const struct cJSON *item = json->child; item; item = item->next) {
-        if ((strcmp(item->string, "origin") == 0 && cJSON_IsObject(item)) ||
-            (strcmp(item->string, "data_digest") == 0 && cJSON_IsString(item)))
-            continue; /* config.json has these beside the settings */
+        if (is_note(item))
+            continue;
         enum eq_status st = apply_item(s, item, name, err);
         if (st != EQ_OK)
             return st;
@@ -235,8 +245,7 @@ struct cJSON *eq_settings_object(const struct eq_config *config, const char *sec
     return object;
 }
 
-enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest, struct eq_str *out,
-                                 struct eq_err *err)
+static struct cJSON *settings_json(const struct eq_settings *s)
 {
     struct cJSON *json = cJSON_CreateObject(), *origins = cJSON_CreateObject();
     for (size_t i = 0; i < eq_setting_count; i++) {
@@ -248,20 +257,24 @@ enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest
         cJSON_AddStringToObject(origins, key, s->origin[i]);
     }
     eq_json_add(json, "origin", origins);
-    if (digest)
-        cJSON_AddStringToObject(json, "data_digest", digest);
+    return json;
+}
+
+enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out, struct eq_err *err)
+{
+    struct cJSON *json = settings_json(s);
     enum eq_status st = eq_json_print(out, json, err);
     cJSON_Delete(json);
     return st;
 }
 
-enum eq_status eq_settings_save(const struct eq_settings *s, const char *digest, const char *path, struct eq_err *err)
+enum eq_status eq_settings_save(const struct eq_settings *s, const struct cJSON *notes, const char *path,
+                                struct eq_err *err)
 {
-    struct eq_str text = {0};
-    enum eq_status st;
-    EQ_TRY(eq_settings_print(s, digest, &text, err));
-    EQ_TRY(eq_write_file(path, text.s, text.len, err));
-out:
-    eq_str_clear(&text);
+    struct cJSON *json = settings_json(s);
+    for (const struct cJSON *note = notes ? notes->child : NULL; note; note = note->next)
+        eq_json_add(json, note->string, cJSON_Duplicate(note, true));
+    enum eq_status st = eq_sealed_write(path, json, err);
+    cJSON_Delete(json);
     return st;
 }

@@ -9,6 +9,7 @@
 
 /* By value, NULL after the last. */
 static const char *const precision_names[] = {[EQ_PRECISION_FP32] = "fp32", [EQ_PRECISION_BF16] = "bf16", NULL};
+static const char *const digest_names[] = {[EQ_DIGEST_LIST] = "list", [EQ_DIGEST_BYTES] = "bytes", NULL};
 static const char *const on_error_names[] = {
     [EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", [EQ_ON_ERROR_USE] = "use", NULL};
 static const char *const ef_unit_names[] = {[EQ_EF_PERCENT] = "percent", [EQ_EF_FRACTION] = "fraction", NULL};
@@ -39,10 +40,13 @@ static const char *const zero_channel_names[] = {
     AT(section, name), .type = EQ_SETTING_REAL, .initial = init, .min = lo, .max = hi, .unit = of
 
 const struct eq_setting eq_setting_table[] = {
-    {TEXT(data, dir, "data/synthetic"),
+    {TEXT(data, dir, "data/synthetic"), .free_to_change = true,
      .help = "folder with FileList.csv (columns FileName and EF, optionally EchoNet's others) and the AVIs, flat "
-             "or under Videos/"},
-    {BOOL(data, synthetic, "true"),
+             "or under Videos/; a run knows its data by their digest, so the folder may move"},
+    {ENUM(data, digest, "list", digest_names),
+     .help = "what the digest of the data covers: list: names, splits, EFs and sizes of the clips' files; bytes: also "
+             "their content, for which every command reads all clips once (docs/DATA.md)"},
+    {BOOL(data, synthetic, "true"), .free_to_change = true,
      .help = "make synthetic clips in data.dir (see synth.*) if that folder does not exist; false: it must exist"},
     {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
     {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},

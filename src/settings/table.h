@@ -57,8 +57,7 @@ bool eq_section_listed(const char *key, const char *const *sections);
 /* As eq_settings_load, from text in memory; name is used in messages and as the origin. */
 enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
                                  struct eq_err *err);
-/* Appends the text of config.json; digest as for eq_settings_save. */
-enum eq_status eq_settings_print(const struct eq_settings *s, const char *digest, struct eq_str *out,
-                                 struct eq_err *err);
+/* Appends the settings and their origins as config.json has them, without notes. */
+enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out, struct eq_err *err);
 
 #endif

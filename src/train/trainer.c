@@ -432,6 +432,7 @@ enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
         eq_steps_next();
     EQ_TRY(eq_trainer_init(&t, job, err));
     EQ_TRY(eq_trainer_run(&t, path, err));
+    EQ_TRY(eq_run_note_model(path, err));
     eq_info("wrote %s", path);
 out:
     if (only_step)

@@ -213,10 +213,10 @@ static enum eq_status compare_signature(const char *path, const char *was, const
     add_changes(was, is, false, &changes);
     add_changes(is, was, true, &changes);
     if (changes.len)
-        st =
-            eq_fail(err, EQ_USAGE,
-                    "%s was written under other settings (%.600s); set them back to resume, or start over with --force",
-                    path, changes.s);
+        st = eq_fail(
+            err, EQ_USAGE,
+            "%s was written under other settings (%.600s): set them back to resume, or name another folder with --run",
+            path, changes.s);
     eq_str_clear(&changes);
     return st;
 }
@@ -246,7 +246,8 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
         t->job.rule->set_state(t->job.scales, extra);
     EQ_TRY(eq_path_look(best, &there, err));
     if (isfinite(t->best_mae) && !there)
-        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it; start over with --force", best, path));
+        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it: restore it, or remove %s to train anew",
+                       best, path, path));
     *resumed = true;
 out:
     eq_free(extra);

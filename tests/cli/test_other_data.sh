@@ -15,6 +15,7 @@ untouched() {
     tree "$dir" >before
     expect_error 2 "$text" "$@"
     has "$ERR" "--run"
+    hasnt "$ERR" "--force"
     tree "$dir" >after
     same before after
 }
@@ -25,25 +26,42 @@ change_ef() {
         END {for (i = 1; i < NR; i++) print row[i]; $0 = row[NR]; $c = $c + 0.001; print}' list.csv >d/FileList.csv
 }
 
+hasnt() {
+    if grep -qF -- "$2" "$1"; then fail "\"$2\" in $1"; else pass; fi
+}
+
 expect 0 run-all --run r "${SETTINGS[@]}"
 python3 - r <<'PY' && pass || fail "the digest in results.json and config.json"
-import json, re, sys
-results, config = (json.load(open(f"{sys.argv[1]}/{f}.json")) for f in ("results", "config"))
+import hashlib, json, sys
+run = sys.argv[1]
+sha256 = lambda name: hashlib.sha256(open(f"{run}/{name}", "rb").read()).hexdigest()
+results, config = (json.load(open(f"{run}/{f}.json")) for f in ("results", "config"))
 digest = config["data_digest"]
-assert re.fullmatch("fnv1a-[0-9a-f]{16}", digest), digest
-assert results["data"]["digest"] == digest
+assert digest == sha256("data.csv") and results["data"]["digest"] == digest
 assert len(results["models"]) == 4 and all(m["data"] == digest for m in results["models"])
+assert config["model_digests"] == {m: sha256(f"{m}.safetensors") for m in ("fp32", "ptq", "qat")}
+for m in results["models"][:3]:
+    assert m["file_sha256"] == sha256(m["file"])
+    assert m["predictions_sha256"] == sha256(f"predictions/{m['model'].lower()}.csv")
 PY
+is "rows of data.csv" "$(wc -l <r/data.csv)" "$(wc -l <list.csv)"
+is "its header" "$(head -n 1 r/data.csv)" FileName,Split,EF,Bytes
+for file in results.json config.json; do # a seal is the SHA-256 of the file with zeros in its place
+    is "seal of $file" "$(sed -E 's/("seal": ")[0-9a-f]*/\1'"$(printf '%064d' 0)/" "r/$file" | sha256sum | cut -d ' ' -f 1)" \
+        "$(grep -o '"seal": "[0-9a-f]*' "r/$file" | cut -d '"' -f 4)"
+done
 tree r >before
 expect 0 run-all --run r
 has "$ERR" "finished"
 tree r >after
 same before after
 
-# Another EF by a thousandth, a row less, a clip of another size: refused wherever a row or a model would be added.
+# Another EF by a thousandth, a row less, a clip of size: refused wherever a row or a model would be added.
 change_ef
 untouched r "row FP32, row PTQ, row QAT" run-all --run r
 has "$ERR" "model fp32, model ptq, model qat"
+last=$(tail -n 1 list.csv | cut -d, -f1)
+grep -qE "Changes since then: EF: $last \([0-9.]+, now [0-9.]+\)\." "$ERR" && pass || fail "the EF that changed: $(cat "$ERR")"
 cp r/fp32.safetensors mine.safetensors
 untouched r "row PTQ" eval ptq --run r
 untouched r "row FP32" eval --model mine.safetensors --run r
@@ -52,10 +70,18 @@ untouched r "row PTQ" qat --force --run r
 untouched r "row FP32" sensitivity --run r
 sed '$d' list.csv >d/FileList.csv
 untouched r "row FP32" eval --run r
+has "$ERR" "11 clips, now 10; removed: $last."
+{ head -n 1 list.csv && tail -n +2 list.csv | sort -r; } >d/FileList.csv
+untouched r "another order of the rows" eval --run r
+sed "s/TRAIN/VAL/" list.csv >d/FileList.csv
+untouched r "split: " eval --run r
+has "$ERR" "(TRAIN, now VAL)"
+has "$ERR" " and 3 more"
 cp list.csv d/FileList.csv
 clip=$(ls d/Videos/*.avi | head -n 1)
 printf 'x' >>"$clip"
 untouched r "row FP32" run-all --run r
+has "$ERR" "size: $(basename "$clip" .avi) ("
 truncate -s -1 "$clip"
 expect 0 run-all --run r
 has "$ERR" "finished"
@@ -70,26 +96,99 @@ untouched state "model fp32" train --run state
 # The way on: another folder, or all of it anew.
 expect 0 eval --model r/fp32.safetensors --run elsewhere "${SETTINGS[@]}"
 expect 0 run-all --run models --force
-has <(grep -o '"data_digest": "[^"]*"' models/config.json) "$(grep -o -m 1 'fnv1a-[0-9a-f]*' elsewhere/results.json)"
+digest_of() { grep -o '"data_digest": "[^"]*"' "$1/config.json" | cut -d '"' -f 4; }
+has elsewhere/results.json "\"data\": \"$(digest_of models)\""
 cp list.csv d/FileList.csv
 
-# A directory of version 0.1.0 has no digest: accepted, and from then on it has one.
+# The same data in another place, or spelt otherwise, are the same.
+mkdir deep
+ln -s "$PWD/d" link
+for dir in d/ ./d "$PWD/d" deep/../d link; do
+    expect 0 run-all --run r --data "$dir"
+    has "$ERR" "finished"
+done
+mv d moved
+expect 0 run-all --run r # the data of a finished run may be gone
+has "$ERR" "finished"
+expect 0 run-all --run r --data moved
+has "$ERR" "finished"
+expect 0 eval ptq --run r --data moved
+has r/config.json '"dir": "moved"'
+expect 0 eval qat --run r # and that is where they are from now on
+cp r/ptq.safetensors was.safetensors
+expect 0 ptq --force --run r --data "$PWD/moved/"
+same r/ptq.safetensors was.safetensors
+expect 0 sensitivity --run r fc
+expect 0 run-all --run r --set data.synthetic=true
+mv moved d
+# An interrupted training resumes with the bits of an undisturbed one.
+LONG=("${TINY[@]}" --set train.epochs=40)
+expect 0 train --run whole --data d "${LONG[@]}"
+"$BIN" train --run part --data d "${LONG[@]}" >"$OUT" 2>"$ERR" </dev/null &
+while [ ! -e part/history/fp32.csv ] && kill -0 $! 2>/dev/null; do sleep 0.01; done
+kill -INT $! && wait $!
+there part/state/fp32.state.safetensors
+mv d moved
+expect 0 train --run part --data ./moved/
+same part/fp32.safetensors whole/fp32.safetensors
+mv moved d
+
+# A directory of version 0.1.0 has no digests. The folder has to be the same one, and from then on it has some.
 cp -r r old
-sed -i '/"data_digest"/d; /"data":.*"fnv1a/d; /"digest":/d' old/results.json
-python3 - old/config.json <<'PY'
+python3 - old <<'PY'
 import json, sys
-config = json.load(open(sys.argv[1]))
-del config["data_digest"]
-json.dump(config, open(sys.argv[1], "w"))
+run = sys.argv[1]
+config, results = (json.load(open(f"{run}/{f}.json")) for f in ("config", "results"))
+for key in ("data_digest", "model_digests", "seal"):
+    del config[key]
+config["data"]["dir"] = "d"
+del results["seal"], results["data"]["digest"]
+for row in results["models"]:
+    for key in ("data", "file_sha256", "predictions_sha256"):
+        row.pop(key, None)
+json.dump(config, open(f"{run}/config.json", "w"))
+json.dump(results, open(f"{run}/results.json", "w"))
 PY
-is "digests of the old version" "$(cat old/*.json | grep -c fnv1a)" 0
+rm old/data.csv
+is "digests of the old version" "$(cat old/*.json | grep -cE '"[0-9a-f]{64}"')" 0
 expect 0 run-all --run old
 has "$ERR" "finished"
-expect 0 eval ptq --run old
-has old/config.json fnv1a
+cp -r d other
+untouched old "it was d, now it is other" eval ptq --run old --data other
+untouched old "it was d, now it is other" run-all --run old --data other
+expect 0 eval ptq --run old --data "$PWD/link"
+has "$ERR" "is noted from now on"
+is "the digest that was noted" "$(digest_of old)" "$(digest_of r)"
+expect 0 eval ptq --run old --data other
+has old/config.json "\"qat\": \"$(sha256sum <r/qat.safetensors | cut -d ' ' -f 1)\""
 change_ef
-untouched old "row PTQ" eval fp32 --run old
+untouched old "row PTQ" eval fp32 --run old --data d
 cp list.csv d/FileList.csv
+rm -r other
+
+# With data.digest = bytes a clip's content counts too. What is covered can't change under a run.
+cp -r d bytes && clip=$(ls bytes/Videos/*.avi | head -n 1) && name=$(basename "$clip" .avi)
+expect 0 run-all --run b --data bytes "${TINY[@]}" --set data.digest=bytes
+is "the content of a clip" "$(grep "^$name," b/data.csv | cut -d, -f5)" "$(sha256sum <"$clip" | cut -d ' ' -f 1)"
+cp "$clip" whole.avi && printf 'x' | dd of="$clip" bs=1 seek=40 conv=notrunc status=none
+untouched b "content: $name." run-all --run b
+cp whole.avi "$clip"
+expect 0 run-all --run b --data d
+has "$ERR" "finished"
+untouched b "data.digest bytes -> list" eval --run b --set data.digest=list
+
+# Rows of other data, however they came there, are in no table.
+cp -r r mixed
+sed -i '0,/"data": "[0-9a-f]*"/s//"data": "'"$(printf '%064d' 7)"'"/' mixed/results.json
+expect 0 report --run mixed
+is "the row FP32" "$(grep -c '^| FP32 ' "$OUT")" 0
+has "$ERR" "left out: FP32"
+has mixed/report.md "left out: FP32"
+# A model that another file has taken the place of is evaluated anew, with a warning.
+cp -r r replaced && cp r/qat.safetensors replaced/ptq.safetensors
+expect 0 run-all --run replaced --data d
+has "$ERR" "replaced/ptq.safetensors is not the file that this run made"
+same replaced/predictions/ptq.csv r/predictions/qat.csv
 
 # Several seeds: their folders count, and a table over them is of one data set.
 expect 0 run-all --run many "${SETTINGS[@]}" --set train.seeds=2
@@ -100,7 +199,7 @@ untouched many "/seed-" run-all --run many --set train.seeds=3
 cp list.csv d/FileList.csv
 expect 0 run-all --run many
 has "$ERR" "finished"
-sed -i 's/fnv1a-[0-9a-f]*/fnv1a-0123456789abcdef/' many/seed-2/results.json
+sed -i -E 's/("data": )"[0-9a-f]{64}"/\1"'"$(printf '%064d' 7)"'"/' many/seed-2/results.json
 tree many >before
 expect_error 2 "seed-1 and seed-2 are of different data" report --run many
 tree many >after
@@ -117,7 +216,7 @@ untouched s "row FP32" run-all --run s
 # Synthetic data that the run makes itself; and data that are gone, which contradict nothing.
 ONTHEFLY=(--set data.synthetic=true --set data.dir=fly --set synth.train=6 --set synth.val=2 --set synth.test=3)
 expect 0 run-all --run f "${ONTHEFLY[@]}" "${TINY[@]}"
-has f/config.json fnv1a
+has f/config.json data_digest
 expect 0 run-all --run f
 has "$ERR" "finished"
 rm -r fly

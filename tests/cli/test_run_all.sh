@@ -43,9 +43,8 @@ same before after
 # A --force that is refused loses nothing: not for a model that is no baseline, not for data that isn't there.
 for command in ptq qat; do
     expect_error 2 "already quantized" "$command" --run a --force --model a/ptq.safetensors
-    expect_error 2 "data.dir" "$command" --run a --force --data nowhere
 done
-for command in train run-all; do expect_error 1 "nowhere" "$command" --run a --force --data nowhere; done
+for command in ptq qat train run-all; do expect_error 1 "nowhere" "$command" --run a --force --data nowhere; done
 find a -type f -printf '%p %T@ %s\n' | sort >after
 same before after
 expect_error 2 "qat.epochs 1 -> 2" run-all --config "$SOURCE/configs/smoke.json" --run a --set qat.epochs=2

@@ -12,13 +12,13 @@ static void check_round_trip(const struct eq_settings *s)
     struct eq_settings again;
     struct eq_err err = {0};
     struct eq_str text = {0}, text_again = {0}, changes = {0};
-    eq_settings_print(s, NULL, &text, NULL);
+    eq_settings_print(s, &text, NULL);
     if (eq_settings_init(&again, &err) != EQ_OK || eq_settings_parse(&again, text.s, text.len, "config", &err) != EQ_OK)
         abort();
     eq_settings_changes(s, &again, NULL, &changes);
     if (changes.len)
         abort();
-    eq_settings_print(&again, NULL, &text_again, NULL);
+    eq_settings_print(&again, &text_again, NULL);
     const char *origins = strstr(text.s, "\"origin\""), *origins_again = strstr(text_again.s, "\"origin\"");
     if (!origins || !origins_again || origins - text.s != origins_again - text_again.s ||
         memcmp(text.s, text_again.s, (size_t)(origins - text.s)) != 0)

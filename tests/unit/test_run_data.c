@@ -242,32 +242,95 @@ static void the_digest_is_of_all_that_makes_a_ground_truth(void **state)
     struct eq_sample rows[] = {{.file_name = (char *)"a", .ef = 50, .split = EQ_SPLIT_TRAIN, .bytes = 1000},
                                {.file_name = (char *)"b", .ef = 60, .split = EQ_SPLIT_TEST, .bytes = 2000}};
     struct eq_dataset two = {.dir = (char *)"one", .samples = rows, .n = 2}, other = two;
-    char first[EQ_DIGEST_TEXT], now[EQ_DIGEST_TEXT];
+    char first[EQ_SHA256_TEXT], now[EQ_SHA256_TEXT];
     (void)state;
     eq_dataset_digest(&two, first);
-    assert_string_equal(first, "fnv1a-5763b144914db192"); /* stands in users' run directories: never another one */
+    /* sha256sum of the text below; it stands in users' run directories: never another one */
+    assert_string_equal(first, "de4ecf7f84fdda9138a6e752c53d1eebcb79f99b1521286358f0be1cf2ff8aca");
+    struct eq_str text = {0};
+    eq_dataset_manifest(&two, &text);
+    assert_string_equal(text.s, "FileName,Split,EF,Bytes\na,TRAIN,50,1000\nb,TEST,60,2000\n");
+    eq_str_clear(&text);
     other.dir = (char *)"two";
     rows[0].path = (char *)"two/a.avi";
     rows[0].esv = rows[0].line = 7;
     eq_dataset_digest(&other, now);
     assert_string_equal(now, first);
-    for (int change = 0; change < 5; change++) {
+    for (int change = 0; change < 6; change++) {
         struct eq_sample was = rows[1];
         rows[1].file_name = (char *)(change == 0 ? "c" : "b");
         rows[1].ef = change == 1 ? nextafter(60, 61) : 60;
         rows[1].split = change == 2 ? EQ_SPLIT_VAL : EQ_SPLIT_TEST;
         rows[1].bytes = change == 3 ? 2001 : 2000;
         other.n = change == 4 ? 1 : 2;
+        for (int i = 0; i < 2; i++)
+            snprintf(rows[i].sha256, sizeof rows[i].sha256, "%s", change == 5 ? first : "");
         eq_dataset_digest(&other, now);
         assert_string_not_equal(now, first);
         rows[1] = was;
     }
 }
 
+static void expect_changes(const char *was, const char *is, const char *text)
+{
+    struct eq_dataset a, b;
+    struct eq_str changes = {0};
+    assert_ok(eq_manifest_parse("was", was, strlen(was), &a, &err));
+    assert_ok(eq_manifest_parse("is", is, strlen(is), &b, &err));
+    eq_dataset_changes(&a, &b, &changes);
+    assert_string_equal(changes.s ? changes.s : "", text);
+    eq_str_clear(&changes);
+    eq_dataset_clear(&a);
+    eq_dataset_clear(&b);
+}
+
+#define HEAD "FileName,Split,EF,Bytes\n"
+#define SHA_0 "0000000000000000000000000000000000000000000000000000000000000000"
+#define SHA_1 "1000000000000000000000000000000000000000000000000000000000000000"
+
+static void changes_are_said_in_words(void **state)
+{
+    (void)state;
+    const char was[] = HEAD "a,TRAIN,50,1\n\"b, c\",TEST,60.25,2\n";
+    expect_changes(was, was, "");
+    expect_changes(was, HEAD "a,TRAIN,50,1\n", "2 clips, now 1; removed: b, c");
+    expect_changes(HEAD "a,TRAIN,50,1\n", was, "1 clip, now 2; added: b, c");
+    expect_changes(was, HEAD "\"b, c\",TEST,60.25,2\na,TRAIN,50,1\n", "another order of the rows");
+    expect_changes(was, HEAD "a,VAL,0.5,1\n\"b, c\",TEST,60.25,3\n",
+                   "EF: a (50, now 0.5); split: a (TRAIN, now VAL); size: b, c (2 bytes, now 3)");
+    expect_changes("FileName,Split,EF,Bytes,SHA256\na,TEST,5,1," SHA_0 "\n",
+                   "FileName,Split,EF,Bytes,SHA256\na,TEST,5,1," SHA_1 "\n", "content: a");
+    expect_changes(HEAD "a,TEST,5,1\nb,TEST,5,1\nc,TEST,5,1\nd,TEST,5,1\ne,TEST,5,1\n", HEAD "e,TEST,5,1\n",
+                   "5 clips, now 1; removed: a, b, c and 1 more");
+}
+
+static void damaged_manifests_are_refused(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {{"", "empty"},
+                 {"a,b\n", "x:1: the header is not FileName,Split,EF,Bytes"},
+                 {HEAD "a,TEST,5\n", "x:2: not the columns"},
+                 {HEAD "a,TEST,5,1\na,TEST,5,1," SHA_0 "\n", "x:3: not the columns"},
+                 {HEAD "a,TEST,5,1,00\n", "x:2: not a SHA-256"},
+                 {HEAD "a,OTHER,5,1\n", "x:2: unknown split"},
+                 {HEAD "a,TEST,five,1\n", "x:2: not a number"},
+                 {HEAD "a,TEST,5,-1\n", "x:2: not a number"},
+                 {HEAD "a,TEST,5,1,2,3,4,5,6\n", "x:2: too many columns"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct eq_dataset ds;
+        struct eq_err err;
+        assert_int_equal(eq_manifest_parse("x", cases[i].text, strlen(cases[i].text), &ds, &err), EQ_FORMAT);
+        assert_non_null(strstr(err.msg, cases[i].message));
+        assert_int_equal(ds.n, 0);
+    }
+}
+
 static void the_digest_of_a_folder_is_that_of_its_used_rows(void **state)
 {
     struct eq_dataset ds;
-    char first[EQ_DIGEST_TEXT], now[EQ_DIGEST_TEXT];
+    char first[EQ_SHA256_TEXT], now[EQ_SHA256_TEXT];
     (void)state;
     assert_ok(eq_run_open_data(&settings.config, &ds, &err));
     eq_dataset_digest(&ds, first);
@@ -291,6 +354,8 @@ int main(void)
                                         clear),
         cmocka_unit_test_setup_teardown(damaged_clips_are_used_and_listed, make, clear),
         cmocka_unit_test(the_digest_is_of_all_that_makes_a_ground_truth),
+        cmocka_unit_test(changes_are_said_in_words),
+        cmocka_unit_test(damaged_manifests_are_refused),
         cmocka_unit_test_setup_teardown(the_digest_of_a_folder_is_that_of_its_used_rows, make, clear),
     };
     eq_log_configure(EQ_LOG_WARN);

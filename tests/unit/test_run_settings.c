@@ -4,6 +4,7 @@
 
 #include "settings/table.h"
 
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -180,12 +181,14 @@ static void test_config_json_comes_back_with_origins(void **state)
     char *path = eq_path_join(dir, "config.json");
     assert_int_equal(eq_settings_set(&settings, "train.lr", "0.1", "--set", NULL), EQ_OK);
     assert_int_equal(eq_settings_set(&settings, "data.frames", "3", "b.json", NULL), EQ_OK);
-    assert_int_equal(eq_settings_save(&settings, "fnv1a-0123456789abcdef", path, NULL), EQ_OK);
+    struct cJSON *notes = cJSON_Parse("{\"data_digest\": \"0123\", \"model_digests\": {\"fp32\": \"4567\"}}");
+    assert_int_equal(eq_settings_save(&settings, notes, path, NULL), EQ_OK);
+    cJSON_Delete(notes);
     assert_int_equal(eq_settings_init(&again, NULL), EQ_OK);
     assert_int_equal(eq_settings_load_run(&again, dir, &found, NULL), EQ_OK);
     assert_true(found);
-    assert_int_equal(eq_settings_print(&settings, NULL, &a, NULL), EQ_OK);
-    assert_int_equal(eq_settings_print(&again, NULL, &b, NULL), EQ_OK);
+    assert_int_equal(eq_settings_print(&settings, &a, NULL), EQ_OK);
+    assert_int_equal(eq_settings_print(&again, &b, NULL), EQ_OK);
     assert_string_equal(a.s, b.s);
     eq_str_clear(&a);
     eq_settings_changes(&settings, &again, NULL, &a);

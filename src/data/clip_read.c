@@ -375,9 +375,8 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     char reason[EQ_CLIP_REASON] = "";
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
-    const char *format = job->reader.format->iformat->name;
-    job->avi = strcmp(format, "avi") == 0;
-    eq_clip_judge_file(file, format, reason);
+    job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
+    eq_clip_reader_judge(&job->reader, reason);
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));

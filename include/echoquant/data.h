@@ -44,8 +44,8 @@ struct eq_dataset {
  * FrameWidth and NumberOfFrames are optional. AVIs lie in dir or in dir/Videos, names have .avi or not. EQ_FORMAT,
  * with file and line: missing columns, an EF that is no number or outside 0..100, duplicate names, unknown splits,
  * an empty list. EQ_IO: no such folder, list or clip. EQ_ON_ERROR_SKIP and _USE turn errors of single rows into
- * skipped entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3 clips on,
- * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
+ * skipped entries. Without a Split column the names are ordered by a seeded hash and cut at 70 and 85 % (from 3
+ * clips on, validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
 enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_error on_error, struct eq_dataset *out,
                                struct eq_err *err);
 /* A data set of plain files, as a command line names them: every split is TEST, EF and volumes are NaN. Missing
@@ -176,8 +176,9 @@ struct eq_loader;
 /* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). With
  * EQ_ON_ERROR_SKIP and _USE a clip that can't be read is left out of its batch and listed by eq_loader_failures; the
  * batch is then smaller, and passed over when it is empty. A damaged clip counts as one that can't be read, except
- * with EQ_ON_ERROR_USE or use_damaged: then it is used and listed by eq_loader_damaged. ds must outlive the loader and must not change meanwhile; indices
- * [n] are copied. Not for several threads at once. EQ_USAGE: an option is out of range. eq_loader_free frees *out. */
+ * with EQ_ON_ERROR_USE or use_damaged: then it is used and listed by eq_loader_damaged. ds must outlive the loader
+ * and must not change meanwhile; indices [n] are copied. Not for several threads at once. EQ_USAGE: an option is out
+ * of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);

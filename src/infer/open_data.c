@@ -1,6 +1,6 @@
-/* Opening the data of a run. Synthetic data is made if it does not exist. With data.on_error = skip or use every clip is
- * looked at here, once, so that every phase has the same list: those that can't be used are left out, and damaged ones
- * that are used are noted. */
+/* Opening the data of a run. Synthetic data is made if it does not exist. With data.on_error = skip or use every
+ * clip is looked at here, once, so that every phase has the same list: those that can't be used are left out, and
+ * damaged ones that are used are noted. */
 #include "echoquant/infer.h"
 
 #include <stdlib.h>

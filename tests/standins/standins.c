@@ -1,4 +1,5 @@
-/* The few functions of OpenBLAS, pthreadpool and utf8proc (ASCII only) that the library calls, for tests on machines without them. */
+/* The few functions of OpenBLAS, pthreadpool and utf8proc (ASCII only) that the library calls, for tests on machines
+ * without them. */
 #include "cblas.h"
 #include "pthreadpool.h"
 #include "utf8proc.h"

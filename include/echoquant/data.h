@@ -363,8 +363,9 @@ struct eq_loader;
 /* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). With
  * EQ_ON_ERROR_SKIP and _USE a clip that can't be read is left out of its batch and listed by eq_loader_failures; the
  * batch is then smaller, and passed over when it is empty. A damaged clip counts as one that can't be read, except
- * with EQ_ON_ERROR_USE or use_damaged: then it is used and listed by eq_loader_damaged. ds must outlive the loader and must not change meanwhile; indices
- * [n] are copied. Not for several threads at once. EQ_USAGE: an option is out of range. eq_loader_free frees *out. */
+ * with EQ_ON_ERROR_USE or use_damaged: then it is used and listed by eq_loader_damaged. ds must outlive the loader
+ * and must not change meanwhile; indices [n] are copied. Not for several threads at once. EQ_USAGE: an option is out
+ * of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);

@@ -78,6 +78,8 @@ int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet);
 int eq_clip_reader_receive(struct eq_clip_reader *r);
 /* The time of a packet, or of the frame in r->frame: AV_NOPTS_VALUE when it is not known. */
 int64_t eq_clip_reader_packet_time(const struct eq_clip_reader *r);
+/* Judges whether the file is whole, by the container (eq_clip_judge_file) and the index that it gave. */
+void eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON]);
 /* Codec, size, frame rate, number of frames, container and display matrix as the container gives them. EQ_FORMAT: the
  * matrix turns by no multiple of 90 degrees. */
 enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info, struct eq_err *err);

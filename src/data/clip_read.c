@@ -222,7 +222,7 @@ static enum eq_status decode_packet(struct job *job, struct pass *pass, const AV
     struct eq_clip_reader *r = &job->reader;
     struct eq_mjpeg_info picture;
     int before = pass->count, messages = r->messages, failed = 0;
-    bool concealed = false, wanted = false;
+    bool concealed = false, wanted = false, mjpeg = r->decoder->codec_id == AV_CODEC_ID_MJPEG;
     int code = eq_clip_reader_send(r, packet); /* a refused packet is no frame */
     failed = code < 0;
     for (int errors = 0; errors < MAX_ERRORS_A_PACKET && code != AVERROR(ENOMEM);) {
@@ -234,13 +234,16 @@ static enum eq_status decode_packet(struct job *job, struct pass *pass, const AV
             failed++;
             continue;
         }
+        if (packet && mjpeg && (packet->flags & AV_PKT_FLAG_DISCARD)) /* hidden by an edit */
+            continue;
         concealed |= r->frame->decode_error_flags != 0 || (r->frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
         wanted |= is_wanted(job, pass) || job->aim == LOOK_AT_ALL;
-        EQ_CHECK(take_frame(job, pass, r->frame->best_effort_timestamp, err));
+        EQ_CHECK(take_frame(job, pass,
+                            packet && mjpeg ? eq_clip_reader_packet_time(r) : r->frame->best_effort_timestamp, err));
     }
     if (code == AVERROR(ENOMEM))
         return eq_clip_av_fail(err, job->file->name, "can't be decoded", code);
-    if (packet && r->decoder->codec_id == AV_CODEC_ID_MJPEG && wanted && r->messages == messages &&
+    if (packet && mjpeg && wanted && r->messages == messages &&
         eq_mjpeg_scan(packet->data, (size_t)packet->size, &picture) && !is_intact(job, &picture))
         note_bad(job, true, ENTROPY_WORDS);
     else if (failed || concealed || r->messages > messages)
@@ -372,9 +375,8 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     char reason[EQ_CLIP_REASON] = "";
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
-    const char *format = job->reader.format->iformat->name;
-    job->avi = strcmp(format, "avi") == 0;
-    eq_clip_judge_file(file, format, reason);
+    job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
+    eq_clip_reader_judge(&job->reader, reason);
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));

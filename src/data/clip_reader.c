@@ -323,6 +323,37 @@ int64_t eq_clip_reader_packet_time(const struct eq_clip_reader *r)
     return avi || r->packet->pts == AV_NOPTS_VALUE ? r->packet->dts : r->packet->pts;
 }
 
+/* The end of the last frame that the stream's index lists. */
+static int64_t index_end(AVStream *stream)
+{
+    int64_t end = 0;
+#if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(59, 0, 100)
+    int n = avformat_index_get_entries_count(stream);
+#else
+    int n = stream->nb_index_entries;
+#endif
+    for (int i = 0; i < n; i++) {
+#if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(59, 0, 100)
+        const AVIndexEntry *entry = avformat_index_get_entry(stream, i);
+#else
+        const AVIndexEntry *entry = &stream->index_entries[i];
+#endif
+        if (entry && entry->pos + entry->size > end)
+            end = entry->pos + entry->size;
+    }
+    return end;
+}
+
+void eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
+{
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason);
+    int64_t size = avio_size(r->format->pb), end = index_end(r->format->streams[r->stream]);
+    if (!reason[0] && size > 0 && end > size)
+        snprintf(reason, EQ_CLIP_REASON,
+                 "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
+                 (long long)end);
+}
+
 /* The display matrix of the stream; NULL: none. */
 static const int32_t *matrix_of(const AVStream *stream)
 {

@@ -324,12 +324,25 @@ static void judge_mpegps(const struct whole *w)
     }
 }
 
-static void judge_gif(const struct whole *w)
+/* The last byte that is not zero. */
+static uint8_t last_byte(const struct whole *w)
 {
     uint8_t last = 0;
     for (uint64_t at = w->size; at > 0 && get(w, at - 1, &last, 1) && last == 0; at--)
         ;
-    if (last != 0x3B)
+    return last;
+}
+
+static void judge_gif(const struct whole *w)
+{
+    if (last_byte(w) != 0x3B)
+        cut_off(w, w->size + 1);
+}
+
+/* Pictures one after another, each with an end marker. */
+static void judge_mjpeg(const struct whole *w)
+{
+    if (last_byte(w) != 0xD9)
         cut_off(w, w->size + 1);
 }
 
@@ -341,7 +354,7 @@ void eq_clip_judge_file(const struct eq_clip_file *file, const char *format, cha
         const char *format;
         void (*judge)(const struct whole *);
     } judges[] = {{"avi", judge_avi}, {"mov", judge_mp4},       {"matroska", judge_matroska}, {"asf", judge_asf},
-                  {"gif", judge_gif}, {"mpegts", judge_mpegts}, {"mpeg", judge_mpegps}};
+                  {"gif", judge_gif}, {"mpegts", judge_mpegts}, {"mpeg", judge_mpegps},       {"mjpeg", judge_mjpeg}};
     struct whole w = {.data = file->data, .fd = -1, .size = file->len, .reason = reason};
     struct stat info;
     reason[0] = '\0';

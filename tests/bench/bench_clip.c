@@ -26,7 +26,8 @@ static enum eq_status once(const char *path, enum way way, const struct eq_sampl
                            struct eq_clip_info *info, struct eq_err *err)
 {
     struct eq_clip_file file = {.name = path, .decode_all = way == READ_ALL};
-    return way == PROBE ? eq_clip_check(path, EQ_CLIP_CHECK_QUICK, info, err) : eq_clip_read_file(&file, sampling, pixels, info, err);
+    return way == PROBE ? eq_clip_check(path, EQ_CLIP_CHECK_QUICK, info, err)
+                        : eq_clip_read_file(&file, sampling, pixels, info, err);
 }
 
 static enum eq_status bench(const char *path, const struct options *o, struct eq_err *err)

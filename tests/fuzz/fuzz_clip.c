@@ -4,6 +4,7 @@
  */
 #include "data/clip.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +18,13 @@ struct outcome {
     uint8_t pixels[PIXELS + 64];
 };
 
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#define require(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "fuzz_clip.c:%d: %s\n", __LINE__, #condition);                                             \
+            abort();                                                                                                   \
+        }                                                                                                              \
+    } while (0)
 
 static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t fill, struct outcome *o)
 {
@@ -44,6 +47,21 @@ static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t
         require(o->info.decoded_frames >= 1 && o->info.decoded_frames <= 64 && o->info.width > 0 && o->info.height > 0);
 }
 
+/* What can be read can be looked at, in either depth; a reason comes with damage only. */
+static void look(const uint8_t *data, size_t size, enum eq_status read)
+{
+    for (int level = EQ_CLIP_CHECK_QUICK; level <= EQ_CLIP_CHECK_FULL; level++) {
+        struct eq_err err = {0};
+        struct eq_clip_info info;
+        struct eq_clip_file file = {
+            .name = "input", .data = data, .len = size, .max_pixels = 128 * 128, .max_frames = 64};
+        enum eq_status st = eq_clip_check_file(&file, (enum eq_clip_level)level, &info, &err);
+        require(st == err.status && (st == EQ_OK || strncmp(err.msg, "input", 5) == 0));
+        require(st != EQ_OK || info.damaged == (info.reason[0] != '\0'));
+        require(level == EQ_CLIP_CHECK_QUICK || read != EQ_OK || st == EQ_OK);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct outcome quick, whole;
@@ -55,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (quick.st == EQ_OK) {
         require(quick.info.decoded_frames == whole.info.decoded_frames && quick.info.gray == whole.info.gray);
         require(memcmp(quick.pixels, whole.pixels, PIXELS) == 0); /* each filled over another background */
+        require(quick.info.timed_frames == whole.info.timed_frames);
     }
+    look(bytes, size, quick.st);
     return 0;
 }

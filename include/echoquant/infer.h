@@ -9,8 +9,8 @@
 
 /* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
  * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. With data.on_error =
- * skip every clip is read once, and bad ones are left out with a warning. EQ_IO, EQ_FORMAT: a list or, unless skipped,
- * a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
+ * skip or use every clip is checked once (EQ_CLIP_CHECK_FULL); bad ones are left out and damaged ones that are used are
+ * noted, both with a warning. EQ_IO, EQ_FORMAT: a list or, unless left out, a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
 /* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */
@@ -86,7 +86,8 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 void eq_evaluation_clear(struct eq_evaluation *e);
 /* The settings' options for reading clips, in file order and without augmentation. on_error is always EQ_ON_ERROR_FAIL:
- * eq_run_open_data has left out the bad clips, so one that fails now has changed since. */
+ * eq_run_open_data has left out the bad clips, so one that fails now has changed since. use_damaged is as the settings
+ * say. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split: in file order, or, for training, shuffled and augmented as the settings say. Free with
  * eq_loader_free. EQ_FORMAT: the split is empty. */

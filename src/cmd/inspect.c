@@ -45,8 +45,8 @@ const struct eq_command eq_cmd_inspect = {
     .summary = "describe a model file, a clip, a data folder or a run",
     .arguments = "PATH...",
     .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
-             "(size, frames that decode, codec), a data folder (splits, EF, rows that cannot be used) or a run "
-             "directory (its table). --json prints one JSON object for each.\n",
+             "(container, codec, size, frames that decode, display matrix, damage), a data folder (splits, EF, "
+             "rows that cannot be used) or a run directory (its table). --json prints one JSON object for each.\n",
     .options = EQ_OPT_SETTINGS | EQ_OPT_JSON,
     .min_args = 1,
     .max_args = 1000,

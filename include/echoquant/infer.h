@@ -10,7 +10,8 @@
 /* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
  * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. With data.on_error =
  * skip or use every clip is checked once (EQ_CLIP_CHECK_FULL); bad ones are left out and damaged ones that are used are
- * noted, both with a warning. EQ_IO, EQ_FORMAT: a list or, unless left out, a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
+ * noted, both with a warning. EQ_IO, EQ_FORMAT: a list or, unless left out, a clip that cannot be read. Clear ds with
+ * eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
 /* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */

@@ -9,10 +9,10 @@
 
 /* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
  * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. Every clip is checked
- * (eq_data_check); what else is found is logged as warnings, but EFs that look like
- * fractions are an error. With data.on_error = skip, rows and clips that cannot be
- * used are left out with a warning. EQ_IO: no list; EQ_FORMAT: a list or, unless skipped, rows and clips that cannot be
- * used, all of which were logged. Clear ds with eq_dataset_clear; it is empty after a failure. */
+ * (eq_data_check). Findings that keep no clip from being used are warnings, but EFs that look like fractions are an
+ * error. With data.on_error = skip or use, rows and clips that cannot be used are left out, and with use damaged clips
+ * are used; all are noted in ds, with a warning. EQ_IO: no list; EQ_FORMAT: a list or, with fail, rows and clips that
+ * cannot be used, all of which were logged. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 /* How the settings say that a list is to be read. Its texts stay with cfg. */
 struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg);
@@ -161,7 +161,8 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
 enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err); /* sets the metrics of its rows */
 void eq_evaluation_clear(struct eq_evaluation *e);
 /* The settings' options for reading clips, in file order and without augmentation. on_error is always EQ_ON_ERROR_FAIL:
- * eq_run_open_data has left out the bad clips, so one that fails now has changed since. */
+ * eq_run_open_data has left out the bad clips, so one that fails now has changed since. use_damaged is as the settings
+ * say. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split: in file order, or, for training, shuffled and augmented as the settings say. Free with
  * eq_loader_free. EQ_FORMAT: the split is empty. */

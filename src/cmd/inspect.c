@@ -73,15 +73,16 @@ const struct eq_command eq_cmd_inspect = {
     .summary = "describe a model file, a clip, a data folder or a run",
     .arguments = "PATH...",
     .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
-             "(size, frames that decode, codec), a data folder or a run directory (its table, or how far it is).\n\n"
+             "(container, codec, size, frames that decode, display matrix, damage), a data folder or a run directory "
+             "(its table, or how far it is).\n\n"
              "Every clip of a data folder is opened. Problems are rows and clips that cannot be used, clips that "
              "are in two splits, and EFs that look like fractions. Warnings are about patients, copies, EFs, "
              "volumes and columns that the clips contradict. A clip that was good and has not changed since is "
              "not opened again. A folder of clips without a list is checked, too.\n\n"
              "--contact-sheet FILE draws the middle frames of up to 64 clips into a PNG file.\n\n"
              "--json prints one JSON object for each path, on a line of its own if there are several, with the "
-             "names of all clips (docs/DATA.md). The exit "
-             "code is 1 if a path cannot be described or a data folder has problems, otherwise 0.\n",
+             "names of all clips (docs/DATA.md). The exit code is 1 if a path cannot be described or a data folder has "
+             "problems, otherwise 0.\n",
     .example = "data/synthetic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_SHEET | EQ_OPT_JSON,
     .min_args = 1,

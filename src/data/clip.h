@@ -35,6 +35,8 @@ void eq_clip_reader_close(struct eq_clip_reader *r);
 enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err);
 /* Codec, size, frame rate and number of frames as the container gives them. */
 void eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info);
+/* What every decoder of pictures needs before it is opened: limits, and the same bits on every CPU. */
+void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels);
 /* Fills err from a libav error code. */
 enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code);
 

@@ -18,7 +18,8 @@ enum eq_option_bit {
     EQ_OPT_ONNX = 1 << 10, /* --onnx, --opset, --residual */
     EQ_OPT_PRECISION = 1 << 11,
     EQ_OPT_PHASES = 1 << 12,
-    EQ_OPT_BENCH = 1 << 13 /* --train, --fresh, --clips, ... of bench */
+    EQ_OPT_BENCH = 1 << 13, /* --train, --fresh, --clips, ... of bench */
+    EQ_OPT_IMPORT = 1 << 20 /* --out, --labels, --crop, ... of import */
 };
 
 struct eq_options {
@@ -27,8 +28,10 @@ struct eq_options {
     bool json, force, control;
     bool clips_given;                                           /* --clips */
     const char *model, *name, *onnx, *opset, *residual, *fresh; /* NULL: not given */
-    struct eq_bench_opts bench;                                 /* with_data: --data was given, to any command */
-    char **args;                                                /* [n_args], in argv */
+    const char *out, *labels, *crop;                            /* of import; NULL: not given */
+    bool no_mask, pictures;
+    struct eq_bench_opts bench; /* with_data: --data was given, to any command */
+    char **args;                /* [n_args], in argv */
     int n_args;
 };
 

@@ -11,6 +11,7 @@
  * everything is decoded, as with other codecs.
  */
 #include "data/clip.h"
+#include "data/dicom.h"
 
 #include <libavutil/pixdesc.h>
 
@@ -210,6 +211,8 @@ static enum eq_status read_frames(struct job *job, bool lazy, struct eq_err *err
 enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
                                  struct eq_clip_info *info, struct eq_err *err)
 {
+    if (!file->data && eq_dicom_is(file->name))
+        return eq_dicom_clip_read(file, sampling, dst, info, err);
     enum eq_status st = EQ_OK;
     struct job job = {.file = file, .sampling = sampling, .dst = dst};
     job.max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;

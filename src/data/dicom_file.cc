@@ -165,16 +165,15 @@ eq_status read_size(eq_dicom &d, DcmDataset &data, eq_err *err)
     eq_dicom_info &info = d.info;
     info.width = number_of(data, DCM_Columns, 0);
     info.height = number_of(data, DCM_Rows, 0);
-    info.frames = number_of(data, DCM_NumberOfFrames, 1);
     info.samples = number_of(data, DCM_SamplesPerPixel, 1);
     info.planar = number_of(data, DCM_PlanarConfiguration, 0) == 1 && info.samples == 3;
     if (info.width <= 0 || info.height <= 0)
-        return eq_fail(err, EQ_FORMAT, "%s: a DICOM file without pictures", d.path.c_str());
+        return eq_fail(err, EQ_FORMAT, "%s: damaged: its tags give pictures no size", d.path.c_str());
     if (int64_t{info.width} * info.height > d.limits.pixels)
         return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
                        d.path.c_str(), info.width, info.height, static_cast<long long>(d.limits.pixels));
     if (info.frames < 1 || info.frames > d.limits.frames)
-        return eq_fail(err, EQ_FORMAT, "%s: its tags say %d frames; 1 to %d are read", d.path.c_str(), info.frames,
+        return eq_fail(err, EQ_FORMAT, "%s: its tags say %d frames; 2 to %d are read", d.path.c_str(), info.frames,
                        d.limits.frames);
     int allocated = number_of(data, DCM_BitsAllocated, 0), stored = number_of(data, DCM_BitsStored, allocated);
     if (allocated != 8 || stored != 8 || number_of(data, DCM_PixelRepresentation, 0) != 0)
@@ -320,7 +319,8 @@ unsigned first_word(DcmPixelItem &item, DcmFileCache &cache)
     return static_cast<unsigned>(two[0]) << 8 | two[1];
 }
 
-/* The places in the pixel sequence at which frames start by the basic offset table. Empty: the table is, or is wrong. */
+/* The places in the pixel sequence at which frames start by the basic offset table. Empty: the table is, or is
+ * wrong. */
 std::vector<unsigned long> starts_by_table(eq_dicom &d)
 {
     std::vector<unsigned long> starts;
@@ -387,7 +387,7 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
 {
     DcmElement *element = nullptr;
     if (data.findAndGetElement(DCM_PixelData, element).bad() || !(d.pixels = dynamic_cast<DcmPixelData *>(element)))
-        return eq_fail(err, EQ_FORMAT, "%s: a DICOM file without pictures, or cut off before them", d.path.c_str());
+        return eq_fail(err, EQ_FORMAT, "%s: cut off before its pictures", d.path.c_str());
     E_TransferSyntax syntax = EXS_Unknown;
     const DcmRepresentationParameter *parameter = nullptr;
     d.pixels->getOriginalRepresentationKey(syntax, parameter);
@@ -415,10 +415,10 @@ eq_status open_file(eq_dicom &d, eq_err *err)
     if (loaded.bad())
         return eq_fail(err, EQ_FORMAT, "%s: a damaged or cut off DICOM file (%s)", d.path.c_str(), loaded.text());
     DcmDataset &data = *d.file.getDataset();
-    if (text_of(*d.file.getMetaInfo(), DCM_MediaStorageSOPClassUID) == UID_MediaStorageDirectoryStorage)
-        return eq_fail(err, EQ_FORMAT, "%s: a DICOM directory; name the files that it lists, or their folder",
-                       d.path.c_str());
     d.info.ultrasound = is_ultrasound(data);
+    d.info.frames = number_of(data, DCM_NumberOfFrames, data.tagExists(DCM_PixelData) ? 1 : 0);
+    if (!d.info.ultrasound || d.info.frames == 0 || d.info.frames == 1)
+        return EQ_OK; /* no clip, and no reason to look closer */
     EQ_CHECK(read_size(d, data, err));
     EQ_CHECK(read_coding(d, data.getOriginalXfer(), err));
     EQ_CHECK(read_color(d, data, err));

@@ -29,13 +29,15 @@ struct eq_rect {
     int x, y, width, height;
 };
 
+/* Without ultrasound, or below 2 frames, the file holds no clip, and nothing else is set. */
 struct eq_dicom_info {
-    int width, height, frames;
+    bool ultrasound;
+    int frames; /* 0: no pictures (reports, directories) */
+    int width, height;
     int samples; /* of a pixel, 1 or 3, each of 8 bits */
     bool planar; /* native: all of red, then all of green, ... */
     enum eq_dicom_coding coding;
     enum eq_dicom_color color;
-    bool ultrasound;
     double fps;            /* 0: the tags don't say */
     const double *time_ms; /* [frames] from the first frame on, where the steps differ; NULL: they don't */
     struct eq_rect region; /* the largest region with 2D tissue, else with 2D color flow */
@@ -54,7 +56,7 @@ struct eq_dicom;
 extern "C" {
 #endif
 
-/* Whether this build reads DICOM. */
+/* data.h says what it means. */
 bool eq_dicom_built(void);
 /* Reads the tags; the pixels stay in the file. path is a regular file (eq_dicom_is). EQ_IO: it can't be read.
  * EQ_FORMAT: damaged, without pictures, or in a form that is not read, which the message names. EQ_UNSUPPORTED: a build
@@ -63,7 +65,8 @@ enum eq_status eq_dicom_open(const char *path, const struct eq_dicom_limits *lim
                              struct eq_err *err);
 void eq_dicom_close(struct eq_dicom *d);
 const struct eq_dicom_info *eq_dicom_about(const struct eq_dicom *d);
-/* Frame i as it stands in the file (RLE and JPEG-LS unpacked): *data [*len], followed by 64 zero bytes, valid until the next call.
+/* Frame i as it stands in the file (RLE and JPEG-LS unpacked): *data [*len], followed by 64 zero bytes, valid until the
+ * next call.
  * EQ_FORMAT: the file is cut off or damaged there. */
 enum eq_status eq_dicom_frame(struct eq_dicom *d, int i, const uint8_t **data, size_t *len, struct eq_err *err);
 

@@ -281,19 +281,27 @@ bool read_time_vector(eq_dicom &d, DcmDataset &data)
     return true;
 }
 
+/* A number (DS or IS) between lo and hi; 0: there is none. */
+double number_within(DcmDataset &data, const DcmTagKey &tag, double lo, double hi)
+{
+    Float64 real = 0;
+    Sint32 whole = 0;
+    if (data.findAndGetFloat64(tag, real).bad())
+        real = data.findAndGetSint32(tag, whole).good() ? whole : 0;
+    return std::isfinite(real) && real > lo && real < hi ? real : 0;
+}
+
 void read_time(eq_dicom &d, DcmDataset &data)
 {
-    Float64 value = 0;
     if (read_time_vector(d, data))
         return;
     d.times.clear();
-    if (data.findAndGetFloat64(DCM_FrameTime, value).good() && std::isfinite(value) && value > 0.1 && value < 1e5)
-        d.info.fps = 1e3 / value;
-    else if (data.findAndGetFloat64(DCM_CineRate, value).good() && std::isfinite(value) && value > 0.01 && value < 1e4)
-        d.info.fps = value;
-    else if (data.findAndGetFloat64(DCM_RecommendedDisplayFrameRate, value).good() && std::isfinite(value) &&
-             value > 0.01 && value < 1e4)
-        d.info.fps = value;
+    if (double step = number_within(data, DCM_FrameTime, 0.1, 1e5))
+        d.info.fps = 1e3 / step;
+    else if (double rate = number_within(data, DCM_CineRate, 0.01, 1e4))
+        d.info.fps = rate;
+    else
+        d.info.fps = number_within(data, DCM_RecommendedDisplayFrameRate, 0.01, 1e4);
 }
 
 /* ---- where the frames are ------------------------------------------------- */

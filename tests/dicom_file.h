@@ -4,6 +4,7 @@
 
 #include "echoquant/base.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct test_dicom {

@@ -1,8 +1,7 @@
 /* DICOM clips beyond their pixels (golden.test_golden_dicom): the sector, frame times, regions, what is refused. */
 #include "unit/scratch_dir.h"
 #include "data/dicom.h"
-#include "data/synth.h"
-#include "dicom_file.h"
+#include "dicom_screen.h"
 
 #include <sys/stat.h>
 
@@ -27,81 +26,6 @@ enum eq_status none_frame(struct eq_dicom *d, int i, const uint8_t **data, size_
 
 static const struct eq_dicom_limits limits = {EQ_CLIP_MAX_PIXELS, EQ_CLIP_MAX_FRAMES};
 
-/* ---- a scanner's screen -------------------------------------------------------- */
-
-enum { WIDTH = 320, HEIGHT = 260, FRAMES = 30, LEFT = 60, TOP = 24, SCALE = 2, SIDE = SCALE * EQ_SYNTH_SIZE };
-
-struct screen {
-    uint8_t *rgb;                     /* [FRAMES][HEIGHT][WIDTH][3] */
-    uint8_t in_sector[HEIGHT][WIDTH]; /* not black in some frame of the synthetic sector */
-};
-
-static void paint(struct screen *s, int frame, int x, int y, int r, int g, int b)
-{
-    uint8_t *p = s->rgb + (((size_t)frame * HEIGHT + (size_t)y) * WIDTH + (size_t)x) * 3;
-    p[0] = (uint8_t)r;
-    p[1] = (uint8_t)g;
-    p[2] = (uint8_t)b;
-}
-
-/* White letters that stand still (a name), a clock that changes, an ECG in green and one in white. */
-static void paint_overlays(struct screen *s, int frame, struct eq_rng *rng)
-{
-    for (int y = 4; y < 14; y++) {
-        for (int x = 4; x < 120; x++)
-            if ((x * 7 + y * 13) % 5 < 2)
-                paint(s, frame, x, y, 255, 255, 255);
-        for (int x = 270; x < 312; x++)
-            if (x % 7 > 1 && eq_rng_below(rng, 2))
-                paint(s, frame, x, y, 255, 255, 255);
-    }
-    for (int x = 40; x < 300; x++) {
-        int beat = (x + 11 * frame) % 60 < 4 ? 12 : 0;
-        for (int k = 0; k <= beat; k++) {
-            paint(s, frame, x, 253 - k, 0, 255, 0);
-            if (beat == 0)
-                paint(s, frame, x, 256 + (x + 3 * frame) % 3, 255, 255, 255);
-        }
-    }
-}
-
-static void make_screen(struct screen *s)
-{
-    struct eq_synth_opts opts = EQ_SYNTH_DEFAULTS;
-    struct eq_synth_patient patient;
-    struct eq_synth_scene scene;
-    struct eq_rng rng;
-    static uint8_t gray[EQ_SYNTH_SIZE * EQ_SYNTH_SIZE];
-    *s = (struct screen){.rgb = eq_alloc((size_t)FRAMES * HEIGHT * WIDTH, 3)};
-    eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 0);
-    eq_synth_draw_patient(&patient, &opts, 3);
-    assert_int_equal(eq_synth_scene_init(&scene, &patient, NULL), EQ_OK);
-    for (int i = 0; i < FRAMES; i++) {
-        eq_synth_render(&scene, i / 25.0, (uint32_t)i, gray);
-        paint_overlays(s, i, &rng);
-        for (int y = 0; y < SIDE; y++) {
-            for (int x = 0; x < SIDE; x++) {
-                int v = gray[y / SCALE * EQ_SYNTH_SIZE + x / SCALE];
-                if (v == 0)
-                    continue;
-                paint(s, i, LEFT + x, TOP + y, v, v, v);
-                s->in_sector[TOP + y][LEFT + x] = v > 8 || s->in_sector[TOP + y][LEFT + x];
-            }
-        }
-    }
-    eq_synth_scene_clear(&scene);
-}
-
-static struct test_dicom screen_file(const struct screen *s)
-{
-    return (struct test_dicom){.width = WIDTH,
-                               .height = HEIGHT,
-                               .frames = FRAMES,
-                               .frame_time = "20",
-                               .pixels = s->rgb,
-                               .bytes = (size_t)FRAMES * HEIGHT * WIDTH * 3};
-}
-
 static char *path_of(const char *name)
 {
     return eq_path_join(dir, name);
@@ -114,6 +38,8 @@ static void open_reader(struct eq_dicom_reader *r, const char *path)
         fail_msg("%s", err.msg);
 }
 
+/* ---- the sector ---------------------------------------------------------------- */
+
 static void the_sector_is_found(void **state)
 {
     (void)state;
@@ -124,7 +50,7 @@ static void the_sector_is_found(void **state)
     struct eq_err err = {0};
     static struct eq_span rows[HEIGHT];
     char *path = path_of("screen.dcm");
-    make_screen(&s);
+    screen_make(&s, 3);
     struct test_dicom file = screen_file(&s);
     test_dicom_write(path, &file);
     open_reader(&r, path);
@@ -142,7 +68,7 @@ static void the_sector_is_found(void **state)
     printf("found and true sector: %d of %d pixels in common\n", both, either);
     assert_true(both > 0.93 * either);
     eq_dicom_reader_close(&r);
-    eq_free(s.rgb);
+    screen_clear(&s);
     free(path);
 }
 
@@ -160,7 +86,7 @@ static void a_clip_is_the_masked_sector(void **state)
     struct eq_err err = {0};
     static uint8_t clip[SAMPLED * SIZE * SIZE * 3], gray[SIZE * SIZE];
     char *path = path_of("screen.dcm");
-    make_screen(&s);
+    screen_make(&s, 3);
     struct test_dicom file = screen_file(&s);
     test_dicom_write(path, &file);
     if (eq_clip_read(path, &(struct eq_sampling){SAMPLED, SIZE, -1.0, 1}, clip, &info, &err) != EQ_OK)
@@ -185,7 +111,7 @@ static void a_clip_is_the_masked_sector(void **state)
     eq_dicom_view_clear(&v);
     eq_dicom_reader_close(&r);
     eq_free(rgb);
-    eq_free(s.rgb);
+    screen_clear(&s);
     free(path);
 }
 

@@ -9,6 +9,11 @@
 
 #include "echoquant/base.h"
 
+/* What a build without DICOM says of every such file. */
+#define EQ_DICOM_NOT_BUILT                                                                                             \
+    "this echoquant was built without DICOM; install libdcmtk-dev and g++, then build it again with "                  \
+    "-DECHOQUANT_DICOM=ON"
+
 /* How the bytes of a frame stand in the file. eq_dicom_frame unpacks RLE, to planes, and JPEG-LS, to pixels. */
 enum eq_dicom_coding { EQ_DICOM_NATIVE, EQ_DICOM_RLE, EQ_DICOM_JPEG, EQ_DICOM_JPEG_LS, EQ_DICOM_JPEG_2000 };
 

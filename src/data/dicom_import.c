@@ -386,10 +386,8 @@ static enum eq_status write_list(struct import *im, struct eq_err *err)
 
 static enum eq_status check_opts(const struct eq_import_opts *o, struct eq_err *err)
 {
-    if (!eq_dicom_built()) {
-        struct eq_dicom *d;
-        return eq_dicom_open(o->n_paths ? o->paths[0] : "", &limits, &d, err);
-    }
+    if (!eq_dicom_built())
+        return eq_fail(err, EQ_UNSUPPORTED, EQ_DICOM_NOT_BUILT);
     if (o->size < 1 || o->size > EQ_SAMPLING_MAX_SIZE)
         return eq_fail(err, EQ_USAGE, "clips of %d pixels a side can't be written; 1 to %d can", o->size,
                        EQ_SAMPLING_MAX_SIZE);

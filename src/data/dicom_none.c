@@ -11,10 +11,7 @@ enum eq_status eq_dicom_open(const char *path, const struct eq_dicom_limits *lim
 {
     (void)limits;
     *out = NULL;
-    return eq_fail(err, EQ_UNSUPPORTED,
-                   "%s is a DICOM file, and this echoquant was built without DICOM; install libdcmtk-dev and g++, then "
-                   "build it again with -DECHOQUANT_DICOM=ON",
-                   path);
+    return eq_fail(err, EQ_UNSUPPORTED, "%s is a DICOM file, and " EQ_DICOM_NOT_BUILT, path);
 }
 
 void eq_dicom_close(struct eq_dicom *d)
@@ -31,5 +28,5 @@ const struct eq_dicom_info *eq_dicom_about(const struct eq_dicom *d)
 enum eq_status eq_dicom_frame(struct eq_dicom *d, int i, const uint8_t **data, size_t *len, struct eq_err *err)
 {
     (void)d, (void)i, (void)data, (void)len;
-    return eq_fail(err, EQ_UNSUPPORTED, "this echoquant was built without DICOM");
+    return eq_fail(err, EQ_UNSUPPORTED, EQ_DICOM_NOT_BUILT);
 }

@@ -1,5 +1,5 @@
-/* write_dicom PATH NUMBER [KIND]: a DICOM file of a scanner's screen that shows synthetic patient NUMBER. KIND: ct, still
- * (one frame). */
+/* write_dicom PATH NUMBER [KIND]: a DICOM file of a scanner's screen that shows synthetic patient NUMBER. KIND: ct,
+ * still (one frame). */
 #include "dicom_screen.h"
 
 int main(int argc, char **argv)

@@ -7,6 +7,8 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmdata/dcfcache.h>
+#include <dcmtk/dcmdata/dcistrmf.h>
+#include <dcmtk/dcmdata/dcmetinf.h>
 #include <dcmtk/dcmdata/dcpixel.h>
 #include <dcmtk/dcmdata/dcpixseq.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
@@ -411,6 +413,27 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
     return EQ_OK;
 }
 
+/* DCMTK unpacks a deflated file whole, a thousand times its size if it was made for that: it is counted first. */
+eq_status check_deflated(const eq_dicom &d, eq_err *err)
+{
+    constexpr uint64_t most = uint64_t{1} << 30;
+    DcmInputFileStream in(d.path.c_str());
+    DcmMetaInfo meta;
+    meta.transferInit();
+    meta.read(in, EXS_Unknown, EGL_noChange, DCM_MaxReadLength);
+    meta.transferEnd();
+    if (text_of(meta, DCM_TransferSyntaxUID) != UID_DeflatedExplicitVRLittleEndianTransferSyntax ||
+        in.installCompressionFilter(ESC_zlib).bad())
+        return EQ_OK;
+    std::vector<uint8_t> piece(65536);
+    uint64_t total = 0, got = 1;
+    while (in.good() && !in.eos() && got > 0 && total <= most)
+        total += got = static_cast<uint64_t>(in.read(piece.data(), static_cast<offile_off_t>(piece.size())));
+    return total <= most ? EQ_OK
+                         : eq_fail(err, EQ_FORMAT, "%s: a deflated file that unpacks to more than 1 GiB is not read",
+                                   d.path.c_str());
+}
+
 eq_status open_file(eq_dicom &d, eq_err *err)
 {
     set_up_dcmtk();
@@ -419,6 +442,7 @@ eq_status open_file(eq_dicom &d, eq_err *err)
                        "%s: DCMTK's data dictionary (dicom.dic) was not found, without which DICOM files can't be "
                        "read; set DCMDICTPATH to its path",
                        d.path.c_str());
+    EQ_CHECK(check_deflated(d, err));
     OFCondition loaded = d.file.loadFile(d.path.c_str());
     if (loaded.bad())
         return eq_fail(err, EQ_FORMAT, "%s: a damaged or cut off DICOM file (%s)", d.path.c_str(), loaded.text());

@@ -40,18 +40,14 @@ static void open_reader(struct eq_dicom_reader *r, const char *path)
 
 /* ---- the sector ---------------------------------------------------------------- */
 
-static void the_sector_is_found(void **state)
+/* The hull of what moves covers the sector, and neither text nor an ECG. */
+static void expect_sector(const struct screen *s, const char *what)
 {
-    (void)state;
-    if (!eq_dicom_built())
-        skip();
-    struct screen s;
     struct eq_dicom_reader r;
     struct eq_err err = {0};
     static struct eq_span rows[HEIGHT];
     char *path = path_of("screen.dcm");
-    screen_make(&s, 3);
-    struct test_dicom file = screen_file(&s);
+    struct test_dicom file = screen_file(s);
     test_dicom_write(path, &file);
     open_reader(&r, path);
     if (eq_dicom_find_cone(&r, rows, &err) != EQ_OK)
@@ -60,16 +56,59 @@ static void the_sector_is_found(void **state)
     for (int y = 0; y < HEIGHT; y++) {
         for (int x = 0; x < WIDTH; x++) {
             bool found = x >= rows[y].left && x < rows[y].right;
-            both += found && s.in_sector[y][x];
-            either += found || s.in_sector[y][x];
+            both += found && s->in_sector[y][x];
+            either += found || s->in_sector[y][x];
         }
-        assert_true(rows[y].left == rows[y].right || (y >= TOP - 2 && y < TOP + SIDE + 2)); /* no text, no ECG */
+        assert_true(rows[y].left == rows[y].right || (y >= TOP - 2 && y < TOP + SIDE + 2));
     }
-    printf("found and true sector: %d of %d pixels in common\n", both, either);
+    printf("%s: found and true sector have %d of %d pixels in common\n", what, both, either);
     assert_true(both > 0.93 * either);
     eq_dicom_reader_close(&r);
-    screen_clear(&s);
     free(path);
+}
+
+static void the_sector_is_found(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    struct screen s;
+    screen_make(&s, 3);
+    expect_sector(&s, "plain");
+    screen_clear(&s);
+}
+
+static void black_blood_does_not_hide_the_tip(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    struct screen s;
+    screen_make(&s, 3);
+    for (int i = 0; i < FRAMES; i++)
+        for (int y = TOP + 70; y < TOP + 100; y++)
+            for (int x = LEFT; x < LEFT + SIDE; x++)
+                paint(&s, i, x, y, 0, 0, 0);
+    expect_sector(&s, "parted");
+    screen_clear(&s);
+}
+
+static void color_flow_belongs_to_the_sector(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    struct screen s;
+    struct eq_rng rng;
+    screen_make(&s, 3);
+    eq_rng_init(&rng, 2, EQ_RNG_TEST, 0, 0);
+    for (int i = 0; i < FRAMES; i++)
+        for (int y = TOP + 60; y < TOP + 130; y++)
+            for (int x = LEFT; x < LEFT + SIDE; x++)
+                if (s.in_sector[y][x] && eq_rng_below(&rng, 4))
+                    paint(&s, i, x, y, 200, (int)eq_rng_below(&rng, 120), 0);
+    expect_sector(&s, "color flow");
+    screen_clear(&s);
 }
 
 /* `predict` and `import` cut alike, and what is outside of the sector is black. */
@@ -317,10 +356,16 @@ static void a_build_without_dicom_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_sector_is_found),           cmocka_unit_test(a_clip_is_the_masked_sector),
-        cmocka_unit_test(rate_comes_from_the_tags),      cmocka_unit_test(moments_are_even_in_time),
-        cmocka_unit_test(region_comes_from_the_tags),    cmocka_unit_test(other_files_are_refused_by_name),
-        cmocka_unit_test(cut_files_are_refused),         cmocka_unit_test(dicom_is_known_by_content),
+        cmocka_unit_test(the_sector_is_found),
+        cmocka_unit_test(black_blood_does_not_hide_the_tip),
+        cmocka_unit_test(color_flow_belongs_to_the_sector),
+        cmocka_unit_test(a_clip_is_the_masked_sector),
+        cmocka_unit_test(rate_comes_from_the_tags),
+        cmocka_unit_test(moments_are_even_in_time),
+        cmocka_unit_test(region_comes_from_the_tags),
+        cmocka_unit_test(other_files_are_refused_by_name),
+        cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(dicom_is_known_by_content),
         cmocka_unit_test(a_build_without_dicom_says_so),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

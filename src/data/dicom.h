@@ -11,12 +11,13 @@ bool eq_dicom_is(const char *path);
 
 /* ---- frames (dicom_pixels.c) ------------------------------------------------ */
 
-/* An open file and the decoder of its pictures. */
+/* An open file, and what decodes its pictures. */
 struct eq_dicom_reader {
     const char *name; /* in messages; borrowed */
     struct eq_dicom *file;
     const struct eq_dicom_info *info; /* the file's */
-    AVCodecContext *decoder;          /* of JPEG and JPEG 2000, else NULL */
+    const AVCodec *codec;             /* of JPEG and JPEG 2000, else NULL */
+    int64_t max_pixels;
     AVPacket *packet;
     AVFrame *frame;
 };

@@ -26,25 +26,17 @@ static enum AVCodecID codec_of(enum eq_dicom_coding coding)
     }
 }
 
-static enum eq_status open_decoder(struct eq_dicom_reader *r, int64_t max_pixels, struct eq_err *err)
+static enum eq_status find_decoder(struct eq_dicom_reader *r, struct eq_err *err)
 {
     enum AVCodecID id = codec_of(r->info->coding);
     if (id == AV_CODEC_ID_NONE)
         return EQ_OK;
-    const AVCodec *codec = avcodec_find_decoder(id);
-    if (!codec)
-        return eq_fail(err, EQ_UNSUPPORTED, "%s: this FFmpeg has no decoder for %s", r->name, avcodec_get_name(id));
-    r->decoder = avcodec_alloc_context3(codec);
+    r->codec = avcodec_find_decoder(id);
     r->packet = av_packet_alloc();
     r->frame = av_frame_alloc();
-    if (!r->decoder || !r->packet || !r->frame)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name);
-    eq_clip_set_up_decoder(r->decoder, max_pixels);
-    if (id == AV_CODEC_ID_JPEG2000) /* bit-exact, its irreversible wavelet is up to 4 away from OpenJPEG's, else 1 */
-        r->decoder->flags &= ~AV_CODEC_FLAG_BITEXACT;
-    r->decoder->err_recognition = AV_EF_EXPLODE; /* a damaged picture is an error */
-    int code = avcodec_open2(r->decoder, codec, NULL);
-    return code < 0 ? eq_clip_av_fail(err, r->name, "its decoder can't be opened", code) : EQ_OK;
+    if (!r->codec)
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: this FFmpeg has no decoder for %s", r->name, avcodec_get_name(id));
+    return r->packet && r->frame ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name);
 }
 
 enum eq_status eq_dicom_reader_open(struct eq_dicom_reader *r, const char *path, const struct eq_dicom_limits *limits,
@@ -54,7 +46,8 @@ enum eq_status eq_dicom_reader_open(struct eq_dicom_reader *r, const char *path,
     enum eq_status st;
     EQ_TRY(eq_dicom_open(path, limits, &r->file, err));
     r->info = eq_dicom_about(r->file);
-    EQ_TRY(open_decoder(r, limits->pixels, err));
+    r->max_pixels = limits->pixels;
+    EQ_TRY(find_decoder(r, err));
 out:
     if (st != EQ_OK)
         eq_dicom_reader_close(r);
@@ -65,7 +58,6 @@ void eq_dicom_reader_close(struct eq_dicom_reader *r)
 {
     av_frame_free(&r->frame);
     av_packet_free(&r->packet);
-    avcodec_free_context(&r->decoder);
     if (r->file)
         eq_dicom_close(r->file);
     r->file = NULL;
@@ -189,20 +181,38 @@ static enum eq_status take_picture(struct eq_dicom_reader *r, uint8_t *dst, bool
     return eq_fail(err, EQ_FORMAT, "%s: pictures in the form %s are not read", r->name, desc ? desc->name : "?");
 }
 
-static enum eq_status decode(struct eq_dicom_reader *r, int i, const uint8_t *data, size_t len, struct eq_err *err)
+/* A decoder of its own for each picture: what one sets (tables, flags) would stay for the next, and a damaged picture
+ * would then depend on what was read before it. */
+static int decode_alone(struct eq_dicom_reader *r, const uint8_t *data, size_t len)
 {
+    AVCodecContext *decoder = avcodec_alloc_context3(r->codec);
+    if (!decoder)
+        return AVERROR(ENOMEM);
+    eq_clip_set_up_decoder(decoder, r->max_pixels);
+    if (r->codec->id == AV_CODEC_ID_JPEG2000) /* bit-exact, its lossy wavelet is up to 4 away from OpenJPEG's, else 1 */
+        decoder->flags &= ~AV_CODEC_FLAG_BITEXACT;
+    decoder->err_recognition = AV_EF_EXPLODE; /* a damaged picture is an error */
     av_packet_unref(r->packet);
     r->packet->data = (uint8_t *)data; /* libavcodec copies what it keeps */
     r->packet->size = (int)len;
     r->packet->flags = AV_PKT_FLAG_KEY;
-    int code = avcodec_send_packet(r->decoder, r->packet);
-    if (code == 0)
-        code = avcodec_receive_frame(r->decoder, r->frame);
+    int code = avcodec_open2(decoder, r->codec, NULL);
+    if (code >= 0)
+        code = avcodec_send_packet(decoder, r->packet);
+    if (code >= 0)
+        code = avcodec_receive_frame(decoder, r->frame);
+    avcodec_free_context(&decoder);
+    return code;
+}
+
+static enum eq_status decode(struct eq_dicom_reader *r, int i, const uint8_t *data, size_t len, struct eq_err *err)
+{
+    int code = decode_alone(r, data, len);
     if (code == AVERROR(ENOMEM))
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name);
     if (code == 0 && !r->frame->decode_error_flags)
         return EQ_OK;
-    return eq_fail(err, EQ_FORMAT, "%s: frame %d is damaged (%s)", r->name, i, avcodec_get_name(r->decoder->codec_id));
+    return eq_fail(err, EQ_FORMAT, "%s: frame %d is damaged (%s)", r->name, i, avcodec_get_name(r->codec->id));
 }
 
 static void take_native(const struct eq_dicom_info *info, const uint8_t *data, uint8_t *dst)
@@ -285,7 +295,7 @@ enum eq_status eq_dicom_reader_rgb(struct eq_dicom_reader *r, int i, uint8_t *rg
     size_t len;
     bool is_rgb = false;
     EQ_CHECK(eq_dicom_frame(r->file, i, &data, &len, err));
-    if (r->decoder) {
+    if (r->codec) {
         EQ_CHECK(decode(r, i, data, len, err));
         EQ_CHECK(take_picture(r, rgb, &is_rgb, err));
     } else {

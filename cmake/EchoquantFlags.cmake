@@ -2,7 +2,8 @@
 add_library(echoquant_flags INTERFACE)
 target_compile_definitions(echoquant_flags INTERFACE _GNU_SOURCE)
 target_compile_options(echoquant_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla
+  -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wvla
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
   # Contraction would make a result depend on the compiler: fma() is written where it is meant.
   -ffp-contract=off -fno-math-errno -fno-trapping-math)
 if(ECHOQUANT_WERROR)

@@ -29,7 +29,7 @@ def floor_of(path: str) -> str | None:
 
 
 def violations(root: Path):
-    sources = sorted([*root.glob("src/**/*.[ch]"), *root.glob("include/echoquant/*.h")])
+    sources = sorted([*root.glob("src/**/*.[ch]"), *root.glob("src/**/*.cc"), *root.glob("include/echoquant/*.h")])
     for source in sources:
         inside = source.relative_to(root).parts
         own = floor_of("/".join(inside[1:]))

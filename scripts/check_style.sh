@@ -8,13 +8,13 @@ shopt -s lastpipe # so that report can set it from the end of a pipe
 failed=0
 
 c_files() {
-    find src include tests -name '*.[ch]' 2>/dev/null | sort
+    find src include tests \( -name '*.[ch]' -o -name '*.cc' \) 2>/dev/null | sort
 }
 
 text_files() {
     find . \( -path ./build -o -path ./.git -o -path ./.venv -o -path ./.venv-peers -o -path ./runs -o -path ./data -o -path ./.cache \
         -o -path ./install -o -path ./tests/fuzz/corpus -o -path ./tests/golden/data \) -prune -o -type f \
-        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -name '*.md' -o -name '*.txt' \
+        \( -name '*.[ch]' -o -name '*.cc' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -name '*.md' -o -name '*.txt' \
         -o -name CMakePresets.json -o -path './configs/*.json' -o -path './.ci/*' \) -print | sort
 }
 
@@ -57,12 +57,12 @@ check_banned() {
         report "banned; use snprintf, eq_str_add, eq_parse_double, eq_parse_int64, eq_rng"
     c_files | xargs grep -nE '\bcJSON_InsertItemInArray[[:space:]]*\(' |
         report "refuses inner places in Debian 12's cJSON (findings/cjson_insert_inner_places.sh)"
-    find src -name '*.c' ! -path src/base/json.c | sort | xargs grep -nE '\bcJSON_AddItemTo(Array|Object)[[:space:]]*\(' |
+    find src \( -name '*.c' -o -name '*.cc' \) ! -path src/base/json.c | sort | xargs grep -nE '\bcJSON_AddItemTo(Array|Object)[[:space:]]*\(' |
         report "leaks what it cannot add; use eq_json_add"
-    find src -name '*.c' ! -path 'src/cmd/*' ! -path src/main.c ! -path src/base/log.c ! -path src/base/text.c |
+    find src \( -name '*.c' -o -name '*.cc' \) ! -path 'src/cmd/*' ! -path src/main.c ! -path src/base/log.c ! -path src/base/text.c |
         sort | xargs grep -nE '(^|[^_[:alnum:]])(printf|puts|putchar|perror)[[:space:]]*\(|[(,] *(stderr|stdout)\b' |
         report "only cmd/ prints; below it return an error or use eq_log"
-    find src -name '*.c' ! -path src/main.c | sort | xargs grep -nE '(^|[^_[:alnum:]])exit[[:space:]]*\(' |
+    find src \( -name '*.c' -o -name '*.cc' \) ! -path src/main.c | sort | xargs grep -nE '(^|[^_[:alnum:]])exit[[:space:]]*\(' |
         report "only main exits"
 }
 

@@ -411,6 +411,48 @@ bool eq_looks_of(struct eq_look *looks, size_t n, struct eq_looks *out);
  * two of them with both values. False if the model's file has no ranges. */
 bool eq_look_check(const struct eq_looks *trained, const uint8_t *pixels, int frames, int size, struct eq_str *why);
 
+/* ---- DICOM --------------------------------------------------------------- */
+
+/* Whether this build reads DICOM (ECHOQUANT_DICOM). */
+bool eq_dicom_built(void);
+/* What of a picture is kept. CONE: the square around the ultrasound sector; REGION: that of the tags (Sequence of
+ * Ultrasound Regions); NONE: the whole picture. What is not square gets black edges. */
+enum eq_crop { EQ_CROP_CONE, EQ_CROP_REGION, EQ_CROP_NONE, EQ_CROP_COUNT };
+extern const char *const eq_crop_names[EQ_CROP_COUNT + 1]; /* "cone", "region", "none", NULL */
+
+struct eq_import_opts {
+    const char *const *paths; /* [n_paths] files and folders, which are searched to the bottom */
+    size_t n_paths;
+    const char *out;    /* the data folder to write: new, empty, or of an unfinished import with the same options */
+    const char *labels; /* a CSV with the columns FileName and EF, as FileList.csv; NULL: none */
+    enum eq_crop crop;
+    bool mask;     /* with EQ_CROP_CONE: black outside of the sector */
+    bool pictures; /* also out/Pictures/<name>.png, which show what was cut */
+    int size;      /* pixels of a side of the clips */
+};
+enum eq_import_state { EQ_IMPORT_WRITTEN, EQ_IMPORT_KEPT, EQ_IMPORT_SKIPPED, EQ_IMPORT_FAILED, EQ_IMPORT_STATES };
+extern const char *const eq_import_state_names[EQ_IMPORT_STATES]; /* "written", "kept", "skipped", "failed" */
+struct eq_import_item {
+    char *source; /* the file's path */
+    enum eq_import_state state;
+    char *reason;  /* skipped and failed: why; NULL otherwise */
+    char name[24]; /* written and kept: of the clip, without .avi */
+    int frames;
+    double fps; /* 0: the tags don't say; the AVI then has 30 */
+    bool has_ef;
+};
+struct eq_import_result {
+    struct eq_import_item *items; /* [n], in the order of the paths and, in folders, of names */
+    size_t n, count[EQ_IMPORT_STATES], without_ef;
+};
+/* Writes the ultrasound clips of DICOM files as a data folder: out/import.json, out/Videos/<name>.avi (MJPEG, gray),
+ * then out/FileList.csv. <name> is made of a hash of the file's bytes; nothing else of the file but its pixels, size
+ * and frame times is written. Clips without an EF in labels have an empty one in FileList.csv. A file that fails is an
+ * item, and the others go on. EQ_USAGE: out is not empty, or of a finished import, or labels are ambiguous; EQ_FORMAT:
+ * not one clip; EQ_INTERRUPTED: run it again to go on. Clear *result in any case. */
+enum eq_status eq_import_dicom(const struct eq_import_opts *opts, struct eq_import_result *result, struct eq_err *err);
+void eq_import_result_clear(struct eq_import_result *result);
+
 /* ---- synthetic clips ----------------------------------------------------- */
 
 struct eq_synth_opts {

@@ -83,6 +83,8 @@ void eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_RE
 /* Codec, size, frame rate, number of frames, container and display matrix as the container gives them. EQ_FORMAT: the
  * matrix turns by no multiple of 90 degrees. */
 enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info, struct eq_err *err);
+/* What every decoder of pictures needs before it is opened: limits, and the same bits on every CPU. */
+void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels);
 /* Fills err from a libav error code. */
 enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code);
 

@@ -11,6 +11,7 @@
  * everything is decoded, as with other codecs.
  */
 #include "data/clip.h"
+#include "data/dicom.h"
 
 #include <libavutil/pixdesc.h>
 
@@ -398,6 +399,8 @@ out:
 enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
                                  struct eq_clip_info *info, struct eq_err *err)
 {
+    if (!file->data && eq_dicom_is(file->name))
+        return eq_dicom_clip_read(file, sampling, dst, info, err);
     struct job job = {.file = file, .aim = SAMPLE, .sampling = sampling, .dst = dst};
     EQ_CHECK(eq_sampling_check(sampling, err));
     job.converter.size = sampling->size;
@@ -407,6 +410,8 @@ enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct e
 enum eq_status eq_clip_check_file(const struct eq_clip_file *file, enum eq_clip_level level, struct eq_clip_info *info,
                                   struct eq_err *err)
 {
+    if (!file->data && eq_dicom_is(file->name))
+        return eq_dicom_clip_read(file, NULL, NULL, info, err);
     struct job job = {.file = file, .aim = level == EQ_CLIP_CHECK_FULL ? LOOK_AT_ALL : LOOK};
     return run_job(&job, info, err);
 }

@@ -209,6 +209,18 @@ static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
     return 0;
 }
 
+static pthread_once_t ffmpeg_once = PTHREAD_ONCE_INIT;
+
+void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels)
+{
+    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
+    decoder->max_pixels = max_pixels;
+    decoder->flags |= AV_CODEC_FLAG_BITEXACT;
+    decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
+    decoder->get_buffer2 = get_black_buffer;
+}
+
 static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 {
     const char *name = r->file->name;
@@ -226,20 +238,15 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     r->frame = av_frame_alloc();
     if (!r->decoder || !r->packet || !r->frame || avcodec_parameters_to_context(r->decoder, par) < 0)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-    r->decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
-    r->decoder->max_pixels = max_pixels;
-    r->decoder->flags |= AV_CODEC_FLAG_BITEXACT;
-    r->decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
+    eq_clip_set_up_decoder(r->decoder, max_pixels);
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
-    r->decoder->get_buffer2 = get_black_buffer;
     int code = avcodec_open2(r->decoder, codec, NULL);
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_up_ffmpeg);
+    pthread_once(&ffmpeg_once, set_up_ffmpeg);
     *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));

@@ -263,7 +263,7 @@ static bool read_numbers(struct parser *p, struct eq_sample *s)
     double width = 0.0, height = 0.0, frames = 0.0;
     double whole = p->opts->ef_unit == EQ_EF_FRACTION ? 1.0 : 100.0;
     if (field(p, COL_EF)[0] == '\0')
-        return bad_row(p, EQ_FORMAT, "EF is empty");
+        return bad_row(p, EQ_FORMAT, "EF is empty; write it in percent, or remove the row");
     if (!read_number(p, COL_EF, 0.0, whole, &s->ef) || !read_number(p, COL_ESV, 0.0, 1e6, &s->esv) ||
         !read_number(p, COL_EDV, 0.0, 1e6, &s->edv) || !read_number(p, COL_FPS, 0.0, 1e6, &s->fps) ||
         !read_number(p, COL_WIDTH, 0.0, 1e6, &width) || !read_number(p, COL_HEIGHT, 0.0, 1e6, &height) ||

@@ -1,4 +1,5 @@
 /* A synthetic data set on disk: clips in parallel, then the list, then the note that says how it was made. */
+#include "data/avi_write.h"
 #include "data/synth.h"
 
 #include <cjson/cJSON.h>
@@ -8,6 +9,7 @@
 #include <pthread.h>
 
 #define GENERATOR_VERSION 1
+#define QUALITY 3 /* of 1 (best) .. 31 */
 
 /* ---- one clip ------------------------------------------------------------ */
 
@@ -16,11 +18,13 @@ struct clip {
     int fps;
 };
 
-static void next_frame(void *ctx, int frame, uint8_t *gray)
+static enum eq_status next_frame(void *ctx, int frame, uint8_t *gray, struct eq_err *err)
 {
+    (void)err;
     const struct clip *c = ctx;
     double beats = (double)frame / c->fps * c->scene.patient.heart_rate / 60;
     eq_synth_render(&c->scene, c->scene.patient.phase + beats, (uint32_t)frame, gray);
+    return EQ_OK;
 }
 
 static void clip_name(char name[32], uint64_t seed, uint32_t index)
@@ -39,7 +43,8 @@ static enum eq_status write_clip(const char *dir, const struct eq_synth_opts *op
     eq_synth_draw_patient(&patient, opts, index);
     enum eq_status st = eq_synth_scene_init(&c.scene, &patient, err);
     if (st == EQ_OK)
-        st = eq_synth_encode(path.s, EQ_SYNTH_SIZE, opts->fps, patient.frames, next_frame, &c, err);
+        st = eq_avi_write(path.s, &(struct eq_avi_opts){EQ_SYNTH_SIZE, {opts->fps, 1}, QUALITY}, patient.frames,
+                          next_frame, &c, err);
     eq_synth_scene_clear(&c.scene);
     eq_str_clear(&path);
     return st;

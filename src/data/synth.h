@@ -60,8 +60,4 @@ double eq_synth_emptying(const struct eq_synth_patient *p, double cycle);
  * it. */
 void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray);
 
-/* Writes gray frames as an MJPEG AVI; next is called for frame 0, 1, ... and fills gray. */
-enum eq_status eq_synth_encode(const char *path, int size, int fps, int frames,
-                               void (*next)(void *ctx, int frame, uint8_t *gray), void *ctx, struct eq_err *err);
-
 #endif

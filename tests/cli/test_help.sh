@@ -2,7 +2,7 @@
 # Help of every command, version, exit codes of wrong usage, options.
 . "$(dirname "$0")/lib.sh"
 
-COMMANDS=(run-all train ptq qat eval sensitivity report verify predict bench export inspect synth)
+COMMANDS=(run-all train ptq qat eval sensitivity report verify predict bench export inspect synth import)
 
 # narrow WIDTH FILE: no line is longer.
 narrow() {

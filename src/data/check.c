@@ -183,7 +183,8 @@ static void add_faults(const struct job *job)
     for (size_t i = 0; i < ds->n; i++)
         if (c->clips[i].fault)
             eq_data_check_add(c, job->kinds[i], ds->samples[i].file_name, (int)ds->samples[i].split,
-                              without_path(c->clips[i].fault, ds->samples[i].path));
+                              c->clips[i].damage ? c->clips[i].damage
+                                                 : without_path(c->clips[i].fault, ds->samples[i].path));
         else
             c->good++;
 }

@@ -168,6 +168,9 @@ enum eq_status eq_manifest_parse(const char *path, const void *text, size_t len,
 /* Appends in words how `is` differs from `was`: numbers of clips, clips removed or added, EFs, splits, sizes and
  * contents that changed, each with its first names; another order. Nothing if the manifests are equal. */
 void eq_dataset_changes(const struct eq_dataset *was, const struct eq_dataset *is, struct eq_str *out);
+/* Whether models trained on one of the two are models of the other: the clips are the same in the same order, but
+ * either may lack clips of TEST, as when a broken one is left out. */
+bool eq_dataset_trains_alike(const struct eq_dataset *a, const struct eq_dataset *b);
 /* Returns how many samples a split has, and their indices in file order; free(*indices). 0, and NULL, when out of
  * memory. */
 size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32_t **indices);

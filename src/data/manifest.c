@@ -140,6 +140,12 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x > y) - (x < y);
 }
 
+static int by_bare_name(const void *a, const void *b)
+{
+    const struct eq_sample *x = *(const struct eq_sample *const *)a, *y = *(const struct eq_sample *const *)b;
+    return strcmp(x->file_name, y->file_name);
+}
+
 static const struct eq_sample **sorted(const struct eq_dataset *ds)
 {
     const struct eq_sample **list = eq_list_grow(NULL, ds->n, sizeof *list);
@@ -206,4 +212,41 @@ void eq_dataset_changes(const struct eq_dataset *was, const struct eq_dataset *i
         eq_str_add(out, "%sanother order of the rows", out->len > begin ? "; " : "");
     free(a);
     free(b);
+}
+
+static bool same_sample(const struct eq_sample *a, const struct eq_sample *b)
+{
+    bool hashed = a->sha256[0] && b->sha256[0];
+    return strcmp(a->file_name, b->file_name) == 0 && a->split == b->split && a->ef == b->ef && a->bytes == b->bytes &&
+           (!hashed || strcmp(a->sha256, b->sha256) == 0);
+}
+
+static const struct eq_sample *named(const struct eq_sample *const *sorted, size_t n, const char *file_name)
+{
+    const struct eq_sample key = {.file_name = (char *)(uintptr_t)file_name}, *wanted = &key;
+    const struct eq_sample *const *found = n ? bsearch(&wanted, sorted, n, sizeof *sorted, by_bare_name) : NULL;
+    return found ? *found : NULL;
+}
+
+bool eq_dataset_trains_alike(const struct eq_dataset *a, const struct eq_dataset *b)
+{
+    const struct eq_sample **a_sorted = sorted(a), **b_sorted = sorted(b);
+    bool alike = true;
+    size_t i = 0, k = 0;
+    while (alike && (i < a->n || k < b->n)) {
+        const struct eq_sample *x = i < a->n ? &a->samples[i] : NULL, *y = k < b->n ? &b->samples[k] : NULL;
+        if (x && y && same_sample(x, y)) {
+            i++;
+            k++;
+        } else if (x && x->split == EQ_SPLIT_TEST && !named(b_sorted, b->n, x->file_name)) {
+            i++;
+        } else if (y && y->split == EQ_SPLIT_TEST && !named(a_sorted, a->n, y->file_name)) {
+            k++;
+        } else {
+            alike = false;
+        }
+    }
+    free(a_sorted);
+    free(b_sorted);
+    return alike;
 }

@@ -64,6 +64,15 @@ static void explain(const char *dir, const char *was, const struct eq_dataset *d
         eq_str_add(out, "digest %.12s, now %.12s", was, now);
 }
 
+/* Whether the models that were made with the data of digest `was` are models of ds, too. */
+static bool trains_alike(const char *dir, const char *was, const struct eq_dataset *ds)
+{
+    struct eq_dataset old;
+    bool alike = eq_run_read_manifest(dir, was, &old, NULL) == EQ_OK && eq_dataset_trains_alike(&old, ds);
+    eq_dataset_clear(&old);
+    return alike;
+}
+
 /* Whether two spellings lead to one folder. */
 static bool same_folder(const char *a, const char *b)
 {
@@ -114,12 +123,13 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
     }
     EQ_TRY(read_config(dir, &config, err));
     const char *note = eq_json_text(config, EQ_DATA_DIGEST);
+    bool other = *note && strcmp(note, digest) != 0 && !trains_alike(dir, note, ds);
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         EQ_TRY(eq_run_has_begun(dir, m, &begun, err));
         if (!begun || m == renewed || !eq_run_model_is_made(m))
             continue;
         undigested = true;
-        if (*note && strcmp(note, digest) != 0)
+        if (other)
             eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
     }
     if (others.len) {

@@ -345,6 +345,39 @@ static void the_digest_of_a_folder_is_that_of_its_used_rows(void **state)
     eq_dataset_clear(&ds);
 }
 
+static void models_stay_when_test_clips_come_and_go(void **state)
+{
+    struct eq_sample rows[] = {{.file_name = (char *)"a", .ef = 50, .split = EQ_SPLIT_TRAIN, .bytes = 1},
+                               {.file_name = (char *)"b", .ef = 60, .split = EQ_SPLIT_TEST, .bytes = 2},
+                               {.file_name = (char *)"c", .ef = 70, .split = EQ_SPLIT_VAL, .bytes = 3},
+                               {.file_name = (char *)"d", .ef = 80, .split = EQ_SPLIT_TEST, .bytes = 4}};
+    struct eq_sample less[4];
+    struct eq_dataset all = {.samples = rows, .n = 4}, some = {.samples = less, .n = 3};
+    (void)state;
+    assert_true(eq_dataset_trains_alike(&all, &all));
+    for (int gone = 0; gone < 4; gone++) {
+        for (int i = 0, n = 0; i < 4; i++)
+            if (i != gone)
+                less[n++] = rows[i];
+        assert_int_equal(eq_dataset_trains_alike(&all, &some), rows[gone].split == EQ_SPLIT_TEST);
+        assert_int_equal(eq_dataset_trains_alike(&some, &all), rows[gone].split == EQ_SPLIT_TEST);
+    }
+    some.n = 4;
+    memcpy(less, rows, sizeof less);
+    less[1].bytes = 9; /* a test clip that both have must be the same */
+    assert_false(eq_dataset_trains_alike(&all, &some));
+    less[1] = rows[1];
+    less[2].ef = 71;
+    assert_false(eq_dataset_trains_alike(&all, &some));
+    less[2] = rows[0]; /* another order */
+    less[0] = rows[2];
+    assert_false(eq_dataset_trains_alike(&all, &some));
+    less[0] = rows[0];
+    less[2] = rows[2];
+    less[1].split = EQ_SPLIT_TRAIN; /* and must not move */
+    assert_false(eq_dataset_trains_alike(&all, &some));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one, make,
                                         clear),
         cmocka_unit_test_setup_teardown(damaged_clips_are_used_and_listed, make, clear),
+        cmocka_unit_test(models_stay_when_test_clips_come_and_go),
         cmocka_unit_test(the_digest_is_of_all_that_makes_a_ground_truth),
         cmocka_unit_test(changes_are_said_in_words),
         cmocka_unit_test(damaged_manifests_are_refused),

@@ -146,6 +146,9 @@ char *eq_path_join(const char *a, const char *b);
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
+/* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is near
+ * enough. */
+char *eq_nearest_folder(const char *path);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* and its parents; EQ_OK if it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
 /* The whole file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM. Free *data with

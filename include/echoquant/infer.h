@@ -7,8 +7,9 @@
 
 /* ---- data of a run --------------------------------------------------------- */
 
-/* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
- * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. With data.on_error =
+/* Opens the data of a run, once for each command. If data.synthetic is true, a synthetic set that is incomplete is
+ * completed first, and one in EQ_SYNTHETIC_DIR (settings.h) is made; a folder with a FileList.csv of other origin is
+ * used as it is, and any other name that is no folder is EQ_IO with the nearest folder beside it. With data.on_error =
  * skip every clip is read once, and bad ones are left out with a warning. EQ_IO, EQ_FORMAT: a list or, unless skipped,
  * a clip that cannot be read. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);

@@ -14,6 +14,9 @@
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 
 enum { EQ_MAX_SEEDS = 1000 };
+/* The default of data.dir. Synthetic clips are made on the way only here, or in a folder named EQ_SYNTHETIC_DIR "-...":
+ * a mistyped name of a real data set must not become a synthetic one. */
+#define EQ_SYNTHETIC_DIR "data/synthetic"
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
 /* The settings of PTQ (section ptq), which decide what becomes of a baseline and calibration clips. */
@@ -35,7 +38,7 @@ struct eq_ptq_opts {
 /* One field for each setting. Strings are owned by the eq_settings around it. */
 struct eq_config {
     struct {
-        char *dir; /* EchoNet folder; created when synthetic is true and it does not exist */
+        char *dir; /* EchoNet folder, or one for synthetic clips (EQ_SYNTHETIC_DIR) */
         bool synthetic;
         int frames, size;
         int split_seed;

@@ -421,8 +421,13 @@ enum eq_status eq_dataset_open(const char *dir, uint64_t split_seed, enum eq_on_
     size_t len = 0;
     char *list = eq_path_join(dir, "FileList.csv");
     *out = (struct eq_dataset){0};
-    if (!eq_path_exists(dir))
-        EQ_TRY(eq_fail(err, EQ_IO, "%s: no such data folder", dir));
+    if (!eq_path_exists(dir)) {
+        char *near = eq_nearest_folder(dir);
+        st = eq_fail(err, EQ_IO, "%s: no such data folder%s%s%s", dir, near ? "; did you mean " : "", near ? near : "",
+                     near ? "?" : "");
+        free(near);
+        goto out;
+    }
     if (!eq_is_dir(dir))
         EQ_TRY(eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs",
                        dir));

@@ -149,6 +149,10 @@ void eq_names_free(char **names, size_t n);
 /* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is near
  * enough. */
 char *eq_nearest_folder(const char *path);
+/* The path to read for a file that the user named; free() it. It is the path itself, unless no such file exists and the
+ * name, with or without "<kind>/" before and suffix after it, is that of a file installed with the program under
+ * share/echoquant/<kind>; that is said in the log. */
+char *eq_shared_file(const char *path, const char *kind, const char *suffix);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* and its parents; EQ_OK if it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
 /* The whole file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM. Free *data with

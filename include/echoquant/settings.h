@@ -139,5 +139,17 @@ bool eq_settings_same_line(const char *was, const char *is);
  * ("run.seed") that ends with NULL; NULL: all settings. */
 void eq_settings_help(const char *const *sections, int width, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* appends docs/CONFIG.md */
+/* Row i of the table, for help in other forms; false after the last. takes: what it accepts, with the unit; free() it. */
+struct eq_setting_info {
+    const char *key, *initial, *help;
+    const char *const *choices; /* of an enumeration or a switch, ends with NULL; NULL: any text or number */
+    bool free_to_change;
+    char *takes;
+};
+bool eq_setting_describe(size_t i, struct eq_setting_info *out);
+/* Whether key or its section is in the list, which ends with NULL; NULL as the list contains everything. */
+bool eq_section_listed(const char *key, const char *const *sections);
+/* The sources of a setting, in the order in which they count: paragraphs for eq_str_add_wrapped. */
+extern const char eq_settings_sources[];
 
 #endif

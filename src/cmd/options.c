@@ -1,4 +1,4 @@
-#include "cmd/cmd.h"
+#include "cmd/option_table.h"
 
 #include <getopt.h>
 #include <stddef.h>
@@ -7,32 +7,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum kind {
-    SETTING, /* a short form of --set; field: a bool that records that it was given */
-    TEXT,
-    FLAG,
-    SET,
-    CONFIG,
-    QUIET,
-    VERBOSE
-};
-
-struct option_row {
-    const char *name;
-    char letter; /* 0: none */
-    const char *argument;
-    unsigned bit; /* 0: every command has it */
-    enum kind kind;
-    size_t field; /* offset in struct eq_options; 0: none */
-    const char *setting, *help;
-};
-
 #define FIELD(name) offsetof(struct eq_options, name)
+#define SETTING EQ_OPTION_SETTING
+#define TEXT EQ_OPTION_TEXT
+#define FLAG EQ_OPTION_FLAG
 /* clang-format off */
-static const struct option_row option_table[] = {
-    {"config", 'c', "FILE", EQ_OPT_SETTINGS, CONFIG, 0, NULL,
+const struct eq_option_row eq_option_table[] = {
+    {"config", 'c', "FILE", EQ_OPT_SETTINGS, EQ_OPTION_CONFIG, 0, NULL,
      "read settings from a JSON file; repeatable, later ones win"},
-    {"set", 's', "KEY=VALUE", EQ_OPT_SETTINGS, SET, 0, NULL,
+    {"set", 's', "KEY=VALUE", EQ_OPT_SETTINGS, EQ_OPTION_SET, 0, NULL,
      "set one setting, e.g. --set data.frames=8; repeatable"},
     {"run", 'r', "DIR", EQ_OPT_RUN, SETTING, 0, "run.dir", "run directory (run.dir)"},
     {"data", 'd', "DIR", EQ_OPT_DATA, SETTING, FIELD(bench.with_data), "data.dir",
@@ -71,16 +54,17 @@ static const struct option_row option_table[] = {
     {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "redo what the run directory already has"},
     {"control", 0, NULL, EQ_OPT_CONTROL, FLAG, FIELD(control), NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON on stdout"},
-    {"quiet", 'q', NULL, 0, QUIET, 0, NULL, "only warnings and errors on stderr"},
-    {"verbose", 'v', NULL, 0, VERBOSE, 0, NULL, "more on stderr"},
+    {"quiet", 'q', NULL, 0, EQ_OPTION_QUIET, 0, NULL, "only warnings and errors on stderr"},
+    {"verbose", 'v', NULL, 0, EQ_OPTION_VERBOSE, 0, NULL, "more on stderr"},
     {"help", 'h', NULL, 0, FLAG, FIELD(help), NULL, "print this help"},
 };
 /* clang-format on */
-enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
+const int eq_option_count = sizeof eq_option_table / sizeof *eq_option_table;
+_Static_assert(sizeof eq_option_table / sizeof *eq_option_table <= EQ_MAX_OPTIONS, "EQ_MAX_OPTIONS is too small");
 
-static bool offered(const struct option_row *row, const struct eq_command *spec)
+bool eq_option_offered(const struct eq_option_row *row, const struct eq_command *command)
 {
-    return row->bit == 0 || (spec->options & row->bit);
+    return row->bit == 0 || (command->options & row->bit);
 }
 
 /* ---- --help -------------------------------------------------------------- */
@@ -101,10 +85,10 @@ static void print_help(const struct eq_command *spec)
                spec->arguments);
     eq_str_add_wrapped(&out, spec->about, 0, width);
     eq_str_add(&out, "\nOptions:\n");
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option_row *row = &option_table[i];
+    for (int i = 0; i < eq_option_count; i++) {
+        const struct eq_option_row *row = &eq_option_table[i];
         char left[48], letter[8] = "    ";
-        if (!offered(row, spec))
+        if (!eq_option_offered(row, spec))
             continue;
         if (row->letter)
             snprintf(letter, sizeof letter, "-%c, ", row->letter);
@@ -129,14 +113,14 @@ struct request {
     const char *configs[MAX_CONFIGS];
     int n_configs;
     struct {
-        const struct option_row *row;
+        const struct eq_option_row *row;
         const char *text; /* a value; KEY=VALUE of --set */
     } sets[MAX_SETS];
     int n_sets;
     enum eq_log_level level;
 };
 
-static enum eq_status take(struct eq_options *o, struct request *r, const struct option_row *row, const char *value,
+static enum eq_status take(struct eq_options *o, struct request *r, const struct eq_option_row *row, const char *value,
                            struct eq_err *err)
 {
     void *field = (char *)o + row->field;
@@ -145,7 +129,7 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
         if (row->field)
             *(bool *)field = true;
         __attribute__((fallthrough));
-    case SET:
+    case EQ_OPTION_SET:
         if (r->n_sets == MAX_SETS)
             return eq_fail(err, EQ_USAGE, "more than %d settings on the command line; use --config", MAX_SETS);
         r->sets[r->n_sets].row = row;
@@ -157,15 +141,15 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
     case FLAG:
         *(bool *)field = true;
         break;
-    case CONFIG:
+    case EQ_OPTION_CONFIG:
         if (r->n_configs == MAX_CONFIGS)
             return eq_fail(err, EQ_USAGE, "too many --config files");
         r->configs[r->n_configs++] = value;
         break;
-    case QUIET:
+    case EQ_OPTION_QUIET:
         r->level = EQ_LOG_WARN;
         break;
-    case VERBOSE:
+    case EQ_OPTION_VERBOSE:
         r->level = EQ_LOG_DEBUG;
         break;
     }
@@ -174,11 +158,11 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
 
 static enum eq_status unknown_option(const struct eq_command *spec, const char *word, struct eq_err *err)
 {
-    const char *names[N_OPTIONS], *near = NULL;
+    const char *names[EQ_MAX_OPTIONS], *near = NULL;
     size_t n = 0;
-    for (int i = 0; i < N_OPTIONS; i++)
-        if (offered(&option_table[i], spec))
-            names[n++] = option_table[i].name;
+    for (int i = 0; i < eq_option_count; i++)
+        if (eq_option_offered(&eq_option_table[i], spec))
+            names[n++] = eq_option_table[i].name;
     if (strncmp(word, "--", 2) == 0) {
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
@@ -188,13 +172,13 @@ static enum eq_status unknown_option(const struct eq_command *spec, const char *
                    near ? near : "", near ? "?" : "");
 }
 
-static void fill_getopt(const struct eq_command *spec, struct option longs[N_OPTIONS + 1], char *shorts)
+static void fill_getopt(const struct eq_command *spec, struct option longs[EQ_MAX_OPTIONS + 1], char *shorts)
 {
     int n = 0;
     *shorts++ = ':'; /* getopt then distinguishes a missing argument from an unknown option */
-    for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option_row *row = &option_table[i];
-        if (!offered(row, spec))
+    for (int i = 0; i < eq_option_count; i++) {
+        const struct eq_option_row *row = &eq_option_table[i];
+        if (!eq_option_offered(row, spec))
             continue;
         longs[n++] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL, 256 + i};
         if (row->letter) {
@@ -207,19 +191,19 @@ static void fill_getopt(const struct eq_command *spec, struct option longs[N_OPT
     *shorts = '\0';
 }
 
-static const struct option_row *row_of(int code)
+static const struct eq_option_row *row_of(int code)
 {
-    for (int i = 0; i < N_OPTIONS; i++)
-        if (code == 256 + i || (code < 256 && code == option_table[i].letter))
-            return &option_table[i];
+    for (int i = 0; i < eq_option_count; i++)
+        if (code == 256 + i || (code < 256 && code == eq_option_table[i].letter))
+            return &eq_option_table[i];
     return NULL;
 }
 
 static enum eq_status read_argv(struct eq_options *o, struct request *r, const struct eq_command *spec, int argc,
                                 char **argv, struct eq_err *err)
 {
-    struct option longs[N_OPTIONS + 1];
-    char shorts[2 * N_OPTIONS + 2], letter[3] = "-?";
+    struct option longs[EQ_MAX_OPTIONS + 1];
+    char shorts[2 * EQ_MAX_OPTIONS + 2], letter[3] = "-?";
     fill_getopt(spec, longs, shorts);
     opterr = 0;
     optind = 1;
@@ -255,7 +239,7 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
 static enum eq_status apply_sets(struct eq_settings *s, const struct request *r, struct eq_err *err)
 {
     for (int i = 0; i < r->n_sets; i++) {
-        const struct option_row *row = r->sets[i].row;
+        const struct eq_option_row *row = r->sets[i].row;
         const char *text = r->sets[i].text, *equals = strchr(text, '=');
         char key[128], origin[32];
         if (!row->setting && (!equals || equals == text))
@@ -295,8 +279,12 @@ static enum eq_status resolve(struct eq_options *o, const struct eq_command *spe
 {
     EQ_CHECK(eq_settings_init(&o->settings, err));
     EQ_CHECK(apply_run_config(&o->settings, spec, r, err));
-    for (int i = 0; i < r->n_configs; i++)
-        EQ_CHECK(eq_settings_load(&o->settings, r->configs[i], err));
+    for (int i = 0; i < r->n_configs; i++) {
+        char *path = eq_shared_file(r->configs[i], "configs", ".json");
+        enum eq_status st = eq_settings_load(&o->settings, path, err);
+        free(path);
+        EQ_CHECK(st);
+    }
     EQ_CHECK(apply_sets(&o->settings, r, err));
     EQ_CHECK(eq_settings_check(&o->settings, err));
     if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK)
@@ -315,6 +303,8 @@ enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *sp
         print_help(spec);
         return EQ_OK;
     }
+    if (o->model)
+        o->model = o->model_path = eq_shared_file(o->model, "models", ".safetensors");
     EQ_CHECK(resolve(o, spec, &r, err));
     o->bench.model = o->model;
     o->bench.fresh_int8 = o->fresh && strcmp(o->fresh, "int8") == 0;
@@ -325,5 +315,6 @@ void eq_options_clear(struct eq_options *o)
 {
     if (o->settings.origin)
         eq_settings_clear(&o->settings);
+    free(o->model_path);
     memset(o, 0, sizeof *o);
 }

@@ -27,6 +27,7 @@ struct eq_options {
     bool json, force, control;
     bool clips_given;                                           /* --clips */
     const char *model, *name, *onnx, *opset, *residual, *fresh; /* NULL: not given */
+    char *model_path;                                           /* owned: what model points to */
     struct eq_bench_opts bench;                                 /* with_data: --data was given, to any command */
     char **args;                                                /* [n_args], in argv */
     int n_args;

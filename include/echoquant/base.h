@@ -98,6 +98,9 @@ bool eq_add_size(size_t a, size_t b, size_t *out);
 /* Peak resident memory of this process in bytes; 0 if the system does not report it. */
 size_t eq_peak_rss_bytes(void);
 
+/* What nothing of this program may be used for: said by help, version, reports, manual pages and model files. */
+#define EQ_RESEARCH_ONLY "For research only: not a medical device, not for diagnosis or treatment."
+
 /* ---- text ---------------------------------------------------------------- */
 
 /* A growing string. Init with {0}, free with eq_str_clear. Out of memory aborts the process with a message. */

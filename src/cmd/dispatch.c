@@ -7,7 +7,6 @@
 const char eq_overview[] = "Measures what an ejection-fraction model loses and gains from FP32 to INT8, by "
                            "post-training quantization (PTQ) or "
                            "quantization-aware training (QAT).\n";
-const char eq_research_only[] = "For research only: not a medical device, not for diagnosis or treatment.";
 
 static void print_overview(const struct eq_command *const *commands, size_t n)
 {
@@ -25,7 +24,7 @@ static void print_overview(const struct eq_command *const *commands, size_t n)
                      "  echoquant help settings    every setting; --markdown: docs/CONFIG.md\n"
                      "  echoquant --version        version, CPU, instruction sets\n\n"
                      "Start here: echoquant run-all\n\n");
-    eq_str_add_wrapped(&out, eq_research_only, 0, width);
+    eq_str_add_wrapped(&out, EQ_RESEARCH_ONLY "\n", 0, width);
     fputs(out.s, stdout);
     eq_str_clear(&out);
 }
@@ -37,7 +36,7 @@ static void print_version(void)
     for (int isa = 0; isa < EQ_ISA_COUNT; isa++)
         if (eq_cpu_has((enum eq_isa)isa))
             printf(" %s", eq_isa_name((enum eq_isa)isa));
-    printf("\n%s\n", eq_research_only);
+    printf("\n%s\n", EQ_RESEARCH_ONLY);
 }
 
 /* NULL, with EQ_USAGE in err, if there is no such command. */

@@ -4,8 +4,7 @@
 
 #include "cmd/cmd.h"
 
-extern const char eq_overview[];      /* what the program does, in a sentence */
-extern const char eq_research_only[]; /* what it must not be used for */
+extern const char eq_overview[]; /* what the program does, in a sentence */
 
 /* man.c: append a page of section 1, of all settings in section 7. */
 void eq_man_overview(const struct eq_command *const *commands, size_t n, struct eq_str *out);

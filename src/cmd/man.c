@@ -155,7 +155,7 @@ void eq_man_overview(const struct eq_command *const *commands, size_t n, struct 
                     "[\\fICOMMAND\\fR | \\fBsettings\\fR]\n.br\n.B echoquant \\-\\-version\n.SH DESCRIPTION\n");
     add_paragraphs(out, eq_overview);
     eq_str_add(out, ".PP\n");
-    add_text(out, eq_research_only);
+    add_text(out, EQ_RESEARCH_ONLY);
     eq_str_add(out, "\n.SH COMMANDS\n");
     for (size_t i = 0; i < n; i++) {
         eq_str_add(out, ".TP\n.BR echoquant\\-");

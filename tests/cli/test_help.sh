@@ -34,6 +34,8 @@ done
 expect 0 --version
 has "$OUT" "echoquant "
 has "$OUT" "ref"
+has "$OUT" "For research only"
+has overview "For research only"
 expect 0 help --markdown
 same "$OUT" "$SOURCE/docs/CONFIG.md"
 expect 0 help settings

@@ -43,7 +43,7 @@ expect_error 1 "configs" train --config configs --run no
 
 # The small model, from everywhere.
 clip=$(ls data/synthetic-smoke/Videos/*.avi | head -n 1)
-for model in demo demo_fp32 demo.safetensors models/demo.safetensors; do
+for model in demo demo.safetensors ./models/demo models/demo.safetensors; do
     expect 0 predict --model "$model" "$clip"
     is "rows of $model" "$(wc -l <"$OUT")" 2
 done

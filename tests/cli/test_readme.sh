@@ -36,13 +36,16 @@ perform() {
     fi
 }
 
-# The two commands, and those for real data. They install, configure and build, which this suite did before; here `cmake`
+# The two commands, those for the first prediction, for real data and for installing. They install, configure and build, which this suite did before; here `cmake`
 # gives the binary under test, and `ctest` says with what it was called. Packages and Python environment are checked.
 cp "$SOURCE/scripts/"{lib,quickstart,setup,test}.sh "$SOURCE/scripts/packages.txt" scripts/
 mkdir tools .venv tests
 cat >tools/cmake <<CMAKE
 #!/usr/bin/env bash
-if [ "\$1" = --build ]; then ln -sf "$BIN" build/echoquant; fi
+case \$1 in
+--build) ln -sf "$BIN" build/echoquant ;;
+--install) exec "$(command -v cmake)" --install "$(dirname "$BIN")" "\${@:3}" ;;
+esac
 CMAKE
 printf '#!/usr/bin/env bash\necho "ctest $*"\n' >tools/ctest
 chmod +x tools/*
@@ -71,9 +74,19 @@ if set_up; then
         "scripts/setup.sh build/echoquant inspect build/echoquant run-all"
     while IFS= read -r line; do PATH=$PWD/tools:$PATH perform "$line"; done <real
     there runs/echonet/report.html
-    rm -r runs data
+    rm -r runs data build/echoquant
+    cp -r "$SOURCE/models" .
+    commands "A prediction at once" >prediction
+    is "commands for a prediction" "$(awk '{print $1, $2}' prediction | xargs)" "scripts/setup.sh build/echoquant synth build/echoquant predict"
+    while IFS= read -r line; do PATH=$PWD/tools:$PATH perform "$line"; done <prediction
+    is "rows of the prediction" "$(wc -l <"$OUT")" 2
+    rm -r data models build/echoquant
+    commands "Install" >install
+    mkdir home
+    while IFS= read -r line; do HOME=$PWD/home PATH=$PWD/tools:$PATH perform "$line"; done <install
+    there home/.local/bin/echoquant home/.local/share/man/man1/echoquant.1*
 else
-    skip "the two commands and those for real data: packages or .venv are not as scripts/test.sh leaves them"
+    skip "commands that install and build: packages or .venv are not as scripts/test.sh leaves them"
     ln -sf "$BIN" build/echoquant
 fi
 

@@ -19,6 +19,7 @@ fp32=$(stat -c %s a/fp32.safetensors)
 for model in ptq qat; do
     is "$model at most 0.26 of FP32" "$(($(stat -c %s "a/$model.safetensors") * 100 / fp32 <= 26))" 1
 done
+for file in a/report.md a/report.html a/fp32.safetensors a/ptq.safetensors; do has "$file" "For research only: not a medical device"; done
 is "nothing outside the run directory but data" "$(find . -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | sort | xargs)" "a data"
 python3 - a/results.json <<'PY' && pass || fail "results.json"
 import json, sys

@@ -75,7 +75,8 @@ install(FILES ${CMAKE_BINARY_DIR}/copyright LICENSE DESTINATION ${CMAKE_INSTALL_
 # `ninja -C build package`, or scripts/package.sh deb, which also builds for /usr.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME echoquant)
-set(CPACK_PACKAGE_CONTACT "the echoquant authors <echoquant@localhost>")
+set(ECHOQUANT_CONTACT "the echoquant authors <echoquant@localhost>" CACHE STRING "Maintainer of the Debian package")
+set(CPACK_PACKAGE_CONTACT "${ECHOQUANT_CONTACT}")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "train and quantize ejection-fraction models for echocardiograms")
 set(CPACK_PACKAGE_DESCRIPTION "echoquant measures what an ejection-fraction model loses and gains from FP32 to
 INT8. It trains a ResNet-18 on echocardiogram clips, quantizes it after

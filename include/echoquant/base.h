@@ -149,8 +149,8 @@ char *eq_path_join(const char *a, const char *b);
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
-/* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is near
- * enough. */
+/* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is
+ * near enough. */
 char *eq_nearest_folder(const char *path);
 /* The path to read for a file that the user named; free() it. It is the path itself, unless no such file exists and the
  * name, with or without "<kind>/" before and suffix after it, is that of a file installed with the program under

@@ -139,7 +139,8 @@ bool eq_settings_same_line(const char *was, const char *is);
  * ("run.seed") that ends with NULL; NULL: all settings. */
 void eq_settings_help(const char *const *sections, int width, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* appends docs/CONFIG.md */
-/* Row i of the table, for help in other forms; false after the last. takes: what it accepts, with the unit; free() it. */
+/* Row i of the table, for help in other forms; false after the last. takes: what it accepts, with the unit; free()
+ * it. */
 struct eq_setting_info {
     const char *key, *initial, *help;
     const char *const *choices; /* of an enumeration or a switch, ends with NULL; NULL: any text or number */

@@ -4,10 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-const char eq_overview[] = "Measures what an ejection-fraction model loses and gains from FP32 to INT8, by "
-                           "post-training quantization (PTQ) or "
-                           "quantization-aware training (QAT).\n";
-
 static void print_overview(const struct eq_command *const *commands, size_t n)
 {
     struct eq_str out = {0};

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char eq_overview[] = "Measures what an ejection-fraction model loses and gains from FP32 to INT8, by "
+                           "post-training quantization (PTQ) or "
+                           "quantization-aware training (QAT).\n";
+
 /* Text as roff prints it literally. Words between backquotes become bold. */
 static void add_text(struct eq_str *out, const char *text)
 {

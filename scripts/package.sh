@@ -65,7 +65,7 @@ add_desktop_libraries() {
 
 # wheel DIR [FFMPEG]
 wheel() {
-    local dir ffmpeg=${2:-} env="$ROOT/build/wheel-env" work license
+    local dir ffmpeg=${2:-} env="$ROOT/build/wheel-env" work license tag
     mkdir -p "$1"
     dir=$(realpath "$1")
     [ -x "$env/bin/auditwheel" ] || {
@@ -102,7 +102,14 @@ wheel() {
         say "This wheel is for your own use. Whoever passes it on does so under the GPL (docs/INSTALL.md, \"Licenses\")."
         ;;
     esac
-    "$env/bin/python" -m wheel pack -d "$dir" "$work"/tree/* >/dev/null
+    mkdir "$work/packed"
+    "$env/bin/python" -m wheel pack -d "$work/packed" "$work"/tree/* >/dev/null
+    # The libraries added here may need a newer glibc than those that auditwheel saw.
+    tag=$("$env/bin/python" -m auditwheel show "$work"/packed/*.whl | tr '\n' ' ' |
+        sed -nE 's/.*platform tag[^"]*to[^"]*"((many|musl)?linux_[0-9a-z_]+)".*/\1/p')
+    [ -n "$tag" ] || die "auditwheel does not say on which systems the wheel runs"
+    "$env/bin/python" -m wheel tags --remove --platform-tag "$tag" "$work"/packed/*.whl >/dev/null
+    cp "$work"/packed/*.whl "$dir"
     rm -rf "$work"
     say "$(ls -t "$dir"/echoquant-*.whl | head -n 1)"
 }

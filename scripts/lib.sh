@@ -11,6 +11,16 @@ die() {
     exit 1
 }
 
+# help_of SCRIPT ARGUMENT: prints the comment at the head of the script and ends, if the argument asks for help.
+help_of() {
+    case "${2:-}" in
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$1"
+        exit 0
+        ;;
+    esac
+}
+
 # Names of the packages in the given sections of packages.txt.
 packages_of() {
     local section

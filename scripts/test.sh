@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole test suite: installs what is missing, builds, runs ctest. Arguments go to ctest, e.g. -L unit or -R u8s8.
 . "$(dirname "$0")/lib.sh"
+help_of "$0" "${1:-}"
 
 install_packages run test
 python_environment

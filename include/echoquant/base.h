@@ -115,6 +115,9 @@ bool eq_add_size(size_t a, size_t b, size_t *out);
 /* Peak resident memory of this process in bytes; 0 if the system does not report it. */
 size_t eq_peak_rss_bytes(void);
 
+/* What nothing of this program may be used for: said by help, version, reports, manual pages and model files. */
+#define EQ_RESEARCH_ONLY "For research only: not a medical device, not for diagnosis or treatment."
+
 /* ---- text ---------------------------------------------------------------- */
 
 /* A growing string. Init with {0}, free with eq_str_clear. Out of memory aborts the process with a message. */
@@ -174,6 +177,13 @@ char *eq_path_join(const char *a, const char *b);
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
+/* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is
+ * near enough. */
+char *eq_nearest_folder(const char *path);
+/* The path to read for a file that the user named; free() it. It is the path itself, unless no such file exists and the
+ * name, with or without "<kind>/" before and suffix after it, is that of a file installed with the program under
+ * share/echoquant/<kind>; that is said in the log. */
+char *eq_shared_file(const char *path, const char *kind, const char *suffix);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* and its parents; EQ_OK if it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
 /* The whole file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM. Free *data with

@@ -7,8 +7,9 @@
 
 /* ---- data of a run --------------------------------------------------------- */
 
-/* Opens the data of a run, once for each command. If data.synthetic is true and the folder does not exist or is
- * incomplete, it is made first; a folder with a FileList.csv of other origin is used as it is. Every clip is checked
+/* Opens the data of a run, once for each command. If data.synthetic is true, a synthetic set that is incomplete is
+ * completed first, and one in EQ_SYNTHETIC_DIR (settings.h) is made; a folder with a FileList.csv of other origin is
+ * used as it is, and any other name that is no folder is EQ_IO with the nearest folder beside it. Every clip is checked
  * (eq_data_check). Findings that keep no clip from being used are warnings, but EFs that look like fractions are an
  * error. With data.on_error = skip or use, rows and clips that cannot be used are left out, and with use damaged clips
  * are used; all are noted in ds, with a warning. EQ_IO: no list; EQ_FORMAT: a list or, with fail, rows and clips that

@@ -14,6 +14,9 @@
 enum eq_zero_channels { EQ_ZERO_CHANNELS_REFUSE, EQ_ZERO_CHANNELS_ALLOW };
 
 enum { EQ_MAX_SEEDS = 1000 };
+/* The default of data.dir. Synthetic clips are made on the way only here, or in a folder named EQ_SYNTHETIC_DIR "-...":
+ * a mistyped name of a real data set must not become a synthetic one. */
+#define EQ_SYNTHETIC_DIR "data/synthetic"
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
 /* The settings of PTQ (section ptq), which decide what becomes of a baseline and calibration clips. */
@@ -35,7 +38,7 @@ struct eq_ptq_opts {
 /* One field for each setting. Strings are owned by the eq_settings around it. */
 struct eq_config {
     struct {
-        char *dir; /* EchoNet folder; created when synthetic is true and it does not exist */
+        char *dir; /* EchoNet folder, or one for synthetic clips (EQ_SYNTHETIC_DIR) */
         enum eq_digest_of digest;
         bool synthetic;
         int frames, size;
@@ -149,5 +152,18 @@ bool eq_settings_same_line(const char *was, const char *is);
  * ("run.seed") that ends with NULL; NULL: all settings. */
 void eq_settings_help(const char *const *sections, int width, struct eq_str *out);
 void eq_settings_markdown(struct eq_str *out); /* appends docs/CONFIG.md */
+/* Row i of the table, for help in other forms; false after the last. takes: what it accepts, with the unit; free()
+ * it. */
+struct eq_setting_info {
+    const char *key, *initial, *help;
+    const char *const *choices; /* of an enumeration or a switch, ends with NULL; NULL: any text or number */
+    bool free_to_change;
+    char *takes;
+};
+bool eq_setting_describe(size_t i, struct eq_setting_info *out);
+/* Whether key or its section is in the list, which ends with NULL; NULL as the list contains everything. */
+bool eq_section_listed(const char *key, const char *const *sections);
+/* The sources of a setting, in the order in which they count: paragraphs for eq_str_add_wrapped. */
+extern const char eq_settings_sources[];
 
 #endif

@@ -67,6 +67,36 @@ enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq
     return st;
 }
 
+char *eq_nearest_folder(const char *path)
+{
+    size_t end = strlen(path), n = 0, n_folders = 0;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    char *parent = eq_format("%.*s", (int)start, path), *name = eq_format("%.*s", (int)(end - start), path + start);
+    char **names = NULL, *found = NULL;
+    const char **folders = NULL;
+    if (name[0] && eq_list_dir(start ? parent : ".", &names, &n, NULL) == EQ_OK)
+        for (size_t i = 0; i < n; i++) {
+            char *sibling = eq_path_join(parent, names[i]);
+            if (eq_is_dir(start ? sibling : names[i])) {
+                folders = eq_list_grow(folders, n_folders, sizeof *folders);
+                folders[n_folders++] = names[i];
+            }
+            free(sibling);
+        }
+    const char *near = eq_nearest(name, folders, n_folders);
+    if (near)
+        found = eq_format("%s%s", parent, near);
+    free(folders);
+    eq_names_free(names, n);
+    free(name);
+    free(parent);
+    return found;
+}
+
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;

@@ -1,5 +1,5 @@
 /* From argv to a command, from its status to the exit code. */
-#include "cmd/cmd.h"
+#include "cmd/help.h"
 
 #include <assert.h>
 #include <string.h>
@@ -15,10 +15,8 @@ static void print_overview(const struct eq_command *const *commands, size_t n)
     struct eq_str out = {0};
     int width = eq_help_width();
     eq_str_add(&out, "usage: echoquant COMMAND [options]\n\n");
-    eq_str_add_wrapped(&out,
-                       "Measures what an ejection-fraction model loses and gains from FP32 to INT8, by post-training "
-                       "quantization (PTQ) or quantization-aware training (QAT).\n\nCommands:\n",
-                       0, width);
+    eq_str_add_wrapped(&out, eq_overview, 0, width);
+    eq_str_add(&out, "\nCommands:\n");
     for (size_t i = 0; i < n; i++) {
         eq_str_add(&out, "  %-11s ", commands[i]->name);
         eq_str_add_wrapped(&out, commands[i]->summary, 14, width);
@@ -29,7 +27,7 @@ static void print_overview(const struct eq_command *const *commands, size_t n)
         eq_str_add(&out, narrow ? "  %s\n      " : "  %-24s ", more[i][0]);
         eq_str_add_wrapped(&out, more[i][1], narrow ? 6 : 27, width);
     }
-    eq_str_add_wrapped(&out, "\nStart here: echoquant run-all --config configs/default.json\n", 0, width);
+    eq_str_add_wrapped(&out, "\nStart here: echoquant run-all\n\n" EQ_RESEARCH_ONLY "\n", 0, width);
     fputs(out.s, stdout);
     eq_str_clear(&out);
 }
@@ -41,7 +39,7 @@ static void print_version(void)
     for (int isa = 0; isa < EQ_ISA_COUNT; isa++)
         if (eq_cpu_has((enum eq_isa)isa))
             printf(" %s", eq_isa_name((enum eq_isa)isa));
-    printf("\n");
+    printf("\n%s\n", EQ_RESEARCH_ONLY);
 }
 
 /* NULL, with EQ_USAGE in err, if there is no such command. */
@@ -71,6 +69,34 @@ static enum eq_status run(const struct eq_command *command, int argc, char **arg
     return st;
 }
 
+/* `help --man`, `help --man COMMAND`, `help --man settings`, `help --completion SHELL`: for packages. */
+static enum eq_status made_help(const struct eq_command *const *commands, size_t n, const char *form, const char *what,
+                                struct eq_err *err)
+{
+    struct eq_str text = {0};
+    const struct eq_command *command = NULL;
+    if (strcmp(form, "--completion") == 0) {
+        if (what && strcmp(what, "bash") == 0)
+            eq_completion_bash(commands, n, &text);
+        else if (what && strcmp(what, "zsh") == 0)
+            eq_completion_zsh(commands, n, &text);
+        else
+            return eq_fail(err, EQ_USAGE, "help --completion needs the name of a shell: bash or zsh");
+    } else if (!what) {
+        eq_man_overview(commands, n, &text);
+    } else if (strcmp(what, "settings") == 0) {
+        eq_man_settings(&text);
+    } else {
+        command = find(commands, n, what, err);
+        if (!command)
+            return EQ_USAGE;
+        eq_man_command(command, &text);
+    }
+    fputs(text.s, stdout);
+    eq_str_clear(&text);
+    return EQ_OK;
+}
+
 static bool is_help(const char *word)
 {
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
@@ -91,6 +117,8 @@ static enum eq_status help(const struct eq_command *const *commands, size_t n, i
             eq_settings_help(NULL, eq_help_width(), &text);
         fputs(text.s, stdout);
         eq_str_clear(&text);
+    } else if (strcmp(topic, "--man") == 0 || strcmp(topic, "--completion") == 0) {
+        return made_help(commands, n, topic, argc > 2 ? argv[2] : NULL, err);
     } else {
         const struct eq_command *command = find(commands, n, topic, err);
         char help_option[] = "--help", *help_argv[] = {argv[1], help_option, NULL};

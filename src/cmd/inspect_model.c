@@ -201,6 +201,7 @@ static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_er
         EQ_CHECK(print_method(m, err));
     else
         printf("%.0f trainable values\n", eq_json_real(m, "parameters"));
+    printf("%s\n", EQ_RESEARCH_ONLY);
     printf("\n");
     print_layers(m, int8);
     return EQ_OK;

@@ -231,8 +231,12 @@ static enum eq_status resolve(struct eq_options *o, const struct eq_command *spe
 {
     EQ_CHECK(eq_settings_init(&o->settings, err));
     EQ_CHECK(apply_run_config(&o->settings, spec, r, err));
-    for (int i = 0; i < r->n_configs; i++)
-        EQ_CHECK(eq_settings_load(&o->settings, r->configs[i], err));
+    for (int i = 0; i < r->n_configs; i++) {
+        char *path = eq_shared_file(r->configs[i], "configs", ".json");
+        enum eq_status st = eq_settings_load(&o->settings, path, err);
+        free(path);
+        EQ_CHECK(st);
+    }
     EQ_CHECK(apply_sets(&o->settings, r, err));
     EQ_CHECK(eq_settings_check(&o->settings, err));
     if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK)
@@ -254,6 +258,8 @@ enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *sp
         eq_str_clear(&text);
         return EQ_OK;
     }
+    if (o->model)
+        o->model = o->model_path = eq_shared_file(o->model, "models", ".safetensors");
     EQ_CHECK(resolve(o, spec, &r, err));
     o->bench.model = o->model;
     o->bench.fresh_int8 = o->fresh && strcmp(o->fresh, "int8") == 0;
@@ -264,5 +270,6 @@ void eq_options_clear(struct eq_options *o)
 {
     if (o->settings.origin)
         eq_settings_clear(&o->settings);
+    free(o->model_path);
     memset(o, 0, sizeof *o);
 }

@@ -34,6 +34,7 @@ struct eq_options {
     const char *model, *name, *onnx, *opset, *residual, *fresh, *output, *sheet; /* NULL: not given */
     const char *out, *labels, *crop;                                             /* of import; NULL: not given */
     bool no_mask, pictures;
+    char *model_path;           /* owned: what model points to */
     struct eq_bench_opts bench; /* with_data: --data was given, to any command */
     char **args;                /* [n_args], in argv */
     int n_args;

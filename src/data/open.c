@@ -52,8 +52,13 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     size_t len = 0;
     char *list = NULL;
     *out = (struct eq_dataset){0};
-    if (!eq_path_exists(dir))
-        EQ_TRY(eq_fail(err, EQ_IO, "%s: no such data folder", dir));
+    if (!eq_path_exists(dir)) {
+        char *near = eq_nearest_folder(dir);
+        st = eq_fail(err, EQ_IO, "%s: no such data folder%s%s%s", dir, near ? "; did you mean " : "", near ? near : "",
+                     near ? "?" : "");
+        free(near);
+        goto out;
+    }
     if (!eq_is_dir(dir))
         EQ_TRY(eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs",
                        dir));

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool holds(const char *dir, const char *file)
 {
@@ -46,12 +47,50 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
     return eq_synth_write(dir, &opts, err);
 }
 
+/* Whether dir is EQ_SYNTHETIC_DIR, or that with "-..." after it, however it is spelled from the working directory. */
+static bool is_place_for_synthetic(const char *dir)
+{
+    static const char wanted[] = EQ_SYNTHETIC_DIR;
+    struct eq_str path = {0};
+    char *here = dir[0] == '/' ? getcwd(NULL, 0) : NULL;
+    size_t skip = here ? strlen(here) : 0;
+    if (here && strncmp(dir, here, skip) == 0 && dir[skip] == '/')
+        dir += skip + 1;
+    free(here);
+    for (size_t len; *dir; dir += len + (dir[len] == '/')) {
+        len = strcspn(dir, "/");
+        if (len > 0 && !(len == 1 && dir[0] == '.'))
+            eq_str_add(&path, "%s%.*s", path.len ? "/" : "", (int)len, dir);
+        else if (len == 0 && !path.len)
+            break; /* an absolute path to elsewhere */
+    }
+    const char *rest = path.s && strncmp(path.s, wanted, sizeof wanted - 1) == 0 ? path.s + sizeof wanted - 1 : NULL;
+    bool is = rest && (rest[0] == '\0' || (rest[0] == '-' && !strchr(rest, '/')));
+    eq_str_clear(&path);
+    return is;
+}
+
+static enum eq_status refuse_to_make(const char *dir, struct eq_err *err)
+{
+    char *near = eq_nearest_folder(dir);
+    enum eq_status st =
+        eq_fail(err, EQ_IO,
+                "%s: no such data folder%s%s%s Synthetic clips are made without asking only in " EQ_SYNTHETIC_DIR
+                "; `echoquant synth %s` makes some there",
+                dir, near ? "; did you mean " : ".", near ? near : "", near ? "?" : "", dir);
+    free(near);
+    return st;
+}
+
 /* A folder with a list that synth did not write is the user's own data, whatever data.synthetic says. */
 static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->data.dir;
-    if (!cfg->data.synthetic || (holds_list(dir) && !eq_run_data_is_synthetic(dir)))
+    bool begun = eq_run_data_is_synthetic(dir);
+    if (!cfg->data.synthetic || (holds_list(dir) && !begun))
         return EQ_OK;
+    if (!begun && !is_place_for_synthetic(dir))
+        return eq_path_exists(dir) ? EQ_OK : refuse_to_make(dir, err);
     enum eq_status st = eq_run_write_synth(cfg, dir, err);
     if (st == EQ_USAGE)
         eq_err_context(err, "data.synthetic = true");

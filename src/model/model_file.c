@@ -11,6 +11,7 @@ enum { MAX_FRAMES = 4096, MAX_SIZE = 4096 };
 
 enum eq_status eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m, struct eq_err *err)
 {
+    eq_st_add_meta(f, "use", "%s", EQ_RESEARCH_ONLY);
     eq_st_add_meta(f, "frames", "%d", m->frames);
     eq_st_add_meta(f, "size", "%d", m->size);
     eq_st_add_meta(f, "pixel_mean", "%d", m->pixel_mean);

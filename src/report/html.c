@@ -143,6 +143,7 @@ enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sect
     for (size_t i = 0; i < n; i++)
         if (sections[i].lines.n || sections[i].n_tables || sections[i].n_plots)
             EQ_CHECK(add_section(run_dir, &sections[i], out, err));
+    eq_str_add(out, "<footer><p>%s</p></footer>\n", EQ_RESEARCH_ONLY);
     eq_str_add(out, "</body>\n</html>\n");
     return EQ_OK;
 }

@@ -63,4 +63,5 @@ void eq_report_markdown(const struct eq_section *sections, size_t n, struct eq_s
                 eq_section_print(&sections[i], out);
                 left--;
             }
+    eq_str_add(out, "\n%s\n", EQ_RESEARCH_ONLY);
 }

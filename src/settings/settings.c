@@ -40,15 +40,16 @@ static const char *const zero_channel_names[] = {
     AT(section, name), .type = EQ_SETTING_REAL, .initial = init, .min = lo, .max = hi, .unit = of
 
 const struct eq_setting eq_setting_table[] = {
-    {TEXT(data, dir, "data/synthetic"), .free_to_change = true,
-     .help = "folder with FileList.csv (columns FileName and EF, optionally EchoNet's others) and the AVIs, flat "
+    {TEXT(data, dir, EQ_SYNTHETIC_DIR), .free_to_change = true,
+     .help = "folder with FileList.csv (columns FileName and EF, optionally EchoNet's others) and the clips, flat "
              "or under Videos/; a run knows its data by their digest, so the folder may move"},
     {ENUM(data, digest, "list", digest_names),
      .help = "what the digest of the data covers: list: names, splits, EFs and sizes of the clips' files; bytes: also "
              "their content, for which every command reads all clips once (docs/DATA.md)"},
     {BOOL(data, synthetic, "true"), .free_to_change = true,
-     .help = "make synthetic clips in data.dir (see synth.*) if that folder does not exist; false: it must exist"},
-    {INT(data, frames, "8", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
+     .help = "make synthetic clips (see synth.*) if data.dir is " EQ_SYNTHETIC_DIR " or a name that begins "
+             "with " EQ_SYNTHETIC_DIR "- and that folder does not exist; any other folder must exist"},
+    {INT(data, frames, "12", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
     {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
      .help = "seed of the 70/15/15 split, which is drawn by patient or file name if FileList.csv has no column "
@@ -81,8 +82,8 @@ const struct eq_setting eq_setting_table[] = {
     {TEXT(model, init, ""), .may_be_empty = true,
      .help = "safetensors file with the ResNet-18 of torchvision or timm to start from; empty: random weights"},
 
-    {INT(train, epochs, "12", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
-    {INT(train, batch, "8", 1, 1024, "clips"),
+    {INT(train, epochs, "9", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
+    {INT(train, batch, "4", 1, 1024, "clips"),
      .help = "clips in a micro-batch, over which batch norm takes its statistics"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"),
      .help = "micro-batches whose gradients are added up for one optimizer step"},
@@ -91,7 +92,7 @@ const struct eq_setting eq_setting_table[] = {
              "while sums, weights and everything else stay in FP32 (needs AVX512-BF16). Validation, PTQ and QAT "
              "always use FP32"},
     {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
-    {REAL(train, lr, "0.001", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
+    {REAL(train, lr, "0.0003", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
     {REAL(train, weight_decay, "0.01", 0, 10, ""),
      .help = "weight decay of convolution and linear weights; norms and biases have none"},
     {REAL(train, momentum, "0.9", 0, 0.9999, ""), .help = "momentum of SGD"},
@@ -100,9 +101,9 @@ const struct eq_setting eq_setting_table[] = {
      .help = "linear warm-up of the constant and cosine schedules (onecycle has its own)"},
     {ENUM(train, loss, "huber", loss_names), .help = "loss on the standardized EF, also used by QAT"},
     {BOOL(train, flip, "false"), .help = "augmentation: mirror a clip left-right with probability 1/2"},
-    {INT(train, shift, "4", 0, 64, "pixels"),
+    {INT(train, shift, "1", 0, 64, "pixels"),
      .help = "augmentation: shift a clip by up to this many pixels along each axis"},
-    {BOOL(train, random_phase, "false"),
+    {BOOL(train, random_phase, "true"),
      .help = "augmentation: sample each clip at a random phase of its even segments instead of always at the same "
              "frames"},
     {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: no clipping"},
@@ -150,7 +151,7 @@ const struct eq_setting eq_setting_table[] = {
     {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
     {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips in a batch"},
     {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "initial learning rate; AdamW, cosine schedule"},
-    {REAL(qat, weight_decay, "0.02", 0, 10, ""), .help = "weight decay"},
+    {REAL(qat, weight_decay, "0.01", 0, 10, ""), .help = "weight decay"},
     {ENUM(qat, method, "ste", eq_qat_method_names),
      .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned "
              "(Esser et al. 2020), see qat.scale_lr"},
@@ -167,7 +168,7 @@ const struct eq_setting eq_setting_table[] = {
     {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
      .help = "first epoch, counted from 1, with frozen activation ranges (lsq: scales); 0 or after the last epoch: "
              "never"},
-    {BOOL(qat, control, "false"), .free_to_change = true,
+    {BOOL(qat, control, "true"), .free_to_change = true,
      .help = "run-all also trains the control FP32+: the baseline trained further like QAT, but without fake-quant"},
 
     {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,

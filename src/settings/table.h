@@ -51,9 +51,6 @@ void eq_setting_store_bool(struct eq_settings *s, const struct eq_setting *row, 
 enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *shown, const char *origin,
                                    struct eq_err *err);
 
-/* Whether key or its section is in the list, which ends with NULL; NULL as the list contains everything. */
-bool eq_section_listed(const char *key, const char *const *sections);
-
 /* As eq_settings_load, from text in memory; name is used in messages and as the origin. */
 enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
                                  struct eq_err *err);

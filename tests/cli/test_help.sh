@@ -55,6 +55,8 @@ for word in -V version; do
     expect 0 $word
     same "$OUT" version
 done
+has "$OUT" "For research only"
+has overview "For research only"
 expect 0 help --markdown
 same "$OUT" "$SOURCE/docs/CONFIG.md"
 expect 0 help settings

@@ -26,9 +26,9 @@ expect 0 ptq --run c --model a/fp32.safetensors "${SMOKE[@]}" --set ptq.weight_b
 mkdir pixels
 clips=()
 while IFS=, read -r name _; do
-    clips+=("data/smoke/Videos/$name.avi")
+    clips+=("data/synthetic-smoke/Videos/$name.avi")
     "$TEST_TOOLS/dump_clip" "${clips[-1]}" 8 80 "pixels/$name" || fail "dump_clip $name"
-done < <(grep -i ',test$' data/smoke/FileList.csv)
+done < <(grep -i ',test$' data/synthetic-smoke/FileList.csv)
 is "test clips" "${#clips[@]}" 6
 
 # name, model file, how far EFs may lie apart, convolutions that ONNX Runtime runs in integers, options of export

@@ -231,13 +231,13 @@ cp whole.avi "$train_clip"
 expect 0 qat --run t
 
 # Synthetic data that the run makes itself; and data that are gone, which contradict nothing.
-ONTHEFLY=(--set data.synthetic=true --set data.dir=fly --set synth.train=6 --set synth.val=2 --set synth.test=3)
+ONTHEFLY=(--set data.synthetic=true --set data.dir=data/synthetic-fly --set synth.train=6 --set synth.val=2 --set synth.test=3)
 expect 0 run-all --run f "${ONTHEFLY[@]}" "${TINY[@]}"
 has f/config.json data_digest
 expect 0 run-all --run f
 has "$ERR" "finished"
-rm -r fly
+rm -r data
 expect 0 run-all --run f
 has "$ERR" "finished"
-not_there fly
+not_there data
 summary

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# README's "Step by step", line by line as it stands there, in a folder with configs/default.json and build/echoquant;
-# the configuration is a tiny one, and so is the synthetic set.
+# README's commands, line by line as they stand there, in a folder with README's scripts and configurations of the same
+# names. Only these configurations are small, and the data set is a small synthetic one.
 . "$(dirname "$0")/lib.sh"
 
-mkdir build configs
+mkdir build configs scripts
 cat >configs/default.json <<'JSON'
 {
   "data": {"dir": "data/synthetic", "synthetic": true, "frames": 2, "size": 32},
@@ -17,35 +17,85 @@ cat >configs/default.json <<'JSON'
   "run": {"dir": "runs/default", "seed": 1}
 }
 JSON
-cat >build/echoquant <<SH
-#!/usr/bin/env bash
-sizes=()
-if [ "\$1" = synth ]; then sizes=(--set synth.train=6 --set synth.val=2 --set synth.test=3); fi
-exec "$BIN" "\$@" "\${sizes[@]+"\${sizes[@]}"}"
-SH
-chmod +x build/echoquant
 
-# `synth` without a configuration makes the set that configs/default.json asks for.
-"$BIN" help --markdown >settings.md
-python3 - "$SOURCE/configs/default.json" settings.md <<'PY' && pass || fail "synth.* of configs/default.json"
-import json, re, sys
-defaults = dict(re.findall(r"^\| `synth\.(\w+)` \| `(\d+)`", open(sys.argv[2]).read(), re.M))
-assert {k: str(v) for k, v in json.load(open(sys.argv[1]))["synth"].items()} == defaults, defaults
-PY
+# commands HEADING: the indented lines of a section of README, and what stands between backquotes in its numbered ones.
+commands() {
+    awk -v heading="## $1" '/^## /{inside = $0 == heading} inside' "$SOURCE/README.md" >section
+    sed -nE 's/^    (.*)/\1/p; s/^[0-9]+\. [^`]*`([a-z]+\/[^`]*)`.*/\1/p' section | grep -v '^runs/'
+}
 
-awk '/^## /{inside = /^## Step by step/} inside && /^    /' "$SOURCE/README.md" >steps
-is "commands at least" "$(($(grep -c '^    echoquant ' steps) >= 12))" 1
-while IFS= read -r line; do
-    if [ "$line" != "${line%clip.avi*}" ]; then cp "$(ls data/synthetic/Videos/*.avi | head -n 1)" clip.avi; fi
+# perform LINE: runs it as a reader's shell does.
+perform() {
     STATUS=0
-    eval "$line" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    eval "$1" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
     if [ "$STATUS" = 0 ]; then
         pass
     else
-        fail "exit $STATUS: $line"
+        fail "exit $STATUS: $1"
         show
     fi
-    # Each says behind "#" what it leaves, where that is a file.
+}
+
+# The two commands, those for the first prediction, for real data and for installing. They install, configure and build, which this suite did before; here `cmake`
+# gives the binary under test, and `ctest` says with what it was called. Packages and Python environment are checked.
+cp "$SOURCE/scripts/"{lib,quickstart,setup,test}.sh "$SOURCE/scripts/packages.txt" scripts/
+mkdir tools .venv tests
+cat >tools/cmake <<CMAKE
+#!/usr/bin/env bash
+case \$1 in
+--build) ln -sf "$BIN" build/echoquant ;;
+--install) exec "$(command -v cmake)" --install "$(dirname "$BIN")" "\${@:3}" ;;
+esac
+CMAKE
+printf '#!/usr/bin/env bash\necho "ctest $*"\n' >tools/ctest
+chmod +x tools/*
+cp "$SOURCE/requirements.txt" . && cp "$SOURCE/tests/requirements-onnx.txt" tests/
+cp "$SOURCE/.venv/.installed" .venv/ 2>/dev/null
+set_up() {
+    (
+        . scripts/lib.sh
+        for package in $(packages_of run test); do is_installed "$package" || exit 1; done
+        [ "$(cat .venv/.installed)" = "$(python3 -V) $(cat requirements.txt tests/requirements-onnx.txt | sha256sum)" ]
+    ) 2>/dev/null
+}
+commands "Two commands" >two
+is "the two commands" "$(awk '{print $1}' two | xargs)" "./scripts/quickstart.sh ./scripts/test.sh"
+if set_up; then
+    while IFS= read -r line; do PATH=$PWD/tools:$PATH perform "$line"; done <two
+    there data/synthetic/FileList.csv runs/default/report.html
+    has "$OUT" "ctest --preset release"
+    rm -r runs build/echoquant
+    # A user's folder has another place than the one that README shows.
+    sed -e 's/runs\/default/runs\/echonet/; s/data\/synthetic/\/path\/to\/EchoNet-Dynamic/' \
+        -e 's/"synthetic": true/"synthetic": false/' configs/default.json >configs/echonet.json
+    cp -r data/synthetic EchoNet-Dynamic && rm EchoNet-Dynamic/synth.json
+    commands "Real data" | sed "s|/data/EchoNet-Dynamic|$PWD/EchoNet-Dynamic|" >real
+    is "commands for real data" "$(awk '{print $1, $2}' real | xargs)" \
+        "scripts/setup.sh build/echoquant inspect build/echoquant run-all"
+    while IFS= read -r line; do PATH=$PWD/tools:$PATH perform "$line"; done <real
+    there runs/echonet/report.html
+    rm -r runs data build/echoquant
+    cp -r "$SOURCE/models" .
+    commands "A prediction at once" >prediction
+    is "commands for a prediction" "$(awk '{print $1, $2}' prediction | xargs)" "scripts/setup.sh build/echoquant synth build/echoquant predict"
+    while IFS= read -r line; do PATH=$PWD/tools:$PATH perform "$line"; done <prediction
+    is "rows of the prediction" "$(wc -l <"$OUT")" 2
+    rm -r data models build/echoquant
+    commands "Install" >install
+    mkdir home
+    while IFS= read -r line; do HOME=$PWD/home PATH=$PWD/tools:$PATH perform "$line"; done <install
+    there home/.local/bin/echoquant home/.local/share/man/man1/echoquant.1*
+else
+    skip "commands that install and build: packages or .venv are not as scripts/test.sh leaves them"
+    ln -sf "$BIN" build/echoquant
+fi
+
+commands "Step by step" >steps
+is "commands at least" "$(($(grep -c '^echoquant ' steps) >= 12))" 1
+while IFS= read -r line; do
+    if [ "$line" != "${line%clip.avi*}" ]; then cp "$(ls data/synthetic/Videos/*.avi | head -n 1)" clip.avi; fi
+    perform "$line"
+    # A comment says what the command leaves, where that is a file.
     for file in $(grep -o '# .*' <<<"$line" | grep -oE '(runs/)[a-z0-9_/]+\.[a-z]+'); do there "$file"; done
 done <steps
 is "echoquant" "$(command -v echoquant)" "$PWD/build/echoquant"
@@ -60,5 +110,5 @@ expect_error 2 "DIR" synth one --data two
 expect 0 synth named --data named --set synth.train=1 --set synth.val=1 --set synth.test=1
 expect_error 2 "DIR" synth one two
 expect_error 2 "DIR" synth --set data.dir=one
-not_there one two
+not_there one
 summary

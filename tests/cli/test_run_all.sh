@@ -11,7 +11,7 @@ for text in "| Model | Precision | Size(MB) | MAE | Latency(ms) |" "| FP32 " "| 
     has <(tr -s ' ' <"$OUT") "$text"
 done
 there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat,fp32_plus}.safetensors a/history/{fp32,qat,fp32_plus}.csv \
-    a/predictions/{fp32,ptq,qat,fp32_plus}.csv data/smoke/FileList.csv
+    a/predictions/{fp32,ptq,qat,fp32_plus}.csv data/synthetic-smoke/FileList.csv
 is "rows of predictions" "$(wc -l <a/predictions/qat.csv)" 7
 is "header of predictions" "$(head -n 1 a/predictions/ptq.csv)" "FileName,Split,EF,Prediction"
 is "epochs of the history" "$(wc -l <a/history/fp32.csv)" 3
@@ -19,6 +19,7 @@ fp32=$(stat -c %s a/fp32.safetensors)
 for model in ptq qat; do
     is "$model at most 0.26 of FP32" "$(($(stat -c %s "a/$model.safetensors") * 100 / fp32 <= 26))" 1
 done
+for file in a/report.md a/report.html a/fp32.safetensors a/ptq.safetensors; do has "$file" "For research only: not a medical device"; done
 is "nothing outside the run directory but data" "$(find . -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | sort | xargs)" "a data"
 python3 - a/results.json <<'PY' && pass || fail "results.json"
 import json, sys
@@ -87,7 +88,7 @@ has "$OUT" "a/report.html"
 expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a
 
 # predict
-clips=(data/smoke/Videos/*.avi)
+clips=(data/synthetic-smoke/Videos/*.avi)
 mkdir "odd, folder" && cp "${clips[1]}" 'odd, folder/a "b".avi'
 for model in fp32 ptq qat; do
     expect 0 predict --model "a/$model.safetensors" "${clips[0]}" 'odd, folder/a "b".avi' --threads 2
@@ -103,7 +104,7 @@ PY
 done
 # What predict says of a test clip is what eval wrote.
 name=$(sed -n 2p a/predictions/ptq.csv | cut -d, -f1)
-expect 0 predict --json --model a/ptq.safetensors "data/smoke/Videos/$name.avi"
+expect 0 predict --json --model a/ptq.safetensors "data/synthetic-smoke/Videos/$name.avi"
 is "predict against eval" "$(efs "$OUT")" "$(sed -n 2p a/predictions/ptq.csv | awk -F, '{print $NF}')"
 printf 'no video' >bad.avi
 run predict --model a/ptq.safetensors "${clips[0]}" bad.avi
@@ -118,7 +119,7 @@ r = json.load(open(sys.argv[1]))
 assert 0 < r["latency_ms"]["min"] <= r["latency_ms"]["median"] <= r["latency_ms"]["p95"]
 assert (r["threads"], r["frames"], r["size"]) == (2, 4, 64) and r["isa"]
 PY
-expect 0 bench --model a/fp32.safetensors --json --set bench.repeats=3 --data data/smoke --cpu ref
+expect 0 bench --model a/fp32.safetensors --json --set bench.repeats=3 --data data/synthetic-smoke --cpu ref
 has "$OUT" file_latency_ms
 has "$OUT" '"ref"'
 for model in fp32 ptq; do
@@ -134,7 +135,7 @@ expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --force --set tra
 is "notes" "$(cat a/notes.txt)" mine
 is "epochs of the new history" "$(wc -l <a/history/fp32.csv)" 2
 mkdir -p plain/state && printf 'mine' >plain/fp32.safetensors && printf 'mine' >plain/state/x
-run train --run plain --data data/smoke "${TINY[@]}" --force
+run train --run plain --data data/synthetic-smoke "${TINY[@]}" --force
 is "a folder that is no run directory" "$(cat plain/state/x)" mine
 is "exit" "$STATUS" 2
 is "its file" "$(cat plain/fp32.safetensors)" mine

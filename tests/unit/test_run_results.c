@@ -186,6 +186,7 @@ static void settings_for_dir(struct eq_settings *s)
     struct eq_err err;
     assert_int_equal(eq_settings_init(s, &err), EQ_OK);
     assert_int_equal(eq_settings_set(s, "run.dir", dir, "--run", &err), EQ_OK);
+    assert_int_equal(eq_settings_set(s, "qat.control", "false", "--set", &err), EQ_OK);
 }
 
 static void change(struct eq_settings *s, const char *key, const char *value)
@@ -303,7 +304,7 @@ static void force_of_one_model_takes_its_row_and_leaves_the_others(void **state)
     change(&s, "train.lr", "0.5"); /* refused: nothing is lost */
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_USAGE);
     assert_true(there("predictions/ptq.csv"));
-    change(&s, "train.lr", "0.001");
+    change(&s, "train.lr", "0.0003");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_OK);
     order_of_rows(order);
     assert_string_equal(order, "FP32 QAT Median ");

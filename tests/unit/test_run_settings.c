@@ -265,6 +265,27 @@ static void test_shipped_configs_load(void **state)
     }
 }
 
+/* A command without --config does what configs/default.json asks for, and names the folder of synthetic clips. */
+static void test_defaults_are_the_default_experiment(void **state)
+{
+    (void)state;
+    struct eq_settings loaded;
+    struct eq_err err = {0};
+    assert_int_equal(eq_settings_init(&loaded, &err), EQ_OK);
+    if (eq_settings_load(&loaded, SOURCE_DIR "/configs/default.json", &err) != EQ_OK)
+        fail_msg("%s", err.msg);
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        struct eq_str built_in = {0}, in_file = {0};
+        eq_setting_print(&eq_setting_table[i], &settings.config, &built_in);
+        eq_setting_print(&eq_setting_table[i], &loaded.config, &in_file);
+        if (strcmp(built_in.s, in_file.s) != 0)
+            fail_msg("%s is %s, and %s in configs/default.json", eq_setting_table[i].key, built_in.s, in_file.s);
+        eq_str_clear(&built_in);
+        eq_str_clear(&in_file);
+    }
+    eq_settings_clear(&loaded);
+}
+
 /* Each setting of the sections that shapes results, once, in the order of the table. */
 static void test_fingerprint_holds_what_shapes_results(void **state)
 {
@@ -278,7 +299,7 @@ static void test_fingerprint_holds_what_shapes_results(void **state)
     for (size_t i = 0; i < eq_setting_count; i++)
         wanted += !eq_setting_table[i].free_to_change && eq_section_listed(eq_setting_table[i].key, sections);
     assert_int_equal(lines, wanted);
-    assert_non_null(strstr(text.s, "data.frames=8\n"));
+    assert_non_null(strstr(text.s, "data.frames=12\n"));
     assert_non_null(strstr(text.s, "train.loss=huber\n"));
     assert_null(strstr(text.s, "train.seeds="));
     assert_null(strstr(text.s, "data.size="));
@@ -349,6 +370,7 @@ int main(void)
         TEST(test_config_md_is_the_table),
         TEST(test_help_has_every_row),
         TEST(test_shipped_configs_load),
+        TEST(test_defaults_are_the_default_experiment),
         TEST(test_fingerprint_holds_what_shapes_results),
         TEST(test_lines_of_other_versions),
     };

@@ -1,0 +1,3 @@
+from echoquant import main
+
+main()

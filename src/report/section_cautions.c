@@ -80,7 +80,8 @@ static void judge_timings(const struct eq_results *r, struct eq_texts *lines)
             eq_str_add(&lines->s, " (95th percentile ");
             eq_report_significant(row->latency.p95 / row->latency.median, " times the median)", &lines->s);
         } else {
-            eq_str_add(&lines->s, " (stopped %.0f times a second by the system)", row->latency.switches);
+            /* not how often: a thread that yields while others are waiting counts, too */
+            eq_str_add(&lines->s, " (the system took the CPU away)");
         }
     }
     if (n) {

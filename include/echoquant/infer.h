@@ -77,7 +77,7 @@ struct eq_paths {
     } * paths;
     size_t n;
 };
-/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_name), sorted by name,
+/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_file), sorted by name,
  * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
  * missing and a folder without clips are errors of their entry. EQ_IO: a list or folder cannot be read. EQ_FORMAT: as
  * eq_paths_read. */

@@ -187,10 +187,10 @@ enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq
 struct eq_latency {
     double min, median, p95; /* ms per clip */
     double low, high;        /* interval of the median (eq_median_interval) */
-    double switches;         /* involuntary context switches of the process per second; NaN: not counted */
+    double waited;           /* share of the time, 0..1, that the calling thread waited for a CPU; NaN: unknown */
     int repeats;
 };
-/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but switches. */
+/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. */
 struct eq_latency eq_latency_of(double *ms, int n);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
  * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a

@@ -1,6 +1,7 @@
 /*
  * DICOM through DCMTK: tags, sequences, all byte orders, deflated files, RLE and JPEG-LS. The pictures of JPEG and JPEG
- * 2000 are left as they are for FFmpeg (dicom_pixels.c); FFmpeg 5.1 lacks JPEG-LS with interleaved samples.
+ * 2000 are left as they are for FFmpeg (dicom_pixels.c); FFmpeg has no JPEG-LS with interleaved samples, and returns
+ * black frames for it (findings/ffmpeg_jpegls_black_frame.sh).
  *
  * No exception leaves this file. DCMTK's own log, which may quote the contents of tags, is off.
  */

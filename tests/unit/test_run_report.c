@@ -13,7 +13,7 @@ static void the_table_has_its_columns_and_figures(void **state)
     struct eq_str table = {0};
     (void)state;
     put_experiment();
-    assert_int_equal(eq_run_table(dir, &table, &err), EQ_OK);
+    assert_int_equal(eq_run_table(dir, 0, &table, &err), EQ_OK);
     char cells[8][20][40];
     int row = 0;
     for (const char *p = table.s; *p; row++) {
@@ -46,6 +46,31 @@ static void the_table_has_its_columns_and_figures(void **state)
         assert_string_equal(cells[5][c], median[c]);
     assert_string_equal(cells[2][13], "-"); /* FP32 against itself */
     eq_str_clear(&table);
+}
+
+/* A narrow terminal gets the same cells in several tables, each of which names the models. */
+static void a_wide_table_becomes_several(void **state)
+{
+    struct eq_err err;
+    struct eq_str table = {0};
+    (void)state;
+    put_experiment();
+    for (int columns = 40; columns <= 120; columns += 40) {
+        assert_int_equal(eq_run_table(dir, columns, &table, &err), EQ_OK);
+        int tables = 0, cells = 0;
+        for (const char *p = table.s; *p; p += *p == '\n') {
+            size_t len = strcspn(p, "\n");
+            assert_true(len <= (size_t)columns);
+            tables += strncmp(p, "| Model", 7) == 0;
+            for (size_t i = 1; strncmp(p, "| PTQ", 5) == 0 && i < len; i++)
+                cells += p[i] == '|';
+            p += len;
+        }
+        assert_int_equal(tables, columns == 40 ? 7 : columns == 80 ? 3 : 2);
+        assert_int_equal(cells, 15 + tables);
+        assert_non_null(strstr(table.s, "2.00x"));
+        eq_str_clear(&table);
+    }
 }
 
 /* ---- the report ---------------------------------------------------------- */
@@ -472,6 +497,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_table_has_its_columns_and_figures),
+        TEST(a_wide_table_becomes_several),
         TEST(the_report_is_one_file_with_everything),
         TEST(the_control_is_reported_beside_qat),
         TEST(a_missing_gnuplot_is_said),

@@ -173,7 +173,7 @@ static void no_results_is_said(void **state)
     (void)state;
     assert_int_equal(eq_results_read(dir, &r, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "echoquant eval"));
-    assert_int_equal(eq_run_table(dir, &table, &err), EQ_IO);
+    assert_int_equal(eq_run_table(dir, 0, &table, &err), EQ_IO);
     assert_int_equal(eq_run_report(dir, &err), EQ_IO);
     assert_false(there("report.html"));
 }

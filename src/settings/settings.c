@@ -172,7 +172,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "run-all also trains the control FP32+: the baseline trained further like QAT, but without fake-quant"},
 
     {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
-     .help = "eval and predict: how many shifted samplings of a clip to average (docs/DATA.md); 1 uses a single "
+     .help = "eval and predict: how many shifted samplings of a clip to average (docs/CLIPS.md); 1 uses a single "
              "sampling from first to last frame"},
 
     {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,

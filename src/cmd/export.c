@@ -101,15 +101,15 @@ const struct eq_command eq_cmd_export = {
     .name = "export",
     .summary = "write a model as an ONNX file",
     .arguments = "FILE",
-    .about = "Writes a model (FILE, or --model FILE) as a self-contained ONNX file, for ONNX Runtime, OpenVINO and "
-             "others.\n\n"
-             "pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of frames; "
-             "the graph normalizes them\n"
-             "ef: f32 [1, 1], the EF in percent\n\n"
+    .about = "Writes a model (FILE, or --model FILE) as a self-contained ONNX file, for ONNX Runtime, "
+             "OpenVINO, and others. The ONNX model has one input and one output:\n\n"
+             "  pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of "
+             "frames; the graph normalizes them\n"
+             "  ef: f32 [1, 1], the EF in percent\n\n"
              "An FP32 model becomes plain operators with batch norm folded into the convolutions. An INT8 "
-             "model becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear "
-             "and DequantizeLinear. The metadata of the file says how clips are sampled, and their size. "
-             "docs/ONNX.md has an example.\n\n"
+             "model becomes QDQ: u8 activations, s8 weights per channel, and s32 biases between "
+             "QuantizeLinear and DequantizeLinear. The metadata of the file says how clips are sampled, "
+             "and their size. docs/ONNX.md has an example.\n\n"
              "--json prints one object: path, model, precision, opset, bytes.\n",
     .example = "runs/first/ptq.safetensors --onnx ptq.onnx",
     .options = EQ_OPT_MODEL | EQ_OPT_ONNX | EQ_OPT_JSON,

@@ -138,18 +138,17 @@ const struct eq_command eq_cmd_import = {
     .name = "import",
     .summary = "write a data folder from DICOM files",
     .arguments = "FILE|FOLDER...",
-    .about = "Writes the ultrasound clips among DICOM files as a data folder: Videos/*.avi (MJPEG, gray, square) and "
-             "FileList.csv. Folders are searched to the bottom. Other files, single pictures and copies are skipped "
-             "and counted. By default the picture is cut to the square around the ultrasound sector, and all "
-             "outside of the sector is black.\n\n"
-             "Clips are named by a hash of their files. No name, date or identifier from a file is printed or "
-             "stored, but text inside of the sector stays in the pictures: look at them before you pass them on. "
-             "Which clip came from which file is printed and not stored.\n\n"
-             "EFs come from --labels; where they are missing, fill in the column EF of FileList.csv. An interrupted "
-             "import goes on when the same command is run again. Nothing is ever overwritten.\n\n"
-             "Example:\n"
-             "  echoquant import /media/cdrom --labels ef.csv --out data/clinic\n",
-    .example = "--out data/clinic --labels ef.csv study/",
+    .about = "Writes a data folder from DICOM files: Videos/*.avi (MJPEG, gray, square) and FileList.csv. "
+             "It searches all subfolders for ultrasound clips. Other files, single pictures, and copies "
+             "are skipped and counted. By default, the picture is cut to the square around the ultrasound "
+             "sector, and everything outside the sector is black.\n\n"
+             "Clips are named by a hash of their files. No name, date, or identifier from a file is "
+             "printed or stored, but text inside the sector stays in the pictures. Look at them before you "
+             "pass them on. The command prints which clip came from which file, but does not store it.\n\n"
+             "EFs come from --labels. Where they are missing, fill in the column EF of FileList.csv. Run "
+             "the same command again to resume an interrupted import. Existing files are never "
+             "overwritten. docs/DICOM.md has more.\n",
+    .example = "/media/cdrom --labels ef.csv --out data/clinic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_IMPORT | EQ_OPT_JSON | EQ_OPT_COMPUTE,
     .min_args = 1,
     .max_args = 100000,

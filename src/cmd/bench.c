@@ -10,11 +10,11 @@ static enum eq_status check_train(const struct eq_options *o, struct eq_err *err
     if (!o->bench.train)
         return EQ_OK;
     if (o->bench.with_data)
-        return eq_fail(err, EQ_USAGE, "--train takes random pixels, not --data");
+        return eq_fail(err, EQ_USAGE, "--train uses random pixels: leave out --data");
     if (o->fresh && strcmp(o->fresh, "int8") == 0)
-        return eq_fail(err, EQ_USAGE, "--train --fresh int8: training is in floats; use --qat for fake-quant");
+        return eq_fail(err, EQ_USAGE, "--fresh int8 cannot be trained: use --fresh fp32, with --qat for fake-quant");
     if (o->bench.qat && o->settings.config.run.precision != EQ_PRECISION_FP32)
-        return eq_fail(err, EQ_USAGE, "--qat trains in FP32, not with --precision bf16");
+        return eq_fail(err, EQ_USAGE, "--qat trains in FP32: leave out --precision bf16");
     return EQ_OK;
 }
 
@@ -22,9 +22,9 @@ static enum eq_status check_train(const struct eq_options *o, struct eq_err *err
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (o->fresh && strcmp(o->fresh, "fp32") != 0 && strcmp(o->fresh, "int8") != 0)
-        return eq_fail(err, EQ_USAGE, "--fresh %.40s: fp32 or int8", o->fresh);
+        return eq_fail(err, EQ_USAGE, "--fresh %.40s: must be fp32 or int8", o->fresh);
     if (o->model && o->fresh)
-        return eq_fail(err, EQ_USAGE, "--model and --fresh exclude each other");
+        return eq_fail(err, EQ_USAGE, "--model and --fresh cannot be combined");
     if (!o->model && !o->fresh && !o->bench.train)
         return eq_fail(err, EQ_USAGE, "bench needs a model, FILE or --model FILE, or --fresh fp32|int8");
     if (!o->bench.layers && (o->bench.layer[0] || o->bench.kernel[0]))

@@ -32,10 +32,9 @@ static void print_times(const struct cJSON *result)
         printf("%-14s %.2f times as fast with %.0f thread%s as with one, by the minima\n", "scaling",
                eq_json_real(result, "scaling"), threads, eq_plural(threads));
     if (eq_json_real(result, "scaling") < 1)
-        printf(
-            "%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model is too small to "
-            "share; --threads 1 is faster\n",
-            "", threads);
+        printf("%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model "
+               "is too small for several threads. Use --threads 1\n",
+               "", threads);
 }
 
 static void print_inference(const struct cJSON *result)

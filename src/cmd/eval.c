@@ -59,7 +59,8 @@ static enum eq_status check_own_name(const char *name, struct eq_err *err)
     bool taken = strcasecmp(name, EQ_MEDIAN_ROW) == 0;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
         taken |= strcasecmp(name, m->name) == 0 || strcasecmp(name, m->row) == 0;
-    return taken ? eq_fail(err, EQ_USAGE, "\"%s\" is the name of another row: choose one with --name", name) : EQ_OK;
+    return taken ? eq_fail(err, EQ_USAGE, "\"%s\" is already the name of a row: choose another name with --name", name)
+                 : EQ_OK;
 }
 
 /* Checks that the names can be used and the models exist. */
@@ -69,7 +70,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     struct names list;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE,
-                       "eval takes names of the run's models, or one model file; --name goes with a file");
+                       "eval needs names of the run's models or one model file, not both; --name needs a file");
     EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++) {
         const char *name = list.names[i];

@@ -50,7 +50,7 @@ static enum eq_status export_model(const struct eq_options *o, int opset, const 
     } else {
         *precision = "FP32";
         if (o->residual)
-            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual is for INT8 models; %s is an FP32 model", o->model));
+            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual is only for INT8 models; %s is an FP32 model", o->model));
         EQ_TRY(eq_model_load(o->model, &graph, err));
         EQ_TRY(eq_export_onnx(o->onnx, graph, opset, err));
     }
@@ -64,8 +64,9 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (!o->model || !o->onnx)
         return eq_fail(err, EQ_USAGE, "export needs a model, FILE or --model FILE, and --onnx FILE");
-    return same_file(o->model, o->onnx) ? eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o->onnx)
-                                        : EQ_OK;
+    return same_file(o->model, o->onnx)
+               ? eq_fail(err, EQ_USAGE, "--onnx %s is the model itself: name another file", o->onnx)
+               : EQ_OK;
 }
 
 static enum eq_status print_json(const struct eq_options *o, int opset, const char *precision, uint64_t bytes,

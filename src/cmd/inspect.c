@@ -38,11 +38,10 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     if (!o->sheet)
         return EQ_OK;
     if (o->n_args != 1)
-        return eq_fail(err, EQ_USAGE, "--contact-sheet draws the clips of one data folder; %d paths are given",
-                       o->n_args);
+        return eq_fail(err, EQ_USAGE, "--contact-sheet needs one data folder, not %d paths", o->n_args);
     const char *path = o->args[0];
     if (eq_path_exists(path) && (!eq_is_dir(path) || eq_run_has_file(path, "config", ".json")))
-        return eq_fail(err, EQ_USAGE, "%s is no data folder, and --contact-sheet draws the clips of one", path);
+        return eq_fail(err, EQ_USAGE, "%s is not a data folder; --contact-sheet needs one", path);
     return EQ_OK;
 }
 

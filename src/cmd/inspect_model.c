@@ -173,8 +173,8 @@ out:
 static void print_looks(const struct cJSON *looks)
 {
     if (!looks) {
-        printf("looks of its training clips: not in this file, so predict and eval cannot tell clips that look unlike "
-               "them\n");
+        printf("looks of its training clips: not in this file, so predict and eval cannot recognize "
+               "clips that look unlike them\n");
         return;
     }
     printf("looks of its %.0f training clips:", eq_json_real(looks, "clips"));

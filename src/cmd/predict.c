@@ -105,7 +105,7 @@ static enum eq_status check_input(const char *path, const char *real, struct eq_
     char *input = real ? realpath(path, NULL) : NULL;
     enum eq_status st = EQ_OK;
     if (input && strcmp(input, real) == 0)
-        st = eq_fail(err, EQ_USAGE, "--output would replace %s, which is read", path);
+        st = eq_fail(err, EQ_USAGE, "--output %s is one of the inputs: name another file", path);
     free(input);
     return st;
 }
@@ -133,7 +133,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     for (int i = 0; i < o->n_args; i++)
         if (o->null && (o->args[i][0] == '@' || strcmp(o->args[i], "-") == 0))
             return EQ_OK;
-    return o->null ? eq_fail(err, EQ_USAGE, "--null is for lists: @FILE or -") : EQ_OK;
+    return o->null ? eq_fail(err, EQ_USAGE, "--null needs a list: @FILE or -") : EQ_OK;
 }
 
 static enum eq_status predict(const struct eq_options *o, const struct eq_paths *list, struct output *out,

@@ -282,7 +282,7 @@ enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *sho
 {
     struct eq_str range = {0};
     eq_setting_describe_range(row, &range);
-    enum eq_status st = eq_fail(err, EQ_USAGE, "%s: %s = %.80s is not allowed: it takes %s%s%s", origin, row->key,
+    enum eq_status st = eq_fail(err, EQ_USAGE, "%s: %s = %.80s is not allowed: it must be %s%s%s", origin, row->key,
                                 shown, range.s, row->unit[0] ? " " : "", row->unit);
     eq_str_clear(&range);
     return st;
@@ -458,14 +458,14 @@ enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err
 {
     const struct eq_config *c = &s->config;
     if (c->train.schedule == EQ_SCHEDULE_COSINE && c->train.warmup >= c->train.epochs)
-        return eq_fail(err, EQ_USAGE, "train.warmup = %g leaves nothing of train.epochs = %d", c->train.warmup,
+        return eq_fail(err, EQ_USAGE, "train.warmup = %g must be less than train.epochs = %d", c->train.warmup,
                        c->train.epochs);
     if (c->run.seed > INT_MAX - (c->train.seeds - 1))
-        return eq_fail(err, EQ_USAGE, "run.seed = %d leaves no room for train.seeds = %d", c->run.seed, c->train.seeds);
+        return eq_fail(err, EQ_USAGE, "run.seed = %d is too large for train.seeds = %d", c->run.seed, c->train.seeds);
     if (c->ptq.bias_correction && c->ptq.adaround)
         return eq_fail(err, EQ_USAGE,
-                       "ptq.bias_correction and ptq.adaround exclude each other: AdaRound fits the outputs of each "
-                       "layer, their means included");
+                       "ptq.bias_correction and ptq.adaround cannot be combined: AdaRound already fits the "
+                       "outputs of each layer, including their means. Set one of them to false");
     return EQ_OK;
 }
 

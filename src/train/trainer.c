@@ -65,7 +65,8 @@ static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
         return eq_fail(err, EQ_USAGE,
-                       "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
+                       "the training split is too small for one step: batch %d x accumulate %d needs at least "
+                       "%d clips",
                        job->batch, job->accumulate, job->batch * job->accumulate);
     return EQ_OK;
 }

@@ -248,7 +248,7 @@ enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_e
 /* Decodes the clip, samples frames and resizes them with swscale (bilinear, stretched to the square; untouched when
  * they have that size): dst [phases][frames][size][size][3] RGB u8. A frame without color (gray, or full-range YUV
  * with chroma planes of one value within 1 of 128) is its luma three times. A display matrix is obeyed. Frames are
- * counted as they decode and sampled evenly in time; docs/DATA.md has the rules. info may be NULL; info->damaged tells
+ * counted as they decode and sampled evenly in time; docs/CLIPS.md has the rules. info may be NULL; info->damaged tells
  * about the container and the sampled frames, where the codec makes these independent of the others. Errors name the
  * file. EQ_IO: it can't be opened or read, or is no plain file. EQ_FORMAT: not a video that we read (the message says
  * which kind of file it is), no video stream, nothing decodes, too large, or a display matrix of another angle.

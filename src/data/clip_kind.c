@@ -127,7 +127,7 @@ enum eq_status eq_clip_fail_kind(const char *name, const uint8_t *head, size_t l
         return eq_fail(err, EQ_FORMAT, "%s is not a video file: it starts with zeros only. Copy it again", name);
     const char *known = ffmpeg_calls_it(head, len);
     if (known)
-        return eq_fail(err, EQ_FORMAT, "%s is a file of another kind (%s): " CONVERT, name, known);
+        return eq_fail(err, EQ_FORMAT, "%s has an unsupported format (%s): " CONVERT, name, known);
     return eq_fail(err, EQ_FORMAT, "%s is not a video file, or is damaged in its header", name);
 }
 

@@ -126,7 +126,7 @@ static enum eq_status obey_matrix(struct job *job, const AVFrame *frame, struct 
     if (job->info.turned || job->info.mirrored || !data || (size_t)data->size < 9 * sizeof(int32_t))
         return EQ_OK;
     if (!eq_frame_turn_of((const int32_t *)(const void *)data->data, &job->info.turned, &job->info.mirrored))
-        return eq_fail(err, EQ_FORMAT, "%s: the pictures are turned by an angle that is no multiple of 90 degrees",
+        return eq_fail(err, EQ_FORMAT, "%s: the pictures are turned by an angle that is not a multiple of 90 degrees",
                        job->file->name);
     return EQ_OK;
 }
@@ -243,7 +243,7 @@ static enum eq_status decode_packet(struct job *job, struct pass *pass, const AV
                             packet && mjpeg ? eq_clip_reader_packet_time(r) : r->frame->best_effort_timestamp, err));
     }
     if (code == AVERROR(ENOMEM))
-        return eq_clip_av_fail(err, job->file->name, "can't be decoded", code);
+        return eq_clip_av_fail(err, job->file->name, "cannot be decoded", code);
     if (packet && mjpeg && wanted && r->messages == messages &&
         eq_mjpeg_scan(packet->data, (size_t)packet->size, &picture) && !is_intact(job, &picture))
         note_bad(job, true, ENTROPY_WORDS);
@@ -434,7 +434,7 @@ enum eq_status eq_clip_refuse_damaged(const char *path, const struct eq_clip_inf
     if (!info->damaged)
         return EQ_OK;
     return eq_fail(err, EQ_FORMAT,
-                   "%s: the clip is damaged: %s. Mend it, or set data.on_error=skip to leave it out, or =use to use "
-                   "what is left of it",
+                   "%s: the clip is damaged: %s. Replace it, or use --set data.on_error=skip to leave it "
+                   "out, or data.on_error=use to use it as far as it can be read",
                    path, info->reason);
 }

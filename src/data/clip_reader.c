@@ -114,7 +114,7 @@ static enum eq_status check_file(const char *path, struct eq_err *err)
     if (S_ISDIR(info.st_mode))
         return eq_fail(err, EQ_IO, "%s is a folder, not a clip", path);
     if (!S_ISREG(info.st_mode))
-        return eq_fail(err, EQ_IO, "%s is a pipe, a socket or a device: a clip must be a plain file", path);
+        return eq_fail(err, EQ_IO, "%s is a pipe, a socket, or a device: a clip must be a plain file", path);
     if (info.st_size == 0)
         return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
     return EQ_OK;
@@ -155,7 +155,7 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
         uint8_t head[EQ_CLIP_HEAD];
         st = eq_clip_fail_kind(name, head, read_head(r->file, head), err);
     } else if (code < 0) {
-        st = eq_clip_av_fail(err, name, "can't be opened as a video", code);
+        st = eq_clip_av_fail(err, name, "cannot be opened as a video", code);
     }
 out:
     av_dict_free(&options);
@@ -183,7 +183,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
         if (code < 0)
-            return eq_clip_av_fail(err, name, "can't be read as a video", code);
+            return eq_clip_av_fail(err, name, "cannot be read as a video", code);
     }
     r->stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (r->stream < 0)
@@ -227,8 +227,8 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
     int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
-                       name, par->width, par->height, (long long)max_pixels);
+        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
+                       par->width, par->height, (long long)max_pixels);
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
         return eq_fail(err, EQ_FORMAT, "%s: this FFmpeg has no decoder for %s video", name,
@@ -241,7 +241,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     eq_clip_set_up_decoder(r->decoder, max_pixels);
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
     int code = avcodec_open2(r->decoder, codec, NULL);
-    return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
+    return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
@@ -307,10 +307,10 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         av_packet_unref(r->packet);
         int code = read_frame(r);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
-            return eq_clip_av_fail(err, r->file->name, "can't be read", code);
+            return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */
             if (code != AVERROR_EOF && r->messages++ == 0)
-                snprintf(r->message, sizeof r->message, "the rest of the file can't be read");
+                snprintf(r->message, sizeof r->message, "the rest of the file cannot be read");
             *end = true;
             return EQ_OK;
         }
@@ -391,8 +391,8 @@ enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_cli
     const int32_t *matrix = matrix_of(stream);
     if (matrix && !eq_frame_turn_of(matrix, &info->turned, &info->mirrored))
         return eq_fail(err, EQ_FORMAT,
-                       "%s: its display matrix turns the pictures by an angle that is no multiple of 90 degrees. Write "
-                       "it anew: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
+                       "%s: its display matrix turns the pictures by an angle that is not a multiple of 90 "
+                       "degrees. Convert it: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
                        r->file->name);
     return EQ_OK;
 }

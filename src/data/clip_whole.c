@@ -173,8 +173,7 @@ static void judge_avi(const struct whole *w)
     }
     if (open && avi.claims_index && !avi.has_index && !avi.super_index && !w->reason[0])
         snprintf(w->reason, EQ_CLIP_REASON,
-                 "the file was never finished: its header promises an index, and there is "
-                 "none");
+                 "the recording was never finished: the header promises an index, but the file has none");
 }
 
 /* ---- MP4 and MOV --------------------------------------------------------- */

@@ -129,7 +129,7 @@ eq_status read_coding(eq_dicom &d, E_TransferSyntax syntax, eq_err *err)
         return EQ_OK;
     default:
         return eq_fail(err, EQ_FORMAT,
-                       "%s: its pictures are coded as \"%s\", which is not read; convert it, for example with "
+                       "%s: its pictures have the unsupported coding \"%s\". Convert the file, for example with "
                        "gdcmconv --raw",
                        d.path.c_str(), DcmXfer(syntax).getXferName());
     }
@@ -159,8 +159,8 @@ eq_status read_color(eq_dicom &d, DcmDataset &data, eq_err *err)
             break;
         return EQ_OK;
     }
-    return eq_fail(err, EQ_FORMAT, "%s: pixels of %d samples in the color space \"%.20s\" are not read", d.path.c_str(),
-                   d.info.samples, name.c_str());
+    return eq_fail(err, EQ_FORMAT, "%s: pixels of %d samples in the color space \"%.20s\" are not supported",
+                   d.path.c_str(), d.info.samples, name.c_str());
 }
 
 eq_status read_size(eq_dicom &d, DcmDataset &data, eq_err *err)
@@ -171,16 +171,16 @@ eq_status read_size(eq_dicom &d, DcmDataset &data, eq_err *err)
     info.samples = number_of(data, DCM_SamplesPerPixel, 1);
     info.planar = number_of(data, DCM_PlanarConfiguration, 0) == 1 && info.samples == 3;
     if (info.width <= 0 || info.height <= 0)
-        return eq_fail(err, EQ_FORMAT, "%s: damaged: its tags give pictures no size", d.path.c_str());
+        return eq_fail(err, EQ_FORMAT, "%s: damaged: its tags have no size of the pictures", d.path.c_str());
     if (int64_t{info.width} * info.height > d.limits.pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
+        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels",
                        d.path.c_str(), info.width, info.height, static_cast<long long>(d.limits.pixels));
     if (info.frames < 1 || info.frames > d.limits.frames)
-        return eq_fail(err, EQ_FORMAT, "%s: its tags say %d frames; 2 to %d are read", d.path.c_str(), info.frames,
+        return eq_fail(err, EQ_FORMAT, "%s: its tags say %d frames; 2 to %d are supported", d.path.c_str(), info.frames,
                        d.limits.frames);
     int allocated = number_of(data, DCM_BitsAllocated, 0), stored = number_of(data, DCM_BitsStored, allocated);
     if (allocated != 8 || stored != 8 || number_of(data, DCM_PixelRepresentation, 0) != 0)
-        return eq_fail(err, EQ_FORMAT, "%s: samples of %d bits (%d used%s) are not read; ultrasound clips have 8",
+        return eq_fail(err, EQ_FORMAT, "%s: samples of %d bits (%d used%s) are not supported; ultrasound clips have 8",
                        d.path.c_str(), allocated, stored,
                        number_of(data, DCM_PixelRepresentation, 0) ? ", with a sign" : "");
     return EQ_OK;
@@ -218,7 +218,7 @@ eq_status read_palette(eq_dicom &d, DcmDataset &data, eq_err *err)
         read_channel(d, data, DCM_GreenPaletteColorLookupTableDescriptor, DCM_GreenPaletteColorLookupTableData, 1) &&
         read_channel(d, data, DCM_BluePaletteColorLookupTableDescriptor, DCM_BluePaletteColorLookupTableData, 2))
         return EQ_OK;
-    return eq_fail(err, EQ_FORMAT, "%s: its palette is missing, cut off or segmented", d.path.c_str());
+    return eq_fail(err, EQ_FORMAT, "%s: its palette is missing, cut off, or segmented", d.path.c_str());
 }
 
 bool is_ultrasound(DcmDataset &data)
@@ -317,7 +317,7 @@ size_t native_frame_bytes(const eq_dicom_info &info)
 
 eq_status cut_off(const eq_dicom &d, eq_err *err)
 {
-    return eq_fail(err, EQ_FORMAT, "%s: cut off: its tags say %d frames, and the file holds fewer", d.path.c_str(),
+    return eq_fail(err, EQ_FORMAT, "%s: cut off: its tags say %d frames, but the file has fewer", d.path.c_str(),
                    d.info.frames);
 }
 
@@ -387,7 +387,7 @@ eq_status find_fragments(eq_dicom &d, eq_err *err)
     else if ((starts = starts_by_table(d)).empty())
         starts = starts_by_marker(d);
     if (starts.size() != frames)
-        return eq_fail(err, EQ_FORMAT, "%s: damaged: %lu pieces of pictures can't be told apart into %d frames",
+        return eq_fail(err, EQ_FORMAT, "%s: damaged: %lu pieces of pictures cannot be divided into %d frames",
                        d.path.c_str(), items - 1, d.info.frames);
     for (size_t i = 0; i < frames; i++)
         d.frames.push_back({starts[i], (i + 1 < frames ? starts[i + 1] : items) - starts[i]});
@@ -430,9 +430,10 @@ eq_status check_deflated(const eq_dicom &d, eq_err *err)
     uint64_t total = 0, got = 1;
     while (in.good() && !in.eos() && got > 0 && total <= most)
         total += got = static_cast<uint64_t>(in.read(piece.data(), static_cast<offile_off_t>(piece.size())));
-    return total <= most ? EQ_OK
-                         : eq_fail(err, EQ_FORMAT, "%s: a deflated file that unpacks to more than 1 GiB is not read",
-                                   d.path.c_str());
+    return total <= most
+               ? EQ_OK
+               : eq_fail(err, EQ_FORMAT, "%s: a deflated file of more than 1 GiB when unpacked is not supported",
+                         d.path.c_str());
 }
 
 eq_status open_file(eq_dicom &d, eq_err *err)
@@ -440,8 +441,8 @@ eq_status open_file(eq_dicom &d, eq_err *err)
     set_up_dcmtk();
     if (!dcmDataDict.isDictionaryLoaded())
         return eq_fail(err, EQ_UNSUPPORTED,
-                       "%s: DCMTK's data dictionary (dicom.dic) was not found, without which DICOM files can't be "
-                       "read; set DCMDICTPATH to its path",
+                       "%s: DCMTK's data dictionary (dicom.dic) was not found, so DICOM files cannot be read. "
+                       "Set DCMDICTPATH to its path",
                        d.path.c_str());
     EQ_CHECK(check_deflated(d, err));
     OFCondition loaded = d.file.loadFile(d.path.c_str());

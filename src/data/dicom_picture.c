@@ -115,7 +115,7 @@ static enum eq_status write_png(const struct canvas *c, const char *path, struct
     if (code >= 0)
         code = avcodec_receive_packet(encoder, packet);
     if (code < 0)
-        EQ_TRY(eq_clip_av_fail(err, path, "can't be encoded as PNG", code));
+        EQ_TRY(eq_clip_av_fail(err, path, "cannot be encoded as PNG", code));
     EQ_TRY(eq_write_file(path, packet->data, (size_t)packet->size, err));
 out:
     avcodec_free_context(&encoder);

@@ -178,7 +178,7 @@ static enum eq_status take_picture(struct eq_dicom_reader *r, uint8_t *dst, bool
         if (is_rgb)
             return EQ_OK;
     }
-    return eq_fail(err, EQ_FORMAT, "%s: pictures in the form %s are not read", r->name, desc ? desc->name : "?");
+    return eq_fail(err, EQ_FORMAT, "%s: pictures in the form %s are not supported", r->name, desc ? desc->name : "?");
 }
 
 /* A decoder of its own for each picture: what one sets (tables, flags) would stay for the next, and a damaged picture

@@ -155,8 +155,8 @@ static void read_header(struct parser *p)
             if (strcasecmp(name, column_names[c]) != 0)
                 continue;
             if (p->column[c] >= 0) {
-                p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: the column \"%s\" is there twice", p->name, p->row_line,
-                                column_names[c]);
+                p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: the header has the column \"%s\" twice", p->name,
+                                p->row_line, column_names[c]);
                 return;
             }
             p->column[c] = (int)i;
@@ -557,7 +557,7 @@ static enum eq_status refuse_other_files(const char *bytes, size_t len, const ch
     if (len >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
         return eq_fail(err, EQ_FORMAT, "%s is UTF-16; save it as UTF-8", name);
     if (len >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "\xd0\xcf\x11\xe0", 4) == 0))
-        return eq_fail(err, EQ_FORMAT, "%s is a workbook of a spreadsheet program; save it as CSV", name);
+        return eq_fail(err, EQ_FORMAT, "%s is a spreadsheet workbook; save it as CSV", name);
     return EQ_OK;
 }
 

@@ -77,8 +77,8 @@ enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name
         if (separator == '\n' && len > skip && line[len - 1] == '\r')
             line[--len] = '\0';
         if (strlen(line) < len)
-            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null for paths that end with one",
-                           name, number));
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null if a NUL ends each path", name,
+                           number));
         if (len > skip)
             add(list, line + skip, NULL);
     }

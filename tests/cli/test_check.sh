@@ -31,10 +31,10 @@ grep '^warning: ' "$ERR" | grep -qF "${TRAIN[0]} = ${TEST[1]}" && pass || { fail
 expect 0 inspect "$PWD/./good" # other commands, other spellings of the folder: the same cache
 there "$CACHE"/clips-*
 expect 0 train -v --run cached --data good "${TINY[@]}" --set train.epochs=1
-has "$ERR" "11 clips are as they were when they were last checked"
+has "$ERR" "11 clips are unchanged since their last check"
 touch "good/Videos/${TRAIN[0]}.avi"
 expect 0 ptq -v --run cached --data good "${TINY[@]}" --set train.epochs=1
-has "$ERR" "10 clips are as they were when they were last checked"
+has "$ERR" "10 clips are unchanged since their last check"
 for damage in 'truncate -s 100' 'truncate -s 0' 'sed -i s/1/2/g' 'cp /bin/true'; do
     for file in "$CACHE"/clips-*; do
         if [ "$damage" = 'cp /bin/true' ]; then cp /bin/true "$file"; else $damage "$file"; fi

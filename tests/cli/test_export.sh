@@ -46,7 +46,7 @@ expect_error 1 "nowhere/x.onnx" export --model a/ptq.safetensors --onnx nowhere/
 expect_error 1 "data: " export --model a/ptq.safetensors --onnx data
 expect_error 1 "/dev/full" export --model a/ptq.safetensors --onnx /dev/full
 for name in a/ptq.safetensors ./a/../a/ptq.safetensors; do
-    expect_error 2 "would replace the model itself" export --model a/ptq.safetensors --onnx "$name"
+    expect_error 2 "is the model itself" export --model a/ptq.safetensors --onnx "$name"
 done
 is "what was there" "$(cat kept.onnx)" mine
 summary

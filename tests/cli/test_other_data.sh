@@ -154,10 +154,10 @@ is "digests of the old version" "$(cat old/*.json | grep -cE '"[0-9a-f]{64}"')" 
 expect 0 run-all --run old
 has "$ERR" "finished"
 cp -r d other
-untouched old "it was d, now it is other" eval ptq --run old --data other
-untouched old "it was d, now it is other" run-all --run old --data other
+untouched old "was d, but is now other" eval ptq --run old --data other
+untouched old "was d, but is now other" run-all --run old --data other
 expect 0 eval ptq --run old --data "$PWD/link"
-has "$ERR" "is noted from now on"
+has "$ERR" "noted the digest"
 is "the digest that was noted" "$(digest_of old)" "$(digest_of r)"
 expect 0 eval ptq --run old --data other
 has old/config.json "\"qat\": \"$(sha256sum <r/qat.safetensors | cut -d ' ' -f 1)\""

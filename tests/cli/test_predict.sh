@@ -85,10 +85,10 @@ cp out.csv before.csv
 expect_error 1 "nowhere.safetensors" predict --model nowhere.safetensors -o out.csv "${clips[0]}"
 same out.csv before.csv
 expect_error 1 "no/such" predict --model $M -o no/such/out.csv "${clips[0]}"
-expect_error 2 "would replace" predict --model $M -o "${clips[0]}" "${clips[0]}"
-expect_error 2 "would replace" predict --model $M -o $M "${clips[0]}"
+expect_error 2 "is one of the inputs" predict --model $M -o "${clips[0]}" "${clips[0]}"
+expect_error 2 "is one of the inputs" predict --model $M -o $M "${clips[0]}"
 echo "${clips[0]}" >one.txt
-expect_error 2 "would replace" predict --model $M -o ./one.txt @one.txt
+expect_error 2 "is one of the inputs" predict --model $M -o ./one.txt @one.txt
 expect 0 predict --model $M -o - "${clips[0]}"
 is "rows on stdout" "$(csv "$OUT" 'len(rows)')" 1
 not_there ./-

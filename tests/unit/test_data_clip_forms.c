@@ -142,7 +142,7 @@ static void matrices_are_obeyed(void **state)
         put_matrix(bytes, len, (const int[]){1, 1, -1, 1}, 46341);
         struct result r = read_bytes(bytes, len, false, 2, N);
         assert_int_equal(r.st, EQ_FORMAT);
-        assert_non_null(strstr(r.err.msg, "no multiple of 90 degrees"));
+        assert_non_null(strstr(r.err.msg, "not a multiple of 90 degrees"));
         eq_free(r.pixels);
         eq_free(plain.pixels);
         eq_free(bytes);

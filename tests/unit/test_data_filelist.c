@@ -122,7 +122,7 @@ static void bad_headers(void **state)
     refuse("\n\n\n", "FileList.csv: empty");
     refuse("FileName,Split\na,TRAIN\n", "FileList.csv:1: no column \"EF\"; the header has: FileName, Split");
     refuse("\nEF\n50\n", "FileList.csv:2: no column \"FileName\"");
-    refuse("FileName,EF,ef\na,50,50\n", "the column \"EF\" is there twice");
+    refuse("FileName,EF,ef\na,50,50\n", "the column \"EF\" twice");
     refuse("FileName,EF\n", "no usable clip");
     refuse("a,50,secret\nb,50,secret\n", "FileList.csv:1: no header: the first line has no column \"FileName\"");
 }
@@ -143,7 +143,7 @@ static void bad_rows(void **state)
     refuse("FileName,EF\na,50,1\n", "3 fields, but the header has 2");
     refuse("FileName,EF,ESV\na,50,x\n", "ESV \"x\" is not a number");
     refuse("FileName,EF,NumberOfFrames\na,50,-3\n", "NumberOfFrames -3 is outside");
-    refuse("FileName,EF,Split\na,50,DEV\n", "FileList.csv:2: Split \"DEV\" is not TRAIN, VAL or TEST");
+    refuse("FileName,EF,Split\na,50,DEV\n", "FileList.csv:2: Split \"DEV\" is not TRAIN, VAL, or TEST");
     refuse("FileName,EF,Split\na,50,\n", "Split \"\" is not");
     refuse("FileName,EF\r\na,50\r\nb,60\r\na.avi,70\r\n", "FileList.csv:4: FileName \"a\" is already in line 2");
     refuse("FileName,EF\n../a,50\n", "leads out of the data folder");
@@ -303,15 +303,15 @@ static void folds(void **state)
     for (enum eq_on_error on_error = EQ_ON_ERROR_FAIL; on_error <= EQ_ON_ERROR_SKIP; on_error++)
         refuse_as(
             list, &(struct eq_list_opts){.on_error = on_error}, EQ_FORMAT,
-            "FileList.csv:2: the column Split has folds (0, 1, 8, 9), not TRAIN, VAL and TEST. To validate on one "
-            "fold, test on another and train on the rest: --set data.val_folds=8 --set data.test_folds=9");
+            "FileList.csv:2: the column Split has folds (0, 1, 8, 9), not TRAIN, VAL, and TEST. To validate on one "
+            "fold, test on another, and train on the rest: --set data.val_folds=8 --set data.test_folds=9");
     refuse_as(list, &(struct eq_list_opts){.val_folds = "8", .test_folds = "10"}, EQ_FORMAT,
               "no row has fold 10 of data.test_folds; the column Split has 0, 1, 8, 9");
     refuse_as(list, &(struct eq_list_opts){.val_folds = "8", .test_folds = "8"}, EQ_USAGE,
               "fold 8 is in data.val_folds");
     refuse_as("FileName,EF\na,50\n", &(struct eq_list_opts){.val_folds = "8"}, EQ_FORMAT, "no column \"Split\"");
     refuse_as("FileName,EF,Split\na,50,0\nb,50,x\n", &(struct eq_list_opts){.val_folds = "0"}, EQ_FORMAT,
-              "FileList.csv:3: Split \"x\" is not TRAIN, VAL or TEST or a fold of");
+              "FileList.csv:3: Split \"x\" is not TRAIN, VAL, or TEST or a fold of");
     /* a slip among names is a bad row, as any other */
     refuse("FileName,EF,Split\na,50,TRAIN\nb,51,1\nc,51,2\n", "FileList.csv:3: Split \"1\" is not TRAIN");
 }
@@ -610,7 +610,7 @@ static void one_file_under_two_names(void **state)
     loses(dir, "FileName,EF\np1,1\nVideos/p1.avi,1\n", "\"Videos/p1.avi\" is the same file as \"p1\" in line 2");
     loses(dir, "FileName,EF\np1,1\nhard,1\n", "FileList.csv:3: FileName \"hard\" is the same file as \"p1\" in line 2");
     loses(dir, "FileName,EF\nsoft,1\np1,1\n", "FileName \"p1\" is the same file as \"soft\" in line 2");
-    loses(dir, "FileName,EF\nnowhere,1\n", "nowhere.avi is a link to a file that is not there");
+    loses(dir, "FileName,EF\nnowhere,1\n", "nowhere.avi is a link to a file that does not exist");
     finds(dir, "FileName,EF\nsoft,1\np2,1\n", "soft.avi Videos/p2.avi");
     free(p1);
     free(hard);

@@ -8,6 +8,8 @@ static enum eq_status take_turn(const struct eq_latency_turn *turn, int first, i
 {
     enum eq_status st = EQ_OK;
     for (int i = first; i < end; i++) {
+        if (eq_interrupted())
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while measuring times"));
         double start = eq_now_ms();
         EQ_TRY(turn->call(turn->ctx, err));
         if (i >= 0)

@@ -88,8 +88,8 @@ void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
 void eq_progress_end(struct eq_progress *p);
 
 /* The steps of a long command, one list in a process: bars show the place ("3/9") and the time that all steps need.
- * work: in any unit that is the same for all steps; it is in proportion to the time a step takes. 0: the step has a pace
- * of its own, which says nothing about the others; NAN: not known yet. Titles are copied. */
+ * work: in any unit that is the same for all steps; it is in proportion to the time a step takes. 0: the step has a
+ * pace of its own, which says nothing about the others; NAN: not known yet. Titles are copied. */
 struct eq_step {
     const char *title;
     double work;
@@ -137,8 +137,8 @@ void eq_str_clear(struct eq_str *str);
  * indented by `column` blanks, and every line ends with a newline. A newline in text starts a new line, and an empty
  * line stays empty. Blanks at the start of a line indent it, and its continuation lines by two more. */
 void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width);
-/* Columns of the terminal that fd is; for standard output that is no terminal the environment variable COLUMNS. 0: lines
- * may have any length. */
+/* Columns of the terminal that fd is; for standard output that is no terminal the environment variable COLUMNS. 0:
+ * lines may have any length. */
 int eq_columns(int fd);
 /* Appends a finite number with the fewest digits that read back as the same double; whole ones below 2^53 without an
  * exponent. */

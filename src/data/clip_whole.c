@@ -79,7 +79,7 @@ static bool is_after_chunk(const uint8_t *id)
     return is_movi_chunk(id) || memcmp(id, "LIST", 4) == 0 || memcmp(id, "idx1", 4) == 0 || memcmp(id, "RIFF", 4) == 0;
 }
 
-/* Where the next chunk begins. Chunks of odd size should be followed by a byte of padding; some writers leave it out. */
+/* Where the next chunk begins. A byte of padding should follow chunks of odd size; some writers leave it out. */
 static uint64_t after_chunk(const struct whole *w, uint64_t at, uint32_t size)
 {
     uint8_t id[5];

@@ -332,6 +332,8 @@ void eq_contact_sheet_clear(struct eq_contact_sheet *s);
 extern const char *const eq_clip_extensions[];
 /* Whether name, a path or not, has one of them, in any letter case. Hidden files are none. */
 bool eq_is_clip_name(const char *name);
+/* The same, or a DICOM file by its content: ultrasound machines write them without extension. Opens the file. */
+bool eq_is_clip_file(const char *path);
 
 /* ---- loader -------------------------------------------------------------- */
 

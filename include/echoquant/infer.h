@@ -77,7 +77,7 @@ struct eq_paths {
     } * paths;
     size_t n;
 };
-/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_name), sorted by name,
+/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_file), sorted by name,
  * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
  * missing, a folder without clips and a folder that cannot be read are errors of their entry. In lists of lines,
  * blanks around a path, blank lines, and lines that begin with # and name no file do not count. EQ_IO: a list cannot

@@ -30,12 +30,13 @@ static void describe(struct eq_str *out, const struct eq_progress *p, double now
         eq_str_add(out, "  in ");
         eq_add_duration(out, seconds);
     } else if (rate > 0 && p->total) {
-        double all = eq_steps_seconds_left();
+        double here = (double)(p->total - p->done) / rate, all = eq_steps_seconds_left();
         eq_str_add(out, "  ETA ");
-        eq_add_duration(out, (double)(p->total - p->done) / rate);
+        eq_add_duration(out, here);
         if (all >= 0) {
             eq_str_add(out, ", all ");
-            eq_add_duration(out, all);
+            eq_add_duration(out, all > here ? all
+                                            : here); /* the pace of a whole step may be another than that of its part */
         }
     }
     if (p->note[0])

@@ -158,11 +158,13 @@ void eq_patients_compare_splits(const struct eq_patients *p, struct eq_dataset *
         if (in_two_splits(&p->list[i], line) && ds->patients_in_two_splits++ < NAMED_PATIENTS)
             eq_str_add(&names, "%spatient %zu (lines %zu and %zu)", names.len ? ", " : "", i + 1, line[0], line[1]);
     size_t n = ds->patients_in_two_splits;
+    if (n > NAMED_PATIENTS)
+        eq_str_add(&names, " and %zu more", n - NAMED_PATIENTS);
     if (n)
         eq_dataset_note(ds, EQ_FINDING_PATIENT_ACROSS,
-                        "%zu of %zu patients %s clips in more than one split: %s%s. The test then measures less than a "
+                        "%zu of %zu patients %s clips in more than one split: %s. The test then measures less than a "
                         "new patient would",
-                        n, p->n, n == 1 ? "has" : "have", names.s, n > NAMED_PATIENTS ? ", ..." : "");
+                        n, p->n, n == 1 ? "has" : "have", names.s);
     eq_str_clear(&names);
 }
 

@@ -26,7 +26,7 @@ static enum eq_status walk(struct eq_paths *list, FTS *tree, const char *folder,
             fts_set(tree, (FTSENT *)e, FTS_SKIP);
         else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
             add(list, e->fts_path, eq_format("%s: cannot be read: %s", e->fts_path, strerror(e->fts_errno)));
-        else if (e->fts_info == FTS_F && eq_is_clip_name(e->fts_name))
+        else if (e->fts_info == FTS_F && eq_is_clip_file(e->fts_path))
             add(list, e->fts_path, NULL);
         /* A link without a target that is named like a clip shows as an error of its own. */
         else if (e->fts_info == FTS_SLNONE && eq_is_clip_name(e->fts_name))

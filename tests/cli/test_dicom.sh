@@ -33,7 +33,7 @@ secret_free() {
 
 grep -qa 'SECRET^NAME' in/a.dcm && pass || fail "the file holds nothing that could be found again"
 expect 0 inspect in/a.dcm
-has "$OUT" "dicom, 320 x 260, 30 frames"
+has "$OUT" "clip, DICOM, 320 x 260, 30 frames"
 secret_free inspect "$OUT" "$ERR"
 
 # A folder with all kinds of files.
@@ -124,6 +124,14 @@ expect 0 train --run r --data data --quiet "${TINY[@]}"
 expect 0 import in --out small --size 32 --quiet
 expect 0 predict --model r/fp32.safetensors in/a.dcm in/sub/b
 cp "$OUT" direct && secret_free predict "$OUT" "$ERR"
+
+# A folder: machines give files no extension; a table of contents is none of the clips.
+mkdir -p medium/a && cp in/a.dcm medium/a/IM_0001 && cp in/sub/b medium/a/IM_0002 && cp in/a.dcm medium/DICOMDIR
+printf 'a text' >medium/README
+expect 0 predict --model r/fp32.safetensors medium
+is "clips of a medium" "$(cut -d, -f1 "$OUT" | xargs)" "Path medium/a/IM_0001 medium/a/IM_0002"
+run inspect medium/a
+has "$OUT" "2 clips, no FileList.csv"
 expect 0 predict --model r/fp32.safetensors $(tail -n +2 small/FileList.csv | cut -d, -f1 | sed 's|.*|small/Videos/&.avi|')
 paste -d, direct "$OUT" | awk -F, 'NR > 1 {d = $2 - $6; if (d < 0) d = -d; if (d > most) most = d}
     END {exit !(NR == 3 && most < 0.5)}' && pass || fail "prediction from DICOM and from its import differ: $(paste -d, direct "$OUT")"

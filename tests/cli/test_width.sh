@@ -52,7 +52,7 @@ has "$OUT" "step 2 of 11: train FP32"
 has "$OUT" "step 10 of 11: time the models"
 has "$OUT" "step 11 of 11: report"
 for arguments in "report a" "inspect a" "inspect a/ptq.safetensors" "inspect a/fp32.safetensors" "inspect d" "inspect ." \
-    "inspect d/Videos" "verify a" "verify a a" "eval --run a" "sensitivity a" "bench a/ptq.safetensors --layers" \
+    "inspect d/Videos" "inspect $(ls d/Videos/*.avi | head -n 1)" "verify a" "verify a a" "eval --run a" "sensitivity a" "bench a/ptq.safetensors --layers" \
     "bench a/fp32.safetensors --layers" "bench --train --layers --set data.size=32 --set model.width=8" \
     "predict -m a/ptq.safetensors d/Videos"; do
     read -ra words <<<"$arguments"

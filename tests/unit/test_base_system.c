@@ -464,6 +464,31 @@ static void work_in_steps(enum eq_log_level level)
     assert_true(eq_steps_seconds_left() < 0);
 }
 
+/* A part that has become slow: the whole does not end before it. */
+static void a_slow_part(enum eq_log_level level)
+{
+    (void)level;
+    struct eq_progress p;
+    assert_true(eq_steps_begin(three_steps, 1));
+    eq_steps_next(NULL);
+    eq_steps_part(0);
+    eq_steps_backdate(10000);
+    eq_steps_part(0.9);
+    eq_progress_begin(&p, "epoch 2/2", "batches", 8);
+    p.start_ms -= 10000;
+    p.last_ms -= 10000;
+    eq_progress_step(&p, 2, NULL);
+    eq_steps_end(true);
+}
+
+static void the_whole_takes_no_less_than_a_part(void **state)
+{
+    (void)state;
+    char text[500];
+    written_to_file(a_slow_part, EQ_LOG_INFO, text, sizeof text);
+    assert_non_null(strstr(text, "ETA 0:30, all 0:30"));
+}
+
 /* The first step has a pace of its own, and the work of the others is known only after it. */
 static void a_check_and_work(enum eq_log_level level)
 {
@@ -560,6 +585,7 @@ int main(void)
         cmocka_unit_test(a_bar_keeps_its_note),
         cmocka_unit_test(steps_have_a_place_an_eta_and_a_summary),
         cmocka_unit_test(a_step_of_its_own_pace_comes_first),
+        cmocka_unit_test(the_whole_takes_no_less_than_a_part),
         cmocka_unit_test(a_short_job_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

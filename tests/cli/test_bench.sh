@@ -118,7 +118,7 @@ fi
 
 # What can't be had.
 expect_error 2 "bench needs a model, FILE or --model FILE" bench
-expect_error 2 "--fresh int4: fp32 or int8" bench --fresh int4
+expect_error 2 "--fresh int4: must be fp32 or int8" bench --fresh int4
 expect_error 2 "cannot be combined" bench --fresh int8 --model r/ptq.safetensors
 expect_error 2 "--layer is for --layers" bench --fresh int8 --layer conv1
 expect_error 2 "--kernel is for --layers" bench --fresh int8 --kernel direct

@@ -92,7 +92,7 @@ is "EFs" "$(cut -d, -f2,9 labeled/FileList.csv | tr '\n' ' ')" "EF,Split 55,TRAI
 expect 0 inspect labeled
 has "$OUT" "TEST        1 clip,"
 make_dicom in/sub/a.dcm 5
-expect_error 2 "fits in/a.dcm and in/sub/a.dcm" import in --out ambiguous --labels labels.csv
+expect_error 2 "matches in/a.dcm and in/sub/a.dcm" import in --out ambiguous --labels labels.csv
 not_there ambiguous
 rm in/sub/a.dcm
 

@@ -1,6 +1,7 @@
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
+#include <unistd.h>
 
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
@@ -16,7 +17,7 @@ static enum eq_status print(const char *run_dir, bool json, struct eq_err *err)
     if (json) {
         EQ_TRY(eq_print_json(found, err));
     } else {
-        eq_sensitivity_text(found, &text);
+        eq_sensitivity_text(found, eq_columns(STDOUT_FILENO), &text);
         fputs(text.s, stdout);
     }
 out:

@@ -24,7 +24,7 @@ static enum eq_status print_json(const char *run_dir, const struct eq_verificati
 static void print_text(const struct eq_verification *v)
 {
     for (size_t i = 0; i < v->n; i++)
-        printf("%-11s  %s: %s\n", eq_verdict_name(v->checks[i].verdict), v->checks[i].what, v->checks[i].text);
+        eq_print_line(13, "%-11s  %s: %s", eq_verdict_name(v->checks[i].verdict), v->checks[i].what, v->checks[i].text);
     printf("\n%zu hold, %zu differ, %zu not checked\n", v->count[EQ_HOLDS], v->count[EQ_DIFFERS],
            v->count[EQ_NOT_CHECKED]);
 }

@@ -34,7 +34,7 @@ struct job {
     struct eq_frame_converter converter;
     struct eq_mjpeg_walker *walker;
     struct eq_clip_times times, packet_times; /* of frames; of packets, in an AVI that is decoded whole */
-    int max_frames;
+    int max_frames, repeats;                  /* repeats of the last frame at the end of an AVI */
     bool avi;
     bool started;   /* the reader is no longer at its beginning */
     char words[96]; /* on the first bad frame */
@@ -317,8 +317,14 @@ static enum eq_status settle_times(struct job *job, const struct pass *pass, str
         memcpy(t->at, job->packet_times.at, (size_t)t->n * sizeof *t->at);
         qsort(t->at, (size_t)t->n, sizeof *t->at, compare_times);
     }
-    bool known =
-        eq_clip_times_settle(t, job->avi ? 1 : 0, job->avi ? job->reader.end : AV_NOPTS_VALUE, EQ_CLIP_MAX_FRAMES);
+    int64_t end = AV_NOPTS_VALUE;
+    if (job->avi) {
+        int64_t last = job->reader.last;
+        end = job->reader.end;
+        if (job->repeats && last != AV_NOPTS_VALUE && last <= INT64_MAX - job->repeats && end < last + job->repeats)
+            end = last + job->repeats;
+    }
+    bool known = eq_clip_times_settle(t, job->avi ? 1 : 0, end, EQ_CLIP_MAX_FRAMES);
     return known ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory for the times of frames", job->file->name);
 }
 
@@ -377,7 +383,7 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
     job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
-    eq_clip_reader_judge(&job->reader, reason);
+    job->repeats = eq_clip_reader_judge(&job->reader, reason);
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));

@@ -151,9 +151,13 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
-    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)) {
-        uint8_t head[EQ_CLIP_HEAD];
-        st = eq_clip_fail_kind(name, head, read_head(r->file, head), err);
+    uint8_t head[EQ_CLIP_HEAD];
+    size_t len = code < 0 ? read_head(r->file, head) : 0;
+    /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
+     * a later part of it fails. */
+    bool readable = len > 0 && (code != AVERROR(EIO) || len < EQ_CLIP_HEAD);
+    if (readable && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE)) {
+        st = eq_clip_fail_kind(name, head, len, err);
     } else if (code < 0) {
         st = eq_clip_av_fail(err, name, "cannot be opened as a video", code);
     }
@@ -244,15 +248,25 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
 }
 
+/* A file that was cut off in its header may seem to lack a stream or a codec: the cut is what helps to know. */
+static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
+{
+    char reason[EQ_CLIP_REASON] = "";
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL);
+    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
+}
+
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
     pthread_once(&ffmpeg_once, set_up_ffmpeg);
-    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE};
+    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
+    if (st == EQ_FORMAT && r->format)
+        st = blame_the_cut(r, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
     return st;
@@ -319,8 +333,10 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         int64_t at = eq_clip_reader_packet_time(r);
         if (at != AV_NOPTS_VALUE && (r->end == AV_NOPTS_VALUE || at > r->end))
             r->end = at;
-        if (r->packet->size > 0)
+        if (r->packet->size > 0) {
+            r->last = at;
             return EQ_OK;
+        }
     }
 }
 
@@ -351,14 +367,16 @@ static int64_t index_end(AVStream *stream)
     return end;
 }
 
-void eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
+int eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
 {
-    eq_clip_judge_file(r->file, r->format->iformat->name, reason);
+    int repeats[EQ_CLIP_AVI_STREAMS] = {0};
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason, repeats);
     int64_t size = avio_size(r->format->pb), end = index_end(r->format->streams[r->stream]);
     if (!reason[0] && size > 0 && end > size)
         snprintf(reason, EQ_CLIP_REASON,
                  "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
                  (long long)end);
+    return r->stream < EQ_CLIP_AVI_STREAMS ? repeats[r->stream] : 0;
 }
 
 /* The display matrix of the stream; NULL: none. */

@@ -1,6 +1,7 @@
 /*
  * DICOM through DCMTK: tags, sequences, all byte orders, deflated files, RLE and JPEG-LS. The pictures of JPEG and JPEG
- * 2000 are left as they are for FFmpeg (dicom_pixels.c); FFmpeg 5.1 lacks JPEG-LS with interleaved samples.
+ * 2000 are left as they are for FFmpeg (dicom_pixels.c); FFmpeg has no JPEG-LS with interleaved samples, and returns
+ * black frames for it (findings/ffmpeg_jpegls_black_frame.sh).
  *
  * No exception leaves this file. DCMTK's own log, which may quote the contents of tags, is off.
  */
@@ -63,6 +64,7 @@ void set_up_dcmtk()
     static std::once_flag once;
     std::call_once(once, [] {
         OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+        dcmStopParsingAfterElement.set(DCM_PixelData); /* copies may end in zeros, which are no elements */
         DJLSDecoderRegistration::registerCodecs(EJLSUC_never, EJLSPC_colorByPixel);
     });
 }
@@ -174,9 +176,6 @@ eq_status read_size(eq_dicom &d, DcmDataset &data, eq_err *err)
     if (int64_t{info.width} * info.height > d.limits.pixels)
         return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels",
                        d.path.c_str(), info.width, info.height, static_cast<long long>(d.limits.pixels));
-    if (info.frames < 1 || info.frames > d.limits.frames)
-        return eq_fail(err, EQ_FORMAT, "%s: its tags say %d frames; 2 to %d are supported", d.path.c_str(), info.frames,
-                       d.limits.frames);
     int allocated = number_of(data, DCM_BitsAllocated, 0), stored = number_of(data, DCM_BitsStored, allocated);
     if (allocated != 8 || stored != 8 || number_of(data, DCM_PixelRepresentation, 0) != 0)
         return eq_fail(err, EQ_FORMAT, "%s: samples of %d bits (%d used%s) are not supported; ultrasound clips have 8",
@@ -335,9 +334,9 @@ std::vector<unsigned long> starts_by_table(eq_dicom &d)
 {
     std::vector<unsigned long> starts;
     DcmPixelItem *table = nullptr;
-    size_t frames = static_cast<size_t>(d.info.frames);
-    if (d.sequence->getItem(table, 0).bad() || table->getLength() != 4 * frames)
+    if (d.sequence->getItem(table, 0).bad() || table->getLength() % 4 || table->getLength() > 4 * d.sequence->card())
         return starts;
+    size_t frames = table->getLength() / 4;
     std::vector<Uint8> bytes(4 * frames);
     if (table->getPartialValue(bytes.data(), 0, static_cast<Uint32>(bytes.size()), &d.cache).bad())
         return starts;
@@ -371,23 +370,23 @@ std::vector<unsigned long> starts_by_marker(eq_dicom &d)
     return starts;
 }
 
+/* The tag's number of frames is right in most files; where pieces, table and markers say otherwise, they count. */
 eq_status find_fragments(eq_dicom &d, eq_err *err)
 {
-    size_t frames = static_cast<size_t>(d.info.frames);
     unsigned long items = d.sequence->card(); /* the first is the offset table */
     std::vector<unsigned long> starts;
-    if (items <= frames)
+    if (items <= 1)
         return cut_off(d, err);
-    if (items - 1 == frames)
+    if (items - 1 == static_cast<unsigned long>(d.info.frames) || d.info.coding == EQ_DICOM_RLE) /* one piece each */
         for (unsigned long i = 1; i < items; i++)
             starts.push_back(i);
-    else if (frames == 1)
-        starts.push_back(1);
     else if ((starts = starts_by_table(d)).empty())
         starts = starts_by_marker(d);
-    if (starts.size() != frames)
+    size_t frames = starts.size();
+    if (frames == 0 || starts[0] != 1)
         return eq_fail(err, EQ_FORMAT, "%s: damaged: %lu pieces of pictures cannot be divided into %d frames",
                        d.path.c_str(), items - 1, d.info.frames);
+    d.info.frames = static_cast<int>(frames);
     for (size_t i = 0; i < frames; i++)
         d.frames.push_back({starts[i], (i + 1 < frames ? starts[i + 1] : items) - starts[i]});
     return EQ_OK;
@@ -406,10 +405,18 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
         d.sequence = sequence;
     if ((d.info.coding != EQ_DICOM_NATIVE) != (d.sequence != nullptr))
         return eq_fail(err, EQ_FORMAT, "%s: damaged: its pictures are not stored as its header says", d.path.c_str());
-    if (d.sequence)
-        return find_fragments(d, err);
-    if (d.pixels->getLength() / native_frame_bytes(d.info) < static_cast<size_t>(d.info.frames))
-        return cut_off(d, err);
+    if (d.sequence) {
+        EQ_CHECK(find_fragments(d, err));
+    } else {
+        size_t bytes = native_frame_bytes(d.info), frames = d.pixels->getLength() / bytes;
+        if (d.pixels->getLength() % bytes <= 1 && frames > 0) /* whole frames, perhaps with a byte of padding */
+            d.info.frames = static_cast<int>(frames);
+        else if (frames < static_cast<size_t>(d.info.frames))
+            return cut_off(d, err);
+    }
+    if (d.info.frames > d.limits.frames)
+        return eq_fail(err, EQ_FORMAT, "%s: it has %d frames; 2 to %d are read", d.path.c_str(), d.info.frames,
+                       d.limits.frames);
     return EQ_OK;
 }
 
@@ -457,8 +464,9 @@ eq_status open_file(eq_dicom &d, eq_err *err)
     EQ_CHECK(read_color(d, data, err));
     EQ_CHECK(read_palette(d, data, err));
     read_region(d, data);
+    EQ_CHECK(find_pixels(d, data, err));
     read_time(d, data);
-    return find_pixels(d, data, err);
+    return EQ_OK;
 }
 
 /* ---- the bytes of a frame -------------------------------------------------- */

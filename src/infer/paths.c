@@ -17,6 +17,7 @@ static int by_name(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+/* A folder below that cannot be read is an error of its own; its neighbors are read all the same. */
 static enum eq_status walk(struct eq_paths *list, FTS *tree, const char *folder, struct eq_err *err)
 {
     const FTSENT *e;
@@ -24,7 +25,7 @@ static enum eq_status walk(struct eq_paths *list, FTS *tree, const char *folder,
         if (e->fts_info == FTS_D && e->fts_level > 0 && e->fts_name[0] == '.')
             fts_set(tree, (FTSENT *)e, FTS_SKIP);
         else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
-            return errno = e->fts_errno, eq_fail_errno(err, "%s: cannot be read", e->fts_path);
+            add(list, e->fts_path, eq_format("%s: cannot be read: %s", e->fts_path, strerror(e->fts_errno)));
         else if (e->fts_info == FTS_F && eq_is_clip_name(e->fts_name))
             add(list, e->fts_path, NULL);
         /* A link without a target that is named like a clip shows as an error of its own. */
@@ -91,13 +92,47 @@ out:
     return st;
 }
 
+/* The path that a line of text means: the line as it stands, if there is such a file; then without blanks around it.
+ * NULL: the line is blank, or a comment. line is changed. */
+static const char *path_of_line(char *line)
+{
+    if (eq_path_exists(line))
+        return line;
+    char *bare = line + strspn(line, " \t");
+    size_t len = strlen(bare);
+    while (len && strchr(" \t", bare[len - 1]))
+        len--;
+    if (len == 0)
+        return NULL;
+    char end = bare[len];
+    bare[len] = '\0';
+    if (eq_path_exists(bare))
+        return bare;
+    if (bare[0] == '#')
+        return NULL;
+    bare[len] = end;
+    return line;
+}
+
 static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
 {
     struct eq_paths lines = {0};
+    size_t left_out = 0, added = 0;
     enum eq_status st = eq_paths_read(&lines, file, name, separator, err);
-    for (size_t i = 0; i < lines.n && st == EQ_OK; i++)
-        st = add_entry(list, lines.paths[i].path, err);
+    for (size_t i = 0; i < lines.n && st == EQ_OK; i++) {
+        char *line = lines.paths[i].path;
+        const char *path = separator == '\n' ? path_of_line(line) : line;
+        left_out += !path && strchr(line, '#');
+        added += path != NULL;
+        if (path)
+            st = add_entry(list, path, err);
+    }
     eq_paths_clear(&lines);
+    if (st == EQ_OK && !added)
+        st = eq_fail(err, EQ_FORMAT, "%s: the list is empty; it needs a path on each line", name);
+    else if (left_out)
+        eq_info("%s: %zu line%s that begin%s with # left out as comments", name, left_out, left_out == 1 ? "" : "s",
+                left_out == 1 ? "s" : "");
     return st;
 }
 

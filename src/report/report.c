@@ -125,7 +125,7 @@ out:
     return st;
 }
 
-enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err)
+enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
     enum eq_status st = read_results(&report, err);
@@ -135,7 +135,7 @@ enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_e
         struct eq_section s = {0};
         (seeds ? eq_section_seeds : eq_section_results)(&report, &s);
         eq_str_clear(&s.note);
-        eq_section_print(&s, out);
+        eq_section_print(&s, columns, out);
         eq_section_clear(&s);
     }
     eq_report_clear(&report);

@@ -79,7 +79,7 @@ static void judge_timings(const struct eq_results *r, struct eq_texts *lines)
             eq_str_add(&lines->s, " (95th percentile ");
             eq_report_significant(row->latency.p95 / row->latency.median, " times the median)", &lines->s);
         } else {
-            eq_str_add(&lines->s, " (stopped %.0f times a second by the system)", row->latency.switches);
+            eq_str_add(&lines->s, " (waited for a CPU for %.0f %% of the time)", 100 * row->latency.waited);
         }
     }
     if (n) {

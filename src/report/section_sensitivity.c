@@ -41,12 +41,12 @@ void eq_section_sensitivity(const struct eq_report *report, struct eq_section *o
                            "channels whose output never changes.");
 }
 
-void eq_sensitivity_text(struct cJSON *json, struct eq_str *out)
+void eq_sensitivity_text(struct cJSON *json, int columns, struct eq_str *out)
 {
     struct eq_report report = {.sensitivity = json};
     struct eq_section s = {0};
     eq_section_sensitivity(&report, &s);
     eq_str_clear(&s.title);
-    eq_section_print(&s, out);
+    eq_section_print(&s, columns, out);
     eq_section_clear(&s);
 }

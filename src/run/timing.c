@@ -88,7 +88,7 @@ static enum eq_status add_models(struct timing *t, const struct eq_results *r, c
 
 static struct eq_result_latency noted(const struct eq_latency *l)
 {
-    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats, l->low, l->high, l->switches};
+    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats, l->low, l->high, l->waited};
 }
 
 static enum eq_status measure(struct timing *t, struct eq_results *r, const char *when, struct eq_err *err)

@@ -108,7 +108,7 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
     char digest[EQ_SHA256_TEXT];
     const char *was = NULL;
     enum eq_status st;
-    bool begun, undigested = false;
+    bool begun, undigested = false, other_models = false;
     eq_dataset_digest(ds, digest);
     EQ_TRY(eq_results_open(dir, &results, err));
     for (size_t i = 0; i < results.n; i++) {
@@ -128,6 +128,7 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
         if (!begun || m == renewed || !eq_run_model_is_made(m))
             continue;
         undigested = true;
+        other_models |= other;
         if (other)
             eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
     }
@@ -135,8 +136,9 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
         explain(dir, was ? was : note, ds, &changes);
         EQ_TRY(eq_fail(err, EQ_USAGE,
                        "%s contains results of other data (%.200s). Changes since then: %.500s. Restore FileList.csv "
-                       "and the clips, or name another folder with --run",
-                       dir, others.s, changes.s));
+                       "and the clips, %sor name another folder with --run",
+                       dir, others.s, changes.s,
+                       other_models ? "" : "remove results.json there to evaluate all of its models on these clips, "));
     }
     if (config && !*note && undigested)
         EQ_TRY(check_folder(dir, config, ds, err));

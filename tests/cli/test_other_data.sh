@@ -224,6 +224,11 @@ has t/results.json "\"clips\": 2"
 expect 0 ptq --run t
 cp whole.avi "$test_clip"
 untouched t "row FP32" eval --run t
+untouched t "remove results.json there to evaluate all of its models on these clips" eval --run t
+cp -r t again && rm again/results.json
+expect 0 eval --run again
+has again/results.json "\"clips\": 3"
+rm -r again
 printf 'x' >"$test_clip"
 cp "$train_clip" whole.avi && printf 'x' >"$train_clip"
 untouched t "model fp32" qat --run t

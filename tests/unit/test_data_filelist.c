@@ -40,6 +40,15 @@ static void refuse(const char *text, const char *message)
     refuse_bytes(text, strlen(text), message);
 }
 
+static void has_note(const struct eq_dataset *ds, const char *part)
+{
+    for (size_t i = 0; i < ds->n_notes; i++)
+        if (strstr(ds->notes[i].text, part))
+            return;
+    fail_msg("no note with \"%s\"; the first of %zu is \"%s\"", part, ds->n_notes,
+             ds->n_notes ? ds->notes[0].text : "");
+}
+
 static void echonets_columns(void **state)
 {
     (void)state;
@@ -86,6 +95,7 @@ static void encodings_and_line_ends(void **state)
         "\n\nFileName,EF\n\na,50\n  \nb,60\n\n",
         " FileName , EF \n a , 50 \n b , 60 \n",
         "\"FileName\",\"EF\"\n\"a\",\"50\"\n\"b\",\"60\"\n",
+        "FileName,EF\na,50 %\n,\n , \nb,60%\n,,,\n\"\",\"\"\n", /* empty rows of a spreadsheet */
     };
     for (size_t i = 0; i < sizeof twins / sizeof *twins; i++) {
         struct eq_dataset ds = accept(twins[i]);
@@ -150,6 +160,21 @@ static void bad_rows(void **state)
     refuse("FileName,EF\nx/../../a,50\n", "leads out of the data folder");
     refuse("FileName,EF\n/etc/passwd,50\n", "leads out of the data folder");
     refuse("FileName,EF\na,1\nb,x\nc,y\nd,z\n", "FileList.csv:3: EF \"x\" is not a number (and 2 more such rows)");
+}
+
+/* Whoever trains needs TRAIN and VAL, and a run TEST: better known before than after. */
+static void splits_without_clips(void **state)
+{
+    (void)state;
+    struct eq_dataset ds = accept("FileName,EF,Split\na,50,TRAIN\nb,60,VAL\n");
+    has_note(&ds, "no clip is in TEST");
+    eq_dataset_clear(&ds);
+    ds = accept("FileName,EF,Split\na,50,TEST\nb,60,TEST\n");
+    has_note(&ds, "no clip is in TRAIN and none in VAL");
+    eq_dataset_clear(&ds);
+    ds = accept("FileName,EF\na,50\nb,60\n");
+    assert_true(ds.n_notes == 1);
+    eq_dataset_clear(&ds);
 }
 
 static void bad_text(void **state)
@@ -252,15 +277,6 @@ static void refuse_as(const char *text, const struct eq_list_opts *opts, enum eq
         fail_msg("the message is \"%s\", without \"%s\"", err.msg, message);
 }
 
-static void has_note(const struct eq_dataset *ds, const char *part)
-{
-    for (size_t i = 0; i < ds->n_notes; i++)
-        if (strstr(ds->notes[i].text, part))
-            return;
-    fail_msg("no note with \"%s\"; the first of %zu is \"%s\"", part, ds->n_notes,
-             ds->n_notes ? ds->notes[0].text : "");
-}
-
 static void fractions_and_constants(void **state)
 {
     (void)state;
@@ -340,6 +356,20 @@ static void patients_stay_together(void **state)
         eq_dataset_clear(&ds);
         eq_str_clear(&text);
     }
+}
+
+/* Spreadsheets write one patient in many ways. Two that are taken for one cost nothing; one taken for two is a leak. */
+static void spellings_of_a_patient(void **state)
+{
+    (void)state;
+    struct eq_dataset ds = accept("FileName,EF,Split,PatientID\na,50,TRAIN,P1\nb,51,VAL,p1\nc,52,TEST, P1 \n"
+                                  "d,53,TRAIN,007\ne,54,VAL,7\nf,55,TEST,7.0\ng,56,TRAIN,\" P1\"\n"
+                                  "h,57,TRAIN,M\xc3\xbcller\ni,58,TEST,M\xc3\x9cLLER\nj,59,TEST,\" \"\nk,60,TEST,0\n");
+    static const uint32_t number[] = {1, 1, 1, 2, 2, 2, 1, 3, 3, 0, 4};
+    for (size_t i = 0; i < ds.n; i++)
+        assert_int_equal(ds.samples[i].patient, number[i]);
+    assert_int_equal(ds.n_patients, 4);
+    eq_dataset_clear(&ds);
 }
 
 static void the_split_of_names_is_untouched_by_a_column_that_is_off(void **state)
@@ -694,12 +724,14 @@ int main(void)
         cmocka_unit_test(quoted_names),
         cmocka_unit_test(bad_headers),
         cmocka_unit_test(bad_rows),
+        cmocka_unit_test(splits_without_clips),
         cmocka_unit_test(bad_text),
         cmocka_unit_test(skipping_keeps_the_good_rows),
         cmocka_unit_test(other_separators),
         cmocka_unit_test(fractions_and_constants),
         cmocka_unit_test(folds),
         cmocka_unit_test(patients_stay_together),
+        cmocka_unit_test(spellings_of_a_patient),
         cmocka_unit_test(the_split_of_names_is_untouched_by_a_column_that_is_off),
         cmocka_unit_test(patients_in_two_splits_are_noted_without_their_names),
         cmocka_unit_test(names_are_utf8),

@@ -13,7 +13,7 @@ static void the_table_has_its_columns_and_figures(void **state)
     struct eq_str table = {0};
     (void)state;
     put_experiment();
-    assert_int_equal(eq_run_table(dir, &table, &err), EQ_OK);
+    assert_int_equal(eq_run_table(dir, 0, &table, &err), EQ_OK);
     char cells[8][20][40];
     int row = 0;
     for (const char *p = table.s; *p; row++) {
@@ -46,6 +46,31 @@ static void the_table_has_its_columns_and_figures(void **state)
         assert_string_equal(cells[5][c], median[c]);
     assert_string_equal(cells[2][13], "-"); /* FP32 against itself */
     eq_str_clear(&table);
+}
+
+/* A narrow terminal gets the same cells in several tables, each of which names the models. */
+static void a_wide_table_becomes_several(void **state)
+{
+    struct eq_err err;
+    struct eq_str table = {0};
+    (void)state;
+    put_experiment();
+    for (int columns = 40; columns <= 120; columns += 40) {
+        assert_int_equal(eq_run_table(dir, columns, &table, &err), EQ_OK);
+        int tables = 0, cells = 0;
+        for (const char *p = table.s; *p; p += *p == '\n') {
+            size_t len = strcspn(p, "\n");
+            assert_true(len <= (size_t)columns);
+            tables += strncmp(p, "| Model", 7) == 0;
+            for (size_t i = 1; strncmp(p, "| PTQ", 5) == 0 && i < len; i++)
+                cells += p[i] == '|';
+            p += len;
+        }
+        assert_int_equal(tables, columns == 40 ? 7 : columns == 80 ? 3 : 2);
+        assert_int_equal(cells, 15 + tables);
+        assert_non_null(strstr(table.s, "2.00x"));
+        eq_str_clear(&table);
+    }
 }
 
 /* ---- the report ---------------------------------------------------------- */
@@ -286,24 +311,24 @@ static void a_baseline_that_has_not_learned_is_told(void **state)
 
 static void set_slow(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){49, 60, 349.8, 30, 50, 101, 3};
+    row->latency = (struct eq_result_latency){49, 60, 349.8, 30, 50, 101, 0.003};
 }
 
 static void set_calm(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){98, 100, 102, 30, 99, 101, 3};
+    row->latency = (struct eq_result_latency){98, 100, 102, 30, 99, 101, 0.003};
     row->timed = "2026-01-01T00:00:00Z";
 }
 
 static void set_fast(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){0.016, 0.0171234, 0.018, 30, 0.0169, 0.0172, 3};
+    row->latency = (struct eq_result_latency){0.016, 0.0171234, 0.018, 30, 0.0169, 0.0172, 0.003};
     row->timed = "2026-01-01T00:00:00Z";
 }
 
 static void set_stopped(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){48, 50, 52, 30, 49, 51, 900};
+    row->latency = (struct eq_result_latency){48, 50, 52, 30, 49, 51, 0.4};
     row->timed = "2026-01-01T00:10:00Z";
 }
 
@@ -327,7 +352,7 @@ static void timings_are_protected(void **state)
     eq_free(html);
     change_row("PTQ", set_stopped);
     make_report(&md, &html);
-    assert_non_null(strstr(md, "PTQ (stopped 900 times a second by the system)"));
+    assert_non_null(strstr(md, "PTQ (waited for a CPU for 40 % of the time)"));
     assert_non_null(strstr(md, "Some models were not timed together"));
     assert_non_null(strstr(md, "not measurable |"));
     eq_free(md);
@@ -471,6 +496,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_table_has_its_columns_and_figures),
+        TEST(a_wide_table_becomes_several),
         TEST(the_report_is_one_file_with_everything),
         TEST(the_control_is_reported_beside_qat),
         TEST(a_missing_gnuplot_is_said),

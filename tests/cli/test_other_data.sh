@@ -183,7 +183,7 @@ sed -i '0,/"data": "[0-9a-f]*"/s//"data": "'"$(printf '%064d' 7)"'"/' mixed/resu
 expect 0 report --run mixed
 is "the row FP32" "$(grep -c '^| FP32 ' "$OUT")" 0
 has "$ERR" "left out, because evaluated on other data: FP32"
-has mixed/report.md "left out, because evaluated on other data: FP32"
+has mixed/report.md "Left out, because they were evaluated on other data: FP32"
 # A model that another file has taken the place of is evaluated anew, with a warning.
 cp -r r replaced && cp r/qat.safetensors replaced/ptq.safetensors
 expect 0 run-all --run replaced --data d

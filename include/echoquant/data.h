@@ -270,8 +270,7 @@ struct eq_loader_opts {
     /* Sampled clips are kept in memory up to this; 0: none. A clip without color takes a third. Clips with a random
      * phase differ from epoch to epoch and are not kept. */
     size_t cache_bytes;
-    enum eq_on_error on_error;
-    bool use_damaged; /* as EQ_ON_ERROR_USE does with damaged clips, whatever becomes of unreadable ones */
+    bool use_damaged; /* false: a damaged clip is an error, as an unreadable one */
     int prefetch;     /* batches decoded ahead; 0: two; never changes a batch */
 };
 struct eq_batch {
@@ -284,33 +283,23 @@ struct eq_batch {
     int phases;        /* of the loader's sampling, at least 1 */
 };
 struct eq_loader;
-/* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). With
- * EQ_ON_ERROR_SKIP and _USE a clip that can't be read is left out of its batch and listed by eq_loader_failures; the
- * batch is then smaller, and passed over when it is empty. A damaged clip counts as one that can't be read, except
- * with EQ_ON_ERROR_USE or use_damaged: then it is used and listed by eq_loader_damaged. ds must outlive the loader
- * and must not change meanwhile; indices [n] are copied. Not for several threads at once. EQ_USAGE: an option is out
- * of range. eq_loader_free frees *out. */
+/* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). ds must outlive the
+ * loader and must not change meanwhile; indices [n] are copied. Not for several threads at once. EQ_USAGE: an option is
+ * out of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
 /* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started. */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
-/* The next batch; batch->n = 0 at the end of the epoch. With EQ_ON_ERROR_FAIL a clip's error (eq_clip_read) comes in
- * place of its batch, and again with every call until the next eq_loader_start. */
+/* The next batch; batch->n = 0 at the end of the epoch. The error of a clip (eq_clip_read, eq_clip_refuse_damaged)
+ * comes in place of its batch, and again with every call until the next eq_loader_start. */
 enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struct eq_err *err);
 const struct eq_sampling *eq_loader_sampling(const struct eq_loader *l); /* as its options said; borrowed */
-/* Batches of an epoch when every clip can be read. */
+/* Batches of an epoch. */
 size_t eq_loader_batches(const struct eq_loader *l);
-/* Returns how many clips could not be read in the batches handed out so far, and lists each once; the list is the
- * loader's and valid until its next call. */
-size_t eq_loader_failures(const struct eq_loader *l, const struct eq_skipped **out);
-/* The same for clips that were used although they are damaged. */
-size_t eq_loader_damaged(const struct eq_loader *l, const struct eq_skipped **out);
-
 /* Mean over all pixels and channels of a loader's clips, rounded to a whole pixel value, and the standard deviation
  * around it; mean, standard deviation (of the population) and median of EF in percent. Runs epoch 0 of the loader,
- * which should neither shuffle nor augment; skips as the loader does. EQ_FORMAT: no clips. EQ_NUMERIC: all pixels or
- * all EFs are the same. */
+ * which should neither shuffle nor augment. EQ_FORMAT: no clips. EQ_NUMERIC: all pixels or all EFs are the same. */
 struct eq_data_stats {
     int pixel_mean;
     double pixel_std, ef_mean, ef_std, ef_median;

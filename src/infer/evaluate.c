@@ -4,34 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
-                                eq_predicted_fn take, void *ctx, struct eq_err *err)
-{
-    enum eq_status st;
-    struct eq_batch batch;
-    struct eq_str why = {0};
-    EQ_TRY(eq_loader_start(loader, 0, 0, err));
-    for (;;) {
-        float ef;
-        EQ_TRY(eq_loader_next(loader, &batch, err));
-        if (batch.n == 0)
-            break;
-        const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
-        if (st != EQ_OK)
-            eq_err_context(err, "%s", sample->path);
-        EQ_TRY(st);
-        why.len = 0;
-        bool unlike = eq_look_check(&p->meta.looks, batch.pixels, p->meta.frames, p->meta.size, &why);
-        EQ_TRY(take(ctx, sample, ef, unlike ? why.s : NULL, err));
-        if (eq_interrupted())
-            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted"));
-    }
-out:
-    eq_str_clear(&why);
-    return st;
-}
-
 /* Names of clips in a warning. */
 enum { NAMED = 3 };
 
@@ -49,25 +21,45 @@ void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
             u->n, of, what, u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
 }
 
-struct collection {
-    struct eq_evaluation *e;
-    struct eq_progress *progress; /* NULL: none */
-};
-
-static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float ef, const char *unlike,
-                              struct eq_err *err)
+static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, float ef, const char *unlike)
 {
-    const struct collection *c = ctx;
-    (void)err;
-    eq_unlike_add(&c->e->unlike, sample->file_name, unlike);
-    c->e->rows[c->e->n++] = (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
-                                                   .split = sample->split,
-                                                   .ef = sample->ef,
-                                                   .prediction = (double)ef,
-                                                   .patient = sample->patient};
-    if (c->progress)
-        eq_progress_step(c->progress, c->e->n, NULL);
-    return EQ_OK;
+    eq_unlike_add(&e->unlike, sample->file_name, unlike);
+    e->rows[e->n++] = (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
+                                             .split = sample->split,
+                                             .ef = sample->ef,
+                                             .prediction = (double)ef,
+                                             .patient = sample->patient};
+}
+
+/* A row for every clip, in the loader's order: the mean over the phases that it samples. */
+static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                    struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_batch batch;
+    struct eq_str why = {0};
+    EQ_TRY(eq_loader_start(loader, 0, 0, err));
+    for (;;) {
+        float ef;
+        EQ_TRY(eq_loader_next(loader, &batch, err));
+        if (batch.n == 0)
+            break;
+        const struct eq_sample *sample = &ds->samples[batch.index[0]];
+        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
+        if (st != EQ_OK)
+            eq_err_context(err, "%s", sample->path);
+        EQ_TRY(st);
+        why.len = 0;
+        bool unlike = eq_look_check(&p->meta.looks, batch.pixels, p->meta.frames, p->meta.size, &why);
+        add_row(out, sample, ef, unlike ? why.s : NULL);
+        if (progress)
+            eq_progress_step(progress, out->n, NULL);
+        if (eq_interrupted())
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation. Run the same command to resume."));
+    }
+out:
+    eq_str_clear(&why);
+    return st;
 }
 
 enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err)
@@ -89,15 +81,11 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
     enum eq_status st;
-    struct collection c = {out, progress};
     memset(out, 0, sizeof *out);
     out->rows = calloc(ds->n, sizeof *out->rows);
     if (!out->rows)
         return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
-    st = eq_predict_clips(p, ds, loader, add_row, &c, err);
-    if (st == EQ_INTERRUPTED)
-        eq_fail(err, st, "interrupted during evaluation. Run the same command to resume.");
-    EQ_TRY(st);
+    EQ_TRY(predict_clips(p, ds, loader, progress, out, err));
     EQ_TRY(eq_evaluation_measure(out, err));
 out:
     if (st != EQ_OK)
@@ -113,7 +101,7 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
     struct eq_progress progress = {0};
     char label[64];
     memset(out, 0, sizeof *out);
-    EQ_TRY(eq_run_eval_loader(cfg, ds, split, EQ_ON_ERROR_FAIL, &loader, err));
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, &loader, err));
     snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
     eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
     EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));

@@ -38,7 +38,7 @@ lines = ["## Measured", "",
          f"Errors are in EF points (percent). Its training data has the digest `{results['data']['digest']}`.", "",
          "| clips | MAE | always the training median |", "|:------|----:|----:|",
          f"| its own 200 test clips | {own['PTQ']['mae']:.2f} | {own['Median']['mae']:.2f} |",
-         f"| the 100 test clips of the default experiment | {other['DEMO']['mae']:.2f} | {other['Median']['mae']:.2f} |", "",
+         f"| the 100 test clips of the default experiment | {other['demo']['mae']:.2f} | {other['Median']['mae']:.2f} |", "",
          f"In FP32, before quantization, the MAE on its own test clips is {own['FP32']['mae']:.2f}."]
 card = pathlib.Path("models/README.md")
 card.write_text(card.read_text().split("## Measured")[0] + "\n".join(lines) + "\n")

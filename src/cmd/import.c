@@ -147,9 +147,7 @@ const struct eq_command eq_cmd_import = {
              "stored, but text inside of the sector stays in the pictures: look at them before you pass them on. "
              "Which clip came from which file is printed and not stored.\n\n"
              "EFs come from --labels; where they are missing, fill in the column EF of FileList.csv. An interrupted "
-             "import goes on when the same command is run again. Nothing is ever overwritten.\n\n"
-             "Example:\n"
-             "  echoquant import /media/cdrom --labels ef.csv --out data/clinic\n",
+             "import goes on when the same command is run again. Nothing is ever overwritten.\n",
     .example = "--out data/clinic --labels ef.csv study/",
     .options = EQ_OPT_SETTINGS | EQ_OPT_IMPORT | EQ_OPT_JSON | EQ_OPT_COMPUTE,
     .min_args = 1,

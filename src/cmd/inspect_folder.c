@@ -148,17 +148,18 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
     struct eq_str out = {0};
     const struct cJSON *split, *frames = cJSON_GetObjectItemCaseSensitive(o, "frames");
     eq_str_add_shown(&out, ds->dir);
-    eq_str_add(&out, ": %s data folder, %zu clips, %s\n", eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real",
-               ds->n,
+    eq_str_add(&out, ": %s data folder, %zu clip%s, %s\n", eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real",
+               ds->n, eq_plural((double)ds->n),
                !ds->has_list         ? "no FileList.csv"
                : ds->split_from_file ? "split by FileList.csv"
                : ds->n_patients      ? "split drawn by patient (70/15/15)"
                                      : "split drawn by file name (70/15/15)");
     if (ds->n_patients)
-        eq_str_add(&out, "  %zu patients\n", ds->n_patients);
+        eq_str_add(&out, "  %zu patient%s\n", ds->n_patients, eq_plural((double)ds->n_patients));
     cJSON_ArrayForEach(split, cJSON_GetObjectItemCaseSensitive(o, "splits"))
     {
-        eq_str_add(&out, "  %-6s %6.0f clips", split->string, eq_json_real(split, "clips"));
+        double clips = eq_json_real(split, "clips");
+        eq_str_add(&out, "  %-6s %6.0f clip%s", split->string, clips, eq_plural(clips));
         if (cJSON_HasObjectItem(split, "ef_median"))
             eq_str_add(&out, ", EF %.1f .. %.1f, median %.1f %%", eq_json_real(split, "ef_min"),
                        eq_json_real(split, "ef_max"), eq_json_real(split, "ef_median"));
@@ -175,7 +176,7 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
     if (check->good == all)
         eq_str_add(&out, "  every clip can be read\n");
     else
-        eq_str_add(&out, "  %zu of %zu clips cannot be used\n", all - check->good, all);
+        eq_str_add(&out, "  %zu of %zu clip%s cannot be used\n", all - check->good, all, eq_plural((double)all));
     add_findings(&out, check, true);
     add_findings(&out, check, false);
     fputs(out.s, stdout);

@@ -95,7 +95,9 @@ static enum eq_status take_row(void *ctx, const char *const *fields, size_t n, s
     s.bytes = (uint64_t)bytes;
     if (n == 5)
         memcpy(s.sha256, fields[4], sizeof s.sha256);
-    s.file_name = eq_strdup(fields[0]);
+    struct eq_str name = {0};
+    eq_str_add_utf8(&name, fields[0]);
+    s.file_name = name.s;
     enum eq_status st = eq_dataset_add(r->ds, &r->cap, &s, err);
     if (st != EQ_OK)
         free(s.file_name);

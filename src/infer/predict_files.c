@@ -52,8 +52,10 @@ static enum eq_status predict(struct job *job, size_t i, int worker, struct outc
     if (path->error)
         return eq_fail(err, EQ_IO, "%s", path->error);
     EQ_CHECK(eq_clip_read(path->path, &job->sampling, pixels, &info, err));
-    if (job->opts->on_error != EQ_ON_ERROR_USE)
-        EQ_CHECK(eq_clip_refuse_damaged(path->path, &info, err));
+    if (info.damaged && job->opts->on_error != EQ_ON_ERROR_USE)
+        return eq_fail(err, EQ_FORMAT,
+                       "%s: the clip is damaged: %s; --set data.on_error=use predicts it from the frames that decode",
+                       path->path, info.reason);
     const struct eq_predictor *p = &job->predictors[worker];
     enum eq_status st =
         eq_predictor_phases(&job->predictors[worker], pixels, job->opts->phases, &out->ef, &out->spread, err);

@@ -33,7 +33,7 @@ enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation
 
 struct reading {
     struct eq_evaluation *out;
-    size_t cap;
+    size_t cap, columns;
 };
 
 static enum eq_status take_row(void *ctx, const char *const *fields, size_t n, struct eq_err *err)
@@ -41,8 +41,8 @@ static enum eq_status take_row(void *ctx, const char *const *fields, size_t n, s
     struct reading *r = ctx;
     struct eq_prediction row = {0};
     int64_t patient = 0;
-    if (n != 4 && n != 5)
-        return eq_fail(err, EQ_FORMAT, "a row has four columns, or five with the patient");
+    if (n != r->columns)
+        return eq_fail(err, EQ_FORMAT, "a row has %s columns", r->columns == 5 ? "five" : "four");
     if (n == 5 && fields[4][0] && (!eq_parse_int64(fields[4], &patient) || patient < 1 || patient > UINT32_MAX))
         return eq_fail(err, EQ_FORMAT, "the patient is not a number from 1 on");
     row.patient = (uint32_t)patient;
@@ -68,10 +68,15 @@ enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, 
 {
     void *data = NULL;
     size_t len;
-    struct reading r = {.out = out};
+    static const char with_patient[] = "FileName,Split,EF,Prediction,Patient";
+    struct reading r = {.out = out, .columns = 4};
     memset(out, 0, sizeof *out);
     EQ_CHECK(eq_read_file(path, MAX_PREDICTIONS_BYTES, &data, &len, err));
-    enum eq_status st = eq_csv_read(path, data, len, "FileName,Split,EF,Prediction", take_row, &r, err);
+    size_t named = sizeof with_patient - 1;
+    if (len >= named && memcmp(data, with_patient, named) == 0)
+        r.columns = 5;
+    enum eq_status st =
+        eq_csv_read(path, data, len, r.columns == 5 ? with_patient : "FileName,Split,EF,Prediction", take_row, &r, err);
     eq_free(data);
     if (st != EQ_OK)
         eq_evaluation_clear(out);

@@ -99,15 +99,18 @@ static enum eq_status check_data(struct eq_verification *v, struct run *r, struc
     char now[EQ_SHA256_TEXT];
     struct eq_err why;
     const char *dir = r->cfg->data.dir;
-    char *list = eq_path_join(dir, "FileList.csv");
+    char *list = eq_dataset_list(dir);
+    struct eq_config cfg = *r->cfg;
+    if (cfg.data.on_error == EQ_ON_ERROR_FAIL)
+        cfg.data.on_error = EQ_ON_ERROR_USE; /* a clip that was spoilt since is a difference among others */
     enum eq_status st = EQ_OK;
     check_manifest(v, r, &manifest);
-    if (!eq_path_exists(list)) {
-        eq_str_add(&r->no_data, "the data are not there (%s); name their folder with --data", list);
+    if (!list) {
+        eq_str_add(&r->no_data, "the data are not there (no %s/FileList.csv); name their folder with --data", dir);
         eq_verification_add(v, EQ_NOT_CHECKED, "data", "%s", r->no_data.s);
         goto out;
     }
-    st = eq_run_open_data(r->cfg, &r->data, &why);
+    st = eq_run_open_data(&cfg, &r->data, &why);
     if (st == EQ_INTERRUPTED || st == EQ_NOMEM)
         EQ_TRY(eq_fail(err, st, "%s", why.msg));
     if (st != EQ_OK) {

@@ -69,6 +69,11 @@ static const char *const *made_by(enum eq_phase phase)
     return phase == EQ_PHASE_TRAIN ? train : phase == EQ_PHASE_PTQ ? ptq : NULL;
 }
 
+static bool is_whole(enum eq_phase phase)
+{
+    return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
+}
+
 static enum eq_status check_changes(const struct eq_settings *was, const struct eq_settings *is, enum eq_phase phase,
                                     bool force, struct eq_err *err)
 {
@@ -90,8 +95,9 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
     if (changes.len && done)
         st = eq_fail(err, EQ_USAGE,
                      "%s/%s.safetensors was made with other settings (%.600s): set them back, or name another folder "
-                     "with --run (--force replaces the model)",
-                     dir, eq_phase_model(phase)->file, changes.s);
+                     "with --run%s",
+                     dir, eq_phase_model(phase)->file, changes.s,
+                     is_whole(phase) ? "" : " (--force replaces the model)");
     else if (changes.len)
         st = eq_fail(err, EQ_USAGE,
                      "%s holds a run under other settings (%.600s): set them back, or name another folder with --run",
@@ -122,11 +128,6 @@ static enum eq_status check_foreign(const char *dir, struct eq_err *err)
                    "%s is not a run directory (no config.json of a run), but contains %s: name another folder "
                    "with --run, or move that file away",
                    dir, found);
-}
-
-static bool is_whole(enum eq_phase phase)
-{
-    return phase == EQ_PHASE_TRAIN || phase == EQ_PHASE_ALL;
 }
 
 /* The single commands work in the folder of one seed. */
@@ -174,9 +175,8 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
     EQ_TRY(eq_run_admit(s, phase, force, err));
     EQ_TRY(eq_run_is_done(dir, phase, force, &done, err));
     if (done)
-        EQ_TRY(eq_fail(err, EQ_USAGE,
-                       "%s/%s.safetensors already exists: name another folder with --run, or redo it with --force", dir,
-                       eq_phase_model(phase)->file));
+        EQ_TRY(eq_fail(err, EQ_USAGE, "%s/%s.safetensors already exists: name another folder with --run%s", dir,
+                       eq_phase_model(phase)->file, is_whole(phase) ? "" : ", or redo it with --force"));
     if (!(force && is_whole(phase)))
         EQ_TRY(eq_run_check_all_data(dir, ds, renewed, err));
     EQ_TRY(eq_make_dirs(dir, err));

@@ -11,7 +11,8 @@ if ! command -v "$CC" >/dev/null || [ -z "$QEMU" ]; then
 fi
 
 # As CMakeLists.txt has them, without -Werror: another compiler may warn of more.
-FLAGS=(-std=c11 -O2 -D_GNU_SOURCE -DECHOQUANT_VERSION='"test"' -Wall -Wextra -ffp-contract=off -fno-math-errno -fno-trapping-math
+FLAGS=(-std=c11 -O2 -D_GNU_SOURCE -DECHOQUANT_VERSION='"test"' -DECHOQUANT_SHARE='"share"'
+    -Wall -Wextra -ffp-contract=off -fno-math-errno -fno-trapping-math
     -I"$SOURCE/tests/standins" -I"$SOURCE/include" -I"$SOURCE/src" -I"$SOURCE/tests")
 
 # Everything up to the quant floor but what includes cJSON's or protobuf's headers: those libraries are here for this

@@ -30,7 +30,7 @@ PY
 mkdir a b
 cp "${clips[0]}" a/IM_0001.avi && cp "${clips[1]}" b/IM_0001.avi
 expect 0 predict --model $M a/IM_0001.avi ./b/IM_0001.avi
-is "header" "$(head -n 1 "$OUT")" "Path,EF,Error"
+is "header" "$(head -n 1 "$OUT")" "Path,EF,Note,Error"
 is "paths" "$(tail -n +2 "$OUT" | cut -d, -f1 | xargs)" "a/IM_0001.avi ./b/IM_0001.avi"
 is "digits" "$(csv "$OUT" 'all(len(r[1].split(".")[1]) == 4 and r[2] == "" for r in rows)')" True
 mkdir odd
@@ -44,7 +44,7 @@ expect 0 predict --json --model $M $(printf 'd/Videos/%s.avi ' $names)
 cp "$OUT" lines
 is "lines" "$(wc -l <lines)" 3
 is "keys" "$(json lines 'sorted({tuple(r) for r in rows})')" \
-    "[('path', 'ef', 'spread', 'phases', 'frames', 'error')]"
+    "[('path', 'ef', 'spread', 'phases', 'frames', 'note', 'error')]"
 is "as eval" "$(json lines '" ".join("%.9g" % r["ef"] for r in rows)')" \
     "$(tail -n +2 r/predictions/fp32.csv | awk -F, '{print $4}' | xargs)"
 is "one phase" "$(json lines '{(r["spread"], r["phases"], r["error"]) for r in rows}')" "{(None, 1, None)}"
@@ -55,7 +55,7 @@ expect 0 predict --json --model $M --phases 3 "${clips[@]}"
 cp "$OUT" three
 is "spread" "$(json three 'all(r["spread"] > 0 and r["phases"] == 3 for r in rows)')" True
 expect 0 predict --model $M --phases 3 "${clips[@]}"
-is "header with phases" "$(head -n 1 "$OUT")" "Path,EF,Spread,Error"
+is "header with phases" "$(head -n 1 "$OUT")" "Path,EF,Spread,Note,Error"
 is "as JSON" "$(csv "$OUT" '[(r[1], r[2]) for r in rows]')" \
     "$(json three '[("%.4f" % r["ef"], "%.4f" % r["spread"]) for r in rows]')"
 
@@ -145,7 +145,7 @@ printf 'no video' >bad.avi
 : >void.avi
 run predict --model $M "${clips[0]}" bad.avi missing.avi void.avi "${clips[1]}"
 is "exit with bad clips" "$STATUS" 1
-is "rows" "$(csv "$OUT" '[(r[1] != "", r[2] != "") for r in rows]')" \
+is "rows" "$(csv "$OUT" '[(r[1] != "", r[3] != "") for r in rows]')" \
     "[(True, False), (False, True), (False, True), (False, True), (True, False)]"
 has "$ERR" "3 of 5"
 for name in bad missing void; do has "$ERR" "$name.avi"; done

@@ -98,7 +98,7 @@ for model in fp32 ptq qat; do
     python3 - two <<'PY' && pass || fail "the CSV of predict"
 import csv, sys
 rows = list(csv.reader(open(sys.argv[1])))
-assert rows[0] == ["Path", "EF", "Error"] and len(rows) == 3, rows
+assert rows[0] == ["Path", "EF", "Note", "Error"] and len(rows) == 3, rows
 assert rows[2][0] == 'odd, folder/a "b".avi' and all(abs(float(r[1])) < 1000 for r in rows[1:]), rows
 PY
 done

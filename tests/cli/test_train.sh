@@ -8,7 +8,7 @@ TORCH=$SOURCE/tests/golden/data/resnet18_w8.safetensors # PyTorch's weights, tor
 # A pretrained start says what it used, and is another model than a fresh start.
 expect 0 train --run fresh --data d "${TINY[@]}"
 expect 0 train --run init --data d "${TINY[@]}" --set model.init="$TORCH"
-has "$ERR" "100 parameters used, 0 missing, 0 of the wrong shape, 2 not needed"
+has "$ERR" "100 parameters used, 0 missing, 0 of the wrong shape, 2 left out"
 cmp -s fresh/fp32.safetensors init/fp32.safetensors && fail "model.init changes nothing" || pass
 expect_error 2 "model.init" qat --run init --set model.init=other.safetensors
 # A learning rate that moves nothing shows that the weights are the file's.
@@ -30,7 +30,7 @@ PY
 # Another width: hardly anything fits, and the warning names what doesn't.
 run train --run wide --data d "${TINY[@]}" --set model.width=16 --set model.init="$TORCH"
 is "exit with a file of another width" "$STATUS" 1
-has "$ERR" "resnet18_w8.safetensors: no tensor fits this network (0 missing, 100 of the wrong shape)"
+has "$ERR" "resnet18_w8.safetensors: has the width 8, this network 16: set model.width to 8"
 expect_error 1 "nowhere.safetensors" train --run x --data d "${TINY[@]}" --set model.init=nowhere.safetensors
 head -c 5000 "$TORCH" >cut.safetensors
 expect_error 1 "cut.safetensors" train --run y --data d "${TINY[@]}" --set model.init=cut.safetensors
@@ -52,7 +52,7 @@ body[begin:begin + 4] = struct.pack("<f", float("nan"))
 write(sys.argv[3])
 PY
 expect 0 train --run part --data d "${TINY[@]}" --set model.init=part.safetensors
-has "$ERR" "98 parameters used, 1 missing, 1 of the wrong shape, 3 not needed"
+has "$ERR" "98 parameters used, 1 missing, 1 of the wrong shape, 3 left out"
 has "$ERR" "missing: layer2.1.bn2.weight"
 has "$ERR" "of the wrong shape: layer3.0.conv1.weight"
 expect_error 1 "layer4.1.bn1.bias" train --run z --data d "${TINY[@]}" --set model.init=nan.safetensors

@@ -19,7 +19,7 @@ static enum eq_status walk(FTS *tree, const char *folder, eq_file_fn take, void 
             return errno = e->fts_errno, eq_fail_errno(err, "%s: cannot be read", e->fts_path);
         if (e->fts_level > 0 && e->fts_name[0] == '.')
             fts_set(tree, e, FTS_SKIP);
-        else if (e->fts_info == FTS_F || e->fts_info == FTS_SLNONE)
+        else if (e->fts_info == FTS_F || e->fts_info == FTS_SLNONE || e->fts_info == FTS_DEFAULT)
             EQ_CHECK(take(ctx, e->fts_path, err));
     }
     return errno ? eq_fail_errno(err, "%s: cannot be read", folder) : EQ_OK;

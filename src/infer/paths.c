@@ -11,7 +11,7 @@ static void add(struct eq_paths *list, const char *path, char *error)
     list->paths[list->n++] = (struct eq_path){eq_strdup(path), error};
 }
 
-/* A link without a target that is named like a clip shows as an error of its own. */
+/* A link without a target, or a pipe, that is named like a clip shows as an error of its own. */
 static enum eq_status add_clip(void *ctx, const char *path, struct eq_err *err)
 {
     (void)err;

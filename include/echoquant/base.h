@@ -184,6 +184,12 @@ char *eq_path_join(const char *a, const char *b);
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
+/* Calls take for all that lies below a folder and is no folder, pipes and links without a target included. What lies in
+ * one folder comes in the order of the names. Hidden names are left out. Links are followed, but not back to a folder
+ * above. problem: NULL, or why what lies below path cannot be read. EQ_IO: folder itself cannot be read; or an error of
+ * take, which ends the walk. */
+typedef enum eq_status (*eq_file_fn)(void *ctx, const char *path, const char *problem, struct eq_err *err);
+enum eq_status eq_files_below(const char *folder, eq_file_fn take, void *ctx, struct eq_err *err);
 /* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is
  * near enough. */
 char *eq_nearest_folder(const char *path);

@@ -1,4 +1,5 @@
 #include "cmd/cmd.h"
+#include "echoquant/make.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>

@@ -5,7 +5,6 @@
 #include <strings.h>
 
 #define LIST_NAME "FileList.csv"
-#define FILE_LIST_MAX_BYTES ((size_t)256 << 20)
 
 char *eq_dataset_list(const char *dir)
 {
@@ -66,7 +65,7 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     list = eq_dataset_list(dir);
     if (!list)
         EQ_TRY(no_list(dir, err));
-    EQ_TRY(eq_read_file(list, FILE_LIST_MAX_BYTES, &text, &len, err));
+    EQ_TRY(eq_read_file(list, EQ_FILE_LIST_MAX_BYTES, &text, &len, err));
     EQ_TRY(eq_filelist_parse(text, len, list, dir, opts, out, err));
     out->dir = eq_strdup(dir);
     out->has_list = true;

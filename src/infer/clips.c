@@ -11,7 +11,6 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
         .batch = batch,
         .seed = (uint64_t)cfg->run.seed,
         .cache_bytes = (size_t)cfg->data.cache_mb << 20,
-        .on_error = EQ_ON_ERROR_FAIL,
         .use_damaged = cfg->data.on_error == EQ_ON_ERROR_USE,
     };
 }
@@ -46,11 +45,10 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
 }
 
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err)
+                                  struct eq_loader **out, struct eq_err *err)
 {
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
     opts.sampling.phases = cfg->eval.phases;
-    opts.on_error = on_error;
     return open_loader(ds, split, &opts, out, err);
 }
 

@@ -1,6 +1,7 @@
 /* Opening the data of a run. Synthetic data is made if it does not exist. Every clip is checked here, before anything
  * is trained; those that cannot be used end the command or are left out, so that every phase has the same list. */
 #include "echoquant/infer.h"
+#include "echoquant/make.h"
 
 #include <stdlib.h>
 #include <string.h>

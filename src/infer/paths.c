@@ -2,7 +2,6 @@
 #include "echoquant/infer.h"
 
 #include <errno.h>
-#include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,49 +11,33 @@ static void add(struct eq_paths *list, const char *path, char *error)
     list->paths[list->n++] = (struct eq_path){eq_strdup(path), error};
 }
 
-static int by_name(const FTSENT **a, const FTSENT **b)
+/* A link without a target, or a pipe, that is named like a clip shows as an error of its own. */
+static enum eq_status add_clip(void *ctx, const char *path, const char *problem, struct eq_err *err)
 {
-    return strcmp((*a)->fts_name, (*b)->fts_name);
+    (void)err;
+    if (problem)
+        add(ctx, path, eq_strdup(problem));
+    else if (eq_is_clip_file(path))
+        add(ctx, path, NULL);
+    return EQ_OK;
 }
 
-/* A folder below that cannot be read is an error of its own; its neighbors are read all the same. */
-static enum eq_status walk(struct eq_paths *list, FTS *tree, const char *folder, struct eq_err *err)
-{
-    const FTSENT *e;
-    while (errno = 0, e = fts_read(tree)) {
-        if (e->fts_info == FTS_D && e->fts_level > 0 && e->fts_name[0] == '.')
-            fts_set(tree, (FTSENT *)e, FTS_SKIP);
-        else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
-            add(list, e->fts_path, eq_format("%s: cannot be read: %s", e->fts_path, strerror(e->fts_errno)));
-        else if (e->fts_info == FTS_F && eq_is_clip_file(e->fts_path))
-            add(list, e->fts_path, NULL);
-        /* A link without a target that is named like a clip shows as an error of its own. */
-        else if (e->fts_info == FTS_SLNONE && eq_is_clip_name(e->fts_name))
-            add(list, e->fts_path, NULL);
-    }
-    return errno ? eq_fail_errno(err, "%s: cannot be read", folder) : EQ_OK;
-}
-
-/* fts sorts the names of a folder, and passes over links that lead back to a folder above. */
 static enum eq_status add_folder(struct eq_paths *list, const char *folder, struct eq_err *err)
 {
-    char *root = eq_strdup(folder);
-    size_t before = list->n, len = strlen(root);
-    while (len > 1 && root[len - 1] == '/')
-        root[--len] = '\0';
-    FTS *tree = fts_open((char *[]){root, NULL}, FTS_LOGICAL | FTS_NOCHDIR, by_name);
-    enum eq_status st = tree ? walk(list, tree, root, err) : eq_fail_errno(err, "%s: cannot be read", root);
-    if (tree)
-        fts_close(tree);
-    if (st == EQ_OK && list->n == before) {
-        struct eq_str reason = {0};
-        eq_str_add(&reason, "%s: the folder has no clips; their names end in", root);
-        for (const char *const *e = eq_clip_extensions; *e; e++)
-            eq_str_add(&reason, "%s .%s", e == eq_clip_extensions ? "" : e[1] ? "," : " or", *e);
-        add(list, root, reason.s);
-    }
+    size_t before = list->n, len = strlen(folder);
+    while (len > 1 && folder[len - 1] == '/')
+        len--;
+    EQ_CHECK(eq_files_below(folder, add_clip, list, err));
+    if (list->n > before)
+        return EQ_OK;
+    struct eq_str reason = {0};
+    char *root = eq_format("%.*s", (int)len, folder);
+    eq_str_add(&reason, "%s: the folder has no clips; their names end in", root);
+    for (const char *const *e = eq_clip_extensions; *e; e++)
+        eq_str_add(&reason, "%s .%s", e == eq_clip_extensions ? "" : e[1] ? "," : " or", *e);
+    add(list, root, reason.s);
     free(root);
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status add_entry(struct eq_paths *list, const char *path, struct eq_err *err)

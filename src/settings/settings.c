@@ -421,7 +421,7 @@ void eq_settings_clear(struct eq_settings *s)
     memset(s, 0, sizeof *s);
 }
 
-enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err)
+static enum eq_status copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err)
 {
     EQ_CHECK(eq_settings_init(out, err));
     enum eq_status st = EQ_OK;
@@ -438,7 +438,7 @@ enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_setting
 
 enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err)
 {
-    EQ_CHECK(eq_settings_copy(out, s, err));
+    EQ_CHECK(copy(out, s, err));
     assert(i >= 0 && i < s->config.train.seeds);
     char *dir = eq_format("%s/seed-%d", s->config.run.dir, s->config.run.seed + i), *seed = strrchr(dir, '-') + 1;
     char *origin = eq_format("seed %d of train.seeds = %d", i + 1, s->config.train.seeds);

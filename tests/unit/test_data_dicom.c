@@ -1,6 +1,7 @@
 /* DICOM clips beyond their pixels (golden.test_golden_dicom): the sector, frame times, regions, what is refused. */
 #include "unit/scratch_dir.h"
-#include "data/dicom.h"
+#include "clip/dicom.h"
+#include "echoquant/make.h"
 #include "dicom_screen.h"
 
 #include <sys/stat.h>
@@ -17,7 +18,7 @@ enum eq_status none_open(const char *path, const struct eq_dicom_limits *limits,
 void none_close(struct eq_dicom *d);
 const struct eq_dicom_info *none_about(const struct eq_dicom *d);
 enum eq_status none_frame(struct eq_dicom *d, int i, const uint8_t **data, size_t *len, struct eq_err *err);
-#include "data/dicom_none.c"
+#include "clip/dicom_none.c"
 #undef eq_dicom_built
 #undef eq_dicom_open
 #undef eq_dicom_close

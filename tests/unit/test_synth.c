@@ -1,7 +1,7 @@
 /* Synthetic clips: nothing but motion gives EF away, the volume curve ejects what it says, the same seed gives the same
  * pixels, and a folder that is not ours stays as it was. */
 #include "unit/cmocka_all.h"
-#include "data/synth.h"
+#include "make/synth.h"
 
 #include <math.h>
 #include <string.h>

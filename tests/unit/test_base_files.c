@@ -288,9 +288,9 @@ static void directories(void **state)
 }
 
 static enum eq_status note_path(void *ctx, const char *path, const char *problem, struct eq_err *err)
+{
     eq_str_add(ctx, " %s%s", problem ? "!" : "", path + strlen(dir) + strlen("/below"));
-eq_str_add(ctx, " %s", path + strlen(dir) + strlen("/below"));
-return strstr(path, "/bad/") ? eq_fail(err, EQ_FORMAT, "%s is bad", path) : EQ_OK;
+    return strstr(path, "/bad/") ? eq_fail(err, EQ_FORMAT, "%s is bad", path) : EQ_OK;
 }
 
 static void put_below(const char *name)

@@ -2,7 +2,7 @@
 #ifndef ECHOQUANT_TESTS_DICOM_SCREEN_H
 #define ECHOQUANT_TESTS_DICOM_SCREEN_H
 
-#include "data/synth.h"
+#include "make/synth.h"
 #include "dicom_file.h"
 
 #include <stdlib.h>

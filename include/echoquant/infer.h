@@ -79,8 +79,9 @@ struct eq_paths {
 };
 /* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_file), sorted by name,
  * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
- * missing and a folder without clips are errors of their entry. EQ_IO: a list or folder cannot be read. EQ_FORMAT: as
- * eq_paths_read. */
+ * missing, a folder without clips and a folder that cannot be read are errors of their entry. In lists of lines,
+ * blanks around a path, blank lines, and lines that begin with # and name no file do not count. EQ_IO: a list cannot
+ * be read. EQ_FORMAT: as eq_paths_read. */
 enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err);
 /* Appends the lines of an open file, each as one entry, whatever it names. They end with separator, '\n' or '\0'; empty
  * ones, a carriage return before '\n' and a UTF-8 byte order mark are passed over. name: for messages. EQ_FORMAT: there
@@ -134,7 +135,7 @@ struct eq_unlike {
     size_t n;
     struct eq_str first;
 };
-/* Counts a clip; unlike: as eq_predicted_fn has it, NULL counts nothing. */
+/* Counts a clip; unlike: what eq_look_check says of it; NULL counts nothing. */
 void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike);
 /* Warns of them, if there are any. what: "test clips"; of: how many there were. */
 void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of);
@@ -144,35 +145,25 @@ struct eq_evaluation {
     struct eq_unlike unlike;
     struct eq_metrics metrics;
 };
-/* Receives the EF of a clip; a status other than EQ_OK ends the loop. unlike: NULL, or what makes the clip look unlike
- * the clips that the model was trained on (eq_look_check): then the EF is worth little. */
-typedef enum eq_status (*eq_predicted_fn)(void *ctx, const struct eq_sample *sample, float ef, const char *unlike,
-                                          struct eq_err *err);
-/* Predicts every clip of a loader, in its order, as the mean over the phases that it samples. Loader and predictor have
- * batches of one clip. EQ_INTERRUPTED: a signal came, noticed after a clip. An error in a clip names its path. */
-enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
-                                eq_predicted_fn take, void *ctx, struct eq_err *err);
 /* Evaluates a split, with the mean over eval.phases for each clip. Clear out with eq_evaluation_clear. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
-/* The same for a loader that is kept between calls, so that its cache stays warm, with the phases that it samples. The
- * loader has EQ_ON_ERROR_FAIL and at least one clip. progress: NULL for none. */
+/* The same for a loader that is kept between calls, so that its cache stays warm, with the phases that it samples. It
+ * has at least one clip, and batches of one, as the predictor has. progress: NULL for none. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err); /* sets the metrics of its rows */
 void eq_evaluation_clear(struct eq_evaluation *e);
-/* The settings' options for reading clips, in file order and without augmentation. on_error is always EQ_ON_ERROR_FAIL:
- * eq_run_open_data has left out the bad clips, so one that fails now has changed since. use_damaged is as the settings
- * say. */
+/* The settings' options for reading clips, in file order and without augmentation. Whatever data.on_error says,
+ * eq_run_open_data has left out the bad clips: one that fails now has changed since, which ends the phase. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split: in file order, or, for training, shuffled and augmented as the settings say. Free with
  * eq_loader_free. EQ_FORMAT: the split is empty. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              bool training, int batch, struct eq_loader **out, struct eq_err *err);
-/* The same for predictions: in file order, batches of one clip, sampled at eval.phases. on_error is EQ_ON_ERROR_FAIL
- * unless the clips have not been read before. */
+/* The same for predictions: in file order, batches of one clip, sampled at eval.phases. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err);
+                                  struct eq_loader **out, struct eq_err *err);
 /* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
  * If a patient is known there is a column Patient: a number that stands for the patient, empty where unknown.
  * EQ_FORMAT names the line. Clear out with eq_evaluation_clear; its metrics are not set. */
@@ -187,10 +178,10 @@ enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq
 struct eq_latency {
     double min, median, p95; /* ms per clip */
     double low, high;        /* interval of the median (eq_median_interval) */
-    double switches;         /* involuntary context switches of the process per second; NaN: not counted */
+    double waited;           /* share of the time, 0..1, that the calling thread waited for a CPU; NaN: unknown */
     int repeats;
 };
-/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but switches. */
+/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. */
 struct eq_latency eq_latency_of(double *ms, int n);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
  * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a

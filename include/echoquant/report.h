@@ -9,8 +9,8 @@
  * If train.seeds in config.json is above 1, it first makes results.json from those of the seeds. Without gnuplot it
  * warns, and the report has no pictures. EQ_IO: there are no results; EQ_FORMAT: a file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
-/* Appends the table of results as text, the five columns of the README first. columns above 0: if it is wider, it becomes
- * several tables, one after the other. */
+/* Appends the table of results as text, the five columns of the README first. columns above 0: if it is wider, it
+ * becomes several tables, one after the other. */
 enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err);
 /* Warns on stderr of what makes the results of a run worthless or doubtful: a baseline that does not beat the median, a
  * model that quantization breaks, disturbed timings. EQ_IO, EQ_FORMAT. */

@@ -112,7 +112,6 @@ struct eq_settings {
 /* Sets all defaults. EQ_NOMEM leaves s empty. Clear it with eq_settings_clear. */
 enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err);
 void eq_settings_clear(struct eq_settings *s);
-enum eq_status eq_settings_copy(struct eq_settings *out, const struct eq_settings *s, struct eq_err *err);
 /* The settings of experiment i of train.seeds, i in 0..seeds-1: run.dir is <run.dir>/seed-<run.seed + i>. */
 enum eq_status eq_settings_of_seed(struct eq_settings *out, const struct eq_settings *s, int i, struct eq_err *err);
 /* Reads a JSON file with any part of the settings. EQ_USAGE names file, key, value and range, or the nearest known key;

@@ -1,4 +1,5 @@
-/* Messages on stderr: one line each (broken at the width of a terminal), never torn by another thread, never mixed into a progress bar. */
+/* Messages on stderr: one line each (broken at the width of a terminal), never torn by another thread, never mixed into
+ * a progress bar. */
 #include "base/log.h"
 
 #include <pthread.h>

@@ -34,7 +34,7 @@ static void print_times(const struct cJSON *result)
     if (eq_json_real(result, "scaling") < 1)
         eq_print_line(15,
                       "%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model is too "
-                      "small to share; --threads 1 is faster",
+                      "small for several threads. Use --threads 1",
                       "", threads);
 }
 

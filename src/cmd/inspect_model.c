@@ -171,8 +171,9 @@ out:
 static void print_looks(const struct cJSON *looks)
 {
     if (!looks) {
-        eq_print_line(2, "looks of its training clips: not in this file, so predict and eval cannot tell clips that "
-                         "look unlike them");
+        eq_print_line(2,
+                      "looks of its training clips: not in this file, so predict and eval cannot recognize clips that "
+                      "look unlike them");
         return;
     }
     struct eq_str list = {0};

@@ -21,6 +21,16 @@ struct job {
     size_t to_open;
 };
 
+static const enum eq_finding_kind finding_of[] = {
+    [EQ_CLIP_FAULT_MISSING] = EQ_FINDING_MISSING,
+    [EQ_CLIP_FAULT_EMPTY] = EQ_FINDING_EMPTY,
+    [EQ_CLIP_FAULT_CUT] = EQ_FINDING_CUT,
+    [EQ_CLIP_FAULT_TEXT] = EQ_FINDING_TEXT,
+    [EQ_CLIP_FAULT_FORMAT] = EQ_FINDING_FORMAT,
+    [EQ_CLIP_FAULT_NO_VIDEO] = EQ_FINDING_NO_VIDEO,
+    [EQ_CLIP_FAULT_UNREADABLE] = EQ_FINDING_UNREADABLE,
+};
+
 /* A path inside the data folder. */
 static const char *name_in(const struct eq_dataset *ds, size_t i)
 {
@@ -62,7 +72,7 @@ static void open_clip(void *ctx, size_t i, int worker)
         __atomic_store_n(&job->out_of_memory, true, __ATOMIC_RELAXED);
     } else {
         c->fault = eq_strdup(err.msg);
-        job->kinds[i] = eq_clip_fault_of(path, &err);
+        job->kinds[i] = finding_of[eq_clip_fault_of(path, &err)];
     }
     size_t done = __atomic_add_fetch(&job->done, 1, __ATOMIC_RELAXED);
     if (worker == 0) /* one thread draws */
@@ -205,7 +215,7 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for checking the clips"));
     use_cache(&job, file, &text);
     if (out->cached)
-        eq_debug("%zu clips are as they were when they were last checked", out->cached);
+        eq_debug("%zu clips are unchanged since their last check", out->cached);
     eq_progress_begin(&job.progress, "check", "clips", n - out->cached);
     eq_parallel_for(out->cached < n ? n : 0, open_clip, &job);
     eq_progress_step(&job.progress, job.done, NULL);

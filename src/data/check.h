@@ -6,10 +6,6 @@
 
 #include <sys/stat.h>
 
-/* ---- clip_fault.c ---- */
-/* Which fault a clip has that cannot be read, by the error and the file's first bytes. */
-enum eq_finding_kind eq_clip_fault_of(const char *path, const struct eq_err *why);
-
 /* ---- check_cache.c ---- */
 /* A clip that was good, and the file as it was then. */
 struct eq_cached_clip {

@@ -31,7 +31,8 @@ struct eq_clip_finder {
     const struct folder *root[2]; /* dir and dir/Videos; NULL: there is none */
 };
 
-size_t eq_clip_stem_length(const char *name)
+/* Length of name without its extension; the whole length unless the extension is listed, in any letter case. */
+static size_t stem_length(const char *name)
 {
     const char *dot = strrchr(name, '.');
     if (dot && dot != name && dot[-1] != '/')
@@ -171,7 +172,7 @@ static void enter(struct search *s, const struct folder *folder, const char *nam
     if (!there && errno != ENOENT)
         eq_fail_errno(&s->refused, "%s", path);
     else if (!there && folder->listed)
-        eq_fail(&s->refused, EQ_IO, "%s is a link to a file that is not there", path);
+        eq_fail(&s->refused, EQ_IO, "%s is a link to a file that does not exist", path);
     if (!there || !S_ISREG(info.st_mode) || s->n == 2) {
         free(path);
         return;
@@ -243,7 +244,7 @@ static const char *leaf_of(const char *name)
 static bool search(struct search *s, struct eq_clip_finder *f, const char *name)
 {
     const char *leaf = leaf_of(name);
-    bool has_extension = eq_clip_stem_length(leaf) < strlen(leaf);
+    bool has_extension = stem_length(leaf) < strlen(leaf);
     for (size_t k = 0; k < 2; k++)
         s->in[k] = folder_of(f, f->root[k], name);
     char *avi = eq_format("%s.%s", leaf, eq_clip_extensions[0]);
@@ -258,7 +259,7 @@ static char *other_extension(const struct search *s, const char *name)
 {
     struct search other = {.in = {s->in[0], s->in[1]}};
     const char *leaf = leaf_of(name);
-    char *stem = eq_format("%.*s", (int)eq_clip_stem_length(leaf), leaf);
+    char *stem = eq_format("%.*s", (int)stem_length(leaf), leaf);
     char *hint = with_extension(&other, stem, true) ? eq_format(", only %s", leaf_of(other.path[0])) : eq_strdup("");
     free(stem);
     search_clear(&other);
@@ -270,7 +271,7 @@ static enum eq_status not_found(const struct search *s, const struct eq_clip_fin
 {
     if (s->refused.status != EQ_OK)
         return eq_fail(err, s->refused.status, "%s", s->refused.msg);
-    bool has_extension = eq_clip_stem_length(name) < strlen(name);
+    bool has_extension = stem_length(name) < strlen(name);
     char *hint = has_extension ? other_extension(s, name) : eq_strdup("");
     eq_fail(err, EQ_IO, "no file %.200s%s in %.200s or its Videos folder%s", name, has_extension ? "" : ".avi", f->dir,
             hint);

@@ -6,9 +6,6 @@
 
 #include <sys/stat.h>
 
-/* Length of name without its extension; the whole length unless the extension is listed, in any letter case. */
-size_t eq_clip_stem_length(const char *name);
-
 /* Looks names up in a data folder and its Videos folder. Every folder is listed once. */
 struct eq_clip_finder;
 /* dir is borrowed. NULL: out of memory. */

@@ -1,5 +1,7 @@
 /* A picture with a still of many clips. Rows come in bands: clips with a fault, then TRAIN, VAL and TEST. */
-#include "data/png.h"
+#include "echoquant/data.h"
+
+#include "clip/png.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,8 +101,6 @@ enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset 
 {
     enum eq_status st = EQ_OK;
     struct drawing d = {.ds = ds, .check = check, .sheet = out};
-    void *png = NULL;
-    size_t len = 0;
     *out = (struct eq_contact_sheet){0};
     bool *in = calloc(ds->n + 1, sizeof *in);
     if (!in)
@@ -115,13 +115,11 @@ enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset 
     if (!d.stills || !d.pixels)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the contact sheet"));
     eq_parallel_for(out->n, draw_tile, &d);
-    EQ_TRY(eq_png_encode(d.pixels, d.columns * TILE, d.rows * TILE, &png, &len, err));
-    EQ_TRY(eq_write_file(path, png, len, err));
+    EQ_TRY(eq_png_write(path, d.pixels, d.columns * TILE, d.rows * TILE, err));
 out:
     free(in);
     eq_free(d.stills);
     eq_free(d.pixels);
-    eq_free(png);
     if (st != EQ_OK)
         eq_contact_sheet_clear(out);
     return st;

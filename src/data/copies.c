@@ -7,18 +7,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libavutil/mem.h>
-#include <libavutil/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { DIGEST_BYTES = 32, END_BYTES = 16 << 10, READ_BYTES = 256 << 10 };
+enum { END_BYTES = 16 << 10 };
 
 /* A clip, and what is known of its bytes so far. */
 struct print {
     uint64_t bytes;
-    uint8_t digest[DIGEST_BYTES];
+    char digest[EQ_SHA256_TEXT];
     uint32_t sample;
     bool read; /* digest is of this stage; false: the file could not be read */
 };
@@ -27,40 +25,33 @@ struct print {
 struct stage {
     const struct eq_dataset *ds;
     struct print *prints;
-    bool whole;
-    bool no_memory;
+    bool whole, no_memory;
 };
 
-/* Adds up to n bytes from `at` on. Returns how many were there; -1: the file can't be read. */
-static ssize_t add_bytes(struct AVSHA *sha, int file, off_t at, size_t n, uint8_t *buffer)
+/* Reads exactly n bytes from `at` on. */
+static bool read_at(int file, off_t at, size_t n, uint8_t *buffer)
 {
-    size_t done = 0;
-    while (done < n) {
-        size_t want = n - done < READ_BYTES ? n - done : READ_BYTES;
-        ssize_t got = pread(file, buffer, want, at + (off_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 || eq_interrupted())
-            return -1;
-        if (got == 0)
-            break;
-        av_sha_update(sha, buffer, (size_t)got);
-        done += (size_t)got;
+    for (size_t done = 0; done < n;) {
+        ssize_t got = pread(file, buffer + done, n - done, at + (off_t)done);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            return false;
+        done += got > 0 ? (size_t)got : 0;
     }
-    return (ssize_t)done;
+    return true;
 }
 
-/* Whether all bytes that the stage wants were there. */
-static bool hash_file(struct AVSHA *sha, const char *path, uint64_t bytes, bool whole, uint8_t *buffer)
+static bool hash_ends(const char *path, uint64_t bytes, char digest[EQ_SHA256_TEXT])
 {
+    uint8_t buffer[2 * END_BYTES];
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return false;
-    size_t head = whole || bytes <= END_BYTES ? (size_t)bytes : END_BYTES;
+    size_t head = bytes <= END_BYTES ? (size_t)bytes : END_BYTES;
     size_t tail = (size_t)bytes - head < END_BYTES ? (size_t)bytes - head : END_BYTES;
-    bool good = add_bytes(sha, file, 0, head, buffer) == (ssize_t)head &&
-                add_bytes(sha, file, (off_t)(bytes - tail), tail, buffer) == (ssize_t)tail;
+    bool good = read_at(file, 0, head, buffer) && read_at(file, (off_t)(bytes - tail), tail, buffer + head);
     close(file);
+    if (good)
+        eq_sha256(buffer, head + tail, digest);
     return good;
 }
 
@@ -68,18 +59,17 @@ static void hash_piece(void *ctx, size_t i, int worker)
 {
     struct stage *s = ctx;
     struct print *p = &s->prints[i];
-    struct AVSHA *sha = av_sha_alloc();
-    uint8_t *buffer = malloc(READ_BYTES);
+    const char *path = s->ds->samples[p->sample].path;
     (void)worker;
     p->read = false;
-    if (!sha || !buffer)
-        __atomic_store_n(&s->no_memory, true, __ATOMIC_RELAXED);
-    else if (!eq_interrupted() && av_sha_init(sha, 8 * DIGEST_BYTES) == 0) {
-        p->read = hash_file(sha, s->ds->samples[p->sample].path, p->bytes, s->whole, buffer);
-        av_sha_final(sha, p->digest);
+    if (!s->whole && !eq_interrupted())
+        p->read = hash_ends(path, p->bytes, p->digest);
+    else if (!eq_interrupted()) {
+        enum eq_status st = eq_sha256_file(path, p->digest, NULL);
+        p->read = st == EQ_OK;
+        if (st == EQ_NOMEM)
+            __atomic_store_n(&s->no_memory, true, __ATOMIC_RELAXED);
     }
-    free(buffer);
-    av_free(sha);
 }
 
 static int compare_prints(const void *a, const void *b)

@@ -10,6 +10,7 @@ enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct e
 void eq_dataset_note_skipped(struct eq_dataset *ds, enum eq_status status, const char *file_name, const char *reason);
 void eq_dataset_note(struct eq_dataset *ds, enum eq_finding_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+#define EQ_FILE_LIST_MAX_BYTES ((size_t)256 << 20)
 /* Turns FileList.csv's text[len] into samples, split included; messages call it name. dir is the data folder; NULL:
  * clips are not looked for and paths stay NULL, for tests. ds is cleared on failure. Errors as eq_dataset_open. */
 enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name, const char *dir,

@@ -1,7 +1,7 @@
 /*
  * The loader: a thread that reads clips into a ring of batches, and the caller's side that takes them out in order.
  *
- * A slot (pixels, error, failures) belongs to the caller from the moment `filled` counts it, and to the thread again
+ * A slot (pixels, error) belongs to the caller from the moment `filled` counts it, and to the thread again
  * once `released` has passed it. One mutex and one condition guard the two counters. No output depends on timing.
  */
 #include "data/augment.h"
@@ -22,17 +22,6 @@ struct slot {
     bool gray;
     enum eq_status st;
     struct eq_err err;
-    size_t *failed; /* [batch] positions that could not be read */
-    int n_failed;
-    size_t *damaged; /* [batch] positions that were used although damaged */
-    int n_damaged;
-};
-
-/* Clips that the caller has been told of, each once. */
-struct told {
-    bool *reported; /* [n] by position */
-    struct eq_skipped *list;
-    size_t n;
 };
 
 struct eq_loader {
@@ -57,21 +46,10 @@ struct eq_loader {
     size_t filled, released; /* batches since the epoch's start */
     bool quit;
 
-    /* Used by the thread only. */
-    struct eq_clip_cache cache;
-    char **why_failed;  /* [n]; NULL: no failure so far */
-    char **why_damaged; /* [n]; NULL: whole as far as it is known */
-
-    /* Used by the caller's side only. */
-    struct told failures, damaged;
+    struct eq_clip_cache cache; /* used by the thread only */
 };
 
 /* ---- the thread's side --------------------------------------------------- */
-
-static bool may_use_damaged(const struct eq_loader *l)
-{
-    return l->opts.use_damaged || l->opts.on_error == EQ_ON_ERROR_USE;
-}
 
 /* Reads the clip at `position` into dst, augmented. */
 static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *dst, bool *gray, struct eq_err *err)
@@ -86,12 +64,10 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
         struct eq_sampling sampling = o->sampling;
         sampling.phase = draw.phase;
         enum eq_status st = eq_clip_read(l->ds->samples[sample].path, &sampling, dst, &info, err);
-        if (st == EQ_OK && info.damaged && !may_use_damaged(l))
+        if (st == EQ_OK && info.damaged && !o->use_damaged)
             st = eq_clip_refuse_damaged(l->ds->samples[sample].path, &info, err);
         if (st != EQ_OK)
             return st;
-        if (info.damaged && !l->why_damaged[position])
-            l->why_damaged[position] = eq_strdup(info.reason);
         *gray = info.gray;
         if (keep)
             eq_clip_cache_put(&l->cache, position, dst, pixels, info.gray);
@@ -100,40 +76,19 @@ static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *d
     return EQ_OK;
 }
 
-/* Not for lack of memory and the like, which are no fault of the clip. */
-static bool may_skip(const struct eq_loader *l, enum eq_status st)
-{
-    return l->opts.on_error != EQ_ON_ERROR_FAIL && (st == EQ_FORMAT || st == EQ_IO);
-}
-
 static void fill_slot(struct eq_loader *l, struct slot *slot, size_t batch)
 {
     size_t begin = batch * (size_t)l->opts.batch, end = begin + (size_t)l->opts.batch;
-    slot->n = slot->n_failed = slot->n_damaged = 0;
+    slot->n = 0;
     slot->gray = true;
     slot->st = EQ_OK;
-    for (size_t k = begin; k < end && k < l->n; k++) {
+    for (size_t k = begin; k < end && k < l->n && slot->st == EQ_OK; k++) {
         size_t position = l->order[k];
-        uint8_t *dst = slot->pixels + (size_t)slot->n * l->clip_bytes;
         bool gray = false;
-        if (l->why_failed[position]) {
-            slot->failed[slot->n_failed++] = position;
-            continue;
-        }
-        enum eq_status st = read_clip(l, position, dst, &gray, &slot->err);
-        if (st == EQ_OK) {
-            slot->gray &= gray;
-            if (l->why_damaged[position])
-                slot->damaged[slot->n_damaged++] = position;
-            slot->index[slot->n] = l->positions[position];
-            slot->ef[slot->n++] = (float)l->ds->samples[l->positions[position]].ef;
-        } else if (may_skip(l, st)) {
-            l->why_failed[position] = eq_strdup(slot->err.msg);
-            slot->failed[slot->n_failed++] = position;
-        } else {
-            slot->st = st;
-            return;
-        }
+        slot->st = read_clip(l, position, slot->pixels + (size_t)slot->n * l->clip_bytes, &gray, &slot->err);
+        slot->gray &= gray;
+        slot->index[slot->n] = l->positions[position];
+        slot->ef[slot->n++] = (float)l->ds->samples[l->positions[position]].ef;
     }
 }
 
@@ -218,32 +173,10 @@ static bool allocate_ring(struct eq_loader *l)
         slot->pixels = eq_alloc(bytes, 1);
         slot->ef = eq_alloc(batch, sizeof *slot->ef);
         slot->index = eq_alloc(batch, sizeof *slot->index);
-        slot->failed = eq_alloc(batch, sizeof *slot->failed);
-        slot->damaged = eq_alloc(batch, sizeof *slot->damaged);
-        if (!slot->pixels || !slot->ef || !slot->index || !slot->failed || !slot->damaged)
+        if (!slot->pixels || !slot->ef || !slot->index)
             return false;
     }
     return true;
-}
-
-static bool told_init(struct told *t, size_t n)
-{
-    t->reported = calloc(n, sizeof *t->reported);
-    t->list = calloc(n, sizeof *t->list);
-    return t->reported && t->list;
-}
-
-static void told_clear(struct told *t)
-{
-    free(t->reported);
-    free(t->list);
-}
-
-static void texts_free(char **texts, size_t n)
-{
-    for (size_t i = 0; texts && i < n; i++)
-        free(texts[i]);
-    free(texts);
 }
 
 static bool allocate(struct eq_loader *l, const uint32_t *indices)
@@ -251,11 +184,8 @@ static bool allocate(struct eq_loader *l, const uint32_t *indices)
     size_t n = l->n ? l->n : 1;
     l->positions = eq_alloc(n, sizeof *l->positions);
     l->order = eq_alloc(n, sizeof *l->order);
-    l->why_failed = calloc(n, sizeof *l->why_failed);
-    l->why_damaged = calloc(n, sizeof *l->why_damaged);
     size_t cache_bytes = l->opts.augment.random_phase ? 0 : l->opts.cache_bytes;
-    if (!l->positions || !l->order || !l->why_failed || !l->why_damaged || !told_init(&l->failures, n) ||
-        !told_init(&l->damaged, n) || !eq_clip_cache_init(&l->cache, n, cache_bytes))
+    if (!l->positions || !l->order || !eq_clip_cache_init(&l->cache, n, cache_bytes))
         return false;
     if (l->n)
         memcpy(l->positions, indices, l->n * sizeof *l->positions);
@@ -295,14 +225,8 @@ void eq_loader_free(struct eq_loader *l)
         eq_free(l->ring[i].pixels);
         eq_free(l->ring[i].ef);
         eq_free(l->ring[i].index);
-        eq_free(l->ring[i].failed);
-        eq_free(l->ring[i].damaged);
     }
     free(l->ring);
-    texts_free(l->why_failed, l->n);
-    texts_free(l->why_damaged, l->n);
-    told_clear(&l->failures);
-    told_clear(&l->damaged);
     eq_clip_cache_clear(&l->cache);
     eq_free(l->positions);
     eq_free(l->order);
@@ -342,31 +266,11 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
     if (first >= l->batches)
         return EQ_OK; /* no batches */
     int code = start_thread(l);
-    return code == 0 ? EQ_OK : eq_fail(err, EQ_NOMEM, "the loader's thread can't be started: %s", strerror(code));
-}
-
-/* With the mutex held. */
-static void release_held(struct eq_loader *l)
-{
-    l->released++;
-    l->holding = false;
-    pthread_cond_broadcast(&l->changed);
-}
-
-static void tell(const struct eq_loader *l, struct told *t, const size_t *positions, int n, char *const *why)
-{
-    for (int i = 0; i < n; i++) {
-        size_t position = positions[i];
-        if (t->reported[position])
-            continue;
-        t->reported[position] = true;
-        t->list[t->n++] =
-            (struct eq_skipped){l->ds->samples[l->positions[position]].file_name, why[position], EQ_FORMAT};
-    }
+    return code == 0 ? EQ_OK : eq_fail(err, EQ_NOMEM, "the loader's thread cannot be started: %s", strerror(code));
 }
 
 /* The next filled slot, or NULL at the end of the epoch. With the mutex held. */
-static struct slot *wait_slot(struct eq_loader *l)
+static const struct slot *wait_slot(struct eq_loader *l)
 {
     if (l->first + l->released >= l->batches)
         return NULL;
@@ -380,19 +284,15 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
     enum eq_status st = EQ_OK;
     *batch = (struct eq_batch){0};
     pthread_mutex_lock(&l->mutex);
-    if (l->holding)
-        release_held(l);
-    for (struct slot *slot; (slot = wait_slot(l)) != NULL;) {
-        tell(l, &l->failures, slot->failed, slot->n_failed, l->why_failed);
-        tell(l, &l->damaged, slot->damaged, slot->n_damaged, l->why_damaged);
-        if (slot->st != EQ_OK) { /* it stays: another call gets the same error */
-            st = eq_fail(err, slot->st, "%s", slot->err.msg);
-            break;
-        }
-        if (slot->n == 0) {
-            release_held(l);
-            continue;
-        }
+    if (l->holding) {
+        l->released++;
+        l->holding = false;
+        pthread_cond_broadcast(&l->changed);
+    }
+    const struct slot *slot = wait_slot(l);
+    if (slot && slot->st != EQ_OK) { /* it stays: another call gets the same error */
+        st = eq_fail(err, slot->st, "%s", slot->err.msg);
+    } else if (slot) {
         l->holding = true;
         *batch = (struct eq_batch){.pixels = slot->pixels,
                                    .ef = slot->ef,
@@ -401,20 +301,7 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
                                    .gray = slot->gray,
                                    .clip_bytes = l->clip_bytes,
                                    .phases = l->opts.sampling.phases > 1 ? l->opts.sampling.phases : 1};
-        break;
     }
     pthread_mutex_unlock(&l->mutex);
     return st;
-}
-
-size_t eq_loader_failures(const struct eq_loader *l, const struct eq_skipped **out)
-{
-    *out = l->failures.list;
-    return l->failures.n;
-}
-
-size_t eq_loader_damaged(const struct eq_loader *l, const struct eq_skipped **out)
-{
-    *out = l->damaged.list;
-    return l->damaged.n;
 }

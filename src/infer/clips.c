@@ -11,7 +11,6 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
         .batch = batch,
         .seed = (uint64_t)cfg->run.seed,
         .cache_bytes = (size_t)cfg->data.cache_mb << 20,
-        .on_error = EQ_ON_ERROR_FAIL,
         .use_damaged = cfg->data.on_error == EQ_ON_ERROR_USE,
     };
 }
@@ -24,7 +23,7 @@ static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split spl
     enum eq_status st;
     *out = NULL;
     if (n == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
+        st = eq_fail(err, EQ_FORMAT, "%s: the %s split has no clips", ds->dir, eq_split_name(split));
         goto out;
     }
     EQ_TRY(eq_loader_new(ds, indices, n, opts, out, err));
@@ -46,11 +45,10 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
 }
 
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  enum eq_on_error on_error, struct eq_loader **out, struct eq_err *err)
+                                  struct eq_loader **out, struct eq_err *err)
 {
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
     opts.sampling.phases = cfg->eval.phases;
-    opts.on_error = on_error;
     return open_loader(ds, split, &opts, out, err);
 }
 
@@ -111,7 +109,7 @@ enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_
     *out = (struct eq_calibration){0};
     if (n == 0) {
         free(indices);
-        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
+        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split has no clips to calibrate on", ds->dir);
     }
     struct eq_rng rng;
     eq_rng_init(&rng, like.opts.seed, EQ_RNG_CALIBRATE, 0, 0);
@@ -137,8 +135,8 @@ enum eq_status eq_calibration_half(const struct eq_calibration *all, int half, s
     *out = (struct eq_calibration){0};
     if (all->n < 2)
         return eq_fail(err, EQ_USAGE,
-                       "ptq.search fits on one half of the calibration clips and judges by the other: it needs 2 at "
-                       "least, there is 1 (ptq.clips, or the TRAIN split)");
+                       "ptq.search needs at least 2 calibration clips, one to fit and one to judge, but there "
+                       "is 1 (ptq.clips, or the TRAIN split)");
     uint32_t *indices = malloc(all->n * sizeof *indices);
     if (!indices)
         return eq_fail(err, EQ_NOMEM, "out of memory for the clips");

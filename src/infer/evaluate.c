@@ -4,8 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
-                                eq_predicted_fn take, void *ctx, struct eq_err *err)
+/* Names of clips in a warning. */
+enum { NAMED = 3 };
+
+void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike)
+{
+    if (unlike && u->n++ < NAMED)
+        eq_str_add(&u->first, "%s%s (%s)", u->first.len ? ", " : "", name, unlike);
+}
+
+void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
+{
+    if (u->n)
+        eq_warn("%zu of %zu %s look%s unlike the model's training clips; do not rely on their EF: %s%s", u->n, of, what,
+                u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
+}
+
+static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, float ef, const char *unlike)
+{
+    eq_unlike_add(&e->unlike, sample->file_name, unlike);
+    e->rows[e->n++] = (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
+                                             .split = sample->split,
+                                             .ef = sample->ef,
+                                             .prediction = (double)ef,
+                                             .patient = sample->patient};
+}
+
+/* A row for every clip, in the loader's order: the mean over the phases that it samples. */
+static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                    struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_batch batch;
@@ -23,51 +50,15 @@ enum eq_status eq_predict_clips(struct eq_predictor *p, const struct eq_dataset 
         EQ_TRY(st);
         why.len = 0;
         bool unlike = eq_look_check(&p->meta.looks, batch.pixels, p->meta.frames, p->meta.size, &why);
-        EQ_TRY(take(ctx, sample, ef, unlike ? why.s : NULL, err));
+        add_row(out, sample, ef, unlike ? why.s : NULL);
+        if (progress)
+            eq_progress_step(progress, out->n, NULL);
         if (eq_interrupted())
-            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted"));
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation. Run the same command to resume."));
     }
 out:
     eq_str_clear(&why);
     return st;
-}
-
-/* Names of clips in a warning. */
-enum { NAMED = 3 };
-
-void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike)
-{
-    if (unlike && u->n++ < NAMED)
-        eq_str_add(&u->first, "%s%s (%s)", u->first.len ? ", " : "", name, unlike);
-}
-
-void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
-{
-    if (u->n)
-        eq_warn(
-            "%zu of %zu %s look%s unlike the clips that the model was trained on; do not rely on the EF there: %s%s",
-            u->n, of, what, u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
-}
-
-struct collection {
-    struct eq_evaluation *e;
-    struct eq_progress *progress; /* NULL: none */
-};
-
-static enum eq_status add_row(void *ctx, const struct eq_sample *sample, float ef, const char *unlike,
-                              struct eq_err *err)
-{
-    const struct collection *c = ctx;
-    (void)err;
-    eq_unlike_add(&c->e->unlike, sample->file_name, unlike);
-    c->e->rows[c->e->n++] = (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
-                                                   .split = sample->split,
-                                                   .ef = sample->ef,
-                                                   .prediction = (double)ef,
-                                                   .patient = sample->patient};
-    if (c->progress)
-        eq_progress_step(c->progress, c->e->n, NULL);
-    return EQ_OK;
 }
 
 enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err)
@@ -89,15 +80,11 @@ enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_datase
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
     enum eq_status st;
-    struct collection c = {out, progress};
     memset(out, 0, sizeof *out);
     out->rows = calloc(ds->n, sizeof *out->rows);
     if (!out->rows)
         return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
-    st = eq_predict_clips(p, ds, loader, add_row, &c, err);
-    if (st == EQ_INTERRUPTED)
-        eq_fail(err, st, "interrupted during evaluation. Run the same command to resume.");
-    EQ_TRY(st);
+    EQ_TRY(predict_clips(p, ds, loader, progress, out, err));
     EQ_TRY(eq_evaluation_measure(out, err));
 out:
     if (st != EQ_OK)
@@ -113,7 +100,7 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
     struct eq_progress progress = {0};
     char label[64];
     memset(out, 0, sizeof *out);
-    EQ_TRY(eq_run_eval_loader(cfg, ds, split, EQ_ON_ERROR_FAIL, &loader, err));
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, &loader, err));
     snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
     eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
     EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));

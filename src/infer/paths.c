@@ -2,7 +2,6 @@
 #include "echoquant/infer.h"
 
 #include <errno.h>
-#include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,48 +11,33 @@ static void add(struct eq_paths *list, const char *path, char *error)
     list->paths[list->n++] = (struct eq_path){eq_strdup(path), error};
 }
 
-static int by_name(const FTSENT **a, const FTSENT **b)
+/* A link without a target, or a pipe, that is named like a clip shows as an error of its own. */
+static enum eq_status add_clip(void *ctx, const char *path, const char *problem, struct eq_err *err)
 {
-    return strcmp((*a)->fts_name, (*b)->fts_name);
+    (void)err;
+    if (problem)
+        add(ctx, path, eq_strdup(problem));
+    else if (eq_is_clip_file(path))
+        add(ctx, path, NULL);
+    return EQ_OK;
 }
 
-static enum eq_status walk(struct eq_paths *list, FTS *tree, const char *folder, struct eq_err *err)
-{
-    const FTSENT *e;
-    while (errno = 0, e = fts_read(tree)) {
-        if (e->fts_info == FTS_D && e->fts_level > 0 && e->fts_name[0] == '.')
-            fts_set(tree, (FTSENT *)e, FTS_SKIP);
-        else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS)
-            return errno = e->fts_errno, eq_fail_errno(err, "%s: cannot be read", e->fts_path);
-        else if (e->fts_info == FTS_F && eq_is_clip_file(e->fts_path))
-            add(list, e->fts_path, NULL);
-        /* A link without a target that is named like a clip shows as an error of its own. */
-        else if (e->fts_info == FTS_SLNONE && eq_is_clip_name(e->fts_name))
-            add(list, e->fts_path, NULL);
-    }
-    return errno ? eq_fail_errno(err, "%s: cannot be read", folder) : EQ_OK;
-}
-
-/* fts sorts the names of a folder, and passes over links that lead back to a folder above. */
 static enum eq_status add_folder(struct eq_paths *list, const char *folder, struct eq_err *err)
 {
-    char *root = eq_strdup(folder);
-    size_t before = list->n, len = strlen(root);
-    while (len > 1 && root[len - 1] == '/')
-        root[--len] = '\0';
-    FTS *tree = fts_open((char *[]){root, NULL}, FTS_LOGICAL | FTS_NOCHDIR, by_name);
-    enum eq_status st = tree ? walk(list, tree, root, err) : eq_fail_errno(err, "%s: cannot be read", root);
-    if (tree)
-        fts_close(tree);
-    if (st == EQ_OK && list->n == before) {
-        struct eq_str reason = {0};
-        eq_str_add(&reason, "%s: the folder has no clips; their names end in", root);
-        for (const char *const *e = eq_clip_extensions; *e; e++)
-            eq_str_add(&reason, "%s .%s", e == eq_clip_extensions ? "" : e[1] ? "," : " or", *e);
-        add(list, root, reason.s);
-    }
+    size_t before = list->n, len = strlen(folder);
+    while (len > 1 && folder[len - 1] == '/')
+        len--;
+    EQ_CHECK(eq_files_below(folder, add_clip, list, err));
+    if (list->n > before)
+        return EQ_OK;
+    struct eq_str reason = {0};
+    char *root = eq_format("%.*s", (int)len, folder);
+    eq_str_add(&reason, "%s: the folder has no clips; their names end in", root);
+    for (const char *const *e = eq_clip_extensions; *e; e++)
+        eq_str_add(&reason, "%s .%s", e == eq_clip_extensions ? "" : e[1] ? "," : " or", *e);
+    add(list, root, reason.s);
     free(root);
-    return st;
+    return EQ_OK;
 }
 
 static enum eq_status add_entry(struct eq_paths *list, const char *path, struct eq_err *err)
@@ -77,8 +61,8 @@ enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name
         if (separator == '\n' && len > skip && line[len - 1] == '\r')
             line[--len] = '\0';
         if (strlen(line) < len)
-            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null for paths that end with one",
-                           name, number));
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null if a NUL ends each path", name,
+                           number));
         if (len > skip)
             add(list, line + skip, NULL);
     }
@@ -91,13 +75,47 @@ out:
     return st;
 }
 
+/* The path that a line of text means: the line as it stands, if there is such a file; then without blanks around it.
+ * NULL: the line is blank, or a comment. line is changed. */
+static const char *path_of_line(char *line)
+{
+    if (eq_path_exists(line))
+        return line;
+    char *bare = line + strspn(line, " \t");
+    size_t len = strlen(bare);
+    while (len && strchr(" \t", bare[len - 1]))
+        len--;
+    if (len == 0)
+        return NULL;
+    char end = bare[len];
+    bare[len] = '\0';
+    if (eq_path_exists(bare))
+        return bare;
+    if (bare[0] == '#')
+        return NULL;
+    bare[len] = end;
+    return line;
+}
+
 static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
 {
     struct eq_paths lines = {0};
+    size_t left_out = 0, added = 0;
     enum eq_status st = eq_paths_read(&lines, file, name, separator, err);
-    for (size_t i = 0; i < lines.n && st == EQ_OK; i++)
-        st = add_entry(list, lines.paths[i].path, err);
+    for (size_t i = 0; i < lines.n && st == EQ_OK; i++) {
+        char *line = lines.paths[i].path;
+        const char *path = separator == '\n' ? path_of_line(line) : line;
+        left_out += !path && strchr(line, '#');
+        added += path != NULL;
+        if (path)
+            st = add_entry(list, path, err);
+    }
     eq_paths_clear(&lines);
+    if (st == EQ_OK && !added)
+        st = eq_fail(err, EQ_FORMAT, "%s: the list is empty; it needs a path on each line", name);
+    else if (left_out)
+        eq_info("%s: %zu line%s that begin%s with # left out as comments", name, left_out, left_out == 1 ? "" : "s",
+                left_out == 1 ? "s" : "");
     return st;
 }
 

@@ -70,10 +70,10 @@ enum eq_speed {
 };
 /* *ratio: of the medians, above 1 if the row is faster. */
 enum eq_speed eq_report_speed(const struct eq_result *row, const struct eq_result *base, double *ratio);
-/* Whether the timing of a row was disturbed: the 95th percentile is above 1.5 medians, or the system took the CPU away
- * more than 10 times a second for each thread. */
+/* Whether the timing of a row was disturbed: the 95th percentile is above 1.5 medians, or the timed thread waited for
+ * a CPU for more than this share of the time. */
 #define EQ_DISTURBED_P95 1.5
-#define EQ_DISTURBED_SWITCHES 10
+#define EQ_DISTURBED_WAIT 0.02
 bool eq_report_is_disturbed(const struct eq_result *row);
 /* Appends a positive value with three significant digits (more before the point, at most six after it). */
 void eq_report_significant(double value, const char *unit, struct eq_str *out);

@@ -110,6 +110,23 @@ static enum eq_status check_precisions(const struct eq_config *cfg, bool force, 
     return EQ_OK;
 }
 
+/* A split without clips would end the run only when its turn comes, after hours of training. */
+static enum eq_status check_splits(const struct eq_dataset *ds, struct eq_err *err)
+{
+    for (int s = 0; s < EQ_SPLIT_COUNT; s++) {
+        uint32_t *indices;
+        size_t n = eq_dataset_split(ds, (enum eq_split)s, &indices);
+        free(indices);
+        if (n == 0)
+            return eq_fail(
+                err, EQ_FORMAT,
+                "%s: the %s split holds no clips, and run-all needs some in each. Correct the column Split of "
+                "FileList.csv; without the column clips are split here",
+                ds->dir, eq_split_name((enum eq_split)s));
+    }
+    return EQ_OK;
+}
+
 /* A finished run belongs to its data: another list, or other clips, are another run. Data that no longer exist cannot
  * differ, and are not made again. */
 static enum eq_status check_finished(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
@@ -278,6 +295,7 @@ static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bo
         EQ_TRY(begin_steps(s, force, err));
         EQ_TRY(eq_run_open_data(cfg, ds, err));
     }
+    EQ_TRY(check_splits(ds, err));
     EQ_TRY(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
     if (first)
         EQ_TRY(plan_steps(s, ds, err));

@@ -90,12 +90,11 @@ static enum eq_status check_folder(const char *dir, const struct cJSON *config, 
     const char *was = eq_json_text(cJSON_GetObjectItemCaseSensitive(config, "data"), "dir");
     if (!ds->dir || !*was || same_folder(was, ds->dir))
         return EQ_OK;
-    return eq_fail(
-        err, EQ_USAGE,
-        "%s notes no digest of its data (version 0.1.0 did not), so only the name of the data folder can tell "
-        "whether they are the same: it was %.300s, now it is %.300s. Give the folder its former name once (a "
-        "link will do), or name another folder with --run",
-        dir, was, ds->dir);
+    return eq_fail(err, EQ_USAGE,
+                   "%s has no digest of its data, because version 0.1.0 made it. Its data folder was "
+                   "%.300s, but is now %.300s. Restore the former name of the folder once (a link will do), "
+                   "or name another run directory with --run",
+                   dir, was, ds->dir);
 }
 
 /* Refuses a folder with rows or models that were made with other data than ds. renewed: the model that will be
@@ -210,7 +209,7 @@ enum eq_status eq_run_notes(const char *dir, const struct eq_dataset *ds, const 
     *notes = cJSON_CreateObject();
     EQ_TRY(read_config(dir, &config, err));
     if (config && !*eq_json_text(config, EQ_DATA_DIGEST))
-        eq_info("%s: the digest of %s is noted from now on", dir, ds->dir ? ds->dir : "the data");
+        eq_info("%s: noted the digest of %s", dir, ds->dir ? ds->dir : "the data");
     eq_dataset_digest(ds, digest);
     eq_json_add(*notes, EQ_DATA_DIGEST, cJSON_CreateString(digest));
     EQ_TRY(add_models(dir, cJSON_GetObjectItemCaseSensitive(config, EQ_MODEL_DIGESTS), renewed,

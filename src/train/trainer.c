@@ -65,7 +65,8 @@ static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
         return eq_fail(err, EQ_USAGE,
-                       "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
+                       "the training split is too small for one step: batch %d x accumulate %d needs at least "
+                       "%d clips",
                        job->batch, job->accumulate, job->batch * job->accumulate);
     return EQ_OK;
 }
@@ -346,8 +347,8 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
                                  .val_mae = m.mae,
                                  .val_rmse = m.rmse,
                                  .seconds = (eq_now_ms() - start_ms) / 1e3};
-    eq_info("%s epoch %d/%d: loss %.4f, val MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name,
-            row->epoch, t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
+    eq_info("%s epoch %d/%d: loss %.4f, val MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name, row->epoch,
+            t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;

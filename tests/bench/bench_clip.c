@@ -6,7 +6,7 @@
  * One line a clip: frames, codec, and the minimum and median of eq_clip_read, of the same decoding every frame, and of
  * eq_clip_check (quick), in ms.
  */
-#include "data/clip.h"
+#include "clip/clip.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -70,7 +70,7 @@ is "names of clips" "$(ls out/Videos | grep -vcE '^DCM[0-9a-f]{16}\.avi$')" 0
 # Without EFs the folder says what is missing; nothing is overwritten.
 expect_error 1 "EF is empty; write it in percent" train --data out --run r "${TINY[@]}"
 cp -r out before
-expect_error 2 "holds a finished import" import in --out out
+expect_error 2 "has a finished import" import in --out out
 diff -r out before >/dev/null && pass || fail "a finished import was changed"
 mkdir other && echo mine >other/file
 expect_error 2 "other is not empty" import in --out other
@@ -92,7 +92,7 @@ is "EFs" "$(cut -d, -f2,9 labeled/FileList.csv | tr '\n' ' ')" "EF,Split 55,TRAI
 expect 0 inspect labeled
 has "$OUT" "TEST        1 clip,"
 make_dicom in/sub/a.dcm 5
-expect_error 2 "fits in/a.dcm and in/sub/a.dcm" import in --out ambiguous --labels labels.csv
+expect_error 2 "matches in/a.dcm and in/sub/a.dcm" import in --out ambiguous --labels labels.csv
 not_there ambiguous
 rm in/sub/a.dcm
 
@@ -107,8 +107,8 @@ rm in/cut.dcm
 
 # Wrong usage.
 expect_error 2 "--out DIR" import in
-expect_error 2 "choose cone, region or none" import in --out new --crop square
-expect_error 2 "--no-mask goes with --crop cone" import in --out new --crop none --no-mask
+expect_error 2 "must be cone, region, or none" import in --out new --crop square
+expect_error 2 "--no-mask needs --crop cone" import in --out new --crop none --no-mask
 expect_error 1 "no such file or folder" import nowhere --out new
 expect_error 1 "no ultrasound clip" import in/ct.dcm --out new
 not_there new

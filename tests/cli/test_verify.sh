@@ -50,8 +50,8 @@ expect 0 verify times
 # ---- where the data are ----
 mv d moved
 expect 0 verify r
-verdict "not checked" "data: the data are not there \(no d/FileList.csv\); name their folder with --data"
-verdict "not checked" "row PTQ: not repeated: the data are not there"
+verdict "not checked" "data: the data cannot be found \(no d/FileList.csv\); name their folder with --data"
+verdict "not checked" "row PTQ: not repeated: the data cannot be found"
 has "$OUT" " 0 differ, "
 expect 0 verify r --data "$PWD/moved/"
 has "$OUT" "0 differ, 0 not checked"

@@ -2,7 +2,7 @@
  * Any bytes as a clip: read, or refused with a message that names the file. What is read is there to the last byte, and
  * the two ways of reading (a look at the packets, decoding everything) give the same frames.
  */
-#include "data/clip.h"
+#include "clip/clip.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * Any bytes as a DICOM file: every frame is read, or refused with a message that names the file, and so is the clip.
  * Pixels are there to the last byte: two reads over different backgrounds agree.
  */
-#include "data/dicom.h"
+#include "clip/dicom.h"
 
 #include <stdlib.h>
 #include <string.h>

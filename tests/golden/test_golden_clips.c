@@ -1,7 +1,7 @@
 /* Frames against other readers of the same files (data_clips.py): PyAV's luma to the bit, OpenCV's RGB within the
  * conversion's freedom. */
 #include "unit/cmocka_all.h"
-#include "data/clip.h"
+#include "clip/clip.h"
 
 enum { SIZE = 48, SAMPLED = 5, DECODED = 12, PIXELS = SAMPLED * SIZE * SIZE };
 

@@ -1,7 +1,7 @@
 /* DICOM frames against pydicom's pixels of the same files (data_dicom.py). Without compression, and with RLE, lossless
  * JPEG, JPEG-LS and lossless JPEG 2000, every byte is equal. */
 #include "unit/cmocka_all.h"
-#include "data/dicom.h"
+#include "clip/dicom.h"
 
 #include <dirent.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #define ECHOQUANT_TESTS_CLIP_FIXTURE_H
 
 #include "avi_file.h"
-#include "data/clip.h"
+#include "clip/clip.h"
 #include "unit/cmocka_all.h"
 
 static char *dir;

@@ -242,7 +242,7 @@ static void reading_refuses_what_it_should(void **state)
     assert_null(data);
     assert_non_null(strstr(err.msg, "larger than the 9 bytes"));
     assert_int_equal(eq_read_file(dir, 10, &data, &len, &err), EQ_IO);
-    assert_non_null(strstr(err.msg, "is a directory"));
+    assert_non_null(strstr(err.msg, "is a folder"));
     free(path);
     path = in_dir("missing");
     assert_int_equal(eq_read_file(path, 10, &data, &len, &err), EQ_IO);
@@ -280,11 +280,70 @@ static void directories(void **state)
     assert_int_equal(eq_write_file(file, "", 0, NULL), EQ_OK);
     assert_false(eq_is_dir(file));
     assert_int_equal(eq_make_dirs(file, &err), EQ_IO);
-    assert_non_null(strstr(err.msg, "not a directory"));
+    assert_non_null(strstr(err.msg, "not a folder"));
     assert_int_equal(eq_make_dirs(below, &err), EQ_IO);
     free(deep);
     free(file);
     free(below);
+}
+
+static enum eq_status note_path(void *ctx, const char *path, const char *problem, struct eq_err *err)
+{
+    eq_str_add(ctx, " %s%s", problem ? "!" : "", path + strlen(dir) + strlen("/below"));
+    return strstr(path, "/bad/") ? eq_fail(err, EQ_FORMAT, "%s is bad", path) : EQ_OK;
+}
+
+static void put_below(const char *name)
+{
+    char *path = eq_format("%s/below/%s", dir, name);
+    assert_int_equal(eq_write_file(path, "", 0, NULL), EQ_OK);
+    free(path);
+}
+
+static void link_below(const char *target, const char *name)
+{
+    char *path = eq_format("%s/below/%s", dir, name);
+    assert_int_equal(symlink(target, path), 0);
+    free(path);
+}
+
+static void files_below_a_folder(void **state)
+{
+    (void)state;
+    struct eq_str seen = {0};
+    struct eq_err err = {0};
+    static const char *const folders[] = {"below/b/deep", "below/.hidden", "below/bad", "elsewhere"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char *path = in_dir(folders[i]);
+        assert_int_equal(eq_make_dirs(path, NULL), EQ_OK);
+        free(path);
+    }
+    put_below("c");
+    put_below("a");
+    put_below(".x");
+    put_below(".hidden/y");
+    put_below("b/deep/z");
+    put_below("../elsewhere/far");
+    link_below("..", "b/circle");
+    char *pipe = in_dir("below/b/pipe");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    free(pipe);
+    link_below("missing", "b/nothing");
+    link_below("../elsewhere", "linked");
+    char *below = in_dir("below///");
+    assert_int_equal(eq_files_below(below, note_path, &seen, &err), EQ_OK);
+    assert_string_equal(seen.s, " /a /b/deep/z /b/nothing /b/pipe /c /linked/far");
+    put_below("bad/1");
+    put_below("bad/2");
+    eq_str_clear(&seen);
+    assert_int_equal(eq_files_below(below, note_path, &seen, &err), EQ_FORMAT);
+    assert_string_equal(seen.s, " /a /b/deep/z /b/nothing /b/pipe /bad/1");
+    free(below);
+    below = in_dir("not there");
+    assert_int_equal(eq_files_below(below, note_path, &seen, &err), EQ_IO);
+    assert_non_null(strstr(err.msg, "not there"));
+    free(below);
+    eq_str_clear(&seen);
 }
 
 static void joined_paths(void **state)
@@ -364,6 +423,7 @@ int main(void)
         cmocka_unit_test(reading_refuses_what_it_should),
         cmocka_unit_test(reading_without_a_size),
         cmocka_unit_test(directories),
+        cmocka_unit_test(files_below_a_folder),
         cmocka_unit_test(joined_paths),
         cmocka_unit_test(aligned_zeroed_memory),
         cmocka_unit_test(peak_memory_follows_use),

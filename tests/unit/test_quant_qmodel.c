@@ -182,7 +182,8 @@ static void overflowing_accumulator_is_refused(void **state)
              .stride = 1,
              .pad = 1},
             {.op = EQ_QOP_HEAD, .name = "fc", .src = 2, .residual = -1, .cin = 1, .cout = 1, .k = 1, .stride = 1}};
-        struct eq_qmodel m = {.nodes = nodes, .n_nodes = 4, .meta = {1, 8, 0, 1, 55, 12}}, *loaded;
+        struct eq_model_meta meta = {.frames = 1, .size = 8, .pixel_std = 1, .target_mean = 55, .target_std = 12};
+        struct eq_qmodel m = {.nodes = nodes, .n_nodes = 4, .meta = meta}, *loaded;
         for (int i = 1; i < 4; i++) {
             size_t n = (size_t)nodes[i].cin * nodes[i].cout * nodes[i].k * nodes[i].k;
             nodes[i].weight_bits = 8;

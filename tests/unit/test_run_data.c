@@ -103,13 +103,6 @@ static bool is_there(const char *name)
             fail_msg("no \"%s\" in \"%s\"", clip, err.msg);                                                            \
     } while (0)
 
-static void loaders_of_a_run_never_skip(void **state)
-{
-    (void)state;
-    assert_int_equal(settings.config.data.on_error, EQ_ON_ERROR_SKIP);
-    assert_int_equal(eq_run_loader_opts(&settings.config, 1).on_error, EQ_ON_ERROR_FAIL);
-}
-
 static enum eq_status run_ptq(const struct eq_config *cfg, const struct eq_dataset *ds)
 {
     struct eq_ptq_inputs in;
@@ -381,7 +374,6 @@ static void models_stay_when_test_clips_come_and_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(loaders_of_a_run_never_skip, make, clear),
         cmocka_unit_test_setup_teardown(a_clip_that_breaks_after_the_check_stops_every_phase, make, clear),
         cmocka_unit_test_setup_teardown(a_run_that_was_stopped_so_ends_with_the_bits_of_an_undisturbed_one, make,
                                         clear),

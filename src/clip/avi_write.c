@@ -1,0 +1,149 @@
+/* Gray frames to an MJPEG AVI through libavcodec and libavformat, bit-exact between runs. */
+#include "clip/avi_write.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct encoder {
+    const char *path;
+    AVFormatContext *format;
+    AVCodecContext *codec;
+    AVStream *stream;
+    AVFrame *frame;
+    AVPacket *packet;
+};
+
+/* EQ_OK from a libav code of 0 up; otherwise an error. */
+static enum eq_status check(const struct encoder *e, const char *what, int code, struct eq_err *err)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    if (code >= 0)
+        return EQ_OK;
+    av_strerror(code, text, sizeof text);
+    return eq_fail(err, EQ_IO, "%s: %s: %s", e->path, what, text);
+}
+
+static enum eq_status open_codec(struct encoder *e, const struct eq_avi_opts *o, struct eq_err *err)
+{
+    const AVCodec *mjpeg = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
+    if (!mjpeg)
+        return eq_fail(err, EQ_UNSUPPORTED, "this FFmpeg has no MJPEG encoder");
+    e->codec = avcodec_alloc_context3(mjpeg);
+    if (!e->codec)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", e->path);
+    e->codec->width = e->codec->height = o->size;
+    e->codec->time_base = av_inv_q(o->rate);
+    e->codec->framerate = o->rate;
+    e->codec->pix_fmt = AV_PIX_FMT_YUVJ420P;
+    e->codec->color_range = AVCOL_RANGE_JPEG;
+    e->codec->thread_count = 1;
+    e->codec->flags |= AV_CODEC_FLAG_QSCALE | AV_CODEC_FLAG_BITEXACT;
+    e->codec->global_quality = FF_QP2LAMBDA * o->quality;
+    if (e->format->oformat->flags & AVFMT_GLOBALHEADER)
+        e->codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    return check(e, "opening the encoder", avcodec_open2(e->codec, mjpeg, NULL), err);
+}
+
+static enum eq_status open_file(struct encoder *e, const struct eq_avi_opts *o, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_str url = {0};
+    eq_str_add(&url, "file:%s", e->path); /* otherwise a colon in a path would name a protocol */
+    EQ_TRY(check(e, "AVI writer", avformat_alloc_output_context2(&e->format, NULL, "avi", e->path), err));
+    e->format->flags |= AVFMT_FLAG_BITEXACT;
+    EQ_TRY(open_codec(e, o, err));
+    e->stream = avformat_new_stream(e->format, NULL);
+    e->frame = av_frame_alloc();
+    e->packet = av_packet_alloc();
+    if (!e->stream || !e->frame || !e->packet)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", e->path));
+    e->stream->time_base = e->codec->time_base;
+    e->stream->avg_frame_rate = e->codec->framerate;
+    EQ_TRY(check(e, "stream", avcodec_parameters_from_context(e->stream->codecpar, e->codec), err));
+    e->frame->format = e->codec->pix_fmt;
+    e->frame->width = e->frame->height = o->size;
+    e->frame->quality = e->codec->global_quality;
+    EQ_TRY(check(e, "frame", av_frame_get_buffer(e->frame, 0), err));
+    EQ_TRY(check(e, "cannot be written", avio_open(&e->format->pb, url.s, AVIO_FLAG_WRITE), err));
+    EQ_TRY(check(e, "header", avformat_write_header(e->format, NULL), err));
+out:
+    eq_str_clear(&url);
+    return st;
+}
+
+/* Writes what the encoder has ready. */
+static enum eq_status drain(struct encoder *e, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (;;) {
+        int code = avcodec_receive_packet(e->codec, e->packet);
+        if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)
+            break;
+        EQ_TRY(check(e, "encoding", code, err));
+        av_packet_rescale_ts(e->packet, e->codec->time_base, e->stream->time_base);
+        e->packet->stream_index = e->stream->index;
+        EQ_TRY(check(e, "writing", av_interleaved_write_frame(e->format, e->packet), err));
+    }
+out:
+    return st;
+}
+
+static enum eq_status put_frame(struct encoder *e, const uint8_t *gray, int size, int number, struct eq_err *err)
+{
+    enum eq_status st = check(e, "frame", av_frame_make_writable(e->frame), err);
+    if (st != EQ_OK)
+        return st;
+    for (int y = 0; y < size; y++)
+        memcpy(e->frame->data[0] + (ptrdiff_t)y * e->frame->linesize[0], gray + (size_t)y * (size_t)size, (size_t)size);
+    for (int plane = 1; plane <= 2; plane++)
+        for (int y = 0; y < (size + 1) / 2; y++)
+            memset(e->frame->data[plane] + (ptrdiff_t)y * e->frame->linesize[plane], 128, (size_t)(size + 1) / 2);
+    e->frame->pts = number;
+    st = check(e, "encoding", avcodec_send_frame(e->codec, e->frame), err);
+    return st == EQ_OK ? drain(e, err) : st;
+}
+
+static enum eq_status finish(struct encoder *e, struct eq_err *err)
+{
+    enum eq_status st;
+    EQ_TRY(check(e, "encoding", avcodec_send_frame(e->codec, NULL), err));
+    EQ_TRY(drain(e, err));
+    EQ_TRY(check(e, "trailer", av_write_trailer(e->format), err));
+    /* A full disk may show only now. */
+    avio_flush(e->format->pb);
+    EQ_TRY(check(e, "writing", e->format->pb->error, err));
+out:
+    return st;
+}
+
+enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int frames,
+                            enum eq_status (*next)(void *ctx, int frame, uint8_t *gray, struct eq_err *err), void *ctx,
+                            struct eq_err *err)
+{
+    struct encoder e = {.path = path};
+    enum eq_status st;
+    uint8_t *gray = eq_alloc((size_t)o->size, (size_t)o->size);
+    if (!gray)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);
+    EQ_TRY(open_file(&e, o, err));
+    for (int i = 0; i < frames; i++) {
+        EQ_TRY(next(ctx, i, gray, err));
+        EQ_TRY(put_frame(&e, gray, o->size, i, err));
+    }
+    EQ_TRY(finish(&e, err));
+out:
+    if (e.format && e.format->pb) {
+        int code = avio_closep(&e.format->pb);
+        if (st == EQ_OK)
+            st = check(&e, "closing", code, err);
+    }
+    avformat_free_context(e.format);
+    avcodec_free_context(&e.codec);
+    av_frame_free(&e.frame);
+    av_packet_free(&e.packet);
+    eq_free(gray);
+    return st;
+}

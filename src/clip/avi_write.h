@@ -1,0 +1,20 @@
+/* clip-internal: gray frames to an MJPEG AVI. */
+#ifndef ECHOQUANT_CLIP_AVI_WRITE_H
+#define ECHOQUANT_CLIP_AVI_WRITE_H
+
+#include "echoquant/base.h"
+
+#include <libavutil/rational.h>
+
+struct eq_avi_opts {
+    int size;        /* pixels of a side */
+    AVRational rate; /* frames a second */
+    int quality;     /* of 1 (best) .. 31 */
+};
+/* Writes a file with `frames` frames; next is called for frame 0, 1, ... and fills gray: [size][size]. The same frames
+ * give the same bytes, without a date. A failure leaves a part of the file behind. */
+enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int frames,
+                            enum eq_status (*next)(void *ctx, int frame, uint8_t *gray, struct eq_err *err), void *ctx,
+                            struct eq_err *err);
+
+#endif

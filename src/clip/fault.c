@@ -1,0 +1,20 @@
+/* What is wrong with a file that cannot be read as a clip. */
+#include "clip/clip.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+enum eq_clip_fault eq_clip_fault_of(const char *path, const struct eq_err *why)
+{
+    uint8_t head[EQ_CLIP_HEAD];
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return errno == ENOENT || errno == ENOTDIR ? EQ_CLIP_FAULT_MISSING : EQ_CLIP_FAULT_UNREADABLE;
+    FILE *f = S_ISREG(info.st_mode) && why->status == EQ_FORMAT ? fopen(path, "rb") : NULL;
+    if (!f)
+        return EQ_CLIP_FAULT_UNREADABLE;
+    size_t len = fread(head, 1, sizeof head, f);
+    bool failed = ferror(f);
+    fclose(f);
+    return failed ? EQ_CLIP_FAULT_UNREADABLE : eq_clip_fault_in(head, len);
+}

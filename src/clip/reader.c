@@ -1,0 +1,416 @@
+/*
+ * Opening a clip with libavformat and libavcodec. Only plain media containers are accepted: FFmpeg also knows formats
+ * that list other files or addresses, and a data set must not open those.
+ */
+#include "clip/clip.h"
+
+#include <libavutil/error.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/log.h>
+#include <libavutil/mem.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FORMATS "avi,mov,matroska,mpeg,mpegts,asf,gif,mjpeg,h264,m4v,mpegvideo"
+#define IO_BUFFER_BYTES 32768
+
+/* The clip that this thread decodes. Several decoders tell of damage in no other way than a message. */
+static _Thread_local struct eq_clip_reader *listening;
+
+/* FFmpeg writes to stderr; its lines go to our log instead, at debug level. */
+static void log_line(void *avcl, int level, const char *fmt, va_list args)
+{
+    (void)avcl;
+    if (level > AV_LOG_WARNING)
+        return;
+    char text[512];
+    vsnprintf(text, sizeof text, fmt, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    if (!text[0])
+        return;
+    eq_debug("ffmpeg: %s", text);
+    if (listening && level <= listening->loudness && listening->messages++ == 0)
+        snprintf(listening->message, sizeof listening->message, "%.90s", text);
+}
+
+/* A damaged header can demand a gigabyte of "extra data"; no block that a clip within our limits needs is that
+ * large. */
+#define MAX_BLOCK_BYTES ((size_t)256 << 20)
+
+static void set_up_ffmpeg(void)
+{
+    av_max_alloc(MAX_BLOCK_BYTES);
+    av_log_set_callback(log_line);
+}
+
+enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    av_strerror(code, text, sizeof text);
+    enum eq_status st = EQ_FORMAT;
+    if (code == AVERROR(EIO) || code == AVERROR(ENOENT) || code == AVERROR(EACCES))
+        st = EQ_IO;
+    if (code == AVERROR(ENOMEM) || code == AVERROR(EMFILE) || code == AVERROR(ENFILE))
+        st = EQ_NOMEM; /* no fault of the clip: never a reason to leave it out */
+    return eq_fail(err, st, "%s: %s: %s", name, what, text);
+}
+
+/* ---- a file in memory ---------------------------------------------------- */
+
+static int memory_read(void *opaque, uint8_t *buf, int size)
+{
+    struct eq_clip_reader *r = opaque;
+    size_t left = r->file->len - r->io_pos;
+    if (left == 0)
+        return AVERROR_EOF;
+    size_t n = (size_t)size < left ? (size_t)size : left;
+    memcpy(buf, r->file->data + r->io_pos, n);
+    r->io_pos += n;
+    return (int)n;
+}
+
+static int64_t memory_seek(void *opaque, int64_t offset, int whence)
+{
+    struct eq_clip_reader *r = opaque;
+    int64_t len = (int64_t)r->file->len;
+    if (whence & AVSEEK_SIZE)
+        return len;
+    whence &= ~AVSEEK_FORCE;
+    int64_t base = whence == SEEK_CUR ? (int64_t)r->io_pos : whence == SEEK_END ? len : 0;
+    if (offset < -base || offset > len - base)
+        return AVERROR(EINVAL);
+    r->io_pos = (size_t)(base + offset);
+    return (int64_t)r->io_pos;
+}
+
+static bool open_memory(struct eq_clip_reader *r)
+{
+    uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
+    r->format = avformat_alloc_context();
+    if (buffer)
+        r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, memory_read, NULL, memory_seek);
+    if (!r->format || !r->io) {
+        if (!r->io)
+            av_free(buffer);
+        return false;
+    }
+    r->format->pb = r->io;
+    return true;
+}
+
+/* ---- opening ------------------------------------------------------------- */
+
+/* Says clearly what libavformat would only call "Invalid data", and keeps it from waiting for a pipe's other end. */
+static enum eq_status check_file(const char *path, struct eq_err *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return eq_fail_errno(err, "%s", path);
+    if (S_ISDIR(info.st_mode))
+        return eq_fail(err, EQ_IO, "%s is a folder, not a clip", path);
+    if (!S_ISREG(info.st_mode))
+        return eq_fail(err, EQ_IO, "%s is a pipe, a socket, or a device: a clip must be a plain file", path);
+    if (info.st_size == 0)
+        return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
+    return EQ_OK;
+}
+
+/* The file's first bytes; returns how many. */
+static size_t read_head(const struct eq_clip_file *file, uint8_t head[EQ_CLIP_HEAD])
+{
+    if (file->data) {
+        size_t n = file->len < EQ_CLIP_HEAD ? file->len : EQ_CLIP_HEAD;
+        memcpy(head, file->data, n);
+        return n;
+    }
+    int fd = open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? 0 : read(fd, head, EQ_CLIP_HEAD);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    const char *name = r->file->name;
+    AVDictionary *options = NULL;
+    struct eq_str url = {0};
+    if (r->file->data) {
+        if (!open_memory(r))
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
+    } else {
+        EQ_TRY(check_file(name, err));
+        eq_str_add(&url, "file:%s", name); /* otherwise a colon in a path would name a protocol */
+    }
+    av_dict_set(&options, "format_whitelist", FORMATS, 0);
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    uint8_t head[EQ_CLIP_HEAD];
+    size_t len = code < 0 ? read_head(r->file, head) : 0;
+    /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
+     * a later part of it fails. */
+    bool readable = len > 0 && (code != AVERROR(EIO) || len < EQ_CLIP_HEAD);
+    if (readable && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE)) {
+        st = eq_clip_fail_kind(name, head, len, err);
+    } else if (code < 0) {
+        st = eq_clip_av_fail(err, name, "cannot be opened as a video", code);
+    }
+out:
+    av_dict_free(&options);
+    eq_str_clear(&url);
+    return st;
+}
+
+/* An AVI's header has all that is needed; for other containers libavformat decodes a little to find out. */
+static bool header_suffices(const AVFormatContext *format)
+{
+    if (strcmp(format->iformat->name, "avi") != 0)
+        return false;
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        const AVCodecParameters *par = format->streams[i]->codecpar;
+        if (par->codec_type == AVMEDIA_TYPE_VIDEO)
+            return par->codec_id != AV_CODEC_ID_NONE && par->width > 0 && par->height > 0;
+    }
+    return true;
+}
+
+static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
+{
+    const char *name = r->file->name;
+    r->format->flags |= AVFMT_FLAG_DISCARD_CORRUPT; /* half a packet at the end of a cut file is no frame */
+    if (!header_suffices(r->format)) {
+        int code = avformat_find_stream_info(r->format, NULL);
+        if (code < 0)
+            return eq_clip_av_fail(err, name, "cannot be read as a video", code);
+    }
+    r->stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (r->stream < 0)
+        return eq_fail(err, EQ_FORMAT, "%s has no video stream", name);
+    for (unsigned i = 0; i < r->format->nb_streams; i++)
+        if ((int)i != r->stream)
+            r->format->streams[i]->discard = AVDISCARD_ALL;
+    return EQ_OK;
+}
+
+/* Where a damaged picture leaves pixels undecoded, FFmpeg shows the buffer's old content. Each picture starts black, so
+ * that pixels depend on the file only. */
+static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
+{
+    int code = avcodec_default_get_buffer2(decoder, frame, flags);
+    if (code < 0)
+        return code;
+    ptrdiff_t strides[4];
+    for (int i = 0; i < 4; i++)
+        strides[i] = frame->linesize[i];
+    /* Refused for formats that it doesn't know: those stay as they are. */
+    av_image_fill_black(frame->data, strides, frame->format, AVCOL_RANGE_JPEG, frame->width, frame->height);
+    return 0;
+}
+
+static pthread_once_t ffmpeg_once = PTHREAD_ONCE_INIT;
+
+void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels)
+{
+    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
+    decoder->max_pixels = max_pixels;
+    decoder->flags |= AV_CODEC_FLAG_BITEXACT;
+    decoder->idct_algo = FF_IDCT_SIMPLE; /* the one whose SIMD versions agree with its C to the bit */
+    decoder->get_buffer2 = get_black_buffer;
+}
+
+static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
+{
+    const char *name = r->file->name;
+    const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
+    int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
+    if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
+        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
+                       par->width, par->height, (long long)max_pixels);
+    const AVCodec *codec = avcodec_find_decoder(par->codec_id);
+    if (!codec)
+        return eq_fail(err, EQ_FORMAT, "%s: this FFmpeg has no decoder for %s video", name,
+                       avcodec_get_name(par->codec_id));
+    r->decoder = avcodec_alloc_context3(codec);
+    r->packet = av_packet_alloc();
+    r->frame = av_frame_alloc();
+    if (!r->decoder || !r->packet || !r->frame || avcodec_parameters_to_context(r->decoder, par) < 0)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
+    eq_clip_set_up_decoder(r->decoder, max_pixels);
+    r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
+    int code = avcodec_open2(r->decoder, codec, NULL);
+    return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
+}
+
+/* A file that was cut off in its header may seem to lack a stream or a codec: the cut is what helps to know. */
+static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
+{
+    char reason[EQ_CLIP_REASON] = "";
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL);
+    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
+}
+
+enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
+{
+    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
+    enum eq_status st = EQ_OK;
+    EQ_TRY(open_container(r, err));
+    EQ_TRY(find_stream(r, err));
+    EQ_TRY(open_decoder(r, err));
+out:
+    if (st == EQ_FORMAT && r->format)
+        st = blame_the_cut(r, err);
+    if (st != EQ_OK)
+        eq_clip_reader_close(r);
+    return st;
+}
+
+void eq_clip_reader_close(struct eq_clip_reader *r)
+{
+    av_frame_free(&r->frame);
+    av_packet_free(&r->packet);
+    avcodec_free_context(&r->decoder);
+    avformat_close_input(&r->format);
+    if (r->io)
+        av_freep(&r->io->buffer);
+    avio_context_free(&r->io);
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+/* Demuxers tell of packets that are not whole in a warning, and drop them. */
+static int read_frame(struct eq_clip_reader *r)
+{
+    bool avi = strcmp(r->format->iformat->name, "avi") == 0; /* whose chunks are judged without it */
+    r->loudness = avi ? AV_LOG_PANIC : AV_LOG_ERROR;
+    listening = r;
+    int code = av_read_frame(r->format, r->packet);
+    listening = NULL;
+    return code;
+}
+
+int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet)
+{
+    r->loudness = AV_LOG_ERROR;
+    listening = r;
+    int code = avcodec_send_packet(r->decoder, packet);
+    listening = NULL;
+    return code;
+}
+
+int eq_clip_reader_receive(struct eq_clip_reader *r)
+{
+    r->loudness = AV_LOG_ERROR;
+    listening = r;
+    int code = avcodec_receive_frame(r->decoder, r->frame);
+    listening = NULL;
+    return code;
+}
+
+enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err)
+{
+    *end = false;
+    for (;;) {
+        av_packet_unref(r->packet);
+        int code = read_frame(r);
+        if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
+            return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
+        if (code < 0) { /* the end, or damage that hides the rest */
+            if (code != AVERROR_EOF && r->messages++ == 0)
+                snprintf(r->message, sizeof r->message, "the rest of the file cannot be read");
+            *end = true;
+            return EQ_OK;
+        }
+        if (r->packet->stream_index != r->stream)
+            continue;
+        int64_t at = eq_clip_reader_packet_time(r);
+        if (at != AV_NOPTS_VALUE && (r->end == AV_NOPTS_VALUE || at > r->end))
+            r->end = at;
+        if (r->packet->size > 0) {
+            r->last = at;
+            return EQ_OK;
+        }
+    }
+}
+
+int64_t eq_clip_reader_packet_time(const struct eq_clip_reader *r)
+{
+    bool avi = strcmp(r->format->iformat->name, "avi") == 0; /* its clock counts chunks, in decoding order */
+    return avi || r->packet->pts == AV_NOPTS_VALUE ? r->packet->dts : r->packet->pts;
+}
+
+/* The end of the last frame that the stream's index lists. */
+static int64_t index_end(AVStream *stream)
+{
+    int64_t end = 0;
+#if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(59, 0, 100)
+    int n = avformat_index_get_entries_count(stream);
+#else
+    int n = stream->nb_index_entries;
+#endif
+    for (int i = 0; i < n; i++) {
+#if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(59, 0, 100)
+        const AVIndexEntry *entry = avformat_index_get_entry(stream, i);
+#else
+        const AVIndexEntry *entry = &stream->index_entries[i];
+#endif
+        if (entry && entry->pos + entry->size > end)
+            end = entry->pos + entry->size;
+    }
+    return end;
+}
+
+int eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
+{
+    int repeats[EQ_CLIP_AVI_STREAMS] = {0};
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason, repeats);
+    int64_t size = avio_size(r->format->pb), end = index_end(r->format->streams[r->stream]);
+    if (!reason[0] && size > 0 && end > size)
+        snprintf(reason, EQ_CLIP_REASON,
+                 "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
+                 (long long)end);
+    return r->stream < EQ_CLIP_AVI_STREAMS ? repeats[r->stream] : 0;
+}
+
+/* The display matrix of the stream; NULL: none. */
+static const int32_t *matrix_of(const AVStream *stream)
+{
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+    const AVPacketSideData *data = av_packet_side_data_get(
+        stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    return data && data->size >= 9 * sizeof(int32_t) ? (const int32_t *)(const void *)data->data : NULL;
+#else
+    for (int i = 0; i < stream->nb_side_data; i++)
+        if (stream->side_data[i].type == AV_PKT_DATA_DISPLAYMATRIX &&
+            (size_t)stream->side_data[i].size >= 9 * sizeof(int32_t))
+            return (const int32_t *)(const void *)stream->side_data[i].data;
+    return NULL;
+#endif
+}
+
+enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info, struct eq_err *err)
+{
+    const AVStream *stream = r->format->streams[r->stream];
+    *info = (struct eq_clip_info){.width = stream->codecpar->width, .height = stream->codecpar->height};
+    info->header_frames = stream->nb_frames > 0 && stream->nb_frames <= INT32_MAX ? (int)stream->nb_frames : 0;
+    AVRational rate = av_guess_frame_rate(r->format, (AVStream *)stream, NULL);
+    if ((rate.num <= 0 || rate.den <= 0) && strcmp(r->format->iformat->name, "avi") == 0)
+        rate = av_inv_q(stream->time_base); /* AVI's clock ticks once a frame */
+    info->fps = rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0.0;
+    snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(stream->codecpar->codec_id));
+    snprintf(info->container, sizeof info->container, "%s", eq_clip_container_name(r->format->iformat->name));
+    const int32_t *matrix = matrix_of(stream);
+    if (matrix && !eq_frame_turn_of(matrix, &info->turned, &info->mirrored))
+        return eq_fail(err, EQ_FORMAT,
+                       "%s: its display matrix turns the pictures by an angle that is not a multiple of 90 "
+                       "degrees. Convert it: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
+                       r->file->name);
+    return EQ_OK;
+}

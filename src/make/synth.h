@@ -1,0 +1,63 @@
+/*
+ * make-internal: synthetic apical four-chamber clips. A patient is drawn from counters, a heart beats by a volume
+ * curve, and a sector scan with speckle shows it.
+ *
+ * Only motion shows EF: a frame at end-diastole does not depend on it (tested to the byte), and every other draw
+ * (heart rate, length, gain, pose, sizes) is independent of it.
+ */
+#ifndef ECHOQUANT_MAKE_SYNTH_H
+#define ECHOQUANT_MAKE_SYNTH_H
+
+#include "echoquant/make.h"
+
+/* Determines a clip. Lengths are in pixels of a 112 x 112 picture. */
+struct eq_synth_patient {
+    double ef;         /* percent */
+    double edv;        /* ml */
+    double heart_rate; /* beats a minute */
+    double phase;      /* fraction of a cycle at the first frame, 0: end-diastole */
+    double systole;    /* fraction of the cycle until end-systole */
+    int frames;
+    double apex_x, apex_y;                    /* the endocardium's apex */
+    double tilt;                              /* of the long axis against the vertical, radians */
+    double length, radius;                    /* end-diastolic cavity: apex to mitral plane, largest half-width */
+    double wall;                              /* end-diastolic wall thickness / radius */
+    double half_angle, reach;                 /* sector: radians, pixels */
+    double gain, attenuation, blood, dynamic; /* brightness, loss over depth, blood level, compression */
+    uint64_t seed;                            /* speckle */
+    uint32_t index;
+};
+
+enum {
+    EQ_SYNTH_SIZE = 112,
+    EQ_SYNTH_DEPTHS = 256,
+    EQ_SYNTH_LINES = 128,
+    EQ_SYNTH_DISPLAY = 2048,
+    EQ_SYNTH_DISPLAY_STEPS = 512
+};
+
+/* The scanner at a pixel, whatever tissue lies there. */
+struct eq_synth_beam {
+    float r, angle; /* from the probe: pixels, radians */
+    float gain;     /* with attenuation over depth */
+    float inside;   /* of the sector: 0..1 */
+};
+
+/* One patient under one scanner. Owns its arrays: eq_synth_scene_clear. */
+struct eq_synth_scene {
+    struct eq_synth_patient patient;
+    float *speckle;                  /* two fields [EQ_SYNTH_DEPTHS][EQ_SYNTH_LINES] of Rayleigh amplitude, mean 1 */
+    struct eq_synth_beam *beams;     /* [size][size] */
+    float display[EQ_SYNTH_DISPLAY]; /* pixel value of amplitude i / EQ_SYNTH_DISPLAY_STEPS */
+};
+
+void eq_synth_draw_patient(struct eq_synth_patient *p, const struct eq_synth_opts *opts, uint32_t index);
+enum eq_status eq_synth_scene_init(struct eq_synth_scene *s, const struct eq_synth_patient *p, struct eq_err *err);
+void eq_synth_scene_clear(struct eq_synth_scene *s);
+/* How far the cavity has emptied at a fraction of the cycle: 0 at end-diastole (0), 1 at end-systole (p->systole). */
+double eq_synth_emptying(const struct eq_synth_patient *p, double cycle);
+/* The picture at a fraction of the cycle, gray: [112][112]. frame: its number; a little of the speckle changes with
+ * it. */
+void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray);
+
+#endif

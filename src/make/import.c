@@ -291,14 +291,15 @@ static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted
     EQ_CHECK(eq_folder_look(dir, NOTE, wanted, &state, err));
     switch (state) {
     case EQ_FOLDER_OTHER:
-        return eq_fail(err, EQ_USAGE, "%s is not empty and holds no unfinished import: name another folder with --out",
+        return eq_fail(err, EQ_USAGE, "%s is not empty and has no unfinished import: name another folder with --out",
                        dir);
     case EQ_FOLDER_FINISHED:
-        return eq_fail(err, EQ_USAGE, "%s holds a finished import: name another folder with --out", dir);
+        return eq_fail(err, EQ_USAGE, "%s has a finished import: name another folder with --out", dir);
     case EQ_FOLDER_DIFFERENT:
         return eq_fail(err, EQ_USAGE,
-                       "%s holds an import with other options (see %s/" NOTE "): name another folder with --out", dir,
-                       dir);
+                       "%s has an unfinished import with other options (see %s/" NOTE "): use the same options, remove "
+                       "the folder, or name another one with --out",
+                       dir, dir);
     case EQ_FOLDER_EMPTY:
     case EQ_FOLDER_UNFINISHED:
         break;

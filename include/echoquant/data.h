@@ -111,6 +111,7 @@ struct eq_dataset {
     bool ef_like_fraction; /* all EFs lie within 0..1, though the list should have percent */
     size_t n_patients;     /* 0: the list has no patient column */
     size_t patients_in_two_splits;
+    size_t copies_across_splits; /* clips whose bytes are in another split, too; found by the check of the clips */
     struct eq_note *notes; /* [n_notes] what is odd about the list as a whole */
     size_t n_notes;
 };

@@ -189,6 +189,8 @@ struct eq_results {
         const char *dir, *digest;
         bool synthetic, split_from_file;
         double train, val, test, skipped, damaged; /* clips */
+        double patients;                           /* 0: the list does not name them */
+        double patients_across_splits, copies_across_splits;
     } data;
     struct {
         struct cJSON *json;

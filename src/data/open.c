@@ -54,7 +54,7 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     if (!eq_path_exists(dir)) {
         char *near = eq_nearest_folder(dir);
         st = eq_fail(err, EQ_IO, "%s: no such data folder%s%s%s", dir, near ? "; did you mean " : "", near ? near : "",
-                     near ? "?" : "");
+                     near ? "?" : "; --data DIR names the folder that holds FileList.csv");
         free(near);
         goto out;
     }

@@ -163,6 +163,7 @@ static enum eq_status check_clips(const struct eq_config *cfg, struct eq_dataset
     enum eq_status st;
     EQ_TRY(eq_data_check(ds, &opts, &check, err));
     warn_of_findings(&check);
+    ds->copies_across_splits = eq_data_check_count(&check, EQ_FINDING_COPY_ACROSS);
     if (cfg->data.on_error == EQ_ON_ERROR_FAIL)
         st = refuse_faults(ds, &check, err);
     else

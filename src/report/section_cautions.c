@@ -62,6 +62,21 @@ static void judge_clips(const struct eq_results *r, struct eq_texts *lines)
                      worst->unlike, worst->clips, worst->model);
 }
 
+/* What a model has been trained on it predicts better. */
+static void judge_splits(const struct eq_results *r, struct eq_texts *lines)
+{
+    double copies = r->data.copies_across_splits, patients = r->data.patients_across_splits;
+    if (copies > 0)
+        eq_texts_add(
+            lines, "%.0f clip%s in two splits as copies, so the errors may be too low. `echoquant inspect` names them.",
+            copies, copies == 1 ? " is" : "s are");
+    if (patients > 0)
+        eq_texts_add(lines,
+                     "%.0f of %.0f patients %s clips in more than one split, so the errors may be lower than those on "
+                     "new patients.",
+                     patients, r->data.patients, patients == 1 ? "has" : "have");
+}
+
 static void judge_timings(const struct eq_results *r, struct eq_texts *lines)
 {
     const char *timed = "";
@@ -126,6 +141,7 @@ void eq_section_cautions(const struct eq_report *report, struct eq_section *out)
                      report->other_data.s);
     add_warnings(r, &out->lines);
     judge_clips(r, &out->lines);
+    judge_splits(r, &out->lines);
     if (r->data.synthetic)
         eq_texts_add(&out->lines, "The clips are synthetic: the errors say nothing about patients, only about what "
                                   "quantization changes.");

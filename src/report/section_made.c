@@ -21,7 +21,10 @@ void eq_section_made(const struct eq_report *report, struct eq_section *out)
                  r->environment.isa, threads, threads == 1 ? "" : "s", r->environment.version);
     eq_str_add(&out->lines.s, "Data: %s: %.0f training, %.0f validation, and %.0f test clips (split %s), %.0f left out",
                r->data.dir, r->data.train, r->data.val, r->data.test,
-               r->data.split_from_file ? "by FileList.csv" : "drawn by file name", r->data.skipped);
+               r->data.split_from_file ? "by FileList.csv"
+               : r->data.patients > 0  ? "drawn by patient"
+                                       : "drawn by file name",
+               r->data.skipped);
     if (phases > 1)
         eq_str_add(&out->lines.s,
                    "; each EF averages %.0f samplings of the clip. \"File to EF\" times all of them; \"Latency\" times "

@@ -221,6 +221,9 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
     r.data.skipped = (double)ds->n_skipped;
     r.data.damaged = (double)ds->n_damaged;
     r.data.split_from_file = ds->split_from_file;
+    r.data.patients = (double)ds->n_patients;
+    r.data.patients_across_splits = (double)ds->patients_in_two_splits;
+    r.data.copies_across_splits = (double)ds->copies_across_splits;
     r.environment.version = ECHOQUANT_VERSION;
     r.environment.cpu = eq_cpu_model_name();
     r.environment.isa = eq_cpu_isa_in_use();

@@ -73,7 +73,8 @@ static const struct field skipped_fields[] = {
 static const struct field data_fields[] = {
 #define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
     DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
-    DATA(REAL, test), DATA(REAL, skipped), DATA(REAL, damaged), DATA(FLAG, split_from_file), {0}};
+    DATA(REAL, test), DATA(REAL, skipped), DATA(REAL, damaged), DATA(FLAG, split_from_file),
+    DATA(REAL, patients), DATA(REAL, patients_across_splits), DATA(REAL, copies_across_splits), {0}};
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),

@@ -35,6 +35,23 @@ done
 fresh && cp "bad/Videos/${TRAIN[0]}.avi" "bad/Videos/${TEST[1]}.avi"
 expect 0 train --run copies --data bad "${TINY[@]}" --set train.epochs=1
 grep '^warning: ' "$ERR" | grep -qF "${TRAIN[0]} = ${TEST[1]}" && pass || { fail "no warning of a copy"; show; }
+expect 0 eval --run copies --data bad
+expect 0 report copies
+has copies/report.md "> 1 clip is in two splits as copies"
+has copies/report.html "1 clip is in two splits as copies"
+has copies/results.json '"copies_across_splits": 1'
+fresh && awk -F, 'NR == 1 {print $0 ",PatientID"} NR > 1 {print $0 ",SECRET" int(NR / 11)}' bad/FileList.csv >list.csv && mv list.csv bad/FileList.csv
+expect 0 train --run patients --data bad "${TINY[@]}" --set train.epochs=1
+expect 0 eval --run patients --data bad
+expect 0 report patients
+has patients/report.md "1 of 2 patients has clips in more than one split"
+sed -i 's/TRAIN,/,/; s/VAL,/,/; s/TEST,/,/; s/Split/Empty/' bad/FileList.csv
+awk -F, 'NR == 1 {print $0} NR > 1 {sub(/SECRET[0-9]*/, "SECRET" int(NR / 2)); print}' bad/FileList.csv >list.csv && mv list.csv bad/FileList.csv
+expect 0 train --run drawn --data bad "${TINY[@]}" --set train.epochs=1
+expect 0 eval --run drawn --data bad
+expect 0 report drawn
+has drawn/report.md "drawn by patient"
+grep -rq SECRET patients drawn && fail "what the list calls a patient is stored" || pass
 
 # ---- the cache ----
 expect 0 inspect "$PWD/./good" # other commands, other spellings of the folder: the same cache

@@ -297,8 +297,9 @@ static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted
         return eq_fail(err, EQ_USAGE, "%s has a finished import: name another folder with --out", dir);
     case EQ_FOLDER_DIFFERENT:
         return eq_fail(err, EQ_USAGE,
-                       "%s holds an import with other options (see %s/" NOTE "): name another folder with --out", dir,
-                       dir);
+                       "%s has an unfinished import with other options (see %s/" NOTE "): use the same options, remove "
+                       "the folder, or name another one with --out",
+                       dir, dir);
     case EQ_FOLDER_EMPTY:
     case EQ_FOLDER_UNFINISHED:
         break;

@@ -165,8 +165,7 @@ static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted
                        dir);
     if (state == EQ_FOLDER_DIFFERENT)
         return eq_fail(err, EQ_USAGE,
-                       "%s holds a synthetic set that was made with other options (see %s/" NOTE "): remove it or name "
-                       "another folder",
+                       "%s has a synthetic set of other settings (see %s/" NOTE "): remove it, or name another folder",
                        dir, dir);
     return EQ_OK;
 }

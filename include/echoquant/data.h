@@ -112,7 +112,7 @@ struct eq_dataset {
     size_t n_patients;     /* 0: the list has no patient column */
     size_t patients_in_two_splits;
     size_t copies_across_splits; /* clips whose bytes are in another split, too; found by the check of the clips */
-    struct eq_note *notes; /* [n_notes] what is odd about the list as a whole */
+    struct eq_note *notes;       /* [n_notes] what is odd about the list as a whole */
     size_t n_notes;
 };
 enum eq_ef_unit { EQ_EF_PERCENT, EQ_EF_FRACTION };

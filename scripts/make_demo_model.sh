@@ -35,8 +35,9 @@ path = pathlib.Path("models/demo.safetensors")
 digest = hashlib.sha256(path.read_bytes()).hexdigest()
 lines = ["## Measured", "",
          f"`demo.safetensors`: {path.stat().st_size / 1000:.0f} kB, SHA-256", "", f"    {digest}", "",
-         f"Errors are in EF points (percent). Its training data has the digest `{results['data']['digest']}`.", "",
-         "| clips | MAE | always the training median |", "|:------|----:|----:|",
+         "Errors are in EF points (percent). The training data has the digest", "",
+         f"    {results['data']['digest']}", "",
+         "| clips | MAE | MAE of always predicting the training median |", "|:------|----:|----:|",
          f"| its own 200 test clips | {own['PTQ']['mae']:.2f} | {own['Median']['mae']:.2f} |",
          f"| the 100 test clips of the default experiment | {other['demo']['mae']:.2f} | {other['Median']['mae']:.2f} |", "",
          f"In FP32, before quantization, the MAE on its own test clips is {own['FP32']['mae']:.2f}."]

@@ -88,15 +88,19 @@ void eq_progress_step(struct eq_progress *p, size_t done, const char *note);
 void eq_progress_end(struct eq_progress *p);
 
 /* The steps of a long command, one list in a process: bars show the place ("3/9") and the time that all steps need.
- * work: in any unit that is the same for all steps; it is in proportion to the time a step takes. Titles are copied. */
+ * work: in any unit that is the same for all steps; it is in proportion to the time a step takes. 0: the step has a
+ * pace of its own, which says nothing about the others; NAN: not known yet. Titles are copied. */
 struct eq_step {
     const char *title;
     double work;
 };
 /* false: the process has a list already, which stays. */
 bool eq_steps_begin(const struct eq_step *list, size_t n);
-/* Enters the next step, the first one at first. Says which one and the time left, if there are several. */
-void eq_steps_next(void);
+/* Replaces the steps after the current one: their number or their work was not known before. */
+void eq_steps_replan(const struct eq_step *list, size_t n);
+/* Enters the next step of this title, or of any title if NULL; steps before it turned out to be unnecessary. Says which
+ * one and the time left, if there are several. A title that is not to come changes nothing. */
+void eq_steps_next(const char *title);
 /* Share of the current step that is done, 0..1. The first call in a step says where this process starts in it. */
 void eq_steps_part(double done);
 /* Ends the list. done: prints how long each step took, if there were several. */
@@ -133,6 +137,9 @@ void eq_str_clear(struct eq_str *str);
  * indented by `column` blanks, and every line ends with a newline. A newline in text starts a new line, and an empty
  * line stays empty. Blanks at the start of a line indent it, and its continuation lines by two more. */
 void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int width);
+/* Columns of the terminal that fd is; for standard output that is no terminal the environment variable COLUMNS. 0:
+ * lines may have any length. */
+int eq_columns(int fd);
 /* Appends a finite number with the fewest digits that read back as the same double; whole ones below 2^53 without an
  * exponent. */
 void eq_str_add_real(struct eq_str *str, double value);
@@ -179,8 +186,9 @@ enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq
 void eq_names_free(char **names, size_t n);
 /* Calls take for all that lies below a folder and is no folder, pipes and links without a target included. What lies in
  * one folder comes in the order of the names. Hidden names are left out. Links are followed, but not back to a folder
- * above. EQ_IO: a folder cannot be read; or an error of take, which ends it. */
-typedef enum eq_status (*eq_file_fn)(void *ctx, const char *path, struct eq_err *err);
+ * above. problem: NULL, or why what lies below path cannot be read. EQ_IO: folder itself cannot be read; or an error of
+ * take, which ends the walk. */
+typedef enum eq_status (*eq_file_fn)(void *ctx, const char *path, const char *problem, struct eq_err *err);
 enum eq_status eq_files_below(const char *folder, eq_file_fn take, void *ctx, struct eq_err *err);
 /* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is
  * near enough. */

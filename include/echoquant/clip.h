@@ -12,6 +12,8 @@
 extern const char *const eq_clip_extensions[];
 /* Whether name, a path or not, has one of them, in any letter case. Hidden files are none. */
 bool eq_is_clip_name(const char *name);
+/* The same, or a DICOM file by its content: ultrasound machines write them without extension. Opens the file. */
+bool eq_is_clip_file(const char *path);
 
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */
 #define EQ_CLIP_MAX_PIXELS (4096 * 4096)

@@ -77,10 +77,11 @@ struct eq_paths {
     } * paths;
     size_t n;
 };
-/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_name), sorted by name,
+/* Appends what one argument means: a clip; a folder, as the clips in and below it (eq_is_clip_file), sorted by name,
  * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
- * missing and a folder without clips are errors of their entry. EQ_IO: a list or folder cannot be read. EQ_FORMAT: as
- * eq_paths_read. */
+ * missing, a folder without clips and a folder that cannot be read are errors of their entry. In lists of lines,
+ * blanks around a path, blank lines, and lines that begin with # and name no file do not count. EQ_IO: a list cannot
+ * be read. EQ_FORMAT: as eq_paths_read. */
 enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err);
 /* Appends the lines of an open file, each as one entry, whatever it names. They end with separator, '\n' or '\0'; empty
  * ones, a carriage return before '\n' and a UTF-8 byte order mark are passed over. name: for messages. EQ_FORMAT: there
@@ -177,10 +178,10 @@ enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq
 struct eq_latency {
     double min, median, p95; /* ms per clip */
     double low, high;        /* interval of the median (eq_median_interval) */
-    double switches;         /* involuntary context switches of the process per second; NaN: not counted */
+    double waited;           /* share of the time, 0..1, that the calling thread waited for a CPU; NaN: unknown */
     int repeats;
 };
-/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but switches. */
+/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. */
 struct eq_latency eq_latency_of(double *ms, int n);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
  * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a

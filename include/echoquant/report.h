@@ -9,13 +9,14 @@
  * If train.seeds in config.json is above 1, it first makes results.json from those of the seeds. Without gnuplot it
  * warns, and the report has no pictures. EQ_IO: there are no results; EQ_FORMAT: a file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
-/* Appends the table of results as text, the five columns of the README first. */
-enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err);
+/* Appends the table of results as text, the five columns of the README first. columns above 0: if it is wider, it
+ * becomes several tables, one after the other. */
+enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err);
 /* Warns on stderr of what makes the results of a run worthless or doubtful: a baseline that does not beat the median, a
  * model that quantization breaks, disturbed timings. EQ_IO, EQ_FORMAT. */
 enum eq_status eq_run_warn(const char *run_dir, struct eq_err *err);
-/* Appends sensitivity.json as a table with an explanation of its columns. */
-void eq_sensitivity_text(struct cJSON *json, struct eq_str *out);
+/* Appends sensitivity.json as a table with an explanation of its columns; columns as for eq_run_table. */
+void eq_sensitivity_text(struct cJSON *json, int columns, struct eq_str *out);
 /* Draws sensitivity.json into plots/sensitivity.svg; only warns if gnuplot is missing. */
 enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *err);
 /* Makes <run_dir>/results.json from those of the n <= EQ_MAX_SEEDS seeds from `first` on that have one. A row is that

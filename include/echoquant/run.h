@@ -23,7 +23,7 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
                            const char *model_path, struct eq_err *err);
 /* Times the models of the run by turns: those whose rows were evaluated with this CPU, instruction set, number of
  * threads and phases, and the file own_path (NULL: none), whose row own_name names. Sets latency_ms (of one phase)
- * and file_latency_ms (of all of them) {min, median, p95, repeats, low, high, switches_per_s} and "timed" in their
+ * and file_latency_ms (of all of them) {min, median, p95, repeats, low, high, waited} and "timed" in their
  * rows. */
 enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset *ds, const char *own_name,
                            const char *own_path, struct eq_err *err);

@@ -126,7 +126,7 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
 struct eq_result_latency {
     double min, median, p95, repeats; /* ms per clip */
     double low, high;                 /* interval of at least 95 % for the median */
-    double switches;                  /* involuntary context switches of the process per second while it was timed */
+    double waited;                    /* share of the time, 0..1, that the timed thread waited for a CPU */
 };
 struct eq_result_spread {
     struct eq_spread of; /* its n is not in the file */

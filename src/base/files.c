@@ -107,7 +107,7 @@ enum eq_status eq_make_dirs(const char *path, struct eq_err *err)
         char end = *p;
         *p = '\0';
         if (part[0] && mkdir(part, 0777) != 0 && errno != EEXIST) {
-            st = eq_fail_errno(err, "%s: cannot create the directory", part);
+            st = eq_fail_errno(err, "%s: cannot create the folder", part);
             break;
         }
         *p = end;
@@ -116,7 +116,7 @@ enum eq_status eq_make_dirs(const char *path, struct eq_err *err)
     }
     free(part);
     if (st == EQ_OK && path[0] && !eq_is_dir(path))
-        st = eq_fail(err, EQ_IO, "%s: exists, but is not a directory", path);
+        st = eq_fail(err, EQ_IO, "%s: exists, but is not a folder", path);
     return st;
 }
 
@@ -183,7 +183,7 @@ enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *l
     if (fd < 0 || fstat(fd, &info) != 0)
         EQ_TRY(eq_fail_errno(err, "%s: cannot open", path));
     if (S_ISDIR(info.st_mode))
-        EQ_TRY(eq_fail(err, EQ_IO, "%s: is a directory, not a file", path));
+        EQ_TRY(eq_fail(err, EQ_IO, "%s: is a folder, not a file", path));
     if (info.st_size > 0 && (uint64_t)info.st_size > cap)
         EQ_TRY(too_large(path, cap, err));
     EQ_TRY(read_all(fd, path, (size_t)info.st_size, cap, data, len, err));

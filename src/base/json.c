@@ -171,7 +171,7 @@ enum eq_status eq_json_parse(const char *text, size_t len, const char *name, str
 {
     *out = NULL;
     if (len > MAX_JSON_BYTES)
-        return eq_fail(err, EQ_FORMAT, "%s: %zu bytes of JSON are more than the %d allowed", name, len, MAX_JSON_BYTES);
+        return eq_fail(err, EQ_FORMAT, "%s: %zu bytes of JSON exceed the limit of %d", name, len, MAX_JSON_BYTES);
     const char *nul = len ? memchr(text, '\0', len) : NULL;
     if (nul) /* cJSON would take it for white space */
         return eq_fail(err, EQ_FORMAT, "%s: not JSON: byte %zu is NUL", name, (size_t)(nul - text));

@@ -1,4 +1,5 @@
-/* Messages on stderr: one line each, never torn by another thread, never mixed into a progress bar. */
+/* Messages on stderr: one line each (broken at the width of a terminal), never torn by another thread, never mixed into
+ * a progress bar. */
 #include "base/log.h"
 
 #include <pthread.h>
@@ -43,6 +44,19 @@ void eq_log_emit(const char *text, bool bar)
     pthread_mutex_unlock(&lock);
 }
 
+/* At `column` of a line. On a terminal a long message is broken between words; elsewhere a message is one line. */
+static void add_message(struct eq_str *line, const char *message, int column)
+{
+    struct eq_str shown = {0};
+    int width = eq_columns(STDERR_FILENO);
+    eq_str_add_shown(&shown, message);
+    if (width > 0 && shown.len + (size_t)column > (size_t)width)
+        eq_str_add_wrapped(line, shown.s ? shown.s : "", column, width);
+    else
+        eq_str_add(line, "%s\n", shown.s ? shown.s : "");
+    eq_str_clear(&shown);
+}
+
 void eq_log(enum eq_log_level level, const char *fmt, ...)
 {
     static const struct {
@@ -61,8 +75,7 @@ void eq_log(enum eq_log_level level, const char *fmt, ...)
     char text[2048];
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    eq_str_add_shown(&line, text);
-    eq_str_add(&line, "\n");
+    add_message(&line, text, (int)strlen(levels[level].prefix));
     eq_log_emit(line.s, false);
     eq_str_clear(&line);
 }

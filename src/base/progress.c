@@ -2,18 +2,9 @@
 #include "base/log.h"
 #include "base/steps.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { BAR_CELLS = 24, MIN_BAR_CELLS = 8, BAR_EVERY_MS = 100, LINE_EVERY_MS = 5000 };
-
-static size_t terminal_columns(void)
-{
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
-        return size.ws_col;
-    return 80;
-}
 
 static void add_bar(struct eq_str *out, const struct eq_progress *p, size_t cells)
 {
@@ -39,12 +30,13 @@ static void describe(struct eq_str *out, const struct eq_progress *p, double now
         eq_str_add(out, "  in ");
         eq_add_duration(out, seconds);
     } else if (rate > 0 && p->total) {
-        double all = eq_steps_seconds_left();
+        double here = (double)(p->total - p->done) / rate, all = eq_steps_seconds_left();
         eq_str_add(out, "  ETA ");
-        eq_add_duration(out, (double)(p->total - p->done) / rate);
+        eq_add_duration(out, here);
         if (all >= 0) {
             eq_str_add(out, ", all ");
-            eq_add_duration(out, all);
+            eq_add_duration(out, all > here ? all
+                                            : here); /* the pace of a whole step may be another than that of its part */
         }
     }
     if (p->note[0])
@@ -61,7 +53,7 @@ static void add_line(struct eq_str *line, const struct eq_progress *p, double no
     eq_str_add(line, "%s", p->label);
     describe(&text, p, now, true, finished);
     if (bar) {
-        size_t columns = terminal_columns() - 1, used = line->len + text.len + 3, room = 0;
+        size_t columns = (size_t)eq_columns(STDERR_FILENO) - 1, used = line->len + text.len + 3, room = 0;
         if (used + MIN_BAR_CELLS <= columns) {
             room = columns - used;
             add_bar(line, p, room < BAR_CELLS ? room : BAR_CELLS);
@@ -79,8 +71,9 @@ static void draw(const struct eq_progress *p, double now, bool finished)
     struct eq_str line = {0};
     bool bar = eq_log_is_terminal();
     add_line(&line, p, now, finished);
-    if (bar && line.len >= terminal_columns()) { /* a wrapped bar could not be erased */
-        line.len = terminal_columns() - 1;
+    size_t columns = (size_t)eq_columns(STDERR_FILENO);
+    if (bar && line.len >= columns) { /* a wrapped bar could not be erased */
+        line.len = columns - 1;
         line.s[line.len] = '\0';
     }
     bool stays = bar && !finished;

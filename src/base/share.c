@@ -45,6 +45,6 @@ char *eq_shared_file(const char *path, const char *kind, const char *suffix)
     free(found);
     if (!real)
         return eq_strdup(path);
-    eq_info("%s: no such file here, taking %s", path, real);
+    eq_info("%s: no such file here; using the installed %s", path, real);
     return real;
 }

@@ -6,6 +6,7 @@
  */
 #include "base/steps.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,19 +41,23 @@ static double seconds_left(void)
 {
     double seconds = 0, worked = 0, left = 0;
     for (size_t i = 0; i + 1 < current; i++) {
-        seconds += steps[i].seconds;
+        seconds += steps[i].work > 0 ? steps[i].seconds : 0;
         worked += steps[i].worked;
     }
     for (size_t i = current; i < n_steps; i++)
         left += steps[i].work;
+    if (isnan(left))
+        return -1;
     double here = current ? (eq_now_ms() - begun_ms) / 1e3 : 0, done = part - resumed_at;
     if (current && done > 0 && here >= MIN_SECONDS) {
         /* The rest of this step by its own pace, the others by that of all work. */
         double work = steps[current - 1].work;
-        seconds += here;
+        seconds += work > 0 ? here : 0;
         worked += work * done;
         double rest = (1 - part) * here / done;
-        return left > 0 ? rest + left * seconds / worked : rest;
+        if (left <= 0)
+            return rest;
+        return worked > 0 ? rest + left * seconds / worked : -1;
     }
     if (seconds < MIN_SECONDS || worked <= 0)
         return -1;
@@ -69,29 +74,49 @@ static void finish_current(void)
     s->worked = s->work * (1 - resumed_at);
 }
 
+/* Under lock: the first `kept` steps, then the list. Without memory nothing changes. */
+static void set_steps(size_t kept, const struct eq_step *list, size_t n)
+{
+    struct step *grown = realloc(steps, (kept + n + 1) * sizeof *steps);
+    if (!grown)
+        return;
+    steps = grown;
+    for (size_t i = 0; i < n; i++) {
+        struct step *s = &steps[kept + i];
+        *s = (struct step){.work = list[i].work};
+        snprintf(s->title, TITLE, "%s", list[i].title);
+    }
+    n_steps = kept + n;
+}
+
 bool eq_steps_begin(const struct eq_step *list, size_t n)
 {
     pthread_mutex_lock(&lock);
     bool first = !steps;
-    if (first && (steps = calloc(n ? n : 1, sizeof *steps))) {
-        for (size_t i = 0; i < n; i++) {
-            snprintf(steps[i].title, TITLE, "%s", list[i].title);
-            steps[i].work = list[i].work;
-        }
-        n_steps = n;
-        current = 0;
-    }
+    if (first)
+        set_steps(0, list, n);
     pthread_mutex_unlock(&lock);
     return first;
 }
 
-void eq_steps_next(void)
+void eq_steps_replan(const struct eq_step *list, size_t n)
+{
+    pthread_mutex_lock(&lock);
+    if (steps)
+        set_steps(current, list, n);
+    pthread_mutex_unlock(&lock);
+}
+
+void eq_steps_next(const char *title)
 {
     struct eq_str line = {0};
     pthread_mutex_lock(&lock);
-    if (steps && current < n_steps) {
+    size_t next = current;
+    while (title && next < n_steps && strncmp(steps[next].title, title, TITLE - 1) != 0)
+        next++;
+    if (steps && next < n_steps) {
         finish_current();
-        current++;
+        current = next + 1;
         begun_ms = eq_now_ms();
         resumed_at = part = 0;
         part_known = false;
@@ -156,7 +181,7 @@ static void say_where_time_went(struct step *list, size_t n)
         else
             rest += list[i].seconds;
     }
-    if (rest > 0)
+    if (rest >= 0.005 * total)
         say_share(rest, total, "other steps");
 }
 

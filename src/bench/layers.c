@@ -65,9 +65,9 @@ out:
 static enum eq_status finish(struct table *t, double whole_ms, bool packs, struct cJSON *result, struct eq_err *err)
 {
     if (t->n_layers == 0)
-        return eq_fail(err, EQ_USAGE, "--layer %s: no layer's name holds that", t->opts->layer);
+        return eq_fail(err, EQ_USAGE, "--layer %s: no layer has this text in its name", t->opts->layer);
     if (t->n_timed == 0)
-        return eq_fail(err, EQ_USAGE, "--kernel %s: no kernel's name holds that", t->opts->kernel);
+        return eq_fail(err, EQ_USAGE, "--kernel %s: no kernel has this text in its name", t->opts->kernel);
     measure_peaks(t);
     eq_bench_add_shares(t->layers, &t->peaks);
     struct cJSON *peaks = cJSON_AddArrayToObject(result, "peaks");

@@ -37,7 +37,7 @@ enum eq_status eq_bench_open_graph(const struct eq_config *cfg, const struct eq_
     if (o->model)
         EQ_TRY(eq_model_kind(o->model, kind, err));
     if (o->model && strcmp(kind, EQ_FORMAT_INT8) == 0)
-        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is an INT8 model: only FP32 ones are trained", o->model));
+        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is an INT8 model: only FP32 models can be trained", o->model));
     EQ_TRY(load_or_make(cfg, o, out, err));
     EQ_TRY(eq_fuse(*out, err));
 out:
@@ -134,7 +134,7 @@ enum eq_status eq_bench_open(const struct eq_config *cfg, const struct eq_bench_
         EQ_TRY(eq_model_kind(o->model, kind, err));
     if (o->fresh_int8 || strcmp(kind, EQ_FORMAT_INT8) == 0) {
         if (precision != EQ_PRECISION_FP32)
-            EQ_TRY(eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones",
+            EQ_TRY(eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is only for FP32 models",
                            o->model ? o->model : "--fresh int8"));
         EQ_TRY(o->model ? eq_qmodel_load(o->model, &m, err) : fresh_int8(cfg, o, &m, err));
         set_form(cfg, o, &m->meta);

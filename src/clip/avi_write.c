@@ -67,7 +67,7 @@ static enum eq_status open_file(struct encoder *e, const struct eq_avi_opts *o, 
     e->frame->width = e->frame->height = o->size;
     e->frame->quality = e->codec->global_quality;
     EQ_TRY(check(e, "frame", av_frame_get_buffer(e->frame, 0), err));
-    EQ_TRY(check(e, "can't be written", avio_open(&e->format->pb, url.s, AVIO_FLAG_WRITE), err));
+    EQ_TRY(check(e, "cannot be written", avio_open(&e->format->pb, url.s, AVIO_FLAG_WRITE), err));
     EQ_TRY(check(e, "header", avformat_write_header(e->format, NULL), err));
 out:
     eq_str_clear(&url);

@@ -68,8 +68,8 @@ enum eq_status eq_dicom_clip_read(const struct eq_clip_file *file, const struct 
         EQ_TRY(eq_dicom_view_open(&v, &r, EQ_CROP_CONE, true, sampling->size, err));
         EQ_TRY(fill_slots(&r, &v, sampling, rgb, gray, dst, err));
     } else {
-        EQ_TRY(eq_dicom_reader_rgb(&r, 0, rgb, err));
-        EQ_TRY(eq_dicom_reader_rgb(&r, r.info->frames - 1, rgb, err));
+        for (int i = 0; i < r.info->frames; i++)
+            EQ_TRY(eq_dicom_reader_rgb(&r, i, rgb, err));
     }
     if (info)
         describe(r.info, info);

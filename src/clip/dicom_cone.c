@@ -316,8 +316,8 @@ enum eq_status eq_dicom_find_cone(struct eq_dicom_reader *r, struct eq_span *row
     spread(&f, 1, OPEN);
     if (!mark_largest(&f))
         EQ_TRY(eq_fail(err, EQ_FORMAT,
-                       "%s: no ultrasound sector was found, since no large area moves; import it with --crop region or "
-                       "--crop none",
+                       "%s: no ultrasound sector was found, because no large area moves. Import it with --crop "
+                       "region or --crop none",
                        r->name));
     EQ_TRY(make_hull(&f, rows, err));
 out:

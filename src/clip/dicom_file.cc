@@ -1,6 +1,7 @@
 /*
  * DICOM through DCMTK: tags, sequences, all byte orders, deflated files, RLE and JPEG-LS. The pictures of JPEG and JPEG
- * 2000 are left as they are for FFmpeg (dicom_pixels.c); FFmpeg 5.1 lacks JPEG-LS with interleaved samples.
+ * 2000 are left as they are for FFmpeg (dicom_pixels.c); FFmpeg has no JPEG-LS with interleaved samples, and returns
+ * black frames for it (findings/ffmpeg_jpegls_black_frame.sh).
  *
  * No exception leaves this file. DCMTK's own log, which may quote the contents of tags, is off.
  */
@@ -63,6 +64,7 @@ void set_up_dcmtk()
     static std::once_flag once;
     std::call_once(once, [] {
         OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+        dcmStopParsingAfterElement.set(DCM_PixelData); /* copies may end in zeros, which are no elements */
         DJLSDecoderRegistration::registerCodecs(EJLSUC_never, EJLSPC_colorByPixel);
     });
 }
@@ -128,7 +130,7 @@ eq_status read_coding(eq_dicom &d, E_TransferSyntax syntax, eq_err *err)
         return EQ_OK;
     default:
         return eq_fail(err, EQ_FORMAT,
-                       "%s: its pictures are coded as \"%s\", which is not read; convert it, for example with "
+                       "%s: its pictures have the unsupported coding \"%s\". Convert the file, for example with "
                        "gdcmconv --raw",
                        d.path.c_str(), DcmXfer(syntax).getXferName());
     }
@@ -158,8 +160,8 @@ eq_status read_color(eq_dicom &d, DcmDataset &data, eq_err *err)
             break;
         return EQ_OK;
     }
-    return eq_fail(err, EQ_FORMAT, "%s: pixels of %d samples in the color space \"%.20s\" are not read", d.path.c_str(),
-                   d.info.samples, name.c_str());
+    return eq_fail(err, EQ_FORMAT, "%s: pixels of %d samples in the color space \"%.20s\" are not supported",
+                   d.path.c_str(), d.info.samples, name.c_str());
 }
 
 eq_status read_size(eq_dicom &d, DcmDataset &data, eq_err *err)
@@ -170,16 +172,13 @@ eq_status read_size(eq_dicom &d, DcmDataset &data, eq_err *err)
     info.samples = number_of(data, DCM_SamplesPerPixel, 1);
     info.planar = number_of(data, DCM_PlanarConfiguration, 0) == 1 && info.samples == 3;
     if (info.width <= 0 || info.height <= 0)
-        return eq_fail(err, EQ_FORMAT, "%s: damaged: its tags give pictures no size", d.path.c_str());
+        return eq_fail(err, EQ_FORMAT, "%s: damaged: its tags have no size of the pictures", d.path.c_str());
     if (int64_t{info.width} * info.height > d.limits.pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
+        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels",
                        d.path.c_str(), info.width, info.height, static_cast<long long>(d.limits.pixels));
-    if (info.frames < 1 || info.frames > d.limits.frames)
-        return eq_fail(err, EQ_FORMAT, "%s: its tags say %d frames; 2 to %d are read", d.path.c_str(), info.frames,
-                       d.limits.frames);
     int allocated = number_of(data, DCM_BitsAllocated, 0), stored = number_of(data, DCM_BitsStored, allocated);
     if (allocated != 8 || stored != 8 || number_of(data, DCM_PixelRepresentation, 0) != 0)
-        return eq_fail(err, EQ_FORMAT, "%s: samples of %d bits (%d used%s) are not read; ultrasound clips have 8",
+        return eq_fail(err, EQ_FORMAT, "%s: samples of %d bits (%d used%s) are not supported; ultrasound clips have 8",
                        d.path.c_str(), allocated, stored,
                        number_of(data, DCM_PixelRepresentation, 0) ? ", with a sign" : "");
     return EQ_OK;
@@ -217,7 +216,7 @@ eq_status read_palette(eq_dicom &d, DcmDataset &data, eq_err *err)
         read_channel(d, data, DCM_GreenPaletteColorLookupTableDescriptor, DCM_GreenPaletteColorLookupTableData, 1) &&
         read_channel(d, data, DCM_BluePaletteColorLookupTableDescriptor, DCM_BluePaletteColorLookupTableData, 2))
         return EQ_OK;
-    return eq_fail(err, EQ_FORMAT, "%s: its palette is missing, cut off or segmented", d.path.c_str());
+    return eq_fail(err, EQ_FORMAT, "%s: its palette is missing, cut off, or segmented", d.path.c_str());
 }
 
 bool is_ultrasound(DcmDataset &data)
@@ -316,7 +315,7 @@ size_t native_frame_bytes(const eq_dicom_info &info)
 
 eq_status cut_off(const eq_dicom &d, eq_err *err)
 {
-    return eq_fail(err, EQ_FORMAT, "%s: cut off: its tags say %d frames, and the file holds fewer", d.path.c_str(),
+    return eq_fail(err, EQ_FORMAT, "%s: cut off: its tags say %d frames, but the file has fewer", d.path.c_str(),
                    d.info.frames);
 }
 
@@ -335,9 +334,9 @@ std::vector<unsigned long> starts_by_table(eq_dicom &d)
 {
     std::vector<unsigned long> starts;
     DcmPixelItem *table = nullptr;
-    size_t frames = static_cast<size_t>(d.info.frames);
-    if (d.sequence->getItem(table, 0).bad() || table->getLength() != 4 * frames)
+    if (d.sequence->getItem(table, 0).bad() || table->getLength() % 4 || table->getLength() > 4 * d.sequence->card())
         return starts;
+    size_t frames = table->getLength() / 4;
     std::vector<Uint8> bytes(4 * frames);
     if (table->getPartialValue(bytes.data(), 0, static_cast<Uint32>(bytes.size()), &d.cache).bad())
         return starts;
@@ -371,23 +370,23 @@ std::vector<unsigned long> starts_by_marker(eq_dicom &d)
     return starts;
 }
 
+/* The tag's number of frames is right in most files; where pieces, table and markers say otherwise, they count. */
 eq_status find_fragments(eq_dicom &d, eq_err *err)
 {
-    size_t frames = static_cast<size_t>(d.info.frames);
     unsigned long items = d.sequence->card(); /* the first is the offset table */
     std::vector<unsigned long> starts;
-    if (items <= frames)
+    if (items <= 1)
         return cut_off(d, err);
-    if (items - 1 == frames)
+    if (items - 1 == static_cast<unsigned long>(d.info.frames) || d.info.coding == EQ_DICOM_RLE) /* one piece each */
         for (unsigned long i = 1; i < items; i++)
             starts.push_back(i);
-    else if (frames == 1)
-        starts.push_back(1);
     else if ((starts = starts_by_table(d)).empty())
         starts = starts_by_marker(d);
-    if (starts.size() != frames)
-        return eq_fail(err, EQ_FORMAT, "%s: damaged: %lu pieces of pictures can't be told apart into %d frames",
+    size_t frames = starts.size();
+    if (frames == 0 || starts[0] != 1)
+        return eq_fail(err, EQ_FORMAT, "%s: damaged: %lu pieces of pictures cannot be divided into %d frames",
                        d.path.c_str(), items - 1, d.info.frames);
+    d.info.frames = static_cast<int>(frames);
     for (size_t i = 0; i < frames; i++)
         d.frames.push_back({starts[i], (i + 1 < frames ? starts[i + 1] : items) - starts[i]});
     return EQ_OK;
@@ -406,10 +405,18 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
         d.sequence = sequence;
     if ((d.info.coding != EQ_DICOM_NATIVE) != (d.sequence != nullptr))
         return eq_fail(err, EQ_FORMAT, "%s: damaged: its pictures are not stored as its header says", d.path.c_str());
-    if (d.sequence)
-        return find_fragments(d, err);
-    if (d.pixels->getLength() / native_frame_bytes(d.info) < static_cast<size_t>(d.info.frames))
-        return cut_off(d, err);
+    if (d.sequence) {
+        EQ_CHECK(find_fragments(d, err));
+    } else {
+        size_t bytes = native_frame_bytes(d.info), frames = d.pixels->getLength() / bytes;
+        if (d.pixels->getLength() % bytes <= 1 && frames > 0) /* whole frames, perhaps with a byte of padding */
+            d.info.frames = static_cast<int>(frames);
+        else if (frames < static_cast<size_t>(d.info.frames))
+            return cut_off(d, err);
+    }
+    if (d.info.frames > d.limits.frames)
+        return eq_fail(err, EQ_FORMAT, "%s: it has %d frames; 2 to %d are read", d.path.c_str(), d.info.frames,
+                       d.limits.frames);
     return EQ_OK;
 }
 
@@ -429,9 +436,10 @@ eq_status check_deflated(const eq_dicom &d, eq_err *err)
     uint64_t total = 0, got = 1;
     while (in.good() && !in.eos() && got > 0 && total <= most)
         total += got = static_cast<uint64_t>(in.read(piece.data(), static_cast<offile_off_t>(piece.size())));
-    return total <= most ? EQ_OK
-                         : eq_fail(err, EQ_FORMAT, "%s: a deflated file that unpacks to more than 1 GiB is not read",
-                                   d.path.c_str());
+    return total <= most
+               ? EQ_OK
+               : eq_fail(err, EQ_FORMAT, "%s: a deflated file of more than 1 GiB when unpacked is not supported",
+                         d.path.c_str());
 }
 
 eq_status open_file(eq_dicom &d, eq_err *err)
@@ -439,8 +447,8 @@ eq_status open_file(eq_dicom &d, eq_err *err)
     set_up_dcmtk();
     if (!dcmDataDict.isDictionaryLoaded())
         return eq_fail(err, EQ_UNSUPPORTED,
-                       "%s: DCMTK's data dictionary (dicom.dic) was not found, without which DICOM files can't be "
-                       "read; set DCMDICTPATH to its path",
+                       "%s: DCMTK's data dictionary (dicom.dic) was not found, so DICOM files cannot be read. "
+                       "Set DCMDICTPATH to its path",
                        d.path.c_str());
     EQ_CHECK(check_deflated(d, err));
     OFCondition loaded = d.file.loadFile(d.path.c_str());
@@ -456,8 +464,9 @@ eq_status open_file(eq_dicom &d, eq_err *err)
     EQ_CHECK(read_color(d, data, err));
     EQ_CHECK(read_palette(d, data, err));
     read_region(d, data);
+    EQ_CHECK(find_pixels(d, data, err));
     read_time(d, data);
-    return find_pixels(d, data, err);
+    return EQ_OK;
 }
 
 /* ---- the bytes of a frame -------------------------------------------------- */

@@ -178,7 +178,17 @@ static enum eq_status take_picture(struct eq_dicom_reader *r, uint8_t *dst, bool
         if (is_rgb)
             return EQ_OK;
     }
-    return eq_fail(err, EQ_FORMAT, "%s: pictures in the form %s are not read", r->name, desc ? desc->name : "?");
+    return eq_fail(err, EQ_FORMAT, "%s: pictures in the form %s are not supported", r->name, desc ? desc->name : "?");
+}
+
+/* The picture is a JFIF file, which by definition is gray or YCbCr. Some writers tag it as RGB all the same. */
+static bool is_jfif(const uint8_t *data, size_t len)
+{
+    for (size_t at = 2; at + 9 < len && data[at] == 0xff && data[at + 1] != 0xda;
+         at += 2 + ((size_t)data[at + 2] << 8 | data[at + 3]))
+        if (data[at + 1] == 0xe0 && memcmp(data + at + 4, "JFIF", 5) == 0)
+            return true;
+    return false;
 }
 
 /* A decoder of its own for each picture: what one sets (tables, flags) would stay for the next, and a damaged picture
@@ -298,6 +308,9 @@ enum eq_status eq_dicom_reader_rgb(struct eq_dicom_reader *r, int i, uint8_t *rg
     if (r->codec) {
         EQ_CHECK(decode(r, i, data, len, err));
         EQ_CHECK(take_picture(r, rgb, &is_rgb, err));
+        bool jpeg = r->info->coding == EQ_DICOM_JPEG && r->info->samples == 3;
+        if (jpeg && r->info->color == EQ_DICOM_RGB && !is_rgb && is_jfif(data, len))
+            ybr_to_rgb(rgb, (size_t)r->info->width * (size_t)r->info->height);
     } else {
         take_native(r->info, data, rgb);
     }

@@ -62,8 +62,8 @@ static enum eq_status choose(struct eq_dicom_view *v, struct eq_dicom_reader *r,
     }
     v->square = square_around(&rect);
     if (v->square.width > MAX_SIDE)
-        return eq_fail(err, EQ_FORMAT, "%s: a part of %d x %d pixels is longer than the %d pixels that we accept",
-                       r->name, rect.width, rect.height, MAX_SIDE);
+        return eq_fail(err, EQ_FORMAT, "%s: a region of %d x %d pixels exceeds the limit of %d pixels a side", r->name,
+                       rect.width, rect.height, MAX_SIDE);
     return EQ_OK;
 }
 
@@ -104,7 +104,7 @@ enum eq_status eq_dicom_view_open(struct eq_dicom_view *v, struct eq_dicom_reade
     if (!v->cut)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name));
     if (!open_scaler(v))
-        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: a square of %d x %d pixels can't be resized to %d x %d", r->name,
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: a square of %d x %d pixels cannot be resized to %d x %d", r->name,
                        v->square.width, v->square.height, size, size));
 out:
     if (st != EQ_OK)
@@ -149,7 +149,7 @@ enum eq_status eq_dicom_view_apply(struct eq_dicom_view *v, const struct eq_dico
     if (v->square.width == v->size) {
         scaled = v->cut;
     } else if (sws_scale(v->sws, src, strides, 0, v->square.height, dst, strides) != v->size) {
-        return eq_fail(err, EQ_FORMAT, "a square of %d x %d pixels can't be resized to %d x %d", v->square.width,
+        return eq_fail(err, EQ_FORMAT, "a square of %d x %d pixels cannot be resized to %d x %d", v->square.width,
                        v->square.height, v->size, v->size);
     }
     for (int y = 0; y < v->size; y++)

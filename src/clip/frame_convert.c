@@ -164,7 +164,7 @@ static enum eq_status scale(struct eq_frame_converter *c, struct SwsContext **sw
         *made_for = wanted;
     }
     if (!dst || !*sws)
-        return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels in format %s can't be converted", f->width, f->height,
+        return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels in format %s cannot be converted", f->width, f->height,
                        av_get_pix_fmt_name(f->format) ? av_get_pix_fmt_name(f->format) : "?");
     const uint8_t *from[4];
     int from_strides[4], dst_strides[4] = {dst_stride};
@@ -180,7 +180,7 @@ static enum eq_status scale(struct eq_frame_converter *c, struct SwsContext **sw
     }
     uint8_t *planes[4] = {dst};
     int rows = sws_scale(*sws, from, from_strides, 0, f->height, planes, dst_strides);
-    return rows == height ? EQ_OK : eq_fail(err, EQ_FORMAT, "a frame can't be resized to %d x %d", width, height);
+    return rows == height ? EQ_OK : eq_fail(err, EQ_FORMAT, "a frame cannot be resized to %d x %d", width, height);
 }
 
 /* To a square of dst_format in c->scratch, whose rows are padded because swscale's SIMD code may write past a row's

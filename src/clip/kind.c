@@ -38,8 +38,10 @@ static const struct kind {
     {0, BYTES(".RMF"), "a RealMedia file", CONVERT},
     {0, BYTES("DKIF"), "an IVF video", CONVERT},
     {0, BYTES("YUV4MPEG2"), "a YUV4MPEG video", CONVERT},
+    {8, BYTES("WEBP"), "a WebP picture", CONVERT},
+    {8, BYTES("WAVE"), "a WAV file", "a clip is needed"},
     /* Containers that are read when they are whole. */
-    {0, BYTES("RIFF"), "an AVI without a readable header", "it is cut off or damaged"},
+    {8, BYTES("AVI "), "an AVI without a readable header", "it is cut off or damaged"},
     {0, BYTES("\x30\x26\xB2\x75\x8E\x66\xCF\x11"), "a Windows Media file without a readable header",
      "it is cut off or damaged"},
     {0, BYTES("\x1A\x45\xDF\xA3"), "a Matroska file without a readable header", "it is cut off or damaged"},
@@ -127,7 +129,7 @@ enum eq_status eq_clip_fail_kind(const char *name, const uint8_t *head, size_t l
         return eq_fail(err, EQ_FORMAT, "%s is not a video file: it starts with zeros only. Copy it again", name);
     const char *known = ffmpeg_calls_it(head, len);
     if (known)
-        return eq_fail(err, EQ_FORMAT, "%s is a file of another kind (%s): " CONVERT, name, known);
+        return eq_fail(err, EQ_FORMAT, "%s has an unsupported format (%s): " CONVERT, name, known);
     return eq_fail(err, EQ_FORMAT, "%s is not a video file, or is damaged in its header", name);
 }
 

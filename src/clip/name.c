@@ -1,5 +1,5 @@
-/* Which files of a folder are clips, by their names. */
-#include "echoquant/clip.h"
+/* Which files of a folder are clips: by their names, and for DICOM by content. */
+#include "clip/dicom.h"
 
 #include <string.h>
 #include <strings.h>
@@ -16,4 +16,11 @@ bool eq_is_clip_name(const char *name)
         if (strcasecmp(dot + 1, *e) == 0)
             return true;
     return false;
+}
+
+bool eq_is_clip_file(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    /* DICOMDIR is the table of contents of a medium. */
+    return eq_is_clip_name(base) || (base[0] != '.' && strcasecmp(base, "DICOMDIR") != 0 && eq_dicom_is(path));
 }

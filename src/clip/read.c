@@ -34,7 +34,7 @@ struct job {
     struct eq_frame_converter converter;
     struct eq_mjpeg_walker *walker;
     struct eq_clip_times times, packet_times; /* of frames; of packets, in an AVI that is decoded whole */
-    int max_frames;
+    int max_frames, repeats;                  /* repeats of the last frame at the end of an AVI */
     bool avi;
     bool started;   /* the reader is no longer at its beginning */
     char words[96]; /* on the first bad frame */
@@ -126,7 +126,7 @@ static enum eq_status obey_matrix(struct job *job, const AVFrame *frame, struct 
     if (job->info.turned || job->info.mirrored || !data || (size_t)data->size < 9 * sizeof(int32_t))
         return EQ_OK;
     if (!eq_frame_turn_of((const int32_t *)(const void *)data->data, &job->info.turned, &job->info.mirrored))
-        return eq_fail(err, EQ_FORMAT, "%s: the pictures are turned by an angle that is no multiple of 90 degrees",
+        return eq_fail(err, EQ_FORMAT, "%s: the pictures are turned by an angle that is not a multiple of 90 degrees",
                        job->file->name);
     return EQ_OK;
 }
@@ -243,7 +243,7 @@ static enum eq_status decode_packet(struct job *job, struct pass *pass, const AV
                             packet && mjpeg ? eq_clip_reader_packet_time(r) : r->frame->best_effort_timestamp, err));
     }
     if (code == AVERROR(ENOMEM))
-        return eq_clip_av_fail(err, job->file->name, "can't be decoded", code);
+        return eq_clip_av_fail(err, job->file->name, "cannot be decoded", code);
     if (packet && mjpeg && wanted && r->messages == messages &&
         eq_mjpeg_scan(packet->data, (size_t)packet->size, &picture) && !is_intact(job, &picture))
         note_bad(job, true, ENTROPY_WORDS);
@@ -317,8 +317,14 @@ static enum eq_status settle_times(struct job *job, const struct pass *pass, str
         memcpy(t->at, job->packet_times.at, (size_t)t->n * sizeof *t->at);
         qsort(t->at, (size_t)t->n, sizeof *t->at, compare_times);
     }
-    bool known =
-        eq_clip_times_settle(t, job->avi ? 1 : 0, job->avi ? job->reader.end : AV_NOPTS_VALUE, EQ_CLIP_MAX_FRAMES);
+    int64_t end = AV_NOPTS_VALUE;
+    if (job->avi) {
+        int64_t last = job->reader.last;
+        end = job->reader.end;
+        if (job->repeats && last != AV_NOPTS_VALUE && last <= INT64_MAX - job->repeats && end < last + job->repeats)
+            end = last + job->repeats;
+    }
+    bool known = eq_clip_times_settle(t, job->avi ? 1 : 0, end, EQ_CLIP_MAX_FRAMES);
     return known ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory for the times of frames", job->file->name);
 }
 
@@ -377,7 +383,7 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
     job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
-    eq_clip_reader_judge(&job->reader, reason);
+    job->repeats = eq_clip_reader_judge(&job->reader, reason);
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));
@@ -434,7 +440,7 @@ enum eq_status eq_clip_refuse_damaged(const char *path, const struct eq_clip_inf
     if (!info->damaged)
         return EQ_OK;
     return eq_fail(err, EQ_FORMAT,
-                   "%s: the clip is damaged: %s. Mend it, or set data.on_error=skip to leave it out, or =use to use "
-                   "what is left of it",
+                   "%s: the clip is damaged: %s. Replace it, or use --set data.on_error=skip to leave it "
+                   "out, or data.on_error=use to use it as far as it can be read",
                    path, info->reason);
 }

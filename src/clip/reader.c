@@ -114,7 +114,7 @@ static enum eq_status check_file(const char *path, struct eq_err *err)
     if (S_ISDIR(info.st_mode))
         return eq_fail(err, EQ_IO, "%s is a folder, not a clip", path);
     if (!S_ISREG(info.st_mode))
-        return eq_fail(err, EQ_IO, "%s is a pipe, a socket or a device: a clip must be a plain file", path);
+        return eq_fail(err, EQ_IO, "%s is a pipe, a socket, or a device: a clip must be a plain file", path);
     if (info.st_size == 0)
         return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
     return EQ_OK;
@@ -151,11 +151,15 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
-    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)) {
-        uint8_t head[EQ_CLIP_HEAD];
-        st = eq_clip_fail_kind(name, head, read_head(r->file, head), err);
+    uint8_t head[EQ_CLIP_HEAD];
+    size_t len = code < 0 ? read_head(r->file, head) : 0;
+    /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
+     * a later part of it fails. */
+    bool readable = len > 0 && (code != AVERROR(EIO) || len < EQ_CLIP_HEAD);
+    if (readable && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE)) {
+        st = eq_clip_fail_kind(name, head, len, err);
     } else if (code < 0) {
-        st = eq_clip_av_fail(err, name, "can't be opened as a video", code);
+        st = eq_clip_av_fail(err, name, "cannot be opened as a video", code);
     }
 out:
     av_dict_free(&options);
@@ -183,7 +187,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
         if (code < 0)
-            return eq_clip_av_fail(err, name, "can't be read as a video", code);
+            return eq_clip_av_fail(err, name, "cannot be read as a video", code);
     }
     r->stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (r->stream < 0)
@@ -227,8 +231,8 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
     int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the %lld pixels that we accept",
-                       name, par->width, par->height, (long long)max_pixels);
+        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
+                       par->width, par->height, (long long)max_pixels);
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
         return eq_fail(err, EQ_FORMAT, "%s: this FFmpeg has no decoder for %s video", name,
@@ -241,18 +245,28 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     eq_clip_set_up_decoder(r->decoder, max_pixels);
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
     int code = avcodec_open2(r->decoder, codec, NULL);
-    return code < 0 ? eq_clip_av_fail(err, name, "its video decoder can't be opened", code) : EQ_OK;
+    return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
+}
+
+/* A file that was cut off in its header may seem to lack a stream or a codec: the cut is what helps to know. */
+static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
+{
+    char reason[EQ_CLIP_REASON] = "";
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL);
+    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
     pthread_once(&ffmpeg_once, set_up_ffmpeg);
-    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE};
+    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
+    if (st == EQ_FORMAT && r->format)
+        st = blame_the_cut(r, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
     return st;
@@ -307,10 +321,10 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         av_packet_unref(r->packet);
         int code = read_frame(r);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
-            return eq_clip_av_fail(err, r->file->name, "can't be read", code);
+            return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */
             if (code != AVERROR_EOF && r->messages++ == 0)
-                snprintf(r->message, sizeof r->message, "the rest of the file can't be read");
+                snprintf(r->message, sizeof r->message, "the rest of the file cannot be read");
             *end = true;
             return EQ_OK;
         }
@@ -319,8 +333,10 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         int64_t at = eq_clip_reader_packet_time(r);
         if (at != AV_NOPTS_VALUE && (r->end == AV_NOPTS_VALUE || at > r->end))
             r->end = at;
-        if (r->packet->size > 0)
+        if (r->packet->size > 0) {
+            r->last = at;
             return EQ_OK;
+        }
     }
 }
 
@@ -351,14 +367,16 @@ static int64_t index_end(AVStream *stream)
     return end;
 }
 
-void eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
+int eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
 {
-    eq_clip_judge_file(r->file, r->format->iformat->name, reason);
+    int repeats[EQ_CLIP_AVI_STREAMS] = {0};
+    eq_clip_judge_file(r->file, r->format->iformat->name, reason, repeats);
     int64_t size = avio_size(r->format->pb), end = index_end(r->format->streams[r->stream]);
     if (!reason[0] && size > 0 && end > size)
         snprintf(reason, EQ_CLIP_REASON,
                  "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
                  (long long)end);
+    return r->stream < EQ_CLIP_AVI_STREAMS ? repeats[r->stream] : 0;
 }
 
 /* The display matrix of the stream; NULL: none. */
@@ -391,8 +409,8 @@ enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_cli
     const int32_t *matrix = matrix_of(stream);
     if (matrix && !eq_frame_turn_of(matrix, &info->turned, &info->mirrored))
         return eq_fail(err, EQ_FORMAT,
-                       "%s: its display matrix turns the pictures by an angle that is no multiple of 90 degrees. Write "
-                       "it anew: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
+                       "%s: its display matrix turns the pictures by an angle that is not a multiple of 90 "
+                       "degrees. Convert it: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
                        r->file->name);
     return EQ_OK;
 }

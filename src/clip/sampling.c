@@ -71,7 +71,7 @@ size_t eq_sampling_bytes(const struct eq_sampling *s)
 enum eq_status eq_sampling_check(const struct eq_sampling *s, struct eq_err *err)
 {
     if (eq_sampling_bytes(s) == 0 || !(s->phase < 1.0))
-        return eq_fail(err, EQ_USAGE, "can't sample %d frames of %d pixels at phase %g, %d phases", s->frames, s->size,
+        return eq_fail(err, EQ_USAGE, "cannot sample %d frames of %d pixels at phase %g, %d phases", s->frames, s->size,
                        s->phase, s->phases);
     if (s->phases > 1 && s->phase >= 0)
         return eq_fail(err, EQ_USAGE, "a sampling has either several phases (%d) or one of its own (%g)", s->phases,

@@ -16,6 +16,7 @@ struct whole {
     int fd;
     uint64_t size;
     char *reason; /* [EQ_CLIP_REASON], empty so far */
+    int *repeats; /* [EQ_CLIP_AVI_STREAMS], or NULL: see eq_clip_judge_file */
 };
 
 static bool get(const struct whole *w, uint64_t at, void *to, size_t n)
@@ -73,6 +74,31 @@ static bool is_movi_chunk(const uint8_t *id)
     return stream || (id[0] == 'i' && id[1] == 'x') || memcmp(id, "JUNK", 4) == 0;
 }
 
+static bool is_after_chunk(const uint8_t *id)
+{
+    return is_movi_chunk(id) || memcmp(id, "LIST", 4) == 0 || memcmp(id, "idx1", 4) == 0 || memcmp(id, "RIFF", 4) == 0;
+}
+
+/* Where the next chunk begins. A byte of padding should follow chunks of odd size; some writers leave it out. */
+static uint64_t after_chunk(const struct whole *w, uint64_t at, uint32_t size)
+{
+    uint8_t id[5];
+    uint64_t bare = at + 8 + size;
+    if (size % 2 == 0)
+        return bare;
+    if (!get(w, bare, id, sizeof id))
+        return get(w, bare, id, 4) && is_after_chunk(id) ? bare : bare + 1;
+    return is_after_chunk(id) && !is_after_chunk(id + 1) ? bare : bare + 1;
+}
+
+static void note_repeat(const struct whole *w, const uint8_t *id, uint32_t size)
+{
+    if (!w->repeats || id[0] == 'i' || id[0] == 'J' || memcmp(id + 2, "pc", 2) == 0)
+        return;
+    int *repeats = &w->repeats[(id[0] - '0') * 10 + id[1] - '0'];
+    *repeats = size == 0 ? *repeats + 1 : 0;
+}
+
 /* Goes from chunk to chunk. end: where the list ends by its size, 0: not known. Returns where the walk ended. */
 static uint64_t walk_movi(const struct whole *w, uint64_t at, uint64_t end)
 {
@@ -97,7 +123,8 @@ static uint64_t walk_movi(const struct whole *w, uint64_t at, uint64_t end)
             cut_off(w, at + 8 + size);
             return w->size;
         }
-        at += 8 + (uint64_t)size + size % 2;
+        note_repeat(w, head, size);
+        at = after_chunk(w, at, size);
     }
     if (at < w->size && w->size - at < sizeof head && at < stop)
         cut_off(w, end ? end : at + sizeof head);
@@ -173,22 +200,37 @@ static void judge_avi(const struct whole *w)
     }
     if (open && avi.claims_index && !avi.has_index && !avi.super_index && !w->reason[0])
         snprintf(w->reason, EQ_CLIP_REASON,
-                 "the file was never finished: its header promises an index, and there is "
-                 "none");
+                 "the recording was never finished: the header promises an index, but the file has none");
 }
 
 /* ---- MP4 and MOV --------------------------------------------------------- */
 
+static bool is_mp4_box(const uint8_t *type)
+{
+    static const char known[] =
+        "ftyp moov mdat moof free skip wide udta meta uuid sidx ssix styp mfra emsg prft pdin pnot "
+        "PICT junk";
+    for (size_t i = 0; i < sizeof known; i += 5)
+        if (memcmp(type, known + i, 4) == 0)
+            return true;
+    return false;
+}
+
+/* With an index (and no fragments, which come without one) all frames are accounted for; what follows the last box may
+ * then be anything. */
 static void judge_mp4(const struct whole *w)
 {
     uint8_t head[16];
+    bool indexed = false, fragments = false;
     for (uint64_t at = 0; at < w->size && !w->reason[0];) {
         if (!get(w, at, head, 8)) {
-            if (at > 0 && w->size - at < 8)
+            if (at > 0 && w->size - at < 8 && (!indexed || fragments))
                 cut_off(w, at + 8);
             return;
         }
         uint64_t size = big(head, 4);
+        indexed |= memcmp(head + 4, "moov", 4) == 0;
+        fragments |= memcmp(head + 4, "moof", 4) == 0;
         if (size == 0 || head[4] < ' ') /* to the end; padding */
             return;
         if (size == 1) {
@@ -200,9 +242,9 @@ static void judge_mp4(const struct whole *w)
         }
         if (size < 8)
             return;
-        if (size > w->size - at)
+        if (size > w->size - at && (!indexed || is_mp4_box(head + 4)))
             cut_off(w, size < UINT64_MAX - at ? at + size : UINT64_MAX);
-        at += size;
+        at += size < w->size - at ? size : w->size - at;
     }
 }
 
@@ -348,14 +390,15 @@ static void judge_mjpeg(const struct whole *w)
 
 /* ---- the whole ----------------------------------------------------------- */
 
-void eq_clip_judge_file(const struct eq_clip_file *file, const char *format, char reason[EQ_CLIP_REASON])
+void eq_clip_judge_file(const struct eq_clip_file *file, const char *format, char reason[EQ_CLIP_REASON],
+                        int repeats[EQ_CLIP_AVI_STREAMS])
 {
     static const struct {
         const char *format;
         void (*judge)(const struct whole *);
     } judges[] = {{"avi", judge_avi}, {"mov", judge_mp4},       {"matroska", judge_matroska}, {"asf", judge_asf},
                   {"gif", judge_gif}, {"mpegts", judge_mpegts}, {"mpeg", judge_mpegps},       {"mjpeg", judge_mjpeg}};
-    struct whole w = {.data = file->data, .fd = -1, .size = file->len, .reason = reason};
+    struct whole w = {.data = file->data, .fd = -1, .size = file->len, .reason = reason, .repeats = repeats};
     struct stat info;
     reason[0] = '\0';
     if (!file->data) {

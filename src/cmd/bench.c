@@ -10,11 +10,11 @@ static enum eq_status check_train(const struct eq_options *o, struct eq_err *err
     if (!o->bench.train)
         return EQ_OK;
     if (o->bench.with_data)
-        return eq_fail(err, EQ_USAGE, "--train takes random pixels, not --data");
+        return eq_fail(err, EQ_USAGE, "--train uses random pixels: leave out --data");
     if (o->fresh && strcmp(o->fresh, "int8") == 0)
-        return eq_fail(err, EQ_USAGE, "--train --fresh int8: training is in floats; use --qat for fake-quant");
+        return eq_fail(err, EQ_USAGE, "--fresh int8 cannot be trained: use --fresh fp32, with --qat for fake-quant");
     if (o->bench.qat && o->settings.config.run.precision != EQ_PRECISION_FP32)
-        return eq_fail(err, EQ_USAGE, "--qat trains in FP32, not with --precision bf16");
+        return eq_fail(err, EQ_USAGE, "--qat trains in FP32: leave out --precision bf16");
     return EQ_OK;
 }
 
@@ -22,9 +22,9 @@ static enum eq_status check_train(const struct eq_options *o, struct eq_err *err
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (o->fresh && strcmp(o->fresh, "fp32") != 0 && strcmp(o->fresh, "int8") != 0)
-        return eq_fail(err, EQ_USAGE, "--fresh %.40s: fp32 or int8", o->fresh);
+        return eq_fail(err, EQ_USAGE, "--fresh %.40s: must be fp32 or int8", o->fresh);
     if (o->model && o->fresh)
-        return eq_fail(err, EQ_USAGE, "--model and --fresh exclude each other");
+        return eq_fail(err, EQ_USAGE, "--model and --fresh cannot be combined");
     if (!o->model && !o->fresh && !o->bench.train)
         return eq_fail(err, EQ_USAGE, "bench needs a model, FILE or --model FILE, or --fresh fp32|int8");
     if (!o->bench.layers && (o->bench.layer[0] || o->bench.kernel[0]))
@@ -53,24 +53,26 @@ const struct eq_command eq_cmd_bench = {
     .name = "bench",
     .summary = "measure a model's latency",
     .arguments = "[FILE]",
-    .about = "Measures the latency of a model (FILE, or --model FILE): one clip at a time, in ms, after bench.warmup "
-             "calls, alternately with all threads and with one. Without --data the clip is random pixels. With "
-             "--data it is the first test clip, and the time from its file to the EF (decode, sample, resize, "
-             "infer) is measured as well. With --precision bf16 an FP32 model runs with BF16 convolutions, "
-             "alternately with FP32.\n\n"
-             "--layers adds a table of all convolutions. It lists each kernel that this CPU has for a layer, "
-             "within --cpu, with its least time in ms, 1e9 products per second (those of the direct sum, on "
-             "pixels inside the picture), and the share of the peak that the instruction of the kernel reaches "
-             "on registers alone, measured in the same run. Winograd needs fewer products and so can exceed "
-             "100 %; \"own\" counts only those that it computes. * marks the kernel that the network uses.\n\n"
+    .about = "Measures the latency of a model (FILE, or --model FILE) for one clip, in ms, after "
+             "bench.warmup calls. Calls with all threads and with one thread alternate. Without --data, "
+             "the clip is random pixels. With --data, the clip is the first test clip, and the time from "
+             "its file to the EF (decode, sample, resize, infer) is measured as well. With --precision "
+             "bf16, an FP32 model runs with BF16 convolutions and with FP32, alternately.\n\n"
+             "--layers adds a table of all convolutions. For each layer it lists the kernels that this CPU "
+             "has, within --cpu. The columns are the shortest time in ms, the products per second in units "
+             "of 1e9 (those of the direct sum, on pixels inside the picture), and the share of the peak. "
+             "The peak is what the kernel's instruction reaches on registers alone, measured in the same "
+             "run. Winograd needs fewer products, so its share can exceed 100 %; \"own\" counts only the "
+             "products that it computes. * marks the kernel that the network uses.\n\n"
              "--train measures a training step on random clips instead (forward, loss, backward, gradient "
-             "norm, optimizer, clearing gradients); with --layers, all three passes of each convolution. "
-             "Without --model the network is fresh.\n\n"
-             "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms (--precision "
-             "bf16) and file_latency_ms (--data) have min, median, p95 and repeats; scaling, load_ms, "
-             "first_call_ms, arena_bytes, packed_bytes, peak_rss_bytes, model, precision, size_mb, frames, "
-             "size, threads, isa, cpu. --layers: peaks, layers, nodes, layers_ms, rest_ms. --train: step_ms, "
-             "step_1_ms, fp32_step_ms, clip_ms, parts_ms, clips.\n",
+             "norm, optimizer, clearing gradients). With --layers, it measures all three passes of each "
+             "convolution. Without --model, the network has random weights.\n\n"
+             "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms "
+             "(--precision bf16), and file_latency_ms (--data) have min, median, p95, and repeats. The "
+             "other keys are scaling, load_ms, first_call_ms, arena_bytes, packed_bytes, peak_rss_bytes, "
+             "model, precision, size_mb, frames, size, threads, isa, cpu. --layers adds peaks, layers, "
+             "nodes, layers_ms, rest_ms. --train has step_ms, step_1_ms, fp32_step_ms, clip_ms, parts_ms, "
+             "clips.\n",
     .example = "runs/first/ptq.safetensors",
     .options =
         EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_BENCH | EQ_OPT_JSON,

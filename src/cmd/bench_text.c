@@ -20,59 +20,65 @@ static void print_times(const struct cJSON *result)
                                           {"step_1_ms", "one thread"},
                                           {"fp32_step_ms", "in FP32"}};
     double threads = eq_json_real(result, "threads");
-    printf("%s, %s, %.0f thread%s\n", eq_json_text(result, "cpu"), eq_json_text(result, "isa"), threads,
-           eq_plural(threads));
+    eq_print_line(2, "%s, %s, %.0f thread%s", eq_json_text(result, "cpu"), eq_json_text(result, "isa"), threads,
+                  eq_plural(threads));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct cJSON *l = get(result, rows[i][0]);
         if (l)
-            printf("%-14s median %8.2f ms   p95 %8.2f ms   min %8.2f ms\n", rows[i][1], eq_json_real(l, "median"),
-                   eq_json_real(l, "p95"), eq_json_real(l, "min"));
+            eq_print_line(15, "%-14s median %8.2f ms   p95 %8.2f ms   min %8.2f ms", rows[i][1],
+                          eq_json_real(l, "median"), eq_json_real(l, "p95"), eq_json_real(l, "min"));
     }
     if (get(result, "scaling"))
-        printf("%-14s %.2f times as fast with %.0f thread%s as with one, by the minima\n", "scaling",
-               eq_json_real(result, "scaling"), threads, eq_plural(threads));
+        eq_print_line(15, "%-14s %.2f times as fast with %.0f thread%s as with one, by the minima", "scaling",
+                      eq_json_real(result, "scaling"), threads, eq_plural(threads));
     if (eq_json_real(result, "scaling") < 1)
-        printf(
-            "%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model is too small to "
-            "share; --threads 1 is faster\n",
-            "", threads);
+        eq_print_line(15,
+                      "%-14s %.0f threads are slower than one: the CPUs are busy with other work, or the model is too "
+                      "small for several threads. Use --threads 1",
+                      "", threads);
 }
 
 static void print_inference(const struct cJSON *result)
 {
     double frames = eq_json_real(result, "frames");
-    printf("%s: %s, %.0f frame%s of %.0f x %.0f", eq_json_text(result, "model"), eq_json_text(result, "precision"),
-           frames, eq_plural(frames), eq_json_real(result, "size"), eq_json_real(result, "size"));
+    struct eq_str line = {0};
+    eq_str_add(&line, "%s: %s, %.0f frame%s of %.0f x %.0f", eq_json_text(result, "model"),
+               eq_json_text(result, "precision"), frames, eq_plural(frames), eq_json_real(result, "size"),
+               eq_json_real(result, "size"));
     if (get(result, "size_mb"))
-        printf(", %.2f MB", eq_json_real(result, "size_mb"));
-    printf(", %s in %.0f ms, first call %.0f ms\n", get(result, "size_mb") ? "loaded" : "made",
-           eq_json_real(result, "load_ms"), eq_json_real(result, "first_call_ms"));
+        eq_str_add(&line, ", %.2f MB", eq_json_real(result, "size_mb"));
+    eq_print_line(2, "%s, %s in %.0f ms, first call %.0f ms", line.s, get(result, "size_mb") ? "loaded" : "made",
+                  eq_json_real(result, "load_ms"), eq_json_real(result, "first_call_ms"));
+    eq_str_clear(&line);
     print_times(result);
-    printf("%-14s %.2f MiB activations and scratch, %.2f MiB packed weights, process %.0f MiB at most\n", "memory",
-           eq_json_real(result, "arena_bytes") / (1 << 20), eq_json_real(result, "packed_bytes") / (1 << 20),
-           eq_json_real(result, "peak_rss_bytes") / (1 << 20));
+    eq_print_line(15, "%-14s %.2f MiB activations and scratch, %.2f MiB packed weights, process %.0f MiB at most",
+                  "memory", eq_json_real(result, "arena_bytes") / (1 << 20),
+                  eq_json_real(result, "packed_bytes") / (1 << 20), eq_json_real(result, "peak_rss_bytes") / (1 << 20));
 }
 
 static void print_training(const struct cJSON *result)
 {
     double clips = eq_json_real(result, "clips"), frames = eq_json_real(result, "frames");
-    printf("%s: %s%s%s, a step of %.0f clip%s of %.0f frame%s of %.0f x %.0f\n", eq_json_text(result, "model"),
-           eq_json_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_json_text(result, "qat"), clips,
-           eq_plural(clips), frames, eq_plural(frames), eq_json_real(result, "size"), eq_json_real(result, "size"));
+    eq_print_line(2, "%s: %s%s%s, a step of %.0f clip%s of %.0f frame%s of %.0f x %.0f", eq_json_text(result, "model"),
+                  eq_json_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_json_text(result, "qat"),
+                  clips, eq_plural(clips), frames, eq_plural(frames), eq_json_real(result, "size"),
+                  eq_json_real(result, "size"));
     print_times(result);
     const struct cJSON *clip = get(result, "clip_ms"), *part;
-    printf("%-14s median %8.2f ms                      min %8.2f ms\n", "a clip", eq_json_real(clip, "median"),
-           eq_json_real(clip, "min"));
-    printf("%-14s", "parts, min");
+    eq_print_line(15, "%-14s median %8.2f ms                      min %8.2f ms", "a clip", eq_json_real(clip, "median"),
+                  eq_json_real(clip, "min"));
+    struct eq_str parts = {0};
     cJSON_ArrayForEach(part, get(result, "parts_ms"))
     {
-        printf("%s ", part->prev && part != get(result, "parts_ms")->child ? "," : "");
+        eq_str_add(&parts, "%s ", parts.len ? "," : "");
         for (const char *p = part->string; *p; p++)
-            putchar(*p == '_' ? ' ' : *p);
-        printf(" %.2f", part->valuedouble);
+            eq_str_add(&parts, "%c", *p == '_' ? ' ' : *p);
+        eq_str_add(&parts, " %.2f", part->valuedouble);
     }
-    printf(" ms\n%-14s %.0f MiB arena, process %.0f MiB at most\n", "memory",
-           eq_json_real(result, "arena_bytes") / (1 << 20), eq_json_real(result, "peak_rss_bytes") / (1 << 20));
+    eq_print_line(15, "%-14s%s ms", "parts, min", parts.s);
+    eq_str_clear(&parts);
+    eq_print_line(15, "%-14s %.0f MiB arena, process %.0f MiB at most", "memory",
+                  eq_json_real(result, "arena_bytes") / (1 << 20), eq_json_real(result, "peak_rss_bytes") / (1 << 20));
 }
 
 /* ---- layers -------------------------------------------------------------- */
@@ -80,15 +86,15 @@ static void print_training(const struct cJSON *result)
 static void print_share(const struct cJSON *c, const char *key)
 {
     if (get(c, key))
-        printf(" %6.1f %%", 100 * eq_json_real(c, key));
+        printf(" %6.1f", 100 * eq_json_real(c, key));
     else
-        printf(" %8s", "-");
+        printf(" %6s", "-");
 }
 
 static void print_candidate(const struct cJSON *c)
 {
     bool fewer = eq_json_real(c, "products_per_mac") != 1;
-    printf("  %c %-52s %9.3f %9.1f", cJSON_IsTrue(get(c, "chosen")) ? '*' : ' ', eq_json_text(c, "kernel"),
+    printf("%c %-48s %7.3f %7.1f", cJSON_IsTrue(get(c, "chosen")) ? '*' : ' ', eq_json_text(c, "kernel"),
            eq_json_real(c, "ms"), eq_json_real(c, "gmacs"));
     print_share(c, "share");
     if (fewer)
@@ -103,10 +109,11 @@ static void print_layer(const struct cJSON *l)
     snprintf(pass, sizeof pass, "%s", eq_json_text(l, "pass"));
     for (char *p = pass; *p; p++)
         *p = *p == '_' ? ' ' : *p;
-    printf("%s, %s: %.0f x %.0f x %.0f to %.0f channels, %.0f x %.0f / %.0f, %.3f GMAC, %sin the network %.3f ms\n",
-           eq_json_text(l, "name"), pass, eq_json_real(l, "h"), eq_json_real(l, "w"), eq_json_real(l, "cin"),
-           eq_json_real(l, "cout"), eq_json_real(l, "k"), eq_json_real(l, "k"), eq_json_real(l, "stride"),
-           eq_json_real(l, "gmac"), pass[0] == 'f' ? "" : "both gradients ", eq_json_real(l, "node_ms"));
+    eq_print_line(
+        2, "%s, %s: %.0f x %.0f x %.0f to %.0f channels, %.0f x %.0f / %.0f, %.3f GMAC, %sin the network %.3f ms",
+        eq_json_text(l, "name"), pass, eq_json_real(l, "h"), eq_json_real(l, "w"), eq_json_real(l, "cin"),
+        eq_json_real(l, "cout"), eq_json_real(l, "k"), eq_json_real(l, "k"), eq_json_real(l, "stride"),
+        eq_json_real(l, "gmac"), pass[0] == 'f' ? "" : "both gradients ", eq_json_real(l, "node_ms"));
     cJSON_ArrayForEach(c, get(l, "candidates")) print_candidate(c);
 }
 
@@ -125,9 +132,9 @@ static void print_other_nodes(const struct cJSON *result)
     {
         if (is_layer(get(result, "layers"), eq_json_text(n, "name")) || eq_json_real(n, "ms") < 0.0005)
             continue;
-        printf("    %-52s %9.3f", eq_json_text(n, "name"), eq_json_real(n, "ms"));
+        printf("  %-48s %7.3f", eq_json_text(n, "name"), eq_json_real(n, "ms"));
         if (get(n, "backward_ms"))
-            printf(", backward %9.3f", eq_json_real(n, "backward_ms"));
+            printf(", backward %8.3f", eq_json_real(n, "backward_ms"));
         printf("\n");
     }
 }
@@ -135,17 +142,20 @@ static void print_other_nodes(const struct cJSON *result)
 static void print_layers(const struct cJSON *result)
 {
     const struct cJSON *o;
-    printf("\n%-56s %9s\n", "peak on registers alone, all threads", "GMAC/s");
+    printf("\n%-58s %7s\n", "peak on registers alone, all threads", "GMAC/s");
     cJSON_ArrayForEach(o, get(result, "peaks"))
-        printf("    %-52s %9.1f\n", eq_json_text(o, "instruction"), eq_json_real(o, "gmacs"));
-    printf("\n%-56s %9s %9s %8s %8s\n", "layer and kernel, * the one in use", "ms", "GMAC/s", "of peak", "own");
+        printf("  %-56s %7.1f\n", eq_json_text(o, "instruction"), eq_json_real(o, "gmacs"));
+    printf("\n%-50s %7s %7s %6s %6s\n", "layer and kernel, * the one in use", "ms", "GMAC/s", "% peak", "% own");
     cJSON_ArrayForEach(o, get(result, "layers")) print_layer(o);
     if (!get(result, "layers_ms"))
         return;
     print_other_nodes(result);
-    printf("\nsum of the kernels in use %.2f ms, packing their weights %.2f ms; the rest of the whole (by minima) %.2f "
-           "ms\n",
-           eq_json_real(result, "layers_ms"), eq_json_real(result, "layers_pack_ms"), eq_json_real(result, "rest_ms"));
+    printf("\n");
+    eq_print_line(2,
+                  "sum of the kernels in use %.2f ms, packing their weights %.2f ms; the rest of the whole (by minima) "
+                  "%.2f ms",
+                  eq_json_real(result, "layers_ms"), eq_json_real(result, "layers_pack_ms"),
+                  eq_json_real(result, "rest_ms"));
 }
 
 void eq_print_bench(const struct cJSON *result)

@@ -62,6 +62,8 @@ void eq_session_close(struct eq_session *s);
 /* One object: indented, or, after eq_print_json_lines, on a line of its own. Commands that print several call that. */
 enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err);
 void eq_print_json_lines(void);
+/* A line of text. On a terminal it is broken between words, and its later lines begin at column `indent`. */
+void eq_print_line(int indent, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The table of a run; with json, results.json as it is. */
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
 /* The same, and the path of the report. */

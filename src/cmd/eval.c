@@ -59,7 +59,8 @@ static enum eq_status check_own_name(const char *name, struct eq_err *err)
     bool taken = strcasecmp(name, EQ_MEDIAN_ROW) == 0;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
         taken |= strcasecmp(name, m->name) == 0 || strcasecmp(name, m->row) == 0;
-    return taken ? eq_fail(err, EQ_USAGE, "\"%s\" is the name of another row: choose one with --name", name) : EQ_OK;
+    return taken ? eq_fail(err, EQ_USAGE, "\"%s\" is already the name of a row: choose another name with --name", name)
+                 : EQ_OK;
 }
 
 /* Checks that the names can be used and the models exist. */
@@ -69,7 +70,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     struct names list;
     if ((o->model && o->n_args) || (o->name && !o->model))
         return eq_fail(err, EQ_USAGE,
-                       "eval takes names of the run's models, or one model file; --name goes with a file");
+                       "eval needs names of the run's models or one model file, not both; --name needs a file");
     EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++) {
         const char *name = list.names[i];
@@ -104,17 +105,18 @@ const struct eq_command eq_cmd_eval = {
     .name = "eval",
     .summary = "evaluate models on the test split: errors, size, latency",
     .arguments = "[NAME...|FILE] [DIR]",
-    .about = "Evaluates models on the test split: MAE, RMSE, R2, bias (mean of predicted minus true EF), MAE and "
-             "bias on the validation split, size of the file, latency of one clip (the model alone, and from "
-             "the file to the EF). INT8 models run in the integer engine, never in a simulation. Latencies are "
-             "measured by turns, for all models of the run that were evaluated on this CPU with these threads.\n\n"
-             "NAME: fp32, ptq, qat, fp32_plus; without a name, every model in the run directory (DIR, or --run DIR). "
-             "FILE, or --model FILE, evaluates any other file instead, under its own name or that of --name. Writes "
-             "predictions/NAME.csv and the row of the "
-             "model in results.json, and prints the table.\n\n"
-             "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16; with "
-             "--model the file runs in that precision only.\n\n"
-             "--phases P averages, for each clip, its EFs at P phases; latency_ms remains that of one phase.\n",
+    .about = "Evaluates models on the test split: MAE, RMSE, R2, bias (mean of predicted minus true EF), "
+             "file size, and latency for one clip (the model alone, and from the file to the EF). Also "
+             "measures MAE and bias on the validation split. INT8 models run in the integer engine, never "
+             "in a simulation. Latencies are measured by turns, for all models of the run that were "
+             "evaluated on this CPU with these threads.\n\n"
+             "NAME is fp32, ptq, qat, or fp32_plus. Without a name, every model in the run directory (DIR, "
+             "or --run DIR) is evaluated. FILE, or --model FILE, evaluates another model file instead, "
+             "under its own name or that of --name. Writes predictions/NAME.csv and the row of the model "
+             "in results.json, and prints the table.\n\n"
+             "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16. "
+             "With --model, the file runs in that precision only.\n\n"
+             "--phases P averages the EFs of each clip at P phases. latency_ms is still that of one phase.\n",
     .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
                EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,

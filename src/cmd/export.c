@@ -50,7 +50,7 @@ static enum eq_status export_model(const struct eq_options *o, int opset, const 
     } else {
         *precision = "FP32";
         if (o->residual)
-            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual is for INT8 models; %s is an FP32 model", o->model));
+            EQ_TRY(eq_fail(err, EQ_USAGE, "--residual is only for INT8 models; %s is an FP32 model", o->model));
         EQ_TRY(eq_model_load(o->model, &graph, err));
         EQ_TRY(eq_export_onnx(o->onnx, graph, opset, err));
     }
@@ -64,8 +64,9 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (!o->model || !o->onnx)
         return eq_fail(err, EQ_USAGE, "export needs a model, FILE or --model FILE, and --onnx FILE");
-    return same_file(o->model, o->onnx) ? eq_fail(err, EQ_USAGE, "--onnx %s: would replace the model itself", o->onnx)
-                                        : EQ_OK;
+    return same_file(o->model, o->onnx)
+               ? eq_fail(err, EQ_USAGE, "--onnx %s is the model itself: name another file", o->onnx)
+               : EQ_OK;
 }
 
 static enum eq_status print_json(const struct eq_options *o, int opset, const char *precision, uint64_t bytes,
@@ -101,15 +102,15 @@ const struct eq_command eq_cmd_export = {
     .name = "export",
     .summary = "write a model as an ONNX file",
     .arguments = "FILE",
-    .about = "Writes a model (FILE, or --model FILE) as a self-contained ONNX file, for ONNX Runtime, OpenVINO and "
-             "others.\n\n"
-             "pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of frames; "
-             "the graph normalizes them\n"
-             "ef: f32 [1, 1], the EF in percent\n\n"
+    .about = "Writes a model (FILE, or --model FILE) as a self-contained ONNX file, for ONNX Runtime, "
+             "OpenVINO, and others. The ONNX model has one input and one output:\n\n"
+             "  pixels: u8 [frames, 3, size, size], the sampled frames of one clip, RGB, any number of "
+             "frames; the graph normalizes them\n"
+             "  ef: f32 [1, 1], the EF in percent\n\n"
              "An FP32 model becomes plain operators with batch norm folded into the convolutions. An INT8 "
-             "model becomes QDQ: u8 activations, s8 weights per channel and s32 biases between QuantizeLinear "
-             "and DequantizeLinear. The metadata of the file says how clips are sampled, and their size. "
-             "docs/ONNX.md has an example.\n\n"
+             "model becomes QDQ: u8 activations, s8 weights per channel, and s32 biases between "
+             "QuantizeLinear and DequantizeLinear. The metadata of the file says how clips are sampled, "
+             "and their size. docs/ONNX.md has an example.\n\n"
              "--json prints one object: path, model, precision, opset, bytes.\n",
     .example = "runs/first/ptq.safetensors --onnx ptq.onnx",
     .options = EQ_OPT_MODEL | EQ_OPT_ONNX | EQ_OPT_JSON,

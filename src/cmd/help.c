@@ -3,21 +3,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { LEAST_WIDTH = 40, MOST_WIDTH = 120, OPTION_COLUMN = 24, NARROW_COLUMN = 8 };
 
 int eq_help_width(void)
 {
-    struct winsize size;
-    const char *columns = getenv("COLUMNS");
-    int64_t width = 80;
-    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        width = size.ws_col;
-    else if (!columns || !eq_parse_int64(columns, &width) || width < 1)
+    int width = eq_columns(STDOUT_FILENO);
+    if (width == 0)
         width = 80;
-    return width < LEAST_WIDTH ? LEAST_WIDTH : width > MOST_WIDTH ? MOST_WIDTH : (int)width;
+    return width < LEAST_WIDTH ? LEAST_WIDTH : width > MOST_WIDTH ? MOST_WIDTH : width;
 }
 
 static void add_option(const struct eq_option_row *row, int width, struct eq_str *out)

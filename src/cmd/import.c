@@ -13,7 +13,7 @@ static enum eq_status read_crop(const struct eq_options *o, enum eq_crop *out, s
         *out = i;
         return EQ_OK;
     }
-    return eq_fail(err, EQ_USAGE, "--crop %s: choose cone, region or none", o->crop);
+    return eq_fail(err, EQ_USAGE, "--crop %s: must be cone, region, or none", o->crop);
 }
 
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
@@ -23,7 +23,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
         return eq_fail(err, EQ_USAGE, "import needs a folder to write into: --out DIR");
     EQ_CHECK(read_crop(o, &crop, err));
     if (o->no_mask && crop != EQ_CROP_CONE)
-        return eq_fail(err, EQ_USAGE, "--no-mask goes with --crop cone; the others mask nothing");
+        return eq_fail(err, EQ_USAGE, "--no-mask needs --crop cone; the other crops have no mask");
     return EQ_OK;
 }
 
@@ -58,11 +58,10 @@ static void log_summary(const struct eq_import_result *r, const char *out)
         no_rate +=
             (r->items[i].state == EQ_IMPORT_WRITTEN || r->items[i].state == EQ_IMPORT_KEPT) && r->items[i].fps <= 0;
     if (no_rate)
-        eq_warn("the tags of %zu clip%s give no frame rate; %s written with 30 frames a second", no_rate,
+        eq_warn("the tags of %zu clip%s have no frame rate; %s written with 30 frames a second", no_rate,
                 no_rate == 1 ? "" : "s", no_rate == 1 ? "it was" : "they were");
     if (clips && r->without_ef)
-        eq_warn("%zu of %zu clips have no EF: write it into the column EF of %s/FileList.csv", r->without_ef, clips,
-                out);
+        eq_warn("%zu of %zu clips have no EF: fill in the column EF of %s/FileList.csv", r->without_ef, clips, out);
 }
 
 /* Which clip is which file: it is printed, never stored, since a file's name can name a patient. */
@@ -139,16 +138,17 @@ const struct eq_command eq_cmd_import = {
     .name = "import",
     .summary = "write a data folder from DICOM files",
     .arguments = "FILE|FOLDER...",
-    .about = "Writes the ultrasound clips among DICOM files as a data folder: Videos/*.avi (MJPEG, gray, square) and "
-             "FileList.csv. Folders are searched to the bottom. Other files, single pictures and copies are skipped "
-             "and counted. By default the picture is cut to the square around the ultrasound sector, and all "
-             "outside of the sector is black.\n\n"
-             "Clips are named by a hash of their files. No name, date or identifier from a file is printed or "
-             "stored, but text inside of the sector stays in the pictures: look at them before you pass them on. "
-             "Which clip came from which file is printed and not stored.\n\n"
-             "EFs come from --labels; where they are missing, fill in the column EF of FileList.csv. An interrupted "
-             "import goes on when the same command is run again. Nothing is ever overwritten.\n",
-    .example = "--out data/clinic --labels ef.csv study/",
+    .about = "Writes a data folder from DICOM files: Videos/*.avi (MJPEG, gray, square) and FileList.csv. "
+             "It searches all subfolders for ultrasound clips. Other files, single pictures, and copies "
+             "are skipped and counted. By default, the picture is cut to the square around the ultrasound "
+             "sector, and everything outside the sector is black.\n\n"
+             "Clips are named by a hash of their files. No name, date, or identifier from a file is "
+             "printed or stored, but text inside the sector stays in the pictures. Look at them before you "
+             "pass them on. The command prints which clip came from which file, but does not store it.\n\n"
+             "EFs come from --labels. Where they are missing, fill in the column EF of FileList.csv. Run "
+             "the same command again to resume an interrupted import. Existing files are never "
+             "overwritten. docs/DICOM.md has more.\n",
+    .example = "/media/cdrom --labels ef.csv --out data/clinic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_IMPORT | EQ_OPT_JSON | EQ_OPT_COMPUTE,
     .min_args = 1,
     .max_args = 100000,

@@ -38,11 +38,10 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     if (!o->sheet)
         return EQ_OK;
     if (o->n_args != 1)
-        return eq_fail(err, EQ_USAGE, "--contact-sheet draws the clips of one data folder; %d paths are given",
-                       o->n_args);
+        return eq_fail(err, EQ_USAGE, "--contact-sheet needs one data folder, not %d paths", o->n_args);
     const char *path = o->args[0];
     if (eq_path_exists(path) && (!eq_is_dir(path) || eq_run_has_file(path, "config", ".json")))
-        return eq_fail(err, EQ_USAGE, "%s is no data folder, and --contact-sheet draws the clips of one", path);
+        return eq_fail(err, EQ_USAGE, "%s is not a data folder; --contact-sheet needs one", path);
     return EQ_OK;
 }
 
@@ -70,19 +69,22 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 
 const struct eq_command eq_cmd_inspect = {
     .name = "inspect",
-    .summary = "describe a model file, a clip, a data folder or a run",
+    .summary = "describe a model file, a clip, a data folder, or a run",
     .arguments = "PATH...",
-    .about = "Describes a model file (layers, shapes, ranges of weights or scales, zero-points, bytes), a clip "
-             "(container, codec, size, frames that decode, display matrix, damage), a data folder or a run directory "
-             "(its table, or how far it is).\n\n"
-             "Every clip of a data folder is opened. Problems are rows and clips that cannot be used, clips that "
-             "are in two splits, and EFs that look like fractions. Warnings are about patients, copies, EFs, "
-             "volumes and columns that the clips contradict. A clip that was good and has not changed since is "
-             "not opened again. A folder of clips without a list is checked, too.\n\n"
+    .about = "Describes each PATH:\n\n"
+             "  - a model file: layers, shapes, ranges of weights or scales, zero-points, bytes\n"
+             "  - a clip: container, codec, size, frames that decode, display matrix, damage\n"
+             "  - a run directory: its table, or how far the run is\n"
+             "  - a data folder: its list, splits, and clips\n\n"
+             "It opens every clip of a data folder, except clips that were good in an earlier check and "
+             "have not changed since. Problems are rows and clips that cannot be used, clips that are in "
+             "two splits, and EFs that look like fractions. Warnings are about patients, copies, EFs, "
+             "volumes, and columns that contradict the clips. A folder of clips without a list is checked, "
+             "too.\n\n"
              "--contact-sheet FILE draws the middle frames of up to 64 clips into a PNG file.\n\n"
-             "--json prints one JSON object for each path, on a line of its own if there are several, with the "
-             "names of all clips (docs/DATA.md). The exit code is 1 if a path cannot be described or a data folder has "
-             "problems, otherwise 0.\n",
+             "--json prints one JSON object for each path, with the names of all clips (docs/DATA.md); "
+             "with several paths, each object is one line. The exit code is 1 if a path cannot be "
+             "described or a data folder has problems, otherwise 0.\n",
     .example = "data/synthetic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_SHEET | EQ_OPT_JSON,
     .min_args = 1,

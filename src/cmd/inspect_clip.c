@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
+#include <strings.h>
 
 static const char *turn_text(int degrees)
 {
@@ -11,26 +12,34 @@ static const char *turn_text(int degrees)
                             : "";
 }
 
+static void print_clip(const char *path, const struct eq_clip_info *info)
+{
+    struct eq_str line = {0};
+    eq_str_add_shown(&line, path);
+    eq_str_add(&line, ": clip, %s, ", info->container);
+    if (strcasecmp(info->container, info->codec) != 0) /* DICOM and GIF are both */
+        eq_str_add(&line, "%s, ", info->codec);
+    eq_str_add(&line, "%d x %d, %d frames decode", info->width, info->height, info->decoded_frames);
+    if (info->header_frames && info->header_frames != info->decoded_frames)
+        eq_str_add(&line, " (its header says %d)", info->header_frames);
+    if (info->timed_frames != info->decoded_frames)
+        eq_str_add(&line, ", %d frames in time", info->timed_frames);
+    eq_str_add(&line, ", %.3g frames a second, %s", info->fps, info->gray ? "gray" : "color");
+    eq_print_line(2, "%s", line.s);
+    eq_str_clear(&line);
+    if (info->turned || info->mirrored)
+        eq_print_line(2, "  shown %s%sas its display matrix says", info->mirrored ? "mirrored, " : "",
+                      turn_text(info->turned));
+    if (info->damaged)
+        eq_print_line(2, "  damaged: %s", info->reason);
+}
+
 enum eq_status eq_inspect_clip(const char *path, bool json, struct eq_err *err)
 {
     struct eq_clip_info info;
     EQ_CHECK(eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, err));
     if (!json) {
-        struct eq_str name = {0};
-        eq_str_add_shown(&name, path);
-        printf("%s: clip, %s, %s, %d x %d, %d frames decode", name.s, info.container, info.codec, info.width,
-               info.height, info.decoded_frames);
-        eq_str_clear(&name);
-        if (info.header_frames && info.header_frames != info.decoded_frames)
-            printf(" (its header says %d)", info.header_frames);
-        if (info.timed_frames != info.decoded_frames)
-            printf(", %d frames in time", info.timed_frames);
-        printf(", %.3g frames a second, %s\n", info.fps, info.gray ? "gray" : "color");
-        if (info.turned || info.mirrored)
-            printf("  shown %s%sas its display matrix says\n", info.mirrored ? "mirrored, " : "",
-                   turn_text(info.turned));
-        if (info.damaged)
-            printf("  damaged: %s\n", info.reason);
+        print_clip(path, &info);
         return EQ_OK;
     }
     struct cJSON *o = cJSON_CreateObject();

@@ -124,15 +124,14 @@ static void print_layers(const struct cJSON *model, bool int8)
 {
     const struct cJSON *layer;
     if (int8)
-        printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", "layer", "op", "weights", "weight scale", "edge scale",
-               "zero-point", "bytes");
+        printf("%-22s %-12s %-20s %-10s %4s %7s\n", "layer", "weights", "weight scale", "edge scale", "zero", "bytes");
     else
-        printf("%-36s %-16s %-26s %9s\n", "parameter", "shape", "range", "bytes");
+        printf("%-34s %-11s %-24s %8s\n", "parameter", "shape", "range", "bytes");
     cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(model, "layers"))
     {
         char shape[48], range[48], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
         format(layer, "shape", "x", 9, shape);
-        format(layer, int8 ? "weight_scale" : "range", " .. ", 4, range);
+        format(layer, int8 ? "weight_scale" : "range", " .. ", int8 ? 3 : 4, range);
         if (int8 && eq_json_real(layer, "weight_bits") == 32)
             snprintf(range, sizeof range, "FP32");
         if (cJSON_HasObjectItem(layer, "scale")) {
@@ -142,10 +141,9 @@ static void print_layers(const struct cJSON *model, bool int8)
         if (cJSON_HasObjectItem(layer, "bytes"))
             snprintf(bytes, sizeof bytes, "%.0f", eq_json_real(layer, "bytes"));
         if (int8)
-            printf("%-26s %-8s %-16s %-24s %-12s %10s %9s\n", eq_json_text(layer, "name"), eq_json_text(layer, "op"),
-                   shape, range, scale, zero, bytes);
+            printf("%-22s %-12s %-20s %-10s %4s %7s\n", eq_json_text(layer, "name"), shape, range, scale, zero, bytes);
         else
-            printf("%-36s %-16s %-26s %9s\n", eq_json_text(layer, "name"), shape, range, bytes);
+            printf("%-34s %-11s %-24s %8s\n", eq_json_text(layer, "name"), shape, range, bytes);
     }
 }
 
@@ -164,7 +162,7 @@ static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
         EQ_TRY(eq_json_print_line(&list, setting, err));
     }
     if (list.len)
-        printf("%s\n", list.s);
+        eq_print_line(2, "%s", list.s);
 out:
     eq_str_clear(&list);
     return st;
@@ -173,27 +171,29 @@ out:
 static void print_looks(const struct cJSON *looks)
 {
     if (!looks) {
-        printf("looks of its training clips: not in this file, so predict and eval cannot tell clips that look unlike "
-               "them\n");
+        eq_print_line(2,
+                      "looks of its training clips: not in this file, so predict and eval cannot recognize clips that "
+                      "look unlike them");
         return;
     }
-    printf("looks of its %.0f training clips:", eq_json_real(looks, "clips"));
+    struct eq_str list = {0};
     for (int k = 0; k < EQ_LOOK_COUNT; k++) {
         char range[48];
         format(looks, eq_look_kinds[k].key, " .. ", 3, range);
-        printf("%s %s %s", k ? "," : "", eq_look_kinds[k].key, range);
+        eq_str_add(&list, "%s %s %s", k ? "," : "", eq_look_kinds[k].key, range);
     }
-    printf("\n");
+    eq_print_line(2, "looks of its %.0f training clips:%s", eq_json_real(looks, "clips"), list.s);
+    eq_str_clear(&list);
 }
 
 static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_err *err)
 {
-    printf("%s: %s, %.2f MB\n", eq_json_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
-           eq_json_real(m, "size_mb"));
+    eq_print_line(2, "%s: %s, %.2f MB", eq_json_text(m, "path"), int8 ? "INT8 model" : "FP32 model",
+                  eq_json_real(m, "size_mb"));
     double frames = eq_json_real(m, "frames");
-    printf("input: %.0f frame%s of %.0f x %.0f, normalized by mean %.0f and deviation %.2f\n", frames,
-           eq_plural(frames), eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
-           eq_json_real(m, "pixel_std"));
+    eq_print_line(2, "input: %.0f frame%s of %.0f x %.0f, normalized by mean %.0f and deviation %.2f", frames,
+                  eq_plural(frames), eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
+                  eq_json_real(m, "pixel_std"));
     printf("EF of its training clips: %.2f +- %.2f %%\n", eq_json_real(m, "target_mean"),
            eq_json_real(m, "target_std"));
     print_looks(cJSON_GetObjectItemCaseSensitive(m, "clip_statistics"));

@@ -39,7 +39,7 @@ enum eq_status eq_inspect_runs(const char *path, bool json, bool *known, struct 
         cJSON_ArrayForEach(run, runs) print_run(run);
     } else if (!json) {
         print_run(o);
-        printf("  It goes on with: echoquant run-all --run %s\n", path);
+        printf("  To resume: echoquant run-all --run %s\n", path);
     }
     cJSON_Delete(o);
     return st;

@@ -29,6 +29,14 @@ static void add_text(struct eq_str *out, const char *text)
     }
 }
 
+/* The mark of a list item ("1.", "-") at the start of an indented line: its length, 0 for other lines. */
+static size_t item_mark(const char *line)
+{
+    size_t blanks = strspn(line, " "), mark = strcspn(line + blanks, " \n");
+    bool numbered = isdigit((unsigned char)line[blanks]) != 0, dashed = mark == 1 && line[blanks] == '-';
+    return blanks && (numbered || dashed) ? mark : 0;
+}
+
 /* Paragraphs of eq_str_add_wrapped: an empty line begins a new one, a list item stands by itself. */
 static void add_paragraphs(struct eq_str *out, const char *text)
 {
@@ -37,18 +45,18 @@ static void add_paragraphs(struct eq_str *out, const char *text)
         size_t len = strcspn(text, "\n"), blanks = strspn(text, " ");
         char *line = eq_format("%.*s", (int)(len - (blanks < len ? blanks : len)), text + blanks);
         if (line[0]) {
-            bool is_item = blanks > 0 && isdigit((unsigned char)line[0]);
+            size_t mark = item_mark(text);
+            bool is_item = mark > 0;
             if (is_item)
-                eq_str_add(out, ".IP %.*s 4\n", (int)strcspn(line, " "), line);
+                eq_str_add(out, ".IP %.*s 4\n", (int)mark, line);
             else if (!begun && out->len && item)
                 eq_str_add(out, ".PP\n");
-            add_text(out, is_item ? line + strcspn(line, " ") + 1 : line);
+            add_text(out, is_item ? line + mark + 1 : line);
             eq_str_add(out, "\n");
             item = is_item;
             begun = true;
         } else if (begun && text[len] && text[len + 1]) {
-            const char *next = text + len + 1;
-            if (!(next[0] == ' ' && isdigit((unsigned char)next[strspn(next, " ")])))
+            if (!item_mark(text + len + 1))
                 eq_str_add(out, ".PP\n");
             item = false;
         }

@@ -44,7 +44,7 @@ static enum eq_status take(struct eq_options *o, struct request *r, const struct
         break;
     case EQ_OPTION_CONFIG:
         if (r->n_configs == MAX_CONFIGS)
-            return eq_fail(err, EQ_USAGE, "too many --config files");
+            return eq_fail(err, EQ_USAGE, "too many --config files: combine some of them");
         r->configs[r->n_configs++] = value;
         break;
     case EQ_OPTION_QUIET:
@@ -90,7 +90,8 @@ static bool has_run(const struct request *r)
 static enum eq_status take_argument(struct eq_options *o, struct request *r, const struct eq_command *spec,
                                     const char *text, bool *taken, struct eq_err *err)
 {
-    bool folder = eq_is_dir(text), word = eq_run_model_named(text) != NULL; /* the name of a row is no path */
+    bool folder = eq_is_dir(text), takes_names = spec->max_args && !(spec->accepts & EQ_ARG_OTHER_RUN);
+    bool word = takes_names && eq_run_model_named(text); /* the name of a row is no path */
     size_t len = strlen(text);
     bool file = !folder && (strchr(text, '/') || eq_path_exists(text) ||
                             (len > 12 && strcmp(text + len - 12, ".safetensors") == 0));
@@ -106,7 +107,7 @@ static enum eq_status take_argument(struct eq_options *o, struct request *r, con
     }
     if ((spec->accepts & EQ_ARG_MODEL) && !word && (file || kinds == EQ_ARG_MODEL)) {
         if (o->model && strcmp(o->model, text) != 0)
-            return eq_fail(err, EQ_USAGE, "%s and %s: %s takes one model file", o->model, text, spec->name);
+            return eq_fail(err, EQ_USAGE, "%s and %s: %s accepts only one model file", o->model, text, spec->name);
         o->model = text;
         return EQ_OK;
     }
@@ -161,7 +162,7 @@ static enum eq_status read_argv(struct eq_options *o, struct request *r, const s
     if (o->n_args < spec->min_args)
         return eq_fail(err, EQ_USAGE, "%s needs %s", spec->name, spec->arguments);
     if (o->n_args > spec->max_args)
-        return eq_fail(err, EQ_USAGE, "%s: unexpected argument \"%s\"; %s takes %s%s", spec->name,
+        return eq_fail(err, EQ_USAGE, "%s: unexpected argument \"%s\"; %s accepts %s%s", spec->name,
                        o->args[spec->max_args], spec->name, spec->max_args ? "at most " : "no arguments",
                        spec->max_args ? spec->arguments : " besides its options");
     return EQ_OK;

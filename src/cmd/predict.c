@@ -105,7 +105,7 @@ static enum eq_status check_input(const char *path, const char *real, struct eq_
     char *input = real ? realpath(path, NULL) : NULL;
     enum eq_status st = EQ_OK;
     if (input && strcmp(input, real) == 0)
-        st = eq_fail(err, EQ_USAGE, "--output would replace %s, which is read", path);
+        st = eq_fail(err, EQ_USAGE, "--output %s is one of the inputs: name another file", path);
     free(input);
     return st;
 }
@@ -133,7 +133,7 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     for (int i = 0; i < o->n_args; i++)
         if (o->null && (o->args[i][0] == '@' || strcmp(o->args[i], "-") == 0))
             return EQ_OK;
-    return o->null ? eq_fail(err, EQ_USAGE, "--null is for lists: @FILE or -") : EQ_OK;
+    return o->null ? eq_fail(err, EQ_USAGE, "--null needs a list: @FILE or -") : EQ_OK;
 }
 
 static enum eq_status predict(const struct eq_options *o, const struct eq_paths *list, struct output *out,
@@ -183,25 +183,25 @@ const struct eq_command eq_cmd_predict = {
     .name = "predict",
     .summary = "predict the EF of clips",
     .arguments = "CLIP|FOLDER|@LIST|-...",
-    .about =
-        "Predicts the EF (percent) of clips with the model of --model, FP32 or INT8. The model file alone "
-        "determines how clips are sampled and normalized.\n\n"
-        "A FOLDER means all clips in it and in the folders below, sorted by name. @LIST is a text file with a "
-        "clip or folder on each line, - the same from standard input. With --null each path ends with a NUL "
-        "instead (find -print0). Write ./@clip.avi for a clip whose name begins with @.\n\n"
-        "Prints CSV in the order of the arguments: Path (as it was given), EF, Note, Error. --json prints JSON Lines "
-        "instead, one object a clip: path, ef (with all its digits), spread, phases, frames (of the clip), note, "
-        "error. "
-        "What has no value is null. --output FILE writes either into a file.\n\n"
-        "--phases P samples each clip at P phases and gives the mean of their EFs. Spread is the standard "
-        "deviation of the P EFs.\n\n"
-        "A clip that cannot be predicted has the reason in the column Error. The others are still predicted, and "
-        "the exit code is 1. With --set data.on_error=fail the first such clip ends the command. A damaged clip is "
-        "one that cannot be predicted; --set data.on_error=use predicts it from the frames that decode and says so "
-        "in the column Note.\n\n"
-        "Note also names a clip whose pixels look unlike those of the clips that the model was trained on "
-        "(brightness, contrast, share of black, motion, detail, color, layout): do not rely on its EF.\n\n"
-        "Threads work on different clips. Their number changes no EF.\n",
+    .about = "Predicts the EF (percent) of clips with the model of --model, FP32 or INT8. The model file "
+             "alone determines how clips are sampled and normalized.\n\n"
+             "A FOLDER means all clips in it and in the folders below, sorted by name. @LIST is a text "
+             "file with a clip or folder on each line; - is such a list on standard input. With --null, "
+             "each path of a list ends with a NUL instead (find -print0). Write ./@clip.avi for a clip "
+             "whose name begins with @.\n\n"
+             "Prints CSV in the order of the arguments: Path (as you gave it), EF, Note, Error. --json "
+             "prints JSON Lines instead, one object for each clip: path, ef (with all its digits), spread, "
+             "phases, frames (of the clip), note, error. A missing value is null. --output FILE writes "
+             "either form into a file.\n\n"
+             "--phases P samples each clip at P phases and predicts the mean of their EFs. The output then "
+             "also has Spread, the standard deviation of the P EFs.\n\n"
+             "A clip that cannot be predicted has the reason in the column Error. The others are still "
+             "predicted, and the exit code is 1. With --set data.on_error=fail, the first such clip ends "
+             "the command. A damaged clip is not predicted either. --set data.on_error=use predicts it "
+             "from the frames that decode and says so in the column Note.\n\n"
+             "Note also marks a clip whose pixels look unlike the model's training clips (brightness, "
+             "contrast, share of black, motion, detail, color, layout). Do not rely on its EF.\n\n"
+             "Each thread works on a clip of its own. The number of threads never changes an EF.\n",
     .example = "--model runs/first/ptq.safetensors --output ef.csv clips/",
     .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL | EQ_OPT_JSON |
                EQ_OPT_PREDICT,

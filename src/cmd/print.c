@@ -2,8 +2,10 @@
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool json_lines;
 
@@ -22,6 +24,26 @@ enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err)
     return st;
 }
 
+void eq_print_line(int indent, const char *fmt, ...)
+{
+    struct eq_str line = {0}, out = {0};
+    int width = eq_columns(STDOUT_FILENO);
+    va_list args;
+    va_start(args, fmt);
+    eq_str_vadd(&line, fmt, args);
+    va_end(args);
+    if (width > 0 && line.len > (size_t)width) {
+        int start = indent < width ? indent : 0;
+        eq_str_add(&out, "%.*s", start, line.s);
+        eq_str_add_wrapped(&out, line.s + start, start, width);
+    } else {
+        eq_str_add(&out, "%s\n", line.s);
+    }
+    fputs(out.s, stdout);
+    eq_str_clear(&line);
+    eq_str_clear(&out);
+}
+
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err)
 {
     struct eq_str table = {0};
@@ -31,7 +53,7 @@ enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *e
         EQ_TRY(eq_results_read(run_dir, &results, err));
         EQ_TRY(eq_print_json(results.json, err));
     } else {
-        EQ_TRY(eq_run_table(run_dir, &table, err));
+        EQ_TRY(eq_run_table(run_dir, eq_columns(STDOUT_FILENO), &table, err));
         fputs(table.s, stdout);
     }
 out:

@@ -12,17 +12,17 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 
 const struct eq_command eq_cmd_ptq = {
     .name = "ptq",
-    .summary = "quantize a model after training (PTQ)",
+    .summary = "quantize a trained model (PTQ)",
     .arguments = "",
     .about = "Quantizes a trained FP32 model to INT8: folds batch norm, observes activations on training "
-             "clips, rounds the weights (per channel, symmetric) and writes a model that runs in integers "
-             "only.\n\n"
+             "clips, and rounds the weights (per channel, symmetric). The result is a model that runs in "
+             "integers only.\n\n"
              "Reads fp32.safetensors of the run directory, or the file of --model. Writes ptq.safetensors "
-             "there. With ptq.max_mae_loss above 0 it also measures the increase in MAE on the validation "
-             "split, and returns layers to FP32 until it is within that limit. --force replaces an existing "
-             "ptq.safetensors.\n\n"
-             "If the model exists, made with the same settings and data, the command only names it. --json "
-             "prints one object: model, path, precision, bytes, made (false: it existed).\n",
+             "into the run directory. --force replaces an existing one. With ptq.max_mae_loss above 0, it "
+             "also measures the increase in MAE on the validation split and returns layers to FP32 until "
+             "the increase is within that limit.\n\n"
+             "If the model exists and was made with the same settings and data, the command only names it. "
+             "--json prints one object: model, path, precision, bytes, made (false: it existed).\n",
     .example = "--run runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_FORCE |
                EQ_OPT_JSON,

@@ -12,17 +12,19 @@ const struct eq_command eq_cmd_qat = {
     .name = "qat",
     .summary = "quantize a model by quantization-aware training (QAT)",
     .arguments = "",
-    .about = "Trains a trained FP32 model further with fake-quantized weights and activations, then lowers it "
-             "to INT8 as ptq does. The start (epoch 0, before any step) and every epoch validate the integer "
-             "model that would be shipped; the best one is kept. If that is the start, the command says so.\n\n"
-             "Reads fp32.safetensors of the run directory, or the file of --model. Writes qat.safetensors, "
-             "history/qat.csv and, while it runs, state/ there. After an interruption run the same command to "
-             "resume; the result is identical. --force replaces an existing qat.safetensors.\n\n"
-             "--control trains FP32+, the model to compare QAT with: the baseline trained further with the "
-             "same settings qat.* and the same clips, but without fake-quant. Writes fp32_plus.safetensors and "
-             "history/fp32_plus.csv.\n\n"
-             "If the model exists, made with the same settings and data, the command only names it. --json "
-             "prints one object: model, path, precision, bytes, made (false: it existed).\n",
+    .about = "Trains a trained FP32 model further with fake-quantized weights and activations, then lowers "
+             "it to INT8 as ptq does. The integer model is validated at the start (epoch 0, before any "
+             "step) and after every epoch, and the best one is kept. If that is the start, the command "
+             "says so.\n\n"
+             "Reads fp32.safetensors of the run directory, or the file of --model. Writes qat.safetensors "
+             "and history/qat.csv into the run directory, and state/ while it runs. After an interruption, "
+             "run the same command to resume; the result is identical. --force replaces an existing "
+             "qat.safetensors.\n\n"
+             "--control trains FP32+, the model to compare QAT with. FP32+ is the baseline trained further "
+             "with the same settings qat.* and the same clips, but without fake-quant. Writes "
+             "fp32_plus.safetensors and history/fp32_plus.csv.\n\n"
+             "If the model exists and was made with the same settings and data, the command only names it. "
+             "--json prints one object: model, path, precision, bytes, made (false: it existed).\n",
     .example = "--run runs/first --set qat.epochs=2",
     .options = EQ_OPT_CONTROL | EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE |
                EQ_OPT_MODEL | EQ_OPT_FORCE | EQ_OPT_JSON,

@@ -13,11 +13,11 @@ const struct eq_command eq_cmd_report = {
     .name = "report",
     .summary = "write report.md and report.html from the results",
     .arguments = "[DIR]",
-    .about = "Writes report.md and report.html (one self-contained file) from the results of a run directory "
-             "(DIR, or --run DIR), "
-             "and prints the table and the path of the report. gnuplot draws the pictures; their scripts and "
-             "data stay in plots/. Without gnuplot the report says that it has no pictures. \n\n"
-             "--json prints results.json instead, and writes nothing.\n",
+    .about = "Writes report.md and report.html (one self-contained file) from the results of a run "
+             "directory (DIR, or --run DIR). Prints the table and the path of the report. gnuplot draws "
+             "the pictures; their scripts and data stay in plots/. Without gnuplot, the report says that "
+             "it has no pictures.\n\n"
+             "--json prints results.json instead and writes nothing.\n",
     .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON,
     .accepts = EQ_ARG_RUN,

@@ -12,17 +12,17 @@ const struct eq_command eq_cmd_run_all = {
     .name = "run-all",
     .summary = "run the whole experiment: train, PTQ, QAT, evaluation, report",
     .arguments = "",
-    .about = "Runs the whole experiment: opens the data (or makes synthetic clips), then runs train, ptq, qat "
-             "(also qat --control if qat.control = true), eval of each model, and report. Prints the table and "
-             "the path of the report.\n\n"
+    .about = "Runs the whole experiment: opens the data (or makes synthetic clips), then runs train, ptq, "
+             "qat, eval for each model, and report. With qat.control = true it also runs qat --control. "
+             "Prints the table and the path of the report.\n\n"
              "A phase whose result exists is skipped, so an interrupted run resumes where it stopped. A "
-             "finished run is left as it is; --force removes the contents of the run directory and starts "
+             "finished run is left as it is. --force removes the contents of the run directory and starts "
              "over.\n\n"
-             "With train.seeds = N above 1 the experiment runs N times, with the seeds run.seed, run.seed + 1, "
-             "..., each in its own run directory, seed-SEED below that of --run, where the single commands "
-             "also work. The report gives mean and spread over the seeds, and the differences between models "
-             "with their 95 % intervals. After an interruption the same command resumes at the seed where it "
-             "stopped; a larger N adds seeds.\n",
+             "With train.seeds = N above 1, the experiment runs N times, with the seeds run.seed, run.seed "
+             "+ 1, and so on. Each seed has its own run directory, seed-SEED below that of --run; the "
+             "single commands also work there. The report shows mean and spread over the seeds, and the "
+             "differences between models with 95 % intervals. After an interruption, the same command "
+             "resumes at the seed where it stopped. A larger N adds seeds.\n",
     .example = "--config configs/echonet.json --data /data/EchoNet-Dynamic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
     .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "run", NULL},

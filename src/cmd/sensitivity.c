@@ -1,6 +1,7 @@
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>
+#include <unistd.h>
 
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
@@ -16,7 +17,7 @@ static enum eq_status print(const char *run_dir, bool json, struct eq_err *err)
     if (json) {
         EQ_TRY(eq_print_json(found, err));
     } else {
-        eq_sensitivity_text(found, &text);
+        eq_sensitivity_text(found, eq_columns(STDOUT_FILENO), &text);
         fputs(text.s, stdout);
     }
 out:
@@ -41,16 +42,19 @@ out:
 
 const struct eq_command eq_cmd_sensitivity = {
     .name = "sensitivity",
-    .summary = "which layers quantization hurts, and why",
+    .summary = "show which layers quantization hurts, and why",
     .arguments = "[LAYER...] [FILE] [DIR]",
-    .about = "Shows where the error of PTQ comes from: for each layer, or only for those named, how much noise "
-             "quantization puts on its weights and its output, alone and with all layers before it; what happens to "
-             "EF and MAE when only this layer is quantized, and when all but this one are; how well its range fits; "
-             "channels that never change.\n\n"
-             "Reads fp32.safetensors of the run directory (DIR, or --run DIR), or FILE (--model FILE), and quantizes "
-             "it as ptq.* says; "
-             "changes no model. Writes sensitivity.json and plots/sensitivity.svg there; a later report shows both. "
-             "It runs the network three times for each layer and clip, so sensitivity.clips is small.\n",
+    .about = "Shows where the error of PTQ comes from. For every layer, or only for the layers on the "
+             "command line, it measures\n\n"
+             "  - the noise that quantization puts on the weights and on the output, alone and with all "
+             "earlier layers quantized;\n"
+             "  - the change of EF and MAE if only this layer is quantized, and if all layers but this one "
+             "are;\n"
+             "  - how well the range of the layer fits, and the channels that never change.\n\n"
+             "Reads fp32.safetensors of the run directory (DIR, or --run DIR), or FILE (--model FILE), and "
+             "quantizes it with the settings ptq.*. Changes no model. Writes sensitivity.json and "
+             "plots/sensitivity.svg into the run directory; a later report shows both.\n\n"
+             "The network runs three times for each layer and clip, so keep sensitivity.clips small.\n",
     .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_MODEL | EQ_OPT_JSON,
     .max_args = 256,

@@ -39,10 +39,11 @@ const struct eq_command eq_cmd_synth = {
     .name = "synth",
     .summary = "write a synthetic data set",
     .arguments = "[DIR]",
-    .about = "Writes a synthetic data set into DIR, or into the folder of --data: FileList.csv with EchoNet's "
-             "columns, and MJPEG AVIs of 112 x 112 pixels that look like an apical four-chamber view, with the "
-             "EF only in the motion of the ventricle. The same settings give the same pixels. A folder that "
-             "holds this set already is left as it is; any other folder that is not empty is refused.\n\n"
+    .about = "Writes a synthetic data set into DIR, or into the folder of --data: FileList.csv with "
+             "EchoNet's columns, and MJPEG AVIs of 112 x 112 pixels. The clips look like an apical "
+             "four-chamber view, and only the motion of the ventricle shows the EF. The same settings "
+             "produce the same pixels. A folder that already has this set is left as it is; any other "
+             "folder that is not empty is refused.\n\n"
              "--json prints one object: path, list, train, val, test, seed.\n",
     .example = "data/synthetic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_JSON,

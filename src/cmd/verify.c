@@ -24,7 +24,7 @@ static enum eq_status print_json(const char *run_dir, const struct eq_verificati
 static void print_text(const struct eq_verification *v)
 {
     for (size_t i = 0; i < v->n; i++)
-        printf("%-11s  %s: %s\n", eq_verdict_name(v->checks[i].verdict), v->checks[i].what, v->checks[i].text);
+        eq_print_line(13, "%-11s  %s: %s", eq_verdict_name(v->checks[i].verdict), v->checks[i].what, v->checks[i].text);
     printf("\n%zu hold, %zu differ, %zu not checked\n", v->count[EQ_HOLDS], v->count[EQ_DIFFERS],
            v->count[EQ_NOT_CHECKED]);
 }
@@ -50,17 +50,20 @@ out:
 
 const struct eq_command eq_cmd_verify = {
     .name = "verify",
-    .summary = "check a run: digests of data and models, predictions made again",
+    .summary = "check the digests of a run and repeat its predictions",
     .arguments = "[RUN [OTHER]]",
-    .about = "Checks a run directory and changes nothing in it: that config.json and results.json are as they were "
-             "written, that data, models and predictions have the digests that the run notes, that the errors in "
-             "the table follow from the predictions, and that the models make the same predictions again. INT8 "
-             "models have to make them to the byte. FP32 models may differ by 0.01 EF points on another CPU or "
-             "instruction set, BF16 models by 0.5. Times play no part.\n\n"
-             "Prints a line for each check: holds, differs, or not checked, with the reason. The exit code is 0 "
-             "if none differs, else 1.\n\n"
-             "--data DIR says where the data are now. Without them the digests are still checked. With OTHER the "
-             "command instead compares what two runs note: data, models, predictions, errors.\n",
+    .about = "Checks a run directory and changes nothing in it:\n\n"
+             "  - config.json and results.json are unchanged since they were written.\n"
+             "  - Data, models, and predictions have the digests that the run notes.\n"
+             "  - The errors in the table follow from the predictions.\n"
+             "  - The models make the same predictions again. INT8 models must repeat them to the byte. On "
+             "another CPU or instruction set, FP32 models may differ by 0.01 EF points and BF16 models by "
+             "0.5.\n\n"
+             "Times are not compared. Prints one line for each check: holds, differs, or not checked, with "
+             "the reason. The exit code is 0 if no check differs, otherwise 1.\n\n"
+             "--data DIR says where the data are. Without the data, the digests are still checked. With "
+             "OTHER, the command instead compares what two runs note: data, models, predictions, and "
+             "errors.\n",
     .example = "runs/default",
     .options = EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_JSON,
     .accepts = EQ_ARG_RUN | EQ_ARG_OTHER_RUN,

@@ -215,7 +215,7 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for checking the clips"));
     use_cache(&job, file, &text);
     if (out->cached)
-        eq_debug("%zu clips are as they were when they were last checked", out->cached);
+        eq_debug("%zu clips are unchanged since their last check", out->cached);
     eq_progress_begin(&job.progress, "check", "clips", n - out->cached);
     eq_parallel_for(out->cached < n ? n : 0, open_clip, &job);
     eq_progress_step(&job.progress, job.done, NULL);

@@ -172,7 +172,7 @@ static void enter(struct search *s, const struct folder *folder, const char *nam
     if (!there && errno != ENOENT)
         eq_fail_errno(&s->refused, "%s", path);
     else if (!there && folder->listed)
-        eq_fail(&s->refused, EQ_IO, "%s is a link to a file that is not there", path);
+        eq_fail(&s->refused, EQ_IO, "%s is a link to a file that does not exist", path);
     if (!there || !S_ISREG(info.st_mode) || s->n == 2) {
         free(path);
         return;

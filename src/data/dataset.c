@@ -151,7 +151,7 @@ enum eq_status eq_spread_clips(const struct eq_dataset *ds, enum eq_split split,
     if (all == 0) {
         free(*indices);
         *indices = NULL;
-        return eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
+        return eq_fail(err, EQ_FORMAT, "%s: the %s split has no clips", ds->dir, eq_split_name(split));
     }
     for (size_t i = 0; i < *n; i++)
         (*indices)[i] = (*indices)[i * all / *n];

@@ -155,8 +155,8 @@ static void read_header(struct parser *p)
             if (strcasecmp(name, column_names[c]) != 0)
                 continue;
             if (p->column[c] >= 0) {
-                p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: the column \"%s\" is there twice", p->name, p->row_line,
-                                column_names[c]);
+                p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: the header has the column \"%s\" twice", p->name,
+                                p->row_line, column_names[c]);
                 return;
             }
             p->column[c] = (int)i;
@@ -234,6 +234,20 @@ static bool parse_number(const struct parser *p, const char *text, double *out)
     return eq_parse_double(plain, out);
 }
 
+/* "50 %" of a percentage is 50. */
+static bool parse_percent(const struct parser *p, const char *text, double *out)
+{
+    size_t len = strlen(text);
+    if (!len || text[len - 1] != '%')
+        return false;
+    char *number = eq_format("%.*s", (int)len - 1, text);
+    for (size_t n = len - 1; n && number[n - 1] == ' '; n--)
+        number[n - 1] = '\0';
+    bool ok = parse_number(p, number, out);
+    free(number);
+    return ok;
+}
+
 /* A number or nothing (then *out keeps what it has). False: the row is noted as bad. */
 static bool read_number(struct parser *p, enum column c, double lo, double hi, double *out)
 {
@@ -241,7 +255,8 @@ static bool read_number(struct parser *p, enum column c, double lo, double hi, d
         return true;
     double value = 0.0;
     const char *text = field(p, c);
-    if (!parse_number(p, text, &value))
+    bool percent = c == COL_EF && hi == 100.0 && parse_percent(p, text, &value);
+    if (!percent && !parse_number(p, text, &value))
         return bad_row(p, EQ_FORMAT, "%s \"%.80s\" is not a number%s", column_names[c], text,
                        strchr(text, ',') ? " (decimals follow a point)" : "");
     if (value < lo || value > hi)
@@ -404,12 +419,21 @@ static void on_field(void *bytes, size_t len, void *ctx)
     eq_str_add_bytes(&p->text, "", 1);
 }
 
+/* Spreadsheets write rows that hold nothing but separators. */
+static bool is_empty_row(const struct parser *p)
+{
+    for (size_t i = 0; i < p->n_fields; i++)
+        if (p->text.s[p->start[i] + strspn(p->text.s + p->start[i], " \t")])
+            return false;
+    return !p->too_long && !p->has_nul;
+}
+
 /* Every line end comes here, that of an empty line too (CSV_REPALL_NL), and the end of the text. */
 static void on_row(int terminator, void *ctx)
 {
     struct parser *p = ctx;
     (void)terminator;
-    if (p->st == EQ_OK && p->n_fields) {
+    if (p->st == EQ_OK && p->n_fields && !is_empty_row(p)) {
         if (p->too_many || p->too_long || p->has_nul)
             p->st = eq_fail(p->err, EQ_FORMAT, "%s:%zu: %s; is this a CSV file?", p->name, p->row_line,
                             p->too_many   ? "more than 1024 columns"
@@ -512,6 +536,20 @@ static void note_efs(struct eq_dataset *ds)
                         least);
 }
 
+static void note_empty_splits(struct eq_dataset *ds)
+{
+    size_t clips[EQ_SPLIT_COUNT] = {0};
+    struct eq_str names = {0};
+    for (size_t i = 0; i < ds->n; i++)
+        clips[ds->samples[i].split]++;
+    for (int s = 0; s < EQ_SPLIT_COUNT; s++)
+        if (!clips[s])
+            eq_str_add(&names, "%s %s", names.len ? " and none in" : "no clip is in", eq_split_name((enum eq_split)s));
+    if (names.len)
+        eq_dataset_note(ds, EQ_FINDING_LIST, "%s; run-all needs clips in TRAIN, VAL and TEST", names.s);
+    eq_str_clear(&names);
+}
+
 /* The checks after the last row. */
 static enum eq_status conclude(struct parser *p)
 {
@@ -557,7 +595,7 @@ static enum eq_status refuse_other_files(const char *bytes, size_t len, const ch
     if (len >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
         return eq_fail(err, EQ_FORMAT, "%s is UTF-16; save it as UTF-8", name);
     if (len >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "\xd0\xcf\x11\xe0", 4) == 0))
-        return eq_fail(err, EQ_FORMAT, "%s is a workbook of a spreadsheet program; save it as CSV", name);
+        return eq_fail(err, EQ_FORMAT, "%s is a spreadsheet workbook; save it as CSV", name);
     return EQ_OK;
 }
 
@@ -601,6 +639,7 @@ enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name,
     EQ_TRY(conclude(p));
     if (!ds->split_from_file)
         EQ_TRY(assign_splits(p));
+    note_empty_splits(ds);
 out:
     eq_clip_finder_free(p->finder);
     eq_folds_clear(&p->folds);

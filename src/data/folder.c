@@ -15,10 +15,13 @@ static enum eq_status add_clips(const char *folder, char ***paths, size_t *n, st
     size_t n_names, first = *n;
     EQ_CHECK(eq_list_dir(folder, &names, &n_names, err));
     for (size_t i = 0; i < n_names; i++) {
-        if (!eq_is_clip_name(names[i]))
+        char *path = eq_path_join(folder, names[i]);
+        if (!eq_is_clip_file(path)) {
+            free(path);
             continue;
+        }
         *paths = eq_list_grow(*paths, *n, sizeof **paths);
-        (*paths)[(*n)++] = eq_path_join(folder, names[i]);
+        (*paths)[(*n)++] = path;
     }
     eq_names_free(names, n_names);
     if (*n > first)

@@ -83,7 +83,7 @@ enum eq_status eq_folds_read(struct eq_folds *f, const char *text, size_t line, 
     }
     if (whole && !f->mapping && !f->unmapped_line)
         f->unmapped_line = line;
-    st = eq_fail(err, EQ_FORMAT, "Split \"%.80s\" is not TRAIN, VAL or TEST%s", text,
+    st = eq_fail(err, EQ_FORMAT, "Split \"%.80s\" is not TRAIN, VAL, or TEST%s", text,
                  f->mapping ? " or a fold of data.val_folds or data.test_folds" : "");
 out:
     free(fold);
@@ -132,11 +132,11 @@ enum eq_status eq_folds_conclude(struct eq_folds *f, const char *list, struct eq
     list_folds(f, &folds);
     last_two(f, last);
     if (f->unmapped_line && !f->named && last[0] >= 0)
-        st = eq_fail(
-            err, EQ_FORMAT,
-            "%s:%zu: the column Split has folds (%s), not TRAIN, VAL and TEST. To validate on one fold, test on "
-            "another and train on the rest: --set data.val_folds=%ld --set data.test_folds=%ld",
-            list, f->unmapped_line, folds.s, last[0], last[1]);
+        st = eq_fail(err, EQ_FORMAT,
+                     "%s:%zu: the column Split has folds (%s), not TRAIN, VAL, and TEST. To validate on one "
+                     "fold, test on another, and train on the rest: --set data.val_folds=%ld --set "
+                     "data.test_folds=%ld",
+                     list, f->unmapped_line, folds.s, last[0], last[1]);
     for (size_t i = 0; i < f->n && st == EQ_OK; i++)
         if (f->fold[i].mapped && !f->fold[i].seen)
             st = eq_fail(err, EQ_FORMAT, "%s: no row has fold %.60s of %s; the column Split has %s", list,

@@ -266,7 +266,7 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
     if (first >= l->batches)
         return EQ_OK; /* no batches */
     int code = start_thread(l);
-    return code == 0 ? EQ_OK : eq_fail(err, EQ_NOMEM, "the loader's thread can't be started: %s", strerror(code));
+    return code == 0 ? EQ_OK : eq_fail(err, EQ_NOMEM, "the loader's thread cannot be started: %s", strerror(code));
 }
 
 /* The next filled slot, or NULL at the end of the epoch. With the mutex held. */

@@ -37,8 +37,8 @@ static enum eq_status no_list(const char *dir, struct eq_err *err)
         free(folder);
     }
     eq_names_free(names, n);
-    eq_fail(err, EQ_IO, "%s/" LIST_NAME ": no such file; a data folder has one with the columns FileName and EF%s", dir,
-            below.s ? below.s : "");
+    eq_fail(err, EQ_IO, "%s/" LIST_NAME ": no such file; a data folder needs one, with the columns FileName and EF%s",
+            dir, below.s ? below.s : "");
     eq_str_clear(&below);
     return EQ_IO;
 }
@@ -59,7 +59,8 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
         goto out;
     }
     if (!eq_is_dir(dir))
-        EQ_TRY(eq_fail(err, EQ_IO, "%s is not a folder; data.dir is the folder that holds FileList.csv and the AVIs",
+        EQ_TRY(eq_fail(err, EQ_IO,
+                       "%s is not a folder; data.dir (--data) must be the folder with FileList.csv and the clips",
                        dir));
     list = eq_dataset_list(dir);
     if (!list)

@@ -74,6 +74,22 @@ static bool is_unknown(const char *text)
     return false;
 }
 
+/* Blanks, letter case, and what spreadsheets do to numbers ("007", "7", "7.0") make no other patient: two patients
+ * that are taken for one cost nothing, one that is taken for two is in two splits. Free with free. */
+static char *plain_id(const char *text)
+{
+    text += strspn(text, " \t");
+    char *trimmed = eq_strdup(text), *id;
+    for (size_t n = strlen(trimmed); n && strchr(" \t", trimmed[n - 1]); n--)
+        trimmed[n - 1] = '\0';
+    eq_trim_fraction(trimmed);
+    size_t zeros = strspn(trimmed, "0"), len = strlen(trimmed);
+    bool number = len && strspn(trimmed, "0123456789") == len;
+    id = eq_caseless(trimmed + (!number ? 0 : zeros < len ? zeros : len - 1));
+    free(trimmed);
+    return id;
+}
+
 static bool has_id(const void *items, uint32_t number, const void *key)
 {
     const struct eq_patient *list = items;
@@ -100,10 +116,11 @@ enum eq_status eq_patients_enter(struct eq_patients *p, const char *text, enum e
                                  uint32_t *number, struct eq_err *err)
 {
     *number = 0;
-    if (is_unknown(text))
+    char *id = plain_id(text);
+    if (is_unknown(id)) {
+        free(id);
         return EQ_OK;
-    char *id = eq_strdup(text);
-    eq_trim_fraction(id);
+    }
     uint64_t hash = eq_hash64(id, strlen(id));
     uint32_t at = (uint32_t)p->n;
     if (eq_seen_find(&p->seen, hash, has_id, p->list, id, &at)) {
@@ -141,11 +158,13 @@ void eq_patients_compare_splits(const struct eq_patients *p, struct eq_dataset *
         if (in_two_splits(&p->list[i], line) && ds->patients_in_two_splits++ < NAMED_PATIENTS)
             eq_str_add(&names, "%spatient %zu (lines %zu and %zu)", names.len ? ", " : "", i + 1, line[0], line[1]);
     size_t n = ds->patients_in_two_splits;
+    if (n > NAMED_PATIENTS)
+        eq_str_add(&names, " and %zu more", n - NAMED_PATIENTS);
     if (n)
         eq_dataset_note(ds, EQ_FINDING_PATIENT_ACROSS,
-                        "%zu of %zu patients %s clips in more than one split: %s%s. The test then measures less than a "
+                        "%zu of %zu patients %s clips in more than one split: %s. The test then measures less than a "
                         "new patient would",
-                        n, p->n, n == 1 ? "has" : "have", names.s, n > NAMED_PATIENTS ? ", ..." : "");
+                        n, p->n, n == 1 ? "has" : "have", names.s);
     eq_str_clear(&names);
 }
 

@@ -52,7 +52,7 @@ static enum eq_status add_clips(struct sums *s, const struct eq_batch *batch, co
 static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct eq_err *err)
 {
     if (s->n == 0)
-        return eq_fail(err, EQ_FORMAT, "no clip to take statistics of");
+        return eq_fail(err, EQ_FORMAT, "no clip to compute statistics from");
     uint64_t mean = (s->sum + s->pixels / 2) / s->pixels;
     /* sum (x - m)^2 = sum x^2 - 2 m sum x + n m^2: never negative, and exact in 64 bits up to 2^47 pixels. */
     uint64_t around = s->squares + s->pixels * mean * mean - 2 * mean * s->sum;

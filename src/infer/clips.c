@@ -23,7 +23,7 @@ static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split spl
     enum eq_status st;
     *out = NULL;
     if (n == 0) {
-        st = eq_fail(err, EQ_FORMAT, "%s: the %s split holds no clips", ds->dir, eq_split_name(split));
+        st = eq_fail(err, EQ_FORMAT, "%s: the %s split has no clips", ds->dir, eq_split_name(split));
         goto out;
     }
     EQ_TRY(eq_loader_new(ds, indices, n, opts, out, err));
@@ -109,7 +109,7 @@ enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_
     *out = (struct eq_calibration){0};
     if (n == 0) {
         free(indices);
-        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split holds no clips to calibrate on", ds->dir);
+        return eq_fail(err, EQ_FORMAT, "%s: the TRAIN split has no clips to calibrate on", ds->dir);
     }
     struct eq_rng rng;
     eq_rng_init(&rng, like.opts.seed, EQ_RNG_CALIBRATE, 0, 0);
@@ -135,8 +135,8 @@ enum eq_status eq_calibration_half(const struct eq_calibration *all, int half, s
     *out = (struct eq_calibration){0};
     if (all->n < 2)
         return eq_fail(err, EQ_USAGE,
-                       "ptq.search fits on one half of the calibration clips and judges by the other: it needs 2 at "
-                       "least, there is 1 (ptq.clips, or the TRAIN split)");
+                       "ptq.search needs at least 2 calibration clips, one to fit and one to judge, but there "
+                       "is 1 (ptq.clips, or the TRAIN split)");
     uint32_t *indices = malloc(all->n * sizeof *indices);
     if (!indices)
         return eq_fail(err, EQ_NOMEM, "out of memory for the clips");

@@ -16,9 +16,8 @@ void eq_unlike_add(struct eq_unlike *u, const char *name, const char *unlike)
 void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
 {
     if (u->n)
-        eq_warn(
-            "%zu of %zu %s look%s unlike the clips that the model was trained on; do not rely on the EF there: %s%s",
-            u->n, of, what, u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
+        eq_warn("%zu of %zu %s look%s unlike the model's training clips; do not rely on their EF: %s%s", u->n, of, what,
+                u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
 }
 
 static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, float ef, const char *unlike)

@@ -2,13 +2,14 @@
 #include "echoquant/infer.h"
 
 #include <math.h>
-#include <sys/resource.h>
 
 /* Calls first..end-1; those below 0 are not kept. */
 static enum eq_status take_turn(const struct eq_latency_turn *turn, int first, int end, double *ms, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     for (int i = first; i < end; i++) {
+        if (eq_interrupted())
+            EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while measuring times"));
         double start = eq_now_ms();
         EQ_TRY(turn->call(turn->ctx, err));
         if (i >= 0)
@@ -18,11 +19,17 @@ out:
     return st;
 }
 
-/* How often the system took the CPU from a thread of this process that could have gone on. */
-static double involuntary_switches(void)
+/* Milliseconds that the calling thread has waited for a CPU although it could have run; NaN: the kernel does not tell.
+ * Involuntary context switches would not do: Linux counts a yield as one. */
+static double waited_ms(void)
 {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_nivcsw : NAN;
+    double ns = NAN;
+    FILE *f = fopen("/proc/thread-self/schedstat", "re"); /* Documentation/scheduler/sched-stats.rst of Linux */
+    if (f && fscanf(f, "%*u %lf", &ns) != 1)
+        ns = NAN;
+    if (f)
+        fclose(f);
+    return ns / 1e6;
 }
 
 enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int calls, int warmup, int repeats,
@@ -35,7 +42,7 @@ enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int 
     double *ms = eq_alloc((size_t)n * count, sizeof *ms); /* [n][repeats] */
     if (!ms)
         return eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
-    double began = eq_now_ms(), switches = involuntary_switches();
+    double began = eq_now_ms(), waited = waited_ms();
     for (int first = -warmup, end; first < repeats; first = end) {
         end = first < 0 ? 0 : first + calls < repeats ? first + calls : repeats;
         for (int k = 0; k < n; k++) {
@@ -46,10 +53,10 @@ enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int 
             EQ_TRY(take_turn(&turns[k], first, end, ms + (size_t)k * count, err));
         }
     }
-    switches = (involuntary_switches() - switches) / fmax((eq_now_ms() - began) / 1e3, 1e-3);
+    waited = (waited_ms() - waited) / fmax(eq_now_ms() - began, 1e-3);
     for (int k = 0; k < n; k++) {
         out[k] = eq_latency_of(ms + (size_t)k * count, repeats);
-        out[k].switches = switches;
+        out[k].waited = waited;
     }
     if (eq_parallel_threads() != turns[0].threads)
         EQ_TRY(eq_parallel_init(turns[0].threads, err));
@@ -96,8 +103,7 @@ enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths,
 
 struct eq_latency eq_latency_of(double *ms, int n)
 {
-    struct eq_latency l = {
-        .min = NAN, .median = NAN, .p95 = NAN, .low = NAN, .high = NAN, .switches = NAN, .repeats = n};
+    struct eq_latency l = {.min = NAN, .median = NAN, .p95 = NAN, .low = NAN, .high = NAN, .waited = NAN, .repeats = n};
     if (n <= 0)
         return l;
     l.median = eq_median_of(ms, (size_t)n);

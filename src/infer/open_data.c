@@ -76,8 +76,8 @@ static enum eq_status refuse_to_make(const char *dir, struct eq_err *err)
     char *near = eq_nearest_folder(dir);
     enum eq_status st =
         eq_fail(err, EQ_IO,
-                "%s: no such data folder%s%s%s Synthetic clips are made without asking only in " EQ_SYNTHETIC_DIR
-                "; `echoquant synth %s` makes some there",
+                "%s: no such data folder%s%s%s Synthetic clips are made automatically only in " EQ_SYNTHETIC_DIR
+                "; to make some here, run `echoquant synth %s`",
                 dir, near ? "; did you mean " : ".", near ? near : "", near ? "?" : "", dir);
     free(near);
     return st;
@@ -202,8 +202,8 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
     EQ_TRY(eq_dataset_open(cfg->data.dir, &opts, ds, err));
     if (ds->ef_like_fraction)
         EQ_TRY(eq_fail(err, EQ_FORMAT,
-                       "%s: all %zu EFs lie within 0..1, so they look like fractions, while a model learns percent. "
-                       "--set data.ef_unit=fraction reads them as fractions",
+                       "%s: all %zu EFs lie within 0..1, so they look like fractions. Percent are needed: use "
+                       "--set data.ef_unit=fraction to convert them",
                        cfg->data.dir, ds->n));
     EQ_TRY(check_clips(cfg, ds, err));
     if (cfg->data.digest == EQ_DIGEST_BYTES)

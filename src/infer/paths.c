@@ -12,10 +12,12 @@ static void add(struct eq_paths *list, const char *path, char *error)
 }
 
 /* A link without a target, or a pipe, that is named like a clip shows as an error of its own. */
-static enum eq_status add_clip(void *ctx, const char *path, struct eq_err *err)
+static enum eq_status add_clip(void *ctx, const char *path, const char *problem, struct eq_err *err)
 {
     (void)err;
-    if (eq_is_clip_name(path))
+    if (problem)
+        add(ctx, path, eq_strdup(problem));
+    else if (eq_is_clip_file(path))
         add(ctx, path, NULL);
     return EQ_OK;
 }
@@ -59,8 +61,8 @@ enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name
         if (separator == '\n' && len > skip && line[len - 1] == '\r')
             line[--len] = '\0';
         if (strlen(line) < len)
-            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null for paths that end with one",
-                           name, number));
+            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null if a NUL ends each path", name,
+                           number));
         if (len > skip)
             add(list, line + skip, NULL);
     }
@@ -73,13 +75,47 @@ out:
     return st;
 }
 
+/* The path that a line of text means: the line as it stands, if there is such a file; then without blanks around it.
+ * NULL: the line is blank, or a comment. line is changed. */
+static const char *path_of_line(char *line)
+{
+    if (eq_path_exists(line))
+        return line;
+    char *bare = line + strspn(line, " \t");
+    size_t len = strlen(bare);
+    while (len && strchr(" \t", bare[len - 1]))
+        len--;
+    if (len == 0)
+        return NULL;
+    char end = bare[len];
+    bare[len] = '\0';
+    if (eq_path_exists(bare))
+        return bare;
+    if (bare[0] == '#')
+        return NULL;
+    bare[len] = end;
+    return line;
+}
+
 static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
 {
     struct eq_paths lines = {0};
+    size_t left_out = 0, added = 0;
     enum eq_status st = eq_paths_read(&lines, file, name, separator, err);
-    for (size_t i = 0; i < lines.n && st == EQ_OK; i++)
-        st = add_entry(list, lines.paths[i].path, err);
+    for (size_t i = 0; i < lines.n && st == EQ_OK; i++) {
+        char *line = lines.paths[i].path;
+        const char *path = separator == '\n' ? path_of_line(line) : line;
+        left_out += !path && strchr(line, '#');
+        added += path != NULL;
+        if (path)
+            st = add_entry(list, path, err);
+    }
     eq_paths_clear(&lines);
+    if (st == EQ_OK && !added)
+        st = eq_fail(err, EQ_FORMAT, "%s: the list is empty; it needs a path on each line", name);
+    else if (left_out)
+        eq_info("%s: %zu line%s that begin%s with # left out as comments", name, left_out, left_out == 1 ? "" : "s",
+                left_out == 1 ? "s" : "");
     return st;
 }
 

@@ -76,7 +76,7 @@ static enum eq_status int8_open(struct eq_predictor *p, const char *path, enum e
 {
     struct eq_qmodel *m;
     if (precision != EQ_PRECISION_FP32)
-        return eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is for FP32 ones", path);
+        return eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is only for FP32 models", path);
     enum eq_status st = eq_qmodel_load(path, &m, err);
     return st == EQ_OK ? eq_predictor_from_qmodel(p, m, clips, err) : st;
 }

@@ -182,7 +182,7 @@ static bool go_on(struct import *im)
 {
     pthread_mutex_lock(&im->lock);
     if (im->st == EQ_OK && eq_interrupted())
-        im->st = eq_fail(&im->err, EQ_INTERRUPTED, "interrupted while writing %s; run the same command to go on",
+        im->st = eq_fail(&im->err, EQ_INTERRUPTED, "interrupted while writing %s. Run the same command to resume",
                          im->opts->out);
     bool on = im->st == EQ_OK;
     pthread_mutex_unlock(&im->lock);
@@ -364,8 +364,7 @@ static enum eq_status check_opts(const struct eq_import_opts *o, struct eq_err *
     if (!eq_dicom_built())
         return eq_fail(err, EQ_UNSUPPORTED, EQ_DICOM_NOT_BUILT);
     if (o->size < 1 || o->size > EQ_SAMPLING_MAX_SIZE)
-        return eq_fail(err, EQ_USAGE, "clips of %d pixels a side can't be written; 1 to %d can", o->size,
-                       EQ_SAMPLING_MAX_SIZE);
+        return eq_fail(err, EQ_USAGE, "--size %d: must be 1 to %d pixels", o->size, EQ_SAMPLING_MAX_SIZE);
     return EQ_OK;
 }
 
@@ -398,7 +397,7 @@ static enum eq_status write_all(struct import *im, size_t clips, const struct cJ
         if (!failed && im->files[i].item.state == EQ_IMPORT_FAILED)
             failed = &im->files[i].item;
     }
-    return eq_fail(err, EQ_FORMAT, "not one clip could be imported; the first failure: %s: %s",
+    return eq_fail(err, EQ_FORMAT, "no clip could be imported; the first failure: %s: %s",
                    failed ? failed->source : "?", failed ? failed->reason : "?");
 }
 

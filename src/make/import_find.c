@@ -10,9 +10,11 @@ struct search {
     size_t folder_len; /* of the folder that the user named; 0: the file itself was */
 };
 
-static enum eq_status add_file(void *ctx, const char *path, struct eq_err *err)
+static enum eq_status add_file(void *ctx, const char *path, const char *problem, struct eq_err *err)
 {
     struct search *s = ctx;
+    if (problem)
+        return eq_fail(err, EQ_IO, "%s", problem);
     if (s->n == s->cap) {
         s->cap = s->cap ? 2 * s->cap : 64;
         struct eq_import_file *grown = realloc(s->files, s->cap * sizeof *grown);
@@ -42,7 +44,7 @@ enum eq_status eq_import_find(const char *const *paths, size_t n_paths, struct e
         if (!eq_path_exists(path))
             st = eq_fail(err, EQ_IO, "%s: no such file or folder", path);
         else
-            st = s.folder_len ? eq_files_below(path, add_file, &s, err) : add_file(&s, path, err);
+            st = s.folder_len ? eq_files_below(path, add_file, &s, err) : add_file(&s, path, NULL, err);
         free(path);
     }
     *files = s.files;

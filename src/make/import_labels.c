@@ -76,7 +76,7 @@ enum eq_status eq_import_match_labels(const struct eq_dataset *labels, struct eq
             continue;
         const char **other = &taken[files[i].label - labels->samples];
         if (*other)
-            EQ_TRY(eq_fail(err, EQ_USAGE, "the label \"%s\" fits %s and %s; name them by their paths",
+            EQ_TRY(eq_fail(err, EQ_USAGE, "the label \"%s\" matches %s and %s; use their paths as labels",
                            files[i].label->file_name, *other, item->source));
         *other = item->source;
     }

@@ -73,7 +73,7 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     bool stop = job->st != EQ_OK;
     if (!stop && eq_interrupted()) {
         job->st = eq_fail(&job->err, EQ_INTERRUPTED,
-                          "interrupted while writing %s; run the same command to start again", job->dir);
+                          "interrupted while writing %s. Run the same command to start again", job->dir);
         stop = true;
     }
     pthread_mutex_unlock(&job->lock);
@@ -176,7 +176,8 @@ static enum eq_status check_opts(const struct eq_synth_opts *o, struct eq_err *e
     if (o->train < 0 || o->val < 0 || o->test < 0 || clip_count(o) == 0 || clip_count(o) > 99999)
         return eq_fail(err, EQ_USAGE, "a synthetic set has 1 to 99999 clips");
     if (o->frames_min < 2 || o->frames_max < o->frames_min || o->frames_max > 4000)
-        return eq_fail(err, EQ_USAGE, "a synthetic clip has 2 to 4000 frames, the least not above the most");
+        return eq_fail(err, EQ_USAGE,
+                       "a synthetic clip has 2 to 4000 frames, and the minimum must not exceed the maximum");
     if (o->fps < 1 || o->fps > 1000)
         return eq_fail(err, EQ_USAGE, "frames a second must lie in 1..1000");
     return EQ_OK;

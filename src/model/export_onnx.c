@@ -67,7 +67,7 @@ static enum eq_status check(const struct eq_graph *g, struct eq_err *err)
                        "a graph with fake quantization cannot be exported; export the integer model it is lowered to");
     for (int i = 0; i < g->n_params; i++)
         if (!eq_all_finite(eq_param_data(&g->params[i]), eq_param_count(&g->params[i])))
-            return eq_fail(err, EQ_NUMERIC, "\"%s\" holds NaN or infinite values", g->params[i].name);
+            return eq_fail(err, EQ_NUMERIC, "\"%s\" has NaN or infinite values", g->params[i].name);
     return EQ_OK;
 }
 

@@ -16,13 +16,13 @@ static enum eq_status check_fold(const struct eq_graph *g, const struct eq_node 
 {
     const struct eq_node *conv = &g->nodes[bn->src[0]];
     if (!folds_into(g, bn))
-        return eq_fail(err, EQ_UNSUPPORTED, "%s: a batch norm that does not follow a plain convolution can't be folded",
-                       bn->name);
+        return eq_fail(err, EQ_UNSUPPORTED,
+                       "%s: a batch norm that does not follow a plain convolution cannot be folded", bn->name);
     if (conv->edge_fq >= 0)
-        return eq_fail(err, EQ_UNSUPPORTED, "%s: fake-quant between convolution and batch norm can't be folded",
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: fake-quant between convolution and batch norm cannot be folded",
                        conv->name);
     if (conv->weight_fq >= 0 && conv->folded_bn != bn - g->nodes)
-        return eq_fail(err, EQ_UNSUPPORTED, "%s: fake-quant on unfolded weights can't be folded", conv->name);
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: fake-quant on unfolded weights cannot be folded", conv->name);
     return EQ_OK;
 }
 

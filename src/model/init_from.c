@@ -73,7 +73,7 @@ static enum eq_status find_prefix(const struct eq_st_file *f, struct eq_str *pre
             continue;
         if (first)
             return eq_fail(err, EQ_FORMAT,
-                           "holds two networks, with the names \"%.120s\" and \"%.120s\": take one of them with "
+                           "has two networks, with the names \"%.120s\" and \"%.120s\": extract one of them with "
                            "scripts/torchvision_to_safetensors.py --prefix",
                            first, name);
         first = name;
@@ -139,15 +139,14 @@ static enum eq_status check_network(const struct eq_st_file *f, const struct eq_
     report_unused(f, g, r, &foreign, &example);
     if (foreign)
         return eq_fail(err, EQ_FORMAT,
-                       "holds another network than ResNet-18: %zu of its layers' tensors have no place, such as "
-                       "\"%.120s\"",
+                       "is not a ResNet-18: %zu tensors of its layers have no place in one, such as \"%.120s\"",
                        foreign, example);
     if (10 * r->used >= 9 * body)
         return EQ_OK;
     const struct eq_st_tensor *first = find_param(f, r, "conv1.weight");
     const struct eq_tensor *ours = &g->params[eq_graph_find_param(g, "conv1.weight")].value;
     if (first && first->value.rank == 4 && first->value.shape[0] != ours->shape[0])
-        return eq_fail(err, EQ_FORMAT, "has the width %zu, this network %zu: set model.width to %zu",
+        return eq_fail(err, EQ_FORMAT, "has the width %zu, but this network has %zu: set model.width to %zu",
                        first->value.shape[0], ours->shape[0], first->value.shape[0]);
     if (r->used == 0 && r->misshaped == 0)
         return eq_fail(err, EQ_FORMAT,

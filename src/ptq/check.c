@@ -49,9 +49,9 @@ enum eq_status eq_ptq_check(struct eq_ptq_inputs *in, struct eq_predictor *quant
     if (rms <= EQ_PTQ_BROKEN)
         eq_info("INT8 differs from FP32 by %.2f EF points (RMS) on %zu calibration clips", rms, in->clips.n);
     else
-        eq_warn("quantization breaks the model: on %zu calibration clips INT8 differs from FP32 by %.2f EF points "
-                "(RMS; more than %g). Try another ptq.observer, more ptq.clips or more ptq.weight_bits; `echoquant "
-                "sensitivity` shows which layers are at fault.",
+        eq_warn("quantization breaks the model: on %zu calibration clips INT8 differs from FP32 by %.2f "
+                "EF points (RMS; more than %g). Try another ptq.observer, more ptq.clips, or more "
+                "ptq.weight_bits; `echoquant sensitivity` shows which layers are at fault.",
                 in->clips.n, rms, EQ_PTQ_BROKEN);
 out:
     eq_str_clear(&unlike.first);

@@ -196,7 +196,8 @@ static enum eq_status search(struct mixed *m, struct eq_err *err)
     if (is_within(m))
         EQ_TRY(quantize_again(m, err));
     else
-        eq_warn("ptq.max_mae_loss = %g: with all layers in FP32 the loss still is %.4f", limit, m->mae - m->mae_fp32);
+        eq_warn("ptq.max_mae_loss = %g cannot be met: with all layers in FP32 the loss is still %.4f", limit,
+                m->mae - m->mae_fp32);
 out:
     if (st == EQ_OK)
         cJSON_AddNumberToObject(m->path, "mae", m->mae);

@@ -150,7 +150,7 @@ static void note(struct search *s, const char *what, double mse, bool better)
     eq_json_add_real(o, "sqnr_db", sqnr);
     cJSON_AddBoolToObject(o, "kept", better);
     eq_json_add(cJSON_GetObjectItemCaseSensitive(s->path, "tries"), NULL, o);
-    eq_info("search %2d  %-28s off by %.4f EF points (rms), SQNR %5.1f dB%s", s->tries, what, rms, sqnr,
+    eq_info("search %2d  %-28s RMS difference %.4f EF points, SQNR %5.1f dB%s", s->tries, what, rms, sqnr,
             better ? "  <- best so far" : "");
 }
 

@@ -145,7 +145,7 @@ static enum eq_status set_edge(struct eq_graph *g, int node, const struct range 
     if (st != EQ_OK)
         st = eq_fail(err, st, "%s", r->err.msg);
     else if (r->min == 0 && r->max == 0)
-        st = eq_fail(err, EQ_NUMERIC, "its output was 0 throughout calibration: the layer is dead, there is no scale");
+        st = eq_fail(err, EQ_NUMERIC, "its output was 0 throughout calibration: the layer is dead and has no scale");
     if (st == EQ_OK)
         st = eq_qparams_affine(r->min, r->max, &q, err);
     if (st != EQ_OK) {

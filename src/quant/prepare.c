@@ -19,7 +19,7 @@ static enum eq_status check_conv(const struct eq_graph *g, int conv, int stored,
     if (stored == conv)
         return EQ_OK;
     if (g->nodes[conv].relu || g->nodes[conv].residual >= 0)
-        return refuse(g, conv, "ReLU or residual between convolution and batch norm can't be folded", err);
+        return refuse(g, conv, "ReLU or residual between convolution and batch norm cannot be folded", err);
     for (int i = 0; i < g->n_nodes; i++)
         if (i != stored && reads(&g->nodes[i], conv))
             return refuse(g, conv, "read by its batch norm and by another node", err);
@@ -34,7 +34,7 @@ static enum eq_status check_node(const struct eq_graph *g, int node, struct eq_e
     if (n->op == EQ_OP_RELU || n->op == EQ_OP_ADD)
         return refuse(g, node, "ReLU and add must be fused before quantization (eq_fuse)", err);
     if (n->op == EQ_OP_BATCHNORM && g->nodes[n->src[0]].op != EQ_OP_CONV2D)
-        return refuse(g, node, "a batch norm that follows no convolution can't be folded", err);
+        return refuse(g, node, "a batch norm that follows no convolution cannot be folded", err);
     if (n->op == EQ_OP_CONV2D)
         return check_conv(g, node, eq_stored_edge(g, node), err);
     return EQ_OK;

@@ -87,9 +87,9 @@ static enum eq_status check_precision(const struct eq_qmodel *m, const struct eq
     if (n->fp32 && !eq_qnode_weights(n))
         return eq_fail(err, EQ_FORMAT, "%s: only convolutions and the head can be in FP32", n->name);
     if (pool ? n->fp32_edge != is_fp32_edge(m, n->src) : n->fp32_edge && (!n->fp32 || n->op == EQ_QOP_HEAD))
-        return eq_fail(err, EQ_FORMAT, "%s: its edge can't be in FP32 or must be", n->name);
+        return eq_fail(err, EQ_FORMAT, "%s: its edge has the wrong precision (FP32 or integer)", n->name);
     if (!pool && !n->fp32 && reads_floats)
-        return eq_fail(err, EQ_FORMAT, "%s: a quantized node can't read an edge in FP32", n->name);
+        return eq_fail(err, EQ_FORMAT, "%s: a quantized node cannot read an edge in FP32", n->name);
     return EQ_OK;
 }
 
@@ -112,7 +112,7 @@ static enum eq_status check_node(const struct eq_qmodel *m, int i, struct eq_err
     if (n->residual != -1 && (n->op != EQ_QOP_CONV2D || n->residual < 1 || n->residual >= i))
         return eq_fail(err, EQ_FORMAT, "%s: residual %d is out of range", n->name, n->residual);
     if (n->op == EQ_QOP_HEAD ? n->cout != 1 || n->k != 1 : eq_qnode_weights(n) == 0 && n->cin != n->cout)
-        return eq_fail(err, EQ_FORMAT, "%s: %d to %d channels, kernel %d don't suit its operation", n->name, n->cin,
+        return eq_fail(err, EQ_FORMAT, "%s: %d to %d channels, kernel %d do not suit its operation", n->name, n->cin,
                        n->cout, n->k);
     if ((n->op == EQ_QOP_MAXPOOL || n->op == EQ_QOP_HEAD) && n->src == 0)
         return eq_fail(err, EQ_FORMAT, "%s: a convolution must come before it", n->name);
@@ -199,8 +199,8 @@ enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *
     const struct eq_model_meta *meta = &m->meta;
     if (meta->pixel_mean < 0 || meta->pixel_mean > 255 || !usable_scale(meta->pixel_std) ||
         !usable_scale(1 / meta->pixel_std))
-        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g can't normalize", meta->pixel_mean,
-                       (double)meta->pixel_std);
+        return eq_fail(err, EQ_NUMERIC, "pixel mean %d and standard deviation %g are not usable for normalization",
+                       meta->pixel_mean, (double)meta->pixel_std);
     for (int i = 0; i < m->n_nodes; i++) {
         enum eq_status st = check_values(m, &m->nodes[i], err);
         if (st != EQ_OK)

@@ -178,7 +178,7 @@ static enum eq_status read_recipe(const struct eq_st_file *f, struct eq_qmodel *
         return EQ_OK;
     enum eq_status st = eq_json_parse(text, strlen(text), "metadata \"recipe\"", &json, err);
     if (st == EQ_OK && !cJSON_IsObject(json))
-        st = eq_fail(err, EQ_FORMAT, "metadata \"recipe\" is no JSON object");
+        st = eq_fail(err, EQ_FORMAT, "metadata \"recipe\" is not a JSON object");
     cJSON_Delete(json);
     if (st == EQ_OK)
         m->recipe = eq_strdup(text);

@@ -11,20 +11,25 @@ static void blank(struct eq_str *out)
 }
 
 /* Text may quote paths in any encoding. */
-static void add_line(struct eq_str *out, const char *mark, const char *text)
+static void add_line(struct eq_str *out, int columns, const char *mark, const char *text)
 {
+    struct eq_str shown = {0};
+    eq_str_add_utf8(&shown, text);
     eq_str_add(out, "%s", mark);
-    eq_str_add_utf8(out, text);
-    eq_str_add(out, "\n");
+    if (columns > 0)
+        eq_str_add_wrapped(out, shown.s, (int)strlen(mark), columns);
+    else
+        eq_str_add(out, "%s\n", shown.s);
+    eq_str_clear(&shown);
 }
 
-void eq_section_print(const struct eq_section *s, struct eq_str *out)
+void eq_section_print(const struct eq_section *s, int columns, struct eq_str *out)
 {
     static const char *const marks[] = {[EQ_LINE_PLAIN] = "", [EQ_LINE_ITEM] = "- ", [EQ_LINE_CAUTION] = "> "};
     bool first = true;
     if (s->brief.len) {
         blank(out);
-        add_line(out, "", s->brief.s);
+        add_line(out, columns, "", s->brief.s);
         return;
     }
     if (s->title.len && !s->n_plots) {
@@ -36,15 +41,15 @@ void eq_section_print(const struct eq_section *s, struct eq_str *out)
         if (first || s->line_style != EQ_LINE_ITEM) /* cautions in one quotation would become one paragraph */
             blank(out);
         first = false;
-        add_line(out, marks[s->line_style], line);
+        add_line(out, columns, marks[s->line_style], line);
     }
     for (size_t i = 0; i < s->n_tables; i++) {
         blank(out);
-        eq_table_print(&s->tables[i], out);
+        eq_table_print(&s->tables[i], columns, out);
     }
     if (s->note.len) {
         blank(out);
-        add_line(out, "", s->note.s);
+        add_line(out, columns, "", s->note.s);
     }
     for (size_t i = 0; i < s->n_plots; i++) {
         const struct eq_plot *p = s->plots[i];
@@ -60,7 +65,7 @@ void eq_report_markdown(const struct eq_section *sections, size_t n, struct eq_s
     for (int place = 0; left > 0; place++)
         for (size_t i = 0; i < n; i++)
             if (sections[i].place == place) {
-                eq_section_print(&sections[i], out);
+                eq_section_print(&sections[i], 0, out);
                 left--;
             }
     eq_str_add(out, "\n%s\n", EQ_RESEARCH_ONLY);

@@ -125,17 +125,17 @@ out:
     return st;
 }
 
-enum eq_status eq_run_table(const char *run_dir, struct eq_str *out, struct eq_err *err)
+enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
     enum eq_status st = read_results(&report, err);
     if (report.other_data.len)
-        eq_warn("%s: evaluated on other data than the rest, and therefore left out: %s", run_dir, report.other_data.s);
+        eq_warn("%s: left out, because evaluated on other data: %s", run_dir, report.other_data.s);
     for (int seeds = 0; st == EQ_OK && seeds < 2; seeds++) {
         struct eq_section s = {0};
         (seeds ? eq_section_seeds : eq_section_results)(&report, &s);
         eq_str_clear(&s.note);
-        eq_section_print(&s, out);
+        eq_section_print(&s, columns, out);
         eq_section_clear(&s);
     }
     eq_report_clear(&report);

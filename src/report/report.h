@@ -29,8 +29,9 @@ struct eq_table {
 void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
 /* Adds a cell for each double. formats: one for each, separated by "|"; NaN becomes "-". */
 void eq_table_numbers(struct eq_table *t, const char *formats, ...) __attribute__((format(printf, 2, 3)));
-/* Appends Markdown with padded columns, which also reads well on a terminal. */
-void eq_table_print(const struct eq_table *t, struct eq_str *out);
+/* Appends Markdown with padded columns, which also reads well on a terminal. columns above 0: a wider table becomes
+ * several, one after the other, each with the first column. */
+void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 
 /* ---- the content of a report ---------------------------------------------- */
 
@@ -69,10 +70,10 @@ enum eq_speed {
 };
 /* *ratio: of the medians, above 1 if the row is faster. */
 enum eq_speed eq_report_speed(const struct eq_result *row, const struct eq_result *base, double *ratio);
-/* Whether the timing of a row was disturbed: the 95th percentile is above 1.5 medians, or the system took the CPU away
- * more than 10 times a second for each thread. */
+/* Whether the timing of a row was disturbed: the 95th percentile is above 1.5 medians, or the timed thread waited for
+ * a CPU for more than this share of the time. */
 #define EQ_DISTURBED_P95 1.5
-#define EQ_DISTURBED_SWITCHES 10
+#define EQ_DISTURBED_WAIT 0.02
 bool eq_report_is_disturbed(const struct eq_result *row);
 /* Appends a positive value with three significant digits (more before the point, at most six after it). */
 void eq_report_significant(double value, const char *unit, struct eq_str *out);
@@ -105,8 +106,9 @@ struct eq_section {
 /* Adds an empty table. The pointer is valid until the next call. */
 struct eq_table *eq_section_table(struct eq_section *s);
 void eq_section_clear(struct eq_section *s);
-/* Appends the section as Markdown, with a blank line before each part unless out is empty. */
-void eq_section_print(const struct eq_section *s, struct eq_str *out);
+/* Appends the section as Markdown, with a blank line before each part unless out is empty. columns above 0: tables and
+ * text are broken to fit. */
+void eq_section_print(const struct eq_section *s, int columns, struct eq_str *out);
 
 /* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> is in a file of
  * its own and leaves the section empty when there is nothing to say. */

@@ -27,12 +27,11 @@ static void judge_baseline(const struct eq_results *r, struct eq_texts *lines)
     const struct eq_result *fp32 = eq_results_find(r, eq_phase_model(EQ_PHASE_TRAIN)->row);
     const struct eq_result *median = eq_results_find(r, EQ_MEDIAN_ROW);
     if (fp32 && median && fp32->mae >= median->mae)
-        eq_texts_add(
-            lines,
-            "The baseline has not learned to predict the EF: its MAE of %.2f EF points is not below the %.2f "
-            "of always predicting the training median. The comparison of FP32 and INT8 below says nothing about a "
-            "model that works; train for longer, or on more clips.",
-            fp32->mae, median->mae);
+        eq_texts_add(lines,
+                     "The baseline has not learned to predict the EF: its MAE of %.2f EF points is not below "
+                     "the %.2f of always predicting the training median. The comparison of FP32 and INT8 says "
+                     "nothing about a model that works. Train longer, or on more clips.",
+                     fp32->mae, median->mae);
 }
 
 /* A quantized model that loses more than this share of FP32's MAE is broken, not rounded. */
@@ -56,11 +55,11 @@ static void judge_clips(const struct eq_results *r, struct eq_texts *lines)
         if (r->rows[i].unlike > 0 && (!worst || r->rows[i].unlike > worst->unlike))
             worst = &r->rows[i];
     if (worst)
-        eq_texts_add(
-            lines,
-            "%.0f of %.0f test clips look unlike the clips that %s was trained on (brightness, contrast, share of "
-            "black, motion, detail, color or layout), so do not rely on the EF there. `echoquant eval` names some.",
-            worst->unlike, worst->clips, worst->model);
+        eq_texts_add(lines,
+                     "%.0f of %.0f test clips look unlike the training clips of %s (brightness, contrast, "
+                     "share of black, motion, detail, color, or layout). Do not rely on their EF. `echoquant "
+                     "eval` names some of them.",
+                     worst->unlike, worst->clips, worst->model);
 }
 
 static void judge_timings(const struct eq_results *r, struct eq_texts *lines)
@@ -80,7 +79,7 @@ static void judge_timings(const struct eq_results *r, struct eq_texts *lines)
             eq_str_add(&lines->s, " (95th percentile ");
             eq_report_significant(row->latency.p95 / row->latency.median, " times the median)", &lines->s);
         } else {
-            eq_str_add(&lines->s, " (stopped %.0f times a second by the system)", row->latency.switches);
+            eq_str_add(&lines->s, " (waited for a CPU for %.0f %% of the time)", 100 * row->latency.waited);
         }
     }
     if (n) {
@@ -88,9 +87,8 @@ static void judge_timings(const struct eq_results *r, struct eq_texts *lines)
         eq_texts_end(lines);
     }
     if (apart)
-        eq_texts_add(lines,
-                     "Not all models were timed at the same time, by turns, so no speed-up is given between those. "
-                     "`echoquant eval` times all models of the run together.");
+        eq_texts_add(lines, "Some models were not timed together, by turns, so their speed-up is not measurable. "
+                            "`echoquant eval` times all models of the run together.");
 }
 
 /* All but those that hold for good. eval itself names clips. */
@@ -123,8 +121,8 @@ void eq_section_cautions(const struct eq_report *report, struct eq_section *out)
     out->line_style = EQ_LINE_CAUTION;
     if (report->other_data.len)
         eq_texts_add(&out->lines,
-                     "Evaluated on other data than the rest, and therefore left out: %s. `echoquant eval` "
-                     "evaluates them again.",
+                     "Left out, because they were evaluated on other data: %s. `echoquant eval` evaluates "
+                     "them again.",
                      report->other_data.s);
     add_warnings(r, &out->lines);
     judge_clips(r, &out->lines);
@@ -133,13 +131,13 @@ void eq_section_cautions(const struct eq_report *report, struct eq_section *out)
                                   "quantization changes.");
     if (!(agree(r, true, offsetof(struct eq_result, cpu)) && agree(r, true, offsetof(struct eq_result, isa)) &&
           agree(r, false, offsetof(struct eq_result, threads))))
-        eq_texts_add(&out->lines, "The models were measured on different CPUs, instruction sets or numbers of threads "
-                                  "(see results.json): their latencies cannot be compared.");
+        eq_texts_add(&out->lines, "The models were measured on different CPUs, instruction sets, or numbers of threads "
+                                  "(see results.json). Their latencies cannot be compared.");
     if (!agree(r, false, offsetof(struct eq_result, phases)))
         eq_texts_add(&out->lines,
-                     "The EFs of the models are means over different numbers of phases (see results.json): "
-                     "their errors cannot be compared. `run-all` evaluates all of them alike.");
+                     "The models average different numbers of phases (see results.json). Their errors cannot "
+                     "be compared. `run-all` evaluates all of them with the same number.");
     if (!agree(r, false, offsetof(struct eq_result, clips)))
-        eq_texts_add(&out->lines, "The models were evaluated on different numbers of clips: their errors cannot be "
+        eq_texts_add(&out->lines, "The models were evaluated on different numbers of clips. Their errors cannot be "
                                   "compared.");
 }

@@ -17,12 +17,11 @@ static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
     eq_str_add(out, "%s, weights of %.0f bits, %.0f epoch%s", lsq ? "Learned scales (LSQ)" : "Straight-through (STE)",
                eq_json_real(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
     if (distill > 0)
-        eq_str_add(out, ", %.2f of the loss by distillation", distill);
+        eq_str_add(out, ", weight of the distillation loss %.2f", distill);
     eq_str_add(out, ".");
     if (kept == 0)
-        eq_str_add(out,
-                   " No epoch was better than the start on the validation clips, so this file is the start of QAT: "
-                   "the baseline, quantized.");
+        eq_str_add(out, " No epoch was better than the start on the validation clips. This file is therefore the "
+                        "start of QAT: the quantized baseline.");
     else if (kept < epochs)
         eq_str_add(out, " The file is the model after epoch %.0f, the best on the validation clips.", kept);
     if (kept != 0)
@@ -50,7 +49,7 @@ void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
         if (eq_json_flag(recipe, switches[i].key))
             eq_str_add(out, "%s%s", n++ ? ", " : "; ", switches[i].text);
     if (cJSON_HasObjectItem(recipe, "search"))
-        eq_str_add(out, "; found by search");
+        eq_str_add(out, "; settings found by ptq.search");
     if (eq_json_text(recipe, "keep_fp32")[0])
         eq_str_add(out, "; in FP32: %s", eq_json_text(recipe, "keep_fp32"));
     eq_str_add(out, ".");
@@ -63,7 +62,7 @@ static void add_size_and_speed(const struct eq_result *row, const struct eq_resu
     enum eq_speed speed = eq_report_speed(row, fp32, &ratio);
     bool other_size = isfinite(share) && share != 1; /* BF16 runs the FP32 file */
     if (other_size)
-        eq_str_add(out, " The file has %.0f %% of the size%s", 100 * share, speed == EQ_SPEED_KNOWN ? ", and" : ".");
+        eq_str_add(out, " The file is %.0f %% of the size%s", 100 * share, speed == EQ_SPEED_KNOWN ? ", and" : ".");
     if (speed == EQ_SPEED_NOT_MEASURABLE)
         eq_str_add(out, " A difference in the speed of inference is not measurable.");
     if (speed != EQ_SPEED_KNOWN)
@@ -75,16 +74,17 @@ static void add_size_and_speed(const struct eq_result *row, const struct eq_resu
 static void find_one(const struct eq_result *row, const struct eq_result *fp32, struct eq_texts *lines)
 {
     struct eq_str *out = &lines->s;
-    eq_str_add(out, "%s: MAE %.2f against %.2f EF points (%+.2f).", row->model, row->mae, fp32->mae,
+    eq_str_add(out, "%s: MAE %.2f EF points, FP32 %.2f (%+.2f).", row->model, row->mae, fp32->mae,
                row->mae - fp32->mae);
     if (isfinite(row->sqnr_db))
         eq_str_add(out, " Its predictions differ from FP32's by %.2f EF points (RMS; SQNR %.1f dB).",
                    row->rms_from_fp32, row->sqnr_db);
     add_size_and_speed(row, fp32, out);
     if (fabs(row->bias - fp32->bias) > EQ_BIAS_NOTED)
-        eq_str_add(
-            out, " It moves the mean prediction by %+.2f EF points: the bias is %+.2f, FP32's %+.2f (noted above %g).",
-            row->bias - fp32->bias, row->bias, fp32->bias, EQ_BIAS_NOTED);
+        eq_str_add(out,
+                   " It moves the mean prediction by %+.2f EF points: its bias is %+.2f, FP32's is %+.2f "
+                   "(reported above a shift of %g).",
+                   row->bias - fp32->bias, row->bias, fp32->bias, EQ_BIAS_NOTED);
     eq_str_add(out, row->recipe ? " " : "");
     if (row->recipe)
         eq_report_recipe(row->recipe, out);
@@ -103,14 +103,14 @@ static void choose(const struct eq_results *r, const struct eq_result *fp32, str
     }
     if (!best)
         return;
-    eq_str_add(&lines->s, "To ship in INT8: %s. No INT8 file has a lower MAE on the %.0f validation clips (%s %.2f",
+    eq_str_add(&lines->s, "INT8 file to ship: %s. It has the lowest MAE on the %.0f validation clips (%s %.2f",
                best->file, best->val_clips, best->model, best->val_mae);
     for (size_t i = 0; i < r->n; i++)
         if (&r->rows[i] != best && strcmp(r->rows[i].precision, "INT8") == 0 && isfinite(r->rows[i].val_mae))
             eq_str_add(&lines->s, ", %s %.2f", r->rows[i].model, r->rows[i].val_mae);
     if (isfinite(fp32->val_mae))
         eq_str_add(&lines->s, "; FP32 %.2f", fp32->val_mae);
-    eq_str_add(&lines->s, "). The test clips have no part in this choice.");
+    eq_str_add(&lines->s, "). The test clips do not influence this choice.");
     eq_texts_end(lines);
 }
 
@@ -137,10 +137,9 @@ void eq_section_findings(const struct eq_report *report, struct eq_section *out)
     /* QAT also trains for more epochs. FP32+ trains as long without quantization, so the difference between the two is
      * the effect of quantization alone. */
     if (qat && control)
-        eq_texts_add(
-            &out->lines,
-            "QAT against %s, the baseline trained for as long as QAT but without quantization: MAE %.2f against "
-            "%.2f EF points (%+.2f).",
-            control->model, qat->mae, control->mae, qat->mae - control->mae);
+        eq_texts_add(&out->lines,
+                     "QAT against its control %s (trained for as long as QAT, without quantization): MAE %.2f "
+                     "against %.2f EF points (%+.2f).",
+                     control->model, qat->mae, control->mae, qat->mae - control->mae);
     choose(r, fp32, &out->lines);
 }

@@ -19,7 +19,7 @@ void eq_section_made(const struct eq_report *report, struct eq_section *out)
     eq_str_add(&out->title, "How it was made");
     eq_texts_add(&out->lines, "Measured on: %s, instruction set %s, %.0f thread%s, echoquant %s", r->environment.cpu,
                  r->environment.isa, threads, threads == 1 ? "" : "s", r->environment.version);
-    eq_str_add(&out->lines.s, "Data: %s: %.0f training, %.0f validation and %.0f test clips (split %s), %.0f left out",
+    eq_str_add(&out->lines.s, "Data: %s: %.0f training, %.0f validation, and %.0f test clips (split %s), %.0f left out",
                r->data.dir, r->data.train, r->data.val, r->data.test,
                r->data.split_from_file ? "by FileList.csv" : "drawn by file name", r->data.skipped);
     if (phases > 1)

@@ -23,10 +23,10 @@ void eq_section_mixed(const struct eq_report *report, struct eq_section *out)
     add_row(t, "(all)", "", eq_json_real(mixed, "mae_quantized"), fp32);
     cJSON_ArrayForEach(step, steps)
         add_row(t, eq_json_text(step, "layer"), eq_json_text(step, "to"), eq_json_real(step, "mae"), fp32);
-    eq_str_add(
-        &out->note,
-        "Layers were returned to FP32, starting with the one that alone changes the EF most, until the MAE of the "
-        "integer model on the %.0f validation clips was within ptq.max_mae_loss = %g EF points of FP32's %.4f. "
-        "Then those that were not needed for that became INT8 again. No test clip was used.",
-        eq_json_real(mixed, "clips"), eq_json_real(mixed, "max_mae_loss"), fp32);
+    eq_str_add(&out->note,
+               "Layers were returned to FP32, starting with the one that alone changes the EF most, "
+               "until the MAE of the integer model on the %.0f validation clips was within "
+               "ptq.max_mae_loss = %g EF points of FP32's %.4f. Then the layers that were not needed "
+               "for that became INT8 again. No test clip was used.",
+               eq_json_real(mixed, "clips"), eq_json_real(mixed, "max_mae_loss"), fp32);
 }

@@ -29,5 +29,6 @@ void eq_section_no_pictures(const struct eq_report *report, struct eq_section *o
 {
     out->line_style = EQ_LINE_CAUTION;
     if (report->no_pictures.len)
-        eq_texts_add(&out->lines, "No pictures: %s. Their scripts and data are in plots/.", report->no_pictures.s);
+        eq_texts_add(&out->lines, "The report has no pictures: %s. Their scripts and data are in plots/.",
+                     report->no_pictures.s);
 }

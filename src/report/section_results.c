@@ -50,11 +50,10 @@ void eq_section_results(const struct eq_report *report, struct eq_section *out)
     eq_table_begin(t, header, 2);
     for (size_t i = 0; i < r->n; i++)
         add_row(t, &r->rows[i], eq_results_find(r, eq_phase_model(EQ_PHASE_TRAIN)->row));
-    eq_str_add(
-        &out->note,
-        "MAE, RMSE, bias and differences are in EF points on the test clips, \"Val\" on the validation clips. "
-        "Bias is the mean of predicted minus true EF; below 0 the model predicts too low. Latency is of one "
-        "clip: the median of repeated calls, with their 95th percentile and minimum. A speed-up is not "
-        "measurable if the 95 %% intervals of the two medians overlap, or if the models were not timed by turns. "
-        "Size: bytes of the file / 10⁶. The row Median always predicts the median EF of the training clips.");
+    eq_str_add(&out->note, "MAE, RMSE, bias, and differences are in EF points, on the test clips; \"Val\" is on the "
+                           "validation clips. Bias is the mean of predicted minus true EF; below 0, the model "
+                           "predicts too low. Latency is for one clip: the median of repeated calls, with their "
+                           "95th percentile and minimum. A speed-up is not measurable if the 95 %% intervals of the "
+                           "two medians overlap, or if the models were not timed by turns. Size: bytes of the file "
+                           "/ 10⁶. The row Median always predicts the median EF of the training clips.");
 }

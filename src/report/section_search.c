@@ -20,10 +20,9 @@ void eq_section_search(const struct eq_report *report, struct eq_section *out)
         eq_table_numbers(t, "%.4f|%.1f", sqrt(eq_json_real(o, "mse")), eq_json_real(o, "sqnr_db"));
         eq_texts_add(&t->cells, "%s", eq_json_flag(o, "kept") ? "yes" : "");
     }
-    eq_str_add(
-        &out->note,
-        "ptq.search fitted each try on %.0f calibration clips and judged it on %.0f others, by the RMS difference and "
-        "the signal-to-noise ratio of the INT8 model's EF against FP32's. A try that was better than all before was "
-        "kept, and later tries start from it.",
-        eq_json_real(search, "fit_clips"), eq_json_real(search, "judge_clips"));
+    eq_str_add(&out->note,
+               "ptq.search fitted each try on %.0f calibration clips and judged it on %.0f others, by "
+               "the RMS difference and the signal-to-noise ratio of the INT8 model's EF against FP32's. "
+               "A try that was better than all earlier ones was kept, and later tries started from it.",
+               eq_json_real(search, "fit_clips"), eq_json_real(search, "judge_clips"));
 }

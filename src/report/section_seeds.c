@@ -39,7 +39,7 @@ void eq_section_seeds(const struct eq_report *report, struct eq_section *out)
     eq_str_add(&out->title, ")");
     double left = r->seeds_wanted - (double)r->n_seeds;
     if (left > 0)
-        eq_str_add(&out->title, ", %.0f of %.0f still to come", left, r->seeds_wanted);
+        eq_str_add(&out->title, ", %.0f of %.0f not yet run", left, r->seeds_wanted);
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, of_models, 1);
     for (size_t i = 0; i < r->n; i++)
@@ -48,11 +48,9 @@ void eq_section_seeds(const struct eq_report *report, struct eq_section *out)
     eq_table_begin(t, of_differences, 1);
     for (size_t i = 0; i < r->n_differences; i++)
         add_difference(t, &r->differences[i]);
-    eq_str_add(
-        &out->note,
-        "Each seed is a whole experiment, with its own initial weights, order of clips, augmentation and calibration "
-        "clips. The table above has means over the seeds. SD: standard deviation over seeds (n - 1). Differences "
-        "are taken within a seed and then averaged; 95 %% interval: mean ± t(0.975, n - 1) SD / √n, Student's t. "
-        "The test clips are the same for all seeds, so the intervals say what another training would give, not what "
-        "other patients would.");
+    eq_str_add(&out->note, "Each seed is a whole experiment, with its own initial weights, order of clips, "
+                           "augmentation, and calibration clips. The table above shows means over the seeds. SD: "
+                           "standard deviation over seeds (n - 1). Differences are taken within a seed and then "
+                           "averaged; 95 %% interval: mean ± t(0.975, n - 1) SD / √n, Student's t. The test clips "
+                           "are the same for all seeds, so the intervals cover other trainings, not other patients.");
 }

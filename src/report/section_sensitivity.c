@@ -32,21 +32,21 @@ void eq_section_sensitivity(const struct eq_report *report, struct eq_section *o
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, header, 1);
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(json, "layers")) add_row(t, row);
-    eq_str_add(
-        &out->note,
-        "Weights, Output: signal to noise of the layer's weights, and of its output when only its weights and "
-        "output are rounded. So far: of its output after all the quantized layers before it. MAE, EF: change of "
-        "the MAE and root mean square change of the EF against FP32, in EF points, when only this layer is "
-        "quantized, and when all but this one are. Levels: of the 256, those that FP32's outputs fall on. Range: "
-        "their span in percent of what the levels hold. Dead: channels whose output never changes.");
+    eq_str_add(&out->note, "Weights, Output: signal to noise of the layer's weights, and of its output when only "
+                           "its weights and output are rounded. So far: signal to noise of its output when all "
+                           "earlier layers are quantized, too. MAE, EF: change of the MAE and root mean square "
+                           "change of the EF against FP32, in EF points, when only this layer is quantized, and "
+                           "when all layers but this one are. Levels: how many of the 256 levels FP32's outputs "
+                           "use. Range: the span of these outputs in percent of the span of all levels. Dead: "
+                           "channels whose output never changes.");
 }
 
-void eq_sensitivity_text(struct cJSON *json, struct eq_str *out)
+void eq_sensitivity_text(struct cJSON *json, int columns, struct eq_str *out)
 {
     struct eq_report report = {.sensitivity = json};
     struct eq_section s = {0};
     eq_section_sensitivity(&report, &s);
     eq_str_clear(&s.title);
-    eq_section_print(&s, out);
+    eq_section_print(&s, columns, out);
     eq_section_clear(&s);
 }

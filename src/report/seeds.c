@@ -43,8 +43,8 @@ static enum eq_status check_data(const char *run_dir, const struct seeds *s, str
             if (*data && *digest && strcmp(data, digest) != 0)
                 return eq_fail(
                     err, EQ_USAGE,
-                    "%s: rows of seed-%.0f and seed-%.0f are of different data (%.40s, %.40s), which cannot be "
-                    "averaged: move one of the folders away",
+                    "%s: seed-%.0f and seed-%.0f have results of different data (%.40s, %.40s), which cannot "
+                    "be averaged. Move one of the folders away",
                     run_dir, of, s->over.seeds[i].seed, digest, data);
             if (*data && !*digest) {
                 digest = data;
@@ -74,8 +74,8 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
         free(dir);
     }
     if (st == EQ_OK && s->n == 0)
-        st = eq_fail(err, EQ_IO, "%s: none of the seeds %d to %d has results yet: `echoquant run-all` makes them",
-                     run_dir, first, first + n - 1);
+        st = eq_fail(err, EQ_IO, "%s: the seeds %d to %d have no results yet: run `echoquant run-all` first", run_dir,
+                     first, first + n - 1);
     if (st == EQ_OK)
         st = check_data(run_dir, s, err);
     if (st != EQ_OK)

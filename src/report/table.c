@@ -46,10 +46,15 @@ void eq_table_numbers(struct eq_table *t, const char *formats, ...)
     va_end(args);
 }
 
-static void print_rule(const struct eq_table *t, const int *width, struct eq_str *out)
+/* The columns of a table that stand side by side: the first, which names the row, then `from` up to `to`. */
+struct part {
+    int from, to;
+};
+
+static void print_rule(const struct eq_table *t, const int *width, const struct part *part, struct eq_str *out)
 {
     eq_str_add(out, "|");
-    for (int c = 0; c < t->columns; c++) {
+    for (int c = 0; c<part->to; c = c + 1> part->from ? c + 1 : part->from) {
         bool left = c < t->text_columns;
         eq_str_add(out, left ? ":" : "-");
         for (int i = 0; i < width[c]; i++)
@@ -75,7 +80,25 @@ static struct eq_texts escaped(const struct eq_texts *cells)
     return out;
 }
 
-void eq_table_print(const struct eq_table *t, struct eq_str *out)
+static void print_part(const struct eq_table *t, const struct eq_texts *cells, const int *width,
+                       const struct part *part, struct eq_str *out)
+{
+    int row = 0, c = 0;
+    EQ_EACH_TEXT(cell, cells)
+    {
+        if (c == 0 || (c >= part->from && c < part->to)) {
+            eq_str_add(out, c == 0 ? "| " : " ");
+            eq_str_add(out, c < t->text_columns ? "%-*s |" : "%*s |", width[c], cell);
+        }
+        c = (c + 1) % t->columns;
+        if (c == 0)
+            eq_str_add(out, "\n");
+        if (c == 0 && row++ == 0)
+            print_rule(t, width, part, out);
+    }
+}
+
+void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out)
 {
     struct eq_texts cells = escaped(&t->cells);
     int *width = NULL, c = 0;
@@ -87,17 +110,19 @@ void eq_table_print(const struct eq_table *t, struct eq_str *out)
         width[c] = len > width[c] ? len : width[c];
         c = (c + 1) % t->columns;
     }
-    int row = 0;
-    EQ_EACH_TEXT(cell, &cells)
-    {
-        eq_str_add(out, c == 0 ? "| " : " ");
-        eq_str_add(out, c < t->text_columns ? "%-*s |" : "%*s |", width[c], cell);
-        c = (c + 1) % t->columns;
-        if (c == 0)
+    struct part part = {.to = 1};
+    do {
+        part.from = part.to;
+        if (part.from > 1)
             eq_str_add(out, "\n");
-        if (c == 0 && row++ == 0)
-            print_rule(t, width, out);
-    }
+        int used = width[0] + 4; /* "| name |" */
+        for (; part.to < t->columns; part.to++) {
+            used += width[part.to] + 3;
+            if (columns > 0 && used > columns && part.to > part.from)
+                break;
+        }
+        print_part(t, &cells, width, &part, out);
+    } while (part.to < t->columns);
     eq_str_clear(&cells.s);
     free(width);
 }

@@ -31,7 +31,7 @@ enum eq_speed eq_report_speed(const struct eq_result *row, const struct eq_resul
 bool eq_report_is_disturbed(const struct eq_result *row)
 {
     const struct eq_result_latency *l = &row->latency;
-    return l->p95 > EQ_DISTURBED_P95 * l->median || l->switches > EQ_DISTURBED_SWITCHES * fmax(1, row->threads);
+    return l->p95 > EQ_DISTURBED_P95 * l->median || l->waited > EQ_DISTURBED_WAIT;
 }
 
 void eq_report_significant(double value, const char *unit, struct eq_str *out)

@@ -2,6 +2,7 @@
  * seed. */
 #include "echoquant/run.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
@@ -35,6 +36,25 @@ static enum eq_status check_interrupt(struct eq_err *err)
     return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted. Run the same command to resume.") : EQ_OK;
 }
 
+static char *title_of_making(const struct eq_run_model *m)
+{
+    return eq_format("%s %s", m->phase == EQ_PHASE_PTQ ? "quantize:" : "train", m->row);
+}
+
+static char *title_of_evaluation(const struct eq_run_model *m)
+{
+    return eq_format("evaluate %s", m->row);
+}
+
+static const char checking[] = "check the clips", timing[] = "time the models", reporting[] = "report";
+
+/* title: owned by this function. */
+static void enter_step(char *title)
+{
+    eq_steps_next(title);
+    free(title);
+}
+
 static enum eq_status make_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
@@ -47,26 +67,33 @@ static enum eq_status make_models(const struct eq_config *cfg, const struct eq_d
             continue;
         }
         EQ_CHECK(check_interrupt(err));
-        eq_steps_next();
+        enter_step(title_of_making(m));
         EQ_CHECK(make(m->phase, cfg, ds, err));
     }
     return EQ_OK;
+}
+
+static bool is_to_evaluate(const struct eq_run_model *m, const struct eq_config *cfg)
+{
+    return m->is_wanted(cfg) && !(eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name));
 }
 
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
     bool timed = true;
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
-        if (!m->is_wanted(cfg) || (eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name)))
+        if (!is_to_evaluate(m, cfg))
             continue;
         EQ_CHECK(check_interrupt(err));
-        eq_steps_next();
+        enter_step(title_of_evaluation(m));
         EQ_CHECK(eq_run_eval(cfg, ds, m->name, NULL, err));
         timed = false;
     }
     EQ_CHECK(check_interrupt(err));
-    if (!timed)
+    if (!timed) {
+        eq_steps_next(timing);
         EQ_CHECK(eq_run_time(cfg, ds, NULL, NULL, err));
+    }
     return eq_run_record_context(cfg, ds, err);
 }
 
@@ -80,6 +107,23 @@ static enum eq_status check_precisions(const struct eq_config *cfg, bool force, 
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
         if (m->is_wanted(cfg) && (force || !eq_run_has_result(cfg, m->name)))
             EQ_CHECK(eq_precision_check(m->precision, err));
+    return EQ_OK;
+}
+
+/* A split without clips would end the run only when its turn comes, after hours of training. */
+static enum eq_status check_splits(const struct eq_dataset *ds, struct eq_err *err)
+{
+    for (int s = 0; s < EQ_SPLIT_COUNT; s++) {
+        uint32_t *indices;
+        size_t n = eq_dataset_split(ds, (enum eq_split)s, &indices);
+        free(indices);
+        if (n == 0)
+            return eq_fail(
+                err, EQ_FORMAT,
+                "%s: the %s split holds no clips, and run-all needs some in each. Correct the column Split of "
+                "FileList.csv; without the column clips are split here",
+                ds->dir, eq_split_name((enum eq_split)s));
+    }
     return EQ_OK;
 }
 
@@ -131,10 +175,10 @@ static void clear_steps(struct steps *s)
 
 /* Work in passes of one clip through the FP32 network. The factors were measured once (Zen 5, 2 threads, the default
  * configuration); on other machines they are near enough for an ETA, which the pace of each step corrects. */
-static double work_of_making(enum eq_phase phase, const struct eq_config *cfg, const size_t clips[EQ_SPLIT_COUNT])
+static double work_of_making(enum eq_phase phase, const struct eq_config *cfg, const double clips[EQ_SPLIT_COUNT])
 {
     const double training = 4, fake_quant = 1.4, calibration = 4;
-    double train = (double)clips[EQ_SPLIT_TRAIN], val = (double)clips[EQ_SPLIT_VAL];
+    double train = clips[EQ_SPLIT_TRAIN], val = clips[EQ_SPLIT_VAL];
     switch (phase) {
     case EQ_PHASE_TRAIN:
         return cfg->train.epochs * (training * train + val);
@@ -147,48 +191,71 @@ static double work_of_making(enum eq_phase phase, const struct eq_config *cfg, c
     }
 }
 
-static double work_of_evaluation(const struct eq_config *cfg, const size_t clips[EQ_SPLIT_COUNT])
+/* What make_models, evaluate_models and the report will do, in their order. force: whatever exists is made again. */
+static enum eq_status add_run(const struct eq_config *cfg, const double clips[EQ_SPLIT_COUNT], bool force,
+                              struct steps *out, struct eq_err *err)
 {
-    return (double)clips[EQ_SPLIT_TEST] * cfg->eval.phases + 2.0 * (cfg->bench.warmup + cfg->bench.repeats);
-}
-
-/* What run_models and evaluate_models will do, in their order. */
-static enum eq_status add_steps(const struct eq_settings *s, const size_t clips[EQ_SPLIT_COUNT], struct steps *out,
-                                struct eq_err *err)
-{
-    const double report = 20;
-    const struct eq_config *cfg = &s->config;
-    for (int i = 0; cfg->train.seeds > 1 && i < cfg->train.seeds; i++) {
-        struct eq_settings one;
-        EQ_CHECK(eq_settings_of_seed(&one, s, i, err));
-        enum eq_status st = eq_run_is_finished(&one.config) ? EQ_OK : add_steps(&one, clips, out, err);
-        eq_settings_clear(&one);
-        EQ_CHECK(st);
-    }
-    for (const struct eq_run_model *m = eq_run_models; m->name && cfg->train.seeds == 1; m++) {
+    int n = 0;
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         bool there;
         if (!m->is_wanted(cfg) || !eq_run_model_is_made(m))
             continue;
         EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
-        if (!there)
-            EQ_CHECK(add_step(out, eq_format("%s %s", m->phase == EQ_PHASE_PTQ ? "quantize:" : "train", m->row),
-                              work_of_making(m->phase, cfg, clips), err));
+        if (force || !there)
+            EQ_CHECK(add_step(out, title_of_making(m), work_of_making(m->phase, cfg, clips), err));
     }
-    for (const struct eq_run_model *m = eq_run_models; m->name && cfg->train.seeds == 1; m++)
-        if (m->is_wanted(cfg) && !eq_run_has_result(cfg, m->name))
-            EQ_CHECK(add_step(out, eq_format("evaluate %s", m->row), work_of_evaluation(cfg, clips), err));
-    return add_step(out, eq_strdup("report"), report, err);
+    for (const struct eq_run_model *m = eq_run_models; m->name; m++)
+        if (force ? m->is_wanted(cfg) : is_to_evaluate(m, cfg)) {
+            EQ_CHECK(add_step(out, title_of_evaluation(m),
+                              clips[EQ_SPLIT_TEST] * cfg->eval.phases + clips[EQ_SPLIT_VAL], err));
+            n++;
+        }
+    /* A clip alone, and one from file to EF, take about two passes of a batch. */
+    return n ? add_step(out, eq_strdup(timing), 4.0 * n * (cfg->bench.warmup + cfg->bench.repeats), err) : EQ_OK;
 }
 
-static enum eq_status begin_steps(const struct eq_settings *s, const struct eq_dataset *ds, struct eq_err *err)
+static enum eq_status add_steps(const struct eq_settings *s, const double clips[EQ_SPLIT_COUNT], bool force,
+                                struct steps *out, struct eq_err *err)
+{
+    const double report = 20;
+    const struct eq_config *cfg = &s->config;
+    if (cfg->train.seeds == 1)
+        EQ_CHECK(add_run(cfg, clips, force, out, err));
+    for (int i = 0; cfg->train.seeds > 1 && i < cfg->train.seeds; i++) {
+        struct eq_settings one;
+        EQ_CHECK(eq_settings_of_seed(&one, s, i, err));
+        bool finished = !force && eq_run_is_finished(&one.config);
+        enum eq_status st = finished ? EQ_OK : add_steps(&one, clips, force, out, err);
+        eq_settings_clear(&one);
+        EQ_CHECK(st);
+    }
+    return add_step(out, eq_strdup(reporting), report, err);
+}
+
+/* Enters the first step, the check of the clips. */
+static enum eq_status begin_steps(const struct eq_settings *s, bool force, struct eq_err *err)
+{
+    static const double unknown[EQ_SPLIT_COUNT] = {NAN, NAN, NAN};
+    struct steps steps = {0};
+    enum eq_status st = add_step(&steps, eq_strdup(checking), 0, err);
+    if (st == EQ_OK)
+        st = add_steps(s, unknown, force, &steps, err);
+    if (st == EQ_OK && eq_steps_begin(steps.list, steps.n))
+        eq_steps_next(checking);
+    clear_steps(&steps);
+    return st;
+}
+
+/* The steps after the check, whose work follows from the number of clips. */
+static enum eq_status plan_steps(const struct eq_settings *s, const struct eq_dataset *ds, struct eq_err *err)
 {
     struct steps steps = {0};
-    size_t clips[EQ_SPLIT_COUNT] = {0};
+    double clips[EQ_SPLIT_COUNT] = {0};
     for (size_t i = 0; i < ds->n; i++)
         clips[ds->samples[i].split]++;
-    enum eq_status st = add_steps(s, clips, &steps, err);
+    enum eq_status st = add_steps(s, clips, false, &steps, err);
     if (st == EQ_OK)
-        eq_steps_begin(steps.list, steps.n);
+        eq_steps_replan(steps.list, steps.n);
     clear_steps(&steps);
     return st;
 }
@@ -224,18 +291,21 @@ static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bo
     }
     EQ_TRY(check_precisions(cfg, force, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
-    if (!ds->dir)
+    if (first) {
+        EQ_TRY(begin_steps(s, force, err));
         EQ_TRY(eq_run_open_data(cfg, ds, err));
+    }
+    EQ_TRY(check_splits(ds, err));
     EQ_TRY(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
     if (first)
-        EQ_TRY(begin_steps(s, ds, err));
+        EQ_TRY(plan_steps(s, ds, err));
     if (cfg->train.seeds > 1) {
         EQ_TRY(run_seeds(s, ds, err));
     } else {
         EQ_TRY(make_models(cfg, ds, err));
         EQ_TRY(evaluate_models(cfg, ds, err));
     }
-    eq_steps_next();
+    eq_steps_next(reporting);
     EQ_TRY(eq_run_report(cfg->run.dir, err));
 out:
     eq_run_unlock(&lock);

@@ -88,7 +88,7 @@ static enum eq_status add_models(struct timing *t, const struct eq_results *r, c
 
 static struct eq_result_latency noted(const struct eq_latency *l)
 {
-    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats, l->low, l->high, l->switches};
+    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats, l->low, l->high, l->waited};
 }
 
 static enum eq_status measure(struct timing *t, struct eq_results *r, const char *when, struct eq_err *err)
@@ -136,7 +136,7 @@ enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset 
         if (ds->samples[i].split == EQ_SPLIT_TEST)
             t.paths[t.n_paths++] = ds->samples[i].path;
     if (t.n_paths == 0)
-        return eq_fail(err, EQ_FORMAT, "%s: the TEST split holds no clips to time models on", ds->dir);
+        return eq_fail(err, EQ_FORMAT, "%s: the TEST split has no clips to time models on", ds->dir);
     EQ_TRY(eq_results_open(cfg->run.dir, &r, err));
     EQ_TRY(add_models(&t, &r, own_name, own_path, err));
     if (t.n > 0)

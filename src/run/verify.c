@@ -106,7 +106,7 @@ static enum eq_status check_data(struct eq_verification *v, struct run *r, struc
     enum eq_status st = EQ_OK;
     check_manifest(v, r, &manifest);
     if (!list) {
-        eq_str_add(&r->no_data, "the data are not there (no %s/FileList.csv); name their folder with --data", dir);
+        eq_str_add(&r->no_data, "the data cannot be found (no %s/FileList.csv); name their folder with --data", dir);
         eq_verification_add(v, EQ_NOT_CHECKED, "data", "%s", r->no_data.s);
         goto out;
     }

@@ -12,10 +12,14 @@ static enum eq_status check_form(const struct eq_config *cfg, const char *path, 
     int conv1 = eq_graph_find_node(g, "conv1"), width = conv1 < 0 ? 0 : g->nodes[conv1].cout;
     if (meta->frames != cfg->data.frames || meta->size != cfg->data.size)
         return eq_fail(err, EQ_USAGE,
-                       "%s was trained with data.frames = %d and data.size = %d; the settings say %d and %d", path,
-                       meta->frames, meta->size, cfg->data.frames, cfg->data.size);
+                       "%s was trained with data.frames = %d and data.size = %d, but the settings are %d and "
+                       "%d: change them, or name another model with --model",
+                       path, meta->frames, meta->size, cfg->data.frames, cfg->data.size);
     if (width != cfg->model.width)
-        return eq_fail(err, EQ_USAGE, "%s has model.width = %d; the settings say %d", path, width, cfg->model.width);
+        return eq_fail(err, EQ_USAGE,
+                       "%s has model.width = %d, but the setting is %d: change it, or name another model with "
+                       "--model",
+                       path, width, cfg->model.width);
     return EQ_OK;
 }
 
@@ -30,7 +34,7 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
         EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path));
     EQ_TRY(eq_model_kind(path, kind, err));
     if (strcmp(kind, EQ_FORMAT_INT8) == 0)
-        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is already quantized: an FP32 model is needed", path));
+        EQ_TRY(eq_fail(err, EQ_USAGE, "%s is already quantized: name an FP32 model", path));
     EQ_TRY(eq_model_load(path, out, err));
     EQ_TRY(check_form(cfg, path, *out, err));
 out:

@@ -100,7 +100,8 @@ static enum eq_status check_changes(const struct eq_settings *was, const struct 
                      is_whole(phase) ? "" : " (--force replaces the model)");
     else if (changes.len)
         st = eq_fail(err, EQ_USAGE,
-                     "%s holds a run under other settings (%.600s): set them back, or name another folder with --run",
+                     "%s has a run with other settings (%.600s): set them back, or name another folder with "
+                     "--run",
                      dir, changes.s);
     eq_str_clear(&changes);
     return st;
@@ -136,8 +137,8 @@ static enum eq_status check_seeds_phase(const struct eq_config *cfg, enum eq_pha
     if (phase == EQ_PHASE_ALL || cfg->train.seeds == 1)
         return EQ_OK;
     return eq_fail(err, EQ_USAGE,
-                   "train.seeds = %d is for run-all: name the folder of one seed, --run %s/seed-%d, or set "
-                   "train.seeds=1",
+                   "train.seeds = %d is only for run-all: name the folder of one seed (--run %s/seed-%d), "
+                   "or set train.seeds=1",
                    cfg->train.seeds, cfg->run.dir, cfg->run.seed);
 }
 
@@ -176,7 +177,7 @@ enum eq_status eq_run_enter(const struct eq_settings *s, const struct eq_dataset
     EQ_TRY(eq_run_is_done(dir, phase, force, &done, err));
     if (done)
         EQ_TRY(eq_fail(err, EQ_USAGE, "%s/%s.safetensors already exists: name another folder with --run%s", dir,
-                       eq_phase_model(phase)->file, is_whole(phase) ? "" : ", or redo it with --force"));
+                       eq_phase_model(phase)->file, is_whole(phase) ? "" : ", or replace the file with --force"));
     if (!(force && is_whole(phase)))
         EQ_TRY(eq_run_check_all_data(dir, ds, renewed, err));
     EQ_TRY(eq_make_dirs(dir, err));

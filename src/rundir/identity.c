@@ -90,12 +90,11 @@ static enum eq_status check_folder(const char *dir, const struct cJSON *config, 
     const char *was = eq_json_text(cJSON_GetObjectItemCaseSensitive(config, "data"), "dir");
     if (!ds->dir || !*was || same_folder(was, ds->dir))
         return EQ_OK;
-    return eq_fail(
-        err, EQ_USAGE,
-        "%s notes no digest of its data (version 0.1.0 did not), so only the name of the data folder can tell "
-        "whether they are the same: it was %.300s, now it is %.300s. Give the folder its former name once (a "
-        "link will do), or name another folder with --run",
-        dir, was, ds->dir);
+    return eq_fail(err, EQ_USAGE,
+                   "%s has no digest of its data, because version 0.1.0 made it. Its data folder was "
+                   "%.300s, but is now %.300s. Restore the former name of the folder once (a link will do), "
+                   "or name another run directory with --run",
+                   dir, was, ds->dir);
 }
 
 /* Refuses a folder with rows or models that were made with other data than ds. renewed: the model that will be
@@ -109,7 +108,7 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
     char digest[EQ_SHA256_TEXT];
     const char *was = NULL;
     enum eq_status st;
-    bool begun, undigested = false;
+    bool begun, undigested = false, other_models = false;
     eq_dataset_digest(ds, digest);
     EQ_TRY(eq_results_open(dir, &results, err));
     for (size_t i = 0; i < results.n; i++) {
@@ -129,6 +128,7 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
         if (!begun || m == renewed || !eq_run_model_is_made(m))
             continue;
         undigested = true;
+        other_models |= other;
         if (other)
             eq_str_add(&others, "%smodel %s", others.len ? ", " : "", m->name);
     }
@@ -136,8 +136,9 @@ static enum eq_status check_data(const char *dir, const struct eq_dataset *ds, c
         explain(dir, was ? was : note, ds, &changes);
         EQ_TRY(eq_fail(err, EQ_USAGE,
                        "%s contains results of other data (%.200s). Changes since then: %.500s. Restore FileList.csv "
-                       "and the clips, or name another folder with --run",
-                       dir, others.s, changes.s));
+                       "and the clips, %sor name another folder with --run",
+                       dir, others.s, changes.s,
+                       other_models ? "" : "remove results.json there to evaluate all of its models on these clips, "));
     }
     if (config && !*note && undigested)
         EQ_TRY(check_folder(dir, config, ds, err));
@@ -208,7 +209,7 @@ enum eq_status eq_run_notes(const char *dir, const struct eq_dataset *ds, const 
     *notes = cJSON_CreateObject();
     EQ_TRY(read_config(dir, &config, err));
     if (config && !*eq_json_text(config, EQ_DATA_DIGEST))
-        eq_info("%s: the digest of %s is noted from now on", dir, ds->dir ? ds->dir : "the data");
+        eq_info("%s: noted the digest of %s", dir, ds->dir ? ds->dir : "the data");
     eq_dataset_digest(ds, digest);
     eq_json_add(*notes, EQ_DATA_DIGEST, cJSON_CreateString(digest));
     EQ_TRY(add_models(dir, cJSON_GetObjectItemCaseSensitive(config, EQ_MODEL_DIGESTS), renewed,

@@ -40,8 +40,8 @@ static enum eq_status in_use(const char *run_dir, pid_t holder, struct eq_err *e
     char who[32] = "another process";
     if (holder > 0)
         snprintf(who, sizeof who, "process %ld", (long)holder);
-    return eq_fail(err, EQ_IO, "%s is in use by %s: wait until it has ended, or name another folder with --run",
-                   run_dir, who);
+    return eq_fail(err, EQ_IO, "%s is in use by %s: wait until it ends, or name another folder with --run", run_dir,
+                   who);
 }
 
 enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err)
@@ -62,8 +62,8 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
         }
         bool locked = try_lock(fd, &holder);
         if (!locked && has_no_locks(errno)) {
-            eq_warn("%s: this file system cannot lock files (%s); start no second command on this run while one is "
-                    "working",
+            eq_warn("%s: this file system cannot lock files (%s). Do not start a second command on this run "
+                    "at the same time",
                     run_dir, strerror(errno));
             alone = false;
             break;

@@ -38,7 +38,7 @@ struct field {
 static const struct field latency_fields[] = {
 #define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
     MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats),
-    MS(REAL, low), MS(REAL, high), PLAIN(eq_result_latency, REAL, "switches_per_s", switches), {0}};
+    MS(REAL, low), MS(REAL, high), MS(REAL, waited), {0}};
 static const struct field spread_fields[] = {
 #define SPREAD_OF(type, of)                                                                                            \
     PLAIN(type, REAL_OR_NULL, "mean", of.mean), PLAIN(type, REAL_OR_NULL, "sd", of.sd),                                \

@@ -113,8 +113,9 @@ static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item
     if (is_section(item->string)) {
         if (cJSON_IsObject(item))
             return apply_section(s, item, name, err);
-        return eq_fail(err, EQ_USAGE, "%s: \"%s\" is a section: it takes an object of settings, as in {\"%s\": {...}}",
-                       name, item->string, item->string);
+        return eq_fail(err, EQ_USAGE,
+                       "%s: \"%s\" is a section: its value must be an object of settings, as in {\"%s\": {...}}", name,
+                       item->string, item->string);
     }
     if (cJSON_IsObject(item))
         return unknown_section(item->string, name, err);

@@ -42,55 +42,56 @@ static const char *const zero_channel_names[] = {
 const struct eq_setting eq_setting_table[] = {
     {TEXT(data, dir, EQ_SYNTHETIC_DIR), .free_to_change = true,
      .help = "folder with FileList.csv (columns FileName and EF, optionally EchoNet's others) and the clips, flat "
-             "or under Videos/; a run knows its data by their digest, so the folder may move"},
+             "or under Videos/. The folder may move; a run identifies its data by their digest"},
     {ENUM(data, digest, "list", digest_names),
-     .help = "what the digest of the data covers: list: names, splits, EFs and sizes of the clips' files; bytes: also "
-             "their content, for which every command reads all clips once (docs/DATA.md)"},
+     .help = "content of the digest of the data. list: names, splits, EFs, and sizes of the clips' files; bytes: also "
+             "their bytes, so every command reads all clips once (docs/DATA.md)"},
     {BOOL(data, synthetic, "true"), .free_to_change = true,
-     .help = "make synthetic clips (see synth.*) if data.dir is " EQ_SYNTHETIC_DIR " or a name that begins "
-             "with " EQ_SYNTHETIC_DIR "- and that folder does not exist; any other folder must exist"},
+     .help = "make synthetic clips (see synth.*) if data.dir does not exist and is " EQ_SYNTHETIC_DIR " or begins "
+             "with " EQ_SYNTHETIC_DIR "-; any other folder must exist"},
     {INT(data, frames, "12", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
     {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
-     .help = "seed of the 70/15/15 split, which is drawn by patient or file name if FileList.csv has no column "
-             "Split"},
+     .help = "seed of the 70/15/15 split by patient or file name; used if FileList.csv has no column Split"},
     {TEXT(data, patient_column, "auto"),
-     .help = "column of FileList.csv that says which clips are of one patient; auto: PatientID, Subject, MRN and "
-             "the like; none: no column. A drawn split keeps a patient's clips together (docs/DATA.md)"},
+     .help = "column of FileList.csv that identifies the patient of each clip. auto: PatientID, Subject, MRN, and "
+             "similar names; none: no column. A drawn split keeps a patient's clips together (docs/DATA.md)"},
     {LIST(data, val_folds, ""),
-     .help = "folds in the column Split that are used for validation, e.g. 8; folds not named here or in "
-             "data.test_folds are used for training"},
-    {LIST(data, test_folds, ""), .help = "folds in the column Split that are used for the test, e.g. 9"},
+     .help = "folds of the column Split for validation, e.g. 8. Folds that are neither here nor in "
+             "data.test_folds are for training"},
+    {LIST(data, test_folds, ""), .help = "folds of the column Split for the test, e.g. 9"},
     {ENUM(data, ef_unit, "percent", ef_unit_names),
-     .help = "unit of the column EF: 0..100 or 0..1. Models and results are in percent"},
+     .help = "unit of the column EF: percent (0..100) or fraction (0..1). Models and results are in percent"},
     {ENUM(data, on_error, "fail", on_error_names), .free_to_change = true,
-     .help = "a clip that cannot be read, or is damaged: fail stops the run; skip leaves the clip out; use leaves "
-             "out only what cannot be read and uses what is left of a damaged clip. Both list it in results.json and "
-             "the report"},
+     .help = "reaction to a clip that cannot be read or is damaged. fail: stop the run; skip: leave the clip out; "
+             "use: leave out a clip that cannot be read, and use a damaged one as far as it can be read. skip and use "
+             "list the clip "
+             "in results.json and the report"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
-     .help = "memory for sampled clips that are kept between epochs; 0: decode them again in every epoch"},
+     .help = "memory for sampled clips, kept between epochs; 0: decode the clips again in every epoch"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
     {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
     {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
     {INT(synth, seed, "1", 0, INT_MAX, ""),
-     .help = "seed of the synthetic patients: the same seed gives the same pixels"},
+     .help = "seed of the synthetic patients; the same seed produces the same pixels"},
 
     {INT(model, width, "64", 8, 256, "channels"),
-     .help = "channels of the first stage of ResNet-18; 64 is the published network, smaller ones are for quick "
-             "tests"},
+     .help = "channels of the first stage of ResNet-18; 64 is the published network; smaller numbers are for "
+             "quick tests"},
     {TEXT(model, init, ""), .may_be_empty = true,
      .help = "safetensors file with the ResNet-18 of torchvision or timm to start from; empty: random weights"},
 
     {INT(train, epochs, "9", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
     {INT(train, batch, "4", 1, 1024, "clips"),
-     .help = "clips in a micro-batch, over which batch norm takes its statistics"},
+     .help = "clips in a micro-batch; batch norm computes its statistics over them"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"),
-     .help = "micro-batches whose gradients are added up for one optimizer step"},
+     .help = "number of micro-batches for one optimizer step; their gradients are added up"},
     {ENUM(train, precision, "fp32", precision_names),
-     .help = "convolutions in training the baseline, forward and backward; bf16: operands are rounded to BF16, "
-             "while sums, weights and everything else stay in FP32 (needs AVX512-BF16). Validation, PTQ and QAT "
-             "always use FP32"},
+     .help =
+         "precision of the convolutions in training the baseline, forward and backward. bf16: operands are rounded to "
+         "BF16; sums, weights, and everything else stay in FP32 (needs AVX512-BF16). Validation, PTQ, and QAT "
+         "always use FP32"},
     {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
     {REAL(train, lr, "0.0003", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
     {REAL(train, weight_decay, "0.01", 0, 10, ""),
@@ -104,22 +105,22 @@ const struct eq_setting eq_setting_table[] = {
     {INT(train, shift, "1", 0, 64, "pixels"),
      .help = "augmentation: shift a clip by up to this many pixels along each axis"},
     {BOOL(train, random_phase, "true"),
-     .help = "augmentation: sample each clip at a random phase of its even segments instead of always at the same "
+     .help = "augmentation: sample each clip at a random phase of its even segments; false: always at the same "
              "frames"},
     {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: no clipping"},
     {REAL(train, ema, "0", 0, 0.99999, ""),
-     .help = "decay of the averaged weights and running statistics that are validated and kept; it is smaller in "
-             "the first steps; 0: no averaging"},
+     .help = "decay of the averaged weights and running statistics; the averages are validated and kept. The decay "
+             "is smaller in the first steps. 0: no averaging"},
     {INT(train, patience, "0", 0, 100000, "epochs"),
      .help = "stop after this many epochs without a better validation MAE; 0: never"},
     {INT(train, seeds, "1", 1, EQ_MAX_SEEDS, "runs"), .free_to_change = true,
-     .help = "run-all: number of whole experiments, with run.seed, run.seed + 1, ..., each in a folder seed-N "
-             "below the run directory; the report gives mean and spread"},
+     .help = "run-all: number of whole experiments, with the seeds run.seed, run.seed + 1, ..., each in a folder "
+             "seed-N below the run directory; the report shows mean and spread"},
 
     {ENUM(ptq, observer, "hist_mse", eq_observer_names),
      .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
     {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
-     .help = "share of the values that the observer percentile keeps unclipped on either side"},
+     .help = "observer percentile: share of the values that stay unclipped on either side"},
     {REAL(ptq, averaging, "0.01", 0, 1, ""), .above_min = true,
      .help = "step of the observer moving_average, in calibration and in QAT"},
     {INT(ptq, clips, "64", 1, 100000, "clips"), .help = "training clips used for calibration"},
@@ -145,24 +146,24 @@ const struct eq_setting eq_setting_table[] = {
      .help = "largest increase in validation MAE to accept; layers are returned to FP32 one at a time until PTQ "
              "stays within it (docs/QUANTIZATION.md); 0: no limit"},
     {ENUM(ptq, zero_channels, "refuse", zero_channel_names),
-     .help = "what PTQ and QAT do with a layer that has channels of all-zero weights; these are exact in INT8, but "
-             "a sign that training went wrong"},
+     .help = "refuse or allow a layer with channels of all-zero weights in PTQ and QAT. Such channels are exact in "
+             "INT8, but a sign that training went wrong"},
 
     {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
     {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips in a batch"},
     {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "initial learning rate; AdamW, cosine schedule"},
     {REAL(qat, weight_decay, "0.01", 0, 10, ""), .help = "weight decay"},
     {ENUM(qat, method, "ste", eq_qat_method_names),
-     .help = "ste: weight scales follow the weights, activation ranges a moving average; lsq: both are learned "
-             "(Esser et al. 2020), see qat.scale_lr"},
+     .help = "ste: weight scales follow the weights, and activation ranges follow a moving average; lsq: both are "
+             "learned (Esser et al. 2020), see qat.scale_lr"},
     {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT weights; below 8 they are packed in the file"},
     {REAL(qat, scale_lr, "0.002", 0, 1, ""), .above_min = true,
      .help = "lsq: initial learning rate of the scales, as a share of a scale; same schedule as qat.lr"},
     {REAL(qat, distill, "0", 0, 1, ""),
      .help = "weight of the distillation term (loss against the baseline's prediction)"},
     {ENUM(qat, start, "auto", qat_start_names),
-     .help = "where activation ranges start: ptq: from ptq.safetensors of the run; calibrate: from a calibration "
-             "as in ptq; auto: ptq if that file belongs to this baseline, else calibrate"},
+     .help = "start of the activation ranges. ptq: from ptq.safetensors of the run; calibrate: from a calibration "
+             "as in ptq; auto: ptq if that file belongs to this baseline, otherwise calibrate"},
     {INT(qat, freeze_bn_epoch, "2", 0, 100000, "epoch"),
      .help = "first epoch, counted from 1, with frozen batch-norm statistics; 0 or after the last epoch: never"},
     {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
@@ -172,14 +173,13 @@ const struct eq_setting eq_setting_table[] = {
      .help = "run-all also trains the control FP32+: the baseline trained further like QAT, but without fake-quant"},
 
     {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
-     .help = "eval and predict: how many shifted samplings of a clip to average (docs/DATA.md); 1 uses a single "
+     .help = "eval and predict: how many shifted samplings of a clip to average (docs/CLIPS.md); 1 uses a single "
              "sampling from first to last frame"},
 
     {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,
-     .help = "clips that sensitivity uses, and on which automatic mixed precision ranks layers, spread evenly over "
-             "their split; each costs three passes of the network for each layer"},
-    {ENUM(sensitivity, split, "val", split_names), .free_to_change = true,
-     .help = "split that these clips are taken from"},
+     .help = "number of clips for sensitivity, and for ranking layers in automatic mixed precision. They are spread "
+             "evenly over their split; each costs three passes of the network for each layer"},
+    {ENUM(sensitivity, split, "val", split_names), .free_to_change = true, .help = "split of these clips"},
 
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true, .help = "calls before the measurement"},
     {INT(bench, repeats, "30", 1, 1000000, "calls"), .free_to_change = true,
@@ -189,22 +189,24 @@ const struct eq_setting eq_setting_table[] = {
     {BOOL(bench, scaling, "true"), .free_to_change = true,
      .help = "bench: also measure with one thread, alternately, and print the ratio"},
     {BOOL(bench, gray, "true"), .free_to_change = true,
-     .help = "bench: random pixels with three equal channels, as in ultrasound, which the first convolution in "
-             "INT8 takes advantage of; false: three different channels"},
+     .help = "bench: random pixels with three equal channels, as in ultrasound; the first convolution in INT8 is "
+             "faster on these. false: three different channels"},
     {REAL(bench, layer_ms, "25", 0, 100000, "ms"), .free_to_change = true,
-     .help = "bench --layers: time for each kernel of each layer; at least three calls"},
+     .help = "bench --layers: time to measure each kernel of each layer; at least three calls"},
 
-    {TEXT(run, dir, "runs/default"), .free_to_change = true, .help = "run directory, for everything that a run writes"},
+    {TEXT(run, dir, "runs/default"), .free_to_change = true,
+     .help = "run directory: the folder for everything that a run writes"},
     {INT(run, seed, "1", 0, INT_MAX, ""),
-     .help = "seed of initial weights, shuffling, augmentation and the choice of calibration clips"},
+     .help = "seed of initial weights, shuffling, augmentation, and the choice of calibration clips"},
     {INT(run, threads, "0", 0, 1024, "threads"), .free_to_change = true,
-     .help = "threads; 0: as many as this process may run on. Results do not depend on it"},
+     .help = "number of threads; 0: as many as the CPUs that this process may use. Results do not depend on it"},
     {TEXT(run, cpu, "auto"), .free_to_change = true,
      .help = "highest instruction set to use: auto, ref, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, "
              "neondot"},
     {ENUM(run, precision, "fp32", precision_names), .free_to_change = true,
-     .help = "convolutions of FP32 models in predict, bench and eval; bf16 (needs AVX512-BF16) adds a row BF16 for "
-             "the baseline"},
+     .help =
+         "precision of the convolutions of FP32 models in predict, bench, and eval; bf16 (needs AVX512-BF16) adds a "
+         "row BF16 for the baseline"},
 };
 const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_table;
 
@@ -280,7 +282,7 @@ enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *sho
 {
     struct eq_str range = {0};
     eq_setting_describe_range(row, &range);
-    enum eq_status st = eq_fail(err, EQ_USAGE, "%s: %s = %.80s is not allowed: it takes %s%s%s", origin, row->key,
+    enum eq_status st = eq_fail(err, EQ_USAGE, "%s: %s = %.80s is not allowed: it must be %s%s%s", origin, row->key,
                                 shown, range.s, row->unit[0] ? " " : "", row->unit);
     eq_str_clear(&range);
     return st;
@@ -456,14 +458,14 @@ enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err
 {
     const struct eq_config *c = &s->config;
     if (c->train.schedule == EQ_SCHEDULE_COSINE && c->train.warmup >= c->train.epochs)
-        return eq_fail(err, EQ_USAGE, "train.warmup = %g leaves nothing of train.epochs = %d", c->train.warmup,
+        return eq_fail(err, EQ_USAGE, "train.warmup = %g must be less than train.epochs = %d", c->train.warmup,
                        c->train.epochs);
     if (c->run.seed > INT_MAX - (c->train.seeds - 1))
-        return eq_fail(err, EQ_USAGE, "run.seed = %d leaves no room for train.seeds = %d", c->run.seed, c->train.seeds);
+        return eq_fail(err, EQ_USAGE, "run.seed = %d is too large for train.seeds = %d", c->run.seed, c->train.seeds);
     if (c->ptq.bias_correction && c->ptq.adaround)
         return eq_fail(err, EQ_USAGE,
-                       "ptq.bias_correction and ptq.adaround exclude each other: AdaRound fits the outputs of each "
-                       "layer, their means included");
+                       "ptq.bias_correction and ptq.adaround cannot be combined: AdaRound already fits the "
+                       "outputs of each layer, including their means. Set one of them to false");
     return EQ_OK;
 }
 

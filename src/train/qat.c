@@ -60,7 +60,7 @@ static enum eq_status start_from(struct qat *qat, struct eq_graph *g, const char
     enum eq_status st;
     EQ_TRY(eq_qmodel_load(path, &m, err));
     if (strcmp(m->method, "ptq") != 0 || m->meta.frames != g->meta.frames || m->meta.size != g->meta.size)
-        EQ_TRY(eq_fail(err, EQ_USAGE, "it is a model by %s for %d frames of %d pixels; the baseline has %d of %d",
+        EQ_TRY(eq_fail(err, EQ_USAGE, "it was made by %s for %d frames of %d pixels; the baseline has %d of %d",
                        m->method, m->meta.frames, m->meta.size, g->meta.frames, g->meta.size));
     EQ_TRY(eq_check_zero_channels(g, qat->cfg->ptq.zero_channels, err));
     EQ_TRY(eq_start_from_qmodel(g, m, err));

@@ -65,7 +65,8 @@ static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
         return eq_fail(err, EQ_USAGE,
-                       "the training split is too small for one step: batch %d x accumulate %d needs %d clips or more",
+                       "the training split is too small for one step: batch %d x accumulate %d needs at least "
+                       "%d clips",
                        job->batch, job->accumulate, job->batch * job->accumulate);
     return EQ_OK;
 }
@@ -346,8 +347,8 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
                                  .val_mae = m.mae,
                                  .val_rmse = m.rmse,
                                  .seconds = (eq_now_ms() - start_ms) / 1e3};
-    eq_info("%s epoch %d/%d: train loss %.4f, validation MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name,
-            row->epoch, t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
+    eq_info("%s epoch %d/%d: loss %.4f, val MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name, row->epoch,
+            t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
     t->epoch++;
     t->batch_in_epoch = 0;
     t->loss_sum = 0;
@@ -429,7 +430,7 @@ enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
     bool only_step = eq_steps_begin(&alone, 1);
     enum eq_status st;
     if (only_step)
-        eq_steps_next();
+        eq_steps_next(NULL);
     EQ_TRY(eq_trainer_init(&t, job, err));
     EQ_TRY(eq_trainer_run(&t, path, err));
     EQ_TRY(eq_run_note_model(path, err));

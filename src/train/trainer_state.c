@@ -36,7 +36,7 @@ static enum eq_status move_vector(struct eq_st_file *f, const char *path, const 
     memcpy(data, tensor->data, n * 4);
     for (size_t i = 0; dtype == EQ_F32 && i < n; i++)
         if (!isfinite(((const float *)data)[i]))
-            return eq_fail(err, EQ_NUMERIC, "%s: %s holds a value that is not finite", path, name);
+            return eq_fail(err, EQ_NUMERIC, "%s: %s has a value that is not finite", path, name);
     return EQ_OK;
 }
 
@@ -213,10 +213,10 @@ static enum eq_status compare_signature(const char *path, const char *was, const
     add_changes(was, is, false, &changes);
     add_changes(is, was, true, &changes);
     if (changes.len)
-        st = eq_fail(
-            err, EQ_USAGE,
-            "%s was written under other settings (%.600s): set them back to resume, or name another folder with --run",
-            path, changes.s);
+        st = eq_fail(err, EQ_USAGE,
+                     "%s was written with other settings (%.600s): set them back to resume, or name another "
+                     "folder with --run",
+                     path, changes.s);
     eq_str_clear(&changes);
     return st;
 }
@@ -246,8 +246,9 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
         t->job.rule->set_state(t->job.scales, extra);
     EQ_TRY(eq_path_look(best, &there, err));
     if (isfinite(t->best_mae) && !there)
-        EQ_TRY(eq_fail(err, EQ_IO, "%s is missing although %s refers to it: restore it, or remove %s to train anew",
-                       best, path, path));
+        EQ_TRY(eq_fail(err, EQ_IO,
+                       "%s is missing, but %s refers to it: restore it, or remove %s to start the training again", best,
+                       path, path));
     *resumed = true;
 out:
     eq_free(extra);

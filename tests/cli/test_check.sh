@@ -22,6 +22,15 @@ sed -i '3s/,[0-9.]*,/,abc,/' bad/FileList.csv # the list's bad rows stand in the
 expect_error 1 "3 of 11 clips cannot be used" train --run r --data bad "${TINY[@]}"
 has "$ERR" "FileList.csv:3"
 
+# ---- a split without clips is known before the first epoch ----
+for split in TRAIN VAL TEST; do
+    fresh && sed -i "/,$split/d" bad/FileList.csv
+    expect_error 1 "the $split split holds no clips, and run-all needs some in each" run-all --run r --data bad "${TINY[@]}"
+    not_there r/config.json r/fp32.safetensors r/state/fp32.state.safetensors
+    expect 0 inspect bad
+    has "$OUT" "no clip is in $split"
+done
+
 # ---- what is found stands among the warnings ----
 fresh && cp "bad/Videos/${TRAIN[0]}.avi" "bad/Videos/${TEST[1]}.avi"
 expect 0 train --run copies --data bad "${TINY[@]}" --set train.epochs=1
@@ -31,10 +40,10 @@ grep '^warning: ' "$ERR" | grep -qF "${TRAIN[0]} = ${TEST[1]}" && pass || { fail
 expect 0 inspect "$PWD/./good" # other commands, other spellings of the folder: the same cache
 there "$CACHE"/clips-*
 expect 0 train -v --run cached --data good "${TINY[@]}" --set train.epochs=1
-has "$ERR" "11 clips are as they were when they were last checked"
+has "$ERR" "11 clips are unchanged since their last check"
 touch "good/Videos/${TRAIN[0]}.avi"
 expect 0 ptq -v --run cached --data good "${TINY[@]}" --set train.epochs=1
-has "$ERR" "10 clips are as they were when they were last checked"
+has "$ERR" "10 clips are unchanged since their last check"
 for damage in 'truncate -s 100' 'truncate -s 0' 'sed -i s/1/2/g' 'cp /bin/true'; do
     for file in "$CACHE"/clips-*; do
         if [ "$damage" = 'cp /bin/true' ]; then cp /bin/true "$file"; else $damage "$file"; fi

@@ -33,7 +33,7 @@ secret_free() {
 
 grep -qa 'SECRET^NAME' in/a.dcm && pass || fail "the file holds nothing that could be found again"
 expect 0 inspect in/a.dcm
-has "$OUT" "dicom, 320 x 260, 30 frames"
+has "$OUT" "clip, DICOM, 320 x 260, 30 frames"
 secret_free inspect "$OUT" "$ERR"
 
 # A folder with all kinds of files.
@@ -70,7 +70,7 @@ is "names of clips" "$(ls out/Videos | grep -vcE '^DCM[0-9a-f]{16}\.avi$')" 0
 # Without EFs the folder says what is missing; nothing is overwritten.
 expect_error 1 "EF is empty; write it in percent" train --data out --run r "${TINY[@]}"
 cp -r out before
-expect_error 2 "holds a finished import" import in --out out
+expect_error 2 "has a finished import" import in --out out
 diff -r out before >/dev/null && pass || fail "a finished import was changed"
 mkdir other && echo mine >other/file
 expect_error 2 "other is not empty" import in --out other
@@ -92,7 +92,7 @@ is "EFs" "$(cut -d, -f2,9 labeled/FileList.csv | tr '\n' ' ')" "EF,Split 55,TRAI
 expect 0 inspect labeled
 has "$OUT" "TEST        1 clip,"
 make_dicom in/sub/a.dcm 5
-expect_error 2 "fits in/a.dcm and in/sub/a.dcm" import in --out ambiguous --labels labels.csv
+expect_error 2 "matches in/a.dcm and in/sub/a.dcm" import in --out ambiguous --labels labels.csv
 not_there ambiguous
 rm in/sub/a.dcm
 
@@ -107,8 +107,8 @@ rm in/cut.dcm
 
 # Wrong usage.
 expect_error 2 "--out DIR" import in
-expect_error 2 "choose cone, region or none" import in --out new --crop square
-expect_error 2 "--no-mask goes with --crop cone" import in --out new --crop none --no-mask
+expect_error 2 "must be cone, region, or none" import in --out new --crop square
+expect_error 2 "--no-mask needs --crop cone" import in --out new --crop none --no-mask
 expect_error 1 "no such file or folder" import nowhere --out new
 expect_error 1 "no ultrasound clip" import in/ct.dcm --out new
 not_there new
@@ -124,6 +124,14 @@ expect 0 train --run r --data data --quiet "${TINY[@]}"
 expect 0 import in --out small --size 32 --quiet
 expect 0 predict --model r/fp32.safetensors in/a.dcm in/sub/b
 cp "$OUT" direct && secret_free predict "$OUT" "$ERR"
+
+# A folder: machines give files no extension; a table of contents is none of the clips.
+mkdir -p medium/a && cp in/a.dcm medium/a/IM_0001 && cp in/sub/b medium/a/IM_0002 && cp in/a.dcm medium/DICOMDIR
+printf 'a text' >medium/README
+expect 0 predict --model r/fp32.safetensors medium
+is "clips of a medium" "$(cut -d, -f1 "$OUT" | xargs)" "Path medium/a/IM_0001 medium/a/IM_0002"
+run inspect medium/a
+has "$OUT" "2 clips, no FileList.csv"
 expect 0 predict --model r/fp32.safetensors $(tail -n +2 small/FileList.csv | cut -d, -f1 | sed 's|.*|small/Videos/&.avi|')
 paste -d, direct "$OUT" | awk -F, 'NR > 1 {d = $2 - $6; if (d < 0) d = -d; if (d > most) most = d}
     END {exit !(NR == 3 && most < 0.5)}' && pass || fail "prediction from DICOM and from its import differ: $(paste -d, direct "$OUT")"

@@ -36,7 +36,7 @@ for opset in 16 22 17.5 x ""; do
 done
 expect_error 2 "must be float or u8" export --model a/ptq.safetensors --onnx kept.onnx --residual s8
 expect_error 2 "an FP32 model" export --model a/fp32.safetensors --onnx kept.onnx --residual u8
-expect_error 2 "unexpected argument \"ptq\"" export ptq --model a/fp32.safetensors --onnx kept.onnx
+expect_error 2 "accepts only one model file" export ptq --model a/fp32.safetensors --onnx kept.onnx
 expect_error 2 "no such option" export --model a/fp32.safetensors --onnx kept.onnx --set data.frames=3
 expect_error 1 "missing.safetensors" export --model missing.safetensors --onnx kept.onnx
 expect_error 1 "text.safetensors" export --model text.safetensors --onnx kept.onnx
@@ -46,7 +46,7 @@ expect_error 1 "nowhere/x.onnx" export --model a/ptq.safetensors --onnx nowhere/
 expect_error 1 "data: " export --model a/ptq.safetensors --onnx data
 expect_error 1 "/dev/full" export --model a/ptq.safetensors --onnx /dev/full
 for name in a/ptq.safetensors ./a/../a/ptq.safetensors; do
-    expect_error 2 "would replace the model itself" export --model a/ptq.safetensors --onnx "$name"
+    expect_error 2 "is the model itself" export --model a/ptq.safetensors --onnx "$name"
 done
 is "what was there" "$(cat kept.onnx)" mine
 summary

@@ -31,7 +31,7 @@ is "sizes" "$(json 'document["frames"]["width"]')" "[112, 112]"
 fresh
 : >"bad/Videos/${NAMES[0]}.avi"
 truncate -s 3000 "bad/Videos/${NAMES[1]}.avi"
-printf 'this is no video\n' >"bad/Videos/${NAMES[2]}.avi"
+printf 'this is not a video\n' >"bad/Videos/${NAMES[2]}.avi"
 rm "bad/Videos/${NAMES[3]}.avi"
 head -c 5000 /dev/urandom >"bad/Videos/${NAMES[4]}.avi"
 printf '%0128d' 0 >"bad/Videos/${NAMES[5]}.avi" && printf 'DICM\2\0\0\0UL\4\0' >>"bad/Videos/${NAMES[5]}.avi"
@@ -41,7 +41,7 @@ has "$OUT" "1 clip is empty: ${NAMES[0]}"
 has "$OUT" "1 clip is cut off: ${NAMES[1]}"
 has "$OUT" "1 file is text, not a clip: ${NAMES[2]}"
 has "$OUT" "${NAMES[3]}"
-has "$OUT" "1 file is no video: ${NAMES[4]}"
+has "$OUT" "1 file is not a video: ${NAMES[4]}"
 has "$OUT" "DICOM"
 has "$ERR" "error: bad: 6 of 11 clips cannot be used"
 expect 1 inspect --json bad
@@ -84,12 +84,12 @@ has "$OUT" "EF looks like a fraction"
 expect 0 inspect bad --set data.ef_unit=fraction
 fresh && column EF '$c = 55' && warns "all 11 clips have the EF 55 %"
 fresh && column ESV '$c = 40' && warns "ESV is the same in every row"
-fresh && column EF 'if (NR == 3) $c = 4' && warns "1 row has an EF that is rarely right: ${NAMES[1]}"
-fresh && column EDV 'if (NR == 3) $c = 2 * $c' && warns "1 row has an EF that its volumes do not give: ${NAMES[1]}"
-fresh && column FrameWidth 'if (NR == 3) $c = 120' && warns "1 row has another frame size than its clip: ${NAMES[1]}"
+fresh && column EF 'if (NR == 3) $c = 4' && warns "1 row has an unusual EF: ${NAMES[1]}"
+fresh && column EDV 'if (NR == 3) $c = 2 * $c' && warns "1 row has an EF that contradicts its volumes: ${NAMES[1]}"
+fresh && column FrameWidth 'if (NR == 3) $c = 120' && warns "1 row states a frame size that differs from its clip: ${NAMES[1]}"
 fresh && column NumberOfFrames 'if (NR == 3) $c = 20' &&
-    warns "1 row has another number of frames than its clip: ${NAMES[1]}"
-fresh && column FPS 'if (NR == 3) $c = 25' && warns "1 row has another frame rate than its clip: ${NAMES[1]}"
+    warns "1 row states a number of frames that differs from its clip: ${NAMES[1]}"
+fresh && column FPS 'if (NR == 3) $c = 25' && warns "1 row states a frame rate that differs from its clip: ${NAMES[1]}"
 
 # ---- patients ----
 patient() { awk -F, -v OFS=, 'NR == 1 {print $0, "PatientID"} NR > 1 {print $0, '"$1"'}' good/FileList.csv >bad/FileList.csv; }

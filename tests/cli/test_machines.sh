@@ -59,6 +59,19 @@ for signal in HUP USR1 USR2 XCPU; do
     has "$ERR" "Run the same command to resume."
     there "s$signal/state/fp32.state.safetensors"
 done
+# Measurements are nothing to save, and end at once.
+for mode in "base/fp32.safetensors" "--train"; do
+    "$BIN" bench $mode --set model.width=8 --set data.size=32 --set bench.repeats=100000 \
+        --set bench.steps=100000 >"$OUT" 2>"$ERR" </dev/null &
+    CHILD=$!
+    sleep 1
+    kill -s USR1 "$CHILD"
+    { sleep 20 && kill -s KILL "$CHILD" 2>/dev/null; } &
+    STATUS=0 && wait "$CHILD" || STATUS=$?
+    kill $! 2>/dev/null
+    is "exit of bench after a signal" "$STATUS" 130
+    has "$ERR" "interrupted while measuring times"
+done
 (trap '' HUP && exec "$BIN" train --run nohup "${LONG[@]}") >"$OUT" 2>"$ERR" </dev/null &
 CHILD=$!
 while [ ! -e nohup/state/fp32.state.safetensors ] && kill -0 "$CHILD" 2>/dev/null; do sleep 0.01; done

@@ -57,6 +57,12 @@ is "all commands" "$(completed "echoquant " | grep -v '^-' | xargs)" "$(printf '
 completes "echoquant tr" "train"
 completes "echoquant help sen" "sensitivity"
 completes "echoquant help --completion " "bash zsh"
+completes "echoquant import --crop " "cone none region"
+for command in $("$BIN" help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do # a choice of words can be completed, whatever the command
+    for option in $("$BIN" "$command" -h 2>/dev/null | sed -n 's/^ .*\(--[a-z-]*\) \(KIND\|LEVEL\|P\)\( .*\)\{0,1\}$/\1/p'); do
+        [ "$option" = --phases ] || [ -n "$(completed "echoquant $command $option ")" ] && pass || fail "completion of $command $option"
+    done
+done
 completes "echoquant qat --con" "--config --control"
 completes "echoquant train --con" "--config"
 completes "echoquant train --set data.on" "data.on_error="

@@ -112,7 +112,7 @@ for value in -1 nan 101 x; do
     expect_error 2 "ptq.max_mae_loss = $value" ptq --run no --set ptq.max_mae_loss="$value"
 done
 mkdir unjudged && cp -r e/Videos unjudged/ && grep -v VAL e/FileList.csv >unjudged/FileList.csv
-expect_error 1 "the VAL split holds no clips" ptq --run no2 --data unjudged --model base/fp32.safetensors "${TINY[@]}" \
+expect_error 1 "the VAL split has no clips" ptq --run no2 --data unjudged --model base/fp32.safetensors "${TINY[@]}" \
     --set ptq.max_mae_loss=1
 not_there no no2/ptq.safetensors
 summary

@@ -154,10 +154,10 @@ is "digests of the old version" "$(cat old/*.json | grep -cE '"[0-9a-f]{64}"')" 
 expect 0 run-all --run old
 has "$ERR" "finished"
 cp -r d other
-untouched old "it was d, now it is other" eval ptq --run old --data other
-untouched old "it was d, now it is other" run-all --run old --data other
+untouched old "was d, but is now other" eval ptq --run old --data other
+untouched old "was d, but is now other" run-all --run old --data other
 expect 0 eval ptq --run old --data "$PWD/link"
-has "$ERR" "is noted from now on"
+has "$ERR" "noted the digest"
 is "the digest that was noted" "$(digest_of old)" "$(digest_of r)"
 expect 0 eval ptq --run old --data other
 has old/config.json "\"qat\": \"$(sha256sum <r/qat.safetensors | cut -d ' ' -f 1)\""
@@ -182,8 +182,8 @@ cp -r r mixed
 sed -i '0,/"data": "[0-9a-f]*"/s//"data": "'"$(printf '%064d' 7)"'"/' mixed/results.json
 expect 0 report --run mixed
 is "the row FP32" "$(grep -c '^| FP32 ' "$OUT")" 0
-has "$ERR" "left out: FP32"
-has mixed/report.md "left out: FP32"
+has "$ERR" "left out, because evaluated on other data: FP32"
+has mixed/report.md "Left out, because they were evaluated on other data: FP32"
 # A model that another file has taken the place of is evaluated anew, with a warning.
 cp -r r replaced && cp r/qat.safetensors replaced/ptq.safetensors
 expect 0 run-all --run replaced --data d
@@ -201,7 +201,7 @@ expect 0 run-all --run many
 has "$ERR" "finished"
 sed -i -E 's/("data": )"[0-9a-f]{64}"/\1"'"$(printf '%064d' 7)"'"/' many/seed-2/results.json
 tree many >before
-expect_error 2 "seed-1 and seed-2 are of different data" report --run many
+expect_error 2 "seed-1 and seed-2 have results of different data" report --run many
 tree many >after
 same before after
 
@@ -224,6 +224,11 @@ has t/results.json "\"clips\": 2"
 expect 0 ptq --run t
 cp whole.avi "$test_clip"
 untouched t "row FP32" eval --run t
+untouched t "remove results.json there to evaluate all of its models on these clips" eval --run t
+cp -r t again && rm again/results.json
+expect 0 eval --run again
+has again/results.json "\"clips\": 3"
+rm -r again
 printf 'x' >"$test_clip"
 cp "$train_clip" whole.avi && printf 'x' >"$train_clip"
 untouched t "model fp32" qat --run t

@@ -37,7 +37,7 @@ same r/predictions/fp32.csv one/fp32.csv
 expect 0 eval fp32 --run r --phases 3
 is "fp32 of three phases" "$(values r/predictions/fp32.csv)" "$(efs three.fp32)"
 expect 0 report --run r
-has r/report.md "means over different numbers of phases"
+has r/report.md "average different numbers of phases"
 # The rows that are still of one phase are made anew; nothing is trained.
 expect 0 run-all --run r
 is "ptq of three phases" "$(values r/predictions/ptq.csv)" "$(efs three.ptq)"

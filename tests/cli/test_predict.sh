@@ -85,10 +85,10 @@ cp out.csv before.csv
 expect_error 1 "nowhere.safetensors" predict --model nowhere.safetensors -o out.csv "${clips[0]}"
 same out.csv before.csv
 expect_error 1 "no/such" predict --model $M -o no/such/out.csv "${clips[0]}"
-expect_error 2 "would replace" predict --model $M -o "${clips[0]}" "${clips[0]}"
-expect_error 2 "would replace" predict --model $M -o $M "${clips[0]}"
+expect_error 2 "is one of the inputs" predict --model $M -o "${clips[0]}" "${clips[0]}"
+expect_error 2 "is one of the inputs" predict --model $M -o $M "${clips[0]}"
 echo "${clips[0]}" >one.txt
-expect_error 2 "would replace" predict --model $M -o ./one.txt @one.txt
+expect_error 2 "is one of the inputs" predict --model $M -o ./one.txt @one.txt
 expect 0 predict --model $M -o - "${clips[0]}"
 is "rows on stdout" "$(csv "$OUT" 'len(rows)')" 1
 not_there ./-
@@ -139,6 +139,29 @@ printf '%s\n' "@list.txt" >nested.txt
 run predict --model $M @nested.txt
 is "exit of a list in a list" "$STATUS" 1
 expect 0 predict --model $M a @list.txt
+
+# ---- lists as people edit them: blanks around a path, blank lines, comments; such names are files where they exist ----
+cp "${clips[0]}" '#1.avi' && cp "${clips[0]}" 'blank.avi '
+printf '# all clips\n%s  \n \t \n\t%s\r\n#1.avi\nblank.avi \n' "${clips[0]}" "${clips[1]}" >edited.txt
+expect 0 predict --model $M @edited.txt
+is "clips" "$(tail -n +2 "$OUT" | cut -d, -f1 | tr '\n' '|')" "${clips[0]}|${clips[1]}|#1.avi|\"blank.avi \"|"
+has "$ERR" "edited.txt: 1 line that begins with # left out as comments"
+printf '# nothing\n\n' >comment.txt
+expect_error 1 "the list is empty" predict --model $M @comment.txt
+rm '#1.avi' 'blank.avi '
+
+# ---- a folder that cannot be read is one bad row ----
+if [ "$(id -u)" != 0 ] || command -v setpriv >/dev/null; then
+    mkdir -p locked/in && cp "${clips[0]}" locked/in/ && cp "${clips[1]}" locked/open.avi && chmod 000 locked/in && chmod 755 "$TMP"
+    as=() && [ "$(id -u)" != 0 ] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    if "${as[@]}" test -r locked/open.avi -a -r $M -a -x "$BIN"; then
+        STATUS=0 && "${as[@]}" "$BIN" predict --model $M locked >"$OUT" 2>"$ERR" || STATUS=$?
+        is "exit" "$STATUS" 1
+        is "rows" "$(tail -n +2 "$OUT" | wc -l)" 2
+        has "$OUT" "locked/in: cannot be read: Permission denied"
+    fi
+    chmod 755 locked/in
+fi
 
 # A bad clip has a row with the reason, the others are predicted, and the exit code says it.
 printf 'no video' >bad.avi

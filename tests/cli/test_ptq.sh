@@ -71,13 +71,13 @@ PY
 # shellcheck disable=SC2046
 ptq_with by_hand $(cat chosen)
 same <(tensors by_hand/ptq.safetensors) <(tensors found/ptq.safetensors)
-expect_error 2 "ptq.search fits on one half" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
+expect_error 2 "ptq.search needs at least 2 calibration clips" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
     --set ptq.search=true --set ptq.clips=1
 rm -rf no
 cp base/fp32.safetensors found/
 expect 0 eval --run found
 expect 0 report --run found
-has found/report.md "found by search"
+has found/report.md "settings found by ptq.search"
 is "tries in the report" "$(grep -cE '^\| (observer|weight_observer|reestimate_bn|equalize|bias_correction|adaround) = ' \
     found/report.md)" 12
 has found/report.html "search fitted each try on 2 calibration clips"
@@ -116,11 +116,11 @@ expect_error 2 "an array of strings" ptq --run no --config <(printf '{"ptq": {"k
 rm -rf no
 
 # Refused, before anything is written.
-expect_error 2 "exclude each other" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
+expect_error 2 "cannot be combined" ptq --run no --data d --model base/fp32.safetensors "${TINY[@]}" \
     --set ptq.bias_correction=true --set ptq.adaround=true
 cp -r d untrained
 sed -i 's/,TRAIN/,VAL/' untrained/FileList.csv
-expect_error 1 "the TRAIN split holds no clips to calibrate on" ptq --run no --data untrained \
+expect_error 1 "the TRAIN split has no clips to calibrate on" ptq --run no --data untrained \
     --model base/fp32.safetensors "${TINY[@]}"
 rm -rf no
 for percentile in 50 100.5 nan; do

@@ -58,10 +58,10 @@ expect 0 ptq --run equal "${BASE[@]}" --model a/fp32.safetensors --set ptq.equal
 expect_error 2 "weights are not the baseline's" qat --run equal --model a/fp32.safetensors --set qat.start=ptq
 
 # A baseline of another form.
-expect_error 2 "data.frames = 2 and data.size = 32; the settings say 3 and 32" \
+expect_error 2 "data.frames = 2 and data.size = 32, but the settings are 3 and 32" \
     qat --run form "${BASE[@]}" --model a/fp32.safetensors --set data.frames=3
-expect_error 2 "the settings say 2 and 40" qat --run form "${BASE[@]}" --model a/fp32.safetensors --set data.size=40
-expect_error 2 "model.width = 8; the settings say 16" \
+expect_error 2 "the settings are 2 and 40" qat --run form "${BASE[@]}" --model a/fp32.safetensors --set data.size=40
+expect_error 2 "model.width = 8, but the setting is 16" \
     qat --run form "${BASE[@]}" --model a/fp32.safetensors --set model.width=16
 expect_error 2 "already quantized" qat --run form "${BASE[@]}" --model a/ptq.safetensors
 expect_error 2 "model.width" qat --control --run form "${BASE[@]}" --model a/fp32.safetensors --set model.width=16

@@ -76,7 +76,7 @@ if set_up; then
     there runs/echonet/report.html
     rm -r runs data build/echoquant
     cp -r "$SOURCE/models" .
-    commands "A prediction at once" >prediction
+    commands "A first prediction" >prediction
     is "commands for a prediction" "$(awk '{print $1, $2}' prediction | xargs)" "scripts/setup.sh build/echoquant synth build/echoquant predict"
     while IFS= read -r line; do PATH=$PWD/tools:$PATH perform "$line"; done <prediction
     is "rows of the prediction" "$(wc -l <"$OUT")" 2

@@ -90,7 +90,7 @@ stop KILL stopped/seed-6/config.json
 is "exit after kill in the second seed" "$STATUS" 137
 there stopped/seed-5/report.html
 expect 0 report --run stopped
-has "$OUT" "Over 1 seed (5), 1 of 2 still to come"
+has "$OUT" "Over 1 seed (5), 1 of 2 not yet run"
 expect 0 run-all --run stopped
 has "$ERR" "stopped/seed-5 is finished"
 for seed in 5 6; do

@@ -84,6 +84,6 @@ expect_error 2 "one of train, val, test" sensitivity --run no "${tiny[@]}" --set
 expect_error 2 "other settings (data.frames 2 -> 3)" sensitivity --run base --data d --set data.frames=3
 not_there no
 mkdir only && cp -r d/Videos only/ && grep -v VAL d/FileList.csv >only/FileList.csv
-expect_error 1 "the VAL split holds no clips" sensitivity --run new --model base/fp32.safetensors --data only "${TINY[@]}"
+expect_error 1 "the VAL split has no clips" sensitivity --run new --model base/fp32.safetensors --data only "${TINY[@]}"
 not_there new/sensitivity.json
 summary

@@ -5,7 +5,7 @@
 expect_error 2 "did you mean data.frames?" train --set data.framse=8
 expect_error 2 "did you mean data.frames?" train --set frames=8
 expect_error 2 "write KEY=VALUE" train --set data.frames
-expect_error 2 "data.frames = 65 is not allowed: it takes a whole number in 1..64" train --set data.frames=65
+expect_error 2 "data.frames = 65 is not allowed: it must be a whole number in 1..64" train --set data.frames=65
 expect_error 2 "data.frames = 8.5" train --set data.frames=8.5
 expect_error 2 "data.frames = eight" train --set data.frames=eight
 expect_error 2 "train.lr = 0 " train --set train.lr=0

@@ -30,7 +30,7 @@ PY
 # Another width: hardly anything fits, and the warning names what doesn't.
 run train --run wide --data d "${TINY[@]}" --set model.width=16 --set model.init="$TORCH"
 is "exit with a file of another width" "$STATUS" 1
-has "$ERR" "resnet18_w8.safetensors: has the width 8, this network 16: set model.width to 8"
+has "$ERR" "resnet18_w8.safetensors: has the width 8, but this network has 16: set model.width to 8"
 expect_error 1 "nowhere.safetensors" train --run x --data d "${TINY[@]}" --set model.init=nowhere.safetensors
 head -c 5000 "$TORCH" >cut.safetensors
 expect_error 1 "cut.safetensors" train --run y --data d "${TINY[@]}" --set model.init=cut.safetensors
@@ -65,7 +65,7 @@ is "epochs are fewer" "$(($(wc -l <early/history/fp32.csv) < 201))" 1
 # Accumulation: 6 training clips give 3 micro-batches of 2, so one step of 2; more than there are is refused.
 expect 0 train --run two --data d "${TINY[@]}" --set train.accumulate=2
 cmp -s two/fp32.safetensors fresh/fp32.safetensors && fail "train.accumulate changes nothing" || pass
-expect_error 2 "batch 2 x accumulate 4 needs 8 clips" train --run four --data d "${TINY[@]}" --set train.accumulate=4
+expect_error 2 "batch 2 x accumulate 4 needs at least 8 clips" train --run four --data d "${TINY[@]}" --set train.accumulate=4
 
 # Divergence: the step, the rate and the last good checkpoint are named, and that checkpoint is a model.
 DIVERGE=(--data d "${TINY[@]}" --set train.optimizer=sgd --set train.loss=mse --set train.grad_clip=0 --set train.lr=10

@@ -6,7 +6,7 @@
 tiny_data d
 expect 0 run-all --run a --data d "${TINY[@]}" --set bench.repeats=8 --set qat.control=true --threads 2
 for text in "Bias" "Val MAE" "Val bias"; do has "$OUT" "$text"; done
-for text in "To ship in INT8: " "The test clips have no part in this choice." "mean of predicted minus true EF"; do
+for text in "INT8 file to ship: " "The test clips do not influence this choice." "mean of predicted minus true EF"; do
     has a/report.md "$text"
     has a/report.html "$text"
 done
@@ -48,7 +48,7 @@ is "times of timing" "$(timed)" 1
 sleep 1
 expect 0 eval ptq --run a --threads 1
 is "times of timing at another number of threads" "$(timed)" 2
-has "$ERR" "Not all models were timed at the same time"
+has "$ERR" "Some models were not timed together"
 has "$OUT" "not measurable"
 
 # change FILE TENSOR EXPRESSION: every x of the tensor becomes the expression.
@@ -100,7 +100,7 @@ write("wall.avi", [bytes([128]) * (64 * 64 * 3)] * 12)
 PY
 for model in fp32 ptq qat; do
     expect 0 predict --model "a/$model.safetensors" "${clips[0]}" noise.avi wall.avi
-    has "$ERR" "2 of 3 clips look unlike the clips that the model was trained on"
+    has "$ERR" "2 of 3 clips look unlike the model's training clips"
     has "$ERR" "noise.avi (mean brightness "
     has "$ERR" "wall.avi (mean brightness 128, training clips "
     is "predictions all the same" "$(wc -l <"$OUT")" 4

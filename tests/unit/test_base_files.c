@@ -242,7 +242,7 @@ static void reading_refuses_what_it_should(void **state)
     assert_null(data);
     assert_non_null(strstr(err.msg, "larger than the 9 bytes"));
     assert_int_equal(eq_read_file(dir, 10, &data, &len, &err), EQ_IO);
-    assert_non_null(strstr(err.msg, "is a directory"));
+    assert_non_null(strstr(err.msg, "is a folder"));
     free(path);
     path = in_dir("missing");
     assert_int_equal(eq_read_file(path, 10, &data, &len, &err), EQ_IO);
@@ -280,16 +280,16 @@ static void directories(void **state)
     assert_int_equal(eq_write_file(file, "", 0, NULL), EQ_OK);
     assert_false(eq_is_dir(file));
     assert_int_equal(eq_make_dirs(file, &err), EQ_IO);
-    assert_non_null(strstr(err.msg, "not a directory"));
+    assert_non_null(strstr(err.msg, "not a folder"));
     assert_int_equal(eq_make_dirs(below, &err), EQ_IO);
     free(deep);
     free(file);
     free(below);
 }
 
-static enum eq_status note_path(void *ctx, const char *path, struct eq_err *err)
+static enum eq_status note_path(void *ctx, const char *path, const char *problem, struct eq_err *err)
 {
-    eq_str_add(ctx, " %s", path + strlen(dir) + strlen("/below"));
+    eq_str_add(ctx, " %s%s", problem ? "!" : "", path + strlen(dir) + strlen("/below"));
     return strstr(path, "/bad/") ? eq_fail(err, EQ_FORMAT, "%s is bad", path) : EQ_OK;
 }
 

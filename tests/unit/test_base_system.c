@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -351,6 +352,32 @@ static void progress_on_a_terminal_is_a_bar(void **state)
     assert_int_equal(text[strlen(text) - 1], '\n');
 }
 
+static void long_messages(enum eq_log_level level)
+{
+    (void)level;
+    eq_warn(
+        "the first of two sentences is so long that it does not fit on a line of 80 columns. "
+        "/a/path/that/is/longer/than/a/line/and/therefore/stays/whole/so/that/it/can/be/copied/from/it.avi ends it");
+    eq_info("short  line");
+}
+
+static void long_messages_break_between_words_on_a_terminal(void **state)
+{
+    (void)state;
+    char text[2000];
+    setenv("TERM", "xterm", 1);
+    setenv("NO_COLOR", "1", 1);
+    written_to_terminal(long_messages, EQ_LOG_INFO, text, sizeof text);
+    unsetenv("NO_COLOR");
+    assert_string_equal(text, "warning: the first of two sentences is so long that it does not fit on a line of\r\n"
+                              "         80 columns.\r\n"
+                              "         /a/path/that/is/longer/than/a/line/and/therefore/stays/whole/so/that/it/can/be/"
+                              "copied/from/it.avi\r\n"
+                              "         ends it\r\nshort  line\r\n");
+    written_to_file(long_messages, EQ_LOG_INFO, text, sizeof text);
+    assert_non_null(strstr(text, "of 80 columns. /a/path"));
+}
+
 /* Resumes at 60 of 80: the rate is that of this process. */
 static void resumed_job(enum eq_log_level level)
 {
@@ -415,7 +442,7 @@ static void work_in_steps(enum eq_log_level level)
     (void)level;
     assert_true(eq_steps_begin(three_steps, 3));
     assert_false(eq_steps_begin(three_steps, 1));
-    eq_steps_next();
+    eq_steps_next(NULL);
     assert_true(eq_steps_seconds_left() < 0);
     eq_steps_part(0.5); /* resumed in the middle: half of the work is left for this process */
     assert_true(eq_steps_seconds_left() < 0);
@@ -428,13 +455,78 @@ static void work_in_steps(enum eq_log_level level)
     p.last_ms -= 10000;
     eq_progress_step(&p, 4, NULL);
     eq_progress_end(&p);
-    eq_steps_next();
+    eq_steps_next(NULL);
     eq_steps_backdate(5000);
-    eq_steps_next();
+    eq_steps_next(NULL);
     eq_steps_backdate(2000);
-    eq_steps_next(); /* more than were announced */
+    eq_steps_next(NULL); /* more than were announced */
     eq_steps_end(true);
     assert_true(eq_steps_seconds_left() < 0);
+}
+
+/* A part that has become slow: the whole does not end before it. */
+static void a_slow_part(enum eq_log_level level)
+{
+    (void)level;
+    struct eq_progress p;
+    assert_true(eq_steps_begin(three_steps, 1));
+    eq_steps_next(NULL);
+    eq_steps_part(0);
+    eq_steps_backdate(10000);
+    eq_steps_part(0.9);
+    eq_progress_begin(&p, "epoch 2/2", "batches", 8);
+    p.start_ms -= 10000;
+    p.last_ms -= 10000;
+    eq_progress_step(&p, 2, NULL);
+    eq_steps_end(true);
+}
+
+static void the_whole_takes_no_less_than_a_part(void **state)
+{
+    (void)state;
+    char text[500];
+    written_to_file(a_slow_part, EQ_LOG_INFO, text, sizeof text);
+    assert_non_null(strstr(text, "ETA 0:30, all 0:30"));
+}
+
+/* The first step has a pace of its own, and the work of the others is known only after it. */
+static void a_check_and_work(enum eq_log_level level)
+{
+    (void)level;
+    static const struct eq_step before[] = {{"check", 0}, {"train", NAN}, {"report", NAN}};
+    static const struct eq_step after[] = {{"train", 10}, {"evaluate", 0}, {"report", 20}};
+    assert_true(eq_steps_begin(before, 3));
+    eq_steps_next(NULL);
+    eq_steps_part(0);
+    eq_steps_backdate(10000);
+    eq_steps_part(0.5);
+    assert_true(eq_steps_seconds_left() < 0);
+    eq_steps_replan(after, 3);
+    eq_steps_next(NULL);
+    assert_true(eq_steps_seconds_left() < 0); /* 10 s of checking do not tell how long training takes */
+    eq_steps_part(0);
+    eq_steps_backdate(5000);
+    eq_steps_part(0.5); /* 5 s for 5 units */
+    assert_in_range((int)eq_steps_seconds_left(), 25, 27);
+    eq_steps_next("something else");
+    eq_steps_next("report");
+    eq_steps_next("train"); /* is over */
+    eq_steps_end(true);
+}
+
+static void a_step_of_its_own_pace_comes_first(void **state)
+{
+    (void)state;
+    char text[2000];
+    written_to_file(a_check_and_work, EQ_LOG_INFO, text, sizeof text);
+    assert_int_equal(fnmatch("step 1 of 3: check\n"
+                             "step 2 of 4: train\n"
+                             "step 4 of 4: report; about 0:1? left in all\n"
+                             "time: 0:15\n"
+                             "   6?.? %  0:10  check\n"
+                             "   3?.? %  0:05  train\n",
+                             text, 0),
+                     0);
 }
 
 static void steps_have_a_place_an_eta_and_a_summary(void **state)
@@ -488,9 +580,12 @@ int main(void)
         cmocka_unit_test(color_needs_a_terminal_and_no_objection),
         cmocka_unit_test(progress_in_a_file_is_plain_lines),
         cmocka_unit_test(progress_on_a_terminal_is_a_bar),
+        cmocka_unit_test(long_messages_break_between_words_on_a_terminal),
         cmocka_unit_test(a_resumed_job_has_its_own_rate),
         cmocka_unit_test(a_bar_keeps_its_note),
         cmocka_unit_test(steps_have_a_place_an_eta_and_a_summary),
+        cmocka_unit_test(a_step_of_its_own_pace_comes_first),
+        cmocka_unit_test(the_whole_takes_no_less_than_a_part),
         cmocka_unit_test(a_short_job_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

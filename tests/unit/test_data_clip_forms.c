@@ -142,7 +142,7 @@ static void matrices_are_obeyed(void **state)
         put_matrix(bytes, len, (const int[]){1, 1, -1, 1}, 46341);
         struct result r = read_bytes(bytes, len, false, 2, N);
         assert_int_equal(r.st, EQ_FORMAT);
-        assert_non_null(strstr(r.err.msg, "no multiple of 90 degrees"));
+        assert_non_null(strstr(r.err.msg, "not a multiple of 90 degrees"));
         eq_free(r.pixels);
         eq_free(plain.pixels);
         eq_free(bytes);
@@ -277,6 +277,133 @@ static void piped_avis_are_whole(void **state)
     eq_free(bytes);
 }
 
+/* The chunks of an AVI written anew: without padding, or with empty chunks before, between and after the frames. */
+static uint8_t *rewritten(const uint8_t *bytes, size_t len, bool pad, int before, int after, size_t *new_len)
+{
+    size_t movi = test_avi_find(bytes, len, "movi", 0) + 4, index = test_avi_find(bytes, len, "idx1", 0), at = movi;
+    TEST_REQUIRE(movi < index && index < len);
+    uint8_t *out = calloc(1, len + 8 * (size_t)(before + after)), *to = out + movi;
+    static const uint8_t empty[8] = {'0', '0', 'd', 'c'};
+    memcpy(out, bytes, movi);
+    for (int i = 0; i < before; i++, to += 8)
+        memcpy(to, empty, 8);
+    while (at < index) {
+        size_t size = bytes[at + 4] | (size_t)bytes[at + 5] << 8;
+        memcpy(to, bytes + at, 8 + size);
+        to += 8 + size + (pad ? size % 2 : 0);
+        at += 8 + size + size % 2;
+    }
+    for (int i = 0; i < after; i++, to += 8)
+        memcpy(to, empty, 8);
+    *new_len = (size_t)(to - out);
+    test_put_le32(out + 4, (uint32_t)*new_len - 8);
+    test_put_le32(out + movi - 8, (uint32_t)(*new_len - movi + 4));
+    return out;
+}
+
+/* Some writers leave out the byte that makes chunks of odd length even. */
+static void avis_without_padding_are_whole(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 48, .height = 48, .frames = 20, .texture = true};
+    size_t len, bare_len;
+    uint8_t *bytes = bytes_of(&a, &len), *bare = rewritten(bytes, len, false, 0, 0, &bare_len);
+    assert_true(bare_len < test_avi_find(bytes, len, "idx1", 0)); /* some had padding */
+    struct result r = read_bytes(bare, bare_len, false, 12, 48);
+    if (r.st != EQ_OK || r.info.decoded_frames != 20 || r.info.damaged)
+        fail_msg("%s%s, %d frames", r.err.msg, r.info.reason, r.info.decoded_frames);
+    eq_free(r.pixels);
+    r = read_bytes(bare, bare_len - 100, false, 12, 48);
+    assert_true(r.st == EQ_OK && r.info.damaged);
+    eq_free(r.pixels);
+    free(bare);
+    eq_free(bytes);
+}
+
+/* Empty chunks repeat the last frame too; before the first frame there is nothing to repeat. */
+static void empty_chunks_at_both_ends(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        struct test_avi a = {
+            .width = 48, .height = 48, .frames = 6, .step = 30, .codec = k % 2 ? AV_CODEC_ID_MPEG4 : AV_CODEC_ID_MJPEG};
+        size_t len, new_len;
+        int after = k < 2 ? 6 : 0;
+        uint8_t *bytes = bytes_of(&a, &len), *more = rewritten(bytes, len, true, 3, after, &new_len);
+        struct result r = read_bytes(more, new_len, false, 12, 48);
+        if (r.st != EQ_OK || r.info.decoded_frames != 6 || r.info.timed_frames != 6 + after || r.info.damaged)
+            fail_msg("%d: %s%s, %d frames, %d in time", k, r.err.msg, r.info.reason, r.info.decoded_frames,
+                     r.info.timed_frames);
+        for (int i = 0; after && i < 12; i++) {
+            int level = test_avi_level(&a, i < 6 ? i : 5), got = r.pixels[(i * 48 * 48 + 20 * 48 + 20) * 3];
+            if (a.codec != AV_CODEC_ID_MJPEG)
+                level = (level - 16) * 255 / 219;
+            assert_true(abs(got - level) <= 5);
+        }
+        struct eq_clip_info info;
+        struct eq_clip_file file = {.name = "clip.avi", .data = more, .len = new_len};
+        assert_int_equal(eq_clip_check_file(&file, EQ_CLIP_CHECK_QUICK, &info, NULL), EQ_OK);
+        assert_int_equal(info.timed_frames, 6 + after);
+        eq_free(r.pixels);
+        free(more);
+        eq_free(bytes);
+    }
+}
+
+/* Phones and upload tools append data of their own to an MP4, which is whole all the same. */
+static void what_follows_an_mp4_is_no_cut(void **state)
+{
+    (void)state;
+    static const char *const tails[] = {"hello\n", "SEFHe\0\0\0 of some telephone, longer than a box",
+                                        "\0\0\0\0\0\0\0"};
+    static const size_t lens[] = {6, 48, 7};
+    struct test_avi a = {
+        .width = 64, .height = 64, .frames = 16, .texture = true, .codec = AV_CODEC_ID_MPEG4, .container = "mp4"};
+    size_t len;
+    uint8_t *bytes = written(&a, &len), *more = calloc(1, len + 64);
+    for (int k = 0; k < 3; k++) {
+        memcpy(more, bytes, len);
+        memcpy(more + len, tails[k], lens[k]);
+        struct result r = read_bytes(more, len + lens[k], false, 8, 64);
+        if (r.st != EQ_OK || r.info.damaged || r.info.decoded_frames != 16)
+            fail_msg("%d: %s%s, %d frames", k, r.err.msg, r.info.reason, r.info.decoded_frames);
+        eq_free(r.pixels);
+    }
+    free(more);
+    eq_free(bytes);
+}
+
+/* Whatever FFmpeg makes of the beginning of a file: that it was cut off is what helps. */
+static void the_beginning_of_a_clip_is_called_cut_off(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *container;
+        enum AVCodecID codec;
+    } forms[] = {{"mp4", AV_CODEC_ID_MPEG4},
+                 {"mov", AV_CODEC_ID_MJPEG},
+                 {"matroska", AV_CODEC_ID_MJPEG},
+                 {"avi", AV_CODEC_ID_MJPEG},
+                 {"asf", AV_CODEC_ID_WMV2}};
+    for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+        struct test_avi a = {.width = 64,
+                             .height = 64,
+                             .frames = 16,
+                             .texture = true,
+                             .codec = forms[f].codec,
+                             .container = forms[f].container};
+        size_t len;
+        uint8_t *bytes = written(&a, &len);
+        for (size_t cut = 64; cut < len; cut += 37) {
+            struct result r = read_bytes(bytes, cut, false, 8, 64);
+            if (r.st != EQ_OK && !strstr(r.err.msg, "cut off"))
+                fail_msg("%s cut at %zu of %zu: %s", forms[f].container, cut, len, r.err.msg);
+            eq_free(r.pixels);
+        }
+        eq_free(bytes);
+    }
+}
+
 /* ---- damage that decodes ------------------------------------------------------------ */
 
 static void spoilt_data_are_seen(void **state)
@@ -385,6 +512,9 @@ static void other_files_are_named(void **state)
         {0, BYTES("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "git lfs pull"},
         {0, BYTES("<!DOCTYPE html>\n<HTML><head>"), "is a web page"},
         {0, BYTES("no video\n"), "is a text file"},
+        {0, BYTES("RIFF\x24\0\0\0WAVEfmt "), "is a WAV file: a clip is needed"},
+        {0, BYTES("RIFF\x24\0\0\0WEBPVP8X"), "is a WebP picture: convert it"},
+        {0, BYTES("RIFF\x24\0\0\0AVI LIST"), "is an AVI without a readable header"},
         {0, BYTES("FLV\x01\x05\0\0\0\x09"), "is a Flash video: convert it: ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi"},
         {200, BYTES("\0"), "starts with zeros only"},
         {0, BYTES("\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9"), "is a Windows Media file without a readable header"},
@@ -428,6 +558,10 @@ int main(void)
         cmocka_unit_test(chroma_next_to_neutral_is_gray),
         cmocka_unit_test(containers_are_read_and_cuts_are_seen),
         cmocka_unit_test(piped_avis_are_whole),
+        cmocka_unit_test(avis_without_padding_are_whole),
+        cmocka_unit_test(empty_chunks_at_both_ends),
+        cmocka_unit_test(what_follows_an_mp4_is_no_cut),
+        cmocka_unit_test(the_beginning_of_a_clip_is_called_cut_off),
         cmocka_unit_test(spoilt_data_are_seen),
         cmocka_unit_test(whole_data_are_intact),
         cmocka_unit_test(a_look_tells_the_same),

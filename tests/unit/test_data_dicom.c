@@ -289,15 +289,150 @@ static void other_files_are_refused_by_name(void **state)
     file.width = file.height = 20000;
     expect_refused(&file, "larger than");
     file = small_file();
-    file.frames = 2000000;
-    expect_refused(&file, "2000000 frames");
-    file = small_file();
-    file.frames = 7;
+    file.bytes -= 5;
     expect_refused(&file, "cut off");
     file = small_file();
     file.pixels = NULL;
     file.bytes = 0;
     expect_refused(&file, "cut off");
+}
+
+/* Frames that the pixels hold count, whatever the tag says; a file is cut off if its pixels end in one. */
+static void frames_are_counted_in_the_data(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    static const int claimed[] = {2, 5, 6, 7, 100, 2000000};
+    char *path = path_of("count.dcm");
+    for (size_t k = 0; k < sizeof claimed / sizeof *claimed; k++) {
+        struct test_dicom small = small_file();
+        struct eq_clip_info info;
+        struct eq_err err = {0};
+        small.frames = claimed[k];
+        test_dicom_write(path, &small);
+        if (eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err) != EQ_OK || info.decoded_frames != 6)
+            fail_msg("%d claimed: %s, %d frames", claimed[k], err.msg, info.decoded_frames);
+        struct eq_clip_file file = {.name = path, .max_frames = 5};
+        assert_int_equal(eq_clip_check_file(&file, EQ_CLIP_CHECK_FULL, &info, &err), EQ_FORMAT);
+        assert_non_null(strstr(err.msg, "has 6 frames; 2 to 5 are read"));
+    }
+    free(path);
+}
+
+/* A file of tests/golden/dicom with other bytes in one place. */
+static char *patched(const char *name, const void *from, const void *to, size_t n)
+{
+    struct eq_str source = {0};
+    void *data;
+    size_t len;
+    eq_str_add(&source, "%s/golden/dicom/%s", TEST_DATA_DIR, name);
+    assert_int_equal(eq_read_file(source.s, 1 << 24, &data, &len, NULL), EQ_OK);
+    uint8_t *at = memmem(data, len, from, n);
+    assert_non_null(at);
+    memcpy(at, to, n);
+    char *path = path_of(name);
+    assert_int_equal(eq_write_file(path, data, len, NULL), EQ_OK);
+    eq_free(data);
+    eq_str_clear(&source);
+    return path;
+}
+
+static uint8_t *rgb_of(const char *path, int *frames, size_t *bytes)
+{
+    struct eq_dicom_reader r;
+    struct eq_err err = {0};
+    open_reader(&r, path);
+    size_t one = 3 * (size_t)r.info->width * (size_t)r.info->height;
+    *frames = r.info->frames;
+    *bytes = one * (size_t)*frames;
+    uint8_t *rgb = malloc(*bytes);
+    for (int i = 0; i < *frames; i++)
+        if (eq_dicom_reader_rgb(&r, i, rgb + (size_t)i * one, &err) != EQ_OK)
+            fail_msg("%s", err.msg);
+    eq_dicom_reader_close(&r);
+    return rgb;
+}
+
+/* Wrong tags beside pixels that tell better: the number of frames, and RGB for a JFIF picture, which is YCbCr. */
+static void pictures_speak_for_themselves(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    static const struct {
+        const char *name, *from, *to;
+        size_t n;
+    } tags[] = {
+        {"jpeg_444.dcm", "YBR_FULL", "RGB     ", 8},        {"jpeg_420.dcm", "YBR_FULL_422", "RGB         ", 12},
+        {"jpeg_pieces.dcm", "IS\2\0003 ", "IS\2\0002 ", 6}, {"jpeg_pieces_table.dcm", "IS\2\0003 ", "IS\2\0009 ", 6},
+        {"jpeg_444.dcm", "IS\2\0003 ", "IS\2\0002 ", 6},    {"rle_rgb.dcm", "IS\2\0003 ", "IS\2\0008 ", 6}};
+    for (size_t k = 0; k < sizeof tags / sizeof *tags; k++) {
+        int frames, other_frames;
+        size_t bytes, other_bytes;
+        char *same = patched(tags[k].name, tags[k].from, tags[k].from, tags[k].n);
+        uint8_t *rgb = rgb_of(same, &frames, &bytes);
+        free(same);
+        char *wrong = patched(tags[k].name, tags[k].from, tags[k].to, tags[k].n);
+        uint8_t *other = rgb_of(wrong, &other_frames, &other_bytes);
+        if (frames != other_frames || bytes != other_bytes || memcmp(rgb, other, bytes) != 0)
+            fail_msg("%s: %d and %d frames, or other pixels", tags[k].name, frames, other_frames);
+        free(wrong);
+        free(rgb);
+        free(other);
+    }
+}
+
+/* Bytes after the pixels, as copying by blocks leaves them. A file without its last byte is still cut off. */
+static void what_follows_the_pixels_is_no_matter(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    char *path = path_of("tail.dcm");
+    struct test_dicom file = small_file();
+    struct eq_clip_info info;
+    struct eq_err err = {0};
+    void *data;
+    size_t len;
+    test_dicom_write(path, &file);
+    assert_int_equal(eq_read_file(path, 1 << 20, &data, &len, NULL), EQ_OK);
+    for (size_t tail = 1; tail < 300; tail += 13) {
+        uint8_t *more = calloc(1, len + tail);
+        memcpy(more, data, len);
+        assert_int_equal(eq_write_file(path, more, len + tail, NULL), EQ_OK);
+        if (eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err) != EQ_OK || info.decoded_frames != 6)
+            fail_msg("%zu more bytes: %s", tail, err.msg);
+        free(more);
+    }
+    eq_free(data);
+    free(path);
+}
+
+/* A look goes through every frame. */
+static void a_damaged_frame_is_seen_by_the_check(void **state)
+{
+    (void)state;
+    if (!eq_dicom_built())
+        skip();
+    struct eq_clip_info info;
+    struct eq_err err = {0};
+    struct eq_str source = {0};
+    void *data;
+    size_t len, at = 0;
+    eq_str_add(&source, "%s/golden/dicom/jpeg_444.dcm", TEST_DATA_DIR);
+    assert_int_equal(eq_read_file(source.s, 1 << 24, &data, &len, NULL), EQ_OK);
+    uint8_t *bytes = data;
+    for (int soi = 0; soi < 2; at++)
+        soi += bytes[at] == 0xff && bytes[at + 1] == 0xd8;
+    memset(bytes + at + 1, 0, 200); /* of the second picture */
+    char *path = path_of("hurt.dcm");
+    assert_int_equal(eq_write_file(path, data, len, NULL), EQ_OK);
+    assert_int_equal(eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err), EQ_FORMAT);
+    assert_non_null(strstr(err.msg, "frame 1 is damaged"));
+    eq_free(data);
+    eq_str_clear(&source);
+    free(path);
 }
 
 /* Every length of a file: read or refused, with a message. */
@@ -366,6 +501,10 @@ int main(void)
         cmocka_unit_test(moments_are_even_in_time),
         cmocka_unit_test(region_comes_from_the_tags),
         cmocka_unit_test(other_files_are_refused_by_name),
+        cmocka_unit_test(frames_are_counted_in_the_data),
+        cmocka_unit_test(pictures_speak_for_themselves),
+        cmocka_unit_test(what_follows_the_pixels_is_no_matter),
+        cmocka_unit_test(a_damaged_frame_is_seen_by_the_check),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(dicom_is_known_by_content),
         cmocka_unit_test(a_build_without_dicom_says_so),

@@ -40,6 +40,15 @@ static void refuse(const char *text, const char *message)
     refuse_bytes(text, strlen(text), message);
 }
 
+static void has_note(const struct eq_dataset *ds, const char *part)
+{
+    for (size_t i = 0; i < ds->n_notes; i++)
+        if (strstr(ds->notes[i].text, part))
+            return;
+    fail_msg("no note with \"%s\"; the first of %zu is \"%s\"", part, ds->n_notes,
+             ds->n_notes ? ds->notes[0].text : "");
+}
+
 static void echonets_columns(void **state)
 {
     (void)state;
@@ -86,6 +95,7 @@ static void encodings_and_line_ends(void **state)
         "\n\nFileName,EF\n\na,50\n  \nb,60\n\n",
         " FileName , EF \n a , 50 \n b , 60 \n",
         "\"FileName\",\"EF\"\n\"a\",\"50\"\n\"b\",\"60\"\n",
+        "FileName,EF\na,50 %\n,\n , \nb,60%\n,,,\n\"\",\"\"\n", /* empty rows of a spreadsheet */
     };
     for (size_t i = 0; i < sizeof twins / sizeof *twins; i++) {
         struct eq_dataset ds = accept(twins[i]);
@@ -122,7 +132,7 @@ static void bad_headers(void **state)
     refuse("\n\n\n", "FileList.csv: empty");
     refuse("FileName,Split\na,TRAIN\n", "FileList.csv:1: no column \"EF\"; the header has: FileName, Split");
     refuse("\nEF\n50\n", "FileList.csv:2: no column \"FileName\"");
-    refuse("FileName,EF,ef\na,50,50\n", "the column \"EF\" is there twice");
+    refuse("FileName,EF,ef\na,50,50\n", "the column \"EF\" twice");
     refuse("FileName,EF\n", "no usable clip");
     refuse("a,50,secret\nb,50,secret\n", "FileList.csv:1: no header: the first line has no column \"FileName\"");
 }
@@ -143,13 +153,28 @@ static void bad_rows(void **state)
     refuse("FileName,EF\na,50,1\n", "3 fields, but the header has 2");
     refuse("FileName,EF,ESV\na,50,x\n", "ESV \"x\" is not a number");
     refuse("FileName,EF,NumberOfFrames\na,50,-3\n", "NumberOfFrames -3 is outside");
-    refuse("FileName,EF,Split\na,50,DEV\n", "FileList.csv:2: Split \"DEV\" is not TRAIN, VAL or TEST");
+    refuse("FileName,EF,Split\na,50,DEV\n", "FileList.csv:2: Split \"DEV\" is not TRAIN, VAL, or TEST");
     refuse("FileName,EF,Split\na,50,\n", "Split \"\" is not");
     refuse("FileName,EF\r\na,50\r\nb,60\r\na.avi,70\r\n", "FileList.csv:4: FileName \"a\" is already in line 2");
     refuse("FileName,EF\n../a,50\n", "leads out of the data folder");
     refuse("FileName,EF\nx/../../a,50\n", "leads out of the data folder");
     refuse("FileName,EF\n/etc/passwd,50\n", "leads out of the data folder");
     refuse("FileName,EF\na,1\nb,x\nc,y\nd,z\n", "FileList.csv:3: EF \"x\" is not a number (and 2 more such rows)");
+}
+
+/* Whoever trains needs TRAIN and VAL, and a run TEST: better known before than after. */
+static void splits_without_clips(void **state)
+{
+    (void)state;
+    struct eq_dataset ds = accept("FileName,EF,Split\na,50,TRAIN\nb,60,VAL\n");
+    has_note(&ds, "no clip is in TEST");
+    eq_dataset_clear(&ds);
+    ds = accept("FileName,EF,Split\na,50,TEST\nb,60,TEST\n");
+    has_note(&ds, "no clip is in TRAIN and none in VAL");
+    eq_dataset_clear(&ds);
+    ds = accept("FileName,EF\na,50\nb,60\n");
+    assert_true(ds.n_notes == 1);
+    eq_dataset_clear(&ds);
 }
 
 static void bad_text(void **state)
@@ -252,15 +277,6 @@ static void refuse_as(const char *text, const struct eq_list_opts *opts, enum eq
         fail_msg("the message is \"%s\", without \"%s\"", err.msg, message);
 }
 
-static void has_note(const struct eq_dataset *ds, const char *part)
-{
-    for (size_t i = 0; i < ds->n_notes; i++)
-        if (strstr(ds->notes[i].text, part))
-            return;
-    fail_msg("no note with \"%s\"; the first of %zu is \"%s\"", part, ds->n_notes,
-             ds->n_notes ? ds->notes[0].text : "");
-}
-
 static void fractions_and_constants(void **state)
 {
     (void)state;
@@ -303,15 +319,15 @@ static void folds(void **state)
     for (enum eq_on_error on_error = EQ_ON_ERROR_FAIL; on_error <= EQ_ON_ERROR_SKIP; on_error++)
         refuse_as(
             list, &(struct eq_list_opts){.on_error = on_error}, EQ_FORMAT,
-            "FileList.csv:2: the column Split has folds (0, 1, 8, 9), not TRAIN, VAL and TEST. To validate on one "
-            "fold, test on another and train on the rest: --set data.val_folds=8 --set data.test_folds=9");
+            "FileList.csv:2: the column Split has folds (0, 1, 8, 9), not TRAIN, VAL, and TEST. To validate on one "
+            "fold, test on another, and train on the rest: --set data.val_folds=8 --set data.test_folds=9");
     refuse_as(list, &(struct eq_list_opts){.val_folds = "8", .test_folds = "10"}, EQ_FORMAT,
               "no row has fold 10 of data.test_folds; the column Split has 0, 1, 8, 9");
     refuse_as(list, &(struct eq_list_opts){.val_folds = "8", .test_folds = "8"}, EQ_USAGE,
               "fold 8 is in data.val_folds");
     refuse_as("FileName,EF\na,50\n", &(struct eq_list_opts){.val_folds = "8"}, EQ_FORMAT, "no column \"Split\"");
     refuse_as("FileName,EF,Split\na,50,0\nb,50,x\n", &(struct eq_list_opts){.val_folds = "0"}, EQ_FORMAT,
-              "FileList.csv:3: Split \"x\" is not TRAIN, VAL or TEST or a fold of");
+              "FileList.csv:3: Split \"x\" is not TRAIN, VAL, or TEST or a fold of");
     /* a slip among names is a bad row, as any other */
     refuse("FileName,EF,Split\na,50,TRAIN\nb,51,1\nc,51,2\n", "FileList.csv:3: Split \"1\" is not TRAIN");
 }
@@ -340,6 +356,20 @@ static void patients_stay_together(void **state)
         eq_dataset_clear(&ds);
         eq_str_clear(&text);
     }
+}
+
+/* Spreadsheets write one patient in many ways. Two that are taken for one cost nothing; one taken for two is a leak. */
+static void spellings_of_a_patient(void **state)
+{
+    (void)state;
+    struct eq_dataset ds = accept("FileName,EF,Split,PatientID\na,50,TRAIN,P1\nb,51,VAL,p1\nc,52,TEST, P1 \n"
+                                  "d,53,TRAIN,007\ne,54,VAL,7\nf,55,TEST,7.0\ng,56,TRAIN,\" P1\"\n"
+                                  "h,57,TRAIN,M\xc3\xbcller\ni,58,TEST,M\xc3\x9cLLER\nj,59,TEST,\" \"\nk,60,TEST,0\n");
+    static const uint32_t number[] = {1, 1, 1, 2, 2, 2, 1, 3, 3, 0, 4};
+    for (size_t i = 0; i < ds.n; i++)
+        assert_int_equal(ds.samples[i].patient, number[i]);
+    assert_int_equal(ds.n_patients, 4);
+    eq_dataset_clear(&ds);
 }
 
 static void the_split_of_names_is_untouched_by_a_column_that_is_off(void **state)
@@ -610,7 +640,7 @@ static void one_file_under_two_names(void **state)
     loses(dir, "FileName,EF\np1,1\nVideos/p1.avi,1\n", "\"Videos/p1.avi\" is the same file as \"p1\" in line 2");
     loses(dir, "FileName,EF\np1,1\nhard,1\n", "FileList.csv:3: FileName \"hard\" is the same file as \"p1\" in line 2");
     loses(dir, "FileName,EF\nsoft,1\np1,1\n", "FileName \"p1\" is the same file as \"soft\" in line 2");
-    loses(dir, "FileName,EF\nnowhere,1\n", "nowhere.avi is a link to a file that is not there");
+    loses(dir, "FileName,EF\nnowhere,1\n", "nowhere.avi is a link to a file that does not exist");
     finds(dir, "FileName,EF\nsoft,1\np2,1\n", "soft.avi Videos/p2.avi");
     free(p1);
     free(hard);
@@ -694,12 +724,14 @@ int main(void)
         cmocka_unit_test(quoted_names),
         cmocka_unit_test(bad_headers),
         cmocka_unit_test(bad_rows),
+        cmocka_unit_test(splits_without_clips),
         cmocka_unit_test(bad_text),
         cmocka_unit_test(skipping_keeps_the_good_rows),
         cmocka_unit_test(other_separators),
         cmocka_unit_test(fractions_and_constants),
         cmocka_unit_test(folds),
         cmocka_unit_test(patients_stay_together),
+        cmocka_unit_test(spellings_of_a_patient),
         cmocka_unit_test(the_split_of_names_is_untouched_by_a_column_that_is_off),
         cmocka_unit_test(patients_in_two_splits_are_noted_without_their_names),
         cmocka_unit_test(names_are_utf8),

@@ -106,7 +106,7 @@ static void fields_come_back_as_they_were_written(void **state)
         "\"bias\":-1,\"val_mae\":4,\"val_bias\":0.5,\"val_clips\":50,"
         "\"rms_from_fp32\":0,\"sqnr_db\":null,\"timed\":\"t\","
         "\"latency_ms\":{\"min\":1,\"median\":2,\"p95\":3,\"repeats\":4,\"low\":1.5,\"high\":2.5,"
-        "\"switches_per_s\":9},\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
+        "\"waited\":9},\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
         "\"damaged\":[],"
         "\"data\":{\"dir\":\"d\",\"synthetic\":true,\"train\":3,\"val\":2,\"test\":1,\"skipped\":0,"
         "\"split_from_file\":false},"
@@ -173,7 +173,7 @@ static void no_results_is_said(void **state)
     (void)state;
     assert_int_equal(eq_results_read(dir, &r, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "echoquant eval"));
-    assert_int_equal(eq_run_table(dir, &table, &err), EQ_IO);
+    assert_int_equal(eq_run_table(dir, 0, &table, &err), EQ_IO);
     assert_int_equal(eq_run_report(dir, &err), EQ_IO);
     assert_false(there("report.html"));
 }

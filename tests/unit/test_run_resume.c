@@ -313,7 +313,7 @@ static void damaged_states_are_named(void **state)
     state_refused(dir, "-ema.bn1.running_mean", NULL, EQ_FORMAT, "ema.bn1.running_mean is missing");
     state_refused(dir, "#v.bn1.bias", NULL, EQ_FORMAT, "v.bn1.bias has the wrong type");
     state_refused(dir, "!param.bn1.weight", NULL, EQ_FORMAT, "param.bn1.weight has the wrong type or size");
-    state_refused(dir, "~m.bn1.weight", NULL, EQ_NUMERIC, "m.bn1.weight holds a value that is not finite");
+    state_refused(dir, "~m.bn1.weight", NULL, EQ_NUMERIC, "m.bn1.weight has a value that is not finite");
     state_refused(dir, "format", "echoquant-state-0", EQ_FORMAT, "not a training state of this version");
     state_refused(dir, "epoch", "99", EQ_FORMAT, "epoch is missing or out of range");
     state_refused(dir, "batch_in_epoch", "-1", EQ_FORMAT, "batch_in_epoch");
@@ -325,7 +325,7 @@ static void damaged_states_are_named(void **state)
     state_refused(dir, "history", "1 2 3\n", EQ_FORMAT, "history");
     state_refused(dir, "history", "", EQ_FORMAT, "a history of 0 epochs in a state of epoch 1");
     /* Settings that changed are named, and only those. */
-    state_refused(dir, "signature", "a=1\nb=3\n", EQ_USAGE, "under other settings (b=3 -> b=2)");
+    state_refused(dir, "signature", "a=1\nb=3\n", EQ_USAGE, "with other settings (b=3 -> b=2)");
     state_refused(dir, "signature", "a=1\n", EQ_USAGE, "b=2");
     assert_int_equal(run_process(dir, 1, never), 0); /* the state itself was good */
     assert_same_run(whole, dir);

@@ -178,7 +178,7 @@ static void a_set_is_written_once_and_reads_back(void **state)
     assert_memory_equal(first, again, sizeof first);
     o.seed = 10;
     assert_int_equal(eq_synth_write(dir, &o, &err), EQ_USAGE);
-    assert_non_null(strstr(err.msg, "other options"));
+    assert_non_null(strstr(err.msg, "other settings"));
     remove_tree(dir);
 }
 

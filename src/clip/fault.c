@@ -10,7 +10,8 @@ enum eq_clip_fault eq_clip_fault_of(const char *path, const struct eq_err *why)
     struct stat info;
     if (stat(path, &info) != 0)
         return errno == ENOENT || errno == ENOTDIR ? EQ_CLIP_FAULT_MISSING : EQ_CLIP_FAULT_UNREADABLE;
-    FILE *f = S_ISREG(info.st_mode) && why->status == EQ_FORMAT ? fopen(path, "rb") : NULL;
+    bool of_its_bytes = why->status == EQ_FORMAT || why->status == EQ_UNSUPPORTED; /* a build without DICOM */
+    FILE *f = S_ISREG(info.st_mode) && of_its_bytes ? fopen(path, "rb") : NULL;
     if (!f)
         return EQ_CLIP_FAULT_UNREADABLE;
     size_t len = fread(head, 1, sizeof head, f);

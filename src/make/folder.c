@@ -14,20 +14,19 @@ static enum eq_status look_at_note(const char *path, const struct cJSON *wanted,
 }
 
 enum eq_status eq_folder_look(const char *dir, const char *note, const struct cJSON *wanted,
-                              enum eq_folder_state *state, struct eq_err *err)
+                              struct eq_folder_look *look, struct eq_err *err)
 {
     enum eq_status st;
     char *path = eq_path_join(dir, note), *list = eq_path_join(dir, "FileList.csv"), **names = NULL;
     size_t n = 0;
-    bool noted, same, finished;
-    EQ_TRY(eq_path_look(path, &noted, err));
-    if (noted) {
-        EQ_TRY(look_at_note(path, wanted, &same, err));
-        EQ_TRY(eq_path_look(list, &finished, err));
-        *state = !same ? EQ_FOLDER_DIFFERENT : finished ? EQ_FOLDER_FINISHED : EQ_FOLDER_UNFINISHED;
+    *look = (struct eq_folder_look){0};
+    EQ_TRY(eq_path_look(path, &look->noted, err));
+    if (look->noted) {
+        EQ_TRY(look_at_note(path, wanted, &look->same, err));
+        EQ_TRY(eq_path_look(list, &look->finished, err));
     } else {
         EQ_TRY(eq_list_dir(dir, &names, &n, err));
-        *state = n ? EQ_FOLDER_OTHER : EQ_FOLDER_EMPTY;
+        look->empty = n == 0;
     }
 out:
     eq_names_free(names, n);

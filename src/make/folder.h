@@ -6,15 +6,14 @@
 
 struct cJSON;
 
-enum eq_folder_state {
-    EQ_FOLDER_EMPTY,      /* or not there */
-    EQ_FOLDER_OTHER,      /* it holds files and no note */
-    EQ_FOLDER_DIFFERENT,  /* its note is not as wanted, so that it was made with other options */
-    EQ_FOLDER_UNFINISHED, /* its note is as wanted; FileList.csv, which is written last, is not there */
-    EQ_FOLDER_FINISHED    /* its note is as wanted, and FileList.csv is there */
+struct eq_folder_look {
+    bool empty;    /* or not there */
+    bool noted;    /* it holds a note that says how it was made; the rest is false without one */
+    bool same;     /* the note is as wanted */
+    bool finished; /* FileList.csv, which is written last, is there */
 };
-/* note: the name of the JSON file that says how the folder was made. EQ_IO, EQ_FORMAT: it can't be read. */
+/* note: the name of that JSON file. EQ_IO, EQ_FORMAT: it can't be read. */
 enum eq_status eq_folder_look(const char *dir, const char *note, const struct cJSON *wanted,
-                              enum eq_folder_state *state, struct eq_err *err);
+                              struct eq_folder_look *look, struct eq_err *err);
 
 #endif

@@ -287,23 +287,18 @@ static struct cJSON *describe(const struct eq_import_opts *o)
 /* EQ_USAGE unless the folder is new, empty, or of an unfinished import with these options. */
 static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted, struct eq_err *err)
 {
-    enum eq_folder_state state;
-    EQ_CHECK(eq_folder_look(dir, NOTE, wanted, &state, err));
-    switch (state) {
-    case EQ_FOLDER_OTHER:
+    struct eq_folder_look look;
+    EQ_CHECK(eq_folder_look(dir, NOTE, wanted, &look, err));
+    if (!look.empty && !look.noted)
         return eq_fail(err, EQ_USAGE, "%s is not empty and has no unfinished import: name another folder with --out",
                        dir);
-    case EQ_FOLDER_FINISHED:
+    if (look.finished)
         return eq_fail(err, EQ_USAGE, "%s has a finished import: name another folder with --out", dir);
-    case EQ_FOLDER_DIFFERENT:
+    if (look.noted && !look.same)
         return eq_fail(err, EQ_USAGE,
                        "%s has an unfinished import with other options (see %s/" NOTE "): use the same options, remove "
                        "the folder, or name another one with --out",
                        dir, dir);
-    case EQ_FOLDER_EMPTY:
-    case EQ_FOLDER_UNFINISHED:
-        break;
-    }
     return EQ_OK;
 }
 

@@ -157,13 +157,13 @@ static struct cJSON *describe(const struct eq_synth_opts *o)
  * else is refused. */
 static enum eq_status look_at_folder(const char *dir, const struct cJSON *wanted, bool *made, struct eq_err *err)
 {
-    enum eq_folder_state state;
-    EQ_CHECK(eq_folder_look(dir, NOTE, wanted, &state, err));
-    *made = state == EQ_FOLDER_FINISHED;
-    if (state == EQ_FOLDER_OTHER)
+    struct eq_folder_look look;
+    EQ_CHECK(eq_folder_look(dir, NOTE, wanted, &look, err));
+    *made = look.same && look.finished;
+    if (!look.empty && !look.noted)
         return eq_fail(err, EQ_USAGE, "%s is not empty and was not made by synth (no " NOTE "): name another folder",
                        dir);
-    if (state == EQ_FOLDER_DIFFERENT)
+    if (look.noted && !look.same)
         return eq_fail(err, EQ_USAGE,
                        "%s has a synthetic set of other settings (see %s/" NOTE "): remove it, or name another folder",
                        dir, dir);

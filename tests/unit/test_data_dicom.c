@@ -170,6 +170,7 @@ static void open_small(struct eq_dicom_reader *r, const struct test_dicom *file)
     char *path = path_of("small.dcm");
     test_dicom_write(path, file);
     open_reader(r, path);
+    r->name = "small.dcm"; /* outlives the path */
     free(path);
 }
 

@@ -81,7 +81,7 @@ static void names_files_of_other_programs(void **state)
         size_t len;
         const char *text;
     } cases[] = {
-        {"PK\3\4................archive/data.pkl........", 46, "a PyTorch checkpoint; convert it"},
+        {"PK\3\4................archive/data.pkl........", 44, "a PyTorch checkpoint; convert it"},
         {"PK\3\4................weights.npy............", 44, "a NumPy archive"},
         {"PK\3\4................x", 21, "a zip archive"},
         {"\x80\x02}q\x00.......", 12, "a PyTorch checkpoint or other Python pickle"},

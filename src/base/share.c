@@ -25,6 +25,15 @@ static bool ends_with(const char *text, const char *end)
     return len >= n && strcmp(text + len - n, end) == 0;
 }
 
+char *eq_installed_file(const char *name)
+{
+    char *dir = share_dir(), *path = dir ? eq_format("%s/%s", dir, name) : NULL;
+    char *real = path ? realpath(path, NULL) : NULL;
+    free(path);
+    free(dir);
+    return real;
+}
+
 char *eq_shared_file(const char *path, const char *kind, const char *suffix)
 {
     bool there;
@@ -37,12 +46,9 @@ char *eq_shared_file(const char *path, const char *kind, const char *suffix)
     /* What the system cannot tell stays what it is, for the reader's message. */
     if (eq_path_look(path, &there, NULL) != EQ_OK || there || !name[0] || strchr(name, '/'))
         return eq_strdup(path);
-    char *dir = share_dir(), *found = NULL;
-    if (dir)
-        found = eq_format("%s/%s/%s%s", dir, kind, name, ends_with(name, suffix) ? "" : suffix);
-    free(dir);
-    char *real = found ? realpath(found, NULL) : NULL;
-    free(found);
+    char *installed = eq_format("%s/%s%s", kind, name, ends_with(name, suffix) ? "" : suffix);
+    char *real = eq_installed_file(installed);
+    free(installed);
     if (!real)
         return eq_strdup(path);
     eq_info("%s: no such file here; using the installed %s", path, real);

@@ -442,10 +442,24 @@ eq_status check_deflated(const eq_dicom &d, eq_err *err)
                          d.path.c_str());
 }
 
+/* A package that carries DCMTK's library carries its dictionary, too: the library looks only where it was built. */
+bool has_dictionary()
+{
+    if (dcmDataDict.isDictionaryLoaded())
+        return true;
+    char *path = eq_installed_file("dicom.dic");
+    if (path) {
+        dcmDataDict.wrlock().loadDictionary(path);
+        dcmDataDict.wrunlock();
+    }
+    free(path);
+    return dcmDataDict.isDictionaryLoaded();
+}
+
 eq_status open_file(eq_dicom &d, eq_err *err)
 {
     set_up_dcmtk();
-    if (!dcmDataDict.isDictionaryLoaded())
+    if (!has_dictionary())
         return eq_fail(err, EQ_UNSUPPORTED,
                        "%s: DCMTK's data dictionary (dicom.dic) was not found, so DICOM files cannot be read. "
                        "Set DCMDICTPATH to its path",

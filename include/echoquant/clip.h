@@ -10,9 +10,8 @@
 
 /* Extensions of the containers that are read, in lower case, without the dot, avi first; NULL after the last. */
 extern const char *const eq_clip_extensions[];
-/* Whether name, a path or not, has one of them, in any letter case. Hidden files are none. */
-bool eq_is_clip_name(const char *name);
-/* The same, or a DICOM file by its content: ultrasound machines write them without extension. Opens the file. */
+/* Whether a file of a folder counts as a clip: its name has one of them, in any letter case, or its content is DICOM,
+ * since ultrasound machines write that without extension. Hidden files and DICOMDIR are none. */
 bool eq_is_clip_file(const char *path);
 
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */

@@ -7,12 +7,10 @@
 const char *const eq_clip_extensions[] = {"avi", "mp4",  "mov", "m4v", "mkv", "webm", "wmv", "asf",
                                           "mpg", "mpeg", "m2v", "vob", "ts",  "m2ts", "dcm", NULL};
 
-bool eq_is_clip_name(const char *name)
+static bool has_clip_extension(const char *name)
 {
-    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name, *dot = strrchr(base, '.');
-    if (base[0] == '.' || !dot) /* "._clip.avi" is what macOS writes beside a clip */
-        return false;
-    for (const char *const *e = eq_clip_extensions; *e; e++)
+    const char *dot = strrchr(name, '.');
+    for (const char *const *e = eq_clip_extensions; dot && *e; e++)
         if (strcasecmp(dot + 1, *e) == 0)
             return true;
     return false;
@@ -20,7 +18,9 @@ bool eq_is_clip_name(const char *name)
 
 bool eq_is_clip_file(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (name[0] == '.') /* "._clip.avi" is what macOS writes beside a clip */
+        return false;
     /* DICOMDIR is the table of contents of a medium. */
-    return eq_is_clip_name(base) || (base[0] != '.' && strcasecmp(base, "DICOMDIR") != 0 && eq_dicom_is(path));
+    return has_clip_extension(name) || (strcasecmp(name, "DICOMDIR") != 0 && eq_dicom_is(path));
 }

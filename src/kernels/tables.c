@@ -1,6 +1,8 @@
 /* The tables of everything but convolutions: filled with ref/, then overwritten by each level in use. */
 #include "kernels/fill.h"
 
+#include <pthread.h>
+
 #define F32_FILLS(isa)                                                                                                 \
     {                                                                                                                  \
         eq_f32_bn_fill__##isa, eq_f32_pool_fill__##isa, eq_f32_elementwise_fill__##isa, eq_f32_observe_fill__##isa     \
@@ -43,11 +45,11 @@ void eq_kernels_init(void)
     }
 }
 
-/* A program that never set a ceiling gets the tables on first use. */
+/* A program that never set a ceiling gets the tables on first use, from whichever thread that comes. */
 static void need_tables(void)
 {
-    if (!f32_table.bn_stats)
-        eq_kernels_init();
+    static pthread_once_t first = PTHREAD_ONCE_INIT;
+    pthread_once(&first, eq_kernels_init);
 }
 
 const struct eq_f32_table *eq_f32_kernels(void)

@@ -203,7 +203,7 @@ struct eq_f32_table {
     void (*histogram)(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min, float *max);
     double (*sum_squares)(const float *x, size_t n); /* pieces in a fixed order */
 };
-/* The tables, static data; made on first use, or again by eq_kernels_init. */
+/* The tables, static data; made on first use, by any thread, or again by eq_kernels_init. */
 const struct eq_f32_table *eq_f32_kernels(void);
 
 /* Matrix product through OpenBLAS, single-threaded, row-major: c[m x n] = alpha op(a)[m x k] op(b)[k x n] + beta c,
@@ -234,7 +234,8 @@ struct eq_u8s8_table {
 };
 const struct eq_u8s8_table *eq_u8s8_kernels(void);
 
-/* Fills every table again. To be called after eq_cpu_set_ceiling, before any kernel is selected. */
+/* Fills every table again. To be called after eq_cpu_set_ceiling, before any kernel is selected, by one thread while no
+ * other one uses a table. */
 void eq_kernels_init(void);
 
 /* ---- peak: register-only loops, for `bench --layers` --------------------- */

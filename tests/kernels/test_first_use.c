@@ -1,6 +1,6 @@
 /* The kernel tables are made on first use, which may be in several threads at once: none may see half of a table. Each
- * trial is a process of its own, in which nothing was used before. Half a table is rarely seen, on a busy machine; in the
- * build with ThreadSanitizer the test fails whenever the first use is not synchronized. */
+ * trial is a process of its own, in which nothing was used before. Half a table is rarely seen, and only on a busy
+ * machine; in the build with ThreadSanitizer the test fails whenever the first use is not synchronized. */
 #include "echoquant/kernels.h"
 #include "unit/cmocka_all.h"
 

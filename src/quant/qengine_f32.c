@@ -57,26 +57,28 @@ static void quantize_span(const void *ctx, size_t lo, size_t hi)
     }
 }
 
-/* An edge as floats: itself, or dequantized into room [n]. */
-static const float *as_floats(const struct eq_qengine *e, int node, const uint8_t *pixels, void *room)
+/* An edge as floats: itself, or dequantized into scratch at `room`. */
+static const float *as_floats(const struct eq_qengine *e, int node, const uint8_t *pixels, uint8_t *scratch,
+                              size_t room)
 {
     const struct eq_qnode *q = &e->model->nodes[node];
     const uint8_t *data = eq_qengine_edge(e, node, pixels);
     if (q->fp32_edge)
         return (const float *)(const void *)data;
-    struct convert_job job = {.bytes_in = data, .floats_out = room, .q = &q->dst};
+    float *floats = (float *)(void *)(scratch + room);
+    struct convert_job job = {.bytes_in = data, .floats_out = floats, .q = &q->dst};
     eq_for_spans(e->plan.nodes[node].n, dequantize_span, &job);
-    return room;
+    return floats;
 }
 
 void eq_qengine_run_conv_f32(const struct eq_qengine *e, int i, const uint8_t *pixels)
 {
     const struct eq_qstep *s = &e->steps[i];
     const struct eq_qnode *n = s->node;
-    const float *src = as_floats(e, n->src, pixels, s->scratch + s->src_f32);
+    const float *src = as_floats(e, n->src, pixels, s->scratch, s->src_f32);
     struct eq_f32_epilogue epilogue = {.bias = n->bias, .relu = n->relu};
     if (n->residual >= 0)
-        epilogue.residual = as_floats(e, n->residual, pixels, s->scratch + s->residual_f32);
+        epilogue.residual = as_floats(e, n->residual, pixels, s->scratch, s->residual_f32);
     float *dst = (float *)(void *)(n->fp32_edge ? s->dst : s->scratch + s->dst_f32);
     s->f32->run.forward(&s->out->conv, src, s->packed, &epilogue, dst, s->scratch);
     if (n->fp32_edge)

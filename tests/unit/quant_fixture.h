@@ -141,7 +141,9 @@ static inline struct eq_graph *random_net(uint64_t seed)
                                        .target_mean = 55,
                                        .target_std = 12};
     int x = b.g->input = net_simple(&b, EQ_OP_INPUT, -1, "input", 3);
-    x = net_conv(&b, x, "stem", 3, stem, 3 + 2 * (int)eq_rng_below(&b.rng, 3), 1 + (int)eq_rng_below(&b.rng, 2), true);
+    /* Drawn one by one: the order of arguments is the compiler's. */
+    int stride = 1 + (int)eq_rng_below(&b.rng, 2), k = 3 + 2 * (int)eq_rng_below(&b.rng, 3);
+    x = net_conv(&b, x, "stem", 3, stem, k, stride, true);
     if (eq_rng_below(&b.rng, 2))
         x = net_simple(&b, EQ_OP_MAXPOOL, x, "pool", stem);
     int c = stem, blocks = 1 + (int)eq_rng_below(&b.rng, 3);

@@ -234,7 +234,8 @@ struct eq_u8s8_table {
 };
 const struct eq_u8s8_table *eq_u8s8_kernels(void);
 
-/* Fills every table again. To be called after eq_cpu_set_ceiling, while no other thread uses a kernel. */
+/* Fills every table again. To be called after eq_cpu_set_ceiling, before any kernel is selected, by one thread while no
+ * other one uses a table. */
 void eq_kernels_init(void);
 
 /* ---- peak: register-only loops, for `bench --layers` --------------------- */

@@ -2,6 +2,7 @@
 #include "kernels/fill.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define F32_FILLS(isa)                                                                                                 \
     {                                                                                                                  \
@@ -27,29 +28,50 @@ static const struct level {
 static struct eq_f32_table f32_table;
 static struct eq_image_table image_table;
 static struct eq_u8s8_table u8s8_table;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool filled; /* set when all tables are complete */
 
-void eq_kernels_init(void)
+/* The lock is held. */
+static void fill(void)
 {
+    struct eq_f32_table f32 = {0};
+    struct eq_image_table image = {0};
+    struct eq_u8s8_table u8s8 = {0};
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         const struct level *l = &levels[i];
         if (!eq_cpu_use(l->isa))
             continue;
         if (l->image) {
             for (int part = 0; part < F32_PARTS; part++)
-                l->f32[part](&f32_table);
-            l->image(&image_table);
-            f32_table.isa = image_table.isa = l->isa;
+                l->f32[part](&f32);
+            l->image(&image);
+            f32.isa = image.isa = l->isa;
         }
-        l->u8s8(&u8s8_table);
-        u8s8_table.isa = l->isa;
+        l->u8s8(&u8s8);
+        u8s8.isa = l->isa;
     }
+    f32_table = f32;
+    image_table = image;
+    u8s8_table = u8s8;
+    atomic_store_explicit(&filled, true, memory_order_release);
 }
 
-/* A program that never set a ceiling gets the tables on first use, from whichever thread that comes. */
+void eq_kernels_init(void)
+{
+    pthread_mutex_lock(&lock);
+    fill();
+    pthread_mutex_unlock(&lock);
+}
+
+/* First use may be in several threads at once: a table counts only when all of it is there. */
 static void need_tables(void)
 {
-    static pthread_once_t first = PTHREAD_ONCE_INIT;
-    pthread_once(&first, eq_kernels_init);
+    if (atomic_load_explicit(&filled, memory_order_acquire))
+        return;
+    pthread_mutex_lock(&lock);
+    if (!atomic_load_explicit(&filled, memory_order_relaxed))
+        fill();
+    pthread_mutex_unlock(&lock);
 }
 
 const struct eq_f32_table *eq_f32_kernels(void)

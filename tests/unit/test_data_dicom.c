@@ -68,11 +68,18 @@ static void expect_sector(const struct screen *s, const char *what)
     free(path);
 }
 
+static void need_dicom(void)
+{
+    if (eq_dicom_built())
+        return;
+    print_message("this build has no DICOM (ECHOQUANT_DICOM)\n");
+    skip();
+}
+
 static void the_sector_is_found(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     struct screen s;
     screen_make(&s, 3);
     expect_sector(&s, "plain");
@@ -82,8 +89,7 @@ static void the_sector_is_found(void **state)
 static void black_blood_does_not_hide_the_tip(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     struct screen s;
     screen_make(&s, 3);
     for (int i = 0; i < FRAMES; i++)
@@ -97,8 +103,7 @@ static void black_blood_does_not_hide_the_tip(void **state)
 static void color_flow_belongs_to_the_sector(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     struct screen s;
     struct eq_rng rng;
     screen_make(&s, 3);
@@ -116,8 +121,7 @@ static void color_flow_belongs_to_the_sector(void **state)
 static void a_clip_is_the_masked_sector(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     enum { SIZE = 112, SAMPLED = 4 };
     struct screen s;
     struct eq_dicom_reader r;
@@ -177,8 +181,7 @@ static void open_small(struct eq_dicom_reader *r, const struct test_dicom *file)
 static void rate_comes_from_the_tags(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     const struct {
         const char *frame_time, *frame_times, *cine_rate, *display_rate;
         double fps;
@@ -212,8 +215,7 @@ static void rate_comes_from_the_tags(void **state)
 static void moments_are_even_in_time(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     static const int expected[6] = {0, 1, 2, 4, 4, 5}; /* 80 ms is as near to 60 as to 100: the earlier */
     struct eq_dicom_reader r;
     struct test_dicom file = small_file();
@@ -227,8 +229,7 @@ static void moments_are_even_in_time(void **state)
 static void region_comes_from_the_tags(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     struct eq_dicom_reader r;
     struct eq_dicom_view v;
     struct eq_err err = {0};
@@ -268,8 +269,7 @@ static void expect_refused(const struct test_dicom *file, const char *text)
 static void other_files_are_refused_by_name(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     struct test_dicom file = small_file();
     file.modality = "CT";
     expect_refused(&file, "not of ultrasound");
@@ -301,8 +301,7 @@ static void other_files_are_refused_by_name(void **state)
 static void frames_are_counted_in_the_data(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     static const int claimed[] = {2, 5, 6, 7, 100, 2000000};
     char *path = path_of("count.dcm");
     for (size_t k = 0; k < sizeof claimed / sizeof *claimed; k++) {
@@ -358,8 +357,7 @@ static uint8_t *rgb_of(const char *path, int *frames, size_t *bytes)
 static void pictures_speak_for_themselves(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     static const struct {
         const char *name, *from, *to;
         size_t n;
@@ -387,8 +385,7 @@ static void pictures_speak_for_themselves(void **state)
 static void what_follows_the_pixels_is_no_matter(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     char *path = path_of("tail.dcm");
     struct test_dicom file = small_file();
     struct eq_clip_info info;
@@ -413,8 +410,7 @@ static void what_follows_the_pixels_is_no_matter(void **state)
 static void a_damaged_frame_is_seen_by_the_check(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     struct eq_clip_info info;
     struct eq_err err = {0};
     struct eq_str source = {0};
@@ -439,8 +435,7 @@ static void a_damaged_frame_is_seen_by_the_check(void **state)
 static void cut_files_are_refused(void **state)
 {
     (void)state;
-    if (!eq_dicom_built())
-        skip();
+    need_dicom();
     char *path = path_of("cut.dcm"), *whole = path_of("whole.dcm");
     struct test_dicom file = small_file();
     struct eq_err err = {0};

@@ -30,6 +30,15 @@ packages_of() {
     done
 }
 
+# Can be left out where a release lacks it.
+is_optional() {
+    grep -qE "^$1 +# optional: " "$ROOT/scripts/packages.txt"
+}
+
+is_available() {
+    apt-cache policy "$1" | grep -q '^  Candidate: [^(]'
+}
+
 is_installed() {
     dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
@@ -59,7 +68,19 @@ install_packages() {
     fi
     say "packages: installing ${MISSING[*]}"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${MISSING[@]}"
+    local found=() absent=()
+    for package in "${MISSING[@]}"; do
+        if is_available "$package"; then
+            found+=("$package")
+        elif is_optional "$package"; then
+            say "packages: this system has no $package, and does without"
+        else
+            absent+=("$package")
+        fi
+    done
+    [ ${#absent[@]} = 0 ] || die "this system has no package ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
+    [ ${#found[@]} = 0 ] ||
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${found[@]}"
 }
 
 # Tests stay configured if they were and can still be built, since quickstart and the notebook also run inside the suite.

@@ -35,8 +35,8 @@ is_optional() {
     grep -qE "^$1 +# optional: " "$ROOT/scripts/packages.txt"
 }
 
-is_available() {
-    apt-cache policy "$1" | grep -q '^  Candidate: [^(]'
+are_available() {
+    apt-get install -s -q --no-install-recommends "$@" >/dev/null 2>&1
 }
 
 is_installed() {
@@ -69,16 +69,21 @@ install_packages() {
     say "packages: installing ${MISSING[*]}"
     as_root apt-get update -q
     local found=() absent=()
-    for package in "${MISSING[@]}"; do
-        if is_available "$package"; then
-            found+=("$package")
-        elif is_optional "$package"; then
-            say "packages: this system has no $package, and does without"
-        else
-            absent+=("$package")
-        fi
-    done
-    [ ${#absent[@]} = 0 ] || die "this system has no package ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
+    if are_available "${MISSING[@]}"; then
+        found=("${MISSING[@]}")
+    else
+        for package in "${MISSING[@]}"; do
+            if are_available "$package"; then
+                found+=("$package")
+            elif is_optional "$package"; then
+                say "packages: this system has no $package, and does without"
+            else
+                absent+=("$package")
+            fi
+        done
+    fi
+    [ ${#absent[@]} = 0 ] ||
+        die "packages that this system has not: ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
     [ ${#found[@]} = 0 ] ||
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${found[@]}"
 }

@@ -11,26 +11,28 @@ need_roots() {
     command -v unshare >/dev/null || die "unshare is missing: apt-get install util-linux"
 }
 
-# debootstrap_script RELEASE [LIKE]: the path of debootstrap's script for it, or an error.
-debootstrap_script() {
+# find_script RELEASE [LIKE]: sets SCRIPT, debootstrap's for it.
+find_script() {
     local folder=${DEBOOTSTRAP_DIR:-/usr/share/debootstrap}/scripts like=LIKE_$1 name
     for name in "$1" "${2:-${!like:-}}"; do
-        if [ -n "$name" ] && [ -e "$folder/$name" ]; then
-            echo "$folder/$name"
-            return
-        fi
+        SCRIPT=$folder/$name
+        [ -z "$name" ] || [ ! -e "$SCRIPT" ] || return 0
     done
-    return 1
+    die "debootstrap does not know the release $1: --like names one that it knows"
 }
 
-# The keyring that a script of debootstrap's asks for.
-keyring_of() {
-    sed -n 's/^keyring  *//p' "$(readlink -f "$1")" | head -n 1
+# find_keyring [FILE]: sets KEYRING, the keys of the archive, by default those that SCRIPT asks for.
+find_keyring() {
+    KEYRING=${1:-$(sed -n 's/^keyring  *//p' "$(readlink -f "$SCRIPT")" | head -n 1)}
+    KEYRING=${KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
+    [ -e "$KEYRING" ] ||
+        die "$KEYRING is missing: apt-get install debian-archive-keyring or ubuntu-keyring, or name it with --keyring"
 }
 
 # The archive from which this system has the packages of a distribution (Debian, Ubuntu); nothing if from none.
 archive_of() {
-    apt-get indextargets --format '$(LABEL) $(SITE)' 2>/dev/null | awk -v label="$1" '$1 == label {print $2; exit}'
+    apt-get indextargets --format '$(SITE) $(LABEL)' 2>/dev/null |
+        awk -v label="$1" '{site = $1; sub(/^[^ ]+ /, "")} $0 == label && !found++ {print site}'
 }
 
 # Runs a command in mounts and processes of its own. Signals that a caller ignored are heard again.
@@ -38,24 +40,18 @@ in_namespace() {
     env --default-signal=HUP,INT,QUIT unshare --mount --pid --fork --kill-child --mount-proc "$@"
 }
 
-# make_root RELEASE FOLDER [MIRROR [KEYRING [LIKE]]]
+# make_root RELEASE FOLDER [MIRROR], with SCRIPT and KEYRING.
 make_root() {
-    local release=$1 root=$2 mirror=${3:-} keyring=${4:-} script components=main
-    script=$(debootstrap_script "$release" "${5:-}") ||
-        die "debootstrap does not know the release $release: --like names one that it knows"
-    keyring=${keyring:-$(keyring_of "$script")}
-    [ -n "$keyring" ] || keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ -e "$keyring" ] || die "$keyring is missing: apt-get install $(basename "$keyring" .gpg | sed s/-archive//)"
-    case $keyring in
+    local mirror=${3:-} components=main
+    case $KEYRING in
     *ubuntu*)
         components=main,universe
         mirror=${mirror:-$(archive_of Ubuntu)}
         ;;
     *) mirror=${mirror:-$(archive_of Debian)} ;;
     esac
-    say "debootstrap: a minimal $release in $root"
-    in_namespace debootstrap --variant=minbase --force-check-gpg --keyring="$keyring" --components=$components \
-        "$release" "$root" "$mirror" "$script"
+    in_namespace debootstrap --variant=minbase --force-check-gpg --keyring="$KEYRING" --components=$components \
+        "$1" "$2" "$mirror" "$SCRIPT"
 }
 
 # host_settings FOLDER: names, proxies and certificates of this system for a root.

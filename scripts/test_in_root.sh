@@ -48,9 +48,10 @@ release=${1:-}
 [ -n "$release" ] || die "which release? E.g. test_in_root.sh trixie"
 [[ $release =~ ^[a-z][a-z0-9.-]*$ ]] || die "no name of a release: $release"
 shift
+commit=$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null) || die "$ROOT is no clone with git, whose HEAD is tested"
 need_roots
-[ -n "$(debootstrap_script "$release" "$like")" ] ||
-    die "debootstrap does not know the release $release: --like names one that it knows"
+find_script "$release" "$like"
+find_keyring "$keyring"
 
 if [ -z "$folder" ]; then
     folder=$(mktemp -d "${TMPDIR:-/tmp}/echoquant-$release-XXXXXX")
@@ -100,7 +101,8 @@ failed() {
     die "$1: $log"
 }
 
-home=/home/tester
+declare -A homes=([root]=/root [tester]=/home/tester)
+home=${homes[tester]}
 tree=$home/echoquant
 
 # What is committed, with the times of now. The Python environment of an earlier run is used again.
@@ -128,21 +130,24 @@ packages() {
 }
 
 suite() {
-    VARIABLES=(HOME=$([ $user = root ] && echo /root || echo $home) USER=$user ECHOQUANT_WERROR=ON
-        ${variables[@]+"${variables[@]}"})
+    VARIABLES=("HOME=${homes[$user]}" "USER=$user" ECHOQUANT_WERROR=ON ${variables[@]+"${variables[@]}"})
     inside "$folder" "cd $tree && exec setpriv --reuid=$user --regid=$user --init-groups scripts/test.sh \"\$@\"" "$@"
 }
 
-say "$release, commit $(git -C "$ROOT" rev-parse --short HEAD); log: $log"
-: >"$log"
-if [ ! -e "$folder/.echoquant-root" ]; then
-    step "debootstrap, in $folder" make_root "$release" "$folder" "$mirror" "$keyring" "$like" || failed "debootstrap failed"
-    inside "$folder" 'useradd --create-home --shell /bin/bash tester'
-    echo "$release" >"$folder/.echoquant-root"
-fi
-step "copying what is committed" copy_tree || failed "the source was not copied"
-step "installing packages" packages || failed "packages were not installed"
-status=0
-step "scripts/test.sh $*" suite "$@" || status=$?
-sed -n '/^[0-9]*% tests passed/,$p' "$log" | grep . || failed "scripts/test.sh ended before the tests"
-exit $status
+# One function, so that bash has read all of it before a run that lasts as long as this one.
+main() {
+    say "$release, commit $commit; log: $log"
+    : >"$log"
+    if [ ! -e "$folder/.echoquant-root" ]; then
+        step "debootstrap, in $folder" make_root "$release" "$folder" "$mirror" || failed "debootstrap failed"
+        inside "$folder" 'useradd --create-home --shell /bin/bash tester'
+        echo "$release" >"$folder/.echoquant-root"
+    fi
+    step "copying what is committed" copy_tree || failed "the source was not copied"
+    step "installing packages" packages || failed "packages were not installed"
+    status=0
+    step "scripts/test.sh $*" suite "$@" || status=$?
+    sed -n '/^[0-9]*% tests passed/,$p' "$log" | grep . || failed "scripts/test.sh ended before the tests"
+    exit $status
+}
+main "$@"

@@ -62,10 +62,10 @@ host_settings() {
     cp -L /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/" 2>/dev/null || true
 }
 
-# inside FOLDER COMMAND [WORD...]: a line of bash in a root, as root there, with words as $1 and so on. Of the environment
+# in_root FOLDER COMMAND [WORD...]: a line of bash in a root, as root there, with words as $1 and so on. Of the environment
 # only proxies stay; VARIABLES has more as NAME=VALUE.
 VARIABLES=()
-inside() {
+in_root() {
     local root=$1 name proxies=()
     shift
     for name in http_proxy https_proxy no_proxy; do

@@ -113,13 +113,13 @@ copy_tree() {
     mkdir -p "$folder$tree"
     git -C "$ROOT" archive HEAD | tar -x -m -C "$folder$tree"
     [ ! -d "$folder$home/.venv" ] || mv "$folder$home/.venv" "$folder$tree/"
-    inside "$folder" "chown -R $user: $home"
+    in_root "$folder" "chown -R $user: $home"
 }
 
 # The packages of the suite; their versions end the log's part on them.
 packages() {
     host_settings "$folder"
-    inside "$folder" '
+    in_root "$folder" '
         cd "$1" && shift
         . scripts/lib.sh
         apt-get update -q
@@ -131,7 +131,7 @@ packages() {
 
 suite() {
     VARIABLES=("HOME=${homes[$user]}" "USER=$user" ECHOQUANT_WERROR=ON ${variables[@]+"${variables[@]}"})
-    inside "$folder" "cd $tree && exec setpriv --reuid=$user --regid=$user --init-groups scripts/test.sh \"\$@\"" "$@"
+    in_root "$folder" "cd $tree && exec setpriv --reuid=$user --regid=$user --init-groups scripts/test.sh \"\$@\"" "$@"
 }
 
 # One function, so that bash has read all of it before a run that lasts as long as this one.
@@ -140,7 +140,7 @@ main() {
     : >"$log"
     if [ ! -e "$folder/.echoquant-root" ]; then
         step "debootstrap, in $folder" make_root "$release" "$folder" "$mirror" || failed "debootstrap failed"
-        inside "$folder" 'useradd --create-home --shell /bin/bash tester'
+        in_root "$folder" 'useradd --create-home --shell /bin/bash tester'
         echo "$release" >"$folder/.echoquant-root"
     fi
     step "copying what is committed" copy_tree || failed "the source was not copied"

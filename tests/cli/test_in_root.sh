@@ -29,8 +29,8 @@ sed -i '1i #!/usr/bin/env bash' tools/*
 export CALLED=$TMP/called TMPDIR=$TMP/tmp DEBOOTSTRAP_DIR=$TMP/boot
 unset ECHOQUANT_MIRROR
 
-# in_root ARGUMENTS...: as `run`.
-in_root() {
+# test_root ARGUMENTS...: as `run`.
+test_root() {
     STATUS=0
     rm -f called
     PATH=$TMP/tools:$PATH clone/scripts/test_in_root.sh "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
@@ -40,14 +40,14 @@ in_root() {
 refused() {
     local text=$1
     shift
-    in_root "$@"
+    test_root "$@"
     is "exit: $*" "$STATUS" 1
     is "errors: $*" "$(grep -c '^error: ' "$ERR")" 1
     has "$ERR" "$text"
     not_there called
 }
 
-in_root --help
+test_root --help
 is "help" "$STATUS $(head -c 21 "$OUT")" "0 The whole test suite "
 refused "which release"
 refused "which release" --keep
@@ -74,7 +74,7 @@ mv git tools/
 asked() {
     local wanted=$1
     shift
-    in_root "$@"
+    test_root "$@"
     is "exit: $*" "$STATUS" 1
     is "asked: $*" "$(sed -e "s|$TMP|.|" -e 's|/echoquant-sid-.*|/echoquant-sid-X|' called | xargs)" "$wanted"
     has "$ERR" "E: it went wrong"

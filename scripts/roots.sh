@@ -57,7 +57,7 @@ make_root() {
 # host_settings FOLDER: names, proxies and certificates of this system for a root.
 host_settings() {
     cp -L /etc/resolv.conf /etc/hosts "$1/etc/" 2>/dev/null || true
-    apt-config dump 2>/dev/null | grep -iE '^Acquire::(http|https)::Proxy' >"$1/etc/apt/apt.conf.d/90host" || true
+    apt-config dump 2>/dev/null | grep -iE '^Acquire::((http|https)::Proxy|Check-Valid-Until)' >"$1/etc/apt/apt.conf.d/90host" || true
     mkdir -p "$1/usr/local/share/ca-certificates"
     cp -L /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/" 2>/dev/null || true
 }

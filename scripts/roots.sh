@@ -51,7 +51,7 @@ make_root() {
     *) mirror=${mirror:-$(archive_of Debian)} ;;
     esac
     in_namespace debootstrap --variant=minbase --force-check-gpg --keyring="$KEYRING" --components=$components \
-        "$1" "$2" "$mirror" "$SCRIPT"
+        "$1" "$2" "$mirror" "$SCRIPT" || return
     echo force-unsafe-io >"$2/etc/dpkg/dpkg.cfg.d/90fast" # a system that is thrown away needs no fsync
 }
 

@@ -124,9 +124,10 @@ static enum eq_status read_width(const struct eq_st_file *f, int *width, struct 
     return EQ_OK;
 }
 
-static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p, struct eq_err *err)
+static enum eq_status load_param(const struct eq_st_file *f, size_t *at, struct eq_param *p, struct eq_err *err)
 {
-    const struct eq_tensor *t = eq_st_find(f, p->name);
+    const struct eq_st_tensor *found = eq_st_find_next(f, at, p->name);
+    const struct eq_tensor *t = found ? &found->value : NULL;
     if (!t)
         return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", p->name);
     if (t->dtype != EQ_F32)
@@ -150,10 +151,11 @@ bool eq_is_batch_counter(const char *name)
     return n > m && strcmp(name + n - m, suffix) == 0;
 }
 
-/* A key that the network doesn't have means that the file holds another network. */
+/* A key that the network doesn't have means that the file holds another network. All that it has are known to be there.
+ */
 static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_graph *g, struct eq_err *err)
 {
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n && f->n > (size_t)g->n_params; i++) {
         const char *name = f->tensors[i].name;
         if (eq_graph_find_param(g, name) < 0 && !eq_is_batch_counter(name))
             return eq_fail(err, EQ_FORMAT, "tensor \"%s\" belongs to no layer of this network", name);
@@ -161,17 +163,19 @@ static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_g
     return EQ_OK;
 }
 
-static enum eq_status graph_from_file(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
+enum eq_status eq_model_from_st(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
 {
     enum eq_status st;
+    *out = NULL;
     struct eq_graph *g = NULL;
     struct eq_model_meta meta = {0};
     int width = 0;
+    size_t at = 0;
     EQ_TRY(read_meta(f, &meta, err));
     EQ_TRY(read_width(f, &width, err));
     EQ_TRY(eq_resnet18_skeleton(&meta, width, &g, err));
     for (int i = 0; i < g->n_params; i++)
-        EQ_TRY(load_param(f, &g->params[i], err));
+        EQ_TRY(load_param(f, &at, &g->params[i], err));
     EQ_TRY(refuse_extra(f, g, err));
     *out = g;
     g = NULL;
@@ -187,7 +191,7 @@ enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_
     enum eq_status st = eq_st_read(path, &f, err);
     if (st != EQ_OK)
         return st;
-    st = graph_from_file(&f, out, err);
+    st = eq_model_from_st(&f, out, err);
     eq_st_clear(&f);
     return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
 }

@@ -124,20 +124,39 @@ static enum eq_status read_width(const struct eq_st_file *f, int *width, struct 
     return EQ_OK;
 }
 
+/* Finds the tensor of this name in the file: F32, in the shape of like. at: as for eq_st_find_next. */
+static enum eq_status find_tensor(const struct eq_st_file *f, size_t *at, const char *name,
+                                  const struct eq_tensor *like, const struct eq_tensor **out, struct eq_err *err)
+{
+    const struct eq_st_tensor *found = eq_st_find_next(f, at, name);
+    if (!found)
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", name);
+    if (found->value.dtype != EQ_F32)
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is not F32", name);
+    if (!eq_tensor_same_shape(&found->value, like)) {
+        char is[128], must[128];
+        eq_tensor_shape_text(&found->value, is, sizeof is);
+        eq_tensor_shape_text(like, must, sizeof must);
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", name, is, must);
+    }
+    *out = &found->value;
+    return EQ_OK;
+}
+
+/* A file of a few bytes that claims a wide network must not make us take memory for it: its largest tensor has to be
+ * there, which is a fifth of all. */
+static enum eq_status check_width(const struct eq_st_file *f, int width, struct eq_err *err)
+{
+    const size_t c = 8 * (size_t)width, shape[4] = {c, c, 3, 3};
+    const struct eq_tensor largest = eq_tensor_view(EQ_F32, 4, shape, NULL), *found;
+    size_t at = 0;
+    return find_tensor(f, &at, "layer4.1.conv2.weight", &largest, &found, err);
+}
+
 static enum eq_status load_param(const struct eq_st_file *f, size_t *at, struct eq_param *p, struct eq_err *err)
 {
-    const struct eq_st_tensor *found = eq_st_find_next(f, at, p->name);
-    const struct eq_tensor *t = found ? &found->value : NULL;
-    if (!t)
-        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", p->name);
-    if (t->dtype != EQ_F32)
-        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is not F32", p->name);
-    if (!eq_tensor_same_shape(t, &p->value)) {
-        char is[128], must[128];
-        eq_tensor_shape_text(t, is, sizeof is);
-        eq_tensor_shape_text(&p->value, must, sizeof must);
-        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", p->name, is, must);
-    }
+    const struct eq_tensor *t;
+    EQ_CHECK(find_tensor(f, at, p->name, &p->value, &t, err));
     memcpy(p->value.data, t->data, eq_tensor_bytes(t));
     if (!eq_all_finite(p->value.data, eq_param_count(p)))
         return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name);
@@ -173,6 +192,7 @@ enum eq_status eq_model_from_st(const struct eq_st_file *f, struct eq_graph **ou
     size_t at = 0;
     EQ_TRY(read_meta(f, &meta, err));
     EQ_TRY(read_width(f, &width, err));
+    EQ_TRY(check_width(f, width, err));
     EQ_TRY(eq_resnet18_skeleton(&meta, width, &g, err));
     for (int i = 0; i < g->n_params; i++)
         EQ_TRY(load_param(f, &at, &g->params[i], err));

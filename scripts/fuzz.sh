@@ -10,7 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 help_of "$0" "${1:-}"
 
-dir=$ROOT/build/fuzz/campaign slice=300 until='' mode=run
+dir=$ROOT/build/fuzz/campaign slice=300 until='' mode=run stopped=0 fuzzer=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dir) dir=$2 && shift ;;
@@ -32,7 +32,7 @@ field() { # TARGET COLUMN: of targets.txt; column 3 is all options
     awk -v t="$1" -v c="$2" '$1 == t { if (c == 3) { $1 = $2 = ""; print } else print $c }' "$ROOT/tests/fuzz/targets.txt"
 }
 
-# A count file has a line for each slice: executions, seconds of CPU, edges, features.
+# A count file has a line for each slice: executions, seconds, edges, features.
 counted() {
     awk '{ n += $1 } END { printf "%d", n }' "$dir/$1.count" 2>/dev/null || echo 0
 }
@@ -46,24 +46,25 @@ is_found() {
 }
 
 run_slice() {
-    local name=$1 left=$2 log=$dir/$1.log dict=$ROOT/tests/fuzz/dict/$1.dict options cpu runs cov
+    local name=$1 left=$2 log=$dir/$1.log dict=$ROOT/tests/fuzz/dict/$1.dict options start runs cov
     read -ra options < <(field "$name" 3)
     [ -f "$dict" ] && options+=("-dict=$dict")
     mkdir -p "$dir/corpus/$name" "$dir/findings/$name"
-    cpu=$({
-        TIMEFORMAT=%U
-        time nice -n 19 "$bin/$name" "${options[@]}" -runs="$left" -max_total_time="$slice" -print_final_stats=1 \
-            -reload=0 -artifact_prefix="$dir/findings/$name/" "$dir/corpus/$name" "$ROOT/tests/fuzz/corpus/$name" \
-            >"$log" 2>&1 || true
-    } 2>&1)
+    start=$SECONDS
+    nice -n 19 "$bin/$name" "${options[@]}" -runs="$left" -max_total_time="$slice" -print_final_stats=1 -reload=0 \
+        -artifact_prefix="$dir/findings/$name/" "$dir/corpus/$name" "$ROOT/tests/fuzz/corpus/$name" >"$log" 2>&1 &
+    fuzzer=$!
+    wait "$fuzzer" || wait "$fuzzer" || true # a signal to this script ends the first one early
     runs=$(stat_of number_of_executed_units "$log")
     cov=$(grep -o 'cov: [0-9]* ft: [0-9]*' "$log" | tail -1)
-    printf '%s %s %s\n' "${runs:-0}" "$cpu" "$cov" >>"$dir/$name.count"
+    printf '%s %s %s\n' "${runs:-0}" "$((SECONDS - start))" "$cov" >>"$dir/$name.count"
     say "$(date -u +%H:%M) $name: $(counted "$name") executions, $cov"
 }
 
+# SIGINT and SIGTERM end the slice that runs, which is counted, and then the campaign.
 run() {
     local name goal done_any=1 left
+    trap 'stopped=1; kill -TERM "$fuzzer" 2>/dev/null' INT TERM
     while [ $done_any = 1 ]; do
         done_any=0
         for name in "${targets[@]}"; do
@@ -72,9 +73,10 @@ run() {
             [ $left -gt 0 ] || continue
             is_found "$name" && continue
             if [ -n "$until" ] && [[ $(date -u +%H:%M) > $until ]]; then
-                return
+                return 0
             fi
             run_slice "$name" $left
+            [ $stopped = 0 ] || return 0
             done_any=1
         done
     done

@@ -30,6 +30,15 @@ packages_of() {
     done
 }
 
+# Can be left out where a release lacks it.
+is_optional() {
+    grep -qE "^$1 +# optional: " "$ROOT/scripts/packages.txt"
+}
+
+are_available() {
+    apt-get install -s -q --no-install-recommends "$@" >/dev/null 2>&1
+}
+
 is_installed() {
     dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
@@ -59,7 +68,24 @@ install_packages() {
     fi
     say "packages: installing ${MISSING[*]}"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${MISSING[@]}"
+    local found=() absent=()
+    if are_available "${MISSING[@]}"; then
+        found=("${MISSING[@]}")
+    else
+        for package in "${MISSING[@]}"; do
+            if are_available "$package"; then
+                found+=("$package")
+            elif is_optional "$package"; then
+                say "packages: this system has no $package, and does without"
+            else
+                absent+=("$package")
+            fi
+        done
+    fi
+    [ ${#absent[@]} = 0 ] ||
+        die "packages that this system has not: ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
+    [ ${#found[@]} = 0 ] ||
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${found[@]}"
 }
 
 # Tests stay configured if they were and can still be built, since quickstart and the notebook also run inside the suite.

@@ -31,16 +31,17 @@ enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fm
 enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...)
 {
     int code = errno;
+    enum eq_status st = code == ENOMEM || code == EMFILE || code == ENFILE ? EQ_NOMEM : EQ_IO;
     if (err) {
         char buffer[128], tail[160];
         /* _GNU_SOURCE gives the strerror_r that returns the text. */
         snprintf(tail, sizeof tail, ": %s", strerror_r(code, buffer, sizeof buffer));
         va_list args;
         va_start(args, fmt);
-        store(err, EQ_IO, fmt, args, tail);
+        store(err, st, fmt, args, tail);
         va_end(args);
     }
-    return EQ_IO;
+    return st;
 }
 
 enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...)

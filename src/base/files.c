@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +36,30 @@ char *eq_path_join(const char *a, const char *b)
     return eq_format("%s%s%s", a, slash ? "" : "/", b);
 }
 
+FILE *eq_fopen(const char *path, const char *mode)
+{
+    FILE *f;
+    while (!(f = fopen(path, mode)) && eq_memory_again(BUFSIZ))
+        ;
+    return f;
+}
+
+DIR *eq_opendir(const char *path)
+{
+    DIR *d;
+    while (!(d = opendir(path)) && eq_memory_again(4 * BUFSIZ))
+        ;
+    return d;
+}
+
+char *eq_real_path(const char *path)
+{
+    char *real;
+    while (!(real = realpath(path, NULL)) && eq_memory_again(PATH_MAX))
+        ;
+    return real;
+}
+
 void eq_names_free(char **names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -48,7 +73,7 @@ enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq
     const struct dirent *entry;
     *names = NULL;
     *n = 0;
-    DIR *d = opendir(path);
+    DIR *d = eq_opendir(path);
     if (!d)
         return errno == ENOENT || errno == ENOTDIR ? EQ_OK : eq_fail_errno(err, "%s: cannot be listed", path);
     while (errno = 0, (entry = readdir(d)) != NULL) {

@@ -13,7 +13,9 @@ static _Thread_local bool lost;
 
 static void *noting_malloc(size_t n)
 {
-    void *p = malloc(n);
+    void *p;
+    while (!(p = malloc(n)) && eq_memory_refused(n))
+        ;
     lost |= !p;
     return p;
 }

@@ -67,7 +67,7 @@ enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err 
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
 {
     *w = (struct eq_writer){0};
-    char *target = realpath(path, NULL);
+    char *target = eq_real_path(path);
     w->path = target ? target : eq_strdup(path);
     struct stat info;
     bool exists = stat(w->path, &info) == 0;
@@ -80,8 +80,8 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
     } else {
         fd = open_temporary(w);
     }
-    if (fd >= 0)
-        w->file = fdopen(fd, "wb");
+    while (fd >= 0 && !(w->file = fdopen(fd, "wb")) && eq_memory_again(BUFSIZ))
+        ;
     if (!w->file) {
         enum eq_status st = eq_fail_errno(err, "%s: cannot create the file", path);
         if (fd >= 0)

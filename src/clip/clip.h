@@ -18,6 +18,10 @@ struct eq_clip_file {
 };
 enum { EQ_CLIP_HEAD = 4096 }; /* first bytes of a file, enough to name it */
 
+/* The status of reading a clip: EQ_NOMEM in place of st if memory was refused. A library may go on without it, and the
+ * clip then seems damaged, or has other pixels. */
+enum eq_status eq_clip_settle(const char *name, enum eq_status st, struct eq_err *err);
+
 /* ---- the container (whole.c, kind.c) --------------------------------------- */
 
 /* Judges by the container's sizes and indices whether the file is whole. format: libavformat's name of the demuxer.

@@ -9,6 +9,7 @@
 #include <libavutil/log.h>
 #include <libavutil/mem.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -29,11 +30,13 @@ static void log_line(void *avcl, int level, const char *fmt, va_list args)
     if (level > AV_LOG_WARNING)
         return;
     char text[512];
+    int code = errno; /* of the library's caller, who asks it for ENOMEM */
     vsnprintf(text, sizeof text, fmt, args);
     text[strcspn(text, "\r\n")] = '\0';
     if (!text[0])
         return;
     eq_debug("ffmpeg: %s", text);
+    errno = code;
     if (listening && level <= listening->loudness && listening->messages++ == 0)
         snprintf(listening->message, sizeof listening->message, "%.90s", text);
 }
@@ -151,6 +154,7 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    eq_memory_ignored();
     uint8_t head[EQ_CLIP_HEAD];
     size_t len = code < 0 ? read_head(r->file, head) : 0;
     /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
@@ -186,6 +190,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     r->format->flags |= AVFMT_FLAG_DISCARD_CORRUPT; /* half a packet at the end of a cut file is no frame */
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
+        eq_memory_ignored();
         if (code < 0)
             return eq_clip_av_fail(err, name, "cannot be read as a video", code);
     }
@@ -245,6 +250,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     eq_clip_set_up_decoder(r->decoder, max_pixels);
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
     int code = avcodec_open2(r->decoder, codec, NULL);
+    eq_memory_ignored();
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
 }
 
@@ -265,7 +271,7 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
-    if (st == EQ_FORMAT && r->format)
+    if (st == EQ_FORMAT && r->format && !eq_memory_short())
         st = blame_the_cut(r, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
@@ -293,6 +299,7 @@ static int read_frame(struct eq_clip_reader *r)
     listening = r;
     int code = av_read_frame(r->format, r->packet);
     listening = NULL;
+    eq_memory_ignored();
     return code;
 }
 
@@ -302,6 +309,7 @@ int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet)
     listening = r;
     int code = avcodec_send_packet(r->decoder, packet);
     listening = NULL;
+    eq_memory_ignored();
     return code;
 }
 
@@ -311,6 +319,7 @@ int eq_clip_reader_receive(struct eq_clip_reader *r)
     listening = r;
     int code = avcodec_receive_frame(r->decoder, r->frame);
     listening = NULL;
+    eq_memory_ignored();
     return code;
 }
 

@@ -9,7 +9,7 @@ static bool looks_like_model(const char *path)
     if (len > 12 && strcmp(path + len - 12, ".safetensors") == 0)
         return true;
     char first[9] = {0};
-    FILE *f = fopen(path, "rb");
+    FILE *f = eq_fopen(path, "rb");
     bool model = f && fread(first, 1, sizeof first, f) == sizeof first && first[8] == '{';
     if (f)
         fclose(f);

@@ -8,7 +8,7 @@
 
 static struct AVSHA *begin(void)
 {
-    struct AVSHA *sha = eq_list_grow(NULL, 0, (size_t)av_sha_size); /* aborts when out of memory */
+    struct AVSHA *sha = eq_list_grow(NULL, 0, (size_t)av_sha_size);
     av_sha_init(sha, 256);
     return sha;
 }
@@ -39,7 +39,7 @@ enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct
     enum { PIECE = 1 << 18 };
     enum eq_status st = EQ_OK;
     hex[0] = '\0';
-    FILE *file = fopen(path, "rb");
+    FILE *file = eq_fopen(path, "rb");
     if (!file)
         return eq_fail_errno(err, "%s: cannot be opened", path);
     uint8_t *piece = eq_alloc(PIECE, 1);

@@ -197,7 +197,7 @@ static uint64_t hash_id(const struct file_id *id)
 
 static bool resolve_alike(const char *a, const char *b)
 {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    char *x = eq_real_path(a), *y = eq_real_path(b);
     bool same = x && y && strcmp(x, y) == 0;
     free(x);
     free(y);

@@ -125,7 +125,7 @@ enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char se
         return add_list(list, stdin, "stdin", separator, err);
     if (argument[0] != '@')
         return add_entry(list, argument, err);
-    FILE *file = fopen(argument + 1, "re");
+    FILE *file = eq_fopen(argument + 1, "re");
     if (!file)
         return eq_fail_errno(err, "%s: cannot be opened", argument + 1);
     enum eq_status st = add_list(list, file, argument + 1, separator, err);

@@ -170,6 +170,8 @@ enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_d
 void eq_predictions_text(const struct eq_evaluation *e, struct eq_str *out); /* appends the text of the file */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
+enum eq_status eq_predictions_parse(const char *name, const void *text, size_t len, struct eq_evaluation *out,
+                                    struct eq_err *err); /* from memory; name is used in messages */
 /* Pairs rows by file name: (*partners)[i], for i below a->n, is the first row of b with the name of a->rows[i], or
  * NULL. Either side may have any order and duplicates. The rows still belong to b; free the list with eq_free. */
 enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq_evaluation *b,

@@ -346,13 +346,10 @@ void eq_setting_store_bool(struct eq_settings *s, const struct eq_setting *row, 
     set_origin(s, row, origin);
 }
 
-enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
-                               struct eq_err *err)
+static enum eq_status store(struct eq_settings *s, const struct eq_setting *row, const char *value, const char *origin,
+                            struct eq_err *err)
 {
-    const struct eq_setting *row = eq_setting_find(key);
     double number;
-    if (!row)
-        return eq_setting_unknown(key, origin, err);
     switch (row->type) {
     case EQ_SETTING_BOOL:
         if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
@@ -367,6 +364,13 @@ enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const cha
     default:
         return eq_setting_store_text(s, row, value, origin, err);
     }
+}
+
+enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
+                               struct eq_err *err)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    return row ? store(s, row, value, origin, err) : eq_setting_unknown(key, origin, err);
 }
 
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
@@ -402,7 +406,7 @@ enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err)
     if (!s->origin)
         return eq_fail(err, EQ_NOMEM, "out of memory for the settings");
     for (size_t i = 0; i < eq_setting_count; i++)
-        EQ_TRY(eq_settings_set(s, eq_setting_table[i].key, eq_setting_table[i].initial, "default", err));
+        EQ_TRY(store(s, &eq_setting_table[i], eq_setting_table[i].initial, "default", err));
 out:
     if (st != EQ_OK)
         eq_settings_clear(s);
@@ -428,7 +432,7 @@ static enum eq_status copy(struct eq_settings *out, const struct eq_settings *s,
     for (size_t i = 0; i < eq_setting_count && st == EQ_OK; i++) {
         struct eq_str value = {0};
         eq_setting_print(&eq_setting_table[i], &s->config, &value);
-        st = eq_settings_set(out, eq_setting_table[i].key, value.s, s->origin[i], err);
+        st = store(out, &eq_setting_table[i], value.s, s->origin[i], err);
         eq_str_clear(&value);
     }
     if (st != EQ_OK)

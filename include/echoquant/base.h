@@ -120,7 +120,7 @@ bool eq_add_size(size_t a, size_t b, size_t *out);
 /* Peak resident memory of this process in bytes; 0 if the system does not report it. */
 size_t eq_peak_rss_bytes(void);
 
-/* Lack of memory (docs/ARCHITECTURE.md). Memory that grows with the input comes from eq_alloc or malloc, and its lack is
+/* Lack of memory (docs/ARCHITECTURE.md). What grows with the input comes from eq_alloc or malloc, and its lack is
  * EQ_NOMEM. Small things, such as texts, come from eq_small. It never fails: a request that the system refuses is met
  * from a reserve. From then on eq_memory_short is true, so the work ends in good order where it looks at
  * eq_interrupted. */

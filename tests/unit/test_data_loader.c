@@ -413,7 +413,6 @@ static void failing_comes_in_its_place(void **state)
         world.slow = workers > 1; /* clip 3 fails after those behind it */
         struct eq_loader *l = loader_of(&broken, CLIPS, &o);
         for (int epoch = 0; epoch < 2; epoch++) {
-            world.read = 0;
             assert_int_equal(eq_loader_start(l, (uint32_t)epoch, 0, NULL), EQ_OK);
             assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
             assert_int_equal(b.n, 3);

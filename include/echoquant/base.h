@@ -245,6 +245,7 @@ enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *l
 struct eq_writer {
     FILE *file;
     char *path, *tmp_path;
+    bool unsynced; /* set it after open for a file that may be lost in a power cut, or end up cut off */
 };
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err);
 enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err);

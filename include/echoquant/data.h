@@ -137,8 +137,9 @@ struct eq_list_opts {
  * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
 enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
                                struct eq_err *err);
-/* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. */
-char *eq_dataset_list(const char *dir);
+/* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. EQ_IO: it cannot be
+ * looked up. */
+enum eq_status eq_dataset_list(const char *dir, char **list, struct eq_err *err);
 /* A data set of plain files, as a command line names them: every split is TEST, EF and volumes are NaN. Missing
  * files are treated as by eq_dataset_open; bad ones show when they are read. */
 enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,

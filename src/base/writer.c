@@ -72,7 +72,9 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
     struct stat info;
     bool exists = stat(w->path, &info) == 0;
     int fd;
-    if (exists && S_ISDIR(info.st_mode)) {
+    if (!exists && errno != ENOENT && errno != ENOTDIR) { /* it may be a device */
+        fd = -1;
+    } else if (exists && S_ISDIR(info.st_mode)) {
         errno = EISDIR;
         fd = -1;
     } else if (exists && !S_ISREG(info.st_mode)) {

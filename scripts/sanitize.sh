@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The suite under tools that see what an ordinary run does not (docs/RELIABILITY.md, "Sanitizers"):
 #   sanitize.sh asan-ubsan [CTEST ARGUMENTS]   AddressSanitizer, leaks and UndefinedBehaviorSanitizer: the whole suite
-#   sanitize.sh tsan [CTEST ARGUMENTS]         ThreadSanitizer: every test that starts threads
+#   sanitize.sh tsan [CTEST ARGUMENTS]         ThreadSanitizer: all test programs, and the scripts with threads
 #   sanitize.sh valgrind                       memcheck: from synthetic clips to the predictions of an INT8 model
 #   sanitize.sh all                            the three, one after the other
 # Everything that a tool reports fails, also where a test looks at neither exit status nor stderr of what it starts.
@@ -46,8 +46,9 @@ asan_ubsan() {
     suite asan-ubsan -E "$LEFT_OUT" "$@"
 }
 
+# Label threads: the scripts that name a number of threads.
 tsan() {
-    suite tsan -L threads -E "$LEFT_OUT" "$@"
+    suite tsan -L 'unit|kernels|golden|threads' -E "$LEFT_OUT" "$@"
 }
 
 # Valgrind knows no AVX-512, and hides it from the program; AVX2 is what it runs.

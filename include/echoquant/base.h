@@ -130,6 +130,9 @@ size_t eq_peak_rss_bytes(void);
 void eq_memory_reserve(const char *name);
 /* As realloc, but never NULL. When the reserve cannot meet the request, the process ends by eq_memory_end. */
 void *eq_small(void *old, size_t bytes);
+/* Zeroed memory for code that cannot return EQ_NOMEM; free() it. It comes from the reserve if need be. NULL: that could
+ * not meet it either, which ends the command as any shortage does, so that an empty result stands for no fault. */
+void *eq_room(size_t count, size_t size);
 /* The system refused `bytes` bytes: notes it, and gives up as much of the reserve as such a request needs. false: the
  * reserve cannot meet it. Otherwise try again. */
 bool eq_memory_refused(size_t bytes);
@@ -141,6 +144,8 @@ bool eq_memory_again(size_t bytes);
 void eq_memory_ignored(void);
 /* Whether the system has refused memory to this process, other than to eq_alloc. */
 bool eq_memory_short(void);
+/* Whether one of these requests was not met, so that something may be missing: eq_writer_commit keeps nothing then. */
+bool eq_memory_lost(void);
 void eq_memory_forget(void); /* for tests */
 /* Ends the process with a message and the exit code of EQ_NOMEM. No handler runs: files and locks are left as a kill
  * leaves them, and the next command cleans up. */
@@ -250,6 +255,8 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
 enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err);
 enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The first half of a commit: all is on the disk and closed, under tmp_path, unless that is NULL (a device or pipe). */
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err);
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
 void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and for {0} */
 /* Removes the temporary files that processes left in a folder when they were killed. alone: nobody else can be writing

@@ -138,17 +138,24 @@ static void sync_directory(const char *path)
     free(dir);
 }
 
-enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     FILE *file = w->file;
+    if (eq_memory_lost()) /* the contents may lack something */
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory, so it is not written", w->path);
     /* The stream's error flag catches a failed put whose status was lost. */
     bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0 || cannot_sync(errno));
     if (!good)
-        EQ_TRY(write_failed(w, err));
+        return write_failed(w, err);
     w->file = NULL;
-    if (fclose(file) != 0) /* NFS and quotas report here */
-        EQ_TRY(write_failed(w, err));
+    return fclose(file) == 0 ? EQ_OK : write_failed(w, err); /* NFS and quotas report here */
+}
+
+enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (w->file)
+        EQ_TRY(eq_writer_close(w, err));
     if (w->tmp_path) {
         if (rename(w->tmp_path, w->path) != 0)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));

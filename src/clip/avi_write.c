@@ -1,9 +1,9 @@
 /* Gray frames to an MJPEG AVI through libavcodec and libavformat, bit-exact between runs. */
 #include "clip/avi_write.h"
+#include "clip/clip.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/opt.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +129,7 @@ enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int f
 {
     struct encoder e = {.path = path};
     enum eq_status st;
+    eq_clip_set_up_ffmpeg();
     errno = 0; /* for check */
     uint8_t *gray = eq_alloc((size_t)o->size, (size_t)o->size);
     if (!gray)

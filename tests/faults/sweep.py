@@ -246,7 +246,8 @@ def outside(log):
 
 class Sweep:
     def __init__(self, program, work):
-        self.program, self.work = os.path.abspath(program), work
+        self.program, self.work = os.path.join(work, "echoquant_faulty"), work
+        shutil.copy(program, self.program)  # it may be built again meanwhile
         self.base = os.path.join(work, "base")
         self.symbols = Symbols(self.program)
         self.known = {}

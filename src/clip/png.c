@@ -44,7 +44,9 @@ enum eq_status eq_png_write(const char *path, const uint8_t *pixels, int width, 
         EQ_TRY(eq_fail(err, EQ_UNSUPPORTED, "the PNG encoder of this FFmpeg cannot be opened"));
     bool encoded = code >= 0 && encode(codec, frame, packet, pixels);
     eq_memory_ignored();
-    if (!encoded || eq_memory_short())
+    if (eq_memory_short())
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for %d x %d pixels", path, width, height));
+    if (!encoded)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: %d x %d pixels cannot be encoded", path, width, height));
     EQ_TRY(eq_write_file(path, packet->data, (size_t)packet->size, err));
 out:

@@ -44,6 +44,12 @@ static bool is_temporary(const char *name, long *pid)
     return false;
 }
 
+bool eq_is_temporary_name(const char *name)
+{
+    long pid;
+    return is_temporary(name, &pid);
+}
+
 enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err)
 {
     char **names;

@@ -222,11 +222,12 @@ enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const c
     __attribute__((format(printf, 3, 4)));
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
 void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and for {0} */
-/* Removes the temporary files that processes left in a folder when they were killed. alone: nobody else can be writing
+/* Removes the temporary files that processes left in a folder when they were killed. of: of the file of this name only;
+ * NULL: all. alone: nobody else can be writing
  * there, so all of them go. Otherwise those of dead processes of this machine go, and those with the number of this
  * process (in a container each process may be number 1); call it before this process writes there. A folder that does
  * not exist is fine. */
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err);
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err);
 bool eq_is_temporary_name(const char *name); /* whether such a file may have this name */
 /* Open, put and commit in one call. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);

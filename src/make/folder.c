@@ -47,7 +47,7 @@ static enum eq_status remove_temporaries(const char *dir, bool alone, struct eq_
     const char *const dirs[] = {dir, videos, pictures};
     enum eq_status st = EQ_OK;
     for (int i = 0; i < 3 && st == EQ_OK; i++)
-        st = eq_remove_temporaries(dirs[i], alone, err);
+        st = eq_remove_temporaries(dirs[i], NULL, alone, err);
     free(videos);
     free(pictures);
     return st;

@@ -34,8 +34,9 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
     lock->made_dir = !there;
     bool ours;
     EQ_TRY(eq_run_is_ours(run_dir, &ours, err));
-    if (ours)
-        EQ_TRY(eq_run_remove_temporaries(run_dir, answer == EQ_LOCK_TAKEN, err));
+    /* config.json makes a folder ours; the first command may have been killed while it wrote that. */
+    st = ours ? eq_run_remove_temporaries(run_dir, answer == EQ_LOCK_TAKEN, err)
+              : eq_remove_temporaries(run_dir, "config.json.tmp-", answer == EQ_LOCK_TAKEN, err);
 out:
     if (st != EQ_OK)
         eq_run_unlock(lock);

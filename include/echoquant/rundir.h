@@ -47,8 +47,7 @@ enum eq_status eq_run_note_missing(const char *path, struct eq_err *err);
  * keeps other processes out, and goes on. Removes temporary files that killed processes left there. EQ_IO names the
  * process that holds the lock. Init with {0}. */
 struct eq_run_lock {
-    int fd;
-    char *path;
+    struct eq_lock lock;
     bool made_dir;
 };
 enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err);

@@ -44,14 +44,20 @@ static bool is_temporary(const char *name, long *pid)
     return false;
 }
 
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err)
+bool eq_is_temporary_name(const char *name)
+{
+    long pid;
+    return is_temporary(name, &pid);
+}
+
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err)
 {
     char **names;
-    size_t n;
+    size_t n, len = of ? strlen(of) : 0;
     enum eq_status st = eq_list_dir(dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++) {
         long pid;
-        if (!is_temporary(names[i], &pid) ||
+        if (!is_temporary(names[i], &pid) || (of && strncmp(names[i], of, len) != 0) ||
             !(alone || pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)))
             continue;
         char *path = eq_path_join(dir, names[i]);

@@ -15,7 +15,7 @@ LEFT_OUT='^style\.|^cli\.test_(notebook|onnx|torch|compare_peers)$'
 # suite PRESET [CTEST ARGUMENTS]: builds the preset and runs its tests. A report goes to a file, not to the stderr of a
 # program whose test may throw it away; 99 is an exit status that no test expects.
 suite() {
-    local preset=$1 reports="$ROOT/build/$1/reports" options status=0
+    local preset=$1 reports="$ROOT/build/$1/reports" options signals status=0
     shift
     cd "$ROOT"
     say "$preset: building build/$preset"
@@ -26,10 +26,12 @@ suite() {
     }
     rm -rf "$reports" && mkdir "$reports"
     options="exitcode=99:log_path=$reports/report"
+    # 2: cmocka's handlers of these signals do not hide the report.
+    signals=handle_segv=2:handle_sigbus=2:handle_sigfpe=2:handle_sigill=2
     say "$preset: ctest $*"
-    ASAN_OPTIONS="$options:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1" \
+    ASAN_OPTIONS="$options:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1:$signals" \
         UBSAN_OPTIONS="$options:print_stacktrace=1" \
-        TSAN_OPTIONS="$options:second_deadlock_stack=1" \
+        TSAN_OPTIONS="$options:$signals:second_deadlock_stack=1" \
         ctest --preset "$preset" --no-label-summary -j "$(nproc)" "$@" >"build/$preset/ctest.log" 2>&1 || status=$?
     if [ -n "$(ls "$reports")" ]; then
         head -n 60 $(ls -S "$reports"/* | head -n 5)
@@ -55,7 +57,7 @@ tsan() {
 memcheck() {
     local dir="$ROOT/build/valgrind" command log number=0
     local small=(--set data.frames=2 --set data.size=32 --set model.width=8 --set train.epochs=1 --set train.batch=2
-        --set ptq.clips=4 --cpu avx2 --threads 2)
+        --set ptq.clips=4 --set bench.warmup=0 --set bench.repeats=1 --cpu avx2 --threads 2)
     configure ON
     build echoquant
     rm -rf "$dir" && mkdir -p "$dir"

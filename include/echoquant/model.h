@@ -329,7 +329,10 @@ enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struc
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err);
 void eq_st_clear(struct eq_st_file *file);                                           /* harmless twice */
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name); /* NULL: absent */
-const char *eq_st_meta(const struct eq_st_file *file, const char *key);              /* NULL: absent */
+/* The same, but the search begins at *at, 0 at first, and leaves there the place after what it found: one comparison
+ * for each name, if they are asked for in the order of the file. */
+const struct eq_st_tensor *eq_st_find_next(const struct eq_st_file *file, size_t *at, const char *name);
+const char *eq_st_meta(const struct eq_st_file *file, const char *key); /* NULL: absent */
 /* For a file to write, which starts as {0}. name, key and text are copied; the tensor's data is borrowed until
  * eq_st_write. Out of memory ends the process. */
 void eq_st_add(struct eq_st_file *file, const char *name, struct eq_tensor value);

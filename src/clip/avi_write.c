@@ -4,6 +4,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,9 @@ struct encoder {
 static enum eq_status check(const struct encoder *e, const char *what, int code, struct eq_err *err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    eq_memory_ignored(); /* libav may go on without an index, for example */
+    if (eq_memory_short() || code == AVERROR(ENOMEM))
+        return eq_fail(err, EQ_NOMEM, "%s: %s: out of memory", e->path, what);
     if (code >= 0)
         return EQ_OK;
     av_strerror(code, text, sizeof text);
@@ -125,6 +129,7 @@ enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int f
 {
     struct encoder e = {.path = path};
     enum eq_status st;
+    errno = 0; /* for check */
     uint8_t *gray = eq_alloc((size_t)o->size, (size_t)o->size);
     if (!gray)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);

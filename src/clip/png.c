@@ -35,9 +35,10 @@ enum eq_status eq_png_write(const char *path, const uint8_t *pixels, int width, 
     codec->time_base = (AVRational){1, 1};
     codec->thread_count = 1;
     codec->flags |= AV_CODEC_FLAG_BITEXACT;
-    if (avcodec_open2(codec, encoder, NULL) < 0)
+    int code = avcodec_open2(codec, encoder, NULL);
+    if (code < 0 && code != AVERROR(ENOMEM))
         EQ_TRY(eq_fail(err, EQ_UNSUPPORTED, "the PNG encoder of this FFmpeg cannot be opened"));
-    if (!encode(codec, frame, packet, pixels))
+    if (code < 0 || !encode(codec, frame, packet, pixels))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: %d x %d pixels cannot be encoded", path, width, height));
     EQ_TRY(eq_write_file(path, packet->data, (size_t)packet->size, err));
 out:

@@ -42,9 +42,11 @@ static enum eq_status add_folder(struct eq_paths *list, const char *folder, stru
 
 static enum eq_status add_entry(struct eq_paths *list, const char *path, struct eq_err *err)
 {
-    if (eq_is_dir(path))
+    struct eq_err why;
+    bool is_dir, known = eq_dir_look(path, &is_dir, &why) == EQ_OK;
+    if (is_dir)
         return add_folder(list, path, err);
-    add(list, path, NULL);
+    add(list, path, known ? NULL : eq_strdup(why.msg));
     return EQ_OK;
 }
 
@@ -79,7 +81,7 @@ out:
  * NULL: the line is blank, or a comment. line is changed. */
 static const char *path_of_line(char *line)
 {
-    if (eq_path_exists(line))
+    if (eq_path_may_exist(line))
         return line;
     char *bare = line + strspn(line, " \t");
     size_t len = strlen(bare);
@@ -89,7 +91,7 @@ static const char *path_of_line(char *line)
         return NULL;
     char end = bare[len];
     bare[len] = '\0';
-    if (eq_path_exists(bare))
+    if (eq_path_may_exist(bare))
         return bare;
     if (bare[0] == '#')
         return NULL;
@@ -125,7 +127,7 @@ enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char se
         return add_list(list, stdin, "stdin", separator, err);
     if (argument[0] != '@')
         return add_entry(list, argument, err);
-    FILE *file = fopen(argument + 1, "re");
+    FILE *file = eq_fopen(argument + 1, "re");
     if (!file)
         return eq_fail_errno(err, "%s: cannot be opened", argument + 1);
     enum eq_status st = add_list(list, file, argument + 1, separator, err);

@@ -16,4 +16,8 @@ struct eq_folder_look {
 enum eq_status eq_folder_look(const char *dir, const char *note, const struct cJSON *wanted,
                               struct eq_folder_look *look, struct eq_err *err);
 
+/* Whether the text of a note says what is wanted. EQ_FORMAT. */
+enum eq_status eq_folder_compare(const char *text, size_t len, const char *name, const struct cJSON *wanted, bool *same,
+                                 struct eq_err *err);
+
 #endif

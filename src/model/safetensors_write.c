@@ -8,19 +8,13 @@
 
 enum { ALIGN = 8 };
 
-/* Lists hold 64 entries, then double. Headers are small: out of memory ends the process, as with eq_str. */
+/* Lists hold 64 entries, then double. Headers are small, as texts are. */
 static void *grow(void *array, size_t n, size_t size)
 {
     bool full = n == 0 || (n >= EQ_ST_MIN_ROOM && (n & (n - 1)) == 0);
     if (!full)
         return array;
-    void *larger = eq_alloc(n ? 2 * n : EQ_ST_MIN_ROOM, size);
-    if (!larger)
-        abort();
-    if (n)
-        memcpy(larger, array, n * size);
-    eq_free(array);
-    return larger;
+    return eq_small(array, (n ? 2 * n : EQ_ST_MIN_ROOM) * size);
 }
 
 struct eq_st_tensor *eq_st_push(struct eq_st_file *file, const char *name)
@@ -41,14 +35,13 @@ void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, .
 {
     va_list args;
     va_start(args, fmt);
-    char *value = NULL;
-    if (vasprintf(&value, fmt, args) < 0)
-        abort();
+    struct eq_str value = {0};
+    eq_str_vadd(&value, fmt, args);
     va_end(args);
     file->meta_keys = grow(file->meta_keys, file->n_meta, sizeof(*file->meta_keys));
     file->meta_values = grow(file->meta_values, file->n_meta, sizeof(*file->meta_values));
     file->meta_keys[file->n_meta] = eq_strdup(key);
-    file->meta_values[file->n_meta++] = value;
+    file->meta_values[file->n_meta++] = value.s;
 }
 
 void eq_st_clear(struct eq_st_file *file)

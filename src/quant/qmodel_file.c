@@ -266,33 +266,37 @@ out:
     return st;
 }
 
-/* Fills value, a view of a node's memory, from the tensor "NODE.kind". */
-static enum eq_status read_tensor(const struct eq_st_file *f, const char *node, const char *kind,
-                                  const struct eq_tensor *value, struct eq_err *err)
+/* The tensor "NODE.kind" of the file, which must have the form of value; at: as for eq_st_find_next. */
+static enum eq_status find_tensor(const struct eq_st_file *f, size_t *at, const char *node, const char *kind,
+                                  const struct eq_tensor *value, const struct eq_tensor **out, struct eq_err *err)
 {
     char name[96];
     snprintf(name, sizeof name, "%s.%s", node, kind);
-    const struct eq_tensor *t = eq_st_find(f, name);
+    const struct eq_st_tensor *t = eq_st_find_next(f, at, name);
     if (!t)
         return eq_fail(err, EQ_FORMAT, "tensor %s is missing", name);
-    if (t->dtype != value->dtype || !eq_tensor_same_shape(t, value))
+    if (t->value.dtype != value->dtype || !eq_tensor_same_shape(&t->value, value))
         return eq_fail(err, EQ_FORMAT, "tensor %s has a type or shape that disagrees with the graph", name);
-    memcpy(value->data, t->data, eq_tensor_bytes(t));
+    *out = &t->value;
     return EQ_OK;
 }
 
-static enum eq_status read_node(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
+/* Looks for the tensors of a node in the file before memory is taken for them. */
+static enum eq_status read_node(const struct eq_st_file *f, size_t *at, struct eq_qnode *n, struct eq_err *err)
 {
     struct eq_tensor tensors[MAX_TENSORS];
+    const struct eq_tensor *found[MAX_TENSORS];
     const char *kinds[MAX_TENSORS];
     enum eq_status st = EQ_OK;
     uint8_t *packed = NULL;
+    for (int k = 0, count = node_tensors(n, NULL, tensors, kinds); k < count; k++)
+        EQ_TRY(find_tensor(f, at, n->name, kinds[k], &tensors[k], &found[k], err));
     if (eq_qnode_weights(n))
         EQ_TRY(eq_qnode_alloc(n, err));
     if (is_packed(n) && !(packed = eq_alloc((size_t)n->cout, packed_row(n))))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name));
     for (int k = 0, count = node_tensors(n, packed, tensors, kinds); k < count; k++)
-        EQ_TRY(read_tensor(f, n->name, kinds[k], &tensors[k], err));
+        memcpy(tensors[k].data, found[k]->data, eq_tensor_bytes(found[k]));
     size_t row = packed_row(n), per = packed ? eq_qnode_weights(n) / (size_t)n->cout : 0;
     for (size_t c = 0; packed && c < (size_t)n->cout; c++)
         eq_unpack_weights(packed + c * row, per, n->weight_bits, n->weights + c * per);
@@ -306,14 +310,14 @@ out:
 static enum eq_status read_tensors(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    size_t expected = 0;
+    size_t expected = 0, at = 0;
     for (int i = 0; i < m->n_nodes; i++)
         expected += (size_t)node_tensors(&m->nodes[i], NULL, (struct eq_tensor[MAX_TENSORS]){0},
                                          (const char *[MAX_TENSORS]){0});
     if (f->n != expected)
         return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
     for (int i = 0; i < m->n_nodes; i++)
-        EQ_TRY(read_node(f, &m->nodes[i], err));
+        EQ_TRY(read_node(f, &at, &m->nodes[i], err));
     eq_qmodel_derive_qparams(m);
 out:
     return st;

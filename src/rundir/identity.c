@@ -76,7 +76,7 @@ static bool trains_alike(const char *dir, const char *was, const struct eq_datas
 /* Whether two spellings lead to one folder. */
 static bool same_folder(const char *a, const char *b)
 {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    char *x = eq_real_path(a), *y = eq_real_path(b);
     bool same = strcmp(a, b) == 0 || (x && y && strcmp(x, y) == 0);
     free(x);
     free(y);

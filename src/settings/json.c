@@ -148,18 +148,6 @@ static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *
     return EQ_OK;
 }
 
-enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
-                                 struct eq_err *err)
-{
-    struct cJSON *json = NULL;
-    enum eq_status st = eq_json_parse(text, len, name, &json, err);
-    if (st != EQ_OK)
-        return eq_fail(err, st == EQ_FORMAT ? EQ_USAGE : st, "%s", err ? err->msg : "");
-    st = apply_document(s, json, name, err);
-    cJSON_Delete(json);
-    return st;
-}
-
 /* Restores the origins that eq_settings_save wrote; ignores entries of another kind. */
 static void restore_origins(struct eq_settings *s, const struct cJSON *json)
 {
@@ -173,20 +161,38 @@ static void restore_origins(struct eq_settings *s, const struct cJSON *json)
     }
 }
 
+static enum eq_status parse(struct eq_settings *s, const char *text, size_t len, const char *name, bool with_origins,
+                            struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    enum eq_status st = eq_json_parse(text, len, name, &json, err);
+    if (st != EQ_OK)
+        return eq_fail(err, st == EQ_FORMAT ? EQ_USAGE : st, "%s", err ? err->msg : "");
+    st = apply_document(s, json, name, err);
+    if (st == EQ_OK && with_origins)
+        restore_origins(s, json);
+    cJSON_Delete(json);
+    return st;
+}
+
+enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
+                                 struct eq_err *err)
+{
+    return parse(s, text, len, name, false, err);
+}
+
+enum eq_status eq_settings_parse_run(struct eq_settings *s, const char *text, size_t len, const char *name,
+                                     struct eq_err *err)
+{
+    return parse(s, text, len, name, true, err);
+}
+
 static enum eq_status load(struct eq_settings *s, const char *path, bool with_origins, struct eq_err *err)
 {
     void *text = NULL;
     size_t len = 0;
-    struct cJSON *json = NULL;
-    enum eq_status st;
-    EQ_TRY(eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err));
-    EQ_TRY(eq_settings_parse(s, text, len, path, err));
-    if (with_origins) {
-        EQ_TRY(eq_json_parse(text, len, path, &json, err));
-        restore_origins(s, json);
-    }
-out:
-    cJSON_Delete(json);
+    EQ_CHECK(eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err));
+    enum eq_status st = parse(s, text, len, path, with_origins, err);
     eq_free(text);
     return st;
 }

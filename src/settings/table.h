@@ -54,6 +54,9 @@ enum eq_status eq_setting_mistyped(const struct eq_setting *row, const char *sho
 /* As eq_settings_load, from text in memory; name is used in messages and as the origin. */
 enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
                                  struct eq_err *err);
+/* As eq_settings_load_run, from text in memory. */
+enum eq_status eq_settings_parse_run(struct eq_settings *s, const char *text, size_t len, const char *name,
+                                     struct eq_err *err);
 /* Appends the settings and their origins as config.json has them, without notes. */
 enum eq_status eq_settings_print(const struct eq_settings *s, struct eq_str *out, struct eq_err *err);
 

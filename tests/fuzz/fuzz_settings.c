@@ -1,11 +1,7 @@
 /* Whatever settings file is accepted must be printed as a config.json that reads back to the same one; whatever is
  * refused must be refused as the user's mistake, with the file's name. One line "key=value" goes to --set. */
 #include "settings/table.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void check_round_trip(const struct eq_settings *s)
 {

@@ -6,7 +6,8 @@ target_compile_options(echoquant_flags INTERFACE
   $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
   # Contraction would make a result depend on the compiler: fma() is written where it is meant.
   -ffp-contract=off -fno-math-errno -fno-trapping-math)
-if(ECHOQUANT_WERROR)
+# GCC's manual advises against -Werror beside its sanitizers, whose code makes it warn of what is not so.
+if(ECHOQUANT_WERROR AND NOT (ECHOQUANT_SANITIZE AND CMAKE_C_COMPILER_ID STREQUAL "GNU"))
   target_compile_options(echoquant_flags INTERFACE -Werror)
 endif()
 if(ECHOQUANT_SANITIZE)
@@ -33,7 +34,7 @@ function(echoquant_isa_flags)
   set(avx512vnni ${avx512} -mavx512vnni)
   set(avx512bf16 ${avx512} -mavx512bf16)
   set(amx ${avx512vnni} -mamx-tile -mamx-int8 -mamx-bf16)
-  set(neon)
+  set(neon "")
   set(neondot -march=armv8.2-a+dotprod)
   foreach(source IN LISTS ARGN)
     get_filename_component(stem ${source} NAME_WE)

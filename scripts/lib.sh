@@ -21,12 +21,15 @@ help_of() {
     esac
 }
 
-# Names of the packages in the given sections of packages.txt.
+# Names of the packages in the given sections of packages.txt that this release needs.
 packages_of() {
-    local section
+    local section release
+    release=$(. /etc/os-release 2>/dev/null && echo "${UBUNTU_CODENAME:-${VERSION_CODENAME:-}}")
     for section in "$@"; do
-        sed -n "/^\[$section\]/,/^\[/p" "$ROOT/scripts/packages.txt" | sed -e 's/#.*//' -e '/^\[/d' -e '/^[[:space:]]*$/d' |
-            awk '{print $1}'
+        awk -v section="[$section]" -v release="$release" '
+            /^\[/ {inside = $1 == section; next}
+            /^#/ || !NF || !inside || ($4 == "only:" && $3 != release) {next}
+            {print $1}' "$ROOT/scripts/packages.txt"
     done
 }
 
@@ -83,7 +86,7 @@ install_packages() {
         done
     fi
     [ ${#absent[@]} = 0 ] ||
-        die "packages that this system has not: ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
+        die "this system lacks these packages: ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
     [ ${#found[@]} = 0 ] ||
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${found[@]}"
 }

@@ -51,13 +51,14 @@ make_root() {
     *) mirror=${mirror:-$(archive_of Debian)} ;;
     esac
     in_namespace debootstrap --variant=minbase --force-check-gpg --keyring="$KEYRING" --components=$components \
-        "$1" "$2" "$mirror" "$SCRIPT"
+        "$1" "$2" "$mirror" "$SCRIPT" || return
+    echo force-unsafe-io >"$2/etc/dpkg/dpkg.cfg.d/90fast" # a system that is thrown away needs no fsync
 }
 
 # host_settings FOLDER: names, proxies and certificates of this system for a root.
 host_settings() {
     cp -L /etc/resolv.conf /etc/hosts "$1/etc/" 2>/dev/null || true
-    apt-config dump 2>/dev/null | grep -iE '^Acquire::(http|https)::Proxy' >"$1/etc/apt/apt.conf.d/90host" || true
+    apt-config dump 2>/dev/null | grep -iE '^Acquire::((http|https)::Proxy|Check-Valid-Until)' >"$1/etc/apt/apt.conf.d/90host" || true
     mkdir -p "$1/usr/local/share/ca-certificates"
     cp -L /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates/" 2>/dev/null || true
 }

@@ -82,21 +82,23 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# step NAME COMMAND...: in a process group of its own, its output in the log.
+# step NAME COMMAND...: in a process group of its own, its output in the log; the status is in STATUS. Not for `||` or `if`,
+# where a function would go on after a command that fails.
 step() {
-    local status=0
+    STATUS=0
     say "$1" | tee -a "$log"
     shift
     set -m
     "$@" >>"$log" 2>&1 </dev/null &
     child=$!
     set +m
-    wait "$child" || status=$?
+    wait "$child" || STATUS=$?
     child=
-    return $status
 }
 
-failed() {
+# must MESSAGE: ends if the last step failed.
+must() {
+    [ "$STATUS" != 0 ] || return 0
     tail -n 30 "$log" >&2
     die "$1: $log"
 }
@@ -139,15 +141,17 @@ main() {
     say "$release, commit $commit; log: $log"
     : >"$log"
     if [ ! -e "$folder/.echoquant-root" ]; then
-        step "debootstrap, in $folder" make_root "$release" "$folder" "$mirror" || failed "debootstrap failed"
+        step "debootstrap, in $folder" make_root "$release" "$folder" "$mirror"
+        must "debootstrap failed"
         in_root "$folder" 'useradd --create-home --shell /bin/bash tester'
         echo "$release" >"$folder/.echoquant-root"
     fi
-    step "copying what is committed" copy_tree || failed "the source was not copied"
-    step "installing packages" packages || failed "packages were not installed"
-    status=0
-    step "scripts/test.sh $*" suite "$@" || status=$?
-    sed -n '/^[0-9]*% tests passed/,$p' "$log" | grep . || failed "scripts/test.sh ended before the tests"
-    exit $status
+    step "copying what is committed" copy_tree
+    must "the source was not copied"
+    step "installing packages" packages
+    must "packages were not installed"
+    step "scripts/test.sh $*" suite "$@"
+    sed -n '/^[0-9]*% tests passed/,$p' "$log" | grep . || STATUS=1 must "scripts/test.sh ended before the tests"
+    exit $STATUS
 }
 main "$@"

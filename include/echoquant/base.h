@@ -31,6 +31,7 @@ enum eq_status {
 /* An error as text: what, where, what to do. The caller owns it; functions fill it and return its status. */
 struct eq_err {
     enum eq_status status;
+    int code; /* errno, if the error came from eq_fail_errno; 0 otherwise */
     char msg[1024];
 };
 
@@ -40,6 +41,9 @@ enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fm
 /* As eq_fail with EQ_IO; appends ": <strerror(errno)>". EQ_NOMEM when errno says that memory or open files are used
  * up, which is no fault of the file. */
 enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether the system failed, and not the file that err is about: a bad drive, a lost network, too many open files. Such
+ * a file may be good, so it is never left out for it. */
+bool eq_err_is_of_system(const struct eq_err *err);
 /* Prepends "text: " to the message in err and returns its status; EQ_OK when err is NULL. */
 enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* 0, 1, 2 or 130: see enum eq_status. */
@@ -120,7 +124,7 @@ bool eq_add_size(size_t a, size_t b, size_t *out);
 /* Peak resident memory of this process in bytes; 0 if the system does not report it. */
 size_t eq_peak_rss_bytes(void);
 
-/* Lack of memory (docs/ARCHITECTURE.md). Memory that grows with the input comes from eq_alloc or malloc, and its lack is
+/* Lack of memory (docs/ARCHITECTURE.md). What grows with the input comes from eq_alloc or malloc, and its lack is
  * EQ_NOMEM. Small things, such as texts, come from eq_small. It never fails: a request that the system refuses is met
  * from a reserve. From then on eq_memory_short is true, so the work ends in good order where it looks at
  * eq_interrupted. */
@@ -204,9 +208,9 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
 /* *there: whether path exists. EQ_IO when the system cannot tell (a failing disk, a loop of links, no permission):
  * taking that for "not there" could overwrite a file. */
 enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err);
-/* For questions where a wrong "no" costs nothing: false includes "cannot tell". */
-bool eq_path_exists(const char *path);
-bool eq_is_dir(const char *path);
+enum eq_status eq_dir_look(const char *path, bool *is_dir, struct eq_err *err);
+/* False only if it is certain that nothing is there. For guesses about what a text means. */
+bool eq_path_may_exist(const char *path);
 /* "a/b"; free() it. */
 char *eq_path_join(const char *a, const char *b);
 /* fopen and opendir; neither fails for lack of memory. */
@@ -245,6 +249,7 @@ enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *l
 struct eq_writer {
     FILE *file;
     char *path, *tmp_path;
+    bool unsynced; /* set it after open for a file that may be lost in a power cut, or end up cut off */
 };
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err);
 enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err);

@@ -17,7 +17,8 @@
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 /* How the settings say that a list is to be read. Its texts stay with cfg. */
 struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg);
-bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
+/* Whether synth made that folder. */
+enum eq_status eq_run_data_is_synthetic(const char *dir, bool *is, struct eq_err *err);
 /* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */
 enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err);
 

@@ -10,23 +10,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A failed look that says for certain that nothing of that name is there. */
+static bool says_absent(int error)
+{
+    return error == ENOENT || error == ENOTDIR;
+}
+
+static enum eq_status look(const char *path, struct stat *info, bool *there, struct eq_err *err)
+{
+    *there = stat(path, info) == 0;
+    return *there || says_absent(errno) ? EQ_OK : eq_fail_errno(err, "%s: cannot be looked up", path);
+}
+
 enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err)
 {
-    struct stat st;
-    *there = stat(path, &st) == 0;
-    return *there || errno == ENOENT || errno == ENOTDIR ? EQ_OK : eq_fail_errno(err, "%s: cannot be looked up", path);
+    struct stat info;
+    return look(path, &info, there, err);
 }
 
-bool eq_path_exists(const char *path)
+enum eq_status eq_dir_look(const char *path, bool *is_dir, struct eq_err *err)
 {
-    struct stat st;
-    return stat(path, &st) == 0;
+    struct stat info;
+    enum eq_status st = look(path, &info, is_dir, err);
+    *is_dir = *is_dir && S_ISDIR(info.st_mode);
+    return st;
 }
 
-bool eq_is_dir(const char *path)
+bool eq_path_may_exist(const char *path)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    bool there;
+    return eq_path_look(path, &there, NULL) != EQ_OK || there;
 }
 
 char *eq_path_join(const char *a, const char *b)
@@ -106,7 +119,8 @@ char *eq_nearest_folder(const char *path)
     if (name[0] && eq_list_dir(start ? parent : ".", &names, &n, NULL) == EQ_OK)
         for (size_t i = 0; i < n; i++) {
             char *sibling = eq_path_join(parent, names[i]);
-            if (eq_is_dir(start ? sibling : names[i])) {
+            bool is_dir;
+            if (eq_dir_look(start ? sibling : names[i], &is_dir, NULL) == EQ_OK && is_dir) {
                 folders = eq_list_grow(folders, n_folders, sizeof *folders);
                 folders[n_folders++] = names[i];
             }
@@ -140,9 +154,10 @@ enum eq_status eq_make_dirs(const char *path, struct eq_err *err)
             break;
     }
     free(part);
-    if (st == EQ_OK && path[0] && !eq_is_dir(path))
-        st = eq_fail(err, EQ_IO, "%s: exists, but is not a folder", path);
-    return st;
+    bool is_dir = true;
+    if (st == EQ_OK && path[0])
+        st = eq_dir_look(path, &is_dir, err);
+    return is_dir || st != EQ_OK ? st : eq_fail(err, EQ_IO, "%s: exists, but is not a folder", path);
 }
 
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err)

@@ -72,7 +72,9 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
     struct stat info;
     bool exists = stat(w->path, &info) == 0;
     int fd;
-    if (exists && S_ISDIR(info.st_mode)) {
+    if (!exists && errno != ENOENT && errno != ENOTDIR) { /* it may be a device */
+        fd = -1;
+    } else if (exists && S_ISDIR(info.st_mode)) {
         errno = EISDIR;
         fd = -1;
     } else if (exists && !S_ISREG(info.st_mode)) {
@@ -143,7 +145,8 @@ enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
     enum eq_status st = EQ_OK;
     FILE *file = w->file;
     /* The stream's error flag catches a failed put whose status was lost. */
-    bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0 || cannot_sync(errno));
+    bool good = fflush(file) == 0 && !ferror(file) &&
+                (!w->tmp_path || w->unsynced || fsync(fileno(file)) == 0 || cannot_sync(errno));
     if (!good)
         EQ_TRY(write_failed(w, err));
     w->file = NULL;
@@ -154,7 +157,8 @@ enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));
         free(w->tmp_path);
         w->tmp_path = NULL;
-        sync_directory(w->path);
+        if (!w->unsynced)
+            sync_directory(w->path);
     }
 out:
     eq_writer_abort(w);

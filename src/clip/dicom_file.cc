@@ -414,7 +414,7 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
     const DcmRepresentationParameter *parameter = nullptr;
     d.pixels->getOriginalRepresentationKey(syntax, parameter);
     DcmPixelSequence *sequence = nullptr;
-    if (DcmXfer(syntax).isEncapsulated() && d.pixels->getEncapsulatedRepresentation(syntax, parameter, sequence).good())
+    if (d.pixels->getEncapsulatedRepresentation(syntax, parameter, sequence).good())
         d.sequence = sequence;
     if ((d.info.coding != EQ_DICOM_NATIVE) != (d.sequence != nullptr))
         return eq_fail(err, EQ_FORMAT, "%s: damaged: its pictures are not stored as its header says", d.path.c_str());

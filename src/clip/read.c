@@ -385,7 +385,7 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
     job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
-    job->repeats = eq_clip_reader_judge(&job->reader, reason);
+    EQ_TRY(eq_clip_reader_judge(&job->reader, reason, &job->repeats, err));
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));
@@ -407,10 +407,13 @@ out:
 enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
                                  struct eq_clip_info *info, struct eq_err *err)
 {
-    if (!file->data && eq_dicom_is(file->name))
+    bool dicom = false;
+    EQ_CHECK(eq_sampling_check(sampling, err));
+    if (!file->data)
+        EQ_CHECK(eq_dicom_look(file->name, &dicom, err));
+    if (dicom)
         return eq_clip_settle(file->name, eq_dicom_clip_read(file, sampling, dst, info, err), err);
     struct job job = {.file = file, .aim = SAMPLE, .sampling = sampling, .dst = dst};
-    EQ_CHECK(eq_sampling_check(sampling, err));
     job.converter.size = sampling->size;
     return eq_clip_settle(file->name, run_job(&job, info, err), err);
 }
@@ -418,7 +421,10 @@ enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct e
 enum eq_status eq_clip_check_file(const struct eq_clip_file *file, enum eq_clip_level level, struct eq_clip_info *info,
                                   struct eq_err *err)
 {
-    if (!file->data && eq_dicom_is(file->name))
+    bool dicom = false;
+    if (!file->data)
+        EQ_CHECK(eq_dicom_look(file->name, &dicom, err));
+    if (dicom)
         return eq_clip_settle(file->name, eq_dicom_clip_read(file, NULL, NULL, info, err), err);
     struct job job = {.file = file, .aim = level == EQ_CLIP_CHECK_FULL ? LOOK_AT_ALL : LOOK};
     return eq_clip_settle(file->name, run_job(&job, info, err), err);

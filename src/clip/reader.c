@@ -63,40 +63,49 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
     return eq_fail(err, st, "%s: %s: %s", name, what, text);
 }
 
-/* ---- a file in memory ---------------------------------------------------- */
+/* ---- the file's bytes ---------------------------------------------------- */
 
-static int memory_read(void *opaque, uint8_t *buf, int size)
+/* The demuxer reads through these and not through libavformat's own, so that a read that failed is known. */
+static int read_bytes(void *opaque, uint8_t *buf, int size)
 {
     struct eq_clip_reader *r = opaque;
-    size_t left = r->file->len - r->io_pos;
-    if (left == 0)
-        return AVERROR_EOF;
-    size_t n = (size_t)size < left ? (size_t)size : left;
-    memcpy(buf, r->file->data + r->io_pos, n);
+    if (r->file->data) {
+        int64_t left = r->io_len - r->io_pos, n = size < left ? size : left;
+        if (n <= 0)
+            return AVERROR_EOF;
+        memcpy(buf, r->file->data + r->io_pos, (size_t)n);
+        r->io_pos += n;
+        return (int)n;
+    }
+    ssize_t n;
+    while ((n = pread(r->fd, buf, (size_t)size, (off_t)r->io_pos)) < 0 && errno == EINTR)
+        ;
+    if (n < 0)
+        r->io_error = errno;
+    if (n <= 0)
+        return n < 0 ? AVERROR(r->io_error) : AVERROR_EOF;
     r->io_pos += n;
     return (int)n;
 }
 
-static int64_t memory_seek(void *opaque, int64_t offset, int whence)
+static int64_t seek_bytes(void *opaque, int64_t offset, int whence)
 {
     struct eq_clip_reader *r = opaque;
-    int64_t len = (int64_t)r->file->len;
     if (whence & AVSEEK_SIZE)
-        return len;
+        return r->io_len;
     whence &= ~AVSEEK_FORCE;
-    int64_t base = whence == SEEK_CUR ? (int64_t)r->io_pos : whence == SEEK_END ? len : 0;
-    if (offset < -base || offset > len - base)
+    int64_t base = whence == SEEK_CUR ? r->io_pos : whence == SEEK_END ? r->io_len : 0;
+    if (offset < -base || (r->file->data ? offset > r->io_len - base : offset > INT64_MAX - base))
         return AVERROR(EINVAL);
-    r->io_pos = (size_t)(base + offset);
-    return (int64_t)r->io_pos;
+    return r->io_pos = base + offset;
 }
 
-static bool open_memory(struct eq_clip_reader *r)
+static bool open_bytes(struct eq_clip_reader *r)
 {
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
     r->format = avformat_alloc_context();
     if (buffer)
-        r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, memory_read, NULL, memory_seek);
+        r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, read_bytes, NULL, seek_bytes);
     if (!r->format || !r->io) {
         if (!r->io)
             av_free(buffer);
@@ -109,8 +118,9 @@ static bool open_memory(struct eq_clip_reader *r)
 /* ---- opening ------------------------------------------------------------- */
 
 /* Says clearly what libavformat would only call "Invalid data", and keeps it from waiting for a pipe's other end. */
-static enum eq_status check_file(const char *path, struct eq_err *err)
+static enum eq_status open_file(struct eq_clip_reader *r, struct eq_err *err)
 {
+    const char *path = r->file->name;
     struct stat info;
     if (stat(path, &info) != 0)
         return eq_fail_errno(err, "%s", path);
@@ -120,22 +130,27 @@ static enum eq_status check_file(const char *path, struct eq_err *err)
         return eq_fail(err, EQ_IO, "%s is a pipe, a socket, or a device: a clip must be a plain file", path);
     if (info.st_size == 0)
         return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
+    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (r->fd < 0 || fstat(r->fd, &info) != 0)
+        return eq_fail_errno(err, "%s", path);
+    r->io_len = (int64_t)info.st_size;
     return EQ_OK;
 }
 
-/* The file's first bytes; returns how many. */
-static size_t read_head(const struct eq_clip_file *file, uint8_t head[EQ_CLIP_HEAD])
+static enum eq_status read_failed(const struct eq_clip_reader *r, struct eq_err *err)
 {
-    if (file->data) {
-        size_t n = file->len < EQ_CLIP_HEAD ? file->len : EQ_CLIP_HEAD;
-        memcpy(head, file->data, n);
-        return n;
-    }
-    int fd = open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? 0 : read(fd, head, EQ_CLIP_HEAD);
-    if (fd >= 0)
-        close(fd);
-    return n > 0 ? (size_t)n : 0;
+    errno = r->io_error;
+    return eq_fail_errno(err, "%s: cannot be read", r->file->name);
+}
+
+/* The file's first bytes; returns how many. */
+static size_t read_head(struct eq_clip_reader *r, uint8_t head[EQ_CLIP_HEAD])
+{
+    size_t len = 0;
+    r->io_pos = 0;
+    for (int n; len < EQ_CLIP_HEAD && (n = read_bytes(r, head + len, (int)(EQ_CLIP_HEAD - len))) > 0;)
+        len += (size_t)n;
+    return len;
 }
 
 static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
@@ -144,27 +159,26 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     const char *name = r->file->name;
     AVDictionary *options = NULL;
     struct eq_str url = {0};
-    if (r->file->data) {
-        if (!open_memory(r))
-            EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
-    } else {
-        EQ_TRY(check_file(name, err));
-        eq_str_add(&url, "file:%s", name); /* otherwise a colon in a path would name a protocol */
+    r->io_len = (int64_t)r->file->len;
+    if (!r->file->data) {
+        EQ_TRY(open_file(r, err));
+        eq_str_add(&url, "file:%s", name); /* some demuxers look at the extension */
     }
+    if (!open_bytes(r))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
     eq_memory_ignored();
     uint8_t head[EQ_CLIP_HEAD];
-    size_t len = code < 0 ? read_head(r->file, head) : 0;
-    /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
-     * a later part of it fails. */
-    bool readable = len > 0 && (code != AVERROR(EIO) || len < EQ_CLIP_HEAD);
-    if (readable && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE)) {
+    /* Demuxers give errors of the system for what they don't understand, too; of a lack of memory they know best. */
+    size_t len = code < 0 && !r->io_error ? read_head(r, head) : 0;
+    if (r->io_error)
+        st = read_failed(r, err);
+    else if (len > 0 && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE))
         st = eq_clip_fail_kind(name, head, len, err);
-    } else if (code < 0) {
+    else if (code < 0)
         st = eq_clip_av_fail(err, name, "cannot be opened as a video", code);
-    }
 out:
     av_dict_free(&options);
     eq_str_clear(&url);
@@ -258,19 +272,21 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
 {
     char reason[EQ_CLIP_REASON] = "";
-    eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL);
+    EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL, err));
     return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
     pthread_once(&ffmpeg_once, set_up_ffmpeg);
-    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
+    *r = (struct eq_clip_reader){.file = file, .fd = -1, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
+    if (st != EQ_NOMEM && r->io_error)
+        st = read_failed(r, err);
     if (st == EQ_FORMAT && r->format && !eq_memory_short())
         st = blame_the_cut(r, err);
     if (st != EQ_OK)
@@ -287,6 +303,9 @@ void eq_clip_reader_close(struct eq_clip_reader *r)
     if (r->io)
         av_freep(&r->io->buffer);
     avio_context_free(&r->io);
+    if (r->file && r->fd >= 0)
+        close(r->fd);
+    r->fd = -1;
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -329,6 +348,8 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
     for (;;) {
         av_packet_unref(r->packet);
         int code = read_frame(r);
+        if (r->io_error)
+            return read_failed(r, err);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */
@@ -376,16 +397,18 @@ static int64_t index_end(AVStream *stream)
     return end;
 }
 
-int eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
+enum eq_status eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON], int *repeats,
+                                    struct eq_err *err)
 {
-    int repeats[EQ_CLIP_AVI_STREAMS] = {0};
-    eq_clip_judge_file(r->file, r->format->iformat->name, reason, repeats);
-    int64_t size = avio_size(r->format->pb), end = index_end(r->format->streams[r->stream]);
+    int of_stream[EQ_CLIP_AVI_STREAMS] = {0};
+    EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, of_stream, err));
+    int64_t size = r->io_len, end = index_end(r->format->streams[r->stream]);
     if (!reason[0] && size > 0 && end > size)
         snprintf(reason, EQ_CLIP_REASON,
                  "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
                  (long long)end);
-    return r->stream < EQ_CLIP_AVI_STREAMS ? repeats[r->stream] : 0;
+    *repeats = r->stream < EQ_CLIP_AVI_STREAMS ? of_stream[r->stream] : 0;
+    return EQ_OK;
 }
 
 /* The display matrix of the stream; NULL: none. */

@@ -133,7 +133,7 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
             EQ_TRY(eq_dataset_add(out, &cap, &sample, err));
             continue;
         }
-        if (on_error == EQ_ON_ERROR_FAIL)
+        if (on_error == EQ_ON_ERROR_FAIL || eq_err_is_of_system(&why))
             EQ_TRY(eq_fail(err, why.status, "%s", why.msg));
         eq_dataset_note_skipped(out, why.status, paths[i], why.msg);
     }

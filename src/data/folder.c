@@ -33,9 +33,10 @@ enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts
                                       struct eq_err *err)
 {
     enum eq_status st;
-    char **paths = NULL, *list = eq_dataset_list(dir), *videos = eq_path_join(dir, "Videos");
+    char **paths = NULL, *list = NULL, *videos = eq_path_join(dir, "Videos");
     size_t n = 0;
     *out = (struct eq_dataset){0};
+    EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list) {
         EQ_TRY(add_clips(dir, &paths, &n, err));
         EQ_TRY(add_clips(videos, &paths, &n, err));

@@ -66,33 +66,39 @@ static enum eq_status name_by_content(struct eq_import_file *f, struct eq_err *e
     return EQ_OK;
 }
 
-static void examine(struct eq_import_file *f)
+/* A file that cannot be imported is noted; an error ends the whole import. */
+static enum eq_status refuse(struct eq_import_file *f, enum eq_import_state state, const struct eq_err *why)
+{
+    if (eq_err_is_of_system(why))
+        return why->status;
+    give_up(f, state, why->msg);
+    return EQ_OK;
+}
+
+static enum eq_status examine(struct eq_import_file *f, struct eq_err *err)
 {
     struct eq_dicom *d = NULL;
-    struct eq_err err = {0};
-    if (access(f->item.source, R_OK) != 0) {
-        give_up(f, EQ_IMPORT_FAILED, strerror(errno));
-        return;
-    }
-    if (!eq_dicom_is(f->item.source)) {
+    bool dicom;
+    enum eq_status st = eq_dicom_look(f->item.source, &dicom, err);
+    if (st != EQ_OK)
+        return refuse(f, EQ_IMPORT_FAILED, err);
+    if (!dicom) {
         give_up(f, f->named ? EQ_IMPORT_FAILED : EQ_IMPORT_SKIPPED, "not a DICOM file");
-        return;
+        return EQ_OK;
     }
-    enum eq_status st = eq_dicom_open(f->item.source, &limits, &d, &err);
-    if (st != EQ_OK) {
-        give_up(f, EQ_IMPORT_FAILED, err.msg);
-        return;
-    }
+    if (eq_dicom_open(f->item.source, &limits, &d, err) != EQ_OK)
+        return refuse(f, EQ_IMPORT_FAILED, err);
     const struct eq_dicom_info *info = eq_dicom_about(d);
-    if (eq_dicom_check_clip(f->item.source, info, &err) != EQ_OK)
-        give_up(f, EQ_IMPORT_SKIPPED, err.msg);
-    else if (name_by_content(f, &err) != EQ_OK)
-        give_up(f, EQ_IMPORT_FAILED, err.msg);
+    if (eq_dicom_check_clip(f->item.source, info, err) != EQ_OK)
+        give_up(f, EQ_IMPORT_SKIPPED, err->msg);
+    else if (name_by_content(f, err) != EQ_OK)
+        st = refuse(f, EQ_IMPORT_FAILED, err);
     f->item.frames = info->frames;
     f->item.fps = info->fps;
     f->width = info->width;
     f->height = info->height;
     eq_dicom_close(d);
+    return st;
 }
 
 /* ---- writing a clip ----------------------------------------------------------- */
@@ -189,9 +195,14 @@ static bool go_on(struct import *im)
     return on;
 }
 
-static void count_done(struct import *im)
+/* st: not EQ_OK ends the import. */
+static void count_done(struct import *im, enum eq_status st, const struct eq_err *err)
 {
     pthread_mutex_lock(&im->lock);
+    if (st != EQ_OK && im->st == EQ_OK) {
+        im->st = st;
+        im->err = *err;
+    }
     eq_progress_step(&im->progress, ++im->done, NULL);
     pthread_mutex_unlock(&im->lock);
 }
@@ -200,10 +211,9 @@ static void examine_piece(void *ctx, size_t piece, int worker)
 {
     struct import *im = ctx;
     (void)worker;
-    if (!go_on(im))
-        return;
-    examine(&im->files[piece]);
-    count_done(im);
+    struct eq_err err = {0};
+    if (go_on(im))
+        count_done(im, examine(&im->files[piece], &err), &err);
 }
 
 /* A full disk or a lack of memory ends the import; whatever else is wrong is the file's. */
@@ -216,17 +226,11 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     if (!is_clip(f) || !go_on(im))
         return;
     enum eq_status st = make_clip(im, f, &err);
-    if (st == EQ_IO || st == EQ_NOMEM) {
-        pthread_mutex_lock(&im->lock);
-        if (im->st == EQ_OK) {
-            im->st = st;
-            im->err = err;
-        }
-        pthread_mutex_unlock(&im->lock);
-    } else if (st != EQ_OK) {
+    if (st != EQ_OK && st != EQ_IO && st != EQ_NOMEM) {
         give_up(f, EQ_IMPORT_FAILED, err.msg);
+        st = EQ_OK;
     }
-    count_done(im);
+    count_done(im, st, &err);
 }
 
 static enum eq_status for_all(struct import *im, const char *label, size_t total, eq_piece_fn fn, struct eq_err *err)

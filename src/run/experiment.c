@@ -133,7 +133,10 @@ static enum eq_status check_finished(const struct eq_config *cfg, struct eq_data
 {
     char *list = eq_path_join(cfg->data.dir, "FileList.csv");
     enum eq_status st = EQ_OK;
-    if (!ds->dir && eq_path_exists(list))
+    bool there = false;
+    if (!ds->dir)
+        EQ_TRY(eq_path_look(list, &there, err));
+    if (there)
         EQ_TRY(eq_run_open_data(cfg, ds, err));
     if (ds->dir)
         EQ_TRY(eq_run_check_data(cfg->run.dir, ds, err));

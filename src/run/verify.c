@@ -99,11 +99,13 @@ static enum eq_status check_data(struct eq_verification *v, struct run *r, struc
     char now[EQ_SHA256_TEXT];
     struct eq_err why;
     const char *dir = r->cfg->data.dir;
-    char *list = eq_dataset_list(dir);
+    char *list;
     struct eq_config cfg = *r->cfg;
     if (cfg.data.on_error == EQ_ON_ERROR_FAIL)
         cfg.data.on_error = EQ_ON_ERROR_USE; /* a clip that was spoilt since is a difference among others */
-    enum eq_status st = EQ_OK;
+    enum eq_status st = eq_dataset_list(dir, &list, err);
+    if (st != EQ_OK)
+        return st;
     check_manifest(v, r, &manifest);
     if (!list) {
         eq_str_add(&r->no_data, "the data cannot be found (no %s/FileList.csv); name their folder with --data", dir);
@@ -177,11 +179,12 @@ static enum eq_verdict check_file(struct eq_verification *v, const char *path, c
     return verdict;
 }
 
-static void check_models(struct eq_verification *v, const struct run *r)
+static enum eq_status check_models(struct eq_verification *v, const struct run *r, struct eq_err *err)
 {
     const struct cJSON *noted = cJSON_GetObjectItemCaseSensitive(r->config, EQ_MODEL_DIGESTS);
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
-        bool there = eq_run_has_file(r->cfg->run.dir, m->file, ".safetensors");
+        bool there;
+        EQ_CHECK(eq_run_look(r->cfg->run.dir, m->file, ".safetensors", &there, err));
         const char *digest = eq_json_text(noted, m->name);
         if (!eq_run_model_is_made(m) || (!there && !*digest))
             continue;
@@ -190,6 +193,7 @@ static void check_models(struct eq_verification *v, const struct run *r)
         free(what);
         free(path);
     }
+    return EQ_OK;
 }
 
 /* ---- predictions ------------------------------------------------------------- */
@@ -300,7 +304,7 @@ static bool has_model(struct eq_verification *v, const struct run *r, const stru
     char hex[EQ_SHA256_TEXT];
     if (r->no_data.len)
         eq_verification_add(v, EQ_NOT_CHECKED, what, "not repeated: %s", r->no_data.s);
-    else if (!eq_path_exists(path) && !eq_run_model_of_row(row->model))
+    else if (!eq_path_may_exist(path) && !eq_run_model_of_row(row->model))
         eq_verification_add(v, EQ_NOT_CHECKED, what, "not repeated: %s was evaluated from another folder", row->file);
     else if (eq_sha256_file(path, hex, NULL) != EQ_OK || (*row->file_sha256 && strcmp(hex, row->file_sha256) != 0))
         eq_verification_add(v, EQ_DIFFERS, what, "%s is not the file that was evaluated", path);
@@ -328,7 +332,7 @@ static enum eq_status check_row(struct eq_verification *v, const struct run *r, 
     csv = eq_path_join(r->cfg->run.dir, what);
     path = eq_run_model_path(r->cfg->run.dir, name, NULL);
     model = eq_format("row %s", row->model);
-    if (!eq_path_exists(csv) && !eq_run_model_of_row(row->model)) {
+    if (!eq_path_may_exist(csv) && !eq_run_model_of_row(row->model)) {
         eq_verification_add(v, EQ_NOT_CHECKED, what, "is missing");
         goto out;
     }
@@ -402,7 +406,8 @@ static bool read_results(struct eq_verification *v, const char *run_dir, struct 
 {
     struct eq_err why;
     eq_results_init(results);
-    if (!eq_run_has_file(run_dir, "results", ".json")) {
+    bool there, known = eq_run_look(run_dir, "results", ".json", &there, NULL) == EQ_OK;
+    if (known && !there) {
         eq_verification_add(v, EQ_NOT_CHECKED, "results.json", "no model has been evaluated");
         return false;
     }
@@ -425,7 +430,7 @@ static enum eq_status verify_one(struct eq_verification *v, const struct eq_conf
         check_seal(v, &r, "results.json");
     EQ_TRY(check_data(v, &r, err));
     check_rows_data(v, &r);
-    check_models(v, &r);
+    EQ_TRY(check_models(v, &r, err));
     EQ_TRY(check_rows(v, &r, err));
 out:
     clear_run(&r);
@@ -451,9 +456,11 @@ static enum eq_status verify_seeds(struct eq_verification *v, const struct eq_co
         one.run.seed = cfg->run.seed + i;
         one.train.seeds = 1;
         v->prefix = prefix;
-        if (eq_run_has_file(one.run.dir, "config", ".json"))
+        bool begun;
+        st = eq_run_look(one.run.dir, "config", ".json", &begun, err);
+        if (st == EQ_OK && begun)
             st = verify_one(v, &one, err);
-        else
+        else if (st == EQ_OK)
             eq_verification_add(v, EQ_NOT_CHECKED, "", "this seed has not begun");
         v->prefix = NULL;
         free(one.run.dir);

@@ -46,10 +46,10 @@ static enum eq_status in_use(const char *run_dir, pid_t holder, struct eq_err *e
 
 enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err)
 {
-    bool made = !eq_path_exists(run_dir);
-    enum eq_status st = eq_make_dirs(run_dir, err);
-    if (st != EQ_OK)
-        return st;
+    bool there;
+    EQ_CHECK(eq_path_look(run_dir, &there, err));
+    EQ_CHECK(eq_make_dirs(run_dir, err));
+    enum eq_status st = EQ_OK;
     char *path = eq_path_join(run_dir, "lock");
     int fd;
     pid_t holder = 0;
@@ -81,7 +81,7 @@ enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct
         free(path);
         return st;
     }
-    *lock = (struct eq_run_lock){.fd = fd, .path = path, .made_dir = made};
+    *lock = (struct eq_run_lock){.fd = fd, .path = path, .made_dir = !there};
     EQ_TRY(eq_run_is_ours(run_dir, &ours, err));
     if (ours)
         EQ_TRY(eq_run_remove_temporaries(run_dir, alone, err));

@@ -67,8 +67,17 @@ const struct eq_setting eq_setting_table[] = {
              "use: leave out a clip that cannot be read, and use a damaged one as far as it can be read. skip and use "
              "list the clip "
              "in results.json and the report"},
+    {INT(data, workers, "0", 0, 64, "threads"), .free_to_change = true,
+     .help = "threads that decode clips ahead of training and evaluation; 0: one for every four of run.threads, at "
+             "least one. Their number never changes a result (docs/RELIABILITY.md)"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
      .help = "memory for sampled clips, kept between epochs; 0: decode the clips again in every epoch"},
+    {TEXT(data, cache_dir, ""), .may_be_empty = true, .free_to_change = true,
+     .help = "folder that keeps sampled clips between commands and runs; empty: none. Several commands may share it. "
+             "It contains pixels of the clips, so protect it as you protect them (docs/RELIABILITY.md)"},
+    {REAL(data, cache_gb, "16", 0, 1048576, "GiB"), .free_to_change = true,
+     .help = "size of data.cache_dir. When it is full, entries unused for a day make room, and further clips are not "
+             "kept"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
     {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},

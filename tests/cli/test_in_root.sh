@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # scripts/test_in_root.sh without a root: what it refuses before it makes anything, what it asks debootstrap for, and that a
-# debootstrap that fails leaves nothing. Stand-ins give the user, debootstrap and unshare.
+# debootstrap that fails leaves nothing. Stand-ins give the user, debootstrap and unshare. Then what becomes of packages
+# that a release lacks.
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p tools clone/scripts boot/scripts tmp full
@@ -21,7 +22,7 @@ exec "$@"
 SH
 stand_in debootstrap <<'SH'
 printf '%s\n' "$@" >"$CALLED"
-touch "${@: -3:1}/half"
+mkdir -p "${@: -3:1}/etc/dpkg/dpkg.cfg.d" # it may fail late
 echo "E: it went wrong"
 exit 3
 SH
@@ -65,7 +66,7 @@ USER_ID=1000 refused "needs root" sid
 mkdir old && echo jammy >old/.echoquant-root
 refused "--keep uses it again" --root old jammy
 refused "another release: jammy" --keep --root old sid
-not_there old/half
+not_there old/etc
 mv tools/git git
 refused "no clone" sid
 mv git tools/
@@ -100,4 +101,42 @@ there clone/build/in-root/sid.log
 rm keys/debian.gpg
 refused "keys/debian.gpg is missing: apt-get install" sid
 is "what is left" "$(find tmp)" tmp
+
+# LACKS: packages that this release has not; all others are to be installed.
+stand_in apt-get <<'SH'
+#!/usr/bin/env bash
+echo "$*" >>"$CALLED"
+for word in $LACKS; do [[ " $* " != *" $word "* ]] || exit 100; done
+SH
+stand_in dpkg-query <<'SH'
+#!/usr/bin/env bash
+exit 1
+SH
+cat >clone/scripts/packages.txt <<'TXT'
+# The list.
+[run]
+gcc     # the compiler
+zsh     # optional: completions
+early   # jammy only: a schema
+[other]
+file    # not asked for
+[test]
+man-db
+TXT
+# installing: install_packages run test.
+installing() {
+    STATUS=0
+    rm -f called
+    PATH=$TMP/tools:$PATH bash -c '. clone/scripts/lib.sh; install_packages run test' >"$OUT" 2>"$ERR" || STATUS=$?
+}
+export LACKS=
+early=$(. /etc/os-release && [ "${UBUNTU_CODENAME:-}" = jammy ] && echo " early" || true)
+installing
+is "installed" "$STATUS $(tail -n 1 called)" "0 install -q -y --no-install-recommends gcc zsh$early man-db"
+LACKS=zsh installing
+is "installed without zsh" "$STATUS $(tail -n 1 called)" "0 install -q -y --no-install-recommends gcc$early man-db"
+has "$OUT" "this system has no zsh, and does without"
+LACKS="zsh man-db" installing
+is "nothing installed" "$STATUS $(grep -c '^install -q' called)" "1 0"
+has "$ERR" "this system lacks these packages: man-db ("
 summary

@@ -48,6 +48,9 @@ struct eq_config {
         char *patient_column;         /* "auto", "none" or a name */
         char *val_folds, *test_folds; /* values of the column Split, separated by commas */
         int cache_mb;
+        double max_clip_pixels; /* megapixels of all frames of a clip */
+        double clip_seconds;    /* CPU time for decoding one */
+        enum eq_links links;
     } data;
     struct {
         int train, val, test, seed; /* clips of the synthetic set */

@@ -35,11 +35,11 @@ bool eq_log_is_terminal(void)
 
 void eq_log_emit(const char *text, bool bar)
 {
+    static const char erase[] = "\r\033[K";
     pthread_mutex_lock(&lock);
-    if (bar_on_screen)
-        fputs("\r\033[K", stderr);
-    fputs(text, stderr);
-    fflush(stderr);
+    bool good = !bar_on_screen || eq_write_all(STDERR_FILENO, erase, sizeof erase - 1);
+    if (good) /* otherwise nobody reads it */
+        eq_write_all(STDERR_FILENO, text, strlen(text));
     bar_on_screen = bar;
     pthread_mutex_unlock(&lock);
 }

@@ -18,6 +18,7 @@
 
 #define FORMATS "avi,mov,matroska,mpeg,mpegts,asf,gif,mjpeg,h264,m4v,mpegvideo"
 #define IO_BUFFER_BYTES 32768
+enum { EACH_PACKET = 65536 }; /* work of a packet beside that of its bytes */
 
 /* The clip that this thread decodes. Several decoders tell of damage in no other way than a message. */
 static _Thread_local struct eq_clip_reader *listening;
@@ -91,12 +92,10 @@ static int64_t memory_seek(void *opaque, int64_t offset, int whence)
 static bool open_memory(struct eq_clip_reader *r)
 {
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
-    r->format = avformat_alloc_context();
     if (buffer)
         r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, memory_read, NULL, memory_seek);
-    if (!r->format || !r->io) {
-        if (!r->io)
-            av_free(buffer);
+    if (!r->io) {
+        av_free(buffer);
         return false;
     }
     r->format->pb = r->io;
@@ -135,12 +134,23 @@ static size_t read_head(const struct eq_clip_file *file, uint8_t head[EQ_CLIP_HE
     return n > 0 ? (size_t)n : 0;
 }
 
+/* Asked before every read of a file, and while streams are probed. */
+static int is_over(void *ctx)
+{
+    (void)ctx;
+    return eq_clip_watch_ends(IO_BUFFER_BYTES);
+}
+
 static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     const char *name = r->file->name;
     AVDictionary *options = NULL;
     struct eq_str url = {0};
+    r->format = avformat_alloc_context();
+    if (!r->format)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
+    r->format->interrupt_callback.callback = is_over;
     if (r->file->data) {
         if (!open_memory(r))
             EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
@@ -151,6 +161,7 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    EQ_TRY(eq_clip_watch(name, 0, err));
     uint8_t head[EQ_CLIP_HEAD];
     size_t len = code < 0 ? read_head(r->file, head) : 0;
     /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
@@ -186,6 +197,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     r->format->flags |= AVFMT_FLAG_DISCARD_CORRUPT; /* half a packet at the end of a cut file is no frame */
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
+        EQ_CHECK(eq_clip_watch(name, 0, err));
         if (code < 0)
             return eq_clip_av_fail(err, name, "cannot be read as a video", code);
     }
@@ -231,7 +243,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
     int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
+        return eq_fail(err, EQ_TOO_LARGE, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
                        par->width, par->height, (long long)max_pixels);
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
@@ -249,11 +261,11 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 }
 
 /* A file that was cut off in its header may seem to lack a stream or a codec: the cut is what helps to know. */
-static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
+static enum eq_status blame_the_cut(const struct eq_clip_reader *r, enum eq_status st, struct eq_err *err)
 {
     char reason[EQ_CLIP_REASON] = "";
     eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL);
-    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
+    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : st;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
@@ -265,8 +277,8 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
-    if (st == EQ_FORMAT && r->format)
-        st = blame_the_cut(r, err);
+    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format)
+        st = blame_the_cut(r, st, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
     return st;
@@ -320,6 +332,7 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
     for (;;) {
         av_packet_unref(r->packet);
         int code = read_frame(r);
+        EQ_CHECK(eq_clip_watch(r->file->name, EACH_PACKET + (code >= 0 ? (size_t)r->packet->size : 0), err));
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */

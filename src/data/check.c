@@ -16,19 +16,17 @@ struct job {
     size_t n_known;
     enum eq_finding_kind *kinds; /* [n], of the faults */
     size_t done, cached;
-    bool out_of_memory;
+    bool stopped;
+    struct eq_err stop; /* what ended the check and is no fault of a clip */
     struct eq_progress progress;
     size_t to_open;
 };
 
 static const enum eq_finding_kind finding_of[] = {
-    [EQ_CLIP_FAULT_MISSING] = EQ_FINDING_MISSING,
-    [EQ_CLIP_FAULT_EMPTY] = EQ_FINDING_EMPTY,
-    [EQ_CLIP_FAULT_CUT] = EQ_FINDING_CUT,
-    [EQ_CLIP_FAULT_TEXT] = EQ_FINDING_TEXT,
-    [EQ_CLIP_FAULT_FORMAT] = EQ_FINDING_FORMAT,
-    [EQ_CLIP_FAULT_NO_VIDEO] = EQ_FINDING_NO_VIDEO,
-    [EQ_CLIP_FAULT_UNREADABLE] = EQ_FINDING_UNREADABLE,
+    [EQ_CLIP_FAULT_MISSING] = EQ_FINDING_MISSING, [EQ_CLIP_FAULT_EMPTY] = EQ_FINDING_EMPTY,
+    [EQ_CLIP_FAULT_CUT] = EQ_FINDING_CUT,         [EQ_CLIP_FAULT_TEXT] = EQ_FINDING_TEXT,
+    [EQ_CLIP_FAULT_FORMAT] = EQ_FINDING_FORMAT,   [EQ_CLIP_FAULT_NO_VIDEO] = EQ_FINDING_NO_VIDEO,
+    [EQ_CLIP_FAULT_LARGE] = EQ_FINDING_TOO_LARGE, [EQ_CLIP_FAULT_UNREADABLE] = EQ_FINDING_UNREADABLE,
 };
 
 /* A path inside the data folder. */
@@ -57,7 +55,7 @@ static void open_clip(void *ctx, size_t i, int worker)
     const char *path = job->ds->samples[i].path;
     struct eq_clip_info info = {0};
     struct eq_err err = {0};
-    if (c->frames || eq_interrupted())
+    if (c->frames || eq_interrupted() || __atomic_load_n(&job->stopped, __ATOMIC_RELAXED))
         return;
     enum eq_status st = eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err);
     if (st == EQ_OK) {
@@ -68,8 +66,9 @@ static void open_clip(void *ctx, size_t i, int worker)
         }
         bool cut = strncmp(info.reason, "the file is cut off", 19) == 0;
         job->kinds[i] = cut ? EQ_FINDING_CUT : EQ_FINDING_DAMAGED;
-    } else if (st == EQ_NOMEM) { /* no fault of the clip */
-        __atomic_store_n(&job->out_of_memory, true, __ATOMIC_RELAXED);
+    } else if (st == EQ_NOMEM || st == EQ_TOO_SLOW || st == EQ_INTERRUPTED) {
+        if (!__atomic_exchange_n(&job->stopped, true, __ATOMIC_ACQ_REL))
+            job->stop = err;
     } else {
         c->fault = eq_strdup(err.msg);
         job->kinds[i] = finding_of[eq_clip_fault_of(path, &err)];
@@ -98,7 +97,8 @@ static void use_cache(struct job *job, const char *file, void **text)
         eq_debug("%s: of another version, or damaged: every clip is opened", file);
     for (size_t i = 0; i < job->ds->n; i++) {
         const struct eq_cached_clip *was = eq_check_cache_find(job->known, job->n_known, job->now[i].name);
-        if (!was || !eq_cached_clip_same_file(was, &job->now[i]))
+        if (!was || !eq_cached_clip_same_file(was, &job->now[i]) ||
+            !eq_clip_within_limits(was->width, was->height, was->frames)) /* the limit may be another now */
             continue;
         job->check->clips[i] = (struct eq_checked_clip){was->width, was->height, was->frames, was->fps, NULL, NULL};
         job->check->cached++;
@@ -222,8 +222,10 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
     eq_progress_end(&job.progress);
     if (eq_interrupted())
         EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir));
-    if (job.out_of_memory)
+    if (job.stopped && job.stop.status == EQ_NOMEM)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory, or of open files, while checking the clips of %s", ds->dir));
+    if (job.stopped)
+        EQ_TRY(eq_fail(err, job.stop.status, "%s", job.stop.msg));
     add_faults(&job);
     eq_check_rows(out, ds, opts->frames);
     EQ_TRY(eq_check_copies(out, ds, job.now, err));

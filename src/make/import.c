@@ -41,6 +41,23 @@ struct import {
     struct eq_err err;
 };
 
+/* Ends the import, with the first such error. */
+static void end_import(struct import *im, enum eq_status st, const struct eq_err *err)
+{
+    pthread_mutex_lock(&im->lock);
+    if (im->st == EQ_OK) {
+        im->st = st;
+        im->err = *err;
+    }
+    pthread_mutex_unlock(&im->lock);
+}
+
+/* No fault of the file. */
+static bool ends_import(enum eq_status st)
+{
+    return st == EQ_NOMEM || st == EQ_INTERRUPTED || st == EQ_TOO_SLOW;
+}
+
 /* Notes that a file gives no clip; the message begins with its path, which the item has already. */
 static void give_up(struct eq_import_file *f, enum eq_import_state state, const char *message)
 {
@@ -66,7 +83,7 @@ static enum eq_status name_by_content(struct eq_import_file *f, struct eq_err *e
     return EQ_OK;
 }
 
-static void examine(struct eq_import_file *f)
+static void examine(struct import *im, struct eq_import_file *f)
 {
     struct eq_dicom *d = NULL;
     struct eq_err err = {0};
@@ -78,7 +95,10 @@ static void examine(struct eq_import_file *f)
         give_up(f, f->named ? EQ_IMPORT_FAILED : EQ_IMPORT_SKIPPED, "not a DICOM file");
         return;
     }
+    eq_clip_watch_begin();
     enum eq_status st = eq_dicom_open(f->item.source, &limits, &d, &err);
+    if (ends_import(st))
+        end_import(im, st, &err);
     if (st != EQ_OK) {
         give_up(f, EQ_IMPORT_FAILED, err.msg);
         return;
@@ -86,8 +106,10 @@ static void examine(struct eq_import_file *f)
     const struct eq_dicom_info *info = eq_dicom_about(d);
     if (eq_dicom_check_clip(f->item.source, info, &err) != EQ_OK)
         give_up(f, EQ_IMPORT_SKIPPED, err.msg);
-    else if (name_by_content(f, &err) != EQ_OK)
+    else if ((st = name_by_content(f, &err)) != EQ_OK)
         give_up(f, EQ_IMPORT_FAILED, err.msg);
+    if (ends_import(st))
+        end_import(im, st, &err);
     f->item.frames = info->frames;
     f->item.fps = info->fps;
     f->width = info->width;
@@ -141,6 +163,7 @@ static enum eq_status write_clip(const struct eq_import_opts *o, const struct eq
 {
     struct clip c = {0};
     enum eq_status st;
+    eq_clip_watch_begin();
     EQ_TRY(eq_dicom_reader_open(&c.reader, f->item.source, &limits, err));
     c.rgb = eq_alloc((size_t)f->width * (size_t)f->height, 3);
     if (!c.rgb || c.reader.info->width != f->width || c.reader.info->height != f->height)
@@ -202,7 +225,7 @@ static void examine_piece(void *ctx, size_t piece, int worker)
     (void)worker;
     if (!go_on(im))
         return;
-    examine(&im->files[piece]);
+    examine(im, &im->files[piece]);
     count_done(im);
 }
 
@@ -216,13 +239,8 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     if (!is_clip(f) || !go_on(im))
         return;
     enum eq_status st = make_clip(im, f, &err);
-    if (st == EQ_IO || st == EQ_NOMEM) {
-        pthread_mutex_lock(&im->lock);
-        if (im->st == EQ_OK) {
-            im->st = st;
-            im->err = err;
-        }
-        pthread_mutex_unlock(&im->lock);
+    if (st == EQ_IO || ends_import(st)) {
+        end_import(im, st, &err);
     } else if (st != EQ_OK) {
         give_up(f, EQ_IMPORT_FAILED, err.msg);
     }

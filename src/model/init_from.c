@@ -165,7 +165,6 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
                               struct eq_init_report *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    EQ_TRY(find_prefix(f, &r->prefix, err));
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
         const struct eq_st_tensor *found = find_param(f, r, p->name);
@@ -196,6 +195,26 @@ out:
     return st;
 }
 
+struct start {
+    const struct eq_graph *g;
+    struct eq_init_report *report;
+};
+
+/* Of a file of any size only what fits is read. */
+static enum eq_status choose(void *ctx, struct eq_st_file *f, struct eq_err *err)
+{
+    const struct start *s = ctx;
+    EQ_CHECK(find_prefix(f, &s->report->prefix, err));
+    for (size_t i = 0; i < f->n; i++) {
+        struct eq_st_tensor *t = &f->tensors[i];
+        size_t n = s->report->prefix.len;
+        bool inside = strncmp(t->name, n ? s->report->prefix.s : "", n) == 0;
+        int p = inside ? eq_graph_find_param(s->g, t->name + n) : -1;
+        t->unwanted = p < 0 || is_head(t->name + n) || !eq_tensor_same_shape(&t->value, &s->g->params[p].value);
+    }
+    return EQ_OK;
+}
+
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err)
 {
@@ -203,7 +222,7 @@ enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct e
     struct eq_st_file f = {0};
     float **values = NULL;
     *report = (struct eq_init_report){0};
-    EQ_TRY(eq_st_read(path, &f, err));
+    EQ_TRY(eq_st_read_checked(path, choose, &(struct start){g, report}, &f, err));
     values = calloc((size_t)g->n_params + 1, sizeof(*values));
     st = values ? collect(&f, g, values, report, err) : eq_fail(err, EQ_NOMEM, "out of memory");
     if (st != EQ_OK)

@@ -124,7 +124,7 @@ static enum eq_status read_width(const struct eq_st_file *f, int *width, struct 
     return EQ_OK;
 }
 
-static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p, struct eq_err *err)
+static enum eq_status check_param(const struct eq_st_file *f, const struct eq_param *p, struct eq_err *err)
 {
     const struct eq_tensor *t = eq_st_find(f, p->name);
     if (!t)
@@ -137,6 +137,12 @@ static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p,
         eq_tensor_shape_text(&p->value, must, sizeof must);
         return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", p->name, is, must);
     }
+    return EQ_OK;
+}
+
+static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p, struct eq_err *err)
+{
+    const struct eq_tensor *t = eq_st_find(f, p->name);
     memcpy(p->value.data, t->data, eq_tensor_bytes(t));
     if (!eq_all_finite(p->value.data, eq_param_count(p)))
         return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name);
@@ -161,17 +167,18 @@ static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_g
     return EQ_OK;
 }
 
-static enum eq_status graph_from_file(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
+/* Makes the graph that the header describes, its parameters still without values. ctx: where to put it. */
+static enum eq_status graph_of_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_graph *g = NULL;
+    struct eq_graph *g = NULL, **out = ctx;
     struct eq_model_meta meta = {0};
     int width = 0;
     EQ_TRY(read_meta(f, &meta, err));
     EQ_TRY(read_width(f, &width, err));
     EQ_TRY(eq_resnet18_skeleton(&meta, width, &g, err));
     for (int i = 0; i < g->n_params; i++)
-        EQ_TRY(load_param(f, &g->params[i], err));
+        EQ_TRY(check_param(f, &g->params[i], err));
     EQ_TRY(refuse_extra(f, g, err));
     *out = g;
     g = NULL;
@@ -182,20 +189,28 @@ out:
 
 enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err)
 {
-    struct eq_st_file f;
+    struct eq_st_file f = {0};
+    struct eq_graph *g = NULL;
+    enum eq_status st;
     *out = NULL;
-    enum eq_status st = eq_st_read(path, &f, err);
-    if (st != EQ_OK)
-        return st;
-    st = graph_from_file(&f, out, err);
+    EQ_TRY(eq_st_read_checked(path, graph_of_header, &g, &f, err));
+    for (int i = 0; i < g->n_params; i++)
+        if ((st = load_param(&f, &g->params[i], err)) != EQ_OK) {
+            eq_err_context(err, "%s", path);
+            goto out;
+        }
+    *out = g;
+    g = NULL;
+out:
+    eq_graph_free(g);
     eq_st_clear(&f);
-    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
+    return st;
 }
 
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err)
 {
     struct eq_st_file f;
-    enum eq_status st = eq_st_read(path, &f, err);
+    enum eq_status st = eq_st_read_header(path, &f, err);
     if (st != EQ_OK)
         return st;
     const char *format = eq_st_meta(&f, "format");

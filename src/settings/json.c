@@ -179,7 +179,8 @@ static enum eq_status load(struct eq_settings *s, const char *path, bool with_or
     size_t len = 0;
     struct cJSON *json = NULL;
     enum eq_status st;
-    EQ_TRY(eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err));
+    EQ_TRY(with_origins ? eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err)
+                        : eq_read_input(path, -1, MAX_CONFIG_BYTES, &text, &len, err));
     EQ_TRY(eq_settings_parse(s, text, len, path, err));
     if (with_origins) {
         EQ_TRY(eq_json_parse(text, len, path, &json, err));

@@ -221,6 +221,15 @@ static enum eq_status compare_signature(const char *path, const char *was, const
     return st;
 }
 
+static enum eq_status check_format(void *ctx, struct eq_st_file *f, struct eq_err *err)
+{
+    const char *format = eq_st_meta(f, "format");
+    (void)ctx;
+    return format && strcmp(format, STATE_FORMAT) == 0 && eq_st_meta(f, "signature")
+               ? EQ_OK
+               : eq_fail(err, EQ_FORMAT, "not a training state of this version");
+}
+
 enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
 {
     struct eq_st_file f = {0};
@@ -235,11 +244,8 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
     EQ_TRY(eq_path_look(path, &there, err));
     if (!there)
         goto out;
-    EQ_TRY(eq_st_read(path, &f, err));
-    const char *format = eq_st_meta(&f, "format"), *signature = eq_st_meta(&f, "signature");
-    if (!format || strcmp(format, STATE_FORMAT) != 0 || !signature)
-        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s is not a training state of this version", path));
-    EQ_TRY(compare_signature(path, signature, t->job.signature, err));
+    EQ_TRY(eq_st_read_checked(path, check_format, NULL, &f, err));
+    EQ_TRY(compare_signature(path, eq_st_meta(&f, "signature"), t->job.signature, err));
     EQ_TRY(take_position(&f, path, t, err));
     EQ_TRY(move_tensors(&f, path, t, n_extra, extra, err));
     if (n_extra)

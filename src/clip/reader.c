@@ -277,7 +277,7 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
-    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format)
+    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format && r->format->iformat)
         st = blame_the_cut(r, st, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);

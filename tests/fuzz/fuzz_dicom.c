@@ -22,7 +22,8 @@ static void require(bool condition)
 static void check_error(enum eq_status st, const struct eq_err *err, const char *name)
 {
     require(st == err->status);
-    require(st == EQ_OK || (strncmp(err->msg, name, strlen(name)) == 0 && (st == EQ_FORMAT || st == EQ_NOMEM)));
+    require(st == EQ_OK ||
+            (strncmp(err->msg, name, strlen(name)) == 0 && (st == EQ_FORMAT || st == EQ_TOO_LARGE || st == EQ_NOMEM)));
 }
 
 static void read_frames(const char *path)

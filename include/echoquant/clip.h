@@ -24,7 +24,10 @@ struct eq_clip_limits {
     double seconds;    /* of CPU time of the thread that reads the clip */
 };
 /* EchoNet-Dynamic's longest clip has 13 megapixels, a minute of 1024 x 768 at 50 frames a second 2,400. */
-#define EQ_CLIP_LIMITS {20000, 600}
+#define EQ_CLIP_LIMITS                                                                                                 \
+    {                                                                                                                  \
+        20000, 600                                                                                                     \
+    }
 void eq_clip_limit(const struct eq_clip_limits *l); /* before any thread reads clips */
 bool eq_clip_within_limits(int width, int height, int frames);
 #define EQ_SAMPLING_MAX_FRAMES 4096 /* frames sampled from one clip */

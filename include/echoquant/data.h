@@ -12,7 +12,8 @@
 struct cJSON;
 enum { EQ_SHA256_TEXT = 65 }; /* 64 hexadecimal digits, as `sha256sum` prints them, and a NUL */
 void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT]);
-enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err); /* EQ_IO: hex is "" */
+/* Of a regular file, read in pieces. EQ_IO, EQ_NOMEM, EQ_INTERRUPTED: a signal came meanwhile; hex is "" then. */
+enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err);
 
 /* A JSON file with a seal: its last member is the SHA-256 of the file with the 64 digits of the seal as zeros. So any
  * byte that changes later breaks it. */
@@ -65,6 +66,7 @@ struct eq_sample {
     X(TEXT, "text")                                                                                                    \
     X(FORMAT, "other_format")                                                                                          \
     X(NO_VIDEO, "no_video")                                                                                            \
+    X(TOO_LARGE, "too_large")                                                                                          \
     X(DAMAGED, "damaged")                                                                                              \
     X(UNREADABLE, "unreadable")                                                                                        \
     X(COPY_ACROSS, "copy_across_splits")                                                                               \
@@ -116,6 +118,8 @@ struct eq_dataset {
     size_t n_notes;
 };
 enum eq_ef_unit { EQ_EF_PERCENT, EQ_EF_FRACTION };
+/* Where links in a data folder may lead: to what lies in the folder, wherever that is itself; or anywhere. */
+enum eq_links { EQ_LINKS_INSIDE, EQ_LINKS_ANY };
 /* How to read a list. {0} reads EchoNet-Dynamic's. */
 struct eq_list_opts {
     uint64_t split_seed;
@@ -126,6 +130,7 @@ struct eq_list_opts {
     /* Values of the column Split, separated by commas, that mean VAL and TEST; other whole numbers then mean TRAIN.
      * NULL or "": none. */
     const char *val_folds, *test_folds;
+    enum eq_links links;
 };
 /* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
  * FrameWidth, NumberOfFrames and a patient are optional. Columns are separated by commas, or by semicolons or tabs if
@@ -222,7 +227,7 @@ struct eq_check_opts {
     const char *cache_dir;
 };
 /* Opens every clip of ds on all threads: container, number of frames, one decoded frame. Skipped rows of ds are
- * findings too. EQ_INTERRUPTED: a signal came; EQ_NOMEM. Problems of the data are no errors. */
+ * findings too. EQ_INTERRUPTED: a signal came; EQ_NOMEM; EQ_TOO_SLOW. Problems of the data are no errors. */
 enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_opts *opts, struct eq_data_check *out,
                              struct eq_err *err);
 void eq_data_check_clear(struct eq_data_check *c);
@@ -270,10 +275,13 @@ struct eq_loader_opts {
     struct eq_augment augment;
     uint64_t seed;
     /* Sampled clips are kept in memory up to this; 0: none. A clip without color takes a third. Clips with a random
-     * phase differ from epoch to epoch and are not kept. */
+     * phase differ from epoch to epoch and are not kept, neither here nor on disk. */
     size_t cache_bytes;
-    bool use_damaged; /* false: a damaged clip is an error, as an unreadable one */
-    int prefetch;     /* batches decoded ahead; 0: two; never changes a batch */
+    const char *cache_dir;    /* sampled clips are kept in this folder; NULL or "": they are not. Outlives the loader */
+    uint64_t cache_dir_bytes; /* its limit */
+    bool use_damaged;         /* false: a damaged clip is an error, as an unreadable one */
+    int workers;              /* threads that decode; 0: one. Never changes a batch */
+    int prefetch; /* batches decoded ahead; 0: as many as keep the workers busy, at least two. Nor does it */
 };
 struct eq_batch {
     const uint8_t *pixels; /* [n][phases][frames][size][size][3], valid until the next eq_loader_next, _start, _free */
@@ -285,13 +293,14 @@ struct eq_batch {
     int phases;        /* of the loader's sampling, at least 1 */
 };
 struct eq_loader;
-/* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). ds must outlive the
+/* Threads of the loader decode ahead; the batches are a pure function of (seed, epoch, position). ds must outlive the
  * loader and must not change meanwhile; indices [n] are copied. Not for several threads at once. EQ_USAGE: an option is
  * out of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
-/* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started. */
+/* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started; some but not all: they
+ * do the work, after a warning. */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
 /* The next batch; batch->n = 0 at the end of the epoch. The error of a clip (eq_clip_read, eq_clip_refuse_damaged)
  * comes in place of its batch, and again with every call until the next eq_loader_start. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A name that no other process, thread or earlier killed run uses; O_EXCL decides. */
@@ -69,11 +70,33 @@ enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone
     return st;
 }
 
+/* A FIFO is opened when somebody reads it, or a signal comes. */
+static int open_pipe(const char *path)
+{
+    int fd;
+    while ((fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) < 0 && errno == ENXIO) {
+        if (eq_interrupted())
+            return errno = EINTR, -1;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    return fd;
+}
+
+static ssize_t pipe_write(void *fd, const char *bytes, size_t n)
+{
+    return eq_write_all((int)(intptr_t)fd, bytes, n) ? (ssize_t)n : 0; /* fopencookie's sign of an error */
+}
+
+static int pipe_close(void *fd)
+{
+    return close((int)(intptr_t)fd);
+}
+
 /* The file that a link names is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
 {
     *w = (struct eq_writer){0};
-    char *target = realpath(path, NULL);
+    char *target = eq_real_path(path);
     w->path = target ? target : eq_strdup(path);
     struct stat info;
     bool exists = stat(w->path, &info) == 0;
@@ -84,14 +107,18 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
         errno = EISDIR;
         fd = -1;
     } else if (exists && !S_ISREG(info.st_mode)) {
-        fd = open(w->path, O_WRONLY | O_CLOEXEC);
+        fd = open_pipe(w->path);
     } else {
         fd = open_temporary(w);
     }
-    if (fd >= 0)
-        w->file = fdopen(fd, "wb");
+    const cookie_io_functions_t pipe = {.write = pipe_write, .close = pipe_close};
+    while (fd >= 0 && !(w->file = w->tmp_path ? fdopen(fd, "wb") : fopencookie((void *)(intptr_t)fd, "wb", pipe)) &&
+           eq_memory_again(BUFSIZ))
+        ;
     if (!w->file) {
-        enum eq_status st = eq_fail_errno(err, "%s: cannot create the file", path);
+        enum eq_status st = errno == EINTR
+                                ? eq_fail(err, EQ_INTERRUPTED, "interrupted while waiting for a reader of %s", path)
+                                : eq_fail_errno(err, "%s: cannot create the file", path);
         if (fd >= 0)
             close(fd);
         eq_writer_abort(w);
@@ -102,6 +129,8 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
 
 static enum eq_status write_failed(const struct eq_writer *w, struct eq_err *err)
 {
+    if (errno == EINTR && !w->tmp_path)
+        return eq_fail(err, EQ_INTERRUPTED, "interrupted while writing to %s", w->path);
     return eq_fail_errno(err, "%s: cannot write", w->path);
 }
 
@@ -146,23 +175,32 @@ static void sync_directory(const char *path)
     free(dir);
 }
 
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err)
+{
+    FILE *file = w->file;
+    if (eq_memory_lost()) /* the contents may lack something */
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory, so it is not written", w->path);
+    /* The stream's error flag catches a failed put whose status was lost. */
+    bool good = fflush(file) == 0 && !ferror(file) &&
+                (!w->tmp_path || w->unsynced || fsync(fileno(file)) == 0 || cannot_sync(errno));
+    if (!good)
+        return write_failed(w, err);
+    w->file = NULL;
+    return fclose(file) == 0 ? EQ_OK : write_failed(w, err); /* NFS and quotas report here */
+}
+
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    FILE *file = w->file;
-    /* The stream's error flag catches a failed put whose status was lost. */
-    bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0 || cannot_sync(errno));
-    if (!good)
-        EQ_TRY(write_failed(w, err));
-    w->file = NULL;
-    if (fclose(file) != 0) /* NFS and quotas report here */
-        EQ_TRY(write_failed(w, err));
+    if (w->file)
+        EQ_TRY(eq_writer_close(w, err));
     if (w->tmp_path) {
         if (rename(w->tmp_path, w->path) != 0)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));
         free(w->tmp_path);
         w->tmp_path = NULL;
-        sync_directory(w->path);
+        if (!w->unsynced)
+            sync_directory(w->path);
     }
 out:
     eq_writer_abort(w);

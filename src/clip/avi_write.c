@@ -1,10 +1,10 @@
 /* Gray frames to an MJPEG AVI through libavcodec and libavformat, bit-exact between runs. The muxer writes through
  * functions of ours: it goes back to fill in lengths, and does not look whether going back succeeded. */
 #include "clip/avi_write.h"
+#include "clip/clip.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/opt.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +29,9 @@ struct encoder {
 static enum eq_status check(const struct encoder *e, const char *what, int code, struct eq_err *err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    eq_memory_ignored(); /* libav may go on without an index, for example */
+    if (eq_memory_short() || code == AVERROR(ENOMEM))
+        return eq_fail(err, EQ_NOMEM, "%s: %s: out of memory", e->path, what);
     if (e->error) {
         errno = e->error;
         return eq_fail_errno(err, "%s: cannot write", e->path);
@@ -182,6 +185,8 @@ enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int f
 {
     struct encoder e = {.path = path};
     enum eq_status st;
+    eq_clip_set_up_ffmpeg();
+    errno = 0; /* for check */
     uint8_t *gray = eq_alloc((size_t)o->size, (size_t)o->size);
     if (!gray)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);

@@ -10,6 +10,7 @@
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- opening --------------------------------------------------------------- */
@@ -47,6 +48,7 @@ enum eq_status eq_dicom_reader_open(struct eq_dicom_reader *r, const char *path,
     EQ_TRY(eq_dicom_open(path, limits, &r->file, err));
     r->info = eq_dicom_about(r->file);
     r->max_pixels = limits->pixels;
+    EQ_TRY(eq_clip_check_pixels(path, (int64_t)r->info->width * r->info->height * r->info->frames, err));
     EQ_TRY(find_decoder(r, err));
 out:
     if (st != EQ_OK)
@@ -211,14 +213,16 @@ static int decode_alone(struct eq_dicom_reader *r, const uint8_t *data, size_t l
         code = avcodec_send_packet(decoder, r->packet);
     if (code >= 0)
         code = avcodec_receive_frame(decoder, r->frame);
+    eq_memory_ignored();
     avcodec_free_context(&decoder);
     return code;
 }
 
 static enum eq_status decode(struct eq_dicom_reader *r, int i, const uint8_t *data, size_t len, struct eq_err *err)
 {
+    errno = 0; /* for eq_memory_ignored */
     int code = decode_alone(r, data, len);
-    if (code == AVERROR(ENOMEM))
+    if (code == AVERROR(ENOMEM) || eq_memory_short())
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name);
     if (code == 0 && !r->frame->decode_error_flags)
         return EQ_OK;
@@ -304,6 +308,7 @@ enum eq_status eq_dicom_reader_rgb(struct eq_dicom_reader *r, int i, uint8_t *rg
     const uint8_t *data;
     size_t len;
     bool is_rgb = false;
+    EQ_CHECK(eq_clip_watch(r->name, (size_t)r->info->width * (size_t)r->info->height, err));
     EQ_CHECK(eq_dicom_frame(r->file, i, &data, &len, err));
     if (r->codec) {
         EQ_CHECK(decode(r, i, data, len, err));

@@ -59,9 +59,8 @@ static enum eq_status put(struct output *o, const struct eq_str *text, struct eq
 {
     if (o->path)
         return eq_writer_put(&o->writer, text->s, text->len, err);
-    fwrite(text->s, 1, text->len, stdout);
-    fflush(stdout); /* whoever reads along sees each EF when it is there */
-    return ferror(stdout) ? eq_fail_errno(err, "stdout: cannot write the results") : EQ_OK;
+    eq_print_data(text->s);
+    return eq_print_flush(err); /* whoever reads along sees each EF when it is there */
 }
 
 static enum eq_status take(void *ctx, const struct eq_clip_ef *clip, struct eq_err *err)
@@ -102,7 +101,7 @@ static const char *output_path(const struct eq_options *o)
 /* real: of the output; NULL: it does not exist yet. */
 static enum eq_status check_input(const char *path, const char *real, struct eq_err *err)
 {
-    char *input = real ? realpath(path, NULL) : NULL;
+    char *input = real ? eq_real_path(path) : NULL;
     enum eq_status st = EQ_OK;
     if (input && strcmp(input, real) == 0)
         st = eq_fail(err, EQ_USAGE, "--output %s is one of the inputs: name another file", path);
@@ -113,7 +112,7 @@ static enum eq_status check_input(const char *path, const char *real, struct eq_
 /* The output must not replace what is read. */
 static enum eq_status check_output(const struct eq_options *o, const struct eq_paths *list, struct eq_err *err)
 {
-    char *real = output_path(o) ? realpath(o->output, NULL) : NULL;
+    char *real = output_path(o) ? eq_real_path(o->output) : NULL;
     enum eq_status st;
     EQ_TRY(check_input(o->model, real, err));
     for (int i = 0; i < o->n_args; i++)

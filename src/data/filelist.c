@@ -197,7 +197,7 @@ static uint64_t hash_id(const struct file_id *id)
 
 static bool resolve_alike(const char *a, const char *b)
 {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    char *x = eq_real_path(a), *y = eq_real_path(b);
     bool same = x && y && strcmp(x, y) == 0;
     free(x);
     free(y);
@@ -636,7 +636,7 @@ enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name,
     for (int c = 0; c < COL_COUNT; c++)
         p->column[c] = -1;
     EQ_TRY(eq_folds_init(&p->folds, opts, err));
-    if (dir && !(p->finder = eq_clip_finder_new(dir)))
+    if (dir && !(p->finder = eq_clip_finder_new(dir, opts->links)))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
     EQ_TRY(read_all(p, text, len));
     EQ_TRY(conclude(p));

@@ -8,13 +8,27 @@
 
 #define LOCK "making.lock"
 
-static enum eq_status look_at_note(const char *path, const struct cJSON *wanted, bool *same, struct eq_err *err)
+enum { MAX_NOTE_BYTES = 1 << 20 };
+
+enum eq_status eq_folder_compare(const char *text, size_t len, const char *name, const struct cJSON *wanted, bool *same,
+                                 struct eq_err *err)
 {
     struct cJSON *found;
-    EQ_CHECK(eq_json_read(path, &found, err));
+    *same = false;
+    EQ_CHECK(eq_json_parse(text, len, name, &found, err));
     *same = cJSON_Compare(found, wanted, true);
     cJSON_Delete(found);
     return EQ_OK;
+}
+
+static enum eq_status look_at_note(const char *path, const struct cJSON *wanted, bool *same, struct eq_err *err)
+{
+    void *text;
+    size_t len;
+    EQ_CHECK(eq_read_file(path, MAX_NOTE_BYTES, &text, &len, err));
+    enum eq_status st = eq_folder_compare(text, len, path, wanted, same, err);
+    eq_free(text);
+    return st;
 }
 
 enum eq_status eq_folder_look(const char *dir, const char *note, const struct cJSON *wanted,

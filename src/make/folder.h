@@ -16,6 +16,10 @@ struct eq_folder_look {
 enum eq_status eq_folder_look(const char *dir, const char *note, const struct cJSON *wanted,
                               struct eq_folder_look *look, struct eq_err *err);
 
+/* Whether the text of a note says what is wanted. EQ_FORMAT. */
+enum eq_status eq_folder_compare(const char *text, size_t len, const char *name, const struct cJSON *wanted, bool *same,
+                                 struct eq_err *err);
+
 /* Makes the folder and keeps other processes that write one here out of it until eq_folder_leave; waits for one that
  * does, with a message. Where the file system has no locks, it warns and goes on. Removes the temporary files of killed
  * processes. EQ_INTERRUPTED while waiting. */

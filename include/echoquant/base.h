@@ -393,7 +393,7 @@ enum eq_status eq_hash64_file(const char *path, uint64_t *hash, struct eq_err *e
 /* ---- parallel-for -------------------------------------------------------- */
 
 /* Starts the thread pool (threads = 0: as many as the process may run on). Call it again to change the number of
- * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. Where the
+ * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. If the
  * system allows fewer threads, 0 takes these with a warning, and any other number is refused (EQ_NOMEM).
  * EQ_USAGE: below 0 or above 1024. */
 enum eq_status eq_parallel_init(int threads, struct eq_err *err);

@@ -134,6 +134,9 @@ size_t eq_peak_rss_bytes(void);
 void eq_memory_reserve(const char *name);
 /* As realloc, but never NULL. When the reserve cannot meet the request, the process ends by eq_memory_end. */
 void *eq_small(void *old, size_t bytes);
+/* Zeroed memory for code that cannot return EQ_NOMEM; free() it. It comes from the reserve if need be. NULL: that could
+ * not meet it either, which ends the command as any shortage does, so that an empty result stands for no fault. */
+void *eq_room(size_t count, size_t size);
 /* The system refused `bytes` bytes: notes it, and gives up as much of the reserve as such a request needs. false: the
  * reserve cannot meet it. Otherwise try again. */
 bool eq_memory_refused(size_t bytes);
@@ -145,6 +148,8 @@ bool eq_memory_again(size_t bytes);
 void eq_memory_ignored(void);
 /* Whether the system has refused memory to this process, other than to eq_alloc. */
 bool eq_memory_short(void);
+/* Whether one of these requests was not met, so that something may be missing: eq_writer_commit keeps nothing then. */
+bool eq_memory_lost(void);
 void eq_memory_forget(void); /* for tests */
 /* Ends the process with a message and the exit code of EQ_NOMEM. No handler runs: files and locks are left as a kill
  * leaves them, and the next command cleans up. */
@@ -255,15 +260,39 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
 enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err);
 enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The first half of a commit: all is on the disk and closed, under tmp_path, unless that is NULL (a device or pipe). */
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err);
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
 void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and for {0} */
-/* Removes the temporary files that processes left in a folder when they were killed. alone: nobody else can be writing
+/* Removes the temporary files that processes left in a folder when they were killed. of: of the file of this name only;
+ * NULL: all. alone: nobody else can be writing
  * there, so all of them go. Otherwise those of dead processes of this machine go, and those with the number of this
  * process (in a container each process may be number 1); call it before this process writes there. A folder that does
  * not exist is fine. */
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err);
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err);
+bool eq_is_temporary_name(const char *name); /* whether such a file may have this name */
 /* Open, put and commit in one call. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
+
+/* ---- locks between processes --------------------------------------------- */
+
+struct eq_lock {
+    int fd;
+    char *path;   /* NULL: not held */
+    long holder;  /* EQ_LOCK_BUSY: the process that has it; 0: not known */
+    int no_locks; /* EQ_LOCK_IMPOSSIBLE: errno */
+};
+enum eq_lock_answer {
+    EQ_LOCK_TAKEN,
+    EQ_LOCK_BUSY,       /* another process has it; nothing to release */
+    EQ_LOCK_IMPOSSIBLE, /* this file system has no locks: the file is made, and keeps nobody out */
+};
+/* Locks the file `path`, which is made, until eq_lock_release or the end of this process. EQ_IO: it cannot be. */
+enum eq_status eq_lock_try(struct eq_lock *lock, const char *path, enum eq_lock_answer *answer, struct eq_err *err);
+/* The same, but waits for another process, with a message that begins with `what`, such as "DIR is being written".
+ * EQ_INTERRUPTED. */
+enum eq_status eq_lock_wait(struct eq_lock *lock, const char *path, const char *what, struct eq_err *err);
+void eq_lock_release(struct eq_lock *lock); /* removes the file; harmless for {0} */
 
 /* ---- JSON (over cJSON) --------------------------------------------------- */
 

@@ -44,14 +44,20 @@ static bool is_temporary(const char *name, long *pid)
     return false;
 }
 
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err)
+bool eq_is_temporary_name(const char *name)
+{
+    long pid;
+    return is_temporary(name, &pid);
+}
+
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err)
 {
     char **names;
-    size_t n;
+    size_t n, len = of ? strlen(of) : 0;
     enum eq_status st = eq_list_dir(dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++) {
         long pid;
-        if (!is_temporary(names[i], &pid) ||
+        if (!is_temporary(names[i], &pid) || (of && strncmp(names[i], of, len) != 0) ||
             !(alone || pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)))
             continue;
         char *path = eq_path_join(dir, names[i]);
@@ -140,18 +146,25 @@ static void sync_directory(const char *path)
     free(dir);
 }
 
-enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     FILE *file = w->file;
+    if (eq_memory_lost()) /* the contents may lack something */
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory, so it is not written", w->path);
     /* The stream's error flag catches a failed put whose status was lost. */
     bool good = fflush(file) == 0 && !ferror(file) &&
                 (!w->tmp_path || w->unsynced || fsync(fileno(file)) == 0 || cannot_sync(errno));
     if (!good)
-        EQ_TRY(write_failed(w, err));
+        return write_failed(w, err);
     w->file = NULL;
-    if (fclose(file) != 0) /* NFS and quotas report here */
-        EQ_TRY(write_failed(w, err));
+    return fclose(file) == 0 ? EQ_OK : write_failed(w, err); /* NFS and quotas report here */
+}
+
+enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (w->file)
+        EQ_TRY(eq_writer_close(w, err));
     if (w->tmp_path) {
         if (rename(w->tmp_path, w->path) != 0)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));

@@ -51,6 +51,12 @@ static void set_up_ffmpeg(void)
     av_log_set_callback(log_line);
 }
 
+void eq_clip_set_up_ffmpeg(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up_ffmpeg);
+}
+
 enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
@@ -232,11 +238,9 @@ static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
     return 0;
 }
 
-static pthread_once_t ffmpeg_once = PTHREAD_ONCE_INIT;
-
 void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels)
 {
-    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    eq_clip_set_up_ffmpeg();
     decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
     decoder->max_pixels = max_pixels;
     decoder->flags |= AV_CODEC_FLAG_BITEXACT;
@@ -278,7 +282,7 @@ static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_er
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
-    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    eq_clip_set_up_ffmpeg();
     *r = (struct eq_clip_reader){.file = file, .fd = -1, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));

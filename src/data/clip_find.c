@@ -77,7 +77,7 @@ static const struct folder *folder_at(struct eq_clip_finder *f, char *path)
         f->failed = why;
     f->folders = eq_list_grow(f->folders, f->n, sizeof(struct folder *));
     f->folders[f->n++] = folder;
-    folder->entries = calloc(n + 1, sizeof *folder->entries);
+    folder->entries = eq_room(n + 1, sizeof *folder->entries);
     if (folder->entries && eq_seen_add(&f->paths, hash, (uint32_t)f->n - 1)) {
         for (; folder->n < n; folder->n++)
             folder->entries[folder->n] = (struct entry){eq_strdup(names[folder->n]), eq_caseless(names[folder->n])};
@@ -316,7 +316,7 @@ enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **p
 
 struct eq_clip_finder *eq_clip_finder_new(const char *dir)
 {
-    struct eq_clip_finder *f = calloc(1, sizeof *f);
+    struct eq_clip_finder *f = eq_room(1, sizeof *f);
     if (!f)
         return NULL;
     f->dir = dir;

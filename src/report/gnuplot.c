@@ -50,7 +50,10 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
 {
     pid_t pid;
     int state;
+    char complaint[160];
     int code = spawn(dir, script, &pid);
+    if (code != 0)
+        first_complaint(dir, complaint); /* the log is made before the program is looked for */
     if (code == ENOENT)
         return eq_fail(err, EQ_UNSUPPORTED, "gnuplot is not installed (Debian package gnuplot-nox)");
     if (code != 0) {
@@ -60,7 +63,6 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
     while (waitpid(pid, &state, 0) < 0)
         if (errno != EINTR)
             return eq_fail_errno(err, "cannot wait for gnuplot");
-    char complaint[160];
     first_complaint(dir, complaint);
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
         return EQ_OK;

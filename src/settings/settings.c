@@ -221,9 +221,19 @@ const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_tab
 
 const struct eq_setting *eq_setting_find(const char *key)
 {
-    for (size_t i = 0; i < eq_setting_count; i++)
-        if (strcmp(eq_setting_table[i].key, key) == 0)
-            return &eq_setting_table[i];
+    size_t at = 0;
+    return eq_setting_find_next(key, &at);
+}
+
+const struct eq_setting *eq_setting_find_next(const char *key, size_t *at)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        size_t k = (*at + i) % eq_setting_count;
+        if (strcmp(eq_setting_table[k].key, key) == 0) {
+            *at = k + 1;
+            return &eq_setting_table[k];
+        }
+    }
     return NULL;
 }
 

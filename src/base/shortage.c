@@ -14,6 +14,7 @@ enum { BLOCKS = 16, BLOCK = 64 << 10, HEADER = 64 };
 static void *reserve[BLOCKS];
 static size_t left;     /* blocks of the reserve */
 static size_t refusals; /* times that the system refused memory */
+static bool lost;       /* one of them was not met */
 static const char *process = "echoquant";
 
 void eq_memory_reserve(const char *name)
@@ -39,11 +40,11 @@ bool eq_memory_refused(size_t bytes)
 {
     __atomic_add_fetch(&refusals, 1, __ATOMIC_RELAXED);
     size_t n = bytes > SIZE_MAX - HEADER ? SIZE_MAX : bytes + HEADER;
-    if (n > __atomic_load_n(&left, __ATOMIC_RELAXED) * BLOCK)
-        return false;
-    bool given = give_block();
+    bool given = n <= __atomic_load_n(&left, __ATOMIC_RELAXED) * BLOCK && give_block();
     for (size_t all = BLOCK; given && all < n; all += BLOCK)
         given = give_block();
+    if (!given)
+        __atomic_store_n(&lost, true, __ATOMIC_RELAXED);
     return given;
 }
 
@@ -59,7 +60,7 @@ bool eq_memory_again(size_t bytes)
 void eq_memory_ignored(void)
 {
     if (errno == ENOMEM)
-        __atomic_add_fetch(&refusals, 1, __ATOMIC_RELAXED);
+        eq_memory_refused(SIZE_MAX);
 }
 
 bool eq_memory_short(void)
@@ -67,8 +68,14 @@ bool eq_memory_short(void)
     return __atomic_load_n(&refusals, __ATOMIC_RELAXED) > 0;
 }
 
+bool eq_memory_lost(void)
+{
+    return __atomic_load_n(&lost, __ATOMIC_RELAXED);
+}
+
 void eq_memory_forget(void)
 {
+    __atomic_store_n(&lost, false, __ATOMIC_RELAXED);
     __atomic_store_n(&refusals, 0, __ATOMIC_RELAXED);
 }
 
@@ -87,6 +94,16 @@ void *eq_small(void *old, size_t bytes)
     while (!(p = realloc(old, bytes ? bytes : 1)))
         if (!eq_memory_refused(bytes))
             eq_memory_end(bytes);
+    return p;
+}
+
+void *eq_room(size_t count, size_t size)
+{
+    void *p;
+    size_t bytes = SIZE_MAX;
+    eq_mul_size(count, size, &bytes);
+    while (!(p = calloc(count ? count : 1, size)) && eq_memory_refused(bytes))
+        ;
     return p;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A name that no other process, thread or earlier killed run uses; O_EXCL decides. */
@@ -44,14 +45,20 @@ static bool is_temporary(const char *name, long *pid)
     return false;
 }
 
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err)
+bool eq_is_temporary_name(const char *name)
+{
+    long pid;
+    return is_temporary(name, &pid);
+}
+
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err)
 {
     char **names;
-    size_t n;
+    size_t n, len = of ? strlen(of) : 0;
     enum eq_status st = eq_list_dir(dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++) {
         long pid;
-        if (!is_temporary(names[i], &pid) ||
+        if (!is_temporary(names[i], &pid) || (of && strncmp(names[i], of, len) != 0) ||
             !(alone || pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)))
             continue;
         char *path = eq_path_join(dir, names[i]);
@@ -61,6 +68,28 @@ enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err 
     }
     eq_names_free(names, n);
     return st;
+}
+
+/* A FIFO is opened when somebody reads it, or a signal comes. */
+static int open_pipe(const char *path)
+{
+    int fd;
+    while ((fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) < 0 && errno == ENXIO) {
+        if (eq_interrupted())
+            return errno = EINTR, -1;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    return fd;
+}
+
+static ssize_t pipe_write(void *fd, const char *bytes, size_t n)
+{
+    return eq_write_all((int)(intptr_t)fd, bytes, n) ? (ssize_t)n : 0; /* fopencookie's sign of an error */
+}
+
+static int pipe_close(void *fd)
+{
+    return close((int)(intptr_t)fd);
 }
 
 /* The file that a link names is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
@@ -78,14 +107,18 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
         errno = EISDIR;
         fd = -1;
     } else if (exists && !S_ISREG(info.st_mode)) {
-        fd = open(w->path, O_WRONLY | O_CLOEXEC);
+        fd = open_pipe(w->path);
     } else {
         fd = open_temporary(w);
     }
-    while (fd >= 0 && !(w->file = fdopen(fd, "wb")) && eq_memory_again(BUFSIZ))
+    const cookie_io_functions_t pipe = {.write = pipe_write, .close = pipe_close};
+    while (fd >= 0 && !(w->file = w->tmp_path ? fdopen(fd, "wb") : fopencookie((void *)(intptr_t)fd, "wb", pipe)) &&
+           eq_memory_again(BUFSIZ))
         ;
     if (!w->file) {
-        enum eq_status st = eq_fail_errno(err, "%s: cannot create the file", path);
+        enum eq_status st = errno == EINTR
+                                ? eq_fail(err, EQ_INTERRUPTED, "interrupted while waiting for a reader of %s", path)
+                                : eq_fail_errno(err, "%s: cannot create the file", path);
         if (fd >= 0)
             close(fd);
         eq_writer_abort(w);
@@ -96,6 +129,8 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
 
 static enum eq_status write_failed(const struct eq_writer *w, struct eq_err *err)
 {
+    if (errno == EINTR && !w->tmp_path)
+        return eq_fail(err, EQ_INTERRUPTED, "interrupted while writing to %s", w->path);
     return eq_fail_errno(err, "%s: cannot write", w->path);
 }
 
@@ -140,18 +175,25 @@ static void sync_directory(const char *path)
     free(dir);
 }
 
-enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
     FILE *file = w->file;
+    if (eq_memory_lost()) /* the contents may lack something */
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory, so it is not written", w->path);
     /* The stream's error flag catches a failed put whose status was lost. */
     bool good = fflush(file) == 0 && !ferror(file) &&
                 (!w->tmp_path || w->unsynced || fsync(fileno(file)) == 0 || cannot_sync(errno));
     if (!good)
-        EQ_TRY(write_failed(w, err));
+        return write_failed(w, err);
     w->file = NULL;
-    if (fclose(file) != 0) /* NFS and quotas report here */
-        EQ_TRY(write_failed(w, err));
+    return fclose(file) == 0 ? EQ_OK : write_failed(w, err); /* NFS and quotas report here */
+}
+
+enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (w->file)
+        EQ_TRY(eq_writer_close(w, err));
     if (w->tmp_path) {
         if (rename(w->tmp_path, w->path) != 0)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));

@@ -2,6 +2,7 @@
 #ifndef ECHOQUANT_CLIP_INTERNAL_H
 #define ECHOQUANT_CLIP_INTERNAL_H
 
+#include "clip/watch.h"
 #include "echoquant/clip.h"
 
 #include <libavcodec/avcodec.h>
@@ -18,6 +19,8 @@ struct eq_clip_file {
 };
 enum { EQ_CLIP_HEAD = 4096 }; /* first bytes of a file, enough to name it */
 
+/* Sends FFmpeg's messages to our log, and limits its blocks of memory. Call it before FFmpeg. */
+void eq_clip_set_up_ffmpeg(void);
 /* The status of reading a clip: EQ_NOMEM in place of st if memory was refused. A library may go on without it, and the
  * clip then seems damaged, or has other pixels. */
 enum eq_status eq_clip_settle(const char *name, enum eq_status st, struct eq_err *err);

@@ -83,6 +83,7 @@ static bool open_scaler(struct eq_dicom_view *v)
                    {"src_range", 1},
                    {"dst_range", 1},
                    {"sws_flags", SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT}};
+    eq_clip_set_up_ffmpeg();
     errno = 0; /* for eq_memory_ignored */
     v->sws = sws_alloc_context();
     for (size_t i = 0; v->sws && i < sizeof options / sizeof *options; i++)

@@ -19,6 +19,7 @@
 
 #define FORMATS "avi,mov,matroska,mpeg,mpegts,asf,gif,mjpeg,h264,m4v,mpegvideo"
 #define IO_BUFFER_BYTES 32768
+enum { EACH_PACKET = 65536 }; /* work of a packet beside that of its bytes */
 
 /* The clip that this thread decodes. Several decoders tell of damage in no other way than a message. */
 static _Thread_local struct eq_clip_reader *listening;
@@ -51,6 +52,12 @@ static void set_up_ffmpeg(void)
     av_log_set_callback(log_line);
 }
 
+void eq_clip_set_up_ffmpeg(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up_ffmpeg);
+}
+
 enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
@@ -65,6 +72,13 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
 
 /* ---- the file's bytes ---------------------------------------------------- */
 
+/* Asked before every read of a file, and while streams are probed. */
+static int is_over(void *ctx)
+{
+    (void)ctx;
+    return eq_clip_watch_ends(IO_BUFFER_BYTES);
+}
+
 /* The demuxer reads through these and not through libavformat's own, so that a read that failed is known. */
 static int read_bytes(void *opaque, uint8_t *buf, int size)
 {
@@ -77,6 +91,8 @@ static int read_bytes(void *opaque, uint8_t *buf, int size)
         r->io_pos += n;
         return (int)n;
     }
+    if (is_over(NULL))
+        return AVERROR_EXIT;
     ssize_t n;
     while ((n = pread(r->fd, buf, (size_t)size, (off_t)r->io_pos)) < 0 && errno == EINTR)
         ;
@@ -103,12 +119,10 @@ static int64_t seek_bytes(void *opaque, int64_t offset, int whence)
 static bool open_bytes(struct eq_clip_reader *r)
 {
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
-    r->format = avformat_alloc_context();
     if (buffer)
         r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, read_bytes, NULL, seek_bytes);
-    if (!r->format || !r->io) {
-        if (!r->io)
-            av_free(buffer);
+    if (!r->io) {
+        av_free(buffer);
         return false;
     }
     r->format->pb = r->io;
@@ -159,6 +173,10 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     const char *name = r->file->name;
     AVDictionary *options = NULL;
     struct eq_str url = {0};
+    r->format = avformat_alloc_context();
+    if (!r->format)
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
+    r->format->interrupt_callback.callback = is_over;
     r->io_len = (int64_t)r->file->len;
     if (!r->file->data) {
         EQ_TRY(open_file(r, err));
@@ -170,6 +188,7 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
     eq_memory_ignored();
+    EQ_TRY(eq_clip_watch(name, 0, err));
     uint8_t head[EQ_CLIP_HEAD];
     /* Demuxers give errors of the system for what they don't understand, too; of a lack of memory they know best. */
     size_t len = code < 0 && !r->io_error ? read_head(r, head) : 0;
@@ -205,6 +224,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
         eq_memory_ignored();
+        EQ_CHECK(eq_clip_watch(name, 0, err));
         if (code < 0)
             return eq_clip_av_fail(err, name, "cannot be read as a video", code);
     }
@@ -232,11 +252,9 @@ static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
     return 0;
 }
 
-static pthread_once_t ffmpeg_once = PTHREAD_ONCE_INIT;
-
 void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels)
 {
-    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    eq_clip_set_up_ffmpeg();
     decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
     decoder->max_pixels = max_pixels;
     decoder->flags |= AV_CODEC_FLAG_BITEXACT;
@@ -250,7 +268,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
     int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
+        return eq_fail(err, EQ_TOO_LARGE, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
                        par->width, par->height, (long long)max_pixels);
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
@@ -269,26 +287,26 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 }
 
 /* A file that was cut off in its header may seem to lack a stream or a codec: the cut is what helps to know. */
-static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
+static enum eq_status blame_the_cut(const struct eq_clip_reader *r, enum eq_status st, struct eq_err *err)
 {
     char reason[EQ_CLIP_REASON] = "";
     EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL, err));
-    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
+    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : st;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
-    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    eq_clip_set_up_ffmpeg();
     *r = (struct eq_clip_reader){.file = file, .fd = -1, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
-    if (st != EQ_NOMEM && r->io_error)
+    if (st != EQ_NOMEM && st != EQ_INTERRUPTED && st != EQ_TOO_SLOW && r->io_error)
         st = read_failed(r, err);
-    if (st == EQ_FORMAT && r->format && !eq_memory_short())
-        st = blame_the_cut(r, err);
+    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format && r->format->iformat && !eq_memory_short())
+        st = blame_the_cut(r, st, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
     return st;
@@ -350,6 +368,7 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         int code = read_frame(r);
         if (r->io_error)
             return read_failed(r, err);
+        EQ_CHECK(eq_clip_watch(r->file->name, EACH_PACKET + (code >= 0 ? (size_t)r->packet->size : 0), err));
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */

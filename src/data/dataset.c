@@ -87,7 +87,7 @@ size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32
     size_t n = 0;
     for (size_t i = 0; i < ds->n; i++)
         n += ds->samples[i].split == split;
-    *indices = malloc((n ? n : 1) * sizeof **indices);
+    *indices = eq_room(n, sizeof **indices);
     if (!*indices)
         return 0;
     n = 0;

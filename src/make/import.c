@@ -86,6 +86,7 @@ static enum eq_status examine(struct eq_import_file *f, struct eq_err *err)
         give_up(f, f->named ? EQ_IMPORT_FAILED : EQ_IMPORT_SKIPPED, "not a DICOM file");
         return EQ_OK;
     }
+    eq_clip_watch_begin();
     if (eq_dicom_open(f->item.source, &limits, &d, err) != EQ_OK)
         return refuse(f, EQ_IMPORT_FAILED, err);
     const struct eq_dicom_info *info = eq_dicom_about(d);
@@ -116,30 +117,12 @@ static enum eq_status next_frame(void *ctx, int frame, uint8_t *gray, struct eq_
     return eq_dicom_view_apply(&c->view, c->reader.info, c->rgb, gray, err);
 }
 
-/* The finished file under its name, as eq_writer_commit does it. */
-static enum eq_status put_in_place(const char *made, const char *path, struct eq_err *err)
-{
-    int fd = open(made, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return good && rename(made, path) == 0 ? EQ_OK : eq_fail_errno(err, "%s", path);
-}
-
 static enum eq_status write_avi(struct clip *c, const char *path, int size, struct eq_err *err)
 {
     const struct eq_dicom_info *info = c->reader.info;
     double fps = info->fps > 0 ? info->fps : RATE_WHEN_UNKNOWN;
     struct eq_avi_opts o = {.size = size, .rate = av_d2q(fps, 100000), .quality = QUALITY};
-    struct eq_str made = {0};
-    eq_str_add(&made, "%s.tmp", path);
-    enum eq_status st = eq_avi_write(made.s, &o, info->frames, next_frame, c, err);
-    if (st == EQ_OK)
-        st = put_in_place(made.s, path, err);
-    if (st != EQ_OK)
-        unlink(made.s);
-    eq_str_clear(&made);
-    return st;
+    return eq_avi_write(path, &o, info->frames, next_frame, c, err);
 }
 
 static enum eq_status write_clip(const struct eq_import_opts *o, const struct eq_import_file *f, const char *avi,
@@ -147,6 +130,7 @@ static enum eq_status write_clip(const struct eq_import_opts *o, const struct eq
 {
     struct clip c = {0};
     enum eq_status st;
+    eq_clip_watch_begin();
     EQ_TRY(eq_dicom_reader_open(&c.reader, f->item.source, &limits, err));
     c.rgb = eq_alloc((size_t)f->width * (size_t)f->height, 3);
     if (!c.rgb || c.reader.info->width != f->width || c.reader.info->height != f->height)
@@ -226,7 +210,7 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     if (!is_clip(f) || !go_on(im))
         return;
     enum eq_status st = make_clip(im, f, &err);
-    if (st != EQ_OK && st != EQ_IO && st != EQ_NOMEM) {
+    if (st != EQ_OK && st != EQ_IO && !eq_err_is_of_system(&err)) {
         give_up(f, EQ_IMPORT_FAILED, err.msg);
         st = EQ_OK;
     }
@@ -407,9 +391,12 @@ enum eq_status eq_import_dicom(const struct eq_import_opts *opts, struct eq_impo
     struct import im = {.opts = opts, .st = EQ_OK, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct cJSON *note = describe(opts);
     size_t clips = 0;
+    struct eq_folder folder = {0};
     *result = (struct eq_import_result){0};
     EQ_TRY(check_opts(opts, err));
     EQ_TRY(look_at_folder(opts->out, note, err));
+    EQ_TRY(eq_folder_enter(&folder, opts->out, err));
+    EQ_TRY(look_at_folder(opts->out, note, err)); /* another process may have been here */
     EQ_TRY(eq_import_find(opts->paths, opts->n_paths, &im.files, &im.n, err));
     if (opts->labels)
         EQ_TRY(eq_import_read_labels(opts->labels, &im.labels, err));
@@ -420,6 +407,7 @@ enum eq_status eq_import_dicom(const struct eq_import_opts *opts, struct eq_impo
     EQ_TRY(clips ? write_all(&im, clips, note, err)
                  : eq_fail(err, EQ_FORMAT, "no ultrasound clip among %zu files", im.n));
 out:
+    eq_folder_leave(&folder);
     conclude(&im, result);
     eq_dataset_clear(&im.labels);
     cJSON_Delete(note);

@@ -56,8 +56,12 @@ static enum eq_status finish(struct drawing *d, struct eq_err *err)
         eq_str_add(&path, "%s/%s.%s", dir.s, d->plot->name.s, script ? "gp" : "dat");
         EQ_TRY(eq_write_file(path.s, text->s, text->len, err));
     }
-    if (!d->report->no_pictures.len && eq_gnuplot(dir.s, path.s + dir.len + 1, &why) != EQ_OK)
+    st = d->report->no_pictures.len ? EQ_OK : eq_gnuplot(dir.s, path.s + dir.len + 1, &why);
+    if (st == EQ_NOMEM || st == EQ_INTERRUPTED)
+        EQ_TRY(eq_fail(err, st, "%s", why.msg));
+    if (st != EQ_OK)
         eq_str_add(&d->report->no_pictures, "%s", why.msg);
+    st = EQ_OK;
 out:
     eq_str_clear(&dir);
     eq_str_clear(&path);

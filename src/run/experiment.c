@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
@@ -319,6 +320,8 @@ enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct
 {
     struct eq_dataset ds = {0};
     enum eq_status st = run(s, &ds, force, err);
+    if (st == EQ_INTERRUPTED && err && !strstr(err->msg, "same command"))
+        st = eq_fail(err, st, "%s. Run the same command to resume", err->msg);
     eq_steps_end(st == EQ_OK);
     eq_dataset_clear(&ds);
     return st;

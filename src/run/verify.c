@@ -32,6 +32,14 @@ void eq_verification_add(struct eq_verification *v, enum eq_verdict verdict, con
     v->count[verdict]++;
 }
 
+/* What could not be looked at, for a reason of its own or for lack of memory, which ends the verification. */
+static void add_failure(struct eq_verification *v, enum eq_verdict verdict, const char *what, const struct eq_err *why)
+{
+    eq_verification_add(v, verdict, what, "%s", why->msg);
+    if (why->status == EQ_NOMEM)
+        v->lack = *why;
+}
+
 void eq_verification_clear(struct eq_verification *v)
 {
     for (size_t i = 0; i < v->n; i++) {
@@ -68,7 +76,7 @@ static void check_seal(struct eq_verification *v, const struct run *r, const cha
     enum eq_seal seal;
     char *path = eq_path_join(r->cfg->run.dir, file);
     if (eq_seal_check(path, &seal, &why) != EQ_OK)
-        eq_verification_add(v, EQ_DIFFERS, file, "%s", why.msg);
+        add_failure(v, EQ_DIFFERS, file, &why);
     else if (seal == EQ_SEAL_HOLDS)
         eq_verification_add(v, EQ_HOLDS, file, "as it was written");
     else if (seal == EQ_SEAL_BROKEN || *r->digest)
@@ -88,7 +96,7 @@ static void check_manifest(struct eq_verification *v, const struct run *r, struc
     else if (eq_run_read_manifest(r->cfg->run.dir, r->digest, manifest, &why) == EQ_OK)
         eq_verification_add(v, EQ_HOLDS, "data.csv", "%zu clips, SHA-256 as noted", manifest->n);
     else
-        eq_verification_add(v, EQ_DIFFERS, "data.csv", "%s", why.msg);
+        add_failure(v, EQ_DIFFERS, "data.csv", &why);
 }
 
 /* Opens the data, wherever they are now, and compares. */
@@ -169,7 +177,7 @@ static enum eq_verdict check_file(struct eq_verification *v, const char *path, c
     char hex[EQ_SHA256_TEXT];
     enum eq_verdict verdict = EQ_DIFFERS;
     if (eq_sha256_file(path, hex, &why) != EQ_OK)
-        eq_verification_add(v, verdict, what, "%s", why.msg);
+        add_failure(v, verdict, what, &why);
     else if (!*noted)
         eq_verification_add(v, verdict = EQ_NOT_CHECKED, what, "no digest of it is noted (version 0.1.0)");
     else if (strcmp(hex, noted) == 0)
@@ -339,7 +347,7 @@ static enum eq_status check_row(struct eq_verification *v, const struct run *r, 
     if (check_file(v, csv, what, row->predictions_sha256, "results.json") == EQ_DIFFERS)
         goto out;
     if (eq_predictions_read(csv, &was, &why) != EQ_OK || eq_read_file(csv, MAX_BYTES, &text, &len, &why) != EQ_OK) {
-        eq_verification_add(v, EQ_DIFFERS, what, "%s", why.msg);
+        add_failure(v, EQ_DIFFERS, what, &why);
         goto out;
     }
     EQ_TRY(eq_evaluation_measure(&was, err));
@@ -413,7 +421,7 @@ static bool read_results(struct eq_verification *v, const char *run_dir, struct 
     }
     if (eq_results_read(run_dir, results, &why) == EQ_OK)
         return true;
-    eq_verification_add(v, EQ_DIFFERS, "results.json", "%s", why.msg);
+    add_failure(v, EQ_DIFFERS, "results.json", &why);
     eq_results_init(results); /* a failure leaves no text in it */
     return false;
 }
@@ -477,5 +485,8 @@ enum eq_status eq_run_verify(const struct eq_config *cfg, struct eq_verification
     struct eq_config own = *cfg;
     own.data.synthetic = false; /* nothing is made */
     *out = (struct eq_verification){0};
-    return own.train.seeds > 1 ? verify_seeds(out, &own, err) : verify_one(out, &own, err);
+    enum eq_status st = own.train.seeds > 1 ? verify_seeds(out, &own, err) : verify_one(out, &own, err);
+    if (st == EQ_OK && out->lack.status != EQ_OK)
+        st = eq_fail(err, out->lack.status, "%s", out->lack.msg);
+    return st;
 }

@@ -219,7 +219,8 @@ out:
     return st;
 }
 
-enum eq_status eq_run_note_model(const char *model, struct eq_err *err)
+/* missing: only if the run has no digest of the model. */
+static enum eq_status note(const char *model, bool missing, struct eq_err *err)
 {
     char *dir = eq_strdup(model), *slash = strrchr(dir, '/'), *name = slash ? slash + 1 : dir;
     char hex[EQ_SHA256_TEXT], *path = NULL;
@@ -233,9 +234,11 @@ enum eq_status eq_run_note_model(const char *model, struct eq_err *err)
     EQ_TRY(read_config(dir, &config, err));
     if (!config)
         goto out;
-    EQ_TRY(eq_sha256_file(model, hex, err));
     struct cJSON *models = cJSON_GetObjectItemCaseSensitive(config, EQ_MODEL_DIGESTS);
     models = models ? models : eq_json_add(config, EQ_MODEL_DIGESTS, cJSON_CreateObject());
+    if (missing && *eq_json_text(models, name))
+        goto out;
+    EQ_TRY(eq_sha256_file(model, hex, err));
     cJSON_DeleteItemFromObjectCaseSensitive(models, name);
     eq_json_add(models, name, cJSON_CreateString(hex));
     EQ_TRY(eq_sealed_write(path, config, err));
@@ -244,4 +247,14 @@ out:
     free(path);
     free(dir);
     return st;
+}
+
+enum eq_status eq_run_note_model(const char *model, struct eq_err *err)
+{
+    return note(model, false, err);
+}
+
+enum eq_status eq_run_note_missing(const char *model, struct eq_err *err)
+{
+    return note(model, true, err);
 }

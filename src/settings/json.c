@@ -194,7 +194,8 @@ static enum eq_status load(struct eq_settings *s, const char *path, bool with_or
 {
     void *text = NULL;
     size_t len = 0;
-    EQ_CHECK(eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err));
+    EQ_CHECK(with_origins ? eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err)
+                          : eq_read_input(path, -1, MAX_CONFIG_BYTES, &text, &len, err));
     enum eq_status st = parse(s, text, len, path, with_origins, err);
     eq_free(text);
     return st;

@@ -235,6 +235,15 @@ static void one_process_at_a_time(void **state)
     assert_true(eq_path_may_exist(other) && !eq_path_may_exist(file));
     assert_int_equal(eq_write_file(file, "", 0, &err), EQ_OK); /* what a process that was killed leaves */
     assert_int_equal(lock_elsewhere(run), 0);
+    /* The first command was killed while it wrote config.json; what else is there may be the user's. */
+    char *half = eq_path_join(run, "config.json.tmp-999999-0"), *theirs = eq_path_join(run, "x.tmp-999999-0");
+    assert_int_equal(eq_write_file(half, "", 0, &err), EQ_OK);
+    assert_int_equal(eq_write_file(theirs, "", 0, &err), EQ_OK);
+    assert_int_equal(lock_elsewhere(run), 0);
+    assert_false(eq_path_may_exist(half));
+    assert_true(eq_path_may_exist(theirs));
+    free(half);
+    free(theirs);
     free(run);
     free(file);
     free(other);

@@ -48,10 +48,11 @@ static size_t space_used(void)
 
 static enum eq_status no_room(size_t bytes, int threads, struct eq_err *err)
 {
-    return eq_fail(err, EQ_NOMEM,
-                   "OpenBLAS needs %zu MiB of address space for each thread (%d), and there is no room (ulimit -v): raise "
-                   "the limit, or use fewer threads (--threads)",
-                   bytes >> 20, threads);
+    return eq_fail(
+        err, EQ_NOMEM,
+        "OpenBLAS needs %zu MiB of address space for each thread (%d), and there is no room (ulimit -v): raise "
+        "the limit, or use fewer threads (--threads)",
+        bytes >> 20, threads);
 }
 
 /* Buffers that were given back stay with OpenBLAS; its multiplications take those first. */

@@ -6,7 +6,7 @@
 #
 # BUILD (build/fuzz) has the targets, as tests/fuzz/build.sh makes them. DIR (BUILD/campaign) holds counts, logs, grown
 # corpora and findings. --until stops before a slice that begins after that time of day (UTC). --table only prints the
-# table. --minimize merges the grown corpora into those of tests/fuzz/corpus, keeping what adds coverage. A finding ends
+# table. --minimize merges the grown corpora into those of tests/fuzz/corpus, keeping what adds an edge. A finding ends
 # the slices of its target.
 . "$(dirname "$0")/lib.sh"
 help_of "$0" "${1:-}"
@@ -93,17 +93,23 @@ table() {
     done
 }
 
+# What adds an edge to the inputs with names, which stay; findings and seeds have them, and finds of libFuzzer have hashes.
 minimize() {
-    local name merged
+    local name merged corpus file
     for name in "${targets[@]}"; do
+        corpus=$ROOT/tests/fuzz/corpus/$name
         [ -d "$dir/corpus/$name" ] || continue
         fuzz_options "$name"
         merged=$(mktemp -d)
-        "$bin/$name" "${options[@]}" -merge=1 "$merged" "$ROOT/tests/fuzz/corpus/$name" "$dir/corpus/$name" >"$dir/$name.merge" 2>&1 ||
-            die "$name: see $dir/$name.merge"
-        find "$merged" -type f -exec cp -n {} "$ROOT/tests/fuzz/corpus/$name/" \;
+        find "$corpus" -type f -regextype posix-extended ! -regex '.*/[0-9a-f]{40}' -exec cp {} "$merged/" \;
+        "$bin/$name" "${options[@]}" -merge=1 -use_counters=0 -use_cmp=0 "$merged" "$corpus" "$dir/corpus/$name" \
+            >"$dir/$name.merge" 2>&1 || die "$name: see $dir/$name.merge"
+        find "$corpus" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
+        for file in "$merged"/*; do
+            [ -e "$corpus/${file##*/}" ] || cp "$file" "$corpus/"
+        done
         rm -r "$merged"
-        say "$name: $(find "$ROOT/tests/fuzz/corpus/$name" -type f | wc -l) inputs"
+        say "$name: $(find "$corpus" -type f | wc -l) inputs, $(du -sb "$corpus" | cut -f1) bytes"
     done
 }
 

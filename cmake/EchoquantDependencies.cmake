@@ -29,9 +29,9 @@ function(echoquant_require_program name package)
   endif()
 endfunction()
 
-# ECHOQUANT_FILE_<id>: the first of the names that an include folder has.
-function(echoquant_require_file id names package)
-  find_file(ECHOQUANT_FILE_${id} NAMES ${names})
+# ECHOQUANT_FILE_<id>: the first of the names that an include folder, or the given one, has.
+function(echoquant_require_file id names folder package)
+  find_file(ECHOQUANT_FILE_${id} NAMES ${names} PATHS ${folder})
   if(NOT ECHOQUANT_FILE_${id})
     message(FATAL_ERROR "none of ${names} was found. On Debian/Ubuntu: apt-get install ${package}")
   endif()
@@ -48,7 +48,8 @@ echoquant_require_lib(pthreadpool pthreadpool.h libpthreadpool-dev)
 echoquant_require_lib(csv csv.h libcsv-dev)
 echoquant_require_pkg(libprotobuf-c libprotobuf-c-dev)
 echoquant_require_program(protoc-c protobuf-c-compiler)
-echoquant_require_file(onnx_proto "onnx/onnx.proto;onnx/onnx-ml.proto" libonnx-dev)
+# Ubuntu 22.04 has the schema among Python's files, in python3-onnx.
+echoquant_require_file(onnx_proto "onnx/onnx.proto;onnx/onnx-ml.proto" /usr/lib/python3/dist-packages libonnx-dev)
 target_link_libraries(echoquant_dependencies INTERFACE Threads::Threads m)
 
 # DICOM: on where DCMTK and a C++ compiler are. Of DCMTK's libraries only dcmdata, dcmjpls (JPEG-LS) and what

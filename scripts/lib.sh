@@ -21,13 +21,25 @@ help_of() {
     esac
 }
 
-# Names of the packages in the given sections of packages.txt.
+# Names of the packages in the given sections of packages.txt that this release needs.
 packages_of() {
-    local section
+    local section release
+    release=$(. /etc/os-release 2>/dev/null && echo "${UBUNTU_CODENAME:-${VERSION_CODENAME:-}}")
     for section in "$@"; do
-        sed -n "/^\[$section\]/,/^\[/p" "$ROOT/scripts/packages.txt" | sed -e 's/#.*//' -e '/^\[/d' -e '/^[[:space:]]*$/d' |
-            awk '{print $1}'
+        awk -v section="[$section]" -v release="$release" '
+            /^\[/ {inside = $1 == section; next}
+            /^#/ || !NF || !inside || ($4 == "only:" && $3 != release) {next}
+            {print $1}' "$ROOT/scripts/packages.txt"
     done
+}
+
+# Can be left out where a release lacks it.
+is_optional() {
+    grep -qE "^$1 +# optional: " "$ROOT/scripts/packages.txt"
+}
+
+are_available() {
+    apt-get install -s -q --no-install-recommends "$@" >/dev/null 2>&1
 }
 
 is_installed() {
@@ -59,7 +71,24 @@ install_packages() {
     fi
     say "packages: installing ${MISSING[*]}"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${MISSING[@]}"
+    local found=() absent=()
+    if are_available "${MISSING[@]}"; then
+        found=("${MISSING[@]}")
+    else
+        for package in "${MISSING[@]}"; do
+            if are_available "$package"; then
+                found+=("$package")
+            elif is_optional "$package"; then
+                say "packages: this system has no $package, and does without"
+            else
+                absent+=("$package")
+            fi
+        done
+    fi
+    [ ${#absent[@]} = 0 ] ||
+        die "this system lacks these packages: ${absent[*]} (on Ubuntu: is universe among apt's sources?)"
+    [ ${#found[@]} = 0 ] ||
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${found[@]}"
 }
 
 # Tests stay configured if they were and can still be built, since quickstart and the notebook also run inside the suite.

@@ -21,7 +21,7 @@ enum eq_status {
     EQ_USAGE,       /* wrong option, unknown setting, value out of range: the user's command or config is wrong */
     EQ_IO,          /* the operating system refused: missing file, full disk, no permission */
     EQ_FORMAT,      /* a file is not what it should be: cut short, wrong kind, bad number */
-    EQ_NOMEM,       /* out of memory */
+    EQ_NOMEM,       /* out of memory, or of open files or threads: no fault of any file */
     EQ_UNSUPPORTED, /* this CPU or build cannot do it */
     EQ_NUMERIC,     /* NaN, infinity, overflow bound exceeded */
     EQ_TOO_LARGE,   /* a file is larger than a setting allows, on whatever machine */
@@ -33,14 +33,19 @@ enum eq_status {
 /* An error as text: what, where, what to do. The caller owns it; functions fill it and return its status. */
 struct eq_err {
     enum eq_status status;
+    int code; /* errno, if the error came from eq_fail_errno; 0 otherwise */
     char msg[1024];
 };
 
 /* Fills err (may be NULL) and returns status, so that `return eq_fail(err, EQ_IO, "...")` is one line. */
 enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* As eq_fail with EQ_IO; appends ": <strerror(errno)>". */
+/* As eq_fail with EQ_IO; appends ": <strerror(errno)>". EQ_NOMEM when errno says that memory or open files are used
+ * up, which is no fault of the file. */
 enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether the system failed, and not the file that err is about: a bad drive, a lost network, too many open files. Such
+ * a file may be good, so it is never left out for it. */
+bool eq_err_is_of_system(const struct eq_err *err);
 /* Prepends "text: " to the message in err and returns its status; EQ_OK when err is NULL. */
 enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* 0, 1, 2 or 130: see enum eq_status. */
@@ -137,12 +142,45 @@ bool eq_add_size(size_t a, size_t b, size_t *out);
 /* Peak resident memory of this process in bytes; 0 if the system does not report it. */
 size_t eq_peak_rss_bytes(void);
 
+/* Lack of memory (docs/ARCHITECTURE.md). What grows with the input comes from eq_alloc or malloc, and its lack is
+ * EQ_NOMEM. Small things, such as texts, come from eq_small. It never fails: a request that the system refuses is met
+ * from a reserve. From then on eq_memory_short is true, so the work ends in good order where it looks at
+ * eq_interrupted. */
+
+/* Sets the reserve aside, at the start of a process; without it the first refusal ends the process. name: for messages;
+ * it is borrowed. */
+void eq_memory_reserve(const char *name);
+/* As realloc, but never NULL. When the reserve cannot meet the request, the process ends by eq_memory_end. */
+void *eq_small(void *old, size_t bytes);
+/* Zeroed memory for code that cannot return EQ_NOMEM; free() it. It comes from the reserve if need be. NULL: that could
+ * not meet it either, which ends the command as any shortage does, so that an empty result stands for no fault. */
+void *eq_room(size_t count, size_t size);
+/* The system refused `bytes` bytes: notes it, and gives up as much of the reserve as such a request needs. false: the
+ * reserve cannot meet it. Otherwise try again. */
+bool eq_memory_refused(size_t bytes);
+/* After a call of the C library that failed: true if that was for lack of a little memory, about `bytes` bytes, and the
+ * reserve has met it, so try again. The process ends if the reserve cannot. */
+bool eq_memory_again(size_t bytes);
+/* After calls into a library that may go on without memory that it was refused: notes a refusal if errno is ENOMEM. Set
+ * errno to 0 before them. */
+void eq_memory_ignored(void);
+/* Whether the system has refused memory to this process, other than to eq_alloc. */
+bool eq_memory_short(void);
+/* Whether one of these requests was not met, so that something may be missing: eq_writer_commit keeps nothing then. */
+bool eq_memory_lost(void);
+void eq_memory_forget(void); /* for tests */
+/* Ends the process with a message and the exit code of EQ_NOMEM. No handler runs: files and locks are left as a kill
+ * leaves them, and the next command cleans up. */
+void eq_memory_end(size_t bytes) __attribute__((noreturn));
+/* The status of a whole command: st, or EQ_NOMEM if memory was refused, because an error may follow from that. */
+enum eq_status eq_memory_settle(enum eq_status st, struct eq_err *err);
+
 /* What nothing of this program may be used for: said by help, version, reports, manual pages and model files. */
 #define EQ_RESEARCH_ONLY "For research only: not a medical device, not for diagnosis or treatment."
 
 /* ---- text ---------------------------------------------------------------- */
 
-/* A growing string. Init with {0}, free with eq_str_clear. Out of memory aborts the process with a message. */
+/* A growing string, in memory of eq_small. Init with {0}, free with eq_str_clear. */
 struct eq_str {
     char *s; /* NULL until something is added, then NUL-terminated */
     size_t len, cap;
@@ -174,11 +212,11 @@ void eq_str_add_escaped(struct eq_str *out, const char *text);
 /* A new text that is the same for all spellings of a name: UTF-8 with letter case folded and accents composed (NFC).
  * free() it. */
 char *eq_caseless(const char *text);
-/* New texts, free() them. Never NULL: out of memory aborts the process. */
+/* New texts by eq_small, free() them. */
 char *eq_strdup(const char *s);
 char *eq_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Grows a list of n items of `size` bytes (NULL for n = 0) by one zeroed item and returns it; free with free(). Out of
- * memory aborts the process: use it for lists of names and texts, not for data. */
+/* Grows a list of n items of `size` bytes (NULL for n = 0) by one zeroed item and returns it; free with free(). It is
+ * memory of eq_small: use it for lists of names and texts, not for data. */
 void *eq_list_grow(void *items, size_t n, size_t size);
 /* Parses all of s as a decimal number in the C locale. False, with *out unchanged, for anything else: blanks, overflow,
  * nan, inf. */
@@ -197,11 +235,16 @@ const char *eq_nearest(const char *word, const char *const *candidates, size_t n
 /* *there: whether path exists. EQ_IO when the system cannot tell (a failing disk, a loop of links, no permission):
  * taking that for "not there" could overwrite a file. */
 enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err);
-/* For questions where a wrong "no" costs nothing: false includes "cannot tell". */
-bool eq_path_exists(const char *path);
-bool eq_is_dir(const char *path);
+enum eq_status eq_dir_look(const char *path, bool *is_dir, struct eq_err *err);
+/* False only if it is certain that nothing is there. For guesses about what a text means. */
+bool eq_path_may_exist(const char *path);
 /* "a/b"; free() it. */
 char *eq_path_join(const char *a, const char *b);
+/* fopen and opendir; neither fails for lack of memory. */
+FILE *eq_fopen(const char *path, const char *mode);
+struct __dirstream *eq_opendir(const char *path); /* DIR * */
+/* As realpath: the absolute path without links; free() it. NULL: path does not exist, or cannot be looked up. */
+char *eq_real_path(const char *path);
 /* The names in a folder without "." and "..", unordered; none when the folder does not exist. Free with
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
@@ -243,20 +286,45 @@ enum eq_status eq_read_input(const char *path, int fd, size_t cap, void **data, 
 struct eq_writer {
     FILE *file;
     char *path, *tmp_path;
+    bool unsynced; /* set it after open for a file that may be lost in a power cut, or end up cut off */
 };
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err);
 enum eq_status eq_writer_put(struct eq_writer *w, const void *data, size_t len, struct eq_err *err);
 enum eq_status eq_writer_printf(struct eq_writer *w, struct eq_err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The first half of a commit: all is on the disk and closed, under tmp_path, unless that is NULL (a device or pipe). */
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err);
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err);
 void eq_writer_abort(struct eq_writer *w); /* removes the temporary file; harmless after commit and for {0} */
-/* Removes the temporary files that processes left in a folder when they were killed. alone: nobody else can be writing
+/* Removes the temporary files that processes left in a folder when they were killed. of: of the file of this name only;
+ * NULL: all. alone: nobody else can be writing
  * there, so all of them go. Otherwise those of dead processes of this machine go, and those with the number of this
  * process (in a container each process may be number 1); call it before this process writes there. A folder that does
  * not exist is fine. */
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err);
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err);
+bool eq_is_temporary_name(const char *name); /* whether such a file may have this name */
 /* Open, put and commit in one call. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
+
+/* ---- locks between processes --------------------------------------------- */
+
+struct eq_lock {
+    int fd;
+    char *path;   /* NULL: not held */
+    long holder;  /* EQ_LOCK_BUSY: the process that has it; 0: not known */
+    int no_locks; /* EQ_LOCK_IMPOSSIBLE: errno */
+};
+enum eq_lock_answer {
+    EQ_LOCK_TAKEN,
+    EQ_LOCK_BUSY,       /* another process has it; nothing to release */
+    EQ_LOCK_IMPOSSIBLE, /* this file system has no locks: the file is made, and keeps nobody out */
+};
+/* Locks the file `path`, which is made, until eq_lock_release or the end of this process. EQ_IO: it cannot be. */
+enum eq_status eq_lock_try(struct eq_lock *lock, const char *path, enum eq_lock_answer *answer, struct eq_err *err);
+/* The same, but waits for another process, with a message that begins with `what`, such as "DIR is being written".
+ * EQ_INTERRUPTED. */
+enum eq_status eq_lock_wait(struct eq_lock *lock, const char *path, const char *what, struct eq_err *err);
+void eq_lock_release(struct eq_lock *lock); /* removes the file; harmless for {0} */
 
 /* ---- JSON (over cJSON) --------------------------------------------------- */
 
@@ -325,8 +393,9 @@ enum eq_status eq_hash64_file(const char *path, uint64_t *hash, struct eq_err *e
 /* ---- parallel-for -------------------------------------------------------- */
 
 /* Starts the thread pool (threads = 0: as many as the process may run on). Call it again to change the number of
- * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one.
- * EQ_USAGE: below 0 or above 1024; EQ_NOMEM. */
+ * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. Where the
+ * system allows fewer threads, 0 takes these with a warning, and any other number is refused (EQ_NOMEM).
+ * EQ_USAGE: below 0 or above 1024. */
 enum eq_status eq_parallel_init(int threads, struct eq_err *err);
 void eq_parallel_shutdown(void);
 int eq_parallel_threads(void);
@@ -415,6 +484,7 @@ double eq_now_ms(void); /* a monotonic clock, in ms */
  * stderr and sets the flag that eq_interrupted reads. A SIGINT after that ends the process at once. SIGPIPE and SIGXFSZ
  * no longer kill: the write that caused them fails with EPIPE or EFBIG. */
 void eq_signals_install(void);
+/* Whether the work has to stop in good order: such a signal came, or memory ran short (eq_memory_short). */
 bool eq_interrupted(void);
 void eq_interrupt_reset(void); /* for tests */
 

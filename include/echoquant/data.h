@@ -12,7 +12,8 @@
 struct cJSON;
 enum { EQ_SHA256_TEXT = 65 }; /* 64 hexadecimal digits, as `sha256sum` prints them, and a NUL */
 void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT]);
-/* Of a regular file, read in pieces. EQ_IO, EQ_NOMEM, EQ_INTERRUPTED: a signal came meanwhile; hex is "" then. */
+/* Of a regular file, read in pieces. EQ_IO, EQ_NOMEM, EQ_INTERRUPTED: a signal came while more than 64 MiB
+ * were read; hex is "" then. */
 enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err);
 
 /* A JSON file with a seal: its last member is the SHA-256 of the file with the 64 digits of the seal as zeros. So any
@@ -142,8 +143,9 @@ struct eq_list_opts {
  * validation and test get at least one). eq_dataset_clear frees *out, which is empty on failure. */
 enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts, struct eq_dataset *out,
                                struct eq_err *err);
-/* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. */
-char *eq_dataset_list(const char *dir);
+/* The path of a folder's FileList.csv, its name in any letter case; NULL: there is none. free() it. EQ_IO: it cannot be
+ * looked up. */
+enum eq_status eq_dataset_list(const char *dir, char **list, struct eq_err *err);
 /* A data set of plain files, as a command line names them: every split is TEST, EF and volumes are NaN. Missing
  * files are treated as by eq_dataset_open; bad ones show when they are read. */
 enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq_on_error on_error,
@@ -274,10 +276,13 @@ struct eq_loader_opts {
     struct eq_augment augment;
     uint64_t seed;
     /* Sampled clips are kept in memory up to this; 0: none. A clip without color takes a third. Clips with a random
-     * phase differ from epoch to epoch and are not kept. */
+     * phase differ from epoch to epoch and are not kept, neither here nor on disk. */
     size_t cache_bytes;
-    bool use_damaged; /* false: a damaged clip is an error, as an unreadable one */
-    int prefetch;     /* batches decoded ahead; 0: two; never changes a batch */
+    const char *cache_dir;    /* sampled clips are kept in this folder; NULL or "": they are not. Outlives the loader */
+    uint64_t cache_dir_bytes; /* its limit */
+    bool use_damaged;         /* false: a damaged clip is an error, as an unreadable one */
+    int workers;              /* threads that decode; 0: one. Never changes a batch */
+    int prefetch; /* batches decoded ahead; 0: as many as keep the workers busy, at least two. Nor does it */
 };
 struct eq_batch {
     const uint8_t *pixels; /* [n][phases][frames][size][size][3], valid until the next eq_loader_next, _start, _free */
@@ -289,13 +294,14 @@ struct eq_batch {
     int phases;        /* of the loader's sampling, at least 1 */
 };
 struct eq_loader;
-/* A thread of the loader decodes ahead; the batches are a pure function of (seed, epoch, position). ds must outlive the
+/* Threads of the loader decode ahead; the batches are a pure function of (seed, epoch, position). ds must outlive the
  * loader and must not change meanwhile; indices [n] are copied. Not for several threads at once. EQ_USAGE: an option is
  * out of range. eq_loader_free frees *out. */
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
-/* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started. */
+/* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started; some but not all: they
+ * do the work, after a warning. */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
 /* The next batch; batch->n = 0 at the end of the epoch. The error of a clip (eq_clip_read, eq_clip_refuse_damaged)
  * comes in place of its batch, and again with every call until the next eq_loader_start. */

@@ -17,7 +17,8 @@
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 /* How the settings say that a list is to be read. Its texts stay with cfg. */
 struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg);
-bool eq_run_data_is_synthetic(const char *dir); /* whether synth made that folder */
+/* Whether synth made that folder. */
+enum eq_status eq_run_data_is_synthetic(const char *dir, bool *is, struct eq_err *err);
 /* Writes the synthetic set of the settings (synth.*) into dir. EQ_USAGE: dir holds something else. */
 enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err);
 
@@ -172,6 +173,8 @@ enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_d
 void eq_predictions_text(const struct eq_evaluation *e, struct eq_str *out); /* appends the text of the file */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);
 enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err);
+enum eq_status eq_predictions_parse(const char *name, const void *text, size_t len, struct eq_evaluation *out,
+                                    struct eq_err *err); /* from memory; name is used in messages */
 /* Pairs rows by file name: (*partners)[i], for i below a->n, is the first row of b with the name of a->rows[i], or
  * NULL. Either side may have any order and duplicates. The rows still belong to b; free the list with eq_free. */
 enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq_evaluation *b,

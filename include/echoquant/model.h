@@ -335,14 +335,17 @@ enum eq_status eq_st_read_checked(const char *path, eq_st_check_fn check, void *
 enum eq_status eq_st_read_header(const char *path, struct eq_st_file *out, struct eq_err *err);
 /* The same for len bytes in memory, which must outlive *out. name: for messages. */
 enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err);
-/* Writes metadata, then tensors, in the order in which they were added. The file appears whole or not at all. EQ_IO.
- */
+/* Writes metadata, then tensors, in the order in which they were added. The file appears whole or not at all: it is
+ * read back and compared before it replaces an earlier one. EQ_IO; EQ_NOMEM, also for a second copy in memory. */
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err);
 void eq_st_clear(struct eq_st_file *file);                                           /* harmless twice */
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name); /* NULL: absent */
-const char *eq_st_meta(const struct eq_st_file *file, const char *key);              /* NULL: absent */
+/* The same, but the search begins at *at, 0 at first, and leaves there the place after what it found: one comparison
+ * for each name, if they are asked for in the order of the file. */
+const struct eq_st_tensor *eq_st_find_next(const struct eq_st_file *file, size_t *at, const char *name);
+const char *eq_st_meta(const struct eq_st_file *file, const char *key); /* NULL: absent */
 /* For a file to write, which starts as {0}. name, key and text are copied; the tensor's data is borrowed until
- * eq_st_write. Out of memory ends the process. */
+ * eq_st_write. */
 void eq_st_add(struct eq_st_file *file, const char *name, struct eq_tensor value);
 void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -49,6 +49,7 @@ struct eq_verification {
     struct eq_check *checks;
     size_t n, count[EQ_VERDICT_COUNT];
     const char *prefix; /* of `what`, while checks are added */
+    struct eq_err lack; /* EQ_NOMEM if a check ended so */
 };
 /* Checks a run directory and changes nothing in it: the seals of config.json and results.json; the digests of data,
  * models and predictions; the errors of each row against its predictions; and the predictions, which it makes again,

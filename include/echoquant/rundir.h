@@ -39,13 +39,15 @@ enum eq_status eq_run_read_manifest(const char *run_dir, const char *digest, str
 /* Notes the digest of a model that a phase has just made, <run>/<name>.safetensors, in <run>/config.json. Does nothing
  * if that does not exist. */
 enum eq_status eq_run_note_model(const char *path, struct eq_err *err);
+/* The same for a model that is there already, if the run lacks its digest: the command that made it was stopped before
+ * it could note it. */
+enum eq_status eq_run_note_missing(const char *path, struct eq_err *err);
 /* Keeps every other process out of the run directory until eq_run_unlock or the end of this process. Creates the folder
  * if needed; unlocking removes it again if it is still empty. Where the file system cannot lock, it warns that nothing
  * keeps other processes out, and goes on. Removes temporary files that killed processes left there. EQ_IO names the
  * process that holds the lock. Init with {0}. */
 struct eq_run_lock {
-    int fd;
-    char *path;
+    struct eq_lock lock;
     bool made_dir;
 };
 enum eq_status eq_run_lock(struct eq_run_lock *lock, const char *run_dir, struct eq_err *err);

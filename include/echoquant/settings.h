@@ -47,9 +47,12 @@ struct eq_config {
         enum eq_ef_unit ef_unit;
         char *patient_column;         /* "auto", "none" or a name */
         char *val_folds, *test_folds; /* values of the column Split, separated by commas */
-        int cache_mb;
-        double max_clip_pixels; /* megapixels of all frames of a clip */
-        double clip_seconds;    /* CPU time for decoding one */
+        int workers;                  /* threads that decode; 0: by the number of threads */
+        int cache_mb;                 /* memory for sampled clips */
+        char *cache_dir;              /* folder for sampled clips; "": none */
+        double cache_gb;              /* its limit */
+        double max_clip_pixels;       /* megapixels of all frames of a clip */
+        double clip_seconds;          /* CPU time for decoding one */
         enum eq_links links;
     } data;
     struct {

@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 
 #include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static bool read_words(const char *path, char first[64], char second[64])
 {
     char line[160];
     first[0] = second[0] = '\0';
-    FILE *f = fopen(path, "re");
+    FILE *f = eq_fopen(path, "re");
     if (!f)
         return false;
     if (fgets(line, sizeof line, f) && sscanf(line, "%63s %63s", first, second) < 1)
@@ -83,9 +84,10 @@ int eq_cgroup_cpus(const char *root)
     char own_unified[PATH_BYTES] = "", own_v1[PATH_BYTES] = "", path[PATH_BYTES];
     double cpus = 0;
     snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-    FILE *f = fopen(path, "re");
+    FILE *f = eq_fopen(path, "re");
     char *line = NULL;
     size_t room = 0;
+    errno = 0;
     while (f && getline(&line, &room, f) > 0) { /* "hierarchy:controllers:/path" */
         line[strcspn(line, "\n")] = '\0';
         char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
@@ -97,6 +99,7 @@ int eq_cgroup_cpus(const char *root)
         else if (lists(controllers, "cpu"))
             snprintf(own_v1, sizeof own_v1, "%s", group);
     }
+    eq_memory_ignored();
     free(line);
     if (f)
         fclose(f);

@@ -45,7 +45,7 @@ bool eq_isa_parse(const char *name, enum eq_isa *isa)
 static void name_from_system(void)
 {
     char line[256];
-    FILE *f = fopen("/proc/cpuinfo", "re");
+    FILE *f = eq_fopen("/proc/cpuinfo", "re");
     while (f && fgets(line, sizeof line, f)) {
         char *colon = strchr(line, ':');
         if (strncmp(line, "model name", 10) != 0 || !colon)
@@ -57,7 +57,7 @@ static void name_from_system(void)
     }
     if (f)
         fclose(f);
-    f = fopen("/proc/device-tree/model", "re");
+    f = eq_fopen("/proc/device-tree/model", "re");
     if (!f)
         return;
     if (fgets(line, sizeof line, f))

@@ -5,28 +5,42 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A failed look that says for certain that nothing of that name is there. */
+static bool says_absent(int error)
+{
+    return error == ENOENT || error == ENOTDIR;
+}
+
+static enum eq_status look(const char *path, struct stat *info, bool *there, struct eq_err *err)
+{
+    *there = stat(path, info) == 0;
+    return *there || says_absent(errno) ? EQ_OK : eq_fail_errno(err, "%s: cannot be looked up", path);
+}
+
 enum eq_status eq_path_look(const char *path, bool *there, struct eq_err *err)
 {
-    struct stat st;
-    *there = stat(path, &st) == 0;
-    return *there || errno == ENOENT || errno == ENOTDIR ? EQ_OK : eq_fail_errno(err, "%s: cannot be looked up", path);
+    struct stat info;
+    return look(path, &info, there, err);
 }
 
-bool eq_path_exists(const char *path)
+enum eq_status eq_dir_look(const char *path, bool *is_dir, struct eq_err *err)
 {
-    struct stat st;
-    return stat(path, &st) == 0;
+    struct stat info;
+    enum eq_status st = look(path, &info, is_dir, err);
+    *is_dir = *is_dir && S_ISDIR(info.st_mode);
+    return st;
 }
 
-bool eq_is_dir(const char *path)
+bool eq_path_may_exist(const char *path)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    bool there;
+    return eq_path_look(path, &there, NULL) != EQ_OK || there;
 }
 
 char *eq_path_join(const char *a, const char *b)
@@ -34,6 +48,30 @@ char *eq_path_join(const char *a, const char *b)
     size_t len = strlen(a);
     bool slash = len == 0 || a[len - 1] == '/' || b[0] == '\0';
     return eq_format("%s%s%s", a, slash ? "" : "/", b);
+}
+
+FILE *eq_fopen(const char *path, const char *mode)
+{
+    FILE *f;
+    while (!(f = fopen(path, mode)) && eq_memory_again(BUFSIZ))
+        ;
+    return f;
+}
+
+DIR *eq_opendir(const char *path)
+{
+    DIR *d;
+    while (!(d = opendir(path)) && eq_memory_again(4 * BUFSIZ))
+        ;
+    return d;
+}
+
+char *eq_real_path(const char *path)
+{
+    char *real;
+    while (!(real = realpath(path, NULL)) && eq_memory_again(PATH_MAX))
+        ;
+    return real;
 }
 
 void eq_names_free(char **names, size_t n)
@@ -49,7 +87,7 @@ enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq
     const struct dirent *entry;
     *names = NULL;
     *n = 0;
-    DIR *d = opendir(path);
+    DIR *d = eq_opendir(path);
     if (!d)
         return errno == ENOENT || errno == ENOTDIR ? EQ_OK : eq_fail_errno(err, "%s: cannot be listed", path);
     while (errno = 0, (entry = readdir(d)) != NULL) {
@@ -82,7 +120,8 @@ char *eq_nearest_folder(const char *path)
     if (name[0] && eq_list_dir(start ? parent : ".", &names, &n, NULL) == EQ_OK)
         for (size_t i = 0; i < n; i++) {
             char *sibling = eq_path_join(parent, names[i]);
-            if (eq_is_dir(start ? sibling : names[i])) {
+            bool is_dir;
+            if (eq_dir_look(start ? sibling : names[i], &is_dir, NULL) == EQ_OK && is_dir) {
                 folders = eq_list_grow(folders, n_folders, sizeof *folders);
                 folders[n_folders++] = names[i];
             }
@@ -116,9 +155,10 @@ enum eq_status eq_make_dirs(const char *path, struct eq_err *err)
             break;
     }
     free(part);
-    if (st == EQ_OK && path[0] && !eq_is_dir(path))
-        st = eq_fail(err, EQ_IO, "%s: exists, but is not a folder", path);
-    return st;
+    bool is_dir = true;
+    if (st == EQ_OK && path[0])
+        st = eq_dir_look(path, &is_dir, err);
+    return is_dir || st != EQ_OK ? st : eq_fail(err, EQ_IO, "%s: exists, but is not a folder", path);
 }
 
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err)

@@ -13,7 +13,9 @@ static _Thread_local bool lost;
 
 static void *noting_malloc(size_t n)
 {
-    void *p = malloc(n);
+    void *p;
+    while (!(p = malloc(n)) && eq_memory_refused(n))
+        ;
     lost |= !p;
     return p;
 }
@@ -97,12 +99,25 @@ static const char *find_leniency(const char *p)
     return NULL;
 }
 
+struct key {
+    const char *text;
+    struct eq_str utf8; /* of a key beyond ASCII; text points into it */
+};
+
 static int compare_keys(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(((const struct key *)a)->text, ((const struct key *)b)->text);
 }
 
-/* Refuses a key that occurs twice: parsers differ in which of the two they use. */
+static bool is_ascii(const char *text)
+{
+    while (*text && (unsigned char)*text < 0x80)
+        text++;
+    return !*text;
+}
+
+/* Refuses a key that occurs twice: parsers differ in which of the two they use. Keys are the same if they are when they
+ * are written, as UTF-8. */
 static enum eq_status check_keys(const cJSON *object, const char *name, struct eq_err *err)
 {
     size_t n = 0;
@@ -110,17 +125,23 @@ static enum eq_status check_keys(const cJSON *object, const char *name, struct e
         n++;
     if (n < 2)
         return EQ_OK;
-    const char **keys = eq_alloc(n, sizeof *keys);
+    struct key *keys = eq_alloc(n, sizeof *keys);
     if (!keys)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory while checking its keys", name);
     n = 0;
-    for (const cJSON *child = object->child; child; child = child->next)
-        keys[n++] = child->string;
+    for (const cJSON *child = object->child; child; child = child->next, n++) {
+        bool plain = is_ascii(child->string);
+        if (!plain)
+            eq_str_add_utf8(&keys[n].utf8, child->string);
+        keys[n].text = plain ? child->string : keys[n].utf8.s;
+    }
     qsort(keys, n, sizeof *keys, compare_keys);
     enum eq_status st = EQ_OK;
     for (size_t i = 1; i < n && st == EQ_OK; i++)
-        if (strcmp(keys[i - 1], keys[i]) == 0)
-            st = eq_fail(err, EQ_FORMAT, "%s: the key \"%s\" comes twice", name, keys[i]);
+        if (strcmp(keys[i - 1].text, keys[i].text) == 0)
+            st = eq_fail(err, EQ_FORMAT, "%s: the key \"%s\" comes twice", name, keys[i].text);
+    for (size_t i = 0; i < n; i++)
+        eq_str_clear(&keys[i].utf8);
     eq_free(keys);
     return st;
 }

@@ -41,7 +41,7 @@ void eq_free(void *p)
 /* VmHWM rather than ru_maxrss: the latter also remembers the size of the process that called exec. */
 static size_t peak_from_proc(void)
 {
-    FILE *f = fopen("/proc/self/status", "re");
+    FILE *f = eq_fopen("/proc/self/status", "re");
     if (!f)
         return 0;
     char line[256];

@@ -15,6 +15,7 @@
 #include <pthreadpool.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <string.h>
 
 enum { MAX_THREADS = 1024, TIMED_PIECES = 3 };
 
@@ -44,6 +45,75 @@ static struct eq_crew crew; /* outlives the pool: the machine is busy, not the p
 static bool crew_fixed;
 static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
 
+/* OpenBLAS's own function (driver/others/openblas_env.c) for the value of OPENBLAS_NUM_THREADS. Its library calls it
+ * while it is loaded and finds this one, since a program's symbols come before those of its libraries. Otherwise it
+ * would start a thread for each further CPU, which is never used, takes 128 MiB of address space and, where there is no
+ * room for them, keeps the process from ending. Weak: a static OpenBLAS brings its own. */
+int openblas_num_threads_env(void);
+__attribute__((weak)) int openblas_num_threads_env(void)
+{
+    return 1;
+}
+
+/* ---- how many threads can be had ----------------------------------------- */
+
+struct probe {
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over;
+};
+
+static void *stand_by(void *arg)
+{
+    struct probe *p = arg;
+    pthread_mutex_lock(&p->lock);
+    while (!p->is_over)
+        pthread_cond_wait(&p->over, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+/* How many further threads, at most `wanted`, can be alive at once; *code says why not more. pthreadpool doesn't look
+ * at pthread_create's answer and would wait for ever for a thread that was never made. */
+static int count_startable(int wanted, int *code)
+{
+    static pthread_t threads[MAX_THREADS];
+    struct probe p = {.lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+    int n = 0;
+    *code = 0;
+    while (n < wanted && (*code = pthread_create(&threads[n], NULL, stand_by, &p)) == 0)
+        n++;
+    pthread_mutex_lock(&p.lock);
+    p.is_over = true;
+    pthread_cond_broadcast(&p.over);
+    pthread_mutex_unlock(&p.lock);
+    for (int i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
+    return n;
+}
+
+/* A number that was asked for is kept or refused. By default, what can be had is taken, and one thread is left for the
+ * loader. */
+static enum eq_status settle_threads(bool by_default, int *threads, struct eq_err *err)
+{
+    int code, wanted = *threads - 1 + by_default, n = *threads > 1 ? count_startable(wanted, &code) : wanted;
+    if (n == wanted)
+        return EQ_OK;
+    if (!by_default)
+        return eq_fail(err, EQ_NOMEM,
+                       "cannot start %d threads: %s (limits such as ulimit -u, ulimit -v, or that of a container). Use "
+                       "fewer: --threads %d",
+                       *threads, strerror(code), n + 1);
+    int fewer = n > 1 ? n : 1;
+    eq_warn("cannot start %d threads: %s (limits such as ulimit -u, ulimit -v, or that of a container). Going on with "
+            "%d; results do not depend on it",
+            *threads, strerror(code), fewer);
+    *threads = fewer;
+    return EQ_OK;
+}
+
+/* ---- the pool ------------------------------------------------------------ */
+
 static void rest(void *context, size_t item)
 {
     (void)context, (void)item;
@@ -54,8 +124,10 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
     assert(inside_worker < 0);
     if (threads < 0 || threads > MAX_THREADS)
         return eq_fail(err, EQ_USAGE, "%d threads: must be between 0 (all) and %d", threads, MAX_THREADS);
-    if (threads == 0)
-        threads = eq_cpu_count();
+    bool by_default = threads == 0;
+    if (by_default)
+        threads = eq_cpu_count() < MAX_THREADS ? eq_cpu_count() : MAX_THREADS - 1;
+    EQ_CHECK(settle_threads(by_default, &threads, err));
     openblas_set_num_threads(1); /* it runs inside our pieces; a pool of its own would compete with ours */
     pthreadpool_t fresh = NULL;
     if (threads > 1) {

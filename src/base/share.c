@@ -28,7 +28,7 @@ static bool ends_with(const char *text, const char *end)
 char *eq_installed_file(const char *name)
 {
     char *dir = share_dir(), *path = dir ? eq_format("%s/%s", dir, name) : NULL;
-    char *real = path ? realpath(path, NULL) : NULL;
+    char *real = path ? eq_real_path(path) : NULL;
     free(path);
     free(dir);
     return real;

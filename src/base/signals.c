@@ -60,10 +60,11 @@ void eq_signals_install(void)
 
 bool eq_interrupted(void)
 {
-    return interrupted != 0;
+    return interrupted != 0 || eq_memory_short();
 }
 
 void eq_interrupt_reset(void)
 {
     interrupted = 0;
+    eq_memory_forget();
 }

@@ -2,6 +2,7 @@
 #include "echoquant/base.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -9,17 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Noreturn void out_of_memory(void)
-{
-    fputs("error: out of memory\n", stderr);
-    abort();
-}
-
 static void reserve(struct eq_str *str, size_t more)
 {
     size_t need;
     if (!eq_add_size(str->len, more, &need) || !eq_add_size(need, 1, &need))
-        out_of_memory();
+        eq_memory_end(SIZE_MAX);
     if (need <= str->cap)
         return;
     size_t cap = str->cap < SIZE_MAX / 2 ? str->cap * 2 : need;
@@ -27,23 +22,30 @@ static void reserve(struct eq_str *str, size_t more)
         cap = need;
     if (cap < 64)
         cap = 64;
-    char *s = realloc(str->s, cap);
-    if (!s)
-        out_of_memory();
-    str->s = s;
+    str->s = eq_small(str->s, cap);
     str->cap = cap;
+}
+
+/* vsnprintf, which needs memory for wide fields. */
+static int print(char *s, size_t size, const char *fmt, va_list args)
+{
+    for (;;) {
+        va_list again;
+        va_copy(again, args);
+        int n = vsnprintf(s, size, fmt, again);
+        va_end(again);
+        if (n >= 0)
+            return n;
+        if (!eq_memory_again(BUFSIZ)) /* longer than INT_MAX */
+            eq_memory_end(INT_MAX);
+    }
 }
 
 void eq_str_vadd(struct eq_str *str, const char *fmt, va_list args)
 {
-    va_list again;
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, again);
-    va_end(again);
-    if (n < 0)
-        out_of_memory();
+    int n = print(NULL, 0, fmt, args);
     reserve(str, (size_t)n);
-    vsnprintf(str->s + str->len, (size_t)n + 1, fmt, args);
+    print(str->s + str->len, (size_t)n + 1, fmt, args);
     str->len += (size_t)n;
 }
 
@@ -91,9 +93,9 @@ void eq_str_add_bytes(struct eq_str *str, const void *bytes, size_t n)
 void *eq_list_grow(void *items, size_t n, size_t size)
 {
     size_t bytes;
-    char *grown = eq_mul_size(n + 1, size, &bytes) ? realloc(items, bytes) : NULL;
-    if (!grown)
-        out_of_memory();
+    if (!eq_mul_size(n + 1, size, &bytes))
+        eq_memory_end(SIZE_MAX);
+    char *grown = eq_small(items, bytes);
     memset(grown + n * size, 0, size);
     return grown;
 }
@@ -138,10 +140,8 @@ void eq_str_add_wrapped(struct eq_str *str, const char *text, int column, int wi
 
 char *eq_strdup(const char *s)
 {
-    char *copy = strdup(s);
-    if (!copy)
-        out_of_memory();
-    return copy;
+    size_t size = strlen(s) + 1;
+    return memcpy(eq_small(NULL, size), s, size);
 }
 
 static locale_t c_locale;
@@ -149,9 +149,9 @@ static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
 
 static void make_c_locale(void)
 {
-    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!c_locale)
-        out_of_memory();
+    do
+        c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    while (!c_locale && eq_memory_again(BUFSIZ));
 }
 
 bool eq_parse_double(const char *s, double *out)
@@ -195,9 +195,7 @@ static size_t min3(size_t a, size_t b, size_t c)
 size_t eq_edit_distance(const char *a, const char *b)
 {
     size_t na = strlen(a), nb = strlen(b);
-    size_t *row = eq_alloc(nb + 1, sizeof *row);
-    if (!row)
-        out_of_memory();
+    size_t *row = eq_small(NULL, (nb + 1) * sizeof *row);
     for (size_t j = 0; j <= nb; j++)
         row[j] = j;
     for (size_t i = 1; i <= na; i++) {
@@ -210,21 +208,22 @@ size_t eq_edit_distance(const char *a, const char *b)
         }
     }
     size_t distance = row[nb];
-    eq_free(row);
+    free(row);
     return distance;
 }
 
 const char *eq_nearest(const char *word, const char *const *candidates, size_t n)
 {
-    size_t limit = 1 + strlen(word) / 4;
+    size_t len = strlen(word), best_distance = 2 + len / 4;
     const char *best = NULL;
-    size_t best_distance = limit + 1;
     for (size_t i = 0; i < n; i++) {
-        size_t distance = eq_edit_distance(word, candidates[i]);
         /* "frames" for "data.frames": the section is missing */
         const char *dot = strrchr(candidates[i], '.');
-        if (dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0)
-            distance = 1;
+        bool is_name = dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0;
+        size_t other = strlen(candidates[i]), least = other > len ? other - len : len - other;
+        if (!is_name && least >= best_distance)
+            continue;
+        size_t distance = is_name ? 1 : eq_edit_distance(word, candidates[i]);
         if (distance < best_distance) {
             best = candidates[i];
             best_distance = distance;

@@ -91,8 +91,12 @@ char *eq_caseless(const char *text)
     struct eq_str utf8 = {0};
     utf8proc_uint8_t *folded = NULL;
     eq_str_add_utf8(&utf8, text);
-    if (utf8proc_map((const utf8proc_uint8_t *)utf8.s, 0, &folded,
-                     UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD) < 0)
+    utf8proc_ssize_t n;
+    do
+        n = utf8proc_map((const utf8proc_uint8_t *)utf8.s, 0, &folded,
+                         UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+    while (n == UTF8PROC_ERROR_NOMEM && eq_memory_again(utf8.len * sizeof(int32_t)));
+    if (n < 0)
         return utf8.s;
     eq_str_clear(&utf8);
     return (char *)folded;

@@ -13,6 +13,9 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 
 static enum eq_status tell(const FTSENT *e, eq_file_fn take, void *ctx, struct eq_err *err)
 {
+    errno = e->fts_errno;
+    if (eq_fail_errno(err, "%s: cannot be read", e->fts_path) == EQ_NOMEM) /* no fault of the folder */
+        return EQ_NOMEM;
     char *problem = eq_format("%s: cannot be read: %s", e->fts_path, strerror(e->fts_errno));
     enum eq_status st = take(ctx, e->fts_path, problem, err);
     free(problem);
@@ -44,7 +47,9 @@ enum eq_status eq_files_below(const char *folder, eq_file_fn take, void *ctx, st
     while (len > 1 && folder[len - 1] == '/')
         len--;
     char *root = eq_format("%.*s", (int)len, folder);
-    FTS *tree = fts_open((char *[]){root, NULL}, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+    FTS *tree;
+    while (!(tree = fts_open((char *[]){root, NULL}, FTS_LOGICAL | FTS_NOCHDIR, by_name)) && eq_memory_again(BUFSIZ))
+        ;
     enum eq_status st = tree ? walk(tree, root, take, ctx, err) : eq_fail_errno(err, "%s: cannot be read", root);
     if (tree)
         fts_close(tree);

@@ -45,14 +45,20 @@ static bool is_temporary(const char *name, long *pid)
     return false;
 }
 
-enum eq_status eq_remove_temporaries(const char *dir, bool alone, struct eq_err *err)
+bool eq_is_temporary_name(const char *name)
+{
+    long pid;
+    return is_temporary(name, &pid);
+}
+
+enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone, struct eq_err *err)
 {
     char **names;
-    size_t n;
+    size_t n, len = of ? strlen(of) : 0;
     enum eq_status st = eq_list_dir(dir, &names, &n, err);
     for (size_t i = 0; i < n && st == EQ_OK; i++) {
         long pid;
-        if (!is_temporary(names[i], &pid) ||
+        if (!is_temporary(names[i], &pid) || (of && strncmp(names[i], of, len) != 0) ||
             !(alone || pid == (long)getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)))
             continue;
         char *path = eq_path_join(dir, names[i]);
@@ -90,12 +96,14 @@ static int pipe_close(void *fd)
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
 {
     *w = (struct eq_writer){0};
-    char *target = realpath(path, NULL);
+    char *target = eq_real_path(path);
     w->path = target ? target : eq_strdup(path);
     struct stat info;
     bool exists = stat(w->path, &info) == 0;
     int fd;
-    if (exists && S_ISDIR(info.st_mode)) {
+    if (!exists && errno != ENOENT && errno != ENOTDIR) { /* it may be a device */
+        fd = -1;
+    } else if (exists && S_ISDIR(info.st_mode)) {
         errno = EISDIR;
         fd = -1;
     } else if (exists && !S_ISREG(info.st_mode)) {
@@ -103,10 +111,11 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
     } else {
         fd = open_temporary(w);
     }
-    if (fd >= 0)
-        w->file = w->tmp_path ? fdopen(fd, "wb")
-                              : fopencookie((void *)(intptr_t)fd, "wb",
-                                            (cookie_io_functions_t){.write = pipe_write, .close = pipe_close});
+    if (fd >= 0 && !w->tmp_path)
+        w->file =
+            fopencookie((void *)(intptr_t)fd, "wb", (cookie_io_functions_t){.write = pipe_write, .close = pipe_close});
+    while (fd >= 0 && w->tmp_path && !(w->file = fdopen(fd, "wb")) && eq_memory_again(BUFSIZ))
+        ;
     if (!w->file) {
         enum eq_status st = errno == EINTR
                                 ? eq_fail(err, EQ_INTERRUPTED, "interrupted while waiting for a reader of %s", path)
@@ -167,23 +176,32 @@ static void sync_directory(const char *path)
     free(dir);
 }
 
+enum eq_status eq_writer_close(struct eq_writer *w, struct eq_err *err)
+{
+    FILE *file = w->file;
+    if (eq_memory_lost()) /* the contents may lack something */
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory, so it is not written", w->path);
+    /* The stream's error flag catches a failed put whose status was lost. */
+    bool good = fflush(file) == 0 && !ferror(file) &&
+                (!w->tmp_path || w->unsynced || fsync(fileno(file)) == 0 || cannot_sync(errno));
+    if (!good)
+        return write_failed(w, err);
+    w->file = NULL;
+    return fclose(file) == 0 ? EQ_OK : write_failed(w, err); /* NFS and quotas report here */
+}
+
 enum eq_status eq_writer_commit(struct eq_writer *w, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    FILE *file = w->file;
-    /* The stream's error flag catches a failed put whose status was lost. */
-    bool good = fflush(file) == 0 && !ferror(file) && (!w->tmp_path || fsync(fileno(file)) == 0 || cannot_sync(errno));
-    if (!good)
-        EQ_TRY(write_failed(w, err));
-    w->file = NULL;
-    if (fclose(file) != 0) /* NFS and quotas report here */
-        EQ_TRY(write_failed(w, err));
+    if (w->file)
+        EQ_TRY(eq_writer_close(w, err));
     if (w->tmp_path) {
         if (rename(w->tmp_path, w->path) != 0)
             EQ_TRY(eq_fail_errno(err, "%s: cannot put the new file in place", w->path));
         free(w->tmp_path);
         w->tmp_path = NULL;
-        sync_directory(w->path);
+        if (!w->unsynced)
+            sync_directory(w->path);
     }
 out:
     eq_writer_abort(w);

@@ -1,15 +1,24 @@
-/* Gray frames to an MJPEG AVI through libavcodec and libavformat, bit-exact between runs. */
+/* Gray frames to an MJPEG AVI through libavcodec and libavformat, bit-exact between runs. The muxer writes through
+ * functions of ours: it goes back to fill in lengths, and does not look whether going back succeeded. */
 #include "clip/avi_write.h"
+#include "clip/clip.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/opt.h>
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { IO_BUFFER_BYTES = 1 << 18 };
 
 struct encoder {
     const char *path;
+    struct eq_writer file;
+    int64_t at, len;
+    int error; /* errno of a write that failed */
     AVFormatContext *format;
+    AVIOContext *io;
     AVCodecContext *codec;
     AVStream *stream;
     AVFrame *frame;
@@ -20,10 +29,63 @@ struct encoder {
 static enum eq_status check(const struct encoder *e, const char *what, int code, struct eq_err *err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    eq_memory_ignored(); /* libav may go on without an index, for example */
+    if (eq_memory_short() || code == AVERROR(ENOMEM))
+        return eq_fail(err, EQ_NOMEM, "%s: %s: out of memory", e->path, what);
+    if (e->error) {
+        errno = e->error;
+        return eq_fail_errno(err, "%s: cannot write", e->path);
+    }
     if (code >= 0)
         return EQ_OK;
     av_strerror(code, text, sizeof text);
     return eq_fail(err, EQ_IO, "%s: %s: %s", e->path, what, text);
+}
+
+#if LIBAVFORMAT_VERSION_MAJOR < 61
+typedef uint8_t io_byte;
+#else
+typedef const uint8_t io_byte;
+#endif
+
+static int write_bytes(void *opaque, io_byte *data, int size)
+{
+    struct encoder *e = opaque;
+    for (int done = 0; done < size && !e->error;) {
+        ssize_t n = pwrite(fileno(e->file.file), data + done, (size_t)(size - done), (off_t)(e->at + done));
+        if (n < 0 && errno != EINTR)
+            e->error = errno;
+        done += n > 0 ? (int)n : 0;
+    }
+    if (e->error)
+        return AVERROR(e->error);
+    e->at += size;
+    e->len = e->at > e->len ? e->at : e->len;
+    return size;
+}
+
+static int64_t seek_bytes(void *opaque, int64_t offset, int whence)
+{
+    struct encoder *e = opaque;
+    if (whence & AVSEEK_SIZE)
+        return e->len;
+    whence &= ~AVSEEK_FORCE;
+    int64_t base = whence == SEEK_CUR ? e->at : whence == SEEK_END ? e->len : 0;
+    if (offset < -base || offset > INT64_MAX - base)
+        return AVERROR(EINVAL);
+    return e->at = base + offset;
+}
+
+static enum eq_status open_io(struct encoder *e, struct eq_err *err)
+{
+    EQ_CHECK(eq_writer_open(&e->file, e->path, err));
+    uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
+    if (buffer)
+        e->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 1, e, NULL, write_bytes, seek_bytes);
+    if (!e->io)
+        av_free(buffer);
+    e->format->pb = e->io;
+    return e->io ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory", e->path);
 }
 
 static enum eq_status open_codec(struct encoder *e, const struct eq_avi_opts *o, struct eq_err *err)
@@ -50,9 +112,7 @@ static enum eq_status open_codec(struct encoder *e, const struct eq_avi_opts *o,
 static enum eq_status open_file(struct encoder *e, const struct eq_avi_opts *o, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_str url = {0};
-    eq_str_add(&url, "file:%s", e->path); /* otherwise a colon in a path would name a protocol */
-    EQ_TRY(check(e, "AVI writer", avformat_alloc_output_context2(&e->format, NULL, "avi", e->path), err));
+    EQ_TRY(check(e, "AVI writer", avformat_alloc_output_context2(&e->format, NULL, "avi", NULL), err));
     e->format->flags |= AVFMT_FLAG_BITEXACT;
     EQ_TRY(open_codec(e, o, err));
     e->stream = avformat_new_stream(e->format, NULL);
@@ -67,10 +127,9 @@ static enum eq_status open_file(struct encoder *e, const struct eq_avi_opts *o, 
     e->frame->width = e->frame->height = o->size;
     e->frame->quality = e->codec->global_quality;
     EQ_TRY(check(e, "frame", av_frame_get_buffer(e->frame, 0), err));
-    EQ_TRY(check(e, "cannot be written", avio_open(&e->format->pb, url.s, AVIO_FLAG_WRITE), err));
+    EQ_TRY(open_io(e, err));
     EQ_TRY(check(e, "header", avformat_write_header(e->format, NULL), err));
 out:
-    eq_str_clear(&url);
     return st;
 }
 
@@ -115,6 +174,7 @@ static enum eq_status finish(struct encoder *e, struct eq_err *err)
     /* A full disk may show only now. */
     avio_flush(e->format->pb);
     EQ_TRY(check(e, "writing", e->format->pb->error, err));
+    EQ_TRY(eq_writer_commit(&e->file, err));
 out:
     return st;
 }
@@ -125,6 +185,8 @@ enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int f
 {
     struct encoder e = {.path = path};
     enum eq_status st;
+    eq_clip_set_up_ffmpeg();
+    errno = 0; /* for check */
     uint8_t *gray = eq_alloc((size_t)o->size, (size_t)o->size);
     if (!gray)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);
@@ -135,11 +197,10 @@ enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int f
     }
     EQ_TRY(finish(&e, err));
 out:
-    if (e.format && e.format->pb) {
-        int code = avio_closep(&e.format->pb);
-        if (st == EQ_OK)
-            st = check(&e, "closing", code, err);
-    }
+    eq_writer_abort(&e.file);
+    if (e.io)
+        av_freep(&e.io->buffer);
+    avio_context_free(&e.io);
     avformat_free_context(e.format);
     avcodec_free_context(&e.codec);
     av_frame_free(&e.frame);

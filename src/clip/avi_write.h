@@ -12,7 +12,7 @@ struct eq_avi_opts {
     int quality;     /* of 1 (best) .. 31 */
 };
 /* Writes a file with `frames` frames; next is called for frame 0, 1, ... and fills gray: [size][size]. The same frames
- * give the same bytes, without a date. A failure leaves a part of the file behind. */
+ * give the same bytes, without a date. The file appears whole or not at all, as with eq_write_file. */
 enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int frames,
                             enum eq_status (*next)(void *ctx, int frame, uint8_t *gray, struct eq_err *err), void *ctx,
                             struct eq_err *err);

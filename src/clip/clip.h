@@ -19,14 +19,21 @@ struct eq_clip_file {
 };
 enum { EQ_CLIP_HEAD = 4096 }; /* first bytes of a file, enough to name it */
 
+/* Sends FFmpeg's messages to our log, and limits its blocks of memory. Call it before FFmpeg. */
+void eq_clip_set_up_ffmpeg(void);
+/* The status of reading a clip: EQ_NOMEM in place of st if memory was refused. A library may go on without it, and the
+ * clip then seems damaged, or has other pixels. */
+enum eq_status eq_clip_settle(const char *name, enum eq_status st, struct eq_err *err);
+
 /* ---- the container (whole.c, kind.c) --------------------------------------- */
 
 /* Judges by the container's sizes and indices whether the file is whole. format: libavformat's name of the demuxer.
  * reason is empty if it is, or if the container has nothing to tell. repeats, unless it is NULL, receives the number of
  * empty chunks after the last frame of each stream of an AVI. */
 enum { EQ_CLIP_AVI_STREAMS = 100 };
-void eq_clip_judge_file(const struct eq_clip_file *file, const char *format, char reason[EQ_CLIP_REASON],
-                        int repeats[EQ_CLIP_AVI_STREAMS]);
+/* EQ_IO: it cannot be read. */
+enum eq_status eq_clip_judge_file(const struct eq_clip_file *file, const char *format, char reason[EQ_CLIP_REASON],
+                                  int repeats[EQ_CLIP_AVI_STREAMS], struct eq_err *err);
 /* EQ_FORMAT with what a file of these first bytes is, and what to do with it. len is at most EQ_CLIP_HEAD. */
 enum eq_status eq_clip_fail_kind(const char *name, const uint8_t *head, size_t len, struct eq_err *err);
 /* The same as a kind of fault; of missing and unreadable files there are no bytes. */
@@ -61,7 +68,10 @@ struct eq_clip_reader {
     const struct eq_clip_file *file;
     AVFormatContext *format;
     AVIOContext *io;
-    size_t io_pos;
+    int fd;         /* of the file; -1: it is in memory */
+    int64_t io_pos; /* where the demuxer reads next */
+    int64_t io_len;
+    int io_error; /* errno of a read that failed: demuxers may take it for the end, or for damage */
     AVCodecContext *decoder;
     AVPacket *packet;
     AVFrame *frame;
@@ -83,9 +93,10 @@ int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet);
 int eq_clip_reader_receive(struct eq_clip_reader *r);
 /* The time of a packet, or of the frame in r->frame: AV_NOPTS_VALUE when it is not known. */
 int64_t eq_clip_reader_packet_time(const struct eq_clip_reader *r);
-/* Judges whether the file is whole, by the container (eq_clip_judge_file) and the index that it gave. Returns how often
- * empty chunks repeat the last frame at the end of an AVI, which its demuxer does not tell. */
-int eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON]);
+/* Judges whether the file is whole, by the container (eq_clip_judge_file) and the index that it gave. *repeats: how
+ * often empty chunks repeat the last frame at the end of an AVI, which its demuxer does not tell. */
+enum eq_status eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON], int *repeats,
+                                    struct eq_err *err);
 /* Codec, size, frame rate, number of frames, container and display matrix as the container gives them. EQ_FORMAT: the
  * matrix turns by no multiple of 90 degrees. */
 enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info, struct eq_err *err);

@@ -7,7 +7,8 @@
 
 /* Whether the file is DICOM by its content: "DICM" after a preamble of 128 bytes, or a data set that begins without
  * one. False for what is no regular file, or can't be opened. */
-bool eq_dicom_is(const char *path);
+enum eq_status eq_dicom_look(const char *path, bool *is, struct eq_err *err); /* EQ_IO: it cannot be read */
+bool eq_dicom_is(const char *path);                                           /* for guesses: false if it cannot */
 
 /* ---- frames (dicom_pixels.c) ------------------------------------------------ */
 

@@ -17,6 +17,7 @@
 #include <dcmtk/dcmjpls/djdecode.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <exception>
@@ -60,10 +61,18 @@ struct eq_dicom {
 namespace
 {
 
+/* A refused `new` is met from the reserve, as small requests in C are; otherwise it throws. */
+void meet_request()
+{
+    if (!eq_memory_refused(0))
+        throw std::bad_alloc();
+}
+
 void set_up_dcmtk()
 {
     static std::once_flag once;
     std::call_once(once, [] {
+        std::set_new_handler(meet_request);
         OFLog::configure(OFLogger::OFF_LOG_LEVEL);
         dcmStopParsingAfterElement.set(DCM_PixelData); /* copies may end in zeros, which are no elements */
         DJLSDecoderRegistration::registerCodecs(EJLSUC_never, EJLSPC_colorByPixel);
@@ -73,15 +82,19 @@ void set_up_dcmtk()
 /* Runs fn, which returns a status, and turns what it throws into one. */
 template <typename Fn> eq_status guarded(const char *path, eq_err *err, Fn fn) noexcept
 {
+    eq_status st;
+    errno = 0; /* for eq_memory_ignored */
     try {
-        return fn();
+        st = fn();
     } catch (const std::bad_alloc &) {
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);
+        st = eq_fail(err, EQ_NOMEM, "%s: out of memory", path);
     } catch (const std::exception &e) {
-        return eq_fail(err, EQ_FORMAT, "%s: damaged DICOM file (%s)", path, e.what());
+        st = eq_fail(err, EQ_FORMAT, "%s: damaged DICOM file (%s)", path, e.what());
     } catch (...) {
-        return eq_fail(err, EQ_FORMAT, "%s: damaged DICOM file", path);
+        st = eq_fail(err, EQ_FORMAT, "%s: damaged DICOM file", path);
     }
+    eq_memory_ignored();
+    return eq_memory_short() ? eq_fail(err, EQ_NOMEM, "%s: out of memory", path) : st;
 }
 
 int number_of(DcmItem &item, const DcmTagKey &tag, int fallback)
@@ -402,7 +415,7 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
     const DcmRepresentationParameter *parameter = nullptr;
     d.pixels->getOriginalRepresentationKey(syntax, parameter);
     DcmPixelSequence *sequence = nullptr;
-    if (DcmXfer(syntax).isEncapsulated() && d.pixels->getEncapsulatedRepresentation(syntax, parameter, sequence).good())
+    if (d.pixels->getEncapsulatedRepresentation(syntax, parameter, sequence).good())
         d.sequence = sequence;
     if ((d.info.coding != EQ_DICOM_NATIVE) != (d.sequence != nullptr))
         return eq_fail(err, EQ_FORMAT, "%s: damaged: its pictures are not stored as its header says", d.path.c_str());

@@ -1,5 +1,6 @@
 #include "clip/dicom.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,16 +16,30 @@ static bool begins_data_set(const uint8_t *b)
     return group && (letters || short_length);
 }
 
-bool eq_dicom_is(const char *path)
+enum eq_status eq_dicom_look(const char *path, bool *is, struct eq_err *err)
 {
     uint8_t head[132];
     struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) /* opening a pipe would wait for its writer */
-        return false;
+    *is = false;
+    if (stat(path, &info) != 0)
+        return eq_fail_errno(err, "%s", path);
+    if (!S_ISREG(info.st_mode)) /* opening a pipe would wait for its writer */
+        return EQ_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return false;
+        return eq_fail_errno(err, "%s", path);
     ssize_t n = pread(fd, head, sizeof head, 0);
+    int error = errno;
     close(fd);
-    return (n == sizeof head && memcmp(head + 128, "DICM", 4) == 0) || (n >= 8 && begins_data_set(head));
+    errno = error;
+    if (n < 0)
+        return eq_fail_errno(err, "%s: cannot be read", path);
+    *is = (n == sizeof head && memcmp(head + 128, "DICM", 4) == 0) || (n >= 8 && begins_data_set(head));
+    return EQ_OK;
+}
+
+bool eq_dicom_is(const char *path)
+{
+    bool is;
+    return eq_dicom_look(path, &is, NULL) == EQ_OK && is;
 }

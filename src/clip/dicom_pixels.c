@@ -10,6 +10,7 @@
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- opening --------------------------------------------------------------- */
@@ -212,14 +213,16 @@ static int decode_alone(struct eq_dicom_reader *r, const uint8_t *data, size_t l
         code = avcodec_send_packet(decoder, r->packet);
     if (code >= 0)
         code = avcodec_receive_frame(decoder, r->frame);
+    eq_memory_ignored();
     avcodec_free_context(&decoder);
     return code;
 }
 
 static enum eq_status decode(struct eq_dicom_reader *r, int i, const uint8_t *data, size_t len, struct eq_err *err)
 {
+    errno = 0; /* for eq_memory_ignored */
     int code = decode_alone(r, data, len);
-    if (code == AVERROR(ENOMEM))
+    if (code == AVERROR(ENOMEM) || eq_memory_short())
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name);
     if (code == 0 && !r->frame->decode_error_flags)
         return EQ_OK;

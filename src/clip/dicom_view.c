@@ -4,6 +4,7 @@
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 
+#include <errno.h>
 #include <string.h>
 
 const char *const eq_crop_names[EQ_CROP_COUNT + 1] = {"cone", "region", "none", NULL};
@@ -82,11 +83,15 @@ static bool open_scaler(struct eq_dicom_view *v)
                    {"src_range", 1},
                    {"dst_range", 1},
                    {"sws_flags", SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT}};
+    eq_clip_set_up_ffmpeg();
+    errno = 0; /* for eq_memory_ignored */
     v->sws = sws_alloc_context();
     for (size_t i = 0; v->sws && i < sizeof options / sizeof *options; i++)
         if (av_opt_set_int(v->sws, options[i].name, options[i].value, 0) < 0)
             return false;
-    return v->sws && sws_init_context(v->sws, NULL, NULL) >= 0;
+    bool open = v->sws && sws_init_context(v->sws, NULL, NULL) >= 0;
+    eq_memory_ignored();
+    return open;
 }
 
 enum eq_status eq_dicom_view_open(struct eq_dicom_view *v, struct eq_dicom_reader *r, enum eq_crop crop, bool mask,
@@ -103,7 +108,10 @@ enum eq_status eq_dicom_view_open(struct eq_dicom_view *v, struct eq_dicom_reade
     v->cut = eq_alloc((size_t)v->stride, (size_t)(v->square.height + size) + 1);
     if (!v->cut)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name));
-    if (!open_scaler(v))
+    bool open = open_scaler(v);
+    if (eq_memory_short())
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", r->name));
+    if (!open)
         EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: a square of %d x %d pixels cannot be resized to %d x %d", r->name,
                        v->square.width, v->square.height, size, size));
 out:

@@ -5,6 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum eq_status eq_clip_settle(const char *name, enum eq_status st, struct eq_err *err)
+{
+    eq_memory_ignored();
+    if (!eq_memory_short() || st == EQ_NOMEM)
+        return st;
+    return eq_fail(err, EQ_NOMEM, "%s: out of memory while it was read", name);
+}
+
 enum eq_clip_fault eq_clip_fault_of(const char *path, const struct eq_err *why)
 {
     uint8_t head[EQ_CLIP_HEAD];

@@ -162,8 +162,11 @@ static enum eq_status scale(struct eq_frame_converter *c, struct SwsContext **sw
         sws_freeContext(*sws);
         *sws = new_context(&wanted);
         *made_for = wanted;
+        eq_memory_ignored();
     }
-    if (!dst || !*sws)
+    if (!dst || (!*sws && eq_memory_short()))
+        return eq_fail(err, EQ_NOMEM, "out of memory for frames of %d x %d pixels", f->width, f->height);
+    if (!*sws)
         return eq_fail(err, EQ_FORMAT, "frames of %d x %d pixels in format %s cannot be converted", f->width, f->height,
                        av_get_pix_fmt_name(f->format) ? av_get_pix_fmt_name(f->format) : "?");
     const uint8_t *from[4];
@@ -180,6 +183,7 @@ static enum eq_status scale(struct eq_frame_converter *c, struct SwsContext **sw
     }
     uint8_t *planes[4] = {dst};
     int rows = sws_scale(*sws, from, from_strides, 0, f->height, planes, dst_strides);
+    eq_memory_ignored();
     return rows == height ? EQ_OK : eq_fail(err, EQ_FORMAT, "a frame cannot be resized to %d x %d", width, height);
 }
 

@@ -219,11 +219,13 @@ static bool reserve(struct eq_mjpeg_walker *w, size_t bytes)
     if (bytes <= w->cap)
         return true;
     uint8_t *grown = realloc(w->bytes, bytes + bytes / 4);
-    if (grown) {
-        w->bytes = grown;
-        w->cap = bytes + bytes / 4;
+    if (!grown) {
+        eq_memory_refused(SIZE_MAX);
+        return false;
     }
-    return grown != NULL;
+    w->bytes = grown;
+    w->cap = bytes + bytes / 4;
+    return true;
 }
 
 /* The blocks of one interval between restart markers. */
@@ -240,7 +242,9 @@ static bool walk_interval(const struct eq_mjpeg_walker *w, const struct eq_mjpeg
 
 struct eq_mjpeg_walker *eq_mjpeg_walker_new(void)
 {
-    return calloc(1, sizeof(struct eq_mjpeg_walker));
+    struct eq_mjpeg_walker *w = eq_small(NULL, sizeof *w);
+    memset(w, 0, sizeof *w);
+    return w;
 }
 
 void eq_mjpeg_walker_free(struct eq_mjpeg_walker *w)
@@ -257,7 +261,7 @@ bool eq_mjpeg_is_intact(struct eq_mjpeg_walker *w, const struct eq_mjpeg_info *i
     const uint8_t *p = info->scan;
     size_t left = info->scan_len;
     if (!reserve(w, left + PADDING))
-        return true; /* not judged */
+        return true; /* not judged: eq_clip_settle ends the read */
     for (int c = 0; c < info->components; c++)
         for (int class = 0; class < 2; class ++) {
             int index = info->table[c][class];

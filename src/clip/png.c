@@ -1,7 +1,8 @@
 /* RGB pictures to PNG by libavcodec. */
 #include "clip/png.h"
+#include "clip/clip.h"
 
-#include <libavcodec/avcodec.h>
+#include <errno.h>
 #include <string.h>
 
 static bool encode(AVCodecContext *codec, AVFrame *frame, AVPacket *packet, const uint8_t *pixels)
@@ -24,6 +25,8 @@ enum eq_status eq_png_write(const char *path, const uint8_t *pixels, int width, 
     const AVCodec *encoder = avcodec_find_encoder(AV_CODEC_ID_PNG);
     if (!encoder)
         return eq_fail(err, EQ_UNSUPPORTED, "this FFmpeg has no PNG encoder");
+    eq_clip_set_up_ffmpeg();
+    errno = 0; /* for eq_memory_ignored */
     AVCodecContext *codec = avcodec_alloc_context3(encoder);
     AVFrame *frame = av_frame_alloc();
     AVPacket *packet = av_packet_alloc();
@@ -35,9 +38,15 @@ enum eq_status eq_png_write(const char *path, const uint8_t *pixels, int width, 
     codec->time_base = (AVRational){1, 1};
     codec->thread_count = 1;
     codec->flags |= AV_CODEC_FLAG_BITEXACT;
-    if (avcodec_open2(codec, encoder, NULL) < 0)
+    int code = avcodec_open2(codec, encoder, NULL);
+    eq_memory_ignored();
+    if (code < 0 && code != AVERROR(ENOMEM) && !eq_memory_short())
         EQ_TRY(eq_fail(err, EQ_UNSUPPORTED, "the PNG encoder of this FFmpeg cannot be opened"));
-    if (!encode(codec, frame, packet, pixels))
+    bool encoded = code >= 0 && encode(codec, frame, packet, pixels);
+    eq_memory_ignored();
+    if (eq_memory_short())
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for %d x %d pixels", path, width, height));
+    if (!encoded)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: %d x %d pixels cannot be encoded", path, width, height));
     EQ_TRY(eq_write_file(path, packet->data, (size_t)packet->size, err));
 out:

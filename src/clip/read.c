@@ -15,6 +15,7 @@
 
 #include <libavutil/pixdesc.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,7 +172,7 @@ static bool is_intact(struct job *job, const struct eq_mjpeg_info *picture)
 {
     if (!job->walker)
         job->walker = eq_mjpeg_walker_new();
-    return !job->walker || eq_mjpeg_is_intact(job->walker, picture);
+    return eq_mjpeg_is_intact(job->walker, picture);
 }
 
 #define ENTROPY_WORDS "its compressed data make no whole picture"
@@ -385,10 +386,11 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     enum eq_status st = EQ_OK;
     const struct eq_clip_file *file = job->file;
     char reason[EQ_CLIP_REASON] = "";
+    errno = 0; /* for eq_memory_ignored */
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
     job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
-    job->repeats = eq_clip_reader_judge(&job->reader, reason);
+    EQ_TRY(eq_clip_reader_judge(&job->reader, reason, &job->repeats, err));
     EQ_TRY(eq_clip_watch(file->name, 0, err));
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
@@ -411,23 +413,29 @@ out:
 enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
                                  struct eq_clip_info *info, struct eq_err *err)
 {
+    bool dicom = false;
     eq_clip_watch_begin();
-    if (!file->data && eq_dicom_is(file->name))
-        return eq_dicom_clip_read(file, sampling, dst, info, err);
-    struct job job = {.file = file, .aim = SAMPLE, .sampling = sampling, .dst = dst};
     EQ_CHECK(eq_sampling_check(sampling, err));
+    if (!file->data)
+        EQ_CHECK(eq_dicom_look(file->name, &dicom, err));
+    if (dicom)
+        return eq_clip_settle(file->name, eq_dicom_clip_read(file, sampling, dst, info, err), err);
+    struct job job = {.file = file, .aim = SAMPLE, .sampling = sampling, .dst = dst};
     job.converter.size = sampling->size;
-    return run_job(&job, info, err);
+    return eq_clip_settle(file->name, run_job(&job, info, err), err);
 }
 
 enum eq_status eq_clip_check_file(const struct eq_clip_file *file, enum eq_clip_level level, struct eq_clip_info *info,
                                   struct eq_err *err)
 {
+    bool dicom = false;
     eq_clip_watch_begin();
-    if (!file->data && eq_dicom_is(file->name))
-        return eq_dicom_clip_read(file, NULL, NULL, info, err);
+    if (!file->data)
+        EQ_CHECK(eq_dicom_look(file->name, &dicom, err));
+    if (dicom)
+        return eq_clip_settle(file->name, eq_dicom_clip_read(file, NULL, NULL, info, err), err);
     struct job job = {.file = file, .aim = level == EQ_CLIP_CHECK_FULL ? LOOK_AT_ALL : LOOK};
-    return run_job(&job, info, err);
+    return eq_clip_settle(file->name, run_job(&job, info, err), err);
 }
 
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,

@@ -9,6 +9,7 @@
 #include <libavutil/log.h>
 #include <libavutil/mem.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -30,11 +31,13 @@ static void log_line(void *avcl, int level, const char *fmt, va_list args)
     if (level > AV_LOG_WARNING)
         return;
     char text[512];
+    int code = errno; /* of the library's caller, who asks it for ENOMEM */
     vsnprintf(text, sizeof text, fmt, args);
     text[strcspn(text, "\r\n")] = '\0';
     if (!text[0])
         return;
     eq_debug("ffmpeg: %s", text);
+    errno = code;
     if (listening && level <= listening->loudness && listening->messages++ == 0)
         snprintf(listening->message, sizeof listening->message, "%.90s", text);
 }
@@ -49,6 +52,12 @@ static void set_up_ffmpeg(void)
     av_log_set_callback(log_line);
 }
 
+void eq_clip_set_up_ffmpeg(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up_ffmpeg);
+}
+
 enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char *what, int code)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
@@ -61,39 +70,50 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
     return eq_fail(err, st, "%s: %s: %s", name, what, text);
 }
 
-/* ---- a file in memory ---------------------------------------------------- */
+/* ---- the file's bytes ---------------------------------------------------- */
 
-static int memory_read(void *opaque, uint8_t *buf, int size)
+/* The demuxer reads through these and not through libavformat's own, so that a read that failed is known. */
+static int read_bytes(void *opaque, uint8_t *buf, int size)
 {
     struct eq_clip_reader *r = opaque;
-    size_t left = r->file->len - r->io_pos;
-    if (left == 0)
-        return AVERROR_EOF;
-    size_t n = (size_t)size < left ? (size_t)size : left;
-    memcpy(buf, r->file->data + r->io_pos, n);
+    if (eq_clip_watch_ends((size_t)size))
+        return AVERROR_EXIT;
+    if (r->file->data) {
+        int64_t left = r->io_len - r->io_pos, n = size < left ? size : left;
+        if (n <= 0)
+            return AVERROR_EOF;
+        memcpy(buf, r->file->data + r->io_pos, (size_t)n);
+        r->io_pos += n;
+        return (int)n;
+    }
+    ssize_t n;
+    while ((n = pread(r->fd, buf, (size_t)size, (off_t)r->io_pos)) < 0 && errno == EINTR)
+        ;
+    if (n < 0)
+        r->io_error = errno;
+    if (n <= 0)
+        return n < 0 ? AVERROR(r->io_error) : AVERROR_EOF;
     r->io_pos += n;
     return (int)n;
 }
 
-static int64_t memory_seek(void *opaque, int64_t offset, int whence)
+static int64_t seek_bytes(void *opaque, int64_t offset, int whence)
 {
     struct eq_clip_reader *r = opaque;
-    int64_t len = (int64_t)r->file->len;
     if (whence & AVSEEK_SIZE)
-        return len;
+        return r->io_len;
     whence &= ~AVSEEK_FORCE;
-    int64_t base = whence == SEEK_CUR ? (int64_t)r->io_pos : whence == SEEK_END ? len : 0;
-    if (offset < -base || offset > len - base)
+    int64_t base = whence == SEEK_CUR ? r->io_pos : whence == SEEK_END ? r->io_len : 0;
+    if (offset < -base || (r->file->data ? offset > r->io_len - base : offset > INT64_MAX - base))
         return AVERROR(EINVAL);
-    r->io_pos = (size_t)(base + offset);
-    return (int64_t)r->io_pos;
+    return r->io_pos = base + offset;
 }
 
-static bool open_memory(struct eq_clip_reader *r)
+static bool open_bytes(struct eq_clip_reader *r)
 {
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
     if (buffer)
-        r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, memory_read, NULL, memory_seek);
+        r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, read_bytes, NULL, seek_bytes);
     if (!r->io) {
         av_free(buffer);
         return false;
@@ -105,8 +125,9 @@ static bool open_memory(struct eq_clip_reader *r)
 /* ---- opening ------------------------------------------------------------- */
 
 /* Says clearly what libavformat would only call "Invalid data", and keeps it from waiting for a pipe's other end. */
-static enum eq_status check_file(const char *path, struct eq_err *err)
+static enum eq_status open_file(struct eq_clip_reader *r, struct eq_err *err)
 {
+    const char *path = r->file->name;
     struct stat info;
     if (stat(path, &info) != 0)
         return eq_fail_errno(err, "%s", path);
@@ -116,25 +137,30 @@ static enum eq_status check_file(const char *path, struct eq_err *err)
         return eq_fail(err, EQ_IO, "%s is a pipe, a socket, or a device: a clip must be a plain file", path);
     if (info.st_size == 0)
         return eq_fail(err, EQ_FORMAT, "%s: the file is empty", path);
+    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (r->fd < 0 || fstat(r->fd, &info) != 0)
+        return eq_fail_errno(err, "%s", path);
+    r->io_len = (int64_t)info.st_size;
     return EQ_OK;
 }
 
-/* The file's first bytes; returns how many. */
-static size_t read_head(const struct eq_clip_file *file, uint8_t head[EQ_CLIP_HEAD])
+static enum eq_status read_failed(const struct eq_clip_reader *r, struct eq_err *err)
 {
-    if (file->data) {
-        size_t n = file->len < EQ_CLIP_HEAD ? file->len : EQ_CLIP_HEAD;
-        memcpy(head, file->data, n);
-        return n;
-    }
-    int fd = open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? 0 : read(fd, head, EQ_CLIP_HEAD);
-    if (fd >= 0)
-        close(fd);
-    return n > 0 ? (size_t)n : 0;
+    errno = r->io_error;
+    return eq_fail_errno(err, "%s: cannot be read", r->file->name);
 }
 
-/* Asked before every read of a file, and while streams are probed. */
+/* The file's first bytes; returns how many. */
+static size_t read_head(struct eq_clip_reader *r, uint8_t head[EQ_CLIP_HEAD])
+{
+    size_t len = 0;
+    r->io_pos = 0;
+    for (int n; len < EQ_CLIP_HEAD && (n = read_bytes(r, head + len, (int)(EQ_CLIP_HEAD - len))) > 0;)
+        len += (size_t)n;
+    return len;
+}
+
+/* Asked while streams are probed. */
 static int is_over(void *ctx)
 {
     (void)ctx;
@@ -147,31 +173,29 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     const char *name = r->file->name;
     AVDictionary *options = NULL;
     struct eq_str url = {0};
-    r->format = avformat_alloc_context();
-    if (!r->format)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-    r->format->interrupt_callback.callback = is_over;
-    if (r->file->data) {
-        if (!open_memory(r))
-            EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
-    } else {
-        EQ_TRY(check_file(name, err));
-        eq_str_add(&url, "file:%s", name); /* otherwise a colon in a path would name a protocol */
+    r->io_len = (int64_t)r->file->len;
+    if (!r->file->data) {
+        EQ_TRY(open_file(r, err));
+        eq_str_add(&url, "file:%s", name); /* some demuxers look at the extension */
     }
+    r->format = avformat_alloc_context();
+    if (!r->format || !open_bytes(r))
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
+    r->format->interrupt_callback.callback = is_over;
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    eq_memory_ignored();
     EQ_TRY(eq_clip_watch(name, 0, err));
     uint8_t head[EQ_CLIP_HEAD];
-    size_t len = code < 0 ? read_head(r->file, head) : 0;
-    /* Demuxers give errors of the system for what they don't understand, too. A file that can be read has none, unless
-     * a later part of it fails. */
-    bool readable = len > 0 && (code != AVERROR(EIO) || len < EQ_CLIP_HEAD);
-    if (readable && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE)) {
+    /* Demuxers give errors of the system for what they don't understand, too; of a lack of memory they know best. */
+    size_t len = code < 0 && !r->io_error ? read_head(r, head) : 0;
+    if (r->io_error)
+        st = read_failed(r, err);
+    else if (len > 0 && code != AVERROR(ENOMEM) && code != AVERROR(EMFILE) && code != AVERROR(ENFILE))
         st = eq_clip_fail_kind(name, head, len, err);
-    } else if (code < 0) {
+    else if (code < 0)
         st = eq_clip_av_fail(err, name, "cannot be opened as a video", code);
-    }
 out:
     av_dict_free(&options);
     eq_str_clear(&url);
@@ -197,6 +221,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     r->format->flags |= AVFMT_FLAG_DISCARD_CORRUPT; /* half a packet at the end of a cut file is no frame */
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
+        eq_memory_ignored();
         EQ_CHECK(eq_clip_watch(name, 0, err));
         if (code < 0)
             return eq_clip_av_fail(err, name, "cannot be read as a video", code);
@@ -225,11 +250,9 @@ static int get_black_buffer(AVCodecContext *decoder, AVFrame *frame, int flags)
     return 0;
 }
 
-static pthread_once_t ffmpeg_once = PTHREAD_ONCE_INIT;
-
 void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels)
 {
-    pthread_once(&ffmpeg_once, set_up_ffmpeg);
+    eq_clip_set_up_ffmpeg();
     decoder->thread_count = 1; /* clips are decoded in parallel; threads inside one only add overhead */
     decoder->max_pixels = max_pixels;
     decoder->flags |= AV_CODEC_FLAG_BITEXACT;
@@ -257,6 +280,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     eq_clip_set_up_decoder(r->decoder, max_pixels);
     r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
     int code = avcodec_open2(r->decoder, codec, NULL);
+    eq_memory_ignored();
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
 }
 
@@ -264,20 +288,22 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 static enum eq_status blame_the_cut(const struct eq_clip_reader *r, enum eq_status st, struct eq_err *err)
 {
     char reason[EQ_CLIP_REASON] = "";
-    eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL);
+    EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL, err));
     return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : st;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
 {
-    pthread_once(&ffmpeg_once, set_up_ffmpeg);
-    *r = (struct eq_clip_reader){.file = file, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
+    eq_clip_set_up_ffmpeg();
+    *r = (struct eq_clip_reader){.file = file, .fd = -1, .stream = -1, .end = AV_NOPTS_VALUE, .last = AV_NOPTS_VALUE};
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
-    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format && r->format->iformat)
+    if (st != EQ_NOMEM && st != EQ_INTERRUPTED && st != EQ_TOO_SLOW && r->io_error)
+        st = read_failed(r, err);
+    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format && r->format->iformat && !eq_memory_short())
         st = blame_the_cut(r, st, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
@@ -293,6 +319,9 @@ void eq_clip_reader_close(struct eq_clip_reader *r)
     if (r->io)
         av_freep(&r->io->buffer);
     avio_context_free(&r->io);
+    if (r->file && r->fd >= 0)
+        close(r->fd);
+    r->fd = -1;
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -305,6 +334,7 @@ static int read_frame(struct eq_clip_reader *r)
     listening = r;
     int code = av_read_frame(r->format, r->packet);
     listening = NULL;
+    eq_memory_ignored();
     return code;
 }
 
@@ -314,6 +344,7 @@ int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet)
     listening = r;
     int code = avcodec_send_packet(r->decoder, packet);
     listening = NULL;
+    eq_memory_ignored();
     return code;
 }
 
@@ -323,6 +354,7 @@ int eq_clip_reader_receive(struct eq_clip_reader *r)
     listening = r;
     int code = avcodec_receive_frame(r->decoder, r->frame);
     listening = NULL;
+    eq_memory_ignored();
     return code;
 }
 
@@ -333,6 +365,8 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
         av_packet_unref(r->packet);
         int code = read_frame(r);
         EQ_CHECK(eq_clip_watch(r->file->name, EACH_PACKET + (code >= 0 ? (size_t)r->packet->size : 0), err));
+        if (r->io_error)
+            return read_failed(r, err);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */
@@ -380,16 +414,18 @@ static int64_t index_end(AVStream *stream)
     return end;
 }
 
-int eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
+enum eq_status eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON], int *repeats,
+                                    struct eq_err *err)
 {
-    int repeats[EQ_CLIP_AVI_STREAMS] = {0};
-    eq_clip_judge_file(r->file, r->format->iformat->name, reason, repeats);
-    int64_t size = avio_size(r->format->pb), end = index_end(r->format->streams[r->stream]);
+    int of_stream[EQ_CLIP_AVI_STREAMS] = {0};
+    EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, of_stream, err));
+    int64_t size = r->io_len, end = index_end(r->format->streams[r->stream]);
     if (!reason[0] && size > 0 && end > size)
         snprintf(reason, EQ_CLIP_REASON,
                  "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
                  (long long)end);
-    return r->stream < EQ_CLIP_AVI_STREAMS ? repeats[r->stream] : 0;
+    *repeats = r->stream < EQ_CLIP_AVI_STREAMS ? of_stream[r->stream] : 0;
+    return EQ_OK;
 }
 
 /* The display matrix of the stream; NULL: none. */

@@ -5,6 +5,7 @@
  */
 #include "clip/clip.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@ struct whole {
     const uint8_t *data; /* NULL: read from fd */
     int fd;
     uint64_t size;
+    int *error;   /* errno of a read that failed */
     char *reason; /* [EQ_CLIP_REASON], empty so far */
     int *repeats; /* [EQ_CLIP_AVI_STREAMS], or NULL: see eq_clip_judge_file */
 };
@@ -29,7 +31,10 @@ static bool get(const struct whole *w, uint64_t at, void *to, size_t n)
         memcpy(to, w->data + at, n);
         return true;
     }
-    return pread(w->fd, to, n, (off_t)at) == (ssize_t)n;
+    ssize_t got = pread(w->fd, to, n, (off_t)at);
+    if (got < 0)
+        *w->error = errno;
+    return got == (ssize_t)n;
 }
 
 static uint32_t le32(const uint8_t *p)
@@ -392,28 +397,31 @@ static void judge_mjpeg(const struct whole *w)
 
 /* ---- the whole ----------------------------------------------------------- */
 
-void eq_clip_judge_file(const struct eq_clip_file *file, const char *format, char reason[EQ_CLIP_REASON],
-                        int repeats[EQ_CLIP_AVI_STREAMS])
+enum eq_status eq_clip_judge_file(const struct eq_clip_file *file, const char *format, char reason[EQ_CLIP_REASON],
+                                  int repeats[EQ_CLIP_AVI_STREAMS], struct eq_err *err)
 {
     static const struct {
         const char *format;
         void (*judge)(const struct whole *);
     } judges[] = {{"avi", judge_avi}, {"mov", judge_mp4},       {"matroska", judge_matroska}, {"asf", judge_asf},
                   {"gif", judge_gif}, {"mpegts", judge_mpegts}, {"mpeg", judge_mpegps},       {"mjpeg", judge_mjpeg}};
-    struct whole w = {.data = file->data, .fd = -1, .size = file->len, .reason = reason, .repeats = repeats};
-    struct stat info;
+    int error = 0;
+    struct whole w = {
+        .data = file->data, .fd = -1, .size = file->len, .error = &error, .reason = reason, .repeats = repeats};
+    struct stat info = {0};
     reason[0] = '\0';
     if (!file->data) {
         w.fd = open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (w.fd < 0)
-            return;
-        if (fstat(w.fd, &info) == 0)
-            w.size = (uint64_t)info.st_size;
+        if (w.fd < 0 || fstat(w.fd, &info) != 0)
+            error = errno;
+        w.size = (uint64_t)info.st_size;
     }
     for (size_t i = 0; i < sizeof judges / sizeof *judges; i++)
         if (strncmp(format, judges[i].format, strcspn(format, ",")) == 0 &&
-            strlen(judges[i].format) == strcspn(format, ","))
+            strlen(judges[i].format) == strcspn(format, ",") && !error)
             judges[i].judge(&w);
     if (w.fd >= 0)
         close(w.fd);
+    errno = error;
+    return error ? eq_fail_errno(err, "%s: cannot be read", file->name) : EQ_OK;
 }

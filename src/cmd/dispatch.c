@@ -151,7 +151,8 @@ int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, ch
     struct eq_err err = {0};
     eq_log_configure(EQ_LOG_INFO);
     eq_signals_install();
-    enum eq_status st = dispatch(commands, n, argc, argv, &err);
+    eq_memory_reserve(argc > 1 ? argv[1] : "echoquant");
+    enum eq_status st = eq_memory_settle(dispatch(commands, n, argc, argv, &err), &err);
     enum eq_status printed = eq_print_flush(st == EQ_OK ? &err : NULL);
     if (st == EQ_OK)
         st = printed;

@@ -27,7 +27,7 @@ static enum eq_status read_residual(const char *text, enum eq_onnx_residual *res
 /* Whether both paths name one file: the export would replace the model. */
 static bool same_file(const char *a, const char *b)
 {
-    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    char *real_a = eq_real_path(a), *real_b = eq_real_path(b);
     bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
     free(real_a);
     free(real_b);

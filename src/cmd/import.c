@@ -18,7 +18,7 @@ static enum eq_status read_crop(const struct eq_options *o, enum eq_crop *out, s
 
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
-    enum eq_crop crop;
+    enum eq_crop crop = EQ_CROP_CONE;
     if (!o->out)
         return eq_fail(err, EQ_USAGE, "import needs a folder to write into: --out DIR");
     EQ_CHECK(read_crop(o, &crop, err));

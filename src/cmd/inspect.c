@@ -21,13 +21,17 @@ static bool looks_like_model(const char *path)
 
 static enum eq_status inspect(const char *path, const struct eq_options *o, struct eq_err *err)
 {
-    if (!eq_path_exists(path))
+    bool there, is_dir, results, list, known = false;
+    EQ_CHECK(eq_path_look(path, &there, err));
+    if (!there)
         return eq_fail(err, EQ_IO, "%s: no such file or folder", path);
-    if (eq_is_dir(path) && eq_run_has_file(path, "results", ".json"))
-        return eq_print_results(path, o->json, err);
-    if (eq_is_dir(path)) {
-        bool known = false;
-        if (!eq_run_has_file(path, "FileList", ".csv"))
+    EQ_CHECK(eq_dir_look(path, &is_dir, err));
+    if (is_dir) {
+        EQ_CHECK(eq_run_look(path, "results", ".json", &results, err));
+        EQ_CHECK(eq_run_look(path, "FileList", ".csv", &list, err));
+        if (results)
+            return eq_print_results(path, o->json, err);
+        if (!list)
             EQ_CHECK(eq_inspect_runs(path, o->json, &known, err));
         return known ? EQ_OK : eq_inspect_folder(path, o, err);
     }
@@ -43,7 +47,11 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     if (o->n_args != 1)
         return eq_fail(err, EQ_USAGE, "--contact-sheet needs one data folder, not %d paths", o->n_args);
     const char *path = o->args[0];
-    if (eq_path_exists(path) && (!eq_is_dir(path) || eq_run_has_file(path, "config", ".json")))
+    bool there, is_dir, config;
+    EQ_CHECK(eq_path_look(path, &there, err));
+    EQ_CHECK(eq_dir_look(path, &is_dir, err));
+    EQ_CHECK(eq_run_look(path, "config", ".json", &config, err));
+    if (there && (!is_dir || config))
         return eq_fail(err, EQ_USAGE, "%s is not a data folder; --contact-sheet needs one", path);
     return EQ_OK;
 }

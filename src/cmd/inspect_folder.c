@@ -83,9 +83,11 @@ static void add_unusable(struct cJSON *list, const char *name, const char *reaso
 static enum eq_status describe(const struct eq_dataset *ds, const struct eq_data_check *check, struct cJSON *o,
                                struct eq_err *err)
 {
+    bool synthetic;
+    EQ_CHECK(eq_run_data_is_synthetic(ds->dir, &synthetic, err));
     cJSON_AddStringToObject(o, "path", ds->dir);
     cJSON_AddBoolToObject(o, "list", ds->has_list);
-    cJSON_AddBoolToObject(o, "synthetic", eq_run_data_is_synthetic(ds->dir));
+    cJSON_AddBoolToObject(o, "synthetic", synthetic);
     cJSON_AddNumberToObject(o, "clips", (double)ds->n);
     cJSON_AddNumberToObject(o, "usable", (double)check->good);
     cJSON_AddBoolToObject(o, "split_from_file", ds->split_from_file);
@@ -148,8 +150,9 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
     struct eq_str out = {0};
     const struct cJSON *split, *frames = cJSON_GetObjectItemCaseSensitive(o, "frames");
     eq_str_add_shown(&out, ds->dir);
-    eq_str_add(&out, ": %s data folder, %zu clip%s, %s\n", eq_run_data_is_synthetic(ds->dir) ? "synthetic" : "real",
-               ds->n, eq_plural((double)ds->n),
+    bool synthetic = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "synthetic"));
+    eq_str_add(&out, ": %s data folder, %zu clip%s, %s\n", synthetic ? "synthetic" : "real", ds->n,
+               eq_plural((double)ds->n),
                !ds->has_list         ? "no FileList.csv"
                : ds->split_from_file ? "split by FileList.csv"
                : ds->n_patients      ? "split drawn by patient (70/15/15)"

@@ -90,10 +90,11 @@ static bool has_run(const struct request *r)
 static enum eq_status take_argument(struct eq_options *o, struct request *r, const struct eq_command *spec,
                                     const char *text, bool *taken, struct eq_err *err)
 {
-    bool folder = eq_is_dir(text), takes_names = spec->max_args && !(spec->accepts & EQ_ARG_OTHER_RUN);
+    bool folder, takes_names = spec->max_args && !(spec->accepts & EQ_ARG_OTHER_RUN);
+    EQ_CHECK(eq_dir_look(text, &folder, err));
     bool word = takes_names && eq_run_model_named(text); /* the name of a row is no path */
     size_t len = strlen(text);
-    bool file = !folder && (strchr(text, '/') || eq_path_exists(text) ||
+    bool file = !folder && (strchr(text, '/') || eq_path_may_exist(text) ||
                             (len > 12 && strcmp(text + len - 12, ".safetensors") == 0));
     unsigned kinds = spec->accepts & (EQ_ARG_RUN | EQ_ARG_MODEL);
     *taken = true;

@@ -101,7 +101,7 @@ static const char *output_path(const struct eq_options *o)
 /* real: of the output; NULL: it does not exist yet. */
 static enum eq_status check_input(const char *path, const char *real, struct eq_err *err)
 {
-    char *input = real ? realpath(path, NULL) : NULL;
+    char *input = real ? eq_real_path(path) : NULL;
     enum eq_status st = EQ_OK;
     if (input && strcmp(input, real) == 0)
         st = eq_fail(err, EQ_USAGE, "--output %s is one of the inputs: name another file", path);
@@ -112,7 +112,7 @@ static enum eq_status check_input(const char *path, const char *real, struct eq_
 /* The output must not replace what is read. */
 static enum eq_status check_output(const struct eq_options *o, const struct eq_paths *list, struct eq_err *err)
 {
-    char *real = output_path(o) ? realpath(o->output, NULL) : NULL;
+    char *real = output_path(o) ? eq_real_path(o->output) : NULL;
     enum eq_status st;
     EQ_TRY(check_input(o->model, real, err));
     for (int i = 0; i < o->n_args; i++)

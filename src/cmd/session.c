@@ -1,6 +1,8 @@
 /* Set-up and clean-up that commands share. */
 #include "cmd/cmd.h"
 
+#include <stdlib.h>
+
 /* A model that exists is left alone, with the run directory, if it was made with these settings and this data. */
 static enum eq_status enter(struct eq_session *s, struct eq_err *err)
 {
@@ -10,6 +12,11 @@ static enum eq_status enter(struct eq_session *s, struct eq_err *err)
     if (!s->done || o->model) /* a model of another baseline may stand there: that is refused */
         return eq_run_enter(&o->settings, &s->data, s->phase, o->force, err);
     EQ_CHECK(eq_run_check_data(dir, &s->data, err));
+    char *model = eq_run_model_path(dir, eq_phase_model(s->phase)->name, NULL);
+    enum eq_status st = eq_run_note_missing(model, err);
+    free(model);
+    if (st != EQ_OK)
+        return st;
     eq_info("%s/%s.safetensors exists with these settings: nothing to do (--force makes it again)", dir,
             eq_phase_model(s->phase)->file);
     return EQ_OK;

@@ -2,6 +2,7 @@
  * it was then. */
 #include "data/check.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,8 +17,9 @@ struct job {
     size_t n_known;
     enum eq_finding_kind *kinds; /* [n], of the faults */
     size_t done, cached;
-    bool stopped;
-    struct eq_err stop; /* what ended the check and is no fault of a clip */
+    enum eq_status st; /* of the first failure of the system */
+    struct eq_err err;
+    pthread_mutex_t lock; /* guards st and err */
     struct eq_progress progress;
     size_t to_open;
 };
@@ -48,6 +50,25 @@ static const char *without_path(const char *message, const char *path)
     return strncmp(message, "is ", 3) == 0 ? message + 3 : message;
 }
 
+/* Notes a failure that is no fault of a clip. */
+static void stop(struct job *job, const struct eq_err *why)
+{
+    pthread_mutex_lock(&job->lock);
+    if (job->st == EQ_OK) {
+        job->st = why->status;
+        job->err = *why;
+    }
+    pthread_mutex_unlock(&job->lock);
+}
+
+static bool stopped(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    bool stopped = job->st != EQ_OK;
+    pthread_mutex_unlock(&job->lock);
+    return stopped;
+}
+
 static void open_clip(void *ctx, size_t i, int worker)
 {
     struct job *job = ctx;
@@ -55,7 +76,7 @@ static void open_clip(void *ctx, size_t i, int worker)
     const char *path = job->ds->samples[i].path;
     struct eq_clip_info info = {0};
     struct eq_err err = {0};
-    if (c->frames || eq_interrupted() || __atomic_load_n(&job->stopped, __ATOMIC_RELAXED))
+    if (c->frames || eq_interrupted() || stopped(job))
         return;
     enum eq_status st = eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err);
     if (st == EQ_OK) {
@@ -66,9 +87,8 @@ static void open_clip(void *ctx, size_t i, int worker)
         }
         bool cut = strncmp(info.reason, "the file is cut off", 19) == 0;
         job->kinds[i] = cut ? EQ_FINDING_CUT : EQ_FINDING_DAMAGED;
-    } else if (st == EQ_NOMEM || st == EQ_TOO_SLOW || st == EQ_INTERRUPTED) {
-        if (!__atomic_exchange_n(&job->stopped, true, __ATOMIC_ACQ_REL))
-            job->stop = err;
+    } else if (eq_err_is_of_system(&err) || st == EQ_TOO_SLOW || st == EQ_INTERRUPTED) {
+        stop(job, &err);
     } else {
         c->fault = eq_strdup(err.msg);
         job->kinds[i] = finding_of[eq_clip_fault_of(path, &err)];
@@ -87,11 +107,15 @@ static void use_cache(struct job *job, const char *file, void **text)
     *text = NULL;
     for (size_t i = 0; i < job->ds->n; i++) {
         struct stat info;
+        struct eq_err why;
+        const char *path = job->ds->samples[i].path;
         job->now[i].name = name_in(job->ds, i);
-        if (stat(job->ds->samples[i].path, &info) == 0)
+        if (stat(path, &info) == 0)
             eq_cached_clip_of(&info, &job->now[i]);
+        else if (eq_fail_errno(&why, "%s", path), eq_err_is_of_system(&why))
+            stop(job, &why);
     }
-    if (!file || !eq_path_exists(file) || eq_read_file(file, CACHE_MAX_BYTES, text, &len, NULL) != EQ_OK)
+    if (!file || eq_read_file(file, CACHE_MAX_BYTES, text, &len, NULL) != EQ_OK)
         return;
     if (!eq_check_cache_parse(*text, len, &job->known, &job->n_known))
         eq_debug("%s: of another version, or damaged: every clip is opened", file);
@@ -204,7 +228,7 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
 {
     enum eq_status st = EQ_OK;
     size_t n = ds->n;
-    struct job job = {.ds = ds, .check = out};
+    struct job job = {.ds = ds, .check = out, .lock = PTHREAD_MUTEX_INITIALIZER};
     void *text = NULL;
     char *file = opts->cache_dir ? eq_check_cache_path(opts->cache_dir, ds->dir) : NULL;
     *out = (struct eq_data_check){.n = n};
@@ -222,10 +246,10 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
     eq_progress_end(&job.progress);
     if (eq_interrupted())
         EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir));
-    if (job.stopped && job.stop.status == EQ_NOMEM)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory, or of open files, while checking the clips of %s", ds->dir));
-    if (job.stopped)
-        EQ_TRY(eq_fail(err, job.stop.status, "%s", job.stop.msg));
+    if (job.st == EQ_TOO_SLOW)
+        EQ_TRY(eq_fail(err, job.st, "%s", job.err.msg));
+    if (job.st != EQ_OK)
+        EQ_TRY(eq_fail(err, job.st, "%s. This is no fault of the clip, so nothing is left out for it", job.err.msg));
     add_faults(&job);
     eq_check_rows(out, ds, opts->frames);
     EQ_TRY(eq_check_copies(out, ds, job.now, err));
@@ -238,6 +262,7 @@ out:
     free(job.kinds);
     eq_free(text);
     free(file);
+    pthread_mutex_destroy(&job.lock);
     if (st != EQ_OK)
         eq_data_check_clear(out);
     return st;

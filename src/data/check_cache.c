@@ -133,7 +133,7 @@ bool eq_cached_clip_same_file(const struct eq_cached_clip *a, const struct eq_ca
 
 char *eq_check_cache_path(const char *cache_dir, const char *data_dir)
 {
-    char *real = realpath(data_dir, NULL);
+    char *real = eq_real_path(data_dir);
     const char *name = real ? real : data_dir;
     char *path = eq_format("%s/clips-%016" PRIx64, cache_dir, eq_hash64(name, strlen(name)));
     free(real);

@@ -31,6 +31,7 @@ struct eq_clip_finder {
     struct folder **folders; /* [n], each listed once */
     size_t n;
     struct eq_seen paths;         /* of folders */
+    struct eq_err failed;         /* EQ_OK, or why a folder could not be listed though it may be whole */
     const struct folder *root[2]; /* dir and dir/Videos; NULL: there is none */
 };
 
@@ -74,10 +75,13 @@ static const struct folder *folder_at(struct eq_clip_finder *f, char *path)
     struct folder *folder = eq_list_grow(NULL, 0, sizeof *folder);
     folder->path = path;
     eq_links_check(f->real, path, true, &folder->outside);
-    folder->listed = eq_list_dir(path, &names, &n, NULL) == EQ_OK;
+    struct eq_err why = {0};
+    folder->listed = eq_list_dir(path, &names, &n, &why) == EQ_OK;
+    if (eq_err_is_of_system(&why) && f->failed.status == EQ_OK)
+        f->failed = why;
     f->folders = eq_list_grow(f->folders, f->n, sizeof(struct folder *));
     f->folders[f->n++] = folder;
-    folder->entries = calloc(n + 1, sizeof *folder->entries);
+    folder->entries = eq_room(n + 1, sizeof *folder->entries);
     if (folder->entries && eq_seen_add(&f->paths, hash, (uint32_t)f->n - 1)) {
         for (; folder->n < n; folder->n++)
             folder->entries[folder->n] = (struct entry){eq_strdup(names[folder->n]), eq_caseless(names[folder->n])};
@@ -105,12 +109,13 @@ static const struct entry *find_caseless(const struct folder *folder, const char
     return folder->entries + lo;
 }
 
+/* A folder that cannot be looked up counts as one; what is wrong shows when its files are. */
 static bool holds_dir(const struct folder *folder, const char *name)
 {
     char *path = eq_path_join(folder->path, name);
-    bool is = eq_is_dir(path);
+    bool is, known = eq_dir_look(path, &is, NULL) == EQ_OK;
     free(path);
-    return is;
+    return is || !known;
 }
 
 static const struct folder *known_folder(const struct eq_clip_finder *f, const struct folder *in, const char *name)
@@ -277,7 +282,7 @@ static enum eq_status not_found(const struct search *s, const struct eq_clip_fin
                                 struct eq_err *err)
 {
     if (s->refused.status != EQ_OK)
-        return eq_fail(err, s->refused.status, "%s", s->refused.msg);
+        return *err = s->refused, err->status;
     bool has_extension = stem_length(name) < strlen(name);
     char *hint = has_extension ? other_extension(s, name) : eq_strdup("");
     eq_fail(err, EQ_IO, "no file %.200s%s in %.200s or its Videos folder%s", name, has_extension ? "" : ".avi", f->dir,
@@ -306,7 +311,10 @@ enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **p
         free(slashes);
     }
     *path = NULL;
-    if (s.n == 0) {
+    if (f->failed.status != EQ_OK) {
+        *err = f->failed;
+        st = err->status;
+    } else if (s.n == 0) {
         st = not_found(&s, f, name, err);
     } else if (s.n > 1) {
         st = eq_fail(err, EQ_FORMAT, "FileName \"%.200s\" fits both %.200s and %.200s: write the whole name of one",
@@ -322,7 +330,7 @@ enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **p
 
 struct eq_clip_finder *eq_clip_finder_new(const char *dir, enum eq_links links)
 {
-    struct eq_clip_finder *f = calloc(1, sizeof *f);
+    struct eq_clip_finder *f = eq_room(1, sizeof *f);
     if (!f)
         return NULL;
     f->dir = dir;

@@ -86,8 +86,12 @@ enum eq_status eq_csv_read(const char *path, const void *text, size_t len, const
     struct reading r = {.path = path, .header = header, .take = take, .ctx = ctx, .err = err, .line = 1};
     if (csv_init(&parser, 0) != 0)
         return eq_fail(err, EQ_NOMEM, "out of memory for %s", path);
-    if (csv_parse(&parser, text, len, on_field, on_row, &r) != len)
-        fail_at(&r, csv_strerror(csv_error(&parser)));
+    if (csv_parse(&parser, text, len, on_field, on_row, &r) != len) {
+        if (csv_error(&parser) == CSV_ENOMEM)
+            r.st = eq_fail(err, EQ_NOMEM, "%s:%zu: out of memory", path, r.line);
+        else
+            fail_at(&r, csv_strerror(csv_error(&parser)));
+    }
     csv_fini(&parser, on_field, on_row, &r);
     csv_free(&parser);
     eq_str_clear(&r.text);

@@ -87,7 +87,7 @@ size_t eq_dataset_split(const struct eq_dataset *ds, enum eq_split split, uint32
     size_t n = 0;
     for (size_t i = 0; i < ds->n; i++)
         n += ds->samples[i].split == split;
-    *indices = malloc((n ? n : 1) * sizeof **indices);
+    *indices = eq_room(n, sizeof **indices);
     if (!*indices)
         return 0;
     n = 0;
@@ -133,7 +133,7 @@ enum eq_status eq_dataset_from_paths(const char *const *paths, size_t n, enum eq
             EQ_TRY(eq_dataset_add(out, &cap, &sample, err));
             continue;
         }
-        if (on_error == EQ_ON_ERROR_FAIL)
+        if (on_error == EQ_ON_ERROR_FAIL || eq_err_is_of_system(&why))
             EQ_TRY(eq_fail(err, why.status, "%s", why.msg));
         eq_dataset_note_skipped(out, why.status, paths[i], why.msg);
     }

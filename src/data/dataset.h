@@ -4,6 +4,9 @@
 
 #include "echoquant/data.h"
 
+/* digest.c: the seal of a file in memory, of len bytes and a NUL. The text is changed. */
+enum eq_seal eq_seal_of(char *text, size_t len);
+
 /* Appends to the two lists. The data set takes over a sample's file_name and path; the names of a skipped clip are
  * copied. */
 enum eq_status eq_dataset_add(struct eq_dataset *ds, size_t *cap, const struct eq_sample *sample, struct eq_err *err);

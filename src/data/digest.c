@@ -1,5 +1,5 @@
 /* SHA-256 of memory and files, by libavutil, and JSON files that carry their own. */
-#include "echoquant/data.h"
+#include "data/dataset.h"
 
 #include <cjson/cJSON.h>
 #include <libavutil/sha.h>
@@ -9,7 +9,7 @@
 
 static struct AVSHA *begin(void)
 {
-    struct AVSHA *sha = eq_list_grow(NULL, 0, (size_t)av_sha_size); /* aborts when out of memory */
+    struct AVSHA *sha = eq_list_grow(NULL, 0, (size_t)av_sha_size);
     av_sha_init(sha, 256);
     return sha;
 }
@@ -37,7 +37,7 @@ void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT])
 
 enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err)
 {
-    enum { PIECE = 1 << 18 };
+    enum { PIECE = 1 << 18, LISTEN_AFTER = 64 << 20 };
     enum eq_status st = EQ_OK;
     hex[0] = '\0';
     bool before = eq_interrupted(); /* what is noted while a command ends is read to its end */
@@ -50,7 +50,7 @@ enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct
     uint64_t at = 0;
     for (size_t n = PIECE; st == EQ_OK && n == PIECE; at += n) {
         st = eq_read_at(fd, path, at, piece, PIECE, &n, err);
-        if (st == EQ_OK && !before && eq_interrupted())
+        if (st == EQ_OK && at > LISTEN_AFTER && !before && eq_interrupted())
             st = eq_fail(err, EQ_INTERRUPTED, "interrupted while reading %s", path);
         if (st == EQ_OK)
             av_sha_update(sha, piece, (unsigned)n);
@@ -96,20 +96,24 @@ enum eq_status eq_sealed_write(const char *path, struct cJSON *json, struct eq_e
     return st;
 }
 
+enum eq_seal eq_seal_of(char *text, size_t len)
+{
+    char hex[EQ_SHA256_TEXT], now[EQ_SHA256_TEXT];
+    char *digits = strlen(text) == len ? digits_of(text) : NULL;
+    if (!digits)
+        return EQ_SEAL_NONE;
+    snprintf(hex, sizeof hex, "%.*s", (int)strlen(ZEROS), digits);
+    memcpy(digits, ZEROS, strlen(ZEROS));
+    eq_sha256(text, len, now);
+    return strcmp(hex, now) == 0 ? EQ_SEAL_HOLDS : EQ_SEAL_BROKEN;
+}
+
 enum eq_status eq_seal_check(const char *path, enum eq_seal *seal, struct eq_err *err)
 {
     void *text;
     size_t len;
-    char hex[EQ_SHA256_TEXT], now[EQ_SHA256_TEXT];
     EQ_CHECK(eq_read_file(path, EQ_SEALED_MAX_BYTES, &text, &len, err));
-    char *digits = strlen(text) == len ? digits_of(text) : NULL;
-    *seal = EQ_SEAL_NONE;
-    if (digits) {
-        snprintf(hex, sizeof hex, "%.*s", (int)strlen(ZEROS), digits);
-        memcpy(digits, ZEROS, strlen(ZEROS));
-        eq_sha256(text, len, now);
-        *seal = strcmp(hex, now) == 0 ? EQ_SEAL_HOLDS : EQ_SEAL_BROKEN;
-    }
+    *seal = eq_seal_of(text, len);
     eq_free(text);
     return EQ_OK;
 }

@@ -197,7 +197,7 @@ static uint64_t hash_id(const struct file_id *id)
 
 static bool resolve_alike(const char *a, const char *b)
 {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    char *x = eq_real_path(a), *y = eq_real_path(b);
     bool same = x && y && strcmp(x, y) == 0;
     free(x);
     free(y);
@@ -324,8 +324,11 @@ static bool find_file(struct parser *p, struct eq_sample *s, struct file_id *id)
     struct eq_err err;
     if (!name_is_inside(listed))
         return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", listed);
-    if (p->finder && eq_clip_find(p->finder, listed, &s->path, &info, &err) != EQ_OK)
+    if (p->finder && eq_clip_find(p->finder, listed, &s->path, &info, &err) != EQ_OK) {
+        if (eq_err_is_of_system(&err) && p->st == EQ_OK)
+            p->st = eq_fail(p->err, err.status, "%s", err.msg);
         return bad_row(p, err.status, "%s", err.msg);
+    }
     if (s->path) {
         s->bytes = (uint64_t)info.st_size;
         *id = (struct file_id){info.st_dev, info.st_ino, info.st_nlink};

@@ -34,10 +34,11 @@ enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts
                                       struct eq_err *err)
 {
     enum eq_status st;
-    char **paths = NULL, *list = eq_dataset_list(dir), *videos = eq_path_join(dir, "Videos");
+    char **paths = NULL, *list = NULL, *videos = eq_path_join(dir, "Videos");
     char *real = opts->links == EQ_LINKS_INSIDE ? realpath(dir, NULL) : NULL;
     size_t n = 0;
     *out = (struct eq_dataset){0};
+    EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list) {
         EQ_TRY(eq_links_check(real, videos, false, err));
         EQ_TRY(add_clips(dir, &paths, &n, err));

@@ -1,25 +1,30 @@
 /*
- * The loader: a thread that reads clips into a ring of batches, and the caller's side that takes them out in order.
+ * The loader: threads ("workers") that read clips into a ring of batches, and the caller's side that takes these out in
+ * order.
  *
- * A slot (pixels, error) belongs to the caller from the moment `filled` counts it, and to the thread again
- * once `released` has passed it. One mutex and one condition guard the two counters. No output depends on timing.
+ * Workers claim clips one by one in the order of the epoch, so a batch may have several of them at work. A slot belongs
+ * to the caller once all of its clips are done, and to the workers again once `released` has passed it. One mutex
+ * guards everything but the pixels. A clip that fails stops the claiming. All clips before it have been claimed by
+ * then, so the first failure in order is the same for any number of workers. No output depends on timing.
  */
-#include "data/augment.h"
-#include "data/clip_cache.h"
+#include "data/fetch.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_PREFETCH 64
+#define MAX_WORKERS 64
 
 struct slot {
     uint8_t *pixels;
     float *ef;
     uint32_t *index;
-    int n;
+    int n, claimed, done; /* clips: of the batch, and how far they are */
     bool gray;
+    int failed; /* the first clip that could not be read, so far; INT_MAX: none */
     enum eq_status st;
     struct eq_err err;
 };
@@ -39,105 +44,145 @@ struct eq_loader {
     size_t ring_size;
     bool holding; /* the caller has the slot at `released` */
 
-    pthread_t thread;
-    bool running;
+    pthread_t *threads; /* [opts.workers] */
+    int running;
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    size_t filled, released; /* batches since the epoch's start */
-    bool quit;
+    pthread_cond_t room, ready; /* for workers; for the caller */
+    size_t next;                /* into order: the first clip that is not claimed */
+    size_t opened, released;    /* batches since the epoch's start */
+    bool failed, quit;          /* nothing more is claimed */
 
-    struct eq_clip_cache cache; /* used by the thread only */
+    struct eq_fetch fetch;
 };
 
-/* ---- the thread's side --------------------------------------------------- */
+/* ---- the workers' side --------------------------------------------------- */
 
-/* Reads the clip at `position` into dst, augmented. */
-static enum eq_status read_clip(struct eq_loader *l, size_t position, uint8_t *dst, bool *gray, struct eq_err *err)
+static struct slot *slot_of(const struct eq_loader *l, size_t batch)
 {
-    uint32_t sample = l->positions[position];
-    const struct eq_loader_opts *o = &l->opts;
-    size_t pixels = l->clip_bytes / 3;
-    struct eq_augment_draw draw = eq_augment_draw(&o->augment, &o->sampling, o->seed, l->epoch, sample);
-    bool keep = !o->augment.random_phase;
-    if (!keep || !eq_clip_cache_get(&l->cache, position, dst, pixels, gray)) {
-        struct eq_clip_info info;
-        struct eq_sampling sampling = o->sampling;
-        sampling.phase = draw.phase;
-        enum eq_status st = eq_clip_read(l->ds->samples[sample].path, &sampling, dst, &info, err);
-        if (st == EQ_OK && info.damaged && !o->use_damaged)
-            st = eq_clip_refuse_damaged(l->ds->samples[sample].path, &info, err);
-        if (st != EQ_OK)
-            return st;
-        *gray = info.gray;
-        if (keep)
-            eq_clip_cache_put(&l->cache, position, dst, pixels, info.gray);
-    }
-    eq_augment_apply(&draw, dst, eq_sampling_slots(&o->sampling), o->sampling.size);
-    return EQ_OK;
+    return &l->ring[batch % l->ring_size];
 }
 
-static void fill_slot(struct eq_loader *l, struct slot *slot, size_t batch)
+static size_t clips_of(const struct eq_loader *l, size_t batch)
 {
-    size_t begin = batch * (size_t)l->opts.batch, end = begin + (size_t)l->opts.batch;
-    slot->n = 0;
+    size_t size = (size_t)l->opts.batch, left = l->n - batch * size;
+    return left < size ? left : size;
+}
+
+static void open_slot(struct eq_loader *l, size_t batch)
+{
+    struct slot *slot = slot_of(l, batch);
+    slot->n = (int)clips_of(l, batch);
+    slot->claimed = slot->done = 0;
     slot->gray = true;
+    slot->failed = INT_MAX;
     slot->st = EQ_OK;
-    for (size_t k = begin; k < end && k < l->n && slot->st == EQ_OK; k++) {
-        size_t position = l->order[k];
-        bool gray = false;
-        slot->st = read_clip(l, position, slot->pixels + (size_t)slot->n * l->clip_bytes, &gray, &slot->err);
-        slot->gray &= gray;
-        slot->index[slot->n] = l->positions[position];
-        slot->ef[slot->n++] = (float)l->ds->samples[l->positions[position]].ef;
+    l->opened++;
+}
+
+/* Waits until the next clip has a place in the ring and claims it. False: there is nothing more to do. The mutex is
+ * held. */
+static bool claim(struct eq_loader *l, struct slot **slot, int *i, size_t *position)
+{
+    for (;;) {
+        size_t batch = l->next / (size_t)l->opts.batch;
+        if (l->quit || l->failed || batch >= l->batches)
+            return false;
+        if (batch - l->first < l->released + l->ring_size) {
+            if (l->next % (size_t)l->opts.batch == 0)
+                open_slot(l, batch);
+            *slot = slot_of(l, batch);
+            *i = (*slot)->claimed++;
+            *position = l->order[l->next++];
+            if (l->next == l->n) /* the last batch may be a part of one */
+                l->next = l->batches * (size_t)l->opts.batch;
+            return true;
+        }
+        pthread_cond_wait(&l->room, &l->mutex);
     }
 }
 
-static void *produce(void *arg)
+static bool is_over(const struct eq_loader *l, const struct slot *slot)
+{
+    return slot->done == (l->failed ? slot->claimed : slot->n);
+}
+
+/* The mutex is held. */
+static void note(struct eq_loader *l, struct slot *slot, int i, bool gray, enum eq_status st, const struct eq_err *err)
+{
+    slot->done++;
+    slot->gray &= gray;
+    if (st != EQ_OK) {
+        l->failed = true;
+        pthread_cond_broadcast(&l->room);
+    }
+    if (st != EQ_OK && i < slot->failed) {
+        slot->failed = i;
+        slot->st = st;
+        slot->err = *err;
+    }
+    if (is_over(l, slot) && slot == slot_of(l, l->first + l->released))
+        pthread_cond_signal(&l->ready);
+}
+
+static void *work(void *arg)
 {
     struct eq_loader *l = arg;
-    for (size_t batch = l->first; batch < l->batches; batch++) {
-        pthread_mutex_lock(&l->mutex);
-        while (!l->quit && l->filled - l->released == l->ring_size)
-            pthread_cond_wait(&l->changed, &l->mutex);
-        bool quit = l->quit;
-        struct slot *slot = &l->ring[l->filled % l->ring_size];
+    struct slot *slot;
+    struct eq_err err;
+    int i;
+    size_t position;
+    pthread_mutex_lock(&l->mutex);
+    while (claim(l, &slot, &i, &position)) {
         pthread_mutex_unlock(&l->mutex);
-        if (quit)
-            break;
-        fill_slot(l, slot, batch);
-        bool failed = slot->st != EQ_OK;
+        bool gray = false;
+        uint32_t sample = l->positions[position];
+        slot->index[i] = sample;
+        slot->ef[i] = (float)l->ds->samples[sample].ef;
+        enum eq_status st =
+            eq_fetch_clip(&l->fetch, position, sample, l->epoch, slot->pixels + (size_t)i * l->clip_bytes, &gray, &err);
         pthread_mutex_lock(&l->mutex);
-        l->filled++;
-        pthread_cond_broadcast(&l->changed);
-        pthread_mutex_unlock(&l->mutex);
-        if (failed)
-            break;
+        note(l, slot, i, gray, st, &err);
     }
+    pthread_mutex_unlock(&l->mutex);
     return NULL;
 }
 
-static void stop_thread(struct eq_loader *l)
+static void stop_threads(struct eq_loader *l)
 {
-    if (!l->running)
-        return;
     pthread_mutex_lock(&l->mutex);
     l->quit = true;
-    pthread_cond_broadcast(&l->changed);
+    pthread_cond_broadcast(&l->room);
     pthread_mutex_unlock(&l->mutex);
-    pthread_join(l->thread, NULL);
-    l->running = false;
+    while (l->running > 0)
+        pthread_join(l->threads[--l->running], NULL);
+}
+
+static void warn_of_few_threads(const struct eq_loader *l, int wanted, int code)
+{
+    static bool warned;
+    if (!__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED))
+        eq_warn("data.workers: only %d of %d threads can be started (%s); the clips are read by these", l->running,
+                wanted, strerror(code));
 }
 
 /* The main thread alone handles signals. */
-static int start_thread(struct eq_loader *l)
+static enum eq_status start_threads(struct eq_loader *l, struct eq_err *err)
 {
     sigset_t all, before;
+    size_t clips = l->n - l->first * (size_t)l->opts.batch;
+    int wanted = clips < (size_t)l->opts.workers ? (int)clips : l->opts.workers, code = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int code = pthread_create(&l->thread, NULL, produce, l);
+    while (l->running < wanted && code == 0) {
+        code = pthread_create(&l->threads[l->running], NULL, work, l);
+        l->running += code == 0;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    l->running = code == 0;
-    return code;
+    if (l->running == 0)
+        return eq_fail(err, EQ_NOMEM, "the loader's thread cannot be started: %s", strerror(code));
+    if (code)
+        warn_of_few_threads(l, wanted, code);
+    return EQ_OK;
 }
 
 /* ---- making and freeing -------------------------------------------------- */
@@ -151,20 +196,29 @@ static enum eq_status check_opts(const struct eq_dataset *ds, const uint32_t *in
     if (o->augment.random_phase && o->sampling.phases > 1)
         return eq_fail(err, EQ_USAGE, "clips are read at a random phase or at %d fixed ones, not both",
                        o->sampling.phases);
-    if (o->batch < 1 || o->prefetch < 0 || o->prefetch > MAX_PREFETCH || o->augment.max_shift < 0)
+    if (o->batch < 1 || o->prefetch < 0 || o->prefetch > MAX_PREFETCH || o->workers < 0 || o->workers > MAX_WORKERS ||
+        o->augment.max_shift < 0)
         return eq_fail(err, EQ_USAGE,
-                       "a loader needs a batch of at least 1, a prefetch of 0..%d and a shift of at least 0",
-                       MAX_PREFETCH);
+                       "a loader needs a batch of at least 1, a prefetch of 0..%d, workers of 0..%d and a shift of at "
+                       "least 0",
+                       MAX_PREFETCH, MAX_WORKERS);
     for (size_t i = 0; i < n; i++)
         if (indices[i] >= ds->n)
             return eq_fail(err, EQ_USAGE, "clip number %u of a data set of %zu", indices[i], ds->n);
     return EQ_OK;
 }
 
+/* Batches ahead: workers share the one that is due, and find work beyond it. */
+static int prefetch_of(const struct eq_loader_opts *o)
+{
+    int busy = 1 + (o->workers + o->batch - 1) / o->batch;
+    return o->prefetch ? o->prefetch : busy > 2 ? busy : 2;
+}
+
 static bool allocate_ring(struct eq_loader *l)
 {
     size_t batch = (size_t)l->opts.batch, bytes = 0;
-    l->ring_size = (size_t)(l->opts.prefetch ? l->opts.prefetch : 2) + 1; /* + 1: the caller holds one */
+    l->ring_size = (size_t)prefetch_of(&l->opts) + 1; /* + 1: the caller holds one */
     l->ring = calloc(l->ring_size, sizeof *l->ring);
     if (!l->ring || !eq_mul_size(batch, l->clip_bytes, &bytes))
         return false;
@@ -184,8 +238,8 @@ static bool allocate(struct eq_loader *l, const uint32_t *indices)
     size_t n = l->n ? l->n : 1;
     l->positions = eq_alloc(n, sizeof *l->positions);
     l->order = eq_alloc(n, sizeof *l->order);
-    size_t cache_bytes = l->opts.augment.random_phase ? 0 : l->opts.cache_bytes;
-    if (!l->positions || !l->order || !eq_clip_cache_init(&l->cache, n, cache_bytes))
+    l->threads = calloc((size_t)l->opts.workers, sizeof *l->threads);
+    if (!l->positions || !l->order || !l->threads || !eq_fetch_init(&l->fetch, l->ds, &l->opts, n))
         return false;
     if (l->n)
         memcpy(l->positions, indices, l->n * sizeof *l->positions);
@@ -204,10 +258,12 @@ enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indice
         return eq_fail(err, EQ_NOMEM, "out of memory for the loader");
     l->ds = ds;
     l->opts = *opts;
+    l->opts.workers = opts->workers ? opts->workers : 1;
     l->n = n;
     l->clip_bytes = eq_sampling_bytes(&opts->sampling);
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->changed, NULL);
+    pthread_cond_init(&l->room, NULL);
+    pthread_cond_init(&l->ready, NULL);
     if (!allocate(l, indices)) {
         eq_loader_free(l);
         return eq_fail(err, EQ_NOMEM, "out of memory for batches of %d clips of %zu bytes", opts->batch, l->clip_bytes);
@@ -220,17 +276,19 @@ void eq_loader_free(struct eq_loader *l)
 {
     if (!l)
         return;
-    stop_thread(l);
+    stop_threads(l);
     for (size_t i = 0; l->ring && i < l->ring_size; i++) {
         eq_free(l->ring[i].pixels);
         eq_free(l->ring[i].ef);
         eq_free(l->ring[i].index);
     }
     free(l->ring);
-    eq_clip_cache_clear(&l->cache);
+    eq_fetch_clear(&l->fetch);
+    free(l->threads);
     eq_free(l->positions);
     eq_free(l->order);
-    pthread_cond_destroy(&l->changed);
+    pthread_cond_destroy(&l->room);
+    pthread_cond_destroy(&l->ready);
     pthread_mutex_destroy(&l->mutex);
     free(l);
 }
@@ -250,12 +308,13 @@ size_t eq_loader_batches(const struct eq_loader *l)
 
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err)
 {
-    stop_thread(l);
+    stop_threads(l);
     l->epoch = epoch;
     l->first = first;
     l->batches = eq_loader_batches(l);
-    l->filled = l->released = 0;
-    l->holding = l->quit = false;
+    l->next = first * (size_t)l->opts.batch;
+    l->opened = l->released = 0;
+    l->holding = l->failed = l->quit = false;
     for (size_t i = 0; i < l->n; i++)
         l->order[i] = (uint32_t)i;
     if (l->opts.shuffle) {
@@ -265,18 +324,21 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
     }
     if (first >= l->batches)
         return EQ_OK; /* no batches */
-    int code = start_thread(l);
-    return code == 0 ? EQ_OK : eq_fail(err, EQ_NOMEM, "the loader's thread cannot be started: %s", strerror(code));
+    enum eq_status st = start_threads(l, err);
+    if (st != EQ_OK)
+        l->batches = 0; /* nobody would fill them */
+    return st;
 }
 
-/* The next filled slot, or NULL at the end of the epoch. With the mutex held. */
+/* The next slot, its clips done, or NULL at the end of the epoch. With the mutex held. */
 static const struct slot *wait_slot(struct eq_loader *l)
 {
     if (l->first + l->released >= l->batches)
         return NULL;
-    while (l->filled == l->released)
-        pthread_cond_wait(&l->changed, &l->mutex);
-    return &l->ring[l->released % l->ring_size];
+    const struct slot *slot = slot_of(l, l->first + l->released);
+    while (l->opened == l->released || !is_over(l, slot))
+        pthread_cond_wait(&l->ready, &l->mutex);
+    return slot;
 }
 
 enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struct eq_err *err)
@@ -287,7 +349,7 @@ enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struc
     if (l->holding) {
         l->released++;
         l->holding = false;
-        pthread_cond_broadcast(&l->changed);
+        pthread_cond_broadcast(&l->room);
     }
     const struct slot *slot = wait_slot(l);
     if (slot && slot->st != EQ_OK) { /* it stays: another call gets the same error */

@@ -7,20 +7,25 @@
 
 #define LIST_NAME "FileList.csv"
 
-char *eq_dataset_list(const char *dir)
+enum eq_status eq_dataset_list(const char *dir, char **list, struct eq_err *err)
 {
-    char *list = eq_path_join(dir, LIST_NAME), **names = NULL;
+    char *path = eq_path_join(dir, LIST_NAME), **names = NULL;
     size_t n = 0;
-    if (eq_path_exists(list))
-        return list;
-    free(list);
-    list = NULL;
-    eq_list_dir(dir, &names, &n, NULL);
-    for (size_t i = 0; i < n && !list; i++)
+    bool there = false;
+    *list = NULL;
+    enum eq_status st = eq_path_look(path, &there, err);
+    if (there) {
+        *list = path;
+        return EQ_OK;
+    }
+    free(path);
+    if (st == EQ_OK)
+        st = eq_list_dir(dir, &names, &n, err);
+    for (size_t i = 0; i < n && !*list; i++)
         if (strcasecmp(names[i], LIST_NAME) == 0)
-            list = eq_path_join(dir, names[i]);
+            *list = eq_path_join(dir, names[i]);
     eq_names_free(names, n);
-    return list;
+    return st;
 }
 
 /* The folder has no list; EchoNet-Pediatric's has two, one below each of A4C and PSAX. */
@@ -31,7 +36,8 @@ static enum eq_status no_list(const char *dir, struct eq_err *err)
     struct eq_str below = {0};
     eq_list_dir(dir, &names, &n, NULL);
     for (size_t i = 0; i < n; i++) {
-        char *folder = eq_path_join(dir, names[i]), *list = eq_is_dir(folder) ? eq_dataset_list(folder) : NULL;
+        char *folder = eq_path_join(dir, names[i]), *list = NULL;
+        eq_dataset_list(folder, &list, NULL); /* for a hint only */
         if (list && found++ < 3)
             eq_str_add(&below, "%s%.200s", below.len ? ", " : "; there is one in ", folder);
         free(list);
@@ -52,18 +58,21 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     size_t len = 0;
     char *list = NULL, *real = NULL, *videos = NULL;
     *out = (struct eq_dataset){0};
-    if (!eq_path_exists(dir)) {
+    bool there, is_dir;
+    EQ_TRY(eq_path_look(dir, &there, err));
+    EQ_TRY(eq_dir_look(dir, &is_dir, err));
+    if (!there) {
         char *near = eq_nearest_folder(dir);
         st = eq_fail(err, EQ_IO, "%s: no such data folder%s%s%s", dir, near ? "; did you mean " : "", near ? near : "",
                      near ? "?" : "; --data DIR names the folder that holds FileList.csv");
         free(near);
         goto out;
     }
-    if (!eq_is_dir(dir))
+    if (!is_dir)
         EQ_TRY(eq_fail(err, EQ_IO,
                        "%s is not a folder; data.dir (--data) must be the folder with FileList.csv and the clips",
                        dir));
-    list = eq_dataset_list(dir);
+    EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list)
         EQ_TRY(no_list(dir, err));
     real = realpath(dir, NULL);

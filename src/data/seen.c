@@ -1,6 +1,8 @@
 /* A hash table by open addressing, at most half full. */
 #include "data/seen.h"
 
+#include "echoquant/base.h"
+
 #include <stdlib.h>
 
 bool eq_seen_find(const struct eq_seen *s, uint64_t hash, eq_seen_fn is, const void *items, const void *key,
@@ -29,7 +31,7 @@ bool eq_seen_add(struct eq_seen *s, uint64_t hash, uint32_t number)
 {
     if (2 * (s->n + 1) > s->cap) {
         struct eq_seen grown = {.cap = s->cap ? 2 * s->cap : 256, .n = s->n};
-        grown.slots = calloc(grown.cap, sizeof *grown.slots);
+        grown.slots = eq_room(grown.cap, sizeof *grown.slots);
         if (!grown.slots)
             return false;
         for (size_t i = 0; i < s->cap; i++)

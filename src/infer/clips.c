@@ -4,6 +4,13 @@
 
 #include <stdlib.h>
 
+/* Decoding has to keep up with the threads that compute: on two of them one worker is idle most of the time. */
+static int workers_of(const struct eq_config *cfg)
+{
+    int most = 8, by_threads = eq_parallel_threads() / 4;
+    return cfg->data.workers ? cfg->data.workers : by_threads < 1 ? 1 : by_threads < most ? by_threads : most;
+}
+
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
 {
     return (struct eq_loader_opts){
@@ -11,6 +18,9 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
         .batch = batch,
         .seed = (uint64_t)cfg->run.seed,
         .cache_bytes = (size_t)cfg->data.cache_mb << 20,
+        .cache_dir = cfg->data.cache_dir,
+        .cache_dir_bytes = (uint64_t)(cfg->data.cache_gb * (1 << 30)),
+        .workers = workers_of(cfg),
         .use_damaged = cfg->data.on_error == EQ_ON_ERROR_USE,
     };
 }

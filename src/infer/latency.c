@@ -24,7 +24,7 @@ out:
 static double waited_ms(void)
 {
     double ns = NAN;
-    FILE *f = fopen("/proc/thread-self/schedstat", "re"); /* Documentation/scheduler/sched-stats.rst of Linux */
+    FILE *f = eq_fopen("/proc/thread-self/schedstat", "re"); /* Documentation/scheduler/sched-stats.rst of Linux */
     if (f && fscanf(f, "%*u %lf", &ns) != 1)
         ns = NAN;
     if (f)

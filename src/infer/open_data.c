@@ -7,20 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool holds(const char *dir, const char *file)
+static enum eq_status holds_list(const char *dir, bool *there, struct eq_err *err)
 {
-    char *path = eq_path_join(dir, file);
-    bool there = eq_path_exists(path);
-    free(path);
-    return there;
-}
-
-static bool holds_list(const char *dir)
-{
-    char *list = eq_dataset_list(dir);
-    bool there = list != NULL;
+    char *list;
+    enum eq_status st = eq_dataset_list(dir, &list, err);
+    *there = list != NULL;
     free(list);
-    return there;
+    return st;
 }
 
 struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg)
@@ -34,9 +27,12 @@ struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg)
                                  .links = cfg->data.links};
 }
 
-bool eq_run_data_is_synthetic(const char *dir)
+enum eq_status eq_run_data_is_synthetic(const char *dir, bool *is, struct eq_err *err)
 {
-    return holds(dir, "synth.json");
+    char *path = eq_path_join(dir, "synth.json");
+    enum eq_status st = eq_path_look(path, is, err);
+    free(path);
+    return st;
 }
 
 enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, struct eq_err *err)
@@ -88,11 +84,16 @@ static enum eq_status refuse_to_make(const char *dir, struct eq_err *err)
 static enum eq_status make_synthetic(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->data.dir;
-    bool begun = eq_run_data_is_synthetic(dir);
-    if (!cfg->data.synthetic || (holds_list(dir) && !begun))
+    bool begun, there, has_list;
+    if (!cfg->data.synthetic)
+        return EQ_OK;
+    EQ_CHECK(eq_run_data_is_synthetic(dir, &begun, err));
+    EQ_CHECK(holds_list(dir, &has_list, err));
+    EQ_CHECK(eq_path_look(dir, &there, err));
+    if (has_list && !begun)
         return EQ_OK;
     if (!begun && !is_place_for_synthetic(dir))
-        return eq_path_exists(dir) ? EQ_OK : refuse_to_make(dir, err);
+        return there ? EQ_OK : refuse_to_make(dir, err);
     enum eq_status st = eq_run_write_synth(cfg, dir, err);
     if (st == EQ_USAGE)
         eq_err_context(err, "data.synthetic = true");

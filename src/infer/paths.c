@@ -42,9 +42,11 @@ static enum eq_status add_folder(struct eq_paths *list, const char *folder, stru
 
 static enum eq_status add_entry(struct eq_paths *list, const char *path, struct eq_err *err)
 {
-    if (eq_is_dir(path))
+    struct eq_err why;
+    bool is_dir, known = eq_dir_look(path, &is_dir, &why) == EQ_OK;
+    if (is_dir)
         return add_folder(list, path, err);
-    add(list, path, NULL);
+    add(list, path, known ? NULL : eq_strdup(why.msg));
     return EQ_OK;
 }
 
@@ -75,7 +77,7 @@ enum eq_status eq_paths_read(struct eq_paths *list, const char *text, size_t len
  * NULL: the line is blank, or a comment. line is changed. */
 static const char *path_of_line(char *line)
 {
-    if (eq_path_exists(line))
+    if (eq_path_may_exist(line))
         return line;
     char *bare = line + strspn(line, " \t");
     size_t len = strlen(bare);
@@ -85,7 +87,7 @@ static const char *path_of_line(char *line)
         return NULL;
     char end = bare[len];
     bare[len] = '\0';
-    if (eq_path_exists(bare))
+    if (eq_path_may_exist(bare))
         return bare;
     if (bare[0] == '#')
         return NULL;

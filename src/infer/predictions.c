@@ -64,22 +64,30 @@ static enum eq_status take_row(void *ctx, const char *const *fields, size_t n, s
     return EQ_OK;
 }
 
-enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err)
+enum eq_status eq_predictions_parse(const char *name, const void *text, size_t len, struct eq_evaluation *out,
+                                    struct eq_err *err)
 {
-    void *data = NULL;
-    size_t len;
     static const char with_patient[] = "FileName,Split,EF,Prediction,Patient";
     struct reading r = {.out = out, .columns = 4};
     memset(out, 0, sizeof *out);
-    EQ_CHECK(eq_read_file(path, MAX_PREDICTIONS_BYTES, &data, &len, err));
     size_t named = sizeof with_patient - 1;
-    if (len >= named && memcmp(data, with_patient, named) == 0)
+    if (len >= named && memcmp(text, with_patient, named) == 0)
         r.columns = 5;
     enum eq_status st =
-        eq_csv_read(path, data, len, r.columns == 5 ? with_patient : "FileName,Split,EF,Prediction", take_row, &r, err);
-    eq_free(data);
+        eq_csv_read(name, text, len, r.columns == 5 ? with_patient : "FileName,Split,EF,Prediction", take_row, &r, err);
     if (st != EQ_OK)
         eq_evaluation_clear(out);
+    return st;
+}
+
+enum eq_status eq_predictions_read(const char *path, struct eq_evaluation *out, struct eq_err *err)
+{
+    void *text = NULL;
+    size_t len;
+    memset(out, 0, sizeof *out);
+    EQ_CHECK(eq_read_file(path, MAX_PREDICTIONS_BYTES, &text, &len, err));
+    enum eq_status st = eq_predictions_parse(path, text, len, out, err);
+    eq_free(text);
     return st;
 }
 

@@ -41,23 +41,6 @@ struct import {
     struct eq_err err;
 };
 
-/* Ends the import, with the first such error. */
-static void end_import(struct import *im, enum eq_status st, const struct eq_err *err)
-{
-    pthread_mutex_lock(&im->lock);
-    if (im->st == EQ_OK) {
-        im->st = st;
-        im->err = *err;
-    }
-    pthread_mutex_unlock(&im->lock);
-}
-
-/* No fault of the file. */
-static bool ends_import(enum eq_status st)
-{
-    return st == EQ_NOMEM || st == EQ_INTERRUPTED || st == EQ_TOO_SLOW;
-}
-
 /* Notes that a file gives no clip; the message begins with its path, which the item has already. */
 static void give_up(struct eq_import_file *f, enum eq_import_state state, const char *message)
 {
@@ -83,38 +66,40 @@ static enum eq_status name_by_content(struct eq_import_file *f, struct eq_err *e
     return EQ_OK;
 }
 
-static void examine(struct import *im, struct eq_import_file *f)
+/* A file that cannot be imported is noted; an error ends the whole import. */
+static enum eq_status refuse(struct eq_import_file *f, enum eq_import_state state, const struct eq_err *why)
+{
+    if (eq_err_is_of_system(why) || why->status == EQ_INTERRUPTED || why->status == EQ_TOO_SLOW)
+        return why->status;
+    give_up(f, state, why->msg);
+    return EQ_OK;
+}
+
+static enum eq_status examine(struct eq_import_file *f, struct eq_err *err)
 {
     struct eq_dicom *d = NULL;
-    struct eq_err err = {0};
-    if (access(f->item.source, R_OK) != 0) {
-        give_up(f, EQ_IMPORT_FAILED, strerror(errno));
-        return;
-    }
-    if (!eq_dicom_is(f->item.source)) {
+    bool dicom;
+    enum eq_status st = eq_dicom_look(f->item.source, &dicom, err);
+    if (st != EQ_OK)
+        return refuse(f, EQ_IMPORT_FAILED, err);
+    if (!dicom) {
         give_up(f, f->named ? EQ_IMPORT_FAILED : EQ_IMPORT_SKIPPED, "not a DICOM file");
-        return;
+        return EQ_OK;
     }
     eq_clip_watch_begin();
-    enum eq_status st = eq_dicom_open(f->item.source, &limits, &d, &err);
-    if (ends_import(st))
-        end_import(im, st, &err);
-    if (st != EQ_OK) {
-        give_up(f, EQ_IMPORT_FAILED, err.msg);
-        return;
-    }
+    if (eq_dicom_open(f->item.source, &limits, &d, err) != EQ_OK)
+        return refuse(f, EQ_IMPORT_FAILED, err);
     const struct eq_dicom_info *info = eq_dicom_about(d);
-    if (eq_dicom_check_clip(f->item.source, info, &err) != EQ_OK)
-        give_up(f, EQ_IMPORT_SKIPPED, err.msg);
-    else if ((st = name_by_content(f, &err)) != EQ_OK)
-        give_up(f, EQ_IMPORT_FAILED, err.msg);
-    if (ends_import(st))
-        end_import(im, st, &err);
+    if (eq_dicom_check_clip(f->item.source, info, err) != EQ_OK)
+        give_up(f, EQ_IMPORT_SKIPPED, err->msg);
+    else if (name_by_content(f, err) != EQ_OK)
+        st = refuse(f, EQ_IMPORT_FAILED, err);
     f->item.frames = info->frames;
     f->item.fps = info->fps;
     f->width = info->width;
     f->height = info->height;
     eq_dicom_close(d);
+    return st;
 }
 
 /* ---- writing a clip ----------------------------------------------------------- */
@@ -132,30 +117,12 @@ static enum eq_status next_frame(void *ctx, int frame, uint8_t *gray, struct eq_
     return eq_dicom_view_apply(&c->view, c->reader.info, c->rgb, gray, err);
 }
 
-/* The finished file under its name, as eq_writer_commit does it. */
-static enum eq_status put_in_place(const char *made, const char *path, struct eq_err *err)
-{
-    int fd = open(made, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return good && rename(made, path) == 0 ? EQ_OK : eq_fail_errno(err, "%s", path);
-}
-
 static enum eq_status write_avi(struct clip *c, const char *path, int size, struct eq_err *err)
 {
     const struct eq_dicom_info *info = c->reader.info;
     double fps = info->fps > 0 ? info->fps : RATE_WHEN_UNKNOWN;
     struct eq_avi_opts o = {.size = size, .rate = av_d2q(fps, 100000), .quality = QUALITY};
-    struct eq_str made = {0};
-    eq_str_add(&made, "%s.tmp", path);
-    enum eq_status st = eq_avi_write(made.s, &o, info->frames, next_frame, c, err);
-    if (st == EQ_OK)
-        st = put_in_place(made.s, path, err);
-    if (st != EQ_OK)
-        unlink(made.s);
-    eq_str_clear(&made);
-    return st;
+    return eq_avi_write(path, &o, info->frames, next_frame, c, err);
 }
 
 static enum eq_status write_clip(const struct eq_import_opts *o, const struct eq_import_file *f, const char *avi,
@@ -212,9 +179,14 @@ static bool go_on(struct import *im)
     return on;
 }
 
-static void count_done(struct import *im)
+/* st: not EQ_OK ends the import. */
+static void count_done(struct import *im, enum eq_status st, const struct eq_err *err)
 {
     pthread_mutex_lock(&im->lock);
+    if (st != EQ_OK && im->st == EQ_OK) {
+        im->st = st;
+        im->err = *err;
+    }
     eq_progress_step(&im->progress, ++im->done, NULL);
     pthread_mutex_unlock(&im->lock);
 }
@@ -223,10 +195,9 @@ static void examine_piece(void *ctx, size_t piece, int worker)
 {
     struct import *im = ctx;
     (void)worker;
-    if (!go_on(im))
-        return;
-    examine(im, &im->files[piece]);
-    count_done(im);
+    struct eq_err err = {0};
+    if (go_on(im))
+        count_done(im, examine(&im->files[piece], &err), &err);
 }
 
 /* A full disk or a lack of memory ends the import; whatever else is wrong is the file's. */
@@ -239,12 +210,11 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     if (!is_clip(f) || !go_on(im))
         return;
     enum eq_status st = make_clip(im, f, &err);
-    if (st == EQ_IO || ends_import(st)) {
-        end_import(im, st, &err);
-    } else if (st != EQ_OK) {
+    if (st != EQ_OK && st != EQ_IO && st != EQ_NOMEM && st != EQ_INTERRUPTED && st != EQ_TOO_SLOW) {
         give_up(f, EQ_IMPORT_FAILED, err.msg);
+        st = EQ_OK;
     }
-    count_done(im);
+    count_done(im, st, &err);
 }
 
 static enum eq_status for_all(struct import *im, const char *label, size_t total, eq_piece_fn fn, struct eq_err *err)
@@ -421,9 +391,12 @@ enum eq_status eq_import_dicom(const struct eq_import_opts *opts, struct eq_impo
     struct import im = {.opts = opts, .st = EQ_OK, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct cJSON *note = describe(opts);
     size_t clips = 0;
+    struct eq_folder folder = {0};
     *result = (struct eq_import_result){0};
     EQ_TRY(check_opts(opts, err));
     EQ_TRY(look_at_folder(opts->out, note, err));
+    EQ_TRY(eq_folder_enter(&folder, opts->out, err));
+    EQ_TRY(look_at_folder(opts->out, note, err)); /* another process may have been here */
     EQ_TRY(eq_import_find(opts->paths, opts->n_paths, &im.files, &im.n, err));
     if (opts->labels)
         EQ_TRY(eq_import_read_labels(opts->labels, &im.labels, err));
@@ -434,6 +407,7 @@ enum eq_status eq_import_dicom(const struct eq_import_opts *opts, struct eq_impo
     EQ_TRY(clips ? write_all(&im, clips, note, err)
                  : eq_fail(err, EQ_FORMAT, "no ultrasound clip among %zu files", im.n));
 out:
+    eq_folder_leave(&folder);
     conclude(&im, result);
     eq_dataset_clear(&im.labels);
     cJSON_Delete(note);

@@ -40,10 +40,14 @@ enum eq_status eq_import_find(const char *const *paths, size_t n_paths, struct e
         while (len > 1 && paths[i][len - 1] == '/')
             len--;
         char *path = eq_format("%.*s", (int)len, paths[i]);
-        s.folder_len = eq_is_dir(path) ? len : 0;
-        if (!eq_path_exists(path))
+        bool there, is_dir = false;
+        st = eq_path_look(path, &there, err);
+        if (st == EQ_OK)
+            st = eq_dir_look(path, &is_dir, err);
+        s.folder_len = is_dir ? len : 0;
+        if (st == EQ_OK && !there)
             st = eq_fail(err, EQ_IO, "%s: no such file or folder", path);
-        else
+        else if (st == EQ_OK)
             st = s.folder_len ? eq_files_below(path, add_file, &s, err) : add_file(&s, path, NULL, err);
         free(path);
     }

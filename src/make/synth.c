@@ -1,4 +1,4 @@
-/* A synthetic data set on disk: clips in parallel, then the list, then the note that says how it was made. */
+/* A synthetic data set on disk: the note that says how it is made, then clips in parallel, then the list. */
 #include "clip/avi_write.h"
 #include "make/folder.h"
 #include "make/synth.h"
@@ -186,18 +186,24 @@ enum eq_status eq_synth_write(const char *dir, const struct eq_synth_opts *opts,
 {
     enum eq_status st;
     bool made;
+    struct eq_folder folder = {0};
     struct cJSON *note = describe(opts);
     char *videos = eq_path_join(dir, "Videos"), *note_path = eq_path_join(dir, NOTE);
     EQ_TRY(check_opts(opts, err));
     EQ_TRY(look_at_folder(dir, note, &made, err));
     if (made)
         goto out;
+    EQ_TRY(eq_folder_enter(&folder, dir, err));
+    EQ_TRY(look_at_folder(dir, note, &made, err)); /* another process may have been here */
+    if (made)
+        goto out;
     eq_info("writing %zu synthetic clips into %s", clip_count(opts), dir);
-    EQ_TRY(eq_make_dirs(videos, err));
     EQ_TRY(eq_json_write(note_path, note, err));
+    EQ_TRY(eq_make_dirs(videos, err));
     EQ_TRY(write_clips(dir, opts, err));
     EQ_TRY(write_list(dir, opts, err));
 out:
+    eq_folder_leave(&folder);
     cJSON_Delete(note);
     free(videos);
     free(note_path);

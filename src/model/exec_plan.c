@@ -221,6 +221,16 @@ static void bind_node(struct eq_exec *x, int i)
         bind_batchnorm(x, i);
 }
 
+static bool needs_sgemm(const struct eq_exec *x)
+{
+    int passes = training(x) ? EQ_CONV_PASSES : 1; /* forward is the first */
+    for (int i = 0; i < x->g->n_nodes; i++)
+        for (int pass = 0; pass < passes && x->g->nodes[i].op == EQ_OP_CONV2D; pass++)
+            if (eq_conv_needs_sgemm(x->nodes[i].conv.kernel[pass]))
+                return true;
+    return false;
+}
+
 static enum eq_status plan(struct eq_exec *x, struct eq_err *err)
 {
     if (training(x)) {
@@ -245,7 +255,7 @@ static enum eq_status plan(struct eq_exec *x, struct eq_err *err)
     x->grad_block = at(x, 0, EXEC_GRADS);
     if (x->grad_block)
         lay_out_grads(x);
-    return EQ_OK;
+    return needs_sgemm(x) ? eq_sgemm_prepare(err) : EQ_OK;
 }
 
 /* ---- the graphs that are refused ----------------------------------------- */

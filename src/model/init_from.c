@@ -83,16 +83,30 @@ static enum eq_status find_prefix(const struct eq_st_file *f, struct eq_str *pre
     return EQ_OK;
 }
 
-static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r,
+/* at: as for eq_st_find_next. */
+static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const struct eq_init_report *r, size_t *at,
                                              const char *name)
 {
-    size_t n = r->prefix.len;
-    for (size_t i = 0; i < f->n; i++) {
-        const char *key = f->tensors[i].name;
-        if (strncmp(key, r->prefix.s ? r->prefix.s : "", n) == 0 && strcmp(key + n, name) == 0)
-            return &f->tensors[i];
+    if (!r->prefix.len)
+        return eq_st_find_next(f, at, name);
+    char *key = eq_format("%s%s", r->prefix.s, name);
+    const struct eq_st_tensor *found = eq_st_find_next(f, at, key);
+    free(key);
+    return found;
+}
+
+/* Whether a name of the file is one of the network's, which are asked for in their order as a rule: *at, 0 at first, is
+ * where the search begins. */
+static bool is_param(const struct eq_graph *g, int *at, const char *name)
+{
+    for (int i = 0; i < g->n_params; i++) {
+        int k = (*at + i) % g->n_params;
+        if (strcmp(g->params[k].name, name) == 0) {
+            *at = k + 1;
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 static bool is_head(const char *name)
@@ -114,13 +128,14 @@ static bool is_body(const char *name)
 static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, struct eq_init_report *r,
                           size_t *foreign, const char **example)
 {
+    int at = 0;
     *foreign = 0;
     for (size_t i = 0; i < f->n; i++) {
         const char *name = f->tensors[i].name;
         bool inside = strncmp(name, r->prefix.s ? r->prefix.s : "", r->prefix.len) == 0;
         if (inside)
             name += r->prefix.len;
-        if (!is_head(name) && (eq_graph_find_param(g, name) >= 0 || eq_is_batch_counter(name)))
+        if (!is_head(name) && (is_param(g, &at, name) || eq_is_batch_counter(name)))
             continue;
         note(&r->unused, &r->unused_names, f->tensors[i].name);
         if (inside && is_body(name)) {
@@ -143,7 +158,8 @@ static enum eq_status check_network(const struct eq_st_file *f, const struct eq_
                        foreign, example);
     if (10 * r->used >= 9 * body)
         return EQ_OK;
-    const struct eq_st_tensor *first = find_param(f, r, "conv1.weight");
+    size_t at = 0;
+    const struct eq_st_tensor *first = find_param(f, r, &at, "conv1.weight");
     const struct eq_tensor *ours = &g->params[eq_graph_find_param(g, "conv1.weight")].value;
     if (first && first->value.rank == 4 && first->value.shape[0] != ours->shape[0])
         return eq_fail(err, EQ_FORMAT, "has the width %zu, but this network has %zu: set model.width to %zu",
@@ -165,9 +181,11 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
                               struct eq_init_report *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
+    size_t at = 0;
+    EQ_TRY(find_prefix(f, &r->prefix, err));
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
-        const struct eq_st_tensor *found = find_param(f, r, p->name);
+        const struct eq_st_tensor *found = find_param(f, r, &at, p->name);
         const struct eq_tensor *t = found ? &found->value : NULL;
         if (is_head(p->name))
             continue;
@@ -195,49 +213,48 @@ out:
     return st;
 }
 
-struct start {
-    const struct eq_graph *g;
-    struct eq_init_report *report;
-};
+enum eq_status eq_model_init_from_st(struct eq_graph *g, const struct eq_st_file *f, struct eq_init_report *report,
+                                     struct eq_err *err)
+{
+    float **values = calloc((size_t)g->n_params + 1, sizeof(*values));
+    *report = (struct eq_init_report){0};
+    enum eq_status st = values ? collect(f, g, values, report, err) : eq_fail(err, EQ_NOMEM, "out of memory");
+    for (int i = 0; values && i < g->n_params; i++) {
+        if (st == EQ_OK && values[i])
+            memcpy(eq_param_data(&g->params[i]), values[i], eq_tensor_bytes(&g->params[i].value));
+        eq_free(values[i]);
+    }
+    free(values);
+    if (st != EQ_OK)
+        eq_init_report_clear(report);
+    return st;
+}
 
-/* Of a file of any size only what fits is read. */
+/* Of a file of any size only what fits the graph (ctx) is read. */
 static enum eq_status choose(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
-    const struct start *s = ctx;
-    EQ_CHECK(find_prefix(f, &s->report->prefix, err));
-    for (size_t i = 0; i < f->n; i++) {
+    const struct eq_graph *g = ctx;
+    struct eq_str prefix = {0};
+    enum eq_status st = find_prefix(f, &prefix, err);
+    for (size_t i = 0; i < f->n && st == EQ_OK; i++) {
         struct eq_st_tensor *t = &f->tensors[i];
-        size_t n = s->report->prefix.len;
-        bool inside = strncmp(t->name, n ? s->report->prefix.s : "", n) == 0;
-        int p = inside ? eq_graph_find_param(s->g, t->name + n) : -1;
-        t->unwanted = p < 0 || is_head(t->name + n) || !eq_tensor_same_shape(&t->value, &s->g->params[p].value);
+        bool inside = strncmp(t->name, prefix.len ? prefix.s : "", prefix.len) == 0;
+        int p = inside ? eq_graph_find_param(g, t->name + prefix.len) : -1;
+        t->unwanted = p < 0 || is_head(t->name + prefix.len) || !eq_tensor_same_shape(&t->value, &g->params[p].value);
     }
-    return EQ_OK;
+    eq_str_clear(&prefix);
+    return st;
 }
 
 enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct eq_init_report *report,
                                   struct eq_err *err)
 {
-    enum eq_status st;
     struct eq_st_file f = {0};
-    float **values = NULL;
     *report = (struct eq_init_report){0};
-    EQ_TRY(eq_st_read_checked(path, choose, &(struct start){g, report}, &f, err));
-    values = calloc((size_t)g->n_params + 1, sizeof(*values));
-    st = values ? collect(&f, g, values, report, err) : eq_fail(err, EQ_NOMEM, "out of memory");
-    if (st != EQ_OK)
-        EQ_TRY(eq_err_context(err, "%s", path));
-    for (int i = 0; i < g->n_params; i++)
-        if (values[i])
-            memcpy(eq_param_data(&g->params[i]), values[i], eq_tensor_bytes(&g->params[i].value));
-out:
-    for (int i = 0; values && i < g->n_params; i++)
-        eq_free(values[i]);
-    free(values);
+    EQ_CHECK(eq_st_read_checked(path, choose, g, &f, err));
+    enum eq_status st = eq_model_init_from_st(g, &f, report, err);
     eq_st_clear(&f);
-    if (st != EQ_OK)
-        eq_init_report_clear(report);
-    return st;
+    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
 }
 
 void eq_init_report_clear(struct eq_init_report *report)

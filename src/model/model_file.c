@@ -124,25 +124,39 @@ static enum eq_status read_width(const struct eq_st_file *f, int *width, struct 
     return EQ_OK;
 }
 
-static enum eq_status check_param(const struct eq_st_file *f, const struct eq_param *p, struct eq_err *err)
+/* Finds the tensor of this name in the file: F32, in the shape of like. at: as for eq_st_find_next. */
+static enum eq_status find_tensor(const struct eq_st_file *f, size_t *at, const char *name,
+                                  const struct eq_tensor *like, const struct eq_tensor **out, struct eq_err *err)
 {
-    const struct eq_tensor *t = eq_st_find(f, p->name);
-    if (!t)
-        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", p->name);
-    if (t->dtype != EQ_F32)
-        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is not F32", p->name);
-    if (!eq_tensor_same_shape(t, &p->value)) {
+    const struct eq_st_tensor *found = eq_st_find_next(f, at, name);
+    if (!found)
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is missing", name);
+    if (found->value.dtype != EQ_F32)
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" is not F32", name);
+    if (!eq_tensor_same_shape(&found->value, like)) {
         char is[128], must[128];
-        eq_tensor_shape_text(t, is, sizeof is);
-        eq_tensor_shape_text(&p->value, must, sizeof must);
-        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", p->name, is, must);
+        eq_tensor_shape_text(&found->value, is, sizeof is);
+        eq_tensor_shape_text(like, must, sizeof must);
+        return eq_fail(err, EQ_FORMAT, "tensor \"%s\" has the shape %s: must be %s", name, is, must);
     }
+    *out = &found->value;
     return EQ_OK;
 }
 
-static enum eq_status load_param(const struct eq_st_file *f, struct eq_param *p, struct eq_err *err)
+/* A file of a few bytes that claims a wide network must not make us take memory for it: its largest tensor has to be
+ * there, which is a fifth of all. */
+static enum eq_status check_width(const struct eq_st_file *f, int width, struct eq_err *err)
 {
-    const struct eq_tensor *t = eq_st_find(f, p->name);
+    const size_t c = 8 * (size_t)width, shape[4] = {c, c, 3, 3};
+    const struct eq_tensor largest = eq_tensor_view(EQ_F32, 4, shape, NULL), *found;
+    size_t at = 0;
+    return find_tensor(f, &at, "layer4.1.conv2.weight", &largest, &found, err);
+}
+
+static enum eq_status load_param(const struct eq_st_file *f, size_t *at, struct eq_param *p, struct eq_err *err)
+{
+    const struct eq_tensor *t;
+    EQ_CHECK(find_tensor(f, at, p->name, &p->value, &t, err));
     memcpy(p->value.data, t->data, eq_tensor_bytes(t));
     if (!eq_all_finite(p->value.data, eq_param_count(p)))
         return eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name);
@@ -156,10 +170,11 @@ bool eq_is_batch_counter(const char *name)
     return n > m && strcmp(name + n - m, suffix) == 0;
 }
 
-/* A key that the network doesn't have means that the file holds another network. */
+/* A key that the network doesn't have means that the file holds another network. All that it has are known to be there.
+ */
 static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_graph *g, struct eq_err *err)
 {
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n && f->n > (size_t)g->n_params; i++) {
         const char *name = f->tensors[i].name;
         if (eq_graph_find_param(g, name) < 0 && !eq_is_batch_counter(name))
             return eq_fail(err, EQ_FORMAT, "tensor \"%s\" belongs to no layer of this network", name);
@@ -167,18 +182,20 @@ static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_g
     return EQ_OK;
 }
 
-/* Makes the graph that the header describes, its parameters still without values. ctx: where to put it. */
-static enum eq_status graph_of_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
+enum eq_status eq_model_from_st(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_graph *g = NULL, **out = ctx;
+    *out = NULL;
+    struct eq_graph *g = NULL;
     struct eq_model_meta meta = {0};
     int width = 0;
+    size_t at = 0;
     EQ_TRY(read_meta(f, &meta, err));
     EQ_TRY(read_width(f, &width, err));
+    EQ_TRY(check_width(f, width, err));
     EQ_TRY(eq_resnet18_skeleton(&meta, width, &g, err));
     for (int i = 0; i < g->n_params; i++)
-        EQ_TRY(check_param(f, &g->params[i], err));
+        EQ_TRY(load_param(f, &at, &g->params[i], err));
     EQ_TRY(refuse_extra(f, g, err));
     *out = g;
     g = NULL;
@@ -187,24 +204,34 @@ out:
     return st;
 }
 
+/* Before the tensors are read: all of them together are no more than a network whose largest is that of check_width. */
+static enum eq_status check_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
+{
+    struct eq_model_meta meta = {0};
+    int width = 0;
+    size_t total = 0;
+    (void)ctx;
+    EQ_CHECK(read_meta(f, &meta, err));
+    EQ_CHECK(read_width(f, &width, err));
+    EQ_CHECK(check_width(f, width, err));
+    for (size_t i = 0; i < f->n; i++)
+        total += eq_tensor_bytes(&f->tensors[i].value);
+    size_t largest = eq_tensor_bytes(eq_st_find(f, "layer4.1.conv2.weight"));
+    return total <= 6 * largest + (1 << 20)
+               ? EQ_OK
+               : eq_fail(err, EQ_FORMAT, "%zu bytes of tensors, more than this network has", total);
+}
+
 enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err)
 {
-    struct eq_st_file f = {0};
-    struct eq_graph *g = NULL;
-    enum eq_status st;
+    struct eq_st_file f;
     *out = NULL;
-    EQ_TRY(eq_st_read_checked(path, graph_of_header, &g, &f, err));
-    for (int i = 0; i < g->n_params; i++)
-        if ((st = load_param(&f, &g->params[i], err)) != EQ_OK) {
-            eq_err_context(err, "%s", path);
-            goto out;
-        }
-    *out = g;
-    g = NULL;
-out:
-    eq_graph_free(g);
+    enum eq_status st = eq_st_read_checked(path, check_header, NULL, &f, err);
+    if (st != EQ_OK)
+        return st;
+    st = eq_model_from_st(&f, out, err);
     eq_st_clear(&f);
-    return st;
+    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
 }
 
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err)

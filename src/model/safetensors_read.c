@@ -322,9 +322,20 @@ enum eq_status eq_st_read_header(const char *path, struct eq_st_file *out, struc
 
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name)
 {
-    for (size_t i = 0; i < file->n; i++)
-        if (strcmp(file->tensors[i].name, name) == 0)
-            return &file->tensors[i].value;
+    size_t at = 0;
+    const struct eq_st_tensor *found = eq_st_find_next(file, &at, name);
+    return found ? &found->value : NULL;
+}
+
+const struct eq_st_tensor *eq_st_find_next(const struct eq_st_file *file, size_t *at, const char *name)
+{
+    for (size_t i = 0; i < file->n; i++) {
+        size_t k = *at + i < file->n ? *at + i : *at + i - file->n;
+        if (strcmp(file->tensors[k].name, name) == 0) {
+            *at = k + 1 < file->n ? k + 1 : 0;
+            return &file->tensors[k];
+        }
+    }
     return NULL;
 }
 

@@ -8,19 +8,13 @@
 
 enum { ALIGN = 8 };
 
-/* Lists hold 64 entries, then double. Headers are small: out of memory ends the process, as with eq_str. */
+/* Lists hold 64 entries, then double. Headers are small, as texts are. */
 static void *grow(void *array, size_t n, size_t size)
 {
     bool full = n == 0 || (n >= EQ_ST_MIN_ROOM && (n & (n - 1)) == 0);
     if (!full)
         return array;
-    void *larger = eq_alloc(n ? 2 * n : EQ_ST_MIN_ROOM, size);
-    if (!larger)
-        abort();
-    if (n)
-        memcpy(larger, array, n * size);
-    eq_free(array);
-    return larger;
+    return eq_small(array, (n ? 2 * n : EQ_ST_MIN_ROOM) * size);
 }
 
 struct eq_st_tensor *eq_st_push(struct eq_st_file *file, const char *name)
@@ -41,14 +35,13 @@ void eq_st_add_meta(struct eq_st_file *file, const char *key, const char *fmt, .
 {
     va_list args;
     va_start(args, fmt);
-    char *value = NULL;
-    if (vasprintf(&value, fmt, args) < 0)
-        abort();
+    struct eq_str value = {0};
+    eq_str_vadd(&value, fmt, args);
     va_end(args);
     file->meta_keys = grow(file->meta_keys, file->n_meta, sizeof(*file->meta_keys));
     file->meta_values = grow(file->meta_values, file->n_meta, sizeof(*file->meta_values));
     file->meta_keys[file->n_meta] = eq_strdup(key);
-    file->meta_values[file->n_meta++] = value;
+    file->meta_values[file->n_meta++] = value.s;
 }
 
 void eq_st_clear(struct eq_st_file *file)
@@ -100,6 +93,42 @@ static enum eq_status header_text(const struct eq_st_file *file, struct eq_str *
     return st;
 }
 
+/* Whether two files say and hold the same. Texts may have been changed into valid UTF-8. */
+static bool alike(const struct eq_st_file *a, const struct eq_st_file *b)
+{
+    if (a->n != b->n || a->n_meta != b->n_meta)
+        return false;
+    for (size_t i = 0; i < a->n_meta; i++)
+        if (!eq_st_meta(b, a->meta_keys[i]))
+            return false;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct eq_tensor *x = &a->tensors[i].value, *y = &b->tensors[i].value;
+        size_t bytes = eq_tensor_bytes(x);
+        if (strcmp(a->tensors[i].name, b->tensors[i].name) != 0 || x->dtype != y->dtype || x->rank != y->rank ||
+            memcmp(x->shape, y->shape, (size_t)x->rank * sizeof *x->shape) != 0 ||
+            (bytes && memcmp(x->data, y->data, bytes) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* Reads the new file as any reader will, before it takes the place of an earlier one. */
+static enum eq_status read_back(const struct eq_writer *w, const struct eq_st_file *file, struct eq_err *err)
+{
+    struct eq_st_file back;
+    enum eq_status st = eq_st_read(w->tmp_path, &back, err);
+    if (st == EQ_NOMEM)
+        return eq_err_context(err, "%s: reading it back", w->path);
+    bool same = st == EQ_OK && alike(file, &back);
+    eq_st_clear(&back);
+    if (same)
+        return EQ_OK;
+    return eq_fail(err, EQ_IO, "%s: the new file reads back differently, so it is not kept: %s", w->path,
+                   st == EQ_OK ? "the disk or the memory may be faulty"
+                   : err       ? err->msg
+                               : "");
+}
+
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err)
 {
     enum eq_status st;
@@ -118,6 +147,9 @@ enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, stru
     EQ_TRY(eq_writer_put(&w, header.s, header.len, err));
     for (size_t i = 0; i < file->n; i++)
         EQ_TRY(eq_writer_put(&w, file->tensors[i].value.data, eq_tensor_bytes(&file->tensors[i].value), err));
+    EQ_TRY(eq_writer_close(&w, err));
+    if (w.tmp_path)
+        EQ_TRY(read_back(&w, file, err));
     EQ_TRY(eq_writer_commit(&w, err));
 out:
     eq_writer_abort(&w);

@@ -204,6 +204,7 @@ enum eq_status eq_adaround(struct eq_graph *calibrated, const struct eq_clip_sou
     a.per_clip = (int)(((size_t)opts->samples + count - 1) / count);
     EQ_TRY(eq_clip_walk_exec(calibrated, EQ_EXEC_INFER, clips, &a.walk.exec, err));
     EQ_TRY(allocate(&a, count, err));
+    EQ_TRY(eq_sgemm_prepare(err));
     EQ_TRY(walk(&a, -1, err));
     for (int i = 0; i < calibrated->n_nodes; i++) {
         if (a.target[i])

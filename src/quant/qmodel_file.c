@@ -266,36 +266,37 @@ out:
     return st;
 }
 
-/* The tensor "NODE.kind", of the type and shape of value. */
-static enum eq_status find_tensor(const struct eq_st_file *f, const char *node, const char *kind,
+/* The tensor "NODE.kind" of the file, which must have the form of value; at: as for eq_st_find_next. */
+static enum eq_status find_tensor(const struct eq_st_file *f, size_t *at, const char *node, const char *kind,
                                   const struct eq_tensor *value, const struct eq_tensor **out, struct eq_err *err)
 {
     char name[96];
     snprintf(name, sizeof name, "%s.%s", node, kind);
-    const struct eq_tensor *t = eq_st_find(f, name);
+    const struct eq_st_tensor *t = eq_st_find_next(f, at, name);
     if (!t)
         return eq_fail(err, EQ_FORMAT, "tensor %s is missing", name);
-    if (t->dtype != value->dtype || !eq_tensor_same_shape(t, value))
+    if (t->value.dtype != value->dtype || !eq_tensor_same_shape(&t->value, value))
         return eq_fail(err, EQ_FORMAT, "tensor %s has a type or shape that disagrees with the graph", name);
-    *out = t;
+    *out = &t->value;
     return EQ_OK;
 }
 
-static enum eq_status read_node(const struct eq_st_file *f, struct eq_qnode *n, struct eq_err *err)
+/* Looks for the tensors of a node in the file before memory is taken for them. */
+static enum eq_status read_node(const struct eq_st_file *f, size_t *at, struct eq_qnode *n, struct eq_err *err)
 {
     struct eq_tensor tensors[MAX_TENSORS];
+    const struct eq_tensor *found[MAX_TENSORS];
     const char *kinds[MAX_TENSORS];
     enum eq_status st = EQ_OK;
     uint8_t *packed = NULL;
+    for (int k = 0, count = node_tensors(n, NULL, tensors, kinds); k < count; k++)
+        EQ_TRY(find_tensor(f, at, n->name, kinds[k], &tensors[k], &found[k], err));
     if (eq_qnode_weights(n))
         EQ_TRY(eq_qnode_alloc(n, err));
     if (is_packed(n) && !(packed = eq_alloc((size_t)n->cout, packed_row(n))))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name));
-    for (int k = 0, count = node_tensors(n, packed, tensors, kinds); k < count; k++) {
-        const struct eq_tensor *t = NULL;
-        EQ_TRY(find_tensor(f, n->name, kinds[k], &tensors[k], &t, err));
-        memcpy(tensors[k].data, t->data, eq_tensor_bytes(t));
-    }
+    for (int k = 0, count = node_tensors(n, packed, tensors, kinds); k < count; k++)
+        memcpy(tensors[k].data, found[k]->data, eq_tensor_bytes(found[k]));
     size_t row = packed_row(n), per = packed ? eq_qnode_weights(n) / (size_t)n->cout : 0;
     for (size_t c = 0; packed && c < (size_t)n->cout; c++)
         eq_unpack_weights(packed + c * row, per, n->weight_bits, n->weights + c * per);
@@ -309,39 +310,37 @@ out:
 /* The header has the tensors of the graph, in their types and shapes, and no others. */
 static enum eq_status check_tensors(const struct eq_st_file *f, const struct eq_qmodel *m, struct eq_err *err)
 {
-    size_t expected = 0;
-    for (int i = 0; i < m->n_nodes; i++) {
-        struct eq_tensor tensors[MAX_TENSORS] = {0};
-        const char *kinds[MAX_TENSORS] = {0};
+    size_t expected = 0, at = 0;
+    struct eq_tensor tensors[MAX_TENSORS];
+    const struct eq_tensor *found;
+    const char *kinds[MAX_TENSORS];
+    for (int i = 0; i < m->n_nodes; i++)
         expected += (size_t)node_tensors(&m->nodes[i], NULL, tensors, kinds);
-    }
     if (f->n != expected)
         return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
-    for (int i = 0; i < m->n_nodes; i++) {
-        struct eq_tensor tensors[MAX_TENSORS] = {0};
-        const char *kinds[MAX_TENSORS] = {0};
-        const struct eq_tensor *found;
+    for (int i = 0; i < m->n_nodes; i++)
         for (int k = 0, count = node_tensors(&m->nodes[i], NULL, tensors, kinds); k < count; k++)
-            EQ_CHECK(find_tensor(f, m->nodes[i].name, kinds[k], &tensors[k], &found, err));
-    }
+            EQ_CHECK(find_tensor(f, &at, m->nodes[i].name, kinds[k], &tensors[k], &found, err));
     return EQ_OK;
 }
 
 static enum eq_status read_tensors(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
+    size_t at = 0;
     for (int i = 0; i < m->n_nodes; i++)
-        EQ_TRY(read_node(f, &m->nodes[i], err));
+        EQ_TRY(read_node(f, &at, &m->nodes[i], err));
     eq_qmodel_derive_qparams(m);
 out:
     return st;
 }
 
-/* Makes the model that the header describes, still without weights. ctx: where to put it. */
-static enum eq_status model_of_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
+/* Makes the model that a header describes, still without weights. */
+static enum eq_status model_of_header(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_qmodel *m = eq_alloc(1, sizeof *m), **out = ctx;
+    *out = NULL;
+    struct eq_qmodel *m = eq_alloc(1, sizeof *m);
     if (!m)
         return eq_fail(err, EQ_NOMEM, "out of memory for a quantized model");
     EQ_TRY(read_meta(f, m, err));
@@ -355,20 +354,24 @@ out:
     return st;
 }
 
-static enum eq_status read_weights(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
+static enum eq_status check_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
-    EQ_CHECK(read_tensors(f, m, err));
-    EQ_CHECK(eq_qmodel_check_values(m, err));
-    return eq_qmodel_check_form(m, err);
+    struct eq_qmodel *m;
+    (void)ctx;
+    enum eq_status st = model_of_header(f, &m, err);
+    eq_qmodel_free(m);
+    return st;
 }
 
-enum eq_status eq_qmodel_from_st(struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
+enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_qmodel *m = NULL;
     *out = NULL;
-    EQ_TRY(model_of_header(&m, f, err));
-    EQ_TRY(read_weights(f, m, err));
+    EQ_TRY(model_of_header(f, &m, err));
+    EQ_TRY(read_tensors(f, m, err));
+    EQ_TRY(eq_qmodel_check_values(m, err));
+    EQ_TRY(eq_qmodel_check_form(m, err));
     *out = m;
     m = NULL;
 out:
@@ -379,18 +382,11 @@ out:
 enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err)
 {
     struct eq_st_file f = {0};
-    struct eq_qmodel *m = NULL;
-    enum eq_status st;
     *out = NULL;
-    EQ_TRY(eq_st_read_checked(path, model_of_header, &m, &f, err));
-    if ((st = read_weights(&f, m, err)) != EQ_OK) {
-        eq_err_context(err, "%s", path);
-        goto out;
-    }
-    *out = m;
-    m = NULL;
-out:
-    eq_qmodel_free(m);
+    enum eq_status st = eq_st_read_checked(path, check_header, NULL, &f, err);
+    if (st != EQ_OK)
+        return st;
+    st = eq_qmodel_from_st(&f, out, err);
     eq_st_clear(&f);
-    return st;
+    return st == EQ_OK ? st : eq_err_context(err, "%s", path);
 }

@@ -70,7 +70,10 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
 {
     pid_t pid;
     int state;
+    char complaint[160];
     int code = spawn(dir, script, &pid);
+    if (code != 0)
+        first_complaint(dir, complaint); /* the log is made before the program is looked for */
     if (code == ENOENT)
         return eq_fail(err, EQ_UNSUPPORTED, "gnuplot is not installed (Debian package gnuplot-nox)");
     if (code != 0) {
@@ -78,7 +81,6 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
         return eq_fail_errno(err, "cannot start gnuplot");
     }
     EQ_CHECK(wait_for(pid, &state, err));
-    char complaint[160];
     first_complaint(dir, complaint);
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
         return EQ_OK;

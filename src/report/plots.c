@@ -56,11 +56,12 @@ static enum eq_status finish(struct drawing *d, struct eq_err *err)
         eq_str_add(&path, "%s/%s.%s", dir.s, d->plot->name.s, script ? "gp" : "dat");
         EQ_TRY(eq_write_file(path.s, text->s, text->len, err));
     }
-    enum eq_status drawn = d->report->no_pictures.len ? EQ_OK : eq_gnuplot(dir.s, path.s + dir.len + 1, &why);
-    if (drawn == EQ_INTERRUPTED)
-        EQ_TRY(eq_fail(err, drawn, "%s", why.msg));
-    if (drawn != EQ_OK)
+    st = d->report->no_pictures.len ? EQ_OK : eq_gnuplot(dir.s, path.s + dir.len + 1, &why);
+    if (st == EQ_NOMEM || st == EQ_INTERRUPTED)
+        EQ_TRY(eq_fail(err, st, "%s", why.msg));
+    if (st != EQ_OK)
         eq_str_add(&d->report->no_pictures, "%s", why.msg);
+    st = EQ_OK;
 out:
     eq_str_clear(&dir);
     eq_str_clear(&path);
@@ -179,27 +180,33 @@ static enum eq_status draw_changes(struct eq_report *report, const struct model 
 
 /* ---- training history ---------------------------------------------------- */
 
-/* history/<name>.csv, where there is one, with blanks for commas and its header as a comment. */
+int eq_history_rows(char *text, bool *start)
+{
+    int rows = -1; /* the header is none */
+    for (char *p = text; *p; p++) {
+        rows += *p == '\n';
+        *p = *p == ',' ? ' ' : *p;
+    }
+    *start = rows > 0 && strncmp(strchr(text, '\n') + 1, "0 ", 2) == 0; /* epoch 0 is none */
+    return rows > 0 ? rows - *start : 0;
+}
+
+/* history/<name>.csv, where there is one, with its header as a comment. */
 static enum eq_status draw_history(struct eq_report *report, const char *name, const char *label, struct eq_err *err)
 {
     char *path = eq_format("%s/history/%s.csv", report->run_dir, name);
     void *text = NULL;
     size_t len;
-    int rows = -1; /* the header is none */
+    int rows = 0;
     enum eq_status st;
-    bool there;
+    bool there, start = false;
     EQ_TRY(eq_path_look(path, &there, err));
     if (there)
         EQ_TRY(eq_read_file(path, 64 << 20, &text, &len, err));
-    for (char *p = text; p && *p; p++) {
-        rows += *p == '\n';
-        *p = *p == ',' ? ' ' : *p;
-    }
-    if (rows <= 0)
+    if (text)
+        rows = eq_history_rows(text, &start);
+    if (rows + start == 0)
         goto out;
-    const char *first = strchr(text, '\n') + 1;
-    bool start = strncmp(first, "0 ", 2) == 0; /* epoch 0 is none */
-    rows -= start;
     struct drawing d = begin(report, 540, 330, "history", name);
     eq_str_add(&d.data, "# %s", (const char *)text);
     eq_str_add(&d.plot->title, "%s: training", label);

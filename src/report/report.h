@@ -54,6 +54,9 @@ void eq_report_clear(struct eq_report *report);
 enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
 /* Adds the picture of report->sensitivity. */
 enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err);
+/* The number of epochs in the text of a history, in which commas become blanks. *start: it begins with a row for the
+ * model before any step. */
+int eq_history_rows(char *text, bool *start);
 /* Runs `gnuplot script` in dir. EQ_UNSUPPORTED: gnuplot is not installed; EQ_IO: it fails, with its first message. */
 enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */

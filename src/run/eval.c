@@ -214,7 +214,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
         clips[ds->samples[i].split]++;
     r.data.dir = ds->dir;
     r.data.digest = digest;
-    r.data.synthetic = eq_run_data_is_synthetic(ds->dir);
+    EQ_TRY(eq_run_data_is_synthetic(ds->dir, &r.data.synthetic, err));
     r.data.train = clips[EQ_SPLIT_TRAIN];
     r.data.val = clips[EQ_SPLIT_VAL];
     r.data.test = clips[EQ_SPLIT_TEST];

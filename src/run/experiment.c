@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
@@ -133,7 +134,10 @@ static enum eq_status check_finished(const struct eq_config *cfg, struct eq_data
 {
     char *list = eq_path_join(cfg->data.dir, "FileList.csv");
     enum eq_status st = EQ_OK;
-    if (!ds->dir && eq_path_exists(list))
+    bool there = false;
+    if (!ds->dir)
+        EQ_TRY(eq_path_look(list, &there, err));
+    if (there)
         EQ_TRY(eq_run_open_data(cfg, ds, err));
     if (ds->dir)
         EQ_TRY(eq_run_check_data(cfg->run.dir, ds, err));
@@ -316,6 +320,8 @@ enum eq_status eq_run_experiment(const struct eq_settings *s, bool force, struct
 {
     struct eq_dataset ds = {0};
     enum eq_status st = run(s, &ds, force, err);
+    if (st == EQ_INTERRUPTED && err && !strstr(err->msg, "same command"))
+        st = eq_fail(err, st, "%s. Run the same command to resume", err->msg);
     eq_steps_end(st == EQ_OK);
     eq_dataset_clear(&ds);
     return st;

@@ -32,6 +32,14 @@ void eq_verification_add(struct eq_verification *v, enum eq_verdict verdict, con
     v->count[verdict]++;
 }
 
+/* What could not be looked at, for a reason of its own or for lack of memory, which ends the verification. */
+static void add_failure(struct eq_verification *v, enum eq_verdict verdict, const char *what, const struct eq_err *why)
+{
+    eq_verification_add(v, verdict, what, "%s", why->msg);
+    if (why->status == EQ_NOMEM)
+        v->lack = *why;
+}
+
 void eq_verification_clear(struct eq_verification *v)
 {
     for (size_t i = 0; i < v->n; i++) {
@@ -68,7 +76,7 @@ static void check_seal(struct eq_verification *v, const struct run *r, const cha
     enum eq_seal seal;
     char *path = eq_path_join(r->cfg->run.dir, file);
     if (eq_seal_check(path, &seal, &why) != EQ_OK)
-        eq_verification_add(v, EQ_DIFFERS, file, "%s", why.msg);
+        add_failure(v, EQ_DIFFERS, file, &why);
     else if (seal == EQ_SEAL_HOLDS)
         eq_verification_add(v, EQ_HOLDS, file, "as it was written");
     else if (seal == EQ_SEAL_BROKEN || *r->digest)
@@ -88,7 +96,7 @@ static void check_manifest(struct eq_verification *v, const struct run *r, struc
     else if (eq_run_read_manifest(r->cfg->run.dir, r->digest, manifest, &why) == EQ_OK)
         eq_verification_add(v, EQ_HOLDS, "data.csv", "%zu clips, SHA-256 as noted", manifest->n);
     else
-        eq_verification_add(v, EQ_DIFFERS, "data.csv", "%s", why.msg);
+        add_failure(v, EQ_DIFFERS, "data.csv", &why);
 }
 
 /* Opens the data, wherever they are now, and compares. */
@@ -99,11 +107,13 @@ static enum eq_status check_data(struct eq_verification *v, struct run *r, struc
     char now[EQ_SHA256_TEXT];
     struct eq_err why;
     const char *dir = r->cfg->data.dir;
-    char *list = eq_dataset_list(dir);
+    char *list;
     struct eq_config cfg = *r->cfg;
     if (cfg.data.on_error == EQ_ON_ERROR_FAIL)
         cfg.data.on_error = EQ_ON_ERROR_USE; /* a clip that was spoilt since is a difference among others */
-    enum eq_status st = EQ_OK;
+    enum eq_status st = eq_dataset_list(dir, &list, err);
+    if (st != EQ_OK)
+        return st;
     check_manifest(v, r, &manifest);
     if (!list) {
         eq_str_add(&r->no_data, "the data cannot be found (no %s/FileList.csv); name their folder with --data", dir);
@@ -167,7 +177,7 @@ static enum eq_verdict check_file(struct eq_verification *v, const char *path, c
     char hex[EQ_SHA256_TEXT];
     enum eq_verdict verdict = EQ_DIFFERS;
     if (eq_sha256_file(path, hex, &why) != EQ_OK)
-        eq_verification_add(v, verdict, what, "%s", why.msg);
+        add_failure(v, verdict, what, &why);
     else if (!*noted)
         eq_verification_add(v, verdict = EQ_NOT_CHECKED, what, "no digest of it is noted (version 0.1.0)");
     else if (strcmp(hex, noted) == 0)
@@ -177,11 +187,12 @@ static enum eq_verdict check_file(struct eq_verification *v, const char *path, c
     return verdict;
 }
 
-static void check_models(struct eq_verification *v, const struct run *r)
+static enum eq_status check_models(struct eq_verification *v, const struct run *r, struct eq_err *err)
 {
     const struct cJSON *noted = cJSON_GetObjectItemCaseSensitive(r->config, EQ_MODEL_DIGESTS);
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
-        bool there = eq_run_has_file(r->cfg->run.dir, m->file, ".safetensors");
+        bool there;
+        EQ_CHECK(eq_run_look(r->cfg->run.dir, m->file, ".safetensors", &there, err));
         const char *digest = eq_json_text(noted, m->name);
         if (!eq_run_model_is_made(m) || (!there && !*digest))
             continue;
@@ -190,6 +201,7 @@ static void check_models(struct eq_verification *v, const struct run *r)
         free(what);
         free(path);
     }
+    return EQ_OK;
 }
 
 /* ---- predictions ------------------------------------------------------------- */
@@ -300,7 +312,7 @@ static bool has_model(struct eq_verification *v, const struct run *r, const stru
     char hex[EQ_SHA256_TEXT];
     if (r->no_data.len)
         eq_verification_add(v, EQ_NOT_CHECKED, what, "not repeated: %s", r->no_data.s);
-    else if (!eq_path_exists(path) && !eq_run_model_of_row(row->model))
+    else if (!eq_path_may_exist(path) && !eq_run_model_of_row(row->model))
         eq_verification_add(v, EQ_NOT_CHECKED, what, "not repeated: %s was evaluated from another folder", row->file);
     else if (eq_sha256_file(path, hex, NULL) != EQ_OK || (*row->file_sha256 && strcmp(hex, row->file_sha256) != 0))
         eq_verification_add(v, EQ_DIFFERS, what, "%s is not the file that was evaluated", path);
@@ -328,14 +340,14 @@ static enum eq_status check_row(struct eq_verification *v, const struct run *r, 
     csv = eq_path_join(r->cfg->run.dir, what);
     path = eq_run_model_path(r->cfg->run.dir, name, NULL);
     model = eq_format("row %s", row->model);
-    if (!eq_path_exists(csv) && !eq_run_model_of_row(row->model)) {
+    if (!eq_path_may_exist(csv) && !eq_run_model_of_row(row->model)) {
         eq_verification_add(v, EQ_NOT_CHECKED, what, "is missing");
         goto out;
     }
     if (check_file(v, csv, what, row->predictions_sha256, "results.json") == EQ_DIFFERS)
         goto out;
     if (eq_predictions_read(csv, &was, &why) != EQ_OK || eq_read_file(csv, MAX_BYTES, &text, &len, &why) != EQ_OK) {
-        eq_verification_add(v, EQ_DIFFERS, what, "%s", why.msg);
+        add_failure(v, EQ_DIFFERS, what, &why);
         goto out;
     }
     EQ_TRY(eq_evaluation_measure(&was, err));
@@ -402,13 +414,14 @@ static bool read_results(struct eq_verification *v, const char *run_dir, struct 
 {
     struct eq_err why;
     eq_results_init(results);
-    if (!eq_run_has_file(run_dir, "results", ".json")) {
+    bool there, known = eq_run_look(run_dir, "results", ".json", &there, NULL) == EQ_OK;
+    if (known && !there) {
         eq_verification_add(v, EQ_NOT_CHECKED, "results.json", "no model has been evaluated");
         return false;
     }
     if (eq_results_read(run_dir, results, &why) == EQ_OK)
         return true;
-    eq_verification_add(v, EQ_DIFFERS, "results.json", "%s", why.msg);
+    add_failure(v, EQ_DIFFERS, "results.json", &why);
     eq_results_init(results); /* a failure leaves no text in it */
     return false;
 }
@@ -425,7 +438,7 @@ static enum eq_status verify_one(struct eq_verification *v, const struct eq_conf
         check_seal(v, &r, "results.json");
     EQ_TRY(check_data(v, &r, err));
     check_rows_data(v, &r);
-    check_models(v, &r);
+    EQ_TRY(check_models(v, &r, err));
     EQ_TRY(check_rows(v, &r, err));
 out:
     clear_run(&r);
@@ -451,9 +464,11 @@ static enum eq_status verify_seeds(struct eq_verification *v, const struct eq_co
         one.run.seed = cfg->run.seed + i;
         one.train.seeds = 1;
         v->prefix = prefix;
-        if (eq_run_has_file(one.run.dir, "config", ".json"))
+        bool begun;
+        st = eq_run_look(one.run.dir, "config", ".json", &begun, err);
+        if (st == EQ_OK && begun)
             st = verify_one(v, &one, err);
-        else
+        else if (st == EQ_OK)
             eq_verification_add(v, EQ_NOT_CHECKED, "", "this seed has not begun");
         v->prefix = NULL;
         free(one.run.dir);
@@ -470,5 +485,8 @@ enum eq_status eq_run_verify(const struct eq_config *cfg, struct eq_verification
     struct eq_config own = *cfg;
     own.data.synthetic = false; /* nothing is made */
     *out = (struct eq_verification){0};
-    return own.train.seeds > 1 ? verify_seeds(out, &own, err) : verify_one(out, &own, err);
+    enum eq_status st = own.train.seeds > 1 ? verify_seeds(out, &own, err) : verify_one(out, &own, err);
+    if (st == EQ_OK && out->lack.status != EQ_OK)
+        st = eq_fail(err, out->lack.status, "%s", out->lack.msg);
+    return st;
 }

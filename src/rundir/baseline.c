@@ -30,7 +30,10 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
     char kind[32];
     char *path = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_TRAIN)->name, model_path);
     *out = NULL;
-    if (!model_path && !eq_path_exists(path))
+    bool there = true;
+    if (!model_path)
+        EQ_TRY(eq_path_look(path, &there, err));
+    if (!there)
         EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant train` first, or name a model with --model", path));
     EQ_TRY(eq_model_kind(path, kind, err));
     if (strcmp(kind, EQ_FORMAT_INT8) == 0)

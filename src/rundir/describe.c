@@ -49,8 +49,11 @@ static enum eq_status add_runs(const char *dir, struct cJSON *runs, struct eq_er
         qsort(names, n, sizeof *names, compare);
     for (size_t i = 0; i < n && st == EQ_OK; i++) {
         char *path = eq_path_join(dir, names[i]);
-        bool ours = false;
-        if (eq_is_dir(path) && eq_run_is_ours(path, &ours, NULL) == EQ_OK && ours)
+        struct eq_err why;
+        bool is_dir, ours = false;
+        if (eq_dir_look(path, &is_dir, &why) != EQ_OK || (is_dir && eq_run_is_ours(path, &ours, &why) != EQ_OK))
+            eq_warn("left out: %s", why.msg);
+        else if (ours)
             st = describe_run(path, eq_json_add(runs, NULL, cJSON_CreateObject()), err);
         free(path);
     }

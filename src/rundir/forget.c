@@ -110,7 +110,7 @@ enum eq_status eq_run_remove_temporaries(const char *run_dir, bool alone, struct
     enum eq_status st = EQ_OK;
     for (size_t i = 0; i < N_FOLDERS && st == EQ_OK; i++) {
         char *folder = eq_path_join(run_dir, folders[i]);
-        st = eq_remove_temporaries(folder, alone, err);
+        st = eq_remove_temporaries(folder, NULL, alone, err);
         free(folder);
     }
     return st;

@@ -76,7 +76,7 @@ static bool trains_alike(const char *dir, const char *was, const struct eq_datas
 /* Whether two spellings lead to one folder. */
 static bool same_folder(const char *a, const char *b)
 {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    char *x = eq_real_path(a), *y = eq_real_path(b);
     bool same = strcmp(a, b) == 0 || (x && y && strcmp(x, y) == 0);
     free(x);
     free(y);
@@ -219,7 +219,8 @@ out:
     return st;
 }
 
-enum eq_status eq_run_note_model(const char *model, struct eq_err *err)
+/* missing: only if the run has no digest of the model. */
+static enum eq_status note(const char *model, bool missing, struct eq_err *err)
 {
     char *dir = eq_strdup(model), *slash = strrchr(dir, '/'), *name = slash ? slash + 1 : dir;
     char hex[EQ_SHA256_TEXT], *path = NULL;
@@ -233,9 +234,11 @@ enum eq_status eq_run_note_model(const char *model, struct eq_err *err)
     EQ_TRY(read_config(dir, &config, err));
     if (!config)
         goto out;
-    EQ_TRY(eq_sha256_file(model, hex, err));
     struct cJSON *models = cJSON_GetObjectItemCaseSensitive(config, EQ_MODEL_DIGESTS);
     models = models ? models : eq_json_add(config, EQ_MODEL_DIGESTS, cJSON_CreateObject());
+    if (missing && *eq_json_text(models, name))
+        goto out;
+    EQ_TRY(eq_sha256_file(model, hex, err));
     cJSON_DeleteItemFromObjectCaseSensitive(models, name);
     eq_json_add(models, name, cJSON_CreateString(hex));
     EQ_TRY(eq_sealed_write(path, config, err));
@@ -244,4 +247,14 @@ out:
     free(path);
     free(dir);
     return st;
+}
+
+enum eq_status eq_run_note_model(const char *model, struct eq_err *err)
+{
+    return note(model, false, err);
+}
+
+enum eq_status eq_run_note_missing(const char *model, struct eq_err *err)
+{
+    return note(model, true, err);
 }

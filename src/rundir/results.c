@@ -144,8 +144,22 @@ struct eq_result eq_result_of(struct cJSON *row)
     return out;
 }
 
+enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err)
+{
+    *out = (struct eq_results){.json = json};
+    read_fields(document_fields, json, out);
+    bool ours = strcmp(eq_json_text(json, "format"), FORMAT) == 0 && out->rows;
+    for (size_t i = 0; i < out->n; i++)
+        ours &= out->rows[i].model[0] != '\0';
+    if (ours)
+        return EQ_OK;
+    eq_results_clear(out);
+    return eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", name, FORMAT);
+}
+
 enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err)
 {
+    struct cJSON *json;
     char *path = eq_path_join(run_dir, "results.json");
     enum eq_status st;
     bool there;
@@ -153,15 +167,8 @@ enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, stru
     EQ_TRY(eq_path_look(path, &there, err));
     if (!there)
         EQ_TRY(eq_fail(err, EQ_IO, "%s is missing: run `echoquant eval` first", path));
-    EQ_TRY(eq_json_read(path, &out->json, err));
-    read_fields(document_fields, out->json, out);
-    bool ours = strcmp(eq_json_text(out->json, "format"), FORMAT) == 0 && out->rows;
-    for (size_t i = 0; i < out->n; i++)
-        ours &= out->rows[i].model[0] != '\0';
-    if (!ours) {
-        st = eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", path, FORMAT);
-        eq_results_clear(out);
-    }
+    EQ_TRY(eq_json_read(path, &json, err));
+    EQ_TRY(eq_results_take(json, path, out, err));
 out:
     free(path);
     return st;

@@ -1,8 +1,16 @@
-/* Internals of rundir: training states, and removal of files. */
+/* Internals of rundir: documents in memory, training states, and removal of files. */
 #ifndef RUNDIR_RUNDIR_H
 #define RUNDIR_RUNDIR_H
 
 #include "echoquant/rundir.h"
+
+/* results.c */
+/* eq_results_read of a document in memory, which out takes over, or which a failure deletes. EQ_FORMAT. */
+enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err);
+
+/* sensitivity_file.c */
+/* EQ_FORMAT: the document is not what eq_sensitivity_read reads. */
+enum eq_status eq_sensitivity_check(const struct cJSON *json, const char *name, struct eq_err *err);
 
 /* models.c */
 /* *there: whether there is the state of an interrupted training. EQ_IO. */

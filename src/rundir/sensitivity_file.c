@@ -1,5 +1,5 @@
 /* Reading sensitivity.json, for the report and the command. */
-#include "echoquant/rundir.h"
+#include "rundir/rundir.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -14,13 +14,18 @@ static bool is_sensitivity(const struct cJSON *json)
     return true;
 }
 
+enum eq_status eq_sensitivity_check(const struct cJSON *json, const char *name, struct eq_err *err)
+{
+    return is_sensitivity(json) ? EQ_OK
+                                : eq_fail(err, EQ_FORMAT, "%s is not a sensitivity file of this program (format %s)",
+                                          name, EQ_SENSITIVITY_FORMAT);
+}
+
 enum eq_status eq_sensitivity_read(const char *run_dir, struct cJSON **out, struct eq_err *err)
 {
     char *path = eq_path_join(run_dir, "sensitivity.json");
     enum eq_status st = eq_json_read(path, out, err);
-    if (st == EQ_OK && !is_sensitivity(*out)) {
-        st = eq_fail(err, EQ_FORMAT, "%s is not a sensitivity file of this program (format %s)", path,
-                     EQ_SENSITIVITY_FORMAT);
+    if (st == EQ_OK && (st = eq_sensitivity_check(*out, path, err)) != EQ_OK) {
         cJSON_Delete(*out);
         *out = NULL;
     }

@@ -73,19 +73,20 @@ out:
     return st;
 }
 
-static enum eq_status apply_key(struct eq_settings *s, const char *key, const struct cJSON *value, const char *name,
-                                struct eq_err *err)
+/* at: as for eq_setting_find_next. */
+static enum eq_status apply_key(struct eq_settings *s, const char *key, size_t *at, const struct cJSON *value,
+                                const char *name, struct eq_err *err)
 {
-    const struct eq_setting *row = eq_setting_find(key);
+    const struct eq_setting *row = eq_setting_find_next(key, at);
     return row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key, name, err);
 }
 
-static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, const char *name,
+static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, size_t *at, const char *name,
                                     struct eq_err *err)
 {
     for (const struct cJSON *value = section->child; value; value = value->next) {
         char *key = eq_format("%s.%s", section->string, value->string);
-        enum eq_status st = apply_key(s, key, value, name, err);
+        enum eq_status st = apply_key(s, key, at, value, name, err);
         free(key);
         if (st != EQ_OK)
             return st;
@@ -108,18 +109,19 @@ static enum eq_status unknown_section(const char *section, const char *name, str
     return st;
 }
 
-static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item, const char *name, struct eq_err *err)
+static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item, size_t *at, const char *name,
+                                 struct eq_err *err)
 {
     if (is_section(item->string)) {
         if (cJSON_IsObject(item))
-            return apply_section(s, item, name, err);
+            return apply_section(s, item, at, name, err);
         return eq_fail(err, EQ_USAGE,
                        "%s: \"%s\" is a section: its value must be an object of settings, as in {\"%s\": {...}}", name,
                        item->string, item->string);
     }
     if (cJSON_IsObject(item))
         return unknown_section(item->string, name, err);
-    return apply_key(s, item->string, item, name, err);
+    return apply_key(s, item->string, at, item, name, err);
 }
 
 /* config.json has these beside the settings. */
@@ -136,28 +138,17 @@ static bool is_note(const struct cJSON *item)
 static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *json, const char *name,
                                      struct eq_err *err)
 {
+    size_t at = 0;
     if (!cJSON_IsObject(json))
         return eq_fail(err, EQ_USAGE, "%s: settings are a JSON object, as in {\"data\": {\"frames\": 8}}", name);
     for (const struct cJSON *item = json->child; item; item = item->next) {
         if (is_note(item))
             continue;
-        enum eq_status st = apply_item(s, item, name, err);
+        enum eq_status st = apply_item(s, item, &at, name, err);
         if (st != EQ_OK)
             return st;
     }
     return EQ_OK;
-}
-
-enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
-                                 struct eq_err *err)
-{
-    struct cJSON *json = NULL;
-    enum eq_status st = eq_json_parse(text, len, name, &json, err);
-    if (st != EQ_OK)
-        return eq_fail(err, st == EQ_FORMAT ? EQ_USAGE : st, "%s", err ? err->msg : "");
-    st = apply_document(s, json, name, err);
-    cJSON_Delete(json);
-    return st;
 }
 
 /* Restores the origins that eq_settings_save wrote; ignores entries of another kind. */
@@ -173,21 +164,39 @@ static void restore_origins(struct eq_settings *s, const struct cJSON *json)
     }
 }
 
+static enum eq_status parse(struct eq_settings *s, const char *text, size_t len, const char *name, bool with_origins,
+                            struct eq_err *err)
+{
+    struct cJSON *json = NULL;
+    enum eq_status st = eq_json_parse(text, len, name, &json, err);
+    if (st != EQ_OK)
+        return eq_fail(err, st == EQ_FORMAT ? EQ_USAGE : st, "%s", err ? err->msg : "");
+    st = apply_document(s, json, name, err);
+    if (st == EQ_OK && with_origins)
+        restore_origins(s, json);
+    cJSON_Delete(json);
+    return st;
+}
+
+enum eq_status eq_settings_parse(struct eq_settings *s, const char *text, size_t len, const char *name,
+                                 struct eq_err *err)
+{
+    return parse(s, text, len, name, false, err);
+}
+
+enum eq_status eq_settings_parse_run(struct eq_settings *s, const char *text, size_t len, const char *name,
+                                     struct eq_err *err)
+{
+    return parse(s, text, len, name, true, err);
+}
+
 static enum eq_status load(struct eq_settings *s, const char *path, bool with_origins, struct eq_err *err)
 {
     void *text = NULL;
     size_t len = 0;
-    struct cJSON *json = NULL;
-    enum eq_status st;
-    EQ_TRY(with_origins ? eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err)
-                        : eq_read_input(path, -1, MAX_CONFIG_BYTES, &text, &len, err));
-    EQ_TRY(eq_settings_parse(s, text, len, path, err));
-    if (with_origins) {
-        EQ_TRY(eq_json_parse(text, len, path, &json, err));
-        restore_origins(s, json);
-    }
-out:
-    cJSON_Delete(json);
+    EQ_CHECK(with_origins ? eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err)
+                          : eq_read_input(path, -1, MAX_CONFIG_BYTES, &text, &len, err));
+    enum eq_status st = parse(s, text, len, path, with_origins, err);
     eq_free(text);
     return st;
 }

@@ -68,8 +68,17 @@ const struct eq_setting eq_setting_table[] = {
              "use: leave out a clip that cannot be read, and use a damaged one as far as it can be read. skip and use "
              "list the clip "
              "in results.json and the report"},
+    {INT(data, workers, "0", 0, 64, "threads"), .free_to_change = true,
+     .help = "threads that decode clips ahead of training and evaluation; 0: one for every four of run.threads, at "
+             "least one. Their number never changes a result (docs/RELIABILITY.md)"},
     {INT(data, cache_mb, "256", 0, 1048576, "MiB"), .free_to_change = true,
      .help = "memory for sampled clips, kept between epochs; 0: decode the clips again in every epoch"},
+    {TEXT(data, cache_dir, ""), .may_be_empty = true, .free_to_change = true,
+     .help = "folder that keeps sampled clips between commands and runs; empty: none. Several commands may share it. "
+             "It contains pixels of the clips, so protect it as you protect them (docs/RELIABILITY.md)"},
+    {REAL(data, cache_gb, "16", 0, 1048576, "GiB"), .free_to_change = true,
+     .help = "size of data.cache_dir. When it is full, entries unused for a day make room, and further clips are not "
+             "kept"},
     {REAL(data, max_clip_pixels, "20000", 1, 1e9, "megapixels"), .free_to_change = true,
      .help = "pixels of all frames of a clip together. A longer or larger clip counts as one that cannot be read "
              "(data.on_error)"},
@@ -222,9 +231,19 @@ const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_tab
 
 const struct eq_setting *eq_setting_find(const char *key)
 {
-    for (size_t i = 0; i < eq_setting_count; i++)
-        if (strcmp(eq_setting_table[i].key, key) == 0)
-            return &eq_setting_table[i];
+    size_t at = 0;
+    return eq_setting_find_next(key, &at);
+}
+
+const struct eq_setting *eq_setting_find_next(const char *key, size_t *at)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        size_t k = (*at + i) % eq_setting_count;
+        if (strcmp(eq_setting_table[k].key, key) == 0) {
+            *at = k + 1;
+            return &eq_setting_table[k];
+        }
+    }
     return NULL;
 }
 
@@ -356,13 +375,10 @@ void eq_setting_store_bool(struct eq_settings *s, const struct eq_setting *row, 
     set_origin(s, row, origin);
 }
 
-enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
-                               struct eq_err *err)
+static enum eq_status store(struct eq_settings *s, const struct eq_setting *row, const char *value, const char *origin,
+                            struct eq_err *err)
 {
-    const struct eq_setting *row = eq_setting_find(key);
     double number;
-    if (!row)
-        return eq_setting_unknown(key, origin, err);
     switch (row->type) {
     case EQ_SETTING_BOOL:
         if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
@@ -377,6 +393,13 @@ enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const cha
     default:
         return eq_setting_store_text(s, row, value, origin, err);
     }
+}
+
+enum eq_status eq_settings_set(struct eq_settings *s, const char *key, const char *value, const char *origin,
+                               struct eq_err *err)
+{
+    const struct eq_setting *row = eq_setting_find(key);
+    return row ? store(s, row, value, origin, err) : eq_setting_unknown(key, origin, err);
 }
 
 void eq_setting_print(const struct eq_setting *row, const struct eq_config *config, struct eq_str *out)
@@ -412,7 +435,7 @@ enum eq_status eq_settings_init(struct eq_settings *s, struct eq_err *err)
     if (!s->origin)
         return eq_fail(err, EQ_NOMEM, "out of memory for the settings");
     for (size_t i = 0; i < eq_setting_count; i++)
-        EQ_TRY(eq_settings_set(s, eq_setting_table[i].key, eq_setting_table[i].initial, "default", err));
+        EQ_TRY(store(s, &eq_setting_table[i], eq_setting_table[i].initial, "default", err));
 out:
     if (st != EQ_OK)
         eq_settings_clear(s);
@@ -438,7 +461,7 @@ static enum eq_status copy(struct eq_settings *out, const struct eq_settings *s,
     for (size_t i = 0; i < eq_setting_count && st == EQ_OK; i++) {
         struct eq_str value = {0};
         eq_setting_print(&eq_setting_table[i], &s->config, &value);
-        st = eq_settings_set(out, eq_setting_table[i].key, value.s, s->origin[i], err);
+        st = store(out, &eq_setting_table[i], value.s, s->origin[i], err);
         eq_str_clear(&value);
     }
     if (st != EQ_OK)

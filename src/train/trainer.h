@@ -19,6 +19,8 @@ enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *
 /* *resumed: whether there was a state. EQ_USAGE: it is of other settings, with the list of changes; EQ_FORMAT,
  * EQ_NUMERIC: it is damaged; EQ_IO: the best model that it refers to is missing. */
 enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err);
+/* The same from a file in memory, which it does not change, without a look for the best model. path: for messages. */
+enum eq_status eq_trainer_take_state(struct eq_trainer *t, struct eq_st_file *f, const char *path, struct eq_err *err);
 char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind); /* "state", "best"; free() */
 
 /* history.c: <run>/history/<name>.csv */

@@ -230,26 +230,37 @@ static enum eq_status check_format(void *ctx, struct eq_st_file *f, struct eq_er
                : eq_fail(err, EQ_FORMAT, "not a training state of this version");
 }
 
+enum eq_status eq_trainer_take_state(struct eq_trainer *t, struct eq_st_file *f, const char *path, struct eq_err *err)
+{
+    enum eq_status st;
+    size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
+    float *extra = eq_alloc(n_extra + 1, sizeof *extra);
+    if (!extra)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %s", path));
+    if (check_format(NULL, f, err) != EQ_OK)
+        EQ_TRY(eq_err_context(err, "%s", path));
+    EQ_TRY(compare_signature(path, eq_st_meta(f, "signature"), t->job.signature, err));
+    EQ_TRY(take_position(f, path, t, err));
+    EQ_TRY(move_tensors(f, path, t, n_extra, extra, err));
+    if (n_extra)
+        t->job.rule->set_state(t->job.scales, extra);
+out:
+    eq_free(extra);
+    return st;
+}
+
 enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
 {
     struct eq_st_file f = {0};
     enum eq_status st;
     bool there;
     char *path = eq_trainer_state_path(t, "state"), *best = eq_trainer_state_path(t, "best");
-    size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
-    float *extra = eq_alloc(n_extra + 1, sizeof *extra);
     *resumed = false;
-    if (!extra)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %s", path));
     EQ_TRY(eq_path_look(path, &there, err));
     if (!there)
         goto out;
     EQ_TRY(eq_st_read_checked(path, check_format, NULL, &f, err));
-    EQ_TRY(compare_signature(path, eq_st_meta(&f, "signature"), t->job.signature, err));
-    EQ_TRY(take_position(&f, path, t, err));
-    EQ_TRY(move_tensors(&f, path, t, n_extra, extra, err));
-    if (n_extra)
-        t->job.rule->set_state(t->job.scales, extra);
+    EQ_TRY(eq_trainer_take_state(t, &f, path, err));
     EQ_TRY(eq_path_look(best, &there, err));
     if (isfinite(t->best_mae) && !there)
         EQ_TRY(eq_fail(err, EQ_IO,
@@ -257,7 +268,6 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
                        path, path));
     *resumed = true;
 out:
-    eq_free(extra);
     eq_st_clear(&f);
     free(path);
     free(best);

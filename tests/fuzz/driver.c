@@ -97,7 +97,8 @@ static void add_folder(struct corpus *c, const char *dir)
     int n = scandir(dir, &names, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         char *path = eq_path_join(dir, names[i]->d_name);
-        if (names[i]->d_name[0] != '.' && !eq_is_dir(path))
+        bool is_dir;
+        if (names[i]->d_name[0] != '.' && eq_dir_look(path, &is_dir, NULL) == EQ_OK && !is_dir)
             add_file(c, path);
         free(path);
         free(names[i]);
@@ -231,7 +232,7 @@ static void run_all(const struct corpus *c, const struct options *o)
         }
     }
     eq_free(scratch);
-    printf("%zu inputs ran: %zu corpus files and %zu mutations%s\n", runs, c->n, runs - c->n,
+    printf("%zu inputs ran without libFuzzer: %zu corpus files and %zu mutations%s\n", runs, c->n, runs - c->n,
            in_time ? "" : " (stopped by the time limit)");
 }
 

@@ -4,18 +4,9 @@
  * their hash is right.
  */
 #include "data/check.h"
+#include "fuzz.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_round_trip(struct eq_cached_clip *clips, size_t n)
 {

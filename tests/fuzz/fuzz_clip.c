@@ -3,28 +3,15 @@
  * the two ways of reading (a look at the packets, decoding everything) give the same frames.
  */
 #include "clip/clip.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 enum { FRAMES = 5, SIZE = 24, PIXELS = FRAMES * SIZE * SIZE * 3 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct outcome {
     enum eq_status st;
     struct eq_clip_info info;
     uint8_t pixels[PIXELS + 64];
 };
-
-#define require(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "fuzz_clip.c:%d: %s\n", __LINE__, #condition);                                             \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t fill, struct outcome *o)
 {

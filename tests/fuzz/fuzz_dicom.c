@@ -3,21 +3,12 @@
  * Pixels are there to the last byte: two reads over different backgrounds agree.
  */
 #include "clip/dicom.h"
+#include "fuzz.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 enum { FRAMES = 4, SIZE = 16, PIXELS = FRAMES * SIZE * SIZE * 3, MAX_PIXELS = 64 * 64, MAX_FRAMES = 16 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_error(enum eq_status st, const struct eq_err *err, const char *name)
 {

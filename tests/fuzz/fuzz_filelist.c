@@ -3,17 +3,7 @@
  * written out and read again; what is refused names the file; skipping leaves exactly the bad rows out.
  */
 #include "data/dataset.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#include "fuzz.h"
 
 static void check_samples(const struct eq_dataset *ds)
 {

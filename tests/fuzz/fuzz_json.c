@@ -1,12 +1,9 @@
 /* Whatever eq_json_parse accepts must come back the same after printing; whatever it refuses must be refused with a
  * place and leave nothing behind. */
 #include "echoquant/base.h"
+#include "fuzz.h"
 
 #include <cjson/cJSON.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

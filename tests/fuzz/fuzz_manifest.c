@@ -1,17 +1,7 @@
 /* Any bytes as data.csv: what is accepted comes back the same when it is written out and read again, with the same
  * digest, and does not differ from itself; what is refused leaves nothing behind. */
 #include "echoquant/data.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

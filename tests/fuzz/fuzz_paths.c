@@ -1,17 +1,7 @@
 /* Any bytes as a list of paths: the lines come back as they are, without what ends them, or the list is refused by its
  * name. The first byte chooses what ends a line. */
 #include "echoquant/infer.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#include "fuzz.h"
 
 static enum eq_status read_bytes(struct eq_paths *list, const void *data, size_t size, char separator,
                                  struct eq_err *err)

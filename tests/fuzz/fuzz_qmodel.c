@@ -1,11 +1,7 @@
 /* Any bytes as the file of a quantized model: refused with a reason, or a model that is fit to run. */
 #include "echoquant/quant.h"
 #include "quant/qmodel.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 /* Small enough to run under a fuzzer; the limits of files are far above. */
 static bool is_small(const struct eq_qmodel *m)

@@ -1,11 +1,7 @@
 /* Whatever eq_st_parse accepts lies within the input and covers its data once; whatever it refuses leaves nothing
  * behind. */
 #include "echoquant/model.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

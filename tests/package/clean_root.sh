@@ -1,13 +1,8 @@
 # Sourced by the checks beside it: a minimal Debian of this system's release, fresh for each check. Needs root.
-set -euo pipefail
-SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-
-say() {
-    printf '== %s\n' "$*"
-}
-
-[ "$(id -u)" = 0 ] || { echo "error: a clean root needs root" >&2; exit 1; }
-command -v debootstrap >/dev/null || { echo "error: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+. "$ROOT/scripts/roots.sh"
+SOURCE=$ROOT
+need_roots
 
 # The base is made once; deleting build/clean-root makes it anew.
 SUITE=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -15,10 +10,9 @@ BASE=$SOURCE/build/clean-root/$SUITE
 if [ ! -e "$BASE/.complete" ]; then
     say "debootstrap: a minimal $SUITE"
     rm -rf "$BASE" && mkdir -p "$BASE"
-    MIRROR=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(CODENAME)' | awk -v suite="$SUITE" '$2 == suite || $3 == suite {print $1; exit}')
-    KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
-    debootstrap --variant=minbase ${KEYS:+$([ -e $KEYS ] && echo --keyring=$KEYS)} "$SUITE" "$BASE" "$MIRROR" >"$BASE.log" ||
-        { tail -n 20 "$BASE.log"; exit 1; }
+    find_script "$SUITE"
+    find_keyring
+    make_root "$SUITE" "$BASE" >"$BASE.log" || { tail -n 20 "$BASE.log"; exit 1; }
     rm -rf "$BASE/etc/apt/sources.list" "$BASE/etc/apt/sources.list.d" "$BASE/etc/apt/apt.conf.d"
     cp -rL /etc/apt/. "$BASE/etc/apt/"
     touch "$BASE/.complete"
@@ -27,13 +21,11 @@ fi
 ROOT=$(mktemp -d "${TMPDIR:-/tmp}/echoquant-root-XXXXXX")
 trap 'rm -rf --one-file-system "$ROOT"' EXIT
 cp -a "$BASE/." "$ROOT"
-cp -L /etc/resolv.conf /etc/hosts "$ROOT/etc/" 2>/dev/null || true
+host_settings "$ROOT"
 
-# inside COMMAND: in the clean root, in mounts and processes of its own, as root without the environment.
+# inside COMMAND: a line of bash in the clean root, as root.
 inside() {
-    unshare --mount --pid --fork bash -c 'mount -t proc proc "$0/proc" && exec chroot "$0" /usr/bin/env -i \
-        PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-        bash -euo pipefail -c "$1"' "$ROOT" "$1"
+    in_root "$ROOT" "$1"
 }
 
 # A clip of a patient that never lived, for predict, and a configuration that trains in a moment.

@@ -33,7 +33,7 @@ static char *read_text(const char *name)
 static bool there(const char *name)
 {
     char *path = eq_path_join(dir, name);
-    bool exists = eq_path_exists(path);
+    bool exists = eq_path_may_exist(path);
     free(path);
     return exists;
 }

@@ -61,6 +61,7 @@ static void a_look_that_fails_is_no_absence(void **state)
     assert_true(there);
     assert_int_equal(eq_path_look(below, &there, NULL), EQ_OK); /* ENOTDIR */
     assert_false(there);
+    assert_false(eq_path_may_exist(below));
     assert_int_equal(eq_list_dir(file, &names, &n, NULL), EQ_OK);
     assert_int_equal(n, 0);
     assert_int_equal(symlink("loop", loop), 0);
@@ -70,7 +71,9 @@ static void a_look_that_fails_is_no_absence(void **state)
         assert_int_equal(eq_path_look(failing[i][0], &there, &err), EQ_IO);
         assert_non_null(strstr(err.msg, failing[i][0]));
         assert_non_null(strstr(err.msg, failing[i][1]));
-        assert_false(eq_path_exists(failing[i][0]));
+        assert_true(eq_path_may_exist(failing[i][0]));
+        assert_int_equal(eq_dir_look(failing[i][0], &there, &err), EQ_IO);
+        assert_false(there);
         assert_int_equal(eq_list_dir(failing[i][0], &names, &n, &err), EQ_IO);
         assert_non_null(strstr(err.msg, failing[i][1]));
         assert_int_equal(n, 0);
@@ -95,7 +98,7 @@ static void write_then_replace(void **state)
     char *sub = in_dir("replace");
     assert_int_equal(eq_make_dirs(sub, NULL), EQ_OK);
     char *path = eq_path_join(sub, "a.txt");
-    assert_false(eq_path_exists(path));
+    assert_false(eq_path_may_exist(path));
     assert_int_equal(eq_write_file(path, "old", 3, NULL), EQ_OK);
     assert_holds(path, "old");
     struct eq_writer w;
@@ -135,7 +138,7 @@ static void abort_leaves_the_old_file(void **state)
 static void a_full_device_is_reported(void **state)
 {
     (void)state;
-    if (!eq_path_exists("/dev/full")) {
+    if (!eq_path_may_exist("/dev/full")) {
         print_message("skipped: there is no /dev/full here\n");
         skip();
     }
@@ -201,7 +204,7 @@ static void places_that_cannot_be_written(void **state)
     assert_non_null(strstr(err.msg, "no/such/folder/a.txt: cannot create the file: No such file"));
     assert_int_equal(eq_write_file(dir, "x", 1, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "Is a directory"));
-    assert_true(eq_is_dir(dir));
+    assert_true(eq_path_may_exist(dir));
     free(missing);
 
     char *locked = in_dir("locked"), *path = in_dir("locked/a.txt");
@@ -358,6 +361,35 @@ static void writing_to_a_full_pipe(void **state)
     close(ends[1]);
 }
 
+static bool is_dir(const char *path)
+{
+    bool is;
+    assert_int_equal(eq_dir_look(path, &is, NULL), EQ_OK);
+    return is;
+}
+
+static void the_system_is_told_from_the_file(void **state)
+{
+    (void)state;
+    static const struct {
+        int code;
+        bool of_system;
+    } cases[] = {{ENOENT, false}, {EACCES, false}, {ELOOP, false}, {EISDIR, false}, {EIO, true},
+                 {EMFILE, true},  {ENFILE, true},  {ESTALE, true}, {ENOMEM, true}};
+    struct eq_err err;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        errno = cases[i].code;
+        eq_fail_errno(&err, "a.avi");
+        assert_int_equal(eq_err_is_of_system(&err), cases[i].of_system);
+        eq_err_context(&err, "inside");
+        assert_int_equal(eq_err_is_of_system(&err), cases[i].of_system);
+    }
+    eq_fail(&err, EQ_FORMAT, "not a video");
+    assert_false(eq_err_is_of_system(&err));
+    eq_fail(&err, EQ_NOMEM, "out of memory");
+    assert_true(eq_err_is_of_system(&err));
+}
+
 static void directories(void **state)
 {
     (void)state;
@@ -365,9 +397,9 @@ static void directories(void **state)
     char *deep = in_dir("x//y/z/"), *file = in_dir("plain"), *below = in_dir("plain/sub");
     assert_int_equal(eq_make_dirs(deep, &err), EQ_OK);
     assert_int_equal(eq_make_dirs(deep, &err), EQ_OK); /* there already */
-    assert_true(eq_is_dir(deep));
+    assert_true(is_dir(deep));
     assert_int_equal(eq_write_file(file, "", 0, NULL), EQ_OK);
-    assert_false(eq_is_dir(file));
+    assert_false(is_dir(file));
     assert_int_equal(eq_make_dirs(file, &err), EQ_IO);
     assert_non_null(strstr(err.msg, "not a folder"));
     assert_int_equal(eq_make_dirs(below, &err), EQ_IO);
@@ -514,6 +546,7 @@ int main(void)
         cmocka_unit_test(only_regular_files),
         cmocka_unit_test(pipes_that_are_named),
         cmocka_unit_test(writing_to_a_full_pipe),
+        cmocka_unit_test(the_system_is_told_from_the_file),
         cmocka_unit_test(directories),
         cmocka_unit_test(files_below_a_folder),
         cmocka_unit_test(joined_paths),

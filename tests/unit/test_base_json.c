@@ -32,6 +32,7 @@ static void syntax_errors_name_their_place(void **state)
         {"{\"a\": 1e999}", "c.json: a number is too large for a double"},
         {"{\"a\": 1,\n\"b\": 2, \"a\": 3}", "c.json: the key \"a\" comes twice"},
         {"{\"o\": [{\"x\": 1, \"x\": 1}]}", "c.json: the key \"x\" comes twice"},
+        {"{\"\xe9\": 1, \"\xc3\xa9\": 2}", "c.json: the key \"\xc3\xa9\" comes twice"}, /* as they are written */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cJSON *json = (cJSON *)&json;

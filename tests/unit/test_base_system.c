@@ -94,7 +94,7 @@ static void cpu_count_follows_affinity(void **state)
     (void)state;
     cpu_set_t before, one;
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
-    assert_in_range(eq_cpu_count(), 1, CPU_COUNT(&before));
+    assert_int_in_range(eq_cpu_count(), 1, CPU_COUNT(&before));
     CPU_ZERO(&one);
     for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
         if (CPU_ISSET(cpu, &before))
@@ -429,7 +429,7 @@ static void a_bar_keeps_its_note(void **state)
         if (!line[wiped])
             continue;
         lines++;
-        assert_in_range(strlen(line + wiped), 1, 79);
+        assert_int_in_range(strlen(line + wiped), 1, 79);
         assert_non_null(strstr(line, "loss 0.4123"));
     }
     assert_int_equal(lines, 6);
@@ -448,7 +448,7 @@ static void work_in_steps(enum eq_log_level level)
     assert_true(eq_steps_seconds_left() < 0);
     eq_steps_backdate(10000);
     eq_steps_part(0.75); /* 10 s for 2.5 units: 10 s for the rest of this step, 200 s for the others */
-    assert_in_range((int)eq_steps_seconds_left(), 209, 212);
+    assert_int_in_range((int)eq_steps_seconds_left(), 209, 212);
     struct eq_progress p;
     eq_progress_begin(&p, "epoch 1/2", "batches", 8);
     p.start_ms -= 10000;
@@ -507,7 +507,7 @@ static void a_check_and_work(enum eq_log_level level)
     eq_steps_part(0);
     eq_steps_backdate(5000);
     eq_steps_part(0.5); /* 5 s for 5 units */
-    assert_in_range((int)eq_steps_seconds_left(), 25, 27);
+    assert_int_in_range((int)eq_steps_seconds_left(), 25, 27);
     eq_steps_next("something else");
     eq_steps_next("report");
     eq_steps_next("train"); /* is over */

@@ -47,8 +47,8 @@ static void draws_are_uniform_and_independent(void **state)
     for (uint32_t k = 0; k < 10000; k++) {
         struct eq_augment_draw d = eq_augment_draw(&on, &sampling, 1, k / 100, k % 100);
         struct eq_augment_draw same = eq_augment_draw(&no_flip, &sampling, 1, k / 100, k % 100);
-        assert_in_range(d.dx + 2, 0, 4);
-        assert_in_range(d.dy + 2, 0, 4);
+        assert_int_in_range(d.dx + 2, 0, 4);
+        assert_int_in_range(d.dy + 2, 0, 4);
         assert_true(d.phase >= 0.0 && d.phase < 1.0);
         assert_true(!same.flip && same.dx == d.dx && same.dy == d.dy && same.phase == d.phase);
         flips += d.flip;
@@ -57,10 +57,10 @@ static void draws_are_uniform_and_independent(void **state)
         phase += d.phase;
     }
     /* Five standard deviations around what is expected. */
-    assert_in_range(flips, 4750, 5250);
+    assert_int_in_range(flips, 4750, 5250);
     for (int i = 0; i < 5; i++) {
-        assert_in_range(dx[i], 1800, 2200);
-        assert_in_range(dy[i], 1800, 2200);
+        assert_int_in_range(dx[i], 1800, 2200);
+        assert_int_in_range(dy[i], 1800, 2200);
     }
     assert_true(fabs(phase / 10000.0 - 0.5) < 0.015);
     struct eq_augment_draw off = eq_augment_draw(&(struct eq_augment){0}, &sampling, 1, 2, 3);

@@ -283,12 +283,12 @@ static void the_contact_sheet_shows_faults_and_all_splits(void **state)
     struct eq_data_check c = check(&ds, 0, NULL);
     struct eq_contact_sheet sheet;
     assert_int_equal(eq_contact_sheet_write(png, &ds, &c, &sheet, &err), EQ_OK);
-    assert_in_range(sheet.n, 48, 64);
+    assert_int_in_range(sheet.n, 48, 64);
     size_t faults = 0, of_split[EQ_SPLIT_COUNT] = {0};
     for (size_t i = 0; i < sheet.n; i++) {
         const struct eq_sheet_tile *t = &sheet.tiles[i];
-        assert_in_range(t->row, 0, 7);
-        assert_in_range(t->column, 0, 7);
+        assert_int_in_range(t->row, 0, 7);
+        assert_int_in_range(t->column, 0, 7);
         for (size_t k = 0; k < i; k++) {
             assert_int_not_equal(t->sample, sheet.tiles[k].sample);
             assert_false(t->row == sheet.tiles[k].row && t->column == sheet.tiles[k].column);
@@ -297,9 +297,9 @@ static void the_contact_sheet_shows_faults_and_all_splits(void **state)
         of_split[ds.samples[t->sample].split] += !c.clips[t->sample].fault;
     }
     assert_int_equal(faults, 16);
-    assert_in_range(of_split[EQ_SPLIT_TRAIN], 16, 25);
-    assert_in_range(of_split[EQ_SPLIT_VAL], 8, 16);
-    assert_in_range(of_split[EQ_SPLIT_TEST], 16, 22);
+    assert_int_in_range(of_split[EQ_SPLIT_TRAIN], 16, 25);
+    assert_int_in_range(of_split[EQ_SPLIT_VAL], 8, 16);
+    assert_int_in_range(of_split[EQ_SPLIT_TEST], 16, 22);
     size_t len;
     uint8_t *bytes = test_read(png, &len);
     assert_memory_equal(bytes, "\x89PNG\r\n\x1a\n", 8);

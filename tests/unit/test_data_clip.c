@@ -106,7 +106,7 @@ static void color_survives(void **state)
                 assert_int_equal(r.info.width, 33);
                 assert_int_equal(r.info.height, 47);
                 for (int i = 0; i < 2 * size * size * 3; i++)
-                    assert_in_range(r.pixels[i] + 4, colors[k].rgb[i % 3] + 1, colors[k].rgb[i % 3] + 7);
+                    assert_int_in_range(r.pixels[i] + 4, colors[k].rgb[i % 3] + 1, colors[k].rgb[i % 3] + 7);
                 eq_free(r.pixels);
             }
             eq_free(bytes);

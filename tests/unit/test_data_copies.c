@@ -92,7 +92,7 @@ static int start(void **state)
     return eq_parallel_init(2, NULL) == EQ_OK ? 0 : -1;
 }
 
-static int stop(void **state)
+static int end(void **state)
 {
     (void)state;
     eq_parallel_shutdown();
@@ -105,5 +105,5 @@ int main(void)
         cmocka_unit_test(only_equal_bytes_are_copies),
         cmocka_unit_test(small_files_and_files_that_are_gone),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, end);
 }

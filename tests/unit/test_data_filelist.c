@@ -475,8 +475,8 @@ static void split_ignores_the_order_of_rows(void **state)
     assert_int_equal(count[EQ_SPLIT_TRAIN], 140);
     assert_int_equal(count[EQ_SPLIT_VAL], 30);
     assert_int_equal(count[EQ_SPLIT_TEST], 30);
-    assert_in_range(same, 80, 135); /* 0.535 * 200 = 107 expected of two independent splits */
-    assert_in_range(runs, 60, 125); /* neighbors in name are no neighbors in split: 92 expected */
+    assert_int_in_range(same, 80, 135); /* 0.535 * 200 = 107 expected of two independent splits */
+    assert_int_in_range(runs, 60, 125); /* neighbors in name are no neighbors in split: 92 expected */
 }
 
 static void small_sets_get_all_three(void **state)

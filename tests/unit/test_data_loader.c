@@ -1,6 +1,53 @@
 /* The loader: the same batches whatever the timing, several phases, clips left out, errors in their place. */
 #include "unit/loader_fixture.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* Reading and thread starts go through here (tests/CMakeLists.txt). */
+enum eq_status __real_eq_clip_read(const char *path, const struct eq_sampling *s, uint8_t *dst,
+                                   struct eq_clip_info *info, struct eq_err *err);
+enum eq_status __wrap_eq_clip_read(const char *path, const struct eq_sampling *s, uint8_t *dst,
+                                   struct eq_clip_info *info, struct eq_err *err);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+static struct {
+    int read, most_read; /* clips that have been begun, and how many may be; 0: any number */
+    int slow, exceeded, signals_open;
+    int threads_left; /* that can be started; -1: any number */
+} world = {.threads_left = -1};
+
+static int now(const int *x)
+{
+    return __atomic_load_n(x, __ATOMIC_RELAXED);
+}
+
+/* With `slow`, earlier clips take longer than later ones. */
+enum eq_status __wrap_eq_clip_read(const char *path, const struct eq_sampling *s, uint8_t *dst,
+                                   struct eq_clip_info *info, struct eq_err *err)
+{
+    sigset_t blocked;
+    int number = __atomic_add_fetch(&world.read, 1, __ATOMIC_RELAXED);
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    if (!sigismember(&blocked, SIGINT) || !sigismember(&blocked, SIGTERM))
+        __atomic_store_n(&world.signals_open, 1, __ATOMIC_RELAXED);
+    if (now(&world.most_read) && number > now(&world.most_read))
+        __atomic_store_n(&world.exceeded, 1, __ATOMIC_RELAXED);
+    if (now(&world.slow))
+        usleep((useconds_t)(8 - number % 8) * 300);
+    return __real_eq_clip_read(path, s, dst, info, err);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
+{
+    if (world.threads_left == 0)
+        return EAGAIN;
+    world.threads_left -= world.threads_left > 0;
+    return __real_pthread_create(thread, attr, run, arg);
+}
+
 /* Everything of an epoch from batch `first` on, as text: numbers and hashes of pixels. */
 static struct eq_str trace(struct eq_loader *l, uint32_t epoch, size_t first)
 {
@@ -108,6 +155,94 @@ static void timing_and_memory_change_nothing(void **state)
     }
 }
 
+static void workers_change_nothing(void **state)
+{
+    (void)state;
+    const int workers[] = {2, 3, 8, 64}, batch[] = {1, 3, 20};
+    world.slow = 1;
+    world.signals_open = 0;
+    for (int rich = 0; rich < 2; rich++)
+        for (size_t b = 0; b < 3; b++) {
+            struct eq_loader_opts o = rich ? rich_opts() : plain_opts();
+            o.batch = batch[b];
+            struct eq_loader *reference = loader_of(&ds, CLIPS, &o);
+            for (size_t w = 0; w < 4; w++) {
+                o.workers = workers[w];
+                o.cache_bytes = w % 2 ? 3 * CLIP_BYTES : 0;
+                struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+                for (uint32_t epoch = 0; epoch < 3; epoch++) {
+                    struct eq_str expected = trace(reference, epoch, 0), got = trace(l, epoch, 0);
+                    assert_string_equal(expected.s, got.s);
+                    eq_str_clear(&expected);
+                    eq_str_clear(&got);
+                }
+                eq_loader_free(l);
+            }
+            eq_loader_free(reference);
+        }
+    world.slow = 0;
+    assert_int_equal(world.signals_open, 0);
+}
+
+/* However many workers there are, they never read further ahead than the ring has room. */
+static void the_ring_bounds_what_is_read(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = plain_opts();
+    o.batch = 1;
+    for (int prefetch = 1; prefetch < 4; prefetch++) {
+        struct eq_batch b;
+        o.prefetch = prefetch;
+        o.workers = 8;
+        struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+        world.read = 0;
+        world.most_read = prefetch + 1;
+        assert_int_equal(eq_loader_start(l, 0, 0, NULL), EQ_OK);
+        for (int clip = 0; clip < CLIPS; clip++) {
+            usleep(2000); /* they go as far as they can */
+            __atomic_store_n(&world.most_read, clip + prefetch + 1, __ATOMIC_RELAXED);
+            assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+            assert_int_equal(b.index[0], clip);
+        }
+        eq_loader_free(l);
+        assert_int_equal(world.read, CLIPS);
+    }
+    world.most_read = 0;
+    assert_int_equal(world.exceeded, 0);
+}
+
+static void threads_that_do_not_start(void **state)
+{
+    (void)state;
+    struct eq_loader_opts o = rich_opts();
+    struct eq_err err = {0};
+    struct eq_batch b;
+    struct eq_loader *reference = loader_of(&ds, CLIPS, &o);
+    struct eq_str expected = trace(reference, 5, 0);
+    o.workers = 8;
+    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+    eq_log_configure(EQ_LOG_ERROR);
+    for (int threads = 1; threads < 9; threads++) {
+        world.threads_left = threads;
+        struct eq_str got = trace(l, 5, 0);
+        assert_string_equal(expected.s, got.s);
+        eq_str_clear(&got);
+    }
+    eq_log_configure(EQ_LOG_INFO);
+    world.threads_left = 0;
+    assert_int_equal(eq_loader_start(l, 5, 0, &err), EQ_NOMEM);
+    assert_non_null(strstr(err.msg, "thread cannot be started"));
+    assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK); /* which does not wait for nobody */
+    assert_int_equal(b.n, 0);
+    world.threads_left = -1;
+    struct eq_str got = trace(l, 5, 0);
+    assert_string_equal(expected.s, got.s);
+    eq_str_clear(&got);
+    eq_str_clear(&expected);
+    eq_loader_free(l);
+    eq_loader_free(reference);
+}
+
 static void epochs_differ_and_repeat(void **state)
 {
     (void)state;
@@ -169,20 +304,23 @@ static void starting_anew_at_any_moment(void **state)
     (void)state;
     struct eq_loader_opts o = rich_opts();
     o.prefetch = 1;
-    struct eq_loader *l = loader_of(&ds, CLIPS, &o);
-    struct eq_str expected = trace(l, 9, 0);
-    struct eq_batch b;
-    for (int taken = 0; taken < 6; taken++) {
+    for (int workers = 1; workers < 9; workers += 3) {
+        o.workers = workers;
+        struct eq_loader *l = loader_of(&ds, CLIPS, &o);
+        struct eq_str expected = trace(l, 9, 0);
+        struct eq_batch b;
+        for (int taken = 0; taken < 6; taken++) {
+            assert_int_equal(eq_loader_start(l, 3, 0, NULL), EQ_OK);
+            for (int k = 0; k < taken; k++)
+                assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
+            struct eq_str got = trace(l, 9, 0);
+            assert_string_equal(expected.s, got.s);
+            eq_str_clear(&got);
+        }
         assert_int_equal(eq_loader_start(l, 3, 0, NULL), EQ_OK);
-        for (int k = 0; k < taken; k++)
-            assert_int_equal(eq_loader_next(l, &b, NULL), EQ_OK);
-        struct eq_str got = trace(l, 9, 0);
-        assert_string_equal(expected.s, got.s);
-        eq_str_clear(&got);
+        eq_loader_free(l); /* while it reads */
+        eq_str_clear(&expected);
     }
-    assert_int_equal(eq_loader_start(l, 3, 0, NULL), EQ_OK);
-    eq_loader_free(l); /* while it reads */
-    eq_str_clear(&expected);
 }
 
 static void no_clips_is_an_empty_epoch(void **state)
@@ -268,23 +406,28 @@ static void failing_comes_in_its_place(void **state)
     char *broken_dir = test_dir_new();
     struct eq_dataset broken = broken_dataset(broken_dir);
     struct eq_loader_opts o = plain_opts();
-    struct eq_loader *l = loader_of(&broken, CLIPS, &o);
-    struct eq_batch b;
-    struct eq_err err = {0};
-    for (int epoch = 0; epoch < 2; epoch++) {
-        assert_int_equal(eq_loader_start(l, (uint32_t)epoch, 0, NULL), EQ_OK);
-        assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
-        assert_int_equal(b.n, 3);
-        for (int again = 0; again < 2; again++) {
-            assert_int_equal(eq_loader_next(l, &b, &err), EQ_FORMAT);
-            assert_int_equal(b.n, 0);
-            assert_non_null(strstr(err.msg, "clip03.avi is a text file"));
+    for (int workers = 1; workers < 9; workers++) {
+        struct eq_batch b;
+        struct eq_err err = {0};
+        o.workers = workers;
+        world.slow = workers > 1; /* clip 3 fails after those behind it */
+        struct eq_loader *l = loader_of(&broken, CLIPS, &o);
+        for (int epoch = 0; epoch < 2; epoch++) {
+            assert_int_equal(eq_loader_start(l, (uint32_t)epoch, 0, NULL), EQ_OK);
+            assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
+            assert_int_equal(b.n, 3);
+            for (int again = 0; again < 2; again++) {
+                assert_int_equal(eq_loader_next(l, &b, &err), EQ_FORMAT);
+                assert_int_equal(b.n, 0);
+                assert_non_null(strstr(err.msg, "clip03.avi is a text file"));
+            }
         }
+        assert_int_equal(eq_loader_start(l, 0, 3, NULL), EQ_OK); /* after the broken ones all is well */
+        assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
+        assert_int_equal(b.n, 2);
+        eq_loader_free(l);
     }
-    assert_int_equal(eq_loader_start(l, 0, 3, NULL), EQ_OK); /* after the broken ones all is well */
-    assert_int_equal(eq_loader_next(l, &b, &err), EQ_OK);
-    assert_int_equal(b.n, 2);
-    eq_loader_free(l);
+    world.slow = 0;
     eq_dataset_clear(&broken);
     test_dir_free(broken_dir);
 }
@@ -308,6 +451,9 @@ static void options_are_checked(void **state)
     o = plain_opts();
     o.prefetch = 1000;
     assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
+    o = plain_opts();
+    o.workers = 65;
+    assert_int_equal(eq_loader_new(&ds, all, CLIPS, &o, &l, NULL), EQ_USAGE);
 }
 
 int main(void)
@@ -316,6 +462,9 @@ int main(void)
         cmocka_unit_test(in_order_it_gives_what_reading_gives),
         cmocka_unit_test(several_phases_of_a_clip_come_together),
         cmocka_unit_test(timing_and_memory_change_nothing),
+        cmocka_unit_test(workers_change_nothing),
+        cmocka_unit_test(the_ring_bounds_what_is_read),
+        cmocka_unit_test(threads_that_do_not_start),
         cmocka_unit_test(epochs_differ_and_repeat),
         cmocka_unit_test(resuming_gives_the_rest),
         cmocka_unit_test(a_shuffled_epoch_has_every_clip_once),

@@ -21,7 +21,7 @@ static void uniform_is_the_rounded_grid(void **state)
         for (int n = 1; n <= 260; n++)
             for (int i = 0; i < frames; i++) {
                 int index = eq_sample_index(i, frames, n);
-                assert_in_range(index, 0, n - 1);
+                assert_int_in_range(index, 0, n - 1);
                 check_rounding((int64_t)i * (n - 1), frames - 1, index);
             }
 }
@@ -74,7 +74,7 @@ static void phases_stay_in_their_segments(void **state)
         for (int i = 0; i < frames; i++) {
             int index = eq_sample_index_phase(i, frames, n, phase);
             double exact = (i + phase) * n / frames;
-            assert_in_range(index, last, n - 1);
+            assert_int_in_range(index, last, n - 1);
             /* The phase is cut to 2^-24, so the floor may lie one below when the exact place is just above an integer.
              */
             assert_true(index == (int)exact || (index == (int)exact - 1 && exact - floor(exact) < 1e-4));
@@ -101,7 +101,7 @@ static void several_phases_are_the_middles_of_parts(void **state)
                 for (int slot = 0; slot < frames * phases; slot++) {
                     int i = slot / phases, k = slot % phases, index = eq_sampling_index(&s, slot, n);
                     assert_int_equal(index, (2 * (i * phases + k) + 1) * n / (2 * frames * phases));
-                    assert_in_range(index, last, n - 1); /* in the order in which a clip is read */
+                    assert_int_in_range(index, last, n - 1); /* in the order in which a clip is read */
                     last = index;
                     assert_int_equal(eq_sampling_place(&s, slot), k * frames + i);
                     assert_false(seen[k * frames + i]);

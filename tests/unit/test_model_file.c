@@ -112,6 +112,11 @@ static void bad_width(struct eq_st_file *f)
     t->value.shape[0] = eq_tensor_count(&t->value);
     t->value.rank = 1;
 }
+static void claimed_width(struct eq_st_file *f)
+{
+    struct eq_st_tensor *t = find_tensor(f, "conv1.weight"); /* 588 values */
+    memcpy(t->value.shape, (const size_t[]){196, 3, 1, 1}, 4 * sizeof *t->value.shape);
+}
 static float poisoned[4];
 static void not_a_number(struct eq_st_file *f)
 {
@@ -169,6 +174,9 @@ static void load_names_what_is_wrong(void **state)
                  "\"layer2.0.conv1.weight\" has the shape 4 x 8 x 3 x 3: must be 8 x 4 x 3 x 3");
     load_refuses(wrong_dtype, EQ_FORMAT, "\"fc.bias\" is not F32");
     load_refuses(bad_width, EQ_FORMAT, "conv1.weight");
+    /* What follows from the width is looked for in the file before memory is taken for it: 410 MiB here. */
+    load_refuses(claimed_width, EQ_FORMAT,
+                 "layer4.1.conv2.weight\" has the shape 32 x 32 x 3 x 3: must be 1568 x 1568");
     load_refuses(not_a_number, EQ_NUMERIC, "\"bn1.weight\" holds NaN");
     load_refuses(infinite, EQ_NUMERIC, "\"bn1.weight\" holds NaN or infinite");
     load_refuses(other_format, EQ_FORMAT, "not an FP32 model");

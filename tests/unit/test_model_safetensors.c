@@ -193,6 +193,58 @@ static void round_trip(void **state)
     assert_refused(eq_st_write("/nowhere/x.safetensors", &empty, &err), EQ_IO, "/nowhere/x.safetensors");
 }
 
+/* The linker puts this in front of fwrite (tests/CMakeLists.txt). A bit of the call that is counted down to 0 flips, as
+ * in a faulty memory or disk. */
+static int calls_until_flip = -1;
+
+size_t __real_fwrite(const void *data, size_t size, size_t n, FILE *file);
+size_t __wrap_fwrite(const void *data, size_t size, size_t n, FILE *file);
+
+size_t __wrap_fwrite(const void *data, size_t size, size_t n, FILE *file)
+{
+    if (calls_until_flip < 0 || calls_until_flip-- > 0 || size * n == 0)
+        return __real_fwrite(data, size, n, file);
+    uint8_t *copy = malloc(size * n);
+    memcpy(copy, data, size * n);
+    copy[size * n / 2] ^= 1;
+    size_t written = __real_fwrite(copy, size, n, file);
+    free(copy);
+    return written;
+}
+
+static void a_file_that_reads_back_differently_is_not_kept(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/echoquant_st_XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = eq_path_join(folder, "m.safetensors"), **names, *old, *now;
+    static const float values[6] = {1, 2, 3, 4, 5, 6};
+    struct eq_st_file f = {0};
+    size_t n, old_len, now_len;
+    eq_st_add(&f, "a", eq_tensor_view(EQ_F32, 2, (const size_t[]){2, 3}, values));
+    eq_st_add(&f, "b", eq_tensor_view(EQ_F32, 1, (const size_t[]){6}, values));
+    eq_st_add_meta(&f, "key", "text");
+    assert_ok(eq_st_write(path, &f, &err));
+    assert_ok(eq_read_file(path, 1 << 20, (void **)&old, &old_len, &err));
+    for (int call = 0; call < 4; call++) { /* length, header, two tensors */
+        calls_until_flip = call;
+        assert_refused(eq_st_write(path, &f, &err), EQ_IO, "m.safetensors: the new file reads back differently");
+        assert_int_equal(calls_until_flip, -1);
+        assert_ok(eq_read_file(path, 1 << 20, (void **)&now, &now_len, &err));
+        assert_int_equal(now_len, old_len);
+        assert_memory_equal(now, old, now_len);
+        eq_free(now);
+        assert_ok(eq_list_dir(folder, &names, &n, &err));
+        assert_int_equal(n, 1); /* no temporary file */
+        eq_names_free(names, n);
+    }
+    eq_free(old);
+    eq_st_clear(&f);
+    unlink(path);
+    rmdir(folder);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +253,7 @@ int main(void)
         cmocka_unit_test(names_files_of_other_programs),
         cmocka_unit_test(refuses_malformed_twins),
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(a_file_that_reads_back_differently_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ static void edge(const struct eq_qparams *p, bool relu, bool in_place)
         assert_int_equal(mask[i], passes);
         outside += !passes;
     }
-    assert_in_range(outside, 100, N - 100); /* both kinds were there */
+    assert_int_in_range(outside, 100, N - 100); /* both kinds were there */
     random_floats(dy, N, -1, 1, 6);
     eq_fake_quant_backward(mask, dy, N, dx);
     for (int i = 0; i < N; i++)

@@ -107,7 +107,8 @@ static void threads_meet_at_most_once_a_layer(void **state)
         assert_int_equal(layers, 22); /* 20 convolutions, max pooling, the head */
         barriers = 0;
         assert_ok(eq_qengine_run(e, clips.pixels, &ef, e_));
-        assert_in_range(barriers, 1, isa == EQ_ISA_REF ? layers : layers - 1); /* pooling is part of the first one */
+        /* pooling is part of the first one */
+        assert_int_in_range(barriers, 1, isa == EQ_ISA_REF ? layers : layers - 1);
         eq_qengine_free(e);
     }
     assert_ok(eq_cpu_set_ceiling("auto", e_));

@@ -367,7 +367,7 @@ static int start(void **state)
     return fd < 0 || close(fd) != 0 || eq_parallel_init(2, &err) != EQ_OK;
 }
 
-static int stop(void **state)
+static int end(void **state)
 {
     (void)state;
     eq_parallel_shutdown();
@@ -383,5 +383,5 @@ int main(void)
         cmocka_unit_test(bias_of_a_dead_channel),
         cmocka_unit_test(refusals),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, end);
 }

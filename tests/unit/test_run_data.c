@@ -87,7 +87,7 @@ static char *in_run(const char *name)
 static bool is_there(const char *name)
 {
     char *path = in_run(name);
-    bool there = eq_path_exists(path);
+    bool there = eq_path_may_exist(path);
     free(path);
     return there;
 }

@@ -83,6 +83,7 @@ static void sweep(const char *name, const struct bytes *old, save_fn save, const
         fail_at = i;
         enum eq_status st = save(path, ctx, &err);
         fail_at = 0;
+        eq_memory_forget();
         if (!holds(path, st == EQ_OK ? &whole : old))
             fail_msg("%s, allocation %zu of %zu: status %d (%s), and the file is damaged", name, i, n, st, err.msg);
         if (st != EQ_OK && (st != EQ_NOMEM || !strstr(err.msg, "out of memory")))
@@ -202,6 +203,7 @@ static void a_parse_without_memory_says_so(void **state)
         fail_at = i;
         enum eq_status st = eq_json_parse(text, strlen(text), "a.json", &json, &err);
         fail_at = 0;
+        eq_memory_forget();
         assert_int_equal(st, EQ_NOMEM);
         assert_null(json);
         assert_non_null(strstr(err.msg, "a.json: out of memory"));
@@ -220,6 +222,7 @@ static void a_hole_is_told_when_the_document_is_printed(void **state)
     fail_at = 1;
     cJSON_AddNumberToObject(json, "lost", 1);
     fail_at = 0;
+    eq_memory_forget();
     cJSON_AddNumberToObject(json, "kept", 2);
     assert_ok(eq_json_parse("[1]", 3, "other", &other, e_));
     cJSON_Delete(other);

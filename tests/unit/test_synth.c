@@ -73,14 +73,14 @@ static void ef_is_distributed_as_in_patients(void **state)
     for (uint32_t i = 0; i < N; i++) {
         struct eq_synth_patient p;
         eq_synth_draw_patient(&p, &defaults, i);
-        assert_in_range((int)p.ef, 15, 80);
+        assert_int_in_range((int)p.ef, 15, 80);
         assert_true(p.heart_rate >= 50 && p.heart_rate <= 120);
-        assert_in_range(p.frames, 90, 220);
+        assert_int_in_range(p.frames, 90, 220);
         near_sixty += p.ef > 50 && p.ef < 70;
         reduced += p.ef < 40;
     }
-    assert_in_range(near_sixty, N / 2, N * 9 / 10);
-    assert_in_range(reduced, N / 20, N / 4);
+    assert_int_in_range(near_sixty, N / 2, N * 9 / 10);
+    assert_int_in_range(reduced, N / 20, N / 4);
 }
 
 static void the_heart_empties_once_a_cycle(void **state)

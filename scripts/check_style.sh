@@ -64,6 +64,8 @@ check_banned() {
     find src \( -name '*.c' -o -name '*.cc' \) ! -path 'src/cmd/*' ! -path src/main.c ! -path src/base/log.c ! -path src/base/text.c |
         sort | xargs grep -nE '(^|[^_[:alnum:]])(printf|puts|putchar|perror)[[:space:]]*\(|[(,] *(stderr|stdout)\b' |
         report "only cmd/ prints; below it return an error or use eq_log"
+    find src/cmd -name '*.c' | sort | xargs grep -nE '(^|[^_[:alnum:]])(printf|puts|putchar|fputs|fwrite|fprintf|perror)[[:space:]]*\(|\bstdout\b' |
+        report "what is printed must be escaped; use eq_print_row, eq_print_text, eq_print_data"
     find src \( -name '*.c' -o -name '*.cc' \) ! -path src/main.c | sort | xargs grep -nE '(^|[^_[:alnum:]])exit[[:space:]]*\(' |
         report "only main exits"
 }

@@ -87,7 +87,8 @@ enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_e
  * file. EQ_IO: it can't be opened or read, or is no plain file. EQ_FORMAT: not a video that we read (the message says
  * which kind of file it is), no video stream, nothing decodes, too large, or a display matrix of another angle.
  * EQ_USAGE: as eq_sampling_check. EQ_TOO_LARGE, EQ_TOO_SLOW: struct
- * eq_clip_limits. EQ_INTERRUPTED: a signal came. Several threads may call it at once. The same bits on every CPU. */
+ * eq_clip_limits. EQ_INTERRUPTED: a signal came, and the clip has
+ * taken half a second of CPU time. Several threads may call it at once. The same bits on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
 /* A look at a clip without its pixels. Both levels read the headers and every packet and judge whether the file is

@@ -17,8 +17,8 @@ bool eq_is_clip_file(const char *path);
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */
 #define EQ_CLIP_MAX_PIXELS (4096 * 4096)
 #define EQ_CLIP_MAX_FRAMES 1000000
-/* Limits of the settings, for every clip that this process reads. A clip over the first is EQ_TOO_LARGE; over the second
- * EQ_TOO_SLOW, which must stop a command: whether a clip is used may not depend on the speed of a machine. */
+/* Limits of the settings, for every clip that this process reads. A clip over the first is EQ_TOO_LARGE; over the
+ * second EQ_TOO_SLOW, which must stop a command: whether a clip is used may not depend on the speed of a machine. */
 struct eq_clip_limits {
     double megapixels; /* of all frames together */
     double seconds;    /* of CPU time of the thread that reads the clip */

@@ -8,8 +8,8 @@
 
 #include <time.h>
 
-/* Work between two looks at the clock; and, after a signal, the time in which any usual clip is read to its end, so that
- * the step of a training that waits for it is finished and saved. */
+/* Work between two looks at the clock; and, after a signal, the time in which any usual clip is read to its end, so
+ * that the step of a training that waits for it is finished and saved. */
 enum { LOOK_AFTER = 1 << 22, FINISH_MS = 500 };
 
 static struct eq_clip_limits limits = EQ_CLIP_LIMITS;

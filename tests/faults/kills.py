@@ -2,8 +2,9 @@
 """kills.py BIN [--moments N] [--seed S] [--signals A,B] [--jobs N] [--work DIR]
 
 Stops `run-all` at N moments and gives the same command again: it has to end with the files of an undisturbed run, and
-with no other ones. The moments take all phases in turn, at a random point of each, and all signals; in half of them the
-data are to be made first, and a quarter of the runs is stopped up to three times in a row. Ends with 1 if one run does not.
+with no other ones. The moments take all phases in turn, at a random point of each, and all signals. In half of them
+the data are to be made first, and a quarter of the runs is stopped up to three times in a row. Ends with 1 if one run
+does not.
 """
 import argparse
 import collections

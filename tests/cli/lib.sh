@@ -75,6 +75,16 @@ expect_error() {
     fi
 }
 
+# await_handler PID SIGNAL: until the process has a handler for the signal, or has ended.
+await_handler() {
+    local caught bit=$((1 << ($(kill -l "$2") - 1)))
+    while kill -0 "$1" 2>/dev/null; do
+        caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null)
+        [ $((16#${caught:-0} & bit)) = 0 ] || break
+        sleep 0.01
+    done
+}
+
 # has FILE TEXT
 has() {
     if grep -qF -- "$2" "$1"; then

@@ -193,6 +193,7 @@ is "rows in the file" "$(csv out.csv 'len(rows)')" 2
 printf "%s\n" $(for i in $(seq 200); do printf '%s ' "${clips[@]}"; done) >many.txt
 "$BIN" predict --model $M -o stopped.csv @many.txt 2>"$ERR" &
 child=$!
+await_handler $child INT
 sleep 0.3
 kill -INT $child 2>/dev/null
 STATUS=0

@@ -111,7 +111,7 @@ def main():
             r, problems = by_phase(binary, disk, files, phase, number) if phase else \
                 by_size(binary, disk, files, number, whole)
         finally:
-            subprocess.run(["umount", "--lazy", disk], check=True) # an indexer may look into it
+            subprocess.run(["umount", disk], check=True)
         stopped[r.phase if r.code else "not stopped"] += 1
         bad += problems
     print("stopped in: " + ", ".join("%s %d" % item for item in stopped.items()))

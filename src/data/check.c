@@ -51,7 +51,7 @@ static const char *without_path(const char *message, const char *path)
 }
 
 /* Notes a failure that is no fault of a clip. */
-static void stop(struct job *job, const struct eq_err *why)
+static void note_failure(struct job *job, const struct eq_err *why)
 {
     pthread_mutex_lock(&job->lock);
     if (job->st == EQ_OK) {
@@ -88,7 +88,7 @@ static void open_clip(void *ctx, size_t i, int worker)
         bool cut = strncmp(info.reason, "the file is cut off", 19) == 0;
         job->kinds[i] = cut ? EQ_FINDING_CUT : EQ_FINDING_DAMAGED;
     } else if (eq_err_is_of_system(&err)) {
-        stop(job, &err);
+        note_failure(job, &err);
     } else {
         c->fault = eq_strdup(err.msg);
         job->kinds[i] = finding_of[eq_clip_fault_of(path, &err)];
@@ -113,7 +113,7 @@ static void use_cache(struct job *job, const char *file, void **text)
         if (stat(path, &info) == 0)
             eq_cached_clip_of(&info, &job->now[i]);
         else if (eq_fail_errno(&why, "%s", path), eq_err_is_of_system(&why))
-            stop(job, &why);
+            note_failure(job, &why);
     }
     if (!file || eq_read_file(file, CACHE_MAX_BYTES, text, &len, NULL) != EQ_OK)
         return;

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # A fuzz campaign: runs each target until it has had the executions of tests/fuzz/targets.txt, in slices. What was done
-# is counted, so a campaign that was stopped goes on where it was. Prints a table at the end.
+# is counted, so a campaign that was stopped, as by Ctrl-C, goes on where it was. Prints a table at the end.
 #
-#   scripts/fuzz.sh [--dir DIR] [--slice SECONDS] [--until HH:MM] [--table | --minimize] [TARGET...]
+#   scripts/fuzz.sh [--build BUILD] [--dir DIR] [--slice SECONDS] [--until HH:MM] [--table | --minimize] [TARGET...]
 #
-# DIR (build/fuzz/campaign) holds counts, logs, grown corpora and findings. --until stops before a slice that begins
-# after that time of day (UTC). --table only prints the table. --minimize merges the grown corpora into those of
-# tests/fuzz/corpus, keeping what adds coverage. A finding ends the slices of its target.
+# BUILD (build/fuzz) has the targets, as tests/fuzz/build.sh makes them. DIR (BUILD/campaign) holds counts, logs, grown
+# corpora and findings. --until stops before a slice that begins after that time of day (UTC). --table only prints the
+# table. --minimize merges the grown corpora into those of tests/fuzz/corpus, keeping what adds an edge. A finding ends
+# the slices of its target.
 . "$(dirname "$0")/lib.sh"
 help_of "$0" "${1:-}"
 
-dir=$ROOT/build/fuzz/campaign slice=300 until='' mode=run stopped=0 fuzzer=''
+build=$ROOT/build/fuzz dir='' slice=300 until='' mode=run stopped=0 fuzzer=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dir) dir=$2 && shift ;;
+    --build) build=$2 && shift ;;
     --slice) slice=$2 && shift ;;
     --until) until=$2 && shift ;;
     --table) mode=table ;;
@@ -23,14 +25,13 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-bin=${FUZZ_BIN:-$ROOT/build/fuzz/tests/fuzz}
+bin=$build/tests/fuzz
+dir=${dir:-$build/campaign}
+. "$ROOT/tests/fuzz/options.sh"
+[ -d "$bin" ] || die "$bin: no such folder; build the targets with tests/fuzz/build.sh $build"
 mkdir -p "$dir"
 targets=("$@")
-[ $# -gt 0 ] || mapfile -t targets < <(awk '!/^#/ { print $1 }' "$ROOT/tests/fuzz/targets.txt")
-
-field() { # TARGET COLUMN: of targets.txt; column 3 is all options
-    awk -v t="$1" -v c="$2" '$1 == t { if (c == 3) { $1 = $2 = ""; print } else print $c }' "$ROOT/tests/fuzz/targets.txt"
-}
+[ $# -gt 0 ] || mapfile -t targets < <(cd "$ROOT/tests/fuzz" && printf '%s\n' fuzz_*.c | sed 's/\.c$//')
 
 # A count file has a line for each slice: executions, seconds, edges, features.
 counted() {
@@ -46,9 +47,7 @@ is_found() {
 }
 
 run_slice() {
-    local name=$1 left=$2 log=$dir/$1.log dict=$ROOT/tests/fuzz/dict/$1.dict options start runs cov
-    read -ra options < <(field "$name" 3)
-    [ -f "$dict" ] && options+=("-dict=$dict")
+    local name=$1 left=$2 log=$dir/$1.log start runs cov
     mkdir -p "$dir/corpus/$name" "$dir/findings/$name"
     start=$SECONDS
     nice -n 19 "$bin/$name" "${options[@]}" -runs="$left" -max_total_time="$slice" -print_final_stats=1 -reload=0 \
@@ -63,13 +62,13 @@ run_slice() {
 
 # SIGINT and SIGTERM end the slice that runs, which is counted, and then the campaign.
 run() {
-    local name goal done_any=1 left
+    local name done_any=1 left
     trap 'stopped=1; kill -TERM "$fuzzer" 2>/dev/null' INT TERM
     while [ $done_any = 1 ]; do
         done_any=0
         for name in "${targets[@]}"; do
-            goal=$(field "$name" 2)
-            left=$((goal * 1000000 - $(counted "$name")))
+            fuzz_options "$name"
+            left=$((millions * 1000000 - $(counted "$name")))
             [ $left -gt 0 ] || continue
             is_found "$name" && continue
             if [ -n "$until" ] && [[ $(date -u +%H:%M) > $until ]]; then
@@ -94,17 +93,23 @@ table() {
     done
 }
 
+# What adds an edge to the inputs with names, which stay; findings and seeds have them, and finds of libFuzzer have hashes.
 minimize() {
-    local name options merged
+    local name merged corpus file
     for name in "${targets[@]}"; do
+        corpus=$ROOT/tests/fuzz/corpus/$name
         [ -d "$dir/corpus/$name" ] || continue
-        read -ra options < <(field "$name" 3)
+        fuzz_options "$name"
         merged=$(mktemp -d)
-        "$bin/$name" "${options[@]}" -merge=1 "$merged" "$ROOT/tests/fuzz/corpus/$name" "$dir/corpus/$name" >"$dir/$name.merge" 2>&1 ||
-            die "$name: see $dir/$name.merge"
-        find "$merged" -type f -exec cp -n {} "$ROOT/tests/fuzz/corpus/$name/" \;
+        find "$corpus" -type f -regextype posix-extended ! -regex '.*/[0-9a-f]{40}' -exec cp {} "$merged/" \;
+        "$bin/$name" "${options[@]}" -merge=1 -use_counters=0 -use_cmp=0 "$merged" "$corpus" "$dir/corpus/$name" \
+            >"$dir/$name.merge" 2>&1 || die "$name: see $dir/$name.merge"
+        find "$corpus" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
+        for file in "$merged"/*; do
+            [ -e "$corpus/${file##*/}" ] || cp "$file" "$corpus/"
+        done
         rm -r "$merged"
-        say "$name: $(find "$ROOT/tests/fuzz/corpus/$name" -type f | wc -l) inputs"
+        say "$name: $(find "$corpus" -type f | wc -l) inputs, $(du -sb "$corpus" | cut -f1) bytes"
     done
 }
 

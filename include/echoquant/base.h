@@ -24,6 +24,8 @@ enum eq_status {
     EQ_NOMEM,       /* out of memory, or of open files or threads: no fault of any file */
     EQ_UNSUPPORTED, /* this CPU or build cannot do it */
     EQ_NUMERIC,     /* NaN, infinity, overflow bound exceeded */
+    EQ_TOO_LARGE,   /* a file is larger than a setting allows, on whatever machine */
+    EQ_TOO_SLOW,    /* work on a file took longer than a setting allows, on this machine */
     EQ_INTERRUPTED, /* SIGINT or SIGTERM; the state has been saved */
     EQ_STOP         /* no error: a hook ends its walk early; the code that set the hook turns it into EQ_OK */
 };
@@ -41,8 +43,8 @@ enum eq_status eq_fail(struct eq_err *err, enum eq_status status, const char *fm
 /* As eq_fail with EQ_IO; appends ": <strerror(errno)>". EQ_NOMEM when errno says that memory or open files are used
  * up, which is no fault of the file. */
 enum eq_status eq_fail_errno(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Whether the system failed, and not the file that err is about: a bad drive, a lost network, too many open files. Such
- * a file may be good, so it is never left out for it. */
+/* Whether the error is no fault of the file that err is about: the system failed (a bad drive, a lost network, too many
+ * open files), or the work was stopped. Such a file may be good, so it is never left out for it. */
 bool eq_err_is_of_system(const struct eq_err *err);
 /* Prepends "text: " to the message in err and returns its status; EQ_OK when err is NULL. */
 enum eq_status eq_err_context(struct eq_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -110,6 +112,23 @@ void eq_steps_next(const char *title);
 void eq_steps_part(double done);
 /* Ends the list. done: prints how long each step took, if there were several. */
 void eq_steps_end(bool done);
+
+/* ---- standard output ------------------------------------------------------- */
+
+/* Output is buffered until it is flushed; on a terminal, until the end of the call. One thread at a time. Nothing
+ * that the program was given reaches a terminal as a control character or as a mark that reorders text
+ * (eq_str_add_shown). */
+/* One line, without its end. */
+void eq_print_row(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Lines that are ready to be read. Names with a line feed must have been escaped before. */
+void eq_print_text(const char *text);
+/* CSV or JSON: as it is to a file or pipe, escaped (eq_str_add_escaped) on a terminal. */
+void eq_print_data(const char *text);
+/* EQ_IO: something could not be written since the start. EQ_INTERRUPTED: a signal came while the reader of a pipe took
+ * nothing. */
+enum eq_status eq_print_flush(struct eq_err *err);
+/* Writes n bytes to a file, pipe or terminal. False, with errno: EINTR if a signal came while fd took nothing. */
+bool eq_write_all(int fd, const char *bytes, size_t n);
 
 /* ---- memory -------------------------------------------------------------- */
 
@@ -187,6 +206,10 @@ void eq_str_add_utf8(struct eq_str *out, const char *text);
 /* The same for one line of a message: control characters and marks that reorder text are escaped, as in \n, \x1b and
  * \u202e. */
 void eq_str_add_shown(struct eq_str *out, const char *text);
+/* The same for text of several lines: line feeds stay. */
+void eq_str_add_lines(struct eq_str *out, const char *text);
+/* The same for data on a terminal: line feeds stay, all others are escaped as JSON has it, \u001b. */
+void eq_str_add_escaped(struct eq_str *out, const char *text);
 /* A new text that is the same for all spellings of a name: UTF-8 with letter case folded and accents composed (NFC).
  * free() it. */
 char *eq_caseless(const char *text);
@@ -227,10 +250,10 @@ char *eq_real_path(const char *path);
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
-/* Calls take for all that lies below a folder and is no folder, pipes and links without a target included. What lies in
- * one folder comes in the order of the names. Hidden names are left out. Links are followed, but not back to a folder
- * above. problem: NULL, or why what lies below path cannot be read. EQ_IO: folder itself cannot be read; or an error of
- * take, which ends the walk. */
+/* Calls take for all that lies below a folder and is no folder, pipes and links without a target included. What lies
+ * in one folder comes in the order of the names. Hidden names are left out. Links are followed, but not back to a
+ * folder above. problem: NULL, or why what lies below path cannot be read. EQ_IO: folder itself cannot be read;
+ * EQ_INTERRUPTED: a signal came; or an error of take, which ends the walk. */
 typedef enum eq_status (*eq_file_fn)(void *ctx, const char *path, const char *problem, struct eq_err *err);
 enum eq_status eq_files_below(const char *folder, eq_file_fn take, void *ctx, struct eq_err *err);
 /* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is
@@ -244,13 +267,23 @@ char *eq_shared_file(const char *path, const char *kind, const char *suffix);
 char *eq_installed_file(const char *name);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* and its parents; EQ_OK if it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
-/* The whole file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM. Free *data with
- * eq_free; it is NULL after a failure. */
+/* Opens a regular file, or a link to one, for reading; never waits. bytes (may be NULL): its size. close() *fd.
+ * EQ_IO: it cannot be opened, or is a folder, a pipe, a socket or a device. */
+enum eq_status eq_open_file(const char *path, int *fd, uint64_t *bytes, struct eq_err *err);
+/* Reads up to n bytes at a place; *got is less only at the end of the file. EQ_INTERRUPTED: a signal came meanwhile,
+ * and n is large enough (64 MiB) for that to be heard. */
+enum eq_status eq_read_at(int fd, const char *path, uint64_t at, void *to, size_t n, size_t *got, struct eq_err *err);
+/* The whole of a regular file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM;
+ * others as the two above. Free *data with eq_free; it is NULL after a failure. */
 enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *len, struct eq_err *err);
+/* The same for a file that the command line names, which may be a pipe or a terminal. EQ_INTERRUPTED: a signal came
+ * while nothing did. fd: an open one, which stays open, or -1. */
+enum eq_status eq_read_input(const char *path, int fd, size_t cap, void **data, size_t *len, struct eq_err *err);
 
 /* A file that appears whole or not at all: it is written under a temporary name, synced, and renamed on commit. Until
- * then an earlier file of that name is untouched. A device or pipe is written directly. Every failure is EQ_IO (no
- * permission, full disk) and names the path; call eq_writer_abort after one. */
+ * then an earlier file of that name is untouched. A device or pipe is written directly;
+ * while it takes nothing, a signal ends the wait (EQ_INTERRUPTED). Every other failure is EQ_IO (no permission, full
+ * disk) and names the path; call eq_writer_abort after one. */
 struct eq_writer {
     FILE *file;
     char *path, *tmp_path;
@@ -355,12 +388,13 @@ double eq_rng_range(struct eq_rng *r, double lo, double hi); /* [lo, hi) */
 double eq_rng_normal(struct eq_rng *r);                      /* mean 0, standard deviation 1 (Box-Muller) */
 uint32_t eq_rng_below(struct eq_rng *r, uint32_t n);         /* 0..n-1, unbiased; n > 0 */
 void eq_rng_shuffle(struct eq_rng *r, uint32_t *index, size_t n);
-uint64_t eq_hash64(const void *data, size_t len); /* FNV-1a, for seeding by name */
+uint64_t eq_hash64(const void *data, size_t len);                                    /* FNV-1a, for seeding by name */
+enum eq_status eq_hash64_file(const char *path, uint64_t *hash, struct eq_err *err); /* of a file, in pieces */
 
 /* ---- parallel-for -------------------------------------------------------- */
 
 /* Starts the thread pool (threads = 0: as many as the process may run on). Call it again to change the number of
- * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. Where the
+ * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. If the
  * system allows fewer threads, 0 takes these with a warning, and any other number is refused (EQ_NOMEM).
  * EQ_USAGE: below 0 or above 1024. */
 enum eq_status eq_parallel_init(int threads, struct eq_err *err);

@@ -12,7 +12,9 @@
 struct cJSON;
 enum { EQ_SHA256_TEXT = 65 }; /* 64 hexadecimal digits, as `sha256sum` prints them, and a NUL */
 void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT]);
-enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err); /* EQ_IO: hex is "" */
+/* Of a regular file, read in pieces. EQ_IO, EQ_NOMEM, EQ_INTERRUPTED: a signal came while more than 64 MiB
+ * were read; hex is "" then. */
+enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err);
 
 /* A JSON file with a seal: its last member is the SHA-256 of the file with the 64 digits of the seal as zeros. So any
  * byte that changes later breaks it. */
@@ -65,6 +67,7 @@ struct eq_sample {
     X(TEXT, "text")                                                                                                    \
     X(FORMAT, "other_format")                                                                                          \
     X(NO_VIDEO, "no_video")                                                                                            \
+    X(TOO_LARGE, "too_large")                                                                                          \
     X(DAMAGED, "damaged")                                                                                              \
     X(UNREADABLE, "unreadable")                                                                                        \
     X(COPY_ACROSS, "copy_across_splits")                                                                               \
@@ -116,6 +119,8 @@ struct eq_dataset {
     size_t n_notes;
 };
 enum eq_ef_unit { EQ_EF_PERCENT, EQ_EF_FRACTION };
+/* Where links in a data folder may lead: to what lies in the folder, wherever that is itself; or anywhere. */
+enum eq_links { EQ_LINKS_INSIDE, EQ_LINKS_ANY };
 /* How to read a list. {0} reads EchoNet-Dynamic's. */
 struct eq_list_opts {
     uint64_t split_seed;
@@ -126,6 +131,7 @@ struct eq_list_opts {
     /* Values of the column Split, separated by commas, that mean VAL and TEST; other whole numbers then mean TRAIN.
      * NULL or "": none. */
     const char *val_folds, *test_folds;
+    enum eq_links links;
 };
 /* Columns by header name in any letter case: FileName and EF are required; Split, ESV, EDV, FPS, FrameHeight,
  * FrameWidth, NumberOfFrames and a patient are optional. Columns are separated by commas, or by semicolons or tabs if
@@ -222,7 +228,7 @@ struct eq_check_opts {
     const char *cache_dir;
 };
 /* Opens every clip of ds on all threads: container, number of frames, one decoded frame. Skipped rows of ds are
- * findings too. EQ_INTERRUPTED: a signal came; EQ_NOMEM. Problems of the data are no errors. */
+ * findings too. EQ_INTERRUPTED: a signal came; EQ_NOMEM; EQ_TOO_SLOW. Problems of the data are no errors. */
 enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_opts *opts, struct eq_data_check *out,
                              struct eq_err *err);
 void eq_data_check_clear(struct eq_data_check *c);

@@ -82,12 +82,14 @@ struct eq_paths {
  * through links; "@FILE", as the clips and folders on the lines of that file; "-", as those of stdin. A clip that is
  * missing, a folder without clips and a folder that cannot be read are errors of their entry. In lists of lines,
  * blanks around a path, blank lines, and lines that begin with # and name no file do not count. EQ_IO: a list cannot
- * be read. EQ_FORMAT: as eq_paths_read. */
+ * be read. EQ_FORMAT: as eq_paths_read, or a list of more than EQ_PATHS_MAX_BYTES. EQ_INTERRUPTED. */
+#define EQ_PATHS_MAX_BYTES ((size_t)256 << 20)
 enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err);
-/* Appends the lines of an open file, each as one entry, whatever it names. They end with separator, '\n' or '\0'; empty
+/* Appends the lines of text[len], each as one entry, whatever it names. They end with separator, '\n' or '\0'; empty
  * ones, a carriage return before '\n' and a UTF-8 byte order mark are passed over. name: for messages. EQ_FORMAT: there
- * is none, or one has a NUL before '\n'. EQ_IO. */
-enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err);
+ * is none, or one has a NUL before '\n'. */
+enum eq_status eq_paths_read(struct eq_paths *list, const char *text, size_t len, const char *name, char separator,
+                             struct eq_err *err);
 void eq_paths_clear(struct eq_paths *list);
 
 /* What became of one clip. */

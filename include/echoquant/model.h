@@ -310,6 +310,8 @@ struct eq_st_tensor {
     /* Owned. A dtype that is not one of eq_dtype ("BOOL", "F8_E4M3", ...); value then shows its bytes, [n] U8. NULL
      * otherwise. */
     char *other_dtype;
+    size_t begin;  /* of its bytes after the header */
+    bool unwanted; /* set by an eq_st_check_fn: its bytes stay in the file, value.data NULL */
 };
 struct eq_st_file {
     struct eq_st_tensor *tensors; /* [n], in the header's order */
@@ -318,10 +320,19 @@ struct eq_st_file {
     size_t n_meta;
     void *buffer; /* owned; NULL after eq_st_parse and for a file to write */
 };
-/* Reads a file of at most 4 GiB. EQ_IO; EQ_FORMAT for headers over 16 MiB, files of other programs (named), more than
- * EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of range, overlapping or with holes, duplicate
- * keys. Clear *out with eq_st_clear; after a failure it is empty. */
+/* Reads a regular file of at most 4 GiB: first its header, which must agree with the file's size, then the tensors.
+ * EQ_IO; EQ_INTERRUPTED (eq_read_at); EQ_FORMAT for headers over 16 MiB or of more than EQ_ST_MAX_TENSORS tensors,
+ * files of other programs (named), more than EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of
+ * range, overlapping or with holes, duplicate keys. Clear *out with eq_st_clear; after a failure it is empty. */
+enum { EQ_ST_MAX_TENSORS = 4096 };
 enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err);
+/* The same, but check sees names, shapes and metadata before any tensor is read. It may refuse the file (its errors get
+ * the path put before them) or mark tensors as unwanted. */
+typedef enum eq_status (*eq_st_check_fn)(void *ctx, struct eq_st_file *header, struct eq_err *err);
+enum eq_status eq_st_read_checked(const char *path, eq_st_check_fn check, void *ctx, struct eq_st_file *out,
+                                  struct eq_err *err);
+/* The header alone: no tensor has data. */
+enum eq_status eq_st_read_header(const char *path, struct eq_st_file *out, struct eq_err *err);
 /* The same for len bytes in memory, which must outlive *out. name: for messages. */
 enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err);
 /* Writes metadata, then tensors, in the order in which they were added. The file appears whole or not at all: it is

@@ -50,7 +50,7 @@ bool eq_err_is_of_system(const struct eq_err *err)
 {
     static const int of_the_file[] = {0,     ENOENT, ENOTDIR, EISDIR, EACCES,    EPERM,
                                       ELOOP, EINVAL, EFBIG,   ENXIO,  EOVERFLOW, ENAMETOOLONG};
-    if (err->status == EQ_NOMEM)
+    if (err->status == EQ_NOMEM || err->status == EQ_TOO_SLOW || err->status == EQ_INTERRUPTED)
         return true;
     for (size_t i = 0; i < sizeof of_the_file / sizeof *of_the_file; i++)
         if (err->code == of_the_file[i])

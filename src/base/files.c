@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -169,66 +170,150 @@ enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *er
     return EQ_OK;
 }
 
+/* ---- reading ------------------------------------------------------------- */
+
+/* Within this much a read is never given up: what a command reads while it ends in good order is less, or was begun
+ * after the signal. */
+enum { LISTEN_BYTES = 64 << 20, LISTEN_MS = 200 };
+
 static enum eq_status too_large(const char *path, size_t cap, struct eq_err *err)
 {
     return eq_fail(err, EQ_FORMAT, "%s: larger than the %zu bytes allowed for such a file", path, cap);
 }
 
-/* Reads to the end of the file, growing as needed: the size of a pipe is unknown, and that of a file may change. */
-static enum eq_status read_all(int fd, const char *path, size_t guess, size_t cap, void **data, size_t *len,
-                               struct eq_err *err)
+static enum eq_status interrupted_reading(const char *path, struct eq_err *err)
 {
+    return eq_fail(err, EQ_INTERRUPTED, "interrupted while reading %s", path);
+}
+
+enum eq_status eq_open_file(const char *path, int *fd, uint64_t *bytes, struct eq_err *err)
+{
+    struct stat info;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0 && errno == ENXIO) /* a socket */
+        return eq_fail(err, EQ_IO, "%s: is a pipe, a socket, or a device, not a file", path);
+    if (*fd < 0)
+        return eq_fail_errno(err, "%s: cannot open", path);
     enum eq_status st = EQ_OK;
-    size_t room = guess + 1, used = 0; /* one byte for the NUL */
-    char *buffer = eq_alloc(room, 1);
-    while (buffer) {
-        ssize_t n = read(fd, buffer + used, room - used);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            EQ_TRY(eq_fail_errno(err, "%s: cannot read", path));
-        used += (size_t)n;
-        if (used > cap)
-            EQ_TRY(too_large(path, cap, err));
-        if (n == 0)
-            break;
-        if (used < room)
-            continue;
-        size_t wider = room < 2048 ? 4096 : room * 2;
-        char *grown = eq_alloc(wider, 1);
-        if (grown)
-            memcpy(grown, buffer, used);
-        eq_free(buffer);
-        buffer = grown;
-        room = wider;
-    }
-    if (!buffer)
-        return eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", path);
-    buffer[used] = '\0';
-    *data = buffer;
-    *len = used;
-    buffer = NULL;
+    if (fstat(*fd, &info) != 0)
+        EQ_TRY(eq_fail_errno(err, "%s: cannot open", path));
+    if (S_ISDIR(info.st_mode))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s: is a folder, not a file", path));
+    if (!S_ISREG(info.st_mode))
+        EQ_TRY(eq_fail(err, EQ_IO, "%s: is a pipe, a socket, or a device, not a file", path));
+    if (bytes)
+        *bytes = (uint64_t)info.st_size;
+    return EQ_OK;
 out:
-    eq_free(buffer);
+    close(*fd);
+    *fd = -1;
     return st;
+}
+
+enum eq_status eq_read_at(int fd, const char *path, uint64_t at, void *to, size_t n, size_t *got, struct eq_err *err)
+{
+    bool before = eq_interrupted();
+    for (*got = 0; *got < n;) {
+        size_t left = n - *got, piece = left < LISTEN_BYTES ? left : LISTEN_BYTES;
+        ssize_t some = pread(fd, (char *)to + *got, piece, (off_t)(at + *got));
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some < 0)
+            return eq_fail_errno(err, "%s: cannot read", path);
+        if (some == 0)
+            break;
+        *got += (size_t)some;
+        if (n >= LISTEN_BYTES && !before && eq_interrupted())
+            return interrupted_reading(path, err);
+    }
+    return EQ_OK;
 }
 
 enum eq_status eq_read_file(const char *path, size_t cap, void **data, size_t *len, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
+    uint64_t bytes;
+    int fd;
+    char *buffer = NULL;
     *data = NULL;
     *len = 0;
+    EQ_CHECK(eq_open_file(path, &fd, &bytes, err));
+    if (bytes > cap)
+        EQ_TRY(too_large(path, cap, err));
+    /* The size of a file in /proc is 0, and any other may grow meanwhile. */
+    for (size_t room = (size_t)bytes < 4096 ? 4096 : (size_t)bytes + 1;;) {
+        size_t some;
+        char *grown = eq_alloc(room + 1, 1); /* one byte for the NUL */
+        if (!grown)
+            EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", path));
+        if (*len)
+            memcpy(grown, buffer, *len);
+        eq_free(buffer);
+        buffer = grown;
+        EQ_TRY(eq_read_at(fd, path, *len, buffer + *len, room - *len, &some, err));
+        *len += some;
+        if (*len > cap)
+            EQ_TRY(too_large(path, cap, err));
+        if (*len < room)
+            break;
+        room *= 2;
+    }
+    buffer[*len] = '\0';
+    *data = buffer;
+    buffer = NULL;
+out:
+    eq_free(buffer);
+    if (st != EQ_OK)
+        *len = 0;
+    close(fd);
+    return st;
+}
+
+/* Waits for bytes or the end. A signal may come just before the poll: it is heard when that ends. */
+static enum eq_status wait_for_input(int fd, const char *path, struct eq_err *err)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    do {
+        if (eq_interrupted())
+            return interrupted_reading(path, err);
+    } while (poll(&ready, 1, LISTEN_MS) <= 0);
+    return EQ_OK;
+}
+
+enum eq_status eq_read_input(const char *path, int fd, size_t cap, void **data, size_t *len, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct eq_str text = {0};
+    char piece[65536];
+    bool ours = fd < 0;
+    *data = NULL;
+    *len = 0;
+    if (ours)
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &info) != 0)
         EQ_TRY(eq_fail_errno(err, "%s: cannot open", path));
     if (S_ISDIR(info.st_mode))
         EQ_TRY(eq_fail(err, EQ_IO, "%s: is a folder, not a file", path));
-    if (info.st_size > 0 && (uint64_t)info.st_size > cap)
-        EQ_TRY(too_large(path, cap, err));
-    EQ_TRY(read_all(fd, path, (size_t)info.st_size, cap, data, len, err));
+    for (ssize_t n = 1; n != 0;) {
+        EQ_TRY(wait_for_input(fd, path, err));
+        n = read(fd, piece, sizeof piece);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            EQ_TRY(eq_fail_errno(err, "%s: cannot read", path));
+        if (n > 0)
+            eq_str_add_bytes(&text, piece, (size_t)n);
+        if (text.len > cap)
+            EQ_TRY(too_large(path, cap, err));
+    }
+    *data = eq_alloc(text.len + 1, 1);
+    if (!*data)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", path));
+    if (text.len)
+        memcpy(*data, text.s, text.len);
+    *len = text.len;
 out:
-    if (fd >= 0)
+    eq_str_clear(&text);
+    if (ours && fd >= 0)
         close(fd);
     return st;
 }

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static enum eq_log_level current_level = EQ_LOG_INFO;
 static bool terminal, color;
 static bool bar_on_screen; /* under lock */
 
@@ -18,14 +17,9 @@ void eq_log_configure(enum eq_log_level level)
     const char *term = getenv("TERM");
     const char *no_color = getenv("NO_COLOR"); /* https://no-color.org: set and not empty means no */
     bool is_terminal = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
-    __atomic_store_n(&current_level, level, __ATOMIC_RELAXED);
+    eq_log_set_level(level);
     __atomic_store_n(&terminal, is_terminal, __ATOMIC_RELAXED);
     __atomic_store_n(&color, is_terminal && !(no_color && no_color[0]), __ATOMIC_RELAXED);
-}
-
-enum eq_log_level eq_log_current_level(void)
-{
-    return __atomic_load_n(&current_level, __ATOMIC_RELAXED);
 }
 
 bool eq_log_is_terminal(void)
@@ -35,11 +29,11 @@ bool eq_log_is_terminal(void)
 
 void eq_log_emit(const char *text, bool bar)
 {
+    static const char erase[] = "\r\033[K";
     pthread_mutex_lock(&lock);
-    if (bar_on_screen)
-        fputs("\r\033[K", stderr);
-    fputs(text, stderr);
-    fflush(stderr);
+    bool good = !bar_on_screen || eq_write_all(STDERR_FILENO, erase, sizeof erase - 1);
+    if (good) /* otherwise nobody reads it */
+        eq_write_all(STDERR_FILENO, text, strlen(text));
     bar_on_screen = bar;
     pthread_mutex_unlock(&lock);
 }

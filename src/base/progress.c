@@ -68,9 +68,11 @@ static void add_line(struct eq_str *line, const struct eq_progress *p, double no
 
 static void draw(const struct eq_progress *p, double now, bool finished)
 {
-    struct eq_str line = {0};
+    struct eq_str line = {0}, text = {0};
     bool bar = eq_log_is_terminal();
-    add_line(&line, p, now, finished);
+    add_line(&text, p, now, finished);
+    eq_str_add_shown(&line, text.s);
+    eq_str_clear(&text);
     size_t columns = (size_t)eq_columns(STDERR_FILENO);
     if (bar && line.len >= columns) { /* a wrapped bar could not be erased */
         line.len = columns - 1;

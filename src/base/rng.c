@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 static void round_once(uint32_t ctr[4], const uint32_t key[2])
 {
@@ -89,11 +90,34 @@ void eq_rng_shuffle(struct eq_rng *r, uint32_t *index, size_t n)
     }
 }
 
-uint64_t eq_hash64(const void *data, size_t len)
+static uint64_t hash_on(uint64_t h, const void *data, size_t len)
 {
     const unsigned char *p = data;
-    uint64_t h = 0xcbf29ce484222325u;
     for (size_t i = 0; i < len; i++)
         h = (h ^ p[i]) * 0x100000001b3u;
     return h;
+}
+
+static const uint64_t empty = 0xcbf29ce484222325u;
+
+uint64_t eq_hash64(const void *data, size_t len)
+{
+    return hash_on(empty, data, len);
+}
+
+enum eq_status eq_hash64_file(const char *path, uint64_t *hash, struct eq_err *err)
+{
+    enum eq_status st;
+    uint8_t piece[16384];
+    uint64_t at = 0;
+    int fd;
+    EQ_CHECK(eq_open_file(path, &fd, NULL, err));
+    *hash = empty;
+    for (size_t n = sizeof piece; n == sizeof piece; at += n) {
+        EQ_TRY(eq_read_at(fd, path, at, piece, sizeof piece, &n, err));
+        *hash = hash_on(*hash, piece, n);
+    }
+out:
+    close(fd);
+    return st;
 }

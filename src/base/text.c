@@ -214,15 +214,16 @@ size_t eq_edit_distance(const char *a, const char *b)
 
 const char *eq_nearest(const char *word, const char *const *candidates, size_t n)
 {
-    size_t limit = 1 + strlen(word) / 4;
+    size_t len = strlen(word), best_distance = 2 + len / 4;
     const char *best = NULL;
-    size_t best_distance = limit + 1;
     for (size_t i = 0; i < n; i++) {
-        size_t distance = eq_edit_distance(word, candidates[i]);
         /* "frames" for "data.frames": the section is missing */
         const char *dot = strrchr(candidates[i], '.');
-        if (dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0)
-            distance = 1;
+        bool is_name = dot && !strchr(word, '.') && strcmp(dot + 1, word) == 0;
+        size_t other = strlen(candidates[i]), least = other > len ? other - len : len - other;
+        if (!is_name && least >= best_distance)
+            continue;
+        size_t distance = is_name ? 1 : eq_edit_distance(word, candidates[i]);
         if (distance < best_distance) {
             best = candidates[i];
             best_distance = distance;

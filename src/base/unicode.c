@@ -46,21 +46,43 @@ void eq_str_add_utf8(struct eq_str *out, const char *text)
 /* Controls (C0, DEL, C1), line and paragraph separators, and marks that reorder the text around them. */
 static bool is_invisible(int32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069);
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e || code == 0x200f ||
+           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
-void eq_str_add_shown(struct eq_str *out, const char *text)
+static void add_shown(struct eq_str *out, const char *text, bool lines)
 {
     eq_str_add_bytes(out, "", 0);
     while (*text) {
         int32_t code = next_code_point(&text);
-        if (!is_invisible(code))
+        if (!is_invisible(code) || (lines && code == '\n'))
             add_code_point(out, code);
         else if (code == '\n' || code == '\r' || code == '\t')
             eq_str_add(out, "\\%c", code == '\n' ? 'n' : code == '\r' ? 'r' : 't');
         else
             eq_str_add(out, code < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)code);
+    }
+}
+
+void eq_str_add_shown(struct eq_str *out, const char *text)
+{
+    add_shown(out, text, false);
+}
+
+void eq_str_add_lines(struct eq_str *out, const char *text)
+{
+    add_shown(out, text, true);
+}
+
+void eq_str_add_escaped(struct eq_str *out, const char *text)
+{
+    eq_str_add_bytes(out, "", 0);
+    while (*text) {
+        int32_t code = next_code_point(&text);
+        if (code == '\n' || !is_invisible(code))
+            add_code_point(out, code);
+        else
+            eq_str_add(out, "\\u%04x", (unsigned)code);
     }
 }
 

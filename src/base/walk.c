@@ -26,6 +26,8 @@ static enum eq_status walk(FTS *tree, const char *folder, eq_file_fn take, void 
 {
     FTSENT *e;
     while (errno = 0, e = fts_read(tree)) {
+        if (eq_interrupted())
+            return eq_fail(err, EQ_INTERRUPTED, "interrupted while looking through %s", folder);
         bool fails = e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS;
         if (fails && e->fts_level == 0)
             return errno = e->fts_errno, eq_fail_errno(err, "%s: cannot be read", folder);

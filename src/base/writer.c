@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A name that no other process, thread or earlier killed run uses; O_EXCL decides. */
@@ -69,6 +70,28 @@ enum eq_status eq_remove_temporaries(const char *dir, const char *of, bool alone
     return st;
 }
 
+/* A FIFO is opened when somebody reads it, or a signal comes. */
+static int open_pipe(const char *path)
+{
+    int fd;
+    while ((fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) < 0 && errno == ENXIO) {
+        if (eq_interrupted())
+            return errno = EINTR, -1;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    return fd;
+}
+
+static ssize_t pipe_write(void *fd, const char *bytes, size_t n)
+{
+    return eq_write_all((int)(intptr_t)fd, bytes, n) ? (ssize_t)n : 0; /* fopencookie's sign of an error */
+}
+
+static int pipe_close(void *fd)
+{
+    return close((int)(intptr_t)fd);
+}
+
 /* The file that a link names is replaced, not the link. A device or pipe cannot be replaced; it is written directly. */
 enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_err *err)
 {
@@ -84,14 +107,18 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
         errno = EISDIR;
         fd = -1;
     } else if (exists && !S_ISREG(info.st_mode)) {
-        fd = open(w->path, O_WRONLY | O_CLOEXEC);
+        fd = open_pipe(w->path);
     } else {
         fd = open_temporary(w);
     }
-    while (fd >= 0 && !(w->file = fdopen(fd, "wb")) && eq_memory_again(BUFSIZ))
+    const cookie_io_functions_t pipe = {.write = pipe_write, .close = pipe_close};
+    while (fd >= 0 && !(w->file = w->tmp_path ? fdopen(fd, "wb") : fopencookie((void *)(intptr_t)fd, "wb", pipe)) &&
+           eq_memory_again(BUFSIZ))
         ;
     if (!w->file) {
-        enum eq_status st = eq_fail_errno(err, "%s: cannot create the file", path);
+        enum eq_status st = errno == EINTR
+                                ? eq_fail(err, EQ_INTERRUPTED, "interrupted while waiting for a reader of %s", path)
+                                : eq_fail_errno(err, "%s: cannot create the file", path);
         if (fd >= 0)
             close(fd);
         eq_writer_abort(w);
@@ -102,6 +129,8 @@ enum eq_status eq_writer_open(struct eq_writer *w, const char *path, struct eq_e
 
 static enum eq_status write_failed(const struct eq_writer *w, struct eq_err *err)
 {
+    if (errno == EINTR && !w->tmp_path)
+        return eq_fail(err, EQ_INTERRUPTED, "interrupted while writing to %s", w->path);
     return eq_fail_errno(err, "%s: cannot write", w->path);
 }
 

@@ -2,6 +2,7 @@
 #ifndef ECHOQUANT_CLIP_INTERNAL_H
 #define ECHOQUANT_CLIP_INTERNAL_H
 
+#include "clip/watch.h"
 #include "echoquant/clip.h"
 
 #include <libavcodec/avcodec.h>

@@ -31,6 +31,7 @@ extern "C" {
 #include "echoquant/base.h"
 }
 #include "clip/dicom_file.h"
+#include "clip/watch.h"
 
 namespace
 {
@@ -431,16 +432,49 @@ eq_status find_pixels(eq_dicom &d, DcmDataset &data, eq_err *err)
             return cut_off(d, err);
     }
     if (d.info.frames > d.limits.frames)
-        return eq_fail(err, EQ_FORMAT, "%s: it has %d frames; 2 to %d are read", d.path.c_str(), d.info.frames,
+        return eq_fail(err, EQ_TOO_LARGE, "%s: it has %d frames; 2 to %d are read", d.path.c_str(), d.info.frames,
                        d.limits.frames);
     return EQ_OK;
+}
+
+/* A file that ends when the time for the clip is over. */
+class watched_stream : public DcmInputFileStream
+{
+  public:
+    explicit watched_stream(const char *path) : DcmInputFileStream(path)
+    {
+    }
+    OFBool good() const override
+    {
+        return !eq_clip_watch_ends(16) && DcmInputFileStream::good();
+    }
+    OFBool eos() override
+    {
+        return eq_clip_watch_ends(16) || DcmInputFileStream::eos();
+    }
+    offile_off_t read(void *to, offile_off_t bytes) override
+    {
+        return eq_clip_watch_ends(static_cast<size_t>(bytes)) ? 0 : DcmInputFileStream::read(to, bytes);
+    }
+};
+
+/* DcmFileFormat::loadFile, which opens a stream of its own. */
+OFCondition load(DcmFileFormat &file, const char *path)
+{
+    watched_stream in(path);
+    if (in.status().bad())
+        return in.status();
+    file.transferInit();
+    OFCondition loaded = file.read(in);
+    file.transferEnd();
+    return loaded;
 }
 
 /* DCMTK unpacks a deflated file whole, a thousand times its size if it was made for that: it is counted first. */
 eq_status check_deflated(const eq_dicom &d, eq_err *err)
 {
     constexpr uint64_t most = uint64_t{1} << 30;
-    DcmInputFileStream in(d.path.c_str());
+    watched_stream in(d.path.c_str());
     DcmMetaInfo meta;
     meta.transferInit();
     meta.read(in, EXS_Unknown, EGL_noChange, DCM_MaxReadLength);
@@ -452,6 +486,7 @@ eq_status check_deflated(const eq_dicom &d, eq_err *err)
     uint64_t total = 0, got = 1;
     while (in.good() && !in.eos() && got > 0 && total <= most)
         total += got = static_cast<uint64_t>(in.read(piece.data(), static_cast<offile_off_t>(piece.size())));
+    EQ_CHECK(eq_clip_watch(d.path.c_str(), 0, err));
     return total <= most
                ? EQ_OK
                : eq_fail(err, EQ_FORMAT, "%s: a deflated file of more than 1 GiB when unpacked is not supported",
@@ -481,7 +516,8 @@ eq_status open_file(eq_dicom &d, eq_err *err)
                        "Set DCMDICTPATH to its path",
                        d.path.c_str());
     EQ_CHECK(check_deflated(d, err));
-    OFCondition loaded = d.file.loadFile(d.path.c_str());
+    OFCondition loaded = load(d.file, d.path.c_str());
+    EQ_CHECK(eq_clip_watch(d.path.c_str(), 0, err));
     if (loaded.bad())
         return eq_fail(err, EQ_FORMAT, "%s: a damaged or cut off DICOM file (%s)", d.path.c_str(), loaded.text());
     DcmDataset &data = *d.file.getDataset();

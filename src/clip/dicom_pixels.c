@@ -48,6 +48,7 @@ enum eq_status eq_dicom_reader_open(struct eq_dicom_reader *r, const char *path,
     EQ_TRY(eq_dicom_open(path, limits, &r->file, err));
     r->info = eq_dicom_about(r->file);
     r->max_pixels = limits->pixels;
+    EQ_TRY(eq_clip_check_pixels(path, (int64_t)r->info->width * r->info->height * r->info->frames, err));
     EQ_TRY(find_decoder(r, err));
 out:
     if (st != EQ_OK)
@@ -307,6 +308,7 @@ enum eq_status eq_dicom_reader_rgb(struct eq_dicom_reader *r, int i, uint8_t *rg
     const uint8_t *data;
     size_t len;
     bool is_rgb = false;
+    EQ_CHECK(eq_clip_watch(r->name, (size_t)r->info->width * (size_t)r->info->height, err));
     EQ_CHECK(eq_dicom_frame(r->file, i, &data, &len, err));
     if (r->codec) {
         EQ_CHECK(decode(r, i, data, len, err));

@@ -66,6 +66,7 @@ struct pass {
     bool lost;  /* a lazy pass met a packet that it can't count without decoding all */
     bool huffman;
     int count, slot; /* frames so far; the next to fill */
+    int64_t pixels;  /* of these frames */
     bool looked;
 };
 
@@ -110,11 +111,14 @@ static enum eq_status look_at(struct job *job, struct pass *pass, const AVFrame 
     return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", job->file->name);
 }
 
-static enum eq_status count_frame(struct job *job, struct pass *pass, int64_t at, struct eq_err *err)
+static enum eq_status count_frame(struct job *job, struct pass *pass, int64_t at, int width, int height,
+                                  struct eq_err *err)
 {
     if (pass->count == job->max_frames)
-        return eq_fail(err, EQ_FORMAT, "%s: more than %d frames", job->file->name, job->max_frames);
+        return eq_fail(err, EQ_TOO_LARGE, "%s: more than %d frames", job->file->name, job->max_frames);
     pass->count++;
+    pass->pixels += (int64_t)width * height;
+    EQ_CHECK(eq_clip_check_pixels(job->file->name, pass->pixels, err));
     if (!pass->timed && !eq_clip_times_add(&job->times, at))
         return eq_fail(err, EQ_NOMEM, "%s: out of memory for the times of %d frames", job->file->name, pass->count);
     return EQ_OK;
@@ -145,7 +149,8 @@ static enum eq_status take_frame(struct job *job, struct pass *pass, int64_t at,
         job->converter.turned = job->info.turned;
         job->converter.mirrored = job->info.mirrored;
     }
-    EQ_CHECK(count_frame(job, pass, at, err));
+    EQ_CHECK(eq_clip_watch(job->file->name, (size_t)frame->width * (size_t)frame->height, err));
+    EQ_CHECK(count_frame(job, pass, at, frame->width, frame->height, err));
     if (!wanted)
         return EQ_OK;
     return job->aim == SAMPLE ? keep_frame(job, pass, frame, err) : look_at(job, pass, frame, err);
@@ -206,7 +211,7 @@ static enum eq_status look_at_packet(struct job *job, struct pass *pass, struct 
             job->info.width = side ? picture.height : picture.width;
             job->info.height = side ? picture.width : picture.height;
         }
-        return count_frame(job, pass, at, err);
+        return count_frame(job, pass, at, picture.width, picture.height, err);
     }
     job->converter.turned = job->info.turned;
     job->converter.mirrored = job->info.mirrored;
@@ -278,7 +283,7 @@ static enum eq_status count_packets(struct job *job, struct pass *pass, struct e
 {
     struct eq_clip_times *packets = &job->packet_times;
     while (pass->count < packets->n)
-        EQ_CHECK(count_frame(job, pass, AV_NOPTS_VALUE, err));
+        EQ_CHECK(count_frame(job, pass, AV_NOPTS_VALUE, job->info.width, job->info.height, err));
     return EQ_OK;
 }
 
@@ -386,6 +391,7 @@ static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
     job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
     EQ_TRY(eq_clip_reader_judge(&job->reader, reason, &job->repeats, err));
+    EQ_TRY(eq_clip_watch(file->name, 0, err));
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));
@@ -408,6 +414,7 @@ enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct e
                                  struct eq_clip_info *info, struct eq_err *err)
 {
     bool dicom = false;
+    eq_clip_watch_begin();
     EQ_CHECK(eq_sampling_check(sampling, err));
     if (!file->data)
         EQ_CHECK(eq_dicom_look(file->name, &dicom, err));
@@ -422,6 +429,7 @@ enum eq_status eq_clip_check_file(const struct eq_clip_file *file, enum eq_clip_
                                   struct eq_err *err)
 {
     bool dicom = false;
+    eq_clip_watch_begin();
     if (!file->data)
         EQ_CHECK(eq_dicom_look(file->name, &dicom, err));
     if (dicom)

@@ -19,6 +19,7 @@
 
 #define FORMATS "avi,mov,matroska,mpeg,mpegts,asf,gif,mjpeg,h264,m4v,mpegvideo"
 #define IO_BUFFER_BYTES 32768
+enum { EACH_PACKET = 65536 }; /* work of a packet beside that of its bytes */
 
 /* The clip that this thread decodes. Several decoders tell of damage in no other way than a message. */
 static _Thread_local struct eq_clip_reader *listening;
@@ -75,6 +76,8 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
 static int read_bytes(void *opaque, uint8_t *buf, int size)
 {
     struct eq_clip_reader *r = opaque;
+    if (eq_clip_watch_ends((size_t)size))
+        return AVERROR_EXIT;
     if (r->file->data) {
         int64_t left = r->io_len - r->io_pos, n = size < left ? size : left;
         if (n <= 0)
@@ -109,12 +112,10 @@ static int64_t seek_bytes(void *opaque, int64_t offset, int whence)
 static bool open_bytes(struct eq_clip_reader *r)
 {
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
-    r->format = avformat_alloc_context();
     if (buffer)
         r->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, r, read_bytes, NULL, seek_bytes);
-    if (!r->format || !r->io) {
-        if (!r->io)
-            av_free(buffer);
+    if (!r->io) {
+        av_free(buffer);
         return false;
     }
     r->format->pb = r->io;
@@ -159,6 +160,13 @@ static size_t read_head(struct eq_clip_reader *r, uint8_t head[EQ_CLIP_HEAD])
     return len;
 }
 
+/* Asked while streams are probed. */
+static int is_over(void *ctx)
+{
+    (void)ctx;
+    return eq_clip_watch_ends(IO_BUFFER_BYTES);
+}
+
 static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
@@ -170,12 +178,15 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
         EQ_TRY(open_file(r, err));
         eq_str_add(&url, "file:%s", name); /* some demuxers look at the extension */
     }
-    if (!open_bytes(r))
+    r->format = avformat_alloc_context();
+    if (!r->format || !open_bytes(r))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
+    r->format->interrupt_callback.callback = is_over;
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
     eq_memory_ignored();
+    EQ_TRY(eq_clip_watch(name, 0, err));
     uint8_t head[EQ_CLIP_HEAD];
     /* Demuxers give errors of the system for what they don't understand, too; of a lack of memory they know best. */
     size_t len = code < 0 && !r->io_error ? read_head(r, head) : 0;
@@ -211,6 +222,7 @@ static enum eq_status find_stream(struct eq_clip_reader *r, struct eq_err *err)
     if (!header_suffices(r->format)) {
         int code = avformat_find_stream_info(r->format, NULL);
         eq_memory_ignored();
+        EQ_CHECK(eq_clip_watch(name, 0, err));
         if (code < 0)
             return eq_clip_av_fail(err, name, "cannot be read as a video", code);
     }
@@ -254,7 +266,7 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
     const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
     int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
-        return eq_fail(err, EQ_FORMAT, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
+        return eq_fail(err, EQ_TOO_LARGE, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
                        par->width, par->height, (long long)max_pixels);
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
@@ -273,11 +285,11 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
 }
 
 /* A file that was cut off in its header may seem to lack a stream or a codec: the cut is what helps to know. */
-static enum eq_status blame_the_cut(const struct eq_clip_reader *r, struct eq_err *err)
+static enum eq_status blame_the_cut(const struct eq_clip_reader *r, enum eq_status st, struct eq_err *err)
 {
     char reason[EQ_CLIP_REASON] = "";
     EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, NULL, err));
-    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : EQ_FORMAT;
+    return reason[0] ? eq_fail(err, EQ_FORMAT, "%s: %s", r->file->name, reason) : st;
 }
 
 enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_clip_file *file, struct eq_err *err)
@@ -289,10 +301,10 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
     EQ_TRY(find_stream(r, err));
     EQ_TRY(open_decoder(r, err));
 out:
-    if (st != EQ_NOMEM && r->io_error)
+    if (st != EQ_NOMEM && st != EQ_INTERRUPTED && st != EQ_TOO_SLOW && r->io_error)
         st = read_failed(r, err);
-    if (st == EQ_FORMAT && r->format && !eq_memory_short())
-        st = blame_the_cut(r, err);
+    if ((st == EQ_FORMAT || st == EQ_TOO_LARGE) && r->format && r->format->iformat && !eq_memory_short())
+        st = blame_the_cut(r, st, err);
     if (st != EQ_OK)
         eq_clip_reader_close(r);
     return st;
@@ -352,6 +364,7 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
     for (;;) {
         av_packet_unref(r->packet);
         int code = read_frame(r);
+        EQ_CHECK(eq_clip_watch(r->file->name, EACH_PACKET + (code >= 0 ? (size_t)r->packet->size : 0), err));
         if (r->io_error)
             return read_failed(r, err);
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))

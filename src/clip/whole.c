@@ -21,9 +21,11 @@ struct whole {
     int *repeats; /* [EQ_CLIP_AVI_STREAMS], or NULL: see eq_clip_judge_file */
 };
 
+/* Ends a walk when the time for the clip is over: what was found is not used then. */
 static bool get(const struct whole *w, uint64_t at, void *to, size_t n)
 {
-    if (at > w->size || n > w->size - at)
+    enum { EACH = 4096 }; /* work of a read */
+    if (at > w->size || n > w->size - at || eq_clip_watch_ends(EACH))
         return false;
     if (w->data) {
         memcpy(to, w->data + at, n);

@@ -83,23 +83,25 @@ static void print_training(const struct cJSON *result)
 
 /* ---- layers -------------------------------------------------------------- */
 
-static void print_share(const struct cJSON *c, const char *key)
+static void add_share(struct eq_str *row, const struct cJSON *c, const char *key)
 {
     if (get(c, key))
-        printf(" %6.1f", 100 * eq_json_real(c, key));
+        eq_str_add(row, " %6.1f", 100 * eq_json_real(c, key));
     else
-        printf(" %6s", "-");
+        eq_str_add(row, " %6s", "-");
 }
 
 static void print_candidate(const struct cJSON *c)
 {
     bool fewer = eq_json_real(c, "products_per_mac") != 1;
-    printf("%c %-48s %7.3f %7.1f", cJSON_IsTrue(get(c, "chosen")) ? '*' : ' ', eq_json_text(c, "kernel"),
-           eq_json_real(c, "ms"), eq_json_real(c, "gmacs"));
-    print_share(c, "share");
+    struct eq_str row = {0};
+    eq_str_add(&row, "%c %-48s %7.3f %7.1f", cJSON_IsTrue(get(c, "chosen")) ? '*' : ' ', eq_json_text(c, "kernel"),
+               eq_json_real(c, "ms"), eq_json_real(c, "gmacs"));
+    add_share(&row, c, "share");
     if (fewer)
-        print_share(c, "products_share");
-    printf("\n");
+        add_share(&row, c, "products_share");
+    eq_print_row("%s", row.s);
+    eq_str_clear(&row);
 }
 
 static void print_layer(const struct cJSON *l)
@@ -127,30 +129,32 @@ static bool is_layer(const struct cJSON *layers, const char *name)
 static void print_other_nodes(const struct cJSON *result)
 {
     const struct cJSON *n;
-    printf("\nother nodes, ms in the network:\n");
+    eq_print_text("\nother nodes, ms in the network:\n");
     cJSON_ArrayForEach(n, get(result, "nodes"))
     {
         if (is_layer(get(result, "layers"), eq_json_text(n, "name")) || eq_json_real(n, "ms") < 0.0005)
             continue;
-        printf("  %-48s %7.3f", eq_json_text(n, "name"), eq_json_real(n, "ms"));
+        char backward[32] = "";
         if (get(n, "backward_ms"))
-            printf(", backward %8.3f", eq_json_real(n, "backward_ms"));
-        printf("\n");
+            snprintf(backward, sizeof backward, ", backward %8.3f", eq_json_real(n, "backward_ms"));
+        eq_print_row("  %-48s %7.3f%s", eq_json_text(n, "name"), eq_json_real(n, "ms"), backward);
     }
 }
 
 static void print_layers(const struct cJSON *result)
 {
     const struct cJSON *o;
-    printf("\n%-58s %7s\n", "peak on registers alone, all threads", "GMAC/s");
+    eq_print_text("\n");
+    eq_print_row("%-58s %7s", "peak on registers alone, all threads", "GMAC/s");
     cJSON_ArrayForEach(o, get(result, "peaks"))
-        printf("  %-56s %7.1f\n", eq_json_text(o, "instruction"), eq_json_real(o, "gmacs"));
-    printf("\n%-50s %7s %7s %6s %6s\n", "layer and kernel, * the one in use", "ms", "GMAC/s", "% peak", "% own");
+        eq_print_row("  %-56s %7.1f", eq_json_text(o, "instruction"), eq_json_real(o, "gmacs"));
+    eq_print_text("\n");
+    eq_print_row("%-50s %7s %7s %6s %6s", "layer and kernel, * the one in use", "ms", "GMAC/s", "% peak", "% own");
     cJSON_ArrayForEach(o, get(result, "layers")) print_layer(o);
     if (!get(result, "layers_ms"))
         return;
     print_other_nodes(result);
-    printf("\n");
+    eq_print_text("\n");
     eq_print_line(2,
                   "sum of the kernels in use %.2f ms, packing their weights %.2f ms; the rest of the whole (by minima) "
                   "%.2f ms",

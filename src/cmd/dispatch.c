@@ -28,18 +28,21 @@ static void print_overview(const struct eq_command *const *commands, size_t n)
         eq_str_add_wrapped(&out, more[i][1], narrow ? 6 : 27, width);
     }
     eq_str_add_wrapped(&out, "\nStart here: echoquant run-all\n\n" EQ_RESEARCH_ONLY "\n", 0, width);
-    fputs(out.s, stdout);
+    eq_print_text(out.s);
     eq_str_clear(&out);
 }
 
 static void print_version(void)
 {
-    printf("echoquant %s\nCPU: %s, %d for this process\ninstruction sets:", ECHOQUANT_VERSION, eq_cpu_model_name(),
-           eq_cpu_count());
+    struct eq_str levels = {0};
     for (int isa = 0; isa < EQ_ISA_COUNT; isa++)
         if (eq_cpu_has((enum eq_isa)isa))
-            printf(" %s", eq_isa_name((enum eq_isa)isa));
-    printf("\n%s\n", EQ_RESEARCH_ONLY);
+            eq_str_add(&levels, " %s", eq_isa_name((enum eq_isa)isa));
+    eq_print_row("echoquant %s", ECHOQUANT_VERSION);
+    eq_print_row("CPU: %s, %d for this process", eq_cpu_model_name(), eq_cpu_count());
+    eq_print_row("instruction sets:%s", levels.s);
+    eq_print_row("%s", EQ_RESEARCH_ONLY);
+    eq_str_clear(&levels);
 }
 
 /* NULL, with EQ_USAGE in err, if there is no such command. */
@@ -92,7 +95,7 @@ static enum eq_status made_help(const struct eq_command *const *commands, size_t
             return EQ_USAGE;
         eq_man_command(command, &text);
     }
-    fputs(text.s, stdout);
+    eq_print_text(text.s);
     eq_str_clear(&text);
     return EQ_OK;
 }
@@ -115,7 +118,7 @@ static enum eq_status help(const struct eq_command *const *commands, size_t n, i
             eq_settings_markdown(&text);
         else
             eq_settings_help(NULL, eq_help_width(), &text);
-        fputs(text.s, stdout);
+        eq_print_text(text.s);
         eq_str_clear(&text);
     } else if (strcmp(topic, "--man") == 0 || strcmp(topic, "--completion") == 0) {
         return made_help(commands, n, topic, argc > 2 ? argv[2] : NULL, err);
@@ -150,8 +153,9 @@ int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, ch
     eq_signals_install();
     eq_memory_reserve(argc > 1 ? argv[1] : "echoquant");
     enum eq_status st = eq_memory_settle(dispatch(commands, n, argc, argv, &err), &err);
-    if (st == EQ_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        st = eq_fail_errno(&err, "stdout: cannot write the results");
+    enum eq_status printed = eq_print_flush(st == EQ_OK ? &err : NULL);
+    if (st == EQ_OK)
+        st = printed;
     if (st != EQ_OK)
         eq_log(EQ_LOG_ERROR, "%s", err.msg);
     eq_parallel_shutdown();

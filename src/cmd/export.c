@@ -94,7 +94,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     EQ_CHECK(eq_file_size(o->onnx, &bytes, err));
     if (o->json)
         return print_json(o, opset, precision, bytes, err);
-    printf("%s: ONNX opset %d, %s, %.2f MB\n", o->onnx, opset, precision, (double)bytes / 1e6);
+    eq_print_row("%s: ONNX opset %d, %s, %.2f MB", o->onnx, opset, precision, (double)bytes / 1e6);
     return EQ_OK;
 }
 

@@ -67,16 +67,19 @@ static void log_summary(const struct eq_import_result *r, const char *out)
 /* Which clip is which file: it is printed, never stored, since a file's name can name a patient. */
 static void print_text(const struct eq_import_result *r)
 {
-    printf("FileName,Source\n");
+    struct eq_str text = {0};
+    eq_str_add(&text, "FileName,Source\n");
     for (size_t i = 0; i < r->n; i++) {
         const struct eq_import_item *item = &r->items[i];
         if (item->state != EQ_IMPORT_WRITTEN && item->state != EQ_IMPORT_KEPT)
             continue;
-        printf("%s,\"", item->name);
+        eq_str_add(&text, "%s,\"", item->name);
         for (const char *c = item->source; *c; c++)
-            printf(*c == '"' ? "\"\"" : "%c", *c);
-        printf("\"\n");
+            eq_str_add(&text, *c == '"' ? "\"\"" : "%c", *c);
+        eq_str_add(&text, "\"\n");
     }
+    eq_print_data(text.s);
+    eq_str_clear(&text);
 }
 
 static enum eq_status print_json(const struct eq_import_result *r, const char *out, struct eq_err *err)

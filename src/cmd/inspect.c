@@ -1,6 +1,7 @@
 #include "cmd/cmd.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* A safetensors file starts with the length of its header, in 8 bytes, and the header's brace. */
 static bool looks_like_model(const char *path)
@@ -8,12 +9,14 @@ static bool looks_like_model(const char *path)
     size_t len = strlen(path);
     if (len > 12 && strcmp(path + len - 12, ".safetensors") == 0)
         return true;
-    char first[9] = {0};
-    FILE *f = eq_fopen(path, "rb");
-    bool model = f && fread(first, 1, sizeof first, f) == sizeof first && first[8] == '{';
-    if (f)
-        fclose(f);
-    return model;
+    char first[9];
+    size_t n = 0;
+    int fd;
+    if (eq_open_file(path, &fd, NULL, NULL) != EQ_OK)
+        return false;
+    eq_read_at(fd, path, 0, first, sizeof first, &n, NULL);
+    close(fd);
+    return n == sizeof first && first[8] == '{';
 }
 
 static enum eq_status inspect(const char *path, const struct eq_options *o, struct eq_err *err)
@@ -63,7 +66,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     for (int i = 0; i < o->n_args && st != EQ_INTERRUPTED; i++) {
         struct eq_err why;
         if (i && !o->json)
-            printf("\n");
+            eq_print_text("\n");
         enum eq_status one = inspect(o->args[i], o, &why);
         if (one == EQ_OK)
             continue;

@@ -182,7 +182,7 @@ static void print_text(const struct eq_dataset *ds, const struct eq_data_check *
         eq_str_add(&out, "  %zu of %zu clip%s cannot be used\n", all - check->good, all, eq_plural((double)all));
     add_findings(&out, check, true);
     add_findings(&out, check, false);
-    fputs(out.s, stdout);
+    eq_print_text(out.s);
     eq_str_clear(&out);
 }
 
@@ -210,8 +210,8 @@ static void print_sheet(const struct cJSON *o)
 {
     const struct cJSON *tile, *sheet = cJSON_GetObjectItemCaseSensitive(o, "contact_sheet");
     struct eq_str line = {0};
-    printf("%s: middle frames of %d clips; a red frame marks clips that cannot be used\n", eq_json_text(sheet, "path"),
-           cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(sheet, "tiles")));
+    eq_print_row("%s: middle frames of %d clips; a red frame marks clips that cannot be used",
+                 eq_json_text(sheet, "path"), cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(sheet, "tiles")));
     cJSON_ArrayForEach(tile, cJSON_GetObjectItemCaseSensitive(sheet, "tiles"))
     {
         bool first = eq_json_real(tile, "column") == 1, last = !tile->next || eq_json_real(tile->next, "column") == 1;
@@ -222,7 +222,7 @@ static void print_sheet(const struct cJSON *o)
             eq_str_add(&line, "  row %.0f: ", eq_json_real(tile, "row"));
         eq_str_add(&line, "%s%s", first ? "" : ", ", eq_json_text(tile, "FileName"));
         if (last) {
-            printf("%s\n", line.s);
+            eq_print_row("%s", line.s);
             line.len = 0;
         }
     }

@@ -124,9 +124,10 @@ static void print_layers(const struct cJSON *model, bool int8)
 {
     const struct cJSON *layer;
     if (int8)
-        printf("%-22s %-12s %-20s %-10s %4s %7s\n", "layer", "weights", "weight scale", "edge scale", "zero", "bytes");
+        eq_print_row("%-22s %-12s %-20s %-10s %4s %7s", "layer", "weights", "weight scale", "edge scale", "zero",
+                     "bytes");
     else
-        printf("%-34s %-11s %-24s %8s\n", "parameter", "shape", "range", "bytes");
+        eq_print_row("%-34s %-11s %-24s %8s", "parameter", "shape", "range", "bytes");
     cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(model, "layers"))
     {
         char shape[48], range[48], scale[16] = "-", zero[16] = "-", bytes[24] = "-";
@@ -141,9 +142,10 @@ static void print_layers(const struct cJSON *model, bool int8)
         if (cJSON_HasObjectItem(layer, "bytes"))
             snprintf(bytes, sizeof bytes, "%.0f", eq_json_real(layer, "bytes"));
         if (int8)
-            printf("%-22s %-12s %-20s %-10s %4s %7s\n", eq_json_text(layer, "name"), shape, range, scale, zero, bytes);
+            eq_print_row("%-22s %-12s %-20s %-10s %4s %7s", eq_json_text(layer, "name"), shape, range, scale, zero,
+                         bytes);
         else
-            printf("%-34s %-11s %-24s %8s\n", eq_json_text(layer, "name"), shape, range, bytes);
+            eq_print_row("%-34s %-11s %-24s %8s", eq_json_text(layer, "name"), shape, range, bytes);
     }
 }
 
@@ -153,7 +155,7 @@ static enum eq_status print_method(const struct cJSON *m, struct eq_err *err)
     const struct cJSON *setting;
     enum eq_status st = EQ_OK;
     struct eq_str list = {0};
-    printf("quantized by %s, activations by %s\n", eq_json_text(m, "method"), eq_json_text(m, "observer"));
+    eq_print_row("quantized by %s, activations by %s", eq_json_text(m, "method"), eq_json_text(m, "observer"));
     cJSON_ArrayForEach(setting, cJSON_GetObjectItemCaseSensitive(m, "recipe"))
     {
         if (cJSON_IsObject(setting)) /* the steps of a search: --json and the report show them */
@@ -194,15 +196,15 @@ static enum eq_status print_model(const struct cJSON *m, bool int8, struct eq_er
     eq_print_line(2, "input: %.0f frame%s of %.0f x %.0f, normalized by mean %.0f and deviation %.2f", frames,
                   eq_plural(frames), eq_json_real(m, "size"), eq_json_real(m, "size"), eq_json_real(m, "pixel_mean"),
                   eq_json_real(m, "pixel_std"));
-    printf("EF of its training clips: %.2f +- %.2f %%\n", eq_json_real(m, "target_mean"),
-           eq_json_real(m, "target_std"));
+    eq_print_row("EF of its training clips: %.2f +- %.2f %%", eq_json_real(m, "target_mean"),
+                 eq_json_real(m, "target_std"));
     print_looks(cJSON_GetObjectItemCaseSensitive(m, "clip_statistics"));
     if (int8)
         EQ_CHECK(print_method(m, err));
     else
-        printf("%.0f trainable values\n", eq_json_real(m, "parameters"));
-    printf("%s\n", EQ_RESEARCH_ONLY);
-    printf("\n");
+        eq_print_row("%.0f trainable values", eq_json_real(m, "parameters"));
+    eq_print_row("%s", EQ_RESEARCH_ONLY);
+    eq_print_text("\n");
     print_layers(m, int8);
     return EQ_OK;
 }

@@ -243,6 +243,8 @@ static enum eq_status resolve(struct eq_options *o, const struct eq_command *spe
     EQ_CHECK(eq_settings_check(&o->settings, err));
     if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK)
         return eq_fail(err, EQ_USAGE, "run.cpu: %s", err->msg);
+    eq_clip_limit(&(struct eq_clip_limits){.megapixels = o->settings.config.data.max_clip_pixels,
+                                           .seconds = o->settings.config.data.clip_seconds});
     return eq_parallel_init(o->settings.config.run.threads, err);
 }
 
@@ -256,7 +258,7 @@ enum eq_status eq_options_init(struct eq_options *o, const struct eq_command *sp
     if (o->help) {
         struct eq_str text = {0};
         eq_command_help(spec, o->help == EQ_HELP_WHOLE, eq_help_width(), &text);
-        fputs(text.s, stdout);
+        eq_print_text(text.s);
         eq_str_clear(&text);
         return EQ_OK;
     }

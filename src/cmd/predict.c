@@ -59,9 +59,8 @@ static enum eq_status put(struct output *o, const struct eq_str *text, struct eq
 {
     if (o->path)
         return eq_writer_put(&o->writer, text->s, text->len, err);
-    fwrite(text->s, 1, text->len, stdout);
-    fflush(stdout); /* whoever reads along sees each EF when it is there */
-    return ferror(stdout) ? eq_fail_errno(err, "stdout: cannot write the results") : EQ_OK;
+    eq_print_data(text->s);
+    return eq_print_flush(err); /* whoever reads along sees each EF when it is there */
 }
 
 static enum eq_status take(void *ctx, const struct eq_clip_ef *clip, struct eq_err *err)

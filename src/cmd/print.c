@@ -19,19 +19,20 @@ enum eq_status eq_print_json(const struct cJSON *json, struct eq_err *err)
     struct eq_str text = {0};
     enum eq_status st = json_lines ? eq_json_print_row(&text, json, err) : eq_json_print(&text, json, err);
     if (st == EQ_OK)
-        fputs(text.s, stdout);
+        eq_print_data(text.s);
     eq_str_clear(&text);
     return st;
 }
 
 void eq_print_line(int indent, const char *fmt, ...)
 {
-    struct eq_str line = {0}, out = {0};
+    struct eq_str text = {0}, line = {0}, out = {0};
     int width = eq_columns(STDOUT_FILENO);
     va_list args;
     va_start(args, fmt);
-    eq_str_vadd(&line, fmt, args);
+    eq_str_vadd(&text, fmt, args);
     va_end(args);
+    eq_str_add_shown(&line, text.s);
     if (width > 0 && line.len > (size_t)width) {
         int start = indent < width ? indent : 0;
         eq_str_add(&out, "%.*s", start, line.s);
@@ -39,7 +40,8 @@ void eq_print_line(int indent, const char *fmt, ...)
     } else {
         eq_str_add(&out, "%s\n", line.s);
     }
-    fputs(out.s, stdout);
+    eq_print_text(out.s);
+    eq_str_clear(&text);
     eq_str_clear(&line);
     eq_str_clear(&out);
 }
@@ -54,7 +56,7 @@ enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *e
         EQ_TRY(eq_print_json(results.json, err));
     } else {
         EQ_TRY(eq_run_table(run_dir, eq_columns(STDOUT_FILENO), &table, err));
-        fputs(table.s, stdout);
+        eq_print_text(table.s);
     }
 out:
     eq_results_clear(&results);
@@ -65,8 +67,10 @@ out:
 enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err)
 {
     enum eq_status st = eq_print_results(run_dir, json, err);
-    if (st == EQ_OK && !json)
-        printf("\n%s/report.html\n", run_dir);
+    if (st == EQ_OK && !json) {
+        eq_print_text("\n");
+        eq_print_row("%s/report.html", run_dir);
+    }
     return st;
 }
 
@@ -78,7 +82,7 @@ enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, str
     uint64_t bytes;
     EQ_TRY(st);
     if (!s->options.json) {
-        printf("%s\n", path);
+        eq_print_row("%s", path);
         goto out;
     }
     EQ_TRY(eq_model_kind(path, kind, err));

@@ -18,7 +18,7 @@ static enum eq_status print(const char *run_dir, bool json, struct eq_err *err)
         EQ_TRY(eq_print_json(found, err));
     } else {
         eq_sensitivity_text(found, eq_columns(STDOUT_FILENO), &text);
-        fputs(text.s, stdout);
+        eq_print_text(text.s);
     }
 out:
     cJSON_Delete(found);

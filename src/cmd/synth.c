@@ -31,7 +31,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     if (st == EQ_OK && o->json)
         return print_json(s->cfg, dir, err);
     if (st == EQ_OK)
-        printf("%s/FileList.csv\n", dir);
+        eq_print_row("%s/FileList.csv", dir);
     return st;
 }
 

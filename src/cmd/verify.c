@@ -25,8 +25,9 @@ static void print_text(const struct eq_verification *v)
 {
     for (size_t i = 0; i < v->n; i++)
         eq_print_line(13, "%-11s  %s: %s", eq_verdict_name(v->checks[i].verdict), v->checks[i].what, v->checks[i].text);
-    printf("\n%zu hold, %zu differ, %zu not checked\n", v->count[EQ_HOLDS], v->count[EQ_DIFFERS],
-           v->count[EQ_NOT_CHECKED]);
+    eq_print_text("\n");
+    eq_print_row("%zu hold, %zu differ, %zu not checked", v->count[EQ_HOLDS], v->count[EQ_DIFFERS],
+                 v->count[EQ_NOT_CHECKED]);
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)

@@ -25,13 +25,10 @@ struct job {
 };
 
 static const enum eq_finding_kind finding_of[] = {
-    [EQ_CLIP_FAULT_MISSING] = EQ_FINDING_MISSING,
-    [EQ_CLIP_FAULT_EMPTY] = EQ_FINDING_EMPTY,
-    [EQ_CLIP_FAULT_CUT] = EQ_FINDING_CUT,
-    [EQ_CLIP_FAULT_TEXT] = EQ_FINDING_TEXT,
-    [EQ_CLIP_FAULT_FORMAT] = EQ_FINDING_FORMAT,
-    [EQ_CLIP_FAULT_NO_VIDEO] = EQ_FINDING_NO_VIDEO,
-    [EQ_CLIP_FAULT_UNREADABLE] = EQ_FINDING_UNREADABLE,
+    [EQ_CLIP_FAULT_MISSING] = EQ_FINDING_MISSING, [EQ_CLIP_FAULT_EMPTY] = EQ_FINDING_EMPTY,
+    [EQ_CLIP_FAULT_CUT] = EQ_FINDING_CUT,         [EQ_CLIP_FAULT_TEXT] = EQ_FINDING_TEXT,
+    [EQ_CLIP_FAULT_FORMAT] = EQ_FINDING_FORMAT,   [EQ_CLIP_FAULT_NO_VIDEO] = EQ_FINDING_NO_VIDEO,
+    [EQ_CLIP_FAULT_LARGE] = EQ_FINDING_TOO_LARGE, [EQ_CLIP_FAULT_UNREADABLE] = EQ_FINDING_UNREADABLE,
 };
 
 /* A path inside the data folder. */
@@ -124,7 +121,8 @@ static void use_cache(struct job *job, const char *file, void **text)
         eq_debug("%s: of another version, or damaged: every clip is opened", file);
     for (size_t i = 0; i < job->ds->n; i++) {
         const struct eq_cached_clip *was = eq_check_cache_find(job->known, job->n_known, job->now[i].name);
-        if (!was || !eq_cached_clip_same_file(was, &job->now[i]))
+        if (!was || !eq_cached_clip_same_file(was, &job->now[i]) ||
+            !eq_clip_within_limits(was->width, was->height, was->frames)) /* the limit may be another now */
             continue;
         job->check->clips[i] = (struct eq_checked_clip){was->width, was->height, was->frames, was->fps, NULL, NULL};
         job->check->cached++;
@@ -248,6 +246,8 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
     eq_progress_end(&job.progress);
     if (eq_interrupted())
         EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir));
+    if (job.st == EQ_TOO_SLOW)
+        EQ_TRY(eq_fail(err, job.st, "%s", job.err.msg));
     if (job.st != EQ_OK)
         EQ_TRY(eq_fail(err, job.st, "%s. This is no fault of the clip, so nothing is left out for it", job.err.msg));
     add_faults(&job);

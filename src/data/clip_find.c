@@ -5,6 +5,7 @@
  */
 #include "data/clip_find.h"
 
+#include "data/links.h"
 #include "data/seen.h"
 
 #include <errno.h>
@@ -20,11 +21,13 @@ struct folder {
     char *path;
     struct entry *entries; /* sorted by caseless name, then by name */
     size_t n;
-    bool listed; /* false: it may be searched but not listed, so that only exact names are found */
+    bool listed;           /* false: it may be searched but not listed, so that only exact names are found */
+    struct eq_err outside; /* it is a link out of the data folder; its status is EQ_OK otherwise */
 };
 
 struct eq_clip_finder {
     const char *dir;
+    char *real;              /* dir without links; NULL: links may lead anywhere */
     struct folder **folders; /* [n], each listed once */
     size_t n;
     struct eq_seen paths;         /* of folders */
@@ -71,6 +74,7 @@ static const struct folder *folder_at(struct eq_clip_finder *f, char *path)
     }
     struct folder *folder = eq_list_grow(NULL, 0, sizeof *folder);
     folder->path = path;
+    eq_links_check(f->real, path, true, &folder->outside);
     struct eq_err why = {0};
     folder->listed = eq_list_dir(path, &names, &n, &why) == EQ_OK;
     if (eq_err_is_of_system(&why) && f->failed.status == EQ_OK)
@@ -158,8 +162,9 @@ struct search {
     const struct folder *in[2]; /* where to look; NULL: nowhere */
     char *path[2];              /* of the first two files */
     size_t n;
-    struct stat info;      /* of the first */
-    struct eq_err refused; /* a file is there, but the system refuses it */
+    const struct folder *of; /* of the first */
+    struct stat info;        /* of the first */
+    struct eq_err refused;   /* a file is there, but the system refuses it */
 };
 
 static void search_clear(struct search *s)
@@ -182,8 +187,10 @@ static void enter(struct search *s, const struct folder *folder, const char *nam
         free(path);
         return;
     }
-    if (s->n == 0)
+    if (s->n == 0) {
         s->info = info;
+        s->of = folder;
+    }
     s->path[s->n++] = path;
 }
 
@@ -284,6 +291,13 @@ static enum eq_status not_found(const struct search *s, const struct eq_clip_fin
     return EQ_IO;
 }
 
+static enum eq_status check_links(const struct search *s, const struct eq_clip_finder *f, struct eq_err *err)
+{
+    const struct eq_err *outside = &s->of->outside;
+    return outside->status != EQ_OK ? eq_fail(err, outside->status, "%s", outside->msg)
+                                    : eq_links_check(f->real, s->path[0], false, err);
+}
+
 enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **path, struct stat *info,
                             struct eq_err *err)
 {
@@ -305,7 +319,7 @@ enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **p
     } else if (s.n > 1) {
         st = eq_fail(err, EQ_FORMAT, "FileName \"%.200s\" fits both %.200s and %.200s: write the whole name of one",
                      name, leaf_of(s.path[0]), leaf_of(s.path[1]));
-    } else {
+    } else if ((st = check_links(&s, f, err)) == EQ_OK) {
         *path = s.path[0];
         *info = s.info;
         s.path[0] = NULL;
@@ -314,12 +328,13 @@ enum eq_status eq_clip_find(struct eq_clip_finder *f, const char *name, char **p
     return st;
 }
 
-struct eq_clip_finder *eq_clip_finder_new(const char *dir)
+struct eq_clip_finder *eq_clip_finder_new(const char *dir, enum eq_links links)
 {
     struct eq_clip_finder *f = eq_room(1, sizeof *f);
     if (!f)
         return NULL;
     f->dir = dir;
+    f->real = links == EQ_LINKS_INSIDE ? realpath(dir, NULL) : NULL;
     f->root[0] = folder_at(f, eq_strdup(dir));
     f->root[1] = f->root[0] ? folder_in(f, f->root[0], "Videos") : NULL;
     if (f->root[0])
@@ -342,6 +357,7 @@ void eq_clip_finder_free(struct eq_clip_finder *f)
         free(f->folders[i]);
     }
     free(f->folders);
+    free(f->real);
     free(f->paths.slots);
     free(f);
 }

@@ -5,6 +5,7 @@
 #include <libavutil/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct AVSHA *begin(void)
 {
@@ -36,25 +37,29 @@ void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT])
 
 enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err)
 {
-    enum { PIECE = 1 << 18 };
+    enum { PIECE = 1 << 18, LISTEN_AFTER = 64 << 20 };
     enum eq_status st = EQ_OK;
     hex[0] = '\0';
-    FILE *file = eq_fopen(path, "rb");
-    if (!file)
-        return eq_fail_errno(err, "%s: cannot be opened", path);
+    bool before = eq_interrupted(); /* what is noted while a command ends is read to its end */
+    int fd;
+    EQ_CHECK(eq_open_file(path, &fd, NULL, err));
     uint8_t *piece = eq_alloc(PIECE, 1);
     struct AVSHA *sha = begin();
-    for (size_t n; piece && (n = fread(piece, 1, PIECE, file)) > 0;)
-        av_sha_update(sha, piece, (unsigned)n);
     if (!piece)
         st = eq_fail(err, EQ_NOMEM, "out of memory for reading %s", path);
-    else if (ferror(file))
-        st = eq_fail_errno(err, "%s: cannot be read", path);
+    uint64_t at = 0;
+    for (size_t n = PIECE; st == EQ_OK && n == PIECE; at += n) {
+        st = eq_read_at(fd, path, at, piece, PIECE, &n, err);
+        if (st == EQ_OK && at > LISTEN_AFTER && !before && eq_interrupted())
+            st = eq_fail(err, EQ_INTERRUPTED, "interrupted while reading %s", path);
+        if (st == EQ_OK)
+            av_sha_update(sha, piece, (unsigned)n);
+    }
     finish(sha, hex);
     if (st != EQ_OK)
         hex[0] = '\0';
     eq_free(piece);
-    fclose(file);
+    close(fd);
     return st;
 }
 

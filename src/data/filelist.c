@@ -636,7 +636,7 @@ enum eq_status eq_filelist_parse(const void *text, size_t len, const char *name,
     for (int c = 0; c < COL_COUNT; c++)
         p->column[c] = -1;
     EQ_TRY(eq_folds_init(&p->folds, opts, err));
-    if (dir && !(p->finder = eq_clip_finder_new(dir)))
+    if (dir && !(p->finder = eq_clip_finder_new(dir, opts->links)))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
     EQ_TRY(read_all(p, text, len));
     EQ_TRY(conclude(p));

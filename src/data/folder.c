@@ -1,5 +1,6 @@
 /* A folder as a data set, with or without a list. */
-#include "echoquant/data.h"
+#include "data/dataset.h"
+#include "data/links.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +35,12 @@ enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts
 {
     enum eq_status st;
     char **paths = NULL, *list = NULL, *videos = eq_path_join(dir, "Videos");
+    char *real = opts->links == EQ_LINKS_INSIDE ? eq_real_path(dir) : NULL;
     size_t n = 0;
     *out = (struct eq_dataset){0};
     EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list) {
+        EQ_TRY(eq_links_check(real, videos, false, err));
         EQ_TRY(add_clips(dir, &paths, &n, err));
         EQ_TRY(add_clips(videos, &paths, &n, err));
     }
@@ -45,11 +48,17 @@ enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts
         EQ_TRY(eq_dataset_open(dir, opts, out, err));
     else
         EQ_TRY(eq_dataset_from_paths((const char *const *)paths, n, EQ_ON_ERROR_SKIP, out, err));
+    for (size_t i = out->n; !list && i-- > 0;) {
+        struct eq_err outside;
+        if (eq_links_check(real, out->samples[i].path, false, &outside) != EQ_OK)
+            eq_dataset_skip(out, i, outside.status, outside.msg);
+    }
     free(out->dir);
     out->dir = eq_strdup(dir);
 out:
     eq_names_free(paths, n);
     free(videos);
+    free(real);
     free(list);
     return st;
 }

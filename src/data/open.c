@@ -1,5 +1,6 @@
 /* A data folder: its list is found and read. */
 #include "data/dataset.h"
+#include "data/links.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -55,7 +56,7 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     enum eq_status st = EQ_OK;
     void *text = NULL;
     size_t len = 0;
-    char *list = NULL;
+    char *list = NULL, *real = NULL, *videos = NULL;
     *out = (struct eq_dataset){0};
     bool there, is_dir;
     EQ_TRY(eq_path_look(dir, &there, err));
@@ -74,6 +75,16 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list)
         EQ_TRY(no_list(dir, err));
+    real = realpath(dir, NULL);
+    if (!real)
+        EQ_TRY(eq_fail_errno(err, "%s: cannot be looked up", dir));
+    if (opts->links == EQ_LINKS_ANY) {
+        free(real);
+        real = NULL;
+    }
+    videos = eq_path_join(dir, "Videos");
+    EQ_TRY(eq_links_check(real, list, false, err));
+    EQ_TRY(eq_links_check(real, videos, false, err)); /* one error instead of one for each row */
     EQ_TRY(eq_read_file(list, EQ_FILE_LIST_MAX_BYTES, &text, &len, err));
     EQ_TRY(eq_filelist_parse(text, len, list, dir, opts, out, err));
     out->dir = eq_strdup(dir);
@@ -81,5 +92,7 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
 out:
     eq_free(text);
     free(list);
+    free(real);
+    free(videos);
     return st;
 }

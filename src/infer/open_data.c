@@ -23,7 +23,8 @@ struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg)
                                  .ef_unit = cfg->data.ef_unit,
                                  .patient_column = cfg->data.patient_column,
                                  .val_folds = cfg->data.val_folds,
-                                 .test_folds = cfg->data.test_folds};
+                                 .test_folds = cfg->data.test_folds,
+                                 .links = cfg->data.links};
 }
 
 enum eq_status eq_run_data_is_synthetic(const char *dir, bool *is, struct eq_err *err)

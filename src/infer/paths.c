@@ -1,9 +1,9 @@
 /* Clips as a command line names them: files, folders, lists. */
 #include "echoquant/infer.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void add(struct eq_paths *list, const char *path, char *error)
 {
@@ -50,31 +50,27 @@ static enum eq_status add_entry(struct eq_paths *list, const char *path, struct 
     return EQ_OK;
 }
 
-enum eq_status eq_paths_read(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
+enum eq_status eq_paths_read(struct eq_paths *list, const char *text, size_t len, const char *name, char separator,
+                             struct eq_err *err)
 {
-    char *line = NULL;
-    size_t cap = 0, before = list->n;
-    ssize_t n;
-    enum eq_status st = EQ_OK;
-    for (size_t number = 1; errno = 0, (n = getdelim(&line, &cap, separator, file)) >= 0; number++) {
-        size_t len = (size_t)n, skip = number == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-        if (len > 0 && line[len - 1] == separator)
-            line[--len] = '\0';
-        if (separator == '\n' && len > skip && line[len - 1] == '\r')
-            line[--len] = '\0';
-        if (strlen(line) < len)
-            EQ_TRY(eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null if a NUL ends each path", name,
-                           number));
-        if (len > skip)
-            add(list, line + skip, NULL);
+    size_t before = list->n, at = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    for (size_t number = 1; at < len; number++) {
+        const char *end = memchr(text + at, separator, len - at);
+        size_t n = end ? (size_t)(end - text) - at : len - at, shown = n;
+        if (separator == '\n' && n > 0 && text[at + n - 1] == '\r')
+            shown--;
+        if (memchr(text + at, '\0', n))
+            return eq_fail(err, EQ_FORMAT, "%s:%zu: the line contains a NUL: use --null if a NUL ends each path", name,
+                           number);
+        if (shown > 0) {
+            char *path = eq_format("%.*s", (int)shown, text + at);
+            add(list, path, NULL);
+            free(path);
+        }
+        at += n + 1;
     }
-    if (ferror(file) || errno)
-        EQ_TRY(eq_fail_errno(err, "%s: cannot be read", name));
-    if (list->n == before)
-        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: the list is empty; it needs a path on each line", name));
-out:
-    free(line);
-    return st;
+    return list->n > before ? EQ_OK
+                            : eq_fail(err, EQ_FORMAT, "%s: the list is empty; it needs a path on each line", name);
 }
 
 /* The path that a line of text means: the line as it stands, if there is such a file; then without blanks around it.
@@ -99,11 +95,16 @@ static const char *path_of_line(char *line)
     return line;
 }
 
-static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *name, char separator, struct eq_err *err)
+/* file: of the list; NULL: standard input. */
+static enum eq_status add_list(struct eq_paths *list, const char *file, char separator, struct eq_err *err)
 {
     struct eq_paths lines = {0};
-    size_t left_out = 0, added = 0;
-    enum eq_status st = eq_paths_read(&lines, file, name, separator, err);
+    const char *name = file ? file : "stdin";
+    size_t left_out = 0, added = 0, len;
+    void *text;
+    EQ_CHECK(eq_read_input(name, file ? -1 : STDIN_FILENO, EQ_PATHS_MAX_BYTES, &text, &len, err));
+    enum eq_status st = eq_paths_read(&lines, text, len, name, separator, err);
+    eq_free(text);
     for (size_t i = 0; i < lines.n && st == EQ_OK; i++) {
         char *line = lines.paths[i].path;
         const char *path = separator == '\n' ? path_of_line(line) : line;
@@ -124,15 +125,8 @@ static enum eq_status add_list(struct eq_paths *list, FILE *file, const char *na
 enum eq_status eq_paths_add(struct eq_paths *list, const char *argument, char separator, struct eq_err *err)
 {
     if (strcmp(argument, "-") == 0)
-        return add_list(list, stdin, "stdin", separator, err);
-    if (argument[0] != '@')
-        return add_entry(list, argument, err);
-    FILE *file = eq_fopen(argument + 1, "re");
-    if (!file)
-        return eq_fail_errno(err, "%s: cannot be opened", argument + 1);
-    enum eq_status st = add_list(list, file, argument + 1, separator, err);
-    fclose(file);
-    return st;
+        return add_list(list, NULL, separator, err);
+    return argument[0] == '@' ? add_list(list, argument + 1, separator, err) : add_entry(list, argument, err);
 }
 
 void eq_paths_clear(struct eq_paths *list)

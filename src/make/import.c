@@ -69,7 +69,7 @@ static enum eq_status name_by_content(struct eq_import_file *f, struct eq_err *e
 /* A file that cannot be imported is noted; an error ends the whole import. */
 static enum eq_status refuse(struct eq_import_file *f, enum eq_import_state state, const struct eq_err *why)
 {
-    if (eq_err_is_of_system(why))
+    if (eq_err_is_of_system(why) || why->status == EQ_INTERRUPTED || why->status == EQ_TOO_SLOW)
         return why->status;
     give_up(f, state, why->msg);
     return EQ_OK;
@@ -86,6 +86,7 @@ static enum eq_status examine(struct eq_import_file *f, struct eq_err *err)
         give_up(f, f->named ? EQ_IMPORT_FAILED : EQ_IMPORT_SKIPPED, "not a DICOM file");
         return EQ_OK;
     }
+    eq_clip_watch_begin();
     if (eq_dicom_open(f->item.source, &limits, &d, err) != EQ_OK)
         return refuse(f, EQ_IMPORT_FAILED, err);
     const struct eq_dicom_info *info = eq_dicom_about(d);
@@ -129,6 +130,7 @@ static enum eq_status write_clip(const struct eq_import_opts *o, const struct eq
 {
     struct clip c = {0};
     enum eq_status st;
+    eq_clip_watch_begin();
     EQ_TRY(eq_dicom_reader_open(&c.reader, f->item.source, &limits, err));
     c.rgb = eq_alloc((size_t)f->width * (size_t)f->height, 3);
     if (!c.rgb || c.reader.info->width != f->width || c.reader.info->height != f->height)
@@ -208,7 +210,7 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     if (!is_clip(f) || !go_on(im))
         return;
     enum eq_status st = make_clip(im, f, &err);
-    if (st != EQ_OK && st != EQ_IO && st != EQ_NOMEM) {
+    if (st != EQ_OK && st != EQ_IO && !eq_err_is_of_system(&err)) {
         give_up(f, EQ_IMPORT_FAILED, err.msg);
         st = EQ_OK;
     }

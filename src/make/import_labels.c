@@ -11,7 +11,7 @@ enum eq_status eq_import_read_labels(const char *path, struct eq_dataset *labels
     void *text;
     size_t len;
     *labels = (struct eq_dataset){0};
-    EQ_CHECK(eq_read_file(path, EQ_FILE_LIST_MAX_BYTES, &text, &len, err));
+    EQ_CHECK(eq_read_input(path, -1, EQ_FILE_LIST_MAX_BYTES, &text, &len, err));
     const struct eq_list_opts opts = {.on_error = EQ_ON_ERROR_FAIL};
     enum eq_status st = eq_filelist_parse(text, len, path, NULL, &opts, labels, err);
     eq_free(text);

@@ -17,8 +17,8 @@ enum eq_status eq_resnet18_skeleton(const struct eq_model_meta *meta, int width,
 enum eq_status eq_model_meta_add(struct eq_st_file *f, const struct eq_model_meta *m, struct eq_err *err);
 enum eq_status eq_model_meta_read(const struct eq_st_file *f, struct eq_model_meta *m, struct eq_err *err);
 /* eq_model_load and eq_model_init_from of a file in memory; errors do not name it. */
-enum eq_status eq_model_from_st(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err);
-enum eq_status eq_model_init_from_st(struct eq_graph *g, const struct eq_st_file *f, struct eq_init_report *report,
+enum eq_status eq_model_from_st(struct eq_st_file *f, struct eq_graph **out, struct eq_err *err);
+enum eq_status eq_model_init_from_st(struct eq_graph *g, struct eq_st_file *f, struct eq_init_report *report,
                                      struct eq_err *err);
 /* looks.c: that of the clips' looks. */
 enum eq_status eq_looks_add(struct eq_st_file *f, const struct eq_looks *looks, struct eq_err *err);

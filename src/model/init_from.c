@@ -182,7 +182,6 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
 {
     enum eq_status st = EQ_OK;
     size_t at = 0;
-    EQ_TRY(find_prefix(f, &r->prefix, err));
     for (int i = 0; i < g->n_params; i++) {
         const struct eq_param *p = &g->params[i];
         const struct eq_st_tensor *found = find_param(f, r, &at, p->name);
@@ -213,11 +212,31 @@ out:
     return st;
 }
 
-enum eq_status eq_model_init_from_st(struct eq_graph *g, const struct eq_st_file *f, struct eq_init_report *report,
-                                     struct eq_err *err)
+struct start {
+    const struct eq_graph *g;
+    struct eq_init_report *report;
+};
+
+/* Of a file of any size only what fits is read. */
+static enum eq_status choose(void *ctx, struct eq_st_file *f, struct eq_err *err)
+{
+    const struct start *s = ctx;
+    EQ_CHECK(find_prefix(f, &s->report->prefix, err));
+    for (size_t i = 0; i < f->n; i++) {
+        struct eq_st_tensor *t = &f->tensors[i];
+        size_t n = s->report->prefix.len;
+        bool inside = strncmp(t->name, n ? s->report->prefix.s : "", n) == 0;
+        int p = inside ? eq_graph_find_param(s->g, t->name + n) : -1;
+        t->unwanted = p < 0 || is_head(t->name + n) || !eq_tensor_same_shape(&t->value, &s->g->params[p].value);
+    }
+    return EQ_OK;
+}
+
+/* Takes what was chosen. */
+static enum eq_status take(struct eq_graph *g, const struct eq_st_file *f, struct eq_init_report *report,
+                           struct eq_err *err)
 {
     float **values = calloc((size_t)g->n_params + 1, sizeof(*values));
-    *report = (struct eq_init_report){0};
     enum eq_status st = values ? collect(f, g, values, report, err) : eq_fail(err, EQ_NOMEM, "out of memory");
     for (int i = 0; values && i < g->n_params; i++) {
         if (st == EQ_OK && values[i])
@@ -225,6 +244,16 @@ enum eq_status eq_model_init_from_st(struct eq_graph *g, const struct eq_st_file
         eq_free(values[i]);
     }
     free(values);
+    return st;
+}
+
+enum eq_status eq_model_init_from_st(struct eq_graph *g, struct eq_st_file *f, struct eq_init_report *report,
+                                     struct eq_err *err)
+{
+    *report = (struct eq_init_report){0};
+    enum eq_status st = choose(&(struct start){g, report}, f, err);
+    if (st == EQ_OK)
+        st = take(g, f, report, err);
     if (st != EQ_OK)
         eq_init_report_clear(report);
     return st;
@@ -235,10 +264,13 @@ enum eq_status eq_model_init_from(struct eq_graph *g, const char *path, struct e
 {
     struct eq_st_file f = {0};
     *report = (struct eq_init_report){0};
-    EQ_CHECK(eq_st_read(path, &f, err));
-    enum eq_status st = eq_model_init_from_st(g, &f, report, err);
+    enum eq_status st = eq_st_read_checked(path, choose, &(struct start){g, report}, &f, err);
+    if (st == EQ_OK && (st = take(g, &f, report, err)) != EQ_OK)
+        eq_err_context(err, "%s", path);
     eq_st_clear(&f);
-    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
+    if (st != EQ_OK)
+        eq_init_report_clear(report);
+    return st;
 }
 
 void eq_init_report_clear(struct eq_init_report *report)

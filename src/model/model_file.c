@@ -182,11 +182,11 @@ static enum eq_status refuse_extra(const struct eq_st_file *f, const struct eq_g
     return EQ_OK;
 }
 
-enum eq_status eq_model_from_st(const struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
+/* Makes the graph that the header describes, its parameters still without values. ctx: where to put it. */
+static enum eq_status graph_of_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
     enum eq_status st;
-    *out = NULL;
-    struct eq_graph *g = NULL;
+    struct eq_graph *g = NULL, **out = ctx;
     struct eq_model_meta meta = {0};
     int width = 0;
     size_t at = 0;
@@ -195,7 +195,7 @@ enum eq_status eq_model_from_st(const struct eq_st_file *f, struct eq_graph **ou
     EQ_TRY(check_width(f, width, err));
     EQ_TRY(eq_resnet18_skeleton(&meta, width, &g, err));
     for (int i = 0; i < g->n_params; i++)
-        EQ_TRY(load_param(f, &at, &g->params[i], err));
+        EQ_TRY(find_tensor(f, &at, g->params[i].name, &g->params[i].value, &(const struct eq_tensor *){NULL}, err));
     EQ_TRY(refuse_extra(f, g, err));
     *out = g;
     g = NULL;
@@ -204,22 +204,49 @@ out:
     return st;
 }
 
+static enum eq_status load_params(const struct eq_st_file *f, struct eq_graph *g, struct eq_err *err)
+{
+    size_t at = 0;
+    for (int i = 0; i < g->n_params; i++)
+        EQ_CHECK(load_param(f, &at, &g->params[i], err));
+    return EQ_OK;
+}
+
+enum eq_status eq_model_from_st(struct eq_st_file *f, struct eq_graph **out, struct eq_err *err)
+{
+    struct eq_graph *g = NULL;
+    *out = NULL;
+    enum eq_status st = graph_of_header(&g, f, err);
+    if (st == EQ_OK && (st = load_params(f, g, err)) == EQ_OK)
+        *out = g;
+    else
+        eq_graph_free(g);
+    return st;
+}
+
 enum eq_status eq_model_load(const char *path, struct eq_graph **out, struct eq_err *err)
 {
-    struct eq_st_file f;
+    struct eq_st_file f = {0};
+    struct eq_graph *g = NULL;
+    enum eq_status st;
     *out = NULL;
-    enum eq_status st = eq_st_read(path, &f, err);
-    if (st != EQ_OK)
-        return st;
-    st = eq_model_from_st(&f, out, err);
+    EQ_TRY(eq_st_read_checked(path, graph_of_header, &g, &f, err));
+    if ((st = load_params(&f, g, err)) != EQ_OK) {
+        eq_err_context(err, "%s", path);
+        goto out;
+    }
+    *out = g;
+    g = NULL;
+out:
+    eq_graph_free(g);
     eq_st_clear(&f);
-    return st == EQ_OK ? EQ_OK : eq_err_context(err, "%s", path);
+    return st;
 }
 
 enum eq_status eq_model_kind(const char *path, char kind[32], struct eq_err *err)
 {
     struct eq_st_file f;
-    enum eq_status st = eq_st_read(path, &f, err);
+    enum eq_status st = eq_st_read_header(path, &f, err);
     if (st != EQ_OK)
         return st;
     const char *format = eq_st_meta(&f, "format");

@@ -1,9 +1,10 @@
-/* Reading safetensors: every statement of a header is checked against the file before it is used. */
+/* Reading safetensors: every statement of a header is checked against the file's size before anything else is read. */
 #include "model/safetensors.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_HEADER = 16 << 20, LENGTH_BYTES = 8 };
 static const size_t MAX_FILE = (size_t)4 << 30;
@@ -48,8 +49,8 @@ static enum eq_status read_shape(const cJSON *entry, const char *name, struct eq
     return EQ_OK;
 }
 
-static enum eq_status read_offsets(const cJSON *entry, const char *name, const uint8_t *data, size_t data_len,
-                                   struct eq_st_tensor *t, struct eq_err *err)
+static enum eq_status read_offsets(const cJSON *entry, const char *name, size_t data_len, struct eq_st_tensor *t,
+                                   struct eq_err *err)
 {
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
     uint64_t begin, end;
@@ -68,12 +69,12 @@ static enum eq_status read_offsets(const cJSON *entry, const char *name, const u
     if (end - begin != bytes)
         return eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" has %llu bytes of data, its shape needs %zu", name, t->name,
                        (unsigned long long)(end - begin), bytes);
-    t->value.data = (void *)(data + begin);
+    t->begin = (size_t)begin;
     return EQ_OK;
 }
 
-static enum eq_status read_tensor(const cJSON *entry, const char *name, const uint8_t *data, size_t data_len,
-                                  struct eq_st_file *f, struct eq_err *err)
+static enum eq_status read_tensor(const cJSON *entry, const char *name, size_t data_len, struct eq_st_file *f,
+                                  struct eq_err *err)
 {
     enum eq_status st;
     struct eq_st_tensor *t = eq_st_push(f, entry->string);
@@ -82,7 +83,7 @@ static enum eq_status read_tensor(const cJSON *entry, const char *name, const ui
     EQ_TRY(read_dtype(entry, name, t, err));
     if (!t->other_dtype)
         EQ_TRY(read_shape(entry, name, t, err));
-    EQ_TRY(read_offsets(entry, name, data, data_len, t, err));
+    EQ_TRY(read_offsets(entry, name, data_len, t, err));
 out:
     return st;
 }
@@ -99,8 +100,8 @@ static enum eq_status read_metadata(const cJSON *meta, const char *name, struct 
     return EQ_OK;
 }
 
-static enum eq_status read_entries(const cJSON *header, const char *name, const uint8_t *data, size_t data_len,
-                                   struct eq_st_file *f, struct eq_err *err)
+static enum eq_status read_entries(const cJSON *header, const char *name, size_t data_len, struct eq_st_file *f,
+                                   struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     if (!cJSON_IsObject(header))
@@ -109,7 +110,7 @@ static enum eq_status read_entries(const cJSON *header, const char *name, const 
         if (strcmp(entry->string, "__metadata__") == 0)
             EQ_TRY(read_metadata(entry, name, f, err));
         else
-            EQ_TRY(read_tensor(entry, name, data, data_len, f, err));
+            EQ_TRY(read_tensor(entry, name, data_len, f, err));
     }
 out:
     return st;
@@ -119,16 +120,14 @@ static int by_offset(const void *pa, const void *pb)
 {
     const struct eq_st_tensor *a = *(const struct eq_st_tensor *const *)pa;
     const struct eq_st_tensor *b = *(const struct eq_st_tensor *const *)pb;
-    const uint8_t *pos_a = a->value.data, *pos_b = b->value.data;
-    if (pos_a != pos_b)
-        return pos_a < pos_b ? -1 : 1;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
     size_t n = eq_tensor_bytes(&a->value), m = eq_tensor_bytes(&b->value);
     return n < m ? -1 : n > m;
 }
 
 /* The tensors must cover the data from its first byte to its last, each byte once. */
-static enum eq_status check_cover(const struct eq_st_file *f, const char *name, const uint8_t *data, size_t data_len,
-                                  struct eq_err *err)
+static enum eq_status check_cover(const struct eq_st_file *f, const char *name, size_t data_len, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     const struct eq_st_tensor **order = eq_alloc(f->n + 1, sizeof(*order));
@@ -139,7 +138,7 @@ static enum eq_status check_cover(const struct eq_st_file *f, const char *name, 
     qsort(order, f->n, sizeof(*order), by_offset);
     size_t at = 0;
     for (size_t i = 0; i < f->n; i++) {
-        size_t begin = (size_t)((const uint8_t *)order[i]->value.data - data);
+        size_t begin = order[i]->begin;
         if (begin != at)
             EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: tensor \"%s\" %s", name, order[i]->name,
                            begin < at ? "overlaps another" : "leaves a hole before it"));
@@ -161,59 +160,164 @@ static uint64_t stated_length(const uint8_t *bytes, size_t len)
     return len < LENGTH_BYTES ? UINT64_MAX : n;
 }
 
-/* Length of the header, checked against the file's. */
-static enum eq_status header_length(const uint8_t *bytes, size_t len, const char *name, size_t *out, struct eq_err *err)
+/* Length of the header, checked against the file's, of which the first `have` bytes are there. */
+static enum eq_status header_length(const uint8_t *bytes, size_t have, uint64_t len, const char *name, size_t *out,
+                                    struct eq_err *err)
 {
-    const char *foreign = eq_foreign_file(bytes, len);
+    const char *foreign = eq_foreign_file(bytes, have);
     if (len == 0)
         return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: it is empty", name);
-    if (foreign && stated_length(bytes, len) > MAX_HEADER)
+    if (foreign && stated_length(bytes, have) > MAX_HEADER)
         return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: it is %s", name, foreign);
-    if (len < LENGTH_BYTES)
-        return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: only %zu bytes", name, len);
-    uint64_t n = stated_length(bytes, len);
+    if (len < LENGTH_BYTES || have < LENGTH_BYTES)
+        return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: only %llu bytes", name, (unsigned long long)len);
+    uint64_t n = stated_length(bytes, have);
     if (n > MAX_HEADER)
         return eq_fail(err, EQ_FORMAT, "%s: not a safetensors file: a header of %llu bytes (at most %d are allowed)",
                        name, (unsigned long long)n, MAX_HEADER);
     if (n > len - LENGTH_BYTES)
-        return eq_fail(err, EQ_FORMAT, "%s: cut short: a header of %llu bytes in a file of %zu", name,
-                       (unsigned long long)n, len);
+        return eq_fail(err, EQ_FORMAT, "%s: cut short: a header of %llu bytes in a file of %llu", name,
+                       (unsigned long long)n, (unsigned long long)len);
     *out = (size_t)n;
     return EQ_OK;
+}
+
+/* A header of many small tensors takes much more memory than its text, so they are counted first. */
+static enum eq_status count_tensors(const char *text, size_t len, const char *name, struct eq_err *err)
+{
+    static const char key[] = "\"data_offsets\"";
+    size_t n = 0;
+    for (const char *at = text, *end = text + len; (at = memmem(at, (size_t)(end - at), key, sizeof key - 1)); at++)
+        n++;
+    return n <= EQ_ST_MAX_TENSORS
+               ? EQ_OK
+               : eq_fail(err, EQ_FORMAT, "%s: %zu tensors; at most %d are allowed", name, n, EQ_ST_MAX_TENSORS);
+}
+
+/* body: bytes after the header. */
+static enum eq_status parse_header(const char *text, size_t len, size_t body, const char *name, struct eq_st_file *out,
+                                   struct eq_err *err)
+{
+    enum eq_status st;
+    cJSON *header = NULL;
+    EQ_TRY(count_tensors(text, len, name, err));
+    EQ_TRY(eq_json_parse(text, len, name, &header, err));
+    EQ_TRY(read_entries(header, name, body, out, err));
+    EQ_TRY(check_cover(out, name, body, err));
+out:
+    cJSON_Delete(header);
+    return st;
 }
 
 enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err)
 {
     enum eq_status st;
-    cJSON *header = NULL;
     const uint8_t *bytes = data;
     size_t n = 0;
     *out = (struct eq_st_file){0};
-    EQ_TRY(header_length(bytes, len, name, &n, err));
-    EQ_TRY(eq_json_parse((const char *)bytes + LENGTH_BYTES, n, name, &header, err));
-    const uint8_t *body = bytes + LENGTH_BYTES + n;
-    EQ_TRY(read_entries(header, name, body, len - LENGTH_BYTES - n, out, err));
-    EQ_TRY(check_cover(out, name, body, len - LENGTH_BYTES - n, err));
+    EQ_TRY(header_length(bytes, len, len, name, &n, err));
+    EQ_TRY(parse_header((const char *)bytes + LENGTH_BYTES, n, len - LENGTH_BYTES - n, name, out, err));
+    for (size_t i = 0; i < out->n; i++)
+        out->tensors[i].value.data = (void *)(bytes + LENGTH_BYTES + n + out->tensors[i].begin);
 out:
-    cJSON_Delete(header);
     if (st != EQ_OK)
         eq_st_clear(out);
     return st;
 }
 
-enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err)
+/* ---- files --------------------------------------------------------------- */
+
+struct source {
+    const char *path;
+    int fd;
+    uint64_t body; /* where the header ends */
+};
+
+static enum eq_status read_exactly(const struct source *s, uint64_t at, void *to, size_t n, struct eq_err *err)
+{
+    size_t got;
+    EQ_CHECK(eq_read_at(s->fd, s->path, at, to, n, &got, err));
+    return got == n ? EQ_OK : eq_fail(err, EQ_FORMAT, "%s: cut short while it was read", s->path);
+}
+
+static enum eq_status read_header(struct source *s, uint64_t bytes, struct eq_st_file *out, struct eq_err *err)
 {
     enum eq_status st;
-    void *data = NULL;
-    size_t len = 0;
-    *out = (struct eq_st_file){0};
-    EQ_TRY(eq_read_file(path, MAX_FILE, &data, &len, err));
-    EQ_TRY(eq_st_parse(data, len, path, out, err));
-    out->buffer = data;
-    data = NULL;
+    uint8_t head[4096]; /* as much as names a file of another program */
+    size_t have, n;
+    char *text = NULL;
+    EQ_TRY(eq_read_at(s->fd, s->path, 0, head, sizeof head, &have, err));
+    if (bytes > MAX_FILE)
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: larger than the %zu bytes allowed for such a file", s->path, MAX_FILE));
+    EQ_TRY(header_length(head, have, bytes, s->path, &n, err));
+    s->body = LENGTH_BYTES + n;
+    text = eq_alloc(n + 1, 1);
+    if (!text)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its header", s->path));
+    EQ_TRY(read_exactly(s, LENGTH_BYTES, text, n, err));
+    EQ_TRY(parse_header(text, n, (size_t)(bytes - s->body), s->path, out, err));
 out:
-    eq_free(data);
+    eq_free(text);
     return st;
+}
+
+static enum eq_status read_tensors(const struct source *s, struct eq_st_file *f, struct eq_err *err)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < f->n; i++)
+        total += f->tensors[i].unwanted ? 0 : eq_tensor_bytes(&f->tensors[i].value);
+    uint8_t *at = f->buffer = eq_alloc(total + 1, 1);
+    if (!at)
+        return eq_fail(err, EQ_NOMEM, "%s: no memory for its contents", s->path);
+    for (size_t i = 0; i < f->n; i++) {
+        struct eq_st_tensor *t = &f->tensors[i];
+        size_t n = eq_tensor_bytes(&t->value);
+        if (t->unwanted)
+            continue;
+        EQ_CHECK(read_exactly(s, s->body + t->begin, at, n, err));
+        t->value.data = at;
+        at += n;
+    }
+    return EQ_OK;
+}
+
+static enum eq_status read_file(const char *path, eq_st_check_fn check, void *ctx, bool whole, struct eq_st_file *out,
+                                struct eq_err *err)
+{
+    enum eq_status st;
+    struct source s = {.path = path, .fd = -1};
+    uint64_t bytes;
+    *out = (struct eq_st_file){0};
+    EQ_TRY(eq_open_file(path, &s.fd, &bytes, err));
+    EQ_TRY(read_header(&s, bytes, out, err));
+    if (check && (st = check(ctx, out, err)) != EQ_OK) {
+        eq_err_context(err, "%s", path);
+        goto out;
+    }
+    if (whole)
+        EQ_TRY(read_tensors(&s, out, err));
+out:
+    if (s.fd >= 0)
+        close(s.fd);
+    if (st != EQ_OK)
+        eq_st_clear(out);
+    return st;
+}
+
+enum eq_status eq_st_read_checked(const char *path, eq_st_check_fn check, void *ctx, struct eq_st_file *out,
+                                  struct eq_err *err)
+{
+    return read_file(path, check, ctx, true, out, err);
+}
+
+enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err)
+{
+    return read_file(path, NULL, NULL, true, out, err);
+}
+
+enum eq_status eq_st_read_header(const char *path, struct eq_st_file *out, struct eq_err *err)
+{
+    return read_file(path, NULL, NULL, false, out, err);
 }
 
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name)

@@ -31,6 +31,6 @@ size_t eq_packed_weight_bytes(size_t n, int bits);
 void eq_pack_weights(const int8_t *w, size_t n, int bits, uint8_t *packed);
 void eq_unpack_weights(const uint8_t *packed, size_t n, int bits, int8_t *w);
 /* A parsed file as a model; every check of eq_qmodel_load. */
-enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err);
+enum eq_status eq_qmodel_from_st(struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err);
 
 #endif

@@ -307,15 +307,32 @@ out:
     return st;
 }
 
+/* The header has the tensors of the graph, in their types and shapes, and no others. */
+static enum eq_status check_tensors(const struct eq_st_file *f, const struct eq_qmodel *m, struct eq_err *err)
+{
+    size_t expected = 0;
+    for (int i = 0; i < m->n_nodes; i++) {
+        struct eq_tensor tensors[MAX_TENSORS] = {0};
+        const char *kinds[MAX_TENSORS] = {0};
+        expected += (size_t)node_tensors(&m->nodes[i], NULL, tensors, kinds);
+    }
+    if (f->n != expected)
+        return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
+    size_t at = 0;
+    for (int i = 0; i < m->n_nodes; i++) {
+        struct eq_tensor tensors[MAX_TENSORS] = {0};
+        const char *kinds[MAX_TENSORS] = {0};
+        const struct eq_tensor *found;
+        for (int k = 0, count = node_tensors(&m->nodes[i], NULL, tensors, kinds); k < count; k++)
+            EQ_CHECK(find_tensor(f, &at, m->nodes[i].name, kinds[k], &tensors[k], &found, err));
+    }
+    return EQ_OK;
+}
+
 static enum eq_status read_tensors(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    size_t expected = 0, at = 0;
-    for (int i = 0; i < m->n_nodes; i++)
-        expected += (size_t)node_tensors(&m->nodes[i], NULL, (struct eq_tensor[MAX_TENSORS]){0},
-                                         (const char *[MAX_TENSORS]){0});
-    if (f->n != expected)
-        return eq_fail(err, EQ_FORMAT, "%zu tensors where the graph has %zu", f->n, expected);
+    size_t at = 0;
     for (int i = 0; i < m->n_nodes; i++)
         EQ_TRY(read_node(f, &at, &m->nodes[i], err));
     eq_qmodel_derive_qparams(m);
@@ -323,19 +340,38 @@ out:
     return st;
 }
 
-enum eq_status eq_qmodel_from_st(const struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
+/* Makes the model that the header describes, still without weights. ctx: where to put it. */
+static enum eq_status model_of_header(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
     enum eq_status st;
-    *out = NULL;
-    struct eq_qmodel *m = eq_alloc(1, sizeof *m);
+    struct eq_qmodel *m = eq_alloc(1, sizeof *m), **out = ctx;
     if (!m)
         return eq_fail(err, EQ_NOMEM, "out of memory for a quantized model");
     EQ_TRY(read_meta(f, m, err));
     EQ_TRY(read_graph(f, m, err));
     EQ_TRY(eq_qmodel_check_graph(m, err));
-    EQ_TRY(read_tensors(f, m, err));
-    EQ_TRY(eq_qmodel_check_values(m, err));
-    EQ_TRY(eq_qmodel_check_form(m, err));
+    EQ_TRY(check_tensors(f, m, err));
+    *out = m;
+    m = NULL;
+out:
+    eq_qmodel_free(m);
+    return st;
+}
+
+static enum eq_status read_weights(const struct eq_st_file *f, struct eq_qmodel *m, struct eq_err *err)
+{
+    EQ_CHECK(read_tensors(f, m, err));
+    EQ_CHECK(eq_qmodel_check_values(m, err));
+    return eq_qmodel_check_form(m, err);
+}
+
+enum eq_status eq_qmodel_from_st(struct eq_st_file *f, struct eq_qmodel **out, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_qmodel *m = NULL;
+    *out = NULL;
+    EQ_TRY(model_of_header(&m, f, err));
+    EQ_TRY(read_weights(f, m, err));
     *out = m;
     m = NULL;
 out:
@@ -346,11 +382,18 @@ out:
 enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err)
 {
     struct eq_st_file f = {0};
+    struct eq_qmodel *m = NULL;
+    enum eq_status st;
     *out = NULL;
-    enum eq_status st = eq_st_read(path, &f, err);
-    if (st != EQ_OK)
-        return st;
-    st = eq_qmodel_from_st(&f, out, err);
+    EQ_TRY(eq_st_read_checked(path, model_of_header, &m, &f, err));
+    if ((st = read_weights(&f, m, err)) != EQ_OK) {
+        eq_err_context(err, "%s", path);
+        goto out;
+    }
+    *out = m;
+    m = NULL;
+out:
+    eq_qmodel_free(m);
     eq_st_clear(&f);
-    return st == EQ_OK ? st : eq_err_context(err, "%s", path);
+    return st;
 }

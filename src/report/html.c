@@ -36,15 +36,13 @@ static const char head[] =
 static void add_escaped(struct eq_str *out, const char *text)
 {
     struct eq_str utf8 = {0};
-    eq_str_add_utf8(&utf8, text);
+    eq_str_add_lines(&utf8, text);
     for (text = utf8.s; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        const char *name = *text == '&'                                      ? "&amp;"
-                           : *text == '<'                                    ? "&lt;"
-                           : *text == '>'                                    ? "&gt;"
-                           : *text == '"'                                    ? "&quot;"
-                           : (c < ' ' && c != '\n' && c != '\t') || c == 127 ? "&#xfffd;" /* HTML has no controls */
-                                                                             : NULL;
+        const char *name = *text == '&'   ? "&amp;"
+                           : *text == '<' ? "&lt;"
+                           : *text == '>' ? "&gt;"
+                           : *text == '"' ? "&quot;"
+                                          : NULL;
         eq_str_add_bytes(out, name ? name : text, name ? strlen(name) : 1);
     }
     eq_str_clear(&utf8);

@@ -14,7 +14,7 @@ static void blank(struct eq_str *out)
 static void add_line(struct eq_str *out, int columns, const char *mark, const char *text)
 {
     struct eq_str shown = {0};
-    eq_str_add_utf8(&shown, text);
+    eq_str_add_lines(&shown, text);
     eq_str_add(out, "%s", mark);
     if (columns > 0)
         eq_str_add_wrapped(out, shown.s, (int)strlen(mark), columns);

@@ -57,8 +57,8 @@ static enum eq_status finish(struct drawing *d, struct eq_err *err)
         EQ_TRY(eq_write_file(path.s, text->s, text->len, err));
     }
     st = d->report->no_pictures.len ? EQ_OK : eq_gnuplot(dir.s, path.s + dir.len + 1, &why);
-    if (st == EQ_NOMEM)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s", why.msg));
+    if (st == EQ_NOMEM || st == EQ_INTERRUPTED)
+        EQ_TRY(eq_fail(err, st, "%s", why.msg));
     if (st != EQ_OK)
         eq_str_add(&d->report->no_pictures, "%s", why.msg);
     st = EQ_OK;

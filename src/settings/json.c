@@ -73,19 +73,20 @@ out:
     return st;
 }
 
-static enum eq_status apply_key(struct eq_settings *s, const char *key, const struct cJSON *value, const char *name,
-                                struct eq_err *err)
+/* at: as for eq_setting_find_next. */
+static enum eq_status apply_key(struct eq_settings *s, const char *key, size_t *at, const struct cJSON *value,
+                                const char *name, struct eq_err *err)
 {
-    const struct eq_setting *row = eq_setting_find(key);
+    const struct eq_setting *row = eq_setting_find_next(key, at);
     return row ? apply_value(s, row, value, name, err) : eq_setting_unknown(key, name, err);
 }
 
-static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, const char *name,
+static enum eq_status apply_section(struct eq_settings *s, const struct cJSON *section, size_t *at, const char *name,
                                     struct eq_err *err)
 {
     for (const struct cJSON *value = section->child; value; value = value->next) {
         char *key = eq_format("%s.%s", section->string, value->string);
-        enum eq_status st = apply_key(s, key, value, name, err);
+        enum eq_status st = apply_key(s, key, at, value, name, err);
         free(key);
         if (st != EQ_OK)
             return st;
@@ -108,18 +109,19 @@ static enum eq_status unknown_section(const char *section, const char *name, str
     return st;
 }
 
-static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item, const char *name, struct eq_err *err)
+static enum eq_status apply_item(struct eq_settings *s, const struct cJSON *item, size_t *at, const char *name,
+                                 struct eq_err *err)
 {
     if (is_section(item->string)) {
         if (cJSON_IsObject(item))
-            return apply_section(s, item, name, err);
+            return apply_section(s, item, at, name, err);
         return eq_fail(err, EQ_USAGE,
                        "%s: \"%s\" is a section: its value must be an object of settings, as in {\"%s\": {...}}", name,
                        item->string, item->string);
     }
     if (cJSON_IsObject(item))
         return unknown_section(item->string, name, err);
-    return apply_key(s, item->string, item, name, err);
+    return apply_key(s, item->string, at, item, name, err);
 }
 
 /* config.json has these beside the settings. */
@@ -136,12 +138,13 @@ static bool is_note(const struct cJSON *item)
 static enum eq_status apply_document(struct eq_settings *s, const struct cJSON *json, const char *name,
                                      struct eq_err *err)
 {
+    size_t at = 0;
     if (!cJSON_IsObject(json))
         return eq_fail(err, EQ_USAGE, "%s: settings are a JSON object, as in {\"data\": {\"frames\": 8}}", name);
     for (const struct cJSON *item = json->child; item; item = item->next) {
         if (is_note(item))
             continue;
-        enum eq_status st = apply_item(s, item, name, err);
+        enum eq_status st = apply_item(s, item, &at, name, err);
         if (st != EQ_OK)
             return st;
     }
@@ -191,7 +194,8 @@ static enum eq_status load(struct eq_settings *s, const char *path, bool with_or
 {
     void *text = NULL;
     size_t len = 0;
-    EQ_CHECK(eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err));
+    EQ_CHECK(with_origins ? eq_read_file(path, MAX_CONFIG_BYTES, &text, &len, err)
+                          : eq_read_input(path, -1, MAX_CONFIG_BYTES, &text, &len, err));
     enum eq_status st = parse(s, text, len, path, with_origins, err);
     eq_free(text);
     return st;

@@ -13,6 +13,7 @@ static const char *const digest_names[] = {[EQ_DIGEST_LIST] = "list", [EQ_DIGEST
 static const char *const on_error_names[] = {
     [EQ_ON_ERROR_FAIL] = "fail", [EQ_ON_ERROR_SKIP] = "skip", [EQ_ON_ERROR_USE] = "use", NULL};
 static const char *const ef_unit_names[] = {[EQ_EF_PERCENT] = "percent", [EQ_EF_FRACTION] = "fraction", NULL};
+static const char *const links_names[] = {[EQ_LINKS_INSIDE] = "inside", [EQ_LINKS_ANY] = "any", NULL};
 static const char *const optimizer_names[] = {[EQ_OPTIM_ADAMW] = "adamw", [EQ_OPTIM_SGD] = "sgd", NULL};
 static const char *const schedule_names[] = {
     [EQ_SCHEDULE_CONSTANT] = "constant", [EQ_SCHEDULE_COSINE] = "cosine", [EQ_SCHEDULE_ONECYCLE] = "onecycle", NULL};
@@ -78,6 +79,15 @@ const struct eq_setting eq_setting_table[] = {
     {REAL(data, cache_gb, "16", 0, 1048576, "GiB"), .free_to_change = true,
      .help = "size of data.cache_dir. When it is full, entries unused for a day make room, and further clips are not "
              "kept"},
+    {REAL(data, max_clip_pixels, "20000", 1, 1e9, "megapixels"), .free_to_change = true,
+     .help = "pixels of all frames of a clip together. A longer or larger clip counts as one that cannot be read "
+             "(data.on_error)"},
+    {REAL(data, clip_seconds, "600", 0.001, 1e6, "s"), .free_to_change = true,
+     .help = "CPU time for decoding one clip. A clip that takes longer stops the command, whatever data.on_error says, "
+             "because results must not depend on the speed of the machine; in predict, the clip gets an error"},
+    {ENUM(data, links, "inside", links_names), .free_to_change = true,
+     .help = "where links in the data folder may lead. inside: to files in the folder; any: also out of it. The data "
+             "folder itself may be a link"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
     {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
@@ -221,9 +231,19 @@ const size_t eq_setting_count = sizeof eq_setting_table / sizeof *eq_setting_tab
 
 const struct eq_setting *eq_setting_find(const char *key)
 {
-    for (size_t i = 0; i < eq_setting_count; i++)
-        if (strcmp(eq_setting_table[i].key, key) == 0)
-            return &eq_setting_table[i];
+    size_t at = 0;
+    return eq_setting_find_next(key, &at);
+}
+
+const struct eq_setting *eq_setting_find_next(const char *key, size_t *at)
+{
+    for (size_t i = 0; i < eq_setting_count; i++) {
+        size_t k = (*at + i) % eq_setting_count;
+        if (strcmp(eq_setting_table[k].key, key) == 0) {
+            *at = k + 1;
+            return &eq_setting_table[k];
+        }
+    }
     return NULL;
 }
 

@@ -36,6 +36,9 @@ size_t eq_keys_near(const char *word, const char *const *keys, size_t n_keys, bo
 
 /* NULL: no such setting. */
 const struct eq_setting *eq_setting_find(const char *key);
+/* The same, but the search begins at *at, 0 at first, and leaves there the place after what it found: one comparison
+ * for each key, if they are asked for in the order of the table. */
+const struct eq_setting *eq_setting_find_next(const char *key, size_t *at);
 /* EQ_USAGE: "<origin>: there is no setting ...; did you mean ...?" */
 enum eq_status eq_setting_unknown(const char *key, const char *origin, struct eq_err *err);
 /* Appends "a whole number in 1..64" or "one of adamw, sgd". */

@@ -55,8 +55,7 @@ out:
 static enum eq_status start_from(struct qat *qat, struct eq_graph *g, const char *path, struct eq_err *err)
 {
     struct eq_qmodel *m = NULL;
-    void *file = NULL;
-    size_t len;
+    uint64_t hash;
     enum eq_status st;
     EQ_TRY(eq_qmodel_load(path, &m, err));
     if (strcmp(m->method, "ptq") != 0 || m->meta.frames != g->meta.frames || m->meta.size != g->meta.size)
@@ -64,11 +63,10 @@ static enum eq_status start_from(struct qat *qat, struct eq_graph *g, const char
                        m->method, m->meta.frames, m->meta.size, g->meta.frames, g->meta.size));
     EQ_TRY(eq_check_zero_channels(g, qat->cfg->ptq.zero_channels, err));
     EQ_TRY(eq_start_from_qmodel(g, m, err));
-    EQ_TRY(eq_read_file(path, SIZE_MAX, &file, &len, err));
-    snprintf(qat->start, sizeof qat->start, "ptq.safetensors, hash %016llx", (unsigned long long)eq_hash64(file, len));
+    EQ_TRY(eq_hash64_file(path, &hash, err));
+    snprintf(qat->start, sizeof qat->start, "ptq.safetensors, hash %016llx", (unsigned long long)hash);
     eq_info("activation ranges start from %s", path);
 out:
-    eq_free(file);
     eq_qmodel_free(m);
     return st;
 }

@@ -221,17 +221,25 @@ static enum eq_status compare_signature(const char *path, const char *was, const
     return st;
 }
 
+static enum eq_status check_format(void *ctx, struct eq_st_file *f, struct eq_err *err)
+{
+    const char *format = eq_st_meta(f, "format");
+    (void)ctx;
+    return format && strcmp(format, STATE_FORMAT) == 0 && eq_st_meta(f, "signature")
+               ? EQ_OK
+               : eq_fail(err, EQ_FORMAT, "not a training state of this version");
+}
+
 enum eq_status eq_trainer_take_state(struct eq_trainer *t, struct eq_st_file *f, const char *path, struct eq_err *err)
 {
     enum eq_status st;
     size_t n_extra = t->job.rule ? t->job.rule->state_size(t->job.scales) : 0;
     float *extra = eq_alloc(n_extra + 1, sizeof *extra);
-    const char *format = eq_st_meta(f, "format"), *signature = eq_st_meta(f, "signature");
     if (!extra)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %s", path));
-    if (!format || strcmp(format, STATE_FORMAT) != 0 || !signature)
-        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s is not a training state of this version", path));
-    EQ_TRY(compare_signature(path, signature, t->job.signature, err));
+    if (check_format(NULL, f, err) != EQ_OK)
+        EQ_TRY(eq_err_context(err, "%s", path));
+    EQ_TRY(compare_signature(path, eq_st_meta(f, "signature"), t->job.signature, err));
     EQ_TRY(take_position(f, path, t, err));
     EQ_TRY(move_tensors(f, path, t, n_extra, extra, err));
     if (n_extra)
@@ -251,7 +259,7 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
     EQ_TRY(eq_path_look(path, &there, err));
     if (!there)
         goto out;
-    EQ_TRY(eq_st_read(path, &f, err));
+    EQ_TRY(eq_st_read_checked(path, check_format, NULL, &f, err));
     EQ_TRY(eq_trainer_take_state(t, &f, path, err));
     EQ_TRY(eq_path_look(best, &there, err));
     if (isfinite(t->best_mae) && !there)

@@ -135,12 +135,19 @@ TINY=(--set data.frames=2 --set data.size=32 --set model.width=8 --set train.epo
     --set train.lr=0.001 --set train.shift=1 --set train.random_phase=false --set ptq.clips=4 --set qat.epochs=1 --set qat.batch=2
     --set qat.weight_decay=0.02 --set qat.control=false --set bench.warmup=0 --set bench.repeats=2)
 
-# tiny_data DIR: 6 training, 2 validation, 3 test clips.
+# tiny_data DIR: 6 training, 2 validation, 3 test clips. Where TINY_DATA names a folder, the scripts share it: an emulator
+# takes long to make one.
 tiny_data() {
-    "$BIN" synth "$1" --quiet --set synth.train=6 --set synth.val=2 --set synth.test=3 >/dev/null || {
+    local dir=${TINY_DATA:+$TMP/.tiny_data}
+    [ -d "${TINY_DATA:-}" ] || "$BIN" synth "${dir:-$1}" --quiet --set synth.train=6 --set synth.val=2 --set synth.test=3 \
+        >/dev/null || {
         echo "synth failed"
         exit 1
     }
+    if [ -n "${TINY_DATA:-}" ]; then
+        [ -d "$TINY_DATA" ] || mv -T "$dir" "$TINY_DATA" || exit 1
+        cp -r "$TINY_DATA" "$1"
+    fi
 }
 
 # The columns of a history that do not tell the time.

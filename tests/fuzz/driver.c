@@ -232,7 +232,7 @@ static void run_all(const struct corpus *c, const struct options *o)
         }
     }
     eq_free(scratch);
-    printf("%zu inputs ran: %zu corpus files and %zu mutations%s\n", runs, c->n, runs - c->n,
+    printf("%zu inputs ran without libFuzzer: %zu corpus files and %zu mutations%s\n", runs, c->n, runs - c->n,
            in_time ? "" : " (stopped by the time limit)");
 }
 

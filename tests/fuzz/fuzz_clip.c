@@ -29,7 +29,8 @@ static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t
         require(o->pixels[i] == fill);
     require(o->st == err.status);
     if (o->st != EQ_OK)
-        require(strncmp(err.msg, "input", 5) == 0 && (o->st == EQ_FORMAT || o->st == EQ_IO || o->st == EQ_NOMEM));
+        require(strncmp(err.msg, "input", 5) == 0 &&
+                (o->st == EQ_FORMAT || o->st == EQ_TOO_LARGE || o->st == EQ_IO || o->st == EQ_NOMEM));
     else
         require(o->info.decoded_frames >= 1 && o->info.decoded_frames <= 64 && o->info.width > 0 && o->info.height > 0);
 }

@@ -3,19 +3,9 @@
  * clip. The same bytes with a head that is right but for one bit are refused.
  */
 #include "data/clip_store.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 enum { PIXELS = 4 * 4 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static struct eq_clip_place place(void)
 {

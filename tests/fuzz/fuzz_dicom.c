@@ -13,7 +13,8 @@ enum { FRAMES = 4, SIZE = 16, PIXELS = FRAMES * SIZE * SIZE * 3, MAX_PIXELS = 64
 static void check_error(enum eq_status st, const struct eq_err *err, const char *name)
 {
     require(st == err->status);
-    require(st == EQ_OK || (strncmp(err->msg, name, strlen(name)) == 0 && (st == EQ_FORMAT || st == EQ_NOMEM)));
+    require(st == EQ_OK ||
+            (strncmp(err->msg, name, strlen(name)) == 0 && (st == EQ_FORMAT || st == EQ_TOO_LARGE || st == EQ_NOMEM)));
 }
 
 static void read_frames(const char *path)

@@ -6,11 +6,7 @@
 static enum eq_status read_bytes(struct eq_paths *list, const void *data, size_t size, char separator,
                                  struct eq_err *err)
 {
-    FILE *file = fmemopen((void *)data, size, "r");
-    require(file != NULL);
-    enum eq_status st = eq_paths_read(list, file, "input", separator, err);
-    fclose(file);
-    return st;
+    return eq_paths_read(list, data, size, "input", separator, err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,6 @@
-/* Whatever settings file is accepted must be printed as a config.json that reads back to the same one; whatever is
- * refused must be refused as the user's mistake, with the file's name. One line "key=value" goes to --set. */
+/* Whatever settings file is accepted must be printed as a config.json that reads back to the same one, with the same
+ * origins; whatever is refused must be refused as the user's mistake, with the file's name. One line "key=value" goes
+ * to --set. */
 #include "settings/table.h"
 #include "fuzz.h"
 
@@ -9,15 +10,14 @@ static void check_round_trip(const struct eq_settings *s)
     struct eq_err err = {0};
     struct eq_str text = {0}, text_again = {0}, changes = {0};
     eq_settings_print(s, &text, NULL);
-    if (eq_settings_init(&again, &err) != EQ_OK || eq_settings_parse(&again, text.s, text.len, "config", &err) != EQ_OK)
+    if (eq_settings_init(&again, &err) != EQ_OK ||
+        eq_settings_parse_run(&again, text.s, text.len, "config", &err) != EQ_OK)
         abort();
     eq_settings_changes(s, &again, NULL, &changes);
     if (changes.len)
         abort();
     eq_settings_print(&again, &text_again, NULL);
-    const char *origins = strstr(text.s, "\"origin\""), *origins_again = strstr(text_again.s, "\"origin\"");
-    if (!origins || !origins_again || origins - text.s != origins_again - text_again.s ||
-        memcmp(text.s, text_again.s, (size_t)(origins - text.s)) != 0)
+    if (strcmp(text.s, text_again.s) != 0)
         abort();
     eq_settings_clear(&again);
     eq_str_clear(&text);

@@ -39,6 +39,8 @@ static inline void guarded_poison(struct guarded *g)
 /* Returns the buffer, poisoned. */
 static inline void *guarded_init(struct guarded *g, size_t n, size_t offset)
 {
+    if (n > SIZE_MAX / 4 || offset > SIZE_MAX / 4)
+        abort(); /* so that GCC 11 knows: the sums below do not wrap */
     g->block = eq_alloc(n + 2 * GUARD + offset, 1);
     assert_non_null(g->block);
     g->n = n;

@@ -4,11 +4,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char dir[] = "/tmp/echoquant_files_XXXXXX";
@@ -266,8 +270,8 @@ static void reading_without_a_size(void **state)
     assert_true(len > 100);
     assert_int_equal(((char *)data)[len], 0);
     eq_free(data);
-    assert_int_equal(eq_read_file("/dev/zero", 100000, &data, &len, &err), EQ_FORMAT);
-    assert_int_equal(eq_read_file("/dev/null", 10, &data, &len, &err), EQ_OK);
+    assert_int_equal(eq_read_input("/dev/zero", -1, 100000, &data, &len, &err), EQ_FORMAT);
+    assert_int_equal(eq_read_input("/dev/null", -1, 10, &data, &len, &err), EQ_OK);
     assert_int_equal(len, 0);
     eq_free(data);
 }
@@ -299,6 +303,91 @@ static void the_system_is_told_from_the_file(void **state)
     assert_false(eq_err_is_of_system(&err));
     eq_fail(&err, EQ_NOMEM, "out of memory");
     assert_true(eq_err_is_of_system(&err));
+}
+
+/* Nothing but a regular file is opened where the command line has not named it, and nothing waits for it. */
+static void only_regular_files(void **state)
+{
+    (void)state;
+    void *data;
+    size_t len;
+    int fd;
+    struct eq_err err;
+    char *pipe = in_dir("pipe"), *name = in_dir("socket"), *link = in_dir("link");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_true(snprintf(address.sun_path, sizeof address.sun_path, "%s", name) < (int)sizeof address.sun_path);
+    assert_int_equal(bind(sock, (struct sockaddr *)(void *)&address, sizeof address), 0);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(symlink("/dev/zero", link), 0);
+    const char *const refused[] = {pipe, name, link, "/dev/null", "/dev/zero", dir};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        assert_int_equal(eq_open_file(refused[i], &fd, NULL, &err), EQ_IO);
+        assert_int_equal(fd, -1);
+        assert_int_equal(eq_read_file(refused[i], 1 << 20, &data, &len, &err), EQ_IO);
+        assert_null(data);
+        if (!strstr(err.msg, refused[i] == dir ? "is a folder" : "is a pipe, a socket, or a device"))
+            fail_msg("%s", err.msg);
+    }
+    close(sock);
+    free(pipe);
+    free(name);
+    free(link);
+}
+
+static void *close_later(void *fd)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_int_equal(write(*(int *)fd, "late", 4), 4);
+    close(*(int *)fd);
+    return NULL;
+}
+
+/* A pipe that the command line names is read to its end, however long that takes; a signal ends the wait. */
+static void pipes_that_are_named(void **state)
+{
+    (void)state;
+    void *data;
+    size_t len;
+    int ends[2];
+    pthread_t thread;
+    struct eq_err err;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pthread_create(&thread, NULL, close_later, &ends[1]), 0);
+    assert_int_equal(eq_read_input("stdin", ends[0], 10, &data, &len, &err), EQ_OK);
+    assert_int_equal(len, 4);
+    assert_memory_equal(data, "late", 5);
+    eq_free(data);
+    pthread_join(thread, NULL);
+    close(ends[0]);
+    char *fifo = in_dir("nobody");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    eq_signals_install();
+    raise(SIGTERM);
+    assert_int_equal(eq_read_input(fifo, -1, 10, &data, &len, &err), EQ_INTERRUPTED);
+    assert_non_null(strstr(err.msg, "nobody"));
+    struct eq_writer w;
+    assert_int_equal(eq_writer_open(&w, fifo, &err), EQ_INTERRUPTED);
+    eq_interrupt_reset();
+    free(fifo);
+}
+
+/* A reader that takes nothing does not keep a signal from being heard. */
+static void writing_to_a_full_pipe(void **state)
+{
+    (void)state;
+    int ends[2];
+    static char bytes[1 << 20];
+    assert_int_equal(pipe(ends), 0);
+    eq_signals_install();
+    raise(SIGTERM);
+    assert_false(eq_write_all(ends[1], bytes, sizeof bytes));
+    assert_int_equal(errno, EINTR);
+    eq_interrupt_reset();
+    close(ends[0]);
+    assert_false(eq_write_all(ends[1], bytes, sizeof bytes));
+    assert_int_equal(errno, EPIPE);
+    close(ends[1]);
 }
 
 static void directories(void **state)
@@ -455,6 +544,9 @@ int main(void)
         cmocka_unit_test(reading_refuses_what_it_should),
         cmocka_unit_test(reading_without_a_size),
         cmocka_unit_test(the_system_is_told_from_the_file),
+        cmocka_unit_test(only_regular_files),
+        cmocka_unit_test(pipes_that_are_named),
+        cmocka_unit_test(writing_to_a_full_pipe),
         cmocka_unit_test(directories),
         cmocka_unit_test(files_below_a_folder),
         cmocka_unit_test(joined_paths),

@@ -14,6 +14,7 @@
  * library's, for pthreadpool, too. */
 static atomic_int allowed = -1, alive;
 
+#ifndef ECHOQUANT_SANITIZED
 struct start {
     void *(*fn)(void *);
     void *arg;
@@ -29,7 +30,6 @@ static void *run(void *arg)
     return result;
 }
 
-#ifndef ECHOQUANT_SANITIZED
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
     static int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);

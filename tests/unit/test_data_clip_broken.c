@@ -1,6 +1,7 @@
 /* Clips with headers that lie, damaged, cut short or none at all: what is still read, and what each kind is told. */
 #include "unit/clip_fixture.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 /* ---- headers that lie ---------------------------------------------------- */
@@ -252,14 +253,14 @@ static void limits_are_kept(void **state)
     uint8_t *bytes = bytes_of(&a, &len);
     struct eq_clip_file file = {.name = "clip.avi", .data = bytes, .len = len, .max_pixels = 64 * 48 - 1};
     struct result r = read_given(&file, 4, 32);
-    assert_int_equal(r.st, EQ_FORMAT);
+    assert_int_equal(r.st, EQ_TOO_LARGE);
     assert_non_null(strstr(r.err.msg, "frames of 64 x 48 pixels"));
     eq_free(r.pixels);
     for (int decode_all = 0; decode_all < 2; decode_all++) {
         file = (struct eq_clip_file){
             .name = "clip.avi", .data = bytes, .len = len, .max_frames = 5, .decode_all = decode_all};
         r = read_given(&file, 4, 32);
-        assert_int_equal(r.st, EQ_FORMAT);
+        assert_int_equal(r.st, EQ_TOO_LARGE);
         assert_non_null(strstr(r.err.msg, "more than 5 frames"));
         eq_free(r.pixels);
     }
@@ -268,6 +269,54 @@ static void limits_are_kept(void **state)
     assert_int_equal(eq_clip_read("x.avi", &bad, nothing, NULL, NULL), EQ_USAGE);
     bad = (struct eq_sampling){4, 32, 1.0, 1};
     assert_int_equal(eq_clip_read("x.avi", &bad, nothing, NULL, NULL), EQ_USAGE);
+    eq_free(bytes);
+}
+
+/* The pixels of all frames together, and time. The limits are those of the process. */
+static void limits_of_the_settings(void **state)
+{
+    (void)state;
+    struct test_avi a = {.width = 64, .height = 48, .frames = 6};
+    size_t len;
+    const struct eq_clip_limits all = EQ_CLIP_LIMITS;
+    const double exact = 6 * 64 * 48 * 1e-6;
+    struct eq_clip_file file;
+    struct result r;
+    uint8_t *bytes = bytes_of(&a, &len);
+    for (int decode_all = 0; decode_all < 2; decode_all++) {
+        struct eq_clip_info info;
+        struct eq_err err;
+        file = (struct eq_clip_file){.name = "clip.avi", .data = bytes, .len = len, .decode_all = decode_all};
+        eq_clip_limit(&(struct eq_clip_limits){.megapixels = exact, .seconds = 60});
+        r = read_given(&file, 4, 32);
+        assert_int_equal(r.st, EQ_OK);
+        eq_free(r.pixels);
+        eq_clip_limit(&(struct eq_clip_limits){.megapixels = exact - 1e-6, .seconds = 60});
+        r = read_given(&file, 4, 32);
+        assert_int_equal(r.st, EQ_TOO_LARGE);
+        assert_non_null(strstr(r.err.msg, "clip.avi: more than 0.018431 megapixels in all its frames"));
+        assert_non_null(strstr(r.err.msg, "data.max_clip_pixels"));
+        eq_free(r.pixels);
+        assert_int_equal(eq_clip_check_file(&file, EQ_CLIP_CHECK_FULL, &info, &err), EQ_TOO_LARGE);
+        assert_int_equal(eq_clip_check_file(&file, EQ_CLIP_CHECK_QUICK, &info, &err), EQ_TOO_LARGE);
+    }
+    eq_free(bytes);
+    struct test_avi large = {.width = 2048, .height = 2048, .frames = 4}; /* 4 megapixels, for a look at the clock */
+    bytes = bytes_of(&large, &len);
+    file = (struct eq_clip_file){.name = "clip.avi", .data = bytes, .len = len, .decode_all = true};
+    eq_clip_limit(&(struct eq_clip_limits){.megapixels = 1000, .seconds = 1e-6});
+    r = read_given(&file, 4, 32);
+    assert_int_equal(r.st, EQ_TOO_SLOW);
+    assert_non_null(strstr(r.err.msg, "data.clip_seconds"));
+    eq_free(r.pixels);
+    eq_clip_limit(&all);
+    /* After a signal a usual clip is still read to its end. */
+    eq_signals_install();
+    raise(SIGTERM);
+    r = read_given(&file, 4, 32);
+    eq_interrupt_reset();
+    assert_int_equal(r.st, EQ_OK);
+    eq_free(r.pixels);
     eq_free(bytes);
 }
 
@@ -353,6 +402,7 @@ int main(void)
         cmocka_unit_test(files_that_are_no_clips),
         cmocka_unit_test(a_clip_without_frames),
         cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(limits_of_the_settings),
         cmocka_unit_test(paths_are_paths),
         cmocka_unit_test(packets_must_stand_alone),
     };

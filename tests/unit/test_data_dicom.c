@@ -313,8 +313,13 @@ static void frames_are_counted_in_the_data(void **state)
         if (eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err) != EQ_OK || info.decoded_frames != 6)
             fail_msg("%d claimed: %s, %d frames", claimed[k], err.msg, info.decoded_frames);
         struct eq_clip_file file = {.name = path, .max_frames = 5};
-        assert_int_equal(eq_clip_check_file(&file, EQ_CLIP_CHECK_FULL, &info, &err), EQ_FORMAT);
+        assert_int_equal(eq_clip_check_file(&file, EQ_CLIP_CHECK_FULL, &info, &err), EQ_TOO_LARGE);
         assert_non_null(strstr(err.msg, "has 6 frames; 2 to 5 are read"));
+        const struct eq_clip_limits all = EQ_CLIP_LIMITS;
+        eq_clip_limit(&(struct eq_clip_limits){.megapixels = 5.5e-6 * small.width * small.height, .seconds = 60});
+        assert_int_equal(eq_clip_check(path, EQ_CLIP_CHECK_FULL, &info, &err), EQ_TOO_LARGE);
+        assert_non_null(strstr(err.msg, "data.max_clip_pixels"));
+        eq_clip_limit(&all);
     }
     free(path);
 }

@@ -8,7 +8,7 @@
 
 struct output {
     bool json, spread;
-    const char *path;        /* --output; NULL: stdout */
+    const char *path;        /* --output; NULL: standard output */
     struct eq_writer writer; /* of --output */
     int phases;
 };
@@ -92,7 +92,7 @@ static enum eq_status begin(void *ctx, struct eq_err *err)
     return st;
 }
 
-/* NULL: stdout. */
+/* NULL: standard output. */
 static const char *output_path(const struct eq_options *o)
 {
     return o->output && strcmp(o->output, "-") != 0 ? o->output : NULL;

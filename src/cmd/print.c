@@ -1,4 +1,4 @@
-/* Output of commands on stdout. */
+/* Output of commands on standard output. */
 #include "cmd/cmd.h"
 
 #include <cjson/cJSON.h>

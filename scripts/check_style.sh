@@ -57,13 +57,15 @@ check_banned() {
         report "banned; use snprintf, eq_str_add, eq_parse_double, eq_parse_int64, eq_rng"
     c_files | xargs grep -nE '\bcJSON_InsertItemInArray[[:space:]]*\(' |
         report "refuses inner places in Debian 12's cJSON (findings/cjson_insert_inner_places.sh)"
-    c_files | xargs grep -nE '\bassert_(not_)?in_range\(|^static .*\bstop\(' |
+    find tests -name '*.[ch]' | sort | xargs grep -nE '\bassert_(not_)?in_range\(|^static .*\bstop\(' |
         report "cmocka 2 deprecates the assertion (use assert_int_in_range), and has a macro stop"
     find src \( -name '*.c' -o -name '*.cc' \) ! -path src/base/json.c | sort | xargs grep -nE '\bcJSON_AddItemTo(Array|Object)[[:space:]]*\(' |
         report "leaks what it cannot add; use eq_json_add"
     find src \( -name '*.c' -o -name '*.cc' \) ! -path 'src/cmd/*' ! -path src/main.c ! -path src/base/log.c ! -path src/base/text.c |
         sort | xargs grep -nE '(^|[^_[:alnum:]])(printf|puts|putchar|perror)[[:space:]]*\(|[(,] *(stderr|stdout)\b' |
         report "only cmd/ prints; below it return an error or use eq_log"
+    find src/cmd -name '*.c' | sort | xargs grep -nE '(^|[^_[:alnum:]])(printf|puts|putchar|fputs|fwrite|fprintf|perror)[[:space:]]*\(|\bstdout\b' |
+        report "what is printed must be escaped; use eq_print_row, eq_print_text, eq_print_data"
     find src \( -name '*.c' -o -name '*.cc' \) ! -path src/main.c | sort | xargs grep -nE '(^|[^_[:alnum:]])exit[[:space:]]*\(' |
         report "only main exits"
 }

@@ -10,12 +10,12 @@ help_of "$0" "${1:-}"
 
 # What no sanitizer runs:
 # - the style of the sources;
-# - scripts about other things than this program: the integer part compiled for another CPU, other roots, other programs;
+# - scripts about other things than this program: a build for another CPU, roots, these scripts, other programs;
 # - scripts about Python packages that read files which other tests check as well;
 # - cli.load, which compares peaks of memory: they are the sanitizer's. test_data_loader has its threads.
 # Sweeps of faults (label faults) need the C library's allocator; the presets do not build them. Fuzzing has a preset of
 # its own with AddressSanitizer (scripts/fuzz.sh); the drivers of the corpora are in the suite.
-LEFT_OUT='^style\.|^cli\.(load|test_(aarch64|in_root|compare_peers|notebook|onnx|torch))$'
+LEFT_OUT='^style\.|^cli\.(load|test_(aarch64|in_root|sanitize|compare_peers|notebook|onnx|torch))$'
 
 # suite PRESET [CTEST ARGUMENTS]: builds the preset and runs its tests. A report goes to a file, not to the stderr of a
 # program whose test may throw it away; 99 is an exit status that no test expects.

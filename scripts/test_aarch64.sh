@@ -9,7 +9,7 @@ SYSROOT=$ROOT/build/sysroot-aarch64
 LIB=usr/lib/aarch64-linux-gnu
 # The style of the sources, scripts about other things than this program, and cli.load, whose peaks of memory would be
 # the emulator's.
-LEFT_OUT='^style\.|^cli\.(load|test_(aarch64|in_root|compare_peers))$'
+LEFT_OUT='^style\.|^cli\.(load|test_(aarch64|in_root|sanitize|compare_peers))$'
 
 # The libraries of packages.txt's sections run and test, with what they need, at arm64.
 libraries() {

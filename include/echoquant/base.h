@@ -115,8 +115,9 @@ void eq_steps_end(bool done);
 
 /* ---- standard output ------------------------------------------------------- */
 
-/* Output is buffered until it is flushed; on a terminal, until the end of the call. One thread at a time. Nothing that
- * the program was given reaches a terminal as a control character or as a mark that reorders text (eq_str_add_shown). */
+/* Output is buffered until it is flushed; on a terminal, until the end of the call. One thread at a time. Nothing
+ * that the program was given reaches a terminal as a control character or as a mark that reorders text
+ * (eq_str_add_shown). */
 /* One line, without its end. */
 void eq_print_row(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Lines that are ready to be read. Names with a line feed must have been escaped before. */
@@ -249,10 +250,10 @@ char *eq_real_path(const char *path);
  * eq_names_free. */
 enum eq_status eq_list_dir(const char *path, char ***names, size_t *n, struct eq_err *err);
 void eq_names_free(char **names, size_t n);
-/* Calls take for all that lies below a folder and is no folder, pipes and links without a target included. What lies in
- * one folder comes in the order of the names. Hidden names are left out. Links are followed, but not back to a folder
- * above. problem: NULL, or why what lies below path cannot be read. EQ_IO: folder itself cannot be read; EQ_INTERRUPTED: a
- * signal came; or an error of take, which ends the walk. */
+/* Calls take for all that lies below a folder and is no folder, pipes and links without a target included. What lies
+ * in one folder comes in the order of the names. Hidden names are left out. Links are followed, but not back to a
+ * folder above. problem: NULL, or why what lies below path cannot be read. EQ_IO: folder itself cannot be read;
+ * EQ_INTERRUPTED: a signal came; or an error of take, which ends the walk. */
 typedef enum eq_status (*eq_file_fn)(void *ctx, const char *path, const char *problem, struct eq_err *err);
 enum eq_status eq_files_below(const char *folder, eq_file_fn take, void *ctx, struct eq_err *err);
 /* For "did you mean": the folder beside path, which does not exist, whose name is nearest; free() it. NULL: none is
@@ -266,11 +267,11 @@ char *eq_shared_file(const char *path, const char *kind, const char *suffix);
 char *eq_installed_file(const char *name);
 enum eq_status eq_make_dirs(const char *path, struct eq_err *err); /* and its parents; EQ_OK if it exists */
 enum eq_status eq_file_size(const char *path, uint64_t *bytes, struct eq_err *err);
-/* Opens a regular file, or a link to one, for reading; never waits. bytes (may be NULL): its size. close() *fd. EQ_IO: it
- * cannot be opened, or is a folder, a pipe, a socket or a device. */
+/* Opens a regular file, or a link to one, for reading; never waits. bytes (may be NULL): its size. close() *fd.
+ * EQ_IO: it cannot be opened, or is a folder, a pipe, a socket or a device. */
 enum eq_status eq_open_file(const char *path, int *fd, uint64_t *bytes, struct eq_err *err);
-/* Reads up to n bytes at a place; *got is less only at the end of the file. EQ_INTERRUPTED: a signal came meanwhile, and
- * n is large enough (64 MiB) for that to be heard. */
+/* Reads up to n bytes at a place; *got is less only at the end of the file. EQ_INTERRUPTED: a signal came meanwhile,
+ * and n is large enough (64 MiB) for that to be heard. */
 enum eq_status eq_read_at(int fd, const char *path, uint64_t at, void *to, size_t n, size_t *got, struct eq_err *err);
 /* The whole of a regular file, followed by a NUL that len does not count. EQ_FORMAT: more than cap bytes; EQ_NOMEM;
  * others as the two above. Free *data with eq_free; it is NULL after a failure. */
@@ -393,7 +394,7 @@ enum eq_status eq_hash64_file(const char *path, uint64_t *hash, struct eq_err *e
 /* ---- parallel-for -------------------------------------------------------- */
 
 /* Starts the thread pool (threads = 0: as many as the process may run on). Call it again to change the number of
- * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. Where the
+ * threads, never from inside a parallel-for. Workers flush denormals (FTZ, DAZ), as does the caller inside one. If the
  * system allows fewer threads, 0 takes these with a warning, and any other number is refused (EQ_NOMEM).
  * EQ_USAGE: below 0 or above 1024. */
 enum eq_status eq_parallel_init(int threads, struct eq_err *err);

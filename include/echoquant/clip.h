@@ -17,14 +17,17 @@ bool eq_is_clip_file(const char *path);
 /* Larger pictures and longer clips are refused (EQ_FORMAT) before anything is allocated for them. */
 #define EQ_CLIP_MAX_PIXELS (4096 * 4096)
 #define EQ_CLIP_MAX_FRAMES 1000000
-/* Limits of the settings, for every clip that this process reads. A clip over the first is EQ_TOO_LARGE; over the second
- * EQ_TOO_SLOW, which must stop a command: whether a clip is used may not depend on the speed of a machine. */
+/* Limits of the settings, for every clip that this process reads. A clip over the first is EQ_TOO_LARGE; over the
+ * second EQ_TOO_SLOW, which must stop a command: whether a clip is used may not depend on the speed of a machine. */
 struct eq_clip_limits {
     double megapixels; /* of all frames together */
     double seconds;    /* of CPU time of the thread that reads the clip */
 };
 /* EchoNet-Dynamic's longest clip has 13 megapixels, a minute of 1024 x 768 at 50 frames a second 2,400. */
-#define EQ_CLIP_LIMITS {20000, 600}
+#define EQ_CLIP_LIMITS                                                                                                 \
+    {                                                                                                                  \
+        20000, 600                                                                                                     \
+    }
 void eq_clip_limit(const struct eq_clip_limits *l); /* before any thread reads clips */
 bool eq_clip_within_limits(int width, int height, int frames);
 #define EQ_SAMPLING_MAX_FRAMES 4096 /* frames sampled from one clip */
@@ -84,7 +87,8 @@ enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_e
  * file. EQ_IO: it can't be opened or read, or is no plain file. EQ_FORMAT: not a video that we read (the message says
  * which kind of file it is), no video stream, nothing decodes, too large, or a display matrix of another angle.
  * EQ_USAGE: as eq_sampling_check. EQ_TOO_LARGE, EQ_TOO_SLOW: struct
- * eq_clip_limits. EQ_INTERRUPTED: a signal came. Several threads may call it at once. The same bits on every CPU. */
+ * eq_clip_limits. EQ_INTERRUPTED: a signal came, and the clip has
+ * taken half a second of CPU time. Several threads may call it at once. The same bits on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
 /* A look at a clip without its pixels. Both levels read the headers and every packet and judge whether the file is

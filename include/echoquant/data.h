@@ -12,7 +12,8 @@
 struct cJSON;
 enum { EQ_SHA256_TEXT = 65 }; /* 64 hexadecimal digits, as `sha256sum` prints them, and a NUL */
 void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT]);
-/* Of a regular file, read in pieces. EQ_IO, EQ_NOMEM, EQ_INTERRUPTED: a signal came meanwhile; hex is "" then. */
+/* Of a regular file, read in pieces. EQ_IO, EQ_NOMEM, EQ_INTERRUPTED: a signal came while more than 64 MiB
+ * were read; hex is "" then. */
 enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err);
 
 /* A JSON file with a seal: its last member is the SHA-256 of the file with the 64 digits of the seal as zeros. So any

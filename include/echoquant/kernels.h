@@ -210,8 +210,8 @@ const struct eq_f32_table *eq_f32_kernels(void);
  * where op transposes with trans_*; ld*: floats between rows. */
 void eq_sgemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
               int ldb, float beta, float *c, int ldc);
-/* Before the first product, and after the number of threads has grown: has OpenBLAS take its buffers (128 MiB of address
- * space for each thread), which it would otherwise wait for in eq_sgemm. EQ_NOMEM: there is no room. */
+/* Before the first product, and after the number of threads has grown: has OpenBLAS take its buffers (128 MiB of
+ * address space for each thread), which it would otherwise wait for in eq_sgemm. EQ_NOMEM: there is no room. */
 enum eq_status eq_sgemm_prepare(struct eq_err *err);
 bool eq_conv_needs_sgemm(const struct eq_conv_kernel *kernel);
 

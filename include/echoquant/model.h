@@ -321,9 +321,9 @@ struct eq_st_file {
     void *buffer; /* owned; NULL after eq_st_parse and for a file to write */
 };
 /* Reads a regular file of at most 4 GiB: first its header, which must agree with the file's size, then the tensors.
- * EQ_IO; EQ_INTERRUPTED (eq_read_at); EQ_FORMAT for headers over 16 MiB or of more than EQ_ST_MAX_TENSORS tensors, files
- * of other programs (named), more than EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of range,
- * overlapping or with holes, duplicate keys. Clear *out with eq_st_clear; after a failure it is empty. */
+ * EQ_IO; EQ_INTERRUPTED (eq_read_at); EQ_FORMAT for headers over 16 MiB or of more than EQ_ST_MAX_TENSORS tensors,
+ * files of other programs (named), more than EQ_TENSOR_MAX_RANK axes, sizes that disagree with shapes, data out of
+ * range, overlapping or with holes, duplicate keys. Clear *out with eq_st_clear; after a failure it is empty. */
 enum { EQ_ST_MAX_TENSORS = 4096 };
 enum eq_status eq_st_read(const char *path, struct eq_st_file *out, struct eq_err *err);
 /* The same, but check sees names, shapes and metadata before any tensor is read. It may refuse the file (its errors get

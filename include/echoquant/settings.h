@@ -51,8 +51,8 @@ struct eq_config {
         int cache_mb;                 /* memory for sampled clips */
         char *cache_dir;              /* folder for sampled clips; "": none */
         double cache_gb;              /* its limit */
-        double max_clip_pixels; /* megapixels of all frames of a clip */
-        double clip_seconds;    /* CPU time for decoding one */
+        double max_clip_pixels;       /* megapixels of all frames of a clip */
+        double clip_seconds;          /* CPU time for decoding one */
         enum eq_links links;
     } data;
     struct {

@@ -210,7 +210,7 @@ static void take_turns(struct contender *c, size_t n, const struct eq_exec_layer
         for (size_t i = 0; i < n; i++)
             run_once(&c[i], l, x, calls < MIN_CALLS);
         bool slow = n == 1 && c[0].ms > budget * 10;
-        if (slow)
+        if (slow || eq_interrupted())
             break;
     }
 }

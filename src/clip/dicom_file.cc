@@ -93,8 +93,11 @@ template <typename Fn> eq_status guarded(const char *path, eq_err *err, Fn fn) n
     } catch (...) {
         st = eq_fail(err, EQ_FORMAT, "%s: damaged DICOM file", path);
     }
+    bool system = st == EQ_FORMAT && (errno == EIO || errno == EMFILE || errno == ENFILE);
     eq_memory_ignored();
-    return eq_memory_short() ? eq_fail(err, EQ_NOMEM, "%s: out of memory", path) : st;
+    if (eq_memory_short())
+        return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);
+    return system ? eq_fail_errno(err, "%s: cannot be read", path) : st; /* which DCMTK calls a cut-off file */
 }
 
 int number_of(DcmItem &item, const DcmTagKey &tag, int fallback)

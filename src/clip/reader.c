@@ -72,17 +72,12 @@ enum eq_status eq_clip_av_fail(struct eq_err *err, const char *name, const char 
 
 /* ---- the file's bytes ---------------------------------------------------- */
 
-/* Asked before every read of a file, and while streams are probed. */
-static int is_over(void *ctx)
-{
-    (void)ctx;
-    return eq_clip_watch_ends(IO_BUFFER_BYTES);
-}
-
 /* The demuxer reads through these and not through libavformat's own, so that a read that failed is known. */
 static int read_bytes(void *opaque, uint8_t *buf, int size)
 {
     struct eq_clip_reader *r = opaque;
+    if (eq_clip_watch_ends((size_t)size))
+        return AVERROR_EXIT;
     if (r->file->data) {
         int64_t left = r->io_len - r->io_pos, n = size < left ? size : left;
         if (n <= 0)
@@ -91,8 +86,6 @@ static int read_bytes(void *opaque, uint8_t *buf, int size)
         r->io_pos += n;
         return (int)n;
     }
-    if (is_over(NULL))
-        return AVERROR_EXIT;
     ssize_t n;
     while ((n = pread(r->fd, buf, (size_t)size, (off_t)r->io_pos)) < 0 && errno == EINTR)
         ;
@@ -167,23 +160,28 @@ static size_t read_head(struct eq_clip_reader *r, uint8_t head[EQ_CLIP_HEAD])
     return len;
 }
 
+/* Asked while streams are probed. */
+static int is_over(void *ctx)
+{
+    (void)ctx;
+    return eq_clip_watch_ends(IO_BUFFER_BYTES);
+}
+
 static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     const char *name = r->file->name;
     AVDictionary *options = NULL;
     struct eq_str url = {0};
-    r->format = avformat_alloc_context();
-    if (!r->format)
-        return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
-    r->format->interrupt_callback.callback = is_over;
     r->io_len = (int64_t)r->file->len;
     if (!r->file->data) {
         EQ_TRY(open_file(r, err));
         eq_str_add(&url, "file:%s", name); /* some demuxers look at the extension */
     }
-    if (!open_bytes(r))
+    r->format = avformat_alloc_context();
+    if (!r->format || !open_bytes(r))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", name));
+    r->format->interrupt_callback.callback = is_over;
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int code = avformat_open_input(&r->format, url.s, NULL, &options);
@@ -366,9 +364,9 @@ enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct
     for (;;) {
         av_packet_unref(r->packet);
         int code = read_frame(r);
+        EQ_CHECK(eq_clip_watch(r->file->name, EACH_PACKET + (code >= 0 ? (size_t)r->packet->size : 0), err));
         if (r->io_error)
             return read_failed(r, err);
-        EQ_CHECK(eq_clip_watch(r->file->name, EACH_PACKET + (code >= 0 ? (size_t)r->packet->size : 0), err));
         if (code == AVERROR(EIO) || code == AVERROR(ENOMEM))
             return eq_clip_av_fail(err, r->file->name, "cannot be read", code);
         if (code < 0) { /* the end, or damage that hides the rest */

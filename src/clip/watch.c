@@ -8,7 +8,9 @@
 
 #include <time.h>
 
-enum { LOOK_AFTER = 1 << 22 }; /* work between two looks at the clock */
+/* Work between two looks at the clock; and, after a signal, the time in which any usual clip is read to its end, so
+ * that the step of a training that waits for it is finished and saved. */
+enum { LOOK_AFTER = 1 << 22, FINISH_MS = 500 };
 
 static struct eq_clip_limits limits = EQ_CLIP_LIMITS;
 
@@ -16,7 +18,7 @@ static struct eq_clip_limits limits = EQ_CLIP_LIMITS;
 static _Thread_local struct {
     double began; /* ms of the thread's CPU time */
     size_t work;  /* since the last look at the clock */
-    bool late;
+    bool late, long_enough;
 } watch;
 
 void eq_clip_limit(const struct eq_clip_limits *l)
@@ -34,7 +36,7 @@ void eq_clip_watch_begin(void)
 {
     watch.began = thread_ms();
     watch.work = 0;
-    watch.late = false;
+    watch.late = watch.long_enough = false;
 }
 
 bool eq_clip_watch_ends(size_t work)
@@ -42,16 +44,18 @@ bool eq_clip_watch_ends(size_t work)
     watch.work += work;
     if (watch.work >= LOOK_AFTER) {
         watch.work = 0;
-        watch.late |= thread_ms() - watch.began > limits.seconds * 1e3;
+        double ms = thread_ms() - watch.began;
+        watch.late |= ms > limits.seconds * 1e3;
+        watch.long_enough = ms > FINISH_MS;
     }
-    return watch.late || eq_interrupted();
+    return watch.late || (watch.long_enough && eq_interrupted());
 }
 
 enum eq_status eq_clip_watch(const char *name, size_t work, struct eq_err *err)
 {
     if (!eq_clip_watch_ends(work))
         return EQ_OK;
-    if (eq_interrupted())
+    if (!watch.late)
         return eq_fail(err, EQ_INTERRUPTED, "interrupted while reading %s", name);
     return eq_fail(err, EQ_TOO_SLOW,
                    "%s: decoding takes more than %g s of CPU time (data.clip_seconds). Remove or convert the clip, or "

@@ -246,6 +246,8 @@ enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_
     eq_progress_end(&job.progress);
     if (eq_interrupted())
         EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while checking the clips of %s", ds->dir));
+    if (job.st == EQ_TOO_SLOW)
+        EQ_TRY(eq_fail(err, job.st, "%s", job.err.msg));
     if (job.st != EQ_OK)
         EQ_TRY(eq_fail(err, job.st, "%s. This is no fault of the clip, so nothing is left out for it", job.err.msg));
     add_faults(&job);

@@ -32,10 +32,11 @@ struct eq_clip_store {
     uint64_t max_bytes;
     struct eq_sampling sampling;
     size_t pixels;
-    bool off;              /* atomic: writing has failed */
-    pthread_mutex_t mutex; /* of all below */
-    uint64_t used_bytes;
-    size_t asked; /* since the last count */
+    bool off;               /* atomic: writing has failed */
+    pthread_mutex_t mutex;  /* of all below */
+    uint64_t used_bytes;    /* with what is being written */
+    uint64_t writing_bytes; /* by threads of this process */
+    size_t asked;           /* since the last count */
     bool counted, full;
 };
 
@@ -250,7 +251,7 @@ static size_t list_entries(struct eq_clip_store *s, char **names, size_t n, stru
             int64_t used = nanoseconds(&info.st_mtim);
             if (temporary && now() - used > ABANDONED_AFTER)
                 remove_entry(s, names[i]);
-            else
+            if (!temporary)
                 entries[found++] = (struct entry){names[i], (uint64_t)info.st_size, used};
         }
         free(path);
@@ -271,7 +272,7 @@ static bool count(struct eq_clip_store *s, uint64_t bytes)
         return false;
     struct entry *entries = calloc(n + 1, sizeof *entries);
     size_t found = entries ? list_entries(s, names, n, entries) : 0;
-    s->used_bytes = 0;
+    s->used_bytes = s->writing_bytes;
     for (size_t i = 0; i < found; i++)
         s->used_bytes += entries[i].bytes;
     bool lacking = s->used_bytes + bytes > s->max_bytes;
@@ -303,12 +304,21 @@ static bool take_room(struct eq_clip_store *s, uint64_t bytes)
         s->counted = count(s, bytes);
     s->full = s->used_bytes + bytes > s->max_bytes;
     bool room = s->counted && !s->full;
-    if (room)
+    if (room) {
         s->used_bytes += bytes;
+        s->writing_bytes += bytes;
+    }
     if (s->full)
         say_full(s);
     pthread_mutex_unlock(&s->mutex);
     return room;
+}
+
+static void end_writing(struct eq_clip_store *s, uint64_t bytes)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->writing_bytes -= bytes;
+    pthread_mutex_unlock(&s->mutex);
 }
 
 /* ---- keeping ---- */
@@ -343,20 +353,20 @@ out:
 static enum eq_status keep(struct eq_clip_store *s, const struct eq_clip_place *place, const uint8_t *src, bool gray,
                            struct eq_err *err)
 {
-    uint8_t head[EQ_ENTRY_HEAD], *plane = NULL;
+    uint8_t head[EQ_ENTRY_HEAD];
     size_t len = gray ? s->pixels : 3 * s->pixels;
-    char *path = entry_path(s, place);
     enum eq_status st = EQ_OK;
-    EQ_TRY(eq_make_dirs(s->dir, err));
+    EQ_CHECK(eq_make_dirs(s->dir, err));
     if (!take_room(s, EQ_ENTRY_HEAD + len))
-        goto out;
-    plane = gray ? malloc(len) : NULL;
+        return EQ_OK;
+    char *path = entry_path(s, place);
+    uint8_t *plane = gray ? malloc(len) : NULL;
     if (plane)
         eq_plane_from_rgb(src, s->pixels, plane);
     const uint8_t *planes = gray ? plane : src;
     if (planes && eq_entry_head(place, planes, s->pixels, gray, head))
-        EQ_TRY(write_entry(path, head, planes, len, err));
-out:
+        st = write_entry(path, head, planes, len, err);
+    end_writing(s, EQ_ENTRY_HEAD + len);
     free(plane);
     free(path);
     return st;

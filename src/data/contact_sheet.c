@@ -3,6 +3,7 @@
 
 #include "clip/png.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,9 @@ struct drawing {
     uint8_t *stills; /* [threads][STILL][STILL][3] */
     uint8_t *pixels; /* [rows * TILE][columns * TILE][3] */
     int rows, columns;
+    pthread_mutex_t lock;
+    enum eq_status st; /* of a clip that the check could read, under lock */
+    struct eq_err err;
 };
 
 static const uint8_t red[3] = {220, 30, 30}, background[3] = {24, 24, 24};
@@ -80,13 +84,21 @@ static void draw_nothing(uint8_t *still)
 
 static void draw_tile(void *ctx, size_t i, int worker)
 {
-    const struct drawing *d = ctx;
+    struct drawing *d = ctx;
     const struct eq_sheet_tile *t = &d->sheet->tiles[i];
     const struct eq_sampling middle = {.frames = 1, .size = STILL, .phase = -1};
     uint8_t *still = d->stills + (size_t)worker * STILL * STILL * 3;
     bool fault = d->check->clips[t->sample].fault != NULL;
-    if (eq_clip_read(d->ds->samples[t->sample].path, &middle, still, NULL, NULL) != EQ_OK)
+    struct eq_err err = {0};
+    enum eq_status st = eq_clip_read(d->ds->samples[t->sample].path, &middle, still, NULL, &err);
+    if (st != EQ_OK)
         draw_nothing(still);
+    if (st == EQ_NOMEM || (st != EQ_OK && !fault)) {
+        pthread_mutex_lock(&d->lock);
+        d->st = st;
+        d->err = err;
+        pthread_mutex_unlock(&d->lock);
+    }
     for (int y = 0; y < TILE; y++) {
         uint8_t *row = d->pixels + ((size_t)(t->row * TILE + y) * (size_t)d->columns + (size_t)t->column) * TILE * 3;
         for (int x = 0; x < TILE; x++)
@@ -100,7 +112,7 @@ enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset 
                                       struct eq_contact_sheet *out, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    struct drawing d = {.ds = ds, .check = check, .sheet = out};
+    struct drawing d = {.ds = ds, .check = check, .sheet = out, .lock = PTHREAD_MUTEX_INITIALIZER};
     *out = (struct eq_contact_sheet){0};
     bool *in = calloc(ds->n + 1, sizeof *in);
     if (!in)
@@ -115,6 +127,8 @@ enum eq_status eq_contact_sheet_write(const char *path, const struct eq_dataset 
     if (!d.stills || !d.pixels)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the contact sheet"));
     eq_parallel_for(out->n, draw_tile, &d);
+    if (d.st != EQ_OK)
+        EQ_TRY(eq_fail(err, d.st, "%s", d.err.msg));
     EQ_TRY(eq_png_write(path, d.pixels, d.columns * TILE, d.rows * TILE, err));
 out:
     free(in);

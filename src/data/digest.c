@@ -37,7 +37,7 @@ void eq_sha256(const void *data, size_t len, char hex[EQ_SHA256_TEXT])
 
 enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct eq_err *err)
 {
-    enum { PIECE = 1 << 18 };
+    enum { PIECE = 1 << 18, LISTEN_AFTER = 64 << 20 };
     enum eq_status st = EQ_OK;
     hex[0] = '\0';
     bool before = eq_interrupted(); /* what is noted while a command ends is read to its end */
@@ -50,7 +50,7 @@ enum eq_status eq_sha256_file(const char *path, char hex[EQ_SHA256_TEXT], struct
     uint64_t at = 0;
     for (size_t n = PIECE; st == EQ_OK && n == PIECE; at += n) {
         st = eq_read_at(fd, path, at, piece, PIECE, &n, err);
-        if (st == EQ_OK && !before && eq_interrupted())
+        if (st == EQ_OK && at > LISTEN_AFTER && !before && eq_interrupted())
             st = eq_fail(err, EQ_INTERRUPTED, "interrupted while reading %s", path);
         if (st == EQ_OK)
             av_sha_update(sha, piece, (unsigned)n);

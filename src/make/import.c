@@ -69,7 +69,7 @@ static enum eq_status name_by_content(struct eq_import_file *f, struct eq_err *e
 /* A file that cannot be imported is noted; an error ends the whole import. */
 static enum eq_status refuse(struct eq_import_file *f, enum eq_import_state state, const struct eq_err *why)
 {
-    if (eq_err_is_of_system(why))
+    if (eq_err_is_of_system(why) || why->status == EQ_INTERRUPTED || why->status == EQ_TOO_SLOW)
         return why->status;
     give_up(f, state, why->msg);
     return EQ_OK;

@@ -196,7 +196,7 @@ static void block_piece(void *ctx, size_t piece, int worker)
     b.y = memory + 7 * n;
     start_block(&b);
     int batches = p->n / BATCH > 0 ? p->n / BATCH : 1, rows = p->n < BATCH ? p->n : BATCH;
-    for (int step = 0; step < p->steps; step++) {
+    for (int step = 0; step < p->steps && !eq_interrupted(); step++) {
         soft_weights(&b);
         weight_gradient(&b, step % batches * BATCH, rows);
         adam_step(&b, step + 1, beta_at(p, step));
@@ -209,5 +209,7 @@ enum eq_status eq_round_layer(const struct eq_rounding_problem *p, struct eq_err
 {
     struct layer_job job = {.p = p};
     eq_parallel_for(((size_t)p->cout + BLOCK - 1) / BLOCK, block_piece, &job);
+    if (eq_interrupted())
+        return eq_fail(err, EQ_INTERRUPTED, "interrupted while rounding weights");
     return job.no_memory ? eq_fail(err, EQ_NOMEM, "out of memory for AdaRound") : EQ_OK;
 }

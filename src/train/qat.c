@@ -112,7 +112,7 @@ static enum eq_status find_start(struct qat *qat, struct eq_graph *g, const stru
         st = start_from(qat, g, path, &why);
         if (st == EQ_OK)
             goto out;
-        if (cfg->qat.start == EQ_QAT_START_PTQ || st == EQ_NOMEM)
+        if (cfg->qat.start == EQ_QAT_START_PTQ || st == EQ_NOMEM || st == EQ_IO)
             EQ_TRY(eq_fail(err, st, "cannot start QAT from %s: %s", path, why.msg));
         eq_info("cannot start QAT from %s (%s): calibrating", path, why.msg);
     }

@@ -243,6 +243,15 @@ static void report_part(const struct eq_trainer *t)
     eq_steps_part((t->epoch + (double)t->batch_in_epoch / micro) / t->job.epochs);
 }
 
+/* After a whole step. */
+static enum eq_status interrupted_step(const struct eq_trainer *t, struct eq_err *err)
+{
+    EQ_CHECK(eq_trainer_save_state(t, err));
+    return eq_fail(err, EQ_INTERRUPTED,
+                   "%s: interrupted after step %zu; the state is saved. Run the same command to resume.", t->job.name,
+                   step_number(t));
+}
+
 static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
 {
     enum eq_status st;
@@ -257,17 +266,17 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     enter_epoch(t);
     EQ_TRY(eq_loader_start(t->train, (uint32_t)t->epoch, t->batch_in_epoch, err));
     while (t->batch_in_epoch < micro) {
-        EQ_TRY(eq_loader_next(t->train, &batch, err));
+        bool whole = t->batch_in_epoch % (size_t)t->job.accumulate == 0;
+        st = eq_loader_next(t->train, &batch, err);
+        if (st == EQ_INTERRUPTED && whole) /* a clip that takes long was given up */
+            st = interrupted_step(t, err);
+        EQ_TRY(st);
         EQ_TRY(eq_trainer_step(t, &batch, err));
         snprintf(note, sizeof note, "loss %.4f", t->loss_sum / (double)t->batch_in_epoch);
         report_part(t);
         eq_progress_step(&progress, t->batch_in_epoch, note);
-        if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0) {
-            EQ_TRY(eq_trainer_save_state(t, err));
-            EQ_TRY(eq_fail(err, EQ_INTERRUPTED,
-                           "%s: interrupted after step %zu; the state is saved. Run the same command to resume.",
-                           t->job.name, step_number(t)));
-        }
+        if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0)
+            EQ_TRY(interrupted_step(t, err));
     }
 out:
     eq_progress_end(&progress);

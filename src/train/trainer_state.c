@@ -237,7 +237,8 @@ enum eq_status eq_trainer_take_state(struct eq_trainer *t, struct eq_st_file *f,
     float *extra = eq_alloc(n_extra + 1, sizeof *extra);
     if (!extra)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %s", path));
-    EQ_TRY(check_format(NULL, f, err));
+    if (check_format(NULL, f, err) != EQ_OK)
+        EQ_TRY(eq_err_context(err, "%s", path));
     EQ_TRY(compare_signature(path, eq_st_meta(f, "signature"), t->job.signature, err));
     EQ_TRY(take_position(f, path, t, err));
     EQ_TRY(move_tensors(f, path, t, n_extra, extra, err));

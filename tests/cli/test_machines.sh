@@ -60,16 +60,26 @@ for signal in HUP USR1 USR2 XCPU; do
     has "$ERR" "Run the same command to resume."
     there "s$signal/state/fp32.state.safetensors"
 done
-# Measurements are nothing to save, and end at once.
+# Measurements are nothing to save, and end at once. The signal goes out once the program has its handler; a subshell that
+# is killed as soon as it is there would still have this script's trap, so no watchdog in the background.
+catches_usr1() {
+    local caught
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null)
+    [ $((16#${caught:-0} & 16#200)) != 0 ]
+}
 for mode in "base/fp32.safetensors" "--train"; do
     "$BIN" bench $mode --set model.width=8 --set data.size=32 --set bench.repeats=100000 \
         --set bench.steps=100000 >"$OUT" 2>"$ERR" </dev/null &
     CHILD=$!
+    while kill -0 "$CHILD" 2>/dev/null && ! catches_usr1 "$CHILD"; do sleep 0.01; done
     sleep 1
     kill -s USR1 "$CHILD"
-    { sleep 20 && kill -s KILL "$CHILD" 2>/dev/null; } &
+    for ((i = 0; i < 200; i++)); do
+        kill -0 "$CHILD" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -s KILL "$CHILD" 2>/dev/null
     STATUS=0 && wait "$CHILD" || STATUS=$?
-    kill $! 2>/dev/null
     is "exit of bench after a signal" "$STATUS" 130
     has "$ERR" "interrupted while measuring times"
 done

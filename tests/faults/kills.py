@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""kills.py BIN [--moments N] [--seed S] [--signals A,B] [--work DIR]
+"""kills.py BIN [--moments N] [--seed S] [--signals A,B] [--jobs N] [--work DIR]
 
 Stops `run-all` at N moments and gives the same command again: it has to end with the files of an undisturbed run, and
-with no other ones. The moments take all phases in turn, at a random point of each, and all signals; in half of them the
-data are to be made first, and every fourth run is stopped up to three times in a row. Ends with 1 if one run does not.
+with no other ones. The moments take all phases in turn, at a random point of each, and all signals. In half of them
+the data are to be made first, and a quarter of the runs is stopped up to three times in a row. Ends with 1 if one run
+does not.
 """
 import argparse
 import collections
+import concurrent.futures
 import os
 import random
 import shutil
@@ -57,12 +59,12 @@ def main():
     parser.add_argument("--moments", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--signals", default="SIGKILL,SIGINT,SIGTERM,SIGHUP")
+    parser.add_argument("--jobs", type=int, default=2, help="moments at the same time")
     parser.add_argument("--work")
     args = parser.parse_args()
     binary = os.path.abspath(args.binary)
     work = args.work or tempfile.mkdtemp(prefix="echoquant-kills-")
     signals = [signal.Signals[name] for name in args.signals.split(",")]
-    rng = random.Random(args.seed)
 
     reference, files = lib.make_reference(binary, work)
     begun = sorted(reference.begun.items(), key=lambda item: item[1]) + [("end", reference.seconds)]
@@ -70,22 +72,20 @@ def main():
     print("seed %d, %d moments, an undisturbed run takes %.1f s and leaves %d files" %
           (args.seed, args.moments, reference.seconds, len(files)), flush=True)
 
-    met_by = collections.defaultdict(collections.Counter)
-    codes, bad, stops = collections.Counter(), [], 0
-    for i in range(args.moments):
-        folder = lib.new_folder(os.path.join(work, "run"))
+    def moment(i):
+        """The stops as (phase, signal, exit code), and what is wrong."""
+        rng = random.Random("%d %d" % (args.seed, i))
+        folder = lib.new_folder(os.path.join(work, "run-%d" % i))
         sent = signals[i % len(signals)]
         data_there = i // len(signals) % 2 == 1
         if data_there:
             shutil.copytree(os.path.join(work, "reference", "data"), os.path.join(folder, "data"))
         phases = names_of_phases(data_there)
-        problems = []
-        for again in range(3 if i % 4 == 3 else 1):
+        stops, problems = [], []
+        for again in range(3 if i % 4 == 3 - i // 8 % 4 else 1):
             phase = phases[(i // len(signals) + i + again) % len(phases)]
             met, code, r = stop(binary, folder, sent, phase, rng.random(), lengths, 1 + i % 2)
-            met_by[met or "had ended"][sent.name] += 1
-            stops += 1
-            codes[code] += 1
+            stops.append((met or "had ended", sent.name, code))
             problems.append(judge_exit(sent, met, code, r))
             half = lib.half_written(files, lib.tree(folder))
             if half:
@@ -97,7 +97,22 @@ def main():
             other = lib.differences(files, lib.tree(folder))
             if other:
                 problems.append("differs: " + ", ".join(other))
-        bad += ["moment %d (%s, %s): %s" % (i, sent.name, met, p) for p in problems if p]
+        shutil.rmtree(folder)
+        return stops, ["moment %d (%s): %s" % (i, sent.name, p) for p in problems if p]
+
+    met_by = collections.defaultdict(collections.Counter)
+    codes, bad, stops = collections.Counter(), [], 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for done, (stopped, wrong) in enumerate(pool.map(moment, range(args.moments)), 1):
+            for phase, name, code in stopped:
+                met_by[phase][name] += 1
+                codes[code] += 1
+            stops += len(stopped)
+            bad += wrong
+            for line in wrong:
+                print("BAD " + line, flush=True)
+            if done % 50 == 0:
+                print("%d moments" % done, flush=True)
 
     columns = [s.name for s in signals]
     print("%-12s %s" % ("stopped in", "  ".join("%7s" % c for c in columns)))
@@ -105,8 +120,6 @@ def main():
         if met_by[name]:
             print("%-12s %s" % (name, "  ".join("%7d" % met_by[name][c] for c in columns)))
     print("exit codes: " + ", ".join("%s: %d" % (c, n) for c, n in sorted(codes.items(), key=str)))
-    for line in bad:
-        print("BAD " + line)
     failed = len({line.split(" (")[0] for line in bad})
     print("%d of %d stopped runs (%d signals) ended with the bytes of an undisturbed one" %
           (args.moments - failed, args.moments, stops))

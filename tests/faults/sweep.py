@@ -34,6 +34,7 @@ import time
 
 SKIP = 77
 TIMEOUT = 60
+SAMPLE_POINTS, SAMPLE_LEAST = 4, 20  # of a command and class; of all, on a slow machine
 CLASSES = ["alloc", "thread", "read", "write", "fsync", "rename", "open", "close", "mmap", "mkdir", "unlink", "stat",
            "seek", "readdir", "lock"]
 TINY = ("--set data.frames=2 --set data.size=32 --set model.width=8 --set train.epochs=2 --set train.batch=2 "
@@ -85,6 +86,8 @@ COMMANDS = {
 OUTSIDE = [
     (r"libavformat:avformat_open_input", "FFmpeg 5.1 compares a text that av_strdup could not copy while opening a file"),
     (r"libc:fts(64)?_open", "glibc 2.36's fts_open frees an entry that it could not make"),
+    (r"libpthreadpool:pthreadpool_create", "pthreadpool waits for a thread that it could not start; the program has "
+                                           "started as many just before, to see whether it can"),
 ]
 
 
@@ -155,8 +158,6 @@ class File:
             text = steady(text)
         elif "/history/" in "/" + name:
             text = "\n".join(line.rsplit(",", 1)[0] for line in text.splitlines())
-        elif base.startswith("clips-"):  # the cache of checks has times and numbers of files in it
-            text = ""
         else:
             text = hashlib.sha256(data).hexdigest()
         self.content = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
@@ -176,11 +177,17 @@ def tree(folder, timed):
 
 
 def is_left(name):
-    return ".tmp-" in name or os.path.basename(name) == "lock"
+    return ".tmp-" in name or os.path.basename(name) in ("lock", "making.lock")
 
 
 def clean(files):
-    return {k: v for k, v in files.items() if not is_left(k)}
+    """The cache of checks may be missing, which costs time and nothing else."""
+    return {k: v for k, v in files.items() if not is_left(k) and not k.startswith("cache/")}
+
+
+def without_waste(files, wanted):
+    """Without what a command makes for itself and removes at its end."""
+    return {k: v for k, v in files.items() if k in wanted or not ("/state/" in k or k.endswith("gnuplot.log"))}
 
 
 def differing(a, b):
@@ -189,7 +196,7 @@ def differing(a, b):
 
 # Commands add to these step by step, and the next command goes on from there.
 GROWING = re.compile(r"(^|/)(results|config|synth|import|sensitivity)\.json$|(^|/)report\.|/plots/|/history/|/state/|"
-                     r"^cache/|(^|/)data\.csv$")
+                     r"(^|/)data\.csv$")
 
 
 # ---- the log of a fault ----
@@ -301,10 +308,13 @@ class Sweep:
         return folder
 
     def output(self, name, result):
-        return steady(result.out) if COMMANDS[name].timed else result.out
+        """Tables of times differ in more than numbers: in the files they are compared without them."""
+        return bool(result.out) if COMMANDS[name].timed else result.out
 
     def learn(self, name, kind):
         """What the undisturbed command leaves, twice."""
+        if (name, kind == "thread") in self.known:
+            return
         seen = []
         for _ in range(2):
             folder = self.prepare(name)
@@ -352,12 +362,13 @@ class Sweep:
         found, whole = [], tree(folder, COMMANDS[name].timed)
         after, left = clean(whole), [k for k in whole if is_left(k)]
         why = None
-        if r.code == "hang":
-            found.append("hang")
-        elif r.code not in (0, 1, 2):
+        if kind == "unlink":  # what could not be removed stays, until the next command
+            left = []
+            after = without_waste(after, wanted)
+        if r.code not in (0, 1, 2):
             why = outside(log)
             if not why:
-                found.append("crash: %s" % r.code)
+                found.append("hang" if r.code == "hang" else "crash: %s" % r.code)
         elif r.code == 0:
             changed = self.differing(name, after, wanted)
             if changed:
@@ -381,8 +392,8 @@ class Sweep:
                 if f not in before and not (f in wanted and now.content == wanted[f].content) and \
                         not (GROWING.search(f) and now.whole) and not f.startswith("new/Videos/"):
                     found.append("wrong file: " + f)
-            if differing(after, before) or left:
-                found += self.again(name, kind, folder)
+        if r.code != 0 and (differing(after, before) or left) or kind == "unlink":
+            found += self.again(name, kind, folder)
         record = {"command": name, "class": kind, "n": n, "code": r.code, "seconds": round(time.monotonic() - began, 2),
                   "found": found, "outside": why, "hit": log.hit[1:], "crash": log.crash, "err": r.err.strip()[-400:]}
         shutil.rmtree(folder)
@@ -392,14 +403,15 @@ class Sweep:
         _, wanted, _ = self.known[name, kind == "thread"]
         r = run(self.program, COMMANDS[name].args(kind), folder)
         whole = tree(folder, COMMANDS[name].timed)
-        left, changed = [k for k in whole if is_left(k)], self.differing(name, clean(whole), wanted)
-        done = r.code == 2 and "there already" in r.err
+        left, after = [k for k in whole if is_left(k)], clean(whole)
+        changed = self.differing(name, without_waste(after, wanted) if kind == "unlink" else after, wanted)
+        done = r.code == 2 and ("there already" in r.err or "has a finished import" in r.err)
         found = []
         if r.code != 0 and not (done and not changed):
             found.append("again: exit code %s: %s" % (r.code, r.err.strip()[-200:]))
         elif changed:
             found.append("again: other files: " + ", ".join(changed))
-        if left:
+        if left and kind != "unlink":
             found.append("again: left: " + ", ".join(left))
         return found
 
@@ -458,8 +470,6 @@ def main():
     print("seed %d; one point again: %s %s --point COMMAND:CLASS:N" % (o.seed, sys.argv[0], o.program), flush=True)
     if not has_dicom(o.program):
         names = [n for n in names if n != "import"]
-    if o.seconds:
-        rng.shuffle(names)
     totals, records = {}, []
     report = open(o.report, "w") if o.report else None
     with tempfile.TemporaryDirectory(prefix="echoquant-sweep-", dir=memory_folder()) as work, \
@@ -470,29 +480,34 @@ def main():
             sweep.learn(names[0], kinds[0])
             print(json.dumps(sweep.judge(names[0], kinds[0], o.point.split(":")[2]), indent=1))
             return 0
-        step = lambda point: sweep.judge(*point) if time.monotonic() < stop else None
-        for name in names:
-            some = kinds if not o.seconds else [kinds[0]] + rng.sample(kinds[1:], min(5, len(kinds) - 1))
-            if time.monotonic() > stop:
-                break
-            list(pool.map(lambda kind: sweep.learn(name, kind), {"alloc", "thread"} & set(some) | {some[0]}))
-            todo = []
-            for kind, (total, first) in zip(some, pool.map(lambda kind: sweep.count(name, kind), some)):
-                totals[name, kind] = total
-                points = o.points if not o.seconds else 12 if kind == "alloc" else 4
-                todo += [(name, kind, n) for n in draw(total, first, points, rng)]
-            for record in pool.map(step, todo):
-                if record is None:
-                    continue
-                records.append(record)
-                if report:
-                    report.write(json.dumps(record) + "\n")
-                    report.flush()
-                if record["found"]:
-                    print("FOUND %(command)s:%(class)s:%(n)s, exit code %(code)s" % record)
-                    print("  " + "\n  ".join(record["found"]))
-                    print("  at " + " < ".join(record["hit"][:8]), flush=True)
-            print("%s: %d points, %.0f s" % (name, len(records), time.monotonic() - began), flush=True)
+
+        def enough():
+            return time.monotonic() > stop and len(records) >= SAMPLE_LEAST
+
+        def turn(task):
+            name, kind, seed = task
+            if enough():
+                return
+            sweep.learn(name, kind)
+            total, first = sweep.count(name, kind)
+            totals[name, kind] = total
+            points = o.points if not o.seconds else SAMPLE_POINTS * (1 + (kind == "alloc"))
+            for n in draw(total, first, points, random.Random(seed)):
+                if enough():
+                    return
+                record = sweep.judge(name, kind, n)
+                with sweep.lock:
+                    records.append(record)
+                    tell(record, report)
+            if not o.seconds:
+                print("%s, %s: %d points, %.0f s" % (name, kind, len(records), time.monotonic() - began), flush=True)
+
+        tasks = [(name, kind, rng.random()) for name in names for kind in kinds]
+        if o.seconds:
+            rng.shuffle(tasks)
+            tasks.sort(key=lambda task: task[1] != "alloc")
+            tasks = interleave(tasks[:len(names)], tasks[len(names):])
+        list(pool.map(turn, tasks))
         summary(records, totals)
         for name, f in sorted(sweep.unsteady):
             print("differs between undisturbed runs, so only whether it is whole was looked at: %s: %s" % (name, f))
@@ -505,6 +520,21 @@ def memory_folder():
     """A disk would cost more than all else, because every file is synced."""
     shm = "/dev/shm"
     return shm if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 1 << 29 else None
+
+
+def interleave(a, b):
+    """One of a after two of b."""
+    return [task for i in range(max(len(a), (len(b) + 1) // 2)) for task in a[i:i + 1] + b[2 * i:2 * i + 2]]
+
+
+def tell(record, report):
+    if report:
+        report.write(json.dumps(record) + "\n")
+        report.flush()
+    if record["found"]:
+        print("FOUND %(command)s:%(class)s:%(n)s, exit code %(code)s" % record)
+        print("  " + "\n  ".join(record["found"]))
+        print("  at " + " < ".join(record["hit"][:8]), flush=True)
 
 
 def has_dicom(program):

@@ -310,11 +310,12 @@ static void limits_of_the_settings(void **state)
     assert_non_null(strstr(r.err.msg, "data.clip_seconds"));
     eq_free(r.pixels);
     eq_clip_limit(&all);
+    /* After a signal a usual clip is still read to its end. */
     eq_signals_install();
     raise(SIGTERM);
     r = read_given(&file, 4, 32);
     eq_interrupt_reset();
-    assert_int_equal(r.st, EQ_INTERRUPTED);
+    assert_int_equal(r.st, EQ_OK);
     eq_free(r.pixels);
     eq_free(bytes);
 }

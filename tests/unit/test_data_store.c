@@ -378,14 +378,14 @@ static void the_limit_holds(void **state)
     o.workers = 3;
     check(&ds, &o, CLIPS);
     uint64_t kept = bytes_in_store();
-    assert_in_range(kept, 2 * GRAY_BYTES, 5 * GRAY_BYTES);
+    assert_int_in_range(kept, 2 * GRAY_BYTES, 5 * GRAY_BYTES);
     o.workers = 1;
     o.sampling.phase = 0.5; /* other entries: those that are there were used today */
     check(&ds, &o, CLIPS);
     assert_true(bytes_in_store() >= kept && bytes_in_store() <= 5 * GRAY_BYTES);
     later = 2 * 24 * 3600;
     check(&ds, &o, CLIPS);
-    assert_in_range(bytes_in_store(), 2 * GRAY_BYTES, 5 * GRAY_BYTES);
+    assert_int_in_range(bytes_in_store(), 2 * GRAY_BYTES, 5 * GRAY_BYTES);
     o.cache_dir_bytes = 1 << 30;
     int reads;
     free(trace(&ds, &o, &reads));

@@ -81,6 +81,7 @@ static void run_child(const char *dir, int accumulate, struct stop *s)
     enum eq_status st = eq_trainer_run(&r.t, r.model_path, &err);
     if (st != EQ_OK && st != EQ_INTERRUPTED)
         fprintf(stderr, "%s\n", err.msg);
+    tiny_run_close(&r); /* joins the loaders' threads, which ThreadSanitizer asks for */
     _exit(eq_exit_code(st));
 }
 

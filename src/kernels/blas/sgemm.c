@@ -1,8 +1,8 @@
 /*
  * OpenBLAS, one thread: the parallel-for is ours, and its pieces call this.
  *
- * Where the address space is limited (ulimit -v), OpenBLAS asks again and again for a buffer that it cannot have. So its
- * buffers are asked for in advance, where it can be said that they are missing.
+ * Where the address space is limited (ulimit -v), OpenBLAS asks again and again for a buffer that it cannot have. So
+ * its buffers are asked for in advance, where it can be said that they are missing.
  */
 #include "kernels/conv.h"
 
@@ -48,11 +48,10 @@ static size_t space_used(void)
 
 static enum eq_status no_room(size_t bytes, int threads, struct eq_err *err)
 {
-    return eq_fail(
-        err, EQ_NOMEM,
-        "OpenBLAS needs %zu MiB of address space for each thread (%d), and there is no room (ulimit -v): raise "
-        "the limit, or use fewer threads (--threads)",
-        bytes >> 20, threads);
+    return eq_fail(err, EQ_NOMEM,
+                   "OpenBLAS needs %zu MiB of address space for each thread (%d), and there is no room (ulimit -v): "
+                   "raise the limit, or use fewer threads (--threads)",
+                   bytes >> 20, threads);
 }
 
 /* Buffers that were given back stay with OpenBLAS; its multiplications take those first. */

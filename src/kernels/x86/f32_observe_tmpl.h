@@ -6,6 +6,7 @@
 #include "kernels/x86/vec.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { PIECES = 32, SMALL = 4096, MAX_BINS = 4096 };
@@ -18,7 +19,8 @@ struct observe_job {
     double sum[PIECES];
     float lo, hi, per_bin;
     int bins;
-    uint32_t (*counts)[MAX_BINS];
+    uint64_t *hist;
+    pthread_mutex_t *lock; /* guards hist; sums of integers do not depend on their order */
 };
 
 static size_t range_start(const struct observe_job *j, size_t piece)
@@ -180,11 +182,11 @@ static void histogram_range(void *ctx, size_t piece, int worker)
     for (; i < end; i++)
         tables[0][bin_of(j, j->x[i])]++;
     tables[0][bin_of(j, 0)] += (uint32_t)zeros;
-    for (int bin = 0; bin < j->bins; bin++) {
-        j->counts[piece][bin] = tables[0][bin];
-        for (int k = 1; k < TABLES; k++)
-            j->counts[piece][bin] += tables[k][bin];
-    }
+    pthread_mutex_lock(j->lock);
+    for (int bin = 0; bin < j->bins; bin++)
+        for (int k = 0; k < TABLES; k++)
+            j->hist[bin] += tables[k][bin];
+    pthread_mutex_unlock(j->lock);
 }
 
 /* The slot as the level below filled it. */
@@ -193,18 +195,16 @@ static void (*histogram_below)(const float *x, size_t n, float lo, float hi, uin
 
 static void histogram(const float *x, size_t n, float lo, float hi, uint64_t *hist, int bins, float *min, float *max)
 {
-    uint32_t counts[PIECES][MAX_BINS];
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     if (bins >= MAX_BINS || n / PIECES >= UINT32_MAX - SMALL) { /* counts would not fit */
         histogram_below(x, n, lo, hi, hist, bins, min, max);
         return;
     }
-    struct observe_job job = {.x = x, .n = n, .lo = lo, .hi = hi, .bins = bins, .counts = counts};
+    struct observe_job job = {.x = x, .n = n, .lo = lo, .hi = hi, .bins = bins, .hist = hist, .lock = &lock};
     job.per_bin = eq_histogram_factor(lo, hi, bins);
     for_ranges(&job, histogram_range);
+    pthread_mutex_destroy(&lock);
     merge_extremes(&job, min, max);
-    for (int i = 0; i < job.pieces; i++)
-        for (int bin = 0; bin < bins; bin++)
-            hist[bin] += counts[i][bin];
 }
 
 /* ---- norm ---------------------------------------------------------------- */

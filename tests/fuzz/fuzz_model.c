@@ -27,7 +27,7 @@ static void make_base(void)
     close(fd);
 }
 
-static void load(const struct eq_st_file *f)
+static void load(struct eq_st_file *f)
 {
     struct eq_graph *g;
     struct eq_err err = {0};
@@ -42,7 +42,7 @@ static void load(const struct eq_st_file *f)
     eq_graph_free(g);
 }
 
-static void begin_from(const struct eq_st_file *f)
+static void begin_from(struct eq_st_file *f)
 {
     struct eq_init_report r;
     struct eq_err err = {0};
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct st_edit e;
     if (!start)
         make_base();
-    const struct eq_st_file *f = st_edit(&e, &base, data, size);
+    struct eq_st_file *f = st_edit(&e, &base, data, size);
     load(f);
     begin_from(f);
     st_edit_clear(&e);

@@ -12,7 +12,7 @@
 
 /* How many threads beside the first may be alive at once; -1: any number. This function stands in front of the C
  * library's, for pthreadpool, too. */
-static atomic_int allowed = -1, alive;
+static atomic_int allowed = -1, alive, n_starts;
 
 #ifndef ECHOQUANT_SANITIZED
 struct start {
@@ -20,7 +20,6 @@ struct start {
     void *arg;
 };
 static struct start starts[4096];
-static atomic_int n_starts;
 
 static void *run(void *arg)
 {

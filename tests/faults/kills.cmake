@@ -8,7 +8,7 @@ if(Python3_Interpreter_FOUND)
   add_test(NAME faults.full_disk_sample
            COMMAND ${Python3_EXECUTABLE} ${faults}/full_disk.py $<TARGET_FILE:echoquant> --sample)
   set_tests_properties(faults.kills_sample faults.full_disk_sample
-                       PROPERTIES LABELS faults TIMEOUT 900 SKIP_RETURN_CODE 77)
+                       PROPERTIES LABELS faults PROCESSORS 2 TIMEOUT 900 SKIP_RETURN_CODE 77)
   add_custom_target(kills ${Python3_EXECUTABLE} ${faults}/kills.py $<TARGET_FILE:echoquant> --moments 200
                     DEPENDS echoquant USES_TERMINAL)
   add_custom_target(full-disk ${Python3_EXECUTABLE} ${faults}/full_disk.py $<TARGET_FILE:echoquant>

@@ -8,12 +8,21 @@ SMALL=(--set data.frames=2 --set data.size=32 --set model.width=8 --set train.ep
     --set synth.train=3 --set synth.val=1 --set synth.test=1)
 SYNTH=(--set synth.train=3 --set synth.val=1 --set synth.test=1 --quiet)
 
+# Closes what the caller left open: it would count against a limit of open files.
+close_inherited() {
+    local fd
+    for fd in /proc/self/fd/*; do
+        fd=${fd##*/}
+        [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+    done
+}
+
 # limited LIMITS COMMAND...: as run, with limits of ulimit; 124: it did not end within two minutes.
 limited() {
     local limits=$1
     shift
     STATUS=0
-    (eval "$limits" && exec timeout 120 "$@") >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    (close_inherited && eval "$limits" && exec timeout 120 "$@") >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
 }
 
 # told WHAT: it ended well, or with a message.

@@ -14,6 +14,8 @@ typedef enum {
     UTF8PROC_CASEFOLD = 1024
 } utf8proc_option_t;
 
+#define UTF8PROC_ERROR_NOMEM -1
+
 utf8proc_ssize_t utf8proc_iterate(const utf8proc_uint8_t *text, utf8proc_ssize_t n, utf8proc_int32_t *code);
 utf8proc_ssize_t utf8proc_encode_char(utf8proc_int32_t code, utf8proc_uint8_t *out);
 utf8proc_ssize_t utf8proc_map(const utf8proc_uint8_t *text, utf8proc_ssize_t n, utf8proc_uint8_t **out, int options);

@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-#define SWS_FLAGS (SWS_BILINEAR | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP)
+#define SWS_FLAGS (SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP)
+#define STRONG_SHRINKING 32
 
 void eq_frame_converter_clear(struct eq_frame_converter *c)
 {
@@ -95,18 +96,27 @@ static struct source look_at(const AVFrame *f)
 }
 
 /* The range is set before swscale builds its filters: changing it afterwards (sws_setColorspaceDetails) makes
- * FFmpeg 5.1 build them twice, the second time wrongly for strong shrinking. */
+ * FFmpeg 5.1 build them twice, the second time wrongly for strong shrinking. With the bilinear filter, even so, full
+ * range is taken for limited range beyond a factor of about 94 (findings/swscale_range_lost.sh); the area filter has no
+ * such limit. */
 static struct SwsContext *new_context(const struct eq_conversion *k)
 {
     struct SwsContext *sws = sws_alloc_context();
     if (!sws)
         return NULL;
+    bool strong = k->width > STRONG_SHRINKING * k->dst_width || k->height > STRONG_SHRINKING * k->dst_height;
     const struct {
         const char *name;
         int64_t value;
-    } options[] = {{"srcw", k->width},           {"srch", k->height},     {"src_format", k->src_format},
-                   {"dstw", k->dst_width},       {"dsth", k->dst_height}, {"dst_format", k->dst_format},
-                   {"src_range", k->full_range}, {"dst_range", 1},        {"sws_flags", SWS_FLAGS}};
+    } options[] = {{"srcw", k->width},
+                   {"srch", k->height},
+                   {"src_format", k->src_format},
+                   {"dstw", k->dst_width},
+                   {"dsth", k->dst_height},
+                   {"dst_format", k->dst_format},
+                   {"src_range", k->full_range},
+                   {"dst_range", 1},
+                   {"sws_flags", SWS_FLAGS | (strong ? SWS_AREA : SWS_BILINEAR)}};
     int code = 0;
     for (size_t i = 0; i < sizeof options / sizeof *options && code >= 0; i++)
         code = av_opt_set_int(sws, options[i].name, options[i].value, 0);

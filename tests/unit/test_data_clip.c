@@ -156,6 +156,29 @@ static void strong_shrinking_keeps_the_level(void **state)
         }
 }
 
+/* A full range is not taken for a limited one, as swscale does beyond a factor of about 94 with its bilinear filter
+ * (findings/swscale_range_lost.sh): that would be {62, 18, 0}. */
+static void strong_shrinking_keeps_the_color(void **state)
+{
+    (void)state;
+    static const uint8_t rgb[3] = {71, 31, 8};
+    const int widths[] = {900, 2000, 3400, 4096};
+    for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
+        struct test_avi a = {
+            .width = widths[k], .height = 16, .frames = 1, .step = 256, .first_level = 40, .cb = 110, .cr = 150};
+        size_t len;
+        uint8_t *bytes = bytes_of(&a, &len);
+        struct result r = read_bytes(bytes, len, false, 1, 32);
+        assert_int_equal(r.st, EQ_OK);
+        assert_false(r.info.gray);
+        for (size_t i = 0; i < 32 * 32 * 3; i++)
+            if (abs(r.pixels[i] - rgb[i % 3]) > 4)
+                fail_msg("width %d, byte %zu is %d", widths[k], i, r.pixels[i]);
+        eq_free(r.pixels);
+        eq_free(bytes);
+    }
+}
+
 /* Looking at packets and decoding everything must be two ways to the same answer. */
 static void both_ways_agree(void **state)
 {
@@ -277,6 +300,7 @@ int main(void)
         cmocka_unit_test(color_survives),
         cmocka_unit_test(any_size_goes),
         cmocka_unit_test(strong_shrinking_keeps_the_level),
+        cmocka_unit_test(strong_shrinking_keeps_the_color),
         cmocka_unit_test(both_ways_agree),
         cmocka_unit_test(the_cpu_makes_no_difference),
         cmocka_unit_test(probing_says_the_same),

@@ -329,7 +329,10 @@ static void judge_asf(const struct whole *w)
                 cut_off(w, le64(size));
             return;
         }
-        at += le64(head + 16);
+        uint64_t bytes = le64(head + 16);
+        if (bytes > w->size - at)
+            return;
+        at += bytes;
     }
 }
 

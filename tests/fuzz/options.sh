@@ -7,7 +7,7 @@ fuzz_options() {
     local line dict
     line=$(awk -v name="$1" '$1 == name { $1 = ""; print }' "$fuzz_targets")
     read -r millions line <<<"${line:-10 -max_len=1024}"
-    read -ra options <<<"$line"
+    read -ra options <<<"$line -timeout=20" # s; for an input that does not end
     dict=$(dirname "$fuzz_targets")/dict/$1.dict
     if [ -f "$dict" ]; then
         options+=("-dict=$dict")

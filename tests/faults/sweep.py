@@ -86,7 +86,7 @@ COMMANDS = {
 OUTSIDE = [
     (r"libavformat:avformat_open_input", "FFmpeg 5.1 compares a text that av_strdup could not copy while opening a file"),
     (r"libc:fts(64)?_open", "glibc 2.36's fts_open frees an entry that it could not make"),
-    (r"libdcmdata:.*DcmDataDictionary.*loadExternalDictionaries", "DCMTK 3.6.7 uses a list of files that it could not "
+    (r"libdcmdata:.*DcmDataDictionary.*loadExternalDictionaries.*", "DCMTK 3.6.7 uses a list of files that it could not "
                                                                   "copy while loading its dictionary"),
     (r"libpthreadpool:pthreadpool_create", "pthreadpool waits for a thread that it could not start; the program has "
                                            "started as many just before, to see whether it can"),

@@ -336,7 +336,7 @@ enum eq_status eq_st_read_header(const char *path, struct eq_st_file *out, struc
 /* The same for len bytes in memory, which must outlive *out. name: for messages. */
 enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struct eq_st_file *out, struct eq_err *err);
 /* Writes metadata, then tensors, in the order in which they were added. The file appears whole or not at all: it is
- * read back and compared before it replaces an earlier one. EQ_IO; EQ_NOMEM, also for a second copy in memory. */
+ * read back and compared before it replaces an earlier one. EQ_IO; EQ_NOMEM. */
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err);
 void eq_st_clear(struct eq_st_file *file);                                           /* harmless twice */
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name); /* NULL: absent */

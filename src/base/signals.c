@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +11,8 @@
  * --signal), and the soft limit of CPU time, after which the kernel sends SIGXCPU every second. */
 static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
 
-static volatile sig_atomic_t interrupted;
+/* The handler sets it, and any thread reads it: a lock-free atomic is allowed in both. */
+static atomic_bool interrupted;
 
 static void say(const char *text)
 {
@@ -22,12 +24,12 @@ static void say(const char *text)
 
 static void on_end(int number)
 {
-    if (interrupted && number == SIGINT)
+    bool before = atomic_exchange_explicit(&interrupted, true, memory_order_relaxed);
+    if (before && number == SIGINT)
         _exit(eq_exit_code(EQ_INTERRUPTED));
-    if (!interrupted && eq_log_current_level() >= EQ_LOG_INFO)
+    if (!before && eq_log_current_level() >= EQ_LOG_INFO)
         say(number == SIGINT ? "\nstopping as soon as nothing is lost; press Ctrl-C again to stop at once\n"
                              : "\na signal came: stopping as soon as nothing is lost\n");
-    interrupted = 1;
 }
 
 /* A handler instead of SIG_IGN: programs that are started get the default back. */
@@ -60,11 +62,11 @@ void eq_signals_install(void)
 
 bool eq_interrupted(void)
 {
-    return interrupted != 0 || eq_memory_short();
+    return atomic_load_explicit(&interrupted, memory_order_relaxed) || eq_memory_short();
 }
 
 void eq_interrupt_reset(void)
 {
-    interrupted = 0;
+    atomic_store_explicit(&interrupted, false, memory_order_relaxed);
     eq_memory_forget();
 }

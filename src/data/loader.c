@@ -179,7 +179,8 @@ static enum eq_status start_threads(struct eq_loader *l, struct eq_err *err)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (l->running == 0)
-        return eq_fail(err, EQ_NOMEM, "the loader's thread cannot be started: %s (no memory for it, or a limit such as ulimit -u)",
+        return eq_fail(err, EQ_NOMEM,
+                       "the loader's thread cannot be started: %s (no memory, or a limit such as ulimit -u)",
                        strerror(code));
     if (code)
         warn_of_few_threads(l, wanted, code);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_HEADER = 16 << 20, LENGTH_BYTES = 8 };
+enum { MAX_HEADER = 16 << 20, LENGTH_BYTES = 8, PIECE = 1 << 20 };
 static const size_t MAX_FILE = (size_t)4 << 30;
 
 /* A whole number that a double holds exactly. */
@@ -301,6 +301,59 @@ out:
         close(s.fd);
     if (st != EQ_OK)
         eq_st_clear(out);
+    return st;
+}
+
+static bool same_header(const struct eq_st_file *a, const struct eq_st_file *b)
+{
+    if (a->n != b->n || a->n_meta != b->n_meta)
+        return false;
+    for (size_t i = 0; i < a->n_meta; i++)
+        if (!eq_st_meta(b, a->meta_keys[i]))
+            return false;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct eq_tensor *x = &a->tensors[i].value, *y = &b->tensors[i].value;
+        if (strcmp(a->tensors[i].name, b->tensors[i].name) != 0 || x->dtype != y->dtype || !eq_tensor_same_shape(x, y))
+            return false;
+    }
+    return true;
+}
+
+/* Whether n bytes of the file are those at `data`. room: [PIECE]. */
+static enum eq_status compare_bytes(const struct source *s, uint64_t at, const uint8_t *data, size_t n, uint8_t *room,
+                                    bool *same, struct eq_err *err)
+{
+    for (size_t done = 0, piece; done < n && *same; done += piece) {
+        piece = n - done < PIECE ? n - done : PIECE;
+        EQ_CHECK(read_exactly(s, at + done, room, piece, err));
+        *same = memcmp(room, data + done, piece) == 0;
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_st_compare(const char *path, const struct eq_st_file *file, bool *same, struct eq_err *err)
+{
+    enum eq_status st;
+    struct source s = {.path = path, .fd = -1};
+    struct eq_st_file back = {0};
+    uint64_t bytes;
+    uint8_t *room = eq_alloc(PIECE, 1);
+    *same = false;
+    if (!room)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", path));
+    EQ_TRY(eq_open_file(path, &s.fd, &bytes, err));
+    EQ_TRY(read_header(&s, bytes, &back, err));
+    *same = same_header(file, &back);
+    for (size_t i = 0; i < file->n && *same; i++)
+        EQ_TRY(compare_bytes(&s, s.body + back.tensors[i].begin, file->tensors[i].value.data,
+                             eq_tensor_bytes(&file->tensors[i].value), room, same, err));
+out:
+    if (st != EQ_OK)
+        *same = false;
+    if (s.fd >= 0)
+        close(s.fd);
+    eq_st_clear(&back);
+    eq_free(room);
     return st;
 }
 

@@ -38,34 +38,13 @@ static enum eq_status header_text(const struct eq_st_file *file, struct eq_str *
     return st;
 }
 
-/* Whether two files say and hold the same. Texts may have been changed into valid UTF-8. */
-static bool alike(const struct eq_st_file *a, const struct eq_st_file *b)
-{
-    if (a->n != b->n || a->n_meta != b->n_meta)
-        return false;
-    for (size_t i = 0; i < a->n_meta; i++)
-        if (!eq_st_meta(b, a->meta_keys[i]))
-            return false;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct eq_tensor *x = &a->tensors[i].value, *y = &b->tensors[i].value;
-        size_t bytes = eq_tensor_bytes(x);
-        if (strcmp(a->tensors[i].name, b->tensors[i].name) != 0 || x->dtype != y->dtype || x->rank != y->rank ||
-            memcmp(x->shape, y->shape, (size_t)x->rank * sizeof *x->shape) != 0 ||
-            (bytes && memcmp(x->data, y->data, bytes) != 0))
-            return false;
-    }
-    return true;
-}
-
 /* Reads the new file as any reader will, before it takes the place of an earlier one. */
 static enum eq_status read_back(const struct eq_writer *w, const struct eq_st_file *file, struct eq_err *err)
 {
-    struct eq_st_file back;
-    enum eq_status st = eq_st_read(w->tmp_path, &back, err);
+    bool same = false;
+    enum eq_status st = eq_st_compare(w->tmp_path, file, &same, err);
     if (st == EQ_NOMEM)
         return eq_err_context(err, "%s: reading it back", w->path);
-    bool same = st == EQ_OK && alike(file, &back);
-    eq_st_clear(&back);
     if (same)
         return EQ_OK;
     return eq_fail(err, EQ_IO, "%s: the new file reads back differently, so it is not kept: %s", w->path,

@@ -4,6 +4,7 @@
 #   sanitize.sh tsan [CTEST ARGUMENTS]         ThreadSanitizer: all test programs, and the scripts with threads
 #   sanitize.sh valgrind                       memcheck: from synthetic clips to the predictions of an INT8 model
 #   sanitize.sh all                            the three, one after the other
+#   sanitize.sh ci                             the same, but of ThreadSanitizer only the programs about threads: 20 minutes less
 # Everything that a tool reports fails, also where a test looks at neither exit status nor stderr of what it starts.
 . "$(dirname "$0")/lib.sh"
 help_of "$0" "${1:-}"
@@ -60,6 +61,9 @@ tsan() {
     suite tsan -L 'unit|kernels|golden|threads' -E "$LEFT_OUT" "$@"
 }
 
+# The programs whose subject is threads: the pool, the loader, the check, the training, the predictions of many clips.
+ABOUT_THREADS='^unit\.test_(base_parallel|base_threads|data_|infer_|synth|run_trainer|run_predictor|run_data)|^kernels\.test_first_use$|^cli\.test_(predict|train)$'
+
 # Valgrind knows no AVX-512, and hides it from the program; AVX2 is what it runs.
 memcheck() {
     local dir="$ROOT/build/valgrind" command log number=0
@@ -92,8 +96,8 @@ memcheck() {
 tool=${1:-}
 [ $# = 0 ] || shift
 case $tool in
-asan-ubsan | tsan | valgrind | all) install_packages run test sanitize ;;
-*) die "sanitize.sh asan-ubsan|tsan|valgrind|all" ;;
+asan-ubsan | tsan | valgrind | all | ci) install_packages run test sanitize ;;
+*) die "sanitize.sh asan-ubsan|tsan|valgrind|all|ci" ;;
 esac
 case $tool in
 asan-ubsan) asan_ubsan "$@" ;;
@@ -102,6 +106,11 @@ valgrind) memcheck ;;
 all)
     asan_ubsan
     tsan
+    memcheck
+    ;;
+ci)
+    asan_ubsan
+    tsan -R "$ABOUT_THREADS"
     memcheck
     ;;
 esac

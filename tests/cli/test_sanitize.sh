@@ -66,7 +66,7 @@ sanitize 1 $S other
 stand_in clone/scripts/test.sh <<<'echo "suite $* $ECHOQUANT_WERROR"'
 stand_in clone/scripts/sanitize.sh <<<'echo "sanitize $*"; exit "${TEST_STATUS:-0}"'
 sanitize 0 clone/.ci/run -R unit
-is "steps of CI" "$(tr '\n' ' ' <"$OUT")" "sanitize all suite -R unit ON "
+is "steps of CI" "$(tr '\n' ' ' <"$OUT")" "sanitize ci suite -R unit ON "
 sanitize 3 TEST_STATUS=3 clone/.ci/run
-is "steps of CI when the sanitizers fail" "$(tr '\n' ' ' <"$OUT")" "sanitize all "
+is "steps of CI when the sanitizers fail" "$(tr '\n' ' ' <"$OUT")" "sanitize ci "
 summary

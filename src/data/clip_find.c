@@ -334,7 +334,7 @@ struct eq_clip_finder *eq_clip_finder_new(const char *dir, enum eq_links links)
     if (!f)
         return NULL;
     f->dir = dir;
-    f->real = links == EQ_LINKS_INSIDE ? realpath(dir, NULL) : NULL;
+    eq_links_root(dir, links, &f->real, &f->failed); /* told by the first search */
     f->root[0] = folder_at(f, eq_strdup(dir));
     f->root[1] = f->root[0] ? folder_in(f, f->root[0], "Videos") : NULL;
     if (f->root[0])

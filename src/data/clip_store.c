@@ -141,7 +141,7 @@ bool eq_clip_store_look(const struct eq_clip_store *s, const char *path, struct 
     struct stat file;
     struct eq_str key = {0};
     const struct eq_sampling *sampling = &s->sampling;
-    char *real = realpath(path, NULL);
+    char *real = eq_real_path(path);
     bool there = real && stat(real, &file) == 0;
     if (there) {
         eq_str_add(&key, "%s %s %u %u %u %d %d %d ", MAGIC, ECHOQUANT_VERSION, avcodec_version(), avformat_version(),
@@ -164,17 +164,11 @@ static char *entry_path(const struct eq_clip_store *s, const struct eq_clip_plac
     return eq_format("%s/%s" SUFFIX, s->dir, place->key);
 }
 
-/* Fills buffer; false: the file is shorter, or cannot be read. */
-static bool read_all(int file, uint8_t *buffer, size_t n)
+/* Fills buffer from a place in the file; false: the file is shorter, or cannot be read. */
+static bool read_part(int file, const char *path, uint64_t at, uint8_t *buffer, size_t n)
 {
-    while (n > 0) {
-        ssize_t got = read(file, buffer, n);
-        if (got == 0 || (got < 0 && errno != EINTR))
-            return false;
-        buffer += got > 0 ? got : 0;
-        n -= got > 0 ? (size_t)got : 0;
-    }
-    return true;
+    size_t got;
+    return eq_read_at(file, path, at, buffer, n, &got, NULL) == EQ_OK && got == n;
 }
 
 /* The time of an entry's file says when it was last used. */
@@ -190,18 +184,21 @@ bool eq_clip_store_get(const struct eq_clip_store *s, const struct eq_clip_place
     struct stat info;
     char *path = entry_path(s, place);
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    free(path);
-    if (file < 0)
+    if (file < 0) {
+        free(path);
         return false;
+    }
     bool good = fstat(file, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > EQ_ENTRY_HEAD;
     size_t len = good ? (size_t)info.st_size - EQ_ENTRY_HEAD : 0;
     if (len == s->pixels) /* spread from there over all of dst */
         planes = dst + 2 * s->pixels;
-    good = good && len <= 3 * s->pixels && read_all(file, head, sizeof head) && read_all(file, planes, len) &&
+    good = good && len <= 3 * s->pixels && read_part(file, path, 0, head, sizeof head) &&
+           read_part(file, path, EQ_ENTRY_HEAD, planes, len) &&
            eq_entry_holds(place, head, planes, len, s->pixels, gray);
     if (good)
         note_use(file, &info);
     close(file);
+    free(path);
     if (good && *gray)
         eq_plane_to_rgb(planes, s->pixels, dst);
     return good;

@@ -35,9 +35,10 @@ enum eq_status eq_dataset_open_folder(const char *dir, const struct eq_list_opts
 {
     enum eq_status st;
     char **paths = NULL, *list = NULL, *videos = eq_path_join(dir, "Videos");
-    char *real = opts->links == EQ_LINKS_INSIDE ? eq_real_path(dir) : NULL;
+    char *real = NULL;
     size_t n = 0;
     *out = (struct eq_dataset){0};
+    EQ_TRY(eq_links_root(dir, opts->links, &real, err));
     EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list) {
         EQ_TRY(eq_links_check(real, videos, false, err));

@@ -75,13 +75,7 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     EQ_TRY(eq_dataset_list(dir, &list, err));
     if (!list)
         EQ_TRY(no_list(dir, err));
-    real = realpath(dir, NULL);
-    if (!real)
-        EQ_TRY(eq_fail_errno(err, "%s: cannot be looked up", dir));
-    if (opts->links == EQ_LINKS_ANY) {
-        free(real);
-        real = NULL;
-    }
+    EQ_TRY(eq_links_root(dir, opts->links, &real, err));
     videos = eq_path_join(dir, "Videos");
     EQ_TRY(eq_links_check(real, list, false, err));
     EQ_TRY(eq_links_check(real, videos, false, err)); /* one error instead of one for each row */

@@ -38,7 +38,7 @@ static bool is_room_for(size_t bytes)
 static size_t space_used(void)
 {
     unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
+    FILE *f = eq_fopen("/proc/self/statm", "re");
     if (f && fscanf(f, "%lu", &pages) != 1)
         pages = 0;
     if (f)

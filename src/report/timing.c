@@ -36,6 +36,10 @@ bool eq_report_is_disturbed(const struct eq_result *row)
 
 void eq_report_significant(double value, const char *unit, struct eq_str *out)
 {
+    if (!(fabs(value) < 1e15)) { /* of two numbers of a damaged or foreign file */
+        eq_str_add(out, "%.3g%s", value, unit);
+        return;
+    }
     int before = value > 0 ? (int)floor(log10(value)) : 0;
     int digits = before > 2 ? 0 : before < -4 ? 6 : 2 - before;
     eq_str_add(out, "%.*f%s", digits, value, unit);

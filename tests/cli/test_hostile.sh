@@ -129,7 +129,7 @@ has "$ERR" "180000 tensors; at most 4096 are allowed"
 # ---- clips that take long ----
 
 mkdir -p slow/Videos
-"$TOOLS/slow_clip" slow/Videos/a.avi 400
+"$TOOLS/slow_clip" slow/Videos/a.avi 1200
 printf 'FileName,EF\na,50\n' >slow/FileList.csv
 SECONDS_LIMIT=(--set data.clip_seconds=0.5)
 expect_error 1 "slow/Videos/a.avi: decoding takes more than 0.5 s of CPU time (data.clip_seconds)" inspect "${SECONDS_LIMIT[@]}" slow/Videos/a.avi

@@ -491,6 +491,20 @@ static void a_section_of_any_size_shows_up_in_both_forms(void **state)
     eq_str_clear(&html);
 }
 
+/* A foreign or damaged results.json may give any two numbers, and so any ratio. */
+static void every_ratio_can_be_printed(void **state)
+{
+    (void)state;
+    const double values[] = {INFINITY, 1e300, 1e15, 123456, 5.8349, 0.012345, 5e-324, 0};
+    const char *texts[] = {"inf x", "1e+300 x", "1e+15 x", "123456 x", "5.83 x", "0.0123 x", "0.000000 x", "0.00 x"};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        struct eq_str out = {0};
+        eq_report_significant(values[i], " x", &out);
+        assert_string_equal(out.s, texts[i]);
+        eq_str_clear(&out);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -506,6 +520,7 @@ int main(void)
         TEST(nothing_is_chosen_without_validation),
         TEST(a_baseline_that_has_not_learned_is_told),
         TEST(timings_are_protected),
+        cmocka_unit_test(every_ratio_can_be_printed),
         TEST(twenty_models_are_all_in_the_report),
         TEST(twenty_pictures_are_all_in_the_report),
         TEST(a_section_of_any_size_shows_up_in_both_forms),

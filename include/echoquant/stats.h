@@ -138,14 +138,14 @@ enum eq_status eq_bootstrap_runs(const struct eq_boot_plan *plan, struct eq_boot
 /* On the difference "new minus old" of an error (lower is better) and a margin > 0, by the two-sided interval (low,
  * high) of the difference (Piaggio et al., CONSORT extension, JAMA 308 (2012)). An interval of 95 % makes it a
  * one-sided test at 2.5 %. */
-enum eq_verdict {
-    EQ_VERDICT_NONE,        /* no interval: a limit is NaN */
-    EQ_VERDICT_NONINFERIOR, /* high < margin: worse by the margin or more is excluded */
-    EQ_VERDICT_NOT_SHOWN,   /* the interval holds the margin */
-    EQ_VERDICT_INFERIOR     /* low > margin: worse by more than the margin is shown */
+enum eq_margin {
+    EQ_MARGIN_NONE,        /* no interval: a limit is NaN */
+    EQ_MARGIN_NONINFERIOR, /* high < margin: worse by the margin or more is excluded */
+    EQ_MARGIN_NOT_SHOWN,   /* the interval holds the margin */
+    EQ_MARGIN_INFERIOR     /* low > margin: worse by more than the margin is shown */
 };
-enum eq_verdict eq_verdict_of(double low, double high, double margin);
-const char *eq_verdict_name(enum eq_verdict v); /* "none", "non-inferior", "not shown", "inferior" */
+enum eq_margin eq_margin_of(double low, double high, double margin);
+const char *eq_margin_name(enum eq_margin v); /* "none", "non-inferior", "not shown", "inferior" */
 /* The level of that one-sided test, (1 - level) / 2. */
 double eq_one_sided_level(double level);
 

@@ -38,14 +38,14 @@ struct eq_reclass eq_reclass_of(const double *a, const double *b, size_t n, doub
     return r;
 }
 
-enum eq_verdict eq_verdict_of(double low, double high, double margin)
+enum eq_margin eq_margin_of(double low, double high, double margin)
 {
     if (isnan(low) || isnan(high) || isnan(margin))
-        return EQ_VERDICT_NONE;
-    return high < margin ? EQ_VERDICT_NONINFERIOR : low > margin ? EQ_VERDICT_INFERIOR : EQ_VERDICT_NOT_SHOWN;
+        return EQ_MARGIN_NONE;
+    return high < margin ? EQ_MARGIN_NONINFERIOR : low > margin ? EQ_MARGIN_INFERIOR : EQ_MARGIN_NOT_SHOWN;
 }
 
-const char *eq_verdict_name(enum eq_verdict v)
+const char *eq_margin_name(enum eq_margin v)
 {
     static const char *const names[] = {"none", "non-inferior", "not shown", "inferior"};
     return names[v];

@@ -90,16 +90,11 @@ static void round_trip(const uint32_t patients[2], const int frames[2], const do
     char *path = temp_path();
     char plain[] = "plain", quoted[] = "with,comma \"and quote\"";
     struct eq_prediction rows[] = {
-        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f, 0},
-        {quoted, EQ_SPLIT_VAL, 0, -1e-3, 0},
+        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f, patients[0], frames[0], fps[0]},
+        {quoted, EQ_SPLIT_VAL, 0, -1e-3, patients[1], frames[1], fps[1]},
     };
     struct eq_evaluation out = {.rows = rows, .n = 2}, in;
     struct eq_err err;
-    for (size_t i = 0; i < 2; i++) {
-        rows[i].patient = patients[i];
-        rows[i].frames = frames[i];
-        rows[i].fps = fps[i];
-    }
     assert_int_equal(eq_predictions_write(path, &out, &err), EQ_OK);
     assert_int_equal(eq_predictions_read(path, &in, &err), EQ_OK);
     assert_int_equal(in.n, 2);

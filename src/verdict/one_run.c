@@ -61,8 +61,7 @@ static enum eq_status add_model(struct group *g, const struct eq_run_verdict *v,
         return eq_fail(err, EQ_NOMEM, "out of memory for the scores of %zu clips", n);
     for (size_t i = 0; i < n; i++)
         g->score[at][i] = -g->pred[at][i];
-    eq_auc_order(g->score[at], n, g->order[at]);
-    return EQ_OK;
+    return eq_auc_order(g->score[at], n, g->order[at], err);
 }
 
 static enum eq_status make_group(struct group *g, const struct eq_run_verdict *v, const struct eq_verdict_clips *clips,
@@ -107,8 +106,7 @@ static enum eq_status boot_group(struct group *g, struct eq_run_verdict *v, stru
     const struct eq_figures *f = &g->figures;
     struct eq_boot *out = eq_alloc(eq_figures_count(f), sizeof *out), *of = out;
     struct eq_boot_plan plan = eq_figures_plan(f, g->clips, v->replicates);
-    enum eq_status st =
-        out ? eq_bootstrap(&plan, out, err) : eq_fail(err, EQ_NOMEM, "out of memory for the bootstrap");
+    enum eq_status st = out ? eq_bootstrap(&plan, out, err) : eq_fail(err, EQ_NOMEM, "out of memory for the bootstrap");
     for (size_t i = 0; st == EQ_OK && i < f->models; i++, of += EQ_MODEL_FIGURES) {
         struct eq_verdict_model *m = &v->models[g->model[i]];
         m->mae = of[EQ_FIGURE_MAE];
@@ -360,10 +358,11 @@ static void note_clips(struct eq_run_verdict *v, const struct eq_verdict_clips *
     if (units == 1)
         eq_verdict_note(v, "The test split has one %s. One %s gives no intervals, and so no verdict.", unit, unit);
     else if (units < EQ_VERDICT_FEW)
-        eq_verdict_note(v,
-                        "The test split has only %zu %ss. Bootstrap intervals from fewer than %d are too narrow: do not "
-                        "rely on them.",
-                        units, unit, EQ_VERDICT_FEW);
+        eq_verdict_note(
+            v,
+            "The test split has only %zu %ss. Bootstrap intervals from fewer than %d are too narrow: do not "
+            "rely on them.",
+            units, unit, EQ_VERDICT_FEW);
     if (!varies && n > 1)
         eq_verdict_note(v, "All test clips have the same EF, so there is no R2, no ICC with the truth, and no AUC.");
     for (size_t c = 0; c < EQ_VERDICT_CUTS; c++) {

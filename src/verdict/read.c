@@ -212,9 +212,8 @@ static void add_pair(struct eq_run_verdict *v, const struct eq_verdict_model *a,
         return;
     }
     v->pairs = eq_list_grow(v->pairs, v->n_pairs, sizeof *v->pairs);
-    v->pairs[v->n_pairs++] = (struct eq_verdict_pair){.a = (size_t)(a - v->models),
-                                                      .b = (size_t)(b - v->models),
-                                                      .is_quantized = is_int8(a) && !is_int8(b)};
+    v->pairs[v->n_pairs++] = (struct eq_verdict_pair){
+        .a = (size_t)(a - v->models), .b = (size_t)(b - v->models), .is_quantized = is_int8(a) && !is_int8(b)};
 }
 
 static const struct eq_verdict_model *made_by(const struct eq_run_verdict *v, enum eq_phase phase)

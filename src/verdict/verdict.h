@@ -19,8 +19,8 @@ enum { EQ_MODEL_FIGURES = EQ_FIGURE_AUC + EQ_VERDICT_CUTS };
 enum { EQ_PAIR_MAE, EQ_PAIR_RMSE, EQ_PAIR_R2, EQ_PAIR_QUALITY, EQ_PAIR_FIGURES };
 struct eq_figures {
     size_t n, models, pairs;
-    const double *ef;            /* [n] */
-    const double *const *pred;   /* [run][models] -> [n] */
+    const double *ef;             /* [n] */
+    const double *const *pred;    /* [run][models] -> [n] */
     const double *const *score;   /* [models] -> [n]: minus the prediction; NULL: no AUC, and one run */
     const uint32_t *const *order; /* [models] -> [n]: eq_auc_order of the scores */
     const bool *const *below;     /* [EQ_VERDICT_CUTS] -> [n]: the true EF is below the cut */
@@ -31,7 +31,8 @@ struct eq_figures {
 size_t eq_figures_count(const struct eq_figures *f);
 void eq_figures_of_sample(const void *figures, const struct eq_boot_sample *sample, double *stats);
 /* The bootstrap of figures over the clips. */
-struct eq_boot_plan eq_figures_plan(const struct eq_figures *f, const struct eq_verdict_clips *clips, size_t replicates);
+struct eq_boot_plan eq_figures_plan(const struct eq_figures *f, const struct eq_verdict_clips *clips,
+                                    size_t replicates);
 
 /* one_run.c */
 /* Everything of a run that is not one of several seeds; v has the options, and the stated margin. */

@@ -190,6 +190,12 @@ struct eq_results {
     size_t n_damaged;
     struct {
         struct cJSON *json;
+        double points;      /* report.margin when it was stated; NaN: it never was */
+        const char *stated; /* when: UTC, as 2026-01-31T12:00:00Z */
+        bool late;          /* the test split had been read before */
+    } margin;
+    struct {
+        struct cJSON *json;
         const char *dir, *digest;
         bool synthetic, split_from_file;
         double train, val, test, skipped, damaged; /* clips */
@@ -225,6 +231,13 @@ void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
 /* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
  * Rows without a digest, and all of them if the results have none, stay. */
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
+/* States the non-inferiority margin, in EF points of MAE, in <run_dir>/results.json, with the time. Call it before the
+ * test split is read. A margin that is stated already stays. Rows that are there already were measured without one, and
+ * the statement says that it is late. */
+enum eq_status eq_results_state_margin(const char *run_dir, double points, struct eq_err *err);
+/* The time as results.json has it. */
+enum { EQ_TIME_TEXT = 32 };
+void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 

@@ -75,7 +75,7 @@ struct eq_run_model {
     const char *name;            /* <run>/predictions/<name>.csv, history/, state/; `echoquant eval <name>` */
     const char *row;             /* "model" in results.json */
     const char *title;           /* for readers: "FP32 baseline" */
-    const char *color;           /* in pictures, RRGGBB */
+    int series;                  /* in pictures: its color, dash and mark (picture.h) */
     const char *file;            /* it runs <run>/<file>.safetensors: its own file, or another row's */
     enum eq_precision precision; /* of an FP32 file's convolutions */
     const char *device;
@@ -94,6 +94,8 @@ const struct eq_run_model *eq_run_model_of_row(const char *row);
 const struct eq_run_model *eq_phase_model(enum eq_phase phase);
 /* Whether a phase makes a file for it; false: it runs the file of another row. */
 bool eq_run_model_is_made(const struct eq_run_model *m);
+/* The series in pictures of a model of the run, or of any other name. */
+int eq_run_series(const char *name);
 /* The row of a name, also for the user's own files: a name that the table lacks is its own row. */
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The inverse; false when the result cannot name a file. */

@@ -1,6 +1,6 @@
-/* Any bytes as history/<name>.csv: its rows are counted, and no comma is left for gnuplot. */
+/* Any bytes as history/<name>.csv: its rows are counted. */
 #include "fuzz.h"
-#include "report/report.h"
+#include "report/plots.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     size_t len = strlen(text);
     int rows = eq_history_rows(text, &start);
-    require(rows >= 0 && (size_t)rows + start <= len && strlen(text) == len && !strchr(text, ','));
-    require(!start || strstr(text, "\n0 "));
+    require(rows >= 0 && (size_t)rows + start <= len);
+    require(!start || strstr(text, "\n0,"));
     free(text);
     return 0;
 }

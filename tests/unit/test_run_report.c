@@ -313,24 +313,56 @@ static void a_baseline_that_has_not_learned_is_told(void **state)
 
 static void set_slow(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){49, 60, 349.8, 30, 50, 101, 0.003};
+    row->latency = (struct eq_result_latency){.min = 49,
+                                              .median = 60,
+                                              .p90 = NAN,
+                                              .p95 = 349.8,
+                                              .p99 = NAN,
+                                              .repeats = 30,
+                                              .low = 50,
+                                              .high = 101,
+                                              .waited = 0.003};
 }
 
 static void set_calm(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){98, 100, 102, 30, 99, 101, 0.003};
+    row->latency = (struct eq_result_latency){.min = 98,
+                                              .median = 100,
+                                              .p90 = NAN,
+                                              .p95 = 102,
+                                              .p99 = NAN,
+                                              .repeats = 30,
+                                              .low = 99,
+                                              .high = 101,
+                                              .waited = 0.003};
     row->timed = "2026-01-01T00:00:00Z";
 }
 
 static void set_fast(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){0.016, 0.0171234, 0.018, 30, 0.0169, 0.0172, 0.003};
+    row->latency = (struct eq_result_latency){.min = 0.016,
+                                              .median = 0.0171234,
+                                              .p90 = NAN,
+                                              .p95 = 0.018,
+                                              .p99 = NAN,
+                                              .repeats = 30,
+                                              .low = 0.0169,
+                                              .high = 0.0172,
+                                              .waited = 0.003};
     row->timed = "2026-01-01T00:00:00Z";
 }
 
 static void set_stopped(struct eq_result *row)
 {
-    row->latency = (struct eq_result_latency){48, 50, 52, 30, 49, 51, 0.4};
+    row->latency = (struct eq_result_latency){.min = 48,
+                                              .median = 50,
+                                              .p90 = NAN,
+                                              .p95 = 52,
+                                              .p99 = NAN,
+                                              .repeats = 30,
+                                              .low = 49,
+                                              .high = 51,
+                                              .waited = 0.4};
     row->timed = "2026-01-01T00:10:00Z";
 }
 

@@ -25,7 +25,8 @@ void eq_texts_add(struct eq_texts *t, const char *fmt, ...) __attribute__((forma
 struct eq_table {
     struct eq_texts cells;
     int columns;
-    int text_columns; /* the first ones, aligned left; numbers are aligned right */
+    int text_columns;      /* the first ones, aligned left; numbers are aligned right */
+    struct eq_str caption; /* in HTML, above it; empty: the title of the section */
 };
 /* Adds the header, a list that ends with NULL. */
 void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
@@ -115,6 +116,7 @@ struct eq_section {
     int place;      /* in report.md, from 0 on; report.html has the order of the list */
     enum eq_section_style style;
     struct eq_str title;
+    const char *heading; /* HTML's, where Markdown has no title; borrowed; NULL: none */
     enum eq_line_style line_style;
     struct eq_texts lines;
     struct eq_table *tables;

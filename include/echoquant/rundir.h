@@ -189,6 +189,7 @@ struct eq_results {
     struct {
         struct cJSON *json;
         const char *dir, *digest;
+        const char *file_list_sha256; /* of FileList.csv as it was read */
         bool synthetic, split_from_file;
         double train, val, test, skipped, damaged; /* clips */
         double patients;                           /* 0: the list does not name them */
@@ -196,8 +197,9 @@ struct eq_results {
     } data;
     struct {
         struct cJSON *json;
-        const char *version, *cpu, *isa;
+        const char *version, *cpu, *isa, *system, *compiler, *flags;
         double threads;
+        const struct cJSON *libraries; /* versions by name */
     } environment;
 };
 /* Read and write <run_dir>/results.json. EQ_IO: there is no file; EQ_FORMAT: it is not a file of this program. Clear
@@ -220,6 +222,8 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row);
 /* Sets the lists of clips left out under data.on_error = skip, and of damaged ones that were used under use; names are
  * borrowed from ds. */
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
+/* Sets the fields of r->environment, which borrow from environment. */
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment);
 /* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
  * Rows without a digest, and all of them if the results have none, stay. */
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);

@@ -58,6 +58,8 @@ void eq_report_clear(struct eq_report *report)
     eq_str_clear(&report->no_pictures);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
+    if (report->settings.origin)
+        eq_settings_clear(&report->settings);
     cJSON_Delete(report->config);
     cJSON_Delete(report->sensitivity);
 }
@@ -70,18 +72,31 @@ static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
     return EQ_OK;
 }
 
+static enum eq_status read_settings(struct eq_report *report, struct eq_err *err)
+{
+    char *path = eq_path_join(report->run_dir, "config.json");
+    enum eq_status st;
+    bool there;
+    EQ_TRY(eq_settings_init(&report->settings, err));
+    EQ_TRY(eq_settings_load_run(&report->settings, report->run_dir, &there, err));
+    if (there)
+        EQ_TRY(eq_json_read(path, &report->config, err));
+    if (there)
+        EQ_TRY(eq_sha256_file(path, report->config_sha256, err));
+out:
+    free(path);
+    return st;
+}
+
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
-    char *config = eq_path_join(run_dir, "config.json");
     struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
     size_t n = 0;
     enum eq_status st;
     bool there;
-    EQ_TRY(eq_path_look(config, &there, err));
-    if (there)
-        EQ_TRY(eq_json_read(config, &report.config, err));
+    EQ_TRY(read_settings(&report, err));
     EQ_TRY(collect_seeds(&report, err));
     EQ_TRY(read_results(&report, err));
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
@@ -102,7 +117,6 @@ out:
     for (size_t i = 0; i < n; i++)
         eq_section_clear(&sections[i]);
     free(sections);
-    free(config);
     eq_report_clear(&report);
     eq_str_clear(&md);
     eq_str_clear(&html);

@@ -42,9 +42,11 @@ struct eq_plot {
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
-    struct eq_str other_data;  /* names of rows that are left out, because they are of other data */
-    struct cJSON *config;      /* owned; NULL when the run directory has no config.json */
-    struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
+    struct cJSON *config;               /* owned; NULL when the run directory has no config.json */
+    struct eq_settings settings;        /* those of config.json, the defaults without one */
+    char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
+    struct cJSON *sensitivity;          /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_plot *plots;
     size_t n_plots;
     struct eq_str no_pictures; /* why plots/ holds no SVG; empty when it does */
@@ -59,6 +61,8 @@ enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err
 int eq_history_rows(char *text, bool *start);
 /* Runs `gnuplot script` in dir. EQ_UNSUPPORTED: gnuplot is not installed; EQ_IO: it fails, with its first message. */
 enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
+/* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
+void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
@@ -129,6 +133,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(mixed, 130)                                                                                                      \
     X(sensitivity, 110)                                                                                                \
     X(made, 50)                                                                                                        \
+    X(provenance, 148)                                                                                                 \
     X(config, 150)                                                                                                     \
     X(skipped, 140)                                                                                                    \
     X(damaged, 145)

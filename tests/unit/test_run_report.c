@@ -409,6 +409,7 @@ static void twenty_pictures_are_all_in_the_report(void **state)
     char name[64];
     size_t n;
     (void)state;
+    eq_results_init(&report.results);
     for (int i = 0; i < 20; i++) {
         struct eq_plot plot = {0};
         eq_str_add(&plot.name, "scatter_%d", i);

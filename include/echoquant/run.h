@@ -32,10 +32,6 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
 /* What this process computes with: version, cpu, isa, threads, system (kernel), compiler, flags (those of the compiler
  * that can affect results), libraries (versions by name). Delete with cJSON_Delete. */
 struct cJSON *eq_environment(void);
-/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
-bool eq_run_has_result(const struct eq_config *cfg, const char *name);
-/* Whether its row has a latency; false when that cannot be determined. */
-bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
 /* Whether all models that the settings ask for have been evaluated and the report exists; with train.seeds above 1, for
  * every seed and over all of them. False when that cannot be determined, so that the work is done again. */
 bool eq_run_is_finished(const struct eq_config *cfg);

@@ -230,6 +230,33 @@ size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
+/* ---- what is there ----------------------------------------------------------- */
+
+/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
+bool eq_run_has_result(const struct eq_config *cfg, const char *name);
+/* Whether its row has a latency; false when that cannot be determined. */
+bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
+
+/* ---- history/<name>.csv ------------------------------------------------------ */
+
+/* A training: a row for each epoch. The first column is "epoch"; 0 is the model before any step, whose rate and loss
+ * are NaN. Init with {0}, free with eq_history_clear. */
+struct eq_history {
+    char **names;   /* [columns] */
+    double *values; /* [rows][columns] */
+    size_t columns, rows;
+};
+#define EQ_HISTORY_MAX_BYTES ((size_t)64 << 20)
+#define EQ_HISTORY_MAX_LINE 4096
+#define EQ_HISTORY_MAX_EPOCH 1e9
+/* EQ_FORMAT: name and line of what is no history. */
+enum eq_status eq_history_parse(const char *name, const char *text, size_t len, struct eq_history *out,
+                                struct eq_err *err);
+/* Reads <run_dir>/history/<model>.csv; no columns: there is no such file. EQ_IO, EQ_FORMAT. */
+enum eq_status eq_history_read(const char *run_dir, const char *model, struct eq_history *out, struct eq_err *err);
+double eq_history_last_epoch(const struct eq_history *h); /* 0: no rows */
+void eq_history_clear(struct eq_history *h);
+
 /* ---- sensitivity.json -------------------------------------------------------- */
 
 #define EQ_SENSITIVITY_FORMAT "echoquant-sensitivity-1" /* its "format" */

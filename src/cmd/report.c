@@ -1,12 +1,35 @@
 #include "cmd/cmd.h"
 
+#include <unistd.h>
+
+/* The table, what is missing, and the path of the report. */
+static enum eq_status print_one(const char *dir, struct eq_err *err)
+{
+    struct eq_str missing = {0};
+    bool results;
+    enum eq_status st;
+    EQ_TRY(eq_run_look(dir, "results", ".json", &results, err));
+    if (results)
+        EQ_TRY(eq_print_results(dir, false, err));
+    EQ_TRY(eq_run_missing(dir, eq_columns(STDOUT_FILENO), &missing, err));
+    if (missing.len) {
+        eq_print_text(results ? "\n" : "");
+        eq_print_text(missing.s);
+    }
+    eq_print_text("\n");
+    eq_print_row("%s/report.html", dir);
+out:
+    eq_str_clear(&missing);
+    return st;
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const char *dir = s->cfg->run.dir;
     if (s->options.json)
         return eq_print_results(dir, true, err);
     EQ_CHECK(eq_run_report(dir, err));
-    return eq_print_report(dir, false, err);
+    return print_one(dir, err);
 }
 
 const struct eq_command eq_cmd_report = {

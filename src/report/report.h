@@ -46,12 +46,15 @@ struct eq_report {
     struct cJSON *config;               /* owned; NULL when the run directory has no config.json */
     struct eq_settings settings;        /* those of config.json, the defaults without one */
     char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
-    struct cJSON *sensitivity;          /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
+    struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_plot *plots;
     size_t n_plots;
     struct eq_str no_pictures; /* why plots/ holds no SVG; empty when it does */
 };
 void eq_report_clear(struct eq_report *report);
+/* missing.c: fills report->missing from report->settings and the files of the run directory. */
+enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
 /* Draws all pictures with gnuplot. If gnuplot is missing or fails, report->no_pictures says why; that is no error. */
 enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
 /* Adds the picture of report->sensitivity. */
@@ -120,6 +123,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
 /* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> is in a file of
  * its own and leaves the section empty when there is nothing to say. */
 #define EQ_SECTIONS(X)                                                                                                 \
+    X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \

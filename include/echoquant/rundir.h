@@ -75,7 +75,7 @@ struct eq_run_model {
     const char *name;            /* <run>/predictions/<name>.csv, history/, state/; `echoquant eval <name>` */
     const char *row;             /* "model" in results.json */
     const char *title;           /* for readers: "FP32 baseline" */
-    const char *color;           /* in pictures, RRGGBB */
+    int series;                  /* in pictures: its color, dash and mark (picture.h) */
     const char *file;            /* it runs <run>/<file>.safetensors: its own file, or another row's */
     enum eq_precision precision; /* of an FP32 file's convolutions */
     const char *device;
@@ -94,6 +94,8 @@ const struct eq_run_model *eq_run_model_of_row(const char *row);
 const struct eq_run_model *eq_phase_model(enum eq_phase phase);
 /* Whether a phase makes a file for it; false: it runs the file of another row. */
 bool eq_run_model_is_made(const struct eq_run_model *m);
+/* The series in pictures of a model of the run, or of any other name. */
+int eq_run_series(const char *name);
 /* The row of a name, also for the user's own files: a name that the table lacks is its own row. */
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The inverse; false when the result cannot name a file. */
@@ -188,6 +190,12 @@ struct eq_results {
     size_t n_damaged;
     struct {
         struct cJSON *json;
+        double points;      /* report.margin when it was stated; NaN: it never was */
+        const char *stated; /* when: UTC, as 2026-01-31T12:00:00Z */
+        bool late;          /* the test split had been read before */
+    } margin;
+    struct {
+        struct cJSON *json;
         const char *dir, *digest;
         const char *file_list_sha256; /* of FileList.csv as it was read */
         bool synthetic, split_from_file;
@@ -227,6 +235,13 @@ void eq_results_set_environment(struct eq_results *r, struct cJSON *environment)
 /* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
  * Rows without a digest, and all of them if the results have none, stay. */
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
+/* States the non-inferiority margin, in EF points of MAE, in <run_dir>/results.json, with the time. Call it before the
+ * test split is read. A margin that is stated already stays. Rows that are there already were measured without one, and
+ * the statement says that it is late. */
+enum eq_status eq_results_state_margin(const char *run_dir, double points, struct eq_err *err);
+/* The time as results.json has it. */
+enum { EQ_TIME_TEXT = 32 };
+void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 

@@ -103,6 +103,10 @@ struct eq_config {
         double layer_ms;
     } bench;
     struct {
+        double margin; /* EF points of MAE */
+        int replicates;
+    } report;
+    struct {
         char *dir; /* run directory */
         int seed;
         int threads;                 /* 0: all */

@@ -122,7 +122,7 @@ const struct eq_command eq_cmd_eval = {
                EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
     .accepts = EQ_ARG_RUN | EQ_ARG_MODEL,
-    .sections = (const char *const[]){"data", "synth", "eval", "bench", "run", NULL},
+    .sections = (const char *const[]){"data", "synth", "eval", "bench", "report", "run", NULL},
     .needs = EQ_NEED_RUN | EQ_NEED_DATA,
     .phase = EQ_PHASE_EVAL,
     .check = check,

@@ -44,6 +44,6 @@ const struct eq_command eq_cmd_report = {
     .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON,
     .accepts = EQ_ARG_RUN,
-    .sections = (const char *const[]){"run.dir", NULL},
+    .sections = (const char *const[]){"report", "run.dir", NULL},
     .run = run,
 };

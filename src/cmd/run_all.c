@@ -25,6 +25,6 @@ const struct eq_command eq_cmd_run_all = {
              "resumes at the seed where it stopped. A larger N adds seeds.\n",
     .example = "--config configs/echonet.json --data /data/EchoNet-Dynamic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
-    .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "run", NULL},
+    .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "report", "run", NULL},
     .run = run,
 };

@@ -27,7 +27,10 @@ static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, flo
                                              .split = sample->split,
                                              .ef = sample->ef,
                                              .prediction = (double)ef,
-                                             .patient = sample->patient};
+                                             .patient = sample->patient,
+                                             .frames = sample->clip_frames ? sample->clip_frames
+                                                                           : sample->number_of_frames,
+                                             .fps = sample->fps > 0 ? sample->fps : sample->clip_fps};
 }
 
 /* A row for every clip, in the loader's order: the mean over the phases that it samples. */

@@ -10,7 +10,7 @@ static const char head[] =
     "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>echoquant: FP32 to INT8</title>\n"
     "<style>\n"
-    ":root{color-scheme:light;--ink:#222831;--soft:#5b6570;--line:#dfe4e9;--wash:#f5f7f9}\n"
+    ":root{color-scheme:light;--line:#dfe4e9;--wash:#f5f7f9}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0 auto;max-width:1260px;padding:2.2rem 1.4rem 4rem;color:var(--ink);background:#fff;\n"
     "font:15px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif}\n"
@@ -25,13 +25,14 @@ static const char head[] =
     ".results tr:last-child td{color:var(--soft)}\n"
     ".pictures{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;flex:1 1 320px;max-width:100%;border:1px solid "
     "var(--line);border-radius:6px;padding:.7rem .8rem}\n"
-    ".scatter figure{flex:1 1 330px;max-width:460px}figure img{width:100%;height:auto;display:block}\n"
+    ".scatter figure{flex:1 1 330px;max-width:460px}figure svg{width:100%;height:auto;display:block}\n"
     "figcaption{color:var(--soft);font-size:.87rem;margin-top:.4rem}figcaption b{color:var(--ink)}\n"
     "details{margin:.6rem 0}summary{cursor:pointer;font-weight:600}\n"
     ".config td,.config th,.skipped td,.skipped th{text-align:left;padding:.2rem .9rem .2rem 0;white-space:normal}\n"
     ".config td:first-child{font-family:monospace;font-size:.92em}\n"
     "@media print{body{max-width:none;padding:0}figure{break-inside:avoid}}\n"
-    "</style>\n</head>\n<body>\n";
+    ":root{";
+static const char body[] = "}\n</style>\n</head>\n<body>\n";
 
 static void add_escaped(struct eq_str *out, const char *text)
 {
@@ -55,19 +56,6 @@ static void add_element(struct eq_str *out, const char *tag, const char *attribu
     eq_str_add(out, "</%s>%s", tag, end);
 }
 
-static void add_base64(struct eq_str *out, const unsigned char *bytes, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        size_t have = n - i < 3 ? n - i : 3;
-        unsigned v = (unsigned)bytes[i] << 16 | (have > 1 ? (unsigned)bytes[i + 1] << 8 : 0u) |
-                     (have > 2 ? (unsigned)bytes[i + 2] : 0u);
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], have > 1 ? digits[v >> 6 & 63] : '=',
-                        have > 2 ? digits[v & 63] : '='};
-        eq_str_add_bytes(out, four, 4);
-    }
-}
-
 static void add_table(const struct eq_table *t, const char *id, struct eq_str *out)
 {
     int i = 0;
@@ -83,27 +71,29 @@ static void add_table(const struct eq_table *t, const char *id, struct eq_str *o
     eq_str_add(out, "</table></div>\n");
 }
 
-static enum eq_status add_plot(const char *run_dir, const struct eq_plot *plot, struct eq_str *out, struct eq_err *err)
+/* number: of the picture in the page, from which its ids begin. */
+static enum eq_status add_plot(const char *run_dir, const struct eq_picture *p, int number, struct eq_str *out,
+                               struct eq_err *err)
 {
-    char *path = eq_format("%s/plots/%s.svg", run_dir, plot->name.s);
-    void *svg;
+    char *path = eq_format("%s/plots/%s.svg", run_dir, p->name.s), *id = eq_format("p%d-", number);
+    void *svg = NULL;
     size_t len;
-    enum eq_status st = eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err);
-    free(path);
-    EQ_CHECK(st);
-    eq_str_add(out, "<figure><img alt=\"");
-    add_escaped(out, plot->title.s);
-    eq_str_add(out, "\" src=\"data:image/svg+xml;base64,");
-    add_base64(out, svg, len);
-    eq_str_add(out, "\"><figcaption>");
-    add_element(out, "b", "", plot->title.s, ". ");
-    add_escaped(out, plot->caption.s);
+    enum eq_status st;
+    EQ_TRY(eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err));
+    eq_str_add(out, "<figure>");
+    EQ_TRY(eq_picture_svg(svg, len, p, id, out, err));
+    eq_str_add(out, "<figcaption>");
+    add_element(out, "b", "", p->title.s, ". ");
+    add_escaped(out, p->caption.s);
     eq_str_add(out, "</figcaption></figure>\n");
+out:
     eq_free(svg);
-    return EQ_OK;
+    free(path);
+    free(id);
+    return st;
 }
 
-static enum eq_status add_section(const char *run_dir, const struct eq_section *s, struct eq_str *out,
+static enum eq_status add_section(const char *run_dir, const struct eq_section *s, int *plots, struct eq_str *out,
                                   struct eq_err *err)
 {
     static const char *const classes[] = {
@@ -126,7 +116,7 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
     if (s->n_plots)
         eq_str_add(out, "<div class=\"pictures %s\">\n", s->id);
     for (size_t i = 0; i < s->n_plots; i++)
-        EQ_CHECK(add_plot(run_dir, s->plots[i], out, err));
+        EQ_CHECK(add_plot(run_dir, s->plots[i], ++*plots, out, err));
     eq_str_add(out, "%s%s", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
     return EQ_OK;
 }
@@ -134,13 +124,16 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
 enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
                               struct eq_err *err)
 {
+    int plots = 0;
+    eq_str_add(out, "%s", head);
+    eq_picture_css(false, out);
     eq_str_add(out,
                "%s<h1>FP32 to INT8</h1>\n<p class=\"lead\">Ejection fraction from echocardiogram videos: what "
                "quantization costs and what it gains.</p>\n",
-               head);
+               body);
     for (size_t i = 0; i < n; i++)
         if (sections[i].lines.n || sections[i].n_tables || sections[i].n_plots)
-            EQ_CHECK(add_section(run_dir, &sections[i], out, err));
+            EQ_CHECK(add_section(run_dir, &sections[i], &plots, out, err));
     eq_str_add(out, "<footer><p>%s</p></footer>\n", EQ_RESEARCH_ONLY);
     eq_str_add(out, "</body>\n</html>\n");
     return EQ_OK;

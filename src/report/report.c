@@ -1,4 +1,5 @@
 /* The report: reads the files of a run, draws, makes the sections, writes report.md and report.html. */
+#include "report/plots.h"
 #include "report/report.h"
 
 #include <limits.h>
@@ -58,13 +59,7 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
 
 void eq_report_clear(struct eq_report *report)
 {
-    for (size_t i = 0; i < report->n_plots; i++) {
-        eq_str_clear(&report->plots[i].name);
-        eq_str_clear(&report->plots[i].title);
-        eq_str_clear(&report->plots[i].caption);
-    }
-    free(report->plots);
-    eq_str_clear(&report->no_pictures);
+    eq_pictures_clear(&report->pictures);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
     eq_str_clear(&report->missing.cells.s);
@@ -115,8 +110,8 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
     EQ_TRY(eq_plots_make(&report, err));
-    if (report.no_pictures.len)
-        eq_warn("the report has no pictures: %s", report.no_pictures.s);
+    if (report.pictures.missing.len)
+        eq_warn("the report lacks pictures: %s", report.pictures.missing.s);
     sections = eq_report_sections(&report, &n);
     for (size_t i = 0; i < n; i++)
         if (sections[i].has_holes)
@@ -138,16 +133,14 @@ out:
 enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
-    char *dir = eq_path_join(run_dir, "plots");
     enum eq_status st;
-    EQ_TRY(eq_make_dirs(dir, err));
     EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(eq_plots_sensitivity(&report, err));
-    if (report.no_pictures.len)
-        eq_warn("no picture: %s", report.no_pictures.s);
+    EQ_TRY(eq_plot_sensitivity(&report, NULL, err));
+    EQ_TRY(eq_plots_draw(&report, err));
+    if (report.pictures.missing.len)
+        eq_warn("no picture: %s", report.pictures.missing.s);
 out:
     eq_report_clear(&report);
-    free(dir);
     return st;
 }
 

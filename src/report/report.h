@@ -3,6 +3,7 @@
 #define REPORT_REPORT_H
 
 #include "echoquant/infer.h"
+#include "echoquant/picture.h"
 #include "echoquant/report.h"
 
 #include <cjson/cJSON.h>
@@ -35,10 +36,6 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 
 /* ---- the content of a report ---------------------------------------------- */
 
-/* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
-struct eq_plot {
-    struct eq_str name, title, caption;
-};
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
@@ -48,22 +45,11 @@ struct eq_report {
     char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
     struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
     struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
-    struct eq_plot *plots;
-    size_t n_plots;
-    struct eq_str no_pictures; /* why plots/ holds no SVG; empty when it does */
+    struct eq_pictures pictures;
 };
 void eq_report_clear(struct eq_report *report);
 /* missing.c: fills report->missing from report->settings and the files of the run directory. */
 enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
-/* Draws all pictures with gnuplot. If gnuplot is missing or fails, report->no_pictures says why; that is no error. */
-enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
-/* Adds the picture of report->sensitivity. */
-enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err);
-/* The number of epochs in the text of a history, in which commas become blanks. *start: it begins with a row for the
- * model before any step. */
-int eq_history_rows(char *text, bool *start);
-/* Runs `gnuplot script` in dir. EQ_UNSUPPORTED: gnuplot is not installed; EQ_IO: it fails, with its first message. */
-enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
 /* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
 void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
@@ -107,9 +93,9 @@ struct eq_section {
     struct eq_texts lines;
     struct eq_table *tables;
     size_t n_tables;
-    struct eq_str note;           /* how to read the tables */
-    struct eq_str brief;          /* Markdown has this in place of everything else */
-    const struct eq_plot **plots; /* in Markdown each has a heading of its own, and the section none */
+    struct eq_str note;              /* how to read the tables */
+    struct eq_str brief;             /* Markdown has this in place of everything else */
+    const struct eq_picture **plots; /* in Markdown each has a heading of its own, and the section none */
     size_t n_plots;
     bool has_holes; /* out of memory: the report cannot be written */
 };

@@ -172,6 +172,7 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(eq_sha256_file(path, file_sha256, err));
     EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
+    EQ_TRY(eq_results_state_margin(cfg->run.dir, cfg->report.margin, err));
     EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
     EQ_TRY(validate(&p, ds, &own, &val, err));
     EQ_TRY(eq_predictions_write(csv, &e, err));

@@ -1,7 +1,7 @@
 /* Any bytes as history/<name>.csv: what is accepted is a whole table whose last epoch is one of its epochs, what is
- * refused names the line and leaves nothing behind. Its rows are counted, and no comma is left for gnuplot. */
+ * refused names the line and leaves nothing behind. Its rows are counted. */
 #include "fuzz.h"
-#include "report/report.h"
+#include "report/plots.h"
 
 static void parse(const char *text, size_t size)
 {
@@ -30,8 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse(text, size);
     size_t len = strlen(text);
     int rows = eq_history_rows(text, &start);
-    require(rows >= 0 && (size_t)rows + start <= len && strlen(text) == len && !strchr(text, ','));
-    require(!start || strstr(text, "\n0 "));
+    require(rows >= 0 && (size_t)rows + start <= len);
+    require(!start || strstr(text, "\n0,"));
     free(text);
     return 0;
 }

@@ -101,14 +101,14 @@ static void the_report_is_one_file_with_everything(void **state)
         fail_msg("%s", err.msg);
     char *html = read_text("report.html"), *md = read_text("report.md");
     /* pictures: the history, three scatter plots, the changes by INT8 */
-    assert_int_equal(count(html, "<img "), 5);
-    assert_int_equal(count(html, "src=\"data:image/svg+xml;base64,"), 5);
+    assert_int_equal(count(html, "<svg "), 5);
+    assert_int_equal(count(html, "role=\"img\" aria-label=\""), 5);
     assert_int_equal(count(md, "!["), 5);
     static const char *const files[] = {"history_fp32", "scatter_fp32", "scatter_ptq", "scatter_qat", "changes"};
     for (int i = 0; i < 5; i++) {
         char name[64];
         for (int e = 0; e < 3; e++) {
-            snprintf(name, sizeof name, "plots/%s.%s", files[i], e == 0 ? "svg" : e == 1 ? "gp" : "dat");
+            snprintf(name, sizeof name, "plots/%s.%s", files[i], e == 0 ? "svg" : e == 1 ? "gp" : "csv");
             assert_true(there(name));
         }
     }
@@ -140,7 +140,7 @@ static void the_control_is_reported_beside_qat(void **state)
     char *md = read_text("report.md");
     assert_non_null(strstr(md, "QAT against its control FP32+"));
     assert_non_null(strstr(md, "MAE 5.12 against 4.88 EF points (+0.25)"));
-    assert_true(there("plots/scatter_fp32_plus.dat") && there("plots/history_fp32_plus.dat"));
+    assert_true(there("plots/scatter_fp32_plus.csv") && there("plots/history_fp32_plus.csv"));
     eq_free(md);
 }
 
@@ -157,10 +157,10 @@ static void a_missing_gnuplot_is_said(void **state)
     free(path);
     assert_int_equal(st, EQ_OK);
     char *html = read_text("report.html"), *md = read_text("report.md");
-    assert_int_equal(count(html, "<img "), 0);
+    assert_int_equal(count(html, "<svg "), 0);
     assert_non_null(strstr(html, "<p class=\"note\">The report has no pictures: gnuplot is not installed"));
     assert_non_null(strstr(md, "> The report has no pictures: gnuplot is not installed"));
-    assert_true(there("plots/scatter_fp32.gp") && there("plots/scatter_fp32.dat"));
+    assert_true(there("plots/scatter_fp32.gp") && there("plots/scatter_fp32.csv"));
     assert_false(there("plots/scatter_fp32.svg"));
     eq_free(html);
     eq_free(md);
@@ -411,20 +411,19 @@ static void twenty_pictures_are_all_in_the_report(void **state)
     (void)state;
     eq_results_init(&report.results);
     for (int i = 0; i < 20; i++) {
-        struct eq_plot plot = {0};
-        eq_str_add(&plot.name, "scatter_%d", i);
-        eq_str_add(&plot.title, "picture %d", i);
-        eq_str_add(&plot.caption, "caption %d", i);
+        snprintf(name, sizeof name, "%d", i);
+        struct eq_picture *p = eq_picture_add(&report.pictures, "scatter", name, 100, 100);
+        eq_str_add(&p->title, "picture %d", i);
+        eq_str_add(&p->caption, "caption %d", i);
+        p->drawn = true;
         snprintf(name, sizeof name, "plots/scatter_%d.svg", i);
-        write_file(name, "<svg/>");
-        report.plots = eq_list_grow(report.plots, report.n_plots, sizeof plot);
-        report.plots[report.n_plots++] = plot;
+        write_file(name, "<svg viewBox='0 0 100 100'></svg>");
     }
     struct eq_section *sections = eq_report_sections(&report, &n);
     eq_report_markdown(sections, n, &md);
     assert_int_equal(eq_report_html(dir, sections, n, &html, &err), EQ_OK);
     assert_int_equal(count(md.s, "![picture "), 20);
-    assert_int_equal(count(html.s, "<img "), 20);
+    assert_int_equal(count(html.s, "<svg "), 20);
     assert_non_null(strstr(md.s, "![picture 19](plots/scatter_19.svg)\n\ncaption 19\n"));
     for (size_t i = 0; i < n; i++)
         eq_section_clear(&sections[i]);

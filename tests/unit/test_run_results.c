@@ -1,6 +1,7 @@
 /* results.json and the run directory. */
 #include "run_fixture.h"
 
+#include "echoquant/picture.h"
 #include "echoquant/run.h"
 #include "echoquant/rundir.h"
 
@@ -371,8 +372,9 @@ static void a_row_of_the_table_of_models_is_whole(void **state)
         assert_true(eq_run_is_model_name(m->name));
         assert_ptr_equal(eq_run_model_named(m->name), m);
         assert_ptr_equal(eq_run_model_of_row(m->row), m);
-        assert_int_equal(strspn(m->color, "0123456789abcdef"), 6);
-        assert_int_equal(strlen(m->color), 6);
+        assert_in_range(m->series, 1, EQ_SERIES);
+        for (const struct eq_run_model *other = eq_run_models; other < m; other++)
+            assert_int_not_equal(other->series, m->series);
         assert_non_null(made); /* some phase makes the file, before this row needs it */
         assert_string_equal(made->file, m->file);
         assert_true(made <= m);

@@ -41,13 +41,20 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
-    struct eq_run_verdict verdict; /* empty, without models, if there are no predictions */
-    struct eq_str other_data;      /* names of rows that are left out, because they are of other data */
-    struct cJSON *config;          /* owned; NULL when the run directory has no config.json */
-    struct cJSON *sensitivity;     /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_run_verdict verdict;      /* empty, without models, if there are no predictions */
+    struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
+    struct cJSON *config;               /* owned; NULL when the run directory has no config.json */
+    struct eq_settings settings;        /* those of config.json, the defaults without one */
+    char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
+    struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
+    struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_pictures pictures;
 };
 void eq_report_clear(struct eq_report *report);
+/* missing.c: fills report->missing from report->settings and the files of the run directory. */
+enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
+/* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
+void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
@@ -138,6 +145,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
  * its own and leaves the section empty when there is nothing to say. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(verdict, 1)                                                                                                      \
+    X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
@@ -163,6 +171,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(mixed, 130)                                                                                                      \
     X(sensitivity, 110)                                                                                                \
     X(made, 50)                                                                                                        \
+    X(provenance, 148)                                                                                                 \
     X(config, 150)                                                                                                     \
     X(skipped, 140)                                                                                                    \
     X(damaged, 145)

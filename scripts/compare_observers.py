@@ -73,18 +73,22 @@ def main() -> None:
     p.add_argument("--binary", type=lambda s: Path(s).resolve(), default=ROOT / "build" / "echoquant", metavar="FILE")
     p.add_argument("--bits", type=lambda s: [int(b) for b in s.split(",")], default=[8, 4], metavar="LIST",
                    help="weight bits (8,4)")
+    p.add_argument("--observers", type=lambda s: s.split(","), default=list(OBSERVERS), metavar="LIST",
+                   help=f"some of {','.join(OBSERVERS)} (all)")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all commands")
     p.add_argument("--csv", type=Path, metavar="FILE", help="also write the rows")
     p.add_argument("--scratch", type=Path, metavar="DIR", help="folder for temporary runs")
     o = p.parse_args()
+    if unknown := set(o.observers) - set(OBSERVERS):
+        p.error(f"no observer: {', '.join(sorted(unknown))}")
     rows = []
     for run in o.runs:
         with tempfile.TemporaryDirectory(prefix="observers-", dir=o.scratch) as folder:
             start = Path(folder) / "fp32"
             fp32_predictions(o, run, start)
             for bits in o.bits:
-                for name, settings in OBSERVERS.items():
-                    rms = measure(o, run, start, bits, settings)
+                for name in o.observers:
+                    rms = measure(o, run, start, bits, OBSERVERS[name])
                     print(f"{run}, {bits} bits, {name}: {rms:.4f}", file=sys.stderr, flush=True)
                     rows.append({"run": str(run), "bits": bits, "observer": name, "rms": rms})
         if o.csv:

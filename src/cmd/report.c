@@ -31,8 +31,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     const char *dir = s->cfg->run.dir;
     if (s->options.json)
         return eq_print_results(dir, true, err);
-    const struct eq_verdict_opts opts = {s->cfg->report.margin, s->cfg->report.replicates};
-    EQ_CHECK(eq_run_report_by(dir, &opts, err));
+    EQ_CHECK(eq_run_report_by(dir, s->cfg, err));
     return print_one(s->cfg, err);
 }
 
@@ -44,11 +43,12 @@ const struct eq_command eq_cmd_report = {
              "of the report in full) from the results and predictions of a run directory (DIR, or --run "
              "DIR). Prints the table, the verdict, and the path of the report. gnuplot draws "
              "the pictures; their scripts and data stay in plots/. Without gnuplot, the report says that "
-             "it has no pictures.\n\n"
+             "it has no pictures. Film strips show the clips that quantization moves most, if data.dir is "
+             "there; report.strips=0 leaves them out.\n\n"
              "--json prints results.json instead and writes nothing.\n",
     .example = "runs/first",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON,
     .accepts = EQ_ARG_RUN,
-    .sections = (const char *const[]){"report", "run.dir", NULL},
+    .sections = (const char *const[]){"report", "data.dir", "run.dir", NULL},
     .run = run,
 };

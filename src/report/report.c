@@ -21,7 +21,7 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
         s->id = list[i].id;
         s->place = list[i].place;
         list[i].fill(report, s);
-        if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
+        if (s->lines.n || s->n_tables || s->n_plots || s->n_strips || s->brief.len)
             ++*n;
         else
             eq_section_clear(s);
@@ -60,6 +60,7 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
 void eq_report_clear(struct eq_report *report)
 {
     eq_pictures_clear(&report->pictures);
+    eq_strips_clear(&report->strips);
     eq_run_verdict_clear(&report->verdict);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
@@ -109,7 +110,7 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     return eq_run_report_by(run_dir, NULL, err);
 }
 
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err)
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
     struct eq_section *sections = NULL;
@@ -124,9 +125,12 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(judge(&report, opts, err));
+    cfg = cfg ? cfg : &report.settings.config;
+    const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
+    EQ_TRY(judge(&report, &opts, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
+    EQ_TRY(eq_strips_make(&report, cfg, err));
     if (report.pictures.missing.len)
         eq_warn("the report lacks pictures: %s", report.pictures.missing.s);
     sections = eq_report_sections(&report, &n);

@@ -38,6 +38,24 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 
 /* ---- the content of a report ---------------------------------------------- */
 
+/* The sampled frames of a test clip in one picture, plots/<file>. */
+struct eq_strip {
+    size_t clip;         /* of the verdict's first clips */
+    struct eq_str file;  /* empty: there is none */
+    struct eq_str name;  /* of the clip */
+    struct eq_str title; /* why it is shown */
+    struct eq_str caption, alt;
+    struct eq_str why; /* why it could not be made now */
+    bool is_earlier;   /* an earlier report made it */
+    int width, height; /* pixels */
+};
+/* Init with {0}; free with eq_strips_clear. */
+struct eq_strips {
+    struct eq_strip *list;
+    size_t n;
+    int seed;           /* of the run whose models predicted; -1: one run */
+    struct eq_str away; /* why no clip can be read; empty: some can */
+};
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
@@ -49,10 +67,16 @@ struct eq_report {
     struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
     struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_pictures pictures;
+    struct eq_strips strips;
 };
 void eq_report_clear(struct eq_report *report);
 /* missing.c: fills report->missing from report->settings and the files of the run directory. */
 enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
+/* Makes the film strips of report->verdict in plots/, which exists, and removes those of other clips. cfg:
+ * report.strips, and how to read the clips. A clip that cannot be read is no error. EQ_IO: plots/ cannot be written; EQ_NOMEM,
+ * EQ_INTERRUPTED. */
+enum eq_status eq_strips_make(struct eq_report *report, const struct eq_config *cfg, struct eq_err *err);
+void eq_strips_clear(struct eq_strips *s);
 /* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
 void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
@@ -117,7 +141,8 @@ enum eq_section_style {
     EQ_SECTION_UNFOLDED
 };
 enum eq_line_style { EQ_LINE_PLAIN, EQ_LINE_ITEM, EQ_LINE_CAUTION };
-/* Printed in the order of its fields; empty ones are omitted. A section without lines, tables and plots is omitted. */
+/* Printed in the order of its fields; empty ones are omitted. A section without lines, tables, plots and strips is
+ * omitted. */
 struct eq_section {
     const char *id; /* names it in HTML's style sheet */
     int place;      /* in report.md, from 0 on; report.html has the order of the list */
@@ -132,6 +157,8 @@ struct eq_section {
     struct eq_str brief;             /* Markdown has this in place of everything else */
     const struct eq_picture **plots; /* in Markdown each has a heading of its own, and the section none */
     size_t n_plots;
+    const struct eq_strip **strips; /* those with a file */
+    size_t n_strips;
     bool has_holes; /* out of memory: the report cannot be written */
 };
 /* Adds an empty table. The pointer is valid until the next call. */
@@ -164,6 +191,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(strata_fps, 33)                                                                                                  \
     X(scatter, 80)                                                                                                     \
     X(changes, 90)                                                                                                     \
+    X(strips, 95)                                                                                                      \
     X(history, 70)                                                                                                     \
     X(layers, 100)                                                                                                     \
     X(no_pictures, 60)                                                                                                 \

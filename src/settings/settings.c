@@ -223,6 +223,10 @@ const struct eq_setting eq_setting_table[] = {
          "(docs/STATISTICS.md)"},
     {INT(report, replicates, "10000", 100, 1000000, "replicates"), .free_to_change = true,
      .help = "bootstrap replicates for the intervals of the report"},
+    {INT(report, strips, "3", 0, 10, "clips"), .free_to_change = true,
+     .help =
+         "film strips in the report: this many clips that each quantized model moves most, and FP32's worst, median "
+         "and best clip. 0: none, so that the report holds no pixels of clips (docs/SECURITY.md)"},
 
     {TEXT(run, dir, "runs/default"), .free_to_change = true,
      .help = "run directory: the folder for everything that a run writes"},

@@ -109,7 +109,11 @@ stats=(bn1.running_mean layer4.1.bn2.running_var)
 mkdir bn && cp -r a/config.json a/fp32.safetensors a/history bn/
 expect 0 qat --control --run bn "${LONGER[@]}" --set qat.freeze_bn_epoch=1
 is "frozen statistics" "$(tensor bn/fp32_plus.safetensors "${stats[@]}")" "$(tensor a/fp32.safetensors "${stats[@]}")"
-expect 0 qat --control --run bn "${LONGER[@]}" --set qat.freeze_bn_epoch=0 --force
+# Which step size beats the start depends on the decoder's pixels, so a few are tried.
+for lr in 1e-3 3e-4 3e-3 1e-4; do
+    expect 0 qat --control --run bn "${LONGER[@]}" --set "qat.lr=$lr" --set qat.freeze_bn_epoch=0 --force
+    [ "$(tensor bn/fp32_plus.safetensors conv1.weight)" = "$(tensor a/fp32.safetensors conv1.weight)" ] || break
+done
 [ "$(tensor bn/fp32_plus.safetensors "${stats[@]}")" = "$(tensor a/fp32.safetensors "${stats[@]}")" ] &&
     fail "statistics that are not frozen don't move" || pass
 

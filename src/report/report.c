@@ -67,6 +67,8 @@ void eq_report_clear(struct eq_report *report)
 static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
 {
     EQ_CHECK(eq_results_read(report->run_dir, &report->results, err));
+    if (report->results.n == 0)
+        return eq_fail(err, EQ_IO, "%s/results.json has no rows: run `echoquant eval` first", report->run_dir);
     eq_results_keep_data(&report->results, &report->other_data);
     return EQ_OK;
 }

@@ -349,6 +349,21 @@ static void adjust_tests(struct eq_run_verdict *v)
     free(p);
 }
 
+/* A file that was edited, or put together from two runs. */
+static void note_other_errors(struct eq_run_verdict *v, const struct eq_results *results)
+{
+    for (size_t i = 0; i < results->n; i++) {
+        const struct eq_verdict_model *m = eq_verdict_model_of(v, results->rows[i].model);
+        double noted = results->rows[i].mae;
+        if (m && fabs(noted - m->metrics.mae) > 1e-6 * (1 + noted)) /* EFs have 9 digits in the file */
+            eq_verdict_note(
+                v,
+                "results.json says an MAE of %.6g for %s (models[%zu].mae), but its predictions give %.6g: one "
+                "of the files was changed or is of another run. `echoquant eval %s` makes both again.",
+                noted, m->row, i, m->metrics.mae, m->name);
+    }
+}
+
 static void note_equal(struct eq_run_verdict *v)
 {
     for (size_t i = 0; i < v->n_models; i++)
@@ -401,6 +416,7 @@ enum eq_status eq_verdict_of_run(const char *run_dir, const struct eq_results *r
     eq_verdict_add_pairs(v);
     for (size_t i = 0; i < v->n_models; i++)
         EQ_CHECK(describe_model(&v->models[i], err));
+    note_other_errors(v, results);
     for (size_t i = 0; i < v->n_pairs; i++)
         EQ_CHECK(describe_pair(v, &v->pairs[i], err));
     adjust_tests(v);

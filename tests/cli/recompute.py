@@ -709,16 +709,20 @@ def compare(found, wanted, where):
 
 
 def tables_of(report):
-    """By title, the tables of report.md as lists of rows of cells."""
-    out, title = {}, ""
+    """The first table of each section of report.md, by its title, as a list of rows of cells; "results": that table."""
+    out, title, table = {}, "", None
     for text in report.split("\n"):
         if text.startswith("## "):
             title = text[3:]
-        elif text.startswith("|"):
-            cells = [c.strip() for c in re.split(r"(?<!\\)\|", text)[1:-1]]
-            title = "results" if cells[:2] == ["Model", "Precision"] else title
-            if not re.fullmatch(r":?-+:?", cells[0]):
-                out.setdefault(title, []).append(cells)
+        if not text.startswith("|"):
+            table = None
+            continue
+        cells = [c.strip() for c in re.split(r"(?<!\\)\|", text)[1:-1]]
+        if table is None:
+            table = out.setdefault("results" if cells[:2] == ["Model", "Precision"] else title, [])
+            table = [] if table else table  # a second table of the section
+        if not re.fullmatch(r":?-+:?", cells[0]):
+            table.append(cells)
     return out
 
 
@@ -896,7 +900,7 @@ def main():
         pairs = {p: [v.of_pair[p] for v in seeds if p in v.of_pair] for p in over[1]}
         check_report(run, models, pairs, True, over)
     else:
-        v = Verdict(run, *how)
+        v = Verdict(run if (run / "predictions").exists() else next(run.glob("seed-*")), *how)  # or the only seed
         compare(found["models"], list(v.models.values()), "models")
         compare(found["pairs"], [v.of_pair[p] for p in v.pairs], "pairs")
         for p, o in v.of_pair.items():

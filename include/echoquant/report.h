@@ -7,8 +7,8 @@
 
 /* Writes report.md, report.html, statistics.json (verdict.h) and plots/ (gnuplot scripts, data, SVG) from results.json,
  * predictions/ and history/. If train.seeds in config.json is above 1, it first makes results.json from those of the
- * seeds. Without gnuplot it warns, and the report has no pictures. EQ_IO: there are no results; EQ_FORMAT: a file is
- * damaged. */
+ * seeds. Without gnuplot it warns, and the report has no pictures. The report of an unfinished run says what is
+ * missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
 /* The same with another margin or number of replicates than config.json has; NULL: with those. */
 enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err);
@@ -18,6 +18,9 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
 /* Appends the table of results as text, the five columns of the README first. columns above 0: if it is wider, it
  * becomes several tables, one after the other. */
 enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err);
+/* Appends what the settings of the run ask for and it lacks, with the commands that make it; nothing if it has all of
+ * it, or no config.json. */
+enum eq_status eq_run_missing(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err);
 /* Warns on stderr of what makes the results of a run worthless or doubtful: a baseline that does not beat the median, a
  * model that quantization breaks, disturbed timings. EQ_IO, EQ_FORMAT. */
 enum eq_status eq_run_warn(const char *run_dir, struct eq_err *err);

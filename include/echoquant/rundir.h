@@ -75,7 +75,7 @@ struct eq_run_model {
     const char *name;            /* <run>/predictions/<name>.csv, history/, state/; `echoquant eval <name>` */
     const char *row;             /* "model" in results.json */
     const char *title;           /* for readers: "FP32 baseline" */
-    const char *color;           /* in pictures, RRGGBB */
+    int series;                  /* in pictures: its color, dash and mark (picture.h) */
     const char *file;            /* it runs <run>/<file>.safetensors: its own file, or another row's */
     enum eq_precision precision; /* of an FP32 file's convolutions */
     const char *device;
@@ -94,6 +94,8 @@ const struct eq_run_model *eq_run_model_of_row(const char *row);
 const struct eq_run_model *eq_phase_model(enum eq_phase phase);
 /* Whether a phase makes a file for it; false: it runs the file of another row. */
 bool eq_run_model_is_made(const struct eq_run_model *m);
+/* The series in pictures of a model of the run, or of any other name. */
+int eq_run_series(const char *name);
 /* The row of a name, also for the user's own files: a name that the table lacks is its own row. */
 void eq_run_row_name(const char *name, char row[EQ_ROW_NAME]);
 /* The inverse; false when the result cannot name a file. */
@@ -126,9 +128,19 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
  * the object as it was read; keys of it that the struct lacks are kept when the file is written again. NULL: a new
  * object. */
 struct eq_result_latency {
-    double min, median, p95, repeats; /* ms per clip */
-    double low, high;                 /* interval of at least 95 % for the median */
-    double waited;                    /* share of the time, 0..1, that the timed thread waited for a CPU */
+    double min, median, p90, p95, p99, repeats; /* ms per clip; percentiles by nearest rank */
+    double low, high;                           /* interval of at least 95 % for the median */
+    double waited;                              /* share of the time, 0..1, that the timed thread waited for a CPU */
+    const struct cJSON *samples;                /* all of them, in ascending order */
+};
+/* From the file on disk, in the page cache, to a predictor that is ready, and the first call of it: medians. */
+struct eq_result_start {
+    double load, first_call, repeats; /* ms */
+};
+struct eq_result_memory {
+    double arena, packed; /* of the executor: activations and scratch; packed weights */
+    double
+        peak; /* by how much loading the model and one call raise the peak of the process above what it held before */
 };
 struct eq_result_spread {
     struct eq_spread of; /* its n is not in the file */
@@ -151,6 +163,8 @@ struct eq_result {
     double unlike;                                             /* test clips that look unlike the training clips */
     const char *timed;                                         /* when; rows timed by turns share it */
     struct eq_result_latency latency, file_latency;            /* the model alone for one phase; from file to EF */
+    struct eq_result_start start;
+    struct eq_result_memory memory; /* bytes */
     struct {
         double n;
         struct eq_result_spread mae, rmse, r2;
@@ -195,6 +209,7 @@ struct eq_results {
     struct {
         struct cJSON *json;
         const char *dir, *digest;
+        const char *file_list_sha256; /* of FileList.csv as it was read */
         bool synthetic, split_from_file;
         double train, val, test, skipped, damaged; /* clips */
         double patients;                           /* 0: the list does not name them */
@@ -202,8 +217,9 @@ struct eq_results {
     } data;
     struct {
         struct cJSON *json;
-        const char *version, *cpu, *isa;
+        const char *version, *cpu, *isa, *system, *compiler, *flags;
         double threads;
+        const struct cJSON *libraries; /* versions by name */
     } environment;
 };
 /* Read and write <run_dir>/results.json. EQ_IO: there is no file; EQ_FORMAT: it is not a file of this program. Clear
@@ -226,6 +242,8 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row);
 /* Sets the lists of clips left out under data.on_error = skip, and of damaged ones that were used under use; names are
  * borrowed from ds. */
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
+/* Sets the fields of r->environment, which borrow from environment. */
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment);
 /* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
  * Rows without a digest, and all of them if the results have none, stay. */
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
@@ -240,6 +258,33 @@ void eq_time_text(char out[EQ_TIME_TEXT]);
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
 #define EQ_STATISTICS_FILE "statistics.json" /* the verdict (verdict.h) */
+
+/* ---- what is there ----------------------------------------------------------- */
+
+/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
+bool eq_run_has_result(const struct eq_config *cfg, const char *name);
+/* Whether its row has a latency; false when that cannot be determined. */
+bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
+
+/* ---- history/<name>.csv ------------------------------------------------------ */
+
+/* A training: a row for each epoch. The first column is "epoch"; 0 is the model before any step, whose rate and loss
+ * are NaN. Init with {0}, free with eq_history_clear. */
+struct eq_history {
+    char **names;   /* [columns] */
+    double *values; /* [rows][columns] */
+    size_t columns, rows;
+};
+#define EQ_HISTORY_MAX_BYTES ((size_t)64 << 20)
+#define EQ_HISTORY_MAX_LINE 4096
+#define EQ_HISTORY_MAX_EPOCH 1e9
+/* EQ_FORMAT: name and line of what is no history. */
+enum eq_status eq_history_parse(const char *name, const char *text, size_t len, struct eq_history *out,
+                                struct eq_err *err);
+/* Reads <run_dir>/history/<model>.csv; no columns: there is no such file. EQ_IO, EQ_FORMAT. */
+enum eq_status eq_history_read(const char *run_dir, const char *model, struct eq_history *out, struct eq_err *err);
+double eq_history_last_epoch(const struct eq_history *h); /* 0: no rows */
+void eq_history_clear(struct eq_history *h);
 
 /* ---- sensitivity.json -------------------------------------------------------- */
 

@@ -98,8 +98,8 @@ struct eq_boot_plan {
  * - se: standard deviation of the replicates (count - 1).
  * - low, high: percentile interval, the quantiles (1 -+ level) / 2 of the replicates (eq_quantile_of).
  * - bca_low, bca_high: bias-corrected and accelerated interval (Efron, "Better bootstrap confidence intervals", JASA 82
- *   (1987)); z0 from the share of replicates below the value, ties counted half; acceleration from the jackknife over
- *   clips or clusters. Beyond EQ_BOOT_REPLICATES clusters, the jackknife leaves out groups of them.
+ *   (1987)); z0 from the share of replicates below the value, ties (to within 1e-12 max(1, |value|)) counted half;
+ *   acceleration from the jackknife over clips or clusters. Beyond EQ_BOOT_REPLICATES clusters, the jackknife leaves out groups of them.
  * Special cases:
  * - Fewer than two clips or clusters: everything but value is NaN.
  * - A replicate in which the statistic is NaN or infinite is left out; `valid` counts the others. With less than 90 % of

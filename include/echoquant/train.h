@@ -41,6 +41,9 @@ struct eq_epoch_row {
     int epoch;                                     /* 1-based; 0: the start, before any step */
     double lr;                                     /* of the first step; NaN for the start, as train_loss */
     double train_loss, val_mae, val_rmse, seconds; /* val_*: EF points */
+    /* L2 norm of the gradient over all parameters, before clipping: mean and maximum over the steps. NaN for the start,
+     * and if a step's norm is unknown, because the state of an older version was resumed. */
+    double grad_norm, grad_norm_max;
 };
 enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
 enum { EQ_TRAIN_PARTS = EQ_TRAIN_ZERO + 1 };
@@ -62,6 +65,7 @@ struct eq_trainer {
     int epoch;                    /* 0-based, next or current */
     size_t batch_in_epoch;        /* micro-batches of the epoch that are done */
     double loss_sum;              /* over them */
+    double norm_sum, norm_max;    /* over the steps of the epoch, as grad_norm of eq_epoch_row; NaN: unknown */
     double best_mae;              /* infinite: there is no best model yet */
     int best_epoch;               /* 1-based; 0: the start, or none yet */
     struct eq_epoch_row *history; /* [epochs + 1], with weigh_start from epoch 0 on */

@@ -1,5 +1,31 @@
 #include "cmd/cmd.h"
 
+#include <unistd.h>
+
+/* The table, the verdict, what is missing, and the path of the report. */
+static enum eq_status print_one(const struct eq_config *cfg, struct eq_err *err)
+{
+    const char *dir = cfg->run.dir;
+    struct eq_str missing = {0};
+    bool results;
+    enum eq_status st;
+    EQ_TRY(eq_run_look(dir, "results", ".json", &results, err));
+    if (results) {
+        EQ_TRY(eq_print_results(dir, false, err));
+        EQ_TRY(eq_print_verdict(cfg, err));
+    }
+    EQ_TRY(eq_run_missing(dir, eq_columns(STDOUT_FILENO), &missing, err));
+    if (missing.len) {
+        eq_print_text(results ? "\n" : "");
+        eq_print_text(missing.s);
+    }
+    eq_print_text("\n");
+    eq_print_row("%s/report.html", dir);
+out:
+    eq_str_clear(&missing);
+    return st;
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const char *dir = s->cfg->run.dir;
@@ -7,7 +33,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
         return eq_print_results(dir, true, err);
     const struct eq_verdict_opts opts = {s->cfg->report.margin, s->cfg->report.replicates};
     EQ_CHECK(eq_run_report_by(dir, &opts, err));
-    return eq_print_report(s->cfg, false, err);
+    return print_one(s->cfg, err);
 }
 
 const struct eq_command eq_cmd_report = {

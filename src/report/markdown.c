@@ -52,7 +52,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
         add_line(out, columns, "", s->note.s);
     }
     for (size_t i = 0; i < s->n_plots; i++) {
-        const struct eq_plot *p = s->plots[i];
+        const struct eq_picture *p = s->plots[i];
         blank(out);
         eq_str_add(out, "## %s\n\n![%s](plots/%s.svg)\n\n%s\n", p->title.s, p->title.s, p->name.s, p->caption.s);
     }

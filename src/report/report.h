@@ -3,6 +3,7 @@
 #define REPORT_REPORT_H
 
 #include "echoquant/infer.h"
+#include "echoquant/picture.h"
 #include "echoquant/report.h"
 #include "echoquant/verdict.h"
 
@@ -24,7 +25,8 @@ void eq_texts_add(struct eq_texts *t, const char *fmt, ...) __attribute__((forma
 struct eq_table {
     struct eq_texts cells;
     int columns;
-    int text_columns; /* the first ones, aligned left; numbers are aligned right */
+    int text_columns;      /* the first ones, aligned left; numbers are aligned right */
+    struct eq_str caption; /* in HTML, above it; empty: the title of the section */
 };
 /* Adds the header, a list that ends with NULL. */
 void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
@@ -36,31 +38,23 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 
 /* ---- the content of a report ---------------------------------------------- */
 
-/* A picture: plots/<name>.svg with its script plots/<name>.gp and its data plots/<name>.dat. */
-struct eq_plot {
-    struct eq_str name, title, caption;
-};
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
-    struct eq_run_verdict verdict; /* empty, without models, if there are no predictions */
-    struct eq_str other_data;      /* names of rows that are left out, because they are of other data */
-    struct cJSON *config;          /* owned; NULL when the run directory has no config.json */
-    struct cJSON *sensitivity;     /* owned; NULL when the run directory has no sensitivity.json */
-    struct eq_plot *plots;
-    size_t n_plots;
-    struct eq_str no_pictures; /* why plots/ holds no SVG; empty when it does */
+    struct eq_run_verdict verdict;      /* empty, without models, if there are no predictions */
+    struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
+    struct cJSON *config;               /* owned; NULL when the run directory has no config.json */
+    struct eq_settings settings;        /* those of config.json, the defaults without one */
+    char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
+    struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
+    struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_pictures pictures;
 };
 void eq_report_clear(struct eq_report *report);
-/* Draws all pictures with gnuplot. If gnuplot is missing or fails, report->no_pictures says why; that is no error. */
-enum eq_status eq_plots_make(struct eq_report *report, struct eq_err *err);
-/* Adds the picture of report->sensitivity. */
-enum eq_status eq_plots_sensitivity(struct eq_report *report, struct eq_err *err);
-/* The number of epochs in the text of a history, in which commas become blanks. *start: it begins with a row for the
- * model before any step. */
-int eq_history_rows(char *text, bool *start);
-/* Runs `gnuplot script` in dir. EQ_UNSUPPORTED: gnuplot is not installed; EQ_IO: it fails, with its first message. */
-enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err);
+/* missing.c: fills report->missing from report->settings and the files of the run directory. */
+enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
+/* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
+void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
@@ -129,13 +123,14 @@ struct eq_section {
     int place;      /* in report.md, from 0 on; report.html has the order of the list */
     enum eq_section_style style;
     struct eq_str title;
+    const char *heading; /* HTML's, where Markdown has no title; borrowed; NULL: none */
     enum eq_line_style line_style;
     struct eq_texts lines;
     struct eq_table *tables;
     size_t n_tables;
-    struct eq_str note;           /* how to read the tables */
-    struct eq_str brief;          /* Markdown has this in place of everything else */
-    const struct eq_plot **plots; /* in Markdown each has a heading of its own, and the section none */
+    struct eq_str note;              /* how to read the tables */
+    struct eq_str brief;             /* Markdown has this in place of everything else */
+    const struct eq_picture **plots; /* in Markdown each has a heading of its own, and the section none */
     size_t n_plots;
     bool has_holes; /* out of memory: the report cannot be written */
 };
@@ -150,6 +145,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
  * its own and leaves the section empty when there is nothing to say. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(verdict, 1)                                                                                                      \
+    X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
@@ -175,6 +171,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(mixed, 130)                                                                                                      \
     X(sensitivity, 110)                                                                                                \
     X(made, 50)                                                                                                        \
+    X(provenance, 148)                                                                                                 \
     X(config, 150)                                                                                                     \
     X(skipped, 140)                                                                                                    \
     X(damaged, 145)

@@ -3,14 +3,14 @@
 
 #include <string.h>
 
-/* A picture's name begins with its kind. */
 static void add_pictures(const struct eq_report *report, const char *kind, const char *title, struct eq_section *out)
 {
-    for (size_t i = 0; i < report->n_plots && !report->no_pictures.len; i++) {
-        if (strncmp(report->plots[i].name.s, kind, strlen(kind)) != 0)
+    for (size_t i = 0; i < report->pictures.n; i++) {
+        const struct eq_picture *p = &report->pictures.list[i];
+        if (!p->drawn || strcmp(p->kind, kind) != 0)
             continue;
         out->plots = eq_list_grow(out->plots, out->n_plots, sizeof *out->plots);
-        out->plots[out->n_plots++] = &report->plots[i];
+        out->plots[out->n_plots++] = p;
     }
     eq_str_add(&out->title, "%s", title);
 }
@@ -27,8 +27,13 @@ PICTURES(layers, "sensitivity", "Layers")
 
 void eq_section_no_pictures(const struct eq_report *report, struct eq_section *out)
 {
+    const struct eq_pictures *all = &report->pictures;
+    bool any = false;
     out->line_style = EQ_LINE_CAUTION;
-    if (report->no_pictures.len)
-        eq_texts_add(&out->lines, "The report has no pictures: %s. Their scripts and data are in plots/.",
-                     report->no_pictures.s);
+    for (size_t i = 0; i < all->n; i++)
+        any |= all->list[i].drawn;
+    if (all->missing.len)
+        eq_texts_add(&out->lines, "The report has no %s: %s. %s in plots/.",
+                     any ? "picture of some figures" : "pictures", all->missing.s,
+                     any ? "The scripts and data of all are" : "Their scripts and data are");
 }

@@ -1,4 +1,6 @@
-/* The models of a run: the table of their names, files, rows and colors. A new row of the results is a row here. */
+/* The models of a run: the table of their names, files, rows, and series in pictures. A new row of the results is a row
+ * here. */
+#include "echoquant/picture.h"
 #include "rundir/rundir.h"
 
 #include <stdlib.h>
@@ -22,14 +24,14 @@ static bool with_control(const struct eq_config *cfg)
 
 /* clang-format off */
 const struct eq_run_model eq_run_models[] = {
-    {"fp32", "FP32", "FP32 baseline", "2f5d8a", "fp32", EQ_PRECISION_FP32, "cpu", EQ_PHASE_TRAIN, "train", always},
-    {"bf16", "BF16", "FP32 baseline in BF16", "7a5aa6", "fp32", EQ_PRECISION_BF16, "cpu", EQ_PHASE_TRAIN, "train",
+    {"fp32", "FP32", "FP32 baseline", 1, "fp32", EQ_PRECISION_FP32, "cpu", EQ_PHASE_TRAIN, "train", always},
+    {"bf16", "BF16", "FP32 baseline in BF16", 5, "fp32", EQ_PRECISION_BF16, "cpu", EQ_PHASE_TRAIN, "train",
      with_bf16},
-    {"ptq", "PTQ", "post-training quantization", "c8602b", "ptq", EQ_PRECISION_FP32, "cpu", EQ_PHASE_PTQ, "ptq",
+    {"ptq", "PTQ", "post-training quantization", 2, "ptq", EQ_PRECISION_FP32, "cpu", EQ_PHASE_PTQ, "ptq",
      always},
-    {"qat", "QAT", "quantization-aware training", "3f8f5f", "qat", EQ_PRECISION_FP32, "cpu", EQ_PHASE_QAT, "qat",
+    {"qat", "QAT", "quantization-aware training", 3, "qat", EQ_PRECISION_FP32, "cpu", EQ_PHASE_QAT, "qat",
      always},
-    {"fp32_plus", "FP32+", "FP32+, the control of QAT", "6b8fb5", "fp32_plus", EQ_PRECISION_FP32, "cpu",
+    {"fp32_plus", "FP32+", "FP32+, the control of QAT", 4, "fp32_plus", EQ_PRECISION_FP32, "cpu",
      EQ_PHASE_CONTROL, "qat --control", with_control},
     {0},
 };
@@ -62,6 +64,12 @@ const struct eq_run_model *eq_phase_model(enum eq_phase phase)
         if (m->phase == phase && eq_run_model_is_made(m))
             return m;
     return NULL;
+}
+
+int eq_run_series(const char *name)
+{
+    const struct eq_run_model *m = eq_run_model_named(name);
+    return m ? m->series : EQ_SERIES;
 }
 
 bool eq_run_is_model_name(const char *name)

@@ -38,8 +38,14 @@ struct field {
      offsetof(struct eq_results, n)}
 static const struct field latency_fields[] = {
 #define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
-    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats),
-    MS(REAL, low), MS(REAL, high), MS(REAL, waited), {0}};
+    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL, p90), MS(REAL_OR_NULL, p95), MS(REAL, p99),
+    MS(REAL, repeats), MS(REAL, low), MS(REAL, high), MS(REAL, waited), MS(JSON, samples), {0}};
+static const struct field start_fields[] = {
+#define START(member) PLAIN(eq_result_start, REAL, #member, member)
+    START(load), START(first_call), START(repeats), {0}};
+static const struct field memory_fields[] = {
+#define MEMORY(member) PLAIN(eq_result_memory, REAL, #member, member)
+    MEMORY(arena), MEMORY(packed), MEMORY(peak), {0}};
 static const struct field spread_fields[] = {
 #define SPREAD_OF(type, of)                                                                                            \
     PLAIN(type, REAL_OR_NULL, "mean", of.mean), PLAIN(type, REAL_OR_NULL, "sd", of.sd),                                \
@@ -59,6 +65,7 @@ static const struct field row_fields[] = {
     PLAIN(eq_result, REAL, "clips_unlike_training", unlike), ROW(TEXT, timed),
     PART("latency_ms", eq_result, latency, latency_fields),
     PART("file_latency_ms", eq_result, file_latency, latency_fields),
+    PART("start_ms", eq_result, start, start_fields), PART("memory_bytes", eq_result, memory, memory_fields),
     {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0}, {0}};
 static const struct field seed_fields[] = {
 #define SEED(kind, member) PLAIN(eq_result_seed, kind, #member, member)
@@ -73,13 +80,15 @@ static const struct field skipped_fields[] = {
     SKIPPED(SELF, "", json), SKIPPED(TEXT, "FileName", file_name), SKIPPED(TEXT, "reason", reason), {0}};
 static const struct field data_fields[] = {
 #define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
-    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
+    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(TEXT, file_list_sha256),
+    DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
     DATA(REAL, test), DATA(REAL, skipped), DATA(REAL, damaged), DATA(FLAG, split_from_file),
     DATA(REAL, patients), DATA(REAL, patients_across_splits), DATA(REAL, copies_across_splits), {0}};
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
-    ENVIRONMENT(REAL, threads), {0}};
+    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler), ENVIRONMENT(TEXT, flags),
+    ENVIRONMENT(JSON, libraries), {0}};
 static const struct field margin_fields[] = {
 #define MARGIN(kind, member) PLAIN(eq_results, kind, #member, margin.member)
     MARGIN(SELF, json), MARGIN(REAL, points), MARGIN(TEXT, stated), MARGIN(FLAG, late), {0}};
@@ -148,6 +157,31 @@ struct eq_result eq_result_of(struct cJSON *row)
     return out;
 }
 
+/* Times in ascending order. */
+static bool are_samples(const struct cJSON *list)
+{
+    double last = 0;
+    for (const struct cJSON *item = list->child; item; item = item->next) {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble >= last) || isinf(item->valuedouble))
+            return false;
+        last = item->valuedouble;
+    }
+    return cJSON_IsArray(list);
+}
+
+static enum eq_status check_samples(const struct eq_result *row, const char *name, struct eq_err *err)
+{
+    const struct {
+        const char *key;
+        const struct cJSON *samples;
+    } lists[] = {{"latency_ms", row->latency.samples}, {"file_latency_ms", row->file_latency.samples}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (lists[i].samples && !are_samples(lists[i].samples))
+            return eq_fail(err, EQ_FORMAT, "%s: model %s, %s.samples: not a list of times in ascending order", name,
+                           row->model, lists[i].key);
+    return EQ_OK;
+}
+
 enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err)
 {
     *out = (struct eq_results){.json = json};
@@ -155,10 +189,13 @@ enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_r
     bool ours = strcmp(eq_json_text(json, "format"), FORMAT) == 0 && out->rows;
     for (size_t i = 0; i < out->n; i++)
         ours &= out->rows[i].model[0] != '\0';
-    if (ours)
-        return EQ_OK;
-    eq_results_clear(out);
-    return eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", name, FORMAT);
+    enum eq_status st =
+        ours ? EQ_OK : eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", name, FORMAT);
+    for (size_t i = 0; i < out->n && st == EQ_OK; i++)
+        st = check_samples(&out->rows[i], name, err);
+    if (st != EQ_OK)
+        eq_results_clear(out);
+    return st;
 }
 
 enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err)
@@ -332,6 +369,13 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row)
     for (; at > 0 && rank(r->rows[at - 1].model) > rank(row->model); at--)
         r->rows[at] = r->rows[at - 1];
     r->rows[at] = *row;
+}
+
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment)
+{
+    struct cJSON *was = r->environment.json;
+    read_fields(environment_fields, environment, r);
+    r->environment.json = was; /* the object in the document */
 }
 
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names)

@@ -168,6 +168,8 @@ static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *s
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
+    t->norm_sum += norm;
+    t->norm_max = norm > t->norm_max ? norm : t->norm_max; /* NaN stays */
     lap(t, EQ_TRAIN_NORM, since);
     eq_optim_step(&t->optim, t->params, t->grads, t->decay, lr);
     if (job->rule && job->rule->after_step)
@@ -355,12 +357,14 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
                                  .train_loss = t->loss_sum / (double)t->batch_in_epoch,
                                  .val_mae = m.mae,
                                  .val_rmse = m.rmse,
-                                 .seconds = (eq_now_ms() - start_ms) / 1e3};
+                                 .seconds = (eq_now_ms() - start_ms) / 1e3,
+                                 .grad_norm = t->norm_sum / (double)t->steps_per_epoch,
+                                 .grad_norm_max = t->norm_max};
     eq_info("%s epoch %d/%d: loss %.4f, val MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name, row->epoch,
             t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
     t->epoch++;
     t->batch_in_epoch = 0;
-    t->loss_sum = 0;
+    t->loss_sum = t->norm_sum = t->norm_max = 0;
     EQ_CHECK(eq_history_write(t, err));
     return eq_trainer_save_state(t, err);
 }
@@ -376,8 +380,13 @@ static enum eq_status weigh_start(struct eq_trainer *t, struct eq_err *err)
                        t->job.name);
     if (st != EQ_OK)
         return eq_err_context(err, "%s: the start, before any step", t->job.name);
-    t->history[t->n_history++] = (struct eq_epoch_row){
-        .lr = NAN, .train_loss = NAN, .val_mae = m.mae, .val_rmse = m.rmse, .seconds = (eq_now_ms() - start_ms) / 1e3};
+    t->history[t->n_history++] = (struct eq_epoch_row){.lr = NAN,
+                                                       .train_loss = NAN,
+                                                       .val_mae = m.mae,
+                                                       .val_rmse = m.rmse,
+                                                       .seconds = (eq_now_ms() - start_ms) / 1e3,
+                                                       .grad_norm = NAN,
+                                                       .grad_norm_max = NAN};
     eq_info("%s start: validation MAE %.2f before any step", t->job.name, m.mae);
     EQ_CHECK(eq_history_write(t, err));
     return eq_trainer_save_state(t, err);

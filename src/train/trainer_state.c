@@ -78,14 +78,16 @@ static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
     eq_st_add_meta(f, "batch_in_epoch", "%zu", t->batch_in_epoch);
     eq_st_add_meta(f, "optimizer_step", "%zu", t->optim.step);
     eq_st_add_meta(f, "loss_sum", "%.17g", t->loss_sum);
+    eq_st_add_meta(f, "norm_sum", "%.17g", t->norm_sum);
+    eq_st_add_meta(f, "norm_max", "%.17g", t->norm_max);
     eq_st_add_meta(f, "best_epoch", "%d", t->best_epoch);
     if (isfinite(t->best_mae))
         eq_st_add_meta(f, "best_mae", "%.17g", t->best_mae);
     struct eq_str rows = {0};
     for (int i = 0; i < t->n_history; i++) {
         const struct eq_epoch_row *r = &t->history[i];
-        eq_str_add(&rows, "%d %.17g %.17g %.17g %.17g %.17g\n", r->epoch, r->lr, r->train_loss, r->val_mae, r->val_rmse,
-                   r->seconds);
+        eq_str_add(&rows, "%d %.17g %.17g %.17g %.17g %.17g %.17g %.17g\n", r->epoch, r->lr, r->train_loss, r->val_mae,
+                   r->val_rmse, r->seconds, r->grad_norm, r->grad_norm_max);
     }
     eq_st_add_meta(f, "history", "%s", rows.s ? rows.s : "");
     eq_str_clear(&rows);
@@ -132,20 +134,42 @@ static enum eq_status take_real(const struct eq_st_file *f, const char *path, co
     return EQ_OK;
 }
 
+/* Norms of the gradient, which states of version 0.1.0 lack: those of steps before the resume are then unknown. */
+static enum eq_status take_norms(const struct eq_st_file *f, const char *path, struct eq_trainer *t, bool within_epoch,
+                                 struct eq_err *err)
+{
+    const char *sum = eq_st_meta(f, "norm_sum"), *most = eq_st_meta(f, "norm_max");
+    t->norm_sum = t->norm_max = within_epoch ? NAN : 0;
+    if (sum && most && strcmp(sum, "nan") != 0) {
+        EQ_CHECK(take_real(f, path, "norm_sum", &t->norm_sum, err));
+        EQ_CHECK(take_real(f, path, "norm_max", &t->norm_max, err));
+    }
+    return EQ_OK;
+}
+
+/* A row has 8 numbers; in states of version 0.1.0, which lack the norms of the gradient, 6. */
+static bool read_row(const char *line, size_t len, struct eq_epoch_row *r)
+{
+    char text[256];
+    int used = 0;
+    snprintf(text, sizeof text, "%.*s", len < sizeof text ? (int)len : 0, line);
+    r->grad_norm = r->grad_norm_max = NAN;
+    int n = sscanf(text, "%d %lf %lf %lf %lf %lf%n %lf %lf%n", &r->epoch, &r->lr, &r->train_loss, &r->val_mae,
+                   &r->val_rmse, &r->seconds, &used, &r->grad_norm, &r->grad_norm_max, &used);
+    return (n == 6 || n == 8) && text[used] == '\0';
+}
+
 static enum eq_status take_history(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
                                    struct eq_err *err)
 {
     const char *p = eq_st_meta(f, "history");
     for (t->n_history = 0; p && *p; t->n_history++) {
         struct eq_epoch_row r;
-        int used = 0;
-        if (t->n_history == t->job.epochs + 1 ||
-            sscanf(p, "%d %lf %lf %lf %lf %lf\n%n", &r.epoch, &r.lr, &r.train_loss, &r.val_mae, &r.val_rmse, &r.seconds,
-                   &used) != 6 ||
-            used == 0)
+        size_t len = strcspn(p, "\n");
+        if (t->n_history == t->job.epochs + 1 || !read_row(p, len, &r))
             return eq_fail(err, EQ_FORMAT, "%s: the history cannot be read", path);
         t->history[t->n_history] = r;
-        p += used;
+        p += len + (p[len] == '\n');
     }
     return p ? EQ_OK : eq_fail(err, EQ_FORMAT, "%s: the history is missing", path);
 }
@@ -161,6 +185,7 @@ static enum eq_status take_position(const struct eq_st_file *f, const char *path
     EQ_CHECK(take_real(f, path, "loss_sum", &t->loss_sum, err));
     if (best || eq_st_meta(f, "best_mae")) /* the start, or an epoch */
         EQ_CHECK(take_real(f, path, "best_mae", &t->best_mae, err));
+    EQ_CHECK(take_norms(f, path, t, batch > 0, err));
     EQ_CHECK(take_history(f, path, t, err));
     /* States are only written at the end of a step. */
     if (batch % t->job.accumulate != 0 || step != epoch * (int64_t)t->steps_per_epoch + batch / t->job.accumulate)

@@ -29,7 +29,7 @@ cp base/config.json config.before
 expect 0 sensitivity --run base --data d --threads 1
 has "$OUT" "| layer4.1.conv2 "
 has "$OUT" "On 2 clips of VAL: MAE "
-there base/sensitivity.json base/plots/sensitivity.gp base/plots/sensitivity.dat
+there base/sensitivity.json base/plots/sensitivity.gp base/plots/sensitivity.csv
 is "layers with finite figures" "$(figures base/sensitivity.json)" 21
 same config.before base/config.json
 not_there base/ptq.safetensors

@@ -303,6 +303,44 @@ static void state_refused(const char *dir, const char *what, const char *value, 
     tiny_run_close(&r);
 }
 
+/* States of version 0.1.0 lack the norms of the gradient. A run goes on from them with the same model; the norms of
+ * what was done before are unknown. */
+static void states_without_norms_go_on(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("no_norms"), *whole = eq_path_join(tiny_dir, "whole");
+    struct tiny_job job;
+    struct tiny_watch watch;
+    struct stop nowhere = {0};
+    struct tiny_run r;
+    struct eq_st_file f;
+    double lr, mae;
+    assert_int_equal(run_process(dir, 1, (struct stop){.place = AFTER_STEP, .at = 6, .signal = SIGTERM}), 130);
+    job_of(&job, &watch, dir, 1, &nowhere);
+    tiny_run_open(&r, &job);
+    char *path = eq_trainer_state_path(&r.t, "state");
+    assert_ok(eq_st_read(path, &f, &err));
+    assert_int_equal(sscanf(eq_st_meta(&f, "history"), "1 %lf %*f %lf", &lr, &mae), 2);
+    char *old = eq_format("1 %.17g 0.5 %.17g 9 2\n", lr, mae);
+    damage(&f, "history", old);
+    for (size_t i = 0; i < f.n_meta; i++)
+        if (strncmp(f.meta_keys[i], "norm_", 5) == 0)
+            f.meta_keys[i][0] = '_';
+    assert_ok(eq_st_write(path, &f, &err));
+    assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
+    assert_same_file(whole, dir, "fp32.safetensors");
+    assert_int_equal(r.t.n_history, 3);
+    assert_true(isnan(r.t.history[0].grad_norm) && isnan(r.t.history[0].grad_norm_max)); /* the file has none */
+    assert_true(isnan(r.t.history[1].grad_norm) && isnan(r.t.history[1].grad_norm_max)); /* begun before */
+    assert_true(r.t.history[2].grad_norm > 0 && r.t.history[2].grad_norm_max >= r.t.history[2].grad_norm);
+    free(old);
+    eq_st_clear(&f);
+    free(path);
+    tiny_run_close(&r);
+    free(whole);
+    free(dir);
+}
+
 static void damaged_states_are_named(void **state)
 {
     (void)state;
@@ -323,7 +361,12 @@ static void damaged_states_are_named(void **state)
     state_refused(dir, "best_epoch", "2", EQ_FORMAT, "best_epoch");
     state_refused(dir, "best_mae", "low", EQ_FORMAT, "best_mae");
     state_refused(dir, "loss_sum", "", EQ_FORMAT, "loss_sum");
+    state_refused(dir, "norm_sum", "low", EQ_FORMAT, "norm_sum is missing or not a number");
+    state_refused(dir, "norm_max", "", EQ_FORMAT, "norm_max is missing or not a number");
     state_refused(dir, "history", "1 2 3\n", EQ_FORMAT, "history");
+    state_refused(dir, "history", "1 2 3 4 5 6 7\n", EQ_FORMAT, "the history cannot be read");
+    state_refused(dir, "history", "1 2 3 4 5 6 7 8 9\n", EQ_FORMAT, "the history cannot be read");
+    state_refused(dir, "history", "1 2 3 4 5 6 7 8\n\n", EQ_FORMAT, "the history cannot be read");
     state_refused(dir, "history", "", EQ_FORMAT, "a history of 0 epochs in a state of epoch 1");
     /* Settings that changed are named, and only those. */
     state_refused(dir, "signature", "a=1\nb=3\n", EQ_USAGE, "with other settings (b=3 -> b=2)");
@@ -360,7 +403,8 @@ int main(void)
         cmocka_unit_test(killed_around_every_step),       cmocka_unit_test(killed_around_every_checkpoint),
         cmocka_unit_test(killed_in_the_middle_of_a_file), cmocka_unit_test(killed_many_times),
         cmocka_unit_test(asked_to_stop_at_every_step),    cmocka_unit_test(killed_around_the_start),
-        cmocka_unit_test(damaged_states_are_named),       cmocka_unit_test(a_lost_checkpoint_is_told),
+        cmocka_unit_test(damaged_states_are_named),       cmocka_unit_test(states_without_norms_go_on),
+        cmocka_unit_test(a_lost_checkpoint_is_told),
     };
     return cmocka_run_group_tests(tests, tiny_data_make, tiny_data_remove);
 }

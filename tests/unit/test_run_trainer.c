@@ -88,7 +88,7 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
         assert_ok(eq_loader_next(l, &b, &err));
         micro_gradient(g, &b, grads[m]);
     }
-    double worst = 0, largest = 0;
+    double worst = 0, largest = 0, squares = 0;
     for (int i = 0; i < g->n_params; i++)
         for (size_t k = 0; k < eq_param_count(&g->params[i]); k++) {
             double was = eq_param_data(&g->params[i])[k], is = eq_param_data(&r.graph->params[i])[k];
@@ -96,7 +96,9 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
             double want = g->params[i].trainable ? was - 1e-3 * mean : was; /* statistics: those of the two forwards */
             worst = fmax(worst, fabs(is - want) - 1e-6 * fabs(want));
             largest = fmax(largest, fabs(is - was));
+            squares += g->params[i].trainable ? mean * mean : 0;
         }
+    assert_true(fabs(r.t.norm_sum - sqrt(squares)) < 1e-4 * sqrt(squares) && r.t.norm_max == r.t.norm_sum);
     assert_true(largest > 1e-4); /* it has moved */
     assert_true(worst < 1e-6);
     for (int m = 0; m < 2; m++)
@@ -104,6 +106,61 @@ static void a_step_is_the_mean_of_its_micro_batches(void **state)
             eq_free(grads[m][i]);
     eq_loader_free(l);
     eq_graph_free(g);
+    tiny_run_close(&r);
+    free(dir);
+}
+
+/* ---- norms of the gradient ------------------------------------------------ */
+
+struct norms {
+    struct watch w; /* first: the watch is where the trainer finds it */
+    double before, of[16];
+};
+
+static void note_norm(struct watch *w, struct eq_trainer *t)
+{
+    struct norms *n = (struct norms *)w;
+    n->of[w->step - 1] = t->norm_sum - (t->batch_in_epoch == 0 ? 0 : n->before);
+    n->before = t->norm_sum;
+}
+
+/* A row of the history has the mean and the maximum of the norms over its steps, before clipping. */
+static void the_history_has_norms_before_clipping(void **state)
+{
+    (void)state;
+    char *dir = tiny_run_dir("norms");
+    struct norms n = {.w = {.after = note_norm}};
+    struct tiny_job job;
+    struct tiny_run r;
+    tiny_job_init(&job, dir, watched(&n.w, &r.t));
+    job.job.grad_clip = 1e-3;
+    job.job.epochs = 2;
+    tiny_run_open(&r, &job);
+    assert_ok(eq_trainer_run(&r.t, r.model_path, &err));
+    size_t steps = r.t.steps_per_epoch;
+    assert_true(steps > 1 && n.w.step == 2 * steps);
+    for (size_t e = 0; e < 2; e++) {
+        double sum = 0, most = 0;
+        for (size_t i = 0; i < steps; i++) {
+            double norm = n.of[e * steps + i];
+            assert_true(norm > 2 * job.job.grad_clip);
+            sum += norm;
+            most = fmax(most, norm);
+        }
+        assert_true(fabs(r.t.history[e].grad_norm - sum / (double)steps) < 1e-9 * sum);
+        assert_true(fabs(r.t.history[e].grad_norm_max - most) < 1e-9 * most);
+    }
+    size_t len;
+    void *text;
+    char *path = eq_path_join(dir, "history/fp32.csv");
+    assert_ok(eq_read_file(path, 1 << 16, &text, &len, &err));
+    char *row = eq_format(",%.9g,%.9g,", r.t.history[1].grad_norm, r.t.history[1].grad_norm_max);
+    static const char header[] = "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds\n1,";
+    assert_int_equal(strncmp(text, header, strlen(header)), 0);
+    assert_non_null(strstr(strstr(text, "\n2,"), row));
+    free(row);
+    eq_free(text);
+    free(path);
     tiny_run_close(&r);
     free(dir);
 }
@@ -439,6 +496,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),
+        cmocka_unit_test(the_history_has_norms_before_clipping),
         cmocka_unit_test(a_step_is_the_mean_over_processes),
         cmocka_unit_test(the_average_is_what_is_kept),
         cmocka_unit_test(it_stops_when_nothing_gets_better),

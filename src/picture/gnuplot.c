@@ -1,5 +1,5 @@
 /* Runs gnuplot as a child process. */
-#include "report/report.h"
+#include "picture/picture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,19 +32,24 @@ static void first_complaint(const char *dir, char out[160])
     free(path);
 }
 
-static int spawn(const char *dir, const char *script, pid_t *pid)
+static int spawn(const char *dir, const char *const *scripts, size_t n, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
-    char *argv[] = {(char *)"gnuplot", (char *)script, NULL};
+    char **argv = NULL;
     int code = posix_spawn_file_actions_init(&actions);
     if (code != 0)
         return code;
+    for (size_t i = 0; i < n + 2; i++) {
+        argv = eq_list_grow(argv, i, sizeof *argv);
+        argv[i] = i == 0 ? (char *)"gnuplot" : i <= n ? (char *)scripts[i - 1] : NULL;
+    }
     if ((code = posix_spawn_file_actions_addchdir_np(&actions, dir)) == 0 &&
         (code = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)) == 0 &&
         (code = posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)) == 0 &&
         (code = posix_spawn_file_actions_addopen(&actions, 2, LOG_NAME, O_WRONLY | O_CREAT | O_TRUNC, 0666)) == 0)
         code = posix_spawnp(pid, "gnuplot", &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
+    free(argv);
     return code;
 }
 
@@ -66,12 +71,12 @@ static enum eq_status wait_for(pid_t pid, int *state, struct eq_err *err)
     }
 }
 
-enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *err)
+enum eq_status eq_gnuplot(const char *dir, const char *const *scripts, size_t n, struct eq_err *err)
 {
     pid_t pid;
     int state;
     char complaint[160];
-    int code = spawn(dir, script, &pid);
+    int code = spawn(dir, scripts, n, &pid);
     if (code != 0)
         first_complaint(dir, complaint); /* the log is made before the program is looked for */
     if (code == ENOENT)
@@ -84,5 +89,6 @@ enum eq_status eq_gnuplot(const char *dir, const char *script, struct eq_err *er
     first_complaint(dir, complaint);
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
         return EQ_OK;
-    return eq_fail(err, EQ_IO, "gnuplot failed on %s/%s%s%s", dir, script, complaint[0] ? ": " : "", complaint);
+    return eq_fail(err, EQ_IO, "gnuplot failed on %s/%s%s%s", dir, n == 1 ? scripts[0] : "*.gp",
+                   complaint[0] ? ": " : "", complaint);
 }

@@ -1,0 +1,552 @@
+/* gnuplot's SVG, read tag by tag and written again: only elements and attributes that draw, each group only where it
+ * changes something. What is left has a third of the size, runs nothing and loads nothing. */
+#include "picture/picture.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A piece of the input. */
+struct span {
+    const char *s;
+    size_t len;
+};
+
+static bool is(struct span a, const char *text)
+{
+    return a.len == strlen(text) && memcmp(a.s, text, a.len) == 0;
+}
+
+static bool is_one_of(struct span a, const char *const *list)
+{
+    while (*list && !is(a, *list))
+        list++;
+    return *list != NULL;
+}
+
+/* Attributes that elements inherit. A group that sets one to what it is already says nothing. */
+static const char *const inherited[] = {"fill",           "stroke",          "color",           "stroke-width",
+                                        "stroke-linecap", "stroke-linejoin", "fill-opacity",    "font-family",
+                                        "font-size",      "text-anchor",     "shape-rendering", NULL};
+/* What gnuplot sets in every group, and so the root once. */
+static const char *const usual[] = {
+    "none", "currentColor", "black", "1.00", "butt", "miter", "", "Helvetica,Arial,sans-serif", "13.00", "", ""};
+enum { INHERITED = sizeof inherited / sizeof *inherited - 1, MAX_DEPTH = 32, MAX_ATTRIBUTES = 24 };
+
+struct attribute {
+    struct span name, value;
+};
+struct tag {
+    struct span name;
+    bool is_end, is_empty; /* </a>, <a/> */
+    struct attribute list[MAX_ATTRIBUTES];
+    int n;
+};
+
+/* An open group. */
+struct level {
+    struct span now[INHERITED]; /* in it */
+    struct tag tag;
+    bool is_open;  /* its tag has been written */
+    bool is_group; /* false: text or defs, written at once */
+};
+
+struct writer {
+    const struct eq_picture *of;
+    const char *id;
+    struct eq_str *out;
+    struct level levels[MAX_DEPTH];
+    int depth;           /* 0: outside the root */
+    int skipping;        /* elements that are left out, with all in them, down to here */
+    struct span point;   /* of the group that stands for it: its number; len 0: none */
+    struct span dots[2]; /* color and opacity of the dots that stand in an open group; len 0: none */
+    double width, height;
+    bool has_root, is_closed;
+};
+
+/* ---- colors ---------------------------------------------------------------- */
+
+static bool parse_color(struct span v, unsigned *rgb)
+{
+    char text[32];
+    unsigned r, g, b;
+    if (v.len >= sizeof text)
+        return false;
+    memcpy(text, v.s, v.len);
+    text[v.len] = '\0';
+    if (strcmp(text, "black") == 0)
+        *rgb = 0;
+    else if (strcmp(text, "white") == 0)
+        *rgb = 0xffffff;
+    else if (text[0] == '#' && v.len == 7 && strspn(text + 1, "0123456789abcdefABCDEF") == 6)
+        *rgb = (unsigned)strtoul(text + 1, NULL, 16);
+    else if (sscanf(text, "rgb(%u,%u,%u)", &r, &g, &b) == 3 && r < 256 && g < 256 && b < 256)
+        *rgb = r << 16 | g << 8 | b;
+    else
+        return false;
+    return true;
+}
+
+static void add_color(const struct writer *w, struct span v)
+{
+    static const struct {
+        const char *name;
+        unsigned light;
+    } colors[] = {
+#define ROW(name, light, dim) {#name, light},
+        EQ_PICTURE_COLORS(ROW)};
+    unsigned rgb;
+    if (!parse_color(v, &rgb)) {
+        eq_str_add(w->out, is(v, "currentColor") ? "currentColor" : "none");
+        return;
+    }
+    for (size_t i = 0; i < sizeof colors / sizeof *colors && w->id; i++)
+        if (rgb == colors[i].light || (rgb == 0 && strcmp(colors[i].name, "ink") == 0)) {
+            eq_str_add(w->out, "var(--%s)", colors[i].name);
+            return;
+        }
+    eq_str_add(w->out, "#%06x", rgb);
+}
+
+/* ---- attributes ------------------------------------------------------------ */
+
+/* Numbers with at most two digits after the point, of which no zeros at the end are left. Paths keep their letters. */
+static void add_numbers(struct eq_str *out, struct span v)
+{
+    for (size_t i = 0; i < v.len;) {
+        if (v.s[i] != '.') {
+            bool space = isspace((unsigned char)v.s[i]) || v.s[i] == ',';
+            size_t next = i + 1;
+            while (space && next < v.len && isspace((unsigned char)v.s[next]))
+                next++;
+            if (!space || next < v.len)
+                eq_str_add(out, "%c", space && v.s[i] != ',' ? ' ' : v.s[i]);
+            i = next;
+            continue;
+        }
+        size_t end = i + 1, keep;
+        while (end < v.len && isdigit((unsigned char)v.s[end]))
+            end++;
+        keep = end - i > 3 ? i + 3 : end;
+        while (keep > i + 1 && v.s[keep - 1] == '0')
+            keep--;
+        if (keep > i + 1)
+            eq_str_add_bytes(out, v.s + i, keep - i);
+        i = end;
+    }
+}
+
+static bool is_clean(struct span v, const char *beyond)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (!isalnum((unsigned char)v.s[i]) && (!v.s[i] || !strchr(beyond, v.s[i])))
+            return false;
+    return v.len > 0;
+}
+
+static void add_attribute(const struct writer *w, const struct attribute *a)
+{
+    static const char *const colors[] = {"fill", "stroke", "color", NULL};
+    static const char *const numbers[] = {"d",
+                                          "points",
+                                          "transform",
+                                          "x",
+                                          "y",
+                                          "x1",
+                                          "x2",
+                                          "y1",
+                                          "y2",
+                                          "cx",
+                                          "cy",
+                                          "r",
+                                          "rx",
+                                          "ry",
+                                          "width",
+                                          "height",
+                                          "opacity",
+                                          "fill-opacity",
+                                          "stroke-width",
+                                          "stroke-dasharray",
+                                          "stroke-opacity",
+                                          "font-size",
+                                          NULL};
+    static const char *const words[] = {"stroke-linecap", "stroke-linejoin", "text-anchor", "font-weight",
+                                        "font-style",     "shape-rendering", NULL};
+    const struct span *name = &a->name, *v = &a->value;
+    if (is_one_of(*name, colors)) {
+        eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
+        add_color(w, *v);
+        eq_str_add(w->out, "\"");
+    } else if (is_one_of(*name, numbers) && is_clean(*v, " \t\r\n.,-+()")) {
+        eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
+        add_numbers(w->out, *v);
+        eq_str_add(w->out, "\"");
+    } else if (is_one_of(*name, words) && is_clean(*v, "-")) {
+        eq_str_add(w->out, " %.*s=\"%.*s\"", (int)name->len, name->s, (int)v->len, v->s);
+    } else if (is(*name, "id") && is_clean(*v, "_-.")) {
+        eq_str_add(w->out, " id=\"%s%.*s\"", w->id ? w->id : "", (int)v->len, v->s);
+    } else if (is(*name, "xlink:href") && v->len > 1 && v->s[0] == '#' &&
+               is_clean((struct span){v->s + 1, v->len - 1}, "_-.")) {
+        eq_str_add(w->out, " %s=\"#%s%.*s\"", w->id ? "href" : "xlink:href", w->id ? w->id : "", (int)v->len - 1,
+                   v->s + 1);
+    } else if (is(*name, "clip-path") && v->len > 6 && memcmp(v->s, "url(#", 5) == 0 && v->s[v->len - 1] == ')' &&
+               is_clean((struct span){v->s + 5, v->len - 6}, "_-.")) {
+        eq_str_add(w->out, " clip-path=\"url(#%s%.*s\"", w->id ? w->id : "", (int)v->len - 5, v->s + 5);
+    } else if (is(*name, "font-family") && !w->id && is_clean(*v, " ,-")) {
+        eq_str_add(w->out, " font-family=\"%.*s\"", (int)v->len, v->s);
+    }
+}
+
+/* "<name attributes>" */
+static void add_tag(const struct writer *w, const struct tag *t)
+{
+    eq_str_add(w->out, "<%.*s", (int)t->name.len, t->name.s);
+    for (int i = 0; i < t->n; i++)
+        if (!(w->id && is(t->name, "g") && is(t->list[i].name, "id"))) /* nothing refers to a group */
+            add_attribute(w, &t->list[i]);
+    eq_str_add(w->out, ">");
+}
+
+static struct span value_of(const struct tag *t, const char *name)
+{
+    for (int i = 0; i < t->n; i++)
+        if (is(t->list[i].name, name))
+            return t->list[i].value;
+    return (struct span){0};
+}
+
+/* The attributes that change what holds around the element. Updates now. */
+static void keep_changes(struct tag *t, struct span *now)
+{
+    int n = 0;
+    for (int i = 0; i < t->n; i++) {
+        int k = 0;
+        const struct span *v = &t->list[i].value;
+        while (inherited[k] && !is(t->list[i].name, inherited[k]))
+            k++;
+        if (inherited[k] && now[k].len == v->len && memcmp(now[k].s, v->s, v->len) == 0)
+            continue;
+        if (inherited[k])
+            now[k] = *v;
+        t->list[n++] = t->list[i];
+    }
+    t->n = n;
+}
+
+/* ---- elements -------------------------------------------------------------- */
+
+static void end_dots(struct writer *w)
+{
+    if (w->dots[0].len)
+        eq_str_add(w->out, "</g>\n");
+    w->dots[0].len = 0;
+}
+
+/* Whether a tag has an attribute that draws. */
+static bool says_something(const struct writer *w, const struct tag *t)
+{
+    size_t before = w->out->len;
+    for (int i = 0; i < t->n; i++)
+        if (!(is(t->list[i].name, "id") && w->id))
+            add_attribute(w, &t->list[i]);
+    bool any = w->out->len > before;
+    w->out->len = before;
+    if (w->out->s)
+        w->out->s[before] = '\0';
+    return any;
+}
+
+/* Before anything is drawn: the groups around it. */
+static void open_levels(struct writer *w)
+{
+    end_dots(w);
+    for (int i = 1; i <= w->depth; i++) {
+        struct level *l = &w->levels[i];
+        if (l->is_open || !l->is_group || !says_something(w, &l->tag))
+            continue;
+        add_tag(w, &l->tag);
+        l->is_open = true;
+    }
+}
+
+static void add_escaped(struct eq_str *out, const char *text)
+{
+    struct eq_str shown = {0};
+    eq_str_add_shown(&shown, text);
+    for (const char *p = shown.s; p && *p; p++)
+        eq_str_add(out, *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '"' ? "&quot;" : "%c", *p);
+    eq_str_clear(&shown);
+}
+
+/* The text of the point that the group stands for. */
+static void add_point(struct writer *w)
+{
+    unsigned long number = w->point.len && w->point.len < 10 ? strtoul(w->point.s, NULL, 10) : ULONG_MAX;
+    const char *text = w->of->points.s, *end = text ? text + w->of->points.len : text;
+    for (; text < end && number > 0; number--)
+        text += strlen(text) + 1;
+    if (text >= end)
+        return;
+    eq_str_add(w->out, "<title>");
+    add_escaped(w->out, text);
+    eq_str_add(w->out, "</title>");
+}
+
+/* gnuplot's filled circle at "translate(x,y) scale(r)", of which a picture may have thousands: one of a group of dots.
+ * False: it is another mark. */
+static bool add_dot(struct writer *w, const struct tag *t)
+{
+    char text[64];
+    double x, y, r;
+    struct span at = value_of(t, "transform"), look[2] = {value_of(t, "color"), value_of(t, "opacity")};
+    if (!is(value_of(t, "xlink:href"), "#gpPt6") || at.len >= sizeof text || !look[0].len)
+        return false;
+    memcpy(text, at.s, at.len);
+    text[at.len] = '\0';
+    if (sscanf(text, "translate(%lf,%lf) scale(%lf)", &x, &y, &r) != 3 ||
+        !(r < 1e6 && x < 1e6 && x > -1e6 && y < 1e6 && y > -1e6 && r > 0))
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (w->dots[0].len && (look[i].len != w->dots[i].len || memcmp(look[i].s, w->dots[i].s, look[i].len) != 0))
+            end_dots(w);
+    if (!w->dots[0].len) {
+        open_levels(w);
+        w->dots[0] = look[0], w->dots[1] = look[1];
+        eq_str_add(w->out, "<g stroke=\"none\"");
+        add_attribute(w, &(struct attribute){{"fill", 4}, look[0]});
+        if (look[1].len)
+            add_attribute(w, &(struct attribute){{"fill-opacity", 12}, look[1]});
+        eq_str_add(w->out, ">\n");
+    }
+    eq_str_add(w->out, "<circle cx=\"%.4g\" cy=\"%.4g\" r=\"%.3g\"", x, y, r);
+    if (w->point.len) {
+        eq_str_add(w->out, ">");
+        add_point(w);
+        eq_str_add(w->out, "</circle>\n");
+    } else {
+        eq_str_add(w->out, "/>\n");
+    }
+    return true;
+}
+
+static void add_shape(struct writer *w, struct tag *t)
+{
+    struct span now[INHERITED];
+    if (add_dot(w, t))
+        return;
+    open_levels(w);
+    memcpy(now, w->levels[w->depth].now, sizeof now);
+    keep_changes(t, now);
+    eq_str_add(w->out, "<%.*s", (int)t->name.len, t->name.s);
+    for (int i = 0; i < t->n; i++)
+        add_attribute(w, &t->list[i]);
+    if (w->point.len) {
+        eq_str_add(w->out, ">");
+        add_point(w);
+        eq_str_add(w->out, "</%.*s>\n", (int)t->name.len, t->name.s);
+    } else {
+        eq_str_add(w->out, "/>\n");
+    }
+}
+
+static bool enter(struct writer *w, const struct tag *t, bool is_group)
+{
+    if (w->depth + 1 >= MAX_DEPTH)
+        return false;
+    struct level *l = &w->levels[w->depth + 1];
+    memcpy(l->now, w->levels[w->depth].now, sizeof l->now);
+    l->tag = *t;
+    keep_changes(&l->tag, l->now);
+    l->is_group = is_group;
+    l->is_open = !is_group;
+    w->depth++;
+    return true;
+}
+
+static bool begin_root(struct writer *w, const struct tag *t)
+{
+    struct span box = value_of(t, "viewBox");
+    char text[64];
+    if (box.len >= sizeof text)
+        return false;
+    memcpy(text, box.s, box.len);
+    text[box.len] = '\0';
+    if (sscanf(text, "0 0 %lf %lf", &w->width, &w->height) != 2 ||
+        !(w->width >= 1 && w->width <= 10000 && w->height >= 1 && w->height <= 10000))
+        return false;
+    eq_str_add(w->out,
+               w->id ? "<svg width=\"%g\" height=\"%g\" viewBox=\"0 0 %g %g\" role=\"img\" aria-label=\""
+                     : "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" "
+                       "width=\"%g\" height=\"%g\" viewBox=\"0 0 %g %g\" role=\"img\">\n<title>",
+               w->width, w->height, w->width, w->height);
+    add_escaped(w->out, w->of->title.s ? w->of->title.s : w->of->name.s ? w->of->name.s : "");
+    eq_str_add(w->out, w->id ? ". " : "</title>\n<desc>");
+    add_escaped(w->out, w->of->alt.s ? w->of->alt.s : w->of->caption.s ? w->of->caption.s : "");
+    eq_str_add(w->out, w->id ? "\">\n" : "</desc>\n");
+    struct tag around = {.name = {"g", 1}};
+    for (int k = 0; k < INHERITED; k++) {
+        w->levels[0].now[k] = (struct span){usual[k], strlen(usual[k])};
+        if (*usual[k])
+            around.list[around.n++] = (struct attribute){{inherited[k], strlen(inherited[k])}, w->levels[0].now[k]};
+    }
+    add_tag(w, &around);
+    return w->has_root = true;
+}
+
+static bool begin_element(struct writer *w, struct tag *t)
+{
+    static const char *const shapes[] = {"path",     "use",  "circle",  "rect", "polygon",
+                                         "polyline", "line", "ellipse", NULL};
+    struct span hover = value_of(t, "onmousemove");
+    if (!w->has_root)
+        return is(t->name, "svg") && !t->is_empty && begin_root(w, t);
+    if (is(t->name, "g") && t->is_empty)
+        return true;
+    if (is(t->name, "g")) {
+        static const char call[] = "gnuplot_svg.showHypertext(evt,'";
+        if (hover.len > sizeof call && memcmp(hover.s, call, sizeof call - 1) == 0)
+            w->point = (struct span){hover.s + sizeof call - 1, strspn(hover.s + sizeof call - 1, "0123456789")};
+        return enter(w, t, true);
+    }
+    if (is_one_of(t->name, shapes)) {
+        bool nothing = is(t->name, "use") && !value_of(t, "xlink:href").len,
+             paper = is(t->name, "rect") && w->depth <= 1 && w->id && is(value_of(t, "fill"), "#ffffff");
+        if (!paper && !nothing) /* a page has a paper of its own */
+            add_shape(w, t);
+        w->skipping = t->is_empty ? 0 : 1;
+        return true;
+    }
+    if ((is(t->name, "text") || is(t->name, "tspan") || is(t->name, "defs") || is(t->name, "clipPath")) &&
+        !t->is_empty) {
+        open_levels(w);
+        if (!enter(w, t, false))
+            return false;
+        add_tag(w, &w->levels[w->depth].tag);
+        return true;
+    }
+    w->skipping = t->is_empty ? 0 : 1;
+    return true;
+}
+
+static bool end_element(struct writer *w, const struct tag *t)
+{
+    if (w->depth == 0) {
+        end_dots(w);
+        w->is_closed = is(t->name, "svg");
+        if (w->is_closed)
+            eq_str_add(w->out, "</g>\n</svg>\n");
+        return w->is_closed;
+    }
+    struct level *l = &w->levels[w->depth];
+    if (l->tag.name.len != t->name.len || memcmp(l->tag.name.s, t->name.s, t->name.len) != 0)
+        return false;
+    if (l->is_open) {
+        end_dots(w);
+        eq_str_add(w->out, is(t->name, "tspan") ? "</%.*s>" : "</%.*s>\n", (int)t->name.len, t->name.s);
+    }
+    w->point.len = 0;
+    w->depth--;
+    return true;
+}
+
+/* ---- reading --------------------------------------------------------------- */
+
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && isspace((unsigned char)*p))
+        p++;
+    return p;
+}
+
+/* Reads the tag that begins after "<". NULL: it is none, or has too many attributes. */
+static const char *read_tag(const char *p, const char *end, struct tag *t)
+{
+    *t = (struct tag){.is_end = p < end && *p == '/'};
+    p += t->is_end;
+    t->name.s = p;
+    while (p < end && isalnum((unsigned char)*p))
+        p++;
+    t->name.len = (size_t)(p - t->name.s);
+    while (t->name.len > 0 && (p = skip_blanks(p, end)) < end) {
+        struct attribute a = {.name.s = p};
+        if (*p == '>')
+            return p + 1;
+        if (*p == '/') {
+            t->is_empty = true;
+            p++;
+            continue;
+        }
+        while (p < end && (isalnum((unsigned char)*p) || *p == '-' || *p == ':' || *p == '_'))
+            p++;
+        a.name.len = (size_t)(p - a.name.s);
+        p = skip_blanks(p, end);
+        if (a.name.len == 0 || p >= end || *p != '=')
+            return NULL;
+        p = skip_blanks(p + 1, end);
+        if (p >= end || (*p != '"' && *p != '\''))
+            return NULL;
+        a.value.s = p + 1;
+        const char *quote = memchr(p + 1, *p, (size_t)(end - p - 1));
+        if (!quote || t->n == MAX_ATTRIBUTES)
+            return NULL;
+        a.value.len = (size_t)(quote - a.value.s);
+        t->list[t->n++] = a;
+        p = quote + 1;
+    }
+    return NULL;
+}
+
+/* Text of an element, as it is escaped already, but without what no text has. */
+static void add_text(struct writer *w, const char *p, size_t len)
+{
+    struct eq_str raw = {0}, shown = {0};
+    bool text = w->depth > 0 && (is(w->levels[w->depth].tag.name, "text") || is(w->levels[w->depth].tag.name, "tspan"));
+    if (!text || w->skipping || len == 0)
+        return;
+    eq_str_add_bytes(&raw, p, len);
+    eq_str_add_shown(&shown, raw.s);
+    for (const char *c = shown.s; c && *c; c++)
+        eq_str_add(w->out, *c == '>' ? "&gt;" : *c == '"' ? "&quot;" : "%c", *c);
+    eq_str_clear(&raw);
+    eq_str_clear(&shown);
+}
+
+static bool rewrite(struct writer *w, const char *p, const char *end)
+{
+    while (p < end && !w->is_closed) {
+        const char *open = memchr(p, '<', (size_t)(end - p));
+        struct tag t;
+        if (!open || open + 1 >= end)
+            return false;
+        add_text(w, p, (size_t)(open - p));
+        p = open + 1;
+        if (*p == '?' || *p == '!') {
+            const char *close = memchr(p, '>', (size_t)(end - p));
+            if (!close)
+                return false;
+            p = close + 1;
+            continue;
+        }
+        if (!(p = read_tag(p, end, &t)))
+            return false;
+        if (w->skipping)
+            w->skipping += t.is_end ? -1 : !t.is_empty;
+        else if (!(t.is_end ? w->has_root && end_element(w, &t) : begin_element(w, &t)))
+            return false;
+    }
+    return w->is_closed;
+}
+
+enum eq_status eq_picture_svg(const char *svg, size_t len, const struct eq_picture *of, const char *id,
+                              struct eq_str *out, struct eq_err *err)
+{
+    size_t before = out->len;
+    struct writer w = {.of = of, .id = id, .out = out};
+    if (rewrite(&w, svg, svg + len))
+        return EQ_OK;
+    out->len = before;
+    if (out->s)
+        out->s[before] = '\0';
+    return eq_fail(err, EQ_FORMAT, "%s.svg is no whole picture of gnuplot", of->name.s ? of->name.s : "it");
+}

@@ -79,15 +79,6 @@ static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
     return EQ_OK;
 }
 
-/* opts NULL: those of the run. */
-static enum eq_status judge(struct eq_report *report, const struct eq_verdict_opts *opts, struct eq_err *err)
-{
-    struct eq_verdict_opts own;
-    if (!opts)
-        EQ_CHECK(eq_verdict_opts_of(report->run_dir, &own, err));
-    return eq_run_verdict_make(report->run_dir, &report->results, opts ? opts : &own, &report->verdict, err);
-}
-
 static enum eq_status read_settings(struct eq_report *report, struct eq_err *err)
 {
     char *path = eq_path_join(report->run_dir, "config.json");
@@ -124,7 +115,8 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(judge(&report, opts, err));
+    const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.pictures.missing.len)
@@ -200,7 +192,7 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
     struct eq_report report = {.run_dir = run_dir};
     enum eq_status st;
     EQ_TRY(read_results(&report, err));
-    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts, &report.verdict, err));
     eq_run_verdict_text(&report.verdict, out);
     if (out->len)
         eq_str_add(out, "\n");

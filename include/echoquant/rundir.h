@@ -253,6 +253,8 @@ void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
+#define EQ_STATISTICS_FILE "statistics.json" /* the verdict (verdict.h) */
+
 /* ---- sensitivity.json -------------------------------------------------------- */
 
 #define EQ_SENSITIVITY_FORMAT "echoquant-sensitivity-1" /* its "format" */

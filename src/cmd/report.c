@@ -5,16 +5,18 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     const char *dir = s->cfg->run.dir;
     if (s->options.json)
         return eq_print_results(dir, true, err);
-    EQ_CHECK(eq_run_report(dir, err));
-    return eq_print_report(dir, false, err);
+    const struct eq_verdict_opts opts = {s->cfg->report.margin, s->cfg->report.replicates};
+    EQ_CHECK(eq_run_report_by(dir, &opts, err));
+    return eq_print_report(s->cfg, false, err);
 }
 
 const struct eq_command eq_cmd_report = {
     .name = "report",
     .summary = "write report.md and report.html from the results",
     .arguments = "[DIR]",
-    .about = "Writes report.md and report.html (one self-contained file) from the results of a run "
-             "directory (DIR, or --run DIR). Prints the table and the path of the report. gnuplot draws "
+    .about = "Writes report.md, report.html (one self-contained file), and statistics.json (every figure "
+             "of the report in full) from the results and predictions of a run directory (DIR, or --run "
+             "DIR). Prints the table, the verdict, and the path of the report. gnuplot draws "
              "the pictures; their scripts and data stay in plots/. Without gnuplot, the report says that "
              "it has no pictures.\n\n"
              "--json prints results.json instead and writes nothing.\n",

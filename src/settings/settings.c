@@ -217,9 +217,10 @@ const struct eq_setting eq_setting_table[] = {
      .help = "bench --layers: time to measure each kernel of each layer; at least three calls"},
 
     {REAL(report, margin, "0.5", 0, 100, "EF points"), .above_min = true, .free_to_change = true,
-     .help = "non-inferiority margin: the largest increase in test MAE that still counts as no loss. Choose it before the "
-             "first evaluation; results.json notes it then, and the report tells of a later change "
-             "(docs/STATISTICS.md)"},
+     .help =
+         "non-inferiority margin: the largest increase in test MAE that still counts as no loss. Choose it before the "
+         "first evaluation; results.json notes it then, and the report tells of a later change "
+         "(docs/STATISTICS.md)"},
     {INT(report, replicates, "10000", 100, 1000000, "replicates"), .free_to_change = true,
      .help = "bootstrap replicates for the intervals of the report"},
 

@@ -86,6 +86,22 @@ static void check_seal(struct eq_verification *v, const struct run *r, const cha
     free(path);
 }
 
+/* The measurements beside quantized models; older versions wrote none. */
+static enum eq_status check_quantization(struct eq_verification *v, const struct run *r, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name && st == EQ_OK; m++) {
+        bool there;
+        char *name = eq_format("quantization/%s", m->name), *file = eq_format("%s.json", name);
+        st = eq_run_look(r->cfg->run.dir, name, ".json", &there, err);
+        if (st == EQ_OK && there)
+            check_seal(v, r, file);
+        free(name);
+        free(file);
+    }
+    return st;
+}
+
 /* ---- data -------------------------------------------------------------------- */
 
 static void check_manifest(struct eq_verification *v, const struct run *r, struct eq_dataset *manifest)
@@ -436,6 +452,7 @@ static enum eq_status verify_one(struct eq_verification *v, const struct eq_conf
     bool rows = read_results(v, cfg->run.dir, &r.results);
     if (rows)
         check_seal(v, &r, "results.json");
+    EQ_TRY(check_quantization(v, &r, err));
     EQ_TRY(check_data(v, &r, err));
     check_rows_data(v, &r);
     EQ_TRY(check_models(v, &r, err));

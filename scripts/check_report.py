@@ -180,7 +180,7 @@ class Browser:
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         if "exceptionDetails" in result:
             raise RuntimeError(result["exceptionDetails"]["exception"]["description"])
-        return result["result"]["value"]
+        return result["result"].get("value")
 
     def complaints(self) -> list[str]:
         """Errors of scripts, what the policy refused, and what was loaded besides the page."""
@@ -216,13 +216,15 @@ def shoot(browser: Browser, path: Path | None, width: int, height: int):
 
 
 def check(browser: Browser, report: Path, shots: Path | None) -> list[str]:
-    found: list[str] = []
+    found: dict[str, list[str]] = {}  # what, and where
 
     def add(where: str, what: list[str]):
-        found.extend(f"{where}: {text}" for text in what if f"{where}: {text}" not in found)
+        for text in what:
+            if where not in found.setdefault(text, []):
+                found[text].append(where)
 
     if report.stat().st_size > MAX_BYTES:
-        found.append(f"the file has {report.stat().st_size} bytes")
+        add("file", [f"{report.stat().st_size} bytes"])
     url = report.resolve().as_uri()
     texts = set()
     for width in WIDTHS:
@@ -249,7 +251,7 @@ def check(browser: Browser, report: Path, shots: Path | None) -> list[str]:
     browser.call("Emulation.setScriptExecutionDisabled", value=False)
     texts.add(browser.evaluate("document.querySelector('main').textContent.length"))
     if len(texts) > 1:
-        found.append(f"without script the page has another text: {sorted(texts)} characters")
+        add("without script", [f"the page has another text: {sorted(texts)} characters"])
 
     browser.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     browser.call("Emulation.setDeviceMetricsOverride", width=PRINT_WIDTH, height=900, deviceScaleFactor=1, mobile=False)
@@ -265,10 +267,10 @@ def check(browser: Browser, report: Path, shots: Path | None) -> list[str]:
     pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
     print(f"{report}: in print {pages} pages")
     if pages < 1:
-        found.append("print: no page")
+        add("print", ["no page"])
     if shots:
         (shots / "report.pdf").write_bytes(pdf)
-    return found
+    return [f"{text} ({'; '.join(where)})" for text, where in found.items()]
 
 
 def main() -> int:

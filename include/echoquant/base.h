@@ -376,7 +376,8 @@ enum eq_rng_purpose {
     EQ_RNG_CALIBRATE,
     EQ_RNG_TEST,
     EQ_RNG_ROUND,
-    EQ_RNG_SAMPLE
+    EQ_RNG_SAMPLE,
+    EQ_RNG_BOOTSTRAP
 };
 /* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): the n-th number of the stream
  * (seed, purpose, epoch, sample) is a pure function, so neither the order of work nor a restart matters. */

@@ -54,6 +54,8 @@ struct eq_sample {
     size_t line;      /* in FileList.csv, 1-based, for messages */
     double fps;       /* as the list says, like the three below; 0 when absent */
     int frame_width, frame_height, number_of_frames;
+    double clip_fps; /* as the clip itself says, like the next one; 0: unknown, or the clip has not been opened */
+    int clip_frames;
 };
 /* What can be found in a data set: identifier, name in JSON. findings.c has the texts. Up to EQ_FINDING_EF_FRACTION
  * they are problems, of which those up to EQ_FINDING_UNREADABLE are of rows and clips that no command can use; the rest
@@ -103,7 +105,8 @@ struct eq_skipped {
 enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP, EQ_ON_ERROR_USE };
 struct eq_dataset {
     char *dir;
-    struct eq_sample *samples; /* sorted as in the file */
+    char list_sha256[EQ_SHA256_TEXT]; /* of the bytes of FileList.csv; "": has_list is false */
+    struct eq_sample *samples;        /* sorted as in the file */
     size_t n;
     struct eq_skipped *skipped; /* clips left out */
     size_t n_skipped;

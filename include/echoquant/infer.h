@@ -131,6 +131,8 @@ struct eq_prediction {
     enum eq_split split;
     double ef, prediction; /* percent */
     uint32_t patient;      /* as in struct eq_sample; 0: unknown */
+    int frames;            /* of the clip; 0: unknown */
+    double fps;            /* frames a second, as the list says, else the clip; 0: unknown */
 };
 /* Clips that look unlike the training clips of their model: how many, and the first ones with what is unlike. Init with
  * {0}; free with eq_str_clear(&u->first). */
@@ -168,7 +170,8 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                                   struct eq_loader **out, struct eq_err *err);
 /* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
- * If a patient is known there is a column Patient: a number that stands for the patient, empty where unknown.
+ * If a patient is known there is a column Patient: a number that stands for the patient, empty where unknown. If the
+ * length or the rate of a clip is known, the columns Frames and FPS follow, empty where unknown.
  * EQ_FORMAT names the line. Clear out with eq_evaluation_clear; its metrics are not set. */
 void eq_predictions_text(const struct eq_evaluation *e, struct eq_str *out); /* appends the text of the file */
 enum eq_status eq_predictions_write(const char *path, const struct eq_evaluation *e, struct eq_err *err);

@@ -202,7 +202,14 @@ struct eq_results {
     size_t n_damaged;
     struct {
         struct cJSON *json;
+        double points;      /* report.margin when it was stated; NaN: it never was */
+        const char *stated; /* when: UTC, as 2026-01-31T12:00:00Z */
+        bool late;          /* the test split had been read before */
+    } margin;
+    struct {
+        struct cJSON *json;
         const char *dir, *digest;
+        const char *file_list_sha256; /* of FileList.csv as it was read */
         bool synthetic, split_from_file;
         double train, val, test, skipped, damaged; /* clips */
         double patients;                           /* 0: the list does not name them */
@@ -210,8 +217,9 @@ struct eq_results {
     } data;
     struct {
         struct cJSON *json;
-        const char *version, *cpu, *isa;
+        const char *version, *cpu, *isa, *system, *compiler, *flags;
         double threads;
+        const struct cJSON *libraries; /* versions by name */
     } environment;
 };
 /* Read and write <run_dir>/results.json. EQ_IO: there is no file; EQ_FORMAT: it is not a file of this program. Clear
@@ -234,9 +242,18 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row);
 /* Sets the lists of clips left out under data.on_error = skip, and of damaged ones that were used under use; names are
  * borrowed from ds. */
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
+/* Sets the fields of r->environment, which borrow from environment. */
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment);
 /* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
  * Rows without a digest, and all of them if the results have none, stay. */
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
+/* States the non-inferiority margin, in EF points of MAE, in <run_dir>/results.json, with the time. Call it before the
+ * test split is read. A margin that is stated already stays. Rows that are there already were measured without one, and
+ * the statement says that it is late. */
+enum eq_status eq_results_state_margin(const char *run_dir, double points, struct eq_err *err);
+/* The time as results.json has it. */
+enum { EQ_TIME_TEXT = 32 };
+void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
@@ -250,6 +267,35 @@ enum eq_status eq_quantization_read(const char *run_dir, const char *name, struc
 /* The check of that, on a document in memory. file: for messages. */
 enum eq_status eq_quantization_check(const struct cJSON *json, const char *file, struct eq_err *err);
 char *eq_quantization_path(const char *run_dir, const char *name); /* free() */
+
+#define EQ_STATISTICS_FILE "statistics.json" /* the verdict (verdict.h) */
+
+/* ---- what is there ----------------------------------------------------------- */
+
+/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
+bool eq_run_has_result(const struct eq_config *cfg, const char *name);
+/* Whether its row has a latency; false when that cannot be determined. */
+bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
+
+/* ---- history/<name>.csv ------------------------------------------------------ */
+
+/* A training: a row for each epoch. The first column is "epoch"; 0 is the model before any step, whose rate and loss
+ * are NaN. Init with {0}, free with eq_history_clear. */
+struct eq_history {
+    char **names;   /* [columns] */
+    double *values; /* [rows][columns] */
+    size_t columns, rows;
+};
+#define EQ_HISTORY_MAX_BYTES ((size_t)64 << 20)
+#define EQ_HISTORY_MAX_LINE 4096
+#define EQ_HISTORY_MAX_EPOCH 1e9
+/* EQ_FORMAT: name and line of what is no history. */
+enum eq_status eq_history_parse(const char *name, const char *text, size_t len, struct eq_history *out,
+                                struct eq_err *err);
+/* Reads <run_dir>/history/<model>.csv; no columns: there is no such file. EQ_IO, EQ_FORMAT. */
+enum eq_status eq_history_read(const char *run_dir, const char *model, struct eq_history *out, struct eq_err *err);
+double eq_history_last_epoch(const struct eq_history *h); /* 0: no rows */
+void eq_history_clear(struct eq_history *h);
 
 /* ---- sensitivity.json -------------------------------------------------------- */
 

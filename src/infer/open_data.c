@@ -157,6 +157,14 @@ static void warn_of_findings(const struct eq_data_check *check)
     }
 }
 
+static void note_lengths(struct eq_dataset *ds, const struct eq_data_check *check)
+{
+    for (size_t i = 0; i < check->n; i++) {
+        ds->samples[i].clip_fps = check->clips[i].fps;
+        ds->samples[i].clip_frames = check->clips[i].frames;
+    }
+}
+
 static enum eq_status check_clips(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
     struct eq_data_check check;
@@ -166,6 +174,7 @@ static enum eq_status check_clips(const struct eq_config *cfg, struct eq_dataset
     EQ_TRY(eq_data_check(ds, &opts, &check, err));
     warn_of_findings(&check);
     ds->copies_across_splits = eq_data_check_count(&check, EQ_FINDING_COPY_ACROSS);
+    note_lengths(ds, &check);
     if (cfg->data.on_error == EQ_ON_ERROR_FAIL)
         st = refuse_faults(ds, &check, err);
     else

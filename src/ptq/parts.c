@@ -56,11 +56,9 @@ static void add_edge(struct cJSON *edges, const struct eq_graph *g, const struct
     eq_json_add_real(edge, "min", (double)r->min);
     eq_json_add_real(edge, "max", (double)r->max);
     eq_json_add_real(edge, "clipped", r->clipped);
-    eq_json_add_real(edge, "from", r->from);
-    eq_json_add_real(edge, "width", r->width);
     struct cJSON *counts = cJSON_AddArrayToObject(edge, "counts");
     for (int i = 0; i < r->bins; i++)
-        eq_json_add(counts, NULL, eq_json_new_real((double)r->count[i]));
+        eq_json_add(counts, NULL, eq_json_new_real(r->count[i]));
 }
 
 /* ef: [EQ_PARTS][clips->n] */

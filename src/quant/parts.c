@@ -7,15 +7,16 @@
 #include "quant/histogram.h"
 #include "quant/quant_graph.h"
 
+#include <math.h>
 #include <string.h>
 
 struct parts {
     const struct eq_graph *fp32, *calibrated;
     struct eq_graph *work; /* a clone of calibrated: what a pass simulates */
     struct eq_clip_walk walk;
-    bool *kept, *keep;     /* [n_nodes]: layers that always stay in FP32; in this pass; one block */
-    struct eq_hist **hist; /* [n_nodes]: of the edges that are rounded; NULL: others */
-    uint64_t *inside;      /* [n_nodes]: values of theirs within the levels */
+    bool *kept, *keep;             /* [n_nodes]: layers that always stay in FP32; in this pass; one block */
+    struct eq_stretch_hist **hist; /* [n_nodes]: of the edges that are rounded; NULL: others */
+    uint64_t *inside;              /* [n_nodes]: values of theirs within the levels */
     enum eq_part part;
     float *ef; /* [max_clips], of this pass */
     struct eq_progress *progress;
@@ -41,7 +42,7 @@ static enum eq_status look(struct parts *p, int node, const float *data, size_t 
         return EQ_OK;
     eq_f32_kernels()->histogram(data, n, level(fq, (float)fq->qmin - 0.5f), level(fq, (float)fq->qmax + 0.5f),
                                 &p->inside[node], 1, &min, &max);
-    return eq_layer_context(p->work, node, eq_hist_add(p->hist[node], data, n, err), err);
+    return eq_layer_context(p->work, node, eq_stretch_hist_add(p->hist[node], data, n, err), err);
 }
 
 static enum eq_status on_edge(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
@@ -92,31 +93,25 @@ static enum eq_status run_part(struct parts *p, enum eq_part part, float *ef, st
 static void describe(const struct parts *p, int node, struct eq_edge_range *out)
 {
     const struct eq_fake_quant *fq = rounding_of(p, node);
-    const struct eq_hist *h = p->hist[node];
+    const struct eq_stretch_hist *h = p->hist[node];
+    enum { MERGED = EQ_HIST_BINS / EQ_RANGE_BINS };
     *out = (struct eq_edge_range){.node = node,
                                   .low = level(fq, (float)fq->qmin),
                                   .high = level(fq, (float)fq->qmax),
-                                  .min = h->min,
-                                  .max = h->max,
+                                  .min = h->range.min,
+                                  .max = h->range.max,
                                   .clipped = (double)(h->total - p->inside[node]) / (double)h->total,
-                                  .from = h->lo,
                                   .bins = 1};
-    out->count[0] = h->total;
-    if (eq_hist_is_point(h))
+    out->count[0] = (double)h->total;
+    if (eq_stretch_hist_is_point(h))
         return;
-    int first = 0, last = EQ_HIST_BINS - 1;
-    while (!h->count[first])
-        first++;
-    while (!h->count[last])
-        last--;
-    int merged = (last - first) / EQ_RANGE_BINS + 1;
-    double width = ((double)h->hi - h->lo) / EQ_HIST_BINS;
-    out->from = h->lo + first * width;
-    out->width = merged * width;
-    out->bins = (last - first) / merged + 1;
-    memset(out->count, 0, sizeof out->count);
-    for (int i = first; i <= last; i++)
-        out->count[(i - first) / merged] += h->count[i];
+    out->bins = EQ_RANGE_BINS;
+    for (int i = 0; i < EQ_RANGE_BINS; i++) {
+        double sum = 0;
+        for (int k = 0; k < MERGED; k++)
+            sum += h->count[i * MERGED + k];
+        out->count[i] = round(sum);
+    }
 }
 
 static enum eq_status open_parts(struct parts *p, struct eq_err *err)
@@ -124,7 +119,7 @@ static enum eq_status open_parts(struct parts *p, struct eq_err *err)
     const struct eq_graph *g = p->calibrated;
     size_t n = (size_t)g->n_nodes;
     p->kept = eq_alloc(2 * n, sizeof *p->kept);
-    p->hist = eq_alloc(n, sizeof(struct eq_hist *));
+    p->hist = eq_alloc(n, sizeof(struct eq_stretch_hist *));
     p->inside = eq_alloc(n, sizeof *p->inside);
     bool enough = p->kept && p->hist && p->inside;
     for (int i = 0; i < g->n_nodes && enough; i++) {

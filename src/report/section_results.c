@@ -46,6 +46,8 @@ void eq_section_results(const struct eq_report *report, struct eq_section *out)
                                          "p95(ms)",     "Min(ms)",   "File to EF(ms)", "MAE vs FP32", "Speed-up",
                                          "Compression", NULL};
     const struct eq_results *r = &report->results;
+    if (r->n == 0)
+        return;
     out->heading = "Results";
     struct eq_table *t = eq_section_table(out);
     eq_table_begin(t, header, 2);

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Number of files that the latency from file to EF takes in turn. */
 enum { LATENCY_FILES = 10 };
@@ -183,10 +182,8 @@ enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset 
     struct timing t = {.cfg = cfg};
     struct eq_results r = {0};
     struct cJSON *made = cJSON_CreateArray();
-    char when[32];
-    time_t now = time(NULL);
-    struct tm utc;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    char when[EQ_TIME_TEXT];
+    eq_time_text(when);
     for (size_t i = 0; i < ds->n && t.n_paths < LATENCY_FILES; i++)
         if (ds->samples[i].split == EQ_SPLIT_TEST)
             t.paths[t.n_paths++] = ds->samples[i].path;

@@ -27,7 +27,7 @@ static const char *without_number(const struct cJSON *o, const char *const *keys
 /* NULL: the edge is whole; otherwise the key at fault. */
 static const char *fault_of_edge(const struct cJSON *edge)
 {
-    static const char *const numbers[] = {"low", "high", "min", "max", "clipped", "from", "width", NULL};
+    static const char *const numbers[] = {"low", "high", "min", "max", "clipped", NULL};
     const struct cJSON *counts = get(edge, "counts"), *count;
     const char *missing = without_number(edge, numbers);
     if (!eq_json_text(edge, "edge")[0])
@@ -38,8 +38,6 @@ static const char *fault_of_edge(const struct cJSON *edge)
         return "high";
     if (!(eq_json_real(edge, "min") <= eq_json_real(edge, "max")))
         return "max";
-    if (!(eq_json_real(edge, "width") >= 0))
-        return "width";
     if (!cJSON_IsArray(counts) || !counts->child)
         return "counts";
     cJSON_ArrayForEach(count, counts) if (!cJSON_IsNumber(count) || !(count->valuedouble >= 0)) return "counts";

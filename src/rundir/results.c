@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define FORMAT "echoquant-results-1"
 
@@ -79,19 +80,24 @@ static const struct field skipped_fields[] = {
     SKIPPED(SELF, "", json), SKIPPED(TEXT, "FileName", file_name), SKIPPED(TEXT, "reason", reason), {0}};
 static const struct field data_fields[] = {
 #define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
-    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
+    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(TEXT, file_list_sha256),
+    DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
     DATA(REAL, test), DATA(REAL, skipped), DATA(REAL, damaged), DATA(FLAG, split_from_file),
     DATA(REAL, patients), DATA(REAL, patients_across_splits), DATA(REAL, copies_across_splits), {0}};
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
-    ENVIRONMENT(REAL, threads), {0}};
+    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler), ENVIRONMENT(TEXT, flags),
+    ENVIRONMENT(JSON, libraries), {0}};
+static const struct field margin_fields[] = {
+#define MARGIN(kind, member) PLAIN(eq_results, kind, #member, margin.member)
+    MARGIN(SELF, json), MARGIN(REAL, points), MARGIN(TEXT, stated), MARGIN(FLAG, late), {0}};
 static const struct field document_fields[] = {
     LIST_OF("models", rows, n, row_fields), LIST_OF("seeds", seeds, n_seeds, seed_fields),
     PLAIN(eq_results, REAL, "seeds_wanted", seeds_wanted),
     LIST_OF("differences", differences, n_differences, difference_fields),
     LIST_OF("skipped", skipped, n_skipped, skipped_fields), LIST_OF("damaged", damaged, n_damaged, skipped_fields),
-    {"data", OBJECT, 0, data_fields, 0, 0},
+    {"margin", OBJECT, 0, margin_fields, 0, 0}, {"data", OBJECT, 0, data_fields, 0, 0},
     {"environment", OBJECT, 0, environment_fields, 0, 0}, {0}};
 /* clang-format on */
 
@@ -365,6 +371,13 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row)
     r->rows[at] = *row;
 }
 
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment)
+{
+    struct cJSON *was = r->environment.json;
+    read_fields(environment_fields, environment, r);
+    r->environment.json = was; /* the object in the document */
+}
+
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names)
 {
     const char *digest = r->data.digest;
@@ -378,6 +391,29 @@ size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names)
     }
     r->n = kept;
     return n - kept;
+}
+
+void eq_time_text(char out[EQ_TIME_TEXT])
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(out, EQ_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+}
+
+enum eq_status eq_results_state_margin(const char *run_dir, double points, struct eq_err *err)
+{
+    struct eq_results r;
+    char now[EQ_TIME_TEXT];
+    enum eq_status st = eq_results_open(run_dir, &r, err);
+    if (st == EQ_OK && isnan(r.margin.points)) {
+        eq_time_text(now);
+        r.margin.points = points;
+        r.margin.stated = now;
+        r.margin.late = r.n > 0;
+        st = eq_results_write(run_dir, &r, err);
+    }
+    eq_results_clear(&r);
+    return st;
 }
 
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err)

@@ -90,7 +90,7 @@ const struct eq_setting eq_setting_table[] = {
              "folder itself may be a link"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
-    {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
+    {INT(synth, val, "100", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
     {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
     {INT(synth, seed, "1", 0, INT_MAX, ""),
      .help = "seed of the synthetic patients; the same seed produces the same pixels"},
@@ -215,6 +215,14 @@ const struct eq_setting eq_setting_table[] = {
              "faster on these. false: three different channels"},
     {REAL(bench, layer_ms, "25", 0, 100000, "ms"), .free_to_change = true,
      .help = "bench --layers: time to measure each kernel of each layer; at least three calls"},
+
+    {REAL(report, margin, "0.5", 0, 100, "EF points"), .above_min = true, .free_to_change = true,
+     .help =
+         "non-inferiority margin: the largest increase in test MAE that still counts as no loss. Choose it before the "
+         "first evaluation; results.json notes it then, and the report tells of a later change "
+         "(docs/STATISTICS.md)"},
+    {INT(report, replicates, "10000", 100, 1000000, "replicates"), .free_to_change = true,
+     .help = "bootstrap replicates for the intervals of the report"},
 
     {TEXT(run, dir, "runs/default"), .free_to_change = true,
      .help = "run directory: the folder for everything that a run writes"},

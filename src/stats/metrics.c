@@ -1,8 +1,7 @@
-/* MAE, RMSE, R2, bias, and the median with its interval. */
+/* MAE, RMSE, R2 and bias, of clips and of bootstrap samples, and by stratum. */
 #include "echoquant/stats.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 struct eq_metrics eq_metrics_compute(const double *pred, const double *target, size_t n)
 {
@@ -28,30 +27,57 @@ struct eq_metrics eq_metrics_compute(const double *pred, const double *target, s
     return m;
 }
 
-static int compare_double(const void *a, const void *b)
+struct eq_metrics eq_metrics_weighted(const double *pred, const double *target, const double *times, size_t n)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double eq_median_of(double *v, size_t n)
-{
-    if (n == 0)
-        return NAN;
-    qsort(v, n, sizeof *v, compare_double);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
-void eq_median_interval(const double *sorted, size_t n, double *low, double *high)
-{
-    size_t k = 0;
-    double below = 0, size = (double)n; /* P(X < k), X binomial (n, 1/2) */
-    for (; k < n; k++) {
-        double j = (double)k;
-        below += exp(lgamma(size + 1) - lgamma(j + 1) - lgamma(size - j + 1) - size * log(2));
-        if (below > 0.025)
-            break;
+    struct eq_metrics m = {.mae = NAN, .rmse = NAN, .r2 = NAN, .bias = NAN};
+    double weight = 0, sum = 0, abs_sum = 0, sq_sum = 0, signed_sum = 0, first = NAN;
+    bool varies = false;
+    for (size_t i = 0; i < n; i++) {
+        double w = times[i];
+        if (w == 0)
+            continue;
+        double e = pred[i] - target[i];
+        first = m.clips++ ? first : target[i];
+        varies |= target[i] != first;
+        weight += w;
+        sum += w * (target[i] - first);
+        abs_sum += w * fabs(e);
+        signed_sum += w * e;
+        sq_sum += w * e * e;
     }
-    *low = k > 0 ? sorted[k - 1] : NAN;
-    *high = k > 0 ? sorted[n - k] : NAN;
+    if (m.clips == 0)
+        return m;
+    double mean = first + sum / weight, total = 0;
+    for (size_t i = 0; varies && i < n; i++)
+        total += times[i] * (target[i] - mean) * (target[i] - mean);
+    m.mae = abs_sum / weight;
+    m.bias = signed_sum / weight;
+    m.rmse = sqrt(sq_sum / weight);
+    if (varies)
+        m.r2 = 1 - sq_sum / total;
+    return m;
+}
+
+enum eq_status eq_strata_of(const double *pred, const double *target, const double *by, size_t n, const double *cuts,
+                            size_t n_cuts, struct eq_stratum *out, struct eq_err *err)
+{
+    double *p = eq_alloc(n + 1, sizeof *p), *t = eq_alloc(n + 1, sizeof *t), *e = eq_alloc(n + 1, sizeof *e);
+    enum eq_status st = p && t && e ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory: %zu clips by stratum", n);
+    for (size_t s = 0; st == EQ_OK && s <= n_cuts; s++) {
+        double from = s > 0 ? cuts[s - 1] : -INFINITY, to = s < n_cuts ? cuts[s] : INFINITY;
+        size_t m = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (by[i] < from || by[i] >= to)
+                continue;
+            p[m] = pred[i];
+            t[m] = target[i];
+            e[m++] = fabs(pred[i] - target[i]);
+        }
+        struct eq_spread spread = eq_spread_of(e, m);
+        out[s] = (struct eq_stratum){eq_metrics_compute(p, t, m), spread.low, spread.high, from, to};
+    }
+    eq_free(p);
+    eq_free(t);
+    eq_free(e);
+    return st;
 }

@@ -13,6 +13,7 @@ static void check_round_trip(const struct eq_evaluation *e)
     for (size_t i = 0; i < e->n; i++) {
         const struct eq_prediction *a = &e->rows[i], *b = &again.rows[i];
         require(strcmp(a->file_name, b->file_name) == 0 && a->split == b->split && a->patient == b->patient);
+        require(a->frames == b->frames && a->fps == b->fps);
     }
     eq_predictions_text(&again, &text_again);
     require(strcmp(text.s, text_again.s) == 0);

@@ -11,7 +11,8 @@ static void require_whole(const struct cJSON *json)
     require(isfinite(eq_json_real(json, "clips")));
     cJSON_ArrayForEach(edge, cJSON_GetObjectItemCaseSensitive(json, "edges"))
     {
-        require(eq_json_real(edge, "low") < eq_json_real(edge, "high") && eq_json_real(edge, "width") >= 0);
+        require(eq_json_real(edge, "low") < eq_json_real(edge, "high"));
+        require(eq_json_real(edge, "min") <= eq_json_real(edge, "max"));
         require(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(edge, "counts")) > 0);
     }
 }

@@ -93,18 +93,16 @@ static char *temp_path(void)
     return path;
 }
 
-static void round_trip(const uint32_t patients[2])
+static void round_trip(const uint32_t patients[2], const int frames[2], const double fps[2])
 {
     char *path = temp_path();
     char plain[] = "plain", quoted[] = "with,comma \"and quote\"";
     struct eq_prediction rows[] = {
-        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f, 0},
-        {quoted, EQ_SPLIT_VAL, 0, -1e-3, 0},
+        {plain, EQ_SPLIT_TEST, 55.25, (double)54.1234589f, patients[0], frames[0], fps[0]},
+        {quoted, EQ_SPLIT_VAL, 0, -1e-3, patients[1], frames[1], fps[1]},
     };
     struct eq_evaluation out = {.rows = rows, .n = 2}, in;
     struct eq_err err;
-    rows[0].patient = patients[0];
-    rows[1].patient = patients[1];
     assert_int_equal(eq_predictions_write(path, &out, &err), EQ_OK);
     assert_int_equal(eq_predictions_read(path, &in, &err), EQ_OK);
     assert_int_equal(in.n, 2);
@@ -112,6 +110,8 @@ static void round_trip(const uint32_t patients[2])
         assert_string_equal(in.rows[i].file_name, rows[i].file_name);
         assert_int_equal(in.rows[i].split, rows[i].split);
         assert_int_equal(in.rows[i].patient, patients[i]);
+        assert_int_equal(in.rows[i].frames, frames[i]);
+        assert_true(in.rows[i].fps == fps[i]);
         assert_true((float)in.rows[i].prediction == (float)rows[i].prediction);
     }
     eq_evaluation_clear(&in);
@@ -122,9 +122,11 @@ static void round_trip(const uint32_t patients[2])
 static void test_predictions_round_trip(void **state)
 {
     (void)state;
-    round_trip((const uint32_t[]){0, 0});
-    round_trip((const uint32_t[]){7, 0});
-    round_trip((const uint32_t[]){7, UINT32_MAX});
+    static const uint32_t patients[][2] = {{0, 0}, {7, 0}, {7, UINT32_MAX}};
+    static const int frames[][2] = {{0, 0}, {0, 120}, {1, INT32_MAX}};
+    static const double fps[][2] = {{0, 0}, {50, 0}, {29.97002997002997, 1e-3}};
+    for (int i = 0; i < 27; i++)
+        round_trip(patients[i % 3], frames[i / 3 % 3], fps[i / 9]);
 }
 
 static void expect_refused(const char *text, const char *message)
@@ -144,12 +146,17 @@ static void test_malformed_predictions_are_refused(void **state)
 {
     (void)state;
     expect_refused("Name,EF\n", ":1: the header");
-    expect_refused("FileName,Split,EF,Prediction\na,TEST,5\n", ":2: a row has four columns");
+    expect_refused("FileName,Split,EF,Prediction\na,TEST,5\n", ":2: a row has 3 columns instead of 4");
     expect_refused("FileName,Split,EF,Prediction\na,TEST,5,6\nb,TEST,x,6\n", ":3: not a number");
     expect_refused("FileName,Split,EF,Prediction\na,OTHER,5,6\n", ":2: unknown split");
-    expect_refused("FileName,Split,EF,Prediction\na,TEST,5,6,1\n", ":2: a row has four columns");
-    expect_refused("FileName,Split,EF,Prediction,Patient\na,TEST,5,6\n", ":2: a row has five columns");
+    expect_refused("FileName,Split,EF,Prediction\na,TEST,5,6,1\n", ":2: a row has 5 columns instead of 4");
+    expect_refused("FileName,Split,EF,Prediction,Patient\na,TEST,5,6\n", ":2: a row has 4 columns instead of 5");
     expect_refused("FileName,Split,EF,Prediction,Patient\na,TEST,5,6,-1\n", ":2: the patient is not a number");
+    expect_refused("FileName,Split,EF,Prediction,Frames,FPS\na,TEST,5,6,9\n", ":2: a row has 5 columns instead of 6");
+    expect_refused("FileName,Split,EF,Prediction,Frames,FPS\na,TEST,5,6,0,50\n", ":2: the number of frames");
+    expect_refused("FileName,Split,EF,Prediction,Frames,FPS\na,TEST,5,6,1.5,50\n", ":2: the number of frames");
+    expect_refused("FileName,Split,EF,Prediction,Frames,FPS\na,TEST,5,6,9,-1\n", ":2: the frame rate");
+    expect_refused("FileName,Split,EF,Prediction,Patient,Frames,FPS\na,TEST,5,6,1,9,x\n", ":2: the frame rate");
 }
 
 /* Names that only one side has, names that stand twice, and another order: the first row of a name is its partner. */

@@ -16,6 +16,14 @@ char *eq_quantization_path(const char *run_dir, const char *name)
     return eq_format("%s/quantization/%s.json", run_dir, name);
 }
 
+/* Names of layers stand in the scripts of pictures. */
+static bool is_layer_name(const char *name)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t len = strlen(name);
+    return len > 0 && len < 64 && strspn(name, plain) == len;
+}
+
 /* The key of the first number that is missing; NULL: all are there. keys ends with NULL. */
 static const char *without_number(const struct cJSON *o, const char *const *keys)
 {
@@ -30,7 +38,7 @@ static const char *fault_of_edge(const struct cJSON *edge)
     static const char *const numbers[] = {"low", "high", "min", "max", "clipped", NULL};
     const struct cJSON *counts = get(edge, "counts"), *count;
     const char *missing = without_number(edge, numbers);
-    if (!eq_json_text(edge, "edge")[0])
+    if (!is_layer_name(eq_json_text(edge, "edge")))
         return "edge";
     if (missing)
         return missing;
@@ -48,7 +56,7 @@ static const char *fault_of_edge(const struct cJSON *edge)
 static const char *fault_of_layer(const struct cJSON *layer)
 {
     static const char *const numbers[] = {"int8_ms", "fp32_ms", "cost_ms", "rms_from_fp32", "mae_change"};
-    if (!eq_json_text(layer, "layer")[0])
+    if (!is_layer_name(eq_json_text(layer, "layer")))
         return "layer";
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const struct cJSON *value = get(layer, numbers[i]);

@@ -43,4 +43,19 @@ struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts);
 #define EQ_PTQ_BROKEN 2.0
 enum eq_status eq_ptq_check(struct eq_ptq_inputs *in, struct eq_predictor *quantized, struct eq_err *err);
 
+/* FP32's EFs on some clips, and their MAE; borrowed. */
+struct eq_part_error {
+    const float *fp32;
+    double mae;
+};
+/* parts.c: adds "rms_from_fp32" and "mae_change" of the EFs ef[n] on these clips. */
+void eq_part_error_add(struct cJSON *json, const struct eq_part_error *errors, const struct eq_calibration *clips,
+                       const float *ef, size_t n);
+/* layers.c: adds "layers", with what every layer would cost and gain in FP32, and "int8_ms". quantized: ptq, lowered. */
+enum eq_status eq_layers_measure(const struct eq_ptq *ptq, struct eq_predictor *quantized, struct eq_calibration *clips,
+                                 const struct eq_part_error *errors, struct cJSON *json, struct eq_err *err);
+/* parts.c: writes both, and what eq_parts_write does, to in->parts. */
+enum eq_status eq_ptq_study(struct eq_ptq_inputs *in, const struct eq_ptq *ptq, struct eq_predictor *quantized,
+                            struct eq_err *err);
+
 #endif

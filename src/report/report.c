@@ -80,6 +80,7 @@ void eq_report_clear(struct eq_report *report)
         eq_settings_clear(&report->settings);
     cJSON_Delete(report->config);
     cJSON_Delete(report->sensitivity);
+    eq_measured_clear(&report->measured);
 }
 
 /* One table is of one data set. A run that has not been evaluated yet has no results. */
@@ -127,6 +128,7 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
+    EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
     const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
     EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));

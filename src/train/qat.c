@@ -10,6 +10,7 @@
 
 struct qat {
     const struct eq_config *cfg;
+    const struct eq_dataset *ds;
     char start[64]; /* source of the first activation ranges */
 };
 
@@ -47,6 +48,28 @@ static enum eq_status lower(void *ctx, const struct eq_graph *g, int epoch, stru
 out:
     free(made_by);
     eq_graph_free(copy);
+    return st;
+}
+
+/* The parts of the error: against the same weights without rounding, as for PTQ. */
+static enum eq_status study(void *ctx, const struct eq_graph *g, struct eq_err *err)
+{
+    enum eq_status st;
+    const struct qat *qat = ctx;
+    struct eq_graph *copy = NULL, *folded = NULL;
+    struct eq_calibration clips = {0};
+    const char *name = eq_phase_model(EQ_PHASE_QAT)->name;
+    char *path = eq_quantization_path(qat->cfg->run.dir, name);
+    EQ_TRY(eq_graph_clone(g, &copy, err));
+    EQ_TRY(eq_update_weight_qparams(copy, err));
+    EQ_TRY(eq_fold_batchnorm(copy, &folded, err));
+    EQ_TRY(eq_parts_open(qat->cfg, qat->ds, &clips, err));
+    EQ_TRY(eq_parts_write(path, name, &clips, folded, folded, err));
+out:
+    eq_calibration_close(&clips);
+    eq_graph_free(folded);
+    eq_graph_free(copy);
+    free(path);
     return st;
 }
 
@@ -133,6 +156,7 @@ static enum eq_status prepare(void *ctx, struct eq_train_job *job, struct eq_str
     eq_str_add(signature, EQ_SIGNATURE_START "%s\n", qat->start);
     job->rule = eq_scale_rules[cfg->qat.method];
     job->lower = lower;
+    job->study = study;
     job->ctx = qat;
     return EQ_OK;
 }
@@ -145,7 +169,7 @@ static const char *const shaping[] = {
 enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err)
 {
-    struct qat qat = {.cfg = cfg};
+    struct qat qat = {.cfg = cfg, .ds = ds};
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
                             .name = eq_phase_model(EQ_PHASE_QAT)->name,

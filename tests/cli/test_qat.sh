@@ -47,6 +47,14 @@ is "another file, the same hash" "$("$BIN" inspect from_ptq/qat.safetensors | gr
 cmp -s <(tensors minmax/qat.safetensors) <(tensors calibrated/qat.safetensors) &&
     fail "PTQ by another observer makes the start that the settings make" || pass
 
+# What is written beside the model, of the epoch that is kept: the start, the same from either.
+python3 - from_ptq/quantization/qat.json calibrated/quantization/qat.json <<'PY' && pass || fail "quantization/qat.json"
+import json, sys
+r, other = (json.load(open(p)) for p in sys.argv[1:])
+assert r == other and r["model"] == "qat" and "layers" not in r and len(r["edges"]) == 20
+assert all(p["rms_from_fp32"] > 0 for p in r["parts"].values()) and r["mae_fp32"] > 0
+PY
+
 # Files that are no start: missing, of another baseline, equalized.
 rm from_ptq/ptq.safetensors
 expect_error 1 "ptq.safetensors is missing" qat --run from_ptq --force --set qat.start=ptq

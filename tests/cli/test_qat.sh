@@ -38,6 +38,13 @@ as calibrated --set qat.start=calibrate
 has "$ERR" "calibrated on 4 clips"
 has <("$BIN" inspect calibrated/qat.safetensors) 'start = "calibrated, hist_mse"'
 same <(tensors from_ptq/qat.safetensors) <(tensors calibrated/qat.safetensors)
+expect 0 qat --run many "${BASE[@]}" --model a/fp32.safetensors --set ptq.clips=64 # of which there are 6
+has "$ERR" "calibrated on 6 clips"
+has <("$BIN" inspect many/qat.safetensors) "clips = 6"
+cp a/fp32.safetensors many/
+expect 0 eval --run many
+expect 0 report --run many
+has many/report.md "activation ranges at first: calibrated, hist_mse on 6 clips"
 expect 0 ptq --run minmax "${BASE[@]}" --model a/fp32.safetensors --set ptq.observer=minmax
 cp -r a/config.json a/fp32.safetensors a/history minmax/
 expect 0 qat --run minmax

@@ -142,6 +142,9 @@ bool eq_mul_size(size_t a, size_t b, size_t *out);
 bool eq_add_size(size_t a, size_t b, size_t *out);
 /* Peak resident memory of this process in bytes; 0 if the system does not report it. */
 size_t eq_peak_rss_bytes(void);
+/* Returns unused memory to the system and lets the peak begin anew. Returns the resident memory of now; 0: the system
+ * cannot do that. */
+size_t eq_peak_rss_restart(void);
 
 /* Lack of memory (docs/ARCHITECTURE.md). What grows with the input comes from eq_alloc or malloc, and its lack is
  * EQ_NOMEM. Small things, such as texts, come from eq_small. It never fails: a request that the system refuses is met

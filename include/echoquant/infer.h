@@ -184,24 +184,31 @@ enum eq_status eq_evaluation_pair(const struct eq_evaluation *a, const struct eq
                                   const struct eq_prediction ***partners, struct eq_err *err);
 
 struct eq_latency {
-    double min, median, p95; /* ms per clip */
-    double low, high;        /* interval of the median (eq_median_interval) */
-    double waited;           /* share of the time, 0..1, that the calling thread waited for a CPU; NaN: unknown */
+    double min, median, p90, p95, p99; /* ms per clip */
+    double low, high;                  /* interval of the median (eq_median_interval) */
+    double waited; /* share of the time, 0..1, that the calling thread waited for a CPU; NaN: unknown */
     int repeats;
 };
-/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. */
+/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. Percentiles are nearest ranks: the smallest value
+ * that at least that share of the calls do not exceed. So p99 of fewer than 100 calls is the slowest one. */
 struct eq_latency eq_latency_of(double *ms, int n);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
  * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a
- * new pool, and caches that another way filled, take one to settle. The pool is left with the threads of turns[0],
+ * new pool, and caches that another way filled, take one to settle. After `seconds`, turns end as soon as each way has
+ * EQ_LATENCY_LEAST calls that count. Times are rounded to 0.1 us. The pool is left with the threads of turns[0],
  * which must have the most: executors are made for them. turns, out: [n]. */
-enum { EQ_LATENCY_CALLS = 5 };
+enum { EQ_LATENCY_CALLS = 5, EQ_LATENCY_LEAST = 30 };
 struct eq_latency_turn {
     enum eq_status (*call)(void *ctx, struct eq_err *err);
     void *ctx;
     int threads;
+    double *ms; /* [repeats]: gets the times in ascending order, out->repeats of them; NULL: not wanted */
 };
-enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int calls, int warmup, int repeats,
+struct eq_latency_opts {
+    int calls, warmup, repeats;
+    double seconds; /* 0: no limit */
+};
+enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const struct eq_latency_opts *opts,
                                 struct eq_latency out[], struct eq_err *err);
 /* A clip through a predictor as such a call; ctx is a struct eq_latency_clip. */
 struct eq_latency_clip {
@@ -223,8 +230,8 @@ enum eq_status eq_latency_files_open(struct eq_predictor *p, const char *const *
                                      struct eq_latency_files *out, struct eq_err *err);
 enum eq_status eq_latency_files(void *ctx, struct eq_err *err);
 /* The latency of that call alone. */
-enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
-                               int repeats, struct eq_latency *out, struct eq_err *err);
+enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases,
+                               const struct eq_latency_opts *opts, struct eq_latency *out, struct eq_err *err);
 
 /* ---- a few clips, for quantization ------------------------------------------ */
 

@@ -15,6 +15,7 @@
     X(ink, 0x1c2229, 0xe8ecf0)                                                                                         \
     X(soft, 0x4d5761, 0xaab4be)                                                                                        \
     X(axis, 0x7d8790, 0x7c8793)                                                                                        \
+    X(wash, 0xf3f5f7, 0x1d232a)                                                                                        \
     X(grid, 0xe4e8ec, 0x2b323a)                                                                                        \
     X(band, 0xc6ced6, 0x4a545f)                                                                                        \
     X(s1, 0x0067a8, 0x5cb3ee)                                                                                          \
@@ -39,6 +40,7 @@ struct eq_picture {
     struct eq_str data;    /* CSV with a header, in which gnuplot finds columns by name */
     struct eq_str points;  /* texts, each followed by its NUL: of point N, which a script draws `with labels hypertext`
                               and the text N (from 0) */
+    int width;             /* pixels */
     bool drawn;            /* there is an SVG */
 };
 /* Init with {0}. */

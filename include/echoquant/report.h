@@ -3,13 +3,18 @@
 #define ECHOQUANT_REPORT_H
 
 #include "echoquant/rundir.h"
-#include "echoquant/stats.h"
+#include "echoquant/verdict.h"
 
-/* Writes report.md, report.html and plots/ (gnuplot scripts, data, SVG) from results.json, predictions/ and history/.
- * If train.seeds in config.json is above 1, it first makes results.json from those of the seeds. Without gnuplot it
- * warns, and the report has no pictures. The report of an unfinished run says what is missing. EQ_IO: there are no
- * results, and the folder is no run directory; EQ_FORMAT: a file is damaged. */
+/* Writes report.md, report.html, statistics.json (verdict.h) and plots/ (gnuplot scripts, data, SVG) from results.json,
+ * predictions/ and history/. If train.seeds in config.json is above 1, it first makes results.json from those of the
+ * seeds. Without gnuplot it warns, and the report has no pictures. The report of an unfinished run says what is
+ * missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
+/* The same with another margin or number of replicates than config.json has; NULL: with those. */
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err);
+/* Appends the verdict on a run in words, each sentence or two with a line feed; nothing if there is none. */
+enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *out,
+                                    struct eq_err *err);
 /* Appends the table of results as text, the five columns of the README first. columns above 0: if it is wider, it
  * becomes several tables, one after the other. */
 enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err);

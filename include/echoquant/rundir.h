@@ -128,9 +128,19 @@ enum eq_status eq_load_baseline(const struct eq_config *cfg, const char *model_p
  * the object as it was read; keys of it that the struct lacks are kept when the file is written again. NULL: a new
  * object. */
 struct eq_result_latency {
-    double min, median, p95, repeats; /* ms per clip */
-    double low, high;                 /* interval of at least 95 % for the median */
-    double waited;                    /* share of the time, 0..1, that the timed thread waited for a CPU */
+    double min, median, p90, p95, p99, repeats; /* ms per clip; percentiles by nearest rank */
+    double low, high;                           /* interval of at least 95 % for the median */
+    double waited;                              /* share of the time, 0..1, that the timed thread waited for a CPU */
+    const struct cJSON *samples;                /* all of them, in ascending order */
+};
+/* From the file on disk, in the page cache, to a predictor that is ready, and the first call of it: medians. */
+struct eq_result_start {
+    double load, first_call, repeats; /* ms */
+};
+struct eq_result_memory {
+    double arena, packed; /* of the executor: activations and scratch; packed weights */
+    double
+        peak; /* by how much loading the model and one call raise the peak of the process above what it held before */
 };
 struct eq_result_spread {
     struct eq_spread of; /* its n is not in the file */
@@ -153,6 +163,8 @@ struct eq_result {
     double unlike;                                             /* test clips that look unlike the training clips */
     const char *timed;                                         /* when; rows timed by turns share it */
     struct eq_result_latency latency, file_latency;            /* the model alone for one phase; from file to EF */
+    struct eq_result_start start;
+    struct eq_result_memory memory; /* bytes */
     struct {
         double n;
         struct eq_result_spread mae, rmse, r2;
@@ -246,6 +258,8 @@ enum { EQ_TIME_TEXT = 32 };
 void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
+
+#define EQ_STATISTICS_FILE "statistics.json" /* the verdict (verdict.h) */
 
 /* ---- what is there ----------------------------------------------------------- */
 

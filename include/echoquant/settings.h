@@ -99,6 +99,7 @@ struct eq_config {
     } sensitivity;
     struct {
         int warmup, repeats, steps;
+        double seconds; /* 0: no limit */
         bool scaling, gray;
         double layer_ms;
     } bench;

@@ -98,8 +98,8 @@ struct eq_boot_plan {
  * - se: standard deviation of the replicates (count - 1).
  * - low, high: percentile interval, the quantiles (1 -+ level) / 2 of the replicates (eq_quantile_of).
  * - bca_low, bca_high: bias-corrected and accelerated interval (Efron, "Better bootstrap confidence intervals", JASA 82
- *   (1987)); z0 from the share of replicates below the value, ties counted half; acceleration from the jackknife over
- *   clips or clusters. Beyond EQ_BOOT_REPLICATES clusters, the jackknife leaves out groups of them.
+ *   (1987)); z0 from the share of replicates below the value, ties (to within 1e-12 max(1, |value|)) counted half;
+ *   acceleration from the jackknife over clips or clusters. Beyond EQ_BOOT_REPLICATES clusters, the jackknife leaves out groups of them.
  * Special cases:
  * - Fewer than two clips or clusters: everything but value is NaN.
  * - A replicate in which the statistic is NaN or infinite is left out; `valid` counts the others. With less than 90 % of
@@ -164,8 +164,7 @@ struct eq_wilcoxon {
     const char *method;    /* "exact", "exact with ties", "normal approximation", or "none" */
     double hodges_lehmann; /* median of the Walsh averages (d_i + d_j) / 2, i <= j, of all differences; NaN for none */
 };
-/* d: [n], for example |error of A| - |error of B|. The Hodges-Lehmann estimate is made for at most 4096 differences (NaN
- * beyond), since it takes n^2 / 2 doubles. */
+/* d: [n], for example |error of A| - |error of B| */
 enum eq_status eq_wilcoxon_of(const double *d, size_t n, struct eq_wilcoxon *out, struct eq_err *err);
 
 /* Holm's adjusted p values (Scand. J. Stat. 6 (1979)): p: [n]; adjusted: [n]. NaN stay NaN and do not count. */
@@ -259,7 +258,7 @@ struct eq_auc_pair {
 enum eq_status eq_auc_compare(const double *score_a, const double *score_b, const bool *positive, size_t n,
                               struct eq_auc_pair *out, struct eq_err *err);
 /* The order of scores for eq_auc_weighted. order: [n], written: clips by ascending score. */
-void eq_auc_order(const double *score, size_t n, uint32_t *order);
+enum eq_status eq_auc_order(const double *score, size_t n, uint32_t *order, struct eq_err *err);
 /* The AUC where clip i counts times[i] times; NaN without weight in a class. For eq_boot_fn, which needs no sorting
  * then. */
 double eq_auc_weighted(const double *score, const bool *positive, const uint32_t *order, const double *times, size_t n);

@@ -28,6 +28,7 @@ struct eq_bench_ways {
     enum eq_status (*call)(void *ctx, struct eq_err *err);
     void *wanted, *fp32, *one_thread; /* ctx of call */
     int calls, repeats;               /* of eq_latency_turns */
+    double seconds;
 };
 enum eq_status eq_bench_alternate(const struct eq_config *cfg, const struct eq_bench_ways *ways, struct cJSON *result,
                                   struct eq_latency *wanted, struct eq_err *err);

@@ -10,7 +10,9 @@ static void add_latency(struct cJSON *result, const char *key, const struct eq_l
     struct cJSON *object = cJSON_AddObjectToObject(result, key);
     cJSON_AddNumberToObject(object, "min", l->min);
     cJSON_AddNumberToObject(object, "median", l->median);
+    cJSON_AddNumberToObject(object, "p90", l->p90);
     cJSON_AddNumberToObject(object, "p95", l->p95);
+    cJSON_AddNumberToObject(object, "p99", l->p99);
     if (isfinite(l->low)) {
         cJSON_AddNumberToObject(object, "low", l->low);
         cJSON_AddNumberToObject(object, "high", l->high);
@@ -29,10 +31,11 @@ enum eq_status eq_bench_alternate(const struct eq_config *cfg, const struct eq_b
     int n = 0, threads = eq_parallel_threads(), form[WAYS];
     for (int i = 0; i < WAYS; i++)
         if (ctx[i] && (i < 2 || (cfg->bench.scaling && threads > 1))) {
-            turns[n] = (struct eq_latency_turn){ways->call, ctx[i], i < 2 ? threads : 1};
+            turns[n] = (struct eq_latency_turn){ways->call, ctx[i], i < 2 ? threads : 1, NULL};
             form[n++] = i;
         }
-    enum eq_status st = eq_latency_turns(turns, n, ways->calls, cfg->bench.warmup, ways->repeats, latency, err);
+    const struct eq_latency_opts opts = {ways->calls, cfg->bench.warmup, ways->repeats, ways->seconds};
+    enum eq_status st = eq_latency_turns(turns, n, &opts, latency, err);
     for (int k = 0; k < n && st == EQ_OK; k++) {
         char key[32];
         snprintf(key, sizeof key, "%s%s%s", forms[form[k]][0], ways->name, forms[form[k]][1]);
@@ -84,7 +87,8 @@ static enum eq_status measure_file(struct eq_predictor *p, const struct eq_confi
     EQ_TRY(eq_spread_clips(&ds, EQ_SPLIT_TEST, 1, &test, &n, err));
     const char *path = ds.samples[test[0]].path;
     EQ_TRY(eq_clip_read(path, &sampling, pixels, NULL, err));
-    EQ_TRY(eq_latency_file(p, &path, 1, 1, cfg->bench.warmup, cfg->bench.repeats, &latency, err));
+    const struct eq_latency_opts how = {EQ_LATENCY_CALLS, cfg->bench.warmup, cfg->bench.repeats, cfg->bench.seconds};
+    EQ_TRY(eq_latency_file(p, &path, 1, 1, &how, &latency, err));
     add_latency(result, "file_latency_ms", &latency);
     cJSON_AddStringToObject(result, "clip", path);
 out:
@@ -101,8 +105,9 @@ static enum eq_status measure_model(struct eq_predictor *p, const struct eq_conf
     struct eq_predictor fp32 = {0};
     struct eq_latency_clip clip = {p, pixels}, fp32_clip = {&fp32, pixels};
     bool bf16 = cfg->run.precision == EQ_PRECISION_BF16;
-    const struct eq_bench_ways ways = {"latency",        eq_latency_clip,   &clip, bf16 ? &fp32_clip : NULL, &clip,
-                                       EQ_LATENCY_CALLS, cfg->bench.repeats};
+    const struct eq_bench_ways ways = {
+        "latency",          eq_latency_clip,   &clip, bf16 ? &fp32_clip : NULL, &clip, EQ_LATENCY_CALLS,
+        cfg->bench.repeats, cfg->bench.seconds};
     if (bf16)
         EQ_TRY(eq_bench_open(cfg, o, EQ_PRECISION_FP32, &fp32, err));
     EQ_TRY(eq_bench_alternate(cfg, &ways, result, least, err));

@@ -98,7 +98,7 @@ static enum eq_status measure(struct eq_trainee trainees[2], const struct eq_con
     enum eq_status st;
     struct way w[] = {{.trainee = &trainees[0]}, {.trainee = &trainees[1]}, {.trainee = &trainees[0]}};
     const struct eq_bench_ways ways = {
-        "step", step, &w[0], trainees[1].graph ? &w[1] : NULL, &w[2], STEPS_OF_A_TURN, cfg->bench.steps};
+        "step", step, &w[0], trainees[1].graph ? &w[1] : NULL, &w[2], STEPS_OF_A_TURN, cfg->bench.steps, 0};
     struct eq_latency wanted;
     EQ_TRY(eq_bench_alternate(cfg, &ways, result, &wanted, err));
     report(result, &w[0], &wanted);

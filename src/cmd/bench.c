@@ -68,11 +68,11 @@ const struct eq_command eq_cmd_bench = {
              "norm, optimizer, clearing gradients). With --layers, it measures all three passes of each "
              "convolution. Without --model, the network has random weights.\n\n"
              "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms "
-             "(--precision bf16), and file_latency_ms (--data) have min, median, p95, and repeats. The "
-             "other keys are scaling, load_ms, first_call_ms, arena_bytes, packed_bytes, peak_rss_bytes, "
-             "model, precision, size_mb, frames, size, threads, isa, cpu. --layers adds peaks, layers, "
-             "nodes, layers_ms, rest_ms. --train has step_ms, step_1_ms, fp32_step_ms, clip_ms, parts_ms, "
-             "clips.\n",
+             "(--precision bf16), and file_latency_ms (--data) have min, median, p90, p95, p99, "
+             "and repeats. The other keys are scaling, load_ms, first_call_ms, arena_bytes, packed_bytes, "
+             "peak_rss_bytes, model, precision, size_mb, frames, size, threads, isa, cpu. --layers adds "
+             "peaks, layers, nodes, layers_ms, rest_ms. --train has step_ms, step_1_ms, fp32_step_ms, "
+             "clip_ms, parts_ms, clips.\n",
     .example = "runs/first/ptq.safetensors",
     .options =
         EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_BENCH | EQ_OPT_JSON,

@@ -66,8 +66,10 @@ void eq_print_json_lines(void);
 void eq_print_line(int indent, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The table of a run; with json, results.json as it is. */
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
-/* The same, and the path of the report. */
-enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err);
+/* The verdict of a run in words, if there is one. */
+enum eq_status eq_print_verdict(const struct eq_config *cfg, struct eq_err *err);
+/* The table, the verdict, and the path of the report; with json, results.json as it is. */
+enum eq_status eq_print_report(const struct eq_config *cfg, bool json, struct eq_err *err);
 /* The file that the phase of the session made, if st is EQ_OK; else returns st. */
 enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, struct eq_err *err);
 /* bench_text.c: the result of `bench` as text. */

@@ -88,6 +88,18 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     return EQ_OK;
 }
 
+/* Predictions of another model that were changed since leave the evaluation as it is. */
+static enum eq_status print_verdict(const struct eq_config *cfg, struct eq_err *err)
+{
+    struct eq_err why;
+    enum eq_status st = eq_print_verdict(cfg, &why);
+    if (st != EQ_FORMAT && st != EQ_OK)
+        return eq_fail(err, st, "%s", why.msg);
+    if (st == EQ_FORMAT)
+        eq_warn("no verdict: %s", why.msg);
+    return EQ_OK;
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
@@ -98,7 +110,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     EQ_CHECK(eq_run_time(s->cfg, &s->data, o->model ? list.names[0] : NULL, o->model, err));
     EQ_CHECK(eq_run_record_context(s->cfg, &s->data, err));
     EQ_CHECK(eq_run_warn(s->cfg->run.dir, err));
-    return eq_print_results(s->cfg->run.dir, o->json, err);
+    EQ_CHECK(eq_print_results(s->cfg->run.dir, o->json, err));
+    return o->json ? EQ_OK : print_verdict(s->cfg, err);
 }
 
 const struct eq_command eq_cmd_eval = {
@@ -113,7 +126,8 @@ const struct eq_command eq_cmd_eval = {
              "NAME is fp32, ptq, qat, or fp32_plus. Without a name, every model in the run directory (DIR, "
              "or --run DIR) is evaluated. FILE, or --model FILE, evaluates another model file instead, "
              "under its own name or that of --name. Writes predictions/NAME.csv and the row of the model "
-             "in results.json, and prints the table.\n\n"
+             "in results.json, and prints the table and the verdict: whether quantized models are "
+             "non-inferior by report.margin.\n\n"
              "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16. "
              "With --model, the file runs in that precision only.\n\n"
              "--phases P averages the EFs of each clip at P phases. latency_ms is still that of one phase.\n",

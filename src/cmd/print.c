@@ -64,14 +64,28 @@ out:
     return st;
 }
 
-enum eq_status eq_print_report(const char *run_dir, bool json, struct eq_err *err)
+enum eq_status eq_print_verdict(const struct eq_config *cfg, struct eq_err *err)
 {
-    enum eq_status st = eq_print_results(run_dir, json, err);
-    if (st == EQ_OK && !json) {
+    const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
+    struct eq_str text = {0};
+    enum eq_status st = eq_run_verdict_lines(cfg->run.dir, &opts, &text, err);
+    for (const char *line = st == EQ_OK ? text.s : NULL; line && *line; line += strcspn(line, "\n") + 1) {
         eq_print_text("\n");
-        eq_print_row("%s/report.html", run_dir);
+        eq_print_line(0, "%.*s", (int)strcspn(line, "\n"), line);
     }
+    eq_str_clear(&text);
     return st;
+}
+
+enum eq_status eq_print_report(const struct eq_config *cfg, bool json, struct eq_err *err)
+{
+    EQ_CHECK(eq_print_results(cfg->run.dir, json, err));
+    if (json)
+        return EQ_OK;
+    EQ_CHECK(eq_print_verdict(cfg, err));
+    eq_print_text("\n");
+    eq_print_row("%s/report.html", cfg->run.dir);
+    return EQ_OK;
 }
 
 enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, struct eq_err *err)

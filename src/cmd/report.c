@@ -6,15 +6,18 @@
 
 enum { MAX_RUNS = 1000 };
 
-/* The table, what is missing, and the path of the report. */
-static enum eq_status print_one(const char *dir, struct eq_err *err)
+/* The table, the verdict, what is missing, and the path of the report. */
+static enum eq_status print_one(const struct eq_config *cfg, struct eq_err *err)
 {
+    const char *dir = cfg->run.dir;
     struct eq_str missing = {0};
     bool results;
     enum eq_status st;
     EQ_TRY(eq_run_look(dir, "results", ".json", &results, err));
-    if (results)
+    if (results) {
         EQ_TRY(eq_print_results(dir, false, err));
+        EQ_TRY(eq_print_verdict(cfg, err));
+    }
     EQ_TRY(eq_run_missing(dir, eq_columns(STDOUT_FILENO), &missing, err));
     if (missing.len) {
         eq_print_text(results ? "\n" : "");
@@ -53,8 +56,9 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     if (o->n_args == 0 && !o->format) {
         if (o->json)
             return eq_print_results(dir, true, err);
-        EQ_CHECK(eq_run_report(dir, err));
-        return print_one(dir, err);
+        const struct eq_verdict_opts opts = {s->cfg->report.margin, s->cfg->report.replicates};
+        EQ_CHECK(eq_run_report_by(dir, &opts, err));
+        return print_one(s->cfg, err);
     }
     for (int i = -1; i < o->n_args; i++) {
         dirs = eq_list_grow(dirs, n, sizeof *dirs);
@@ -90,8 +94,9 @@ const struct eq_command eq_cmd_report = {
     .name = "report",
     .summary = "write the report of a run, or compare runs",
     .arguments = "[DIR...]",
-    .about = "One run directory (DIR, or --run DIR): writes report.md and report.html (one self-contained "
-             "file) into it, from its results. Prints the table and the path of the report. gnuplot draws "
+    .about = "One run directory (DIR, or --run DIR): writes report.md, report.html (one self-contained file), "
+             "and statistics.json (every figure of the report in full) into it, from its results and "
+             "predictions. Prints the table, the verdict, and the path of the report. gnuplot draws "
              "the pictures; their scripts and data stay in plots/. Without gnuplot, the report says that "
              "it has no pictures. The report of an unfinished run shows what there is, and names what is "
              "missing with the commands that make it. --json prints results.json instead and writes "
@@ -109,7 +114,7 @@ const struct eq_command eq_cmd_report = {
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON | EQ_OPT_REPORT,
     .accepts = EQ_ARG_RUN | EQ_ARG_OTHER_RUN,
     .max_args = MAX_RUNS,
-    .sections = (const char *const[]){"run.dir", NULL},
+    .sections = (const char *const[]){"report", "run.dir", NULL},
     .check = check,
     .run = run,
 };

@@ -23,14 +23,14 @@ void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
 static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, float ef, const char *unlike)
 {
     eq_unlike_add(&e->unlike, sample->file_name, unlike);
-    e->rows[e->n++] = (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
-                                             .split = sample->split,
-                                             .ef = sample->ef,
-                                             .prediction = (double)ef,
-                                             .patient = sample->patient,
-                                             .frames = sample->clip_frames ? sample->clip_frames
-                                                                           : sample->number_of_frames,
-                                             .fps = sample->fps > 0 ? sample->fps : sample->clip_fps};
+    e->rows[e->n++] =
+        (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
+                               .split = sample->split,
+                               .ef = sample->ef,
+                               .prediction = (double)ef,
+                               .patient = sample->patient,
+                               .frames = sample->clip_frames ? sample->clip_frames : sample->number_of_frames,
+                               .fps = sample->fps > 0 ? sample->fps : sample->clip_fps};
 }
 
 /* A row for every clip, in the loader's order: the mean over the phases that it samples. */

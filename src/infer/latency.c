@@ -2,6 +2,7 @@
 #include "echoquant/infer.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Calls first..end-1; those below 0 are not kept. */
 static enum eq_status take_turn(const struct eq_latency_turn *turn, int first, int end, double *ms, struct eq_err *err)
@@ -13,7 +14,7 @@ static enum eq_status take_turn(const struct eq_latency_turn *turn, int first, i
         double start = eq_now_ms();
         EQ_TRY(turn->call(turn->ctx, err));
         if (i >= 0)
-            ms[i] = eq_now_ms() - start;
+            ms[i] = round((eq_now_ms() - start) * 1e4) / 1e4;
     }
 out:
     return st;
@@ -32,31 +33,52 @@ static double waited_ms(void)
     return ns / 1e6;
 }
 
-enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, int calls, int warmup, int repeats,
+/* The pool gets the threads of the turn; where there are several turns, an uncounted call settles it. */
+static enum eq_status enter_turn(const struct eq_latency_turn *turn, bool settles, struct eq_err *err)
+{
+    if (eq_parallel_threads() != turn->threads)
+        EQ_CHECK(eq_parallel_init(turn->threads, err));
+    return settles ? turn->call(turn->ctx, err) : EQ_OK;
+}
+
+/* ms: [n][repeats]. *done: how many calls of each way counted. */
+static enum eq_status take_turns(const struct eq_latency_turn *turns, int n, const struct eq_latency_opts *o,
+                                 double *ms, int *done, struct eq_err *err)
+{
+    double began = eq_now_ms();
+    *done = 0;
+    for (int first = -o->warmup, end; first < o->repeats; first = end) {
+        end = first < 0 ? 0 : first + o->calls < o->repeats ? first + o->calls : o->repeats;
+        for (int k = 0; k < n; k++) {
+            EQ_CHECK(enter_turn(&turns[k], n > 1 && first >= 0, err));
+            EQ_CHECK(take_turn(&turns[k], first, end, ms + (size_t)k * (size_t)o->repeats, err));
+        }
+        *done = end;
+        if (o->seconds > 0 && end >= EQ_LATENCY_LEAST && eq_now_ms() - began >= 1e3 * o->seconds)
+            break;
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_latency_turns(const struct eq_latency_turn *turns, int n, const struct eq_latency_opts *opts,
                                 struct eq_latency out[], struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
-    size_t count = (size_t)repeats;
-    if (warmup < 0 || repeats < 1)
+    int done;
+    if (opts->warmup < 0 || opts->repeats < 1)
         return eq_fail(err, EQ_USAGE, "latency needs at least one repeat");
-    double *ms = eq_alloc((size_t)n * count, sizeof *ms); /* [n][repeats] */
+    double *ms = eq_alloc((size_t)n * (size_t)opts->repeats, sizeof *ms);
     if (!ms)
-        return eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", repeats);
+        return eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", opts->repeats);
     double began = eq_now_ms(), waited = waited_ms();
-    for (int first = -warmup, end; first < repeats; first = end) {
-        end = first < 0 ? 0 : first + calls < repeats ? first + calls : repeats;
-        for (int k = 0; k < n; k++) {
-            if (eq_parallel_threads() != turns[k].threads)
-                EQ_TRY(eq_parallel_init(turns[k].threads, err));
-            if (n > 1 && first >= 0)
-                EQ_TRY(turns[k].call(turns[k].ctx, err));
-            EQ_TRY(take_turn(&turns[k], first, end, ms + (size_t)k * count, err));
-        }
-    }
+    EQ_TRY(take_turns(turns, n, opts, ms, &done, err));
     waited = (waited_ms() - waited) / fmax(eq_now_ms() - began, 1e-3);
     for (int k = 0; k < n; k++) {
-        out[k] = eq_latency_of(ms + (size_t)k * count, repeats);
+        double *own = ms + (size_t)k * (size_t)opts->repeats;
+        out[k] = eq_latency_of(own, done);
         out[k].waited = waited;
+        if (turns[k].ms)
+            memcpy(turns[k].ms, own, (size_t)done * sizeof *own);
     }
     if (eq_parallel_threads() != turns[0].threads)
         EQ_TRY(eq_parallel_init(turns[0].threads, err));
@@ -89,28 +111,35 @@ enum eq_status eq_latency_files(void *ctx, struct eq_err *err)
     return st == EQ_OK ? eq_predictor_mean(f->predictor, f->pixels, f->sampling.phases, &ef, err) : st;
 }
 
-enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases, int warmup,
-                               int repeats, struct eq_latency *out, struct eq_err *err)
+enum eq_status eq_latency_file(struct eq_predictor *p, const char *const *paths, size_t n, int phases,
+                               const struct eq_latency_opts *opts, struct eq_latency *out, struct eq_err *err)
 {
     struct eq_latency_files files;
     enum eq_status st = eq_latency_files_open(p, paths, n, phases, &files, err);
-    const struct eq_latency_turn turn = {eq_latency_files, &files, eq_parallel_threads()};
+    const struct eq_latency_turn turn = {eq_latency_files, &files, eq_parallel_threads(), NULL};
     if (st == EQ_OK)
-        st = eq_latency_turns(&turn, 1, EQ_LATENCY_CALLS, warmup, repeats, out, err);
+        st = eq_latency_turns(&turn, 1, opts, out, err);
     eq_free(files.pixels);
     return st;
 }
 
+/* ms: [n], ascending. */
+static double nearest_rank(const double *ms, int n, int percent)
+{
+    size_t rank = ((size_t)n * (size_t)percent + 99) / 100;
+    return ms[rank - 1];
+}
+
 struct eq_latency eq_latency_of(double *ms, int n)
 {
-    struct eq_latency l = {.min = NAN, .median = NAN, .p95 = NAN, .low = NAN, .high = NAN, .waited = NAN, .repeats = n};
+    struct eq_latency l = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, n};
     if (n <= 0)
         return l;
     l.median = eq_median_of(ms, (size_t)n);
     l.min = ms[0];
     eq_median_interval(ms, (size_t)n, &l.low, &l.high);
-    /* Nearest rank: the smallest value that at least 95 % of the calls do not exceed. */
-    int rank = (int)ceil(0.95 * n);
-    l.p95 = ms[rank - 1];
+    l.p90 = nearest_rank(ms, n, 90);
+    l.p95 = nearest_rank(ms, n, 95);
+    l.p99 = nearest_rank(ms, n, 99);
     return l;
 }

@@ -37,6 +37,7 @@ struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, con
     all->list = eq_list_grow(all->list, all->n, sizeof *all->list);
     struct eq_picture *p = &all->list[all->n++];
     p->kind = kind;
+    p->width = width;
     eq_str_add(&p->name, "%s%s%s", kind, model ? "_" : "", model ? model : "");
     eq_str_add(&p->script,
                "reset\nset terminal svg noenhanced size %d,%d dynamic font 'Helvetica,Arial,sans-serif,13' background "

@@ -30,7 +30,8 @@ struct eq_compared_pair {
     const struct eq_compared_run *run, *base;
     const char *model;
     size_t clips;
-    struct eq_spread mae; /* of |error| - |error of base|, clip by clip */
+    bool by_patient;    /* all clips have a patient, and the bootstrap draws patients */
+    struct eq_boot mae; /* of |error| - |error of base|, clip by clip */
 };
 struct eq_comparison {
     struct eq_compared_run *runs;

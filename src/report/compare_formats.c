@@ -145,7 +145,7 @@ static void add_pairs(const struct eq_comparison *c, struct cJSON *list)
         cJSON_AddStringToObject(o, "minus", p->base->name);
         cJSON_AddStringToObject(o, "model", p->model);
         cJSON_AddNumberToObject(o, "clips", (double)p->clips);
-        eq_json_add_real(o, "mae", p->mae.mean);
+        eq_json_add_real(o, "mae", p->mae.value);
         eq_json_add(o, "low", eq_json_new_real(p->mae.low));
         eq_json_add(o, "high", eq_json_new_real(p->mae.high));
     }

@@ -5,23 +5,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* |error| - |error of base| of the clips that both have; *n of them, free(). */
-static enum eq_status differences(const struct eq_evaluation *e, const struct eq_evaluation *base, double **out,
-                                  size_t *n, struct eq_err *err)
+/* The clips that both runs have. */
+struct differences {
+    double *error;     /* |error| - |error of base| */
+    uint32_t *patient; /* 0: unknown */
+    size_t n;
+    bool patients; /* all are known */
+};
+
+static enum eq_status collect(const struct eq_evaluation *e, const struct eq_evaluation *base, struct differences *out,
+                              struct eq_err *err)
 {
     const struct eq_prediction **partners;
-    *out = NULL;
-    *n = 0;
+    *out = (struct differences){.patients = true};
     EQ_CHECK(eq_evaluation_pair(e, base, &partners, err));
     for (size_t i = 0; i < e->n; i++) {
         const struct eq_prediction *a = &e->rows[i], *b = partners[i];
         if (!b || a->split != EQ_SPLIT_TEST)
             continue;
-        *out = eq_list_grow(*out, *n, sizeof **out);
-        (*out)[(*n)++] = fabs(a->prediction - a->ef) - fabs(b->prediction - b->ef);
+        out->error = eq_list_grow(out->error, out->n, sizeof *out->error);
+        out->patient = eq_list_grow(out->patient, out->n, sizeof *out->patient);
+        out->error[out->n] = fabs(a->prediction - a->ef) - fabs(b->prediction - b->ef);
+        out->patient[out->n++] = a->patient;
+        out->patients &= a->patient != 0;
     }
     eq_free(partners);
     return EQ_OK;
+}
+
+/* eq_boot_fn: the mean difference. */
+static void mean_of_sample(const void *ctx, const struct eq_boot_sample *sample, double *stats)
+{
+    const struct differences *d = ctx;
+    double sum = 0;
+    for (size_t i = 0; i < sample->n; i++)
+        sum += sample->times[i] * d->error[i];
+    *stats = sum / sample->total;
 }
 
 /* *there: whether the run has predictions of the row, read into out. */
@@ -55,20 +74,30 @@ static enum eq_status pair_row(struct eq_comparison *c, const struct eq_compared
                                const struct eq_compared_run *base, const char *model, struct eq_err *err)
 {
     struct eq_evaluation a = {0}, b = {0};
-    double *d = NULL;
-    size_t n = 0;
+    struct differences d = {0};
+    struct eq_compared_pair pair = {.run = run, .base = base, .model = model};
     bool has_a, has_b;
     enum eq_status st;
     EQ_TRY(read_predictions(run, model, &has_a, &a, err));
     EQ_TRY(read_predictions(base, model, &has_b, &b, err));
     if (has_a && has_b)
-        EQ_TRY(differences(&a, &b, &d, &n, err));
-    if (n == 0)
+        EQ_TRY(collect(&a, &b, &d, err));
+    if (d.n == 0)
         goto out;
+    const struct eq_boot_plan plan = {.n = d.n,
+                                      .cluster = d.patients ? d.patient : NULL,
+                                      .stats = 1,
+                                      .fn = mean_of_sample,
+                                      .ctx = &d,
+                                      .seed = EQ_VERDICT_SEED};
+    EQ_TRY(eq_bootstrap(&plan, &pair.mae, err));
+    pair.clips = d.n;
+    pair.by_patient = d.patients;
     c->pairs = eq_list_grow(c->pairs, c->n_pairs, sizeof *c->pairs);
-    c->pairs[c->n_pairs++] = (struct eq_compared_pair){run, base, model, n, eq_spread_of(d, n)};
+    c->pairs[c->n_pairs++] = pair;
 out:
-    free(d);
+    free(d.error);
+    free(d.patient);
     eq_evaluation_clear(&a);
     eq_evaluation_clear(&b);
     return st;

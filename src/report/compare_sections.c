@@ -89,15 +89,17 @@ static void add_pairs(const struct eq_comparison *c, struct eq_section *out)
         eq_texts_add(&t->cells, "%s", p->run->name);
         eq_texts_add(&t->cells, "%s", p->base->name);
         eq_texts_add(&t->cells, "%s", p->model);
-        eq_table_numbers(t, "%.0f|%+.3f", (double)p->clips, p->mae.mean);
+        eq_table_numbers(t, "%.0f|%+.3f", (double)p->clips, p->mae.value);
         if (isnan(p->mae.low))
             eq_texts_add(&t->cells, "-");
         else
             eq_texts_add(&t->cells, "%+.3f to %+.3f", p->mae.low, p->mae.high);
     }
-    eq_str_add(&out->note, "EF points, paired clip by clip: the mean of the differences of the absolute errors, with "
-                           "Student's t interval over the clips. It does not cover what another seed of the training "
-                           "would change; train.seeds does.");
+    eq_str_add(&out->note,
+               "EF points, paired clip by clip: the mean of the differences of the absolute errors, with the "
+               "percentile interval of a bootstrap over %s (docs/STATISTICS.md). It does not cover what "
+               "another seed of the training would change; train.seeds does.",
+               c->pairs->by_patient ? "patients" : "clips");
 }
 
 static void add_fronts(const struct eq_pictures *pictures, struct eq_section *out)

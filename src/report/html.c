@@ -1,38 +1,11 @@
-/* report.html */
+/* Sections as HTML: report.html. */
+#include "report/page.h"
 #include "report/report.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SVG_BYTES = 32 << 20 };
-
-static const char head[] =
-    "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>echoquant: FP32 to INT8</title>\n"
-    "<style>\n"
-    ":root{color-scheme:light;--line:#dfe4e9;--wash:#f5f7f9}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0 auto;max-width:1260px;padding:2.2rem 1.4rem 4rem;color:var(--ink);background:#fff;\n"
-    "font:15px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif}\n"
-    "h1{font-size:1.7rem;margin:0 0 .2rem}h2{font-size:1.15rem;margin:2.4rem 0 .7rem}p{margin:.4rem 0}\n"
-    ".lead{color:var(--soft)}ul{padding-left:1.2rem;margin:.5rem 0}li{margin:.15rem 0}\n"
-    ".note{border-left:4px solid #d9a441;background:#fdf7ea;padding:.5rem .9rem;margin:.7rem 0}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.94em}\n"
-    "th,td{padding:.42rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\n"
-    "th{color:var(--soft);font-weight:600;border-bottom:2px solid var(--line)}\n"
-    "th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}.results td:first-child{font-weight:600}\n"
-    ".results td:nth-child(n+3):nth-child(-n+5){background:var(--wash);font-weight:600}\n"
-    ".results tr:last-child td{color:var(--soft)}\n"
-    ".pictures{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;flex:1 1 320px;max-width:100%;border:1px solid "
-    "var(--line);border-radius:6px;padding:.7rem .8rem}\n"
-    ".scatter figure{flex:1 1 330px;max-width:460px}figure svg{width:100%;height:auto;display:block}\n"
-    "figcaption{color:var(--soft);font-size:.87rem;margin-top:.4rem}figcaption b{color:var(--ink)}\n"
-    "details{margin:.6rem 0}summary{cursor:pointer;font-weight:600}\n"
-    ".config td,.config th,.skipped td,.skipped th{text-align:left;padding:.2rem .9rem .2rem 0;white-space:normal}\n"
-    ".config td:first-child{font-family:monospace;font-size:.92em}\n"
-    "@media print{body{max-width:none;padding:0}figure{break-inside:avoid}}\n"
-    ":root{";
-static const char body[] = "}\n</style>\n</head>\n<body>\n";
+enum { MAX_SVG_BYTES = 32 << 20, BROAD = 640 };
 
 static void add_escaped(struct eq_str *out, const char *text)
 {
@@ -56,20 +29,40 @@ static void add_element(struct eq_str *out, const char *tag, const char *attribu
     eq_str_add(out, "</%s>%s", tag, end);
 }
 
-static void add_table(const struct eq_table *t, const char *id, struct eq_str *out)
+/* NULL: none. */
+static const char *heading_of(const struct eq_section *s)
 {
-    int i = 0;
-    eq_str_add(out, "<div class=\"wide\"><table class=\"%s\">\n", id);
+    return s->title.len ? s->title.s : s->heading;
+}
+
+/* ---- tables ---------------------------------------------------------------- */
+
+/* A box that scrolls where the table is wider than the page, also by the keys. */
+static void add_table(const struct eq_table *t, const struct eq_section *s, struct eq_str *out)
+{
+    int i = 0, rows = 0, text = t->text_columns >= t->columns ? 9 : t->text_columns > 4 ? 4 : t->text_columns;
+    const char *caption = t->caption.len ? t->caption.s : heading_of(s) ? heading_of(s) : s->id;
+    eq_str_add(out, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"");
+    add_escaped(out, caption);
+    eq_str_add(out, "\"><table class=\"%s t%d\">\n", s->id, text);
+    add_element(out, "caption", "", caption, "\n<thead>\n");
     EQ_EACH_TEXT(cell, &t->cells)
     {
-        if (i % t->columns == 0)
+        bool head = rows == 0, first = i % t->columns == 0;
+        if (first)
             eq_str_add(out, "<tr>");
-        add_element(out, i < t->columns ? "th" : "td", "", cell, "");
+        add_element(out, head || first ? "th" : "td",
+                    head    ? " scope=\"col\""
+                    : first ? " scope=\"row\""
+                            : "",
+                    cell, "");
         if (++i % t->columns == 0)
-            eq_str_add(out, "</tr>\n");
+            eq_str_add(out, rows++ ? "</tr>\n" : "</tr>\n</thead>\n<tbody>\n");
     }
-    eq_str_add(out, "</table></div>\n");
+    eq_str_add(out, "</tbody></table></div>\n");
 }
+
+/* ---- pictures -------------------------------------------------------------- */
 
 /* number: of the picture in the page, from which its ids begin. */
 static enum eq_status add_plot(const char *run_dir, const struct eq_picture *p, int number, struct eq_str *out,
@@ -79,19 +72,29 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_picture *p, 
     void *svg = NULL;
     size_t len;
     enum eq_status st;
+    bool broad = p->width > BROAD;
     EQ_TRY(eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err));
-    eq_str_add(out, "<figure>");
+    eq_str_add(out, broad ? "<figure class=\"broad\"><div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\""
+                          : "<figure>");
+    if (broad) {
+        add_escaped(out, p->title.s);
+        eq_str_add(out, "\">");
+    }
     EQ_TRY(eq_picture_svg(svg, len, p, id, out, err));
-    eq_str_add(out, "<figcaption>");
-    add_element(out, "b", "", p->title.s, ". ");
+    eq_str_add(out, "%s<figcaption>", broad ? "</div>" : "");
+    eq_str_add(out, "<b>Figure %d. ", number);
+    add_escaped(out, p->title.s);
+    eq_str_add(out, ".</b> ");
     add_escaped(out, p->caption.s);
-    eq_str_add(out, "</figcaption></figure>\n");
+    eq_str_add(out, " <code>plots/%s.csv</code></figcaption></figure>\n", p->name.s);
 out:
     eq_free(svg);
     free(path);
     free(id);
     return st;
 }
+
+/* ---- sections -------------------------------------------------------------- */
 
 static enum eq_status add_section(const char *run_dir, const struct eq_section *s, int *plots, struct eq_str *out,
                                   struct eq_err *err)
@@ -100,41 +103,61 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
         [EQ_LINE_PLAIN] = "", [EQ_LINE_ITEM] = "", [EQ_LINE_CAUTION] = " class=\"note\""};
     bool folds = s->style == EQ_SECTION_FOLDED || s->style == EQ_SECTION_UNFOLDED,
          items = s->line_style == EQ_LINE_ITEM;
+    eq_str_add(out, "<section id=\"%s\">\n", s->id);
     if (folds)
-        eq_str_add(out, "<details%s>", s->style == EQ_SECTION_UNFOLDED ? " open" : "");
-    if (s->title.len)
-        add_element(out, folds ? "summary" : "h2", "", s->title.s, "\n");
+        eq_str_add(out, "<details%s><summary>", s->style == EQ_SECTION_UNFOLDED ? " open" : "");
+    if (heading_of(s))
+        add_element(out, "h2", "", heading_of(s), folds ? "</summary>\n" : "\n");
     if (items)
         eq_str_add(out, "<ul>\n");
     EQ_EACH_TEXT(line, &s->lines) add_element(out, items ? "li" : "p", classes[s->line_style], line, "\n");
     if (items)
         eq_str_add(out, "</ul>\n");
     for (size_t i = 0; i < s->n_tables; i++)
-        add_table(&s->tables[i], s->id, out);
+        add_table(&s->tables[i], s, out);
     if (s->note.len)
         add_element(out, "p", " class=\"lead\"", s->note.s, "\n");
     if (s->n_plots)
-        eq_str_add(out, "<div class=\"pictures %s\">\n", s->id);
+        eq_str_add(out, "<div class=\"pictures\">\n");
     for (size_t i = 0; i < s->n_plots; i++)
         EQ_CHECK(add_plot(run_dir, s->plots[i], ++*plots, out, err));
-    eq_str_add(out, "%s%s", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
+    eq_str_add(out, "%s%s</section>\n", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
     return EQ_OK;
+}
+
+/* Whether it is more than Markdown's brief. */
+static bool is_shown(const struct eq_section *s)
+{
+    return s->lines.n || s->n_tables || s->n_plots;
+}
+
+static void add_contents(const struct eq_section *sections, size_t n, struct eq_str *out)
+{
+    eq_str_add(out, "<nav aria-label=\"Contents\"><ul>\n");
+    for (size_t i = 0; i < n; i++) {
+        if (!is_shown(&sections[i]) || !heading_of(&sections[i]))
+            continue;
+        eq_str_add(out, "<li><a href=\"#%s\">", sections[i].id);
+        add_escaped(out, heading_of(&sections[i]));
+        eq_str_add(out, "</a></li>\n");
+    }
+    eq_str_add(out, "</ul></nav>\n");
 }
 
 enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
                               struct eq_err *err)
 {
     int plots = 0;
-    eq_str_add(out, "%s", head);
-    eq_picture_css(false, out);
+    eq_page_begin(out);
     eq_str_add(out,
-               "%s<h1>FP32 to INT8</h1>\n<p class=\"lead\">Ejection fraction from echocardiogram videos: what "
-               "quantization costs and what it gains.</p>\n",
-               body);
+               "<header><h1>FP32 to INT8</h1>\n<p class=\"lead\">Ejection fraction from echocardiogram videos: what "
+               "quantization costs and what it gains.</p></header>\n");
+    add_contents(sections, n, out);
+    eq_str_add(out, "<main id=\"main\">\n");
     for (size_t i = 0; i < n; i++)
-        if (sections[i].lines.n || sections[i].n_tables || sections[i].n_plots)
+        if (is_shown(&sections[i]))
             EQ_CHECK(add_section(run_dir, &sections[i], &plots, out, err));
-    eq_str_add(out, "<footer><p>%s</p></footer>\n", EQ_RESEARCH_ONLY);
-    eq_str_add(out, "</body>\n</html>\n");
+    eq_str_add(out, "</main>\n<footer><p>%s</p></footer>\n", EQ_RESEARCH_ONLY);
+    eq_page_end(out);
     return EQ_OK;
 }

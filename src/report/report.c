@@ -55,6 +55,7 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
 void eq_report_clear(struct eq_report *report)
 {
     eq_pictures_clear(&report->pictures);
+    eq_run_verdict_clear(&report->verdict);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
     eq_str_clear(&report->missing.cells.s);
@@ -71,6 +72,15 @@ static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
                             : eq_results_read(report->run_dir, &report->results, err));
     eq_results_keep_data(&report->results, &report->other_data);
     return EQ_OK;
+}
+
+/* opts NULL: those of the run. */
+static enum eq_status judge(struct eq_report *report, const struct eq_verdict_opts *opts, struct eq_err *err)
+{
+    struct eq_verdict_opts own;
+    if (!opts)
+        EQ_CHECK(eq_verdict_opts_of(report->run_dir, &own, err));
+    return eq_run_verdict_make(report->run_dir, &report->results, opts ? opts : &own, &report->verdict, err);
 }
 
 static enum eq_status read_settings(struct eq_report *report, struct eq_err *err)
@@ -91,6 +101,11 @@ out:
 
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
+    return eq_run_report_by(run_dir, NULL, err);
+}
+
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err)
+{
     struct eq_report report = {.run_dir = run_dir};
     struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
@@ -104,6 +119,8 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
+    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.pictures.missing.len)
         eq_warn("the report lacks pictures: %s", report.pictures.missing.s);
@@ -168,6 +185,22 @@ enum eq_status eq_run_table(const char *run_dir, int columns, struct eq_str *out
         eq_section_print(&s, columns, out);
         eq_section_clear(&s);
     }
+    eq_report_clear(&report);
+    return st;
+}
+
+enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *out,
+                                    struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir};
+    enum eq_status st;
+    EQ_TRY(read_results(&report, err));
+    EQ_TRY(judge(&report, opts, err));
+    eq_run_verdict_text(&report.verdict, out);
+    if (out->len)
+        eq_str_add(out, "\n");
+    eq_run_verdict_more(&report.verdict, out);
+out:
     eq_report_clear(&report);
     return st;
 }

@@ -5,6 +5,7 @@
 #include "echoquant/infer.h"
 #include "echoquant/picture.h"
 #include "echoquant/report.h"
+#include "echoquant/verdict.h"
 
 #include <cjson/cJSON.h>
 
@@ -24,7 +25,8 @@ void eq_texts_add(struct eq_texts *t, const char *fmt, ...) __attribute__((forma
 struct eq_table {
     struct eq_texts cells;
     int columns;
-    int text_columns; /* the first ones, aligned left; numbers are aligned right */
+    int text_columns;      /* the first ones, aligned left; numbers are aligned right */
+    struct eq_str caption; /* in HTML, above it; empty: the title of the section */
 };
 /* Adds the header, a list that ends with NULL. */
 void eq_table_begin(struct eq_table *t, const char *const *header, int text_columns);
@@ -39,6 +41,7 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
+    struct eq_run_verdict verdict;      /* empty, without models, if there are no predictions */
     struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
     struct cJSON *config;               /* owned; NULL when the run directory has no config.json */
     struct eq_settings settings;        /* those of config.json, the defaults without one */
@@ -79,6 +82,37 @@ bool eq_report_is_disturbed(const struct eq_result *row);
 /* Appends a positive value with three significant digits (more before the point, at most six after it). */
 void eq_report_significant(double value, const char *unit, struct eq_str *out);
 
+/* cells.c: figures of the verdict as cells of tables. */
+/* A model or a pair of the verdict in each run: of the one run, or of each seed that has it. */
+struct eq_runs_of {
+    const void *item[EQ_MAX_SEEDS]; /* struct eq_verdict_model or eq_verdict_pair */
+    size_t n;
+    bool seeds; /* of several seeds, even if only one has it */
+};
+struct eq_runs_of eq_report_model_runs(const struct eq_run_verdict *v, size_t model);
+struct eq_runs_of eq_report_pair_runs(const struct eq_run_verdict *v, size_t pair);
+/* How a figure is printed. */
+struct eq_digits {
+    int after; /* the point */
+    bool sign;
+    double times; /* 100: as percent */
+};
+/* Adds "value (low to high)" of the doubles at these offsets of the item, or "value" if low is NaN or EQ_NO_LIMITS, or
+ * "-" if value is NaN. With several seeds: "mean (least to greatest)" of the value. */
+#define EQ_NO_LIMITS SIZE_MAX
+void eq_cell_figure(struct eq_table *t, const struct eq_runs_of *of, size_t value, size_t low, size_t high,
+                    struct eq_digits digits);
+/* The same for a size_t without limits. */
+void eq_cell_count(struct eq_table *t, const struct eq_runs_of *of, size_t at);
+/* The same for a p value: three significant digits. */
+void eq_cell_p(struct eq_table *t, const struct eq_runs_of *of, size_t at);
+/* Adds "value (low to high)" of numbers that need no runs. */
+void eq_cell_interval(struct eq_table *t, double value, double low, double high, struct eq_digits digits);
+/* Adds the name of a pair, "PTQ - FP32". */
+void eq_cell_pair(struct eq_table *t, const struct eq_run_verdict *v, size_t pair);
+/* Appends how to read figures over several seeds; nothing for one run. */
+void eq_note_seeds(const struct eq_run_verdict *v, struct eq_str *note);
+
 /* ---- sections ------------------------------------------------------------ */
 
 enum eq_section_style {
@@ -94,6 +128,7 @@ struct eq_section {
     int place;      /* in report.md, from 0 on; report.html has the order of the list */
     enum eq_section_style style;
     struct eq_str title;
+    const char *heading; /* HTML's, where Markdown has no title; borrowed; NULL: none */
     enum eq_line_style line_style;
     struct eq_texts lines;
     struct eq_table *tables;
@@ -114,11 +149,24 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
 /* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> is in a file of
  * its own and leaves the section empty when there is nothing to say. */
 #define EQ_SECTIONS(X)                                                                                                 \
+    X(verdict, 1)                                                                                                      \
     X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
     X(seeds, 20)                                                                                                       \
+    X(errors, 21)                                                                                                      \
+    X(differences, 22)                                                                                                 \
+    X(mlperf, 23)                                                                                                      \
+    X(moved, 24)                                                                                                       \
+    X(agreement, 25)                                                                                                   \
+    X(auc, 26)                                                                                                         \
+    X(auc_differences, 27)                                                                                             \
+    X(reclass, 28)                                                                                                     \
+    X(calibration, 29)                                                                                                 \
+    X(strata_ef, 31)                                                                                                   \
+    X(strata_frames, 32)                                                                                               \
+    X(strata_fps, 33)                                                                                                  \
     X(scatter, 80)                                                                                                     \
     X(changes, 90)                                                                                                     \
     X(history, 70)                                                                                                     \

@@ -134,6 +134,7 @@ void eq_section_cautions(const struct eq_report *report, struct eq_section *out)
 {
     const struct eq_results *r = &report->results;
     out->line_style = EQ_LINE_CAUTION;
+    out->heading = "Cautions";
     if (report->other_data.len)
         eq_texts_add(&out->lines,
                      "Left out, because they were evaluated on other data: %s. `echoquant eval` evaluates "

@@ -122,6 +122,7 @@ void eq_section_findings(const struct eq_report *report, struct eq_section *out)
     const struct eq_result *qat = eq_results_find(r, eq_phase_model(EQ_PHASE_QAT)->row);
     const struct eq_result *control = eq_results_find(r, eq_phase_model(EQ_PHASE_CONTROL)->row);
     out->line_style = EQ_LINE_ITEM;
+    out->heading = "Findings";
     if (!fp32)
         return;
     double gain = median ? 1 - fp32->mae / median->mae : NAN;

@@ -53,6 +53,7 @@ void eq_section_results(const struct eq_report *report, struct eq_section *out)
     const struct eq_results *r = &report->results;
     if (r->n == 0)
         return;
+    out->heading = "Results";
     struct eq_table *t = eq_section_table(out);
     eq_results_table_begin(t);
     for (size_t i = 0; i < r->n; i++)

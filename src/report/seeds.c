@@ -133,6 +133,14 @@ static size_t rows_of(struct seeds *s, const char *model)
     return n;
 }
 
+/* The times of single calls are those of one seed; over all of them only their percentiles have means. */
+static void forget_samples(struct cJSON *row)
+{
+    static const char *const keys[] = {"latency_ms", "file_latency_ms"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(row, keys[i]), "samples");
+}
+
 /* A row for each model that any seed has, in the order of the documents. */
 static void add_models(struct seeds *s)
 {
@@ -144,6 +152,7 @@ static void add_models(struct seeds *s)
             struct cJSON *mean = made(s, cJSON_Duplicate(s->results[i].rows[k].json, true));
             size_t n = rows_of(s, model);
             average(s, mean, s->rows, n);
+            forget_samples(mean);
             struct eq_result row = eq_result_of(mean);
             row.file = row.file_sha256 = row.predictions_sha256 = NULL;
             row.over_seeds.mae = over(s, n, offsetof(struct eq_result, mae));

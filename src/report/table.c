@@ -135,8 +135,10 @@ struct eq_table *eq_section_table(struct eq_section *s)
 
 void eq_section_clear(struct eq_section *s)
 {
-    for (size_t i = 0; i < s->n_tables; i++)
+    for (size_t i = 0; i < s->n_tables; i++) {
         eq_str_clear(&s->tables[i].cells.s);
+        eq_str_clear(&s->tables[i].caption);
+    }
     free(s->tables);
     free(s->plots);
     eq_str_clear(&s->title);

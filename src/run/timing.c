@@ -1,12 +1,16 @@
-/* The latencies of a run's models, measured by turns, so that a disturbance meets all of them. */
+/* The latencies of a run's models, measured by turns, so that a disturbance meets all of them; and, model by model, the
+ * time until the first EF and the memory. */
 #include "echoquant/run.h"
 
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Number of files that the latency from file to EF takes in turn. */
 enum { LATENCY_FILES = 10 };
+/* How often each model is loaded. */
+enum { LOADS = 3 };
 
 /* A model that is timed. Turns refer to it. */
 struct timed {
@@ -15,6 +19,8 @@ struct timed {
     uint8_t *pixels; /* of the first test clip, in its form */
     struct eq_latency_clip clip;
     struct eq_latency_files files;
+    struct eq_result_start start;
+    struct eq_result_memory memory;
 };
 struct timing {
     const struct eq_config *cfg;
@@ -23,6 +29,35 @@ struct timing {
     struct timed **models; /* owned */
     size_t n;
 };
+
+/* Loads the model and calls it. What earlier loads left behind is returned to the system first, so that memory is
+ * counted as in a process that has just begun. */
+static enum eq_status start_once(struct timed *m, const char *path, enum eq_precision precision, double *load,
+                                 double *first_call, double *peak, struct eq_err *err)
+{
+    float ef;
+    eq_predictor_close(&m->predictor);
+    size_t before = eq_peak_rss_restart();
+    double began = eq_now_ms();
+    EQ_CHECK(eq_predictor_open(&m->predictor, path, precision, 1, err));
+    double loaded = eq_now_ms();
+    EQ_CHECK(eq_predictor_run(&m->predictor, m->pixels, &ef, err));
+    *load = loaded - began;
+    *first_call = eq_now_ms() - loaded;
+    *peak = before ? (double)eq_peak_rss_bytes() - (double)before : NAN;
+    return EQ_OK;
+}
+
+static enum eq_status measure_start(struct timed *m, const char *path, enum eq_precision precision, struct eq_err *err)
+{
+    double load[LOADS], first_call[LOADS], peak[LOADS];
+    for (int i = 0; i < LOADS; i++)
+        EQ_CHECK(start_once(m, path, precision, &load[i], &first_call[i], &peak[i], err));
+    m->start = (struct eq_result_start){eq_median_of(load, LOADS), eq_median_of(first_call, LOADS), LOADS};
+    m->memory = (struct eq_result_memory){(double)m->predictor.arena_bytes, (double)m->predictor.packed_bytes,
+                                          isnan(peak[0]) ? NAN : eq_median_of(peak, LOADS)};
+    return EQ_OK;
+}
 
 static enum eq_status add_model(struct timing *t, const char *row, const char *path, enum eq_precision precision,
                                 struct eq_err *err)
@@ -40,6 +75,7 @@ static enum eq_status add_model(struct timing *t, const char *row, const char *p
     if (!m->pixels)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
     EQ_TRY(eq_clip_read(t->paths[0], &one, m->pixels, NULL, err));
+    EQ_TRY(measure_start(m, path, precision, err));
     EQ_TRY(eq_latency_files_open(&m->predictor, t->paths, t->n_paths, t->cfg->eval.phases, &m->files, err));
     m->clip = (struct eq_latency_clip){&m->predictor, m->pixels};
 out:
@@ -85,39 +121,57 @@ static enum eq_status add_models(struct timing *t, const struct eq_results *r, c
     return own_path ? add_model(t, own, own_path, t->cfg->run.precision, err) : EQ_OK;
 }
 
-static struct eq_result_latency noted(const struct eq_latency *l)
+/* made: gets the list of samples. */
+static struct eq_result_latency noted(const struct eq_latency *l, const double *ms, struct cJSON *made)
 {
-    return (struct eq_result_latency){l->min, l->median, l->p95, l->repeats, l->low, l->high, l->waited};
+    struct cJSON *samples = eq_json_add(made, NULL, cJSON_CreateDoubleArray(ms, l->repeats));
+    return (struct eq_result_latency){l->min,     l->median, l->p90,  l->p95,    l->p99,
+                                      l->repeats, l->low,    l->high, l->waited, samples};
 }
 
-static enum eq_status measure(struct timing *t, struct eq_results *r, const char *when, struct eq_err *err)
+static void note(const struct timed *m, const struct eq_latency *alone, const struct eq_latency *whole,
+                 const struct eq_latency_turn turns[2], const char *when, struct cJSON *made, struct eq_results *r)
+{
+    const struct eq_result *found = eq_results_find(r, m->row);
+    if (!found)
+        return;
+    struct eq_result row = *found;
+    row.latency = noted(alone, turns[0].ms, made);
+    row.file_latency = noted(whole, turns[1].ms, made);
+    row.start = m->start;
+    row.memory = m->memory;
+    row.timed = when;
+    eq_results_put(r, &row);
+}
+
+/* made: gets what r will borrow. */
+static enum eq_status measure(struct timing *t, struct eq_results *r, const char *when, struct cJSON *made,
+                              struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     const struct eq_config *cfg = t->cfg;
-    int n = (int)t->n, threads = eq_parallel_threads();
-    struct eq_latency_turn *turns = eq_alloc(2 * t->n, sizeof *turns), *files = turns + n;
-    struct eq_latency *alone = eq_alloc(2 * t->n, sizeof *alone), *whole = alone + n;
-    if (!turns || !alone)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for timing %d models", n));
-    for (int i = 0; i < n; i++) {
-        turns[i] = (struct eq_latency_turn){eq_latency_clip, &t->models[i]->clip, threads};
-        files[i] = (struct eq_latency_turn){eq_latency_files, &t->models[i]->files, threads};
+    size_t n = t->n, repeats = (size_t)cfg->bench.repeats;
+    const struct eq_latency_opts opts = {EQ_LATENCY_CALLS, cfg->bench.warmup, cfg->bench.repeats, cfg->bench.seconds};
+    struct eq_latency_opts of_files = opts;
+    of_files.warmup = 1;
+    struct eq_latency_turn *turns = eq_alloc(2 * n, sizeof *turns), *files = turns + n;
+    struct eq_latency *alone = eq_alloc(2 * n, sizeof *alone), *whole = alone + n;
+    double *ms = eq_alloc(2 * n * repeats, sizeof *ms);
+    if (!turns || !alone || !ms)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for timing %zu models", n));
+    for (size_t i = 0; i < n; i++) {
+        int threads = eq_parallel_threads();
+        turns[i] = (struct eq_latency_turn){eq_latency_clip, &t->models[i]->clip, threads, ms + i * repeats};
+        files[i] = (struct eq_latency_turn){eq_latency_files, &t->models[i]->files, threads, ms + (n + i) * repeats};
     }
-    EQ_TRY(eq_latency_turns(turns, n, EQ_LATENCY_CALLS, cfg->bench.warmup, cfg->bench.repeats, alone, err));
-    EQ_TRY(eq_latency_turns(files, n, EQ_LATENCY_CALLS, 1, cfg->bench.repeats, whole, err));
-    for (int i = 0; i < n; i++) {
-        const struct eq_result *found = eq_results_find(r, t->models[i]->row);
-        if (!found)
-            continue;
-        struct eq_result row = *found;
-        row.latency = noted(&alone[i]);
-        row.file_latency = noted(&whole[i]);
-        row.timed = when;
-        eq_results_put(r, &row);
-    }
+    EQ_TRY(eq_latency_turns(turns, (int)n, &opts, alone, err));
+    EQ_TRY(eq_latency_turns(files, (int)n, &of_files, whole, err));
+    for (size_t i = 0; i < n; i++)
+        note(t->models[i], &alone[i], &whole[i], (struct eq_latency_turn[]){turns[i], files[i]}, when, made, r);
 out:
     eq_free(turns);
     eq_free(alone);
+    eq_free(ms);
     return st;
 }
 
@@ -127,20 +181,22 @@ enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset 
     enum eq_status st;
     struct timing t = {.cfg = cfg};
     struct eq_results r = {0};
+    struct cJSON *made = cJSON_CreateArray();
     char when[EQ_TIME_TEXT];
     eq_time_text(when);
     for (size_t i = 0; i < ds->n && t.n_paths < LATENCY_FILES; i++)
         if (ds->samples[i].split == EQ_SPLIT_TEST)
             t.paths[t.n_paths++] = ds->samples[i].path;
     if (t.n_paths == 0)
-        return eq_fail(err, EQ_FORMAT, "%s: the TEST split has no clips to time models on", ds->dir);
+        EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: the TEST split has no clips to time models on", ds->dir));
     EQ_TRY(eq_results_open(cfg->run.dir, &r, err));
     EQ_TRY(add_models(&t, &r, own_name, own_path, err));
     if (t.n > 0)
-        EQ_TRY(measure(&t, &r, when, err));
+        EQ_TRY(measure(&t, &r, when, made, err));
     EQ_TRY(eq_results_write(cfg->run.dir, &r, err));
 out:
     clear(&t);
     eq_results_clear(&r);
+    cJSON_Delete(made);
     return st;
 }

@@ -76,8 +76,8 @@ static enum eq_status forget_seeds(const char *run_dir, struct eq_err *err)
 
 enum eq_status eq_run_forget(const char *run_dir, struct eq_err *err)
 {
-    static const char *const files[] = {"results.json",     "report.md",      "report.html",
-                                        "sensitivity.json", EQ_MANIFEST_FILE, "config.json"};
+    static const char *const files[] = {"results.json",     "report.md",      "report.html", "sensitivity.json",
+                                        EQ_STATISTICS_FILE, EQ_MANIFEST_FILE, "config.json"};
     EQ_CHECK(forget_seeds(run_dir, err));
     for (size_t i = 0; i + 1 < N_FOLDERS; i++)
         EQ_CHECK(remove_files_in(run_dir, folders[i], "", err));

@@ -38,8 +38,14 @@ struct field {
      offsetof(struct eq_results, n)}
 static const struct field latency_fields[] = {
 #define MS(kind, member) PLAIN(eq_result_latency, kind, #member, member)
-    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL_OR_NULL, p95), MS(REAL, repeats),
-    MS(REAL, low), MS(REAL, high), MS(REAL, waited), {0}};
+    MS(REAL_OR_NULL, min), MS(REAL_OR_NULL, median), MS(REAL, p90), MS(REAL_OR_NULL, p95), MS(REAL, p99),
+    MS(REAL, repeats), MS(REAL, low), MS(REAL, high), MS(REAL, waited), MS(JSON, samples), {0}};
+static const struct field start_fields[] = {
+#define START(member) PLAIN(eq_result_start, REAL, #member, member)
+    START(load), START(first_call), START(repeats), {0}};
+static const struct field memory_fields[] = {
+#define MEMORY(member) PLAIN(eq_result_memory, REAL, #member, member)
+    MEMORY(arena), MEMORY(packed), MEMORY(peak), {0}};
 static const struct field spread_fields[] = {
 #define SPREAD_OF(type, of)                                                                                            \
     PLAIN(type, REAL_OR_NULL, "mean", of.mean), PLAIN(type, REAL_OR_NULL, "sd", of.sd),                                \
@@ -59,6 +65,7 @@ static const struct field row_fields[] = {
     PLAIN(eq_result, REAL, "clips_unlike_training", unlike), ROW(TEXT, timed),
     PART("latency_ms", eq_result, latency, latency_fields),
     PART("file_latency_ms", eq_result, file_latency, latency_fields),
+    PART("start_ms", eq_result, start, start_fields), PART("memory_bytes", eq_result, memory, memory_fields),
     {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0}, {0}};
 static const struct field seed_fields[] = {
 #define SEED(kind, member) PLAIN(eq_result_seed, kind, #member, member)
@@ -150,6 +157,31 @@ struct eq_result eq_result_of(struct cJSON *row)
     return out;
 }
 
+/* Times in ascending order. */
+static bool are_samples(const struct cJSON *list)
+{
+    double last = 0;
+    for (const struct cJSON *item = list->child; item; item = item->next) {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble >= last) || isinf(item->valuedouble))
+            return false;
+        last = item->valuedouble;
+    }
+    return cJSON_IsArray(list);
+}
+
+static enum eq_status check_samples(const struct eq_result *row, const char *name, struct eq_err *err)
+{
+    const struct {
+        const char *key;
+        const struct cJSON *samples;
+    } lists[] = {{"latency_ms", row->latency.samples}, {"file_latency_ms", row->file_latency.samples}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (lists[i].samples && !are_samples(lists[i].samples))
+            return eq_fail(err, EQ_FORMAT, "%s: model %s, %s.samples: not a list of times in ascending order", name,
+                           row->model, lists[i].key);
+    return EQ_OK;
+}
+
 enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err)
 {
     *out = (struct eq_results){.json = json};
@@ -157,10 +189,13 @@ enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_r
     bool ours = strcmp(eq_json_text(json, "format"), FORMAT) == 0 && out->rows;
     for (size_t i = 0; i < out->n; i++)
         ours &= out->rows[i].model[0] != '\0';
-    if (ours)
-        return EQ_OK;
-    eq_results_clear(out);
-    return eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", name, FORMAT);
+    enum eq_status st =
+        ours ? EQ_OK : eq_fail(err, EQ_FORMAT, "%s is not a results file of this program (format %s)", name, FORMAT);
+    for (size_t i = 0; i < out->n && st == EQ_OK; i++)
+        st = check_samples(&out->rows[i], name, err);
+    if (st != EQ_OK)
+        eq_results_clear(out);
+    return st;
 }
 
 enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err)

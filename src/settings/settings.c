@@ -90,7 +90,7 @@ const struct eq_setting eq_setting_table[] = {
              "folder itself may be a link"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
-    {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
+    {INT(synth, val, "100", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
     {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
     {INT(synth, seed, "1", 0, INT_MAX, ""),
      .help = "seed of the synthetic patients; the same seed produces the same pixels"},
@@ -201,8 +201,11 @@ const struct eq_setting eq_setting_table[] = {
     {ENUM(sensitivity, split, "val", split_names), .free_to_change = true, .help = "split of these clips"},
 
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true, .help = "calls before the measurement"},
-    {INT(bench, repeats, "30", 1, 1000000, "calls"), .free_to_change = true,
-     .help = "measured calls; the table shows their median"},
+    {INT(bench, repeats, "100", 1, 1000000, "calls"), .free_to_change = true,
+     .help = "measured calls; the table shows their median. Of fewer than 100, the 99th percentile is the slowest"},
+    {REAL(bench, seconds, "6", 0, 86400, "seconds"), .free_to_change = true,
+     .help = "measured calls end after this time, but not before each model has 30 (or bench.repeats, if less). eval "
+             "measures the model alone and from file to EF, each for this long. 0: no limit"},
     {INT(bench, steps, "10", 1, 1000000, "steps"), .free_to_change = true,
      .help = "bench --train: measured training steps"},
     {BOOL(bench, scaling, "true"), .free_to_change = true,
@@ -214,9 +217,10 @@ const struct eq_setting eq_setting_table[] = {
      .help = "bench --layers: time to measure each kernel of each layer; at least three calls"},
 
     {REAL(report, margin, "0.5", 0, 100, "EF points"), .above_min = true, .free_to_change = true,
-     .help = "non-inferiority margin: the largest increase in test MAE that still counts as no loss. Choose it before the "
-             "first evaluation; results.json notes it then, and the report tells of a later change "
-             "(docs/STATISTICS.md)"},
+     .help =
+         "non-inferiority margin: the largest increase in test MAE that still counts as no loss. Choose it before the "
+         "first evaluation; results.json notes it then, and the report tells of a later change "
+         "(docs/STATISTICS.md)"},
     {INT(report, replicates, "10000", 100, 1000000, "replicates"), .free_to_change = true,
      .help = "bootstrap replicates for the intervals of the report"},
 

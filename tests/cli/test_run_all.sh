@@ -29,7 +29,16 @@ for name in ("FP32", "PTQ", "QAT", "FP32+"):
     m = rows[name]
     assert m["clips"] == 6 and m["mae"] > 0 and m["rmse"] >= m["mae"] and m["size_mb"] > 1
     for key in ("latency_ms", "file_latency_ms"):
-        assert 0 < m[key]["min"] <= m[key]["median"] <= m[key]["p95"]
+        l = m[key]
+        assert 0 < l["min"] <= l["median"] <= l["p90"] <= l["p95"] <= l["p99"]
+        samples, n = l["samples"], int(l["repeats"])
+        assert len(samples) == n and samples == sorted(samples) and samples[0] == l["min"]
+        assert all(l[f"p{p}"] == samples[-(-p * n // 100) - 1] for p in (90, 95, 99)), l
+    start, memory = m["start_ms"], m["memory_bytes"]
+    assert start["load"] > 0 and start["first_call"] > 0 and start["repeats"] == 3
+    assert memory["arena"] > 0 and memory["packed"] > 0
+    # Weights, packed weights and buffers were all there at once; the rest of the process does not count.
+    assert memory["packed"] + memory["arena"] / 2 < memory.get("peak", 1e12) < 40 * m["size_mb"] * 1e6 or "peak" not in memory, (memory, m["size_mb"])
     assert m["precision"] == ("FP32" if name.startswith("FP32") else "INT8") and m["threads"] == 2
 assert r["skipped"] == []
 PY

@@ -91,7 +91,7 @@ def run(binary, folder, threads=1):
     return r
 
 
-VOLATILE = {"latency_ms", "file_latency_ms", "timed", "seal", "threads"}
+VOLATILE = {"latency_ms", "file_latency_ms", "start_ms", "memory_bytes", "timed", "seal", "threads"}
 
 
 def without_times(value):

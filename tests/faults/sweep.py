@@ -137,7 +137,7 @@ def steady(text):
 def without_times(value):
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items()
-                if not ("latency" in k or k in ("timed", "peak_rss_mb", "peak_rss_bytes", "seconds", "seal"))}
+                if not ("latency" in k or k in ("timed", "start_ms", "memory_bytes", "peak_rss_mb", "peak_rss_bytes", "seconds", "seal"))}
     return [without_times(v) for v in value] if isinstance(value, list) else value
 
 

@@ -52,7 +52,7 @@ static void put_row(const char *model, const char *precision, double mae, double
     row.clips = 100;
     if (size > 0) {
         row.size_mb = size;
-        row.latency = (struct eq_result_latency){median - 1, median, median + 1, NAN, NAN, NAN, NAN};
+        row.latency.min = median - 1, row.latency.median = median, row.latency.p95 = median + 1;
         row.threads = 2;
     }
     if (eq_results_open(dir, &r, &err) != EQ_OK)

@@ -68,12 +68,20 @@ static void test_latency_order_statistics(void **state)
     struct eq_latency l = eq_latency_of(ms, 100);
     assert_float_equal(l.min, 1, 0);
     assert_float_equal(l.median, 50.5, 0);
+    assert_float_equal(l.p90, 90, 0);
     assert_float_equal(l.p95, 95, 0);
+    assert_float_equal(l.p99, 99, 0);
     assert_float_equal(l.low, 40, 0);
     assert_float_equal(l.high, 61, 0);
     double one[] = {7};
     l = eq_latency_of(one, 1);
     assert_float_equal(l.p95, 7, 0);
+    for (int i = 0; i < 99; i++)
+        ms[i] = i;
+    l = eq_latency_of(ms, 99);
+    assert_true(l.p99 == 98 && l.p90 == 89 && l.p95 == 94); /* of fewer than 100 calls the slowest */
+    l = eq_latency_of(ms, 0);
+    assert_true(isnan(l.min) && isnan(l.p90) && isnan(l.p99) && isnan(l.waited) && l.repeats == 0);
 }
 
 static char *temp_path(void)

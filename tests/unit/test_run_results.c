@@ -106,22 +106,27 @@ static void fields_come_back_as_they_were_written(void **state)
         "\"observer\":\"o\",\"isa\":\"i\",\"cpu\":\"c\",\"threads\":2,\"mae\":5,\"rmse\":6,\"r2\":null,\"clips\":100,"
         "\"bias\":-1,\"val_mae\":4,\"val_bias\":0.5,\"val_clips\":50,"
         "\"rms_from_fp32\":0,\"sqnr_db\":null,\"timed\":\"t\","
-        "\"latency_ms\":{\"min\":1,\"median\":2,\"p95\":3,\"repeats\":4,\"low\":1.5,\"high\":2.5,"
-        "\"waited\":9},\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8}}],\"skipped\":[],"
+        "\"latency_ms\":{\"min\":1,\"median\":2,\"p90\":2.7,\"p95\":3,\"p99\":3.1,\"repeats\":4,\"low\":1.5,"
+        "\"high\":2.5,\"waited\":9,\"samples\":[1,1.5,2.5,3.1]},"
+        "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8},"
+        "\"start_ms\":{\"load\":40,\"first_call\":12.5,\"repeats\":3},"
+        "\"memory_bytes\":{\"arena\":4096,\"packed\":8192,\"peak\":65536}}],\"skipped\":[],"
         "\"damaged\":[],"
         "\"data\":{\"dir\":\"d\",\"synthetic\":true,\"train\":3,\"val\":2,\"test\":1,\"skipped\":0,"
         "\"split_from_file\":false},"
         "\"environment\":{\"version\":\"v\",\"cpu\":\"c\",\"isa\":\"i\",\"threads\":2}}";
     struct eq_results r;
     struct eq_result row = eq_result_of(NULL);
-    struct cJSON *recipe = cJSON_Parse("{\"weight_bits\": 8}");
+    struct cJSON *recipe = cJSON_Parse("{\"weight_bits\": 8}"), *samples = cJSON_Parse("[1, 1.5, 2.5, 3.1]");
     (void)state;
     row.model = "QAT", row.precision = "INT8", row.size_mb = 11.5, row.file = "f", row.frames = 12, row.size = 112;
     row.phases = 1, row.recipe = recipe, row.method = "m", row.observer = "o", row.isa = "i", row.cpu = "c";
     row.threads = 2, row.mae = 5, row.rmse = 6, row.clips = 100, row.rms_from_fp32 = 0, row.sqnr_db = INFINITY;
     row.bias = -1, row.val_mae = 4, row.val_bias = 0.5, row.val_clips = 50, row.timed = "t";
-    row.latency = (struct eq_result_latency){1, 2, 3, 4, 1.5, 2.5, 9};
-    row.file_latency = (struct eq_result_latency){5, 6, 7, 8, NAN, NAN, NAN};
+    row.latency = (struct eq_result_latency){1, 2, 2.7, 3, 3.1, 4, 1.5, 2.5, 9, samples};
+    row.file_latency = (struct eq_result_latency){5, 6, NAN, 7, NAN, 8, NAN, NAN, NAN, NULL}; /* as of 0.1.0 */
+    row.start = (struct eq_result_start){40, 12.5, 3};
+    row.memory = (struct eq_result_memory){4096, 8192, 65536};
     eq_results_init(&r);
     eq_results_put(&r, &row);
     eq_results_set_skipped(&r, &(struct eq_dataset){0});
@@ -131,12 +136,38 @@ static void fields_come_back_as_they_were_written(void **state)
     char *text = cJSON_PrintUnformatted(json);
     assert_string_equal(text, whole);
     row = eq_result_of(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "models"), 0));
+    assert_true(row.latency.p99 == 3.1 && cJSON_GetArraySize(row.latency.samples) == 4 && !row.file_latency.samples);
+    assert_true(isnan(row.file_latency.p99) && row.start.first_call == 12.5 && row.memory.peak == 65536);
     assert_true(row.latency.p95 == 3 && row.file_latency.median == 6 && isnan(row.r2) && isnan(row.prediction));
     assert_true(isnan(row.over_seeds.n) && row.recipe && !row.data[0] && strcmp(row.observer, "o") == 0);
     cJSON_free(text);
     cJSON_Delete(json);
     cJSON_Delete(recipe);
+    cJSON_Delete(samples);
     eq_results_clear(&r);
+}
+
+/* The message names the row and the key. */
+static void samples_that_are_no_times_are_refused(void **state)
+{
+    static const char *const bad[] = {"3", "[1, \"2\"]", "[1, -2]", "[2, 1]", "[null]", "{\"a\": 1}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        for (int file = 0; file < 2; file++) {
+            struct eq_err err = {0};
+            struct eq_results r;
+            const char *key = file ? "file_latency_ms" : "latency_ms";
+            char *text = eq_format("{\"format\": \"echoquant-results-1\", \"models\": [{\"model\": \"FP32\"}, "
+                                   "{\"model\": \"PTQ\", \"%s\": {\"median\": 1, \"samples\": %s}}]}",
+                                   key, bad[i]);
+            char *named = eq_format("results.json: model PTQ, %s.samples", key);
+            write_file("results.json", text);
+            assert_int_equal(eq_results_read(dir, &r, &err), EQ_FORMAT);
+            assert_non_null(strstr(err.msg, named));
+            eq_results_clear(&r);
+            free(text);
+            free(named);
+        }
 }
 
 static void a_strange_results_file_is_refused_and_kept(void **state)
@@ -583,6 +614,7 @@ int main(void)
         TEST(rows_stand_in_the_order_of_the_table),
         TEST(a_file_that_is_written_again_loses_nothing),
         TEST(fields_come_back_as_they_were_written),
+        TEST(samples_that_are_no_times_are_refused),
         TEST(a_strange_results_file_is_refused_and_kept),
         TEST(no_results_is_said),
         TEST(entering_keeps_the_settings_of_what_is_there),

@@ -159,6 +159,23 @@ static void keys_of_later_versions_are_kept_over_seeds(void **state)
     free(path);
 }
 
+/* Percentiles are averaged; the calls of one seed are not those of the mean. */
+static void samples_of_one_seed_are_left_out(void **state)
+{
+    struct eq_err err;
+    struct eq_results r;
+    (void)state;
+    write_results(4, "{\"model\": \"FP32\", \"mae\": 5, \"latency_ms\": {\"p99\": 2, \"samples\": [1, 2]}, "
+                     "\"start_ms\": {\"load\": 30}, \"memory_bytes\": {\"peak\": 100}}");
+    write_results(5, "{\"model\": \"FP32\", \"mae\": 5, \"latency_ms\": {\"p99\": 4, \"samples\": [3, 4]}, "
+                     "\"start_ms\": {\"load\": 50}, \"memory_bytes\": {\"peak\": 300}}");
+    assert_int_equal(eq_seeds_collect(dir, 4, 2, &err), EQ_OK);
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
+    const struct eq_result *row = eq_results_find(&r, "FP32");
+    assert_true(row->latency.p99 == 3 && !row->latency.samples && row->start.load == 40 && row->memory.peak == 200);
+    eq_results_clear(&r);
+}
+
 static void collected_only_while_equal(void **state)
 {
     struct eq_err err;
@@ -257,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(results_over_seeds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(baselines_that_have_not_learned_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_of_later_versions_are_kept_over_seeds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(samples_of_one_seed_are_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(collected_only_while_equal, set_up, tear_down),
         cmocka_unit_test(settings_of_a_seed),
         cmocka_unit_test_setup_teardown(one_process_at_a_time, set_up, tear_down),

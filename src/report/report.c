@@ -55,15 +55,10 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     const struct cJSON *config = report->config;
     double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
     double first = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
-    bool any = false;
+    bool any;
     if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
         return EQ_OK;
-    for (int i = 0; i < (int)seeds && !any; i++) {
-        char *dir = eq_seed_dir(report->run_dir, (int)first + i);
-        enum eq_status st = eq_run_look(dir, "results", ".json", &any, err);
-        free(dir);
-        EQ_CHECK(st);
-    }
+    EQ_CHECK(eq_seeds_have_results(report->run_dir, (int)first, (int)seeds, &any, err));
     if (!any)
         return EQ_OK;
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);

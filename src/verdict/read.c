@@ -90,21 +90,25 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Draws go by patient if the patient of every clip is known. */
+/* Draws go by patient if any is known. A clip whose patient is unknown counts as a patient of its own. */
 static enum eq_status note_patients(struct eq_verdict_clips *clips, struct eq_err *err)
 {
     size_t n = clips->of.n;
+    uint32_t last = 0;
     for (size_t i = 0; i < n; i++)
-        if (clips->of.rows[i].patient == 0)
-            return EQ_OK;
+        last = clips->of.rows[i].patient > last ? clips->of.rows[i].patient : last;
+    if (last == 0)
+        return EQ_OK;
     uint32_t *sorted = eq_alloc(n, sizeof *sorted);
     clips->patient = eq_alloc(n, sizeof *clips->patient);
     if (!sorted || !clips->patient) {
         eq_free(sorted);
         return eq_fail(err, EQ_NOMEM, "out of memory for the patients of %zu clips", n);
     }
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = clips->patient[i] = clips->of.rows[i].patient;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t known = clips->of.rows[i].patient;
+        sorted[i] = clips->patient[i] = known ? known : ++last;
+    }
     qsort(sorted, n, sizeof *sorted, compare_u32);
     for (size_t i = 0; i < n; i++)
         clips->patients += i == 0 || sorted[i] != sorted[i - 1];

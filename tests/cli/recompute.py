@@ -196,10 +196,8 @@ class Run:
 
     def units(self):
         """The unit of each clip, in the order of their first clips."""
-        if not all(c["patient"] for c in self.clips):
-            return list(range(len(self.clips)))
         seen = {}
-        return [seen.setdefault(c["patient"], len(seen)) for c in self.clips]
+        return [seen.setdefault(c["patient"] or ("unknown", i), len(seen)) for i, c in enumerate(self.clips)]
 
 
 def quantile(v, p):
@@ -606,7 +604,7 @@ class Verdict:
 
     def model(self, run, row, boot):
         pred, ef = run.pred[row], run.ef
-        patients = len({c["patient"] for c in run.clips}) if all(c["patient"] for c in run.clips) else 0
+        patients = max(run.units()) + 1 if any(c["patient"] for c in run.clips) else 0
         o = {"clips": len(ef), "patients": patients, "row": row, "precision": self.precision[row],
              "metrics": metrics(pred, ef), "outliers": moved(pred, ef, OUTLIER), "agreement": bland_altman(pred, ef),
              "icc": icc(pred, ef), "calibration": line(pred, ef),

@@ -4,6 +4,17 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+
+static void add_pictures(const struct eq_pictures *all, struct eq_section *s)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        if (!all->list[i].drawn || strcmp(all->list[i].kind, s->id) != 0)
+            continue;
+        s->plots = eq_list_grow(s->plots, s->n_plots, sizeof *s->plots);
+        s->plots[s->n_plots++] = &all->list[i];
+    }
+}
 
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
 {
@@ -21,6 +32,7 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
         s->id = list[i].id;
         s->place = list[i].place;
         list[i].fill(report, s);
+        add_pictures(&report->pictures, s);
         if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
             ++*n;
         else
@@ -43,15 +55,10 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     const struct cJSON *config = report->config;
     double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
     double first = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
-    bool any = false;
+    bool any;
     if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
         return EQ_OK;
-    for (int i = 0; i < (int)seeds && !any; i++) {
-        char *dir = eq_seed_dir(report->run_dir, (int)first + i);
-        enum eq_status st = eq_run_look(dir, "results", ".json", &any, err);
-        free(dir);
-        EQ_CHECK(st);
-    }
+    EQ_CHECK(eq_seeds_have_results(report->run_dir, (int)first, (int)seeds, &any, err));
     if (!any)
         return EQ_OK;
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
@@ -68,6 +75,7 @@ void eq_report_clear(struct eq_report *report)
         eq_settings_clear(&report->settings);
     cJSON_Delete(report->config);
     cJSON_Delete(report->sensitivity);
+    eq_measured_clear(&report->measured);
 }
 
 /* One table is of one data set. A run that has not been evaluated yet has no results. */
@@ -115,6 +123,7 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
+    EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
     const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
     EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));

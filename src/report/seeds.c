@@ -227,6 +227,27 @@ enum eq_status eq_seeds_collect(const char *run_dir, int first, int n, struct eq
     return st;
 }
 
+enum eq_status eq_seeds_have_results(const char *run_dir, int first, int n, bool *any, struct eq_err *err)
+{
+    *any = false;
+    for (int i = 0; i < n && !*any; i++) {
+        char *dir = eq_seed_dir(run_dir, first + i);
+        enum eq_status st = eq_run_look(dir, "results", ".json", any, err);
+        free(dir);
+        EQ_CHECK(st);
+    }
+    return EQ_OK;
+}
+
+enum eq_status eq_seeds_read(const char *run_dir, int first, int n, struct eq_results *out, struct eq_err *err)
+{
+    struct seeds s;
+    EQ_CHECK(summarize(run_dir, first, n, &s, err));
+    struct cJSON *json = eq_results_json(&s.over);
+    clear_seeds(&s);
+    return eq_results_take(json, run_dir, out, err);
+}
+
 bool eq_seeds_are_collected(const struct eq_config *cfg)
 {
     struct eq_results there;

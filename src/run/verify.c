@@ -98,6 +98,22 @@ static enum eq_status check_statistics(struct eq_verification *v, const struct r
     return st;
 }
 
+/* The measurements beside quantized models; older versions wrote none. */
+static enum eq_status check_quantization(struct eq_verification *v, const struct run *r, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name && st == EQ_OK; m++) {
+        bool there;
+        char *name = eq_format("quantization/%s", m->name), *file = eq_format("%s.json", name);
+        st = eq_run_look(r->cfg->run.dir, name, ".json", &there, err);
+        if (st == EQ_OK && there)
+            check_seal(v, r, file);
+        free(name);
+        free(file);
+    }
+    return st;
+}
+
 /* ---- data -------------------------------------------------------------------- */
 
 static void check_manifest(struct eq_verification *v, const struct run *r, struct eq_dataset *manifest)
@@ -462,6 +478,7 @@ static enum eq_status verify_one(struct eq_verification *v, const struct eq_conf
     if (rows)
         check_seal(v, &r, "results.json");
     EQ_TRY(check_statistics(v, &r, err));
+    EQ_TRY(check_quantization(v, &r, err));
     EQ_TRY(check_data(v, &r, err));
     check_rows_data(v, &r);
     EQ_TRY(check_models(v, &r, err));

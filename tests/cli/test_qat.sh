@@ -148,7 +148,7 @@ done
 name=$(sed -n 2p bits4/predictions/qat.csv | cut -d, -f1)
 mkdir alone && cp bits4/qat.safetensors alone/m.safetensors && cp "d/Videos/$name.avi" alone/clip.avi
 (cd alone && env -i "$BIN" predict --json --model m.safetensors clip.avi) >"$OUT" 2>"$ERR"
-is "predict by a file that stands alone" "$(efs "$OUT")" "$(sed -n 2p bits4/predictions/qat.csv | awk -F, '{print $NF}')"
+is "predict by a file that stands alone" "$(efs "$OUT")" "$(sed -n 2p bits4/predictions/qat.csv | cut -d, -f4)"
 is "what predict leaves" "$(ls alone | xargs)" "clip.avi m.safetensors"
 
 # What inspect says of each layer is what the file holds.

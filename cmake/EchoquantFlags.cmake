@@ -25,6 +25,22 @@ if(ECHOQUANT_FUZZ)
   target_compile_options(echoquant_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# echoquant_name_flags(SOURCE): defines ECHOQUANT_FLAGS for it, a text of the flags that C files without an ISA level are
+# compiled with. Warnings are left out: they change nothing in the program.
+function(echoquant_name_flags source)
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+  string(REPLACE " " ";" flags "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${type}}")
+  foreach(target echoquant_flags echoquant_hardening)
+    if(TARGET ${target})
+      get_target_property(options ${target} INTERFACE_COMPILE_OPTIONS)
+      list(APPEND flags ${options})
+    endif()
+  endforeach()
+  list(FILTER flags EXCLUDE REGEX "^$|^-W|[$]<|-NOTFOUND$|prefix-map=")
+  list(JOIN flags " " flags)
+  set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS "ECHOQUANT_FLAGS=\"${flags}\"")
+endfunction()
+
 # A kernel file names its ISA level after the last underscore: u8s8_direct_amx.c. In a fuzzing build these files have no
 # sanitizers: clang needs a minute of CPU for some of them, and no parser is there. Their own tests hold them to ref/.
 function(echoquant_isa_flags)

@@ -119,6 +119,7 @@ enum eq_clip_fault eq_clip_fault_of(const char *path, const struct eq_err *why);
 
 /* Whether this build reads DICOM (ECHOQUANT_DICOM). */
 bool eq_dicom_built(void);
+const char *eq_dicom_version(void); /* of DCMTK; NULL for a build without it */
 /* What of a picture is kept. CONE: the square around the ultrasound sector; REGION: that of the tags (Sequence of
  * Ultrasound Regions); NONE: the whole picture. What is not square gets black edges. */
 enum eq_crop { EQ_CROP_CONE, EQ_CROP_REGION, EQ_CROP_NONE, EQ_CROP_COUNT };

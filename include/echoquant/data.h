@@ -105,7 +105,8 @@ struct eq_skipped {
 enum eq_on_error { EQ_ON_ERROR_FAIL, EQ_ON_ERROR_SKIP, EQ_ON_ERROR_USE };
 struct eq_dataset {
     char *dir;
-    struct eq_sample *samples; /* sorted as in the file */
+    char list_sha256[EQ_SHA256_TEXT]; /* of the bytes of FileList.csv; "": has_list is false */
+    struct eq_sample *samples;        /* sorted as in the file */
     size_t n;
     struct eq_skipped *skipped; /* clips left out */
     size_t n_skipped;

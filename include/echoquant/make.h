@@ -50,10 +50,11 @@ struct eq_synth_opts {
 };
 #define EQ_SYNTH_DEFAULTS                                                                                              \
     {                                                                                                                  \
-        .train = 400, .val = 50, .test = 100, .frames_min = 90, .frames_max = 220, .fps = 50, .seed = 1                \
+        .train = 400, .val = 100, .test = 100, .frames_min = 90, .frames_max = 220, .fps = 50, .seed = 1               \
     }
 /* Writes dir/synth.json, which says how the set was made, dir/Videos/<name>.avi (MJPEG, 112 x 112), then
- * dir/FileList.csv in EchoNet's columns. A finished set that was made with the same options is kept as it is, an
+ * dir/FileList.csv in EchoNet's columns and HeartRate (beats a minute). Splits of any size are alike: EF, heart rate,
+ * frames and phase are spread evenly over each. A finished set that was made with the same options is kept as it is, an
  * unfinished one is written again. EQ_USAGE: an option is out of range, or any other folder that is not empty. The
  * same options give the same pixels. EQ_INTERRUPTED: a signal came. */
 enum eq_status eq_synth_write(const char *dir, const struct eq_synth_opts *opts, struct eq_err *err);

@@ -36,9 +36,9 @@ enum eq_status eq_qparams_symmetric(float min, float max, int bits, struct eq_qp
 #define EQ_OBSERVERS(ROW)                                                                                              \
     ROW(MINMAX, "minmax")                                                                                              \
     ROW(MOVING_AVERAGE, "moving_average") /* m += averaging * (current - m) per batch */                               \
-    ROW(PERCENTILE, "percentile") /* two-sided, of a 2048-bin histogram that is re-binned as the range grows */        \
-    ROW(HIST_MSE, "hist_mse")     /* the range with the least L2 error of quantization over the histogram */           \
-    ROW(ENTROPY, "entropy")       /* the range with the least Kullback-Leibler divergence (Migacz 2017) */
+    ROW(PERCENTILE, "percentile")         /* two-sided, as ONNX Runtime's */                                           \
+    ROW(HIST_MSE, "hist_mse")             /* the range with the least L2 error of quantization, as PyTorch's */        \
+    ROW(ENTROPY, "entropy")               /* the range with the least Kullback-Leibler divergence, as NVIDIA's */
 #define EQ_OBSERVER_KIND(id, name) EQ_OBSERVER_##id,
 enum eq_observer_kind { EQ_OBSERVERS(EQ_OBSERVER_KIND) EQ_OBSERVER_COUNT };
 extern const char *const eq_observer_names[EQ_OBSERVER_COUNT + 1]; /* by kind, then NULL */
@@ -47,15 +47,16 @@ struct eq_observer_opts {
     double averaging;  /* 0.01 */
     double percentile; /* (50, 100], 99.99 */
 };
-/* Memory does not grow with the number of values. EQ_USAGE as eq_observer_check. */
+/* Memory does not grow with the number of values, and with their range only up to a bound. EQ_USAGE as
+ * eq_observer_check. */
 struct eq_observer;
 enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_observer **out, struct eq_err *err);
 void eq_observer_free(struct eq_observer *o);
-/* x: [n], the values of one batch. EQ_NUMERIC: a NaN or infinity, or values too large for float ranges; the observer
- * then stays as it was. */
+/* x: [n], the values of one batch. EQ_NUMERIC: a NaN or infinity, or values too large for float ranges. After an
+ * error the observer is as it was. */
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err);
 /* Whether two observers collect the same figures and differ only in how they choose a range from them, as percentile
- * (at any value) and hist_mse do. One pass can then serve both. */
+ * (at any value) and entropy do. One pass can then serve both. */
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b);
 /* The range that an observer with opts, which must share with o's, would have found; opts NULL: o's own. EQ_NUMERIC
  * when nothing was observed. */
@@ -221,6 +222,25 @@ enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weight
                                  struct eq_err *err);
 /* The EFs [max_clips] with layers keep[n_nodes] in FP32 and all others quantized. */
 enum eq_status eq_analysis_ef(struct eq_analysis *a, const bool *keep, float *ef, struct eq_err *err);
+
+/* The same two graphs with only a part of what is quantized: nothing, only weights, only activations, or both. */
+enum eq_part { EQ_PART_NONE, EQ_PART_WEIGHTS, EQ_PART_ACTIVATIONS, EQ_PART_BOTH };
+enum { EQ_PARTS = EQ_PART_BOTH + 1, EQ_RANGE_BINS = 64 };
+/* A quantized edge: its levels, and a histogram of FP32's values, which calibration chose the levels for. */
+struct eq_edge_range {
+    int node;
+    float low, high;             /* the first and the last level */
+    float min, max;              /* of the values */
+    double clipped;              /* share of the values more than half a level outside of low..high */
+    int bins;                    /* of equal width from min to max: EQ_RANGE_BINS, or 1 if all values are equal */
+    double count[EQ_RANGE_BINS]; /* whole numbers; where the range grew from clip to clip, about */
+};
+/* ef: [EQ_PARTS][max_clips]. ranges: [n_nodes], of which *n_ranges are filled, in the order of nodes. progress:
+ * counts clips, EQ_PARTS times; NULL: silent. Arguments and errors otherwise as of eq_analysis_new and eq_analysis_walk; layers that calibrated keeps in FP32 stay so. */
+enum eq_status eq_parts_measure(const struct eq_graph *fp32, const struct eq_graph *calibrated,
+                                const struct eq_clip_source *clips, size_t max_clips, float *ef,
+                                struct eq_edge_range *ranges, int *n_ranges, size_t *clips_used,
+                                struct eq_progress *progress, struct eq_err *err);
 
 /* ---- the integer graph --------------------------------------------------- */
 

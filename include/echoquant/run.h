@@ -27,12 +27,11 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
  * rows. */
 enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset *ds, const char *own_name,
                            const char *own_path, struct eq_err *err);
-/* Writes "data" (folder, digest, clips by split) and "environment" (version, CPU, ISA, threads) into results.json. */
+/* Writes "data" (folder, digests, clips by split) and "environment" (eq_environment) into results.json. */
 enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err);
-/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
-bool eq_run_has_result(const struct eq_config *cfg, const char *name);
-/* Whether its row has a latency; false when that cannot be determined. */
-bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
+/* What this process computes with: version, cpu, isa, threads, system (kernel), compiler, flags (those of the compiler
+ * that can affect results), libraries (versions by name). Delete with cJSON_Delete. */
+struct cJSON *eq_environment(void);
 /* Whether all models that the settings ask for have been evaluated and the report exists; with train.seeds above 1, for
  * every seed and over all of them. False when that cannot be determined, so that the work is done again. */
 bool eq_run_is_finished(const struct eq_config *cfg);

@@ -209,6 +209,7 @@ struct eq_results {
     struct {
         struct cJSON *json;
         const char *dir, *digest;
+        const char *file_list_sha256; /* of FileList.csv as it was read */
         bool synthetic, split_from_file;
         double train, val, test, skipped, damaged; /* clips */
         double patients;                           /* 0: the list does not name them */
@@ -216,14 +217,17 @@ struct eq_results {
     } data;
     struct {
         struct cJSON *json;
-        const char *version, *cpu, *isa;
+        const char *version, *cpu, *isa, *system, *compiler, *flags;
         double threads;
+        const struct cJSON *libraries; /* versions by name */
     } environment;
 };
 /* Read and write <run_dir>/results.json. EQ_IO: there is no file; EQ_FORMAT: it is not a file of this program. Clear
  * out with eq_results_clear, also after a failure. */
 enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err);
 enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r, struct eq_err *err);
+/* eq_results_read of a document in memory, which out takes over, or which a failure deletes. name: for messages. */
+enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err);
 /* As eq_results_read, but an empty document if there is no file. */
 enum eq_status eq_results_open(const char *run_dir, struct eq_results *out, struct eq_err *err);
 void eq_results_init(struct eq_results *r); /* empty */
@@ -240,6 +244,8 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row);
 /* Sets the lists of clips left out under data.on_error = skip, and of damaged ones that were used under use; names are
  * borrowed from ds. */
 void eq_results_set_skipped(struct eq_results *r, const struct eq_dataset *ds);
+/* Sets the fields of r->environment, which borrow from environment. */
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment);
 /* Takes the rows out of r that were evaluated on other data than r->data.digest; appends their names. Returns how many.
  * Rows without a digest, and all of them if the results have none, stay. */
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names);
@@ -253,7 +259,45 @@ void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
+/* ---- quantization/<name>.json -------------------------------------------------- */
+
+#define EQ_QUANTIZATION_FORMAT "echoquant-quantization-1" /* its "format" */
+/* Reads and checks <run>/quantization/<name>.json, which says what weights and activations add to the error of a
+ * quantized model, and how the ranges of its edges fit. Delete *out with cJSON_Delete; NULL after a failure, and if
+ * there is no such file. EQ_IO; EQ_FORMAT names the key. */
+enum eq_status eq_quantization_read(const char *run_dir, const char *name, struct cJSON **out, struct eq_err *err);
+/* The check of that, on a document in memory. file: for messages. */
+enum eq_status eq_quantization_check(const struct cJSON *json, const char *file, struct eq_err *err);
+char *eq_quantization_path(const char *run_dir, const char *name); /* free() */
+
 #define EQ_STATISTICS_FILE "statistics.json" /* the verdict (verdict.h) */
+
+/* ---- what is there ----------------------------------------------------------- */
+
+/* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
+bool eq_run_has_result(const struct eq_config *cfg, const char *name);
+/* Whether its row has a latency; false when that cannot be determined. */
+bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
+
+/* ---- history/<name>.csv ------------------------------------------------------ */
+
+/* A training: a row for each epoch. The first column is "epoch"; 0 is the model before any step, whose rate and loss
+ * are NaN. Init with {0}, free with eq_history_clear. */
+struct eq_history {
+    char **names;   /* [columns] */
+    double *values; /* [rows][columns] */
+    size_t columns, rows;
+};
+#define EQ_HISTORY_MAX_BYTES ((size_t)64 << 20)
+#define EQ_HISTORY_MAX_LINE 4096
+#define EQ_HISTORY_MAX_EPOCH 1e9
+/* EQ_FORMAT: name and line of what is no history. */
+enum eq_status eq_history_parse(const char *name, const char *text, size_t len, struct eq_history *out,
+                                struct eq_err *err);
+/* Reads <run_dir>/history/<model>.csv; no columns: there is no such file. EQ_IO, EQ_FORMAT. */
+enum eq_status eq_history_read(const char *run_dir, const char *model, struct eq_history *out, struct eq_err *err);
+double eq_history_last_epoch(const struct eq_history *h); /* 0: no rows */
+void eq_history_clear(struct eq_history *h);
 
 /* ---- sensitivity.json -------------------------------------------------------- */
 

@@ -171,6 +171,8 @@ struct eq_setting_info {
     char *takes;
 };
 bool eq_setting_describe(size_t i, struct eq_setting_info *out);
+/* Appends the value of row i as --set takes it, in UTF-8. */
+void eq_setting_value(size_t i, const struct eq_config *config, struct eq_str *out);
 /* Whether key or its section is in the list, which ends with NULL; NULL as the list contains everything. */
 bool eq_section_listed(const char *key, const char *const *sections);
 /* The sources of a setting, in the order in which they count: paragraphs for eq_str_add_wrapped. */

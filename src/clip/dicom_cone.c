@@ -197,13 +197,15 @@ struct edge {
     struct point from, step; /* the upper end, and from there to the lower end */
 };
 
-/* The longest edge of a chain of at least one point. */
-static struct edge longest_edge(const struct point *points, int n)
+/* The longest edge of a chain of at least one point that leads outward, downward; its step is 0 if there is none. The
+ * arc below, which leads inward, can have a longer one. */
+static struct edge longest_edge(const struct point *points, int n, int sign)
 {
     struct edge best = {points[0], {0, 0}};
     for (int i = 0; i + 1 < n; i++) {
         int64_t dx = points[i + 1].x - points[i].x, dy = points[i + 1].y - points[i].y;
-        if (dx * dx + dy * dy > (int64_t)best.step.x * best.step.x + (int64_t)best.step.y * best.step.y)
+        if (sign * dx > 0 &&
+            dx * dx + dy * dy > (int64_t)best.step.x * best.step.x + (int64_t)best.step.y * best.step.y)
             best = (struct edge){points[i], {(int)dx, (int)dy}};
     }
     return best;
@@ -249,7 +251,7 @@ static bool take_tip(struct finder *f, const struct hull *h)
     bool taken = false;
     if (h->n_left == 0)
         return false;
-    const struct edge left = longest_edge(h->left, h->n_left), right = longest_edge(h->right, h->n_right);
+    const struct edge left = longest_edge(h->left, h->n_left, -1), right = longest_edge(h->right, h->n_right, 1);
     if (left.step.x >= 0 || right.step.x <= 0) /* no sector: its sides don't meet above */
         return false;
     for (int i = 0; i < f->across * f->down; i++) {

@@ -620,6 +620,11 @@ bool eq_dicom_built(void)
     return true;
 }
 
+const char *eq_dicom_version(void)
+{
+    return OFFIS_DCMTK_VERSION_STRING;
+}
+
 eq_status eq_dicom_open(const char *path, const eq_dicom_limits *limits, eq_dicom **out, eq_err *err)
 {
     *out = nullptr;

@@ -63,6 +63,7 @@ extern "C" {
 
 /* echoquant/clip.h says what it means. */
 bool eq_dicom_built(void);
+const char *eq_dicom_version(void);
 /* Reads the tags; the pixels stay in the file. path is a regular file (eq_dicom_is). EQ_IO: it can't be read.
  * EQ_FORMAT: damaged, without pictures, or in a form that is not read, which the message names. EQ_UNSUPPORTED: a build
  * without DICOM. Several threads may open files at once. *out is NULL after a failure. */

@@ -6,6 +6,11 @@ bool eq_dicom_built(void)
     return false;
 }
 
+const char *eq_dicom_version(void)
+{
+    return NULL;
+}
+
 enum eq_status eq_dicom_open(const char *path, const struct eq_dicom_limits *limits, struct eq_dicom **out,
                              struct eq_err *err)
 {

@@ -81,6 +81,7 @@ enum eq_status eq_dataset_open(const char *dir, const struct eq_list_opts *opts,
     EQ_TRY(eq_links_check(real, videos, false, err)); /* one error instead of one for each row */
     EQ_TRY(eq_read_file(list, EQ_FILE_LIST_MAX_BYTES, &text, &len, err));
     EQ_TRY(eq_filelist_parse(text, len, list, dir, opts, out, err));
+    eq_sha256(text, len, out->list_sha256);
     out->dir = eq_strdup(dir);
     out->has_list = true;
 out:

@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #define NOTE "synth.json"
-#define GENERATOR_VERSION 1
+#define GENERATOR_VERSION 2
 #define QUALITY 3 /* of 1 (best) .. 31 */
 
 /* ---- one clip ------------------------------------------------------------ */
@@ -105,14 +105,6 @@ static enum eq_status write_clips(const char *dir, const struct eq_synth_opts *o
     return job.st == EQ_OK ? EQ_OK : eq_fail(err, job.st, "%s", job.err.msg);
 }
 
-static const char *split_of(const struct eq_synth_opts *o, uint32_t index)
-{
-    enum eq_split split = index < (uint32_t)o->train                      ? EQ_SPLIT_TRAIN
-                          : index < (uint32_t)o->train + (uint32_t)o->val ? EQ_SPLIT_VAL
-                                                                          : EQ_SPLIT_TEST;
-    return eq_split_name(split);
-}
-
 static enum eq_status write_list(const char *dir, const struct eq_synth_opts *opts, struct eq_err *err)
 {
     struct eq_writer w;
@@ -121,14 +113,16 @@ static enum eq_status write_list(const char *dir, const struct eq_synth_opts *op
     free(path);
     if (st != EQ_OK)
         return st;
-    EQ_TRY(eq_writer_printf(&w, err, "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split\n"));
+    EQ_TRY(
+        eq_writer_printf(&w, err, "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,HeartRate,Split\n"));
     for (uint32_t i = 0; i < clip_count(opts); i++) {
         struct eq_synth_patient p;
         char name[32];
         clip_name(name, opts->seed, i);
         eq_synth_draw_patient(&p, opts, i);
-        EQ_TRY(eq_writer_printf(&w, err, "%s,%.6f,%.6f,%.6f,%d,%d,%d,%d,%s\n", name, p.ef, p.edv * (1 - p.ef / 100),
-                                p.edv, EQ_SYNTH_SIZE, EQ_SYNTH_SIZE, opts->fps, p.frames, split_of(opts, i)));
+        EQ_TRY(eq_writer_printf(&w, err, "%s,%.6f,%.6f,%.6f,%d,%d,%d,%d,%.4f,%s\n", name, p.ef,
+                                p.edv * (1 - p.ef / 100), p.edv, EQ_SYNTH_SIZE, EQ_SYNTH_SIZE, opts->fps, p.frames,
+                                p.heart_rate, eq_split_name(p.split)));
     }
     EQ_TRY(eq_writer_commit(&w, err));
 out:

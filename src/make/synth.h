@@ -24,8 +24,9 @@ struct eq_synth_patient {
     double wall;                              /* end-diastolic wall thickness / radius */
     double half_angle, reach;                 /* sector: radians, pixels */
     double gain, attenuation, blood, dynamic; /* brightness, loss over depth, blood level, compression */
-    uint64_t seed;                            /* speckle */
-    uint32_t index;
+    uint64_t seed;                            /* speckle: with split and number */
+    enum eq_split split;
+    uint32_t number; /* of the patient in its split, from 0 */
 };
 
 enum {
@@ -51,6 +52,13 @@ struct eq_synth_scene {
     float display[EQ_SYNTH_DISPLAY]; /* pixel value of amplitude i / EQ_SYNTH_DISPLAY_STEPS */
 };
 
+/* Purposes of the streams of a patient. */
+enum eq_synth_stream { EQ_SYNTH_BODY, EQ_SYNTH_SPECKLE, EQ_SYNTH_SHIFT, EQ_SYNTH_STREAMS };
+/* The stream of a patient. One split's streams do not depend on the sizes of the others. */
+void eq_synth_rng(struct eq_rng *r, enum eq_synth_stream stream, uint64_t seed, enum eq_split split, uint32_t number);
+/* The split of clip `index` of the set: training first, then validation, then test. *number: its place there. */
+enum eq_split eq_synth_split_of(const struct eq_synth_opts *opts, uint32_t index, uint32_t *number);
+/* EF, heart rate, clip length and phase are spread evenly over each split (synth_patient.c). */
 void eq_synth_draw_patient(struct eq_synth_patient *p, const struct eq_synth_opts *opts, uint32_t index);
 enum eq_status eq_synth_scene_init(struct eq_synth_scene *s, const struct eq_synth_patient *p, struct eq_err *err);
 void eq_synth_scene_clear(struct eq_synth_scene *s);

@@ -97,7 +97,7 @@ enum eq_status eq_synth_scene_init(struct eq_synth_scene *s, const struct eq_syn
         eq_synth_scene_clear(s);
         return eq_fail(err, EQ_NOMEM, "out of memory for a synthetic clip");
     }
-    eq_rng_init(&r, p->seed, EQ_RNG_SYNTH, 2, p->index);
+    eq_synth_rng(&r, EQ_SYNTH_SPECKLE, p->seed, p->split, p->number);
     fill_speckle(s->speckle, &r, s->speckle + 2 * n, s->speckle + 3 * n);
     fill_speckle(s->speckle + n, &r, s->speckle + 2 * n, s->speckle + 3 * n);
     fill_beams(s->beams, p);

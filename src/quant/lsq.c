@@ -5,6 +5,11 @@
  * length of the learning rate whatever the gradient's size, and one of 5e-5 that is nothing to a weight is a tenth of
  * an 8-bit scale. On the logarithm it is a relative step, the same for all bits and layers, and no scale can become
  * negative.
+ *
+ * The paper's step sizes belong to the weights of a convolution, not to those times gamma / sigma of the batch norm that
+ * is folded into them. A scale is therefore learned for the weights alone, and |gamma / sigma| multiplies it as it
+ * multiplies them. Without that a smaller running variance would push the folded weights beyond a scale that stays, the
+ * clipped output would vary less, and the running variance would shrink on.
  */
 #include "quant/quant_graph.h"
 
@@ -20,8 +25,9 @@ struct lsq {
     struct kind {
         struct place {
             int fq, channel;
+            int node;        /* the convolution whose batch norm is folded; -1: none is */
         } * place;           /* [n]: the scales in the graph, in the order of its fake-quants */
-        float *theta, *grad; /* [n]: log(scale) and its gradient */
+        float *theta, *grad; /* [n]: log(scale / unit_of its place) and its gradient */
         size_t n;
         struct eq_optim optim;
     } kind[KINDS];
@@ -32,11 +38,17 @@ static float *scale_at(const struct eq_graph *g, const struct place *p)
     return &g->fake_quants[p->fq].scale[p->channel];
 }
 
+/* The scale that the weights alone would have for one of 1. */
+static float unit_of(const struct eq_graph *g, const struct place *p)
+{
+    return p->node < 0 ? 1 : fmaxf(fabsf(eq_fold_factor(g, &g->nodes[p->node], p->channel)), FLT_EPSILON);
+}
+
 /* Writes the scales of all theta, none below FLT_EPSILON. NaN stays: the loss will show it. */
 static void scatter(struct eq_graph *g, const struct kind *k)
 {
     for (size_t i = 0; i < k->n; i++) {
-        float scale = expf(k->theta[i]);
+        float scale = expf(k->theta[i]) * unit_of(g, &k->place[i]);
         *scale_at(g, &k->place[i]) = scale < FLT_EPSILON ? FLT_EPSILON : scale;
     }
 }
@@ -56,6 +68,15 @@ static enum eq_status prepare(struct eq_graph *g, struct eq_err *err)
     return st;
 }
 
+/* The node whose folded weights a fake-quant rounds; -1: there is none. */
+static int folding_node(const struct eq_graph *g, int fq)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].weight_fq == fq && g->nodes[i].folded_bn >= 0)
+            return i;
+    return -1;
+}
+
 static enum eq_status new_kind(const struct eq_graph *g, int which, struct kind *k, struct eq_err *err)
 {
     size_t all = 1;
@@ -69,8 +90,9 @@ static enum eq_status new_kind(const struct eq_graph *g, int which, struct kind 
     for (int i = 0; i < g->n_fake_quants; i++) {
         bool member = (g->fake_quants[i].qmin < 0 ? WEIGHTS : EDGES) == which; /* weights alone are signed */
         for (int c = 0; member && c < g->fake_quants[i].channels; c++) {
-            k->place[k->n] = (struct place){i, c};
-            k->theta[k->n++] = logf(g->fake_quants[i].scale[c]);
+            struct place p = {i, c, folding_node(g, i)};
+            k->theta[k->n] = logf(*scale_at(g, &p) / unit_of(g, &p));
+            k->place[k->n++] = p;
         }
     }
     /* LSQ's gradient scale, 2e-5 for an edge of 10^7 values, would drown in the usual eps of 1e-8. */
@@ -115,6 +137,14 @@ static void freeze(void *state, bool frozen)
 
 /* ---- a step -------------------------------------------------------------- */
 
+/* Batch norm has moved since the last step, if only its statistics. */
+static enum eq_status before_forward(void *state, struct eq_graph *g, struct eq_err *err)
+{
+    (void)err;
+    scatter(g, &((struct lsq *)state)->kind[WEIGHTS]);
+    return EQ_OK;
+}
+
 /* d loss / d log(scale) = scale * d loss / d scale. False: a gradient is not finite. */
 static bool gather(const struct eq_graph *g, const struct eq_exec *x, struct kind *k)
 {
@@ -144,7 +174,8 @@ static enum eq_status after_step(void *state, struct eq_exec *x, double lr, stru
 
 /* ---- state --------------------------------------------------------------- */
 
-/* Of each kind: steps so far, then theta and both moments. Steps are whole numbers far below 2^24. */
+/* Of each kind: steps so far, then theta and both moments. Steps are whole numbers far below 2^24. Those of weights stand
+ * there as -1 - steps: in states of version 0.1.0, where they are not negative, theta is log(scale). */
 static size_t state_size(const void *state)
 {
     const struct lsq *l = state;
@@ -156,7 +187,7 @@ static void get_state(const void *state, float *out)
     for (int i = 0; i < KINDS; i++) {
         const struct kind *k = &((const struct lsq *)state)->kind[i];
         const float *parts[] = {k->theta, k->optim.m[0], k->optim.v[0]};
-        *out++ = (float)k->optim.step;
+        *out++ = i == WEIGHTS ? -1 - (float)k->optim.step : (float)k->optim.step;
         for (int p = 0; p < 3; p++, out += k->n)
             memcpy(out, parts[p], k->n * sizeof *out);
     }
@@ -164,15 +195,20 @@ static void get_state(const void *state, float *out)
 
 static void set_state(void *state, const float *in)
 {
+    const struct eq_graph *g = ((struct lsq *)state)->g;
+    bool relative = in[0] < 0;
     for (int i = 0; i < KINDS; i++) {
         struct kind *k = &((struct lsq *)state)->kind[i];
         float *parts[] = {k->theta, k->optim.m[0], k->optim.v[0]};
-        k->optim.step = (size_t)*in++;
+        k->optim.step = (size_t)(*in < 0 ? -1 - *in : *in);
+        in++;
         for (int p = 0; p < 3; p++, in += k->n)
             memcpy(parts[p], in, k->n * sizeof *in);
+        for (size_t c = 0; !relative && c < k->n; c++)
+            k->theta[c] -= logf(unit_of(g, &k->place[c]));
         scatter(((struct lsq *)state)->g, k);
     }
 }
 
-const struct eq_scale_rule eq_lsq_rule = {"lsq",      open,   close,      NULL,      eq_follow_weights,
+const struct eq_scale_rule eq_lsq_rule = {"lsq",      open,   close,      NULL,      before_forward,
                                           after_step, freeze, state_size, get_state, set_state};

@@ -8,27 +8,26 @@
 #define NAME(id, name) name,
 const char *const eq_observer_names[EQ_OBSERVER_COUNT + 1] = {EQ_OBSERVERS(NAME)};
 
-/* Levels that the entropy observer quantizes [-T, T] to. */
-enum { ENTROPY_LEVELS = 256 };
-
-/* histogram: else the observer keeps minimum and maximum only. symmetric: the histogram lies around 0. */
+/* What an observer keeps. */
+enum data { RANGE, STRETCH, GRID };
 static const struct row {
-    bool histogram, symmetric;
+    enum data data;
     const char *parameter;
     double above, most; /* its range: above < value <= most */
     double tries[4];    /* a search's values for it, up to the first 0; none: the kind is tried once */
 } rows[EQ_OBSERVER_COUNT] = {
     [EQ_OBSERVER_MOVING_AVERAGE] = {.parameter = "averaging", .above = 0, .most = 1},
     [EQ_OBSERVER_PERCENTILE] =
-        {.histogram = true, .parameter = "percentile", .above = 50, .most = 100, .tries = {99.9, 99.99, 99.999}},
-    [EQ_OBSERVER_HIST_MSE] = {.histogram = true},
-    [EQ_OBSERVER_ENTROPY] = {.histogram = true, .symmetric = true},
+        {.data = GRID, .parameter = "percentile", .above = 50, .most = 100, .tries = {99.9, 99.99, 99.999}},
+    [EQ_OBSERVER_HIST_MSE] = {.data = STRETCH},
+    [EQ_OBSERVER_ENTROPY] = {.data = GRID},
 };
 
 struct eq_observer {
     struct eq_observer_opts opts;
-    struct eq_range range; /* minmax, moving_average */
-    struct eq_hist *hist;  /* the others */
+    struct eq_range range;           /* RANGE */
+    struct eq_stretch_hist *stretch; /* STRETCH; else NULL */
+    struct eq_grid_hist grid;        /* GRID; else empty */
 };
 
 static double parameter_of(const struct eq_observer_opts *opts)
@@ -75,23 +74,23 @@ enum eq_status eq_observer_new(const struct eq_observer_opts *opts, struct eq_ob
         return eq_fail(err, EQ_NOMEM, "out of memory for an observer");
     o->opts = *opts;
     o->range = EQ_EMPTY_RANGE;
-    if (rows[opts->kind].histogram) {
-        o->hist = eq_alloc(1, sizeof *o->hist);
-        if (!o->hist) {
-            eq_free(o);
-            return eq_fail(err, EQ_NOMEM, "out of memory for an observer");
-        }
-        o->hist->symmetric = rows[opts->kind].symmetric;
-    }
-    *out = o;
-    return EQ_OK;
+    if (rows[opts->kind].data == GRID)
+        st = eq_grid_hist_init(&o->grid, err);
+    else if (rows[opts->kind].data == STRETCH && !(o->stretch = eq_alloc(1, sizeof *o->stretch)))
+        st = eq_fail(err, EQ_NOMEM, "out of memory for an observer");
+    if (st == EQ_OK)
+        *out = o;
+    else
+        eq_observer_free(o);
+    return st;
 }
 
 void eq_observer_free(struct eq_observer *o)
 {
     if (!o)
         return;
-    eq_free(o->hist);
+    eq_free(o->stretch);
+    eq_grid_hist_clear(&o->grid);
     eq_free(o);
 }
 
@@ -115,14 +114,26 @@ enum eq_status eq_range_add(struct eq_range *r, const struct eq_observer_opts *o
 
 enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, struct eq_err *err)
 {
-    return o->hist ? eq_hist_add(o->hist, x, n, err) : eq_range_add(&o->range, &o->opts, x, n, err);
+    switch (rows[o->opts.kind].data) {
+    case STRETCH:
+        return eq_stretch_hist_add(o->stretch, x, n, err);
+    case GRID:
+        return eq_grid_hist_add(&o->grid, x, n, err);
+    default:
+        return eq_range_add(&o->range, &o->opts, x, n, err);
+    }
 }
 
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b)
 {
-    if (rows[a->kind].histogram && rows[b->kind].histogram)
-        return rows[a->kind].symmetric == rows[b->kind].symmetric;
+    if (rows[a->kind].data != RANGE || rows[b->kind].data != RANGE)
+        return rows[a->kind].data == rows[b->kind].data;
     return a->kind == b->kind && (a->kind != EQ_OBSERVER_MOVING_AVERAGE || a->averaging == b->averaging);
+}
+
+static bool is_empty(const struct eq_observer *o)
+{
+    return o->stretch ? !o->stretch->total : o->grid.count ? !o->grid.total : eq_range_is_empty(&o->range);
 }
 
 enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq_observer_opts *opts, float *min,
@@ -131,15 +142,17 @@ enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq
     if (!opts)
         opts = &o->opts;
     assert(eq_observers_share(&o->opts, opts));
-    if (o->hist ? !o->hist->total : eq_range_is_empty(&o->range))
+    if (is_empty(o))
         return eq_fail(err, EQ_NUMERIC, "nothing was observed");
-    *min = o->range.min;
-    *max = o->range.max;
+    struct eq_range r = o->range;
+    enum eq_status st = EQ_OK;
     if (opts->kind == EQ_OBSERVER_PERCENTILE)
-        eq_hist_percentile(o->hist, opts->percentile, min, max);
+        r = eq_grid_hist_percentile(&o->grid, opts->percentile);
     else if (opts->kind == EQ_OBSERVER_HIST_MSE)
-        eq_hist_mse(o->hist, min, max);
+        r = eq_stretch_hist_mse(o->stretch);
     else if (opts->kind == EQ_OBSERVER_ENTROPY)
-        eq_hist_entropy(o->hist, ENTROPY_LEVELS, min, max);
-    return EQ_OK;
+        st = eq_grid_hist_entropy(&o->grid, &r, err);
+    *min = r.min;
+    *max = r.max;
+    return st;
 }

@@ -36,7 +36,10 @@ const struct eq_plot_model *eq_plot_model_of(const struct eq_plot_models *models
     X(front)                                                                                                           \
     X(history)                                                                                                         \
     X(seeds)                                                                                                           \
-    X(sensitivity)
+    X(sensitivity)                                                                                                     \
+    X(labels)                                                                                                          \
+    X(layer_costs)                                                                                                     \
+    X(ranges)
 #define EQ_PLOT_FUNCTION(kind)                                                                                         \
     enum eq_status eq_plot_##kind(struct eq_report *report, const struct eq_plot_models *models, struct eq_err *err);
 EQ_PLOTS(EQ_PLOT_FUNCTION)

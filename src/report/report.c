@@ -55,7 +55,11 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     const struct cJSON *config = report->config;
     double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
     double first = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
+    bool any;
     if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
+        return EQ_OK;
+    EQ_CHECK(eq_seeds_have_results(report->run_dir, (int)first, (int)seeds, &any, err));
+    if (!any)
         return EQ_OK;
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
 }
@@ -66,25 +70,37 @@ void eq_report_clear(struct eq_report *report)
     eq_run_verdict_clear(&report->verdict);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
+    eq_str_clear(&report->missing.cells.s);
+    if (report->settings.origin)
+        eq_settings_clear(&report->settings);
     cJSON_Delete(report->config);
     cJSON_Delete(report->sensitivity);
+    eq_measured_clear(&report->measured);
 }
 
-/* One table is of one data set. */
+/* One table is of one data set. A run that has not been evaluated yet has no results. */
 static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
 {
-    EQ_CHECK(eq_results_read(report->run_dir, &report->results, err));
+    EQ_CHECK(report->config ? eq_results_open(report->run_dir, &report->results, err)
+                            : eq_results_read(report->run_dir, &report->results, err));
     eq_results_keep_data(&report->results, &report->other_data);
     return EQ_OK;
 }
 
-/* opts NULL: those of the run. */
-static enum eq_status judge(struct eq_report *report, const struct eq_verdict_opts *opts, struct eq_err *err)
+static enum eq_status read_settings(struct eq_report *report, struct eq_err *err)
 {
-    struct eq_verdict_opts own;
-    if (!opts)
-        EQ_CHECK(eq_verdict_opts_of(report->run_dir, &own, err));
-    return eq_run_verdict_make(report->run_dir, &report->results, opts ? opts : &own, &report->verdict, err);
+    char *path = eq_path_join(report->run_dir, "config.json");
+    enum eq_status st;
+    bool there;
+    EQ_TRY(eq_settings_init(&report->settings, err));
+    EQ_TRY(eq_settings_load_run(&report->settings, report->run_dir, &there, err));
+    if (there)
+        EQ_TRY(eq_json_read(path, &report->config, err));
+    if (there)
+        EQ_TRY(eq_sha256_file(path, report->config_sha256, err));
+out:
+    free(path);
+    return st;
 }
 
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
@@ -95,21 +111,21 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
-    char *config = eq_path_join(run_dir, "config.json");
     struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
     size_t n = 0;
     enum eq_status st;
     bool there;
-    EQ_TRY(eq_path_look(config, &there, err));
-    if (there)
-        EQ_TRY(eq_json_read(config, &report.config, err));
+    EQ_TRY(read_settings(&report, err));
     EQ_TRY(collect_seeds(&report, err));
     EQ_TRY(read_results(&report, err));
+    EQ_TRY(eq_report_find_missing(&report, err));
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
+    const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.pictures.missing.len)
@@ -126,7 +142,6 @@ out:
     for (size_t i = 0; i < n; i++)
         eq_section_clear(&sections[i]);
     free(sections);
-    free(config);
     eq_report_clear(&report);
     eq_str_clear(&md);
     eq_str_clear(&html);
@@ -143,6 +158,22 @@ enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *er
     if (report.pictures.missing.len)
         eq_warn("no picture: %s", report.pictures.missing.s);
 out:
+    eq_report_clear(&report);
+    return st;
+}
+
+enum eq_status eq_run_missing(const char *run_dir, int columns, struct eq_str *out, struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir};
+    struct eq_section section = {0};
+    enum eq_status st;
+    EQ_TRY(read_settings(&report, err));
+    EQ_TRY(eq_report_find_missing(&report, err));
+    eq_section_missing(&report, &section);
+    if (section.n_tables)
+        eq_section_print(&section, columns, out);
+out:
+    eq_section_clear(&section);
     eq_report_clear(&report);
     return st;
 }
@@ -170,7 +201,7 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
     struct eq_report report = {.run_dir = run_dir};
     enum eq_status st;
     EQ_TRY(read_results(&report, err));
-    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts, &report.verdict, err));
     eq_run_verdict_text(&report.verdict, out);
     if (out->len)
         eq_str_add(out, "\n");

@@ -38,18 +38,53 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 
 /* ---- the content of a report ---------------------------------------------- */
 
+/* What phases have measured and written beside their models, and the clips. */
+struct eq_measured {
+    struct eq_quantization {
+        const struct eq_run_model *model;
+        struct cJSON *json; /* owned: quantization/<name>.json */
+    } * list;               /* owned */
+    size_t n;
+    double seed;             /* of the run that they are of; NaN: of the run directory itself */
+    struct eq_dataset clips; /* of data.csv; empty if the run has none */
+};
+/* measured.c. Over several seeds quantization/ is that of the first seed which has one. Clear out also after a failure.
+ * EQ_FORMAT: a file is damaged. */
+enum eq_status eq_measured_read(const char *run_dir, const struct eq_results *r, struct eq_measured *out,
+                                struct eq_err *err);
+void eq_measured_clear(struct eq_measured *m);
+/* That of the model which a phase makes; NULL: there is none. */
+const struct cJSON *eq_measured_of(const struct eq_measured *m, enum eq_phase phase);
+/* Appends which seed, where there are several; otherwise nothing. */
+void eq_measured_note_seed(const struct eq_measured *m, struct eq_str *out);
+/* What a layer gains in FP32: by how much the RMS of INT8's EF from FP32's falls. NaN: unknown. */
+double eq_layer_gain(const struct cJSON *quantization, const struct cJSON *layer);
+
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
-    struct eq_run_verdict verdict; /* empty, without models, if there are no predictions */
-    struct eq_str other_data;      /* names of rows that are left out, because they are of other data */
-    struct cJSON *config;          /* owned; NULL when the run directory has no config.json */
-    struct cJSON *sensitivity;     /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_run_verdict verdict;      /* empty, without models, if there are no predictions */
+    struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
+    struct cJSON *config;               /* owned; NULL when the run directory has no config.json */
+    struct eq_settings settings;        /* those of config.json, the defaults without one */
+    char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
+    struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
+    struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_measured measured;
     struct eq_pictures pictures;
 };
 void eq_report_clear(struct eq_report *report);
+/* missing.c: fills report->missing from report->settings and the files of the run directory. */
+enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
+/* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
+void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
+
+/* section_results.c: the header of the table of results, and a row of it. fp32: the row that it is compared with; NULL:
+ * none. */
+void eq_results_table_begin(struct eq_table *t);
+void eq_results_table_row(struct eq_table *t, const struct eq_result *row, const struct eq_result *fp32);
 
 /* A quantized model whose MAE is this much above FP32's, in EF points, is called broken. */
 #define EQ_BROKEN_LOSS 2.0
@@ -139,9 +174,11 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
  * added to it. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(verdict, 1)                                                                                                      \
+    X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
+    X(latency, 12)                                                                                                     \
     X(seeds, 20)                                                                                                       \
     X(errors, 21)                                                                                                      \
     X(differences, 22)                                                                                                 \
@@ -159,12 +196,18 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(strata_fps, 33)                                                                                                  \
     X(latency, 88)                                                                                                     \
     X(front, 90)                                                                                                       \
+    X(labels, 62)                                                                                                      \
     X(history, 70)                                                                                                     \
     X(layers, 100)                                                                                                     \
+    X(parts, 101)                                                                                                      \
+    X(layer_costs, 102)                                                                                                \
+    X(layer_table, 103)                                                                                                \
+    X(ranges, 104)                                                                                                     \
     X(search, 120)                                                                                                     \
     X(mixed, 130)                                                                                                      \
     X(sensitivity, 110)                                                                                                \
     X(made, 50)                                                                                                        \
+    X(provenance, 148)                                                                                                 \
     X(config, 150)                                                                                                     \
     X(skipped, 140)                                                                                                    \
     X(damaged, 145)

@@ -8,7 +8,6 @@
         eq_str_add(&out->title, name);                                                                                 \
     }
 PICTURES(scatter, "Predictions")
-PICTURES(latency, "Latency")
 PICTURES(front, "Error, latency, and size")
 PICTURES(history, "Training")
 PICTURES(layers, "Layers")

@@ -208,6 +208,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
     struct eq_results r;
     double clips[EQ_SPLIT_COUNT] = {0};
     char digest[EQ_SHA256_TEXT];
+    struct cJSON *environment = NULL;
     enum eq_status st;
     eq_dataset_digest(ds, digest);
     EQ_TRY(eq_results_open(cfg->run.dir, &r, err));
@@ -225,12 +226,11 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
     r.data.patients = (double)ds->n_patients;
     r.data.patients_across_splits = (double)ds->patients_in_two_splits;
     r.data.copies_across_splits = (double)ds->copies_across_splits;
-    r.environment.version = ECHOQUANT_VERSION;
-    r.environment.cpu = eq_cpu_model_name();
-    r.environment.isa = eq_cpu_isa_in_use();
-    r.environment.threads = eq_parallel_threads();
+    r.data.file_list_sha256 = ds->list_sha256;
+    eq_results_set_environment(&r, environment = eq_environment());
     EQ_TRY(eq_results_write(cfg->run.dir, &r, err));
 out:
+    cJSON_Delete(environment);
     eq_results_clear(&r);
     return st;
 }

@@ -80,13 +80,15 @@ static const struct field skipped_fields[] = {
     SKIPPED(SELF, "", json), SKIPPED(TEXT, "FileName", file_name), SKIPPED(TEXT, "reason", reason), {0}};
 static const struct field data_fields[] = {
 #define DATA(kind, member) PLAIN(eq_results, kind, #member, data.member)
-    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
+    DATA(SELF, json), DATA(TEXT, dir), DATA(TEXT, digest), DATA(TEXT, file_list_sha256),
+    DATA(FLAG, synthetic), DATA(REAL, train), DATA(REAL, val),
     DATA(REAL, test), DATA(REAL, skipped), DATA(REAL, damaged), DATA(FLAG, split_from_file),
     DATA(REAL, patients), DATA(REAL, patients_across_splits), DATA(REAL, copies_across_splits), {0}};
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
-    ENVIRONMENT(REAL, threads), {0}};
+    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler), ENVIRONMENT(TEXT, flags),
+    ENVIRONMENT(JSON, libraries), {0}};
 static const struct field margin_fields[] = {
 #define MARGIN(kind, member) PLAIN(eq_results, kind, #member, margin.member)
     MARGIN(SELF, json), MARGIN(REAL, points), MARGIN(TEXT, stated), MARGIN(FLAG, late), {0}};
@@ -367,6 +369,13 @@ void eq_results_put(struct eq_results *r, const struct eq_result *row)
     for (; at > 0 && rank(r->rows[at - 1].model) > rank(row->model); at--)
         r->rows[at] = r->rows[at - 1];
     r->rows[at] = *row;
+}
+
+void eq_results_set_environment(struct eq_results *r, struct cJSON *environment)
+{
+    struct cJSON *was = r->environment.json;
+    read_fields(environment_fields, environment, r);
+    r->environment.json = was; /* the object in the document */
 }
 
 size_t eq_results_keep_data(struct eq_results *r, struct eq_str *names)

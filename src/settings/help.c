@@ -74,6 +74,11 @@ bool eq_setting_describe(size_t i, struct eq_setting_info *out)
     return true;
 }
 
+void eq_setting_value(size_t i, const struct eq_config *config, struct eq_str *out)
+{
+    eq_setting_print(&eq_setting_table[i], config, out);
+}
+
 void eq_settings_markdown(struct eq_str *out)
 {
     const char *section = "";

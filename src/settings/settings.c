@@ -90,7 +90,7 @@ const struct eq_setting eq_setting_table[] = {
              "folder itself may be a link"},
 
     {INT(synth, train, "400", 1, 90000, "clips"), .help = "training clips of the synthetic set"},
-    {INT(synth, val, "50", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
+    {INT(synth, val, "100", 1, 5000, "clips"), .help = "validation clips of the synthetic set"},
     {INT(synth, test, "100", 1, 4999, "clips"), .help = "test clips of the synthetic set"},
     {INT(synth, seed, "1", 0, INT_MAX, ""),
      .help = "seed of the synthetic patients; the same seed produces the same pixels"},

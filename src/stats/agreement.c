@@ -126,6 +126,14 @@ struct squares {
     double rows, columns, error;
 };
 
+static bool all_agree(const double *x, size_t n, size_t k)
+{
+    for (size_t i = 0; i < n; i++)
+        if (varies(x + i * k, k))
+            return false;
+    return true;
+}
+
 static struct squares squares_of(const double *x, size_t n, size_t k)
 {
     double rows = 0, columns = 0, error = 0, grand = mean_of(x, n * k);
@@ -144,6 +152,8 @@ static struct squares squares_of(const double *x, size_t n, size_t k)
         }
     }
     double r = (double)n, c = (double)k;
+    if (all_agree(x, n, k)) /* exactly, not to rounding */
+        columns = error = 0;
     return (struct squares){rows * c / (r - 1), columns * r / (c - 1), error / ((r - 1) * (c - 1))};
 }
 

@@ -218,9 +218,15 @@ static size_t sort_valid(double *v, size_t n, size_t *valid)
     return (double)m >= 0.9 * (double)n && m >= 2 ? m : 0;
 }
 
+/* What is the same but for rounding: sums of the same numbers, weighted otherwise, differ by less. */
+static double grain_of(double value)
+{
+    return 1e-12 * fmax(1, fabs(value));
+}
+
 static bool is_constant(const double *sorted, size_t n, double value)
 {
-    return sorted[n - 1] - sorted[0] <= 1e-12 * fmax(1, fabs(value));
+    return sorted[n - 1] - sorted[0] <= grain_of(value);
 }
 
 static double sd_of(const double *v, size_t n)
@@ -235,9 +241,9 @@ static double level_of(const struct eq_boot_plan *plan)
 
 static void bca(const double *sorted, size_t n, const double *jack, size_t groups, double level, struct eq_boot *out)
 {
-    double below = 0, mean = 0, squares = 0, cubes = 0;
+    double below = 0, mean = 0, squares = 0, cubes = 0, grain = grain_of(out->value);
     for (size_t i = 0; i < n; i++)
-        below += sorted[i] < out->value ? 1 : sorted[i] == out->value ? 0.5 : 0;
+        below += sorted[i] < out->value - grain ? 1 : sorted[i] <= out->value + grain ? 0.5 : 0;
     for (size_t g = 0; g < groups; g++)
         mean += jack[g] / (double)groups;
     for (size_t g = 0; g < groups; g++) {

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Write quant_observers.json: ranges and qparams as PyTorch's and ONNX Runtime's observers find them.
+"""Write quant_observers.json: ranges and qparams as the tools find them whose observers ours are.
 
-The inputs are not stored: test_golden_quant.c makes the same float32 values from the same integers. Made with torch 2.15.0
-and onnxruntime 1.32.0 (needs scipy):
+minmax, moving_average and hist_mse are PyTorch's, percentile is ONNX Runtime's, entropy is NVIDIA's. The classes of those
+packages run here, batch by batch. The inputs are not stored: test_golden_quant.c makes the same float32 values from the
+same integers. Made with torch 2.15.0, onnxruntime 1.32.0 and nvidia-modelopt 0.47.0 (which also imports requests and
+huggingface_hub), in a few minutes:
 
     python tests/golden/quant_observers.py > tests/golden/quant_observers.json
 """
 import contextlib
+import importlib.metadata
 import io
 import json
 import sys
@@ -14,11 +17,14 @@ import warnings
 
 import numpy as np
 import torch
-from onnxruntime.quantization.calibrate import HistogramCollector
 from torch.ao.quantization import observer as ao
 
 warnings.filterwarnings("ignore")
-BINS, ENTROPY_LEVELS = 2048, 256
+with contextlib.redirect_stdout(io.StringIO()):
+    from modelopt.torch.quantization.calib.histogram import HistogramCalibrator
+    from onnxruntime.quantization.calibrate import HistogramCollector
+BINS = 2048
+PERCENTILES = (99.0, 99.9, 99.99, 99.999)
 
 
 def values(seed: int, n: int, shape: str, a: float, b: float) -> np.ndarray:
@@ -40,17 +46,30 @@ def qparams(o) -> dict:
     return {"scale": float(scale[0]), "zero_point": int(zp[0])}
 
 
-def ort(hist, edges, lo, hi, method: str, percentile: float = 0) -> list:
-    c = HistogramCollector(method, False, BINS, ENTROPY_LEVELS, percentile, None)
-    c.histogram_dict = {"x": (hist, edges, lo, hi)}
+def percentile(batches: list, p: float) -> list:
+    """What ONNX Runtime's PercentileCalibrater does with its defaults, each batch collected by a call."""
+    c = HistogramCollector("percentile", False, BINS, 128, p, None)
     with contextlib.redirect_stdout(io.StringIO()):
+        for x in batches:
+            c.collect({"x": x})
         r = c.compute_collection_result()["x"]
     return [float(r[0]), float(r[1])]
 
 
-def case(seed: int, n: int, shape: str, a: float, b: float, batches: int) -> dict:
-    x = [values(seed + i, n, shape, a * (1 + 0.25 * i), b) for i in range(batches)]
-    out = {"seed": seed, "n": n, "shape": shape, "a": a, "b": b, "batches": batches}
+def entropy(batches: list) -> float | None:
+    """The largest absolute value to keep, by NVIDIA's calibrator with its defaults: 8 bits, so 128 levels. None where it
+    keeps next to no value: if none is near 0, its divergences are NaN, which argmin takes for the least, or 0."""
+    c = HistogramCalibrator(num_bits=8, axis=None, unsigned=False, num_bins=BINS)
+    for x in batches:
+        c.collect(torch.from_numpy(x))
+    amax = float(c.compute_amax("entropy"))
+    return amax if np.mean(np.abs(np.concatenate(batches)) <= amax) > 0.01 else None
+
+
+def case(seed: int, n: int, shape: str, a: float, b: float, factors: list) -> dict:
+    """Batch i is made from seed + i, its values spread by a * factors[i]."""
+    x = [values(seed + i, n, shape, a * f, b) for i, f in enumerate(factors)]
+    out = {"seed": seed, "n": n, "shape": shape, "a": a, "b": b, "factors": factors}
     for key, o in (
         ("minmax", ao.MinMaxObserver()),
         ("moving_average", ao.MovingAverageMinMaxObserver(averaging_constant=0.01)),
@@ -59,16 +78,8 @@ def case(seed: int, n: int, shape: str, a: float, b: float, batches: int) -> dic
         for batch in x:
             o(torch.from_numpy(batch))
         out[key] = qparams(o)
-    o = ao.HistogramObserver(bins=BINS)
-    o(torch.from_numpy(x[0]))
-    out["hist_mse_one"] = qparams(o)
-    lo, hi = x[0].min(), x[0].max()
-    hist, edges = np.histogram(x[0], BINS, range=(lo, hi))
-    edges = edges.astype(np.float32)
-    out["percentile"] = {str(p): ort(hist, edges, lo, hi, "percentile", p) for p in (99.0, 99.9, 99.99, 99.999)}
-    t = max(abs(lo), abs(hi))
-    hist, edges = np.histogram(x[0], BINS, range=(-t, t))
-    out["entropy"] = ort(hist, edges.astype(np.float32), lo, hi, "entropy")
+    out["percentile"] = {str(p): percentile(x, p) for p in PERCENTILES}
+    out["entropy"] = entropy(x)
     return out
 
 
@@ -89,20 +100,29 @@ def fake_quant(seed: int, n: int, scale: float, zp: int) -> dict:
 
 
 def main() -> None:
+    one, up, down, both = [1], [1, 1.25, 1.5], [1, 0.5, 0.25], [1, 0.5, 1.75, 0.125, 2.5, 1, 3]
     cases = [
-        case(1, 5000, "uniform", 1.0, 0.0, 3),
-        case(2, 5000, "uniform", 2.5, 1.0, 4),
-        case(3, 20000, "cubic", 4.0, 0.0, 3),
-        case(4, 20000, "relu", 6.0, -0.05, 3),
-        case(5, 3000, "uniform", 0.5, 3.0, 2),
-        case(6, 3000, "uniform", 0.5, -3.0, 2),
-        case(7, 50000, "relu", 40.0, -1.0, 2),
-        case(8, 2000, "cubic", 1e-4, 0.0, 2),
-        case(9, 2000, "uniform", 1e-9, 0.0, 2),
-        case(10, 100, "cubic", 100.0, 5.0, 5),
+        case(100, 5000, "uniform", 1.0, 0.0, one),
+        case(110, 5000, "uniform", 1.0, 0.0, up),
+        case(120, 5000, "uniform", 2.5, 1.0, both),
+        case(130, 20000, "cubic", 4.0, 0.0, one),
+        case(140, 20000, "cubic", 4.0, 0.0, up),
+        case(150, 20000, "cubic", 4.0, 0.0, down),
+        case(160, 20000, "cubic", 4.0, 0.5, both),
+        case(170, 20000, "relu", 6.0, -0.05, one),
+        case(180, 20000, "relu", 6.0, -0.05, up),
+        case(190, 20000, "relu", 6.0, -0.05, down),
+        case(200, 20000, "relu", 6.0, -0.05, both),
+        case(210, 50000, "relu", 40.0, -1.0, [1, 1.0625, 0.9375, 1.125, 1.03125]),
+        case(220, 3000, "uniform", 0.5, 3.0, up),
+        case(230, 3000, "uniform", 0.5, -3.0, both),
+        case(240, 2000, "cubic", 1e-4, 0.0, both),
+        case(250, 2000, "uniform", 1e-9, 0.0, up),
+        case(260, 100, "cubic", 100.0, 5.0, both),
+        case(270, 20000, "relu", 0.25, 0.0, [1, 6]),
     ]
     doc = {
-        "torch": torch.__version__,
+        **{name: importlib.metadata.version(name) for name in ("torch", "onnxruntime", "nvidia-modelopt")},
         "cases": cases,
         "weights": [weights(20, 8, 27, 0.2), weights(21, 5, 64, 3e-6)],
         "fake_quant": [fake_quant(30, 2000, 0.02, 0), fake_quant(31, 2000, 0.37, 117), fake_quant(32, 2000, 1e-3, 255)],

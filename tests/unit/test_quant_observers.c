@@ -1,4 +1,4 @@
-/* Observers and the growing histogram behind them. */
+/* Observers and the growing histograms behind them. */
 #include "unit/cmocka_all.h"
 #include "echoquant/quant.h"
 #include "quant/histogram.h"
@@ -31,16 +31,16 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The cumulated counts at every bin's edge equal what sorting says, but for values within rounding of that edge. */
-static void check_against_sorted(const struct eq_hist *h, float *all, size_t n)
+static void check_against_sorted(const struct eq_grid_hist *h, float *all, size_t n)
 {
     qsort(all, n, sizeof *all, by_value);
-    assert_true(h->lo <= all[0] && h->hi >= all[n - 1]);
-    assert_true(h->min == all[0] && h->max == all[n - 1]);
-    double width = ((double)h->hi - h->lo) / EQ_HIST_BINS, slack = 1e-6 * fmax(fabs(h->lo), fabs(h->hi));
+    double limit = (double)h->half * h->width, slack = 1e-6 * limit;
+    assert_true(-limit <= all[0] + slack && limit >= all[n - 1] - slack);
+    assert_true(h->range.min == all[0] && h->range.max == all[n - 1]);
     uint64_t cumulated = 0;
     size_t below = 0, surely = 0;
-    for (int i = 0; i < EQ_HIST_BINS; i++) {
-        double edge = h->lo + (i + 1) * width;
+    for (int i = 0; i < 2 * h->half; i++) {
+        double edge = (i + 1 - h->half) * (double)h->width;
         cumulated += h->count[i];
         while (below < n && all[below] <= edge + slack)
             below++;
@@ -52,42 +52,101 @@ static void check_against_sorted(const struct eq_hist *h, float *all, size_t n)
     assert_int_equal(h->total, n);
 }
 
-static void histogram_keeps_every_count(void **state)
+/* Ranges that grow by far more than the bins may, too: their number stays below its bound, and no count is lost. */
+static void grid_keeps_every_count(void **state)
 {
     (void)state;
     enum { MAX = 300, BATCHES = 20 };
     static float all[MAX * BATCHES];
-    struct eq_hist *h = eq_alloc(1, sizeof *h);
+    bool merged = false;
     for (uint32_t trial = 0; trial < 40; trial++) {
+        struct eq_grid_hist h;
+        struct eq_rng rng;
+        eq_rng_init(&rng, 2, EQ_RNG_TEST, 0, trial);
+        assert_int_equal(eq_grid_hist_init(&h, NULL), EQ_OK);
+        size_t n = 0;
+        float width = 0;
+        for (int b = 0; b < BATCHES; b++) {
+            size_t batch = make_batch(&rng, all + n, MAX);
+            assert_int_equal(eq_grid_hist_add(&h, all + n, batch, NULL), EQ_OK);
+            width = b ? width : h.width;
+            n += batch;
+        }
+        check_against_sorted(&h, all, n);
+        float absmax = fmaxf(-h.range.min, h.range.max);
+        assert_true(h.half % 2 == 0 && h.half <= EQ_GRID_MOST);
+        if (h.width > width) { /* the bins are half of the most, or more */
+            merged = true;
+            assert_true(absmax >= 0.49f * EQ_GRID_MOST * h.width);
+        } else
+            assert_true((float)h.half * h.width <= absmax + 3 * h.width || h.half == EQ_HIST_BINS);
+        eq_grid_hist_clear(&h);
+    }
+    assert_true(merged);
+}
+
+/* A leap of the range by as much as float holds. */
+static void grid_grows_by_any_factor(void **state)
+{
+    (void)state;
+    const float start[] = {0, 0, 1e-29f, -1e-30f}, leap[] = {-5e37f, 1};
+    struct eq_grid_hist h;
+    struct eq_err err;
+    assert_int_equal(eq_grid_hist_init(&h, NULL), EQ_OK);
+    assert_int_equal(eq_grid_hist_add(&h, start, 2, NULL), EQ_OK);
+    assert_true(h.width == 0);
+    assert_int_equal(eq_grid_hist_add(&h, start, 4, NULL), EQ_OK);
+    assert_true(h.width > 0);
+    assert_int_equal(eq_grid_hist_add(&h, leap, 2, NULL), EQ_OK);
+    assert_true(h.half <= EQ_GRID_MOST);
+    uint64_t total = 0;
+    for (int i = 0; i < 2 * h.half; i++)
+        total += h.count[i];
+    assert_int_equal(total, 8);
+    assert_int_equal(h.count[h.half] + h.count[h.half - 1], 7); /* all but the leap, nearest to 0 */
+    assert_int_equal(eq_grid_hist_add(&h, &(float){3e38f}, 1, &err), EQ_NUMERIC);
+    assert_int_equal(h.total, 8);
+    eq_grid_hist_clear(&h);
+}
+
+/* Counts move to other bins and stay the same in all; a range that holds leaves them alone. */
+static void stretched_bins_keep_their_sum(void **state)
+{
+    (void)state;
+    enum { MAX = 300, BATCHES = 20 };
+    static float x[MAX];
+    struct eq_stretch_hist *h = eq_alloc(1, sizeof *h);
+    for (uint32_t trial = 0; trial < 20; trial++) {
         struct eq_rng rng;
         eq_rng_init(&rng, 2, EQ_RNG_TEST, 0, trial);
         memset(h, 0, sizeof *h);
-        h->symmetric = trial % 2;
-        size_t n = 0;
+        float min = INFINITY, max = -INFINITY;
         for (int b = 0; b < BATCHES; b++) {
-            size_t batch = make_batch(&rng, all + n, MAX);
-            assert_int_equal(eq_hist_add(h, all + n, batch, NULL), EQ_OK);
-            n += batch;
+            size_t n = make_batch(&rng, x, MAX);
+            assert_int_equal(eq_stretch_hist_add(h, x, n, NULL), EQ_OK);
+            for (size_t i = 0; i < n; i++) {
+                min = fminf(min, x[i]);
+                max = fmaxf(max, x[i]);
+            }
         }
-        check_against_sorted(h, all, n);
-        /* Never fewer than half of the bins for what was seen (symmetric: for its larger side). */
-        double range = h->symmetric ? 2 * fmax(-h->min, h->max) : h->max - h->min;
-        assert_true(range >= 0.24 * (h->hi - h->lo));
+        double sum = 0;
+        for (int i = 0; i < EQ_HIST_BINS; i++)
+            sum += h->count[i];
+        assert_true(fabs(sum - (double)h->total) < 1e-6);
+        assert_true(h->range.min == min && h->range.max == max);
     }
     eq_free(h);
 }
 
-static void histogram_starts_from_one_value(void **state)
+static void stretched_bins_start_from_one_value(void **state)
 {
     (void)state;
-    struct eq_hist *h = eq_alloc(1, sizeof *h);
+    struct eq_stretch_hist *h = eq_alloc(1, sizeof *h);
     const float five[] = {5, 5, 5}, more[] = {1, 9};
-    assert_int_equal(eq_hist_add(h, five, 3, NULL), EQ_OK);
-    assert_true(eq_hist_is_point(h));
-    assert_int_equal(eq_hist_add(h, more, 2, NULL), EQ_OK);
-    assert_int_equal(h->count[0], 1);
-    assert_int_equal(h->count[EQ_HIST_BINS / 2], 3);
-    assert_int_equal(h->count[EQ_HIST_BINS - 1], 1);
+    assert_int_equal(eq_stretch_hist_add(h, five, 3, NULL), EQ_OK);
+    assert_true(eq_stretch_hist_is_point(h));
+    assert_int_equal(eq_stretch_hist_add(h, more, 2, NULL), EQ_OK);
+    assert_true(h->count[0] == 1 && h->count[EQ_HIST_BINS / 2] == 3 && h->count[EQ_HIST_BINS - 1] == 1);
     eq_free(h);
 }
 
@@ -101,8 +160,8 @@ static void constant_activations_have_a_range(void **state)
         assert_int_equal(eq_observer_add(o, x, 4, NULL), EQ_OK);
         assert_int_equal(eq_observer_add(o, x, 4, NULL), EQ_OK);
         assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, NULL), EQ_OK);
-        /* The entropy observer's bins reach from -2.5 to 2.5: it may cut within the last of 256 levels. */
-        assert_true(max <= 2.5f && max >= 2.5f - 5.0f / 256 && min <= max);
+        /* percentile cuts at the left edge of the last of its bins, which are 2.5 / 1024 wide. */
+        assert_true(max <= 2.5f && max >= 2.5f - 2.5f / 1024 && min <= max);
         eq_observer_free(o);
     }
 }
@@ -156,13 +215,13 @@ static void nan_and_infinity_are_refused(void **state)
     const float bad[] = {NAN, INFINITY, -INFINITY, 3e38f};
     for (int kind = 0; kind < EQ_OBSERVER_COUNT; kind++)
         for (size_t i = 0; i < 4; i++) {
-            bool finite = isfinite(bad[i]), clips = kind != EQ_OBSERVER_MINMAX && kind != EQ_OBSERVER_MOVING_AVERAGE;
+            bool finite = isfinite(bad[i]), grid = kind == EQ_OBSERVER_PERCENTILE || kind == EQ_OBSERVER_ENTROPY;
             struct eq_observer *o = observer((enum eq_observer_kind)kind, 99.9);
             float x[] = {1, 2, bad[i], 3}, min, max;
             struct eq_err err;
             assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, &err), EQ_NUMERIC); /* nothing seen */
             assert_int_equal(eq_observer_add(o, x, 2, &err), EQ_OK);
-            assert_int_equal(eq_observer_add(o, x, 4, &err), finite && !clips ? EQ_OK : EQ_NUMERIC);
+            assert_int_equal(eq_observer_add(o, x, 4, &err), finite && !grid ? EQ_OK : EQ_NUMERIC);
             if (!finite) {
                 assert_int_equal(eq_observer_range_by(o, NULL, &min, &max, &err), EQ_OK);
                 assert_true(min >= 0 && max <= 2);
@@ -210,8 +269,10 @@ static void candidates_are_valid(void **state)
 int main(void)
 {
     eq_kernels_init();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(histogram_keeps_every_count),
-                                       cmocka_unit_test(histogram_starts_from_one_value),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(grid_keeps_every_count),
+                                       cmocka_unit_test(grid_grows_by_any_factor),
+                                       cmocka_unit_test(stretched_bins_keep_their_sum),
+                                       cmocka_unit_test(stretched_bins_start_from_one_value),
                                        cmocka_unit_test(constant_activations_have_a_range),
                                        cmocka_unit_test(percentile_100_is_minmax),
                                        cmocka_unit_test(outliers_are_clipped),

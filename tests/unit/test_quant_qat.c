@@ -1,5 +1,6 @@
 /* What QAT is made of: learned scales and their optimizer, and the start from PTQ's file. */
 #include "echoquant/nn.h"
+#include "quant/quant_graph.h"
 #include "unit/quant_resnet.h"
 
 #include <float.h>
@@ -255,6 +256,154 @@ static void lowering_takes_learned_scales(void **state)
     bench_clear(&b);
 }
 
+/* ---- learned scales beside a batch norm that moves ------------------------ */
+
+static const struct eq_fake_quant *weight_fq(const struct eq_graph *g, const struct eq_node *n)
+{
+    return &g->fake_quants[n->weight_fq];
+}
+
+/* The integers of all folded weights, in the order of the graph; *out: [n], for the caller to free. */
+static size_t integers(const struct eq_graph *g, int8_t **out)
+{
+    size_t n = 0;
+    *out = NULL;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *node = &g->nodes[i];
+        if (node->weight_fq < 0)
+            continue;
+        const struct eq_fake_quant *fq = weight_fq(g, node);
+        size_t per = eq_weights_per_channel(g, node);
+        *out = realloc(*out, n + per * (size_t)node->cout);
+        for (size_t k = 0; k < per * (size_t)node->cout; k++) {
+            int c = (int)(k / per);
+            float w = eq_param_data(&g->params[node->weight])[k] * eq_fold_factor(g, node, c);
+            (*out)[n++] = (int8_t)eq_quantize_weight(w, 1 / fq->scale[c], fq->qmin, fq->qmax);
+        }
+    }
+    return n;
+}
+
+/* A convolution's integers are those of its own weights, whatever batch norm makes of them: its statistics and gamma
+ * scale the folded weights and the learned scale alike. */
+static void learned_scales_follow_the_batch_norm(void **state)
+{
+    (void)state;
+    struct bench b;
+    int8_t *before, *after;
+    bench_init(&b, 2);
+    size_t n = integers(b.g, &before), differ = 0;
+    for (int i = 0; i < b.g->n_nodes; i++) {
+        const struct eq_node *bn = &b.g->nodes[i];
+        for (int c = 0; bn->op == EQ_OP_BATCHNORM && c < bn->cout; c++) {
+            eq_param_data(&b.g->params[bn->running_var])[c] *= c % 2 ? 0.04f : 30;
+            eq_param_data(&b.g->params[bn->gamma])[c] *= c % 3 ? 1 : -1.7f;
+        }
+    }
+    assert_ok(LSQ->before_forward(b.lsq, b.g, e_));
+    assert_int_equal(integers(b.g, &after), n);
+    for (size_t i = 0; i < n; i++)
+        differ += before[i] != after[i] && before[i] != -after[i]; /* a negative gamma turns the sign */
+    assert_true(differ <= n / 10000);                              /* ties */
+    free(before);
+    free(after);
+    bench_clear(&b);
+}
+
+/* The largest |log2| by which a channel's scale left the largest folded weight that it starts from. */
+static double drift(const struct eq_graph *g, float *start)
+{
+    double most = 0;
+    size_t at = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *n = &g->nodes[i];
+        if (n->folded_bn < 0)
+            continue;
+        size_t per = eq_weights_per_channel(g, n);
+        for (int c = 0; c < n->cout; c++, at++) {
+            float absmax = 0;
+            for (size_t k = 0; k < per; k++)
+                absmax = fmaxf(absmax, fabsf(eq_param_data(&g->params[n->weight])[(size_t)c * per + k]));
+            float ratio = weight_fq(g, n)->scale[c] / (absmax * fabsf(eq_fold_factor(g, n, c)));
+            if (start[at] == 0)
+                start[at] = ratio;
+            most = fmax(most, fabs(log2(ratio / start[at])));
+        }
+    }
+    return most;
+}
+
+/* Training at 2 bits with batch norm's statistics in motion. They must not feed back on the scales: those stay near the
+ * weights, and the loss falls. */
+static void two_bits_train_with_moving_statistics(void **state)
+{
+    (void)state;
+    enum { STEPS = 60 };
+    struct bench b;
+    bench_init(&b, 2);
+    for (int i = 0; i < b.g->n_nodes; i++)
+        b.g->nodes[i].bn_frozen = false;
+    struct eq_optim optim;
+    const struct eq_optim_opts opts = {.kind = EQ_OPTIM_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    float **params = calloc((size_t)b.g->n_params, sizeof *params),
+          **grads = calloc((size_t)b.g->n_params, sizeof *grads);
+    size_t *counts = calloc((size_t)b.g->n_params, sizeof *counts), n = 0;
+    bool *decay = calloc((size_t)b.g->n_params, sizeof *decay);
+    float *start = calloc((size_t)b.g->n_params * 64, sizeof *start);
+    for (int i = 0; i < b.g->n_params; i++)
+        if (eq_exec_grad(b.exec, i)) {
+            params[n] = eq_param_data(&b.g->params[i]);
+            grads[n] = eq_exec_grad(b.exec, i);
+            counts[n++] = eq_param_count(&b.g->params[i]);
+        }
+    assert_ok(eq_optim_init(&optim, &opts, n, counts, e_));
+    drift(b.g, start);
+    double first = 0, last = 0, lr = 1e-3;
+    for (int i = 0; i < STEPS; i++) {
+        assert_ok(LSQ->before_forward(b.lsq, b.g, e_));
+        double loss = bench_backward(&b);
+        eq_optim_step(&optim, params, grads, decay, lr);
+        assert_ok(LSQ->after_step(b.lsq, b.exec, 0.002, e_));
+        *(i < 5 ? &first : &last) += i < 5 || i >= STEPS - 5 ? loss / 5 : 0;
+    }
+    double most = drift(b.g, start);
+    print_message("loss %.4f at first, %.4f at last; a scale left its weights by a factor of at most %.2f\n", first,
+                  last, exp2(most));
+    assert_true(last < 0.5 * first);
+    assert_true(most < 1);
+    eq_optim_clear(&optim);
+    free(params);
+    free(grads);
+    free(counts);
+    free(decay);
+    free(start);
+    bench_clear(&b);
+}
+
+/* Version 0.1.0 kept log(scale) of the folded weights. */
+static void older_states_are_understood(void **state)
+{
+    (void)state;
+    struct bench a, b;
+    size_t n = 0;
+    bench_init(&a, 4);
+    bench_init(&b, 4);
+    bench_step(&a, 0.01);
+    float *saved = calloc(LSQ->state_size(a.lsq), sizeof *saved);
+    LSQ->get_state(a.lsq, saved);
+    saved[0] = 1; /* the number of steps */
+    for (int i = 0; i < a.g->n_fake_quants; i++)
+        for (int c = 0; is_weight_fq(a.g, i) && c < a.g->fake_quants[i].channels; c++)
+            saved[1 + n++] = logf(a.g->fake_quants[i].scale[c]);
+    LSQ->set_state(b.lsq, saved);
+    for (int i = 0; i < a.g->n_fake_quants; i++)
+        for (int c = 0; c < a.g->fake_quants[i].channels; c++)
+            assert_true(fabsf(a.g->fake_quants[i].scale[c] / b.g->fake_quants[i].scale[c] - 1) < 1e-5f);
+    free(saved);
+    bench_clear(&a);
+    bench_clear(&b);
+}
+
 /* ---- the start from PTQ's file ------------------------------------------- */
 
 static struct eq_qmodel *ptq_of(const struct eq_graph *net, const struct noise_clips *clips, int bits, bool equalize)
@@ -346,16 +495,58 @@ static void other_files_are_no_start(void **state)
     free(clips.pixels);
 }
 
+/* The range that STE makes of a calibrated scale gives that scale again, to the bit, whatever its zero point. */
+static void calibrated_scales_stay(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *g = prepared_resnet(&clips, 8, NULL);
+    struct eq_rng r;
+    eq_rng_init(&r, 7, EQ_RNG_TEST, 0, 0);
+    for (int round = 0; round < 100; round++) {
+        struct eq_qparams p[64];
+        void *ste;
+        assert_true(g->n_fake_quants <= 64);
+        for (int i = 0; i < g->n_nodes; i++) {
+            if (g->nodes[i].edge_fq < 0)
+                continue;
+            int k = g->nodes[i].edge_fq;
+            assert_ok(eq_qparams_affine((float)eq_rng_range(&r, -9, 0), (float)eq_rng_range(&r, 0, 9), &p[k], e_));
+            g->fake_quants[k].scale[0] = p[k].scale;
+            g->fake_quants[k].zero_point[0] = p[k].zero_point;
+        }
+        assert_ok(eq_scale_rules[EQ_QAT_STE]->open(g, 0.01, &ste, e_));
+        for (int i = 0; i < g->n_nodes; i++) {
+            if (g->nodes[i].edge_fq < 0)
+                continue;
+            int k = g->nodes[i].edge_fq;
+            assert_true(g->fake_quants[k].scale[0] == p[k].scale);
+            assert_int_equal(g->fake_quants[k].zero_point[0], p[k].zero_point);
+        }
+        eq_scale_rules[EQ_QAT_STE]->close(ste);
+    }
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
 int main(void)
 {
     eq_kernels_init();
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(learned_scales_learn),  cmocka_unit_test(the_first_step_is_relative),
-        cmocka_unit_test(held_edges_stay),       cmocka_unit_test(learned_scales_resume),
-        cmocka_unit_test(learned_scales_refuse), cmocka_unit_test(lowering_takes_learned_scales),
-        cmocka_unit_test(ranges_start_from_ptq), cmocka_unit_test(other_files_are_no_start),
+        cmocka_unit_test(learned_scales_learn),
+        cmocka_unit_test(the_first_step_is_relative),
+        cmocka_unit_test(held_edges_stay),
+        cmocka_unit_test(learned_scales_resume),
+        cmocka_unit_test(learned_scales_refuse),
+        cmocka_unit_test(lowering_takes_learned_scales),
+        cmocka_unit_test(learned_scales_follow_the_batch_norm),
+        cmocka_unit_test(two_bits_train_with_moving_statistics),
+        cmocka_unit_test(older_states_are_understood),
+        cmocka_unit_test(ranges_start_from_ptq),
+        cmocka_unit_test(other_files_are_no_start),
+        cmocka_unit_test(calibrated_scales_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

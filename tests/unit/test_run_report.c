@@ -443,6 +443,7 @@ static void twenty_pictures_are_all_in_the_report(void **state)
     char name[64];
     size_t n;
     (void)state;
+    eq_results_init(&report.results);
     for (int i = 0; i < 20; i++) {
         snprintf(name, sizeof name, "%d", i);
         struct eq_picture *p = eq_picture_add(&report.pictures, "scatter", name, 100, 100);

@@ -4,6 +4,7 @@
 #include "make/synth.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -124,6 +125,180 @@ static void the_cavity_shrinks_with_ef(void **state)
     assert_true(strong < weak && weak < diastole);
 }
 
+/* ---- splits -------------------------------------------------------------- */
+
+enum { MOST = 4000 };
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The largest distance between the distribution functions of two samples (Kolmogorov-Smirnov). Sorts both. */
+static double ks_distance(double *a, size_t na, double *b, size_t nb)
+{
+    double largest = 0;
+    qsort(a, na, sizeof *a, ascending);
+    qsort(b, nb, sizeof *b, ascending);
+    for (size_t i = 0, k = 0; i < na && k < nb;) {
+        double at = fmin(a[i], b[k]);
+        while (i < na && a[i] <= at)
+            i++;
+        while (k < nb && b[k] <= at)
+            k++;
+        largest = fmax(largest, fabs((double)i / (double)na - (double)k / (double)nb));
+    }
+    return largest;
+}
+
+/* What decides how hard a clip is: its EF, the frames of a beat, and the beats of the clip, over which the frames that
+ * a model sees are spread. */
+enum { EF, FRAMES_PER_BEAT, BEATS, TRAITS };
+
+static void traits_of(double trait[TRAITS], double ef, double heart_rate, int frames, int fps)
+{
+    trait[EF] = ef;
+    trait[FRAMES_PER_BEAT] = 60.0 * fps / heart_rate;
+    trait[BEATS] = frames / trait[FRAMES_PER_BEAT];
+}
+
+/* As independent patients would be drawn, for comparison. */
+static double independent_ef(struct eq_rng *r)
+{
+    double ef = eq_rng_uniform(r) < 0.3 ? 62 - 42 * sqrt(eq_rng_uniform(r)) : 60 + 6.5 * eq_rng_normal(r);
+    return ef < 15 ? 15 : ef > 80 ? 80 : ef;
+}
+
+/* The largest KS distance of a trait between any two splits. */
+static void distances(double most[TRAITS], const struct eq_synth_opts *o, bool independent)
+{
+    static double x[EQ_SPLIT_COUNT][TRAITS][MOST];
+    size_t n[EQ_SPLIT_COUNT] = {0};
+    struct eq_rng r;
+    eq_rng_init(&r, o->seed, EQ_RNG_TEST, 0, 0);
+    for (int i = 0; i < o->train + o->val + o->test; i++) {
+        struct eq_synth_patient p;
+        double trait[TRAITS];
+        eq_synth_draw_patient(&p, o, (uint32_t)i);
+        if (independent) {
+            p.ef = independent_ef(&r);
+            p.heart_rate = eq_rng_range(&r, 50, 120);
+            p.frames = o->frames_min + (int)eq_rng_below(&r, (uint32_t)(o->frames_max - o->frames_min + 1));
+        }
+        traits_of(trait, p.ef, p.heart_rate, p.frames, o->fps);
+        for (int k = 0; k < TRAITS; k++)
+            x[p.split][k][n[p.split]] = trait[k];
+        n[p.split]++;
+    }
+    assert_true(n[EQ_SPLIT_TRAIN] == (size_t)o->train && n[EQ_SPLIT_VAL] == (size_t)o->val);
+    for (int k = 0; k < TRAITS; k++) {
+        most[k] = 0;
+        for (int a = 0; a < EQ_SPLIT_COUNT; a++)
+            for (int b = 0; b < a; b++)
+                most[k] = fmax(most[k], ks_distance(x[a][k], n[a], x[b][k], n[b]));
+    }
+}
+
+/* Independent draws are two to five times as far apart, and not one of these sets of them stays within the bounds. */
+static void splits_are_alike(void **state)
+{
+    (void)state;
+    static const struct {
+        int train, val, test;
+        double bound[TRAITS];
+    } sets[] = {{400, 100, 100, {0.05, 0.05, 0.10}},
+                {400, 50, 100, {0.07, 0.07, 0.13}},
+                {1000, 200, 300, {0.03, 0.03, 0.07}},
+                {100, 40, 60, {0.10, 0.10, 0.20}}};
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        int independent_within = 0;
+        enum { SEEDS = 40 };
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+            struct eq_synth_opts o = defaults;
+            double most[TRAITS];
+            o.train = sets[s].train, o.val = sets[s].val, o.test = sets[s].test, o.seed = seed;
+            distances(most, &o, false);
+            for (int k = 0; k < TRAITS; k++)
+                if (!(most[k] <= sets[s].bound[k]))
+                    fail_msg("set %zu, seed %d: trait %d differs by %.3f", s, (int)seed, k, most[k]);
+            distances(most, &o, true);
+            bool within = true;
+            for (int k = 0; k < TRAITS; k++)
+                within = within && most[k] <= sets[s].bound[k];
+            independent_within += within;
+        }
+        assert_int_equal(independent_within, 0);
+    }
+}
+
+/* 4,000 patients against independent ones: at the 0.1 % level the distance of two such samples is 0.044. */
+static void even_draws_have_the_distribution_of_independent_ones(void **state)
+{
+    (void)state;
+    static double even[TRAITS][MOST], independent[TRAITS][MOST];
+    struct eq_rng r;
+    eq_rng_init(&r, 3, EQ_RNG_TEST, 0, 0);
+    struct eq_synth_opts o = defaults;
+    o.train = MOST;
+    for (int i = 0; i < MOST; i++) {
+        struct eq_synth_patient p;
+        double trait[TRAITS];
+        eq_synth_draw_patient(&p, &o, (uint32_t)i);
+        traits_of(trait, p.ef, p.heart_rate, p.frames, o.fps);
+        for (int k = 0; k < TRAITS; k++)
+            even[k][i] = trait[k];
+        traits_of(trait, independent_ef(&r), eq_rng_range(&r, 50, 120), 90 + (int)eq_rng_below(&r, 131), o.fps);
+        for (int k = 0; k < TRAITS; k++)
+            independent[k][i] = trait[k];
+    }
+    for (int k = 0; k < TRAITS; k++) {
+        double d = ks_distance(even[k], MOST, independent[k], MOST);
+        if (!(d < 0.044))
+            fail_msg("trait %d: %.3f", k, d);
+    }
+}
+
+/* A split keeps its patients, and begins with the same ones, when it or another split grows. */
+static void a_split_does_not_depend_on_the_sizes(void **state)
+{
+    (void)state;
+    struct eq_synth_opts small = defaults, large = defaults;
+    small.train = 7, small.val = 5, small.test = 3;
+    static uint8_t a[PIXELS], b[PIXELS];
+    for (uint32_t i = 0; i < 15; i++) {
+        struct eq_synth_patient p, q;
+        uint32_t first[EQ_SPLIT_COUNT] = {0, 400, 500};
+        eq_synth_draw_patient(&p, &small, i);
+        eq_synth_draw_patient(&q, &large, first[p.split] + p.number);
+        assert_int_equal(q.split, p.split);
+        assert_int_equal(q.number, p.number);
+        assert_true(q.ef == p.ef && q.heart_rate == p.heart_rate && q.edv == p.edv && q.frames == p.frames);
+        render(&p, 0.2, a);
+        render(&q, 0.2, b);
+        assert_memory_equal(a, b, PIXELS);
+    }
+}
+
+/* No two splits share a patient or speckle. */
+static void splits_have_patients_of_their_own(void **state)
+{
+    (void)state;
+    struct eq_synth_patient p[EQ_SPLIT_COUNT];
+    static uint8_t gray[EQ_SPLIT_COUNT][PIXELS];
+    static const uint32_t first[EQ_SPLIT_COUNT] = {0, 400, 500};
+    for (int s = 0; s < EQ_SPLIT_COUNT; s++) {
+        eq_synth_draw_patient(&p[s], &defaults, first[s]);
+        struct eq_synth_patient same = p[0];
+        same.split = p[s].split;
+        render(&same, 0.2, gray[s]);
+        for (int t = 0; t < s; t++) {
+            assert_true(p[s].ef != p[t].ef && p[s].heart_rate != p[t].heart_rate && p[s].edv != p[t].edv);
+            assert_true(memcmp(gray[s], gray[t], PIXELS) != 0);
+        }
+    }
+}
+
 /* ---- folders ------------------------------------------------------------- */
 
 static char *temp_dir(void)
@@ -235,6 +410,10 @@ int main(void)
         cmocka_unit_test(ef_is_distributed_as_in_patients),
         cmocka_unit_test(the_heart_empties_once_a_cycle),
         cmocka_unit_test(the_cavity_shrinks_with_ef),
+        cmocka_unit_test(splits_are_alike),
+        cmocka_unit_test(even_draws_have_the_distribution_of_independent_ones),
+        cmocka_unit_test(a_split_does_not_depend_on_the_sizes),
+        cmocka_unit_test(splits_have_patients_of_their_own),
         cmocka_unit_test(a_set_is_written_once_and_reads_back),
         cmocka_unit_test(a_folder_of_others_is_refused),
         cmocka_unit_test(a_note_that_cannot_be_looked_up_is_said),

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { PIECES = 32, SMALL = 4096, MAX_BINS = 4096 };
+enum { PIECES = 32, SMALL = 4096, MAX_BINS = 8193 };
 
 struct observe_job {
     const float *x;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SVG_BYTES = 32 << 20, MAX_JPEG_BYTES = 4 << 20, BROAD = 640 };
+enum { MAX_SVG_BYTES = 32 << 20, MAX_JPEG_BYTES = 4 << 20, DOUBLE = 500, BROAD = 640, MANY = 9 /* columns */ };
 
 static void add_escaped(struct eq_str *out, const char *text)
 {
@@ -44,8 +44,8 @@ static void add_table(const struct eq_table *t, const struct eq_section *s, stru
     const char *caption = t->caption.len ? t->caption.s : heading_of(s) ? heading_of(s) : s->id;
     eq_str_add(out, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"");
     add_escaped(out, caption);
-    eq_str_add(out, "\"><table class=\"%s t%d\">\n", s->id, text);
-    add_element(out, "caption", "", caption, "\n<thead>\n");
+    eq_str_add(out, "\"><table class=\"%s t%d%s\">\n", s->id, text, t->columns > MANY ? " many" : "");
+    add_element(out, "caption", t->caption.len ? "" : " class=\"unseen\"", caption, "\n<thead>\n");
     EQ_EACH_TEXT(cell, &t->cells)
     {
         bool head = rows == 0, first = i % t->columns == 0;
@@ -75,7 +75,8 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_picture *p, 
     bool broad = p->width > BROAD;
     EQ_TRY(eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err));
     eq_str_add(out, broad ? "<figure class=\"broad\"><div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\""
-                          : "<figure>");
+                    : p->width > DOUBLE ? "<figure class=\"double\">"
+                                        : "<figure>");
     if (broad) {
         add_escaped(out, p->title.s);
         eq_str_add(out, "\">");

@@ -4,6 +4,17 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+
+static void add_pictures(const struct eq_pictures *all, struct eq_section *s)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        if (!all->list[i].drawn || strcmp(all->list[i].kind, s->id) != 0)
+            continue;
+        s->plots = eq_list_grow(s->plots, s->n_plots, sizeof *s->plots);
+        s->plots[s->n_plots++] = &all->list[i];
+    }
+}
 
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
 {
@@ -21,6 +32,7 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
         s->id = list[i].id;
         s->place = list[i].place;
         list[i].fill(report, s);
+        add_pictures(&report->pictures, s);
         if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
             ++*n;
         else

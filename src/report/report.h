@@ -165,33 +165,34 @@ void eq_section_clear(struct eq_section *s);
 void eq_section_print(const struct eq_section *s, int columns, struct eq_str *out);
 
 /* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> is in a file of
- * its own and leaves the section empty when there is nothing to say. */
+ * its own and leaves the section empty when there is nothing to say. Pictures whose kind is the name of a section are
+ * added to it. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(verdict, 1)                                                                                                      \
     X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
-    X(latency, 12)                                                                                                     \
     X(seeds, 20)                                                                                                       \
     X(errors, 21)                                                                                                      \
     X(differences, 22)                                                                                                 \
     X(mlperf, 23)                                                                                                      \
-    X(moved, 24)                                                                                                       \
+    X(no_pictures, 60)                                                                                                 \
+    X(scatter, 80)                                                                                                     \
     X(agreement, 25)                                                                                                   \
+    X(moved, 24)                                                                                                       \
+    X(calibration, 29)                                                                                                 \
     X(auc, 26)                                                                                                         \
     X(auc_differences, 27)                                                                                             \
     X(reclass, 28)                                                                                                     \
-    X(calibration, 29)                                                                                                 \
     X(strata_ef, 31)                                                                                                   \
     X(strata_frames, 32)                                                                                               \
     X(strata_fps, 33)                                                                                                  \
-    X(scatter, 80)                                                                                                     \
-    X(changes, 90)                                                                                                     \
+    X(latency, 88)                                                                                                     \
+    X(front, 90)                                                                                                       \
     X(labels, 62)                                                                                                      \
     X(history, 70)                                                                                                     \
     X(layers, 100)                                                                                                     \
-    X(no_pictures, 60)                                                                                                 \
     X(parts, 101)                                                                                                      \
     X(layer_costs, 102)                                                                                                \
     X(layer_table, 103)                                                                                                \

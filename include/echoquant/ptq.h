@@ -16,7 +16,8 @@ struct eq_ptq_inputs {
     char *parts;                 /* path of the file of eq_parts_write; owned; NULL for sensitivity */
 };
 /* For PTQ: makes the folders of the run directory and opens the baseline (model_path, or else <run>/fp32.safetensors),
- * calibration clips, the few clips of eq_parts_open, and with ptq.max_mae_loss the validation split. ds must outlive *out. Close it also on failure. */
+ * calibration clips, the few clips of eq_parts_open, and with ptq.max_mae_loss the validation split. ds must outlive
+ * *out. Close it also on failure. */
 enum eq_status eq_ptq_open(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                            struct eq_ptq_inputs *out, struct eq_err *err);
 /* The same for sensitivity, with clips of sensitivity.split. */
@@ -24,8 +25,8 @@ enum eq_status eq_sensitivity_open(const struct eq_config *cfg, const struct eq_
                                    struct eq_ptq_inputs *out, struct eq_err *err);
 void eq_ptq_close(struct eq_ptq_inputs *in);
 
-/* What weights and activations add to the error of a quantized model, and how its ranges fit: sensitivity.clips clips of
- * the validation split, or, if that is empty, of the training split. */
+/* What weights and activations add to the error of a quantized model, and how its ranges fit: sensitivity.clips clips
+ * of the validation split, or, if that is empty, of the training split. */
 enum eq_status eq_parts_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                              struct eq_err *err);
 /* Measures that on the clips (eq_parts_measure) and writes it to path, <run>/quantization/<name>.json. */

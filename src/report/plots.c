@@ -1,14 +1,7 @@
 /* All pictures of a report: adds each kind, and draws them together. */
 #include "report/plots.h"
 
-#include <math.h>
 #include <stdlib.h>
-
-double eq_plot_step(double span, int most)
-{
-    double least = span / most, ten = pow(10, floor(log10(least)));
-    return least <= 2 * ten ? 2 * ten : least <= 5 * ten ? 5 * ten : 10 * ten;
-}
 
 enum eq_status eq_plots_draw(struct eq_report *report, struct eq_err *err)
 {

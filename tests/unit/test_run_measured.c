@@ -1,4 +1,5 @@
-/* What phases measure beside their models, in the report: parts of the error, layers in FP32, ranges, labels, latency. */
+/* What phases measure beside their models, in the report: parts of the error, layers in FP32, ranges, labels,
+ * latency. */
 #include "run_fixture.h"
 
 #include "report/report.h"

@@ -226,6 +226,8 @@ struct eq_results {
  * out with eq_results_clear, also after a failure. */
 enum eq_status eq_results_read(const char *run_dir, struct eq_results *out, struct eq_err *err);
 enum eq_status eq_results_write(const char *run_dir, const struct eq_results *r, struct eq_err *err);
+/* eq_results_read of a document in memory, which out takes over, or which a failure deletes. name: for messages. */
+enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err);
 /* As eq_results_read, but an empty document if there is no file. */
 enum eq_status eq_results_open(const char *run_dir, struct eq_results *out, struct eq_err *err);
 void eq_results_init(struct eq_results *r); /* empty */

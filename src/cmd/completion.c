@@ -27,6 +27,8 @@ static void add_argument_values(struct eq_str *out, const struct eq_option_row *
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(row->name, texts[i][0]) == 0)
             eq_str_add(out, "%s", texts[i][1]);
+    for (int i = 0; eq_report_format_names[i] && strcmp(row->name, "format") == 0; i++)
+        eq_str_add(out, "%s%s", i ? " " : "", eq_report_format_names[i]);
     for (int i = 0; i < EQ_CROP_COUNT && strcmp(row->name, "crop") == 0; i++)
         eq_str_add(out, "%s%s", i ? " " : "", eq_crop_names[i]);
     for (size_t i = 0; row->setting && eq_setting_describe(i, &info); i++) {

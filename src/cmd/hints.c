@@ -7,12 +7,12 @@
 static const struct {
     const char *word, *options;
 } others[] = {
-    {"o", "output onnx run data"},
+    {"o", "output onnx out run data"},
     {"out", "output onnx run data"},
     {"out_dir", "run data output"},
     {"outdir", "run data output"},
-    {"output", "output onnx run data"},
-    {"output_dir", "run data output"},
+    {"output", "output onnx out run data"},
+    {"output_dir", "out run data output"},
     {"run_dir", "run"},
     {"rundir", "run"},
     {"save_dir", "run output"},

@@ -21,7 +21,8 @@ enum eq_option_bit {
     EQ_OPT_BENCH = 1 << 13,   /* --train, --fresh, --clips, ... of bench */
     EQ_OPT_PREDICT = 1 << 14, /* --output, --null */
     EQ_OPT_SHEET = 1 << 15,   /* --contact-sheet */
-    EQ_OPT_IMPORT = 1 << 16   /* --out, --labels, --crop, ... of import */
+    EQ_OPT_IMPORT = 1 << 16,  /* --out, --labels, --crop, ... of import */
+    EQ_OPT_REPORT = 1 << 17   /* --format, --out of report */
 };
 
 enum eq_help { EQ_HELP_NONE, EQ_HELP_SHORT, EQ_HELP_WHOLE };
@@ -32,7 +33,8 @@ struct eq_options {
     bool json, force, control, null;
     bool clips_given;                                                            /* --clips */
     const char *model, *name, *onnx, *opset, *residual, *fresh, *output, *sheet; /* NULL: not given */
-    const char *out, *labels, *crop;                                             /* of import; NULL: not given */
+    const char *out, *labels, *crop; /* of import and report; NULL: not given */
+    const char *format;
     bool no_mask, pictures;
     char *model_path;           /* owned: what model points to */
     struct eq_bench_opts bench; /* with_data: --data was given, to any command */

@@ -8,6 +8,7 @@ struct eq_ptq {
     struct eq_graph *fp32;  /* folded, fused, equalized if asked for: the graph that the other one approximates */
     struct eq_graph *graph; /* the same with fake-quant: calibrated, improved, ready to lower */
     bool *kept;             /* [n_nodes]: the layers that stay in FP32; owned */
+    size_t clips;           /* that calibrated; 0 before */
     /* Of eq_ptq_make_within, owned; NULL otherwise. */
     char *keep_fp32;     /* replaces ptq.keep_fp32 */
     struct cJSON *mixed; /* the steps that led to it */
@@ -34,8 +35,9 @@ enum eq_status eq_ptq_search(struct eq_ptq_opts *opts, const struct eq_ptq_input
                              struct eq_err *err);
 /* Which nodes of a folded and fused graph keep_fp32 names, as keep[n_nodes]; an unknown name is EQ_USAGE. */
 enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *g, bool *keep, struct eq_err *err);
-/* The settings that had an effect as one object; delete with cJSON_Delete. */
-struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts);
+/* The settings that had an effect as one object, with the number of clips that calibrated in place of ptq.clips; delete
+ * with cJSON_Delete. */
+struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts, size_t clips);
 
 /* check.c: compares the integer model with the baseline on the calibration clips. Says how far their EFs are apart
  * (root mean square), and warns above EQ_PTQ_BROKEN EF points: INT8 at its best differs by a few tenths.

@@ -12,7 +12,7 @@ static enum eq_status lower(const struct eq_ptq_opts *opts, const struct eq_ptq 
     struct eq_ptq_opts used = *opts;
     if (p->keep_fp32)
         used.keep_fp32 = p->keep_fp32;
-    struct cJSON *recipe = eq_ptq_recipe(&used);
+    struct cJSON *recipe = eq_ptq_recipe(&used, p->clips);
     enum eq_status st;
     EQ_TRY(eq_lower_int8(p->graph, "ptq", out, err));
     snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[opts->observer]);

@@ -55,15 +55,10 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     const struct cJSON *config = report->config;
     double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
     double first = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "run"), "seed");
-    bool any = false;
+    bool any;
     if (!(seeds > 1 && seeds <= EQ_MAX_SEEDS && first >= 0 && first + seeds <= INT_MAX))
         return EQ_OK;
-    for (int i = 0; i < (int)seeds && !any; i++) {
-        char *dir = eq_seed_dir(report->run_dir, (int)first + i);
-        enum eq_status st = eq_run_look(dir, "results", ".json", &any, err);
-        free(dir);
-        EQ_CHECK(st);
-    }
+    EQ_CHECK(eq_seeds_have_results(report->run_dir, (int)first, (int)seeds, &any, err));
     if (!any)
         return EQ_OK;
     return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
@@ -90,15 +85,6 @@ static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
                             : eq_results_read(report->run_dir, &report->results, err));
     eq_results_keep_data(&report->results, &report->other_data);
     return EQ_OK;
-}
-
-/* opts NULL: those of the run. */
-static enum eq_status judge(struct eq_report *report, const struct eq_verdict_opts *opts, struct eq_err *err)
-{
-    struct eq_verdict_opts own;
-    if (!opts)
-        EQ_CHECK(eq_verdict_opts_of(report->run_dir, &own, err));
-    return eq_run_verdict_make(report->run_dir, &report->results, opts ? opts : &own, &report->verdict, err);
 }
 
 static enum eq_status read_settings(struct eq_report *report, struct eq_err *err)
@@ -138,7 +124,8 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
     EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
-    EQ_TRY(judge(&report, opts, err));
+    const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.pictures.missing.len)
@@ -214,7 +201,7 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
     struct eq_report report = {.run_dir = run_dir};
     enum eq_status st;
     EQ_TRY(read_results(&report, err));
-    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts, &report.verdict, err));
     eq_run_verdict_text(&report.verdict, out);
     if (out->len)
         eq_str_add(out, "\n");

@@ -22,7 +22,7 @@ static void add_speed(struct eq_table *t, const struct eq_result *row, const str
         add_significant(t, speed == EQ_SPEED_KNOWN ? ratio : NAN, "x");
 }
 
-static void add_row(struct eq_table *t, const struct eq_result *row, const struct eq_result *fp32)
+void eq_results_table_row(struct eq_table *t, const struct eq_result *row, const struct eq_result *fp32)
 {
     const struct eq_result none = eq_result_of(NULL);
     const struct eq_result *base = fp32 && row != fp32 ? fp32 : &none; /* compared with */
@@ -39,20 +39,25 @@ static void add_row(struct eq_table *t, const struct eq_result *row, const struc
     add_significant(t, base->size_mb / row->size_mb, "x");
 }
 
-void eq_section_results(const struct eq_report *report, struct eq_section *out)
+void eq_results_table_begin(struct eq_table *t)
 {
     static const char *const header[] = {"Model",       "Precision", "Size(MB)",       "MAE",         "Latency(ms)",
                                          "RMSE",        "R2",        "Bias",           "Val MAE",     "Val bias",
                                          "p95(ms)",     "Min(ms)",   "File to EF(ms)", "MAE vs FP32", "Speed-up",
                                          "Compression", NULL};
+    eq_table_begin(t, header, 2);
+}
+
+void eq_section_results(const struct eq_report *report, struct eq_section *out)
+{
     const struct eq_results *r = &report->results;
     if (r->n == 0)
         return;
     out->heading = "Results";
     struct eq_table *t = eq_section_table(out);
-    eq_table_begin(t, header, 2);
+    eq_results_table_begin(t);
     for (size_t i = 0; i < r->n; i++)
-        add_row(t, &r->rows[i], eq_results_find(r, eq_phase_model(EQ_PHASE_TRAIN)->row));
+        eq_results_table_row(t, &r->rows[i], eq_results_find(r, eq_phase_model(EQ_PHASE_TRAIN)->row));
     eq_str_add(&out->note, "MAE, RMSE, bias, and differences are in EF points, on the test clips; \"Val\" is on the "
                            "validation clips. Bias is the mean of predicted minus true EF; below 0, the model "
                            "predicts too low. Latency is for one clip: the median of repeated calls, with their "

@@ -4,10 +4,6 @@
 
 #include "echoquant/rundir.h"
 
-/* results.c */
-/* eq_results_read of a document in memory, which out takes over, or which a failure deletes. EQ_FORMAT. */
-enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err);
-
 /* sensitivity_file.c */
 /* EQ_FORMAT: the document is not what eq_sensitivity_read reads. */
 enum eq_status eq_sensitivity_check(const struct cJSON *json, const char *name, struct eq_err *err);

@@ -12,6 +12,7 @@ struct qat {
     const struct eq_config *cfg;
     const struct eq_dataset *ds;
     char start[64]; /* source of the first activation ranges */
+    size_t clips;   /* that calibrated; 0: the ranges are those of PTQ's file */
 };
 
 /* epoch: after which the model is; 0: the start. *out: free with free(). */
@@ -26,6 +27,8 @@ static enum eq_status recipe(const struct qat *qat, int epoch, char **out, struc
     cJSON_AddNumberToObject(o, "kept_epoch", epoch);
     cJSON_AddNumberToObject(o, "distill", cfg->qat.distill);
     cJSON_AddStringToObject(o, "start", qat->start);
+    if (qat->clips)
+        cJSON_AddNumberToObject(o, "clips", (double)qat->clips);
     enum eq_status st = eq_json_print_line(&text, o, err);
     cJSON_Delete(o);
     *out = text.s;
@@ -102,7 +105,7 @@ static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struc
     struct eq_calibration clips = {0};
     EQ_TRY(eq_fold_batchnorm(g, &folded, err));
     EQ_TRY(eq_calibration_open(qat->cfg, ds, &clips, err));
-    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, err));
+    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, &qat->clips, err));
     for (int i = 0; i < g->n_nodes; i++) {
         int edge = g->nodes[i].edge_fq; /* folding keeps the indices */
         if (edge < 0)

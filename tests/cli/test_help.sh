@@ -131,7 +131,7 @@ expect_error 2 "did you mean --data?" train --data-dir x
 expect_error 2 "did you mean --data?" eval --dataset x
 expect_error 2 "did you mean --run?" train --out x
 expect_error 2 "did you mean --run?" train -o x
-expect_error 2 "did you mean --run?" report --output x
+expect_error 2 "did you mean --out?" report --output x
 expect_error 2 "predict needs" predict --out x # getopt takes it for --output
 expect_error 2 "did you mean --output?" predict --out-dir x
 expect_error 2 "did you mean --onnx?" export --output x

@@ -77,6 +77,20 @@ for name in ("conv1", "layer2.0.conv1"):
 assert sum(l["fp32"] for l in r["layers"]) == 2 and len(r["edges"]) >= 18
 PY
 
+# More clips than there are: file, results and report state those that calibrated, the 6 of the training split.
+ptq_with many --set ptq.clips=64
+has "$ERR" "calibrated on 6 clips"
+has <("$BIN" inspect many/ptq.safetensors) "clips = 6"
+has many/config.json '"clips": 64'
+cp base/fp32.safetensors many/
+expect 0 eval --run many
+is "clips in results.json" "$(python3 -c '
+import json
+print([m["recipe"]["clips"] for m in json.load(open("many/results.json"))["models"] if m["model"] == "PTQ"])')" "[6]"
+expect 0 report --run many
+has many/report.md " on 6 clips; weights"
+has many/report.html " on 6 clips; weights"
+
 # The search: deterministic, each try in the file, the best of them kept, as PTQ alone makes it with these settings.
 ptq_with found --set ptq.search=true --set ptq.adaround_steps=30
 has "$ERR" "search 12"

@@ -83,4 +83,125 @@ expect_error 1 "damaged/history/fp32.csv:3: " report damaged
 mkdir nothing
 expect_error 1 "nothing/results.json is missing" report nothing
 
+# ---- many runs ----
+expect 0 run-all --run "c" --data d "${TINY[@]}" --set train.epochs=3 --set ptq.observer=minmax
+mv b "b, \"x\" & y_z|#1%"
+ODD="b, \"x\" & y_z|#1%"
+{ tree a; tree c; } >before
+for command in "" "--json" "--format md" "--format csv" "--format json" "--format latex"; do
+    # shellcheck disable=SC2086
+    expect 0 report a c $command
+done
+expect 0 report a --format csv
+chmod -R a-w a c && expect 0 report a c && chmod -R u+w a c
+{ tree a; tree c; } >after
+same before after
+expect 0 report a c
+has "$OUT" "## Settings that differ"
+is "only the settings that differ" "$(sed -n '/^| Setting/,/^$/p' "$OUT" | tail -n +3 | cut -d'|' -f2 | xargs)" \
+    "train.epochs ptq.observer"
+has "$OUT" "| c   | FP32 "
+has "$OUT" "## Differences between runs, on the same test clips"
+expect 0 report a c --format csv
+cp "$OUT" table.csv
+expect 0 report a c --format json
+cp "$OUT" table.json
+expect 0 report a "$ODD" c --format csv
+cp "$OUT" odd.csv
+python3 - "$ODD" <<'PY' && pass || fail "the tables do not have the numbers of the runs"
+import csv, json, math, os, sys
+rows = list(csv.DictReader(open("table.csv", newline="")))
+table = json.load(open("table.json"))
+assert table["format"] == "echoquant-comparison-1" and table["notes"] == []
+want = [(run, m) for run in "ac" for m in json.load(open(run + "/results.json"))["models"]]
+assert len(rows) == len(want) == len(table["models"])
+def error(run, model):
+    predictions = csv.DictReader(open(f"{run}/predictions/{model.lower()}.csv"))
+    return {p["FileName"]: abs(float(p["Prediction"]) - float(p["EF"])) for p in predictions}
+for row, entry, (run, m) in zip(rows, table["models"], want):
+    assert row["run"] == entry["run"] == run and row["model"] == entry["model"] == m["model"]
+    for key, value in {"mae": m["mae"], "rmse": m["rmse"], "size_mb": m.get("size_mb"),
+                       "latency_ms": m.get("latency_ms", {}).get("median")}.items():
+        assert (row[key] == "" and key not in entry) if value is None else float(row[key]) == entry[key] == value, (key, row[key], value)
+    assert row["train.epochs"] == {"a": "2", "c": "3"}[run] and row["ptq.observer"] == {"a": "hist_mse", "c": "minmax"}[run]
+    assert row["test_group"] == "1"
+# The front by hand.
+def front(rows, x):
+    there = [r for r in rows if r[x] and r["model"] != "Median"]
+    at = lambda r: (float(r["mae"]), float(r[x]))
+    return {(r["run"], r["model"]) for r in there
+            if not any(at(o) != at(r) and all(a <= b for a, b in zip(at(o), at(r))) for o in there)}
+for x, key in (("size_mb", "front_size"), ("latency_ms", "front_latency")):
+    got = {(r["run"], r["model"]) for r in rows if r[key] == "true"}
+    assert got == front(rows, x) and got, (key, got)
+# Differences by hand.
+assert {d["model"] for d in table["differences"]} == {"FP32", "PTQ", "QAT"}
+for d in table["differences"]:
+    a, c = error("a", d["model"]), error("c", d["model"])
+    mean = math.fsum(c[k] - a[k] for k in a) / len(a)
+    assert d["run"] == "c" and d["minus"] == "a" and d["clips"] == len(a) and abs(d["mae"] - mean) < 1e-9
+    assert d["low"] < d["mae"] < d["high"]
+# Names that a table could take for its own.
+names = [r["run"] for r in csv.DictReader(open("odd.csv", newline=""))]
+assert names[4] == sys.argv[1] and len(set(names)) == 3
+PY
+expect 0 report "$ODD" a --format latex
+has "$OUT" 'b, \textquotedbl{}x\textquotedbl{} \& y\_z\textbar{}\#1\%'
+has "$OUT" '\begin{tabular}{lll'
+if sed 's/\\[&%#_]//g; /^%/d' "$OUT" | grep -q '[#%]'; then fail "LaTeX: a special character is not escaped"; else pass; fi
+expect 0 report "$ODD" a --format md
+has "$OUT" 'y_z\|#1%'
+expect 0 report a --format md
+is "the table of one run" "$(head -n 1 "$OUT" | cut -c1-9)" "| Model  "
+
+# The page of a comparison.
+expect 0 report a c --out cmp
+there cmp/report.html cmp/report.md cmp/table.csv
+has "$OUT" "cmp/report.html"
+same cmp/table.csv table.csv
+if command -v gnuplot >/dev/null; then there cmp/plots/front_size.svg cmp/plots/front_latency.csv; fi
+expect_error 2 "is a run directory" report a c --out a
+expect_error 2 "--out is for the comparison of several runs" report a --out cmp
+expect_error 2 "--format xml: use md, csv, json, or latex" report a c --format xml
+expect_error 2 "--json and --format csv" report a c --format csv --json
+expect_error 2 "are the same run" report a c ./a/
+
+# Other test clips are not compared, and the report says so; the same ones in another folder are.
+"$BIN" synth d2 --quiet --set synth.train=6 --set synth.val=2 --set synth.test=3 --set synth.seed=7 >/dev/null
+expect 0 run-all --run e --data d2 "${TINY[@]}"
+expect 0 report a e c
+has "$OUT" "were tested on different clips"
+has "$OUT" "Runs with the same test clips: a, c; e."
+if sed -n '/^## Differences/,$p' "$OUT" | grep -q '^| e '; then fail "a difference between different clips"; else pass; fi
+expect 0 report a e c --format csv
+is "groups of test clips" "$(cut -d, -f1,32 "$OUT" | tail -n +2 | sort -u | xargs)" "a,1 c,1 e,2"
+cp -r a short && sed -i '/TRAIN/{x;s/^/x/;/^x$/{x;d};x}' short/data.csv
+expect_error 1 "short/data.csv does not have the digest" report a short
+
+# Foreign, damaged, unfinished and missing runs are named.
+cp -r a g && python3 - <<'PY'
+import json
+r = json.load(open("g/results.json"))
+del r["seal"]
+r["models"][1]["mae"] = "low"
+json.dump(r, open("g/results.json", "w"))
+PY
+expect_error 1 'g/results.json: "mae" of the model PTQ is not a number' report a g
+cp -r a h && sed -i '3s/,[0-9]/;7/' h/predictions/qat.csv
+expect_error 1 "h/predictions/qat.csv:3: " report a h
+cp c/predictions/ptq.csv h/predictions/qat.csv
+expect_error 1 '"predictions_sha256" is noted for QAT in h/results.json' report a h
+echo '{"format": "other"}' >h/results.json
+expect_error 1 "h/results.json is not a results file" report a h
+echo '{"data": {"frames": "x"}, "origin": {}}' >h/config.json
+expect_error 2 "h/config.json: data.frames" report a h
+expect_error 1 "nothing is no run directory" report a nothing
+expect_error 2 "runs in it: name them, as in" report a .
+expect 0 report a i
+has "$OUT" "i has no results yet: \`echoquant run-all --run i\` makes them."
+expect_error 1 "i has no results yet" report i --format csv
+# Runs over several seeds: their means.
+expect 0 report s a --format csv
+is "seeds of a row" "$(sed -n 2p "$OUT" | cut -d, -f24)" 2
+
 summary

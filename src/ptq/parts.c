@@ -11,7 +11,10 @@ enum eq_status eq_parts_open(const struct eq_config *cfg, const struct eq_datase
     for (size_t i = 0; i < ds->n; i++)
         if (ds->samples[i].split == EQ_SPLIT_VAL)
             split = EQ_SPLIT_VAL;
-    return eq_spread_open(cfg, ds, split, out, err);
+    struct eq_config capped = *cfg;
+    if (capped.sensitivity.clips > EQ_PARTS_CLIPS)
+        capped.sensitivity.clips = EQ_PARTS_CLIPS;
+    return eq_spread_open(&capped, ds, split, out, err);
 }
 
 /* ef: [EQ_PARTS][max]; n of the max clips. */
@@ -90,13 +93,13 @@ enum eq_status eq_ptq_study(struct eq_ptq_inputs *in, const struct eq_ptq *ptq, 
 {
     enum eq_status st;
     const char *name = eq_phase_model(EQ_PHASE_PTQ)->name;
-    float *ef = eq_alloc(EQ_PARTS * in->few.n, sizeof *ef);
+    float *ef = eq_alloc(EQ_PARTS * in->study.n, sizeof *ef);
     struct cJSON *json = cJSON_CreateObject();
     if (!ef)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the parts of the error"));
-    EQ_TRY(measure(name, &in->few, ptq->fp32, ptq->graph, ef, json, err));
-    const struct eq_part_error errors = {ef, eq_part_mae(&in->few, ef, in->few.n)};
-    EQ_TRY(eq_layers_measure(ptq, quantized, &in->few, &errors, json, err));
+    EQ_TRY(measure(name, &in->study, ptq->fp32, ptq->graph, ef, json, err));
+    const struct eq_part_error errors = {ef, eq_part_mae(&in->study, ef, in->study.n)};
+    EQ_TRY(eq_layers_measure(ptq, quantized, &in->study, &errors, json, err));
     EQ_TRY(eq_sealed_write(in->parts, json, err));
 out:
     cJSON_Delete(json);

@@ -208,11 +208,11 @@ class Browser:
 
 def shoot(browser: Browser, path: Path | None, width: int, height: int):
     if path:
-        # pieces of at most 4000 pixels, which a viewer can show
-        for i, top in enumerate(range(0, height, 4000)):
-            clip = {"x": 0, "y": top, "width": width, "height": min(4000, height - top), "scale": 1}
+        # pieces of at most 1500 pixels, which a viewer can show
+        for i, top in enumerate(range(0, height, 1500)):
+            clip = {"x": 0, "y": top, "width": width, "height": min(1500, height - top), "scale": 1}
             shot = browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-            path.with_name(f"{path.name}_{i}.png").write_bytes(base64.b64decode(shot["data"]))
+            path.with_name(f"{path.name}_{i:02}.png").write_bytes(base64.b64decode(shot["data"]))
 
 
 def check(browser: Browser, report: Path, shots: Path | None) -> list[str]:

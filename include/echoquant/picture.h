@@ -31,8 +31,8 @@ void eq_picture_css(bool dark, struct eq_str *out);
 /* ---- making pictures --------------------------------------------------------- */
 
 struct eq_picture {
-    const char *kind;      /* borrowed; pictures of a kind stand together */
-    struct eq_str name;    /* names its files: <kind>, or <kind>_<model> */
+    const char *kind;      /* borrowed: what shows it; eq_picture_add sets it to the first part of the name */
+    struct eq_str name;    /* names its files */
     struct eq_str title;   /* above it */
     struct eq_str caption; /* below it: how to read it */
     struct eq_str alt;     /* what is seen, in numbers, for readers who do not see it */
@@ -49,7 +49,7 @@ struct eq_pictures {
     size_t n;
     struct eq_str missing; /* why some have no SVG; empty when all have one */
 };
-/* A new picture of width x height pixels. model: NULL for none. The pointer is valid until the next call. */
+/* A new picture of width x height pixels with the name <kind>, or <kind>_<model> unless model is NULL. The pointer is valid until the next call. */
 struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, const char *model, int width, int height);
 /* Appends a cell to a row of data: quoted where CSV needs it; empty for NaN. */
 void eq_csv_text(struct eq_str *data, const char *text);

@@ -223,6 +223,25 @@ enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weight
 /* The EFs [max_clips] with layers keep[n_nodes] in FP32 and all others quantized. */
 enum eq_status eq_analysis_ef(struct eq_analysis *a, const bool *keep, float *ef, struct eq_err *err);
 
+/* The same two graphs with only a part of what is quantized: nothing, only weights, only activations, or both. */
+enum eq_part { EQ_PART_NONE, EQ_PART_WEIGHTS, EQ_PART_ACTIVATIONS, EQ_PART_BOTH };
+enum { EQ_PARTS = EQ_PART_BOTH + 1, EQ_RANGE_BINS = 64 };
+/* A quantized edge: its levels, and a histogram of FP32's values, which calibration chose the levels for. */
+struct eq_edge_range {
+    int node;
+    float low, high;             /* the first and the last level */
+    float min, max;              /* of the values */
+    double clipped;              /* share of the values more than half a level outside of low..high */
+    int bins;                    /* of equal width from min to max: EQ_RANGE_BINS, or 1 if all values are equal */
+    double count[EQ_RANGE_BINS]; /* whole numbers; where the range grew from clip to clip, about */
+};
+/* ef: [EQ_PARTS][max_clips]. ranges: [n_nodes], of which *n_ranges are filled, in the order of nodes. progress:
+ * counts clips, EQ_PARTS times; NULL: silent. Arguments and errors otherwise as of eq_analysis_new and eq_analysis_walk; layers that calibrated keeps in FP32 stay so. */
+enum eq_status eq_parts_measure(const struct eq_graph *fp32, const struct eq_graph *calibrated,
+                                const struct eq_clip_source *clips, size_t max_clips, float *ef,
+                                struct eq_edge_range *ranges, int *n_ranges, size_t *clips_used,
+                                struct eq_progress *progress, struct eq_err *err);
+
 /* ---- the integer graph --------------------------------------------------- */
 
 enum eq_qop { EQ_QOP_INPUT, EQ_QOP_CONV2D, EQ_QOP_MAXPOOL, EQ_QOP_HEAD, EQ_QOP_COUNT };

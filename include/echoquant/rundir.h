@@ -259,6 +259,17 @@ void eq_time_text(char out[EQ_TIME_TEXT]);
 /* Removes a row from results.json, if both exist. */
 enum eq_status eq_results_drop_model(const char *run_dir, const char *row, struct eq_err *err);
 
+/* ---- quantization/<name>.json -------------------------------------------------- */
+
+#define EQ_QUANTIZATION_FORMAT "echoquant-quantization-1" /* its "format" */
+/* Reads and checks <run>/quantization/<name>.json, which says what weights and activations add to the error of a
+ * quantized model, and how the ranges of its edges fit. Delete *out with cJSON_Delete; NULL after a failure, and if
+ * there is no such file. EQ_IO; EQ_FORMAT names the key. */
+enum eq_status eq_quantization_read(const char *run_dir, const char *name, struct cJSON **out, struct eq_err *err);
+/* The check of that, on a document in memory. file: for messages. */
+enum eq_status eq_quantization_check(const struct cJSON *json, const char *file, struct eq_err *err);
+char *eq_quantization_path(const char *run_dir, const char *name); /* free() */
+
 #define EQ_STATISTICS_FILE "statistics.json" /* the verdict (verdict.h) */
 
 /* ---- what is there ----------------------------------------------------------- */

@@ -1,11 +1,11 @@
 /*
  * stats: statistics. Pure functions over arrays of doubles; nothing here reads a file or a setting.
  *
- * Values must be finite, unless a comment says otherwise. A figure that does not exist (R2 of targets that do not vary,
- * the AUC of one class, an interval from one value) is NaN, and its comment says when. Functions that need memory in
- * proportion to n return a status, which is EQ_NOMEM at worst unless the comment names another; the others cannot fail.
- * Intervals are two-sided at 95 % unless the function takes a level. docs/STATISTICS.md: formulas, sources, and when a
- * figure misleads.
+ * Values must be finite, unless a comment says otherwise. A figure that does not exist (R2 of targets that do not
+ * vary, the AUC of one class, an interval from one value) is NaN, and its comment says when. Functions that need
+ * memory in proportion to n return a status, which is EQ_NOMEM at worst unless the comment names another; the others
+ * cannot fail. Intervals are two-sided at 95 % unless the function takes a level. docs/STATISTICS.md: formulas,
+ * sources, and when a figure misleads.
  */
 #ifndef ECHOQUANT_STATS_H
 #define ECHOQUANT_STATS_H
@@ -23,14 +23,14 @@ struct eq_metrics {
 };
 /* pred, target: [n], EF in percent. All NaN for n = 0. */
 struct eq_metrics eq_metrics_compute(const double *pred, const double *target, size_t n);
-/* The same where clip i counts times[i] >= 0 times, as in a bootstrap sample; clips: the number with times > 0. All NaN
- * when all times are 0. */
+/* The same where clip i counts times[i] >= 0 times, as in a bootstrap sample; clips: the number with times > 0. All
+ * NaN when all times are 0. */
 struct eq_metrics eq_metrics_weighted(const double *pred, const double *target, const double *times, size_t n);
 /* Sorts v in ascending order. */
 void eq_sort_doubles(double *v, size_t n);
 double eq_median_of(double *v, size_t n); /* v: [n], sorted by the call; NaN for n = 0 */
-/* The quantile p in [0, 1] of a sample, linear between order statistics: type 7 of Hyndman and Fan, "Sample quantiles in
- * statistical packages", Am. Stat. 50 (1996), which is NumPy's default. sorted: [n], ascending; NaN for n = 0. */
+/* The quantile p in [0, 1] of a sample, linear between order statistics: type 7 of Hyndman and Fan, "Sample quantiles
+ * in statistical packages", Am. Stat. 50 (1996), which is NumPy's default. sorted: [n], ascending; NaN for n = 0. */
 double eq_quantile_of(const double *sorted, size_t n, double p);
 /* An interval of at least 95 % for the median behind a sample, from its order statistics: the k-th smallest and the
  * k-th largest value, with the largest k for which a binomial variable (n, 1/2) is below k with a probability of at
@@ -47,8 +47,8 @@ struct eq_spread {
 /* v: [n] */
 struct eq_spread eq_spread_of(const double *v, size_t n);
 
-/* counts: [bins], written. Bin b holds lo + b w <= v < lo + (b + 1) w with w = (hi - lo) / bins; the last one holds hi,
- * too. Returns the number of values outside [lo, hi], which are in no bin. lo < hi. */
+/* counts: [bins], written. Bin b holds lo + b w <= v < lo + (b + 1) w with w = (hi - lo) / bins; the last one holds
+ * hi, too. Returns the number of values outside [lo, hi], which are in no bin. lo < hi. */
 size_t eq_histogram_of(const double *v, size_t n, double lo, double hi, size_t bins, size_t *counts);
 /* The empirical distribution function: x and share get one point for each different value, share being the share of
  * values <= x, which ends at 1. sorted: [n], ascending; x, share: room for n. Returns the number of points. */
@@ -97,13 +97,14 @@ struct eq_boot_plan {
 /* One statistic. value is that of all clips.
  * - se: standard deviation of the replicates (count - 1).
  * - low, high: percentile interval, the quantiles (1 -+ level) / 2 of the replicates (eq_quantile_of).
- * - bca_low, bca_high: bias-corrected and accelerated interval (Efron, "Better bootstrap confidence intervals", JASA 82
- *   (1987)); z0 from the share of replicates below the value, ties (to within 1e-12 max(1, |value|)) counted half;
- *   acceleration from the jackknife over clips or clusters. Beyond EQ_BOOT_REPLICATES clusters, the jackknife leaves out groups of them.
+ * - bca_low, bca_high: bias-corrected and accelerated interval (Efron, "Better bootstrap confidence intervals", JASA
+ *   82 (1987)); z0 from the share of replicates below the value, ties (to within 1e-12 max(1, |value|)) counted half;
+ *   acceleration from the jackknife over clips or clusters. Beyond EQ_BOOT_REPLICATES clusters, the jackknife leaves
+ *   out groups of them.
  * Special cases:
  * - Fewer than two clips or clusters: everything but value is NaN.
- * - A replicate in which the statistic is NaN or infinite is left out; `valid` counts the others. With less than 90 % of
- *   them valid, or with a value that is not finite, everything but value is NaN.
+ * - A replicate in which the statistic is NaN or infinite is left out; `valid` counts the others. With less than 90 %
+ *   of them valid, or with a value that is not finite, everything but value is NaN.
  * - All replicates equal to within 1e-12 max(1, |value|): the limits are the value.
  * - All replicates on one side of the value, or a jackknife sample without the statistic: BCa is not defined and its
  *   limits are NaN. The percentile interval is there. */
@@ -119,7 +120,8 @@ enum eq_status eq_bootstrap(const struct eq_boot_plan *plan, struct eq_boot *out
  * the mean over the runs of each run's statistic. A replicate draws runs with replacement and, once for all of them,
  * clips or clusters (Owen, "The pigeonhole bootstrap", Ann. Appl. Stat. 1 (2007)).
  * - sd_runs: standard deviation (runs - 1) of the runs' statistics over all clips: what another seed changes.
- * - se_runs = sd_runs / sqrt(runs); se_clips: of a bootstrap over clips with all runs kept: what other test clips change.
+ * - se_runs = sd_runs / sqrt(runs); se_clips: of a bootstrap over clips with all runs kept: what other test clips
+ *   change.
  * - se_both = sqrt(se_runs^2 + se_clips^2); t_low, t_high: value -+ t(df) se_both with Satterthwaite's degrees of
  *   freedom from runs - 1 and units - 1. Quote this interval for few runs: drawing 5 runs of 5 understates their
  *   variance by a fifth.
@@ -186,12 +188,12 @@ struct eq_line eq_line_fit(const double *x, const double *y, size_t n);
  * ideal. (The other way round, regression to the mean lets every model with R2 < 1 look compressed.) */
 struct eq_line eq_calibration_of(const double *pred, const double *target, size_t n);
 
-/* Bland and Altman, "Measuring agreement in method comparison studies", Stat. Methods Med. Res. 8 (1999). Differences are
- * a - b: prediction minus truth, or INT8 minus FP32. Limits of agreement: bias -+ 1.96 sd (the normal quantile).
+/* Bland and Altman, "Measuring agreement in method comparison studies", Stat. Methods Med. Res. 8 (1999). Differences
+ * are a - b: prediction minus truth, or INT8 minus FP32. Limits of agreement: bias -+ 1.96 sd (the normal quantile).
  * - bias_low, bias_high: Student's t (n - 1).
  * - lower_*, upper_*: approximate intervals of the limits, limit -+ t sd sqrt(1/n + z^2 / (2 (n - 1))).
- * - exact_*: exact intervals of each limit by the noncentral t distribution (Carkeet, Optom. Vis. Sci. 92 (2015)); they
- *   are not symmetric and matter below 50 clips or so.
+ * - exact_*: exact intervals of each limit by the noncentral t distribution (Carkeet, Optom. Vis. Sci. 92 (2015));
+ *   they are not symmetric and matter below 50 clips or so.
  * - over_mean: the differences over (a + b) / 2.
  * All NaN for n = 0; sd, limits and intervals NaN for n = 1. */
 struct eq_bland_altman {
@@ -238,11 +240,11 @@ struct eq_reclass {
 };
 struct eq_reclass eq_reclass_of(const double *a, const double *b, size_t n, double cut);
 
-/* AUC, the probability that a positive clip scores higher than a negative one, ties counted half, with DeLong's variance
- * (DeLong et al., Biometrics 44 (1988)) by the fast algorithm of Sun and Xu (IEEE Signal Process. Lett. 21 (2014)). The
- * interval is auc -+ z se, cut to [0, 1]; it takes clips for independent. var, se and limits are NaN with fewer than two
- * clips of a class, everything but the counts with none. An AUC of 0 or 1 has variance 0 and no useful interval: low =
- * high = auc. */
+/* AUC, the probability that a positive clip scores higher than a negative one, ties counted half, with DeLong's
+ * variance (DeLong et al., Biometrics 44 (1988)) by the fast algorithm of Sun and Xu (IEEE Signal Process. Lett. 21
+ * (2014)). The interval is auc -+ z se, cut to [0, 1]; it takes clips for independent. var, se and limits are NaN with
+ * fewer than two clips of a class, everything but the counts with none. An AUC of 0 or 1 has variance 0 and no useful
+ * interval: low = high = auc. */
 struct eq_auc {
     size_t positives, negatives;
     double auc, var, se, low, high;

@@ -103,8 +103,6 @@ struct eq_verdict_opts {
     double margin; /* EF points */
     int replicates;
 };
-/* report.margin and report.replicates of <run_dir>/config.json, else the defaults. EQ_IO, EQ_FORMAT, EQ_USAGE. */
-enum eq_status eq_verdict_opts_of(const char *run_dir, struct eq_verdict_opts *out, struct eq_err *err);
 /* Computes everything from <run_dir>/predictions; with "seeds" in results, from those of the seeds. A row without
  * predictions is left out with a note, and so is every pair of models with different test clips. EQ_FORMAT: a file of
  * predictions is damaged (with its line), or is not the one that results.json notes (with the key). EQ_IO, EQ_NOMEM,

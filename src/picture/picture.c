@@ -29,7 +29,7 @@ static const char style[] = "set encoding utf8\n"
                             "set border 3 lc rgb axis\n"
                             "set tics nomirror scale 0.6 tc rgb soft\n"
                             "set grid lc rgb grid lt 1 lw 1\n"
-                            "set key outside center bottom horizontal Left reverse samplen 2.4 tc rgb soft\n"
+                            "set key outside top left horizontal Left reverse samplen 2.4 spacing 1.1 tc rgb ink\n"
                             "set xlabel tc rgb ink\nset ylabel tc rgb ink\nset y2label tc rgb ink\n";
 
 struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, const char *model, int width, int height)

@@ -350,6 +350,15 @@ static void add_shape(struct writer *w, struct tag *t)
     }
 }
 
+/* The background of a file; a page has one of its own. */
+static void add_paper(struct writer *w)
+{
+    if (w->id)
+        return;
+    open_levels(w);
+    eq_str_add(w->out, "<rect width=\"%g\" height=\"%g\" fill=\"#ffffff\" stroke=\"none\"/>\n", w->width, w->height);
+}
+
 static bool enter(struct writer *w, const struct tag *t, bool is_group)
 {
     if (w->depth + 1 >= MAX_DEPTH)
@@ -410,9 +419,10 @@ static bool begin_element(struct writer *w, struct tag *t)
         return enter(w, t, true);
     }
     if (is_one_of(t->name, shapes)) {
-        bool nothing = is(t->name, "use") && !value_of(t, "xlink:href").len,
-             paper = is(t->name, "rect") && w->depth <= 1 && w->id && is(value_of(t, "fill"), "#ffffff");
-        if (!paper && !nothing) /* a page has a paper of its own */
+        bool nothing = is(t->name, "use") && !value_of(t, "xlink:href").len;
+        if (is(t->name, "rect") && is(value_of(t, "fill"), "#ffffff"))
+            add_paper(w);
+        else if (!nothing)
             add_shape(w, t);
         w->skipping = t->is_empty ? 0 : 1;
         return true;

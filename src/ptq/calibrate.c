@@ -29,18 +29,17 @@ struct eq_observer_opts eq_observer_opts_of(const struct eq_ptq_opts *opts)
 }
 
 enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq_opts *opts, struct eq_graph *prepared,
-                               struct eq_err *err)
+                               size_t *used, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_progress progress = {0};
-    size_t used = 0;
     const struct eq_observer_opts observer = eq_observer_opts_of(opts);
     EQ_TRY(eq_check_zero_channels(prepared, opts->zero_channels, err));
     double start = eq_now_ms();
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
-    EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &observer, &progress, &used, err));
+    EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &observer, &progress, used, err));
     eq_progress_end(&progress);
-    eq_info("calibrated on %zu clip%s in %.1f s, observer %s", used, eq_plural((double)used),
+    eq_info("calibrated on %zu clip%s in %.1f s, observer %s", *used, eq_plural((double)*used),
             (eq_now_ms() - start) / 1000, eq_observer_names[observer.kind]);
 out:
     eq_progress_end(&progress);

@@ -105,7 +105,7 @@ enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph
 {
     enum eq_status st;
     EQ_TRY(eq_ptq_begin(opts, trained, clips, out, err));
-    EQ_TRY(eq_calibrate_on(clips, opts, out->graph, err));
+    EQ_TRY(eq_calibrate_on(clips, opts, out->graph, &out->clips, err));
     EQ_TRY(eq_ptq_finish(opts, out->kept, out->graph, clips, err));
 out:
     if (st != EQ_OK)
@@ -123,7 +123,7 @@ void eq_ptq_clear(struct eq_ptq *p)
     memset(p, 0, sizeof *p);
 }
 
-struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts)
+struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts, size_t clips)
 {
     const char *parameter = eq_observer_parameter(opts->observer);
     const struct {
@@ -136,7 +136,9 @@ struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts)
                 {"max_mae_loss", false},
                 {"zero_channels", false},
                 {"keep_fp32", false}};
-    struct cJSON *o = eq_settings_object(&(struct eq_config){.ptq = *opts}, "ptq");
+    struct eq_config used = {.ptq = *opts};
+    used.ptq.clips = (int)clips; /* at most the setting */
+    struct cJSON *o = eq_settings_object(&used, "ptq");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!rows[i].has_effect)
             cJSON_DeleteItemFromObjectCaseSensitive(o, rows[i].name);

@@ -8,6 +8,7 @@ struct eq_ptq {
     struct eq_graph *fp32;  /* folded, fused, equalized if asked for: the graph that the other one approximates */
     struct eq_graph *graph; /* the same with fake-quant: calibrated, improved, ready to lower */
     bool *kept;             /* [n_nodes]: the layers that stay in FP32; owned */
+    size_t clips;           /* that calibrated; 0 before */
     /* Of eq_ptq_make_within, owned; NULL otherwise. */
     char *keep_fp32;     /* replaces ptq.keep_fp32 */
     struct cJSON *mixed; /* the steps that led to it */
@@ -34,13 +35,29 @@ enum eq_status eq_ptq_search(struct eq_ptq_opts *opts, const struct eq_ptq_input
                              struct eq_err *err);
 /* Which nodes of a folded and fused graph keep_fp32 names, as keep[n_nodes]; an unknown name is EQ_USAGE. */
 enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *g, bool *keep, struct eq_err *err);
-/* The settings that had an effect as one object; delete with cJSON_Delete. */
-struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts);
+/* The settings that had an effect as one object, with the number of clips that calibrated in place of ptq.clips; delete
+ * with cJSON_Delete. */
+struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts, size_t clips);
 
 /* check.c: compares the integer model with the baseline on the calibration clips. Says how far their EFs are apart
  * (root mean square), and warns above EQ_PTQ_BROKEN EF points: INT8 at its best differs by a few tenths.
  * EQ_INTERRUPTED. */
 #define EQ_PTQ_BROKEN 2.0
 enum eq_status eq_ptq_check(struct eq_ptq_inputs *in, struct eq_predictor *quantized, struct eq_err *err);
+
+/* FP32's EFs on some clips, and their MAE; borrowed. */
+struct eq_part_error {
+    const float *fp32;
+    double mae;
+};
+/* parts.c: adds "rms_from_fp32" and "mae_change" of the EFs ef[n] on these clips. */
+void eq_part_error_add(struct cJSON *json, const struct eq_part_error *errors, const struct eq_calibration *clips,
+                       const float *ef, size_t n);
+/* layers.c: adds "layers", with what every layer would cost and gain in FP32, and "int8_ms". quantized: ptq, lowered. */
+enum eq_status eq_layers_measure(const struct eq_ptq *ptq, struct eq_predictor *quantized, struct eq_calibration *clips,
+                                 const struct eq_part_error *errors, struct cJSON *json, struct eq_err *err);
+/* parts.c: writes both, and what eq_parts_write does, to in->parts. */
+enum eq_status eq_ptq_study(struct eq_ptq_inputs *in, const struct eq_ptq *ptq, struct eq_predictor *quantized,
+                            struct eq_err *err);
 
 #endif

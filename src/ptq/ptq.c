@@ -12,7 +12,7 @@ static enum eq_status lower(const struct eq_ptq_opts *opts, const struct eq_ptq 
     struct eq_ptq_opts used = *opts;
     if (p->keep_fp32)
         used.keep_fp32 = p->keep_fp32;
-    struct cJSON *recipe = eq_ptq_recipe(&used);
+    struct cJSON *recipe = eq_ptq_recipe(&used, p->clips);
     enum eq_status st;
     EQ_TRY(eq_lower_int8(p->graph, "ptq", out, err));
     snprintf((*out)->observer, sizeof(*out)->observer, "%s", eq_observer_names[opts->observer]);
@@ -45,6 +45,7 @@ enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *
     model = NULL;
     EQ_TRY(eq_predictor_from_qmodel(&quantized, taken, 1, err));
     EQ_TRY(eq_ptq_check(in, &quantized, err));
+    EQ_TRY(eq_ptq_study(in, &ptq, &quantized, err));
     EQ_TRY(eq_qmodel_save(in->result, eq_predictor_qmodel(&quantized), err));
     EQ_TRY(eq_run_note_model(in->result, err));
     eq_info("wrote %s", in->result);

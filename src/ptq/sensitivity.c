@@ -232,7 +232,7 @@ enum eq_status eq_run_sensitivity(const struct eq_ptq_opts *opts, struct eq_ptq_
     cJSON_AddStringToObject(json, "isa", eq_cpu_isa_in_use());
     cJSON_AddStringToObject(json, "split", eq_split_name(in->few.ds->samples[in->few.indices[0]].split));
     EQ_TRY(open_study(&s, &used, in, layers, n_layers, err));
-    eq_json_add(json, "recipe", eq_ptq_recipe(&used));
+    eq_json_add(json, "recipe", eq_ptq_recipe(&used, s.ptq.clips));
     EQ_TRY(study_all(&s, json, err));
     EQ_TRY(eq_json_write(in->result, json, err));
     eq_info("wrote %s", in->result);

@@ -4,6 +4,8 @@
 #include "quant/histogram.h"
 #include "quant/quant_graph.h"
 
+#include <math.h>
+
 struct ste {
     struct eq_graph *g;
     struct eq_observer_opts opts;
@@ -35,6 +37,36 @@ static void close(void *state)
     eq_free(state);
 }
 
+static bool gives_scale(float min, float max, float scale)
+{
+    struct eq_qparams p;
+    return eq_qparams_affine(min, max, &p, NULL) == EQ_OK && p.scale == scale;
+}
+
+/* The range of a calibrated fake-quant. Products and differences round, so its ends move by single steps, the upper one
+ * first, until eq_qparams_affine returns the fake-quant's scale to the bit. */
+static struct eq_range range_of(const struct eq_fake_quant *fq)
+{
+    enum { STEPS = 8 };
+    const float scale = fq->scale[0];
+    const struct eq_range near = {(float)(fq->qmin - fq->zero_point[0]) * scale,
+                                  (float)(fq->qmax - fq->zero_point[0]) * scale};
+    for (int end = 0; end < 2; end++) {
+        float wider = end ? near.min : near.max, narrower = wider;
+        for (int i = 0; i < STEPS; i++) {
+            for (int k = 0; k < 2; k++) {
+                float x = k ? narrower : wider;
+                struct eq_range r = {end ? x : near.min, end ? near.max : x};
+                if (gives_scale(r.min, r.max, scale))
+                    return r;
+            }
+            wider = nextafterf(wider, end ? -INFINITY : INFINITY);
+            narrower = nextafterf(narrower, 0);
+        }
+    }
+    return near; /* no range has this scale */
+}
+
 /* A calibrated edge starts from its range. */
 static enum eq_status open(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err)
 {
@@ -53,8 +85,7 @@ static enum eq_status open(struct eq_graph *calibrated, double averaging, void *
         const struct eq_fake_quant *fq = &calibrated->fake_quants[calibrated->nodes[i].edge_fq];
         s->range[i] = EQ_EMPTY_RANGE;
         if (fq->enabled)
-            s->range[i] = (struct eq_range){(float)(fq->qmin - fq->zero_point[0]) * fq->scale[0],
-                                            (float)(fq->qmax - fq->zero_point[0]) * fq->scale[0]};
+            s->range[i] = range_of(fq);
         EQ_TRY(follow(s, i, err));
     }
     *state = s;

@@ -32,7 +32,8 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
         add_line(out, columns, "", s->brief.s);
         return;
     }
-    if (s->title.len && !s->n_plots) {
+    bool more = s->lines.n || s->n_tables; /* than pictures */
+    if (s->title.len && (more || !s->n_plots)) {
         blank(out);
         eq_str_add(out, s->style == EQ_SECTION_LEAD_IN ? "%s:\n" : "## %s\n", s->title.s);
     }
@@ -54,7 +55,8 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     for (size_t i = 0; i < s->n_plots; i++) {
         const struct eq_picture *p = s->plots[i];
         blank(out);
-        eq_str_add(out, "## %s\n\n![%s](plots/%s.svg)\n\n%s\n", p->title.s, p->title.s, p->name.s, p->caption.s);
+        eq_str_add(out, "%s %s\n\n![%s](plots/%s.svg)\n\n%s\n", more ? "###" : "##", p->title.s, p->title.s, p->name.s,
+                   p->caption.s);
     }
 }
 

@@ -37,8 +37,9 @@ static const char style[] =
     "th button{all:unset;cursor:pointer;font:inherit}th button:focus-visible{outline:2px solid var(--s1)}\n"
     "th[aria-sort] button::after{content:' \\2191'}th[aria-sort=descending] button::after{content:' \\2193'}\n"
     ".results td:nth-child(n+3):nth-child(-n+5){background:var(--wash);font-weight:600}\n"
-    ".pictures{display:flex;flex-wrap:wrap;gap:1.6rem 1.4rem;margin:.9rem 0}\n"
-    "figure{margin:0;min-width:0;flex:1 1 20rem;max-width:100%}figure.broad{flex-basis:100%}\n"
+    ".pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1.6rem 1.6rem;"
+    "margin:.9rem 0}\n"
+    "figure{margin:0;min-width:0}figure.broad{grid-column:1/-1}\n"
     "figure svg{display:block;width:100%;height:auto}figure.broad .wide svg{min-width:38rem}\n"
     "figcaption{color:var(--soft);font-size:.88rem;line-height:1.45;margin-top:.3rem;max-width:44rem}\n"
     "figcaption b{color:var(--ink)}figcaption code{white-space:nowrap}\n"
@@ -47,7 +48,7 @@ static const char style[] =
     "@page{margin:14mm}@media print{body{max-width:none;padding:0;font-size:10pt}nav,.skip{display:none}\n"
     "figure,tr,.note,#verdict{break-inside:avoid}h2,caption,thead{break-after:avoid}thead{display:table-header-group}\n"
     ".wide{overflow:visible}table{font-size:7.5pt}th,td{padding:.2rem .3rem;white-space:normal!important}\n"
-    "figure{flex:0 1 48%}figure.broad .wide svg{min-width:0}a{color:inherit;text-decoration:none}\n"
+    ".pictures{grid-template-columns:1fr 1fr}figure.broad .wide svg{min-width:0}a{color:inherit;text-decoration:none}\n"
     "details::details-content{content-visibility:visible;block-size:auto}details:not([open])>*{display:block}}\n";
 
 /* The page is complete without it: it sorts tables by a click on a header, and opens what is folded for print. */

@@ -1,6 +1,7 @@
-/* The histories of the trainings, a picture for each. */
+/* The histories of the trainings, a picture for each: errors above, learning rate and norm of the gradient below. */
 #include "report/plots.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,26 +14,92 @@ int eq_history_rows(const char *text, bool *start)
     return rows > 0 ? rows - *start : 0;
 }
 
+/* The column of that name in a line of the header; -1: none. */
+static int column_of(const char *header, const char *name)
+{
+    int column = 0;
+    for (const char *p = header;; p++, column++) {
+        size_t len = strcspn(p, ",\r\n");
+        if (len == strlen(name) && memcmp(p, name, len) == 0)
+            return column;
+        p += len;
+        if (*p != ',')
+            return -1;
+    }
+}
+
+/* Whether a column has a number in any row; gnuplot draws nothing of one that has none. best, at: the lowest, and the
+ * first column in its row. */
+static bool has_numbers(const char *text, const char *name, double *best, double *at)
+{
+    int column = column_of(text, name);
+    *best = *at = NAN;
+    for (const char *line = strchr(text, '\n'); line && line[1] && column >= 0; line = strchr(line, '\n')) {
+        const char *p = ++line;
+        for (int i = 0; i < column && p[strcspn(p, ",\n")] == ','; i++)
+            p += strcspn(p, ",\n") + 1;
+        char *end;
+        double value = strtod(p, &end);
+        if (end != p && isfinite(value) && !(value >= *best))
+            *best = value, *at = strtod(line, NULL);
+    }
+    return isfinite(*best);
+}
+
 static void draw(struct eq_report *report, const struct eq_run_model *m, const char *text, int rows, bool start)
 {
-    struct eq_picture *p = eq_picture_add(&report->pictures, "history", m->name, 540, 330);
+    double best, epoch, none, at;
+    bool norm = has_numbers(text, "grad_norm", &none, &at), mae = has_numbers(text, "val_mae", &best, &epoch),
+         loss = has_numbers(text, "train_loss", &none, &at), rate = has_numbers(text, "lr", &none, &at);
+    if (!mae && !loss)
+        return;
+    struct eq_picture *p = eq_picture_add(&report->pictures, "history", m->name, 460, rate || norm ? 460 : 320);
     eq_str_add(&p->data, "%s", text);
     eq_str_add(&p->title, "%s: training", m->row);
-    eq_str_add(
-        &p->caption,
-        "MAE on the validation split (left axis) and training loss on the standardized EF (right axis), %d epoch%s. "
-        "%s with the lowest validation MAE is kept.",
-        rows, rows == 1 ? "" : "s", start ? "Epoch 0 is the model before any step. The one" : "The epoch");
-    eq_str_add(
-        &p->script,
-        "set border 11\nset ytics nomirror\nset y2tics nomirror\nset xlabel 'epoch' offset 0,0.4\n"
-        "set ylabel 'validation MAE (EF points)'\nset y2label 'training loss'\nset yrange [0:*]\n"
-        "set y2range [0:*]\nset xrange [%g:%g]\nset xtics %d\n"
-        "plot '%s.csv' using 'epoch':'val_mae' axes x1y1 with linespoints pt 7 ps 0.5 lw 1.8 lc rgb s%d title "
-        "'validation MAE', \\\n"
-        "     '' using 'epoch':'train_loss' axes x1y2 with linespoints pt 6 ps 0.4 lw 1.2 dt 2 lc rgb axis title "
-        "'training loss'\n",
-        start ? -0.5 : 0.5, rows + 0.5, rows > 20 ? rows / 10 : 1 + (rows > 10), p->name.s, m->series);
+    eq_str_add(&p->caption,
+               "MAE on the validation split (left axis) and training loss on the standardized EF (right axis), %d "
+               "epoch%s%s. %s with the lowest validation MAE is kept.",
+               rows, rows == 1 ? "" : "s",
+               norm   ? "; below, learning rate and mean norm of the gradient before clipping"
+               : rate ? "; below, the learning rate"
+                      : "",
+               start ? "Epoch 0 is the model before any step. The one" : "The epoch");
+    eq_str_add(&p->alt, "%d epoch%s; the lowest validation MAE is %.2f EF points, in epoch %.0f.", rows,
+               rows == 1 ? "" : "s", best, epoch);
+    eq_str_add(&p->script,
+               "set multiplot\nset key at graph 0, graph 1.02 left bottom\nset lmargin at screen 0.15\nset rmargin at "
+               "screen 0.84\nset border 11\n"
+               "set xrange [%g:%g]\nset xtics %d\nset yrange [0:*]\nset y2range [0:*]\nset y2tics nomirror\n"
+               "set tmargin at screen 0.90\nset bmargin at screen %g\nset ylabel 'validation MAE (EF points)'\n"
+               "set y2label 'training loss'\n",
+               start ? -0.5 : 0.5, rows + 0.5, rows > 12 ? (rows + 9) / 10 : 1, rate || norm ? 0.46 : 0.15);
+    eq_str_add(&p->script, rate || norm ? "set format x ''\n" : "set xlabel 'epoch' offset 0,0.3\n");
+    eq_str_add(&p->script, "plot ");
+    if (mae)
+        eq_str_add(
+            &p->script,
+            "'%s.csv' using 'epoch':'val_mae' axes x1y1 with linespoints ls %d dt solid title 'validation MAE'%s",
+            p->name.s, m->series, loss ? ", \\\n     " : "");
+    if (loss)
+        eq_str_add(&p->script,
+                   "'%s.csv' using 'epoch':'train_loss' axes x1y2 with linespoints pt 4 ps 0.5 lw 1.4 dt (6,3) lc rgb "
+                   "soft title 'training loss'",
+                   p->name.s);
+    if (rate || norm)
+        eq_str_add(&p->script,
+                   "\nset format x '%%g'\nset xlabel 'epoch' offset 0,0.3\nset tmargin at screen 0.36\nset bmargin at "
+                   "screen 0.11\nset format y '%%.0e'\nset ylabel 'learning rate'\nset y2label '%s'\n%splot ",
+                   norm ? "gradient norm" : "", norm ? "" : "unset y2tics\nset border 3\n");
+    if (rate)
+        eq_str_add(&p->script,
+                   "'%s.csv' using 'epoch':'lr' axes x1y1 with steps lw 1.8 lc rgb ink title 'learning rate'%s",
+                   p->name.s, norm ? ", \\\n     " : "");
+    if (norm)
+        eq_str_add(&p->script,
+                   "'%s.csv' using 'epoch':'grad_norm' axes x1y2 with linespoints pt 4 ps 0.5 lw 1.4 dt (6,3) lc rgb "
+                   "soft title 'gradient norm'",
+                   p->name.s);
+    eq_str_add(&p->script, "\nunset multiplot\n");
 }
 
 enum eq_status eq_plot_history(struct eq_report *report, const struct eq_plot_models *models, struct eq_err *err)

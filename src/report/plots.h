@@ -4,16 +4,18 @@
 
 #include "report/report.h"
 
-/* A model with predictions. */
+/* A model of the run. Its texts may stand in a script. */
 struct eq_plot_model {
+    const struct eq_result *row;
     const char *label;      /* its row */
     char name[EQ_ROW_NAME]; /* names its files */
     int series;
-    struct eq_evaluation predictions;
+    struct eq_evaluation predictions; /* n 0: there are none */
 };
 struct eq_plot_models {
     struct eq_plot_model *list;
     size_t n;
+    bool any;      /* some have predictions */
     double lo, hi; /* whole tens around every true and predicted EF of all models, so that their pictures compare */
 };
 /* Reads the predictions of the run's models. Init models with {0}; clear it also after a failure. */
@@ -23,16 +25,31 @@ void eq_plot_models_clear(struct eq_plot_models *models);
 const struct eq_plot_model *eq_plot_model_of(const struct eq_plot_models *models, enum eq_phase phase);
 
 /* The kinds. eq_plot_<kind> is in a file of its own and adds its pictures to report->pictures; none if there is nothing
- * to show. Sections show them by kind (section_pictures.c). */
+ * to show. The kind of a picture is the section that shows it. */
 #define EQ_PLOTS(X)                                                                                                    \
-    X(history)                                                                                                         \
     X(scatter)                                                                                                         \
-    X(changes)                                                                                                         \
-    X(sensitivity)
+    X(differences)                                                                                                     \
+    X(errors)                                                                                                          \
+    X(agreement)                                                                                                       \
+    X(roc)                                                                                                             \
+    X(latency)                                                                                                         \
+    X(front)                                                                                                           \
+    X(history)                                                                                                         \
+    X(seeds)                                                                                                           \
+    X(sensitivity)                                                                                                     \
+    X(labels)                                                                                                          \
+    X(layer_costs)                                                                                                     \
+    X(ranges)
 #define EQ_PLOT_FUNCTION(kind)                                                                                         \
     enum eq_status eq_plot_##kind(struct eq_report *report, const struct eq_plot_models *models, struct eq_err *err);
 EQ_PLOTS(EQ_PLOT_FUNCTION)
 
+/* Appends "'<file>.csv' using <x>:<y> <with> title '<label>'" for the rows of a model, which the column model names,
+ * with "plot" or a comma before it. x and y: columns. with: what stands for "%d" is the series of the model. */
+struct eq_plot_curve {
+    const char *x, *y, *with, *label;
+};
+void eq_plot_add_curve(struct eq_picture *p, const struct eq_plot_model *m, const struct eq_plot_curve *c, int *curves);
 /* Draws what has been added, in <run>/plots. */
 enum eq_status eq_plots_draw(struct eq_report *report, struct eq_err *err);
 /* Reads the predictions of the run, adds the pictures of all kinds, and draws them. */

@@ -4,6 +4,17 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+
+static void add_pictures(const struct eq_pictures *all, struct eq_section *s)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        if (!all->list[i].drawn || strcmp(all->list[i].kind, s->id) != 0)
+            continue;
+        s->plots = eq_list_grow(s->plots, s->n_plots, sizeof *s->plots);
+        s->plots[s->n_plots++] = &all->list[i];
+    }
+}
 
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
 {
@@ -21,6 +32,7 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
         s->id = list[i].id;
         s->place = list[i].place;
         list[i].fill(report, s);
+        add_pictures(&report->pictures, s);
         if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
             ++*n;
         else
@@ -63,6 +75,7 @@ void eq_report_clear(struct eq_report *report)
         eq_settings_clear(&report->settings);
     cJSON_Delete(report->config);
     cJSON_Delete(report->sensitivity);
+    eq_measured_clear(&report->measured);
 }
 
 /* One table is of one data set. A run that has not been evaluated yet has no results. */
@@ -72,15 +85,6 @@ static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
                             : eq_results_read(report->run_dir, &report->results, err));
     eq_results_keep_data(&report->results, &report->other_data);
     return EQ_OK;
-}
-
-/* opts NULL: those of the run. */
-static enum eq_status judge(struct eq_report *report, const struct eq_verdict_opts *opts, struct eq_err *err)
-{
-    struct eq_verdict_opts own;
-    if (!opts)
-        EQ_CHECK(eq_verdict_opts_of(report->run_dir, &own, err));
-    return eq_run_verdict_make(report->run_dir, &report->results, opts ? opts : &own, &report->verdict, err);
 }
 
 static enum eq_status read_settings(struct eq_report *report, struct eq_err *err)
@@ -119,7 +123,9 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
+    const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
     if (report.pictures.missing.len)
@@ -195,7 +201,7 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
     struct eq_report report = {.run_dir = run_dir};
     enum eq_status st;
     EQ_TRY(read_results(&report, err));
-    EQ_TRY(judge(&report, opts, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts, &report.verdict, err));
     eq_run_verdict_text(&report.verdict, out);
     if (out->len)
         eq_str_add(out, "\n");

@@ -38,6 +38,28 @@ void eq_table_print(const struct eq_table *t, int columns, struct eq_str *out);
 
 /* ---- the content of a report ---------------------------------------------- */
 
+/* What phases have measured and written beside their models, and the clips. */
+struct eq_measured {
+    struct eq_quantization {
+        const struct eq_run_model *model;
+        struct cJSON *json; /* owned: quantization/<name>.json */
+    } * list;               /* owned */
+    size_t n;
+    double seed;             /* of the run that they are of; NaN: of the run directory itself */
+    struct eq_dataset clips; /* of data.csv; empty if the run has none */
+};
+/* measured.c. Over several seeds quantization/ is that of the first seed which has one. Clear out also after a failure.
+ * EQ_FORMAT: a file is damaged. */
+enum eq_status eq_measured_read(const char *run_dir, const struct eq_results *r, struct eq_measured *out,
+                                struct eq_err *err);
+void eq_measured_clear(struct eq_measured *m);
+/* That of the model which a phase makes; NULL: there is none. */
+const struct cJSON *eq_measured_of(const struct eq_measured *m, enum eq_phase phase);
+/* Appends which seed, where there are several; otherwise nothing. */
+void eq_measured_note_seed(const struct eq_measured *m, struct eq_str *out);
+/* What a layer gains in FP32: by how much the RMS of INT8's EF from FP32's falls. NaN: unknown. */
+double eq_layer_gain(const struct cJSON *quantization, const struct cJSON *layer);
+
 struct eq_report {
     const char *run_dir;
     struct eq_results results;
@@ -48,6 +70,7 @@ struct eq_report {
     char config_sha256[EQ_SHA256_TEXT]; /* of that file; "": there is none */
     struct eq_table missing;   /* what the settings ask for and the run lacks, with the command that makes it */
     struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
+    struct eq_measured measured;
     struct eq_pictures pictures;
 };
 void eq_report_clear(struct eq_report *report);
@@ -147,31 +170,39 @@ void eq_section_clear(struct eq_section *s);
 void eq_section_print(const struct eq_section *s, int columns, struct eq_str *out);
 
 /* The sections in the order of report.html, and the place of each in report.md. eq_section_<name> is in a file of
- * its own and leaves the section empty when there is nothing to say. */
+ * its own and leaves the section empty when there is nothing to say. Pictures whose kind is the name of a section are
+ * added to it. */
 #define EQ_SECTIONS(X)                                                                                                 \
     X(verdict, 1)                                                                                                      \
     X(missing, 3)                                                                                                      \
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
+    X(latency, 12)                                                                                                     \
     X(seeds, 20)                                                                                                       \
     X(errors, 21)                                                                                                      \
     X(differences, 22)                                                                                                 \
     X(mlperf, 23)                                                                                                      \
-    X(moved, 24)                                                                                                       \
+    X(no_pictures, 60)                                                                                                 \
+    X(scatter, 80)                                                                                                     \
     X(agreement, 25)                                                                                                   \
+    X(moved, 24)                                                                                                       \
+    X(calibration, 29)                                                                                                 \
     X(auc, 26)                                                                                                         \
     X(auc_differences, 27)                                                                                             \
     X(reclass, 28)                                                                                                     \
-    X(calibration, 29)                                                                                                 \
     X(strata_ef, 31)                                                                                                   \
     X(strata_frames, 32)                                                                                               \
     X(strata_fps, 33)                                                                                                  \
-    X(scatter, 80)                                                                                                     \
-    X(changes, 90)                                                                                                     \
+    X(latency, 88)                                                                                                     \
+    X(front, 90)                                                                                                       \
+    X(labels, 62)                                                                                                      \
     X(history, 70)                                                                                                     \
     X(layers, 100)                                                                                                     \
-    X(no_pictures, 60)                                                                                                 \
+    X(parts, 101)                                                                                                      \
+    X(layer_costs, 102)                                                                                                \
+    X(layer_table, 103)                                                                                                \
+    X(ranges, 104)                                                                                                     \
     X(search, 120)                                                                                                     \
     X(mixed, 130)                                                                                                      \
     X(sensitivity, 110)                                                                                                \

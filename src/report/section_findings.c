@@ -8,7 +8,8 @@
  * EF to whole percents, and far more than PTQ's at its best (0.04 on the default data). */
 #define EQ_BIAS_NOTED 1.0
 
-/* "Learned scales (LSQ), weights of 4 bits, 2 epochs, 0.50 of the loss by distillation." */
+/* "Learned scales (LSQ), weights of 4 bits, 2 epochs, weight of the distillation loss 0.50; activation ranges at first:
+ * calibrated, minmax on 64 clips." */
 static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
 {
     bool lsq = strcmp(eq_json_text(recipe, "qat_method"), "lsq") == 0;
@@ -18,6 +19,10 @@ static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
                eq_json_real(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
     if (distill > 0)
         eq_str_add(out, ", weight of the distillation loss %.2f", distill);
+    if (eq_json_text(recipe, "start")[0])
+        eq_str_add(out, "; activation ranges at first: %s", eq_json_text(recipe, "start"));
+    if (eq_json_real(recipe, "clips") > 0)
+        eq_str_add(out, " on %.0f clip%s", eq_json_real(recipe, "clips"), eq_plural(eq_json_real(recipe, "clips")));
     eq_str_add(out, ".");
     if (kept == 0)
         eq_str_add(out, " No epoch was better than the start on the validation clips. This file is therefore the "
@@ -42,9 +47,10 @@ void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
         describe_qat(recipe, out);
         return;
     }
-    eq_str_add(out, "Activations: %s on %.0f clips; weights: %.0f bits per %s, %s", eq_json_text(recipe, "observer"),
-               eq_json_real(recipe, "clips"), eq_json_real(recipe, "weight_bits"),
-               eq_json_flag(recipe, "per_channel") ? "channel" : "layer", eq_json_text(recipe, "weight_observer"));
+    eq_str_add(out, "Activations: %s on %.0f clip%s; weights: %.0f bits per %s, %s", eq_json_text(recipe, "observer"),
+               eq_json_real(recipe, "clips"), eq_plural(eq_json_real(recipe, "clips")),
+               eq_json_real(recipe, "weight_bits"), eq_json_flag(recipe, "per_channel") ? "channel" : "layer",
+               eq_json_text(recipe, "weight_observer"));
     for (size_t i = 0, n = 0; i < sizeof switches / sizeof *switches; i++)
         if (eq_json_flag(recipe, switches[i].key))
             eq_str_add(out, "%s%s", n++ ? ", " : "; ", switches[i].text);

@@ -1,29 +1,16 @@
-/* The pictures, one section for each kind. */
+/* Sections that consist of pictures, and what is said where pictures are missing. */
 #include "report/report.h"
 
-#include <string.h>
-
-static void add_pictures(const struct eq_report *report, const char *kind, const char *title, struct eq_section *out)
-{
-    for (size_t i = 0; i < report->pictures.n; i++) {
-        const struct eq_picture *p = &report->pictures.list[i];
-        if (!p->drawn || strcmp(p->kind, kind) != 0)
-            continue;
-        out->plots = eq_list_grow(out->plots, out->n_plots, sizeof *out->plots);
-        out->plots[out->n_plots++] = p;
-    }
-    eq_str_add(&out->title, "%s", title);
-}
-
-#define PICTURES(section, kind, title)                                                                                 \
+#define PICTURES(section, name)                                                                                        \
     void eq_section_##section(const struct eq_report *report, struct eq_section *out)                                  \
     {                                                                                                                  \
-        add_pictures(report, kind, title, out);                                                                        \
+        (void)report;                                                                                                  \
+        eq_str_add(&out->title, name);                                                                                 \
     }
-PICTURES(scatter, "scatter", "Predictions")
-PICTURES(changes, "changes", "Effect of INT8")
-PICTURES(history, "history", "Training")
-PICTURES(layers, "sensitivity", "Layers")
+PICTURES(scatter, "Predictions")
+PICTURES(front, "Error, latency, and size")
+PICTURES(history, "Training")
+PICTURES(layers, "Layers")
 
 void eq_section_no_pictures(const struct eq_report *report, struct eq_section *out)
 {

@@ -62,11 +62,13 @@ static enum eq_status read_seeds(const char *run_dir, int first, int n, struct s
     for (int seed = first; seed < first + n && st == EQ_OK; seed++) {
         char *dir = eq_seed_dir(run_dir, seed), *name = strrchr(dir, '/') + 1;
         struct eq_results *over = &s->over;
-        bool there;
-        st = eq_run_look(dir, "results", ".json", &there, err);
-        if (st == EQ_OK && there) {
+        struct eq_results results;
+        st = eq_results_open(dir, &results, err);
+        if (st != EQ_OK || results.n == 0) { /* an interrupted evaluation leaves a file without rows */
+            eq_results_clear(&results);
+        } else {
             s->results = eq_list_grow(s->results, s->n, sizeof *s->results);
-            st = eq_results_read(dir, &s->results[s->n++], err);
+            s->results[s->n++] = results;
             over->seeds = eq_list_grow(over->seeds, over->n_seeds, sizeof *over->seeds);
             const struct cJSON *text = made(s, cJSON_CreateString(name));
             over->seeds[over->n_seeds++] = (struct eq_result_seed){NULL, seed, text ? text->valuestring : ""};
@@ -211,6 +213,7 @@ static enum eq_status summarize(const char *run_dir, int first, int n, struct se
     r->n_damaged = one->n_damaged;
     one->damaged = NULL;
     r->data = one->data;
+    r->margin = one->margin;
     r->environment = one->environment;
     return EQ_OK;
 }

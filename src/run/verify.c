@@ -86,6 +86,34 @@ static void check_seal(struct eq_verification *v, const struct run *r, const cha
     free(path);
 }
 
+/* Written by the report, if there is one. */
+static enum eq_status check_statistics(struct eq_verification *v, const struct run *r, struct eq_err *err)
+{
+    bool there;
+    char *path = eq_path_join(r->cfg->run.dir, EQ_STATISTICS_FILE);
+    enum eq_status st = eq_path_look(path, &there, err);
+    if (st == EQ_OK && there)
+        check_seal(v, r, EQ_STATISTICS_FILE);
+    free(path);
+    return st;
+}
+
+/* The measurements beside quantized models; older versions wrote none. */
+static enum eq_status check_quantization(struct eq_verification *v, const struct run *r, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    for (const struct eq_run_model *m = eq_run_models; m->name && st == EQ_OK; m++) {
+        bool there;
+        char *name = eq_format("quantization/%s", m->name), *file = eq_format("%s.json", name);
+        st = eq_run_look(r->cfg->run.dir, name, ".json", &there, err);
+        if (st == EQ_OK && there)
+            check_seal(v, r, file);
+        free(name);
+        free(file);
+    }
+    return st;
+}
+
 /* ---- data -------------------------------------------------------------------- */
 
 static void check_manifest(struct eq_verification *v, const struct run *r, struct eq_dataset *manifest)
@@ -449,6 +477,8 @@ static enum eq_status verify_one(struct eq_verification *v, const struct eq_conf
     bool rows = read_results(v, cfg->run.dir, &r.results);
     if (rows)
         check_seal(v, &r, "results.json");
+    EQ_TRY(check_statistics(v, &r, err));
+    EQ_TRY(check_quantization(v, &r, err));
     EQ_TRY(check_data(v, &r, err));
     check_rows_data(v, &r);
     EQ_TRY(check_models(v, &r, err));
@@ -470,6 +500,7 @@ static enum eq_status verify_seeds(struct eq_verification *v, const struct eq_co
         eq_verification_add(v, eq_seeds_are_collected(cfg) ? EQ_HOLDS : EQ_DIFFERS, "results.json",
                             "against the results of the %d seeds", cfg->train.seeds);
     }
+    EQ_TRY(check_statistics(v, &r, err));
     for (int i = 0; i < cfg->train.seeds; i++) {
         struct eq_config one = *cfg;
         char *prefix = eq_format("seed-%d/", cfg->run.seed + i);

@@ -49,7 +49,7 @@ enum eq_status eq_run_is_ours(const char *run_dir, bool *ours, struct eq_err *er
 }
 
 /* The folders of a run directory; the last one is itself. */
-static const char *const folders[] = {"state", "history", "predictions", "plots", ""};
+static const char *const folders[] = {"state", "history", "predictions", "quantization", "plots", ""};
 enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
 /* The runs of train.seeds. Removes their folders too, unless they contain something else. */
@@ -98,7 +98,7 @@ enum eq_status eq_run_forget_results(const char *run_dir, const struct eq_run_mo
         if (strcmp(m->file, made->file) != 0)
             continue;
         snprintf(prefix, sizeof prefix, "%s.", m->name);
-        for (size_t i = 0; i < 3; i++) /* state, history, predictions */
+        for (size_t i = 0; i < 4; i++) /* state, history, predictions, quantization */
             EQ_CHECK(remove_files_in(run_dir, folders[i], prefix, err));
         EQ_CHECK(eq_results_drop_model(run_dir, m->row, err));
     }

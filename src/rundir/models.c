@@ -150,7 +150,7 @@ enum eq_status eq_run_has_begun(const char *run_dir, const struct eq_run_model *
 
 enum eq_status eq_run_make_dirs(const char *run_dir, struct eq_err *err)
 {
-    static const char *const names[] = {"state", "history", "predictions"};
+    static const char *const names[] = {"state", "history", "predictions", "quantization"};
     enum eq_status st = EQ_OK;
     for (size_t i = 0; i < sizeof names / sizeof *names && st == EQ_OK; i++) {
         char *path = eq_path_join(run_dir, names[i]);

@@ -170,8 +170,7 @@ struct tail {
     bool upper;
 };
 
-/* Where a tail has the probability `want`, by bisection to the last bit, from lo up, or on both sides of lo = -INFINITY.
- */
+/* Where a tail has the probability `want`, by bisection to the last bit, between lo and hi. */
 static double bisect(const struct tail *t, double lo, double hi)
 {
     for (int i = 0; i < 2100; i++) {

@@ -10,7 +10,9 @@
 
 struct qat {
     const struct eq_config *cfg;
+    const struct eq_dataset *ds;
     char start[64]; /* source of the first activation ranges */
+    size_t clips;   /* that calibrated; 0: the ranges are those of PTQ's file */
 };
 
 /* epoch: after which the model is; 0: the start. *out: free with free(). */
@@ -25,6 +27,8 @@ static enum eq_status recipe(const struct qat *qat, int epoch, char **out, struc
     cJSON_AddNumberToObject(o, "kept_epoch", epoch);
     cJSON_AddNumberToObject(o, "distill", cfg->qat.distill);
     cJSON_AddStringToObject(o, "start", qat->start);
+    if (qat->clips)
+        cJSON_AddNumberToObject(o, "clips", (double)qat->clips);
     enum eq_status st = eq_json_print_line(&text, o, err);
     cJSON_Delete(o);
     *out = text.s;
@@ -47,6 +51,28 @@ static enum eq_status lower(void *ctx, const struct eq_graph *g, int epoch, stru
 out:
     free(made_by);
     eq_graph_free(copy);
+    return st;
+}
+
+/* The parts of the error: against the same weights without rounding, as for PTQ. */
+static enum eq_status study(void *ctx, const struct eq_graph *g, struct eq_err *err)
+{
+    enum eq_status st;
+    const struct qat *qat = ctx;
+    struct eq_graph *copy = NULL, *folded = NULL;
+    struct eq_calibration clips = {0};
+    const char *name = eq_phase_model(EQ_PHASE_QAT)->name;
+    char *path = eq_quantization_path(qat->cfg->run.dir, name);
+    EQ_TRY(eq_graph_clone(g, &copy, err));
+    EQ_TRY(eq_update_weight_qparams(copy, err));
+    EQ_TRY(eq_fold_batchnorm(copy, &folded, err));
+    EQ_TRY(eq_parts_open(qat->cfg, qat->ds, &clips, err));
+    EQ_TRY(eq_parts_write(path, name, &clips, folded, folded, err));
+out:
+    eq_calibration_close(&clips);
+    eq_graph_free(folded);
+    eq_graph_free(copy);
+    free(path);
     return st;
 }
 
@@ -79,7 +105,7 @@ static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struc
     struct eq_calibration clips = {0};
     EQ_TRY(eq_fold_batchnorm(g, &folded, err));
     EQ_TRY(eq_calibration_open(qat->cfg, ds, &clips, err));
-    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, err));
+    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, &qat->clips, err));
     for (int i = 0; i < g->n_nodes; i++) {
         int edge = g->nodes[i].edge_fq; /* folding keeps the indices */
         if (edge < 0)
@@ -133,6 +159,7 @@ static enum eq_status prepare(void *ctx, struct eq_train_job *job, struct eq_str
     eq_str_add(signature, EQ_SIGNATURE_START "%s\n", qat->start);
     job->rule = eq_scale_rules[cfg->qat.method];
     job->lower = lower;
+    job->study = study;
     job->ctx = qat;
     return EQ_OK;
 }
@@ -145,7 +172,7 @@ static const char *const shaping[] = {
 enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err)
 {
-    struct qat qat = {.cfg = cfg};
+    struct qat qat = {.cfg = cfg, .ds = ds};
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
                             .name = eq_phase_model(EQ_PHASE_QAT)->name,

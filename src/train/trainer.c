@@ -320,6 +320,8 @@ static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metric
     *out = e.metrics;
     if (out->mae < t->best_mae) {
         EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
+        if (t->job.study)
+            EQ_TRY(t->job.study(t->job.ctx, t->job.graph, err));
         t->best_mae = out->mae;
         t->best_epoch = epoch;
     }

@@ -5,17 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum eq_status eq_verdict_opts_of(const char *run_dir, struct eq_verdict_opts *out, struct eq_err *err)
-{
-    struct eq_settings settings;
-    bool found;
-    EQ_CHECK(eq_settings_init(&settings, err));
-    enum eq_status st = eq_settings_load_run(&settings, run_dir, &found, err);
-    *out = (struct eq_verdict_opts){settings.config.report.margin, settings.config.report.replicates};
-    eq_settings_clear(&settings);
-    return st;
-}
-
 static enum eq_status of_only_seed(const char *run_dir, const struct eq_result_seed *seed, struct eq_run_verdict *v,
                                    struct eq_err *err)
 {

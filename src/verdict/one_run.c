@@ -180,8 +180,11 @@ static enum eq_status divide(struct eq_verdict_model *m, enum eq_strata_kind kin
         tertiles(sorted, n, cuts, &n_cuts);
     EQ_CHECK(eq_strata_of(m->prediction, m->clips->ef, by, n, cuts, n_cuts, all, err));
     for (size_t s = 0; s <= n_cuts; s++)
-        if (all[s].metrics.clips > 0)
+        if (all[s].metrics.clips > 0) {
+            if (all[s].mae_low < 0) /* Student's t does not know that an MAE is not */
+                all[s].mae_low = 0;
             out->list[out->n++] = all[s];
+        }
     if (kind != EQ_STRATA_EF && n_cuts == 0)
         out->list[0].from = out->list[0].to = sorted[0];
     return EQ_OK;
@@ -346,6 +349,34 @@ static void adjust_tests(struct eq_run_verdict *v)
     free(p);
 }
 
+/* A file that was edited, or put together from two runs. */
+static void note_other_errors(struct eq_run_verdict *v, const struct eq_results *results)
+{
+    for (size_t i = 0; i < results->n; i++) {
+        const struct eq_verdict_model *m = eq_verdict_model_of(v, results->rows[i].model);
+        double noted = results->rows[i].mae;
+        if (m && fabs(noted - m->metrics.mae) > 1e-6 * (1 + noted)) /* EFs have 9 digits in the file */
+            eq_verdict_note(
+                v,
+                "results.json says an MAE of %.6g for %s (models[%zu].mae), but its predictions give %.6g: one "
+                "of the files was changed or is of another run. `echoquant eval %s` makes both again.",
+                noted, m->row, i, m->metrics.mae, m->name);
+    }
+}
+
+static void note_equal(struct eq_run_verdict *v)
+{
+    for (size_t i = 0; i < v->n_models; i++)
+        for (size_t k = 0; k < i; k++) {
+            const struct eq_verdict_model *a = &v->models[i], *b = &v->models[k];
+            if (a->clips == b->clips &&
+                memcmp(a->prediction, b->prediction, a->clips->of.n * sizeof *a->prediction) == 0) {
+                eq_verdict_note(v, "%s predicts exactly what %s predicts, for every test clip.", a->row, b->row);
+                break;
+            }
+        }
+}
+
 /* ---- what cannot be said --------------------------------------------------- */
 
 static void note_clips(struct eq_run_verdict *v, const struct eq_verdict_clips *clips)
@@ -385,12 +416,14 @@ enum eq_status eq_verdict_of_run(const char *run_dir, const struct eq_results *r
     eq_verdict_add_pairs(v);
     for (size_t i = 0; i < v->n_models; i++)
         EQ_CHECK(describe_model(&v->models[i], err));
+    note_other_errors(v, results);
     for (size_t i = 0; i < v->n_pairs; i++)
         EQ_CHECK(describe_pair(v, &v->pairs[i], err));
     adjust_tests(v);
     EQ_CHECK(bootstrap(v, err));
     for (size_t i = 0; i < v->n_pairs; i++)
         eq_verdict_decide(v, &v->pairs[i]);
+    note_equal(v);
     for (size_t i = 0; i < v->n_clips; i++)
         note_clips(v, v->clips[i]);
     return EQ_OK;

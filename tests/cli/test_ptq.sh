@@ -17,6 +17,29 @@ ptq_with() {
 ptq_with plain
 ptq_with again
 same plain/ptq.safetensors again/ptq.safetensors
+# What is written beside the model: the error in parts, ranges, and layers in FP32. Nothing but times depends on threads.
+ptq_with one_thread --threads 1
+python3 - plain/quantization/ptq.json one_thread/quantization/ptq.json <<'PY' && pass || fail "quantization/ptq.json"
+import json, sys
+TIMES = ("int8_ms", "fp32_ms", "cost_ms")
+def steady(r):
+    return {k: [steady(x) for x in v] if isinstance(v, list) and isinstance(v[0], dict) else v
+            for k, v in r.items() if k not in TIMES and k != "seal"}
+r, other = (json.load(open(p)) for p in sys.argv[1:])
+assert steady(r) == steady(other)
+assert r["format"] == "echoquant-quantization-1" and r["split"] == "VAL" and r["clips"] == 2, r["clips"]
+parts = r["parts"]
+assert list(parts) == ["weights", "activations", "both"] and all(p["rms_from_fp32"] > 0 for p in parts.values())
+assert len(r["edges"]) == 20 and len(r["layers"]) == 21 and r["edges"][0]["edge"] == "conv1"
+for e in r["edges"]:
+    assert e["low"] <= 0 <= e["high"] and e["min"] <= e["max"] and 0 <= e["clipped"] < 0.1, e
+    assert len(e["counts"]) == 64 and e["counts"][0] > 0 and e["counts"][-1] > 0
+for l in r["layers"]:
+    assert not l["fp32"] and l["int8_ms"] >= 0 and l["fp32_ms"] >= 0 and l["rms_from_fp32"] >= 0, l
+    assert l["layer"] == "conv1" or l["layer"] == "fc" or abs(l["cost_ms"] - (l["fp32_ms"] - l["int8_ms"])) < 1e-9, l
+assert len({l["rms_from_fp32"] for l in r["layers"]}) > 10 # each is another model
+PY
+
 declare -A switches=([minmax]=ptq.observer=minmax [moving]=ptq.observer=moving_average
     [percentile]=ptq.observer=percentile [entropy]=ptq.observer=entropy [wmse]=ptq.weight_observer=mse
     [layer]=ptq.per_channel=false [bits6]=ptq.weight_bits=6 [bits4]=ptq.weight_bits=4 [equalize]=ptq.equalize=true
@@ -42,6 +65,31 @@ expect 0 eval --run bits4
 has bits4/results.json '"weight_bits": 4'
 expect 0 report --run bits4
 has bits4/report.md "weights: 4 bits per channel, minmax."
+
+# Layers that stay in FP32 cost and gain nothing more.
+ptq_with two_in_fp32 --set ptq.keep_fp32=conv1,layer2.0.conv1
+python3 - two_in_fp32/quantization/ptq.json <<'PY' && pass || fail "quantization/ptq.json with layers in FP32"
+import json, sys
+r = json.load(open(sys.argv[1]))
+rows = {l["layer"]: l for l in r["layers"]}
+for name in ("conv1", "layer2.0.conv1"):
+    assert rows[name]["fp32"] and "cost_ms" not in rows[name] and "int8_ms" not in rows[name] and rows[name]["fp32_ms"] > 0
+assert sum(l["fp32"] for l in r["layers"]) == 2 and len(r["edges"]) >= 18
+PY
+
+# More clips than there are: file, results and report state those that calibrated, the 6 of the training split.
+ptq_with many --set ptq.clips=64
+has "$ERR" "calibrated on 6 clips"
+has <("$BIN" inspect many/ptq.safetensors) "clips = 6"
+has many/config.json '"clips": 64'
+cp base/fp32.safetensors many/
+expect 0 eval --run many
+is "clips in results.json" "$(python3 -c '
+import json
+print([m["recipe"]["clips"] for m in json.load(open("many/results.json"))["models"] if m["model"] == "PTQ"])')" "[6]"
+expect 0 report --run many
+has many/report.md " on 6 clips; weights"
+has many/report.html " on 6 clips; weights"
 
 # The search: deterministic, each try in the file, the best of them kept, as PTQ alone makes it with these settings.
 ptq_with found --set ptq.search=true --set ptq.adaround_steps=30

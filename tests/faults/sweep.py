@@ -137,7 +137,8 @@ def steady(text):
 def without_times(value):
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items()
-                if not ("latency" in k or k in ("timed", "start_ms", "memory_bytes", "peak_rss_mb", "peak_rss_bytes", "seconds", "seal"))}
+                if not ("latency" in k or k in ("timed", "start_ms", "memory_bytes", "peak_rss_mb", "peak_rss_bytes",
+                                             "seconds", "seal", "int8_ms", "fp32_ms", "cost_ms"))}
     return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
@@ -152,7 +153,7 @@ class File:
                 text = json.dumps(without_times(json.loads(data)))
             except ValueError:
                 self.whole = False
-            if base != "results.json":
+            if base != "results.json" and "/quantization/" not in "/" + name:
                 text = data.decode("utf-8", "replace")
         elif base.startswith("report.") and timed:  # the command `report` has no times of its own
             text = " ".join(re.findall(r"(?m)^#+ .*|<h[1-6].*?>", text))

@@ -12,18 +12,21 @@
 #define eq_dicom_close none_close
 #define eq_dicom_about none_about
 #define eq_dicom_frame none_frame
+#define eq_dicom_version none_version
 bool none_built(void);
 enum eq_status none_open(const char *path, const struct eq_dicom_limits *limits, struct eq_dicom **out,
                          struct eq_err *err);
 void none_close(struct eq_dicom *d);
 const struct eq_dicom_info *none_about(const struct eq_dicom *d);
 enum eq_status none_frame(struct eq_dicom *d, int i, const uint8_t **data, size_t *len, struct eq_err *err);
+const char *none_version(void);
 #include "clip/dicom_none.c"
 #undef eq_dicom_built
 #undef eq_dicom_open
 #undef eq_dicom_close
 #undef eq_dicom_about
 #undef eq_dicom_frame
+#undef eq_dicom_version
 
 static const struct eq_dicom_limits limits = {EQ_CLIP_MAX_PIXELS, EQ_CLIP_MAX_FRAMES};
 

@@ -495,6 +495,40 @@ static void other_files_are_no_start(void **state)
     free(clips.pixels);
 }
 
+/* The range that STE makes of a calibrated scale gives that scale again, to the bit, whatever its zero point. */
+static void calibrated_scales_stay(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *g = prepared_resnet(&clips, 8, NULL);
+    struct eq_rng r;
+    eq_rng_init(&r, 7, EQ_RNG_TEST, 0, 0);
+    for (int round = 0; round < 100; round++) {
+        struct eq_qparams p[64];
+        void *ste;
+        assert_true(g->n_fake_quants <= 64);
+        for (int i = 0; i < g->n_nodes; i++) {
+            if (g->nodes[i].edge_fq < 0)
+                continue;
+            int k = g->nodes[i].edge_fq;
+            assert_ok(eq_qparams_affine((float)eq_rng_range(&r, -9, 0), (float)eq_rng_range(&r, 0, 9), &p[k], e_));
+            g->fake_quants[k].scale[0] = p[k].scale;
+            g->fake_quants[k].zero_point[0] = p[k].zero_point;
+        }
+        assert_ok(eq_scale_rules[EQ_QAT_STE]->open(g, 0.01, &ste, e_));
+        for (int i = 0; i < g->n_nodes; i++) {
+            if (g->nodes[i].edge_fq < 0)
+                continue;
+            int k = g->nodes[i].edge_fq;
+            assert_true(g->fake_quants[k].scale[0] == p[k].scale);
+            assert_int_equal(g->fake_quants[k].zero_point[0], p[k].zero_point);
+        }
+        eq_scale_rules[EQ_QAT_STE]->close(ste);
+    }
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
 int main(void)
 {
     eq_kernels_init();
@@ -512,6 +546,7 @@ int main(void)
         cmocka_unit_test(older_states_are_understood),
         cmocka_unit_test(ranges_start_from_ptq),
         cmocka_unit_test(other_files_are_no_start),
+        cmocka_unit_test(calibrated_scales_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
  * OpenBLAS, one thread: the parallel-for is ours, and its pieces call this.
  *
  * Where the address space is limited (ulimit -v), OpenBLAS asks again and again for a buffer that it cannot have. So
- * its buffers are asked for in advance, where it can be said that they are missing.
+ * its buffers are asked for in advance, where it can be said that they are missing. From 0.3.29 on (Debian 13) it takes
+ * one as soon as it is loaded, before main; there the room is looked for earlier still.
  */
 #include "kernels/conv.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* OpenBLAS's own functions (driver/others/memory.c), which its library exports; NULL where a build lacks them. */
@@ -79,6 +81,34 @@ static enum eq_status take_buffers(int threads, struct eq_err *err)
             blas_memory_free(held[n]);
     return st;
 }
+
+/* A sanitizer is not ready that early, and none works within a limited address space. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define IS_SANITIZED 1
+#elif defined __has_feature
+#define IS_SANITIZED                                                                                                   \
+    (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(coverage_sanitizer))
+#else
+#define IS_SANITIZED 0
+#endif
+#if defined __ELF__ && !IS_SANITIZED
+/* Called by the loader before the constructors of the libraries. */
+static void need_room_to_load(void)
+{
+    static const char text[] =
+        "error: OpenBLAS needs 128 MiB of address space to start, and there is no room (ulimit -v): "
+        "raise the limit\n";
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    if (!is_room_for(USUAL_BYTES + (USUAL_BYTES >> 4))) {
+        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+        _exit(1);
+    }
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = need_room_to_load;
+#endif
 
 bool eq_conv_needs_sgemm(const struct eq_conv_kernel *kernel)
 {

@@ -39,6 +39,13 @@ enum eq_status eq_runs_table(const char *const *dirs, size_t n, enum eq_report_f
  * is a run directory. */
 enum eq_status eq_runs_report(const char *const *dirs, size_t n, const char *out_dir, struct eq_err *err);
 
+/* Writes the histories of the runs, and of their seeds, as event files of TensorBoard, whose scalars are the columns of
+ * history/<model>.csv at their epochs: <out_dir>/<run>[/seed-N]/<model>/events.out.tfevents.0.echoquant. Appends their
+ * paths to files, each with a line feed. EQ_USAGE: a run is named twice; EQ_IO: one has no history; EQ_FORMAT: a
+ * history is damaged. */
+enum eq_status eq_runs_tensorboard(const char *const *dirs, size_t n, const char *out_dir, struct eq_str *files,
+                                   struct eq_err *err);
+
 /* ---- the rest ------------------------------------------------------------------- */
 
 /* Warns on stderr of what makes the results of a run worthless or doubtful: a baseline that does not beat the median, a

@@ -8,8 +8,8 @@
  *
  * The paper's step sizes belong to the weights of a convolution, not to those times gamma / sigma of the batch norm
  * that is folded into them. A scale is therefore learned for the weights alone, and |gamma / sigma| multiplies it as it
- * multiplies them. Without that, a smaller running variance would push the folded weights beyond a scale that stays, the
- * clipped output would vary less, and the running variance would shrink on.
+ * multiplies them. Without that, a smaller running variance would push the folded weights beyond a scale that stays,
+ * the clipped output would vary less, and the running variance would shrink on.
  */
 #include "quant/quant_graph.h"
 

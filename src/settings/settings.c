@@ -136,7 +136,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "run-all: number of whole experiments, with the seeds run.seed, run.seed + 1, ..., each in a folder "
              "seed-N below the run directory; the report shows mean and spread"},
 
-    {ENUM(ptq, observer, "hist_mse", eq_observer_names),
+    {ENUM(ptq, observer, "minmax", eq_observer_names),
      .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
     {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
      .help = "observer percentile: share of the values that stay unclipped on either side"},

@@ -104,7 +104,7 @@ has "$ERR" "fp32_plus: no epoch was better than the start"
 same a/fp32.safetensors start_control/fp32_plus.safetensors
 
 # LONGER: enough steps that an epoch is better than the start.
-LONGER=(--set qat.lr=2e-3 --set qat.epochs=5)
+LONGER=(--set qat.lr=2e-3 --set qat.epochs=5 --set qat.freeze_bn_epoch=2)
 
 # Frozen from the first epoch on, ranges are PTQ's; otherwise they move. Learned scales of edges, too.
 edges=(conv1.scale layer1.0.conv1.scale layer4.1.conv2.scale layer2.0.downsample.0.zero_point)

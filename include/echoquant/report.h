@@ -10,8 +10,10 @@
  * seeds. Without gnuplot it warns, and the report has no pictures. The report of an unfinished run says what is
  * missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
-/* The same with another margin or number of replicates than config.json has; NULL: with those. */
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err);
+/* The same with another margin or number of replicates than config.json has; NULL: with those. Appends the lines of
+ * eq_run_verdict_lines to words; NULL: does not. */
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *words,
+                                struct eq_err *err);
 /* Appends the verdict on a run in words, each sentence or two with a line feed; nothing if there is none. */
 enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *out,
                                     struct eq_err *err);

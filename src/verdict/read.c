@@ -180,7 +180,9 @@ enum eq_status eq_verdict_add_model(const char *run_dir, const struct eq_results
                         there ? "its file of predictions lists no clips" : "it has no file of predictions");
         goto out;
     }
-    EQ_TRY(eq_verdict_take(v, row->model, name, row->precision, &e, err));
+    st = eq_verdict_take(v, row->model, name, row->precision, &e, err);
+    if (st == EQ_FORMAT)
+        eq_err_context(err, "%s", run_dir);
 out:
     eq_evaluation_clear(&e);
     return st;

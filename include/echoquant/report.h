@@ -11,8 +11,10 @@
  * unfinished run says what is missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a
  * file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
-/* The same with report.* and data.* of cfg in place of config.json's; NULL: with those. */
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_err *err);
+/* The same with report.* and data.* of cfg in place of config.json's; NULL: with those. Appends the lines of
+ * eq_run_verdict_lines to words; NULL: does not. */
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_str *words,
+                                struct eq_err *err);
 /* Appends the verdict on a run in words, each sentence or two with a line feed; nothing if there is none. */
 enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *out,
                                     struct eq_err *err);

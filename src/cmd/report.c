@@ -6,18 +6,18 @@
 
 enum { MAX_RUNS = 1000 };
 
-/* The table, the verdict, what is missing, and the path of the report. */
-static enum eq_status print_one(const struct eq_config *cfg, struct eq_err *err)
+/* Writes the report; prints the table, the verdict, what is missing, and the path of the report. */
+static enum eq_status report_one(const struct eq_config *cfg, struct eq_err *err)
 {
     const char *dir = cfg->run.dir;
-    struct eq_str missing = {0};
+    struct eq_str missing = {0}, verdict = {0};
     bool results;
     enum eq_status st;
+    EQ_TRY(eq_run_report_by(dir, cfg, &verdict, err));
     EQ_TRY(eq_run_look(dir, "results", ".json", &results, err));
-    if (results) {
+    if (results)
         EQ_TRY(eq_print_results(dir, false, err));
-        EQ_TRY(eq_print_verdict(cfg, err));
-    }
+    eq_print_verdict_lines(verdict.s);
     EQ_TRY(eq_run_missing(dir, eq_columns(STDOUT_FILENO), &missing, err));
     if (missing.len) {
         eq_print_text(results ? "\n" : "");
@@ -27,6 +27,7 @@ static enum eq_status print_one(const struct eq_config *cfg, struct eq_err *err)
     eq_print_row("%s/report.html", dir);
 out:
     eq_str_clear(&missing);
+    eq_str_clear(&verdict);
     return st;
 }
 
@@ -57,8 +58,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     if (o->n_args == 0 && !o->format && !o->tensorboard) {
         if (o->json)
             return eq_print_results(dir, true, err);
-        EQ_CHECK(eq_run_report_by(dir, s->cfg, err));
-        return print_one(s->cfg, err);
+        return report_one(s->cfg, err);
     }
     for (int i = -1; i < o->n_args; i++) {
         dirs = eq_list_grow(dirs, n, sizeof *dirs);

@@ -106,10 +106,18 @@ out:
 
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
-    return eq_run_report_by(run_dir, NULL, err);
+    return eq_run_report_by(run_dir, NULL, NULL, err);
 }
 
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_err *err)
+static void add_words(const struct eq_run_verdict *v, struct eq_str *out)
+{
+    eq_run_verdict_text(v, out);
+    eq_str_add(out, out->len ? "\n" : "");
+    eq_run_verdict_more(v, out);
+}
+
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_str *words,
+                                struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
     struct eq_section *sections = NULL;
@@ -129,6 +137,8 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg
     EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
     EQ_TRY(eq_run_verdict_make(run_dir, &report.results, &opts, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
+    if (words)
+        add_words(&report.verdict, words);
     EQ_TRY(eq_plots_make(&report, err));
     EQ_TRY(eq_strips_make(&report, cfg, err));
     if (report.pictures.missing.len)
@@ -205,10 +215,7 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
     enum eq_status st;
     EQ_TRY(read_results(&report, err));
     EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts, &report.verdict, err));
-    eq_run_verdict_text(&report.verdict, out);
-    if (out->len)
-        eq_str_add(out, "\n");
-    eq_run_verdict_more(&report.verdict, out);
+    add_words(&report.verdict, out);
 out:
     eq_report_clear(&report);
     return st;

@@ -1,6 +1,8 @@
 /* The predictions of a run: held to their digests, and paired by clip. */
 #include "verdict/verdict.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,16 @@ static enum eq_status check_names(const char *name, const struct eq_evaluation *
                          e->rows[i].file_name, (size_t)(partners[i] - e->rows) + 1, i + 1);
     eq_free(partners);
     return st;
+}
+
+/* Models compute in floats; what is beyond them comes from no model, and its squares may not be finite. */
+static enum eq_status check_values(const char *name, const struct eq_evaluation *e, struct eq_err *err)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (!(fabs(e->rows[i].ef) <= FLT_MAX && fabs(e->rows[i].prediction) <= FLT_MAX))
+            return eq_fail(err, EQ_FORMAT, "predictions/%s.csv: the EF or the prediction of clip %.80s is beyond %.2g",
+                           name, e->rows[i].file_name, (double)FLT_MAX);
+    return EQ_OK;
 }
 
 /* *there: whether the row has predictions. */
@@ -155,6 +167,7 @@ enum eq_status eq_verdict_take(struct eq_run_verdict *v, const char *row, const 
                                struct eq_evaluation *e, struct eq_err *err)
 {
     EQ_CHECK(check_names(name, e, err));
+    EQ_CHECK(check_values(name, e, err));
     v->models = eq_list_grow(v->models, v->n_models, sizeof *v->models);
     struct eq_verdict_model *m = &v->models[v->n_models++];
     snprintf(m->name, sizeof m->name, "%s", name);
@@ -180,7 +193,9 @@ enum eq_status eq_verdict_add_model(const char *run_dir, const struct eq_results
                         there ? "its file of predictions lists no clips" : "it has no file of predictions");
         goto out;
     }
-    EQ_TRY(eq_verdict_take(v, row->model, name, row->precision, &e, err));
+    st = eq_verdict_take(v, row->model, name, row->precision, &e, err);
+    if (st == EQ_FORMAT)
+        eq_err_context(err, "%s", run_dir);
 out:
     eq_evaluation_clear(&e);
     return st;

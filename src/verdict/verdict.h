@@ -9,7 +9,8 @@
  * same, and adds a model to v. A row without predictions is left out with a note. */
 enum eq_status eq_verdict_add_model(const char *run_dir, const struct eq_results *results, size_t i,
                                     struct eq_run_verdict *v, struct eq_err *err);
-/* The same for predictions in memory, which e holds or leaves. EQ_FORMAT: a clip is listed twice. */
+/* The same for predictions in memory, which e holds or leaves. EQ_FORMAT: a clip is listed twice, or a
+ * value is beyond a float. */
 enum eq_status eq_verdict_take(struct eq_run_verdict *v, const char *row, const char *name, const char *precision,
                                struct eq_evaluation *e, struct eq_err *err);
 /* The pairs of models with the same clips that the verdict is about, with a note for those with other clips. */

@@ -131,7 +131,7 @@ sed -i '3s/TEST,[0-9.]*/TEST,x/' bad/predictions/ptq.csv
 expect_error 1 "bad/predictions/ptq.csv:3: not a number" report bad
 make bad digest=False
 sed -i '4s/^clip2,/clip1,/' bad/predictions/ptq.csv
-expect_error 1 "bad/predictions/ptq.csv: clip clip1 is listed twice (rows 2 and 3)" report bad
+expect_error 1 "bad: predictions/ptq.csv: clip clip1 is listed twice (rows 2 and 3)" report bad
 make bad
 sed -i 's/echoquant-results-1/other-results/' bad/results.json
 expect_error 1 "bad/results.json is not a results file of this program" report bad

@@ -117,11 +117,12 @@ static void draw(struct eq_report *report, const struct eq_run_model *m, const c
         eq_str_add(&p->alt, "; the lowest validation MAE is %.2f EF points, in epoch %.0f", mae.min, mae.epoch_of_min);
     eq_str_add(&p->alt, ".");
     eq_str_add(&p->script,
-               "set multiplot\nset key at graph 0, graph 1.02 left bottom\nset lmargin at screen 0.15\nset rmargin at "
-               "screen 0.84\nset border 11\nset xrange [%g:%g]\nset xtics %g\nset yrange [0:*]\nset y2range [0:*]\n"
-               "set y2tics nomirror\nset tmargin at screen 0.90\nset bmargin at screen %g\n"
+               "set multiplot\nset key at graph 0, graph 1.02 left bottom\nset lmargin at screen 0.165\nset rmargin at "
+               "screen 0.82\nset border 11\nset xrange [%g:%g]\nset xtics %g\nset yrange [0:*]\nset y2range [0:*]\n"
+               "set ytics %g\nset y2tics nomirror %g\nset tmargin at screen 0.90\nset bmargin at screen %g\n"
                "set ylabel 'validation MAE (EF points)'\nset y2label 'training loss'\n",
-               start ? -0.5 : 0.5, rows + 0.5, fmax(1, eq_plot_step(rows, 12)), steps ? 0.46 : 0.15);
+               start ? -0.5 : 0.5, rows + 0.5, fmax(1, eq_plot_step(rows, 12)), mae.any ? eq_plot_step(mae.max, 6) : 1,
+               loss.any ? eq_plot_step(loss.max, 6) : 1, steps ? 0.46 : 0.15);
     eq_str_add(&p->script, steps ? "set format x ''\n" : "set xlabel 'epoch' offset 0,0.3\n");
     add_errors(p, m, mae.any, loss.any);
     if (steps)

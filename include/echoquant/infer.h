@@ -189,8 +189,8 @@ struct eq_latency {
     double waited; /* share of the time, 0..1, that the calling thread waited for a CPU; NaN: unknown */
     int repeats;
 };
-/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. Percentiles are nearest ranks: the smallest value
- * that at least that share of the calls do not exceed. So p99 of fewer than 100 calls is the slowest one. */
+/* ms: [n], sorted by the call; all NaN for n = 0. Sets all but waited. Percentiles are nearest ranks: the smallest
+ * value that at least that share of the calls do not exceed. So p99 of fewer than 100 calls is the slowest one. */
 struct eq_latency eq_latency_of(double *ms, int n);
 /* Several ways of running, `calls` calls of each alternately, so that a disturbance meets all of them: each has
  * warmup calls, then `repeats` that count. Where there are several, an uncounted call comes after every change: a

@@ -10,13 +10,15 @@
 struct eq_ptq_inputs {
     struct eq_graph *trained;    /* the baseline; owned */
     struct eq_calibration clips; /* to calibrate on */
-    struct eq_calibration few;   /* to look at layers and parts with: sensitivity.clips of a split */
+    struct eq_calibration few;   /* to look at single layers with: sensitivity.clips of a split */
+    struct eq_calibration study; /* of eq_parts_open */
     struct eq_loader *val;       /* the validation split, a clip a batch; owned; NULL without ptq.max_mae_loss */
     char *model, *result;        /* paths of the baseline and of the file to write; owned */
     char *parts;                 /* path of the file of eq_parts_write; owned; NULL for sensitivity */
 };
 /* For PTQ: makes the folders of the run directory and opens the baseline (model_path, or else <run>/fp32.safetensors),
- * calibration clips, the few clips of eq_parts_open, and with ptq.max_mae_loss the validation split. ds must outlive *out. Close it also on failure. */
+ * calibration clips, the clips of eq_parts_open, and with ptq.max_mae_loss the validation split. ds must outlive
+ * *out. Close it also on failure. */
 enum eq_status eq_ptq_open(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                            struct eq_ptq_inputs *out, struct eq_err *err);
 /* The same for sensitivity, with clips of sensitivity.split. */
@@ -24,8 +26,9 @@ enum eq_status eq_sensitivity_open(const struct eq_config *cfg, const struct eq_
                                    struct eq_ptq_inputs *out, struct eq_err *err);
 void eq_ptq_close(struct eq_ptq_inputs *in);
 
-/* What weights and activations add to the error of a quantized model, and how its ranges fit: sensitivity.clips clips of
- * the validation split, or, if that is empty, of the training split. */
+/* What weights and activations add to the error of a quantized model, and how its ranges fit: sensitivity.clips clips,
+ * but at most EQ_PARTS_CLIPS, of the validation split, or, if that is empty, of the training split. */
+enum { EQ_PARTS_CLIPS = 16 };
 enum eq_status eq_parts_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                              struct eq_err *err);
 /* Measures that on the clips (eq_parts_measure) and writes it to path, <run>/quantization/<name>.json. */

@@ -49,6 +49,17 @@ struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, con
     return p;
 }
 
+void eq_script_text(struct eq_str *script, const char *text)
+{
+    struct eq_str shown = {0};
+    eq_str_add_shown(&shown, text);
+    eq_str_add(script, "'");
+    for (const char *p = shown.s; p && *p; p++)
+        eq_str_add(script, *p == '\'' ? "''" : "%c", *p);
+    eq_str_add(script, "'");
+    eq_str_clear(&shown);
+}
+
 void eq_csv_text(struct eq_str *data, const char *text)
 {
     if (data->len && data->s[data->len - 1] != '\n')

@@ -24,9 +24,11 @@ enum eq_status eq_ptq_open(const struct eq_config *cfg, const struct eq_dataset 
     char *result = eq_run_model_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name, NULL);
     EQ_TRY(open_common(cfg, ds, model_path, result, out, err));
     out->parts = eq_quantization_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name);
-    if (cfg->ptq.max_mae_loss > 0)
+    EQ_TRY(eq_parts_open(cfg, ds, &out->study, err));
+    if (cfg->ptq.max_mae_loss > 0) {
         EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &out->val, err));
-    EQ_TRY(eq_parts_open(cfg, ds, &out->few, err));
+        EQ_TRY(eq_spread_open(cfg, ds, EQ_SPLIT_VAL, &out->few, err));
+    }
 out:
     return st;
 }
@@ -45,6 +47,7 @@ void eq_ptq_close(struct eq_ptq_inputs *in)
 {
     eq_calibration_close(&in->clips);
     eq_calibration_close(&in->few);
+    eq_calibration_close(&in->study);
     eq_loader_free(in->val);
     eq_graph_free(in->trained);
     free(in->model);

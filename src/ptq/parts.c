@@ -3,7 +3,6 @@
 #include "ptq/pipeline.h"
 
 #include <cjson/cJSON.h>
-#include <math.h>
 
 enum eq_status eq_parts_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                              struct eq_err *err)
@@ -12,32 +11,17 @@ enum eq_status eq_parts_open(const struct eq_config *cfg, const struct eq_datase
     for (size_t i = 0; i < ds->n; i++)
         if (ds->samples[i].split == EQ_SPLIT_VAL)
             split = EQ_SPLIT_VAL;
-    return eq_spread_open(cfg, ds, split, out, err);
-}
-
-static double mae_of(const struct eq_calibration *clips, const float *ef, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += fabs((double)ef[i] - clips->ds->samples[clips->indices[i]].ef);
-    return sum / (double)n;
-}
-
-void eq_part_error_add(struct cJSON *json, const struct eq_part_error *errors, const struct eq_calibration *clips,
-                       const float *ef, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += ((double)ef[i] - errors->fp32[i]) * ((double)ef[i] - errors->fp32[i]);
-    eq_json_add_real(json, "rms_from_fp32", sqrt(sum / (double)n));
-    eq_json_add_real(json, "mae_change", mae_of(clips, ef, n) - errors->mae);
+    struct eq_config capped = *cfg;
+    if (capped.sensitivity.clips > EQ_PARTS_CLIPS)
+        capped.sensitivity.clips = EQ_PARTS_CLIPS;
+    return eq_spread_open(&capped, ds, split, out, err);
 }
 
 /* ef: [EQ_PARTS][max]; n of the max clips. */
 static void add_parts(struct cJSON *json, const struct eq_calibration *clips, const float *ef, size_t max, size_t n)
 {
     static const char *const names[EQ_PARTS] = {NULL, "weights", "activations", "both"};
-    const struct eq_part_error errors = {ef, mae_of(clips, ef, n)};
+    const struct eq_part_error errors = {ef, eq_part_mae(clips, ef, n)};
     cJSON_AddNumberToObject(json, "clips", (double)n);
     eq_json_add_real(json, "mae_fp32", errors.mae);
     struct cJSON *parts = cJSON_AddObjectToObject(json, "parts");
@@ -109,13 +93,13 @@ enum eq_status eq_ptq_study(struct eq_ptq_inputs *in, const struct eq_ptq *ptq, 
 {
     enum eq_status st;
     const char *name = eq_phase_model(EQ_PHASE_PTQ)->name;
-    float *ef = eq_alloc(EQ_PARTS * in->few.n, sizeof *ef);
+    float *ef = eq_alloc(EQ_PARTS * in->study.n, sizeof *ef);
     struct cJSON *json = cJSON_CreateObject();
     if (!ef)
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the parts of the error"));
-    EQ_TRY(measure(name, &in->few, ptq->fp32, ptq->graph, ef, json, err));
-    const struct eq_part_error errors = {ef, mae_of(&in->few, ef, in->few.n)};
-    EQ_TRY(eq_layers_measure(ptq, quantized, &in->few, &errors, json, err));
+    EQ_TRY(measure(name, &in->study, ptq->fp32, ptq->graph, ef, json, err));
+    const struct eq_part_error errors = {ef, eq_part_mae(&in->study, ef, in->study.n)};
+    EQ_TRY(eq_layers_measure(ptq, quantized, &in->study, &errors, json, err));
     EQ_TRY(eq_sealed_write(in->parts, json, err));
 out:
     cJSON_Delete(json);

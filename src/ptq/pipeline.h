@@ -50,10 +50,13 @@ struct eq_part_error {
     const float *fp32;
     double mae;
 };
-/* parts.c: adds "rms_from_fp32" and "mae_change" of the EFs ef[n] on these clips. */
+/* part_error.c: the MAE of ef[n] on these clips. */
+double eq_part_mae(const struct eq_calibration *clips, const float *ef, size_t n);
+/* part_error.c: adds "rms_from_fp32" and "mae_change" of the EFs ef[n] on these clips. */
 void eq_part_error_add(struct cJSON *json, const struct eq_part_error *errors, const struct eq_calibration *clips,
                        const float *ef, size_t n);
-/* layers.c: adds "layers", with what every layer would cost and gain in FP32, and "int8_ms". quantized: ptq, lowered. */
+/* layers.c: adds "layers", with what every layer would cost and gain in FP32, and "int8_ms". quantized: ptq,
+ * lowered. */
 enum eq_status eq_layers_measure(const struct eq_ptq *ptq, struct eq_predictor *quantized, struct eq_calibration *clips,
                                  const struct eq_part_error *errors, struct cJSON *json, struct eq_err *err);
 /* parts.c: writes both, and what eq_parts_write does, to in->parts. */

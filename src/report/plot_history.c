@@ -78,10 +78,12 @@ static void add_steps(struct eq_picture *p, const struct numbers *rate, const st
                "set format x '%%g'\nset xlabel 'epoch' offset 0,0.3\nset tmargin at screen 0.36\nset bmargin "
                "at screen 0.11\nunset ylabel\nunset y2label\nunset ytics\nunset y2tics\n");
     if (rate->any)
-        eq_str_add(&p->script, "set ytics nomirror %g tc rgb soft\nset format y '%%.0e'\nset ylabel 'learning rate'\n",
+        eq_str_add(&p->script,
+                   "set ytics nomirror %g tc rgb soft\nset format y '%%.0e'\nset ylabel 'learning rate' offset 1,0 tc "
+                   "rgb ink\n",
                    eq_plot_step(rate->max, 4));
     if (norm->any)
-        eq_str_add(&p->script, "set y2tics nomirror %g tc rgb soft\nset y2label 'gradient norm'\n",
+        eq_str_add(&p->script, "set y2tics nomirror %g tc rgb soft\nset y2label 'gradient norm' tc rgb ink\n",
                    eq_plot_step(norm->max, 4));
     eq_str_add(&p->script, "plot ");
     if (rate->any)

@@ -3,37 +3,47 @@
 
 #include <math.h>
 
-static int add_rows(struct eq_picture *p, const struct cJSON *json)
+static bool is_shown(const struct cJSON *json, const struct cJSON *layer)
 {
+    return isfinite(eq_layer_gain(json, layer)) && isfinite(eq_json_real(layer, "int8_ms")) &&
+           isfinite(eq_json_real(layer, "fp32_ms"));
+}
+
+static void add_rows(struct eq_picture *p, const struct cJSON *json)
+{
+    static const char *const keys[] = {"int8_ms", "fp32_ms", "cost_ms", "rms_from_fp32"};
     const struct cJSON *layer;
-    int n = 0;
     eq_str_add(&p->data, "layer,int8_ms,fp32_ms,cost_ms,rms_from_fp32,gain\n");
     cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(json, "layers"))
     {
-        static const char *const keys[] = {"int8_ms", "fp32_ms", "cost_ms", "rms_from_fp32"};
-        if (!isfinite(eq_layer_gain(json, layer)) || !isfinite(eq_json_real(layer, "cost_ms")))
+        if (!is_shown(json, layer))
             continue;
         eq_csv_text(&p->data, eq_json_text(layer, "layer"));
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
             eq_csv_real(&p->data, eq_json_real(layer, keys[i]));
         eq_csv_real(&p->data, eq_layer_gain(json, layer));
         eq_csv_end(&p->data);
-        n++;
     }
-    return n;
 }
 
 enum eq_status eq_plot_layer_costs(struct eq_report *report, const struct eq_plot_models *models, struct eq_err *err)
 {
     const struct cJSON *json = eq_measured_of(&report->measured, EQ_PHASE_PTQ), *layer;
     int n = 0;
+    double least = 0, most = 0;
     (void)models, (void)err;
-    cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(json, "layers")) n +=
-        isfinite(eq_layer_gain(json, layer)) && isfinite(eq_json_real(layer, "cost_ms"));
+    cJSON_ArrayForEach(layer, cJSON_GetObjectItemCaseSensitive(json, "layers"))
+    {
+        double gain = is_shown(json, layer) ? eq_layer_gain(json, layer) : 0;
+        n += is_shown(json, layer);
+        least = fmin(least, gain);
+        most = fmax(most, gain);
+    }
     if (n == 0)
         return EQ_OK;
+    double step = eq_plot_step(fmax(most - least, 1e-6), 5);
     struct eq_picture *p = eq_picture_add(&report->pictures, "layer_costs", NULL, 760, 100 + 19 * n);
-    (void)add_rows(p, json);
+    add_rows(p, json);
     eq_str_add(&p->title, "Layer time beside layer sensitivity");
     eq_str_add(&p->caption,
                "Left: least time of each layer of PTQ, in INT8 (filled) and if it stayed in FP32 (outlined). "
@@ -51,11 +61,12 @@ enum eq_status eq_plot_layer_costs(struct eq_report *report, const struct eq_plo
                "rgb axis lc rgb axis title 'FP32'\n",
                n - 0.3, 78.0 / (100 + 19 * n), p->name.s);
     eq_str_add(&p->script,
-               "set lmargin at screen 0.64\nset rmargin at screen 0.97\nset xrange [*:*]\nset format y ''\n"
+               "set lmargin at screen 0.64\nset rmargin at screen 0.97\nset xrange [%.9g:%.9g]\nset xtics %.9g\nset "
+               "format y ''\n"
                "set xlabel 'gain (EF points)' offset 0,0.3\nset arrow 1 from 0,graph 0 to 0,graph 1 "
                "nohead lc rgb ink lw 1\n"
                "plot '%s.csv' using (0):0:(0):'gain':(column(0)-0.3):(column(0)+0.3) with boxxyerror lc rgb s3 title "
                "'gain in FP32'\nunset multiplot\n",
-               p->name.s);
+               floor(least / step) * step, ceil(most / step) * step, step, p->name.s);
     return EQ_OK;
 }

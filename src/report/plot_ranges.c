@@ -28,13 +28,6 @@ static size_t add_edge(struct eq_picture *p, const struct cJSON *edge)
     return (size_t)n;
 }
 
-/* A round step with at most four tics over the span. */
-static double step_of(double span)
-{
-    double ten = pow(10, floor(log10(span / 4)));
-    return span / 4 <= 2 * ten ? 2 * ten : span / 4 <= 5 * ten ? 5 * ten : 10 * ten;
-}
-
 /* from, n: the rows of the data; place: from 0 on, of `rows` rows of small pictures. */
 static void add_panel(struct eq_picture *p, const struct cJSON *edge, size_t from, size_t n, int place, int rows)
 {
@@ -42,18 +35,21 @@ static void add_panel(struct eq_picture *p, const struct cJSON *edge, size_t fro
     double left = fmin(eq_json_real(edge, "min"), low), right = fmax(eq_json_real(edge, "max"), high),
            margin = 0.03 * (right - left);
     int column = place % COLUMNS, row = place / COLUMNS;
-    double x = (column + 0.26) / COLUMNS, top = (ROW * row + 20) / height, bottom = (ROW * (row + 1) - 22) / height;
+    double x = 0.075 + 0.187 * column, top = (ROW * row + 20) / height, bottom = (ROW * (row + 1) - 22) / height;
+    struct eq_str name = {0};
+    eq_script_text(&name, eq_json_text(edge, "edge"));
     eq_str_add(&p->script,
                "set lmargin at screen %.4f\nset rmargin at screen %.4f\nset tmargin at screen %.4f\n"
                "set bmargin at screen %.4f\nset xrange [%.6g:%.6g]\nset xtics %.6g\n"
-               "set label 1 '%s' at graph 0.5,1.09 center tc rgb ink\n"
+               "set label 1 %s at graph 0.5,1.09 center tc rgb ink\n"
                "set arrow 1 from %.6g,graph 0 to %.6g,graph 1 nohead lc rgb s2 lw 1.4 dt (4,3)\n"
                "set arrow 2 from %.6g,graph 0 to %.6g,graph 1 nohead lc rgb s2 lw 1.4 dt (4,3)\n"
                "set format y '%s'\n%s%s",
-               x, (column + 0.97) / COLUMNS, 1 - top, 1 - bottom, left - margin, right + margin, step_of(right - left),
-               eq_json_text(edge, "edge"), low, low, high, high, column ? "" : "%.0e",
-               column ? "unset ylabel\n" : "set ylabel 'share' font ',10' offset 1,0\n",
+               x, x + 0.142, 1 - top, 1 - bottom, left - margin, right + margin, eq_plot_step(right - left, 4), name.s,
+               low, low, high, high, column ? "" : "%.0e",
+               column ? "unset ylabel\n" : "set ylabel 'share' font ',10' offset 0.5,0\n",
                row == rows - 1 ? "set xlabel 'value' font ',10' offset 0,0.6\n" : "");
+    eq_str_clear(&name);
     eq_str_add(&p->script,
                "plot '%s.csv' using ((column('from')+column('to'))/2):'share' every ::%zu::%zu with filledcurves "
                "y=1e-7 fs solid 0.35 noborder lc rgb s1 notitle\n",

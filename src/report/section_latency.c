@@ -28,8 +28,15 @@ static void add_interval(struct eq_table *t, const struct eq_result_latency *l)
 
 static void add_distribution(struct eq_section *out, const struct eq_results *r, bool file)
 {
-    static const char *const header[] = {"Model",   "Calls",   "Min(ms)", "p50(ms)", "95 % interval",
-                                         "p90(ms)", "p95(ms)", "p99(ms)", NULL};
+    const char *const header[] = {file ? "File to EF" : "Model alone",
+                                  "Calls",
+                                  "Min(ms)",
+                                  "p50(ms)",
+                                  "95 % interval",
+                                  "p90(ms)",
+                                  "p95(ms)",
+                                  "p99(ms)",
+                                  NULL};
     struct eq_table *t = eq_section_table(out);
     eq_str_add(&t->caption, "%s", file ? "From file to EF" : "Model alone");
     eq_table_begin(t, header, 1);

@@ -181,15 +181,16 @@ static void clear_steps(struct steps *s)
  * configuration); on other machines they are near enough for an ETA, which the pace of each step corrects. */
 static double work_of_making(enum eq_phase phase, const struct eq_config *cfg, const double clips[EQ_SPLIT_COUNT])
 {
-    const double training = 4, fake_quant = 1.4, calibration = 4;
-    double train = clips[EQ_SPLIT_TRAIN], val = clips[EQ_SPLIT_VAL];
+    const double training = 4, fake_quant = 1.4, calibration = 4, parts = 8, layers = 10;
+    double train = clips[EQ_SPLIT_TRAIN], val = clips[EQ_SPLIT_VAL],
+           few = fmin(EQ_PARTS_CLIPS, cfg->sensitivity.clips); /* eq_parts_open */
     switch (phase) {
     case EQ_PHASE_TRAIN:
         return cfg->train.epochs * (training * train + val);
     case EQ_PHASE_PTQ:
-        return calibration * cfg->ptq.clips;
+        return calibration * cfg->ptq.clips + (parts + layers) * few;
     case EQ_PHASE_QAT:
-        return cfg->qat.epochs * (training * fake_quant * train + val);
+        return cfg->qat.epochs * (training * fake_quant * train + val) + parts * few;
     default:
         return cfg->qat.epochs * (training * train + val);
     }

@@ -42,6 +42,9 @@ static const char *fault_of_edge(const struct cJSON *edge)
         return "edge";
     if (missing)
         return missing;
+    for (const char *const *key = numbers; *key; key++)
+        if (fabs(eq_json_real(edge, *key)) > 1e30) /* no float edge is so wide */
+            return *key;
     if (!(eq_json_real(edge, "low") < eq_json_real(edge, "high")))
         return "high";
     if (!(eq_json_real(edge, "min") <= eq_json_real(edge, "max")))

@@ -196,9 +196,11 @@ const struct eq_setting eq_setting_table[] = {
              "sampling from first to last frame"},
 
     {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,
-     .help = "number of clips for sensitivity, and for ranking layers in automatic mixed precision. They are spread "
-             "evenly over their split; each costs three passes of the network for each layer"},
-    {ENUM(sensitivity, split, "val", split_names), .free_to_change = true, .help = "split of these clips"},
+     .help =
+         "number of clips for sensitivity, for ranking layers in automatic mixed precision, and, up to 16, for what "
+         "ptq and qat measure beside their models. They are spread evenly over their split; for sensitivity each costs "
+         "three passes of the network for each layer"},
+    {ENUM(sensitivity, split, "val", split_names), .free_to_change = true, .help = "sensitivity: split of these clips"},
 
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true, .help = "calls before the measurement"},
     {INT(bench, repeats, "100", 1, 1000000, "calls"), .free_to_change = true,

@@ -586,7 +586,8 @@ static void a_config_that_cannot_be_read_may_be_ours(void **state)
 /* The report leaves nothing out that may be there. */
 static void a_report_says_what_cannot_be_looked_up(void **state)
 {
-    static const char *const files[] = {"config.json", "sensitivity.json", "history/fp32.csv", "predictions/ptq.csv"};
+    static const char *const files[] = {"config.json", "sensitivity.json", "history/fp32.csv", "predictions/ptq.csv",
+                                        "quantization/qat.json"};
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         put_run();

@@ -130,6 +130,19 @@ out:
     return st;
 }
 
+/* The picture at which gnuplot failed may lack a part, although its SVG is whole: it is the last one that has an SVG. */
+static void forget_last(struct eq_picture *list, size_t n, const char *dir)
+{
+    while (n > 0 && !list[n - 1].drawn)
+        n--;
+    if (n == 0)
+        return;
+    char *path = eq_format("%s/%s.svg", dir, list[n - 1].name.s);
+    unlink(path);
+    free(path);
+    list[n - 1].drawn = false;
+}
+
 /* Runs gnuplot on the scripts of n pictures, and looks what there is afterward. *why: what it said; "" if it drew. */
 static enum eq_status run(struct eq_picture *list, size_t n, const char *dir, struct eq_err *why, struct eq_err *err)
 {
@@ -153,6 +166,8 @@ static enum eq_status run(struct eq_picture *list, size_t n, const char *dir, st
         *why = (struct eq_err){0};
     for (size_t i = 0; i < n && why->status != EQ_UNSUPPORTED; i++)
         EQ_CHECK(tidy(&list[i], dir, err));
+    if (st != EQ_OK)
+        forget_last(list, n, dir);
     return EQ_OK;
 }
 

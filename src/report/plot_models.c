@@ -16,7 +16,7 @@ static void set_limits(struct eq_plot_models *models)
         }
     }
     models->lo = floor(lo / 10) * 10;
-    models->hi = ceil(hi / 10) * 10;
+    models->hi = fmax(ceil(hi / 10) * 10, models->lo + 10);
 }
 
 enum eq_status eq_plot_models_read(const struct eq_report *report, struct eq_plot_models *models, struct eq_err *err)

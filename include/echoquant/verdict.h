@@ -32,7 +32,7 @@ struct eq_verdict_strata {
 struct eq_verdict_clips {
     struct eq_evaluation of; /* owned: names, true EFs, patients, frames, fps; the predictions of the first model */
     double *ef;              /* [of.n], owned: true EFs */
-    uint32_t *patient;       /* [of.n], owned: draws go by patient; NULL: by clip, since a patient is not known */
+    uint32_t *patient;       /* [of.n], owned: draws go by patient; NULL: by clip, since no patient is known */
     size_t patients;         /* 0: draws go by clip */
 };
 

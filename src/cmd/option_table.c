@@ -67,6 +67,8 @@ const struct eq_option_row eq_option_table[] = {
      "print only the table of all models, as md, csv, json, or latex; nothing is written"},
     {"out", 'o', "DIR", EQ_OPT_REPORT, TEXT, FIELD(out), NULL,
      "several runs: write the comparison there (report.html, report.md, table.csv, plots/)"},
+    {"tensorboard", 0, "DIR", EQ_OPT_REPORT, TEXT, FIELD(tensorboard), NULL,
+     "only write the histories there, as event files of TensorBoard"},
     {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "redo what the run directory already has"},
     {"control", 0, NULL, EQ_OPT_CONTROL, FLAG, FIELD(control), NULL, "train the FP32 control (FP32+) instead"},
     {"json", 'j', NULL, EQ_OPT_JSON, FLAG, FIELD(json), NULL, "print JSON instead of text"},

@@ -51,18 +51,23 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
     const char *dir = s->cfg->run.dir, **dirs = NULL;
+    struct eq_str files = {0};
     size_t n = 0;
     enum eq_status st = EQ_OK;
-    if (o->n_args == 0 && !o->format) {
+    if (o->n_args == 0 && !o->format && !o->tensorboard) {
         if (o->json)
             return eq_print_results(dir, true, err);
-        const struct eq_verdict_opts opts = {s->cfg->report.margin, s->cfg->report.replicates};
-        EQ_CHECK(eq_run_report_by(dir, &opts, err));
+        EQ_CHECK(eq_run_report_by(dir, s->cfg, err));
         return print_one(s->cfg, err);
     }
     for (int i = -1; i < o->n_args; i++) {
         dirs = eq_list_grow(dirs, n, sizeof *dirs);
         dirs[n++] = i < 0 ? dir : o->args[i];
+    }
+    if (o->tensorboard) {
+        EQ_TRY(eq_runs_tensorboard(dirs, n, o->tensorboard, &files, err));
+        eq_print_text(files.s);
+        goto out;
     }
     if (o->out)
         EQ_TRY(eq_runs_report(dirs, n, o->out, err));
@@ -72,6 +77,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
         eq_print_row("%s/report.html", o->out);
     }
 out:
+    eq_str_clear(&files);
     free(dirs);
     return st;
 }
@@ -83,6 +89,11 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
         EQ_CHECK(eq_report_format_named(o->format, &format, err));
     if (o->format && o->json && format != EQ_REPORT_JSON)
         return eq_fail(err, EQ_USAGE, "--json and --format %s: use one of them", o->format);
+    if (o->tensorboard && (o->format || o->json || o->out))
+        return eq_fail(err, EQ_USAGE, "--tensorboard writes histories and nothing else: leave out %s",
+                       o->format ? "--format"
+                       : o->json ? "--json"
+                                 : "--out");
     if (o->out && o->n_args == 0)
         return eq_fail(err, EQ_USAGE,
                        "--out is for the comparison of several runs; the report of one run is written "
@@ -98,7 +109,9 @@ const struct eq_command eq_cmd_report = {
              "and statistics.json (every figure of the report in full) into it, from its results and "
              "predictions. Prints the table, the verdict, and the path of the report. gnuplot draws "
              "the pictures; their scripts and data stay in plots/. Without gnuplot, the report says that "
-             "it has no pictures. The report of an unfinished run shows what there is, and names what is "
+             "it has no pictures. Film strips show the clips that quantization moves most, if data.dir is "
+             "there; report.strips=0 leaves them out. The report of an unfinished run shows what there is, and names "
+             "what is "
              "missing with the commands that make it. --json prints results.json instead and writes "
              "nothing.\n\n"
              "Several run directories: compares them and writes nothing into them. Prints the settings "
@@ -109,12 +122,14 @@ const struct eq_command eq_cmd_report = {
              "--format json.\n\n"
              "--format prints the table of all models of one or several runs for other programs: Markdown "
              "and LaTeX (a tabular with the rules of booktabs) as it is shown, CSV and JSON with full "
-             "precision and one row for each model. docs/COMMANDS.md lists the columns.\n",
+             "precision and one row for each model. docs/COMMANDS.md lists the columns.\n\n"
+             "--tensorboard writes the histories of one or several runs for TensorBoard, and for programs "
+             "that read its event files.\n",
     .example = "runs/first runs/second --format csv",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_JSON | EQ_OPT_REPORT,
     .accepts = EQ_ARG_RUN | EQ_ARG_OTHER_RUN,
     .max_args = MAX_RUNS,
-    .sections = (const char *const[]){"report", "run.dir", NULL},
+    .sections = (const char *const[]){"report", "data.dir", "run.dir", NULL},
     .check = check,
     .run = run,
 };

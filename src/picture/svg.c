@@ -111,8 +111,9 @@ static void add_color(const struct writer *w, struct span v)
 
 /* ---- attributes ------------------------------------------------------------ */
 
-/* Numbers with at most two digits after the point, of which no zeros at the end are left. Paths keep their letters. */
-static void add_numbers(struct eq_str *out, struct span v)
+/* Numbers with at most so many digits after the point, of which no zeros at the end are left. Paths keep their
+ * letters. */
+static void add_numbers(struct eq_str *out, struct span v, size_t digits)
 {
     for (size_t i = 0; i < v.len;) {
         if (v.s[i] != '.') {
@@ -128,7 +129,7 @@ static void add_numbers(struct eq_str *out, struct span v)
         size_t end = i + 1, keep;
         while (end < v.len && isdigit((unsigned char)v.s[end]))
             end++;
-        keep = end - i > 3 ? i + 3 : end;
+        keep = end - i > digits + 1 ? i + digits + 1 : end;
         while (keep > i + 1 && v.s[keep - 1] == '0')
             keep--;
         if (keep > i + 1)
@@ -180,7 +181,7 @@ static void add_attribute(const struct writer *w, const struct attribute *a)
         eq_str_add(w->out, "\"");
     } else if (is_one_of(*name, numbers) && is_clean(*v, " \t\r\n.,-+()")) {
         eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
-        add_numbers(w->out, *v);
+        add_numbers(w->out, *v, w->id && (is(*name, "d") || is(*name, "points")) ? 1 : 2);
         eq_str_add(w->out, "\"");
     } else if (is_one_of(*name, words) && is_clean(*v, "-")) {
         eq_str_add(w->out, " %.*s=\"%.*s\"", (int)name->len, name->s, (int)v->len, v->s);

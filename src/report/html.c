@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SVG_BYTES = 32 << 20, BROAD = 640 };
+enum { MAX_SVG_BYTES = 32 << 20, MAX_JPEG_BYTES = 4 << 20, DOUBLE = 500, BROAD = 640, MANY = 9 /* columns */ };
 
 static void add_escaped(struct eq_str *out, const char *text)
 {
@@ -44,8 +44,8 @@ static void add_table(const struct eq_table *t, const struct eq_section *s, stru
     const char *caption = t->caption.len ? t->caption.s : heading_of(s) ? heading_of(s) : s->id;
     eq_str_add(out, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"");
     add_escaped(out, caption);
-    eq_str_add(out, "\"><table class=\"%s t%d\">\n", s->id, text);
-    add_element(out, "caption", "", caption, "\n<thead>\n");
+    eq_str_add(out, "\"><table class=\"%s t%d%s\">\n", s->id, text, t->columns > MANY ? " many" : "");
+    add_element(out, "caption", t->caption.len ? "" : " class=\"unseen\"", caption, "\n<thead>\n");
     EQ_EACH_TEXT(cell, &t->cells)
     {
         bool head = rows == 0, first = i % t->columns == 0;
@@ -75,7 +75,8 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_picture *p, 
     bool broad = p->width > BROAD;
     EQ_TRY(eq_read_file(path, MAX_SVG_BYTES, &svg, &len, err));
     eq_str_add(out, broad ? "<figure class=\"broad\"><div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\""
-                          : "<figure>");
+                    : p->width > DOUBLE ? "<figure class=\"double\">"
+                                        : "<figure>");
     if (broad) {
         add_escaped(out, p->title.s);
         eq_str_add(out, "\">");
@@ -92,6 +93,30 @@ out:
     free(path);
     free(id);
     return st;
+}
+
+static enum eq_status add_strip(const char *run_dir, const struct eq_strip *strip, int number, struct eq_str *out,
+                                struct eq_err *err)
+{
+    char *path = eq_format("%s/plots/%s", run_dir, strip->file.s);
+    void *jpeg;
+    size_t len;
+    enum eq_status st = eq_read_file(path, MAX_JPEG_BYTES, &jpeg, &len, err);
+    free(path);
+    EQ_CHECK(st);
+    eq_str_add(out, "<figure class=\"broad\"><img width=\"%d\" height=\"%d\" alt=\"", strip->width, strip->height);
+    add_escaped(out, strip->alt.s);
+    eq_str_add(out, "\" src=\"data:image/jpeg;base64,");
+    eq_page_base64(out, jpeg, len);
+    eq_str_add(out, "\"><figcaption><b>Figure %d. ", number);
+    add_escaped(out, strip->name.s);
+    eq_str_add(out, ": ");
+    add_escaped(out, strip->title.s);
+    eq_str_add(out, ".</b> ");
+    add_escaped(out, strip->caption.s);
+    eq_str_add(out, " <code>plots/%s</code></figcaption></figure>\n", strip->file.s);
+    eq_free(jpeg);
+    return EQ_OK;
 }
 
 /* ---- sections -------------------------------------------------------------- */
@@ -117,18 +142,20 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
         add_table(&s->tables[i], s, out);
     if (s->note.len)
         add_element(out, "p", " class=\"lead\"", s->note.s, "\n");
-    if (s->n_plots)
+    if (s->n_plots || s->n_strips)
         eq_str_add(out, "<div class=\"pictures\">\n");
     for (size_t i = 0; i < s->n_plots; i++)
         EQ_CHECK(add_plot(run_dir, s->plots[i], ++*plots, out, err));
-    eq_str_add(out, "%s%s</section>\n", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
+    for (size_t i = 0; i < s->n_strips; i++)
+        EQ_CHECK(add_strip(run_dir, s->strips[i], ++*plots, out, err));
+    eq_str_add(out, "%s%s</section>\n", s->n_plots || s->n_strips ? "</div>\n" : "", folds ? "</details>\n" : "");
     return EQ_OK;
 }
 
 /* Whether it is more than Markdown's brief. */
 static bool is_shown(const struct eq_section *s)
 {
-    return s->lines.n || s->n_tables || s->n_plots;
+    return s->lines.n || s->n_tables || s->n_plots || s->n_strips;
 }
 
 static void add_contents(const struct eq_section *sections, size_t n, struct eq_str *out)

@@ -11,6 +11,7 @@ struct pairs {
     const char **names; /* borrowed */
     double *a, *b;
     size_t n;
+    double lo, hi, reach; /* of the axes: EF, and the difference on both sides of 0 */
 };
 
 static enum eq_status open_pairs(struct pairs *p, size_t n, struct eq_err *err)
@@ -27,25 +28,21 @@ static void close_pairs(struct pairs *p)
     eq_free(p->a);
 }
 
-/* A line at y with its value beside it, in a band that is its interval. */
-static void add_line(struct eq_picture *p, double y, double low, double high, const char *dash)
+/* The band of a line at y, which is its interval, and its value beside it. */
+static void add_band(struct eq_picture *p, double y, double low, double high)
 {
     if (isfinite(low) && isfinite(high))
         eq_str_add(&p->script,
                    "set object rectangle from graph 0, first %.9g to graph 1, first %.9g fc rgb band fs transparent "
                    "solid 0.45 noborder behind\n",
                    low, high);
-    eq_str_add(&p->script,
-               "set arrow from graph 0, first %.9g to graph 1, first %.9g nohead lc rgb ink lw 1.2 dt %s\n"
-               "set label '%+.2f' at graph 1.015, first %.9g tc rgb ink font ',11.5'\n",
-               y, y, dash, y, y);
+    eq_str_add(&p->script, "set label '%+.2f' at graph 1.015, first %.9g tc rgb ink font ',11.5'\n", y, y);
 }
 
 static enum eq_status draw(struct eq_report *report, const char *kind, const char *name, int series,
                            const struct pairs *s, struct eq_err *err)
 {
     struct eq_bland_altman d;
-    double reach = 0;
     EQ_CHECK(eq_bland_altman_of(s->a, s->b, s->n, &d, err));
     struct eq_picture *p = eq_picture_add(&report->pictures, "agreement", name, 460, 400);
     p->kind = kind;
@@ -59,7 +56,6 @@ static enum eq_status draw(struct eq_report *report, const char *kind, const cha
         eq_str_add(&p->points, "%s: %s %.1f %%, %s %.1f %%, difference %+.2f", s->names[i], s->label_a, s->a[i],
                    s->label_b, s->b[i], s->a[i] - s->b[i]);
         eq_str_add_bytes(&p->points, "", 1);
-        reach = fmax(reach, fabs(s->a[i] - s->b[i]));
     }
     eq_str_add(&p->caption,
                "Difference of %s minus %s over their mean, %zu test clips. Lines: bias (solid) and limits "
@@ -77,16 +73,21 @@ static enum eq_status draw(struct eq_report *report, const char *kind, const cha
     eq_str_add(&p->alt, ".");
     eq_str_add(&p->script,
                "set rmargin 7\nset xlabel 'mean of %s and %s (EF, %%)' offset 0,0.3\n"
-               "set ylabel 'difference (EF points)'\nset yrange [%.9g:%.9g]\nset xzeroaxis lt 1 lw 0.8 lc rgb axis\n",
-               s->label_a, s->label_b, -1.08 * fmax(reach, 1e-3), 1.08 * fmax(reach, 1e-3));
-    add_line(p, d.bias, d.bias_low, d.bias_high, "solid");
+               "set ylabel 'difference (EF points)'\nset xrange [%g:%g]\nset yrange [%.9g:%.9g]\nset xtics 10\nset "
+               "xzeroaxis lt 1 lw 0.8 lc rgb axis\n",
+               s->label_a, s->label_b, s->lo, s->hi, -1.08 * fmax(s->reach, 1e-3), 1.08 * fmax(s->reach, 1e-3));
+    add_band(p, d.bias, d.bias_low, d.bias_high);
     if (isfinite(d.sd)) {
-        add_line(p, d.lower, d.lower_low, d.lower_high, "(8,4)");
-        add_line(p, d.upper, d.upper_low, d.upper_high, "(8,4)");
+        add_band(p, d.lower, d.lower_low, d.lower_high);
+        add_band(p, d.upper, d.upper_low, d.upper_high);
     }
-    eq_str_add(&p->script, "plot ");
+    eq_str_add(&p->script, "set samples 2\nplot %.9g lc rgb ink lw 1.3 notitle, \\\n     ", d.bias);
+    if (isfinite(d.sd))
+        eq_str_add(&p->script,
+                   "%.9g lc rgb ink lw 1.3 dt (8,4) notitle, %.9g lc rgb ink lw 1.3 dt (8,4) notitle, \\\n     ",
+                   d.lower, d.upper);
     if (isfinite(d.over_mean.slope_low))
-        eq_str_add(&p->script, "%.9g + %.9g * x lc rgb ink lw 1 dt (2,4) notitle, \\\n     ", d.over_mean.intercept,
+        eq_str_add(&p->script, "%.9g + %.9g * x lc rgb ink lw 1.3 dt (2,4) notitle, \\\n     ", d.over_mean.intercept,
                    d.over_mean.slope);
     eq_str_add(&p->script,
                "'%s.csv' using 'mean_ef':'difference':(''.int(column(0))) \\\n"
@@ -95,10 +96,12 @@ static enum eq_status draw(struct eq_report *report, const char *kind, const cha
     return EQ_OK;
 }
 
-static enum eq_status draw_truth(struct eq_report *report, const struct eq_plot_model *m, struct eq_err *err)
+/* reach: the same for all models, so that their pictures compare. */
+static enum eq_status draw_truth(struct eq_report *report, const struct eq_plot_models *models,
+                                 const struct eq_plot_model *m, double reach, struct eq_err *err)
 {
     const struct eq_evaluation *e = &m->predictions;
-    struct pairs s = {.label_a = m->label, .label_b = "truth", .n = e->n};
+    struct pairs s = {m->label, "truth", .n = e->n, .lo = models->lo, .hi = models->hi, .reach = reach};
     enum eq_status st;
     EQ_TRY(open_pairs(&s, e->n, err));
     for (size_t i = 0; i < e->n; i++)
@@ -110,12 +113,12 @@ out:
 }
 
 /* Clips are paired by name. */
-static enum eq_status draw_change(struct eq_report *report, const struct eq_plot_model *m,
-                                  const struct eq_plot_model *base, struct eq_err *err)
+static enum eq_status draw_change(struct eq_report *report, const struct eq_plot_models *models,
+                                  const struct eq_plot_model *m, const struct eq_plot_model *base, struct eq_err *err)
 {
     const struct eq_evaluation *e = &m->predictions;
     const struct eq_prediction **partners;
-    struct pairs s = {.label_a = m->label, .label_b = base->label};
+    struct pairs s = {m->label, base->label, .lo = models->lo, .hi = models->hi};
     enum eq_status st = EQ_OK;
     char *name = eq_format("%s_%s", m->name, base->name);
     EQ_TRY(eq_evaluation_pair(e, &base->predictions, &partners, err));
@@ -124,7 +127,9 @@ static enum eq_status draw_change(struct eq_report *report, const struct eq_plot
         if (partners[i]) {
             s.names[s.n] = e->rows[i].file_name;
             s.a[s.n] = e->rows[i].prediction;
-            s.b[s.n++] = partners[i]->prediction;
+            s.b[s.n] = partners[i]->prediction;
+            s.reach = fmax(s.reach, fabs(s.a[s.n] - s.b[s.n]));
+            s.n++;
         }
     if (s.n > 0)
         EQ_TRY(draw(report, "moved", name, m->series, &s, err));
@@ -139,15 +144,20 @@ enum eq_status eq_plot_agreement(struct eq_report *report, const struct eq_plot_
 {
     const struct eq_plot_model *fp32 = eq_plot_model_of(models, EQ_PHASE_TRAIN),
                                *plus = eq_plot_model_of(models, EQ_PHASE_CONTROL);
+    double reach = 0;
+    for (size_t i = 0; i < models->n; i++)
+        for (size_t k = 0; k < models->list[i].predictions.n; k++)
+            reach = fmax(reach,
+                         fabs(models->list[i].predictions.rows[k].prediction - models->list[i].predictions.rows[k].ef));
     for (size_t i = 0; i < models->n; i++)
         if (models->list[i].predictions.n > 0)
-            EQ_CHECK(draw_truth(report, &models->list[i], err));
+            EQ_CHECK(draw_truth(report, models, &models->list[i], reach, err));
     for (size_t i = 0; i < models->n; i++) {
         const struct eq_plot_model *m = &models->list[i];
         bool is_qat = strcmp(m->name, eq_phase_model(EQ_PHASE_QAT)->name) == 0;
         const struct eq_plot_model *base = is_qat && plus ? plus : fp32;
         if (base && m->predictions.n > 0 && strcmp(m->row->precision, "INT8") == 0)
-            EQ_CHECK(draw_change(report, m, base, err));
+            EQ_CHECK(draw_change(report, models, m, base, err));
     }
     return EQ_OK;
 }

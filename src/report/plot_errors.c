@@ -40,8 +40,7 @@ enum eq_status eq_plot_errors(struct eq_report *report, const struct eq_plot_mod
     eq_str_add(&p->data, "model,absolute_error,share_percent\n");
     eq_str_add(&p->script, "set xlabel 'absolute error (EF points)' offset 0,0.3\nset ylabel 'test clips (%%)'\n"
                            "set xrange [0:*]\nset yrange [0:100]\nset ytics 10\nset key inside bottom right vertical\n"
-                           "set arrow from graph 0, first 50 to graph 1, first 50 nohead lc rgb axis dt 3\n"
-                           "set arrow from graph 0, first 90 to graph 1, first 90 nohead lc rgb axis dt 3\n");
+                           "set samples 2\n");
     for (size_t i = 0; i < models->n; i++) {
         if (models->list[i].predictions.n == 0)
             continue;
@@ -51,7 +50,7 @@ enum eq_status eq_plot_errors(struct eq_report *report, const struct eq_plot_mod
             &(struct eq_plot_curve){"absolute_error", "share_percent", "with steps ls %d", models->list[i].label},
             &curves);
     }
-    eq_str_add(&p->script, "\n");
+    eq_str_add(&p->script, ", \\\n     50 lc rgb soft lw 1 dt (2,4) notitle, 90 lc rgb soft lw 1 dt (2,4) notitle\n");
     eq_str_add(&p->alt, ".");
     return EQ_OK;
 }

@@ -76,7 +76,8 @@ static void draw(struct eq_report *report, const struct eq_plot_models *models, 
                validation ? "validation" : "test", front, n,
                validation ? " Validation, because a front is for choosing, and the test clips must not choose." : "");
     eq_str_add(&p->script,
-               "set xlabel '%s' offset 0,0.3\nset ylabel 'MAE (EF points)'\nset xrange [0:*]\nset offsets graph 0.05, "
+               "set key maxcols 3\nset xlabel '%s' offset 0,0.3\nset ylabel 'MAE (EF points)'\nset xrange [0:*]\nset "
+               "offsets 0, "
                "graph 0.1, graph 0.1, graph 0.1\n",
                a->label);
     for (size_t i = 0; i < models->n; i++)
@@ -84,10 +85,11 @@ static void draw(struct eq_report *report, const struct eq_plot_models *models, 
             eq_plot_add_curve(
                 p, &models->list[i],
                 &(struct eq_plot_curve){a->column, "mae", "with points ls %d ps 1.3", models->list[i].label}, &curves);
-    eq_str_add(&p->script,
-               ", \\\n     '%s.csv' using (column('on_front') ? column('%s') : NaN):'mae' smooth unique with steps "
-               "lc rgb axis lw 1 notitle\n",
-               p->name.s, a->column);
+    eq_str_add(
+        &p->script,
+        ", \\\n     '%s.csv' using (column('on_front') == 1 ? column('%s') : NaN):'mae' smooth unique with steps "
+        "lc rgb axis lw 1 notitle\n",
+        p->name.s, a->column);
 }
 
 enum eq_status eq_plot_front(struct eq_report *report, const struct eq_plot_models *models, struct eq_err *err)

@@ -92,11 +92,11 @@ static enum eq_status draw(struct eq_report *report, const struct eq_plot_models
                            "set xlabel 'false positives (%% of EF not below)' offset 0,0.3\n"
                            "set ylabel 'true positives (%% of EF below)'\n"
                            "set key inside bottom right vertical width -2\n"
-                           "set arrow from 0,0 to 100,100 nohead lc rgb axis dt 3\n");
+                           "set samples 2\n");
     for (size_t i = 0; i < models->n; i++)
         if (models->list[i].predictions.n > 0)
             EQ_CHECK(add_model(p, &models->list[i], cut, &curves, err));
-    eq_str_add(&p->script, "\n");
+    eq_str_add(&p->script, ", \\\n     x lc rgb soft lw 1 dt (2,4) notitle\n");
     eq_str_add(&p->alt, ".");
     return EQ_OK;
 }

@@ -35,15 +35,16 @@ static void add_noise(struct eq_picture *p, const struct cJSON *layers)
     eq_str_add(&p->script, "\n");
 }
 
-static void add_change(struct eq_picture *p)
+static void add_change(struct eq_picture *p, double most)
 {
     eq_str_add(
         &p->script,
-        "set lmargin at screen 0.66\nset rmargin at screen 0.97\nset format y ''\nset xrange [0:*]\nset xlabel "
+        "set lmargin at screen 0.66\nset rmargin at screen 0.97\nset format y ''\nset xrange [0:*]\nset xtics %g\nset "
+        "xlabel "
         "'RMS change of EF (points)' offset 0,0.3\nset style fill solid 0.8 noborder\n"
         "plot '%s.csv' using (column('ef_change_only') / 2):(-column(0)):(column('ef_change_only') / 2):(0.36) with "
         "boxxyerror lc rgb s2 title 'this layer alone'\n",
-        p->name.s);
+        eq_plot_step(most, 4), p->name.s);
 }
 
 enum eq_status eq_plot_sensitivity(struct eq_report *report, const struct eq_plot_models *models, struct eq_err *err)
@@ -94,7 +95,7 @@ enum eq_status eq_plot_sensitivity(struct eq_report *report, const struct eq_plo
                0.3 - n, 1 - 70 / (140.0 + 19 * n), 55 / (140.0 + 19 * n));
     add_noise(p, layers);
     if (worst)
-        add_change(p);
+        add_change(p, eq_json_real(worst, "ef_change_only"));
     eq_str_add(&p->script, "unset multiplot\n");
     return EQ_OK;
 }

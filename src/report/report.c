@@ -33,7 +33,7 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
         s->place = list[i].place;
         list[i].fill(report, s);
         add_pictures(&report->pictures, s);
-        if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
+        if (s->lines.n || s->n_tables || s->n_plots || s->n_strips || s->brief.len)
             ++*n;
         else
             eq_section_clear(s);
@@ -67,6 +67,7 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
 void eq_report_clear(struct eq_report *report)
 {
     eq_pictures_clear(&report->pictures);
+    eq_strips_clear(&report->strips);
     eq_run_verdict_clear(&report->verdict);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
@@ -108,7 +109,7 @@ enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
     return eq_run_report_by(run_dir, NULL, err);
 }
 
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err)
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_err *err)
 {
     struct eq_report report = {.run_dir = run_dir};
     struct eq_section *sections = NULL;
@@ -123,11 +124,13 @@ enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opt
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
         EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
+    cfg = cfg ? cfg : &report.settings.config;
+    const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
     EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
-    const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
-    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, &opts, &report.verdict, err));
     EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
     EQ_TRY(eq_plots_make(&report, err));
+    EQ_TRY(eq_strips_make(&report, cfg, err));
     if (report.pictures.missing.len)
         eq_warn("the report lacks pictures: %s", report.pictures.missing.s);
     sections = eq_report_sections(&report, &n);

@@ -204,4 +204,53 @@ expect_error 1 "i has no results yet" report i --format csv
 expect 0 report s a --format csv
 is "seeds of a row" "$(sed -n 2p "$OUT" | cut -d, -f24)" 2
 
+# ---- histories for TensorBoard ----
+tree a >before
+expect 0 report a c --tensorboard events
+tree a >after
+same before after
+has "$OUT" "events/a/fp32/events.out.tfevents.0.echoquant"
+for run in a c; do
+    if python3 "$SOURCE/tests/cli/tfevents.py" "events/$run" "$run"; then pass; else fail "events of $run"; fi
+done
+(cd a && "$BIN" report . --tensorboard ../here >"$OUT" 2>"$ERR") && pass || fail "report . --tensorboard"
+same here/a/qat/events.out.tfevents.0.echoquant events/a/qat/events.out.tfevents.0.echoquant
+expect 0 report s --tensorboard events
+for seed in s/seed-*; do
+    if python3 "$SOURCE/tests/cli/tfevents.py" "events/$seed" "$seed"; then pass; else fail "events of $seed"; fi
+done
+expect_error 1 "damaged/history/fp32.csv:3: " report damaged --tensorboard events
+expect_error 1 "nothing has no history" report nothing --tensorboard events
+expect_error 2 "leave out --json" report a --tensorboard events --json
+
+# ---- the schemas, and the lines of the README ----
+PYTHON=
+for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
+    if [ -n "$candidate" ] && "$candidate" -c 'from jsonschema import Draft202012Validator' 2>/dev/null; then
+        PYTHON=$candidate
+        break
+    fi
+done
+if [ -n "$PYTHON" ]; then
+    if "$PYTHON" "$SOURCE/tests/cli/schema.py" "$SOURCE/docs" a s; then pass; else fail "the schemas"; fi
+else
+    skip "the schemas: no Python here has jsonschema with draft 2020-12 (python3-jsonschema)"
+fi
+PYTHON=
+for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import pandas' 2>/dev/null; then
+        PYTHON=$candidate
+        break
+    fi
+done
+if [ -n "$PYTHON" ]; then
+    mkdir -p runs && cp -r a runs/default
+    sed -n 's/^    \(import json.*\)/\1/p; s/^    \(models = .*\)/\1/p; s/^    \(clips = .*\)/\1/p' "$SOURCE/README.md" >readme.py
+    is "lines of pandas in the README" "$(wc -l <readme.py)" 3
+    echo 'assert abs((clips.Prediction - clips.EF).abs().mean() - models.mae["PTQ"]) < 1e-6 and models.index[0] == "FP32"' >>readme.py
+    if "$PYTHON" readme.py; then pass; else fail "the lines of pandas in the README"; fi
+else
+    skip "the lines of pandas: no Python here has pandas"
+fi
+
 summary

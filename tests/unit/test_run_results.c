@@ -337,7 +337,7 @@ static void force_of_one_model_takes_its_row_and_leaves_the_others(void **state)
     change(&s, "train.lr", "0.5"); /* refused: nothing is lost */
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_USAGE);
     assert_true(there("predictions/ptq.csv"));
-    change(&s, "train.lr", "0.0003");
+    change(&s, "train.lr", "0.0006");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_OK);
     order_of_rows(order);
     assert_string_equal(order, "FP32 QAT Median ");

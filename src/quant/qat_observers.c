@@ -4,6 +4,8 @@
 #include "quant/histogram.h"
 #include "quant/quant_graph.h"
 
+#include <math.h>
+
 struct ste {
     struct eq_graph *g;
     struct eq_observer_opts opts;
@@ -35,6 +37,21 @@ static void close(void *state)
     eq_free(state);
 }
 
+/* A range that gives these qparams to the bit. Its width is the float that gives the scale; a sum that is rounded to
+ * another width, in a tie, is avoided by another lower end. */
+static struct eq_range range_of(const struct eq_fake_quant *fq)
+{
+    const float scale = fq->scale[0], width = (float)(fq->qmax - fq->qmin) * scale;
+    struct eq_range r = {.min = (float)(fq->qmin - fq->zero_point[0]) * scale};
+    struct eq_qparams p;
+    for (int i = 0; i < 16; i++, r.min = nextafterf(r.min, -INFINITY)) {
+        r.max = r.min + width;
+        if (eq_qparams_affine(r.min, r.max, &p, NULL) != EQ_OK || p.scale == scale)
+            break;
+    }
+    return r;
+}
+
 /* A calibrated edge starts from its range. */
 static enum eq_status open(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err)
 {
@@ -53,8 +70,7 @@ static enum eq_status open(struct eq_graph *calibrated, double averaging, void *
         const struct eq_fake_quant *fq = &calibrated->fake_quants[calibrated->nodes[i].edge_fq];
         s->range[i] = EQ_EMPTY_RANGE;
         if (fq->enabled)
-            s->range[i] = (struct eq_range){(float)(fq->qmin - fq->zero_point[0]) * fq->scale[0],
-                                            (float)(fq->qmax - fq->zero_point[0]) * fq->scale[0]};
+            s->range[i] = range_of(fq);
         EQ_TRY(follow(s, i, err));
     }
     *state = s;

@@ -162,12 +162,6 @@ static const struct eq_sample *find(const struct eq_dataset *ds, const char *fil
     return NULL;
 }
 
-/* Failures that are no fault of a clip or folder. */
-static bool ends_report(enum eq_status st)
-{
-    return st == EQ_NOMEM || st == EQ_INTERRUPTED;
-}
-
 struct source {
     struct eq_dataset now, was; /* the folder; the manifest of the run, empty if it has none */
     struct eq_err why;          /* why the folder cannot be read */
@@ -180,10 +174,10 @@ static enum eq_status open_source(const struct eq_config *cfg, const char *dir, 
     struct eq_list_opts opts = eq_run_list_opts(cfg);
     opts.on_error = EQ_ON_ERROR_SKIP; /* a clip that is gone concerns its own strip only */
     enum eq_status st = eq_run_read_manifest(dir, digest, &s->was, &s->why);
-    if (!ends_report(st))
+    if (st == EQ_OK || !eq_err_is_of_system(&s->why))
         st = eq_dataset_open(cfg->data.dir, &opts, &s->now, &s->why);
     s->there = st == EQ_OK;
-    if (ends_report(st))
+    if (st != EQ_OK && eq_err_is_of_system(&s->why)) /* the same report could be made a moment later */
         return eq_fail(err, st, "%s", s->why.msg);
     return EQ_OK;
 }
@@ -224,7 +218,7 @@ static enum eq_status make(const char *path, const struct eq_sample *sample, con
         if (drawn != EQ_OK && drawn != EQ_UNSUPPORTED)
             EQ_TRY(eq_fail(err, drawn, "%s", own.msg));
     }
-    if (ends_report(drawn))
+    if (drawn != EQ_OK && eq_err_is_of_system(&own))
         EQ_TRY(eq_fail(err, drawn, "%s", own.msg));
     if (drawn != EQ_OK)
         eq_str_add(&strip->why, "%s", own.msg);

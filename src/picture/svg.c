@@ -32,7 +32,7 @@ static const char *const inherited[] = {"fill",           "stroke",          "co
 /* What gnuplot sets in every group, and so the root once. */
 static const char *const usual[] = {
     "none", "currentColor", "black", "1.00", "butt", "miter", "", "Helvetica,Arial,sans-serif", "13.00", "", ""};
-enum { INHERITED = sizeof inherited / sizeof *inherited - 1, MAX_DEPTH = 32, MAX_ATTRIBUTES = 24 };
+enum { INHERITED = sizeof inherited / sizeof *inherited - 1, MAX_DEPTH = 32, MAX_ATTRIBUTES = 24, DOTS_IN_PATH = 25 };
 
 struct attribute {
     struct span name, value;
@@ -61,7 +61,8 @@ struct writer {
     int skipping;        /* elements that are left out, with all in them, down to here */
     struct span point;   /* of the group that stands for it: its number; len 0: none */
     struct span dots[2]; /* color and opacity of the dots that stand in an open group; len 0: none */
-    double width, height;
+    int dots_in_path;    /* those of the path that is being written */
+    double dot_r, width, height;
     bool has_root, is_closed;
 };
 
@@ -237,8 +238,16 @@ static void keep_changes(struct tag *t, struct span *now)
 
 /* ---- elements -------------------------------------------------------------- */
 
+static void end_path(struct writer *w)
+{
+    if (w->dots_in_path)
+        eq_str_add(w->out, "\"/>\n");
+    w->dots_in_path = 0;
+}
+
 static void end_dots(struct writer *w)
 {
+    end_path(w);
     if (w->dots[0].len)
         eq_str_add(w->out, "</g>\n");
     w->dots[0].len = 0;
@@ -280,22 +289,31 @@ static void add_escaped(struct eq_str *out, const char *text)
     eq_str_clear(&shown);
 }
 
-/* The text of the point that the group stands for. */
-static void add_point(struct writer *w)
+/* The text of the point that the group stands for; NULL: there is none. */
+static const char *text_of_point(const struct writer *w)
 {
     unsigned long number = w->point.len && w->point.len < 10 ? strtoul(w->point.s, NULL, 10) : ULONG_MAX;
     const char *text = w->of->points.s, *end = text ? text + w->of->points.len : text;
     for (; text < end && number > 0; number--)
         text += strlen(text) + 1;
-    if (text >= end)
-        return;
-    eq_str_add(w->out, "<title>");
-    add_escaped(w->out, text);
-    eq_str_add(w->out, "</title>");
+    return text < end ? text : NULL;
 }
 
-/* gnuplot's filled circle at "translate(x,y) scale(r)", of which a picture may have thousands: one of a group of dots.
- * False: it is another mark. */
+/* Ends a shape, with the text of its point. */
+static void end_shape(struct writer *w, struct span name)
+{
+    const char *text = text_of_point(w);
+    if (!text) {
+        eq_str_add(w->out, "/>\n");
+        return;
+    }
+    eq_str_add(w->out, "><title>");
+    add_escaped(w->out, text);
+    eq_str_add(w->out, "</title></%.*s>\n", (int)name.len, name.s);
+}
+
+/* gnuplot's filled circle at "translate(x,y) scale(r)", of which a picture may have thousands: a line without length in
+ * a group of dots. Dots without a text share paths. False: it is another mark. */
 static bool add_dot(struct writer *w, const struct tag *t)
 {
     char text[64];
@@ -311,22 +329,26 @@ static bool add_dot(struct writer *w, const struct tag *t)
     for (int i = 0; i < 2; i++)
         if (w->dots[0].len && (look[i].len != w->dots[i].len || memcmp(look[i].s, w->dots[i].s, look[i].len) != 0))
             end_dots(w);
+    if (w->dots[0].len && w->dot_r != r)
+        end_dots(w);
     if (!w->dots[0].len) {
         open_levels(w);
-        w->dots[0] = look[0], w->dots[1] = look[1];
-        eq_str_add(w->out, "<g stroke=\"none\"");
-        add_attribute(w, &(struct attribute){{"fill", 4}, look[0]});
+        w->dots[0] = look[0], w->dots[1] = look[1], w->dot_r = r;
+        eq_str_add(w->out, "<g fill=\"none\" stroke-linecap=\"round\" stroke-width=\"%.3g\"", 2 * r);
+        add_attribute(w, &(struct attribute){{"stroke", 6}, look[0]});
         if (look[1].len)
-            add_attribute(w, &(struct attribute){{"fill-opacity", 12}, look[1]});
+            add_attribute(w, &(struct attribute){{"stroke-opacity", 14}, look[1]});
         eq_str_add(w->out, ">\n");
     }
-    eq_str_add(w->out, "<circle cx=\"%.4g\" cy=\"%.4g\" r=\"%.3g\"", x, y, r);
-    if (w->point.len) {
-        eq_str_add(w->out, ">");
-        add_point(w);
-        eq_str_add(w->out, "</circle>\n");
+    bool has_text = text_of_point(w) != NULL;
+    if (has_text || w->dots_in_path >= DOTS_IN_PATH)
+        end_path(w);
+    eq_str_add(w->out, w->dots_in_path ? "M%.4g,%.4gh0" : "<path d=\"M%.4g,%.4gh0", x, y);
+    if (has_text) {
+        eq_str_add(w->out, "\"");
+        end_shape(w, (struct span){"path", 4});
     } else {
-        eq_str_add(w->out, "/>\n");
+        w->dots_in_path++;
     }
     return true;
 }
@@ -342,13 +364,7 @@ static void add_shape(struct writer *w, struct tag *t)
     eq_str_add(w->out, "<%.*s", (int)t->name.len, t->name.s);
     for (int i = 0; i < t->n; i++)
         add_attribute(w, &t->list[i]);
-    if (w->point.len) {
-        eq_str_add(w->out, ">");
-        add_point(w);
-        eq_str_add(w->out, "</%.*s>\n", (int)t->name.len, t->name.s);
-    } else {
-        eq_str_add(w->out, "/>\n");
-    }
+    end_shape(w, t->name);
 }
 
 /* The background of a file; a page has one of its own. */

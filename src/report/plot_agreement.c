@@ -53,6 +53,8 @@ static enum eq_status draw(struct eq_report *report, const char *kind, const cha
         eq_csv_real(&p->data, (s->a[i] + s->b[i]) / 2);
         eq_csv_real(&p->data, s->a[i] - s->b[i]);
         eq_csv_end(&p->data);
+        if (s->n > EQ_PLOT_NAMED)
+            continue;
         eq_str_add(&p->points, "%s: %s %.1f %%, %s %.1f %%, difference %+.2f", s->names[i], s->label_a, s->a[i],
                    s->label_b, s->b[i], s->a[i] - s->b[i]);
         eq_str_add_bytes(&p->points, "", 1);

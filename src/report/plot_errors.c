@@ -16,6 +16,8 @@ static enum eq_status add_model(struct eq_picture *p, const struct eq_plot_model
     eq_sort_doubles(v, e->n);
     size_t n = eq_ecdf_of(v, e->n, x, share);
     for (size_t i = 0; i <= n; i++) {
+        if (!eq_plot_draws_step(i, n + 1))
+            continue;
         eq_csv_text(&p->data, m->name);
         eq_csv_real(&p->data, i ? x[i - 1] : 0);
         eq_csv_real(&p->data, i ? 100 * share[i - 1] : 0);

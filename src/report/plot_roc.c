@@ -46,6 +46,8 @@ static enum eq_status add_model(struct eq_picture *p, const struct eq_plot_model
     EQ_TRY(eq_auc_of(s.score, s.positive, s.n, &auc, err));
     EQ_TRY(eq_roc_of(s.score, s.positive, s.n, s.points, &n, err));
     for (size_t i = 0; i < n; i++) {
+        if (!eq_plot_draws_step(i, n))
+            continue;
         eq_csv_text(&p->data, m->name);
         eq_csv_real(&p->data, isfinite(s.points[i].threshold) ? -s.points[i].threshold : NAN);
         eq_csv_real(&p->data, 100 * s.points[i].fpr);

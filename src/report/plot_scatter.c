@@ -50,6 +50,8 @@ static void draw(struct eq_report *report, const struct eq_plot_models *models, 
         eq_csv_real(&p->data, row->ef);
         eq_csv_real(&p->data, row->prediction);
         eq_csv_end(&p->data);
+        if (e->n > EQ_PLOT_NAMED)
+            continue;
         eq_str_add(&p->points, "%s: true %.1f %%, predicted %.1f %%", row->file_name, row->ef, row->prediction);
         eq_str_add_bytes(&p->points, "", 1);
     }

@@ -51,8 +51,12 @@ enum eq_status eq_plot_seeds(struct eq_report *report, const struct eq_plot_mode
                        mae->low, row - 0.25, mae->high, row - 0.25, mae->mean, row - 0.25);
         eq_str_add(&p->alt, "%s%s: mean %.2f, %.2f to %.2f over %d seeds", place > 1 ? "; " : "", m->label, mae->mean,
                    mae->min, mae->max, count_of(m));
-        eq_plot_add_curve(p, m, &(struct eq_plot_curve){"mae", "place", "with points ls %d ps 0.9", m->label}, &curves);
     }
+    for (size_t i = 0; i < models->n; i++)
+        if (count_of(&models->list[i]) > 0)
+            eq_plot_add_curve(
+                p, &models->list[i],
+                &(struct eq_plot_curve){"mae", "place", "with points ls %d ps 0.9", models->list[i].label}, &curves);
     eq_str_add(&p->script, "\n");
     eq_str_add(&p->alt, ".");
     return EQ_OK;

@@ -7,7 +7,7 @@
 enum { MAX_RUNS = 1000 };
 
 /* The table, the verdict, what is missing, and the path of the report. */
-static enum eq_status print_one(const struct eq_config *cfg, struct eq_err *err)
+static enum eq_status print_one(const struct eq_config *cfg, const char *out, struct eq_err *err)
 {
     const char *dir = cfg->run.dir;
     struct eq_str missing = {0};
@@ -24,7 +24,7 @@ static enum eq_status print_one(const struct eq_config *cfg, struct eq_err *err)
         eq_print_text(missing.s);
     }
     eq_print_text("\n");
-    eq_print_row("%s/report.html", dir);
+    eq_print_row("%s/report.html", out);
 out:
     eq_str_clear(&missing);
     return st;
@@ -57,8 +57,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     if (o->n_args == 0 && !o->format && !o->tensorboard) {
         if (o->json)
             return eq_print_results(dir, true, err);
-        EQ_CHECK(eq_run_report_by(dir, s->cfg, err));
-        return print_one(s->cfg, err);
+        EQ_CHECK(o->out ? eq_run_report_into(dir, o->out, s->cfg, err) : eq_run_report_by(dir, s->cfg, err));
+        return print_one(s->cfg, o->out ? o->out : dir, err);
     }
     for (int i = -1; i < o->n_args; i++) {
         dirs = eq_list_grow(dirs, n, sizeof *dirs);
@@ -94,10 +94,9 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
                        o->format ? "--format"
                        : o->json ? "--json"
                                  : "--out");
-    if (o->out && o->n_args == 0)
-        return eq_fail(err, EQ_USAGE,
-                       "--out is for the comparison of several runs; the report of one run is written "
-                       "into its directory");
+    if (o->out && o->n_args == 0 && (o->format || o->json))
+        return eq_fail(err, EQ_USAGE, "--out and %s: a table of one run is only printed",
+                       o->format ? "--format" : "--json");
     return EQ_OK;
 }
 
@@ -112,7 +111,8 @@ const struct eq_command eq_cmd_report = {
              "it has no pictures. Film strips show the clips that quantization moves most, if data.dir is "
              "there; report.strips=0 leaves them out. The report of an unfinished run shows what there is, and names "
              "what is "
-             "missing with the commands that make it. --json prints results.json instead and writes "
+             "missing with the commands that make it. --out DIR writes all of this into another "
+             "folder and nothing into the run directory. --json prints results.json instead and writes "
              "nothing.\n\n"
              "Several run directories: compares them and writes nothing into them. Prints the settings "
              "that differ, one table of all models with their front (no other model has both a lower MAE "

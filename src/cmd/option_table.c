@@ -66,7 +66,7 @@ const struct eq_option_row eq_option_table[] = {
     {"format", 0, "FORMAT", EQ_OPT_REPORT, TEXT, FIELD(format), NULL,
      "print only the table of all models, as md, csv, json, or latex; nothing is written"},
     {"out", 'o', "DIR", EQ_OPT_REPORT, TEXT, FIELD(out), NULL,
-     "several runs: write the comparison there (report.html, report.md, table.csv, plots/)"},
+     "write the report, or the comparison of several runs, into this folder"},
     {"tensorboard", 0, "DIR", EQ_OPT_REPORT, TEXT, FIELD(tensorboard), NULL,
      "only write the histories there, as event files of TensorBoard"},
     {"force", 'f', NULL, EQ_OPT_FORCE, FLAG, FIELD(force), NULL, "redo what the run directory already has"},

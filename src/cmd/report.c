@@ -6,14 +6,15 @@
 
 enum { MAX_RUNS = 1000 };
 
-/* Writes the report; prints the table, the verdict, what is missing, and the path of the report. */
-static enum eq_status report_one(const struct eq_config *cfg, struct eq_err *err)
+/* Writes the report, into the folder out unless that is NULL; prints the table, the verdict, what is missing, and the
+ * path of the report. */
+static enum eq_status report_one(const struct eq_config *cfg, const char *out, struct eq_err *err)
 {
     const char *dir = cfg->run.dir;
     struct eq_str missing = {0}, verdict = {0};
     bool results;
     enum eq_status st;
-    EQ_TRY(eq_run_report_by(dir, cfg, &verdict, err));
+    EQ_TRY(out ? eq_run_report_into(dir, out, cfg, &verdict, err) : eq_run_report_by(dir, cfg, &verdict, err));
     EQ_TRY(eq_run_look(dir, "results", ".json", &results, err));
     if (results)
         EQ_TRY(eq_print_results(dir, false, err));
@@ -24,7 +25,7 @@ static enum eq_status report_one(const struct eq_config *cfg, struct eq_err *err
         eq_print_text(missing.s);
     }
     eq_print_text("\n");
-    eq_print_row("%s/report.html", dir);
+    eq_print_row("%s/report.html", out ? out : dir);
 out:
     eq_str_clear(&missing);
     eq_str_clear(&verdict);
@@ -58,7 +59,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     if (o->n_args == 0 && !o->format && !o->tensorboard) {
         if (o->json)
             return eq_print_results(dir, true, err);
-        return report_one(s->cfg, err);
+        return report_one(s->cfg, o->out, err);
     }
     for (int i = -1; i < o->n_args; i++) {
         dirs = eq_list_grow(dirs, n, sizeof *dirs);
@@ -94,10 +95,9 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
                        o->format ? "--format"
                        : o->json ? "--json"
                                  : "--out");
-    if (o->out && o->n_args == 0)
-        return eq_fail(err, EQ_USAGE,
-                       "--out is for the comparison of several runs; the report of one run is written "
-                       "into its directory");
+    if (o->out && o->n_args == 0 && (o->format || o->json))
+        return eq_fail(err, EQ_USAGE, "--out and %s: a table of one run is only printed",
+                       o->format ? "--format" : "--json");
     return EQ_OK;
 }
 
@@ -112,7 +112,8 @@ const struct eq_command eq_cmd_report = {
              "it has no pictures. Film strips show the clips that quantization moves most, if data.dir is "
              "there; report.strips=0 leaves them out. The report of an unfinished run shows what there is, and names "
              "what is "
-             "missing with the commands that make it. --json prints results.json instead and writes "
+             "missing with the commands that make it. --out DIR writes all of this into another "
+             "folder and nothing into the run directory. --json prints results.json instead and writes "
              "nothing.\n\n"
              "Several run directories: compares them and writes nothing into them. Prints the settings "
              "that differ, one table of all models with their front (no other model has both a lower MAE "

@@ -80,6 +80,7 @@ struct eq_strips {
 };
 struct eq_report {
     const char *run_dir;
+    const char *out_dir; /* where the report is written; NULL: run_dir */
     struct eq_results results;
     struct eq_run_verdict verdict;      /* empty, without models, if there are no predictions */
     struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
@@ -93,6 +94,8 @@ struct eq_report {
     struct eq_strips strips;
 };
 void eq_report_clear(struct eq_report *report);
+/* compare_report.c: whether a report may be written there. EQ_USAGE: it is a run directory. */
+enum eq_status eq_report_check_folder(const char *dir, struct eq_err *err);
 /* missing.c: fills report->missing from report->settings and the files of the run directory. */
 enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
 /* Makes the film strips of report->verdict in plots/, which exists, and removes those of other clips. cfg:

@@ -356,7 +356,7 @@ enum eq_status eq_strips_make(struct eq_report *report, const struct eq_config *
 {
     bool seeds = report->verdict.n_seeds > 0;
     const struct eq_run_verdict *v = seeds ? &report->verdict.of_seed[0] : &report->verdict;
-    char *dir = eq_path_join(report->run_dir, "plots");
+    char *dir = eq_path_join(report->out_dir ? report->out_dir : report->run_dir, "plots");
     char *run_dir = seeds ? eq_seed_dir(report->run_dir, report->verdict.seeds[0]) : eq_strdup(report->run_dir);
     enum eq_status st = EQ_OK;
     report->strips.seed = seeds ? report->verdict.seeds[0] : -1;

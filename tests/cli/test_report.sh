@@ -10,7 +10,7 @@ expect 0 run-all --run "runs/it's one" --data d "${TINY[@]}"
 md="runs/it's one/report.md"
 has "$md" "## What the run was"
 for text in "- Program: echoquant " ", compiled by " "- Machine: " "instruction set " "- Libraries: FFmpeg " "OpenBLAS " \
-    "| qat.epochs " "| train.lr " "- To compare the two: echoquant verify 'runs/it'\\''s one' 'runs/it'\\''s one-again'"; do
+    "| train.epochs " "| train.lr " "- To compare the two: echoquant verify 'runs/it'\\''s one' 'runs/it'\\''s one-again'"; do
     has "$md" "$text"
 done
 for file in "runs/it's one/config.json" d/FileList.csv "runs/it's one/data.csv" "runs/it's one/fp32.safetensors"; do
@@ -84,7 +84,7 @@ mkdir nothing
 expect_error 1 "nothing/results.json is missing" report nothing
 
 # ---- many runs ----
-expect 0 run-all --run "c" --data d "${TINY[@]}" --set train.epochs=3 --set ptq.observer=minmax
+expect 0 run-all --run "c" --data d "${TINY[@]}" --set train.epochs=3 --set ptq.observer=hist_mse
 mv b "b, \"x\" & y_z|#1%"
 ODD="b, \"x\" & y_z|#1%"
 { tree a; tree c; } >before
@@ -123,7 +123,7 @@ for row, entry, (run, m) in zip(rows, table["models"], want):
     for key, value in {"mae": m["mae"], "rmse": m["rmse"], "size_mb": m.get("size_mb"),
                        "latency_ms": m.get("latency_ms", {}).get("median")}.items():
         assert (row[key] == "" and key not in entry) if value is None else float(row[key]) == entry[key] == value, (key, row[key], value)
-    assert row["train.epochs"] == {"a": "2", "c": "3"}[run] and row["ptq.observer"] == {"a": "hist_mse", "c": "minmax"}[run]
+    assert row["train.epochs"] == {"a": "2", "c": "3"}[run] and row["ptq.observer"] == {"a": "minmax", "c": "hist_mse"}[run]
     assert row["test_group"] == "1"
 # The front by hand.
 def front(rows, x):
@@ -161,7 +161,14 @@ has "$OUT" "cmp/report.html"
 same cmp/table.csv table.csv
 if command -v gnuplot >/dev/null; then there cmp/plots/front_size.svg cmp/plots/front_latency.csv; fi
 expect_error 2 "is a run directory" report a c --out a
-expect_error 2 "--out is for the comparison of several runs" report a --out cmp
+expect_error 2 "--out and --json" report a --out cmp --json
+chmod -R a-w a s && tree a >before && tree s >>before
+expect 0 report a --out one
+expect 0 report s --out several
+chmod -R u+w a s && tree a >after && tree s >>after
+same before after
+there one/report.html one/report.md one/statistics.json several/report.html
+has "$OUT" "several/report.html"
 expect_error 2 "--format xml: use md, csv, json, or latex" report a c --format xml
 expect_error 2 "--json and --format csv" report a c --format csv --json
 expect_error 2 "are the same run" report a c ./a/

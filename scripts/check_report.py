@@ -4,7 +4,7 @@
 check_report.py REPORT.html... [--shots DIR]
 
 At 390, 768 and 1440 pixels, in light and dark, and in print: nothing is wider than the page, no picture is empty, has no
-label or cuts its text off, texts do not overlap or fall below 7 pixels, every text has a contrast of 4.5:1 against its
+label or cuts its text off, texts do not overlap or fall below 7 pixels (6 in print), every text has a contrast of 4.5:1 against its
 paper, tables have captions and headers with scope, ids are unique, no script fails, nothing is loaded, and the file is
 below 3 MB. Without script the page says the same. --shots DIR keeps screenshots and report.pdf there.
 
@@ -76,7 +76,7 @@ for (const s of document.querySelectorAll('svg')) {
     texts.forEach((t, i) => {
         const b = boxes[i], px = parseFloat(getComputedStyle(t).fontSize) * box.width / s.viewBox.baseVal.width;
         smallest = Math.min(smallest, px);
-        if (px < 7) say(`text of ${px.toFixed(1)} px: ${title.slice(0, 60)}`);
+        if (px < (matchMedia('print').matches ? 6 : 7)) say(`text of ${px.toFixed(1)} px: ${title.slice(0, 60)}`);
         if (b.left < box.left - 1 || b.right > box.right + 1 || b.top < box.top - 1 || b.bottom > box.bottom + 1)
             say(`text cut off: "${t.textContent.trim()}" in ${title.slice(0, 60)}`);
         for (let k = 0; k < i; k++) {

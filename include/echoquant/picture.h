@@ -51,6 +51,9 @@ struct eq_pictures {
 };
 /* A new picture of width x height pixels with the name <kind>, or <kind>_<model> unless model is NULL. The pointer is valid until the next call. */
 struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, const char *model, int width, int height);
+/* Appends text that a script is to show, as a string of gnuplot: in quotes, without what would end it. Text of files
+ * (names of layers, labels) must not stand in a script in any other way. */
+void eq_script_text(struct eq_str *script, const char *text);
 /* Appends a cell to a row of data: quoted where CSV needs it; empty for NaN. */
 void eq_csv_text(struct eq_str *data, const char *text);
 void eq_csv_real(struct eq_str *data, double value);

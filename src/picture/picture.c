@@ -49,6 +49,17 @@ struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, con
     return p;
 }
 
+void eq_script_text(struct eq_str *script, const char *text)
+{
+    struct eq_str shown = {0};
+    eq_str_add_shown(&shown, text);
+    eq_str_add(script, "'");
+    for (const char *p = shown.s; p && *p; p++)
+        eq_str_add(script, *p == '\'' ? "''" : "%c", *p);
+    eq_str_add(script, "'");
+    eq_str_clear(&shown);
+}
+
 void eq_csv_text(struct eq_str *data, const char *text)
 {
     if (data->len && data->s[data->len - 1] != '\n')
@@ -119,6 +130,19 @@ out:
     return st;
 }
 
+/* The picture at which gnuplot failed may lack a part, although its SVG is whole: it is the last one that has an SVG. */
+static void forget_last(struct eq_picture *list, size_t n, const char *dir)
+{
+    while (n > 0 && !list[n - 1].drawn)
+        n--;
+    if (n == 0)
+        return;
+    char *path = eq_format("%s/%s.svg", dir, list[n - 1].name.s);
+    unlink(path);
+    free(path);
+    list[n - 1].drawn = false;
+}
+
 /* Runs gnuplot on the scripts of n pictures, and looks what there is afterward. *why: what it said; "" if it drew. */
 static enum eq_status run(struct eq_picture *list, size_t n, const char *dir, struct eq_err *why, struct eq_err *err)
 {
@@ -142,6 +166,8 @@ static enum eq_status run(struct eq_picture *list, size_t n, const char *dir, st
         *why = (struct eq_err){0};
     for (size_t i = 0; i < n && why->status != EQ_UNSUPPORTED; i++)
         EQ_CHECK(tidy(&list[i], dir, err));
+    if (st != EQ_OK)
+        forget_last(list, n, dir);
     return EQ_OK;
 }
 

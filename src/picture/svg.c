@@ -408,6 +408,7 @@ static bool begin_element(struct writer *w, struct tag *t)
 {
     static const char *const shapes[] = {"path",     "use",  "circle",  "rect", "polygon",
                                          "polyline", "line", "ellipse", NULL};
+    static const char *const holders[] = {"text", "tspan", "defs", "clipPath", NULL};
     struct span hover = value_of(t, "onmousemove");
     if (!w->has_root)
         return is(t->name, "svg") && !t->is_empty && begin_root(w, t);
@@ -419,18 +420,15 @@ static bool begin_element(struct writer *w, struct tag *t)
             w->point = (struct span){hover.s + sizeof call - 1, strspn(hover.s + sizeof call - 1, "0123456789")};
         return enter(w, t, true);
     }
-    if (is_one_of(t->name, shapes)) {
-        bool nothing = is(t->name, "use") && !value_of(t, "xlink:href").len;
-        if (is(t->name, "rect") && is(value_of(t, "fill"), "#ffffff"))
-            add_paper(w);
-        else if (!nothing)
+    bool is_shape = is_one_of(t->name, shapes), in_shape = is_one_of(w->levels[w->depth].tag.name, shapes);
+    if (is(t->name, "rect") && is(value_of(t, "fill"), "#ffffff")) {
+        add_paper(w);
+    } else if (is_shape && t->is_empty) {
+        if (!is(t->name, "use") || value_of(t, "xlink:href").len)
             add_shape(w, t);
-        w->skipping = t->is_empty ? 0 : 1;
-        return true;
-    }
-    if ((is(t->name, "text") || is(t->name, "tspan") || is(t->name, "defs") || is(t->name, "clipPath")) &&
-        !t->is_empty) {
-        open_levels(w);
+    } else if (!t->is_empty &&
+               ((is_shape && !in_shape) || is_one_of(t->name, holders) || (is(t->name, "title") && in_shape))) {
+        open_levels(w); /* a shape that holds its title is one of a file that this function wrote */
         if (!enter(w, t, false))
             return false;
         add_tag(w, &w->levels[w->depth].tag);
@@ -454,7 +452,8 @@ static bool end_element(struct writer *w, const struct tag *t)
         return false;
     if (l->is_open) {
         end_dots(w);
-        eq_str_add(w->out, is(t->name, "tspan") ? "</%.*s>" : "</%.*s>\n", (int)t->name.len, t->name.s);
+        eq_str_add(w->out, is(t->name, "tspan") || is(t->name, "title") ? "</%.*s>" : "</%.*s>\n", (int)t->name.len,
+                   t->name.s);
     }
     w->point.len = 0;
     w->depth--;
@@ -512,8 +511,8 @@ static const char *read_tag(const char *p, const char *end, struct tag *t)
 static void add_text(struct writer *w, const char *p, size_t len)
 {
     struct eq_str raw = {0}, shown = {0};
-    bool text = w->depth > 0 && (is(w->levels[w->depth].tag.name, "text") || is(w->levels[w->depth].tag.name, "tspan"));
-    if (!text || w->skipping || len == 0)
+    static const char *const holders[] = {"text", "tspan", "title", NULL};
+    if (w->depth == 0 || !is_one_of(w->levels[w->depth].tag.name, holders) || w->skipping || len == 0)
         return;
     eq_str_add_bytes(&raw, p, len);
     eq_str_add_shown(&shown, raw.s);

@@ -79,10 +79,10 @@ static enum eq_status add_plot(const char *run_dir, const struct eq_picture *p, 
                                         : "<figure>");
     if (broad) {
         add_escaped(out, p->title.s);
-        eq_str_add(out, "\">");
+        eq_str_add(out, "\"><div style=\"min-width:%dpx;max-width:%dpx\">", p->width * 4 / 5, p->width * 5 / 4);
     }
     EQ_TRY(eq_picture_svg(svg, len, p, id, out, err));
-    eq_str_add(out, "%s<figcaption>", broad ? "</div>" : "");
+    eq_str_add(out, "%s<figcaption>", broad ? "</div></div>" : "");
     eq_str_add(out, "<b>Figure %d. ", number);
     add_escaped(out, p->title.s);
     eq_str_add(out, ".</b> ");

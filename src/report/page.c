@@ -42,8 +42,7 @@ static const char style[] =
     "margin:.9rem 0}\n"
     "figure{margin:0;min-width:0}figure.broad{grid-column:1/-1}\n"
     "@media print,(min-width:50rem){figure.double{grid-column:span 2}}\n"
-    "figure svg{display:block;width:100%;height:auto}figure img{display:block;max-width:100%;height:auto}"
-    "figure.broad .wide svg{min-width:38rem}\n"
+    "figure svg{display:block;width:100%;height:auto}figure img{display:block;max-width:100%;height:auto}\n"
     "figure.double svg{max-width:46rem}"
     "figcaption{color:var(--soft);font-size:.88rem;line-height:1.45;margin-top:.3rem;max-width:44rem}\n"
     "figcaption b{color:var(--ink)}figcaption code{white-space:nowrap}\n"
@@ -53,7 +52,7 @@ static const char style[] =
     "figure,tr,.note,#verdict{break-inside:avoid}h2,caption,thead{break-after:avoid}thead{display:table-header-group}\n"
     ".wide{overflow:visible}table{font-size:7.5pt}th,td,tbody :is(th,td){padding:.2rem .3rem;"
     "white-space:normal}\n.many{font-size:5.8pt}.many :is(th,td){padding:.15rem .18rem}\n"
-    ".pictures{grid-template-columns:1fr 1fr}figure.broad .wide svg{min-width:0}a{color:inherit;text-decoration:none}\n"
+    ".pictures{grid-template-columns:1fr 1fr}.wide>div{min-width:0!important}a{color:inherit;text-decoration:none}\n"
     "details::details-content{content-visibility:visible;block-size:auto}details:not([open])>*{display:block}}\n";
 
 /* The page is complete without it: it sorts tables by a click on a header, and opens what is folded for print. */

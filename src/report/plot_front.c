@@ -48,8 +48,15 @@ static void draw(struct eq_report *report, const struct eq_plot_models *models, 
 {
     bool validation = by_validation(models);
     int n = 0, front = 0, curves = 0;
-    for (size_t i = 0; i < models->n; i++)
-        n += cost_of(&models->list[i], a) > 0 && isfinite(error_of(&models->list[i], validation));
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < models->n; i++) {
+        double error = error_of(&models->list[i], validation);
+        if (!(cost_of(&models->list[i], a) > 0 && isfinite(error)))
+            continue;
+        n++;
+        least = fmin(least, error);
+        most = fmax(most, error);
+    }
     if (n < 2)
         return;
     struct eq_picture *p = eq_picture_add(&report->pictures, "front", a->name, 460, 400);
@@ -76,10 +83,9 @@ static void draw(struct eq_report *report, const struct eq_plot_models *models, 
                validation ? "validation" : "test", front, n,
                validation ? " Validation, because a front is for choosing, and the test clips must not choose." : "");
     eq_str_add(&p->script,
-               "set key maxcols 3\nset xlabel '%s' offset 0,0.3\nset ylabel 'MAE (EF points)'\nset xrange [0:*]\nset "
-               "offsets 0, "
-               "graph 0.1, graph 0.1, graph 0.1\n",
-               a->label);
+               "set key maxcols 3\nset xlabel '%s' offset 0,0.3\nset ylabel 'MAE (EF points)'\nset xrange [0:*]\n"
+               "set ytics %g\nset offsets 0, graph 0.1, graph 0.1, graph 0.1\n",
+               a->label, eq_plot_step(1.3 * (most - least), 6));
     for (size_t i = 0; i < models->n; i++)
         if (cost_of(&models->list[i], a) > 0 && isfinite(error_of(&models->list[i], validation)))
             eq_plot_add_curve(

@@ -78,10 +78,12 @@ static void add_steps(struct eq_picture *p, const struct numbers *rate, const st
                "set format x '%%g'\nset xlabel 'epoch' offset 0,0.3\nset tmargin at screen 0.36\nset bmargin "
                "at screen 0.11\nunset ylabel\nunset y2label\nunset ytics\nunset y2tics\n");
     if (rate->any)
-        eq_str_add(&p->script, "set ytics nomirror %g tc rgb soft\nset format y '%%.0e'\nset ylabel 'learning rate'\n",
+        eq_str_add(&p->script,
+                   "set ytics nomirror %g tc rgb soft\nset format y '%%.0e'\nset ylabel 'learning rate' offset 1,0 tc "
+                   "rgb ink\n",
                    eq_plot_step(rate->max, 4));
     if (norm->any)
-        eq_str_add(&p->script, "set y2tics nomirror %g tc rgb soft\nset y2label 'gradient norm'\n",
+        eq_str_add(&p->script, "set y2tics nomirror %g tc rgb soft\nset y2label 'gradient norm' tc rgb ink\n",
                    eq_plot_step(norm->max, 4));
     eq_str_add(&p->script, "plot ");
     if (rate->any)
@@ -117,11 +119,12 @@ static void draw(struct eq_report *report, const struct eq_run_model *m, const c
         eq_str_add(&p->alt, "; the lowest validation MAE is %.2f EF points, in epoch %.0f", mae.min, mae.epoch_of_min);
     eq_str_add(&p->alt, ".");
     eq_str_add(&p->script,
-               "set multiplot\nset key at graph 0, graph 1.02 left bottom\nset lmargin at screen 0.15\nset rmargin at "
-               "screen 0.84\nset border 11\nset xrange [%g:%g]\nset xtics %g\nset yrange [0:*]\nset y2range [0:*]\n"
-               "set y2tics nomirror\nset tmargin at screen 0.90\nset bmargin at screen %g\n"
+               "set multiplot\nset key at graph 0, graph 1.02 left bottom\nset lmargin at screen 0.165\nset rmargin at "
+               "screen 0.82\nset border 11\nset xrange [%g:%g]\nset xtics %g\nset yrange [0:*]\nset y2range [0:*]\n"
+               "set ytics %g\nset y2tics nomirror %g\nset tmargin at screen 0.90\nset bmargin at screen %g\n"
                "set ylabel 'validation MAE (EF points)'\nset y2label 'training loss'\n",
-               start ? -0.5 : 0.5, rows + 0.5, fmax(1, eq_plot_step(rows, 12)), steps ? 0.46 : 0.15);
+               start ? -0.5 : 0.5, rows + 0.5, fmax(1, eq_plot_step(rows, 12)), mae.any ? eq_plot_step(mae.max, 6) : 1,
+               loss.any ? eq_plot_step(loss.max, 6) : 1, steps ? 0.46 : 0.15);
     eq_str_add(&p->script, steps ? "set format x ''\n" : "set xlabel 'epoch' offset 0,0.3\n");
     add_errors(p, m, mae.any, loss.any);
     if (steps)

@@ -16,7 +16,7 @@ static void set_limits(struct eq_plot_models *models)
         }
     }
     models->lo = floor(lo / 10) * 10;
-    models->hi = ceil(hi / 10) * 10;
+    models->hi = fmax(ceil(hi / 10) * 10, models->lo + 10);
 }
 
 enum eq_status eq_plot_models_read(const struct eq_report *report, struct eq_plot_models *models, struct eq_err *err)
@@ -68,16 +68,4 @@ void eq_plot_add_curve(struct eq_picture *p, const struct eq_plot_model *m, cons
             eq_str_add(&p->script, "%c", *s);
     eq_str_add(&p->script, " title '%s'", c->label);
     ++*curves;
-}
-
-double eq_plot_step(double span, int most)
-{
-    double least = span / most;
-    if (!(least > 0 && isfinite(least)))
-        return 1;
-    double ten = pow(10, floor(log10(least)));
-    for (int i = 0; i < 3; i++)
-        if ((double[]){1, 2, 5}[i] * ten >= least)
-            return (double[]){1, 2, 5}[i] * ten;
-    return 10 * ten;
 }

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { COLUMNS = 5, WIDTH = 1000, ROW = 150, FOOT = 34 };
+enum { COLUMNS = 5, WIDTH = 1000, ROW = 160, FOOT = 34 };
 
 /* Shares below this are drawn as this; the axis begins there. */
 static const double least = 1e-7;
@@ -36,17 +36,20 @@ static void add_panel(struct eq_picture *p, const struct cJSON *edge, size_t fro
            margin = 0.03 * (right - left);
     int column = place % COLUMNS, row = place / COLUMNS;
     double x = 0.075 + 0.187 * column, top = (ROW * row + 20) / height, bottom = (ROW * (row + 1) - 22) / height;
+    struct eq_str name = {0};
+    eq_script_text(&name, eq_json_text(edge, "edge"));
     eq_str_add(&p->script,
                "set lmargin at screen %.4f\nset rmargin at screen %.4f\nset tmargin at screen %.4f\n"
                "set bmargin at screen %.4f\nset xrange [%.6g:%.6g]\nset xtics %.6g\n"
-               "set label 1 '%s' at graph 0.5,1.09 center tc rgb ink\n"
+               "set label 1 %s at graph 0.5,1.09 center tc rgb ink\n"
                "set arrow 1 from %.6g,graph 0 to %.6g,graph 1 nohead lc rgb s2 lw 1.4 dt (4,3)\n"
                "set arrow 2 from %.6g,graph 0 to %.6g,graph 1 nohead lc rgb s2 lw 1.4 dt (4,3)\n"
                "set format y '%s'\n%s%s",
-               x, x + 0.142, 1 - top, 1 - bottom, left - margin, right + margin, eq_plot_step(right - left, 4),
-               eq_json_text(edge, "edge"), low, low, high, high, column ? "" : "%.0e",
-               column ? "unset ylabel\n" : "set ylabel 'share' font ',10' offset 0.5,0\n",
-               row == rows - 1 ? "set xlabel 'value' font ',10' offset 0,0.6\n" : "");
+               x, x + 0.142, 1 - top, 1 - bottom, left - margin, right + margin, eq_plot_step(right - left, 4), name.s,
+               low, low, high, high, column ? "" : "%.0e",
+               column ? "unset ylabel\n" : "set ylabel 'share' font ',12' offset 0.5,0\n",
+               row == rows - 1 ? "set xlabel 'value' font ',12' offset 0,0.6\n" : "");
+    eq_str_clear(&name);
     eq_str_add(&p->script,
                "plot '%s.csv' using ((column('from')+column('to'))/2):'share' every ::%zu::%zu with filledcurves "
                "y=1e-7 fs solid 0.35 noborder lc rgb s1 notitle\n",
@@ -68,7 +71,7 @@ static void draw(struct eq_report *report, const struct eq_quantization *q)
     eq_str_add(&p->data, "edge,from,to,count,share\n");
     eq_str_add(&p->script,
                "set multiplot\nset logscale y\nunset mytics\nset yrange [1e-7:1]\nset ytics 100\nset border 3\n"
-               "set xtics autofreq font ',10'\nset ytics font ',10'\nunset key\n");
+               "set xtics autofreq font ',12'\nset ytics font ',12'\nunset key\n");
     cJSON_ArrayForEach(edge, edges)
     {
         size_t added = add_edge(p, edge);

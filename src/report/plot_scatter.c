@@ -9,11 +9,13 @@ static void add_script(struct eq_picture *p, const struct eq_plot_models *models
                        double bias, double sd)
 {
     eq_str_add(&p->script,
+               "bin(x) = 5 * floor(x / 5) + 2.5\nset table $bins\n"
+               "plot '%s.csv' using (bin(column('predicted_ef'))):(1) smooth frequency\nunset table\n"
                "lo = %g\nhi = %g\nset multiplot\nset xrange [lo:hi]\nset yrange [lo:hi]\nset xtics 10\nset ytics 10\n"
                "set lmargin at screen 0.15\nset rmargin at screen 0.80\nset bmargin at screen 0.14\n"
                "set tmargin at screen 0.80\nset xlabel 'true EF (%%)' offset 0,0.3\n"
                "set ylabel 'predicted EF (%%)' offset 0.5,0\n",
-               models->lo, models->hi);
+               p->name.s, models->lo, models->hi);
     eq_str_add(&p->script,
                "set samples 2\nplot x lc rgb ink lw 1.2 notitle, x + %.6g lc rgb soft dt (8,4) lw 1.2 notitle, \\\n"
                "     x + %.6g lc rgb soft dt (8,4) lw 1.2 notitle, \\\n"
@@ -21,17 +23,16 @@ static void add_script(struct eq_picture *p, const struct eq_plot_models *models
                "     with labels hypertext point pt 7 ps 0.5 lc rgb faint(s%d) notitle\n",
                bias + 1.96 * sd, bias - 1.96 * sd, p->name.s, m->series);
     eq_str_add(&p->script,
-               "bin(x) = 5 * floor(x / 5) + 2.5\nset style fill solid 0.55 noborder\nset boxwidth 4.6\n"
+               "set style fill solid 0.55 noborder\nset boxwidth 4.6\n"
                "unset xlabel\nunset ylabel\nunset grid\nset border 1\nset format x ''\nunset ytics\n"
                "set bmargin at screen 0.82\nset tmargin at screen 0.98\nset yrange [0:*]\n"
                "plot '%s.csv' using (bin(column('true_ef'))):(1) smooth frequency with boxes lc rgb axis notitle\n"
                "set lmargin at screen 0.82\nset rmargin at screen 0.98\nset bmargin at screen 0.14\n"
-               "set tmargin at screen 0.80\nset border 2\nunset xtics\nset ytics 10\nset format y ''\nset autoscale\n"
-               "set table $bins\nplot '%s.csv' using (bin(column('predicted_ef'))):(1) smooth frequency\n"
-               "unset table\nset datafile nocolumnheaders\nset datafile separator whitespace\n"
+               "set tmargin at screen 0.80\nset border 2\nunset xtics\nset ytics 10\nset format y ''\nset datafile "
+               "nocolumnheaders\nset datafile separator whitespace\n"
                "set xrange [0:*]\nset yrange [lo:hi]\n"
                "plot $bins using ($2 / 2):1:($2 / 2):(2.3) with boxxyerror lc rgb s%d notitle\nunset multiplot\n",
-               p->name.s, p->name.s, m->series);
+               p->name.s, m->series);
 }
 
 static void draw(struct eq_report *report, const struct eq_plot_models *models, const struct eq_plot_model *m)

@@ -50,7 +50,7 @@ struct eq_plot_curve {
     const char *x, *y, *with, *label;
 };
 void eq_plot_add_curve(struct eq_picture *p, const struct eq_plot_model *m, const struct eq_plot_curve *c, int *curves);
-/* A distance of 1, 2 or 5 times a power of ten between tics, of which at most `most` fit into a span. */
+/* A distance of 1, 2 or 5 times a power of ten between tics, of which at most `most` fit into a span; 1 for no span. */
 double eq_plot_step(double span, int most);
 /* Draws what has been added, in <run>/plots. */
 enum eq_status eq_plots_draw(struct eq_report *report, struct eq_err *err);

@@ -222,6 +222,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(strata_frames, 32)                                                                                               \
     X(strata_fps, 33)                                                                                                  \
     X(strips, 95)                                                                                                      \
+    X(latency, 12)                                                                                                     \
     X(front, 90)                                                                                                       \
     X(labels, 62)                                                                                                      \
     X(history, 70)                                                                                                     \

@@ -5,6 +5,7 @@
 
 #include "clip/still.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +257,12 @@ static void describe(struct eq_strip *strip, const struct eq_run_verdict *v, con
     eq_str_clear(&efs);
 }
 
+/* A report that says it has no pixels of a clip must not leave them beside it. */
+static enum eq_status discard(const char *path, struct eq_err *err)
+{
+    return unlink(path) == 0 || errno == ENOENT ? EQ_OK : eq_fail_errno(err, "cannot remove %s", path);
+}
+
 /* plots/strips.csv: what the pictures show. */
 static enum eq_status write_table(const char *dir, const struct eq_strips *s, const struct eq_run_verdict *v,
                                   struct eq_err *err)
@@ -280,7 +287,7 @@ static enum eq_status write_table(const char *dir, const struct eq_strips *s, co
     if (s->n > 0)
         st = eq_write_file(path, data.s, data.len, err);
     else
-        unlink(path);
+        st = discard(path, err);
     eq_str_clear(&data);
     free(path);
     return st;
@@ -299,18 +306,19 @@ static enum eq_status remove_others(const char *dir, const struct eq_strips *s, 
 {
     char **names;
     size_t n;
+    enum eq_status st = EQ_OK;
     EQ_CHECK(eq_list_dir(dir, &names, &n, err));
     for (size_t i = 0; i < n; i++) {
         bool used = !is_strip(names[i]);
         for (size_t k = 0; k < s->n && !used; k++)
             used = s->list[k].file.len && strcmp(s->list[k].file.s, names[i]) == 0;
-        char *path = used ? NULL : eq_path_join(dir, names[i]);
+        char *path = used || st != EQ_OK ? NULL : eq_path_join(dir, names[i]);
         if (path)
-            unlink(path);
+            st = discard(path, err);
         free(path);
     }
     eq_names_free(names, n);
-    return EQ_OK;
+    return st;
 }
 
 static enum eq_status make_all(struct eq_report *report, const struct eq_config *cfg, const struct eq_run_verdict *v,

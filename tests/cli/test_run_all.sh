@@ -43,6 +43,15 @@ for name in ("FP32", "PTQ", "QAT", "FP32+"):
 assert r["skipped"] == []
 PY
 
+# What phases have measured is in the report.
+there a/quantization/ptq.json a/quantization/qat.json
+for title in "Latency and memory" "True EF of the clips" "Error of weights and of activations" \
+    "Layers: time and sensitivity" "Each layer of PTQ in FP32" "Ranges of the edges"; do
+    has a/report.md "## $title"
+    has a/report.html ">$title</h2>"
+done
+has a/history/qat.csv "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds"
+
 # A finished run is left alone.
 find a -type f -printf '%p %T@ %s\n' | sort >before
 expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a

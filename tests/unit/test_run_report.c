@@ -100,18 +100,29 @@ static void the_report_is_one_file_with_everything(void **state)
     if (eq_run_report(dir, &err) != EQ_OK)
         fail_msg("%s", err.msg);
     char *html = read_text("report.html"), *md = read_text("report.md");
-    /* pictures: the history, three scatter plots, the changes by INT8 */
-    assert_int_equal(count(html, "<svg "), 5);
-    assert_int_equal(count(html, "role=\"img\" aria-label=\""), 5);
-    assert_int_equal(count(md, "!["), 5);
-    static const char *const files[] = {"history_fp32", "scatter_fp32", "scatter_ptq", "scatter_qat", "changes"};
-    for (int i = 0; i < 5; i++) {
+    static const char *const files[] = {
+        "history_fp32",  "scatter_fp32",  "scatter_ptq",        "scatter_qat",        "errors",     "agreement_fp32",
+        "agreement_ptq", "agreement_qat", "agreement_ptq_fp32", "agreement_qat_fp32", "roc_35",     "roc_40",
+        "roc_45",        "roc_50",        "front_latency",      "front_size",         "differences"};
+    size_t n = sizeof files / sizeof *files;
+    assert_int_equal(count(html, "<svg "), n);
+    assert_int_equal(count(html, "role=\"img\" aria-label=\""), n);
+    assert_int_equal(count(md, "!["), n);
+    for (size_t i = 0; i < n; i++) {
         char name[64];
         for (int e = 0; e < 3; e++) {
             snprintf(name, sizeof name, "plots/%s.%s", files[i], e == 0 ? "svg" : e == 1 ? "gp" : "csv");
-            assert_true(there(name));
+            if (!there(name))
+                fail_msg("%s is missing", name);
         }
     }
+    assert_null(strstr(md, "no picture"));
+    /* both papers, by the reader's setting, and ids that no two pictures share */
+    assert_non_null(strstr(html, "@media screen and (prefers-color-scheme:dark){:root{--paper:#"));
+    assert_int_equal(count(html, "id=\"p1-gpPt6\""), 1);
+    assert_int_equal(count(html, "id=\"p2-gpPt6\""), 1);
+    assert_null(strstr(html, "id=\"gpPt6\""));
+    assert_non_null(strstr(html, "<title>clip0: true 20.0 %, predicted 22.0 %</title>"));
     /* nothing is fetched from elsewhere, nothing is run, and what comes from data is shown as text */
     assert_null(strstr(html, "http:"));
     assert_null(strstr(html, "https:"));

@@ -264,7 +264,7 @@ static void a_phase_may_have_its_own_settings_changed_until_it_is_done(void **st
     write_file("fp32.safetensors", "a model");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_USAGE);
     assert_null(strstr(err.msg, "--force")); /* which removes every model */
-    change(&s, "ptq.observer", "minmax");
+    change(&s, "ptq.observer", "hist_mse");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, false, &err), EQ_USAGE);
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, false, &err), EQ_OK);
     write_file("ptq.safetensors", "a model");

@@ -1,5 +1,5 @@
-/* Any bytes as the predictions of up to four models, with lines "====" between them: the verdict ends, its document can be
- * printed, and a report with it is made. */
+/* Any bytes as the predictions of up to four models, with lines "====" between them: the verdict ends, its document can
+ * be printed, and a report with it is made. */
 #include "fuzz.h"
 #include "report/report.h"
 #include "verdict/verdict.h"

@@ -187,4 +187,10 @@ expect 0 run-all --run r --data d "${TINY[@]}" --set report.margin=0.3 --force
 has "$OUT" "With a margin of 0.3 EF points of MAE, "
 grep -q '"points": 0.3' r/results.json && pass || fail "a new margin"
 expect_error 2 "report.margin = 0" report r --set report.margin=0
+
+# sensitivity on test clips reads them, too. Without rows there is a report that says so.
+cp -r r t && rm t/results.json
+expect 0 sensitivity conv1 --run t --data d --set sensitivity.split=test --set sensitivity.clips=1
+grep -q '"points": 0.3' t/results.json && pass || fail "sensitivity on test clips states the margin"
+expect 0 report t
 summary

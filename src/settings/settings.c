@@ -101,7 +101,7 @@ const struct eq_setting eq_setting_table[] = {
     {TEXT(model, init, ""), .may_be_empty = true,
      .help = "safetensors file with the ResNet-18 of torchvision or timm to start from; empty: random weights"},
 
-    {INT(train, epochs, "6", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
+    {INT(train, epochs, "8", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
     {INT(train, batch, "4", 1, 1024, "clips"),
      .help = "clips in a micro-batch; batch norm computes its statistics over them"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"),

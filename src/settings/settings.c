@@ -51,7 +51,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "make synthetic clips (see synth.*) if data.dir does not exist and is " EQ_SYNTHETIC_DIR " or begins "
              "with " EQ_SYNTHETIC_DIR "-; any other folder must exist"},
     {INT(data, frames, "16", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
-    {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
+    {INT(data, size, "96", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
      .help = "seed of the 70/15/15 split by patient or file name; used if FileList.csv has no column Split"},
     {TEXT(data, patient_column, "auto"),
@@ -101,7 +101,7 @@ const struct eq_setting eq_setting_table[] = {
     {TEXT(model, init, ""), .may_be_empty = true,
      .help = "safetensors file with the ResNet-18 of torchvision or timm to start from; empty: random weights"},
 
-    {INT(train, epochs, "6", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
+    {INT(train, epochs, "10", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
     {INT(train, batch, "4", 1, 1024, "clips"),
      .help = "clips in a micro-batch; batch norm computes its statistics over them"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"),

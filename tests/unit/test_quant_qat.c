@@ -406,8 +406,8 @@ static void older_states_are_understood(void **state)
 
 /* ---- straight-through ---------------------------------------------------- */
 
-/* A start that is not trained is PTQ's to the bit, and so it is after its state was saved and restored: ranges give back
- * the qparams that they come from. */
+/* A start that is not trained is PTQ's to the bit, and so it is after its state was saved and restored: ranges give
+ * back the qparams that they come from. */
 static void ranges_keep_their_qparams(void **state)
 {
     (void)state;

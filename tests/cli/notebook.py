@@ -72,11 +72,8 @@ def check_result(notebook):
 def main():
     notebook = nbformat.read(sys.argv[1], as_version=4)
     check_source(notebook)
-    if any(cell.outputs for cell in notebook.cells if cell.cell_type == "code"):
-        check_stored(notebook, os.path.getsize(sys.argv[1]))
-        check_result(notebook)
-    else:
-        print("the notebook is stored without outputs")
+    check_stored(notebook, os.path.getsize(sys.argv[1]))
+    check_result(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

@@ -99,8 +99,8 @@ enum eq_status eq_report_check_folder(const char *dir, struct eq_err *err);
 /* missing.c: fills report->missing from report->settings and the files of the run directory. */
 enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
 /* Makes the film strips of report->verdict in plots/, which exists, and removes those of other clips. cfg:
- * report.strips, and how to read the clips. A clip that cannot be read is no error. EQ_IO: plots/ cannot be written;
- * EQ_NOMEM, EQ_INTERRUPTED. */
+ * report.strips, and how to read the clips. A clip that cannot be read is no error, unless the system failed
+ * (eq_err_is_of_system). EQ_IO: also if plots/ cannot be written; EQ_NOMEM, EQ_INTERRUPTED. */
 enum eq_status eq_strips_make(struct eq_report *report, const struct eq_config *cfg, struct eq_err *err);
 void eq_strips_clear(struct eq_strips *s);
 /* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */

@@ -1,5 +1,6 @@
 /*
- * clip: one file to pixels. Videos are read through FFmpeg, DICOM files through DCMTK. Gray AVIs and PNGs are written.
+ * clip: one file to pixels. Videos are read through FFmpeg, DICOM files through DCMTK. Gray AVIs, PNGs and JPEGs are
+ * written.
  */
 #ifndef ECHOQUANT_CLIP_H
 #define ECHOQUANT_CLIP_H

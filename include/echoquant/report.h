@@ -5,13 +5,19 @@
 #include "echoquant/rundir.h"
 #include "echoquant/verdict.h"
 
-/* Writes report.md, report.html, statistics.json (verdict.h) and plots/ (gnuplot scripts, data, SVG) from results.json,
- * predictions/ and history/. If train.seeds in config.json is above 1, it first makes results.json from those of the
- * seeds. Without gnuplot it warns, and the report has no pictures. The report of an unfinished run says what is
- * missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a file is damaged. */
+/* Writes report.md, report.html, statistics.json (verdict.h) and plots/ (gnuplot scripts, data, SVG, film strips)
+ * from results.json, predictions/, history/ and a few clips. If train.seeds in config.json is above 1, it first makes
+ * results.json from those of the seeds. Without gnuplot it warns, and the report has no pictures. The report of an
+ * unfinished run says what is missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a
+ * file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
-/* The same with another margin or number of replicates than config.json has; NULL: with those. */
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err);
+/* The same with report.* and data.* of cfg in place of config.json's; NULL: with those. Appends the lines of
+ * eq_run_verdict_lines to words; NULL: does not. */
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_str *words,
+                                struct eq_err *err);
+/* The same into another folder, for a run directory that stays as it is. EQ_USAGE: out_dir is a run directory. */
+enum eq_status eq_run_report_into(const char *run_dir, const char *out_dir, const struct eq_config *cfg,
+                                  struct eq_str *words, struct eq_err *err);
 /* Appends the verdict on a run in words, each sentence or two with a line feed; nothing if there is none. */
 enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *out,
                                     struct eq_err *err);
@@ -37,6 +43,13 @@ enum eq_status eq_runs_table(const char *const *dirs, size_t n, enum eq_report_f
 /* Writes the comparison into out_dir: report.html, report.md, table.csv and plots/. Errors as above; EQ_USAGE: out_dir
  * is a run directory. */
 enum eq_status eq_runs_report(const char *const *dirs, size_t n, const char *out_dir, struct eq_err *err);
+
+/* Writes the histories of the runs, and of their seeds, as event files of TensorBoard, whose scalars are the columns of
+ * history/<model>.csv at their epochs: <out_dir>/<run>[/seed-N]/<model>/events.out.tfevents.0.echoquant. Appends their
+ * paths to files, each with a line feed. EQ_USAGE: a run is named twice; EQ_IO: one has no history; EQ_FORMAT: a
+ * history is damaged. */
+enum eq_status eq_runs_tensorboard(const char *const *dirs, size_t n, const char *out_dir, struct eq_str *files,
+                                   struct eq_err *err);
 
 /* ---- the rest ------------------------------------------------------------------- */
 

@@ -106,6 +106,7 @@ struct eq_config {
     struct {
         double margin; /* EF points of MAE */
         int replicates;
+        int strips; /* clips that quantization moved most, as film strips; 0: no film strips at all */
     } report;
     struct {
         char *dir; /* run directory */

@@ -32,7 +32,7 @@ struct eq_verdict_strata {
 struct eq_verdict_clips {
     struct eq_evaluation of; /* owned: names, true EFs, patients, frames, fps; the predictions of the first model */
     double *ef;              /* [of.n], owned: true EFs */
-    uint32_t *patient;       /* [of.n], owned: draws go by patient; NULL: by clip, since a patient is not known */
+    uint32_t *patient;       /* [of.n], owned: draws go by patient; NULL: by clip, since no patient is known */
     size_t patients;         /* 0: draws go by clip */
 };
 
@@ -119,8 +119,8 @@ const struct eq_verdict_model *eq_verdict_model_of(const struct eq_run_verdict *
 const struct eq_verdict_pair *eq_verdict_pair_of(const struct eq_run_verdict *v, const char *a, const char *b);
 /* Appends the verdict in two sentences; nothing without a quantized model and its baseline. */
 void eq_run_verdict_text(const struct eq_run_verdict *v, struct eq_str *out);
-/* Appends lines, each with its line feed: verdicts by the stated margin and by the other interval where they differ, and
- * the notes. */
+/* Appends lines, each with its line feed: verdicts by the stated margin and by the other interval where they differ,
+ * and the notes. */
 void eq_run_verdict_more(const struct eq_run_verdict *v, struct eq_str *out);
 
 #endif

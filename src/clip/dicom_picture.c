@@ -1,6 +1,6 @@
 /* A picture of what was cut: before and after, side by side, as PNG. */
 #include "clip/dicom.h"
-#include "clip/png.h"
+#include "clip/still.h"
 
 struct canvas {
     uint8_t *rgb; /* [height][width][3] */

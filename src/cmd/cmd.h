@@ -66,6 +66,8 @@ void eq_print_json_lines(void);
 void eq_print_line(int indent, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The table of a run; with json, results.json as it is. */
 enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *err);
+/* The lines of eq_run_verdict_lines, with a blank line before each. */
+void eq_print_verdict_lines(const char *text);
 /* The verdict of a run in words, if there is one. */
 enum eq_status eq_print_verdict(const struct eq_config *cfg, struct eq_err *err);
 /* The table, the verdict, and the path of the report; with json, results.json as it is. */

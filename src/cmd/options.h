@@ -34,7 +34,7 @@ struct eq_options {
     bool clips_given;                                                            /* --clips */
     const char *model, *name, *onnx, *opset, *residual, *fresh, *output, *sheet; /* NULL: not given */
     const char *out, *labels, *crop; /* of import and report; NULL: not given */
-    const char *format;
+    const char *format, *tensorboard;
     bool no_mask, pictures;
     char *model_path;           /* owned: what model points to */
     struct eq_bench_opts bench; /* with_data: --data was given, to any command */

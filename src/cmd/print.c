@@ -64,15 +64,21 @@ out:
     return st;
 }
 
+void eq_print_verdict_lines(const char *text)
+{
+    for (const char *line = text; line && *line; line += strcspn(line, "\n") + 1) {
+        eq_print_text("\n");
+        eq_print_line(0, "%.*s", (int)strcspn(line, "\n"), line);
+    }
+}
+
 enum eq_status eq_print_verdict(const struct eq_config *cfg, struct eq_err *err)
 {
     const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
     struct eq_str text = {0};
     enum eq_status st = eq_run_verdict_lines(cfg->run.dir, &opts, &text, err);
-    for (const char *line = st == EQ_OK ? text.s : NULL; line && *line; line += strcspn(line, "\n") + 1) {
-        eq_print_text("\n");
-        eq_print_line(0, "%.*s", (int)strcspn(line, "\n"), line);
-    }
+    if (st == EQ_OK)
+        eq_print_verdict_lines(text.s);
     eq_str_clear(&text);
     return st;
 }

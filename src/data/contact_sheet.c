@@ -1,7 +1,7 @@
 /* A picture with a still of many clips. Rows come in bands: clips with a fault, then TRAIN, VAL and TEST. */
 #include "echoquant/data.h"
 
-#include "clip/png.h"
+#include "clip/still.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -325,8 +325,11 @@ static bool find_file(struct parser *p, struct eq_sample *s, struct file_id *id)
     if (!name_is_inside(listed))
         return bad_row(p, EQ_FORMAT, "FileName \"%.200s\" leads out of the data folder", listed);
     if (p->finder && eq_clip_find(p->finder, listed, &s->path, &info, &err) != EQ_OK) {
-        if (eq_err_is_of_system(&err) && p->st == EQ_OK)
-            p->st = eq_fail(p->err, err.status, "%s", err.msg);
+        if (eq_err_is_of_system(&err) && p->st == EQ_OK) {
+            p->st = err.status;
+            if (p->err)
+                *p->err = err; /* with its code */
+        }
         return bad_row(p, err.status, "%s", err.msg);
     }
     if (s->path) {

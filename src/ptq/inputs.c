@@ -38,6 +38,8 @@ enum eq_status eq_sensitivity_open(const struct eq_config *cfg, const struct eq_
 {
     enum eq_status st;
     EQ_TRY(open_common(cfg, ds, model_path, eq_path_join(cfg->run.dir, "sensitivity.json"), out, err));
+    if (cfg->sensitivity.split == EQ_SPLIT_TEST)
+        EQ_TRY(eq_results_state_margin(cfg->run.dir, cfg->report.margin, err));
     EQ_TRY(eq_spread_open(cfg, ds, cfg->sensitivity.split, &out->few, err));
 out:
     return st;

@@ -1,4 +1,4 @@
-/* The histogram of the percentile and entropy observers: bins of one width around 0, more of them as the range grows. */
+/* The histogram of the percentile and entropy observers: bins of one width around 0, more as the range grows. */
 #include "echoquant/kernels.h"
 #include "quant/histogram.h"
 

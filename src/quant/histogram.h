@@ -46,8 +46,8 @@ struct eq_range eq_stretch_hist_mse(const struct eq_stretch_hist *h);
 /* ---- bins of constant width around 0 --------------------------------------- */
 
 /* The histograms of ONNX Runtime's and NVIDIA's calibrators in one. With T = max |x| of the first batch a bin is
- * T / EQ_HIST_BINS wide. A larger |x| adds bins on both sides, in pairs. Only when there would be more than EQ_GRID_MOST
- * on a side do pairs of bins merge: the tools then take as much memory as it takes. */
+ * T / EQ_HIST_BINS wide. A larger |x| adds bins on both sides, in pairs. Only when there would be more than
+ * EQ_GRID_MOST on a side do pairs of bins merge; the tools would take more memory. */
 enum { EQ_GRID_MOST = 8 * EQ_HIST_BINS };
 struct eq_grid_hist {
     struct eq_range range; /* of the values */

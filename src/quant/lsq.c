@@ -6,10 +6,10 @@
  * an 8-bit scale. On the logarithm it is a relative step, the same for all bits and layers, and no scale can become
  * negative.
  *
- * The paper's step sizes belong to the weights of a convolution, not to those times gamma / sigma of the batch norm that
- * is folded into them. A scale is therefore learned for the weights alone, and |gamma / sigma| multiplies it as it
- * multiplies them. Without that a smaller running variance would push the folded weights beyond a scale that stays, the
- * clipped output would vary less, and the running variance would shrink on.
+ * The paper's step sizes belong to the weights of a convolution, not to those times gamma / sigma of the batch norm
+ * that is folded into them. A scale is therefore learned for the weights alone, and |gamma / sigma| multiplies it as it
+ * multiplies them. Without that, a smaller running variance would push the folded weights beyond a scale that stays,
+ * the clipped output would vary less, and the running variance would shrink on.
  */
 #include "quant/quant_graph.h"
 
@@ -174,8 +174,8 @@ static enum eq_status after_step(void *state, struct eq_exec *x, double lr, stru
 
 /* ---- state --------------------------------------------------------------- */
 
-/* Of each kind: steps so far, then theta and both moments. Steps are whole numbers far below 2^24. Those of weights stand
- * there as -1 - steps: in states of version 0.1.0, where they are not negative, theta is log(scale). */
+/* Of each kind: steps so far, then theta and both moments. Steps are whole numbers far below 2^24. Those of weights
+ * stand there as -1 - steps: in states of version 0.1.0, where they are not negative, theta is log(scale). */
 static size_t state_size(const void *state)
 {
     const struct lsq *l = state;

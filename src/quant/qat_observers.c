@@ -37,34 +37,19 @@ static void close(void *state)
     eq_free(state);
 }
 
-static bool gives_scale(float min, float max, float scale)
-{
-    struct eq_qparams p;
-    return eq_qparams_affine(min, max, &p, NULL) == EQ_OK && p.scale == scale;
-}
-
-/* The range of a calibrated fake-quant. Products and differences round, so its ends move by single steps, the upper one
- * first, until eq_qparams_affine returns the fake-quant's scale to the bit. */
+/* A range that gives these qparams to the bit. Its width is the float that gives the scale; a sum that is rounded to
+ * another width, in a tie, is avoided by another lower end. */
 static struct eq_range range_of(const struct eq_fake_quant *fq)
 {
-    enum { STEPS = 8 };
-    const float scale = fq->scale[0];
-    const struct eq_range near = {(float)(fq->qmin - fq->zero_point[0]) * scale,
-                                  (float)(fq->qmax - fq->zero_point[0]) * scale};
-    for (int end = 0; end < 2; end++) {
-        float wider = end ? near.min : near.max, narrower = wider;
-        for (int i = 0; i < STEPS; i++) {
-            for (int k = 0; k < 2; k++) {
-                float x = k ? narrower : wider;
-                struct eq_range r = {end ? x : near.min, end ? near.max : x};
-                if (gives_scale(r.min, r.max, scale))
-                    return r;
-            }
-            wider = nextafterf(wider, end ? -INFINITY : INFINITY);
-            narrower = nextafterf(narrower, 0);
-        }
+    const float scale = fq->scale[0], width = (float)(fq->qmax - fq->qmin) * scale;
+    struct eq_range r = {.min = (float)(fq->qmin - fq->zero_point[0]) * scale};
+    struct eq_qparams p;
+    for (int i = 0; i < 16; i++, r.min = nextafterf(r.min, -INFINITY)) {
+        r.max = r.min + width;
+        if (eq_qparams_affine(r.min, r.max, &p, NULL) != EQ_OK || p.scale == scale)
+            break;
     }
-    return near; /* no range has this scale */
+    return r;
 }
 
 /* A calibrated edge starts from its range. */

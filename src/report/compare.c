@@ -6,54 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- names ----------------------------------------------------------------- */
-
-/* The last `parts` components of a path, without slashes at its end. */
-static char *end_of(const char *path, int parts)
-{
-    size_t len = strlen(path), at;
-    while (len > 1 && path[len - 1] == '/')
-        len--;
-    for (at = len; at > 0; at--)
-        if (path[at - 1] == '/' && at < len && --parts == 0)
-            break;
-    return eq_format("%.*s", (int)(len - at), path + at);
-}
-
-/* As few components as tell the runs apart; a path that ends another has all of its own. */
-static void name_runs(struct eq_comparison *c)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        bool unique = false;
-        for (int parts = 1; !unique; parts++) {
-            char *name = end_of(c->runs[i].dir, parts);
-            unique = true;
-            for (size_t k = 0; k < c->n; k++) {
-                char *other = end_of(c->runs[k].dir, parts);
-                unique &= k == i || strcmp(name, other) != 0;
-                free(other);
-            }
-            free(c->runs[i].name);
-            c->runs[i].name = name;
-            unique |= strlen(name) + 1 >= strlen(c->runs[i].dir);
-        }
-    }
-}
-
-static enum eq_status check_names(const char *const *dirs, size_t n, struct eq_err *err)
-{
-    enum eq_status st = EQ_OK;
-    for (size_t i = 0; i < n && st == EQ_OK; i++)
-        for (size_t k = 0; k < i && st == EQ_OK; k++) {
-            char *a = eq_real_path(dirs[i]), *b = eq_real_path(dirs[k]);
-            if (strcmp(dirs[i], dirs[k]) == 0 || (a && b && strcmp(a, b) == 0))
-                st = eq_fail(err, EQ_USAGE, "%s and %s are the same run: name each run once", dirs[k], dirs[i]);
-            free(a);
-            free(b);
-        }
-    return st;
-}
-
 /* ---- test clips ------------------------------------------------------------ */
 
 static int compare_texts(const void *a, const void *b)
@@ -284,7 +236,7 @@ static void add_notes(struct eq_comparison *c)
 enum eq_status eq_comparison_read(const char *const *dirs, size_t n, struct eq_comparison *out, struct eq_err *err)
 {
     *out = (struct eq_comparison){0};
-    EQ_CHECK(check_names(dirs, n, err));
+    EQ_CHECK(eq_runs_check(dirs, n, err));
     for (size_t i = 0; i < n; i++)
         out->runs = eq_list_grow(out->runs, i, sizeof *out->runs);
     for (out->n = 0; out->n < n;) {
@@ -292,7 +244,10 @@ enum eq_status eq_comparison_read(const char *const *dirs, size_t n, struct eq_c
         run->dir = dirs[out->n - 1];
         EQ_CHECK(read_run(run, err));
     }
-    name_runs(out);
+    char **names = eq_runs_names(dirs, n);
+    for (size_t i = 0; i < n; i++)
+        out->runs[i].name = names[i];
+    free(names);
     group_clips(out);
     if (out->groups == 0) {
         struct eq_str word = {0};

@@ -46,6 +46,10 @@ struct eq_comparison {
     bool timed_alike; /* all latencies are of one CPU, instruction set, and number of threads */
     struct eq_texts notes;
 };
+/* run_names.c: for each folder, the end of its path that no other one has; free() each, and the list. */
+char **eq_runs_names(const char *const *dirs, size_t n);
+enum eq_status eq_runs_check(const char *const *dirs, size_t n, struct eq_err *err); /* EQ_USAGE: one is named twice */
+
 /* Reads n run directories. EQ_USAGE: one of them is named twice; EQ_IO: one is no run directory, or none of them has
  * results; EQ_FORMAT: a file of one is damaged. Clear out with eq_comparison_clear in any case. */
 enum eq_status eq_comparison_read(const char *const *dirs, size_t n, struct eq_comparison *out, struct eq_err *err);

@@ -97,7 +97,7 @@ out:
 }
 
 /* The report of a run has the same names. */
-static enum eq_status check_folder(const char *dir, struct eq_err *err)
+enum eq_status eq_report_check_folder(const char *dir, struct eq_err *err)
 {
     static const char *const names[] = {"config", "results"};
     for (int i = 0; i < 2; i++) {
@@ -127,7 +127,7 @@ enum eq_status eq_runs_report(const char *const *dirs, size_t n_dirs, const char
     char *plots = eq_path_join(out_dir, "plots");
     size_t n = 0;
     enum eq_status st;
-    EQ_TRY(check_folder(out_dir, err));
+    EQ_TRY(eq_report_check_folder(out_dir, err));
     EQ_TRY(eq_comparison_read(dirs, n_dirs, &c, err));
     EQ_TRY(eq_make_dirs(plots, err));
     eq_comparison_plot(&c, &pictures);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SVG_BYTES = 32 << 20, DOUBLE = 500, BROAD = 640, MANY = 9 /* columns */ };
+enum { MAX_SVG_BYTES = 32 << 20, MAX_JPEG_BYTES = 4 << 20, DOUBLE = 500, BROAD = 640, MANY = 9 /* columns */ };
 
 static void add_escaped(struct eq_str *out, const char *text)
 {
@@ -95,6 +95,30 @@ out:
     return st;
 }
 
+static enum eq_status add_strip(const char *run_dir, const struct eq_strip *strip, int number, struct eq_str *out,
+                                struct eq_err *err)
+{
+    char *path = eq_format("%s/plots/%s", run_dir, strip->file.s);
+    void *jpeg;
+    size_t len;
+    enum eq_status st = eq_read_file(path, MAX_JPEG_BYTES, &jpeg, &len, err);
+    free(path);
+    EQ_CHECK(st);
+    eq_str_add(out, "<figure class=\"broad\"><img width=\"%d\" height=\"%d\" alt=\"", strip->width, strip->height);
+    add_escaped(out, strip->alt.s);
+    eq_str_add(out, "\" src=\"data:image/jpeg;base64,");
+    eq_page_base64(out, jpeg, len);
+    eq_str_add(out, "\"><figcaption><b>Figure %d. ", number);
+    add_escaped(out, strip->name.s);
+    eq_str_add(out, ": ");
+    add_escaped(out, strip->title.s);
+    eq_str_add(out, ".</b> ");
+    add_escaped(out, strip->caption.s);
+    eq_str_add(out, " <code>plots/%s</code></figcaption></figure>\n", strip->file.s);
+    eq_free(jpeg);
+    return EQ_OK;
+}
+
 /* ---- sections -------------------------------------------------------------- */
 
 static enum eq_status add_section(const char *run_dir, const struct eq_section *s, int *plots, struct eq_str *out,
@@ -118,18 +142,20 @@ static enum eq_status add_section(const char *run_dir, const struct eq_section *
         add_table(&s->tables[i], s, out);
     if (s->note.len)
         add_element(out, "p", " class=\"lead\"", s->note.s, "\n");
-    if (s->n_plots)
+    if (s->n_plots || s->n_strips)
         eq_str_add(out, "<div class=\"pictures\">\n");
     for (size_t i = 0; i < s->n_plots; i++)
         EQ_CHECK(add_plot(run_dir, s->plots[i], ++*plots, out, err));
-    eq_str_add(out, "%s%s</section>\n", s->n_plots ? "</div>\n" : "", folds ? "</details>\n" : "");
+    for (size_t i = 0; i < s->n_strips; i++)
+        EQ_CHECK(add_strip(run_dir, s->strips[i], ++*plots, out, err));
+    eq_str_add(out, "%s%s</section>\n", s->n_plots || s->n_strips ? "</div>\n" : "", folds ? "</details>\n" : "");
     return EQ_OK;
 }
 
 /* Whether it is more than Markdown's brief. */
 static bool is_shown(const struct eq_section *s)
 {
-    return s->lines.n || s->n_tables || s->n_plots;
+    return s->lines.n || s->n_tables || s->n_plots || s->n_strips;
 }
 
 static void add_contents(const struct eq_section *sections, size_t n, struct eq_str *out)

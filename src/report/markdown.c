@@ -58,6 +58,14 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
         eq_str_add(out, "%s %s\n\n![%s](plots/%s.svg)\n\n%s\n", more ? "###" : "##", p->title.s, p->title.s, p->name.s,
                    p->caption.s);
     }
+    for (size_t i = 0; i < s->n_strips; i++) {
+        struct eq_str text = {0};
+        eq_str_add(&text, "%s: %s. %s", s->strips[i]->name.s, s->strips[i]->title.s, s->strips[i]->caption.s);
+        blank(out);
+        eq_str_add(out, "![Film strip](plots/%s)\n\n", s->strips[i]->file.s);
+        add_line(out, columns, "", text.s);
+        eq_str_clear(&text);
+    }
 }
 
 void eq_report_markdown(const struct eq_section *sections, size_t n, struct eq_str *out)

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { COLUMNS = 5, WIDTH = 1000, ROW = 150, FOOT = 34 };
+enum { COLUMNS = 5, WIDTH = 1000, ROW = 160, FOOT = 34 };
 
 /* Shares below this are drawn as this; the axis begins there. */
 static const double least = 1e-7;
@@ -47,8 +47,8 @@ static void add_panel(struct eq_picture *p, const struct cJSON *edge, size_t fro
                "set format y '%s'\n%s%s",
                x, x + 0.142, 1 - top, 1 - bottom, left - margin, right + margin, eq_plot_step(right - left, 4), name.s,
                low, low, high, high, column ? "" : "%.0e",
-               column ? "unset ylabel\n" : "set ylabel 'share' font ',10' offset 0.5,0\n",
-               row == rows - 1 ? "set xlabel 'value' font ',10' offset 0,0.6\n" : "");
+               column ? "unset ylabel\n" : "set ylabel 'share' font ',12' offset 0.5,0\n",
+               row == rows - 1 ? "set xlabel 'value' font ',12' offset 0,0.6\n" : "");
     eq_str_clear(&name);
     eq_str_add(&p->script,
                "plot '%s.csv' using ((column('from')+column('to'))/2):'share' every ::%zu::%zu with filledcurves "
@@ -71,7 +71,7 @@ static void draw(struct eq_report *report, const struct eq_quantization *q)
     eq_str_add(&p->data, "edge,from,to,count,share\n");
     eq_str_add(&p->script,
                "set multiplot\nset logscale y\nunset mytics\nset yrange [1e-7:1]\nset ytics 100\nset border 3\n"
-               "set xtics autofreq font ',10'\nset ytics font ',10'\nunset key\n");
+               "set xtics autofreq font ',12'\nset ytics font ',12'\nunset key\n");
     cJSON_ArrayForEach(edge, edges)
     {
         size_t added = add_edge(p, edge);

@@ -5,7 +5,7 @@
 
 enum eq_status eq_plots_draw(struct eq_report *report, struct eq_err *err)
 {
-    char *dir = eq_path_join(report->run_dir, "plots");
+    char *dir = eq_path_join(report->out_dir ? report->out_dir : report->run_dir, "plots");
     enum eq_status st = eq_make_dirs(dir, err);
     if (st == EQ_OK)
         st = eq_pictures_draw(&report->pictures, dir, err);

@@ -33,7 +33,7 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
         s->place = list[i].place;
         list[i].fill(report, s);
         add_pictures(&report->pictures, s);
-        if (s->lines.n || s->n_tables || s->n_plots || s->brief.len)
+        if (s->lines.n || s->n_tables || s->n_plots || s->n_strips || s->brief.len)
             ++*n;
         else
             eq_section_clear(s);
@@ -49,8 +49,9 @@ static enum eq_status write_text(const char *run_dir, const char *name, const st
     return st;
 }
 
-/* If config.json in the run directory has several seeds: makes results.json over them. */
-static enum eq_status collect_seeds(const struct eq_report *report, struct eq_err *err)
+/* If config.json in the run directory has several seeds: makes results.json over them, or, if the report is written
+ * elsewhere, only reads them. */
+static enum eq_status collect_seeds(struct eq_report *report, struct eq_err *err)
 {
     const struct cJSON *config = report->config;
     double seeds = eq_json_real(cJSON_GetObjectItemCaseSensitive(config, "train"), "seeds");
@@ -61,12 +62,14 @@ static enum eq_status collect_seeds(const struct eq_report *report, struct eq_er
     EQ_CHECK(eq_seeds_have_results(report->run_dir, (int)first, (int)seeds, &any, err));
     if (!any)
         return EQ_OK;
-    return eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
+    return report->out_dir ? eq_seeds_read(report->run_dir, (int)first, (int)seeds, &report->results, err)
+                           : eq_seeds_collect(report->run_dir, (int)first, (int)seeds, err);
 }
 
 void eq_report_clear(struct eq_report *report)
 {
     eq_pictures_clear(&report->pictures);
+    eq_strips_clear(&report->strips);
     eq_run_verdict_clear(&report->verdict);
     eq_results_clear(&report->results);
     eq_str_clear(&report->other_data);
@@ -81,8 +84,9 @@ void eq_report_clear(struct eq_report *report)
 /* One table is of one data set. A run that has not been evaluated yet has no results. */
 static enum eq_status read_results(struct eq_report *report, struct eq_err *err)
 {
-    EQ_CHECK(report->config ? eq_results_open(report->run_dir, &report->results, err)
-                            : eq_results_read(report->run_dir, &report->results, err));
+    if (!report->results.json)
+        EQ_CHECK(report->config ? eq_results_open(report->run_dir, &report->results, err)
+                                : eq_results_read(report->run_dir, &report->results, err));
     eq_results_keep_data(&report->results, &report->other_data);
     return EQ_OK;
 }
@@ -103,49 +107,78 @@ out:
     return st;
 }
 
-enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
+static void add_words(const struct eq_run_verdict *v, struct eq_str *out)
 {
-    return eq_run_report_by(run_dir, NULL, err);
+    eq_run_verdict_text(v, out);
+    eq_str_add(out, out->len ? "\n" : "");
+    eq_run_verdict_more(v, out);
 }
 
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_err *err)
+/* Clears report. */
+static enum eq_status make(struct eq_report *report, const struct eq_config *cfg, struct eq_str *words,
+                           struct eq_err *err)
 {
-    struct eq_report report = {.run_dir = run_dir};
+    const char *run_dir = report->run_dir, *out_dir = report->out_dir ? report->out_dir : run_dir;
     struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
     size_t n = 0;
     enum eq_status st;
     bool there;
-    EQ_TRY(read_settings(&report, err));
-    EQ_TRY(collect_seeds(&report, err));
-    EQ_TRY(read_results(&report, err));
-    EQ_TRY(eq_report_find_missing(&report, err));
+    EQ_TRY(read_settings(report, err));
+    EQ_TRY(collect_seeds(report, err));
+    EQ_TRY(read_results(report, err));
+    EQ_TRY(eq_report_find_missing(report, err));
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
-        EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
-    EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
-    const struct eq_verdict_opts own = {report.settings.config.report.margin, report.settings.config.report.replicates};
-    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts ? opts : &own, &report.verdict, err));
-    EQ_TRY(eq_run_verdict_write(run_dir, &report.verdict, err));
-    EQ_TRY(eq_plots_make(&report, err));
-    if (report.pictures.missing.len)
-        eq_warn("the report lacks pictures: %s", report.pictures.missing.s);
-    sections = eq_report_sections(&report, &n);
+        EQ_TRY(eq_sensitivity_read(run_dir, &report->sensitivity, err));
+    cfg = cfg ? cfg : &report->settings.config;
+    const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
+    EQ_TRY(eq_measured_read(run_dir, &report->results, &report->measured, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report->results, &opts, &report->verdict, err));
+    EQ_TRY(eq_run_verdict_write(out_dir, &report->verdict, err));
+    if (words)
+        add_words(&report->verdict, words);
+    EQ_TRY(eq_plots_make(report, err));
+    EQ_TRY(eq_strips_make(report, cfg, err));
+    if (report->pictures.missing.len)
+        eq_warn("the report lacks pictures: %s", report->pictures.missing.s);
+    sections = eq_report_sections(report, &n);
     for (size_t i = 0; i < n; i++)
         if (sections[i].has_holes)
             EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the report"));
     eq_report_markdown(sections, n, &md);
-    EQ_TRY(write_text(run_dir, "report.md", &md, err));
-    EQ_TRY(eq_report_html(run_dir, sections, n, &html, err));
-    EQ_TRY(write_text(run_dir, "report.html", &html, err));
+    EQ_TRY(write_text(out_dir, "report.md", &md, err));
+    EQ_TRY(eq_report_html(out_dir, sections, n, &html, err));
+    EQ_TRY(write_text(out_dir, "report.html", &html, err));
 out:
     for (size_t i = 0; i < n; i++)
         eq_section_clear(&sections[i]);
     free(sections);
-    eq_report_clear(&report);
+    eq_report_clear(report);
     eq_str_clear(&md);
     eq_str_clear(&html);
     return st;
+}
+
+enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
+{
+    return eq_run_report_by(run_dir, NULL, NULL, err);
+}
+
+enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_str *words,
+                                struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir};
+    return make(&report, cfg, words, err);
+}
+
+enum eq_status eq_run_report_into(const char *run_dir, const char *out_dir, const struct eq_config *cfg,
+                                  struct eq_str *words, struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir, .out_dir = out_dir};
+    EQ_CHECK(eq_report_check_folder(out_dir, err));
+    EQ_CHECK(eq_make_dirs(out_dir, err));
+    return make(&report, cfg, words, err);
 }
 
 enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *err)
@@ -202,10 +235,7 @@ enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict
     enum eq_status st;
     EQ_TRY(read_results(&report, err));
     EQ_TRY(eq_run_verdict_make(run_dir, &report.results, opts, &report.verdict, err));
-    eq_run_verdict_text(&report.verdict, out);
-    if (out->len)
-        eq_str_add(out, "\n");
-    eq_run_verdict_more(&report.verdict, out);
+    add_words(&report.verdict, out);
 out:
     eq_report_clear(&report);
     return st;

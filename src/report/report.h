@@ -60,8 +60,27 @@ void eq_measured_note_seed(const struct eq_measured *m, struct eq_str *out);
 /* What a layer gains in FP32: by how much the RMS of INT8's EF from FP32's falls. NaN: unknown. */
 double eq_layer_gain(const struct cJSON *quantization, const struct cJSON *layer);
 
+/* The sampled frames of a test clip in one picture, plots/<file>. */
+struct eq_strip {
+    size_t clip;         /* of the verdict's first clips */
+    struct eq_str file;  /* empty: there is none */
+    struct eq_str name;  /* of the clip */
+    struct eq_str title; /* why it is shown */
+    struct eq_str caption, alt;
+    struct eq_str why; /* why it could not be made now */
+    bool is_earlier;   /* an earlier report made it */
+    int width, height; /* pixels */
+};
+/* Init with {0}; free with eq_strips_clear. */
+struct eq_strips {
+    struct eq_strip *list;
+    size_t n;
+    int seed;           /* of the run whose models predicted; -1: one run */
+    struct eq_str away; /* why no clip can be read; empty: some can */
+};
 struct eq_report {
     const char *run_dir;
+    const char *out_dir; /* where the report is written; NULL: run_dir */
     struct eq_results results;
     struct eq_run_verdict verdict;      /* empty, without models, if there are no predictions */
     struct eq_str other_data;           /* names of rows that are left out, because they are of other data */
@@ -72,10 +91,18 @@ struct eq_report {
     struct cJSON *sensitivity; /* owned; NULL when the run directory has no sensitivity.json */
     struct eq_measured measured;
     struct eq_pictures pictures;
+    struct eq_strips strips;
 };
 void eq_report_clear(struct eq_report *report);
+/* compare_report.c: whether a report may be written there. EQ_USAGE: it is a run directory. */
+enum eq_status eq_report_check_folder(const char *dir, struct eq_err *err);
 /* missing.c: fills report->missing from report->settings and the files of the run directory. */
 enum eq_status eq_report_find_missing(struct eq_report *report, struct eq_err *err);
+/* Makes the film strips of report->verdict in plots/, which exists, and removes those of other clips. cfg:
+ * report.strips, and how to read the clips. A clip that cannot be read is no error. EQ_IO: plots/ cannot be written;
+ * EQ_NOMEM, EQ_INTERRUPTED. */
+enum eq_status eq_strips_make(struct eq_report *report, const struct eq_config *cfg, struct eq_err *err);
+void eq_strips_clear(struct eq_strips *s);
 /* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
 void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
@@ -145,7 +172,8 @@ enum eq_section_style {
     EQ_SECTION_UNFOLDED
 };
 enum eq_line_style { EQ_LINE_PLAIN, EQ_LINE_ITEM, EQ_LINE_CAUTION };
-/* Printed in the order of its fields; empty ones are omitted. A section without lines, tables and plots is omitted. */
+/* Printed in the order of its fields; empty ones are omitted. A section without lines, tables, plots and strips is
+ * omitted. */
 struct eq_section {
     const char *id; /* names it in HTML's style sheet */
     int place;      /* in report.md, from 0 on; report.html has the order of the list */
@@ -160,6 +188,8 @@ struct eq_section {
     struct eq_str brief;             /* Markdown has this in place of everything else */
     const struct eq_picture **plots; /* in Markdown each has a heading of its own, and the section none */
     size_t n_plots;
+    const struct eq_strip **strips; /* those with a file */
+    size_t n_strips;
     bool has_holes; /* out of memory: the report cannot be written */
 };
 /* Adds an empty table. The pointer is valid until the next call. */
@@ -178,6 +208,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
+    X(latency, 12)                                                                                                     \
     X(seeds, 20)                                                                                                       \
     X(errors, 21)                                                                                                      \
     X(differences, 22)                                                                                                 \
@@ -193,6 +224,7 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(strata_ef, 31)                                                                                                   \
     X(strata_frames, 32)                                                                                               \
     X(strata_fps, 33)                                                                                                  \
+    X(strips, 95)                                                                                                      \
     X(latency, 12)                                                                                                     \
     X(front, 90)                                                                                                       \
     X(labels, 62)                                                                                                      \

@@ -1,4 +1,4 @@
-/* Agreement with the truth and of INT8 with FP32: Bland and Altman, intraclass correlation, moved clips, calibration. */
+/* Agreement with the truth and of INT8 with FP32: Bland-Altman, intraclass correlation, moved clips, calibration. */
 #include "report/report.h"
 
 static const struct eq_digits signed_points = {2, true, 1}, change = {3, true, 1}, fine = {3, false, 1},

@@ -2,6 +2,7 @@
 #include "report/report.h"
 
 #include <math.h>
+#include <string.h>
 
 #define AT(member) offsetof(struct eq_verdict_model, member)
 #define BOOT(member) AT(member.value), AT(member.low), AT(member.high)
@@ -136,6 +137,19 @@ static void list_pairs_over_seeds(const struct eq_run_verdict *v, struct eq_tabl
     }
 }
 
+/* " (exact, normal approximation)" */
+static void name_methods(const struct eq_run_verdict *v, struct eq_str *note)
+{
+    struct eq_str names = {0};
+    for (size_t i = 0; i < v->n_pairs; i++) {
+        const char *method = v->pairs[i].wilcoxon.method;
+        if (!names.s || !strstr(names.s, method))
+            eq_str_add(&names, "%s%s", names.len ? "; " : "", method);
+    }
+    eq_str_add(note, " (%s)", names.s);
+    eq_str_clear(&names);
+}
+
 void eq_section_differences(const struct eq_report *report, struct eq_section *out)
 {
     const struct eq_run_verdict *v = &report->verdict;
@@ -152,11 +166,12 @@ void eq_section_differences(const struct eq_report *report, struct eq_section *o
                "shown. ",
                v->margin);
     describe_intervals(v, &out->note);
-    if (!v->n_seeds)
-        eq_str_add(&out->note,
-                   " BCa: the bias-corrected and accelerated interval. Wilcoxon's signed-rank test is on the "
-                   "absolute errors, with the Hodges-Lehmann estimate of their difference (median error); "
-                   "Holm's p is adjusted for the number of differences.");
+    if (v->n_seeds)
+        return;
+    eq_str_add(&out->note, " BCa: the bias-corrected and accelerated interval. Wilcoxon's signed-rank test");
+    name_methods(v, &out->note);
+    eq_str_add(&out->note, " is on the absolute errors, with the Hodges-Lehmann estimate of their difference (median "
+                           "error); Holm's p is adjusted for the number of differences.");
 }
 
 /* ---- MLPerf's rule ------------------------------------------------------- */

@@ -141,6 +141,7 @@ void eq_section_clear(struct eq_section *s)
     }
     free(s->tables);
     free(s->plots);
+    free(s->strips);
     eq_str_clear(&s->title);
     eq_str_clear(&s->lines.s);
     eq_str_clear(&s->note);

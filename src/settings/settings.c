@@ -50,7 +50,7 @@ const struct eq_setting eq_setting_table[] = {
     {BOOL(data, synthetic, "true"), .free_to_change = true,
      .help = "make synthetic clips (see synth.*) if data.dir does not exist and is " EQ_SYNTHETIC_DIR " or begins "
              "with " EQ_SYNTHETIC_DIR "-; any other folder must exist"},
-    {INT(data, frames, "12", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
+    {INT(data, frames, "16", 1, 64, "frames"), .help = "frames sampled evenly from each clip"},
     {INT(data, size, "112", 32, 512, "pixels"), .help = "side of the square that each frame is resized to"},
     {INT(data, split_seed, "1", 0, INT_MAX, ""),
      .help = "seed of the 70/15/15 split by patient or file name; used if FileList.csv has no column Split"},
@@ -101,7 +101,7 @@ const struct eq_setting eq_setting_table[] = {
     {TEXT(model, init, ""), .may_be_empty = true,
      .help = "safetensors file with the ResNet-18 of torchvision or timm to start from; empty: random weights"},
 
-    {INT(train, epochs, "9", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
+    {INT(train, epochs, "6", 1, 100000, "epochs"), .help = "epochs of the FP32 baseline"},
     {INT(train, batch, "4", 1, 1024, "clips"),
      .help = "clips in a micro-batch; batch norm computes its statistics over them"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"),
@@ -112,12 +112,12 @@ const struct eq_setting eq_setting_table[] = {
          "BF16; sums, weights, and everything else stay in FP32 (needs AVX512-BF16). Validation, PTQ, and QAT "
          "always use FP32"},
     {ENUM(train, optimizer, "adamw", optimizer_names), .help = "AdamW (Loshchilov & Hutter 2019) or SGD with momentum"},
-    {REAL(train, lr, "0.0003", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
+    {REAL(train, lr, "0.0006", 0, 10, ""), .above_min = true, .help = "peak learning rate"},
     {REAL(train, weight_decay, "0.01", 0, 10, ""),
      .help = "weight decay of convolution and linear weights; norms and biases have none"},
     {REAL(train, momentum, "0.9", 0, 0.9999, ""), .help = "momentum of SGD"},
-    {ENUM(train, schedule, "onecycle", schedule_names), .help = "learning-rate schedule over the steps"},
-    {REAL(train, warmup, "0", 0, 1000, "epochs"),
+    {ENUM(train, schedule, "cosine", schedule_names), .help = "learning-rate schedule over the steps"},
+    {REAL(train, warmup, "0.5", 0, 1000, "epochs"),
      .help = "linear warm-up of the constant and cosine schedules (onecycle has its own)"},
     {ENUM(train, loss, "huber", loss_names), .help = "loss on the standardized EF, also used by QAT"},
     {BOOL(train, flip, "false"), .help = "augmentation: mirror a clip left-right with probability 1/2"},
@@ -127,7 +127,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "augmentation: sample each clip at a random phase of its even segments; false: always at the same "
              "frames"},
     {REAL(train, grad_clip, "5", 0, 1e6, ""), .help = "largest L2 norm of the gradient; 0: no clipping"},
-    {REAL(train, ema, "0", 0, 0.99999, ""),
+    {REAL(train, ema, "0.99", 0, 0.99999, ""),
      .help = "decay of the averaged weights and running statistics; the averages are validated and kept. The decay "
              "is smaller in the first steps. 0: no averaging"},
     {INT(train, patience, "0", 0, 100000, "epochs"),
@@ -136,7 +136,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "run-all: number of whole experiments, with the seeds run.seed, run.seed + 1, ..., each in a folder "
              "seed-N below the run directory; the report shows mean and spread"},
 
-    {ENUM(ptq, observer, "hist_mse", eq_observer_names),
+    {ENUM(ptq, observer, "minmax", eq_observer_names),
      .help = "how calibration chooses the range of an activation (docs/QUANTIZATION.md)"},
     {REAL(ptq, percentile, "99.99", 50, 100, "%"), .above_min = true,
      .help = "observer percentile: share of the values that stay unclipped on either side"},
@@ -168,7 +168,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "refuse or allow a layer with channels of all-zero weights in PTQ and QAT. Such channels are exact in "
              "INT8, but a sign that training went wrong"},
 
-    {INT(qat, epochs, "2", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
+    {INT(qat, epochs, "1", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
     {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips in a batch"},
     {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "initial learning rate; AdamW, cosine schedule"},
     {REAL(qat, weight_decay, "0.01", 0, 10, ""), .help = "weight decay"},
@@ -183,7 +183,7 @@ const struct eq_setting eq_setting_table[] = {
     {ENUM(qat, start, "auto", qat_start_names),
      .help = "start of the activation ranges. ptq: from ptq.safetensors of the run; calibrate: from a calibration "
              "as in ptq; auto: ptq if that file belongs to this baseline, otherwise calibrate"},
-    {INT(qat, freeze_bn_epoch, "2", 0, 100000, "epoch"),
+    {INT(qat, freeze_bn_epoch, "1", 0, 100000, "epoch"),
      .help = "first epoch, counted from 1, with frozen batch-norm statistics; 0 or after the last epoch: never"},
     {INT(qat, freeze_observer_epoch, "3", 0, 100000, "epoch"),
      .help = "first epoch, counted from 1, with frozen activation ranges (lsq: scales); 0 or after the last epoch: "
@@ -225,6 +225,10 @@ const struct eq_setting eq_setting_table[] = {
          "(docs/STATISTICS.md)"},
     {INT(report, replicates, "10000", 100, 1000000, "replicates"), .free_to_change = true,
      .help = "bootstrap replicates for the intervals of the report"},
+    {INT(report, strips, "3", 0, 10, "clips"), .free_to_change = true,
+     .help =
+         "film strips in the report: this many clips that each quantized model moves most, and FP32's worst, median "
+         "and best clip. 0: none, so that the report holds no pixels of clips (docs/SECURITY.md)"},
 
     {TEXT(run, dir, "runs/default"), .free_to_change = true,
      .help = "run directory: the folder for everything that a run writes"},

@@ -40,30 +40,6 @@ enum eq_status eq_run_verdict_make(const char *run_dir, const struct eq_results 
     return eq_verdict_of_run(run_dir, results, out, err);
 }
 
-void eq_run_verdict_clear(struct eq_run_verdict *v)
-{
-    for (size_t i = 0; i < v->n_models; i++) {
-        eq_free(v->models[i].prediction);
-        for (size_t c = 0; c < EQ_VERDICT_CUTS; c++)
-            eq_free(v->models[i].roc[c]);
-    }
-    for (size_t i = 0; i < v->n_clips; i++) {
-        eq_evaluation_clear(&v->clips[i]->of);
-        eq_free(v->clips[i]->ef);
-        eq_free(v->clips[i]->patient);
-        free(v->clips[i]);
-    }
-    for (size_t s = 0; s < v->n_seeds; s++)
-        eq_run_verdict_clear(&v->of_seed[s]);
-    free(v->of_seed);
-    free(v->seeds);
-    free(v->models);
-    free(v->pairs);
-    free(v->clips);
-    eq_str_clear(&v->notes);
-    *v = (struct eq_run_verdict){0};
-}
-
 /* ---- in words ---------------------------------------------------------------- */
 
 /* The interval of a difference of MAE that decides. */

@@ -406,17 +406,11 @@ static void note_clips(struct eq_run_verdict *v, const struct eq_verdict_clips *
     }
 }
 
-enum eq_status eq_verdict_of_run(const char *run_dir, const struct eq_results *results, struct eq_run_verdict *v,
-                                 struct eq_err *err)
+enum eq_status eq_verdict_compute(struct eq_run_verdict *v, struct eq_err *err)
 {
-    const struct eq_result *median = eq_results_find(results, EQ_MEDIAN_ROW);
-    v->median = median ? median->prediction : NAN;
-    for (size_t i = 0; i < results->n; i++)
-        EQ_CHECK(eq_verdict_add_model(run_dir, results, i, v, err));
     eq_verdict_add_pairs(v);
     for (size_t i = 0; i < v->n_models; i++)
         EQ_CHECK(describe_model(&v->models[i], err));
-    note_other_errors(v, results);
     for (size_t i = 0; i < v->n_pairs; i++)
         EQ_CHECK(describe_pair(v, &v->pairs[i], err));
     adjust_tests(v);
@@ -426,5 +420,17 @@ enum eq_status eq_verdict_of_run(const char *run_dir, const struct eq_results *r
     note_equal(v);
     for (size_t i = 0; i < v->n_clips; i++)
         note_clips(v, v->clips[i]);
+    return EQ_OK;
+}
+
+enum eq_status eq_verdict_of_run(const char *run_dir, const struct eq_results *results, struct eq_run_verdict *v,
+                                 struct eq_err *err)
+{
+    const struct eq_result *median = eq_results_find(results, EQ_MEDIAN_ROW);
+    v->median = median ? median->prediction : NAN;
+    for (size_t i = 0; i < results->n; i++)
+        EQ_CHECK(eq_verdict_add_model(run_dir, results, i, v, err));
+    EQ_CHECK(eq_verdict_compute(v, err));
+    note_other_errors(v, results);
     return EQ_OK;
 }

@@ -1,6 +1,8 @@
 /* The predictions of a run: held to their digests, and paired by clip. */
 #include "verdict/verdict.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +33,26 @@ static enum eq_status check_digest(const char *path, const char *name, const cha
 }
 
 /* A clip that is listed twice cannot be paired. */
-static enum eq_status check_names(const char *path, const struct eq_evaluation *e, struct eq_err *err)
+static enum eq_status check_names(const char *name, const struct eq_evaluation *e, struct eq_err *err)
 {
     const struct eq_prediction **partners;
     enum eq_status st = eq_evaluation_pair(e, e, &partners, err);
     for (size_t i = 0; st == EQ_OK && i < e->n; i++)
         if (partners[i] != &e->rows[i])
-            st = eq_fail(err, EQ_FORMAT, "%s: clip %.80s is listed twice (rows %zu and %zu)", path,
+            st = eq_fail(err, EQ_FORMAT, "predictions/%s.csv: clip %.80s is listed twice (rows %zu and %zu)", name,
                          e->rows[i].file_name, (size_t)(partners[i] - e->rows) + 1, i + 1);
-    if (st != EQ_NOMEM)
-        eq_free(partners);
+    eq_free(partners);
     return st;
+}
+
+/* Models compute in floats; what is beyond them comes from no model, and its squares may not be finite. */
+static enum eq_status check_values(const char *name, const struct eq_evaluation *e, struct eq_err *err)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (!(fabs(e->rows[i].ef) <= FLT_MAX && fabs(e->rows[i].prediction) <= FLT_MAX))
+            return eq_fail(err, EQ_FORMAT, "predictions/%s.csv: the EF or the prediction of clip %.80s is beyond %.2g",
+                           name, e->rows[i].file_name, (double)FLT_MAX);
+    return EQ_OK;
 }
 
 /* *there: whether the row has predictions. */
@@ -56,7 +67,6 @@ static enum eq_status read_row(const char *run_dir, const struct eq_result *row,
         goto out;
     EQ_TRY(check_digest(path, name, row->predictions_sha256, i, err));
     EQ_TRY(eq_predictions_read(path, out, err));
-    EQ_TRY(check_names(path, out, err));
 out:
     if (st != EQ_OK)
         eq_evaluation_clear(out);
@@ -90,21 +100,25 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Draws go by patient if the patient of every clip is known. */
+/* Draws go by patient if any is known. A clip whose patient is unknown counts as a patient of its own. */
 static enum eq_status note_patients(struct eq_verdict_clips *clips, struct eq_err *err)
 {
     size_t n = clips->of.n;
+    uint32_t last = 0;
     for (size_t i = 0; i < n; i++)
-        if (clips->of.rows[i].patient == 0)
-            return EQ_OK;
+        last = clips->of.rows[i].patient > last ? clips->of.rows[i].patient : last;
+    if (last == 0)
+        return EQ_OK;
     uint32_t *sorted = eq_alloc(n, sizeof *sorted);
     clips->patient = eq_alloc(n, sizeof *clips->patient);
     if (!sorted || !clips->patient) {
         eq_free(sorted);
         return eq_fail(err, EQ_NOMEM, "out of memory for the patients of %zu clips", n);
     }
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = clips->patient[i] = clips->of.rows[i].patient;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t known = clips->of.rows[i].patient;
+        sorted[i] = clips->patient[i] = known ? known : ++last;
+    }
     qsort(sorted, n, sizeof *sorted, compare_u32);
     for (size_t i = 0; i < n; i++)
         clips->patients += i == 0 || sorted[i] != sorted[i - 1];
@@ -149,6 +163,19 @@ static enum eq_status place(struct eq_run_verdict *v, struct eq_verdict_model *m
     return EQ_OK;
 }
 
+enum eq_status eq_verdict_take(struct eq_run_verdict *v, const char *row, const char *name, const char *precision,
+                               struct eq_evaluation *e, struct eq_err *err)
+{
+    EQ_CHECK(check_names(name, e, err));
+    EQ_CHECK(check_values(name, e, err));
+    v->models = eq_list_grow(v->models, v->n_models, sizeof *v->models);
+    struct eq_verdict_model *m = &v->models[v->n_models++];
+    snprintf(m->name, sizeof m->name, "%s", name);
+    snprintf(m->row, sizeof m->row, "%s", row);
+    snprintf(m->precision, sizeof m->precision, "%s", precision);
+    return place(v, m, e, err);
+}
+
 enum eq_status eq_verdict_add_model(const char *run_dir, const struct eq_results *results, size_t i,
                                     struct eq_run_verdict *v, struct eq_err *err)
 {
@@ -166,12 +193,9 @@ enum eq_status eq_verdict_add_model(const char *run_dir, const struct eq_results
                         there ? "its file of predictions lists no clips" : "it has no file of predictions");
         goto out;
     }
-    v->models = eq_list_grow(v->models, v->n_models, sizeof *v->models);
-    struct eq_verdict_model *m = &v->models[v->n_models++];
-    snprintf(m->name, sizeof m->name, "%s", name);
-    snprintf(m->row, sizeof m->row, "%s", row->model);
-    snprintf(m->precision, sizeof m->precision, "%s", row->precision);
-    EQ_TRY(place(v, m, &e, err));
+    st = eq_verdict_take(v, row->model, name, row->precision, &e, err);
+    if (st == EQ_FORMAT)
+        eq_err_context(err, "%s", run_dir);
 out:
     eq_evaluation_clear(&e);
     return st;
@@ -233,4 +257,30 @@ void eq_verdict_add_pairs(struct eq_run_verdict *v)
         if (m != ptq && m != qat && m != control)
             add_pair(v, m, fp32);
     }
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+void eq_run_verdict_clear(struct eq_run_verdict *v)
+{
+    for (size_t i = 0; i < v->n_models; i++) {
+        eq_free(v->models[i].prediction);
+        for (size_t c = 0; c < EQ_VERDICT_CUTS; c++)
+            eq_free(v->models[i].roc[c]);
+    }
+    for (size_t i = 0; i < v->n_clips; i++) {
+        eq_evaluation_clear(&v->clips[i]->of);
+        eq_free(v->clips[i]->ef);
+        eq_free(v->clips[i]->patient);
+        free(v->clips[i]);
+    }
+    for (size_t s = 0; s < v->n_seeds; s++)
+        eq_run_verdict_clear(&v->of_seed[s]);
+    free(v->of_seed);
+    free(v->seeds);
+    free(v->models);
+    free(v->pairs);
+    free(v->clips);
+    eq_str_clear(&v->notes);
+    *v = (struct eq_run_verdict){0};
 }

@@ -9,6 +9,10 @@
  * same, and adds a model to v. A row without predictions is left out with a note. */
 enum eq_status eq_verdict_add_model(const char *run_dir, const struct eq_results *results, size_t i,
                                     struct eq_run_verdict *v, struct eq_err *err);
+/* The same for predictions in memory, which e holds or leaves. EQ_FORMAT: a clip is listed twice, or a
+ * value is beyond a float. */
+enum eq_status eq_verdict_take(struct eq_run_verdict *v, const char *row, const char *name, const char *precision,
+                               struct eq_evaluation *e, struct eq_err *err);
 /* The pairs of models with the same clips that the verdict is about, with a note for those with other clips. */
 void eq_verdict_add_pairs(struct eq_run_verdict *v);
 void eq_verdict_note(struct eq_run_verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -35,6 +39,8 @@ struct eq_boot_plan eq_figures_plan(const struct eq_figures *f, const struct eq_
                                     size_t replicates);
 
 /* one_run.c */
+/* Every figure of the models that v has; v has the options. */
+enum eq_status eq_verdict_compute(struct eq_run_verdict *v, struct eq_err *err);
 /* Everything of a run that is not one of several seeds; v has the options, and the stated margin. */
 enum eq_status eq_verdict_of_run(const char *run_dir, const struct eq_results *results, struct eq_run_verdict *v,
                                  struct eq_err *err);

@@ -142,8 +142,8 @@ not_there() {
 
 # A network and a data set that train in a second, for what does not depend on size.
 TINY=(--set data.frames=2 --set data.size=32 --set model.width=8 --set train.epochs=2 --set train.batch=2
-    --set train.lr=0.001 --set train.shift=1 --set train.random_phase=false --set ptq.clips=4 --set qat.epochs=1 --set qat.batch=2
-    --set qat.weight_decay=0.02 --set qat.control=false --set bench.warmup=0 --set bench.repeats=2)
+    --set train.lr=0.001 --set train.schedule=onecycle --set train.ema=0 --set train.shift=1 --set train.random_phase=false
+    --set ptq.clips=4 --set qat.epochs=1 --set qat.batch=2 --set qat.weight_decay=0.02 --set qat.control=false --set bench.warmup=0 --set bench.repeats=2)
 
 # tiny_data DIR: 6 training, 2 validation, 3 test clips. Where TINY_DATA names a folder, the scripts share it: an emulator
 # takes long to make one.

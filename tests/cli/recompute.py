@@ -196,10 +196,8 @@ class Run:
 
     def units(self):
         """The unit of each clip, in the order of their first clips."""
-        if not all(c["patient"] for c in self.clips):
-            return list(range(len(self.clips)))
         seen = {}
-        return [seen.setdefault(c["patient"], len(seen)) for c in self.clips]
+        return [seen.setdefault(c["patient"] or ("unknown", i), len(seen)) for i, c in enumerate(self.clips)]
 
 
 def quantile(v, p):
@@ -215,8 +213,12 @@ def sd_of(v):
     return math.sqrt(sum((x - mean) ** 2 for x in v) / (len(v) - 1)) if len(v) > 1 else NAN
 
 
+def grain(value):
+    return 1e-12 * max(1, abs(value))
+
+
 def constant(v, value):
-    return v[-1] - v[0] <= 1e-12 * max(1, abs(value))
+    return v[-1] - v[0] <= grain(value)
 
 
 def valid(v):
@@ -249,7 +251,9 @@ def bootstrap(run, replicates, seed):
             o.update(se=0, low=value, high=value, bca_low=value, bca_high=value)
             continue
         o.update(se=sd_of(v), low=quantile(v, (1 - 0.95) / 2), high=quantile(v, (1 + 0.95) / 2))
-        below, left = sum(1.0 if x < value else 0.5 if x == value else 0 for x in v), [s[j] for s in jack]
+        near = grain(value)
+        below = sum(1.0 if x < value - near else 0.5 if x <= value + near else 0 for x in v)
+        left = [s[j] for s in jack]
         mean = sum(x / len(left) for x in left)
         squares, cubes = sum((mean - x) ** 2 for x in left), sum((mean - x) ** 3 for x in left)
         if below <= 0 or below >= len(v) or not math.isfinite(squares):
@@ -257,8 +261,10 @@ def bootstrap(run, replicates, seed):
         z0 = NORMAL.inv_cdf(below / len(v))
         a = cubes / (6 * squares * math.sqrt(squares)) if squares > 0 else 0
         o.update(z0=z0, acceleration=a)
-        limits = [quantile(v, NORMAL.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))) for z in (-Z, Z)]
-        o.update(bca_low=limits[0], bca_high=limits[1])
+        stretch = [1 - a * (z0 + z) for z in (-Z, Z)]
+        if min(stretch) > 0:
+            limits = [quantile(v, NORMAL.cdf(z0 + (z0 + z) / s)) for z, s in zip((-Z, Z), stretch)]
+            o.update(bca_low=limits[0], bca_high=limits[1])
     return out
 
 
@@ -606,7 +612,7 @@ class Verdict:
 
     def model(self, run, row, boot):
         pred, ef = run.pred[row], run.ef
-        patients = len({c["patient"] for c in run.clips}) if all(c["patient"] for c in run.clips) else 0
+        patients = max(run.units()) + 1 if any(c["patient"] for c in run.clips) else 0
         o = {"clips": len(ef), "patients": patients, "row": row, "precision": self.precision[row],
              "metrics": metrics(pred, ef), "outliers": moved(pred, ef, OUTLIER), "agreement": bland_altman(pred, ef),
              "icc": icc(pred, ef), "calibration": line(pred, ef),

@@ -149,7 +149,7 @@ for row in results["models"]:
 json.dump(config, open(f"{run}/config.json", "w"))
 json.dump(results, open(f"{run}/results.json", "w"))
 PY
-rm old/data.csv
+rm old/data.csv old/statistics.json
 is "digests of the old version" "$(cat old/*.json | grep -cE '"[0-9a-f]{64}"')" 0
 expect 0 run-all --run old
 has "$ERR" "finished"

@@ -11,7 +11,7 @@ clips=(d/Videos/*.avi)
 
 # values FILE: the predictions of eval's CSV.
 values() {
-    sed -n '2,$p' "$1" | awk -F, '{print $NF}'
+    sed -n '2,$p' "$1" | cut -d, -f4
 }
 test_clips() {
     local name

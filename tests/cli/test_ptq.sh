@@ -40,7 +40,7 @@ for l in r["layers"]:
 assert len({l["rms_from_fp32"] for l in r["layers"]}) > 10 # each is another model
 PY
 
-declare -A switches=([minmax]=ptq.observer=minmax [moving]=ptq.observer=moving_average
+declare -A switches=([mse]=ptq.observer=hist_mse [moving]=ptq.observer=moving_average
     [percentile]=ptq.observer=percentile [entropy]=ptq.observer=entropy [wmse]=ptq.weight_observer=mse
     [layer]=ptq.per_channel=false [bits6]=ptq.weight_bits=6 [bits4]=ptq.weight_bits=4 [equalize]=ptq.equalize=true
     [bias]=ptq.bias_correction=true [adaround]=ptq.adaround=true [bn]=ptq.reestimate_bn=true)

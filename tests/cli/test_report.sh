@@ -10,7 +10,7 @@ expect 0 run-all --run "runs/it's one" --data d "${TINY[@]}"
 md="runs/it's one/report.md"
 has "$md" "## What the run was"
 for text in "- Program: echoquant " ", compiled by " "- Machine: " "instruction set " "- Libraries: FFmpeg " "OpenBLAS " \
-    "| qat.epochs " "| train.lr " "- To compare the two: echoquant verify 'runs/it'\\''s one' 'runs/it'\\''s one-again'"; do
+    "| train.epochs " "| train.lr " "- To compare the two: echoquant verify 'runs/it'\\''s one' 'runs/it'\\''s one-again'"; do
     has "$md" "$text"
 done
 for file in "runs/it's one/config.json" d/FileList.csv "runs/it's one/data.csv" "runs/it's one/fp32.safetensors"; do
@@ -84,7 +84,7 @@ mkdir nothing
 expect_error 1 "nothing/results.json is missing" report nothing
 
 # ---- many runs ----
-expect 0 run-all --run "c" --data d "${TINY[@]}" --set train.epochs=3 --set ptq.observer=minmax
+expect 0 run-all --run "c" --data d "${TINY[@]}" --set train.epochs=3 --set ptq.observer=hist_mse
 mv b "b, \"x\" & y_z|#1%"
 ODD="b, \"x\" & y_z|#1%"
 { tree a; tree c; } >before
@@ -123,7 +123,7 @@ for row, entry, (run, m) in zip(rows, table["models"], want):
     for key, value in {"mae": m["mae"], "rmse": m["rmse"], "size_mb": m.get("size_mb"),
                        "latency_ms": m.get("latency_ms", {}).get("median")}.items():
         assert (row[key] == "" and key not in entry) if value is None else float(row[key]) == entry[key] == value, (key, row[key], value)
-    assert row["train.epochs"] == {"a": "2", "c": "3"}[run] and row["ptq.observer"] == {"a": "hist_mse", "c": "minmax"}[run]
+    assert row["train.epochs"] == {"a": "2", "c": "3"}[run] and row["ptq.observer"] == {"a": "minmax", "c": "hist_mse"}[run]
     assert row["test_group"] == "1"
 # The front by hand.
 def front(rows, x):
@@ -161,7 +161,14 @@ has "$OUT" "cmp/report.html"
 same cmp/table.csv table.csv
 if command -v gnuplot >/dev/null; then there cmp/plots/front_size.svg cmp/plots/front_latency.csv; fi
 expect_error 2 "is a run directory" report a c --out a
-expect_error 2 "--out is for the comparison of several runs" report a --out cmp
+expect_error 2 "--out and --json" report a --out cmp --json
+chmod -R a-w a s && tree a >before && tree s >>before
+expect 0 report a --out one
+expect 0 report s --out several
+chmod -R u+w a s && tree a >after && tree s >>after
+same before after
+there one/report.html one/report.md one/statistics.json several/report.html
+has "$OUT" "several/report.html"
 expect_error 2 "--format xml: use md, csv, json, or latex" report a c --format xml
 expect_error 2 "--json and --format csv" report a c --format csv --json
 expect_error 2 "are the same run" report a c ./a/
@@ -203,5 +210,54 @@ expect_error 1 "i has no results yet" report i --format csv
 # Runs over several seeds: their means.
 expect 0 report s a --format csv
 is "seeds of a row" "$(sed -n 2p "$OUT" | cut -d, -f24)" 2
+
+# ---- histories for TensorBoard ----
+tree a >before
+expect 0 report a c --tensorboard events
+tree a >after
+same before after
+has "$OUT" "events/a/fp32/events.out.tfevents.0.echoquant"
+for run in a c; do
+    if python3 "$SOURCE/tests/cli/tfevents.py" "events/$run" "$run"; then pass; else fail "events of $run"; fi
+done
+(cd a && "$BIN" report . --tensorboard ../here >"$OUT" 2>"$ERR") && pass || fail "report . --tensorboard"
+same here/a/qat/events.out.tfevents.0.echoquant events/a/qat/events.out.tfevents.0.echoquant
+expect 0 report s --tensorboard events
+for seed in s/seed-*; do
+    if python3 "$SOURCE/tests/cli/tfevents.py" "events/$seed" "$seed"; then pass; else fail "events of $seed"; fi
+done
+expect_error 1 "damaged/history/fp32.csv:3: " report damaged --tensorboard events
+expect_error 1 "nothing has no history" report nothing --tensorboard events
+expect_error 2 "leave out --json" report a --tensorboard events --json
+
+# ---- the schemas, and the lines of the README ----
+PYTHON=
+for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
+    if [ -n "$candidate" ] && "$candidate" -c 'from jsonschema import Draft202012Validator' 2>/dev/null; then
+        PYTHON=$candidate
+        break
+    fi
+done
+if [ -n "$PYTHON" ]; then
+    if "$PYTHON" "$SOURCE/tests/cli/schema.py" "$SOURCE/docs" a s; then pass; else fail "the schemas"; fi
+else
+    skip "the schemas: no Python here has jsonschema with draft 2020-12 (python3-jsonschema)"
+fi
+PYTHON=
+for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import pandas' 2>/dev/null; then
+        PYTHON=$candidate
+        break
+    fi
+done
+if [ -n "$PYTHON" ]; then
+    mkdir -p runs && cp -r a runs/default
+    sed -n 's/^    \(import json.*\)/\1/p; s/^    \(models = .*\)/\1/p; s/^    \(clips = .*\)/\1/p' "$SOURCE/README.md" >readme.py
+    is "lines of pandas in the README" "$(wc -l <readme.py)" 3
+    echo 'assert abs((clips.Prediction - clips.EF).abs().mean() - models.mae["PTQ"]) < 1e-6 and models.index[0] == "FP32"' >>readme.py
+    if "$PYTHON" readme.py; then pass; else fail "the lines of pandas in the README"; fi
+else
+    skip "the lines of pandas: no Python here has pandas"
+fi
 
 summary

@@ -13,7 +13,7 @@ done
 there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat,fp32_plus}.safetensors a/history/{fp32,qat,fp32_plus}.csv \
     a/predictions/{fp32,ptq,qat,fp32_plus}.csv data/synthetic-smoke/FileList.csv
 is "rows of predictions" "$(wc -l <a/predictions/qat.csv)" 7
-is "header of predictions" "$(head -n 1 a/predictions/ptq.csv)" "FileName,Split,EF,Prediction"
+is "header of predictions" "$(head -n 1 a/predictions/ptq.csv)" "FileName,Split,EF,Prediction,Frames,FPS"
 is "epochs of the history" "$(wc -l <a/history/fp32.csv)" 3
 fp32=$(stat -c %s a/fp32.safetensors)
 for model in ptq qat; do
@@ -42,6 +42,15 @@ for name in ("FP32", "PTQ", "QAT", "FP32+"):
     assert m["precision"] == ("FP32" if name.startswith("FP32") else "INT8") and m["threads"] == 2
 assert r["skipped"] == []
 PY
+
+# What phases have measured is in the report.
+there a/quantization/ptq.json a/quantization/qat.json
+for title in "Latency and memory" "True EF of the clips" "Error of weights and of activations" \
+    "Layers: time and sensitivity" "Each layer of PTQ in FP32" "Ranges of the edges"; do
+    has a/report.md "## $title"
+    has a/report.html ">$title</h2>"
+done
+has a/history/qat.csv "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds"
 
 # A finished run is left alone.
 find a -type f -printf '%p %T@ %s\n' | sort >before
@@ -114,7 +123,7 @@ done
 # What predict says of a test clip is what eval wrote.
 name=$(sed -n 2p a/predictions/ptq.csv | cut -d, -f1)
 expect 0 predict --json --model a/ptq.safetensors "data/synthetic-smoke/Videos/$name.avi"
-is "predict against eval" "$(efs "$OUT")" "$(sed -n 2p a/predictions/ptq.csv | awk -F, '{print $NF}')"
+is "predict against eval" "$(efs "$OUT")" "$(sed -n 2p a/predictions/ptq.csv | cut -d, -f4)"
 printf 'no video' >bad.avi
 run predict --model a/ptq.safetensors "${clips[0]}" bad.avi
 is "exit of predict with one bad clip" "$STATUS" 1

@@ -100,8 +100,8 @@ python3 - bad <<'PY'
 import hashlib, json, re, sys
 run = sys.argv[1]
 rows = open(f"{run}/predictions/ptq.csv").read().splitlines()
-name, split, ef, value = rows[1].split(",")
-rows[1] = ",".join((name, split, ef, f"{float(value) * 1.0000002:.9g}"))
+name, split, ef, value, *rest = rows[1].split(",")
+rows[1] = ",".join((name, split, ef, f"{float(value) * 1.0000002:.9g}", *rest))
 text = "\n".join(rows) + "\n"
 open(f"{run}/predictions/ptq.csv", "w").write(text)
 doc = open(f"{run}/results.json").read()

@@ -67,6 +67,8 @@ COMMANDS = {
     "eval": Command("eval --run r --quiet", "qat", timed=True),
     "eval-again": Command("eval --run r --quiet", "all", timed=True),
     "report": Command("report --run r --quiet", "all", threads=False),
+    "report-json": Command("report --run r --format json --quiet", "all", threads=False),
+    "report-events": Command("report --run r --tensorboard events --quiet", "all", threads=False),
     "sensitivity": Command("sensitivity --run r --quiet", "trained"),
     "verify": Command("verify --run r --quiet", "all"),
     "predict": Command("predict --model r/ptq.safetensors --quiet d", "all"),

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (eq_json_parse((const char *)data, size, "input", &json, &err) != EQ_OK)
         return 0; /* fuzz_json */
     if (eq_results_take(json, "input", &r, &err) != EQ_OK) {
-        require(!r.json && !r.rows && r.n == 0 && err.status == EQ_FORMAT && strncmp(err.msg, "input ", 6) == 0);
+        require(!r.json && !r.rows && r.n == 0 && err.status == EQ_FORMAT && strncmp(err.msg, "input", 5) == 0);
         return 0;
     }
     struct cJSON *written = eq_results_json(&r), *twice;

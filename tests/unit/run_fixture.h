@@ -82,7 +82,7 @@ static void put_predictions(const char *name, double shift)
     eq_str_clear(&text);
 }
 
-static void put_run(void)
+static inline void put_run(void)
 {
     struct eq_err err;
     struct eq_results r;

@@ -515,6 +515,29 @@ static void peak_memory_follows_use(void **state)
     assert_true(eq_peak_rss_bytes() >= before + MIB64); /* a peak stays */
 }
 
+/* From a restart on, the peak is that of what comes after, even where the allocator had kept what was freed before. */
+static void a_peak_begins_anew(void **state)
+{
+    enum { SMALL = 64 << 10, BLOCKS = 256 };
+    static char *blocks[BLOCKS];
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        size_t before = eq_peak_rss_restart();
+        if (before == 0)
+            skip(); /* no /proc/self/clear_refs */
+        assert_true(eq_peak_rss_bytes() <= before + (2 << 20));
+        for (int i = 0; i < BLOCKS; i++) { /* below the size that malloc returns to the system at once */
+            blocks[i] = malloc(SMALL);
+            assert_non_null(blocks[i]);
+            memset(blocks[i], i, SMALL);
+        }
+        size_t grown = eq_peak_rss_bytes() - before;
+        assert_true(grown >= (size_t)BLOCKS * SMALL / 10 * 9 && grown <= (size_t)BLOCKS * SMALL + (4 << 20));
+        for (int i = 0; i < BLOCKS; i++)
+            free(blocks[i]);
+    }
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -552,6 +575,7 @@ int main(void)
         cmocka_unit_test(joined_paths),
         cmocka_unit_test(aligned_zeroed_memory),
         cmocka_unit_test(peak_memory_follows_use),
+        cmocka_unit_test(a_peak_begins_anew),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -404,6 +404,48 @@ static void older_states_are_understood(void **state)
     bench_clear(&b);
 }
 
+/* ---- straight-through ---------------------------------------------------- */
+
+/* A start that is not trained is PTQ's to the bit, and so it is after its state was saved and restored: ranges give back
+ * the qparams that they come from. */
+static void ranges_keep_their_qparams(void **state)
+{
+    (void)state;
+    const struct eq_scale_rule *ste = eq_scale_rules[EQ_QAT_STE];
+    struct noise_clips clips;
+    struct eq_graph *g = prepared_resnet(&clips, 8, NULL), *before;
+    struct eq_rng rng;
+    eq_rng_init(&rng, 7, EQ_RNG_TEST, 0, 0);
+    for (int trial = 0; trial < 200; trial++) {
+        void *rule;
+        size_t weights, edges;
+        for (int i = 0; i < g->n_fake_quants; i++) {
+            struct eq_qparams q;
+            double width = pow(2, eq_rng_range(&rng, -20, 20)), low = trial % 3 ? eq_rng_range(&rng, -1, 0) : 0;
+            float min = (float)(low * width), max = trial % 7 == 1 ? 0 : (float)((1 + low) * width);
+            if (is_weight_fq(g, i))
+                continue;
+            assert_ok(eq_qparams_affine(min, max, &q, e_));
+            g->fake_quants[i].scale[0] = q.scale;
+            g->fake_quants[i].zero_point[0] = q.zero_point;
+        }
+        assert_ok(eq_graph_clone(g, &before, e_));
+        assert_ok(ste->open(g, 0.01, &rule, e_));
+        count_moved(before, g, &weights, &edges);
+        assert_int_equal(edges, 0);
+        float *saved = calloc(ste->state_size(rule), sizeof *saved);
+        ste->get_state(rule, saved);
+        ste->set_state(rule, saved);
+        count_moved(before, g, &weights, &edges);
+        assert_int_equal(edges, 0);
+        free(saved);
+        ste->close(rule);
+        eq_graph_free(before);
+    }
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
 /* ---- the start from PTQ's file ------------------------------------------- */
 
 static struct eq_qmodel *ptq_of(const struct eq_graph *net, const struct noise_clips *clips, int bits, bool equalize)
@@ -544,6 +586,7 @@ int main(void)
         cmocka_unit_test(learned_scales_follow_the_batch_norm),
         cmocka_unit_test(two_bits_train_with_moving_statistics),
         cmocka_unit_test(older_states_are_understood),
+        cmocka_unit_test(ranges_keep_their_qparams),
         cmocka_unit_test(ranges_start_from_ptq),
         cmocka_unit_test(other_files_are_no_start),
         cmocka_unit_test(calibrated_scales_stay),

@@ -264,7 +264,7 @@ static void a_phase_may_have_its_own_settings_changed_until_it_is_done(void **st
     write_file("fp32.safetensors", "a model");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_TRAIN, false, &err), EQ_USAGE);
     assert_null(strstr(err.msg, "--force")); /* which removes every model */
-    change(&s, "ptq.observer", "minmax");
+    change(&s, "ptq.observer", "hist_mse");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_ALL, false, &err), EQ_USAGE);
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, false, &err), EQ_OK);
     write_file("ptq.safetensors", "a model");
@@ -337,7 +337,7 @@ static void force_of_one_model_takes_its_row_and_leaves_the_others(void **state)
     change(&s, "train.lr", "0.5"); /* refused: nothing is lost */
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_USAGE);
     assert_true(there("predictions/ptq.csv"));
-    change(&s, "train.lr", "0.0003");
+    change(&s, "train.lr", "0.0006");
     assert_int_equal(eq_run_enter(&s, &no_data, EQ_PHASE_PTQ, true, &err), EQ_OK);
     order_of_rows(order);
     assert_string_equal(order, "FP32 QAT Median ");
@@ -608,6 +608,36 @@ static void names_of_models_are_plain(void **state)
         assert_false(eq_run_is_model_name(bad[i]));
 }
 
+/* The margin is stated once, and says whether rows were there before it. */
+static void a_margin_stays(void **state)
+{
+    struct eq_err err;
+    struct eq_results r;
+    (void)state;
+    assert_int_equal(eq_results_state_margin(dir, 0.5, &err), EQ_OK);
+    put_row("FP32", "FP32", 5, 44.8, 100);
+    assert_int_equal(eq_results_state_margin(dir, 0.25, &err), EQ_OK);
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
+    assert_true(r.margin.points == 0.5 && !r.margin.late && r.n == 1);
+    assert_int_equal(strlen(r.margin.stated), strlen("2026-01-31T12:00:00Z"));
+    eq_results_clear(&r);
+}
+
+static void a_late_margin_is_late(void **state)
+{
+    struct eq_err err;
+    struct eq_results r;
+    (void)state;
+    put_row("FP32", "FP32", 5, 44.8, 100);
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
+    assert_true(isnan(r.margin.points));
+    eq_results_clear(&r);
+    assert_int_equal(eq_results_state_margin(dir, 0.25, &err), EQ_OK);
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
+    assert_true(r.margin.points == 0.25 && r.margin.late && r.n == 1);
+    eq_results_clear(&r);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -628,6 +658,8 @@ int main(void)
         TEST(a_config_that_cannot_be_read_may_be_ours),
         TEST(a_report_says_what_cannot_be_looked_up),
         TEST(names_of_models_are_plain),
+        TEST(a_margin_stays),
+        TEST(a_late_margin_is_late),
         TEST(rows_and_files_name_each_other),
         TEST(a_row_of_the_table_of_models_is_whole),
         TEST(bf16_is_a_row_of_the_baseline),

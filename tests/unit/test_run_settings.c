@@ -299,7 +299,7 @@ static void test_fingerprint_holds_what_shapes_results(void **state)
     for (size_t i = 0; i < eq_setting_count; i++)
         wanted += !eq_setting_table[i].free_to_change && eq_section_listed(eq_setting_table[i].key, sections);
     assert_int_equal(lines, wanted);
-    assert_non_null(strstr(text.s, "data.frames=12\n"));
+    assert_non_null(strstr(text.s, "data.frames=16\n"));
     assert_non_null(strstr(text.s, "train.loss=huber\n"));
     assert_null(strstr(text.s, "train.seeds="));
     assert_null(strstr(text.s, "data.size="));

@@ -49,7 +49,8 @@ struct eq_pictures {
     size_t n;
     struct eq_str missing; /* why some have no SVG; empty when all have one */
 };
-/* A new picture of width x height pixels with the name <kind>, or <kind>_<model> unless model is NULL. The pointer is valid until the next call. */
+/* A new picture of width x height pixels with the name <kind>, or <kind>_<model> unless model is NULL. The pointer is
+ * valid until the next call. */
 struct eq_picture *eq_picture_add(struct eq_pictures *all, const char *kind, const char *model, int width, int height);
 /* Appends text that a script is to show, as a string of gnuplot: in quotes, without what would end it. Text of files
  * (names of layers, labels) must not stand in a script in any other way. */

@@ -130,7 +130,8 @@ out:
     return st;
 }
 
-/* The picture at which gnuplot failed may lack a part, although its SVG is whole: it is the last one that has an SVG. */
+/* The picture at which gnuplot failed may lack a part, although its SVG is whole. It is the last one that has an
+ * SVG. */
 static void forget_last(struct eq_picture *list, size_t n, const char *dir)
 {
     while (n > 0 && !list[n - 1].drawn)

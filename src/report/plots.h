@@ -24,8 +24,8 @@ void eq_plot_models_clear(struct eq_plot_models *models);
 /* The model that a phase makes; NULL: it has no predictions. */
 const struct eq_plot_model *eq_plot_model_of(const struct eq_plot_models *models, enum eq_phase phase);
 
-/* So that a page stays below 3 MB: points have the names of their clips up to this number of clips, and steps of a curve
- * are thinned to this number. */
+/* So that a page stays below 3 MB: points have the names of their clips up to this number of clips, and steps of a
+ * curve are thinned to this number. */
 enum { EQ_PLOT_NAMED = 1000, EQ_PLOT_STEPS = 500 };
 /* Whether to draw step i of n: all of them, or about EQ_PLOT_STEPS at equal distances with the first and the last. */
 bool eq_plot_draws_step(size_t i, size_t n);

@@ -56,7 +56,8 @@ enum eq_status eq_print_results(const char *run_dir, bool json, struct eq_err *e
         EQ_TRY(eq_print_json(results.json, err));
     } else {
         EQ_TRY(eq_run_table(run_dir, eq_columns(STDOUT_FILENO), &table, err));
-        eq_print_text(table.s);
+        if (table.s) /* there are rows */
+            eq_print_text(table.s);
     }
 out:
     eq_results_clear(&results);

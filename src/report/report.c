@@ -16,6 +16,10 @@ static void add_pictures(const struct eq_pictures *all, struct eq_section *s)
     }
 }
 
+/* Refuses to compile a list that has a section twice, as a merge may leave it. */
+#define ONCE(name, place) EQ_SECTION_ONCE_##name,
+enum { EQ_SECTIONS(ONCE) EQ_SECTION_COUNT };
+
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
 {
 #define ROW(name, place) {#name, place, eq_section_##name},

@@ -208,7 +208,6 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
     X(findings, 30)                                                                                                    \
     X(cautions, 5)                                                                                                     \
     X(results, 10)                                                                                                     \
-    X(latency, 12)                                                                                                     \
     X(seeds, 20)                                                                                                       \
     X(errors, 21)                                                                                                      \
     X(differences, 22)                                                                                                 \

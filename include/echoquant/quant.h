@@ -236,8 +236,8 @@ struct eq_edge_range {
     double count[EQ_RANGE_BINS]; /* whole numbers; where the range grew from clip to clip, about */
 };
 /* ef: [EQ_PARTS][max_clips]. ranges: [n_nodes], of which *n_ranges are filled, in the order of nodes. progress: counts
- * clips, EQ_PARTS times; NULL: silent. Arguments and errors otherwise as of eq_analysis_new and eq_analysis_walk; layers
- * that calibrated keeps in FP32 stay so. */
+ * clips, EQ_PARTS times; NULL: silent. Arguments and errors otherwise as of eq_analysis_new and eq_analysis_walk;
+ * layers that calibrated keeps in FP32 stay so. */
 enum eq_status eq_parts_measure(const struct eq_graph *fp32, const struct eq_graph *calibrated,
                                 const struct eq_clip_source *clips, size_t max_clips, float *ef,
                                 struct eq_edge_range *ranges, int *n_ranges, size_t *clips_used,

@@ -403,7 +403,7 @@ static void a_row_of_the_table_of_models_is_whole(void **state)
         assert_true(eq_run_is_model_name(m->name));
         assert_ptr_equal(eq_run_model_named(m->name), m);
         assert_ptr_equal(eq_run_model_of_row(m->row), m);
-        assert_in_range(m->series, 1, EQ_SERIES);
+        assert_true(m->series >= 1 && m->series <= EQ_SERIES);
         for (const struct eq_run_model *other = eq_run_models; other < m; other++)
             assert_int_not_equal(other->series, m->series);
         assert_non_null(made); /* some phase makes the file, before this row needs it */

@@ -5,6 +5,7 @@
 
 tiny_data d
 SETTINGS=(--data d --set data.frames=3 --set data.size=40 --set model.width=16 --set train.epochs=5 --set train.batch=2
+    --set train.schedule=onecycle --set train.warmup=0 --set qat.freeze_bn_epoch=2
     --set train.shift=2 --set train.random_phase=true --set train.ema=0.9 --set ptq.clips=4 --set qat.epochs=3
     --set ptq.observer=hist_mse --set train.lr=0.001 --set qat.weight_decay=0.02 --set qat.batch=2 --threads 2)
 

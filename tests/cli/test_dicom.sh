@@ -62,7 +62,7 @@ is "clips" "$(ls out/Videos | wc -l)" 2
 is "pictures" "$(head -c 8 out/Pictures/*.png | grep -ac PNG)" 2
 for clip in out/Videos/*.avi; do
     expect 0 inspect "$clip"
-    has "$OUT" "mjpeg, 96 x 96, 30 frames decode, 50 frames a second, gray"
+    has "$OUT" "mjpeg, 112 x 112, 30 frames decode, 50 frames a second, gray"
 done
 secret_free import out import.json log
 is "names of clips" "$(ls out/Videos | grep -vcE '^DCM[0-9a-f]{16}\.avi$')" 0

@@ -142,7 +142,7 @@ config, results = (json.load(open(f"{run}/{f}.json")) for f in ("config", "resul
 for key in ("data_digest", "model_digests", "seal"):
     del config[key]
 config["data"]["dir"] = "d"
-del results["seal"], results["data"]["digest"]
+del results["seal"], results["data"]["digest"], results["data"]["file_list_sha256"]
 for row in results["models"]:
     for key in ("data", "file_sha256", "predictions_sha256"):
         row.pop(key, None)

@@ -21,7 +21,7 @@ JSON
 # commands HEADING: the indented lines of a section of README, and what stands between backquotes in its numbered ones.
 commands() {
     awk -v heading="## $1" '/^## /{inside = $0 == heading} inside' "$SOURCE/README.md" >section
-    sed -nE 's/^    (.*)/\1/p; s/^[0-9]+\. [^`]*`([a-z]+\/[^`]*)`.*/\1/p' section | grep -v '^runs/'
+    sed -nE 's/^    (.*)/\1/p; s/^[0-9]+\. [^`]*`([a-z]+\/[^`]*)`.*/\1/p' section | grep -vE '^(runs/|import json|models = |clips = )' # nor Python, which cli.test_report runs
 }
 
 # perform LINE: runs it as a reader's shell does.

@@ -62,13 +62,13 @@ expect 0 eval fp32 r
 expect 0 eval r ptq --json
 expect 0 sensitivity r conv1 --set sensitivity.clips=2
 expect 0 sensitivity r/fp32.safetensors conv1 r --set sensitivity.clips=2
-expect 0 report --run r r
+expect 0 eval --run r r
+expect_error 2 "name each run once" report --run r r # report compares runs
 expect 0 bench --model r/fp32.safetensors r/fp32.safetensors --set bench.repeats=2
 expect_error 2 "one model file" bench --model r/fp32.safetensors r/ptq.safetensors
 expect_error 2 "one model file" bench r/fp32.safetensors r/ptq.safetensors
 expect_error 2 "one model file" export --model r/fp32.safetensors r/ptq.safetensors --onnx x.onnx
-expect_error 2 "one run directory" report --run r start
-expect_error 2 "one run directory" report r start
+expect_error 2 "one run directory" eval --run r start
 expect_error 2 "one run directory" eval r start
 expect_error 2 "one model file" eval fp32 r/ptq.safetensors --run r
 expect_error 1 "nowhere.safetensors" bench nowhere.safetensors

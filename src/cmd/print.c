@@ -78,6 +78,8 @@ enum eq_status eq_print_verdict(const struct eq_config *cfg, struct eq_err *err)
     const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
     struct eq_str text = {0};
     enum eq_status st = eq_run_verdict_lines(cfg->run.dir, &opts, &text, err);
+    if (st == EQ_INTERRUPTED)
+        st = eq_fail(err, st, "interrupted after all results were written. Run the same command to see the verdict.");
     if (st == EQ_OK)
         eq_print_verdict_lines(text.s);
     eq_str_clear(&text);

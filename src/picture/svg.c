@@ -18,6 +18,11 @@ static bool is(struct span a, const char *text)
     return a.len == strlen(text) && memcmp(a.s, text, a.len) == 0;
 }
 
+static bool same(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
+}
+
 static bool is_one_of(struct span a, const char *const *list)
 {
     while (*list && !is(a, *list))
@@ -72,7 +77,7 @@ static bool parse_color(struct span v, unsigned *rgb)
 {
     char text[32];
     unsigned r, g, b;
-    if (v.len >= sizeof text)
+    if (!v.len || v.len >= sizeof text)
         return false;
     memcpy(text, v.s, v.len);
     text[v.len] = '\0';
@@ -227,7 +232,7 @@ static void keep_changes(struct tag *t, struct span *now)
         const struct span *v = &t->list[i].value;
         while (inherited[k] && !is(t->list[i].name, inherited[k]))
             k++;
-        if (inherited[k] && now[k].len == v->len && memcmp(now[k].s, v->s, v->len) == 0)
+        if (inherited[k] && same(now[k], *v))
             continue;
         if (inherited[k])
             now[k] = *v;
@@ -319,7 +324,7 @@ static bool add_dot(struct writer *w, const struct tag *t)
     char text[64];
     double x, y, r;
     struct span at = value_of(t, "transform"), look[2] = {value_of(t, "color"), value_of(t, "opacity")};
-    if (!is(value_of(t, "xlink:href"), "#gpPt6") || at.len >= sizeof text || !look[0].len)
+    if (!is(value_of(t, "xlink:href"), "#gpPt6") || !at.len || at.len >= sizeof text || !look[0].len)
         return false;
     memcpy(text, at.s, at.len);
     text[at.len] = '\0';
@@ -327,7 +332,7 @@ static bool add_dot(struct writer *w, const struct tag *t)
         !(r < 1e6 && x < 1e6 && x > -1e6 && y < 1e6 && y > -1e6 && r > 0))
         return false;
     for (int i = 0; i < 2; i++)
-        if (w->dots[0].len && (look[i].len != w->dots[i].len || memcmp(look[i].s, w->dots[i].s, look[i].len) != 0))
+        if (w->dots[0].len && !same(look[i], w->dots[i]))
             end_dots(w);
     if (w->dots[0].len && w->dot_r != r)
         end_dots(w);
@@ -394,7 +399,7 @@ static bool begin_root(struct writer *w, const struct tag *t)
 {
     struct span box = value_of(t, "viewBox");
     char text[64];
-    if (box.len >= sizeof text)
+    if (!box.len || box.len >= sizeof text)
         return false;
     memcpy(text, box.s, box.len);
     text[box.len] = '\0';
@@ -464,7 +469,7 @@ static bool end_element(struct writer *w, const struct tag *t)
         return w->is_closed;
     }
     struct level *l = &w->levels[w->depth];
-    if (l->tag.name.len != t->name.len || memcmp(l->tag.name.s, t->name.s, t->name.len) != 0)
+    if (!same(l->tag.name, t->name))
         return false;
     if (l->is_open) {
         end_dots(w);

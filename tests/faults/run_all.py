@@ -92,19 +92,22 @@ def run(binary, folder, threads=1):
 
 
 VOLATILE = {"latency_ms", "file_latency_ms", "start_ms", "memory_bytes", "timed", "seal", "threads", "int8_ms",
-            "fp32_ms", "cost_ms"}
+            "fp32_ms", "cost_ms", "stated"}
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def without_times(value):
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items() if k not in VOLATILE}
+    if isinstance(value, str):
+        return MOMENT.sub("", value)
     return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
 def content(name, data):
     """What of a file has to be equal: all of it, but for what a clock or a number of threads gave."""
     base = os.path.basename(name)
-    if base == "results.json" or "/quantization/" in "/" + name:
+    if base in ("results.json", "statistics.json") or "/quantization/" in "/" + name:
         try:
             return json.dumps(without_times(json.loads(data)))
         except ValueError as error:

@@ -126,6 +126,7 @@ def run(program, args, folder, **env):
 
 # ---- what is compared ----
 
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 TIMES = re.compile(r"latenc|faster|slower|speed|disturb|measur|seconds|waited| ms\b|timed|caution|^>", re.I)
 
 
@@ -140,7 +141,9 @@ def without_times(value):
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items()
                 if not ("latency" in k or k in ("timed", "start_ms", "memory_bytes", "peak_rss_mb", "peak_rss_bytes",
-                                             "seconds", "seal", "int8_ms", "fp32_ms", "cost_ms"))}
+                                             "seconds", "seal", "int8_ms", "fp32_ms", "cost_ms", "stated"))}
+    if isinstance(value, str):
+        return MOMENT.sub("", value)
     return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
@@ -155,7 +158,7 @@ class File:
                 text = json.dumps(without_times(json.loads(data)))
             except ValueError:
                 self.whole = False
-            if base != "results.json" and "/quantization/" not in "/" + name:
+            if base not in ("results.json", "statistics.json") and "/quantization/" not in "/" + name:
                 text = data.decode("utf-8", "replace")
         elif base.startswith("report.") and timed:  # the command `report` has no times of its own
             text = " ".join(re.findall(r"(?m)^#+ .*|<h[1-6].*?>", text))
@@ -200,8 +203,8 @@ def differing(a, b):
 
 
 # Commands add to these step by step, and the next command goes on from there.
-GROWING = re.compile(r"(^|/)(results|config|synth|import|sensitivity)\.json$|(^|/)report\.|/plots/|/history/|/state/|"
-                     r"(^|/)data\.csv$")
+GROWING = re.compile(r"(^|/)(results|config|synth|import|sensitivity|statistics)\.json$|(^|/)quantization/|"
+                     r"(^|/)report\.|/plots/|/history/|/state/|(^|/)data\.csv$")
 
 
 # ---- the log of a fault ----

@@ -114,6 +114,7 @@ static enum eq_status open_file(struct encoder *e, const struct eq_avi_opts *o, 
     enum eq_status st;
     EQ_TRY(check(e, "AVI writer", avformat_alloc_output_context2(&e->format, NULL, "avi", NULL), err));
     e->format->flags |= AVFMT_FLAG_BITEXACT;
+    e->format->flush_packets = 0; /* a write for each full buffer, not for each frame */
     EQ_TRY(open_codec(e, o, err));
     e->stream = avformat_new_stream(e->format, NULL);
     e->frame = av_frame_alloc();

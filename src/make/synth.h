@@ -39,6 +39,11 @@ enum {
     EQ_SYNTH_DISPLAY_STEPS = 512
 };
 
+/* Where the pixels of a block lie: distances from the long axis, and along it from the apex. */
+struct eq_synth_region {
+    float nearest, above, below;
+};
+
 /* The pixels of the sector, column by column, with all that stays the same over a clip. They are in the order of tiles, so
  * that a block of them is a small region; the last one is repeated up to a whole block. */
 struct eq_synth_pixels {
@@ -53,6 +58,7 @@ struct eq_synth_pixels {
     float *muscle;        /* echogenicity of muscle here */
     float *atrium;        /* squared distance across from the left atrium's middle, in its half-widths */
     uint16_t *at;         /* the pixel: y * EQ_SYNTH_SIZE + x */
+    struct eq_synth_region regions[EQ_SYNTH_SIZE * EQ_SYNTH_SIZE / EQ_SYNTH_BLOCK];
 };
 
 /* One patient under one scanner. Owns its arrays: eq_synth_scene_clear. */

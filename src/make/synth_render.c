@@ -76,23 +76,6 @@ static struct heart heart_at(const struct eq_synth_patient *p, double cycle)
 
 enum { BLOCK = EQ_SYNTH_BLOCK };
 
-/* The region of a block: distances from the long axis, and along it from the apex. */
-struct region {
-    float nearest, above, below;
-};
-
-static struct region region_of(const float *across, const float *down)
-{
-    struct region box = {fabsf(across[0]), down[0], down[0]};
-    for (int i = 1; i < BLOCK; i++) {
-        float a = fabsf(across[i]), l = down[i];
-        box.nearest = a < box.nearest ? a : box.nearest;
-        box.above = l < box.above ? l : box.above;
-        box.below = l > box.below ? l : box.below;
-    }
-    return box;
-}
-
 static void add_muscle(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
     const float *across = px->across + at, *down = px->down + at, *tone = px->muscle + at;
@@ -144,7 +127,7 @@ static void add_leaflets(float *restrict level, const struct heart *h, const str
 /* Echogenicity of a block's pixels. A soft edge ends two edge lengths away: the margins are wider than that. */
 static void echo(float *level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
-    const struct region box = region_of(px->across + at, px->down + at);
+    const struct eq_synth_region box = px->regions[at / BLOCK];
     const float ring = h->radius * eq_synth_profile(1.0f);
     bool ventricle = box.nearest < h->outer + 2.5f && box.above < h->length + 2.5f && box.below > -h->cap - 2.5f;
     memcpy(level, px->still + at, BLOCK * sizeof *level);
@@ -181,11 +164,14 @@ static inline void set_place(struct places *to, int i, float depth, float line)
     to->across[i] = line - (float)l;
 }
 
-static inline float speckle_at(const float *field, const struct places *p, int i)
+/* Adds a field's values, times share. */
+static void add_speckle(float *restrict sum, const float *restrict field, const struct places *restrict p, float share)
 {
-    const float *top = field + p->cell[i], *bottom = top + EQ_SYNTH_LINES + 1, a = p->down[i], b = p->across[i];
-    float upper = top[0] * (1 - b) + top[1] * b, lower = bottom[0] * (1 - b) + bottom[1] * b;
-    return upper * (1 - a) + lower * a;
+    for (int i = 0; i < BLOCK; i++) {
+        const float *top = field + p->cell[i], *bottom = top + EQ_SYNTH_LINES + 1, a = p->down[i], b = p->across[i];
+        float upper = top[0] * (1 - b) + top[1] * b, lower = bottom[0] * (1 - b) + bottom[1] * b;
+        sum[i] += share * (upper * (1 - a) + lower * a);
+    }
 }
 
 /* 1 up to a distance of 0, then falling. */
@@ -227,6 +213,20 @@ static void find_noise(struct places *restrict to, const struct eq_synth_pixels 
 
 /* ---- the picture --------------------------------------------------------- */
 
+static void show(uint8_t *restrict gray, const struct eq_synth_scene *s, const float *restrict level,
+                 const float *restrict speckle, int at)
+{
+    const float *gain = s->pixels.gain + at, *inside = s->pixels.inside + at;
+    const uint16_t *place = s->pixels.at + at;
+    int step[BLOCK];
+    for (int i = 0; i < BLOCK; i++) {
+        int k = (int)(level[i] * speckle[i] * gain[i] * EQ_SYNTH_DISPLAY_STEPS);
+        step[i] = k < EQ_SYNTH_DISPLAY - 1 ? k : EQ_SYNTH_DISPLAY - 1;
+    }
+    for (int i = 0; i < BLOCK; i++)
+        gray[place[i]] = (uint8_t)(s->display[step[i]] * inside[i] + 0.5f);
+}
+
 void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray)
 {
     const struct heart h = heart_at(&s->patient, cycle);
@@ -234,17 +234,13 @@ void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t fram
     const float lines = EQ_SYNTH_LINES / (2 * (float)s->patient.half_angle), drift = 37.0f * (float)(frame & 1023);
     memset(gray, 0, (size_t)EQ_SYNTH_SIZE * EQ_SYNTH_SIZE);
     for (int at = 0; at < px->n; at += BLOCK) {
-        float level[BLOCK];
+        float level[BLOCK], speckle[BLOCK] = {0};
         struct places tissue, noise;
         echo(level, &h, px, at);
         find_tissue(&tissue, &h, px, at, lines);
         find_noise(&noise, px, at, lines, drift);
-        for (int i = 0; i < BLOCK; i++) {
-            float speckle =
-                0.80f * speckle_at(s->speckle, &tissue, i) + 0.20f * speckle_at(s->speckle + EQ_SYNTH_FIELD, &noise, i);
-            int step = (int)(level[i] * speckle * px->gain[at + i] * EQ_SYNTH_DISPLAY_STEPS);
-            float shown = s->display[step < EQ_SYNTH_DISPLAY - 1 ? step : EQ_SYNTH_DISPLAY - 1] * px->inside[at + i];
-            gray[px->at[at + i]] = (uint8_t)(shown + 0.5f);
-        }
+        add_speckle(speckle, s->speckle, &tissue, 0.80f);
+        add_speckle(speckle, s->speckle + EQ_SYNTH_FIELD, &noise, 0.20f);
+        show(gray, s, level, speckle, at);
     }
 }

@@ -139,6 +139,18 @@ static void add_pixel(struct eq_synth_pixels *s, const struct eq_synth_patient *
 enum { TILE = 8, MOST_PIXELS = EQ_SYNTH_SIZE * EQ_SYNTH_SIZE };
 _Static_assert(EQ_SYNTH_SIZE % TILE == 0 && MOST_PIXELS % EQ_SYNTH_BLOCK == 0, "whole tiles and blocks");
 
+static struct eq_synth_region region_of(const float *across, const float *down)
+{
+    struct eq_synth_region box = {fabsf(across[0]), down[0], down[0]};
+    for (int i = 1; i < EQ_SYNTH_BLOCK; i++) {
+        float a = fabsf(across[i]), l = down[i];
+        box.nearest = a < box.nearest ? a : box.nearest;
+        box.above = l < box.above ? l : box.above;
+        box.below = l > box.below ? l : box.below;
+    }
+    return box;
+}
+
 static void fill_pixels(struct eq_synth_pixels *s, float **const columns[], int n_columns,
                         const struct eq_synth_patient *p)
 {
@@ -151,6 +163,8 @@ static void fill_pixels(struct eq_synth_pixels *s, float **const columns[], int 
             (*columns[c])[s->n] = (*columns[c])[s->n - 1];
         s->at[s->n] = s->at[s->n - 1];
     }
+    for (int i = 0; i < s->n; i += EQ_SYNTH_BLOCK)
+        s->regions[i / EQ_SYNTH_BLOCK] = region_of(s->across + i, s->down + i);
 }
 
 /* ---- a scene ------------------------------------------------------------- */

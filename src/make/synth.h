@@ -39,9 +39,11 @@ enum {
     EQ_SYNTH_DISPLAY_STEPS = 512
 };
 
-/* Where the pixels of a block lie: distances from the long axis, and along it from the apex. */
+/* Where the pixels of a block lie. */
 struct eq_synth_region {
-    float nearest, above, below;
+    float nearest, farthest; /* from the long axis */
+    float top, bottom;       /* along it from the apex */
+    float atrium;            /* the smallest of the column of this name */
 };
 
 /* The pixels of the sector, column by column, with all that stays the same over a clip. They are in the order of tiles, so

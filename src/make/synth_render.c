@@ -90,9 +90,13 @@ static void add_muscle(float *restrict level, const struct heart *h, const struc
 
 static void add_atrium(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
+    const struct eq_synth_region box = px->regions[at / BLOCK];
     const float *down = px->down + at, *across2 = px->atrium + at;
     float top = h->length + 1.5f, half_height = (h->back - top) / 2, middle = top + half_height;
     float wide = 0.95f * h->radius0, narrow = wide < half_height ? wide : half_height;
+    float beside = 1 + 2.5f / narrow; /* in half-widths: out of reach */
+    if (box.atrium > beside * beside || box.top > h->back + 2.5f * (half_height / narrow))
+        return;
     for (int i = 0; i < BLOCK; i++) {
         float l = down[i], dy = (l - middle) / half_height, inward = eq_synth_ellipse(across2[i], dy * dy, narrow);
         float below = h->length - l;
@@ -129,15 +133,15 @@ static void echo(float *level, const struct heart *h, const struct eq_synth_pixe
 {
     const struct eq_synth_region box = px->regions[at / BLOCK];
     const float ring = h->radius * eq_synth_profile(1.0f);
-    bool ventricle = box.nearest < h->outer + 2.5f && box.above < h->length + 2.5f && box.below > -h->cap - 2.5f;
+    const bool above_ring = box.top < h->length + 2.5f;
     memcpy(level, px->still + at, BLOCK * sizeof *level);
-    if (ventricle)
+    if (box.nearest < h->outer + 2.5f && above_ring && box.bottom > -h->cap - 2.5f)
         add_muscle(level, h, px, at);
-    if (box.below > h->length - 1.5f)
+    if (box.bottom > h->length - 1.5f)
         add_atrium(level, h, px, at);
-    if (ventricle)
+    if (box.nearest < h->radius + 2.5f && above_ring && box.bottom > -2.5f)
         add_cavity(level, h, px, at);
-    if (box.nearest < ring && box.above < h->length + 3 && box.below > h->length - 9)
+    if (box.nearest < ring && above_ring && box.bottom > h->length - 9)
         add_leaflets(level, h, px, at, ring);
 }
 
@@ -182,15 +186,17 @@ static inline float fading(float distance, float length)
 }
 
 /* Where the speckle of a block's tissue lies. At end-diastole the tissue at (a, l) was elsewhere: along the axis by the
- * shortening, across by the wall's displacement, both fading with the distance from the ventricle. */
-static void find_tissue(struct places *restrict to, const struct heart *h, const struct eq_synth_pixels *px, int at,
-                        float lines)
+ * shortening, across by the wall's displacement, both fading with the distance from the ventricle, which a block may lie
+ * beside or below. */
+static inline void find_tissue(struct places *restrict to, const struct heart *h, const struct eq_synth_pixels *px,
+                               int at, float lines, bool beside, bool below)
 {
     const float *across = px->across + at, *down = px->down + at, *x = px->x + at, *y = px->y + at, *r = px->r + at,
                 *angle = px->angle + at;
     const float wide = h->radius0 / h->radius, longer = h->length0 / h->length;
     for (int i = 0; i < BLOCK; i++) {
-        float a = across[i], l = down[i], fade = fading(fabsf(a) - h->outer, 12), stay = fading(l - h->length, 24);
+        float a = across[i], l = down[i];
+        float fade = beside ? fading(fabsf(a) - h->outer, 12) : 1, stay = below ? fading(l - h->length, 24) : 1;
         float moved = fade * stay;
         a *= 1 + (wide - 1) * fade * stay;
         l *= 1 + (longer - 1) * (l > 0 ? moved : 0);
@@ -201,6 +207,21 @@ static void find_tissue(struct places *restrict to, const struct heart *h, const
         float turn = (ux * y[i] - uy * x[i]) / (from * r[i]);
         set_place(to, i, 2.0f * from, lines * (angle[i] + turn) + 64);
     }
+}
+
+static void find_moved_tissue(struct places *to, const struct heart *h, const struct eq_synth_pixels *px, int at,
+                              float lines)
+{
+    const struct eq_synth_region box = px->regions[at / BLOCK];
+    const bool beside = box.farthest > h->outer, below = box.bottom > h->length;
+    if (beside && below)
+        find_tissue(to, h, px, at, lines, true, true);
+    else if (beside)
+        find_tissue(to, h, px, at, lines, true, false);
+    else if (below)
+        find_tissue(to, h, px, at, lines, false, true);
+    else
+        find_tissue(to, h, px, at, lines, false, false);
 }
 
 /* A little noise that changes with every frame. */
@@ -237,7 +258,7 @@ void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t fram
         float level[BLOCK], speckle[BLOCK] = {0};
         struct places tissue, noise;
         echo(level, &h, px, at);
-        find_tissue(&tissue, &h, px, at, lines);
+        find_moved_tissue(&tissue, &h, px, at, lines);
         find_noise(&noise, px, at, lines, drift);
         add_speckle(speckle, s->speckle, &tissue, 0.80f);
         add_speckle(speckle, s->speckle + EQ_SYNTH_FIELD, &noise, 0.20f);

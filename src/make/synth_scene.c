@@ -136,17 +136,19 @@ static void add_pixel(struct eq_synth_pixels *s, const struct eq_synth_patient *
     s->at[i] = (uint16_t)(y * EQ_SYNTH_SIZE + x);
 }
 
-enum { TILE = 8, MOST_PIXELS = EQ_SYNTH_SIZE * EQ_SYNTH_SIZE };
-_Static_assert(EQ_SYNTH_SIZE % TILE == 0 && MOST_PIXELS % EQ_SYNTH_BLOCK == 0, "whole tiles and blocks");
+enum { TILE_W = 8, TILE_H = EQ_SYNTH_BLOCK / 8, MOST_PIXELS = EQ_SYNTH_SIZE * EQ_SYNTH_SIZE };
+_Static_assert(EQ_SYNTH_SIZE % TILE_W == 0 && EQ_SYNTH_SIZE % TILE_H == 0 && MOST_PIXELS % EQ_SYNTH_BLOCK == 0,
+               "whole tiles and blocks");
 
-static struct eq_synth_region region_of(const float *across, const float *down)
+static struct eq_synth_region region_of(const float *across, const float *down, const float *atrium)
 {
-    struct eq_synth_region box = {fabsf(across[0]), down[0], down[0]};
+    struct eq_synth_region box = {fabsf(across[0]), fabsf(across[0]), down[0], down[0], atrium[0]};
     for (int i = 1; i < EQ_SYNTH_BLOCK; i++) {
-        float a = fabsf(across[i]), l = down[i];
-        box.nearest = a < box.nearest ? a : box.nearest;
-        box.above = l < box.above ? l : box.above;
-        box.below = l > box.below ? l : box.below;
+        box.nearest = fminf(box.nearest, fabsf(across[i]));
+        box.farthest = fmaxf(box.farthest, fabsf(across[i]));
+        box.top = fminf(box.top, down[i]);
+        box.bottom = fmaxf(box.bottom, down[i]);
+        box.atrium = fminf(box.atrium, atrium[i]);
     }
     return box;
 }
@@ -154,17 +156,17 @@ static struct eq_synth_region region_of(const float *across, const float *down)
 static void fill_pixels(struct eq_synth_pixels *s, float **const columns[], int n_columns,
                         const struct eq_synth_patient *p)
 {
-    for (int ty = 0; ty < EQ_SYNTH_SIZE; ty += TILE)
-        for (int tx = 0; tx < EQ_SYNTH_SIZE; tx += TILE)
-            for (int i = 0; i < TILE * TILE; i++)
-                add_pixel(s, p, tx + i % TILE, ty + i / TILE);
+    for (int ty = 0; ty < EQ_SYNTH_SIZE; ty += TILE_H)
+        for (int tx = 0; tx < EQ_SYNTH_SIZE; tx += TILE_W)
+            for (int i = 0; i < TILE_W * TILE_H; i++)
+                add_pixel(s, p, tx + i % TILE_W, ty + i / TILE_W);
     for (; s->n % EQ_SYNTH_BLOCK != 0; s->n++) {
         for (int c = 0; c < n_columns; c++)
             (*columns[c])[s->n] = (*columns[c])[s->n - 1];
         s->at[s->n] = s->at[s->n - 1];
     }
     for (int i = 0; i < s->n; i += EQ_SYNTH_BLOCK)
-        s->regions[i / EQ_SYNTH_BLOCK] = region_of(s->across + i, s->down + i);
+        s->regions[i / EQ_SYNTH_BLOCK] = region_of(s->across + i, s->down + i, s->atrium + i);
 }
 
 /* ---- a scene ------------------------------------------------------------- */

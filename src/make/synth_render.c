@@ -19,6 +19,8 @@
 #include <string.h>
 
 #define SHORTENING 0.32
+/* Compiled once for each instruction set below. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* ---- the heart at one moment --------------------------------------------- */
 
@@ -76,7 +78,7 @@ static struct heart heart_at(const struct eq_synth_patient *p, double cycle)
 
 enum { BLOCK = EQ_SYNTH_BLOCK };
 
-static void add_muscle(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
+ALWAYS_INLINE void add_muscle(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
     const float *across = px->across + at, *down = px->down + at, *tone = px->muscle + at;
     for (int i = 0; i < BLOCK; i++) {
@@ -88,7 +90,7 @@ static void add_muscle(float *restrict level, const struct heart *h, const struc
     }
 }
 
-static void add_atrium(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
+ALWAYS_INLINE void add_atrium(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
     const struct eq_synth_region box = px->regions[at / BLOCK];
     const float *down = px->down + at, *across2 = px->atrium + at;
@@ -104,7 +106,7 @@ static void add_atrium(float *restrict level, const struct heart *h, const struc
     }
 }
 
-static void add_cavity(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
+ALWAYS_INLINE void add_cavity(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
     const float *across = px->across + at, *down = px->down + at;
     for (int i = 0; i < BLOCK; i++) {
@@ -116,8 +118,8 @@ static void add_cavity(float *restrict level, const struct heart *h, const struc
 }
 
 /* Two bright lines, hinged at the ring, in the plane when closed, hanging into the cavity when open. */
-static void add_leaflets(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at,
-                         float ring)
+ALWAYS_INLINE void add_leaflets(float *restrict level, const struct heart *h, const struct eq_synth_pixels *px, int at,
+                                float ring)
 {
     const float *across = px->across + at, *down = px->down + at;
     for (int i = 0; i < BLOCK; i++) {
@@ -129,7 +131,7 @@ static void add_leaflets(float *restrict level, const struct heart *h, const str
 }
 
 /* Echogenicity of a block's pixels. A soft edge ends two edge lengths away: the margins are wider than that. */
-static void echo(float *level, const struct heart *h, const struct eq_synth_pixels *px, int at)
+ALWAYS_INLINE void echo(float *level, const struct heart *h, const struct eq_synth_pixels *px, int at)
 {
     const struct eq_synth_region box = px->regions[at / BLOCK];
     const float ring = h->radius * eq_synth_profile(1.0f);
@@ -154,13 +156,13 @@ struct places {
 };
 
 /* Rounds down; exact below 2^31, where a float's whole part fits an int. */
-static inline int whole_below(float v)
+ALWAYS_INLINE int whole_below(float v)
 {
     int i = (int)v;
     return i - (v < (float)i);
 }
 
-static inline void set_place(struct places *to, int i, float depth, float line)
+ALWAYS_INLINE void set_place(struct places *to, int i, float depth, float line)
 {
     int d = whole_below(depth), l = whole_below(line);
     to->cell[i] = (d & (EQ_SYNTH_DEPTHS - 1)) * (EQ_SYNTH_LINES + 1) + (l & (EQ_SYNTH_LINES - 1));
@@ -169,7 +171,8 @@ static inline void set_place(struct places *to, int i, float depth, float line)
 }
 
 /* Adds a field's values, times share. */
-static void add_speckle(float *restrict sum, const float *restrict field, const struct places *restrict p, float share)
+ALWAYS_INLINE void add_speckle(float *restrict sum, const float *restrict field, const struct places *restrict p,
+                               float share)
 {
     for (int i = 0; i < BLOCK; i++) {
         const float *top = field + p->cell[i], *bottom = top + EQ_SYNTH_LINES + 1, a = p->down[i], b = p->across[i];
@@ -179,7 +182,7 @@ static void add_speckle(float *restrict sum, const float *restrict field, const 
 }
 
 /* 1 up to a distance of 0, then falling. */
-static inline float fading(float distance, float length)
+ALWAYS_INLINE float fading(float distance, float length)
 {
     float x = distance > 0 ? 1 + distance / length : 1;
     return 1 / (x * x);
@@ -188,7 +191,7 @@ static inline float fading(float distance, float length)
 /* Where the speckle of a block's tissue lies. At end-diastole the tissue at (a, l) was elsewhere: along the axis by the
  * shortening, across by the wall's displacement, both fading with the distance from the ventricle, which a block may lie
  * beside or below. */
-static inline void find_tissue(struct places *restrict to, const struct heart *h, const struct eq_synth_pixels *px,
+ALWAYS_INLINE void find_tissue(struct places *restrict to, const struct heart *h, const struct eq_synth_pixels *px,
                                int at, float lines, bool beside, bool below)
 {
     const float *across = px->across + at, *down = px->down + at, *x = px->x + at, *y = px->y + at, *r = px->r + at,
@@ -209,8 +212,8 @@ static inline void find_tissue(struct places *restrict to, const struct heart *h
     }
 }
 
-static void find_moved_tissue(struct places *to, const struct heart *h, const struct eq_synth_pixels *px, int at,
-                              float lines)
+ALWAYS_INLINE void find_moved_tissue(struct places *to, const struct heart *h, const struct eq_synth_pixels *px, int at,
+                                     float lines)
 {
     const struct eq_synth_region box = px->regions[at / BLOCK];
     const bool beside = box.farthest > h->outer, below = box.bottom > h->length;
@@ -225,7 +228,8 @@ static void find_moved_tissue(struct places *to, const struct heart *h, const st
 }
 
 /* A little noise that changes with every frame. */
-static void find_noise(struct places *restrict to, const struct eq_synth_pixels *px, int at, float lines, float drift)
+ALWAYS_INLINE void find_noise(struct places *restrict to, const struct eq_synth_pixels *px, int at, float lines,
+                              float drift)
 {
     const float *r = px->r + at, *angle = px->angle + at;
     for (int i = 0; i < BLOCK; i++)
@@ -234,8 +238,8 @@ static void find_noise(struct places *restrict to, const struct eq_synth_pixels 
 
 /* ---- the picture --------------------------------------------------------- */
 
-static void show(uint8_t *restrict gray, const struct eq_synth_scene *s, const float *restrict level,
-                 const float *restrict speckle, int at)
+ALWAYS_INLINE void show(uint8_t *restrict gray, const struct eq_synth_scene *s, const float *restrict level,
+                        const float *restrict speckle, int at)
 {
     const float *gain = s->pixels.gain + at, *inside = s->pixels.inside + at;
     const uint16_t *place = s->pixels.at + at;
@@ -248,20 +252,41 @@ static void show(uint8_t *restrict gray, const struct eq_synth_scene *s, const f
         gray[place[i]] = (uint8_t)(s->display[step[i]] * inside[i] + 0.5f);
 }
 
-void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray)
+ALWAYS_INLINE void render_blocks(const struct eq_synth_scene *s, const struct heart *h, uint32_t frame, uint8_t *gray)
 {
-    const struct heart h = heart_at(&s->patient, cycle);
     const struct eq_synth_pixels *px = &s->pixels;
     const float lines = EQ_SYNTH_LINES / (2 * (float)s->patient.half_angle), drift = 37.0f * (float)(frame & 1023);
-    memset(gray, 0, (size_t)EQ_SYNTH_SIZE * EQ_SYNTH_SIZE);
     for (int at = 0; at < px->n; at += BLOCK) {
         float level[BLOCK], speckle[BLOCK] = {0};
         struct places tissue, noise;
-        echo(level, &h, px, at);
-        find_moved_tissue(&tissue, &h, px, at, lines);
+        echo(level, h, px, at);
+        find_moved_tissue(&tissue, h, px, at, lines);
         find_noise(&noise, px, at, lines, drift);
         add_speckle(speckle, s->speckle, &tissue, 0.80f);
         add_speckle(speckle, s->speckle + EQ_SYNTH_FIELD, &noise, 0.20f);
         show(gray, s, level, speckle, at);
     }
+}
+
+static void render_plain(const struct eq_synth_scene *s, const struct heart *h, uint32_t frame, uint8_t *gray)
+{
+    render_blocks(s, h, frame, gray);
+}
+
+#if defined(__x86_64__)
+/* Without FMA: the same operations, eight pixels at once. */
+__attribute__((target("avx2"))) static void render_avx2(const struct eq_synth_scene *s, const struct heart *h,
+                                                        uint32_t frame, uint8_t *gray)
+{
+    render_blocks(s, h, frame, gray);
+}
+#else
+#define render_avx2 render_plain
+#endif
+
+void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray)
+{
+    const struct heart h = heart_at(&s->patient, cycle);
+    memset(gray, 0, (size_t)EQ_SYNTH_SIZE * EQ_SYNTH_SIZE);
+    (eq_cpu_use(EQ_ISA_AVX2) ? render_avx2 : render_plain)(s, &h, frame, gray);
 }

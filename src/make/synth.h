@@ -46,8 +46,8 @@ struct eq_synth_region {
     float atrium;            /* the smallest of the column of this name */
 };
 
-/* The pixels of the sector, column by column, with all that stays the same over a clip. They are in the order of tiles, so
- * that a block of them is a small region; the last one is repeated up to a whole block. */
+/* The pixels of the sector, column by column, with all that stays the same over a clip. They are in the order of tiles,
+ * so that a block of them is a small region; the last one is repeated up to a whole block. */
 struct eq_synth_pixels {
     int n;          /* a multiple of EQ_SYNTH_BLOCK */
     float *columns; /* owns the float columns: [n] each */

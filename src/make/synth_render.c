@@ -10,8 +10,8 @@
  * every depth makes it finer across the beam near the probe; it is looked up where the tissue came from, so that it
  * moves with the wall.
  *
- * Pixels are taken in blocks, each a small region: what cannot reach a block is left out, for what does not touch a pixel
- * leaves its level as it is, to the bit.
+ * Pixels are taken in blocks, each a small region. A shape that cannot reach a block is left out: adding it would not
+ * change a bit.
  */
 #include "make/synth.h"
 #include "make/synth_shapes.h"
@@ -189,8 +189,8 @@ ALWAYS_INLINE float fading(float distance, float length)
 }
 
 /* Where the speckle of a block's tissue lies. At end-diastole the tissue at (a, l) was elsewhere: along the axis by the
- * shortening, across by the wall's displacement, both fading with the distance from the ventricle, which a block may lie
- * beside or below. */
+ * shortening, across by the wall's displacement, both fading with the distance from the ventricle. beside, below:
+ * whether a pixel of the block lies outside the ventricle there; the displacement fades only then. */
 ALWAYS_INLINE void find_tissue(struct places *restrict to, const struct heart *h, const struct eq_synth_pixels *px,
                                int at, float lines, bool beside, bool below)
 {

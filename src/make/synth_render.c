@@ -126,7 +126,8 @@ ALWAYS_INLINE void add_leaflets(float *restrict level, const struct heart *h, co
         float a = fabsf(across[i]), l = down[i], reach = a < ring ? (ring - a) / ring : 0;
         float leaflet = h->length - h->open * 6.0f * sqrtf(reach) * (reach < 0.6f ? 1.0f : 0.0f);
         float lit = eq_synth_mix(level[i], 0.95f, eq_synth_soft(1.1f - fabsf(l - leaflet), 0.5f));
-        level[i] = (a < ring) & !((h->open > 0) & (reach >= 0.6f)) ? lit : level[i];
+        bool there = (a < ring) & !((h->open > 0) & (reach >= 0.6f));
+        level[i] = there ? lit : level[i];
     }
 }
 

@@ -19,7 +19,8 @@ struct encoder {
     int error; /* errno of a write that failed */
     AVFormatContext *format;
     AVIOContext *io;
-    AVCodecContext *codec;
+    AVCodecContext *codec; /* the shared encoder's */
+    int64_t start;         /* the encoder's time of frame 0 */
     AVStream *stream;
     AVFrame *frame;
     AVPacket *packet;
@@ -88,14 +89,33 @@ static enum eq_status open_io(struct encoder *e, struct eq_err *err)
     return e->io ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory", e->path);
 }
 
-static enum eq_status open_codec(struct encoder *e, const struct eq_avi_opts *o, struct eq_err *err)
+void eq_avi_encoder_clear(struct eq_avi_encoder *encoder)
+{
+    avcodec_free_context(&encoder->codec);
+    *encoder = (struct eq_avi_encoder){0};
+}
+
+static bool same_opts(const struct eq_avi_opts *a, const struct eq_avi_opts *b)
+{
+    return a->size == b->size && a->rate.num == b->rate.num && a->rate.den == b->rate.den && a->quality == b->quality;
+}
+
+static enum eq_status open_codec(struct encoder *e, struct eq_avi_encoder *shared, const struct eq_avi_opts *o,
+                                 struct eq_err *err)
 {
     const AVCodec *mjpeg = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
     if (!mjpeg)
         return eq_fail(err, EQ_UNSUPPORTED, "this FFmpeg has no MJPEG encoder");
-    e->codec = avcodec_alloc_context3(mjpeg);
+    if (shared->codec && !same_opts(&shared->opts, o))
+        eq_avi_encoder_clear(shared);
+    e->codec = shared->codec;
+    e->start = shared->frames;
+    if (e->codec)
+        return EQ_OK;
+    e->codec = shared->codec = avcodec_alloc_context3(mjpeg);
     if (!e->codec)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", e->path);
+    shared->opts = *o;
     e->codec->width = e->codec->height = o->size;
     e->codec->time_base = av_inv_q(o->rate);
     e->codec->framerate = o->rate;
@@ -109,12 +129,14 @@ static enum eq_status open_codec(struct encoder *e, const struct eq_avi_opts *o,
     return check(e, "opening the encoder", avcodec_open2(e->codec, mjpeg, NULL), err);
 }
 
-static enum eq_status open_file(struct encoder *e, const struct eq_avi_opts *o, struct eq_err *err)
+static enum eq_status open_file(struct encoder *e, struct eq_avi_encoder *shared, const struct eq_avi_opts *o,
+                                struct eq_err *err)
 {
     enum eq_status st;
     EQ_TRY(check(e, "AVI writer", avformat_alloc_output_context2(&e->format, NULL, "avi", NULL), err));
     e->format->flags |= AVFMT_FLAG_BITEXACT;
-    EQ_TRY(open_codec(e, o, err));
+    e->format->flush_packets = 0; /* a write for each full buffer, not for each frame */
+    EQ_TRY(open_codec(e, shared, o, err));
     e->stream = avformat_new_stream(e->format, NULL);
     e->frame = av_frame_alloc();
     e->packet = av_packet_alloc();
@@ -133,7 +155,7 @@ out:
     return st;
 }
 
-/* Writes what the encoder has ready. */
+/* Writes what the encoder has ready. MJPEG has each frame ready at once, so that nothing is left in it at the end. */
 static enum eq_status drain(struct encoder *e, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
@@ -142,6 +164,8 @@ static enum eq_status drain(struct encoder *e, struct eq_err *err)
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)
             break;
         EQ_TRY(check(e, "encoding", code, err));
+        e->packet->pts -= e->start;
+        e->packet->dts -= e->start;
         av_packet_rescale_ts(e->packet, e->codec->time_base, e->stream->time_base);
         e->packet->stream_index = e->stream->index;
         EQ_TRY(check(e, "writing", av_interleaved_write_frame(e->format, e->packet), err));
@@ -160,7 +184,7 @@ static enum eq_status put_frame(struct encoder *e, const uint8_t *gray, int size
     for (int plane = 1; plane <= 2; plane++)
         for (int y = 0; y < (size + 1) / 2; y++)
             memset(e->frame->data[plane] + (ptrdiff_t)y * e->frame->linesize[plane], 128, (size_t)(size + 1) / 2);
-    e->frame->pts = number;
+    e->frame->pts = e->start + number;
     st = check(e, "encoding", avcodec_send_frame(e->codec, e->frame), err);
     return st == EQ_OK ? drain(e, err) : st;
 }
@@ -168,8 +192,6 @@ static enum eq_status put_frame(struct encoder *e, const uint8_t *gray, int size
 static enum eq_status finish(struct encoder *e, struct eq_err *err)
 {
     enum eq_status st;
-    EQ_TRY(check(e, "encoding", avcodec_send_frame(e->codec, NULL), err));
-    EQ_TRY(drain(e, err));
     EQ_TRY(check(e, "trailer", av_write_trailer(e->format), err));
     /* A full disk may show only now. */
     avio_flush(e->format->pb);
@@ -179,7 +201,7 @@ out:
     return st;
 }
 
-enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int frames,
+enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, struct eq_avi_encoder *encoder, int frames,
                             enum eq_status (*next)(void *ctx, int frame, uint8_t *gray, struct eq_err *err), void *ctx,
                             struct eq_err *err)
 {
@@ -190,19 +212,21 @@ enum eq_status eq_avi_write(const char *path, const struct eq_avi_opts *o, int f
     uint8_t *gray = eq_alloc((size_t)o->size, (size_t)o->size);
     if (!gray)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", path);
-    EQ_TRY(open_file(&e, o, err));
+    EQ_TRY(open_file(&e, encoder, o, err));
     for (int i = 0; i < frames; i++) {
         EQ_TRY(next(ctx, i, gray, err));
         EQ_TRY(put_frame(&e, gray, o->size, i, err));
     }
+    encoder->frames += frames;
     EQ_TRY(finish(&e, err));
 out:
+    if (st != EQ_OK)
+        eq_avi_encoder_clear(encoder); /* it may hold a frame of this file */
     eq_writer_abort(&e.file);
     if (e.io)
         av_freep(&e.io->buffer);
     avio_context_free(&e.io);
     avformat_free_context(e.format);
-    avcodec_free_context(&e.codec);
     av_frame_free(&e.frame);
     av_packet_free(&e.packet);
     eq_free(gray);

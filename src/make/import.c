@@ -122,7 +122,10 @@ static enum eq_status write_avi(struct clip *c, const char *path, int size, stru
     const struct eq_dicom_info *info = c->reader.info;
     double fps = info->fps > 0 ? info->fps : RATE_WHEN_UNKNOWN;
     struct eq_avi_opts o = {.size = size, .rate = av_d2q(fps, 100000), .quality = QUALITY};
-    return eq_avi_write(path, &o, info->frames, next_frame, c, err);
+    struct eq_avi_encoder encoder = {0};
+    enum eq_status st = eq_avi_write(path, &o, &encoder, info->frames, next_frame, c, err);
+    eq_avi_encoder_clear(&encoder);
+    return st;
 }
 
 static enum eq_status write_clip(const struct eq_import_opts *o, const struct eq_import_file *f, const char *avi,

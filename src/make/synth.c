@@ -4,7 +4,6 @@
 #include "make/synth.h"
 
 #include <cjson/cJSON.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
@@ -34,7 +33,8 @@ static void clip_name(char name[32], uint64_t seed, uint32_t index)
     snprintf(name, 32, "SYN%04llX%05u", (unsigned long long)(seed & 0xffff), index);
 }
 
-static enum eq_status write_clip(const char *dir, const struct eq_synth_opts *opts, uint32_t index, struct eq_err *err)
+static enum eq_status write_clip(const char *dir, const struct eq_synth_opts *opts, uint32_t index,
+                                 struct eq_avi_encoder *encoder, struct eq_err *err)
 {
     struct clip c = {.fps = opts->fps};
     struct eq_synth_patient patient;
@@ -45,8 +45,8 @@ static enum eq_status write_clip(const char *dir, const struct eq_synth_opts *op
     eq_synth_draw_patient(&patient, opts, index);
     enum eq_status st = eq_synth_scene_init(&c.scene, &patient, err);
     if (st == EQ_OK)
-        st = eq_avi_write(path.s, &(struct eq_avi_opts){EQ_SYNTH_SIZE, {opts->fps, 1}, QUALITY}, patient.frames,
-                          next_frame, &c, err);
+        st = eq_avi_write(path.s, &(struct eq_avi_opts){EQ_SYNTH_SIZE, {opts->fps, 1}, QUALITY}, encoder,
+                          patient.frames, next_frame, &c, err);
     eq_synth_scene_clear(&c.scene);
     eq_str_clear(&path);
     return st;
@@ -57,6 +57,7 @@ static enum eq_status write_clip(const char *dir, const struct eq_synth_opts *op
 struct job {
     const char *dir;
     const struct eq_synth_opts *opts;
+    struct eq_avi_encoder *encoders; /* of each worker */
     struct eq_progress progress;
     size_t done;
     pthread_mutex_t lock; /* guards progress, done and the first error */
@@ -68,7 +69,6 @@ static void clip_piece(void *ctx, size_t piece, int worker)
 {
     struct job *job = ctx;
     struct eq_err err;
-    (void)worker;
     pthread_mutex_lock(&job->lock);
     bool stop = job->st != EQ_OK;
     if (!stop && eq_interrupted()) {
@@ -79,7 +79,7 @@ static void clip_piece(void *ctx, size_t piece, int worker)
     pthread_mutex_unlock(&job->lock);
     if (stop)
         return;
-    enum eq_status st = write_clip(job->dir, job->opts, (uint32_t)piece, &err);
+    enum eq_status st = write_clip(job->dir, job->opts, (uint32_t)piece, &job->encoders[worker], &err);
     pthread_mutex_lock(&job->lock);
     if (st != EQ_OK && job->st == EQ_OK) {
         job->st = st;
@@ -96,12 +96,19 @@ static size_t clip_count(const struct eq_synth_opts *o)
 
 static enum eq_status write_clips(const char *dir, const struct eq_synth_opts *opts, struct eq_err *err)
 {
+    const int workers = eq_parallel_threads();
     struct job job = {.dir = dir, .opts = opts, .st = EQ_OK};
+    job.encoders = eq_alloc((size_t)workers, sizeof *job.encoders);
+    if (!job.encoders)
+        return eq_fail(err, EQ_NOMEM, "out of memory for synthetic clips");
     pthread_mutex_init(&job.lock, NULL);
     eq_progress_begin(&job.progress, "synthetic clips", "clips", clip_count(opts));
     eq_parallel_for(clip_count(opts), clip_piece, &job);
     eq_progress_end(&job.progress);
     pthread_mutex_destroy(&job.lock);
+    for (int i = 0; i < workers; i++)
+        eq_avi_encoder_clear(&job.encoders[i]);
+    eq_free(job.encoders);
     return job.st == EQ_OK ? EQ_OK : eq_fail(err, job.st, "%s", job.err.msg);
 }
 

@@ -33,22 +33,42 @@ enum {
     EQ_SYNTH_SIZE = 112,
     EQ_SYNTH_DEPTHS = 256,
     EQ_SYNTH_LINES = 128,
+    EQ_SYNTH_FIELD = (EQ_SYNTH_DEPTHS + 1) * (EQ_SYNTH_LINES + 1),
+    EQ_SYNTH_BLOCK = 64,
     EQ_SYNTH_DISPLAY = 2048,
     EQ_SYNTH_DISPLAY_STEPS = 512
 };
 
-/* The scanner at a pixel, whatever tissue lies there. */
-struct eq_synth_beam {
-    float r, angle; /* from the probe: pixels, radians */
-    float gain;     /* with attenuation over depth */
-    float inside;   /* of the sector: 0..1 */
+/* Where the pixels of a block lie. */
+struct eq_synth_region {
+    float nearest, farthest; /* from the long axis */
+    float top, bottom;       /* along it from the apex */
+    float atrium;            /* the smallest of the column of this name */
+};
+
+/* The pixels of the sector, column by column, with all that stays the same over a clip. They are in the order of tiles,
+ * so that a block of them is a small region; the last one is repeated up to a whole block. */
+struct eq_synth_pixels {
+    int n;          /* a multiple of EQ_SYNTH_BLOCK */
+    float *columns; /* owns the float columns: [n] each */
+    float *x, *y;   /* from the probe, pixels */
+    float *r, *angle;
+    float *gain;          /* with attenuation over depth */
+    float *inside;        /* of the sector: above 0, up to 1 */
+    float *across, *down; /* from the apex: across and along the long axis */
+    float *still;         /* echogenicity of what does not move: surroundings, right heart, pericardium */
+    float *muscle;        /* echogenicity of muscle here */
+    float *atrium;        /* squared distance across from the left atrium's middle, in its half-widths */
+    uint16_t *at;         /* the pixel: y * EQ_SYNTH_SIZE + x */
+    struct eq_synth_region regions[EQ_SYNTH_SIZE * EQ_SYNTH_SIZE / EQ_SYNTH_BLOCK];
 };
 
 /* One patient under one scanner. Owns its arrays: eq_synth_scene_clear. */
 struct eq_synth_scene {
     struct eq_synth_patient patient;
-    float *speckle;                  /* two fields [EQ_SYNTH_DEPTHS][EQ_SYNTH_LINES] of Rayleigh amplitude, mean 1 */
-    struct eq_synth_beam *beams;     /* [size][size] */
+    float *speckle; /* two fields [EQ_SYNTH_DEPTHS + 1][EQ_SYNTH_LINES + 1] of Rayleigh amplitude, mean 1; the last row
+                     * and column repeat the first */
+    struct eq_synth_pixels pixels;
     float display[EQ_SYNTH_DISPLAY]; /* pixel value of amplitude i / EQ_SYNTH_DISPLAY_STEPS */
 };
 

@@ -125,6 +125,36 @@ static void the_cavity_shrinks_with_ef(void **state)
     assert_true(strong < weak && weak < diastole);
 }
 
+/* Over a beat. Without regions nothing is left out of any block. */
+static void render_beat(uint8_t gray[40][PIXELS], uint32_t index, const char *level, bool regions)
+{
+    struct eq_synth_patient p;
+    struct eq_synth_scene s;
+    struct eq_err err;
+    assert_int_equal(eq_cpu_set_ceiling(level, &err), EQ_OK);
+    eq_synth_draw_patient(&p, &defaults, index);
+    assert_int_equal(eq_synth_scene_init(&s, &p, &err), EQ_OK);
+    for (int i = 0; !regions && i < s.pixels.n / EQ_SYNTH_BLOCK; i++)
+        s.pixels.regions[i] = (struct eq_synth_region){0, INFINITY, -INFINITY, INFINITY, 0};
+    for (uint32_t f = 0; f < 40; f++)
+        eq_synth_render(&s, f / 40.0, f * 37, gray[f]);
+    eq_synth_scene_clear(&s);
+    assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
+}
+
+static void blocks_and_instruction_sets_do_not_change_a_pixel(void **state)
+{
+    (void)state;
+    static uint8_t plain[40][PIXELS], other[40][PIXELS];
+    for (uint32_t i = 0; i < 8; i++) {
+        render_beat(plain, i, "ref", false);
+        render_beat(other, i, "ref", true);
+        assert_memory_equal(plain, other, sizeof plain);
+        render_beat(other, i, "auto", true);
+        assert_memory_equal(plain, other, sizeof plain);
+    }
+}
+
 /* ---- splits -------------------------------------------------------------- */
 
 enum { MOST = 4000 };
@@ -410,6 +440,7 @@ int main(void)
         cmocka_unit_test(ef_is_distributed_as_in_patients),
         cmocka_unit_test(the_heart_empties_once_a_cycle),
         cmocka_unit_test(the_cavity_shrinks_with_ef),
+        cmocka_unit_test(blocks_and_instruction_sets_do_not_change_a_pixel),
         cmocka_unit_test(splits_are_alike),
         cmocka_unit_test(even_draws_have_the_distribution_of_independent_ones),
         cmocka_unit_test(a_split_does_not_depend_on_the_sizes),

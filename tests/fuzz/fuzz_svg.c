@@ -17,8 +17,11 @@ static void check(const char *svg)
         require(known);
         const char *end = strchr(p, '>');
         require(end);
-        for (const char *a = p; a < end && strncmp(p, "svg ", 4) != 0; a++)
-            require(!(isspace((unsigned char)a[0]) && a[1] == 'o' && a[2] == 'n'));
+        bool quoted = false;
+        for (const char *a = p; a < end && strncmp(p, "svg ", 4) != 0; a++) {
+            quoted ^= *a == '"';
+            require(quoted || !(isspace((unsigned char)a[0]) && a[1] == 'o' && a[2] == 'n'));
+        }
     }
     for (const char *p = svg; (p = strstr(p, "href=\"")) != NULL;)
         require(*(p += 6) == '#');

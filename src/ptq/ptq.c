@@ -2,7 +2,6 @@
 #include "ptq/pipeline.h"
 
 #include <cjson/cJSON.h>
-#include <stdlib.h>
 
 enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_err *err)
 {

@@ -338,6 +338,8 @@ enum eq_status eq_st_parse(const void *data, size_t len, const char *name, struc
 /* Writes metadata, then tensors, in the order in which they were added. The file appears whole or not at all: it is
  * read back and compared before it replaces an earlier one. EQ_IO; EQ_NOMEM. */
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err);
+/* The size of the file that eq_st_write would write. EQ_FORMAT as there. */
+enum eq_status eq_st_file_bytes(const struct eq_st_file *file, size_t *bytes, struct eq_err *err);
 void eq_st_clear(struct eq_st_file *file);                                           /* harmless twice */
 const struct eq_tensor *eq_st_find(const struct eq_st_file *file, const char *name); /* NULL: absent */
 /* The same, but the search begins at *at, 0 at first, and leaves there the place after what it found: one comparison

@@ -286,6 +286,8 @@ void eq_qmodel_free(struct eq_qmodel *m);
  * bound); EQ_FORMAT for shapes that disagree, unknown versions and all else that is no such file. EQ_IO: the file
  * can't be read or written. */
 enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err);
+/* The size of the file that eq_qmodel_save would write. */
+enum eq_status eq_qmodel_file_bytes(const struct eq_qmodel *m, size_t *bytes, struct eq_err *err);
 enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct eq_err *err);
 
 /* How a convolution's output enters a residual sum: as floats, as in the engine, which only some runtimes compute in

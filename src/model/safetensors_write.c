@@ -53,6 +53,17 @@ static enum eq_status read_back(const struct eq_writer *w, const struct eq_st_fi
                                : "");
 }
 
+enum eq_status eq_st_file_bytes(const struct eq_st_file *file, size_t *bytes, struct eq_err *err)
+{
+    struct eq_str header = {0};
+    enum eq_status st = header_text(file, &header, err);
+    *bytes = sizeof(uint64_t) + header.len;
+    for (size_t i = 0; i < file->n; i++)
+        *bytes += eq_tensor_bytes(&file->tensors[i].value);
+    eq_str_clear(&header);
+    return st;
+}
+
 enum eq_status eq_st_write(const char *path, const struct eq_st_file *file, struct eq_err *err)
 {
     enum eq_status st;

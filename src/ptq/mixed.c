@@ -19,6 +19,7 @@ struct mixed {
     int n_order; /* all of them */
     int back;    /* how many of these have gone */
     struct cJSON *path, *steps;
+    struct eq_tries tries;
 };
 
 /* ---- measuring ----------------------------------------------------------- */
@@ -46,17 +47,41 @@ static enum eq_status evaluate_fp32(struct mixed *m, struct eq_err *err)
     return st;
 }
 
-/* The MAE of the integer model of m->ptq. */
-static enum eq_status measure(struct mixed *m, struct eq_err *err)
+/* keep_fp32 of the settings, then the layers that went back, in that order. free() */
+static char *name_layers(const struct mixed *m)
+{
+    struct eq_str names = {0};
+    eq_str_add(&names, "%s", m->opts->keep_fp32);
+    for (int i = 0; i < m->back; i++) {
+        char name[64];
+        if (!m->ptq->kept[m->order[i]])
+            continue;
+        eq_layer_name(m->calibrated, m->order[i], name);
+        eq_str_add(&names, "%s%s", names.len ? "," : "", name);
+    }
+    return names.s ? names.s : eq_strdup("");
+}
+
+/* The MAE of the integer model of m->ptq. layer: the one that has just changed, or "all"; NULL: this network has been
+ * measured before. */
+static enum eq_status measure(struct mixed *m, const char *layer, const char *to, struct eq_err *err)
 {
     struct eq_predictor p = {0};
-    struct eq_qmodel *model;
+    struct eq_qmodel *model = NULL, *taken;
+    struct eq_ptq now = {.graph = m->ptq->graph, .clips = m->ptq->clips, .keep_fp32 = name_layers(m)};
     enum eq_status st;
-    EQ_TRY(eq_lower_int8(m->ptq->graph, "ptq", &model, err));
-    EQ_TRY(eq_predictor_from_qmodel(&p, model, 1, err));
+    EQ_TRY(eq_ptq_lower(m->opts, &now, NULL, &model, err));
+    taken = model;
+    model = NULL;
+    EQ_TRY(eq_predictor_from_qmodel(&p, taken, 1, err));
     EQ_TRY(evaluate(m, &p, &m->mae, err));
+    const struct eq_try one = {layer, to, now.keep_fp32, m->mae, eq_json_real(m->path, "clips")};
+    if (layer)
+        EQ_TRY(eq_tries_add(&m->tries, &one, &p, err));
 out:
+    eq_qmodel_free(model);
     eq_predictor_close(&p);
+    free(now.keep_fp32);
     return st;
 }
 
@@ -138,19 +163,24 @@ static void note_step(struct mixed *m, int node)
     cJSON_AddStringToObject(step, "to", m->ptq->kept[node] ? "FP32" : "INT8");
     cJSON_AddNumberToObject(step, "mae", m->mae);
     eq_json_add(m->steps, NULL, step);
+    eq_tries_choose(&m->tries);
     eq_info("back to %s: %s, validation MAE %.4f (%+.4f)", m->ptq->kept[node] ? "FP32" : "INT8", name, m->mae,
             m->mae - m->mae_fp32);
 }
 
-/* Makes the network with the layers kept so far, from the ranges on as eq_ptq_make does, and measures its MAE. */
-static enum eq_status remake(struct mixed *m, struct eq_err *err)
+/* Makes the network with the layers kept so far, from the ranges on as eq_ptq_make does, and measures its MAE. node:
+ * the layer that has just changed; -1: the network was there before. */
+static enum eq_status remake(struct mixed *m, int node, struct eq_err *err)
 {
     enum eq_status st;
+    char name[64];
     eq_graph_free(m->ptq->graph);
     m->ptq->graph = NULL;
     EQ_TRY(eq_graph_clone(m->calibrated, &m->ptq->graph, err));
     EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
-    EQ_TRY(measure(m, err));
+    if (node >= 0)
+        eq_layer_name(m->calibrated, node, name);
+    EQ_TRY(measure(m, node >= 0 ? name : NULL, node >= 0 && m->ptq->kept[node] ? "FP32" : "INT8", err));
 out:
     return st;
 }
@@ -162,7 +192,7 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
     bool rejected = false;
     for (int i = m->back - 2; i >= 0 && st == EQ_OK; i--) {
         m->ptq->kept[m->order[i]] = false;
-        st = remake(m, err);
+        st = remake(m, m->order[i], err);
         if (st != EQ_OK)
             break;
         rejected = !is_within(m);
@@ -171,14 +201,15 @@ static enum eq_status quantize_again(struct mixed *m, struct eq_err *err)
         else
             note_step(m, m->order[i]);
     }
-    return st == EQ_OK && rejected ? remake(m, err) : st;
+    return st == EQ_OK && rejected ? remake(m, -1, err) : st;
 }
 
 static enum eq_status search(struct mixed *m, struct eq_err *err)
 {
     double limit = m->opts->max_mae_loss;
     enum eq_status st;
-    EQ_TRY(measure(m, err));
+    EQ_TRY(measure(m, "all", "INT8", err));
+    eq_tries_choose(&m->tries);
     eq_info("validation MAE: %.4f in FP32, %.4f quantized (%+.4f; ptq.max_mae_loss = %g)", m->mae_fp32, m->mae,
             m->mae - m->mae_fp32, limit);
     cJSON_AddNumberToObject(m->path, "max_mae_loss", limit);
@@ -190,7 +221,7 @@ static enum eq_status search(struct mixed *m, struct eq_err *err)
     EQ_TRY(order_layers(m, err));
     while (!is_within(m) && m->back < m->n_order) {
         m->ptq->kept[m->order[m->back++]] = true;
-        EQ_TRY(remake(m, err));
+        EQ_TRY(remake(m, m->order[m->back - 1], err));
         note_step(m, m->order[m->back - 1]);
     }
     if (is_within(m))
@@ -214,23 +245,9 @@ static enum eq_status begin(struct mixed *m, struct eq_err *err)
     EQ_TRY(eq_graph_clone(m->ptq->graph, &m->calibrated, err));
     EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
     EQ_TRY(evaluate_fp32(m, err));
+    EQ_TRY(eq_tries_begin(&m->tries, &m->in->few, err));
 out:
     return st;
-}
-
-/* keep_fp32 of the settings, then the layers that went back, in that order. free() */
-static char *name_layers(const struct mixed *m)
-{
-    struct eq_str names = {0};
-    eq_str_add(&names, "%s", m->opts->keep_fp32);
-    for (int i = 0; i < m->back; i++) {
-        char name[64];
-        if (!m->ptq->kept[m->order[i]])
-            continue;
-        eq_layer_name(m->calibrated, m->order[i], name);
-        eq_str_add(&names, "%s%s", names.len ? "," : "", name);
-    }
-    return names.s ? names.s : eq_strdup("");
 }
 
 enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
@@ -242,9 +259,11 @@ enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_
     EQ_TRY(search(&m, err));
     out->keep_fp32 = name_layers(&m);
     out->mixed = m.path;
-    m.path = NULL;
+    out->tries = m.tries.json;
+    m.path = m.tries.json = NULL;
 out:
     cJSON_Delete(m.path);
+    eq_tries_clear(&m.tries);
     eq_free(m.order);
     eq_graph_free(m.calibrated);
     if (st != EQ_OK)

@@ -1,5 +1,5 @@
 /* quantization/<name>.json: the error of a quantized model in parts, the ranges of its edges, and for PTQ what its
- * layers would cost and gain in FP32. */
+ * layers would cost and gain in FP32, and the networks that mixed precision tried. */
 #include "ptq/pipeline.h"
 
 #include <cjson/cJSON.h>
@@ -100,6 +100,8 @@ enum eq_status eq_ptq_study(struct eq_ptq_inputs *in, const struct eq_ptq *ptq, 
     EQ_TRY(measure(name, &in->study, ptq->fp32, ptq->graph, ef, json, err));
     const struct eq_part_error errors = {ef, eq_part_mae(&in->study, ef, in->study.n)};
     EQ_TRY(eq_layers_measure(ptq, quantized, &in->study, &errors, json, err));
+    if (ptq->tries)
+        eq_json_add(json, "tries", cJSON_Duplicate(ptq->tries, true));
     EQ_TRY(eq_sealed_write(in->parts, json, err));
 out:
     cJSON_Delete(json);

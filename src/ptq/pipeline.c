@@ -120,6 +120,7 @@ void eq_ptq_clear(struct eq_ptq *p)
     eq_free(p->kept);
     free(p->keep_fp32);
     cJSON_Delete(p->mixed);
+    cJSON_Delete(p->tries);
     memset(p, 0, sizeof *p);
 }
 

@@ -12,6 +12,7 @@ struct eq_ptq {
     /* Of eq_ptq_make_within, owned; NULL otherwise. */
     char *keep_fp32;     /* replaces ptq.keep_fp32 */
     struct cJSON *mixed; /* the steps that led to it */
+    struct cJSON *tries; /* all networks on the way, with size and latency (struct eq_tries) */
 };
 /* trained stays as it is. Clear *out only on success. */
 enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph *trained, struct eq_calibration *clips,
@@ -21,6 +22,10 @@ enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph
 enum eq_status eq_ptq_make_within(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, struct eq_ptq *out,
                                   struct eq_err *err);
 void eq_ptq_clear(struct eq_ptq *p);
+/* lower.c: the integer model of p->graph, with a recipe: the settings that made it, p->keep_fp32 and p->mixed if there
+ * are any, and the search that found the settings (NULL: none). Free *out with eq_qmodel_free. */
+enum eq_status eq_ptq_lower(const struct eq_ptq_opts *opts, const struct eq_ptq *p, const struct cJSON *search,
+                            struct eq_qmodel **out, struct eq_err *err);
 /* Its two halves, for a search: before calibration, and after it, on the calibrated graph or a clone of it. kept: those
  * of the first half. */
 enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_graph *trained,
@@ -38,6 +43,25 @@ enum eq_status eq_ptq_kept_layers(const char *keep_fp32, const struct eq_graph *
 /* The settings that had an effect as one object, with the number of clips that calibrated in place of ptq.clips; delete
  * with cJSON_Delete. */
 struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts, size_t clips);
+
+/* tries.c: the networks that mixed precision measures on its way. Their times stay out of the model's recipe, which
+ * would differ each time. Init with {0}, free with eq_tries_clear. */
+struct eq_tries {
+    struct cJSON *json;    /* "threads", "cpu", "clips" (of the MAE), and "list" */
+    struct cJSON *current; /* the one that the model is now; borrowed from the list */
+    uint8_t *pixels;       /* the clip that times them */
+};
+/* The first of the clips times them. */
+enum eq_status eq_tries_begin(struct eq_tries *t, struct eq_calibration *clips, struct eq_err *err);
+/* Adds the network that p runs: layer went to FP32 or INT8 (to), keep_fp32 makes it, mae is its validation error over
+ * `val` clips. Measures its latency. */
+struct eq_try {
+    const char *layer, *to, *keep_fp32;
+    double mae, val;
+};
+enum eq_status eq_tries_add(struct eq_tries *t, const struct eq_try *one, struct eq_predictor *p, struct eq_err *err);
+void eq_tries_choose(struct eq_tries *t); /* the last one added is "chosen", and no other */
+void eq_tries_clear(struct eq_tries *t);
 
 /* check.c: compares the integer model with the baseline on the calibration clips. Says how far their EFs are apart
  * (root mean square), and warns above EQ_PTQ_BROKEN EF points: INT8 at its best differs by a few tenths.

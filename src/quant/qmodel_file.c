@@ -128,34 +128,51 @@ static int node_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_ten
     return i;
 }
 
-enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err)
+/* f: borrows from m and packed, [n_nodes], whose entries the caller frees with eq_free. */
+static enum eq_status fill_file(const struct eq_qmodel *m, uint8_t **packed, struct eq_st_file *f, struct eq_err *err)
 {
-    struct eq_st_file f = {0};
-    enum eq_status st;
-    uint8_t **packed = eq_alloc((size_t)m->n_nodes, sizeof *packed);
-    if (!packed)
-        return eq_fail(err, EQ_NOMEM, "out of memory to save %s", path);
-    EQ_TRY(add_meta(m, &f, err));
-    EQ_TRY(add_graph(m, &f, err));
+    EQ_CHECK(add_meta(m, f, err));
+    EQ_CHECK(add_graph(m, f, err));
     for (int i = 0; i < m->n_nodes; i++) {
         const struct eq_qnode *n = &m->nodes[i];
         struct eq_tensor tensors[MAX_TENSORS];
         const char *kinds[MAX_TENSORS];
         char name[96];
         if (is_packed(n) && !(packed[i] = pack_weights(n)))
-            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory to save %s", path));
+            return eq_fail(err, EQ_NOMEM, "out of memory for the weights of %s", n->name);
         for (int k = 0, count = node_tensors(n, packed[i], tensors, kinds); k < count; k++) {
             snprintf(name, sizeof name, "%s.%s", n->name, kinds[k]);
-            eq_st_add(&f, name, tensors[k]);
+            eq_st_add(f, name, tensors[k]);
         }
     }
-    st = eq_st_write(path, &f, err);
-out:
+    return EQ_OK;
+}
+
+/* Writes the file, or with path NULL sets only its size. */
+static enum eq_status make_file(const struct eq_qmodel *m, const char *path, size_t *bytes, struct eq_err *err)
+{
+    struct eq_st_file f = {0};
+    uint8_t **packed = eq_alloc((size_t)m->n_nodes, sizeof *packed);
+    if (!packed)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the file of a quantized model");
+    enum eq_status st = fill_file(m, packed, &f, err);
+    if (st == EQ_OK)
+        st = path ? eq_st_write(path, &f, err) : eq_st_file_bytes(&f, bytes, err);
     for (int i = 0; i < m->n_nodes; i++)
         eq_free(packed[i]);
     eq_free(packed);
     eq_st_clear(&f);
     return st;
+}
+
+enum eq_status eq_qmodel_save(const char *path, const struct eq_qmodel *m, struct eq_err *err)
+{
+    return make_file(m, path, NULL, err);
+}
+
+enum eq_status eq_qmodel_file_bytes(const struct eq_qmodel *m, size_t *bytes, struct eq_err *err)
+{
+    return make_file(m, NULL, bytes, err);
 }
 
 /* ---- reading ------------------------------------------------------------- */

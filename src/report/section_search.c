@@ -23,6 +23,7 @@ void eq_section_search(const struct eq_report *report, struct eq_section *out)
     eq_str_add(&out->note,
                "ptq.search fitted each try on %.0f calibration clips and judged it on %.0f others, by "
                "the RMS difference and the signal-to-noise ratio of the INT8 model's EF against FP32's. "
-               "A try that was better than all earlier ones was kept, and later tries started from it.",
+               "A try that was better than all earlier ones was kept, and later tries started from it. Tries have "
+               "no error on the validation clips, so the pictures of error against latency and size do not show them.",
                eq_json_real(search, "fit_clips"), eq_json_real(search, "judge_clips"));
 }

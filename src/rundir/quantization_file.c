@@ -69,6 +69,40 @@ static const char *fault_of_layer(const struct cJSON *layer)
     return NULL;
 }
 
+/* Names of layers, separated by commas; none at all, too. */
+static bool is_layer_list(const char *names)
+{
+    while (*names) {
+        size_t len = strcspn(names, ",");
+        char name[64];
+        if (len >= sizeof name)
+            return false;
+        snprintf(name, sizeof name, "%.*s", (int)len, names);
+        if (!is_layer_name(name))
+            return false;
+        names += len + (names[len] == ',');
+    }
+    return true;
+}
+
+static const char *fault_of_try(const struct cJSON *one)
+{
+    static const char *const numbers[] = {"mae", "size_mb", "latency_ms"};
+    const char *to = eq_json_text(one, "to");
+    if (!is_layer_name(eq_json_text(one, "layer")))
+        return "layer";
+    if (strcmp(to, "FP32") != 0 && strcmp(to, "INT8") != 0)
+        return "to";
+    if (!is_layer_list(eq_json_text(one, "keep_fp32")))
+        return "keep_fp32";
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        double value = eq_json_real(one, numbers[i]);
+        if (!(value >= 0 && value < 1e9))
+            return numbers[i];
+    }
+    return cJSON_IsBool(get(one, "chosen")) ? NULL : "chosen";
+}
+
 static enum eq_status check_list(const struct cJSON *json, const char *key,
                                  const char *(*fault_of)(const struct cJSON *), const char *file, struct eq_err *err)
 {
@@ -86,6 +120,15 @@ static enum eq_status check_list(const struct cJSON *json, const char *key,
     return EQ_OK;
 }
 
+static enum eq_status check_tries(const struct cJSON *tries, const char *file, struct eq_err *err)
+{
+    static const char *const numbers[] = {"clips", "threads", "calls", NULL};
+    const char *fault = without_number(tries, numbers);
+    if (fault)
+        return eq_fail(err, EQ_FORMAT, "%s: tries.%s is missing or not a number", file, fault);
+    return check_list(tries, "list", fault_of_try, file, err);
+}
+
 enum eq_status eq_quantization_check(const struct cJSON *json, const char *file, struct eq_err *err)
 {
     static const char *const names[] = {"weights", "activations", "both"};
@@ -100,7 +143,9 @@ enum eq_status eq_quantization_check(const struct cJSON *json, const char *file,
         if ((fault = without_number(get(get(json, "parts"), names[i]), numbers)))
             return eq_fail(err, EQ_FORMAT, "%s: parts.%s.%s is missing or not a number", file, names[i], fault);
     EQ_CHECK(check_list(json, "edges", fault_of_edge, file, err));
-    return get(json, "layers") ? check_list(json, "layers", fault_of_layer, file, err) : EQ_OK;
+    if (get(json, "layers"))
+        EQ_CHECK(check_list(json, "layers", fault_of_layer, file, err));
+    return get(json, "tries") ? check_tries(get(json, "tries"), file, err) : EQ_OK;
 }
 
 enum eq_status eq_quantization_read(const char *run_dir, const char *name, struct cJSON **out, struct eq_err *err)

@@ -53,6 +53,31 @@ is "FP32 is off by nothing" "$(recipe wide/ptq.safetensors 'm["mae_fp32"] < 1e-4
 is "2 bits lose something" "$(recipe wide/ptq.safetensors 'm["mae_quantized"] > 0.01')" True
 is "clips" "$(recipe wide/ptq.safetensors 'm["clips"]')" 2
 
+# tries NAME: the steps are among the tries, in order, and the one chosen is the model of $kept, to the byte in size.
+tries() {
+    "$BIN" inspect "$1/ptq.safetensors" --json >"$1.json"
+    python3 - "$1" "$kept" <<'EOF'
+import json, os, sys
+
+name, kept = sys.argv[1:]
+steps = json.load(open(name + ".json"))["recipe"]["mixed_precision"]
+t = json.load(open(name + "/quantization/ptq.json"))["tries"]
+assert t["clips"] == 2 and t["threads"] >= 1 and t["calls"] > 2 and t["cpu"]
+tries = t["list"]
+near = lambda a, b: abs(a - b) <= 1e-12 * max(1, abs(b))  # digits that the recipe has
+same = lambda a, b: (a["layer"], a["to"]) == (b["layer"], b["to"]) and near(a["mae"], b["mae"])
+assert same(tries[0], {"layer": "all", "to": "INT8", "mae": steps["mae_quantized"]}) and tries[0]["keep_fp32"] == ""
+walk = iter(tries)
+assert all(any(same(one, step) for one in walk) for step in steps["steps"])
+assert len(tries) > len(steps["steps"]) and all(one["latency_ms"] > 0 for one in tries)
+sizes = [one["size_mb"] for one in tries if one["to"] == "FP32"]
+assert sizes == sorted(set(sizes)) and tries[0]["size_mb"] < sizes[0]
+chosen, = [one for one in tries if one["chosen"]]
+assert chosen["keep_fp32"] == kept and near(chosen["mae"], steps["mae"])
+assert round(chosen["size_mb"] * 1e6) == os.path.getsize(name + "-by-hand/ptq.safetensors")
+EOF
+}
+
 # A share of that loss: some layers go back, perhaps some of them return, and the file is the one of ptq.keep_fp32.
 within() { # NAME SHARE MOST: of 21 layers
     local name=$1 kept
@@ -71,6 +96,7 @@ within() { # NAME SHARE MOST: of 21 layers
          and s["layer"] not in [t["layer"] for t in m["steps"] if t["to"] == "INT8"])')" True
     kept=$(recipe "$name/ptq.safetensors" 'r["keep_fp32"]')
     ptq_with "$name-by-hand" --set ptq.keep_fp32="$kept"
+    tries "$name" && pass || fail "$name: the tries in quantization/ptq.json are not those of the steps"
     same <(weights "$name/ptq.safetensors") <(weights "$name-by-hand/ptq.safetensors")
     expect 0 inspect "$name/ptq.safetensors"
     is "$name: layers in FP32" "$(grep -c ' FP32 ' "$OUT")" \
@@ -107,6 +133,28 @@ expect 0 report --run half
 has half/report.md "| (all) "
 has half/report.md "| ${kept##*,} "
 has half/report.html "Mixed precision"
+
+# The pictures of error against latency and size show every try but the chosen one, which is PTQ's own mark.
+python3 - <<'EOF' && pass || fail "the fronts are not of the models and the tries"
+import csv, json
+
+models = {m["model"]: m for m in json.load(open("half/results.json"))["models"]}
+tries = json.load(open("half/quantization/ptq.json"))["tries"]["list"]
+chosen, = [t for t in tries if t["chosen"]]
+near = lambda a, b: abs(a - b) <= 1e-5 * abs(b)
+assert near(chosen["mae"], models["PTQ"]["val_mae"]), "the errors are on one axis"
+for picture, column in ("size", "size_mb"), ("latency", "latency_ms"):
+    rows = list(csv.DictReader(open(f"half/plots/front_{picture}.csv")))
+    want = [(t[column], t["mae"], f'{t["layer"]} to {t["to"]}', t["keep_fp32"] or "-") for t in tries if not t["chosen"]]
+    got = [(float(r[column]), float(r["mae"]), r["step"], r["keep_fp32"]) for r in rows if r["model"] == "(try)"]
+    assert len(got) == len(want) > 0, (got, want)
+    assert all(near(g[0], w[0]) and near(g[1], w[1]) and g[2:] == w[2:] for g, w in zip(got, want)), (got, want)
+    assert "ptq" in [r["model"] for r in rows]
+    at = lambda r: (float(r[column]), float(r["mae"]))
+    for r in rows:
+        beaten = any(at(o) != at(r) and all(a <= b for a, b in zip(at(o), at(r))) for o in rows)
+        assert float(r["on_front"]) == (not beaten), r
+EOF
 
 for value in -1 nan 101 x; do
     expect_error 2 "ptq.max_mae_loss = $value" ptq --run no --set ptq.max_mae_loss="$value"

@@ -36,6 +36,9 @@ static void print(struct eq_report *report)
         eq_str_clear(&md);
     }
     require(eq_plot_ranges(report, NULL, &err) == EQ_OK && eq_plot_layer_costs(report, NULL, &err) == EQ_OK);
+    struct eq_plot_model fp32 = {.row = &report->results.rows[0], .label = "FP32", .name = "fp32"};
+    const struct eq_plot_models models = {.list = &fp32, .n = 1};
+    require(eq_plot_front(report, &models, &err) == EQ_OK);
     for (size_t i = 0; i < report->pictures.n; i++)
         require(is_clean(report->pictures.list[i].script.s));
     eq_pictures_clear(&report->pictures);
@@ -45,7 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct eq_err err = {0};
     struct eq_quantization one = {.model = eq_phase_model(EQ_PHASE_PTQ)};
-    struct eq_report report = {.run_dir = "/nonexistent", .measured = {.list = &one, .n = 1, .seed = NAN}};
+    struct eq_result rows[] = {eq_result_of(NULL), eq_result_of(NULL)}; /* with which the tries of the seeds compare */
+    rows[0].model = "FP32", rows[1].model = "PTQ";
+    for (int i = 0; i < 2; i++)
+        rows[i].phases = 1, rows[i].val_clips = 2, rows[i].val_mae = 3, rows[i].size_mb = 44, rows[i].threads = 2;
+    struct eq_report report = {
+        .run_dir = "/nonexistent", .results = {.rows = rows, .n = 2}, .measured = {.list = &one, .n = 1, .seed = NAN}};
     if (eq_json_parse((const char *)data, size, "input", &one.json, &err) != EQ_OK)
         return 0; /* fuzz_json */
     if (eq_quantization_check(one.json, "input", &err) == EQ_OK)

@@ -23,7 +23,15 @@
     "\"fp32_ms\": 3, \"cost_ms\": 2}, {\"layer\": \"layer1.0.conv1\", \"fp32\": false, \"rms_from_fp32\": 0.31, "      \
     "\"mae_change\": 0.03, \"int8_ms\": 0.5, \"fp32_ms\": 1.5, \"cost_ms\": 1}, {\"layer\": \"fc\", \"fp32\": true, "  \
     "\"fp32_ms\": 0.1}], \"int8_ms\": 8"
-static const char ptq[] = HEAD PARTS ", " EDGES ", " LAYERS "}";
+#define TRY(layer, to, kept, mae, size, ms, chosen)                                                                    \
+    "{\"layer\": \"" layer "\", \"to\": \"" to "\", \"keep_fp32\": \"" kept "\", \"mae\": " mae ", \"size_mb\": " size \
+    ", \"latency_ms\": " ms ", \"chosen\": " chosen "}"
+#define TRIES                                                                                                          \
+    "\"isa\": \"avx2\", \"tries\": {\"threads\": 2, \"cpu\": \"a CPU\", \"calls\": 9, \"clips\": 50, \"list\": [" TRY( \
+        "all", "INT8", "", "6.5", "11", "45", "false") ", " TRY("conv1", "FP32", "conv1", "5.5", "11.25", "48",        \
+                                                                "true") ", " TRY("fc", "FP32", "conv1,fc", "5.75",     \
+                                                                                 "12", "60", "false") "]}"
+static const char ptq[] = HEAD PARTS ", " EDGES ", " LAYERS ", " TRIES "}";
 static const char qat[] = HEAD PARTS ", " EDGES "}";
 
 static char *report_of_run(void)
@@ -94,6 +102,66 @@ static void the_parts_and_layers_of_a_model(void **state)
     eq_free(html);
 }
 
+/* What rows need so that tries compare with them: phases, validation clips, and for times the machine. */
+static void put_validation(double phases, double clips, double threads)
+{
+    struct eq_err err;
+    struct eq_results r;
+    if (eq_results_open(dir, &r, &err) != EQ_OK)
+        fail_msg("%s", err.msg);
+    for (size_t i = 0; i < r.n; i++) {
+        r.rows[i].val_mae = r.rows[i].mae;
+        r.rows[i].val_clips = clips;
+        r.rows[i].phases = phases;
+        r.rows[i].threads = threads;
+        r.rows[i].cpu = "a CPU";
+        r.rows[i].isa = "avx2";
+    }
+    assert_int_equal(eq_results_write(dir, &r, &err), EQ_OK);
+    eq_results_clear(&r);
+}
+
+/* The chosen try is PTQ. The network all in INT8 is the smallest, so it is on that front; QAT is faster than it. */
+static void tries_are_on_the_fronts(void **state)
+{
+    (void)state;
+    put_run();
+    write_file("quantization/ptq.json", ptq);
+    put_validation(1, 50, 2);
+    char *md = report_of_run();
+    char *size = read_text("plots/front_size.csv"), *latency = read_text("plots/front_latency.csv");
+    assert_string_equal(size, "model,size_mb,mae,on_front,step,keep_fp32\nfp32,44.8,5,1,-,-\nptq,11.2,5.5,0,-,-\n"
+                              "qat,11.2,5.125,1,-,-\n(try),11,6.5,1,all to INT8,-\n"
+                              "(try),12,5.75,0,fc to FP32,\"conv1,fc\"\n");
+    assert_string_equal(latency, "model,latency_ms,mae,on_front,step,keep_fp32\nfp32,100,5,1,-,-\nptq,50,5.5,0,-,-\n"
+                                 "qat,40,5.125,1,-,-\n(try),45,6.5,0,all to INT8,-\n"
+                                 "(try),60,5.75,0,fc to FP32,\"conv1,fc\"\n");
+    assert_non_null(strstr(md, "3 of 5 models and tries are on the front"));
+    eq_free(md);
+    eq_free(size);
+    eq_free(latency);
+}
+
+static void tries_that_do_not_compare_are_left_out(void **state)
+{
+    static const struct {
+        double phases, clips, threads;
+        bool size, latency;
+    } cases[] = {{1, 50, 2, true, true}, {4, 50, 2, false, false}, {1, 49, 2, false, false}, {1, 50, 4, true, false}};
+    (void)state;
+    put_run();
+    write_file("quantization/ptq.json", ptq);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_validation(cases[i].phases, cases[i].clips, cases[i].threads);
+        eq_free(report_of_run());
+        char *size = read_text("plots/front_size.csv"), *latency = read_text("plots/front_latency.csv");
+        assert_int_equal(strstr(size, "(try)") != NULL, cases[i].size);
+        assert_int_equal(strstr(latency, "(try)") != NULL, cases[i].latency);
+        eq_free(size);
+        eq_free(latency);
+    }
+}
+
 static void damage_is_named_by_its_key(void **state)
 {
     static const struct {
@@ -112,6 +180,15 @@ static void damage_is_named_by_its_key(void **state)
         {"[90, 7, 2, 0, 1]", "[]", "edges[0].counts"},
         {"\"layer\": \"fc\"", "\"layer\": \"\"", "layers[2].layer"},
         {"\"cost_ms\": 1", "\"cost_ms\": \"1\"", "layers[1].cost_ms"},
+        {"\"calls\": 9, ", "", "tries.calls is missing or not a number"},
+        {"\"list\"", "\"lists\"", "list is missing or not a list"},
+        {"\"layer\": \"all\"", "\"layer\": \"it's\"", "list[0].layer"},
+        {"\"to\": \"INT8\"", "\"to\": \"INT9\"", "list[0].to"},
+        {"conv1,fc", "conv1,,fc", "list[2].keep_fp32"},
+        {"\"mae\": 5.75", "\"mae\": null", "list[2].mae"},
+        {"\"size_mb\": 12", "\"size_mb\": -12", "list[2].size_mb"},
+        {"\"latency_ms\": 60", "\"latency_ms\": 1e12", "list[2].latency_ms"},
+        {"\"chosen\": true", "\"chosen\": 1", "list[1].chosen"},
         {"\"clips\"", "clips", "quantization/ptq.json"},
     };
     (void)state;
@@ -209,6 +286,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         TEST(an_older_run_has_none_of_it),
         TEST(the_parts_and_layers_of_a_model),
+        TEST(tries_are_on_the_fronts),
+        TEST(tries_that_do_not_compare_are_left_out),
         TEST(damage_is_named_by_its_key),
         TEST(the_labels_are_those_of_data_csv),
         TEST(latency_has_percentiles_and_says_when_calls_are_few),

@@ -156,8 +156,10 @@ static void add_script(const struct front *f, struct eq_picture *p)
         least = fmin(least, f->points[i].error);
         most = fmax(most, f->points[i].error);
     }
+    /* A row off the front must not cut the line of those on it. */
     eq_str_add(&p->script,
-               "set key maxcols 3\nset xlabel '%s' offset 0,0.3\nset ylabel 'MAE (EF points)'\nset xrange [0:*]\n"
+               "set key maxcols 3\nset datafile missing NaN\nset xlabel '%s' offset 0,0.3\nset ylabel 'MAE (EF "
+               "points)'\nset xrange [0:*]\n"
                "set ytics %g\nset offsets 0, graph 0.1, graph 0.1, graph 0.1\n",
                f->axis->label, eq_plot_step(1.3 * (most - least), 6));
     for (size_t i = 0; i < f->models; i++) {

@@ -23,6 +23,15 @@ static bool same(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
 }
 
+/* The digits that a begins with; the text need not end after a. */
+static struct span digits_of(struct span a)
+{
+    size_t n = 0;
+    while (n < a.len && a.s[n] >= '0' && a.s[n] <= '9')
+        n++;
+    return (struct span){a.s, n};
+}
+
 static bool is_one_of(struct span a, const char *const *list)
 {
     while (*list && !is(a, *list))
@@ -438,7 +447,7 @@ static bool begin_element(struct writer *w, struct tag *t)
     if (is(t->name, "g")) {
         static const char call[] = "gnuplot_svg.showHypertext(evt,'";
         if (hover.len > sizeof call && memcmp(hover.s, call, sizeof call - 1) == 0)
-            w->point = (struct span){hover.s + sizeof call - 1, strspn(hover.s + sizeof call - 1, "0123456789")};
+            w->point = digits_of((struct span){hover.s + sizeof call - 1, hover.len - (sizeof call - 1)});
         return enter(w, t, true);
     }
     bool is_shape = is_one_of(t->name, shapes), in_shape = is_one_of(w->levels[w->depth].tag.name, shapes);

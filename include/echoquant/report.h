@@ -11,13 +11,11 @@
  * unfinished run says what is missing. EQ_IO: there are no results, and the folder is no run directory; EQ_FORMAT: a
  * file is damaged. */
 enum eq_status eq_run_report(const char *run_dir, struct eq_err *err);
-/* The same with report.* and data.* of cfg in place of config.json's; NULL: with those. Appends the lines of
- * eq_run_verdict_lines to words; NULL: does not. */
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_str *words,
-                                struct eq_err *err);
-/* The same into another folder, for a run directory that stays as it is. EQ_USAGE: out_dir is a run directory. */
-enum eq_status eq_run_report_into(const char *run_dir, const char *out_dir, const struct eq_config *cfg,
-                                  struct eq_str *words, struct eq_err *err);
+/* The same with report.* and data.* of cfg in place of config.json's; NULL: with those. Writes everything into out_dir,
+ * and nothing into the run directory; NULL: into that one. Appends the lines of eq_run_verdict_lines to words; NULL:
+ * does not. EQ_USAGE: out_dir is a run directory. */
+enum eq_status eq_run_report_by(const char *run_dir, const char *out_dir, const struct eq_config *cfg,
+                                struct eq_str *words, struct eq_err *err);
 /* Appends the verdict on a run in words, each sentence or two with a line feed; nothing if there is none. */
 enum eq_status eq_run_verdict_lines(const char *run_dir, const struct eq_verdict_opts *opts, struct eq_str *out,
                                     struct eq_err *err);

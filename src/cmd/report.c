@@ -14,7 +14,7 @@ static enum eq_status report_one(const struct eq_config *cfg, const char *out, s
     struct eq_str missing = {0}, verdict = {0};
     bool results;
     enum eq_status st;
-    EQ_TRY(out ? eq_run_report_into(dir, out, cfg, &verdict, err) : eq_run_report_by(dir, cfg, &verdict, err));
+    EQ_TRY(eq_run_report_by(dir, out, cfg, &verdict, err));
     EQ_TRY(eq_run_look(dir, "results", ".json", &results, err));
     if (results)
         EQ_TRY(eq_print_results(dir, false, err));

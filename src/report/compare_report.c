@@ -16,13 +16,6 @@ enum eq_status eq_report_format_named(const char *name, enum eq_report_format *o
     return eq_fail(err, EQ_USAGE, "--format %s: use md, csv, json, or latex", name);
 }
 
-static void clear_sections(struct eq_section *sections, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        eq_section_clear(&sections[i]);
-    free(sections);
-}
-
 /* Of one run only the table of its models, as `report` prints it. */
 static void print_one(const struct eq_comparison *c, enum eq_report_format format, struct eq_str *out)
 {
@@ -68,7 +61,7 @@ static void print_sections(const struct eq_comparison *c, bool latex, int column
         print_latex(sections, n, out);
     for (size_t i = 0; i < n && !latex; i++)
         eq_section_print(&sections[i], columns, out);
-    clear_sections(sections, n);
+    eq_sections_free(sections, n);
 }
 
 enum eq_status eq_runs_table(const char *const *dirs, size_t n, enum eq_report_format format, int columns,
@@ -96,28 +89,6 @@ out:
     return st;
 }
 
-/* The report of a run has the same names. */
-enum eq_status eq_report_check_folder(const char *dir, struct eq_err *err)
-{
-    static const char *const names[] = {"config", "results"};
-    for (int i = 0; i < 2; i++) {
-        bool there;
-        EQ_CHECK(eq_run_look(dir, names[i], ".json", &there, err));
-        if (there)
-            return eq_fail(err, EQ_USAGE,
-                           "--out %s is a run directory, and has a report of its own: name another folder", dir);
-    }
-    return EQ_OK;
-}
-
-static enum eq_status write_text(const char *dir, const char *name, const struct eq_str *text, struct eq_err *err)
-{
-    char *path = eq_path_join(dir, name);
-    enum eq_status st = eq_write_file(path, text->s, text->len, err);
-    free(path);
-    return st;
-}
-
 enum eq_status eq_runs_report(const char *const *dirs, size_t n_dirs, const char *out_dir, struct eq_err *err)
 {
     struct eq_comparison c = {0};
@@ -135,14 +106,15 @@ enum eq_status eq_runs_report(const char *const *dirs, size_t n_dirs, const char
     if (pictures.missing.len)
         eq_warn("the comparison lacks pictures: %s", pictures.missing.s);
     sections = eq_comparison_sections(&c, &pictures, &n);
+    EQ_TRY(eq_sections_check(sections, n, err));
     eq_report_markdown(sections, n, &md);
     EQ_TRY(eq_report_html(out_dir, sections, n, &html, err));
     eq_comparison_csv(&c, &csv);
-    EQ_TRY(write_text(out_dir, "table.csv", &csv, err));
-    EQ_TRY(write_text(out_dir, "report.md", &md, err));
-    EQ_TRY(write_text(out_dir, "report.html", &html, err));
+    EQ_TRY(eq_report_write(out_dir, "table.csv", &csv, err));
+    EQ_TRY(eq_report_write(out_dir, "report.md", &md, err));
+    EQ_TRY(eq_report_write(out_dir, "report.html", &html, err));
 out:
-    clear_sections(sections, n);
+    eq_sections_free(sections, n);
     eq_pictures_clear(&pictures);
     eq_comparison_clear(&c);
     eq_str_clear(&md);

@@ -45,14 +45,6 @@ struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n)
     return sections;
 }
 
-static enum eq_status write_text(const char *run_dir, const char *name, const struct eq_str *text, struct eq_err *err)
-{
-    char *path = eq_path_join(run_dir, name);
-    enum eq_status st = eq_write_file(path, text->s, text->len, err);
-    free(path);
-    return st;
-}
-
 /* If config.json in the run directory has several seeds: makes results.json over them, or, if the report is written
  * elsewhere, only reads them. */
 static enum eq_status collect_seeds(struct eq_report *report, struct eq_err *err)
@@ -118,71 +110,55 @@ static void add_words(const struct eq_run_verdict *v, struct eq_str *out)
     eq_run_verdict_more(v, out);
 }
 
-/* Clears report. */
-static enum eq_status make(struct eq_report *report, const struct eq_config *cfg, struct eq_str *words,
-                           struct eq_err *err)
+enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
 {
-    const char *run_dir = report->run_dir, *out_dir = report->out_dir ? report->out_dir : run_dir;
+    return eq_run_report_by(run_dir, NULL, NULL, NULL, err);
+}
+
+enum eq_status eq_run_report_by(const char *run_dir, const char *out_dir, const struct eq_config *cfg,
+                                struct eq_str *words, struct eq_err *err)
+{
+    struct eq_report report = {.run_dir = run_dir, .out_dir = out_dir};
     struct eq_section *sections = NULL;
     struct eq_str md = {0}, html = {0};
     size_t n = 0;
     enum eq_status st;
     bool there;
-    EQ_TRY(read_settings(report, err));
-    EQ_TRY(collect_seeds(report, err));
-    EQ_TRY(read_results(report, err));
-    EQ_TRY(eq_report_find_missing(report, err));
+    if (out_dir) {
+        EQ_TRY(eq_report_check_folder(out_dir, err));
+        EQ_TRY(eq_make_dirs(out_dir, err));
+    }
+    out_dir = out_dir ? out_dir : run_dir;
+    EQ_TRY(read_settings(&report, err));
+    EQ_TRY(collect_seeds(&report, err));
+    EQ_TRY(read_results(&report, err));
+    EQ_TRY(eq_report_find_missing(&report, err));
     EQ_TRY(eq_run_look(run_dir, "sensitivity", ".json", &there, err));
     if (there)
-        EQ_TRY(eq_sensitivity_read(run_dir, &report->sensitivity, err));
-    cfg = cfg ? cfg : &report->settings.config;
+        EQ_TRY(eq_sensitivity_read(run_dir, &report.sensitivity, err));
+    cfg = cfg ? cfg : &report.settings.config;
     const struct eq_verdict_opts opts = {cfg->report.margin, cfg->report.replicates};
-    EQ_TRY(eq_measured_read(run_dir, &report->results, &report->measured, err));
-    EQ_TRY(eq_run_verdict_make(run_dir, &report->results, &opts, &report->verdict, err));
-    EQ_TRY(eq_run_verdict_write(out_dir, &report->verdict, err));
+    EQ_TRY(eq_measured_read(run_dir, &report.results, &report.measured, err));
+    EQ_TRY(eq_run_verdict_make(run_dir, &report.results, &opts, &report.verdict, err));
+    EQ_TRY(eq_run_verdict_write(out_dir, &report.verdict, err));
     if (words)
-        add_words(&report->verdict, words);
-    EQ_TRY(eq_plots_make(report, err));
-    EQ_TRY(eq_strips_make(report, cfg, err));
-    if (report->pictures.missing.len)
-        eq_warn("the report lacks pictures: %s", report->pictures.missing.s);
-    sections = eq_report_sections(report, &n);
-    for (size_t i = 0; i < n; i++)
-        if (sections[i].has_holes)
-            EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the report"));
+        add_words(&report.verdict, words);
+    EQ_TRY(eq_plots_make(&report, err));
+    EQ_TRY(eq_strips_make(&report, cfg, err));
+    if (report.pictures.missing.len)
+        eq_warn("the report lacks pictures: %s", report.pictures.missing.s);
+    sections = eq_report_sections(&report, &n);
+    EQ_TRY(eq_sections_check(sections, n, err));
     eq_report_markdown(sections, n, &md);
-    EQ_TRY(write_text(out_dir, "report.md", &md, err));
+    EQ_TRY(eq_report_write(out_dir, "report.md", &md, err));
     EQ_TRY(eq_report_html(out_dir, sections, n, &html, err));
-    EQ_TRY(write_text(out_dir, "report.html", &html, err));
+    EQ_TRY(eq_report_write(out_dir, "report.html", &html, err));
 out:
-    for (size_t i = 0; i < n; i++)
-        eq_section_clear(&sections[i]);
-    free(sections);
-    eq_report_clear(report);
+    eq_sections_free(sections, n);
+    eq_report_clear(&report);
     eq_str_clear(&md);
     eq_str_clear(&html);
     return st;
-}
-
-enum eq_status eq_run_report(const char *run_dir, struct eq_err *err)
-{
-    return eq_run_report_by(run_dir, NULL, NULL, err);
-}
-
-enum eq_status eq_run_report_by(const char *run_dir, const struct eq_config *cfg, struct eq_str *words,
-                                struct eq_err *err)
-{
-    struct eq_report report = {.run_dir = run_dir};
-    return make(&report, cfg, words, err);
-}
-
-enum eq_status eq_run_report_into(const char *run_dir, const char *out_dir, const struct eq_config *cfg,
-                                  struct eq_str *words, struct eq_err *err)
-{
-    struct eq_report report = {.run_dir = run_dir, .out_dir = out_dir};
-    EQ_CHECK(eq_report_check_folder(out_dir, err));
-    EQ_CHECK(eq_make_dirs(out_dir, err));
-    return make(&report, cfg, words, err);
 }
 
 enum eq_status eq_report_draw_sensitivity(const char *run_dir, struct eq_err *err)

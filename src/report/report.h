@@ -244,11 +244,17 @@ void eq_section_print(const struct eq_section *s, int columns, struct eq_str *ou
 #define EQ_SECTION_FUNCTION(name, place) void eq_section_##name(const struct eq_report *report, struct eq_section *out);
 EQ_SECTIONS(EQ_SECTION_FUNCTION)
 
-/* The sections that are not empty; clear each, and free() the list. */
+/* The sections that are not empty; free with eq_sections_free. */
 struct eq_section *eq_report_sections(const struct eq_report *report, size_t *n);
+/* EQ_NOMEM: one of them has holes. */
+enum eq_status eq_sections_check(const struct eq_section *sections, size_t n, struct eq_err *err);
+void eq_sections_free(struct eq_section *sections, size_t n);
 void eq_report_markdown(const struct eq_section *sections, size_t n, struct eq_str *out);
 /* Appends one self-contained page, with the pictures of <run_dir>/plots embedded. EQ_IO: a picture is missing. */
 enum eq_status eq_report_html(const char *run_dir, const struct eq_section *sections, size_t n, struct eq_str *out,
                               struct eq_err *err);
+
+/* Writes <dir>/<name>. EQ_IO. */
+enum eq_status eq_report_write(const char *dir, const char *name, const struct eq_str *text, struct eq_err *err);
 
 #endif

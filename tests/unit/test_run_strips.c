@@ -88,7 +88,7 @@ static int tear_down_run(void **state)
 static void report(const struct eq_config *cfg)
 {
     struct eq_err err;
-    if (eq_run_report_by(dir, cfg, NULL, &err) != EQ_OK)
+    if (eq_run_report_by(dir, NULL, cfg, NULL, &err) != EQ_OK)
         fail_msg("%s", err.msg);
 }
 

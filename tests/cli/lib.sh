@@ -171,3 +171,15 @@ summary() {
     printf '%s: %d checks passed, %d failed%s\n' "$(basename "$0" .sh)" "$PASSED" "$FAILED" "$note"
     [ "$FAILED" = 0 ]
 }
+
+# python_with IMPORT: the first Python here that can do this import; nothing and failure: none.
+python_with() {
+    local candidate
+    for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
+        if [ -n "$candidate" ] && "$candidate" -c "$1" 2>/dev/null; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}

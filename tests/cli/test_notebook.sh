@@ -7,13 +7,7 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/echoquant-notebook-XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 
 # .venv is what scripts/test.sh makes from requirements.txt.
-PYTHON=
-for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import nbclient, nbformat, ipykernel, pandas, matplotlib' 2>/dev/null; then
-        PYTHON=$candidate
-        break
-    fi
-done
+PYTHON=$(python_with 'import nbclient, nbformat, ipykernel, pandas, matplotlib')
 if [ -z "$PYTHON" ]; then
     echo "skipped: no Python here has the packages of requirements.txt (scripts/test.sh puts them into .venv)"
     exit 77

@@ -5,13 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # .venv is what scripts/test.sh makes; tests/requirements-onnx.txt is in it.
-PYTHON=
-for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
-        PYTHON=$candidate
-        break
-    fi
-done
+PYTHON=$(python_with 'import numpy, onnx, onnxruntime')
 if [ -z "$PYTHON" ]; then
     echo "skipped: no Python here has the packages of tests/requirements-onnx.txt (scripts/test.sh puts them into .venv)"
     exit 77

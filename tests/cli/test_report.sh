@@ -231,25 +231,13 @@ expect_error 1 "nothing has no history" report nothing --tensorboard events
 expect_error 2 "leave out --json" report a --tensorboard events --json
 
 # ---- the schemas, and the lines of the README ----
-PYTHON=
-for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'from jsonschema import Draft202012Validator' 2>/dev/null; then
-        PYTHON=$candidate
-        break
-    fi
-done
+PYTHON=$(python_with 'from jsonschema import Draft202012Validator')
 if [ -n "$PYTHON" ]; then
     if "$PYTHON" "$SOURCE/tests/cli/schema.py" "$SOURCE/docs" a s; then pass; else fail "the schemas"; fi
 else
     skip "the schemas: no Python here has jsonschema with draft 2020-12 (python3-jsonschema)"
 fi
-PYTHON=
-for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import pandas' 2>/dev/null; then
-        PYTHON=$candidate
-        break
-    fi
-done
+PYTHON=$(python_with 'import pandas')
 if [ -n "$PYTHON" ]; then
     mkdir -p runs && cp -r a runs/default
     sed -n 's/^    \(import json.*\)/\1/p; s/^    \(models = .*\)/\1/p; s/^    \(clips = .*\)/\1/p' "$SOURCE/README.md" >readme.py

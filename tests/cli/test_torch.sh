@@ -3,13 +3,7 @@
 # through scripts/torchvision_to_safetensors.py. Needs torch, torchvision and safetensors; without them it is skipped.
 . "$(dirname "$0")/lib.sh"
 
-PYTHON=
-for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import numpy, safetensors, torch, torchvision' 2>/dev/null; then
-        PYTHON=$candidate
-        break
-    fi
-done
+PYTHON=$(python_with 'import numpy, safetensors, torch, torchvision')
 if [ -z "$PYTHON" ]; then
     echo "skipped: no Python here has torch, torchvision and safetensors (ECHOQUANT_PYTHON names one)"
     exit 77

@@ -3,10 +3,7 @@
 # as models.
 . "$(dirname "$0")/lib.sh"
 
-PYTHON=
-for candidate in "${ECHOQUANT_PYTHON:-}" "$SOURCE/.venv/bin/python" python3 /usr/bin/python3; do
-    [ -n "$candidate" ] && "$candidate" -c 'import numpy' 2>/dev/null && PYTHON=$candidate && break
-done
+PYTHON=$(python_with 'import numpy')
 if [ -n "$PYTHON" ]; then
     "$PYTHON" "$SOURCE/tests/cli/checkpoints.py" "$SOURCE/scripts/torchvision_to_safetensors.py" || fail "the converter"
 else

@@ -4,6 +4,7 @@
 #include "quant/analysis.h"
 #include "quant/clip_walk.h"
 #include "unit/quant_resnet.h"
+#include "unit/quant_tape.h"
 
 #include <stdlib.h>
 
@@ -53,38 +54,6 @@ static void sums_on_data_made_by_hand(void **state)
     still[3] = NAN;
     assert_int_equal(eq_edge_sums_add(&e, &fq, still, 4, true, NULL), EQ_NUMERIC);
     eq_edge_sums_clear(&e);
-}
-
-/* What a pass of a graph stores at one node, over all clips. */
-struct tape {
-    int node;
-    float *x;
-    size_t n, cap;
-};
-
-static enum eq_status record(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
-{
-    struct tape *t = ctx;
-    (void)g, (void)err;
-    if (node != t->node)
-        return EQ_OK;
-    t->x = realloc(t->x, (t->n + n) * sizeof(float));
-    memcpy(t->x + t->n, data, n * sizeof(float));
-    t->n += n;
-    return EQ_OK;
-}
-
-static struct tape output_of(struct eq_graph *g, int node, const struct noise_clips *clips, float *ef)
-{
-    struct tape t = {.node = node};
-    struct eq_exec *x;
-    size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
-    assert_ok(new_watched_exec(g, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
-    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_stored = record, .ctx = &t});
-    for (int i = 0; i < clips->n; i++)
-        assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
-    eq_exec_free(x);
-    return t;
 }
 
 static double sqnr_of(const struct tape *fp32, const struct tape *other)
@@ -153,15 +122,15 @@ static void noise_is_that_of_a_simulation(void **state)
             continue;
         struct eq_graph *g;
         const struct eq_node *node = &p.quantized->nodes[i];
-        struct tape fp32 = output_of(p.fp32, i, &p.clips, expected);
+        struct tape fp32 = tape_of(p.fp32, i, &p.clips, expected);
         assert_memory_equal(expected, ef_fp32, sizeof expected);
-        struct tape all = output_of(p.quantized, i, &p.clips, expected);
+        struct tape all = tape_of(p.quantized, i, &p.clips, expected);
         assert_memory_equal(expected, ef, sizeof expected);
         assert_true(fabs(sqnr_of(&fp32, &all) - stats[i].sqnr_db) < 1e-9);
         assert_ok(eq_graph_clone(p.quantized, &g, e_));
         for (int k = 0; k < g->n_fake_quants; k++)
             g->fake_quants[k].enabled = k == node->weight_fq || k == node->edge_fq;
-        struct tape alone = output_of(g, i, &p.clips, seen);
+        struct tape alone = tape_of(g, i, &p.clips, seen);
         double weights, output;
         assert_ok(eq_analysis_layer(a, i, &weights, &output, e_));
         assert_true(fabs(sqnr_of(&fp32, &alone) - output) < 1e-9);
@@ -247,7 +216,7 @@ static void walk_is_that_of_the_engine(void **state)
                 continue;
             eq_layer_name(p.fp32, i, name);
             struct tape engine = engine_of(p.quantized, name, &p.clips, expected);
-            struct tape fp32 = output_of(p.fp32, i, &p.clips, ef_fp32);
+            struct tape fp32 = tape_of(p.fp32, i, &p.clips, ef_fp32);
             assert_memory_equal(ef, expected, sizeof ef);
             double db = sqnr_of(&fp32, &engine);
             assert_true(isinf(db) ? isinf(stats[i].sqnr_db) : fabs(db - stats[i].sqnr_db) < 1e-9);
@@ -283,7 +252,7 @@ static void layers_are_those_of_the_engine(void **state)
             assert_ok(eq_analysis_ef(a, keep, ef, e_));
             assert_memory_equal(ef, expected, sizeof ef);
             if (only && g->nodes[g->nodes[i].src[0]].op == EQ_OP_INPUT) {
-                struct tape fp32 = output_of(p.fp32, i, &p.clips, ef);
+                struct tape fp32 = tape_of(p.fp32, i, &p.clips, ef);
                 assert_ok(eq_analysis_layer(a, i, &weights, &output, e_));
                 assert_true(fabs(sqnr_of(&fp32, &engine) - output) < 1e-9);
                 free(fp32.x);
@@ -312,7 +281,7 @@ static void efs_are_those_of_mixed_precision(void **state)
         keep[i] = is_layer(p.fp32, i);
     assert_ok(eq_graph_clone(p.quantized, &g, e_));
     assert_ok(eq_keep_fp32(g, keep, e_));
-    free(output_of(g, head, &p.clips, expected).x);
+    free(tape_of(g, head, &p.clips, expected).x);
     assert_ok(eq_analysis_new(p.fp32, p.quantized, &p.clips.source, 3, &a, e_));
     assert_ok(eq_analysis_ef(a, keep, ef, e_));
     assert_memory_equal(ef, expected, sizeof ef);
@@ -321,7 +290,7 @@ static void efs_are_those_of_mixed_precision(void **state)
     eq_param_data(&p.quantized->params[p.quantized->nodes[head].bias])[0] += 7;
     for (int i = 0; i < p.fp32->n_nodes; i++)
         keep[i] = is_layer(p.fp32, i);
-    free(output_of(p.fp32, head, &p.clips, fp32).x);
+    free(tape_of(p.fp32, head, &p.clips, fp32).x);
     predict(p.fp32, &p.clips, expected);
     for (int i = 0; i < 3; i++) /* up to the order of its sums */
         assert_true(fabs((double)fp32[i] - expected[i]) < 1e-3);

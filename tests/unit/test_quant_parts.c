@@ -1,6 +1,7 @@
 /* The error in parts: against networks whose fake-quants are set by hand, and histograms against the values. */
 #include "new_exec.h"
 #include "unit/quant_resnet.h"
+#include "unit/quant_tape.h"
 
 #include <stdlib.h>
 
@@ -30,38 +31,6 @@ static void pair_free(struct pair *p)
     free(p->clips.pixels);
 }
 
-/* What a pass stores at one node, over all clips. */
-struct tape {
-    int node;
-    float *x;
-    size_t n;
-};
-
-static enum eq_status record(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
-{
-    struct tape *t = ctx;
-    (void)g, (void)err;
-    if (node != t->node)
-        return EQ_OK;
-    t->x = realloc(t->x, (t->n + n) * sizeof(float));
-    memcpy(t->x + t->n, data, n * sizeof(float));
-    t->n += n;
-    return EQ_OK;
-}
-
-static struct tape run(struct eq_graph *g, int node, const struct noise_clips *clips, float *ef)
-{
-    struct tape t = {.node = node};
-    struct eq_exec *x;
-    size_t clip = (size_t)g->meta.frames * g->meta.size * g->meta.size * 3;
-    assert_ok(new_watched_exec(g, EQ_EXEC_SIMULATE, 1, g->meta.frames, g->meta.size, &x, e_));
-    eq_exec_set_hook(x, &(struct eq_walk_hook){.on_stored = record, .ctx = &t});
-    for (int i = 0; i < clips->n; i++)
-        assert_ok(eq_exec_forward(x, clips->pixels + (size_t)i * clip, &ef[i], e_));
-    eq_exec_free(x);
-    return t;
-}
-
 /* EFs with the fake-quants of the wanted kinds only. */
 static void by_hand(const struct pair *p, bool weights, bool edges, float *ef)
 {
@@ -73,7 +42,7 @@ static void by_hand(const struct pair *p, bool weights, bool edges, float *ef)
         if (g->nodes[i].edge_fq >= 0)
             g->fake_quants[g->nodes[i].edge_fq].enabled = edges;
     }
-    free(run(g, -1, &p->clips, ef).x);
+    free(tape_of(g, -1, &p->clips, ef).x);
     eq_graph_free(g);
 }
 
@@ -118,7 +87,7 @@ static void layers_in_fp32_stay_so(void **state)
                 kept_edges += p.quantized->fake_quants[p.quantized->nodes[i].edge_fq].bypass;
             }
         assert_ok(eq_parts_measure(p.fp32, p.quantized, &p.clips.source, CLIPS, ef[0], ranges, &n, &used, NULL, e_));
-        free(run(p.quantized, -1, &p.clips, expected).x);
+        free(tape_of(p.quantized, -1, &p.clips, expected).x);
         assert_memory_equal(ef[EQ_PART_BOTH], expected, sizeof expected);
         assert_int_equal(n, edges - kept_edges);
         for (int part = 1; all && part < EQ_PARTS; part++)
@@ -147,7 +116,7 @@ static void histograms_are_of_fp32s_values(void **state)
     for (int k = 0; k < n; k++) {
         const struct eq_edge_range *r = &ranges[k];
         const struct eq_fake_quant *fq = &p.quantized->fake_quants[p.quantized->nodes[r->node].edge_fq];
-        struct tape t = run(p.fp32, r->node, &p.clips, seen);
+        struct tape t = tape_of(p.fp32, r->node, &p.clips, seen);
         float min = INFINITY, max = -INFINITY;
         double counted = 0, off = 0, bins[EQ_RANGE_BINS] = {0};
         size_t outside = 0;

@@ -161,6 +161,21 @@ static bool is_clean(struct span v, const char *beyond)
     return v.len > 0;
 }
 
+/* Numbers, letters of a path and, in a transform, its functions: "url(" is none of them. */
+static bool is_geometry(struct span name, struct span v)
+{
+    static const char *const functions[] = {"translate", "scale", "rotate", "matrix", "skewX", "skewY", NULL};
+    if (!is(name, "transform"))
+        return is_clean(v, " \t\r\n.,-+");
+    for (size_t i = 0, begin = 0; i < v.len; i++) {
+        if (v.s[i] == '(' && !is_one_of((struct span){v.s + begin, i - begin}, functions))
+            return false;
+        if (!isalpha((unsigned char)v.s[i]))
+            begin = i + 1;
+    }
+    return is_clean(v, " \t\r\n.,-+()");
+}
+
 static void add_attribute(const struct writer *w, const struct attribute *a)
 {
     static const char *const colors[] = {"fill", "stroke", "color", NULL};
@@ -194,7 +209,7 @@ static void add_attribute(const struct writer *w, const struct attribute *a)
         eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
         add_color(w, *v);
         eq_str_add(w->out, "\"");
-    } else if (is_one_of(*name, numbers) && is_clean(*v, " \t\r\n.,-+()")) {
+    } else if (is_one_of(*name, numbers) && is_geometry(*name, *v)) {
         eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
         add_numbers(w->out, *v, w->id && (is(*name, "d") || is(*name, "points")) ? 1 : 2);
         eq_str_add(w->out, "\"");

@@ -1,42 +1,16 @@
 /* gnuplot's SVG, read tag by tag and written again: only elements and attributes that draw, each group only where it
  * changes something. What is left has a third of the size, runs nothing and loads nothing. */
 #include "picture/picture.h"
+#include "picture/svg.h"
 
 #include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A piece of the input. */
-struct span {
-    const char *s;
-    size_t len;
-};
-
-static bool is(struct span a, const char *text)
-{
-    return a.len == strlen(text) && memcmp(a.s, text, a.len) == 0;
-}
-
-static bool same(struct span a, struct span b)
+static bool same(struct eq_span a, struct eq_span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
-}
-
-/* The digits that a begins with; the text need not end after a. */
-static struct span digits_of(struct span a)
-{
-    size_t n = 0;
-    while (n < a.len && a.s[n] >= '0' && a.s[n] <= '9')
-        n++;
-    return (struct span){a.s, n};
-}
-
-static bool is_one_of(struct span a, const char *const *list)
-{
-    while (*list && !is(a, *list))
-        list++;
-    return *list != NULL;
 }
 
 /* Attributes that elements inherit. A group that sets one to what it is already says nothing. */
@@ -46,22 +20,12 @@ static const char *const inherited[] = {"fill",           "stroke",          "co
 /* What gnuplot sets in every group, and so the root once. */
 static const char *const usual[] = {
     "none", "currentColor", "black", "1.00", "butt", "miter", "", "Helvetica,Arial,sans-serif", "13.00", "", ""};
-enum { INHERITED = sizeof inherited / sizeof *inherited - 1, MAX_DEPTH = 32, MAX_ATTRIBUTES = 24, DOTS_IN_PATH = 25 };
-
-struct attribute {
-    struct span name, value;
-};
-struct tag {
-    struct span name;
-    bool is_end, is_empty; /* </a>, <a/> */
-    struct attribute list[MAX_ATTRIBUTES];
-    int n;
-};
+enum { INHERITED = sizeof inherited / sizeof *inherited - 1, MAX_DEPTH = 32, DOTS_IN_PATH = 25 };
 
 /* An open group. */
 struct level {
-    struct span now[INHERITED]; /* in it */
-    struct tag tag;
+    struct eq_span now[INHERITED]; /* in it */
+    struct eq_svg_tag tag;
     bool is_open;  /* its tag has been written */
     bool is_group; /* false: text or defs, written at once */
 };
@@ -71,190 +35,33 @@ struct writer {
     const char *id;
     struct eq_str *out;
     struct level levels[MAX_DEPTH];
-    int depth;           /* 0: outside the root */
-    int skipping;        /* elements that are left out, with all in them, down to here */
-    struct span point;   /* of the group that stands for it: its number; len 0: none */
-    struct span dots[2]; /* color and opacity of the dots that stand in an open group; len 0: none */
-    int dots_in_path;    /* those of the path that is being written */
+    int depth;              /* 0: outside the root */
+    int skipping;           /* elements that are left out, with all in them, down to here */
+    struct eq_span point;   /* of the group that stands for it: its number; len 0: none */
+    struct eq_span dots[2]; /* color and opacity of the dots that stand in an open group; len 0: none */
+    int dots_in_path;       /* those of the path that is being written */
     double dot_r, width, height;
     bool has_root, is_closed;
 };
 
-/* ---- colors ---------------------------------------------------------------- */
-
-static bool parse_color(struct span v, unsigned *rgb)
-{
-    char text[32];
-    unsigned r, g, b;
-    if (!v.len || v.len >= sizeof text)
-        return false;
-    memcpy(text, v.s, v.len);
-    text[v.len] = '\0';
-    if (strcmp(text, "black") == 0)
-        *rgb = 0;
-    else if (strcmp(text, "white") == 0)
-        *rgb = 0xffffff;
-    else if (text[0] == '#' && v.len == 7 && strspn(text + 1, "0123456789abcdefABCDEF") == 6)
-        *rgb = (unsigned)strtoul(text + 1, NULL, 16);
-    else if (sscanf(text, "rgb(%u,%u,%u)", &r, &g, &b) == 3 && r < 256 && g < 256 && b < 256)
-        *rgb = r << 16 | g << 8 | b;
-    else
-        return false;
-    return true;
-}
-
-static void add_color(const struct writer *w, struct span v)
-{
-    static const struct {
-        const char *name;
-        unsigned light;
-    } colors[] = {
-#define ROW(name, light, dim) {#name, light},
-        EQ_PICTURE_COLORS(ROW)};
-    unsigned rgb;
-    if (!parse_color(v, &rgb)) {
-        eq_str_add(w->out, is(v, "currentColor") ? "currentColor" : "none");
-        return;
-    }
-    for (size_t i = 0; i < sizeof colors / sizeof *colors && w->id; i++)
-        if (rgb == colors[i].light || (rgb == 0 && strcmp(colors[i].name, "ink") == 0)) {
-            eq_str_add(w->out, "var(--%s)", colors[i].name);
-            return;
-        }
-    eq_str_add(w->out, "#%06x", rgb);
-}
-
-/* ---- attributes ------------------------------------------------------------ */
-
-/* Numbers with at most so many digits after the point, of which no zeros at the end are left. Paths keep their
- * letters. */
-static void add_numbers(struct eq_str *out, struct span v, size_t digits)
-{
-    for (size_t i = 0; i < v.len;) {
-        if (v.s[i] != '.') {
-            bool space = isspace((unsigned char)v.s[i]) || v.s[i] == ',';
-            size_t next = i + 1;
-            while (space && next < v.len && isspace((unsigned char)v.s[next]))
-                next++;
-            if (!space || next < v.len)
-                eq_str_add(out, "%c", space && v.s[i] != ',' ? ' ' : v.s[i]);
-            i = next;
-            continue;
-        }
-        size_t end = i + 1, keep;
-        while (end < v.len && isdigit((unsigned char)v.s[end]))
-            end++;
-        keep = end - i > digits + 1 ? i + digits + 1 : end;
-        while (keep > i + 1 && v.s[keep - 1] == '0')
-            keep--;
-        if (keep > i + 1)
-            eq_str_add_bytes(out, v.s + i, keep - i);
-        i = end;
-    }
-}
-
-static bool is_clean(struct span v, const char *beyond)
-{
-    for (size_t i = 0; i < v.len; i++)
-        if (!isalnum((unsigned char)v.s[i]) && (!v.s[i] || !strchr(beyond, v.s[i])))
-            return false;
-    return v.len > 0;
-}
-
-/* Numbers, letters of a path and, in a transform, its functions: "url(" is none of them. */
-static bool is_geometry(struct span name, struct span v)
-{
-    static const char *const functions[] = {"translate", "scale", "rotate", "matrix", "skewX", "skewY", NULL};
-    if (!is(name, "transform"))
-        return is_clean(v, " \t\r\n.,-+");
-    for (size_t i = 0, begin = 0; i < v.len; i++) {
-        if (v.s[i] == '(' && !is_one_of((struct span){v.s + begin, i - begin}, functions))
-            return false;
-        if (!isalpha((unsigned char)v.s[i]))
-            begin = i + 1;
-    }
-    return is_clean(v, " \t\r\n.,-+()");
-}
-
-static void add_attribute(const struct writer *w, const struct attribute *a)
-{
-    static const char *const colors[] = {"fill", "stroke", "color", NULL};
-    static const char *const numbers[] = {"d",
-                                          "points",
-                                          "transform",
-                                          "x",
-                                          "y",
-                                          "x1",
-                                          "x2",
-                                          "y1",
-                                          "y2",
-                                          "cx",
-                                          "cy",
-                                          "r",
-                                          "rx",
-                                          "ry",
-                                          "width",
-                                          "height",
-                                          "opacity",
-                                          "fill-opacity",
-                                          "stroke-width",
-                                          "stroke-dasharray",
-                                          "stroke-opacity",
-                                          "font-size",
-                                          NULL};
-    static const char *const words[] = {"stroke-linecap", "stroke-linejoin", "text-anchor", "font-weight",
-                                        "font-style",     "shape-rendering", NULL};
-    const struct span *name = &a->name, *v = &a->value;
-    if (is_one_of(*name, colors)) {
-        eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
-        add_color(w, *v);
-        eq_str_add(w->out, "\"");
-    } else if (is_one_of(*name, numbers) && is_geometry(*name, *v)) {
-        eq_str_add(w->out, " %.*s=\"", (int)name->len, name->s);
-        add_numbers(w->out, *v, w->id && (is(*name, "d") || is(*name, "points")) ? 1 : 2);
-        eq_str_add(w->out, "\"");
-    } else if (is_one_of(*name, words) && is_clean(*v, "-")) {
-        eq_str_add(w->out, " %.*s=\"%.*s\"", (int)name->len, name->s, (int)v->len, v->s);
-    } else if (is(*name, "id") && is_clean(*v, "_-.")) {
-        eq_str_add(w->out, " id=\"%s%.*s\"", w->id ? w->id : "", (int)v->len, v->s);
-    } else if (is(*name, "xlink:href") && v->len > 1 && v->s[0] == '#' &&
-               is_clean((struct span){v->s + 1, v->len - 1}, "_-.")) {
-        eq_str_add(w->out, " %s=\"#%s%.*s\"", w->id ? "href" : "xlink:href", w->id ? w->id : "", (int)v->len - 1,
-                   v->s + 1);
-    } else if (is(*name, "clip-path") && v->len > 6 && memcmp(v->s, "url(#", 5) == 0 && v->s[v->len - 1] == ')' &&
-               is_clean((struct span){v->s + 5, v->len - 6}, "_-.")) {
-        eq_str_add(w->out, " clip-path=\"url(#%s%.*s\"", w->id ? w->id : "", (int)v->len - 5, v->s + 5);
-    } else if (is(*name, "font-family") && !w->id && is_clean(*v, " ,-")) {
-        eq_str_add(w->out, " font-family=\"%.*s\"", (int)v->len, v->s);
-    }
-}
-
 /* "<name attributes>" */
-static void add_tag(const struct writer *w, const struct tag *t)
+static void add_tag(const struct writer *w, const struct eq_svg_tag *t)
 {
     eq_str_add(w->out, "<%.*s", (int)t->name.len, t->name.s);
     for (int i = 0; i < t->n; i++)
-        if (!(w->id && is(t->name, "g") && is(t->list[i].name, "id"))) /* nothing refers to a group */
-            add_attribute(w, &t->list[i]);
+        if (!(w->id && eq_span_is(t->name, "g") && eq_span_is(t->list[i].name, "id"))) /* nothing refers to a group */
+            eq_svg_add_attribute(w->out, w->id, &t->list[i]);
     eq_str_add(w->out, ">");
 }
 
-static struct span value_of(const struct tag *t, const char *name)
-{
-    for (int i = 0; i < t->n; i++)
-        if (is(t->list[i].name, name))
-            return t->list[i].value;
-    return (struct span){0};
-}
-
 /* The attributes that change what holds around the element. Updates now. */
-static void keep_changes(struct tag *t, struct span *now)
+static void keep_changes(struct eq_svg_tag *t, struct eq_span *now)
 {
     int n = 0;
     for (int i = 0; i < t->n; i++) {
         int k = 0;
-        const struct span *v = &t->list[i].value;
-        while (inherited[k] && !is(t->list[i].name, inherited[k]))
+        const struct eq_span *v = &t->list[i].value;
+        while (inherited[k] && !eq_span_is(t->list[i].name, inherited[k]))
             k++;
         if (inherited[k] && same(now[k], *v))
             continue;
@@ -283,12 +90,12 @@ static void end_dots(struct writer *w)
 }
 
 /* Whether a tag has an attribute that draws. */
-static bool says_something(const struct writer *w, const struct tag *t)
+static bool says_something(const struct writer *w, const struct eq_svg_tag *t)
 {
     size_t before = w->out->len;
     for (int i = 0; i < t->n; i++)
-        if (!(is(t->list[i].name, "id") && w->id))
-            add_attribute(w, &t->list[i]);
+        if (!(eq_span_is(t->list[i].name, "id") && w->id))
+            eq_svg_add_attribute(w->out, w->id, &t->list[i]);
     bool any = w->out->len > before;
     w->out->len = before;
     if (w->out->s)
@@ -329,7 +136,7 @@ static const char *text_of_point(const struct writer *w)
 }
 
 /* Ends a shape, with the text of its point. */
-static void end_shape(struct writer *w, struct span name)
+static void end_shape(struct writer *w, struct eq_span name)
 {
     const char *text = text_of_point(w);
     if (!text) {
@@ -343,12 +150,12 @@ static void end_shape(struct writer *w, struct span name)
 
 /* gnuplot's filled circle at "translate(x,y) scale(r)", of which a picture may have thousands: a line without length in
  * a group of dots. Dots without a text share paths. False: it is another mark. */
-static bool add_dot(struct writer *w, const struct tag *t)
+static bool add_dot(struct writer *w, const struct eq_svg_tag *t)
 {
     char text[64];
     double x, y, r;
-    struct span at = value_of(t, "transform"), look[2] = {value_of(t, "color"), value_of(t, "opacity")};
-    if (!is(value_of(t, "xlink:href"), "#gpPt6") || !at.len || at.len >= sizeof text || !look[0].len)
+    struct eq_span at = eq_svg_value(t, "transform"), look[2] = {eq_svg_value(t, "color"), eq_svg_value(t, "opacity")};
+    if (!eq_span_is(eq_svg_value(t, "xlink:href"), "#gpPt6") || !at.len || at.len >= sizeof text || !look[0].len)
         return false;
     memcpy(text, at.s, at.len);
     text[at.len] = '\0';
@@ -364,9 +171,9 @@ static bool add_dot(struct writer *w, const struct tag *t)
         open_levels(w);
         w->dots[0] = look[0], w->dots[1] = look[1], w->dot_r = r;
         eq_str_add(w->out, "<g fill=\"none\" stroke-linecap=\"round\" stroke-width=\"%.3g\"", 2 * r);
-        add_attribute(w, &(struct attribute){{"stroke", 6}, look[0]});
+        eq_svg_add_attribute(w->out, w->id, &(struct eq_svg_attribute){{"stroke", 6}, look[0]});
         if (look[1].len)
-            add_attribute(w, &(struct attribute){{"stroke-opacity", 14}, look[1]});
+            eq_svg_add_attribute(w->out, w->id, &(struct eq_svg_attribute){{"stroke-opacity", 14}, look[1]});
         eq_str_add(w->out, ">\n");
     }
     bool has_text = text_of_point(w) != NULL;
@@ -375,16 +182,16 @@ static bool add_dot(struct writer *w, const struct tag *t)
     eq_str_add(w->out, w->dots_in_path ? "M%.4g,%.4gh0" : "<path d=\"M%.4g,%.4gh0", x, y);
     if (has_text) {
         eq_str_add(w->out, "\"");
-        end_shape(w, (struct span){"path", 4});
+        end_shape(w, (struct eq_span){"path", 4});
     } else {
         w->dots_in_path++;
     }
     return true;
 }
 
-static void add_shape(struct writer *w, struct tag *t)
+static void add_shape(struct writer *w, struct eq_svg_tag *t)
 {
-    struct span now[INHERITED];
+    struct eq_span now[INHERITED];
     if (add_dot(w, t))
         return;
     open_levels(w);
@@ -392,7 +199,7 @@ static void add_shape(struct writer *w, struct tag *t)
     keep_changes(t, now);
     eq_str_add(w->out, "<%.*s", (int)t->name.len, t->name.s);
     for (int i = 0; i < t->n; i++)
-        add_attribute(w, &t->list[i]);
+        eq_svg_add_attribute(w->out, w->id, &t->list[i]);
     end_shape(w, t->name);
 }
 
@@ -405,7 +212,7 @@ static void add_paper(struct writer *w)
     eq_str_add(w->out, "<rect width=\"%g\" height=\"%g\" fill=\"#ffffff\" stroke=\"none\"/>\n", w->width, w->height);
 }
 
-static bool enter(struct writer *w, const struct tag *t, bool is_group)
+static bool enter(struct writer *w, const struct eq_svg_tag *t, bool is_group)
 {
     if (w->depth + 1 >= MAX_DEPTH)
         return false;
@@ -419,9 +226,9 @@ static bool enter(struct writer *w, const struct tag *t, bool is_group)
     return true;
 }
 
-static bool begin_root(struct writer *w, const struct tag *t)
+static bool begin_root(struct writer *w, const struct eq_svg_tag *t)
 {
-    struct span box = value_of(t, "viewBox");
+    struct eq_span box = eq_svg_value(t, "viewBox");
     char text[64];
     if (!box.len || box.len >= sizeof text)
         return false;
@@ -439,40 +246,42 @@ static bool begin_root(struct writer *w, const struct tag *t)
     eq_str_add(w->out, w->id ? ". " : "</title>\n<desc>");
     add_escaped(w->out, w->of->alt.s ? w->of->alt.s : w->of->caption.s ? w->of->caption.s : "");
     eq_str_add(w->out, w->id ? "\">\n" : "</desc>\n");
-    struct tag around = {.name = {"g", 1}};
+    struct eq_svg_tag around = {.name = {"g", 1}};
     for (int k = 0; k < INHERITED; k++) {
-        w->levels[0].now[k] = (struct span){usual[k], strlen(usual[k])};
+        w->levels[0].now[k] = (struct eq_span){usual[k], strlen(usual[k])};
         if (*usual[k])
-            around.list[around.n++] = (struct attribute){{inherited[k], strlen(inherited[k])}, w->levels[0].now[k]};
+            around.list[around.n++] =
+                (struct eq_svg_attribute){{inherited[k], strlen(inherited[k])}, w->levels[0].now[k]};
     }
     add_tag(w, &around);
     return w->has_root = true;
 }
 
-static bool begin_element(struct writer *w, struct tag *t)
+static bool begin_element(struct writer *w, struct eq_svg_tag *t)
 {
     static const char *const shapes[] = {"path",     "use",  "circle",  "rect", "polygon",
                                          "polyline", "line", "ellipse", NULL};
     static const char *const holders[] = {"text", "tspan", "defs", "clipPath", NULL};
-    struct span hover = value_of(t, "onmousemove");
+    struct eq_span hover = eq_svg_value(t, "onmousemove");
     if (!w->has_root)
-        return is(t->name, "svg") && !t->is_empty && begin_root(w, t);
-    if (is(t->name, "g") && t->is_empty)
+        return eq_span_is(t->name, "svg") && !t->is_empty && begin_root(w, t);
+    if (eq_span_is(t->name, "g") && t->is_empty)
         return true;
-    if (is(t->name, "g")) {
+    if (eq_span_is(t->name, "g")) {
         static const char call[] = "gnuplot_svg.showHypertext(evt,'";
         if (hover.len > sizeof call && memcmp(hover.s, call, sizeof call - 1) == 0)
-            w->point = digits_of((struct span){hover.s + sizeof call - 1, hover.len - (sizeof call - 1)});
+            w->point = eq_span_digits((struct eq_span){hover.s + sizeof call - 1, hover.len - (sizeof call - 1)});
         return enter(w, t, true);
     }
-    bool is_shape = is_one_of(t->name, shapes), in_shape = is_one_of(w->levels[w->depth].tag.name, shapes);
-    if (is(t->name, "rect") && is(value_of(t, "fill"), "#ffffff")) {
+    bool is_shape = eq_span_is_one_of(t->name, shapes),
+         in_shape = eq_span_is_one_of(w->levels[w->depth].tag.name, shapes);
+    if (eq_span_is(t->name, "rect") && eq_span_is(eq_svg_value(t, "fill"), "#ffffff")) {
         add_paper(w);
     } else if (is_shape && t->is_empty) {
-        if (!is(t->name, "use") || value_of(t, "xlink:href").len)
+        if (!eq_span_is(t->name, "use") || eq_svg_value(t, "xlink:href").len)
             add_shape(w, t);
-    } else if (!t->is_empty &&
-               ((is_shape && !in_shape) || is_one_of(t->name, holders) || (is(t->name, "title") && in_shape))) {
+    } else if (!t->is_empty && ((is_shape && !in_shape) || eq_span_is_one_of(t->name, holders) ||
+                                (eq_span_is(t->name, "title") && in_shape))) {
         open_levels(w); /* a shape that holds its title is one of a file that this function wrote */
         if (!enter(w, t, false))
             return false;
@@ -483,11 +292,11 @@ static bool begin_element(struct writer *w, struct tag *t)
     return true;
 }
 
-static bool end_element(struct writer *w, const struct tag *t)
+static bool end_element(struct writer *w, const struct eq_svg_tag *t)
 {
     if (w->depth == 0) {
         end_dots(w);
-        w->is_closed = is(t->name, "svg");
+        w->is_closed = eq_span_is(t->name, "svg");
         if (w->is_closed)
             eq_str_add(w->out, "</g>\n</svg>\n");
         return w->is_closed;
@@ -497,8 +306,8 @@ static bool end_element(struct writer *w, const struct tag *t)
         return false;
     if (l->is_open) {
         end_dots(w);
-        eq_str_add(w->out, is(t->name, "tspan") || is(t->name, "title") ? "</%.*s>" : "</%.*s>\n", (int)t->name.len,
-                   t->name.s);
+        eq_str_add(w->out, eq_span_is(t->name, "tspan") || eq_span_is(t->name, "title") ? "</%.*s>" : "</%.*s>\n",
+                   (int)t->name.len, t->name.s);
     }
     w->point.len = 0;
     w->depth--;
@@ -507,57 +316,12 @@ static bool end_element(struct writer *w, const struct tag *t)
 
 /* ---- reading --------------------------------------------------------------- */
 
-static const char *skip_blanks(const char *p, const char *end)
-{
-    while (p < end && isspace((unsigned char)*p))
-        p++;
-    return p;
-}
-
-/* Reads the tag that begins after "<". NULL: it is none, or has too many attributes. */
-static const char *read_tag(const char *p, const char *end, struct tag *t)
-{
-    *t = (struct tag){.is_end = p < end && *p == '/'};
-    p += t->is_end;
-    t->name.s = p;
-    while (p < end && isalnum((unsigned char)*p))
-        p++;
-    t->name.len = (size_t)(p - t->name.s);
-    while (t->name.len > 0 && (p = skip_blanks(p, end)) < end) {
-        struct attribute a = {.name.s = p};
-        if (*p == '>')
-            return p + 1;
-        if (*p == '/') {
-            t->is_empty = true;
-            p++;
-            continue;
-        }
-        while (p < end && (isalnum((unsigned char)*p) || *p == '-' || *p == ':' || *p == '_'))
-            p++;
-        a.name.len = (size_t)(p - a.name.s);
-        p = skip_blanks(p, end);
-        if (a.name.len == 0 || p >= end || *p != '=')
-            return NULL;
-        p = skip_blanks(p + 1, end);
-        if (p >= end || (*p != '"' && *p != '\''))
-            return NULL;
-        a.value.s = p + 1;
-        const char *quote = memchr(p + 1, *p, (size_t)(end - p - 1));
-        if (!quote || t->n == MAX_ATTRIBUTES)
-            return NULL;
-        a.value.len = (size_t)(quote - a.value.s);
-        t->list[t->n++] = a;
-        p = quote + 1;
-    }
-    return NULL;
-}
-
 /* Text of an element, as it is escaped already, but without what no text has. */
 static void add_text(struct writer *w, const char *p, size_t len)
 {
     struct eq_str raw = {0}, shown = {0};
     static const char *const holders[] = {"text", "tspan", "title", NULL};
-    if (w->depth == 0 || !is_one_of(w->levels[w->depth].tag.name, holders) || w->skipping || len == 0)
+    if (w->depth == 0 || !eq_span_is_one_of(w->levels[w->depth].tag.name, holders) || w->skipping || len == 0)
         return;
     eq_str_add_bytes(&raw, p, len);
     eq_str_add_shown(&shown, raw.s);
@@ -571,7 +335,7 @@ static bool rewrite(struct writer *w, const char *p, const char *end)
 {
     while (p < end && !w->is_closed) {
         const char *open = memchr(p, '<', (size_t)(end - p));
-        struct tag t;
+        struct eq_svg_tag t;
         if (!open || open + 1 >= end)
             return false;
         add_text(w, p, (size_t)(open - p));
@@ -583,7 +347,7 @@ static bool rewrite(struct writer *w, const char *p, const char *end)
             p = close + 1;
             continue;
         }
-        if (!(p = read_tag(p, end, &t)))
+        if (!(p = eq_svg_read_tag(p, end, &t)))
             return false;
         if (w->skipping)
             w->skipping += t.is_end ? -1 : !t.is_empty;

@@ -28,7 +28,7 @@ void eq_ptq_close(struct eq_ptq_inputs *in);
 
 /* What weights and activations add to the error of a quantized model, and how its ranges fit: sensitivity.clips clips,
  * but at most EQ_PARTS_CLIPS, of the validation split, or, if that is empty, of the training split. */
-enum { EQ_PARTS_CLIPS = 16 };
+enum { EQ_PARTS_CLIPS = 8 };
 enum eq_status eq_parts_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                              struct eq_err *err);
 /* Measures that on the clips (eq_parts_measure) and writes it to path, <run>/quantization/<name>.json. */

@@ -205,7 +205,7 @@ const struct eq_setting eq_setting_table[] = {
     {INT(bench, warmup, "3", 0, 100000, "calls"), .free_to_change = true, .help = "calls before the measurement"},
     {INT(bench, repeats, "100", 1, 1000000, "calls"), .free_to_change = true,
      .help = "measured calls; the table shows their median. Of fewer than 100, the 99th percentile is the slowest"},
-    {REAL(bench, seconds, "6", 0, 86400, "seconds"), .free_to_change = true,
+    {REAL(bench, seconds, "4", 0, 86400, "seconds"), .free_to_change = true,
      .help = "measured calls end after this time, but not before each model has 30 (or bench.repeats, if less). eval "
              "measures the model alone and from file to EF, each for this long. 0: no limit"},
     {INT(bench, steps, "10", 1, 1000000, "steps"), .free_to_change = true,

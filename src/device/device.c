@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct eq_device_api *const loaders[] = {&eq_device_opencl};
+static const struct eq_device_api *const loaders[] = {&eq_device_cuda, &eq_device_opencl};
 enum { LOADERS = sizeof loaders / sizeof *loaders };
 
 /* What the text is built with, by how the device multiplies integers. */

@@ -190,8 +190,7 @@ KERNEL(head_sums_f32, 128)(EQ_ARGUMENTS)
 
 /* ---- the host's questions --------------------------------------------------------- */
 
-/* target: size and layout of struct eq_device_step, whether there are doubles, and whether fma keeps subnormals
- * (source_scale is one). struct eq_device_answers of net.h. */
+/* struct eq_device_answers of net.h: size and layout of struct eq_device_step, and whether there are doubles. */
 KERNEL(answers, 1)(EQ_ARGUMENTS)
 {
     global const struct eq_device_step *s = steps + step;
@@ -203,5 +202,4 @@ KERNEL(answers, 1)(EQ_ARGUMENTS)
 #else
     out[2] = 0;
 #endif
-    out[3] = as_uint(fma(s->source_scale, s->residual_scale, 0.0f)) != 0;
 }

@@ -43,7 +43,7 @@ static void print_device(const struct eq_device_info *d)
 {
     struct eq_str text = {0};
     eq_print_line(10, "%-8s  %s: %s", d->id, d->name,
-                  d->why.len   ? "cannot be used"
+                  d->why.len  ? "cannot be used"
                   : d->is_gpu ? "ready"
                               : "ready, but no GPU: used only if it is named");
     eq_print_line(10, "          %s", d->driver);
@@ -80,14 +80,15 @@ const struct eq_command eq_cmd_devices = {
     .name = "devices",
     .summary = "list GPUs and other devices that can run models",
     .arguments = "",
-    .about = "Lists the devices that the drivers of this machine offer, by the name that --device takes: NVIDIA GPUs by "
-             "their CUDA driver (cuda:0), and what OpenCL finds (opencl:0), GPUs first. For each: name, driver, memory, "
-             "compute units, how INT8 is multiplied, and whether it passed the self-check; or why it cannot be used. "
-             "Below that, which libraries were opened.\n\n"
-             "A device is used only after the self-check: small networks must give the bits of the CPU's reference. "
-             "It runs when a device is first used. Its result and the built kernels are kept in "
-             "$XDG_CACHE_HOME/echoquant or ~/.cache/echoquant until driver, device, or echoquant change.\n\n"
-             "The exit code is 0 also if there is no device. docs/GPU.md says how to get drivers.\n",
+    .about =
+        "Lists the devices that the drivers of this machine offer, by the name that --device takes: NVIDIA GPUs by "
+        "their CUDA driver (cuda:0), and what OpenCL finds (opencl:0), GPUs first. For each: name, driver, memory, "
+        "compute units, how INT8 is multiplied, and whether it passed the self-check; or why it cannot be used. "
+        "Below that, which libraries were opened.\n\n"
+        "A device is used only after the self-check: small networks must give the bits of the CPU's reference. "
+        "It runs when a device is first used. Its result and the built kernels are kept in "
+        "$XDG_CACHE_HOME/echoquant or ~/.cache/echoquant until driver, device, or echoquant change.\n\n"
+        "The exit code is 0 also if there is no device. docs/GPU.md says how to get drivers.\n",
     .example = "--json",
     .options = EQ_OPT_JSON,
     .run = run,

@@ -16,7 +16,11 @@ INLINE void tile_multiply_u8(local const uint *a, local const uint *b, int quads
                              const int across, int4 *sums)
 {
     for (int q = 0; q < quads; q++) {
+#ifndef EQ_PATH_PLAIN /* compilers for CPUs take long over it */
 #pragma unroll
+#else
+#pragma unroll 1
+#endif
         for (int k = 0; k < 4; k++, a += a_pitch, b += across) {
             const uint4 w = *(local const uint4 *)b;
 #pragma unroll
@@ -45,7 +49,11 @@ INLINE void tile_multiply_f32(local const uint *a, local const uint *b, int quad
                               const int across, float4 *sums)
 {
     for (int q = 0; q < quads; q++) {
+#ifndef EQ_PATH_PLAIN /* compilers for CPUs take long over it */
 #pragma unroll
+#else
+#pragma unroll 1
+#endif
         for (int k = 0; k < 4; k++, a += a_pitch, b += across) {
             const float4 w = as_float4(*(local const uint4 *)b);
 #pragma unroll

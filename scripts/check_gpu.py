@@ -291,7 +291,7 @@ def markdown(result):
 def merge(args):
     native = json.loads(args.native.read_text())
     torch = {"rows": [], "missing": "its part was stopped before the first result"}
-    if args.torch.exists() and args.torch.stat().st_size:
+    if args.torch.exists():
         torch = json.loads(args.torch.read_text())
     peers = [] if args.dry else torch["rows"]
     result = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "dry": args.dry,

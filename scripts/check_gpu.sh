@@ -41,6 +41,8 @@ command -v "$python" >/dev/null || die "$python was not found: name another with
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# Empty caches, also of the drivers: the first use is one.
+export XDG_CACHE_HOME=$work CUDA_CACHE_PATH=$work/nv POCL_CACHE_DIR=$work/pocl
 
 status=0
 timeout 100 "$program" ${dry:+--dry} --seconds "$seconds" >"$work/native.json" || status=$?

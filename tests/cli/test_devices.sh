@@ -32,7 +32,9 @@ is "status of check_gpu without a loader" "$?" 0
 has "$OUT" "OpenCL: no loader of OpenCL ($TMP/no_loader/libOpenCL.so.1: "
 
 unset OCL_ICD_VENDORS OCL_ICD_FILENAMES
-if [ -e /etc/OpenCL/vendors/pocl.icd ]; then
+run devices
+if [ -e /etc/OpenCL/vendors/pocl.icd ] && grep -q '^opencl:' "$OUT"; then
+    rm -rf "$XDG_CACHE_HOME"
     # A driver that no file in /etc/OpenCL/vendors names is opened by its own name, with a loader and without one.
     driver=$(cat /etc/OpenCL/vendors/pocl.icd)
     driver=$(python3 -c '
@@ -96,6 +98,6 @@ print(d["id"], d["gpu"], d["self_check"], d["why_not"], d["bytes"] > 0, d["units
     is "status without a place for a cache" "$STATUS" 0
     is "warnings without a place" "$(grep -c "warning: .*neither XDG_CACHE_HOME nor HOME is set" "$ERR")" 1
 else
-    skip "PoCL is not installed (pocl-opencl-icd)"
+    skip "PoCL (pocl-opencl-icd) is not installed, or not for this program"
 fi
 summary

@@ -3,8 +3,8 @@
  * reaches devices in two ways, both opened at run time: the OpenCL loader, which builds the text, and NVIDIA's CUDA
  * driver, which gets PTX that clang made of the text while echoquant was built. docs/GPU.md.
  *
- * INT8 models give the bits of the CPU's engine (quant.h). FP32 models give EFs within 1e-3 points of the CPU's, and the
- * same bits on every run on one device. A device is used only after a self-check against kernels/ref, to the bit.
+ * INT8 models give the bits of the CPU's engine (quant.h). FP32 models give EFs within 1e-3 points of the CPU's, and
+ * the same bits on every run on one device. A device is used only after a self-check against kernels/ref, to the bit.
  *
  * Functions that return a status fill err. EQ_UNSUPPORTED: no such device here, or one that cannot or must not be used;
  * the message names it and says why, with a list of what there is. EQ_NOMEM: the host's or the device's memory. EQ_IO:

@@ -1,5 +1,5 @@
 /* Devices by name: the list of both loaders, and the opening of one. */
-#include "device/api.h"
+#include "device/cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,28 +69,6 @@ static enum eq_status list_all(struct eq_device_list *out, struct eq_err *err)
     return st;
 }
 
-enum eq_status eq_devices_list(bool check, struct eq_device_list *out, struct eq_err *err)
-{
-    EQ_CHECK(list_all(out, err));
-    for (size_t i = 0; check && i < out->n; i++) {
-        struct eq_device_info *info = &out->devices[i];
-        struct eq_device *d;
-        struct eq_err why = {0};
-        if (info->why.len)
-            continue;
-        enum eq_status st = eq_device_open(info->id, &d, &why);
-        if (st == EQ_INTERRUPTED || st == EQ_NOMEM) {
-            eq_devices_clear(out);
-            return eq_fail(err, st, "%s", why.msg);
-        }
-        info->check = st == EQ_OK ? EQ_DEVICE_PASSED : st == EQ_NUMERIC ? EQ_DEVICE_FAILED : EQ_DEVICE_UNCHECKED;
-        if (st != EQ_OK)
-            eq_str_add(&info->why, "%s", why.msg);
-        eq_device_close(d);
-    }
-    return EQ_OK;
-}
-
 /* ---- open and close ----------------------------------------------------------- */
 
 /* "cuda:0 (Tesla T4), opencl:0 (...)", and why some cannot be used. */
@@ -134,26 +112,108 @@ void eq_device_close(struct eq_device *d)
     free(d);
 }
 
+/* PoCL compiles every kernel a second time when it is asked for a program, and has a cache of its own. */
+static bool keeps_programs(const struct eq_device_info *info)
+{
+    return strncmp(info->driver, "Portable Computing Language", 27) == 0;
+}
+
+/* The program of the cache if the driver takes it, else a new one; *fresh: then, unless the driver keeps it. */
+static enum eq_status build(struct eq_device *d, const char *defines, struct eq_device_entry *e, void **fresh,
+                            struct eq_err *err)
+{
+    size_t bytes = 0;
+    *fresh = NULL;
+    if (e->program_bytes) {
+        struct eq_err why = {0};
+        enum eq_status st = d->api->build(d->ctx, defines, e->program, e->program_bytes, NULL, NULL, &why);
+        if (st == EQ_OK)
+            return EQ_OK;
+        if (st != EQ_FORMAT)
+            return eq_fail(err, st, "%s", why.msg);
+        eq_debug("%s; the kernels are built anew", why.msg);
+    }
+    EQ_CHECK(d->api->build(d->ctx, defines, NULL, 0, keeps_programs(&d->info) ? NULL : fresh, &bytes, err));
+    e->program = *fresh;
+    e->program_bytes = bytes;
+    return EQ_OK;
+}
+
+/* A result that is no fault of the device, such as a lack of memory, is not kept. */
+static enum eq_status check(struct eq_device *d, struct eq_device_entry *e, struct eq_str *why, struct eq_err *err)
+{
+    struct eq_err found = {0};
+    enum eq_status st = eq_device_self_check(d, &found);
+    if (st != EQ_OK && st != EQ_NUMERIC)
+        return eq_fail(err, st, "self-check: %s", found.msg);
+    e->check = st == EQ_OK ? EQ_DEVICE_PASSED : EQ_DEVICE_FAILED;
+    if (st != EQ_OK)
+        eq_str_add(why, "%s", found.msg);
+    e->why = why->s;
+    e->why_bytes = why->len;
+    return EQ_OK;
+}
+
 static enum eq_status ready(struct eq_device *d, int index, struct eq_err *err)
 {
-    void *program;
-    size_t bytes;
-    EQ_CHECK(d->api->open(index, &d->info, &d->ctx, err));
-    EQ_CHECK(d->api->build(d->ctx, defines_of(d->info.integer_path), NULL, 0, &program, &bytes, err));
-    eq_free(program);
-    EQ_CHECK(eq_device_self_check(d, err));
-    d->info.check = EQ_DEVICE_PASSED;
-    return EQ_OK;
+    const char *defines = defines_of(d->info.integer_path);
+    struct eq_device_entry e;
+    struct eq_str key = {0}, why = {0};
+    void *data = NULL, *fresh = NULL;
+    char *path = NULL;
+    enum eq_status st;
+    EQ_TRY(d->api->open(index, &d->info, &d->ctx, err));
+    eq_device_key(d->api, &d->info, defines, &key);
+    bool known = eq_device_cache_read(key.s, &e, &data, &path) == EQ_ENTRY_GOOD && e.check != EQ_DEVICE_UNCHECKED;
+    if (!known)
+        eq_info("%s (%s): building and checking the kernels, once for this driver", d->info.id, d->info.name);
+    if (!known || e.check == EQ_DEVICE_PASSED)
+        EQ_TRY(build(d, defines, &e, &fresh, err));
+    if (!known)
+        EQ_TRY(check(d, &e, &why, err));
+    if (!known || fresh)
+        eq_device_cache_write(path, key.s, &e);
+    d->info.check = e.check;
+    if (e.check == EQ_DEVICE_FAILED)
+        st = eq_fail(err, EQ_UNSUPPORTED,
+                     "%s (%s) is not used, because it failed the self-check: %.*s. Update its driver, or remove %s to "
+                     "check it again",
+                     d->info.id, d->info.name, (int)e.why_bytes, e.why, path ? path : "nothing");
+out:
+    eq_free(fresh);
+    eq_free(data);
+    free(path);
+    eq_str_clear(&key);
+    eq_str_clear(&why);
+    return st;
+}
+
+/* *check: what is known afterwards, also of a device that is refused. */
+static enum eq_status open_info(const struct eq_device_info *info, struct eq_device **out, enum eq_device_check *check,
+                                struct eq_err *err)
+{
+    int index = 0;
+    *out = NULL;
+    struct eq_device *d = eq_small(NULL, sizeof *d);
+    *d = (struct eq_device){.api = parse_name(info->id, &index), .info = *info};
+    d->info.why = (struct eq_str){0};
+    enum eq_status st = ready(d, index, err);
+    *check = d->info.check;
+    if (st == EQ_OK)
+        *out = d;
+    else
+        eq_device_close(d);
+    return st;
 }
 
 enum eq_status eq_device_open(const char *name, struct eq_device **out, struct eq_err *err)
 {
     struct eq_device_list list;
     struct eq_str text = {0};
-    int index = 0;
+    enum eq_device_check check;
     *out = NULL;
     EQ_CHECK(list_all(&list, err));
-    enum eq_status st = EQ_OK;
+    enum eq_status st;
     const struct eq_device_info *info = find(&list, name);
     if (!info) {
         add_list(&list, &text);
@@ -161,18 +221,34 @@ enum eq_status eq_device_open(const char *name, struct eq_device **out, struct e
     } else if (info->why.len) {
         st = eq_fail(err, EQ_UNSUPPORTED, "%s (%s) cannot be used: %s", info->id, info->name, info->why.s);
     } else {
-        struct eq_device *d = eq_small(NULL, sizeof *d);
-        *d = (struct eq_device){.api = parse_name(info->id, &index), .info = *info};
-        d->info.why = (struct eq_str){0};
-        st = ready(d, index, err);
-        if (st == EQ_OK)
-            *out = d;
-        else
-            eq_device_close(d);
+        st = open_info(info, out, &check, err);
     }
     eq_str_clear(&text);
     eq_devices_clear(&list);
     return st;
+}
+
+enum eq_status eq_devices_list(bool check_all, struct eq_device_list *out, struct eq_err *err)
+{
+    EQ_CHECK(list_all(out, err));
+    for (size_t i = 0; check_all && i < out->n; i++) {
+        struct eq_device_info *info = &out->devices[i];
+        struct eq_device *d = NULL;
+        struct eq_err why = {0};
+        if (info->why.len)
+            continue;
+        enum eq_status st = EQ_INTERRUPTED;
+        if (!eq_interrupted())
+            st = open_info(info, &d, &info->check, &why);
+        if (st == EQ_INTERRUPTED) {
+            eq_devices_clear(out);
+            return eq_fail(err, st, "interrupted while devices were checked");
+        }
+        if (st != EQ_OK)
+            eq_str_add(&info->why, "%s", why.msg);
+        eq_device_close(d);
+    }
+    return EQ_OK;
 }
 
 const struct eq_device_info *eq_device_info(const struct eq_device *d)

@@ -76,7 +76,7 @@ static CUresult called(const char *name)
     const char *fail = getenv("FAKE_CUDA_FAIL"), *code = getenv("FAKE_CUDA_CODE");
     size_t n = strlen(calls);
     snprintf(calls + n, sizeof calls - n, "%s ", name);
-    return fail && code && strcmp(fail, name) == 0 ? atoi(code) : CUDA_SUCCESS;
+    return fail && code && strcmp(fail, name) == 0 ? (CUresult)strtol(code, NULL, 10) : CUDA_SUCCESS;
 }
 
 #define CALLED                                                                                                         \
@@ -111,7 +111,7 @@ CUresult cuInit(unsigned flags)
     CALLED;
     devices = 0;
     for (list = list ? list : "75,90"; *list && devices < 8; list += strspn(list, ",")) {
-        capabilities[devices++] = atoi(list);
+        capabilities[devices++] = (int)strtol(list, NULL, 10);
         list += strcspn(list, ",");
     }
     return flags ? INVALID_VALUE : devices ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;

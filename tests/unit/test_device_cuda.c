@@ -1,7 +1,7 @@
 /*
  * The loader for NVIDIA's driver over tests/device/fake_cuda.c, a libcuda.so.1 that LD_LIBRARY_PATH names: what is
- * called in which order, what each failure says, and that nothing is left. With EXPECT_NOTE it only lists: the note must
- * have that text, and the list be empty.
+ * called in which order, what each failure says, and that nothing is left. With EXPECT_NOTE it only lists: the note
+ * must have that text, and the list be empty.
  */
 #include "unit/cmocka_all.h"
 

@@ -14,6 +14,4 @@ string(REGEX REPLACE "(..)" "0x\\1," device_text_bytes "${device_text_hex}")
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/src/device/text.c @ONLY CONTENT
      "#include \"device/api.h\"\n\nconst char eq_device_text[] = {@device_text_bytes@0};\n")
 list(APPEND ECHOQUANT_SOURCES ${CMAKE_BINARY_DIR}/src/device/text.c)
-file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/src/device/ptx.c @ONLY CONTENT
-     "#include \"device/api.h\"\n\nconst struct eq_device_ptx eq_device_ptx[] = {{0, NULL}};\n")
-list(APPEND ECHOQUANT_SOURCES ${CMAKE_BINARY_DIR}/src/device/ptx.c)
+include(EchoquantPtx)

@@ -51,7 +51,7 @@ struct eq_command {
 };
 extern const struct eq_command eq_cmd_train, eq_cmd_ptq, eq_cmd_qat, eq_cmd_eval, eq_cmd_sensitivity, eq_cmd_report,
     eq_cmd_run_all, eq_cmd_verify, eq_cmd_synth, eq_cmd_import, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export,
-    eq_cmd_bench;
+    eq_cmd_bench, eq_cmd_devices;
 
 /* Runs the program with a table of n commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv);

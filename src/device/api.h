@@ -31,8 +31,8 @@ struct eq_device_api {
     void (*close)(void *ctx);
     /* Makes the text with defines ("-DEQ_PATH_DP4A ...") ready to run. cached: a program of an earlier call with the
      * same device, driver, text and defines, NULL: none; *program, *bytes: to be cached, free with eq_free; NULL and 0
-     * if cached was taken or the driver gives none. EQ_FORMAT: the cached program does not load (build again without);
-     * EQ_UNSUPPORTED, with the driver's log: the text does not build. */
+     * if cached was taken or the driver gives none; program NULL: not wanted. EQ_FORMAT: the cached program does not
+     * load (build again without); EQ_UNSUPPORTED, with the driver's log: the text does not build. */
     enum eq_status (*build)(void *ctx, const char *defines, const void *cached, size_t cached_bytes, void **program,
                             size_t *bytes, struct eq_err *err);
     enum eq_status (*alloc)(void *ctx, size_t bytes, eq_device_buffer *out, struct eq_err *err); /* zeros */

@@ -227,23 +227,31 @@ static enum eq_status build(void *ctx, const char *defines, const void *cached, 
     struct context *c = ctx;
     const struct eq_device_ptx *ptx = ptx_for(c->capability);
     CUmodule made = NULL;
+    void *code = NULL;
+    size_t code_bytes = 0;
     (void)defines;
     (void)cached_bytes; /* machine code says how long it is; the cache has checked that it is whole */
-    *program = NULL;
-    *bytes = 0;
+    if (program) {
+        *program = NULL;
+        *bytes = 0;
+    }
     if (!ptx)
         return eq_fail(err, EQ_UNSUPPORTED, "%s: there is no PTX for compute capability %d.%d", c->who,
                        c->capability / 10, c->capability % 10);
     EQ_CHECK(enter(c, EQ_UNSUPPORTED, err));
     if (!cached)
-        EQ_CHECK(assemble(c, ptx, program, bytes, err));
-    CUresult e = c->cuda->cuModuleLoadData(&made, cached ? cached : *program);
-    if (e != CUDA_SUCCESS) {
-        eq_free(*program);
-        *program = NULL;
-        *bytes = 0;
+        EQ_CHECK(assemble(c, ptx, &code, &code_bytes, err));
+    CUresult e = c->cuda->cuModuleLoadData(&made, cached ? cached : code);
+    if (e != CUDA_SUCCESS || !program) {
+        eq_free(code);
+        code = NULL;
+    }
+    if (e != CUDA_SUCCESS)
         return failed(c, e, cached ? "cuModuleLoadData of a cached program" : "cuModuleLoadData",
                       cached ? EQ_FORMAT : EQ_UNSUPPORTED, err);
+    if (code) {
+        *program = code;
+        *bytes = code_bytes;
     }
     if (c->module)
         c->cuda->cuModuleUnload(c->module);

@@ -112,22 +112,28 @@ void eq_device_close(struct eq_device *d)
     free(d);
 }
 
-/* The program of the cache if the driver takes it, else a new one; *fresh: then. */
+/* PoCL compiles every kernel a second time when it is asked for a program, and has a cache of its own. */
+static bool keeps_programs(const struct eq_device_info *info)
+{
+    return strncmp(info->driver, "Portable Computing Language", 27) == 0;
+}
+
+/* The program of the cache if the driver takes it, else a new one; *fresh: then, unless the driver keeps it. */
 static enum eq_status build(struct eq_device *d, const char *defines, struct eq_device_entry *e, void **fresh,
                             struct eq_err *err)
 {
-    size_t bytes;
+    size_t bytes = 0;
     *fresh = NULL;
     if (e->program_bytes) {
         struct eq_err why = {0};
-        enum eq_status st = d->api->build(d->ctx, defines, e->program, e->program_bytes, fresh, &bytes, &why);
+        enum eq_status st = d->api->build(d->ctx, defines, e->program, e->program_bytes, NULL, NULL, &why);
         if (st == EQ_OK)
             return EQ_OK;
         if (st != EQ_FORMAT)
             return eq_fail(err, st, "%s", why.msg);
         eq_debug("%s; the kernels are built anew", why.msg);
     }
-    EQ_CHECK(d->api->build(d->ctx, defines, NULL, 0, fresh, &bytes, err));
+    EQ_CHECK(d->api->build(d->ctx, defines, NULL, 0, keeps_programs(&d->info) ? NULL : fresh, &bytes, err));
     e->program = *fresh;
     e->program_bytes = bytes;
     return EQ_OK;
@@ -159,6 +165,8 @@ static enum eq_status ready(struct eq_device *d, int index, struct eq_err *err)
     EQ_TRY(d->api->open(index, &d->info, &d->ctx, err));
     eq_device_key(d->api, &d->info, defines, &key);
     bool known = eq_device_cache_read(key.s, &e, &data, &path) == EQ_ENTRY_GOOD && e.check != EQ_DEVICE_UNCHECKED;
+    if (!known)
+        eq_info("%s (%s): building and checking the kernels, once for this driver", d->info.id, d->info.name);
     if (!known || e.check == EQ_DEVICE_PASSED)
         EQ_TRY(build(d, defines, &e, &fresh, err));
     if (!known)
@@ -225,14 +233,16 @@ enum eq_status eq_devices_list(bool check_all, struct eq_device_list *out, struc
     EQ_CHECK(list_all(out, err));
     for (size_t i = 0; check_all && i < out->n; i++) {
         struct eq_device_info *info = &out->devices[i];
-        struct eq_device *d;
+        struct eq_device *d = NULL;
         struct eq_err why = {0};
         if (info->why.len)
             continue;
-        enum eq_status st = open_info(info, &d, &info->check, &why);
+        enum eq_status st = EQ_INTERRUPTED;
+        if (!eq_interrupted())
+            st = open_info(info, &d, &info->check, &why);
         if (st == EQ_INTERRUPTED) {
             eq_devices_clear(out);
-            return eq_fail(err, st, "%s", why.msg);
+            return eq_fail(err, st, "interrupted while devices were checked");
         }
         if (st != EQ_OK)
             eq_str_add(&info->why, "%s", why.msg);

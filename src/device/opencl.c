@@ -138,8 +138,8 @@ static const char *integer_path(const struct eq_cl *cl, cl_device_id device, con
     cl_uint fast[6] = {0};
     size_t n = 0;
     if (has_word(extensions, "cl_khr_integer_dot_product") &&
-        cl->clGetDeviceInfo(device, CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_4x8BIT_PACKED_KHR,
-                            sizeof fast, fast, &n) == CL_SUCCESS &&
+        cl->clGetDeviceInfo(device, CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_8BIT_KHR, sizeof fast, fast,
+                            &n) == CL_SUCCESS &&
         fast[2])
         return "dot";
     return "plain";
@@ -166,7 +166,7 @@ static void why_not(const struct eq_cl *cl, cl_device_id device, struct eq_str *
 static void describe(const struct place *p, size_t index, struct eq_device_info *info)
 {
     const struct eq_cl *cl = &p->platform->cl;
-    char platform[64] = "", version[64] = "", driver[64], chip[128];
+    char platform[256] = "", version[256] = "", driver[64], chip[128];
     *info = (struct eq_device_info){.is_gpu = is_gpu(p)};
     snprintf(info->id, sizeof info->id, "opencl:%zu", index);
     device_text(cl, p->device, CL_DEVICE_NAME, chip, sizeof chip);
@@ -176,7 +176,10 @@ static void describe(const struct place *p, size_t index, struct eq_device_info 
     cl->clGetPlatformInfo(p->platform->id, CL_PLATFORM_NAME, sizeof platform - 1, platform, NULL);
     cl->clGetPlatformInfo(p->platform->id, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
     device_text(cl, p->device, CL_DRIVER_VERSION, driver, sizeof driver);
-    snprintf(info->driver, sizeof info->driver, "%s, %s, driver %s", platform, version, driver);
+    char *more = strstr(version, "  "); /* PoCL lists how it was built */
+    if (more)
+        *more = '\0';
+    snprintf(info->driver, sizeof info->driver, "%.36s, %.40s, driver %s", platform, version, driver);
     info->memory = (size_t)device_number(cl, p->device, CL_DEVICE_GLOBAL_MEM_SIZE);
     info->units = (int)device_number(cl, p->device, CL_DEVICE_MAX_COMPUTE_UNITS);
     snprintf(info->integer_path, sizeof info->integer_path, "%s", integer_path(cl, p->device, chip));
@@ -291,8 +294,10 @@ static enum eq_status build(void *ctx, const char *defines, const void *cached, 
     struct context *c = ctx;
     cl_int e = CL_SUCCESS, of_binary = CL_SUCCESS;
     cl_program made;
-    *program = NULL;
-    *bytes = 0;
+    if (program) {
+        *program = NULL;
+        *bytes = 0;
+    }
     if (cached) {
         const unsigned char *binary = cached;
         made = c->cl.clCreateProgramWithBinary(c->context, 1, &c->device, &cached_bytes, &binary, &of_binary, &e);
@@ -318,7 +323,7 @@ static enum eq_status build(void *ctx, const char *defines, const void *cached, 
     if (c->program)
         c->cl.clReleaseProgram(c->program);
     c->program = made;
-    return cached ? EQ_OK : binary_of(c, program, bytes, err);
+    return program && !cached ? binary_of(c, program, bytes, err) : EQ_OK;
 }
 
 /* ---- memory ---------------------------------------------------------------------- */

@@ -16,7 +16,7 @@ from pathlib import Path
 
 RANK = {
     "base": 0, "stats": 1, "picture": 1, "kernels": 1, "clip": 1, "tensor": 2, "nn": 3, "model": 4, "quant": 5, "data": 5,
-    "settings": 6, "make": 6, "infer": 7, "rundir": 7, "ptq": 8, "verdict": 8, "train": 9, "report": 9, "bench": 10, "run": 11,
+    "settings": 6, "make": 6, "device": 6, "infer": 7, "rundir": 7, "ptq": 8, "verdict": 8, "train": 9, "report": 9, "bench": 10, "run": 11,
     "cmd": 12,
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

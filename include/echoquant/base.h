@@ -310,6 +310,13 @@ bool eq_is_temporary_name(const char *name); /* whether such a file may have thi
 /* Open, put and commit in one call. */
 enum eq_status eq_write_file(const char *path, const void *data, size_t len, struct eq_err *err);
 
+/* The user's cache: $XDG_CACHE_HOME/echoquant, or ~/.cache/echoquant; free(). NULL: neither variable is set. */
+char *eq_cache_dir(void);
+/* Writes a file of that folder, dir, which is made, as eq_write_file does. Files there whose names begin with prefix
+ * and that were not written for 90 days are removed. */
+enum eq_status eq_cache_write(const char *dir, const char *prefix, const char *path, const void *data, size_t len,
+                              struct eq_err *err);
+
 /* ---- locks between processes --------------------------------------------- */
 
 struct eq_lock {

@@ -7,6 +7,7 @@
 /* The subject of `bench`. */
 struct eq_bench_opts {
     const char *model;             /* file; NULL: a fresh network of model.width */
+    struct eq_device *device;      /* NULL: the CPU */
     bool fresh_int8;               /* the fresh network is quantized */
     bool train;                    /* a training step instead of an inference */
     bool qat;                      /* with train: a step of QAT, alternately with one of FP32 */

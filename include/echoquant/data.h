@@ -235,8 +235,6 @@ struct eq_check_opts {
 enum eq_status eq_data_check(const struct eq_dataset *ds, const struct eq_check_opts *opts, struct eq_data_check *out,
                              struct eq_err *err);
 void eq_data_check_clear(struct eq_data_check *c);
-/* $XDG_CACHE_HOME/echoquant, or ~/.cache/echoquant; free(). NULL: neither variable is set. */
-char *eq_check_cache_dir(void);
 /* A clip or row that cannot be used; a problem that ought to be solved before the data are used. */
 bool eq_finding_is_fault(enum eq_finding_kind kind);
 bool eq_finding_is_problem(enum eq_finding_kind kind);

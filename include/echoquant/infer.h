@@ -2,6 +2,7 @@
 #ifndef ECHOQUANT_INFER_H
 #define ECHOQUANT_INFER_H
 
+#include "echoquant/device.h"
 #include "echoquant/settings.h"
 #include "echoquant/stats.h"
 
@@ -25,14 +26,26 @@ enum eq_status eq_run_write_synth(const struct eq_config *cfg, const char *dir, 
 /* ---- predictors: one way to run any model file ----------------------------- */
 
 struct eq_predictor;
-/* The interface of an executor to a predictor. A new device adds one and a line in predictor.c. */
+struct eq_predictor_opts {
+    enum eq_precision precision; /* of the convolutions of an FP32 model; only FP32 for INT8 models, and on a device */
+    struct eq_device *device;    /* must outlive the predictor; NULL: the CPU */
+    /* Clips of every run. 0: on the CPU one; on a device as many as it is worth to bring there at once, and at least one
+     * sample of `phases` phases. */
+    int clips, phases;
+};
+/* The interface of an executor to a predictor. A new device adds its rows in predictor.c. */
 struct eq_predictor_ops {
     const char *format; /* of the model files that it can open */
+    bool on_device;     /* needs eq_predictor_opts.device */
     /* Fills an empty predictor from a file; leaves it empty on failure. */
-    enum eq_status (*open)(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+    enum eq_status (*open)(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
                            struct eq_err *err);
     enum eq_status (*run)(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
-    /* Sets the name of the node. True for a convolution, whose kernel it describes too. */
+    /* A run in two steps, of n clips, n <= p->clips; NULL on the CPU. start does not wait for the device. */
+    enum eq_status (*start)(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err);
+    enum eq_status (*finish)(struct eq_predictor *p, float *ef, struct eq_err *err);
+    struct eq_device_times (*times)(const struct eq_predictor *p); /* of the last run; NULL on the CPU */
+    /* Sets the name of the node. True for a convolution, whose kernel it describes too. NULL on a device, as is time. */
     bool (*layer)(const struct eq_predictor *p, int node, struct eq_exec_layer *out);
     /* Turns the timing of nodes on or off. Returns [n_nodes] times in ms, which every timed run overwrites. */
     const double *(*time)(struct eq_predictor *p, bool on);
@@ -42,28 +55,55 @@ struct eq_predictor {
     const struct eq_predictor_ops *ops;
     void *model, *executor; /* owned; of types that ops knows */
     struct eq_model_meta meta;
-    const char *precision; /* "FP32", "BF16", "INT8" */
+    const char *precision;               /* "FP32", "BF16", "INT8" */
+    const struct eq_device_info *device; /* NULL: the CPU */
     int clips, n_nodes;
-    size_t arena_bytes, packed_bytes; /* activations and scratch; packed weights */
+    size_t arena_bytes, packed_bytes; /* activations and scratch; packed weights. On a device both are 0 */
+    size_t device_bytes;              /* of the device's memory; 0 on the CPU */
+    const uint8_t *started;           /* eq_predictor_start on the CPU; NULL: nothing is started */
+    int n_started;
 };
-/* clips: the batch of every run. precision: of the convolutions of an FP32 model; EQ_USAGE for INT8 models unless it is
- * FP32. EQ_IO, EQ_FORMAT, EQ_UNSUPPORTED, EQ_NOMEM. Close p with eq_predictor_close; it is empty after a failure. */
-enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+/* EQ_USAGE: the precision is not for this model, or not for a device. EQ_IO, EQ_FORMAT, EQ_UNSUPPORTED, EQ_NOMEM. Close
+ * p with eq_predictor_close; it is empty after a failure. */
+enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
                                  struct eq_err *err);
+/* Whether a device can compute in that precision. EQ_USAGE. */
+enum eq_status eq_predictor_check_precision(const char *device, enum eq_precision precision, struct eq_err *err);
 /* From a graph in training, of which it folds and fuses a copy. */
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, enum eq_precision precision,
                                        int clips, struct eq_err *err);
 /* Takes ownership of m, also on failure. */
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
+/* The same on a device. */
+enum eq_status eq_predictor_from_graph_on(struct eq_predictor *p, const struct eq_graph *g,
+                                          const struct eq_predictor_opts *opts, struct eq_err *err);
+enum eq_status eq_predictor_from_qmodel_on(struct eq_predictor *p, struct eq_qmodel *m,
+                                           const struct eq_predictor_opts *opts, struct eq_err *err);
 /* The model of an INT8 predictor, borrowed until it is closed; NULL for others. */
 const struct eq_qmodel *eq_predictor_qmodel(const struct eq_predictor *p);
+/* Whether it computes in integers alone, so that its EFs are the same on every CPU and every device. */
+bool eq_predictor_is_exact(const struct eq_predictor *p);
 /* pixels: [clips][frames][size][size][3] u8, RGB; ef: [clips], percent. */
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
+/* The EFs of n clips in two steps: a device computes in between, the CPU in the second. n: at most p->clips on a device,
+ * any number for a predictor of one clip on the CPU. pixels must stay until finish has returned, which follows every
+ * start that succeeds. ef: [n]. EQ_IO: the device was lost. */
+enum eq_status eq_predictor_start(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err);
+enum eq_status eq_predictor_finish(struct eq_predictor *p, float *ef, struct eq_err *err);
+/* The EFs of the phases of one clip, added one by one. Init with {0}. */
+struct eq_phases {
+    double sum, mean, squares;
+    int n;
+};
+void eq_phases_add(struct eq_phases *s, float ef);
+/* Their mean, and *spread: their standard deviation (n - 1), in EF points; NaN for one. EQ_NUMERIC: the mean is not a
+ * finite number. */
+enum eq_status eq_phases_end(const struct eq_phases *s, float *ef, double *spread, struct eq_err *err);
 /* The mean EF over the phases of one clip, pixels [phases][frames][size][size][3], for a predictor of one clip. With
  * one phase it equals eq_predictor_run. EQ_NUMERIC: the mean is not a finite number. */
 enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,
                                  struct eq_err *err);
-/* The same, and *spread: the standard deviation (n - 1) of the EFs of the phases, in EF points; NaN for one phase. */
+/* The same, and *spread as of eq_phases_end. */
 enum eq_status eq_predictor_phases(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef, double *spread,
                                    struct eq_err *err);
 void eq_predictor_close(struct eq_predictor *p);
@@ -96,7 +136,7 @@ void eq_paths_clear(struct eq_paths *list);
 struct eq_clip_ef {
     const char *path;  /* as in the list */
     float ef;          /* percent, the mean over the phases; NaN after an error */
-    double spread;     /* as of eq_predictor_phases */
+    double spread;     /* as of eq_phases_end */
     int frames;        /* of the clip; 0 after an error */
     const char *error; /* NULL: none */
     const char *note;  /* why the EF may be wrong: the clip is damaged, or unlike the training clips; NULL: nothing */
@@ -105,6 +145,7 @@ typedef enum eq_status (*eq_clip_ef_fn)(void *ctx, const struct eq_clip_ef *clip
 struct eq_predict_opts {
     const char *model;
     enum eq_precision precision;
+    struct eq_device *device; /* NULL: the CPU */
     int phases;
     /* FAIL: the first clip with an error ends the walk after take has got it. USE: damaged clips are predicted and have
      * a note; otherwise damage is an error. */
@@ -116,10 +157,11 @@ struct eq_predict_opts {
     bool progress;
 };
 /* Predicts clips with a model file. Threads work on clips, each with a predictor of its own, or on the layers of one
- * clip after the other where there are few clips or little memory (EQ_PREDICT_BYTES for all predictors). Neither
- * changes an EF. *failed: how many clips had an error. Warns
- * of clips that look unlike the training clips. EQ_INTERRUPTED: a signal came. A status of take other than EQ_OK
- * ends the walk. */
+ * clip after the other where there are few clips or little memory (EQ_PREDICT_BYTES for all predictors). On a device
+ * they decode a batch of clips while the device works on the one before. None of this changes an EF. *failed: how many
+ * clips had an error. Warns of clips that look unlike the training clips. EQ_INTERRUPTED: a signal came. A status of
+ * take other than EQ_OK ends the walk, and so does the loss of the device (EQ_IO), after take has got what was
+ * predicted. */
 #define EQ_PREDICT_BYTES ((size_t)4 << 30)
 enum eq_status eq_predict_files(const struct eq_paths *list, const struct eq_predict_opts *opts, size_t *failed,
                                 struct eq_err *err);
@@ -150,11 +192,13 @@ struct eq_evaluation {
     struct eq_unlike unlike;
     struct eq_metrics metrics;
 };
-/* Evaluates a split, with the mean over eval.phases for each clip. Clear out with eq_evaluation_clear. */
+/* Evaluates a split, with the mean over eval.phases for each clip. Clear out with eq_evaluation_clear in any case: after
+ * a failure it has the rows so far, without metrics. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
 /* The same for a loader that is kept between calls, so that its cache stays warm, with the phases that it samples. It
- * has at least one clip, and batches of one, as the predictor has. progress: NULL for none. */
+ * has at least one clip. Its batches are of one clip on the CPU; on a device all their phases fit a run of the
+ * predictor. progress: NULL for none. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err); /* sets the metrics of its rows */
@@ -166,9 +210,9 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
  * eq_loader_free. EQ_FORMAT: the split is empty. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              bool training, int batch, struct eq_loader **out, struct eq_err *err);
-/* The same for predictions: in file order, batches of one clip, sampled at eval.phases. */
+/* The same for predictions: in file order, sampled at eval.phases. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  struct eq_loader **out, struct eq_err *err);
+                                  int batch, struct eq_loader **out, struct eq_err *err);
 /* Predictions as CSV: FileName,Split,EF,Prediction, with 9 significant digits, so that floats are restored to the bit.
  * If a patient is known there is a column Patient: a number that stands for the patient, empty where unknown. If the
  * length or the rate of a clip is known, the columns Frames and FPS follow, empty where unknown.
@@ -216,6 +260,16 @@ struct eq_latency_clip {
     const uint8_t *pixels;
 };
 enum eq_status eq_latency_clip(void *ctx, struct eq_err *err);
+/* The same on a device, with the parts of its latency by the device's clock. ctx is a struct eq_latency_parts. */
+struct eq_latency_parts {
+    struct eq_latency_clip clip;
+    double *ms;     /* [3][most], owned: upload, compute, download of the last calls */
+    size_t n, most; /* n: calls so far */
+};
+enum eq_status eq_latency_parts_open(const struct eq_latency_clip *clip, int most, struct eq_latency_parts *out,
+                                     struct eq_err *err); /* EQ_NOMEM; eq_free(out->ms) */
+enum eq_status eq_latency_parts(void *ctx, struct eq_err *err);
+struct eq_device_times eq_latency_parts_medians(struct eq_latency_parts *parts); /* NaN without calls */
 /* From file to EF as such a call: decode, sample at all phases, resize, infer; takes the n files in turn. ctx is a
  * struct eq_latency_files. paths are borrowed. */
 struct eq_latency_files {

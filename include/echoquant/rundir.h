@@ -2,6 +2,7 @@
 #ifndef ECHOQUANT_RUNDIR_H
 #define ECHOQUANT_RUNDIR_H
 
+#include "echoquant/device.h"
 #include "echoquant/settings.h"
 #include "echoquant/stats.h"
 
@@ -78,9 +79,8 @@ struct eq_run_model {
     int series;                  /* in pictures: its color, dash and mark (picture.h) */
     const char *file;            /* it runs <run>/<file>.safetensors: its own file, or another row's */
     enum eq_precision precision; /* of an FP32 file's convolutions */
-    const char *device;
-    enum eq_phase phase;                            /* that makes the file */
-    const char *command;                            /* `echoquant <command>` makes it too */
+    enum eq_phase phase;         /* that makes the file */
+    const char *command;         /* `echoquant <command>` makes it too */
     bool (*is_wanted)(const struct eq_config *cfg); /* in an experiment of these settings */
 };
 extern const struct eq_run_model eq_run_models[]; /* ends with a row whose name is NULL */
@@ -142,6 +142,19 @@ struct eq_result_memory {
     double
         peak; /* by how much loading the model and one call raise the peak of the process above what it held before */
 };
+/* A model on a device beside the CPU. In the file, the object "devices" of a row has one for each id. */
+struct eq_result_device {
+    struct cJSON *json;
+    const char *id; /* "cuda:0" */
+    const char *name, *driver, *integer_path;
+    bool is_gpu;
+    double clips, largest_difference; /* test clips whose EF was compared with the CPU's; EF points */
+    const char *why;                  /* why it was not measured; "": it was, or not yet */
+    const char *timed;
+    struct eq_result_latency latency;
+    struct eq_device_times parts; /* medians */
+    double memory;                /* bytes of the device */
+};
 struct eq_result_spread {
     struct eq_spread of; /* its n is not in the file */
     const struct cJSON *values;
@@ -149,9 +162,9 @@ struct eq_result_spread {
 /* A row of models[]. */
 struct eq_result {
     struct cJSON *json;
-    const char *model, *precision, *device;
-    double size_mb;                 /* of file, in 10^6 bytes */
-    const char *file, *file_sha256; /* the model file that was evaluated */
+    const char *model, *precision, *device; /* device: that predicted, "cpu" or an id */
+    double size_mb;                         /* of file, in 10^6 bytes */
+    const char *file, *file_sha256;         /* the model file that was evaluated */
     double frames, size, phases;
     const struct cJSON *recipe; /* how a quantized model was made */
     const char *method, *observer, *isa, *cpu;
@@ -165,6 +178,7 @@ struct eq_result {
     struct eq_result_latency latency, file_latency;            /* the model alone for one phase; from file to EF */
     struct eq_result_start start;
     struct eq_result_memory memory; /* bytes */
+    const struct cJSON *devices;    /* eq_result_device_at reads it */
     struct {
         double n;
         struct eq_result_spread mae, rmse, r2;
@@ -218,6 +232,7 @@ struct eq_results {
     struct {
         struct cJSON *json;
         const char *version, *cpu, *isa, *system, *compiler, *flags;
+        const char *gpu; /* its name and driver, or why there is none; "": results of a version without devices */
         double threads;
         const struct cJSON *libraries; /* versions by name */
     } environment;
@@ -236,6 +251,12 @@ void eq_results_clear(struct eq_results *r);
 struct cJSON *eq_results_json(const struct eq_results *r);
 /* The fields of the object of a row; NULL: an empty new row. */
 struct eq_result eq_result_of(struct cJSON *row);
+/* Device i of a row; false after the last. Entries whose id is none (eq_device_name_ok) do not count. */
+bool eq_result_device_at(const struct eq_result *row, size_t i, struct eq_result_device *out);
+/* The first GPU of a row; false: it has none. */
+bool eq_result_gpu(const struct eq_result *row, struct eq_result_device *out);
+/* Puts a device into the object that row->devices of a new row will be, in place of one of that id. */
+void eq_result_device_put(struct cJSON *devices, const struct eq_result_device *device);
 /* The row of that name ("PTQ"), or of the model of that name ("ptq"), borrowed from r; NULL: none. */
 const struct eq_result *eq_results_find(const struct eq_results *r, const char *row);
 const struct eq_result *eq_results_find_model(const struct eq_results *r, const char *name);

@@ -91,7 +91,8 @@ struct eq_config {
         bool control;                               /* run-all also trains the row FP32+ */
     } qat;
     struct {
-        int phases; /* samplings of a clip to average, in eval and predict */
+        int phases;    /* samplings of a clip to average, in eval and predict */
+        char *devices; /* names of device.h, or "auto" for a GPU if there is one, separated by commas */
     } eval;
     struct {
         int clips;
@@ -113,6 +114,7 @@ struct eq_config {
         int seed;
         int threads;                 /* 0: all */
         char *cpu;                   /* "auto" or an ISA level */
+        char *device;                /* a name of device.h: where predict, bench, and eval compute EFs */
         enum eq_precision precision; /* convolutions of FP32 models in inference */
     } run;
 };

@@ -55,6 +55,17 @@ void eq_bench_add_machine(struct cJSON *result)
     cJSON_AddStringToObject(result, "cpu", eq_cpu_model_name());
 }
 
+static void add_device(struct cJSON *result, const struct eq_predictor *p)
+{
+    struct cJSON *o = cJSON_AddObjectToObject(result, "device");
+    cJSON_AddStringToObject(o, "id", p->device->id);
+    cJSON_AddStringToObject(o, "name", p->device->name);
+    cJSON_AddStringToObject(o, "driver", p->device->driver);
+    cJSON_AddBoolToObject(o, "is_gpu", p->device->is_gpu);
+    cJSON_AddStringToObject(o, "integer_path", p->device->integer_path);
+    cJSON_AddNumberToObject(result, "device_bytes", (double)p->device_bytes);
+}
+
 static enum eq_status describe(const struct eq_predictor *p, const char *path, struct cJSON *result, struct eq_err *err)
 {
     uint64_t bytes;
@@ -68,6 +79,8 @@ static enum eq_status describe(const struct eq_predictor *p, const char *path, s
     cJSON_AddNumberToObject(result, "frames", p->meta.frames);
     cJSON_AddNumberToObject(result, "size", p->meta.size);
     eq_bench_add_machine(result);
+    if (p->device)
+        add_device(result, p);
 out:
     return st;
 }
@@ -116,6 +129,29 @@ out:
     return st;
 }
 
+/* Threads do not matter: the device computes. */
+static enum eq_status measure_on_device(struct eq_predictor *p, const struct eq_config *cfg, const uint8_t *pixels,
+                                        struct cJSON *result, struct eq_err *err)
+{
+    const struct eq_latency_opts how = {EQ_LATENCY_CALLS, cfg->bench.warmup, cfg->bench.repeats, cfg->bench.seconds};
+    const struct eq_latency_clip clip = {p, pixels};
+    struct eq_latency_parts parts;
+    struct eq_latency latency;
+    EQ_CHECK(eq_latency_parts_open(&clip, cfg->bench.repeats, &parts, err));
+    const struct eq_latency_turn turn = {eq_latency_parts, &parts, eq_parallel_threads(), NULL};
+    enum eq_status st = eq_latency_turns(&turn, 1, &how, &latency, err);
+    if (st == EQ_OK) {
+        const struct eq_device_times medians = eq_latency_parts_medians(&parts);
+        add_latency(result, "latency_ms", &latency);
+        struct cJSON *o = cJSON_AddObjectToObject(result, "parts_ms");
+        eq_json_add_real(o, "upload", medians.upload);
+        eq_json_add_real(o, "compute", medians.compute);
+        eq_json_add_real(o, "download", medians.download);
+    }
+    eq_free(parts.ms);
+    return st;
+}
+
 static enum eq_status measure(struct eq_predictor *p, const struct eq_config *cfg, const struct eq_bench_opts *o,
                               struct cJSON *result, struct eq_err *err)
 {
@@ -134,7 +170,8 @@ static enum eq_status measure(struct eq_predictor *p, const struct eq_config *cf
     cJSON_AddNumberToObject(result, "peak_rss_bytes", (double)eq_peak_rss_bytes());
     if (o->with_data)
         EQ_TRY(measure_file(p, cfg, pixels, result, err));
-    EQ_TRY(measure_model(p, cfg, o, pixels, result, &whole, err));
+    EQ_TRY(p->device ? measure_on_device(p, cfg, pixels, result, err)
+                     : measure_model(p, cfg, o, pixels, result, &whole, err));
     if (o->layers)
         EQ_TRY(eq_bench_layers(cfg, o, p, pixels, whole.min, result, err));
 out:

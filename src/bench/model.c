@@ -129,6 +129,7 @@ enum eq_status eq_bench_open(const struct eq_config *cfg, const struct eq_bench_
     char kind[32] = EQ_FORMAT_FP32;
     struct eq_graph *graph = NULL;
     struct eq_qmodel *m = NULL;
+    const struct eq_predictor_opts opts = {precision, o->device, 1, 1};
     memset(out, 0, sizeof *out);
     if (o->model)
         EQ_TRY(eq_model_kind(o->model, kind, err));
@@ -138,10 +139,11 @@ enum eq_status eq_bench_open(const struct eq_config *cfg, const struct eq_bench_
                            o->model ? o->model : "--fresh int8"));
         EQ_TRY(o->model ? eq_qmodel_load(o->model, &m, err) : fresh_int8(cfg, o, &m, err));
         set_form(cfg, o, &m->meta);
-        EQ_TRY(eq_predictor_from_qmodel(out, m, 1, err));
+        EQ_TRY(o->device ? eq_predictor_from_qmodel_on(out, m, &opts, err) : eq_predictor_from_qmodel(out, m, 1, err));
     } else {
         EQ_TRY(load_or_make(cfg, o, &graph, err));
-        EQ_TRY(eq_predictor_from_graph(out, graph, precision, 1, err));
+        EQ_TRY(o->device ? eq_predictor_from_graph_on(out, graph, &opts, err)
+                         : eq_predictor_from_graph(out, graph, precision, 1, err));
     }
 out:
     eq_graph_free(graph);

@@ -18,6 +18,21 @@ static enum eq_status check_train(const struct eq_options *o, struct eq_err *err
     return EQ_OK;
 }
 
+static enum eq_status check_device(const struct eq_options *o, struct eq_err *err)
+{
+    const char *device = o->settings.config.run.device;
+    if (strcmp(device, "cpu") == 0)
+        return EQ_OK;
+    if (o->bench.train)
+        return eq_fail(err, EQ_USAGE, "--train runs on the CPU: leave out --device %s (run.device)", device);
+    if (o->bench.layers)
+        return eq_fail(err, EQ_USAGE,
+                       "--layers compares the kernels of the CPU: leave out --device %s (run.device), whose network "
+                       "runs as one sequence",
+                       device);
+    return eq_predictor_check_precision(device, o->settings.config.run.precision, err);
+}
+
 /* Refuses combinations of options. */
 static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
@@ -29,16 +44,18 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
         return eq_fail(err, EQ_USAGE, "bench needs a model, FILE or --model FILE, or --fresh fp32|int8");
     if (!o->bench.layers && (o->bench.layer[0] || o->bench.kernel[0]))
         return eq_fail(err, EQ_USAGE, "%s is for --layers", o->bench.layer[0] ? "--layer" : "--kernel");
+    EQ_CHECK(check_device(o, err));
     return check_train(o, err);
 }
 
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
+    struct eq_bench_opts opts = o->bench;
     struct cJSON *result = NULL;
     enum eq_status st;
-    EQ_TRY(o->bench.train ? eq_run_bench_train(s->cfg, &o->bench, &result, err)
-                          : eq_run_bench(s->cfg, &o->bench, &result, err));
+    opts.device = s->device;
+    EQ_TRY(opts.train ? eq_run_bench_train(s->cfg, &opts, &result, err) : eq_run_bench(s->cfg, &opts, &result, err));
     EQ_TRY(eq_json_check(err));
     if (o->json)
         EQ_TRY(eq_print_json(result, err));
@@ -67,19 +84,23 @@ const struct eq_command eq_cmd_bench = {
              "--train measures a training step on random clips instead (forward, loss, backward, gradient "
              "norm, optimizer, clearing gradients). With --layers, it measures all three passes of each "
              "convolution. Without --model, the network has random weights.\n\n"
+             "--device NAME measures on a GPU, or another device of OpenCL or CUDA (docs/GPU.md): from the "
+             "pixels in memory to the EF, and by the device's clock upload, computation, and download.\n\n"
              "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms "
              "(--precision bf16), and file_latency_ms (--data) have min, median, p90, p95, p99, "
              "and repeats. The other keys are scaling, load_ms, first_call_ms, arena_bytes, packed_bytes, "
              "peak_rss_bytes, model, precision, size_mb, frames, size, threads, isa, cpu. --layers adds "
              "peaks, layers, nodes, layers_ms, rest_ms. --train has step_ms, step_1_ms, fp32_step_ms, "
-             "clip_ms, parts_ms, clips.\n",
+             "clip_ms, parts_ms, clips. --device has device (id, name, driver, is_gpu, integer_path), "
+             "device_bytes, and parts_ms.\n",
     .example = "runs/first/ptq.safetensors",
-    .options =
-        EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_MODEL | EQ_OPT_BENCH | EQ_OPT_JSON,
+    .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_DEVICE | EQ_OPT_MODEL |
+               EQ_OPT_BENCH | EQ_OPT_JSON,
     .accepts = EQ_ARG_MODEL,
-    .sections =
-        (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch", "train.precision",
-                              "qat.method", "qat.weight_bits", "run.threads", "run.cpu", "run.precision", NULL},
+    .sections = (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch",
+                                      "train.precision", "qat.method", "qat.weight_bits", "run.threads", "run.cpu",
+                                      "run.precision", "run.device", NULL},
+    .needs = EQ_NEED_DEVICE,
     .check = check,
     .run = run,
 };

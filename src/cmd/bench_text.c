@@ -38,6 +38,20 @@ static void print_times(const struct cJSON *result)
                       "", threads);
 }
 
+/* peak: of the process, MiB. */
+static void print_device(const struct cJSON *result, double peak)
+{
+    const struct cJSON *device = get(result, "device"), *parts = get(result, "parts_ms");
+    eq_print_line(15, "%-14s %s, %s, %s; INT8 by %s%s", "device", eq_json_text(device, "id"),
+                  eq_json_text(device, "name"), eq_json_text(device, "driver"), eq_json_text(device, "integer_path"),
+                  eq_json_flag(device, "is_gpu") ? "" : "; not a GPU");
+    eq_print_line(15, "%-14s upload %.3f ms, computation %.3f ms, download %.3f ms, by the device's clock (medians)",
+                  "of that", eq_json_real(parts, "upload"), eq_json_real(parts, "compute"),
+                  eq_json_real(parts, "download"));
+    eq_print_line(15, "%-14s %.2f MiB on the device, process %.0f MiB at most", "memory",
+                  eq_json_real(result, "device_bytes") / (1 << 20), peak);
+}
+
 static void print_inference(const struct cJSON *result)
 {
     double frames = eq_json_real(result, "frames");
@@ -51,9 +65,13 @@ static void print_inference(const struct cJSON *result)
                   eq_json_real(result, "load_ms"), eq_json_real(result, "first_call_ms"));
     eq_str_clear(&line);
     print_times(result);
-    eq_print_line(15, "%-14s %.2f MiB activations and scratch, %.2f MiB packed weights, process %.0f MiB at most",
-                  "memory", eq_json_real(result, "arena_bytes") / (1 << 20),
-                  eq_json_real(result, "packed_bytes") / (1 << 20), eq_json_real(result, "peak_rss_bytes") / (1 << 20));
+    double peak = eq_json_real(result, "peak_rss_bytes") / (1 << 20);
+    if (get(result, "device"))
+        print_device(result, peak);
+    else
+        eq_print_line(15, "%-14s %.2f MiB activations and scratch, %.2f MiB packed weights, process %.0f MiB at most",
+                      "memory", eq_json_real(result, "arena_bytes") / (1 << 20),
+                      eq_json_real(result, "packed_bytes") / (1 << 20), peak);
 }
 
 static void print_training(const struct cJSON *result)

@@ -6,9 +6,11 @@
 
 /* What eq_session_open does for a command before it runs. */
 enum eq_need {
-    EQ_NEED_RUN = 1 << 0,     /* the run directory: admitted, locked, entered for the phase */
-    EQ_NEED_DATA = 1 << 1,    /* the data of the settings, opened */
-    EQ_NEED_BASELINE = 1 << 2 /* an FP32 model to quantize, checked: that of the run, or of --model */
+    EQ_NEED_RUN = 1 << 0,      /* the run directory: admitted, locked, entered for the phase */
+    EQ_NEED_DATA = 1 << 1,     /* the data of the settings, opened */
+    EQ_NEED_BASELINE = 1 << 2, /* an FP32 model to quantize, checked: that of the run, or of --model */
+    EQ_NEED_DEVICE = 1 << 3,   /* the device of run.device, opened */
+    EQ_NEED_DEVICES = 1 << 4   /* the devices of an evaluation: run.device and eval.devices, opened */
 };
 
 /* What an argument that is neither the name of a model nor of a layer may be instead of an option. */
@@ -24,8 +26,10 @@ struct eq_session {
     const struct eq_config *cfg; /* the options' settings */
     enum eq_phase phase;         /* EQ_NEED_RUN */
     struct eq_run_lock lock;
-    struct eq_dataset data; /* EQ_NEED_DATA */
-    bool done;              /* EQ_NEED_RUN: the model of the phase exists; the command only names it */
+    struct eq_dataset data;        /* EQ_NEED_DATA */
+    struct eq_device *device;      /* EQ_NEED_DEVICE; NULL: the CPU */
+    struct eq_run_devices devices; /* EQ_NEED_DEVICES */
+    bool done;                     /* EQ_NEED_RUN: the model of the phase exists; the command only names it */
 };
 
 struct eq_command {
@@ -47,13 +51,13 @@ struct eq_command {
 };
 extern const struct eq_command eq_cmd_train, eq_cmd_ptq, eq_cmd_qat, eq_cmd_eval, eq_cmd_sensitivity, eq_cmd_report,
     eq_cmd_run_all, eq_cmd_verify, eq_cmd_synth, eq_cmd_import, eq_cmd_predict, eq_cmd_inspect, eq_cmd_export,
-    eq_cmd_bench;
+    eq_cmd_bench, eq_cmd_devices;
 
 /* Runs the program with a table of n commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv);
 
 /* session.c: reads the options and prepares what the command needs, always in this order: admission, baseline, check,
- * lock, data, entering. With --help it prints the help instead and sets s->options.help. Close s in any case. */
+ * devices, lock, data, entering. With --help it prints the help instead and sets s->options.help. Close s in any case. */
 enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err);
 void eq_session_close(struct eq_session *s);

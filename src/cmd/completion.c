@@ -16,6 +16,8 @@ static void add_values(struct eq_str *out, const struct eq_setting_info *info)
         for (int isa = 0; isa < EQ_ISA_COUNT; isa++)
             eq_str_add(out, " %s", eq_isa_name((enum eq_isa)isa));
     }
+    if (strcmp(info->key, "run.device") == 0)
+        eq_str_add(out, "cpu gpu opencl cuda");
 }
 
 /* The same for the argument of an option. */

@@ -81,8 +81,11 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
                            o->model ? " (--name NAME)" : "; for a model file, --model FILE");
         if (o->model && !m)
             EQ_CHECK(check_own_name(name, err));
-        if (o->model || m)
-            EQ_CHECK(eq_precision_check(o->model ? (enum eq_precision)cfg->run.precision : m->precision, err));
+        if (o->model || m) {
+            enum eq_precision precision = o->model ? (enum eq_precision)cfg->run.precision : m->precision;
+            EQ_CHECK(eq_precision_check(precision, err));
+            EQ_CHECK(eq_predictor_check_precision(cfg->run.device, precision, err));
+        }
         EQ_CHECK(eq_run_need_model(cfg->run.dir, name, o->model, err));
     }
     return EQ_OK;
@@ -106,9 +109,9 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     struct names list;
     EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++)
-        EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, err));
-    EQ_CHECK(eq_run_time(s->cfg, &s->data, o->model ? list.names[0] : NULL, o->model, err));
-    EQ_CHECK(eq_run_record_context(s->cfg, &s->data, err));
+        EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, &s->devices, err));
+    EQ_CHECK(eq_run_time(s->cfg, &s->data, o->model ? list.names[0] : NULL, o->model, &s->devices, err));
+    EQ_CHECK(eq_run_record_context(s->cfg, &s->data, &s->devices, err));
     EQ_CHECK(eq_run_warn(s->cfg->run.dir, err));
     EQ_CHECK(eq_print_results(s->cfg->run.dir, o->json, err));
     return o->json ? EQ_OK : print_verdict(s->cfg, err);
@@ -130,14 +133,17 @@ const struct eq_command eq_cmd_eval = {
              "non-inferior by report.margin.\n\n"
              "--precision bf16 evaluates fp32 a second time, with BF16 convolutions, as the model bf16. "
              "With --model, the file runs in that precision only.\n\n"
-             "--phases P averages the EFs of each clip at P phases. latency_ms is still that of one phase.\n",
+             "--phases P averages the EFs of each clip at P phases. latency_ms is still that of one phase.\n\n"
+             "Latency is also measured on a GPU, if there is one (eval.devices), and the EFs of the test clips "
+             "there are compared with the CPU's: those of INT8 models must be equal. --device NAME predicts "
+             "the EFs of predictions/ on that device instead (docs/GPU.md).\n",
     .example = "runs/first",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES |
-               EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
+    .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_DEVICE |
+               EQ_OPT_PHASES | EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
     .accepts = EQ_ARG_RUN | EQ_ARG_MODEL,
     .sections = (const char *const[]){"data", "synth", "eval", "bench", "report", "run", NULL},
-    .needs = EQ_NEED_RUN | EQ_NEED_DATA,
+    .needs = EQ_NEED_RUN | EQ_NEED_DATA | EQ_NEED_DEVICES,
     .phase = EQ_PHASE_EVAL,
     .check = check,
     .run = run,

@@ -103,9 +103,12 @@ enum eq_status eq_option_unknown(const struct eq_command *command, const char *w
     for (char *p = name; *p; p++)
         *p = *p == '-' ? '_' : *p;
     const char *option = other_name(command, name);
-    bool device = strcmp(name, "device") == 0 || strcmp(name, "gpu") == 0 || strcmp(name, "cuda") == 0;
-    if (device)
-        eq_str_add(&hint, "; echoquant runs on the CPU only");
+    bool device = strcmp(name, "device") == 0 || strcmp(name, "gpu") == 0 || strcmp(name, "cuda") == 0 ||
+                  strcmp(name, "opencl") == 0;
+    if (device && eq_option_named(command, "device"))
+        eq_str_add(&hint, "; did you mean --device %s?", name);
+    else if (device)
+        eq_str_add(&hint, "; this command runs on the CPU. predict, eval, and bench have --device");
     else if (!option && strlen(name) > 1)
         suggest_settings(command, name, true, value, &hint);
     if (!hint.len && !option && strlen(name) > 1)

@@ -246,7 +246,7 @@ enum eq_status eq_inspect_folder(const char *path, const struct eq_options *opti
     struct eq_dataset ds = {0};
     struct eq_data_check check = {0};
     struct cJSON *o = cJSON_CreateObject();
-    char *cache = eq_check_cache_dir();
+    char *cache = eq_cache_dir();
     struct eq_check_opts opts = {.frames = cfg->data.frames, .cache_dir = cache};
     enum eq_status st;
     struct eq_list_opts list_opts = eq_run_list_opts(cfg);

@@ -32,6 +32,8 @@ const struct eq_option_row eq_option_table[] = {
     {"cpu", 0, "LEVEL", EQ_OPT_COMPUTE, SETTING, 0, "run.cpu", "highest instruction set to use (run.cpu)"},
     {"precision", 0, "P", EQ_OPT_PRECISION, SETTING, 0, "run.precision",
      "fp32 or bf16: convolutions of an FP32 model (run.precision)"},
+    {"device", 0, "NAME", EQ_OPT_DEVICE, SETTING, 0, "run.device",
+     "cpu, gpu, opencl:N, or cuda:N: where EFs are computed (run.device)"},
     {"phases", 0, "P", EQ_OPT_PHASES, SETTING, 0, "eval.phases",
      "number of phases of a clip to average (eval.phases)"},
     {"fresh", 0, "KIND", EQ_OPT_BENCH, TEXT, FIELD(fresh), NULL,

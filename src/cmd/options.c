@@ -228,6 +228,16 @@ out:
     return st;
 }
 
+/* A device that is asked for where it can do nothing must not look as if it worked. */
+static void warn_of_device(const struct eq_settings *s, const struct eq_command *spec, const struct request *r)
+{
+    bool reads = (spec->options & EQ_OPT_DEVICE) || strcmp(spec->name, "run-all") == 0, asked = false;
+    for (int i = 0; i < r->n_sets; i++)
+        asked |= !r->sets[i].row->setting && strncmp(r->sets[i].text, "run.device", strlen("run.device")) == 0;
+    if (asked && !reads && strcmp(s->config.run.device, "cpu") != 0)
+        eq_warn("run.device = %s changes nothing here: %s runs on the CPU", s->config.run.device, spec->name);
+}
+
 static enum eq_status resolve(struct eq_options *o, const struct eq_command *spec, const struct request *r,
                               struct eq_err *err)
 {
@@ -241,6 +251,8 @@ static enum eq_status resolve(struct eq_options *o, const struct eq_command *spe
     }
     EQ_CHECK(apply_sets(&o->settings, r, err));
     EQ_CHECK(eq_settings_check(&o->settings, err));
+    EQ_CHECK(eq_run_devices_check(&o->settings.config, err));
+    warn_of_device(&o->settings, spec, r);
     if (eq_cpu_set_ceiling(o->settings.config.run.cpu, err) != EQ_OK)
         return eq_fail(err, EQ_USAGE, "run.cpu: %s", err->msg);
     eq_clip_limit(&(struct eq_clip_limits){.megapixels = o->settings.config.data.max_clip_pixels,

@@ -22,7 +22,8 @@ enum eq_option_bit {
     EQ_OPT_PREDICT = 1 << 14, /* --output, --null */
     EQ_OPT_SHEET = 1 << 15,   /* --contact-sheet */
     EQ_OPT_IMPORT = 1 << 16,  /* --out, --labels, --crop, ... of import */
-    EQ_OPT_REPORT = 1 << 17   /* --format, --out of report */
+    EQ_OPT_REPORT = 1 << 17,  /* --format, --out of report */
+    EQ_OPT_DEVICE = 1 << 18
 };
 
 enum eq_help { EQ_HELP_NONE, EQ_HELP_SHORT, EQ_HELP_WHOLE };

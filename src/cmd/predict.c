@@ -129,20 +129,23 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
 {
     if (!o->model)
         return eq_fail(err, EQ_USAGE, "predict needs --model FILE");
+    EQ_CHECK(eq_predictor_check_precision(o->settings.config.run.device, o->settings.config.run.precision, err));
     for (int i = 0; i < o->n_args; i++)
         if (o->null && (o->args[i][0] == '@' || strcmp(o->args[i], "-") == 0))
             return EQ_OK;
     return o->null ? eq_fail(err, EQ_USAGE, "--null needs a list: @FILE or -") : EQ_OK;
 }
 
-static enum eq_status predict(const struct eq_options *o, const struct eq_paths *list, struct output *out,
+static enum eq_status predict(const struct eq_session *s, const struct eq_paths *list, struct output *out,
                               struct eq_err *err)
 {
-    const struct eq_config *cfg = &o->settings.config;
+    const struct eq_options *o = &s->options;
+    const struct eq_config *cfg = s->cfg;
     const bool given = eq_settings_given(&o->settings, "data.on_error");
     const struct eq_predict_opts opts = {
         .model = o->model,
         .precision = cfg->run.precision,
+        .device = s->device,
         .phases = cfg->eval.phases,
         .on_error = given ? cfg->data.on_error : EQ_ON_ERROR_SKIP,
         .begin = out->json ? NULL : begin,
@@ -171,7 +174,7 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     EQ_TRY(check_output(o, &list, err));
     if (out.path)
         EQ_TRY(eq_writer_open(&out.writer, out.path, err));
-    EQ_TRY(predict(o, &list, &out, err));
+    EQ_TRY(predict(s, &list, &out, err));
 out:
     eq_writer_abort(&out.writer);
     eq_paths_clear(&list);
@@ -200,13 +203,17 @@ const struct eq_command eq_cmd_predict = {
              "from the frames that decode and says so in the column Note.\n\n"
              "Note also marks a clip whose pixels look unlike the model's training clips (brightness, "
              "contrast, share of black, motion, detail, color, layout). Do not rely on its EF.\n\n"
-             "Each thread works on a clip of its own. The number of threads never changes an EF.\n",
+             "Each thread works on a clip of its own. The number of threads never changes an EF.\n\n"
+             "--device NAME computes on a GPU, or another device of OpenCL or CUDA, while the CPU decodes "
+             "(docs/GPU.md). INT8 models predict the same EFs there; those of FP32 models may differ by up to "
+             "0.001.\n",
     .example = "--model runs/first/ptq.safetensors --output ef.csv clips/",
-    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_PHASES | EQ_OPT_MODEL | EQ_OPT_JSON |
-               EQ_OPT_PREDICT,
+    .options = EQ_OPT_SETTINGS | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_DEVICE | EQ_OPT_PHASES | EQ_OPT_MODEL |
+               EQ_OPT_JSON | EQ_OPT_PREDICT,
     .min_args = 1,
     .max_args = 1000000,
-    .sections = (const char *const[]){"eval.phases", "run.threads", "run.cpu", "run.precision", NULL},
+    .sections = (const char *const[]){"eval.phases", "run.threads", "run.cpu", "run.precision", "run.device", NULL},
+    .needs = EQ_NEED_DEVICE,
     .check = check,
     .run = run,
 };

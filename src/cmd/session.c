@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A model that exists is left alone, with the run directory, if it was made with these settings and this data. */
 static enum eq_status enter(struct eq_session *s, struct eq_err *err)
@@ -40,6 +41,10 @@ enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *co
         EQ_CHECK(eq_run_check_baseline(s->cfg, o->model, err));
     if (command->check)
         EQ_CHECK(command->check(o, err));
+    if ((command->needs & EQ_NEED_DEVICE) && strcmp(s->cfg->run.device, "cpu") != 0)
+        EQ_CHECK(eq_device_open(s->cfg->run.device, &s->device, err));
+    if (command->needs & EQ_NEED_DEVICES)
+        EQ_CHECK(eq_run_devices_open(s->cfg, &s->devices, err));
     if (command->needs & EQ_NEED_RUN)
         EQ_CHECK(eq_run_lock(&s->lock, s->cfg->run.dir, err));
     if (command->needs & EQ_NEED_DATA)
@@ -53,5 +58,7 @@ void eq_session_close(struct eq_session *s)
 {
     eq_dataset_clear(&s->data);
     eq_run_unlock(&s->lock);
+    eq_run_devices_close(&s->devices);
+    eq_device_close(s->device);
     eq_options_clear(&s->options);
 }

@@ -5,9 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { CACHE_MAX_BYTES = 1 << 30, CACHE_DAYS = 90 };
+enum { CACHE_MAX_BYTES = 1 << 30 };
 
 /* One clip for each piece. */
 struct job {
@@ -129,23 +128,6 @@ static void use_cache(struct job *job, const char *file, void **text)
     }
 }
 
-static void remove_old_files(const char *dir)
-{
-    char **names;
-    size_t n;
-    if (eq_list_dir(dir, &names, &n, NULL) != EQ_OK)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        struct stat info;
-        char *path = eq_path_join(dir, names[i]);
-        if (strncmp(names[i], "clips-", 6) == 0 && stat(path, &info) == 0 &&
-            time(NULL) - info.st_mtime > (time_t)CACHE_DAYS * 24 * 3600)
-            remove(path);
-        free(path);
-    }
-    eq_names_free(names, n);
-}
-
 /* A failure costs the next check time and nothing else. */
 static void keep(struct job *job, const char *dir, const char *file)
 {
@@ -164,10 +146,7 @@ static void keep(struct job *job, const char *dir, const char *file)
         clip->fps = c->fps;
     }
     eq_check_cache_print(job->now, n, &text);
-    bool made = eq_make_dirs(dir, &err) == EQ_OK;
-    if (made)
-        remove_old_files(dir);
-    if (!made || eq_write_file(file, text.s, text.len, &err) != EQ_OK)
+    if (eq_cache_write(dir, "clips-", file, text.s, text.len, &err) != EQ_OK)
         eq_debug("the check of the clips is not kept: %s", err.msg);
     eq_str_clear(&text);
 }

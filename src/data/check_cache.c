@@ -139,11 +139,3 @@ char *eq_check_cache_path(const char *cache_dir, const char *data_dir)
     free(real);
     return path;
 }
-
-char *eq_check_cache_dir(void)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/') /* the specification ignores relative ones */
-        return eq_format("%s/echoquant", cache);
-    return home && home[0] ? eq_format("%s/.cache/echoquant", home) : NULL;
-}

@@ -55,9 +55,9 @@ enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_datase
 }
 
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                                  struct eq_loader **out, struct eq_err *err)
+                                  int batch, struct eq_loader **out, struct eq_err *err)
 {
-    struct eq_loader_opts opts = eq_run_loader_opts(cfg, 1);
+    struct eq_loader_opts opts = eq_run_loader_opts(cfg, batch);
     opts.sampling.phases = cfg->eval.phases;
     return open_loader(ds, split, &opts, out, err);
 }

@@ -33,34 +33,93 @@ static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, flo
                                .fps = sample->fps > 0 ? sample->fps : sample->clip_fps};
 }
 
-/* A row for every clip, in the loader's order: the mean over the phases that it samples. */
+/* What a predictor makes of a batch. */
+struct predicted {
+    float *ef;          /* [clips][phases] */
+    struct eq_str *why; /* [clips]: how it is unlike the training clips; empty: it is not */
+    int clips;
+};
+
+static enum eq_status make_room(const struct eq_batch *batch, struct predicted *out, struct eq_err *err)
+{
+    if (out->clips) /* the first batch is the largest */
+        return EQ_OK;
+    out->ef = eq_alloc((size_t)batch->n * (size_t)batch->phases, sizeof *out->ef);
+    out->why = eq_alloc((size_t)batch->n, sizeof *out->why);
+    if (!out->ef || !out->why)
+        return eq_fail(err, EQ_NOMEM, "out of memory for predictions of %d clips", batch->n);
+    out->clips = batch->n;
+    return EQ_OK;
+}
+
+static void clear_predicted(struct predicted *b)
+{
+    for (int i = 0; i < b->clips; i++)
+        eq_str_clear(&b->why[i]);
+    eq_free(b->ef);
+    eq_free(b->why);
+}
+
+/* How the clips look is found out while a device works on them. */
+static enum eq_status predict_batch(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_batch *batch,
+                                    struct predicted *out, struct eq_err *err)
+{
+    EQ_CHECK(make_room(batch, out, err));
+    EQ_CHECK(eq_predictor_start(p, batch->pixels, batch->n * batch->phases, err));
+    for (int i = 0; i < batch->n; i++) {
+        const uint8_t *pixels = batch->pixels + (size_t)i * batch->clip_bytes;
+        out->why[i].len = 0;
+        if (!eq_look_check(&p->meta.looks, pixels, p->meta.frames, p->meta.size, &out->why[i]))
+            out->why[i].len = 0;
+    }
+    enum eq_status st = eq_predictor_finish(p, out->ef, err);
+    if (st != EQ_OK && !p->device)
+        eq_err_context(err, "%s", ds->samples[batch->index[0]].path);
+    return st;
+}
+
+/* A row for every clip of a batch: the mean over its phases. */
+static enum eq_status add_batch(const struct eq_dataset *ds, const struct eq_batch *batch, const struct predicted *b,
+                                struct eq_evaluation *out, struct eq_err *err)
+{
+    for (int i = 0; i < batch->n; i++) {
+        const struct eq_sample *sample = &ds->samples[batch->index[i]];
+        struct eq_phases sum = {0};
+        double spread;
+        float ef;
+        for (int k = 0; k < batch->phases; k++)
+            eq_phases_add(&sum, b->ef[i * batch->phases + k]);
+        enum eq_status st = eq_phases_end(&sum, &ef, &spread, err);
+        if (st != EQ_OK) {
+            eq_err_context(err, "%s", sample->path);
+            return st;
+        }
+        add_row(out, sample, ef, b->why[i].len ? b->why[i].s : NULL);
+    }
+    return EQ_OK;
+}
+
+/* A row for every clip, in the loader's order. */
 static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                     struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_batch batch;
-    struct eq_str why = {0};
+    struct predicted b = {0};
     EQ_TRY(eq_loader_start(loader, 0, 0, err));
     for (;;) {
-        float ef;
         EQ_TRY(eq_loader_next(loader, &batch, err));
         if (batch.n == 0)
             break;
-        const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
-        if (st != EQ_OK)
-            eq_err_context(err, "%s", sample->path);
-        EQ_TRY(st);
-        why.len = 0;
-        bool unlike = eq_look_check(&p->meta.looks, batch.pixels, p->meta.frames, p->meta.size, &why);
-        add_row(out, sample, ef, unlike ? why.s : NULL);
+        EQ_TRY(predict_batch(p, ds, &batch, &b, err));
+        EQ_TRY(add_batch(ds, &batch, &b, out, err));
         if (progress)
             eq_progress_step(progress, out->n, NULL);
         if (eq_interrupted())
             EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation. Run the same command to resume."));
     }
 out:
-    eq_str_clear(&why);
+    clear_predicted(&b);
     return st;
 }
 
@@ -82,17 +141,12 @@ enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
 {
-    enum eq_status st;
     memset(out, 0, sizeof *out);
     out->rows = calloc(ds->n, sizeof *out->rows);
     if (!out->rows)
         return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", ds->n);
-    EQ_TRY(predict_clips(p, ds, loader, progress, out, err));
-    EQ_TRY(eq_evaluation_measure(out, err));
-out:
-    if (st != EQ_OK)
-        eq_evaluation_clear(out);
-    return st;
+    EQ_CHECK(predict_clips(p, ds, loader, progress, out, err));
+    return eq_evaluation_measure(out, err);
 }
 
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
@@ -102,10 +156,14 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
     struct eq_loader *loader = NULL;
     struct eq_progress progress = {0};
     char label[64];
+    size_t clips = 0;
     memset(out, 0, sizeof *out);
-    EQ_TRY(eq_run_eval_loader(cfg, ds, split, &loader, err));
-    snprintf(label, sizeof label, "evaluate %s (%s)", p->precision, eq_split_name(split));
-    eq_progress_begin(&progress, label, "clips", eq_loader_batches(loader));
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, p->device ? p->clips / cfg->eval.phases : 1, &loader, err));
+    for (size_t i = 0; i < ds->n; i++)
+        clips += ds->samples[i].split == split;
+    snprintf(label, sizeof label, "evaluate %s%s%s (%s)", p->precision, p->device ? " on " : "",
+             p->device ? p->device->id : "", eq_split_name(split));
+    eq_progress_begin(&progress, label, "clips", clips);
     EQ_TRY(eq_evaluate_loader(p, ds, loader, &progress, out, err));
 out:
     eq_progress_end(&progress);

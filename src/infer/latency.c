@@ -94,6 +94,33 @@ enum eq_status eq_latency_clip(void *ctx, struct eq_err *err)
     return eq_predictor_run(c->predictor, c->pixels, &ef, err);
 }
 
+enum eq_status eq_latency_parts_open(const struct eq_latency_clip *clip, int most, struct eq_latency_parts *out,
+                                     struct eq_err *err)
+{
+    *out = (struct eq_latency_parts){
+        .clip = *clip, .ms = eq_alloc(3 * (size_t)most, sizeof *out->ms), .most = (size_t)most};
+    return out->ms ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for %d latencies", most);
+}
+
+enum eq_status eq_latency_parts(void *ctx, struct eq_err *err)
+{
+    struct eq_latency_parts *parts = ctx;
+    EQ_CHECK(eq_latency_clip(&parts->clip, err));
+    const struct eq_device_times t = parts->clip.predictor->ops->times(parts->clip.predictor);
+    size_t at = parts->n++ % parts->most;
+    parts->ms[at] = t.upload;
+    parts->ms[parts->most + at] = t.compute;
+    parts->ms[2 * parts->most + at] = t.download;
+    return EQ_OK;
+}
+
+struct eq_device_times eq_latency_parts_medians(struct eq_latency_parts *parts)
+{
+    size_t n = parts->n < parts->most ? parts->n : parts->most;
+    return (struct eq_device_times){eq_median_of(parts->ms, n), eq_median_of(parts->ms + parts->most, n),
+                                    eq_median_of(parts->ms + 2 * parts->most, n)};
+}
+
 enum eq_status eq_latency_files_open(struct eq_predictor *p, const char *const *paths, size_t n, int phases,
                                      struct eq_latency_files *out, struct eq_err *err)
 {

@@ -168,7 +168,7 @@ static void note_lengths(struct eq_dataset *ds, const struct eq_data_check *chec
 static enum eq_status check_clips(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
 {
     struct eq_data_check check;
-    char *cache = eq_check_cache_dir();
+    char *cache = eq_cache_dir();
     struct eq_check_opts opts = {.frames = cfg->data.frames, .cache_dir = cache};
     enum eq_status st;
     EQ_TRY(eq_data_check(ds, &opts, &check, err));

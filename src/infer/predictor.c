@@ -1,5 +1,6 @@
-/* One way to run any model file: FP32 graphs are folded and fused first, INT8 files go to the integer engine. */
-#include "echoquant/infer.h"
+/* One way to run any model file: FP32 graphs are folded and fused first, INT8 files go to the integer engine. On a
+ * device both go to its network (device_predictor.c). */
+#include "infer/predictor.h"
 
 #include <assert.h>
 #include <math.h>
@@ -7,13 +8,13 @@
 
 /* ---- FP32 and BF16 ------------------------------------------------------- */
 
-static enum eq_status float_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+static enum eq_status float_open(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
                                  struct eq_err *err)
 {
     struct eq_graph *graph;
     enum eq_status st = eq_model_load(path, &graph, err);
     if (st == EQ_OK)
-        st = eq_predictor_from_graph(p, graph, precision, clips, err);
+        st = eq_predictor_from_graph(p, graph, opts->precision, opts->clips ? opts->clips : 1, err);
     eq_graph_free(graph);
     return st;
 }
@@ -39,8 +40,12 @@ static void float_close(struct eq_predictor *p)
     eq_graph_free(p->model);
 }
 
-static const struct eq_predictor_ops float_ops = {EQ_FORMAT_FP32, float_open, float_run,
-                                                  float_layer,    float_time, float_close};
+static const struct eq_predictor_ops float_ops = {.format = EQ_FORMAT_FP32,
+                                                  .open = float_open,
+                                                  .run = float_run,
+                                                  .layer = float_layer,
+                                                  .time = float_time,
+                                                  .close = float_close};
 
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, enum eq_precision precision,
                                        int clips, struct eq_err *err)
@@ -71,14 +76,14 @@ out:
 
 /* ---- INT8 ---------------------------------------------------------------- */
 
-static enum eq_status int8_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+static enum eq_status int8_open(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
                                 struct eq_err *err)
 {
     struct eq_qmodel *m;
-    if (precision != EQ_PRECISION_FP32)
+    if (opts->precision != EQ_PRECISION_FP32)
         return eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is only for FP32 models", path);
     enum eq_status st = eq_qmodel_load(path, &m, err);
-    return st == EQ_OK ? eq_predictor_from_qmodel(p, m, clips, err) : st;
+    return st == EQ_OK ? eq_predictor_from_qmodel(p, m, opts->clips ? opts->clips : 1, err) : st;
 }
 
 static enum eq_status int8_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
@@ -102,8 +107,12 @@ static void int8_close(struct eq_predictor *p)
     eq_qmodel_free(p->model);
 }
 
-static const struct eq_predictor_ops int8_ops = {EQ_FORMAT_INT8, int8_open, int8_run,
-                                                 int8_layer,     int8_time, int8_close};
+static const struct eq_predictor_ops int8_ops = {.format = EQ_FORMAT_INT8,
+                                                 .open = int8_open,
+                                                 .run = int8_run,
+                                                 .layer = int8_layer,
+                                                 .time = int8_time,
+                                                 .close = int8_close};
 
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err)
 {
@@ -128,22 +137,73 @@ enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel
 
 const struct eq_qmodel *eq_predictor_qmodel(const struct eq_predictor *p)
 {
-    return p->ops == &int8_ops ? p->model : NULL;
+    return p->ops && strcmp(p->ops->format, EQ_FORMAT_INT8) == 0 ? p->model : NULL;
+}
+
+bool eq_predictor_is_exact(const struct eq_predictor *p)
+{
+    const struct eq_qmodel *m = eq_predictor_qmodel(p);
+    for (int i = 0; m && i < m->n_nodes; i++)
+        if (m->nodes[i].fp32)
+            return false;
+    return m != NULL;
 }
 
 /* ---- any of them --------------------------------------------------------- */
 
-enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, enum eq_precision precision, int clips,
+enum eq_status eq_predictor_check_precision(const char *device, enum eq_precision precision, struct eq_err *err)
+{
+    if (precision == EQ_PRECISION_FP32 || strcmp(device, "cpu") == 0)
+        return EQ_OK;
+    return eq_fail(err, EQ_USAGE,
+                   "--precision bf16 (run.precision) is for the CPU only: --device %s (run.device) computes in FP32 or "
+                   "INT8, as the model file is",
+                   device);
+}
+
+enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
                                  struct eq_err *err)
 {
-    static const struct eq_predictor_ops *const all[] = {&float_ops, &int8_ops};
+    static const struct eq_predictor_ops *const all[] = {&float_ops, &int8_ops, &eq_device_float_ops,
+                                                         &eq_device_int8_ops};
     const struct eq_predictor_ops *ops = all[0]; /* reports the error for a file of unknown format */
     char kind[32] = "";
     memset(p, 0, sizeof *p);
-    enum eq_status st = eq_model_kind(path, kind, err);
+    EQ_CHECK(eq_model_kind(path, kind, err));
+    if (opts->device)
+        EQ_CHECK(eq_predictor_check_precision(eq_device_info(opts->device)->id, opts->precision, err));
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        ops = strcmp(kind, all[i]->format) == 0 ? all[i] : ops;
-    return st == EQ_OK ? ops->open(p, path, precision, clips, err) : st;
+        if (strcmp(kind, all[i]->format) == 0 && all[i]->on_device == (opts->device != NULL))
+            ops = all[i];
+    return ops->open(p, path, opts, err);
+}
+
+static size_t clip_bytes(const struct eq_predictor *p)
+{
+    return (size_t)p->meta.frames * (size_t)p->meta.size * (size_t)p->meta.size * 3;
+}
+
+enum eq_status eq_predictor_start(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err)
+{
+    assert(!p->started && n >= 1 && (p->ops->start ? n <= p->clips : p->clips == 1));
+    if (p->ops->start)
+        EQ_CHECK(p->ops->start(p, pixels, n, err));
+    p->started = pixels;
+    p->n_started = n;
+    return EQ_OK;
+}
+
+enum eq_status eq_predictor_finish(struct eq_predictor *p, float *ef, struct eq_err *err)
+{
+    const uint8_t *pixels = p->started;
+    enum eq_status st = EQ_OK;
+    assert(pixels);
+    p->started = NULL;
+    if (p->ops->finish)
+        return p->ops->finish(p, ef, err);
+    for (int i = 0; i < p->n_started && st == EQ_OK; i++)
+        st = p->ops->run(p, pixels + (size_t)i * clip_bytes(p), ef + i, err);
+    return st;
 }
 
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
@@ -151,23 +211,32 @@ enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, f
     return p->ops->run(p, pixels, ef, err);
 }
 
+void eq_phases_add(struct eq_phases *s, float ef)
+{
+    double from_mean = (double)ef - s->mean; /* Welford, Technometrics 4, 1962 */
+    s->sum += (double)ef;
+    s->mean += from_mean / ++s->n;
+    s->squares += from_mean * ((double)ef - s->mean);
+}
+
+enum eq_status eq_phases_end(const struct eq_phases *s, float *ef, double *spread, struct eq_err *err)
+{
+    *ef = (float)(s->sum / s->n);
+    *spread = s->n > 1 ? sqrt(s->squares / (s->n - 1)) : NAN;
+    return isfinite(*ef) ? EQ_OK : eq_fail(err, EQ_NUMERIC, "the prediction is not a finite number");
+}
+
 enum eq_status eq_predictor_phases(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef, double *spread,
                                    struct eq_err *err)
 {
-    size_t stride = (size_t)p->meta.frames * (size_t)p->meta.size * (size_t)p->meta.size * 3;
-    double sum = 0, mean = 0, squares = 0;
+    struct eq_phases sum = {0};
     assert(p->clips == 1 && phases >= 1);
     for (int k = 0; k < phases; k++) {
         float one;
-        EQ_CHECK(eq_predictor_run(p, pixels + (size_t)k * stride, &one, err));
-        sum += (double)one;
-        double from_mean = (double)one - mean; /* Welford, Technometrics 4, 1962 */
-        mean += from_mean / (k + 1);
-        squares += from_mean * ((double)one - mean);
+        EQ_CHECK(eq_predictor_run(p, pixels + (size_t)k * clip_bytes(p), &one, err));
+        eq_phases_add(&sum, one);
     }
-    *ef = (float)(sum / phases);
-    *spread = phases > 1 ? sqrt(squares / (phases - 1)) : NAN;
-    return isfinite(*ef) ? EQ_OK : eq_fail(err, EQ_NUMERIC, "the prediction is not a finite number");
+    return eq_phases_end(&sum, ef, spread, err);
 }
 
 enum eq_status eq_predictor_mean(struct eq_predictor *p, const uint8_t *pixels, int phases, float *ef,

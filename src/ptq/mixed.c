@@ -28,13 +28,13 @@ static enum eq_status evaluate(struct mixed *m, struct eq_predictor *p, double *
 {
     struct eq_evaluation e;
     enum eq_status st = eq_evaluate_loader(p, m->in->clips.ds, m->in->val, NULL, &e, err);
-    if (st != EQ_OK)
-        return st;
-    *mae = e.metrics.mae;
-    cJSON_DeleteItemFromObjectCaseSensitive(m->path, "clips");
-    cJSON_AddNumberToObject(m->path, "clips", (double)e.n);
+    if (st == EQ_OK) {
+        *mae = e.metrics.mae;
+        cJSON_DeleteItemFromObjectCaseSensitive(m->path, "clips");
+        cJSON_AddNumberToObject(m->path, "clips", (double)e.n);
+    }
     eq_evaluation_clear(&e);
-    return EQ_OK;
+    return st;
 }
 
 static enum eq_status evaluate_fp32(struct mixed *m, struct eq_err *err)

@@ -41,6 +41,21 @@ static double real_at(const struct eq_result *row, const struct column *c)
     return *(const double *)((const char *)row + c->at);
 }
 
+/* Of the first GPU of a row; there may be none. */
+static const char *const gpu_columns[] = {"gpu", "gpu_latency_ms", "gpu_latency_low_ms", "gpu_latency_high_ms"};
+enum { N_GPU_COLUMNS = sizeof gpu_columns / sizeof *gpu_columns };
+
+/* Returns its name; "": none. values: those of the columns after that, NaN without one. */
+static const char *gpu_of(const struct eq_result *row, double values[N_GPU_COLUMNS - 1])
+{
+    struct eq_result_device gpu;
+    bool any = eq_result_gpu(row, &gpu);
+    values[0] = any ? gpu.latency.median : NAN;
+    values[1] = any ? gpu.latency.low : NAN;
+    values[2] = any ? gpu.latency.high : NAN;
+    return any ? gpu.name : "";
+}
+
 static const char *value_of(const struct eq_compared_key *key, const struct eq_comparison *c,
                             const struct eq_compared_run *run)
 {
@@ -76,6 +91,8 @@ void eq_comparison_csv(const struct eq_comparison *c, struct eq_str *out)
     add_csv(out, "run");
     for (int i = 0; i < N_COLUMNS; i++)
         add_csv(out, columns[i].key);
+    for (int i = 0; i < N_GPU_COLUMNS; i++)
+        add_csv(out, gpu_columns[i]);
     add_csv(out, "test_group");
     add_csv(out, "front_latency");
     add_csv(out, "front_size");
@@ -91,6 +108,10 @@ void eq_comparison_csv(const struct eq_comparison *c, struct eq_str *out)
             else
                 add_csv_real(out, real_at(row->row, &columns[i]));
         }
+        double gpu[N_GPU_COLUMNS - 1];
+        add_csv(out, gpu_of(row->row, gpu));
+        for (int i = 0; i + 1 < N_GPU_COLUMNS; i++)
+            add_csv_real(out, gpu[i]);
         add_csv_real(out, row->run->clips);
         add_csv(out, row->front_latency ? "true" : "false");
         add_csv(out, row->front_size ? "true" : "false");
@@ -130,6 +151,13 @@ static void add_rows(const struct eq_comparison *c, struct cJSON *list)
             else if (columns[i].kind == REAL && isfinite(real_at(row->row, &columns[i])))
                 eq_json_add_real(o, columns[i].key, real_at(row->row, &columns[i]));
         }
+        double gpu[N_GPU_COLUMNS - 1];
+        const char *name = gpu_of(row->row, gpu);
+        if (*name)
+            eq_json_add(o, gpu_columns[0], cJSON_CreateString(name));
+        for (int i = 0; i + 1 < N_GPU_COLUMNS; i++)
+            if (isfinite(gpu[i]))
+                eq_json_add_real(o, gpu_columns[i + 1], gpu[i]);
         cJSON_AddNumberToObject(o, "test_group", row->run->clips);
         cJSON_AddBoolToObject(o, "front_latency", row->front_latency);
         cJSON_AddBoolToObject(o, "front_size", row->front_size);

@@ -54,22 +54,27 @@ static void add_settings(const struct eq_comparison *c, struct eq_section *out)
 static void add_results(const struct eq_comparison *c, struct eq_section *out)
 {
     struct eq_table *t = eq_section_table(out);
+    struct eq_texts devices = {0};
     eq_str_add(&out->title, "All models");
     eq_texts_add(&t->cells, "Run");
-    eq_results_table_begin(t);
+    for (size_t i = 0; i < c->n; i++)
+        eq_results_table_devices(&c->runs[i].results, &devices);
+    eq_results_table_begin(t, &devices);
     eq_texts_add(&t->cells, "Front");
     t->columns += 2;
     t->text_columns += 1;
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct eq_compared_row *row = &c->rows[i];
         eq_texts_add(&t->cells, "%s", row->run->name);
-        eq_results_table_row(t, row->row, eq_results_find(&row->run->results, eq_phase_model(EQ_PHASE_TRAIN)->row));
+        eq_results_table_row(t, row->row, eq_results_find(&row->run->results, eq_phase_model(EQ_PHASE_TRAIN)->row),
+                             &devices);
         eq_texts_add(&t->cells, "%s",
                      row->front_latency && row->front_size ? "latency, size"
                      : row->front_latency                  ? "latency"
                      : row->front_size                     ? "size"
                                                            : "-");
     }
+    eq_str_clear(&devices.s);
     eq_str_add(&out->note,
                "\"MAE vs FP32\", \"Speed-up\", and \"Compression\" are against FP32 of the same run. Front: no other "
                "model with the same test clips has both a lower MAE and a lower latency (times the phases), or both "

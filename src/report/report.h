@@ -108,10 +108,13 @@ void eq_report_add_word(struct eq_str *out, const char *word);
 /* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
-/* section_results.c: the header of the table of results, and a row of it. fp32: the row that it is compared with; NULL:
- * none. */
-void eq_results_table_begin(struct eq_table *t);
-void eq_results_table_row(struct eq_table *t, const struct eq_result *row, const struct eq_result *fp32);
+/* section_results.c: adds the ids of the devices that have a column of their own in the table of results, unless they
+ * are there: those that no row shows as its GPU. */
+void eq_results_table_devices(const struct eq_results *r, struct eq_texts *devices);
+/* The header of the table, and a row of it. fp32: the row that it is compared with; NULL: none. */
+void eq_results_table_begin(struct eq_table *t, const struct eq_texts *devices);
+void eq_results_table_row(struct eq_table *t, const struct eq_result *row, const struct eq_result *fp32,
+                          const struct eq_texts *devices);
 
 /* A quantized model whose MAE is this much above FP32's, in EF points, is called broken. */
 #define EQ_BROKEN_LOSS 2.0

@@ -55,6 +55,45 @@ static void add_distribution(struct eq_section *out, const struct eq_results *r,
     }
 }
 
+/* A row for each model on each device beside the CPU. */
+static void add_devices(struct eq_section *out, const struct eq_results *r)
+{
+    static const char *const header[] = {"On a device",   "Device",       "Calls",      "Min(ms)",       "p50(ms)",
+                                         "95 % interval", "p90(ms)",      "p95(ms)",    "p99(ms)",       "Upload(ms)",
+                                         "Compute(ms)",   "Download(ms)", "Memory(MB)", "EF difference", NULL};
+    struct eq_table *t = eq_section_table(out);
+    struct eq_result_device d;
+    eq_str_add(&t->caption, "On a GPU or another device");
+    eq_table_begin(t, header, 2);
+    for (size_t i = 0; i < r->n; i++)
+        for (size_t k = 0; eq_result_device_at(&r->rows[i], k, &d); k++) {
+            const struct eq_result_latency *l = &d.latency;
+            eq_texts_add(&t->cells, "%s", r->rows[i].model);
+            eq_texts_add(&t->cells, "%s", d.id);
+            eq_table_numbers(t, "%.0f", l->repeats);
+            add_time(t, l->min);
+            add_time(t, l->median);
+            add_interval(t, l);
+            add_time(t, l->p90);
+            add_time(t, l->p95);
+            add_time(t, l->p99);
+            add_time(t, d.parts.upload);
+            add_time(t, d.parts.compute);
+            add_time(t, d.parts.download);
+            eq_table_numbers(t, "%.1f|%.2g", d.memory / 1e6, d.largest_difference);
+        }
+}
+
+/* Models that a device does not have, with the reason. */
+static void note_missing(struct eq_section *out, const struct eq_results *r)
+{
+    struct eq_result_device d;
+    for (size_t i = 0; i < r->n; i++)
+        for (size_t k = 0; eq_result_device_at(&r->rows[i], k, &d); k++)
+            if (*d.why)
+                eq_texts_add(&out->lines, "%s was not measured on %s: %s.", r->rows[i].model, d.id, d.why);
+}
+
 static void add_start(struct eq_section *out, const struct eq_results *r)
 {
     static const char *const header[] = {
@@ -96,18 +135,23 @@ static void note_few_calls(struct eq_section *out, const struct eq_results *r)
 void eq_section_latency(const struct eq_report *report, struct eq_section *out)
 {
     const struct eq_results *r = &report->results;
-    bool any = false, file = false, start = false;
+    bool any = false, file = false, start = false, device = false;
+    struct eq_result_device d;
     for (size_t i = 0; i < r->n; i++) {
         any |= !isnan(r->rows[i].latency.p99);
         file |= !isnan(r->rows[i].file_latency.p99);
         start |= !isnan(r->rows[i].start.load);
+        device |= eq_result_device_at(&r->rows[i], 0, &d);
     }
-    if (!any && !start)
+    if (!any && !start && !device)
         return; /* results of version 0.1.0 */
     eq_str_add(&out->title, "Latency and memory");
     note_few_calls(out, r);
+    note_missing(out, r);
     if (any)
         add_distribution(out, r, false);
+    if (device)
+        add_devices(out, r);
     if (file)
         add_distribution(out, r, true);
     if (start)
@@ -121,4 +165,10 @@ void eq_section_latency(const struct eq_report *report, struct eq_section *out)
         "Activations: also scratch memory. Peak: by how much the load and the first call raise the peak of the "
         "process's resident memory, without code, libraries, and the clip; MB are 10⁶ bytes.",
         r->seeds ? "All numbers are means over the seeds. " : "");
+    if (device)
+        eq_str_add(&out->note,
+                   " On a device: from the pixels in the host's memory to the EF; upload, compute, and download are "
+                   "medians by the device's clock; memory is that of the device. EF difference: the largest difference "
+                   "of a test clip's EF from the CPU's, in EF points. It is 0 for INT8 models without FP32 layers, to "
+                   "the bit; otherwise the evaluation would have failed.");
 }

@@ -55,9 +55,30 @@ static enum eq_status add_changes(const struct eq_settings *s, struct eq_str *co
     return st;
 }
 
+/* Each device of the rows once. */
+static void add_devices(struct eq_texts *lines, const struct eq_results *r)
+{
+    struct eq_texts known = {0};
+    struct eq_result_device d;
+    for (size_t i = 0; i < r->n; i++)
+        for (size_t k = 0; eq_result_device_at(&r->rows[i], k, &d); k++) {
+            bool listed = false;
+            EQ_EACH_TEXT(id, &known)
+            {
+                listed |= strcmp(id, d.id) == 0;
+            }
+            if (listed)
+                continue;
+            eq_texts_add(&known, "%s", d.id);
+            eq_texts_add(lines, "Device %s: %s (%s), driver %s, INT8 by %s", d.id, d.name,
+                         d.is_gpu ? "a GPU" : "no GPU", d.driver, d.integer_path);
+        }
+    eq_str_clear(&known.s);
+}
+
 static void add_program(struct eq_texts *lines, const struct eq_results *r)
 {
-    struct eq_str text = {0}, machine = {0}, list = {0};
+    struct eq_str text = {0}, machine = {0}, list = {0}, gpu = {0};
     if (*r->environment.version)
         eq_str_add(&text, "echoquant %s", r->environment.version);
     if (*r->environment.version && *r->environment.compiler)
@@ -75,10 +96,14 @@ static void add_program(struct eq_texts *lines, const struct eq_results *r)
     }
     add_item(lines, "Program", &text);
     add_item(lines, "Machine", &machine);
+    eq_str_add(&gpu, "%s", r->environment.gpu);
+    add_item(lines, "GPU", &gpu);
+    add_devices(lines, r);
     add_item(lines, "Libraries", &list);
     eq_str_clear(&text);
     eq_str_clear(&machine);
     eq_str_clear(&list);
+    eq_str_clear(&gpu);
 }
 
 /* Takes over the table if it has a row. */

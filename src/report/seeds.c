@@ -135,12 +135,19 @@ static size_t rows_of(struct seeds *s, const char *model)
     return n;
 }
 
-/* The times of single calls are those of one seed; over all of them only their percentiles have means. */
-static void forget_samples(struct cJSON *row)
+static void forget_samples_in(struct cJSON *object)
 {
     static const char *const keys[] = {"latency_ms", "file_latency_ms"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(row, keys[i]), "samples");
+        cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, keys[i]), "samples");
+}
+
+/* The times of single calls are those of one seed; over all of them only their percentiles have means. */
+static void forget_samples(struct cJSON *row)
+{
+    struct cJSON *device;
+    forget_samples_in(row);
+    cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(row, "devices")) forget_samples_in(device);
 }
 
 /* A row for each model that any seed has, in the order of the documents. */

@@ -1,10 +1,11 @@
 /* One model's row of results.json: metrics on the test and the validation split, size on disk. */
-#include "echoquant/run.h"
+#include "run/run.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* m: on the test split; val: on the validation split, with 0 clips if there is none. digest: of the data, borrowed. */
 static void set_metrics(struct eq_result *row, const char *digest, const struct eq_metrics *m,
@@ -143,14 +144,62 @@ static enum eq_status validate(struct eq_predictor *p, const struct eq_dataset *
         any = ds->samples[i].split == EQ_SPLIT_VAL;
     if (!any)
         return EQ_OK;
-    EQ_CHECK(eq_evaluate(p, ds, EQ_SPLIT_VAL, cfg, &e, err));
+    enum eq_status st = eq_evaluate(p, ds, EQ_SPLIT_VAL, cfg, &e, err);
     *out = e.metrics;
     eq_evaluation_clear(&e);
-    return EQ_OK;
+    return st;
+}
+
+/* The predictions of a device that was lost are kept beside those of an earlier evaluation. */
+static void keep_partial(const char *path, const struct eq_evaluation *e, struct eq_err *err)
+{
+    struct eq_err why;
+    char *lost = eq_strdup(err->msg);
+    if (eq_predictions_write(path, e, &why) == EQ_OK)
+        eq_fail(err, EQ_IO, "%s. The predictions of %zu clip%s so far are in %s", lost, e->n, eq_plural((double)e->n),
+                path);
+    else
+        eq_fail(err, EQ_IO, "%s. Its predictions of %zu clip%s could not be kept: %s", lost, e->n,
+                eq_plural((double)e->n), why.msg);
+    free(lost);
+}
+
+/* On the device of the run, or the CPU. A device may be lost on the way. */
+static enum eq_status evaluate(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_config *cfg,
+                               const char *partial, struct eq_evaluation *e, struct eq_metrics *val, struct eq_err *err)
+{
+    enum eq_status st = eq_evaluate(p, ds, EQ_SPLIT_TEST, cfg, e, err);
+    if (st == EQ_OK)
+        st = validate(p, ds, cfg, val, err);
+    if (st == EQ_IO && p->device && e->n > 0 && err)
+        keep_partial(partial, e, err);
+    return st;
+}
+
+/* Adds "devices" to a row that has been written. */
+static enum eq_status add_devices(const struct eq_evaluated *m, const struct eq_dataset *ds,
+                                  const struct eq_run_devices *devices, struct eq_err *err)
+{
+    struct eq_results results = {0};
+    struct cJSON *found = cJSON_CreateObject();
+    enum eq_status st;
+    EQ_TRY(eq_compare_devices(m, ds, devices, found, err));
+    EQ_TRY(eq_results_open(m->cfg->run.dir, &results, err));
+    const struct eq_result *there = eq_results_find(&results, m->row);
+    if (there) {
+        struct eq_result row = *there;
+        row.devices = found;
+        eq_results_put(&results, &row);
+        EQ_TRY(eq_results_write(m->cfg->run.dir, &results, err));
+    }
+out:
+    eq_results_clear(&results);
+    cJSON_Delete(found);
+    return st;
 }
 
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
-                           const char *model_path, struct eq_err *err)
+                           const char *model_path, const struct eq_run_devices *devices, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_predictor p = {0};
@@ -161,6 +210,7 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     struct cJSON *recipe = NULL;
     char row_name[EQ_ROW_NAME];
     char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, name);
+    char *partial = eq_format("%s/predictions/%s.partial.csv", cfg->run.dir, name);
     char *path = eq_run_model_path(cfg->run.dir, name, model_path);
     char digest[EQ_SHA256_TEXT], file_sha256[EQ_SHA256_TEXT], csv_sha256[EQ_SHA256_TEXT];
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
@@ -170,16 +220,17 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     eq_run_row_name(name, row_name);
     EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
     EQ_TRY(eq_sha256_file(path, file_sha256, err));
-    EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
+    const struct eq_predictor_opts opts = {precision, devices ? devices->predicts : NULL, 0, cfg->eval.phases};
+    EQ_TRY(eq_predictor_open(&p, path, &opts, err));
     struct eq_config own = config_of_model(cfg, &p.meta);
     EQ_TRY(eq_results_state_margin(cfg->run.dir, cfg->report.margin, err));
-    EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
-    EQ_TRY(validate(&p, ds, &own, &val, err));
+    EQ_TRY(evaluate(&p, ds, &own, partial, &e, &val, err));
     EQ_TRY(eq_predictions_write(csv, &e, err));
+    unlink(partial);
     EQ_TRY(eq_sha256_file(csv, csv_sha256, err));
     EQ_TRY(describe(&p, row_name, path, file_sha256, own.eval.phases, &row, err));
     row.predictions_sha256 = csv_sha256;
-    row.device = (known ? known : baseline)->device;
+    row.device = p.device ? p.device->id : "cpu";
     const struct eq_qmodel *made = eq_predictor_qmodel(&p);
     row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
     set_metrics(&row, digest, &e.metrics, &val);
@@ -193,17 +244,23 @@ enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(put_median_row(&results, digest, ds, err));
     eq_results_set_skipped(&results, ds);
     EQ_TRY(eq_results_write(cfg->run.dir, &results, err));
+    const struct eq_evaluated done = {row_name, path, precision, &own, &e, eq_device_bound(&p)};
+    eq_predictor_close(&p);
+    if (devices && devices->n > 0)
+        EQ_TRY(add_devices(&done, ds, devices, err));
 out:
     cJSON_Delete(recipe);
     eq_results_clear(&results);
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
     free(path);
+    free(partial);
     free(csv);
     return st;
 }
 
-enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
+enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct eq_dataset *ds,
+                                     const struct eq_run_devices *devices, struct eq_err *err)
 {
     struct eq_results r;
     double clips[EQ_SPLIT_COUNT] = {0};
@@ -228,6 +285,7 @@ enum eq_status eq_run_record_context(const struct eq_config *cfg, const struct e
     r.data.copies_across_splits = (double)ds->copies_across_splits;
     r.data.file_list_sha256 = ds->list_sha256;
     eq_results_set_environment(&r, environment = eq_environment());
+    r.environment.gpu = devices ? devices->gpu.s : NULL;
     EQ_TRY(eq_results_write(cfg->run.dir, &r, err));
 out:
     cJSON_Delete(environment);

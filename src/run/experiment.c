@@ -81,21 +81,36 @@ static bool is_to_evaluate(const struct eq_run_model *m, const struct eq_config 
 
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
+    struct eq_run_devices devices;
+    enum eq_status st;
     bool timed = true;
+    EQ_TRY(eq_run_devices_open(cfg, &devices, err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         if (!is_to_evaluate(m, cfg))
             continue;
-        EQ_CHECK(check_interrupt(err));
+        EQ_TRY(check_interrupt(err));
         enter_step(title_of_evaluation(m));
-        EQ_CHECK(eq_run_eval(cfg, ds, m->name, NULL, err));
+        EQ_TRY(eq_run_eval(cfg, ds, m->name, NULL, &devices, err));
         timed = false;
     }
-    EQ_CHECK(check_interrupt(err));
+    EQ_TRY(check_interrupt(err));
     if (!timed) {
         eq_steps_next(timing);
-        EQ_CHECK(eq_run_time(cfg, ds, NULL, NULL, err));
+        EQ_TRY(eq_run_time(cfg, ds, NULL, NULL, &devices, err));
     }
-    return eq_run_record_context(cfg, ds, err);
+    EQ_TRY(eq_run_record_context(cfg, ds, &devices, err));
+out:
+    eq_run_devices_close(&devices);
+    return st;
+}
+
+/* The devices of the evaluation, which comes after hours of training. */
+static enum eq_status check_devices(const struct eq_config *cfg, struct eq_err *err)
+{
+    struct eq_run_devices devices;
+    enum eq_status st = eq_run_devices_open(cfg, &devices, err);
+    eq_run_devices_close(&devices);
+    return st;
 }
 
 /* Checks the precisions of the phases that remain. */
@@ -106,8 +121,10 @@ static enum eq_status check_precisions(const struct eq_config *cfg, bool force, 
     if (force || !there)
         EQ_CHECK(eq_precision_check(cfg->train.precision, err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++)
-        if (m->is_wanted(cfg) && (force || !eq_run_has_result(cfg, m->name)))
+        if (m->is_wanted(cfg) && (force || !eq_run_has_result(cfg, m->name))) {
             EQ_CHECK(eq_precision_check(m->precision, err));
+            EQ_CHECK(eq_predictor_check_precision(cfg->run.device, m->precision, err));
+        }
     return EQ_OK;
 }
 
@@ -295,6 +312,8 @@ static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bo
         goto out;
     }
     EQ_TRY(check_precisions(cfg, force, err));
+    if (first)
+        EQ_TRY(check_devices(cfg, err));
     EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
     if (first) {
         EQ_TRY(begin_steps(s, force, err));

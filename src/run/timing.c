@@ -1,6 +1,6 @@
 /* The latencies of a run's models, measured by turns, so that a disturbance meets all of them; and, model by model, the
  * time until the first EF and the memory. */
-#include "echoquant/run.h"
+#include "run/run.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -12,34 +12,24 @@ enum { LATENCY_FILES = 10 };
 /* How often each model is loaded. */
 enum { LOADS = 3 };
 
-/* A model that is timed. Turns refer to it. */
-struct timed {
-    char row[EQ_ROW_NAME];
-    struct eq_predictor predictor;
-    uint8_t *pixels; /* of the first test clip, in its form */
-    struct eq_latency_clip clip;
-    struct eq_latency_files files;
-    struct eq_result_start start;
-    struct eq_result_memory memory;
-};
 struct timing {
     const struct eq_config *cfg;
     const char *paths[LATENCY_FILES]; /* test clips, borrowed */
     size_t n_paths;
-    struct timed **models; /* owned */
+    struct eq_timed **models; /* owned */
     size_t n;
 };
 
 /* Loads the model and calls it. What earlier loads left behind is returned to the system first, so that memory is
  * counted as in a process that has just begun. */
-static enum eq_status start_once(struct timed *m, const char *path, enum eq_precision precision, double *load,
+static enum eq_status start_once(struct eq_timed *m, const char *path, enum eq_precision precision, double *load,
                                  double *first_call, double *peak, struct eq_err *err)
 {
     float ef;
     eq_predictor_close(&m->predictor);
     size_t before = eq_peak_rss_restart();
     double began = eq_now_ms();
-    EQ_CHECK(eq_predictor_open(&m->predictor, path, precision, 1, err));
+    EQ_CHECK(eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision}, err));
     double loaded = eq_now_ms();
     EQ_CHECK(eq_predictor_run(&m->predictor, m->pixels, &ef, err));
     *load = loaded - began;
@@ -48,7 +38,8 @@ static enum eq_status start_once(struct timed *m, const char *path, enum eq_prec
     return EQ_OK;
 }
 
-static enum eq_status measure_start(struct timed *m, const char *path, enum eq_precision precision, struct eq_err *err)
+static enum eq_status measure_start(struct eq_timed *m, const char *path, enum eq_precision precision,
+                                    struct eq_err *err)
 {
     double load[LOADS], first_call[LOADS], peak[LOADS];
     for (int i = 0; i < LOADS; i++)
@@ -62,14 +53,16 @@ static enum eq_status measure_start(struct timed *m, const char *path, enum eq_p
 static enum eq_status add_model(struct timing *t, const char *row, const char *path, enum eq_precision precision,
                                 struct eq_err *err)
 {
-    struct timed *m = calloc(1, sizeof *m);
+    struct eq_timed *m = calloc(1, sizeof *m);
     enum eq_status st;
     if (!m)
         return eq_fail(err, EQ_NOMEM, "out of memory for timing %s", row);
     t->models = eq_list_grow(t->models, t->n, sizeof *t->models);
     t->models[t->n++] = m;
     snprintf(m->row, sizeof m->row, "%s", row);
-    EQ_TRY(eq_predictor_open(&m->predictor, path, precision, 1, err));
+    m->path = eq_strdup(path);
+    m->precision = precision;
+    EQ_TRY(eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision}, err));
     const struct eq_sampling one = {.frames = m->predictor.meta.frames, .size = m->predictor.meta.size, .phase = -1};
     m->pixels = eq_alloc(eq_sampling_bytes(&one), 1);
     if (!m->pixels)
@@ -88,6 +81,7 @@ static void clear(struct timing *t)
         eq_free(t->models[i]->files.pixels);
         eq_free(t->models[i]->pixels);
         eq_predictor_close(&t->models[i]->predictor);
+        free(t->models[i]->path);
         free(t->models[i]);
     }
     free(t->models);
@@ -121,23 +115,22 @@ static enum eq_status add_models(struct timing *t, const struct eq_results *r, c
     return own_path ? add_model(t, own, own_path, t->cfg->run.precision, err) : EQ_OK;
 }
 
-/* made: gets the list of samples. */
-static struct eq_result_latency noted(const struct eq_latency *l, const double *ms, struct cJSON *made)
+struct eq_result_latency eq_latency_noted(const struct eq_latency *l, const double *ms, struct cJSON *made)
 {
     struct cJSON *samples = eq_json_add(made, NULL, cJSON_CreateDoubleArray(ms, l->repeats));
     return (struct eq_result_latency){l->min,     l->median, l->p90,  l->p95,    l->p99,
                                       l->repeats, l->low,    l->high, l->waited, samples};
 }
 
-static void note(const struct timed *m, const struct eq_latency *alone, const struct eq_latency *whole,
+static void note(const struct eq_timed *m, const struct eq_latency *alone, const struct eq_latency *whole,
                  const struct eq_latency_turn turns[2], const char *when, struct cJSON *made, struct eq_results *r)
 {
     const struct eq_result *found = eq_results_find(r, m->row);
     if (!found)
         return;
     struct eq_result row = *found;
-    row.latency = noted(alone, turns[0].ms, made);
-    row.file_latency = noted(whole, turns[1].ms, made);
+    row.latency = eq_latency_noted(alone, turns[0].ms, made);
+    row.file_latency = eq_latency_noted(whole, turns[1].ms, made);
     row.start = m->start;
     row.memory = m->memory;
     row.timed = when;
@@ -176,7 +169,7 @@ out:
 }
 
 enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset *ds, const char *own_name,
-                           const char *own_path, struct eq_err *err)
+                           const char *own_path, const struct eq_run_devices *devices, struct eq_err *err)
 {
     enum eq_status st;
     struct timing t = {.cfg = cfg};
@@ -193,6 +186,9 @@ enum eq_status eq_run_time(const struct eq_config *cfg, const struct eq_dataset 
     EQ_TRY(add_models(&t, &r, own_name, own_path, err));
     if (t.n > 0)
         EQ_TRY(measure(&t, &r, when, made, err));
+    EQ_TRY(eq_results_write(cfg->run.dir, &r, err)); /* a device may be lost */
+    for (size_t i = 0; devices && i < devices->n; i++)
+        EQ_TRY(eq_time_on_device(cfg, t.models, t.n, devices->list[i].device, when, &r, made, err));
     EQ_TRY(eq_results_write(cfg->run.dir, &r, err));
 out:
     clear(&t);

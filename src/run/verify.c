@@ -249,15 +249,6 @@ static void check_metrics(struct eq_verification *v, const struct eq_result *row
                             m->mae, m->rmse, m->r2, m->clips);
 }
 
-static bool computes_in_floats(const struct eq_predictor *p)
-{
-    const struct eq_qmodel *m = eq_predictor_qmodel(p);
-    for (int i = 0; m && i < m->n_nodes; i++)
-        if (m->nodes[i].fp32)
-            return true;
-    return !m;
-}
-
 /* The largest difference of a prediction; infinity where clips or EFs differ. Counts the rows that differ. */
 static double largest_difference(const struct eq_evaluation *was, const struct eq_evaluation *is, size_t *n)
 {
@@ -323,7 +314,7 @@ static enum eq_status repeat(struct eq_verification *v, const struct run *r, con
     enum eq_precision precision = strcmp(row->precision, "BF16") == 0 ? EQ_PRECISION_BF16 : EQ_PRECISION_FP32;
     enum eq_status st = eq_precision_check(precision, &why);
     if (st == EQ_OK)
-        st = eq_predictor_open(&p, path, precision, 1, &why);
+        st = eq_predictor_open(&p, path, &(struct eq_predictor_opts){.precision = precision}, &why);
     if (st == EQ_OK) {
         cfg.data.frames = p.meta.frames;
         cfg.data.size = p.meta.size;
@@ -332,7 +323,7 @@ static enum eq_status repeat(struct eq_verification *v, const struct run *r, con
     }
     if (st == EQ_OK) {
         drop_new_columns(was, &is);
-        compare(v, row, what, computes_in_floats(&p), was, &is, text, len);
+        compare(v, row, what, !eq_predictor_is_exact(&p), was, &is, text, len);
     } else if (st == EQ_UNSUPPORTED || (st == EQ_USAGE && precision == EQ_PRECISION_BF16))
         eq_verification_add(v, EQ_NOT_CHECKED, what, "cannot be repeated here: %s", why.msg);
     else if (st != EQ_INTERRUPTED && st != EQ_NOMEM)

@@ -24,15 +24,12 @@ static bool with_control(const struct eq_config *cfg)
 
 /* clang-format off */
 const struct eq_run_model eq_run_models[] = {
-    {"fp32", "FP32", "FP32 baseline", 1, "fp32", EQ_PRECISION_FP32, "cpu", EQ_PHASE_TRAIN, "train", always},
-    {"bf16", "BF16", "FP32 baseline in BF16", 5, "fp32", EQ_PRECISION_BF16, "cpu", EQ_PHASE_TRAIN, "train",
-     with_bf16},
-    {"ptq", "PTQ", "post-training quantization", 2, "ptq", EQ_PRECISION_FP32, "cpu", EQ_PHASE_PTQ, "ptq",
-     always},
-    {"qat", "QAT", "quantization-aware training", 3, "qat", EQ_PRECISION_FP32, "cpu", EQ_PHASE_QAT, "qat",
-     always},
-    {"fp32_plus", "FP32+", "FP32+, the control of QAT", 4, "fp32_plus", EQ_PRECISION_FP32, "cpu",
-     EQ_PHASE_CONTROL, "qat --control", with_control},
+    {"fp32", "FP32", "FP32 baseline", 1, "fp32", EQ_PRECISION_FP32, EQ_PHASE_TRAIN, "train", always},
+    {"bf16", "BF16", "FP32 baseline in BF16", 5, "fp32", EQ_PRECISION_BF16, EQ_PHASE_TRAIN, "train", with_bf16},
+    {"ptq", "PTQ", "post-training quantization", 2, "ptq", EQ_PRECISION_FP32, EQ_PHASE_PTQ, "ptq", always},
+    {"qat", "QAT", "quantization-aware training", 3, "qat", EQ_PRECISION_FP32, EQ_PHASE_QAT, "qat", always},
+    {"fp32_plus", "FP32+", "FP32+, the control of QAT", 4, "fp32_plus", EQ_PRECISION_FP32, EQ_PHASE_CONTROL,
+     "qat --control", with_control},
     {0},
 };
 /* clang-format on */

@@ -46,6 +46,16 @@ static const struct field start_fields[] = {
 static const struct field memory_fields[] = {
 #define MEMORY(member) PLAIN(eq_result_memory, REAL, #member, member)
     MEMORY(arena), MEMORY(packed), MEMORY(peak), {0}};
+static const struct field parts_fields[] = {
+#define PART_MS(member) PLAIN(eq_device_times, REAL, #member, member)
+    PART_MS(upload), PART_MS(compute), PART_MS(download), {0}};
+static const struct field device_fields[] = {
+#define DEVICE(kind, member) PLAIN(eq_result_device, kind, #member, member)
+    DEVICE(SELF, json), DEVICE(TEXT, name), DEVICE(TEXT, driver), DEVICE(FLAG, is_gpu), DEVICE(TEXT, integer_path),
+    DEVICE(REAL, clips), DEVICE(REAL, largest_difference), DEVICE(TEXT, why), DEVICE(TEXT, timed),
+    PART("latency_ms", eq_result_device, latency, latency_fields),
+    PART("parts_ms", eq_result_device, parts, parts_fields), PLAIN(eq_result_device, REAL, "memory_bytes", memory),
+    {0}};
 static const struct field spread_fields[] = {
 #define SPREAD_OF(type, of)                                                                                            \
     PLAIN(type, REAL_OR_NULL, "mean", of.mean), PLAIN(type, REAL_OR_NULL, "sd", of.sd),                                \
@@ -66,7 +76,7 @@ static const struct field row_fields[] = {
     PART("latency_ms", eq_result, latency, latency_fields),
     PART("file_latency_ms", eq_result, file_latency, latency_fields),
     PART("start_ms", eq_result, start, start_fields), PART("memory_bytes", eq_result, memory, memory_fields),
-    {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0}, {0}};
+    ROW(JSON, devices), {"over_seeds", OBJECT, 0, over_seeds_fields, 0, 0}, {0}};
 static const struct field seed_fields[] = {
 #define SEED(kind, member) PLAIN(eq_result_seed, kind, #member, member)
     SEED(SELF, json), SEED(REAL, seed), SEED(TEXT, dir), {0}};
@@ -87,7 +97,7 @@ static const struct field data_fields[] = {
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
-    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler), ENVIRONMENT(TEXT, flags),
+    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, gpu), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler), ENVIRONMENT(TEXT, flags),
     ENVIRONMENT(JSON, libraries), {0}};
 static const struct field margin_fields[] = {
 #define MARGIN(kind, member) PLAIN(eq_results, kind, #member, margin.member)
@@ -157,6 +167,25 @@ struct eq_result eq_result_of(struct cJSON *row)
     return out;
 }
 
+bool eq_result_device_at(const struct eq_result *row, size_t i, struct eq_result_device *out)
+{
+    struct cJSON *item = cJSON_IsObject(row->devices) ? row->devices->child : NULL;
+    for (; item; item = item->next)
+        if (cJSON_IsObject(item) && eq_device_name_ok(item->string) && i-- == 0)
+            break;
+    read_fields(device_fields, item, out);
+    out->id = item ? item->string : "";
+    return item != NULL;
+}
+
+bool eq_result_gpu(const struct eq_result *row, struct eq_result_device *out)
+{
+    for (size_t i = 0; eq_result_device_at(row, i, out); i++)
+        if (out->is_gpu)
+            return true;
+    return false;
+}
+
 /* Times in ascending order. */
 static bool are_samples(const struct cJSON *list)
 {
@@ -169,6 +198,17 @@ static bool are_samples(const struct cJSON *list)
     return cJSON_IsArray(list);
 }
 
+static enum eq_status check_device_samples(const struct eq_result *row, const char *name, struct eq_err *err)
+{
+    struct eq_result_device d;
+    for (size_t i = 0; eq_result_device_at(row, i, &d); i++)
+        if (d.latency.samples && !are_samples(d.latency.samples))
+            return eq_fail(err, EQ_FORMAT,
+                           "%s: model %s, devices.%s.latency_ms.samples: not a list of times in ascending order", name,
+                           row->model, d.id);
+    return EQ_OK;
+}
+
 static enum eq_status check_samples(const struct eq_result *row, const char *name, struct eq_err *err)
 {
     const struct {
@@ -179,7 +219,7 @@ static enum eq_status check_samples(const struct eq_result *row, const char *nam
         if (lists[i].samples && !are_samples(lists[i].samples))
             return eq_fail(err, EQ_FORMAT, "%s: model %s, %s.samples: not a list of times in ascending order", name,
                            row->model, lists[i].key);
-    return EQ_OK;
+    return check_device_samples(row, name, err);
 }
 
 enum eq_status eq_results_take(struct cJSON *json, const char *name, struct eq_results *out, struct eq_err *err)
@@ -257,6 +297,13 @@ static struct cJSON *put(struct cJSON *json, const char *key, struct cJSON *valu
 }
 
 static void write_fields(const struct field *f, const void *from, struct cJSON *json);
+
+void eq_result_device_put(struct cJSON *devices, const struct eq_result_device *device)
+{
+    struct cJSON *item = cJSON_CreateObject();
+    write_fields(device_fields, device, item); /* device may be of the item that goes */
+    put(devices, device->id, item);
+}
 
 static struct cJSON *list_of(const struct field *f, const void *from)
 {

@@ -194,6 +194,9 @@ const struct eq_setting eq_setting_table[] = {
     {INT(eval, phases, "1", 1, 64, "phases"), .free_to_change = true,
      .help = "eval and predict: how many shifted samplings of a clip to average (docs/CLIPS.md); 1 uses a single "
              "sampling from first to last frame"},
+    {LIST(eval, devices, "auto"), .free_to_change = true,
+     .help = "devices on which eval measures latency and compares EFs, beside the CPU, which is always measured. auto: "
+             "a GPU, if there is one; cpu: no other device; otherwise names as in run.device, e.g. cuda:0,opencl:1"},
 
     {INT(sensitivity, clips, "16", 1, 100000, "clips"), .free_to_change = true,
      .help =
@@ -239,6 +242,10 @@ const struct eq_setting eq_setting_table[] = {
     {TEXT(run, cpu, "auto"), .free_to_change = true,
      .help = "highest instruction set to use: auto, ref, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, "
              "neondot"},
+    {TEXT(run, device, "cpu"), .free_to_change = true,
+     .help = "device that predicts in predict, bench, and eval: cpu; gpu, the first GPU that can be used; opencl:N or "
+             "cuda:N, as `echoquant devices` lists them (N: 0 if left out). INT8 models predict the same EFs on all of "
+             "them. Everything else runs on the CPU (docs/GPU.md)"},
     {ENUM(run, precision, "fp32", precision_names), .free_to_change = true,
      .help =
          "precision of the convolutions of FP32 models in predict, bench, and eval; bf16 (needs AVX512-BF16) adds a "

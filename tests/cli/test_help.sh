@@ -2,7 +2,7 @@
 # Help of every command, version, exit codes of wrong usage, options.
 . "$(dirname "$0")/lib.sh"
 
-COMMANDS=(run-all train ptq qat eval sensitivity report verify predict bench export inspect synth import)
+COMMANDS=(run-all train ptq qat eval sensitivity report verify predict bench devices export inspect synth import)
 
 # narrow WIDTH FILE: no line is longer.
 narrow() {
@@ -30,7 +30,7 @@ for command in "${COMMANDS[@]}"; do
     has "$OUT" "--json"
     has "$OUT" "usage: echoquant $command"
     has "$OUT" "--help"
-    [ "$command" = export ] || has "$OUT" "Settings it reads"
+    [[ "$command" =~ ^(export|devices)$ ]] || has "$OUT" "Settings it reads"
     is "stderr of $command --help" "$(cat "$ERR")" ""
     narrow 80 "$OUT"
     cp "$OUT" long

@@ -268,7 +268,7 @@ static bool u8s8_check_problem(const struct eq_conv_kernel *only, const struct u
 
 /* All shapes. every: all kinds of data times all epilogues (for large shapes a fifth of them, all kinds among them);
  * otherwise one of each a shape, which vary with salt. */
-static bool u8s8_check_all(const struct eq_conv_kernel *only, bool every, unsigned salt, size_t *checked)
+static inline bool u8s8_check_all(const struct eq_conv_kernel *only, bool every, unsigned salt, size_t *checked)
 {
     static const int zero_points[] = {0, 128, 255, 3};
     enum { PICKS = U8S8_DATA_KINDS * U8S8_EPILOGUES };

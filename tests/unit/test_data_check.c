@@ -261,16 +261,16 @@ static void the_cache_lies_where_the_user_wants_it(void **state)
 {
     (void)state;
     setenv("XDG_CACHE_HOME", "/some/where", 1);
-    char *path = eq_check_cache_dir();
+    char *path = eq_cache_dir();
     assert_string_equal(path, "/some/where/echoquant");
     free(path);
     setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, by the specification */
     setenv("HOME", "/home/someone", 1);
-    path = eq_check_cache_dir();
+    path = eq_cache_dir();
     assert_string_equal(path, "/home/someone/.cache/echoquant");
     free(path);
     unsetenv("HOME");
-    assert_null(eq_check_cache_dir());
+    assert_null(eq_cache_dir());
 }
 
 static void the_contact_sheet_shows_faults_and_all_splits(void **state)

@@ -155,7 +155,7 @@ static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
             put_clip(i);
 
     break_clip(12); /* a test clip */
-    assert_stopped_at(12, eq_run_eval(cfg, &ds, "fp32", NULL, &err));
+    assert_stopped_at(12, eq_run_eval(cfg, &ds, "fp32", NULL, NULL, &err));
     assert_stopped_at(12, run_sensitivity(cfg, &ds, &err));
     struct eq_results results; /* hold the margin already */
     assert_ok(eq_results_read(cfg->run.dir, &results, &err));
@@ -163,7 +163,7 @@ static void a_clip_that_breaks_after_the_check_stops_every_phase(void **state)
     eq_results_clear(&results);
     assert_false(is_there("predictions/fp32.csv") || is_there("sensitivity.json"));
     put_clip(12);
-    assert_ok(eq_run_eval(cfg, &ds, "fp32", NULL, &err));
+    assert_ok(eq_run_eval(cfg, &ds, "fp32", NULL, NULL, &err));
     eq_dataset_clear(&ds);
 }
 
@@ -191,8 +191,8 @@ static void damaged_clips_are_used_and_listed(void **state)
     assert_true(ds.n_skipped == 1 && ds.n_damaged == 2 && ds.n == CLIPS - 1);
     assert_string_equal(ds.damaged[1].file_name, "clip12");
     assert_ok(eq_run_train(&settings.config, &ds, &err));
-    assert_ok(eq_run_eval(&settings.config, &ds, "fp32", NULL, &err));
-    assert_ok(eq_run_record_context(&settings.config, &ds, &err));
+    assert_ok(eq_run_eval(&settings.config, &ds, "fp32", NULL, NULL, &err));
+    assert_ok(eq_run_record_context(&settings.config, &ds, NULL, &err));
     assert_ok(eq_results_read(settings.config.run.dir, &r, &err));
     assert_true(r.n_damaged == 2 && r.data.damaged == 2 && r.n_skipped == 1);
     assert_string_equal(r.damaged[0].file_name, "clip03");

@@ -29,22 +29,22 @@ static void the_table_has_its_columns_and_figures(void **state)
             snprintf(cells[row][column], 40, "%.*s", (int)(b - a), a);
             p += len + 1;
         }
-        assert_int_equal(column, 16);
+        assert_int_equal(column, 17);
         p += *p == '\n';
     }
     assert_int_equal(row, 6); /* header, rule, four models */
-    static const char *const first[] = {"Model", "Precision", "Size(MB)", "MAE", "Latency(ms)"};
-    for (int c = 0; c < 5; c++)
+    static const char *const first[] = {"Model", "Precision", "Size(MB)", "MAE", "Latency CPU(ms)", "Latency GPU(ms)"};
+    for (int c = 0; c < 6; c++)
         assert_string_equal(cells[0][c], first[c]);
-    static const char *const ptq[] = {"PTQ", "INT8", "11.20", "5.50", "50.0", "6.88",  "0.500", "-",
+    static const char *const ptq[] = {"PTQ", "INT8", "11.20", "5.50", "50.0", "-",     "6.88",  "0.500", "-",
                                       "-",   "-",    "51.0",  "49.0", "-",    "+0.50", "2.00x", "4.00x"};
-    for (int c = 0; c < 16; c++)
+    for (int c = 0; c < 17; c++)
         assert_string_equal(cells[3][c], ptq[c]);
-    static const char *const median[] = {"Median", "-", "-", "10.00", "-", "12.50", "0.500", "-",
+    static const char *const median[] = {"Median", "-", "-", "10.00", "-", "-",     "12.50", "0.500", "-",
                                          "-",      "-", "-", "-",     "-", "+5.00", "-",     "-"};
-    for (int c = 0; c < 16; c++)
+    for (int c = 0; c < 17; c++)
         assert_string_equal(cells[5][c], median[c]);
-    assert_string_equal(cells[2][13], "-"); /* FP32 against itself */
+    assert_string_equal(cells[2][14], "-"); /* FP32 against itself */
     eq_str_clear(&table);
 }
 
@@ -66,8 +66,8 @@ static void a_wide_table_becomes_several(void **state)
                 cells += p[i] == '|';
             p += len;
         }
-        assert_int_equal(tables, columns == 40 ? 7 : columns == 80 ? 3 : 2);
-        assert_int_equal(cells, 15 + tables);
+        assert_int_equal(tables, columns == 40 ? 8 : columns == 80 ? 3 : 2);
+        assert_int_equal(cells, 16 + tables);
         assert_non_null(strstr(table.s, "2.00x"));
         eq_str_clear(&table);
     }
@@ -322,6 +322,90 @@ static void a_baseline_that_has_not_learned_is_told(void **state)
     eq_free(html);
 }
 
+static struct cJSON *devices; /* of the row that was changed last */
+
+/* A row with a GPU and with OpenCL on a CPU. */
+static void set_devices(struct eq_result *row)
+{
+    cJSON_Delete(devices);
+    row->devices = devices = cJSON_Parse(
+        "{\"opencl:0\": {\"name\": \"cpu-haswell\", \"driver\": \"PoCL 3.1\", \"is_gpu\": false, "
+        "\"integer_path\": \"plain\", \"clips\": 4, \"largest_difference\": 0, \"latency_ms\": {\"min\": 70, "
+        "\"median\": 75.5, \"p90\": 80, \"p95\": 81, \"p99\": 82, \"repeats\": 3, \"samples\": [70, 75.5, 82]}}, "
+        "\"cuda:0\": {\"name\": \"GPU of a test\", \"driver\": \"1\", \"is_gpu\": true, \"integer_path\": "
+        "\"mma.m16n8k32\", \"clips\": 4, \"largest_difference\": 0, \"latency_ms\": {\"min\": 0.2, \"median\": 0.25, "
+        "\"p90\": 0.3, \"p95\": 0.31, \"p99\": 0.32, \"repeats\": 3, \"samples\": [0.2, 0.25, 0.32]}, \"parts_ms\": "
+        "{\"upload\": 0.041, \"compute\": 0.17, \"download\": 0.011}, \"memory_bytes\": 52300000}}");
+}
+
+static void set_refused(struct eq_result *row)
+{
+    cJSON_Delete(devices);
+    row->devices = devices = cJSON_Parse("{\"cuda:0\": {\"is_gpu\": true, \"why\": \"its scales are too small\"}}");
+}
+
+/* The GPU has its column, another device one with its id, and all of it is in the table of latencies. */
+static void devices_stand_beside_the_cpu(void **state)
+{
+    static const char *const parts[] = {"0.0410", "0.170", "0.0110", "52.3"};
+    char *md, *html;
+    (void)state;
+    put_run();
+    change_row("PTQ", set_devices);
+    change_row("QAT", set_refused);
+    make_report(&md, &html);
+    assert_non_null(strstr(md, "| Latency CPU(ms) | Latency GPU(ms) | Latency opencl:0(ms) |"));
+    assert_non_null(strstr(md, "|           0.250 |                 75.5 |"));
+    assert_non_null(strstr(html, "Latency opencl:0(ms)"));
+    assert_null(strstr(html, "There is no latency on a GPU"));
+    const char *section = strstr(html, "On a GPU or another device");
+    assert_non_null(section);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        assert_non_null(strstr(section, parts[i]));
+    assert_non_null(strstr(html, "QAT was not measured on cuda:0: its scales are too small."));
+    assert_non_null(strstr(html, "Device opencl:0: cpu-haswell (no GPU), driver PoCL 3.1, INT8 by plain"));
+    assert_non_null(strstr(html, "Device cuda:0: GPU of a test (a GPU), driver 1, INT8 by mma.m16n8k32"));
+    eq_free(md);
+    eq_free(html);
+    if (have_gnuplot()) {
+        struct eq_err err;
+        assert_int_equal(eq_run_report(dir, &err), EQ_OK);
+        html = read_text("report.html");
+        assert_non_null(strstr(html, "PTQ on cuda:0: median 0.25 ms"));
+        eq_free(html);
+    }
+    cJSON_Delete(devices);
+    devices = NULL;
+}
+
+static void note_no_gpu(void)
+{
+    struct eq_err err;
+    struct eq_results r;
+    assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
+    r.environment.gpu = "none found (libOpenCL.so.1: no platform)";
+    assert_int_equal(eq_results_write(dir, &r, &err), EQ_OK);
+    eq_results_clear(&r);
+}
+
+static void a_missing_gpu_is_a_dash_and_a_reason(void **state)
+{
+    char *md, *html;
+    (void)state;
+    put_run();
+    make_report(&md, &html);
+    assert_null(strstr(md, "no latency on a GPU")); /* results of a version without devices */
+    eq_free(md);
+    eq_free(html);
+    note_no_gpu();
+    make_report(&md, &html);
+    assert_non_null(strstr(md, "There is no latency on a GPU: none found (libOpenCL.so.1: no platform)."));
+    assert_non_null(strstr(html, "GPU: none found (libOpenCL.so.1: no platform)"));
+    assert_null(strstr(html, "On a GPU or another device"));
+    eq_free(md);
+    eq_free(html);
+}
+
 static void set_slow(struct eq_result *row)
 {
     row->latency = (struct eq_result_latency){.min = 49,
@@ -564,6 +648,8 @@ int main(void)
         TEST(validation_chooses_and_a_bias_is_told),
         TEST(nothing_is_chosen_without_validation),
         TEST(a_baseline_that_has_not_learned_is_told),
+        TEST(devices_stand_beside_the_cpu),
+        TEST(a_missing_gpu_is_a_dash_and_a_reason),
         TEST(timings_are_protected),
         cmocka_unit_test(every_ratio_can_be_printed),
         TEST(twenty_models_are_all_in_the_report),

@@ -110,13 +110,20 @@ static void fields_come_back_as_they_were_written(void **state)
         "\"high\":2.5,\"waited\":9,\"samples\":[1,1.5,2.5,3.1]},"
         "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8},"
         "\"start_ms\":{\"load\":40,\"first_call\":12.5,\"repeats\":3},"
-        "\"memory_bytes\":{\"arena\":4096,\"packed\":8192,\"peak\":65536}}],\"skipped\":[],"
+        "\"memory_bytes\":{\"arena\":4096,\"packed\":8192,\"peak\":65536},"
+        "\"devices\":{\"opencl:0\":{\"name\":\"m\",\"is_gpu\":false,\"why\":\"BF16\"},"
+        "\"cuda:1\":{\"name\":\"n\",\"driver\":\"d\",\"is_gpu\":true,\"integer_path\":\"dp4a\",\"clips\":100,"
+        "\"largest_difference\":0,\"timed\":\"t\",\"latency_ms\":{\"min\":null,\"median\":0.5,\"p95\":null},"
+        "\"parts_ms\":{\"upload\":0.125,\"compute\":0.25,\"download\":0.0625},\"memory_bytes\":1024}}}],"
+        "\"skipped\":[],"
         "\"damaged\":[],"
         "\"data\":{\"dir\":\"d\",\"synthetic\":true,\"train\":3,\"val\":2,\"test\":1,\"skipped\":0,"
         "\"split_from_file\":false},"
-        "\"environment\":{\"version\":\"v\",\"cpu\":\"c\",\"isa\":\"i\",\"threads\":2}}";
+        "\"environment\":{\"version\":\"v\",\"cpu\":\"c\",\"isa\":\"i\",\"threads\":2,\"gpu\":\"g\"}}";
     struct eq_results r;
     struct eq_result row = eq_result_of(NULL);
+    struct eq_result_device device, gpu;
+    struct cJSON *devices = cJSON_CreateObject();
     struct cJSON *recipe = cJSON_Parse("{\"weight_bits\": 8}"), *samples = cJSON_Parse("[1, 1.5, 2.5, 3.1]");
     (void)state;
     row.model = "QAT", row.precision = "INT8", row.size_mb = 11.5, row.file = "f", row.frames = 12, row.size = 112;
@@ -127,11 +134,23 @@ static void fields_come_back_as_they_were_written(void **state)
     row.file_latency = (struct eq_result_latency){5, 6, NAN, 7, NAN, 8, NAN, NAN, NAN, NULL}; /* as of 0.1.0 */
     row.start = (struct eq_result_start){40, 12.5, 3};
     row.memory = (struct eq_result_memory){4096, 8192, 65536};
+    assert_false(eq_result_device_at(&row, 0, &device)); /* fills it with what no file says */
+    device.id = "opencl:0", device.name = "m", device.why = "BF16";
+    eq_result_device_put(devices, &device);
+    eq_result_device_at(&row, 0, &device);
+    device.id = "cuda:1", device.name = "an earlier one";
+    eq_result_device_put(devices, &device);
+    device.name = "n", device.driver = "d", device.is_gpu = true, device.integer_path = "dp4a";
+    device.clips = 100, device.largest_difference = 0, device.timed = "t", device.latency.median = 0.5;
+    device.parts = (struct eq_device_times){0.125, 0.25, 0.0625}, device.memory = 1024;
+    eq_result_device_put(devices, &device);
+    row.devices = devices;
     eq_results_init(&r);
     eq_results_put(&r, &row);
     eq_results_set_skipped(&r, &(struct eq_dataset){0});
     r.data.dir = "d", r.data.synthetic = true, r.data.train = 3, r.data.val = 2, r.data.test = 1, r.data.skipped = 0;
     r.environment.version = "v", r.environment.cpu = "c", r.environment.isa = "i", r.environment.threads = 2;
+    r.environment.gpu = "g";
     struct cJSON *json = eq_results_json(&r);
     char *text = cJSON_PrintUnformatted(json);
     assert_string_equal(text, whole);
@@ -140,8 +159,12 @@ static void fields_come_back_as_they_were_written(void **state)
     assert_true(isnan(row.file_latency.p99) && row.start.first_call == 12.5 && row.memory.peak == 65536);
     assert_true(row.latency.p95 == 3 && row.file_latency.median == 6 && isnan(row.r2) && isnan(row.prediction));
     assert_true(isnan(row.over_seeds.n) && row.recipe && !row.data[0] && strcmp(row.observer, "o") == 0);
+    assert_true(eq_result_device_at(&row, 1, &device) && !eq_result_device_at(&row, 2, &gpu));
+    assert_true(eq_result_gpu(&row, &gpu) && strcmp(gpu.id, "cuda:1") == 0 && gpu.parts.compute == 0.25);
+    assert_true(isnan(gpu.latency.p99) && !gpu.why[0]);
     cJSON_free(text);
     cJSON_Delete(json);
+    cJSON_Delete(devices);
     cJSON_Delete(recipe);
     cJSON_Delete(samples);
     eq_results_clear(&r);
@@ -153,14 +176,15 @@ static void samples_that_are_no_times_are_refused(void **state)
     static const char *const bad[] = {"3", "[1, \"2\"]", "[1, -2]", "[2, 1]", "[null]", "{\"a\": 1}"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        for (int file = 0; file < 2; file++) {
+        for (int place = 0; place < 3; place++) {
+            static const char *const names[] = {"latency_ms", "file_latency_ms", "devices.cuda:0.latency_ms"};
             struct eq_err err = {0};
             struct eq_results r;
-            const char *key = file ? "file_latency_ms" : "latency_ms";
             char *text = eq_format("{\"format\": \"echoquant-results-1\", \"models\": [{\"model\": \"FP32\"}, "
-                                   "{\"model\": \"PTQ\", \"%s\": {\"median\": 1, \"samples\": %s}}]}",
-                                   key, bad[i]);
-            char *named = eq_format("results.json: model PTQ, %s.samples", key);
+                                   "{\"model\": \"PTQ\", %s\"%s\": {\"median\": 1, \"samples\": %s}}%s]}",
+                                   place == 2 ? "\"devices\": {\"cuda:0\": {" : "",
+                                   place == 1 ? "file_latency_ms" : "latency_ms", bad[i], place == 2 ? "}}" : "");
+            char *named = eq_format("results.json: model PTQ, %s.samples", names[place]);
             write_file("results.json", text);
             assert_int_equal(eq_results_read(dir, &r, &err), EQ_FORMAT);
             assert_non_null(strstr(err.msg, named));
@@ -168,6 +192,24 @@ static void samples_that_are_no_times_are_refused(void **state)
             free(text);
             free(named);
         }
+}
+
+/* What another program, or nobody, wrote there. */
+static void devices_without_a_name_do_not_count(void **state)
+{
+    static const char *const none[] = {"{}", "[{\"is_gpu\": true}]", "3", "{\"'; system\": {\"is_gpu\": true}}",
+                                       "{\"cuda:0\": 7, \"cuda:1\": {}}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        struct eq_result_device d;
+        char *text = eq_format("{\"devices\": %s}", none[i]);
+        struct cJSON *json = cJSON_Parse(text);
+        struct eq_result row = eq_result_of(json);
+        assert_false(eq_result_gpu(&row, &d));
+        assert_true(eq_result_device_at(&row, 0, &d) == (i == 4));
+        cJSON_Delete(json);
+        free(text);
+    }
 }
 
 static void a_strange_results_file_is_refused_and_kept(void **state)
@@ -646,6 +688,7 @@ int main(void)
         TEST(a_file_that_is_written_again_loses_nothing),
         TEST(fields_come_back_as_they_were_written),
         TEST(samples_that_are_no_times_are_refused),
+        TEST(devices_without_a_name_do_not_count),
         TEST(a_strange_results_file_is_refused_and_kept),
         TEST(no_results_is_said),
         TEST(entering_keeps_the_settings_of_what_is_there),

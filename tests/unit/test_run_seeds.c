@@ -166,13 +166,17 @@ static void samples_of_one_seed_are_left_out(void **state)
     struct eq_results r;
     (void)state;
     write_results(4, "{\"model\": \"FP32\", \"mae\": 5, \"latency_ms\": {\"p99\": 2, \"samples\": [1, 2]}, "
-                     "\"start_ms\": {\"load\": 30}, \"memory_bytes\": {\"peak\": 100}}");
+                     "\"start_ms\": {\"load\": 30}, \"memory_bytes\": {\"peak\": 100}, \"devices\": {\"cuda:0\": {"
+                     "\"is_gpu\": true, \"latency_ms\": {\"median\": 1, \"samples\": [1]}}}}");
     write_results(5, "{\"model\": \"FP32\", \"mae\": 5, \"latency_ms\": {\"p99\": 4, \"samples\": [3, 4]}, "
-                     "\"start_ms\": {\"load\": 50}, \"memory_bytes\": {\"peak\": 300}}");
+                     "\"start_ms\": {\"load\": 50}, \"memory_bytes\": {\"peak\": 300}, \"devices\": {\"cuda:0\": {"
+                     "\"is_gpu\": true, \"latency_ms\": {\"median\": 2, \"samples\": [2]}}}}");
     assert_int_equal(eq_seeds_collect(dir, 4, 2, &err), EQ_OK);
     assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
     const struct eq_result *row = eq_results_find(&r, "FP32");
     assert_true(row->latency.p99 == 3 && !row->latency.samples && row->start.load == 40 && row->memory.peak == 200);
+    struct eq_result_device gpu;
+    assert_true(eq_result_gpu(row, &gpu) && gpu.latency.median == 1.5 && !gpu.latency.samples);
     eq_results_clear(&r);
 }
 

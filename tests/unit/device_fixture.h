@@ -1,0 +1,75 @@
+/*
+ * A device for tests: the one that ECHOQUANT_TEST_DEVICE names ("cuda:0"), or the first of OpenCL, which is PoCL where
+ * there is no GPU. PoCL runs every integer path that needs no instruction of its own: plain, both shapes of mma
+ * emulated, and dot where it offers that. Needs no test framework.
+ */
+#ifndef TESTS_UNIT_DEVICE_FIXTURE_H
+#define TESTS_UNIT_DEVICE_FIXTURE_H
+
+#include "device/net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct device_path {
+    const char *path, *defines;
+};
+static const struct device_path device_paths[] = {
+    {"plain", "-DEQ_PATH_PLAIN"},
+    {"mma.m16n8k32", "-DEQ_PATH_MMA16 -DEQ_MMA_EMULATED"},
+    {"mma.m8n8k16", "-DEQ_PATH_MMA8 -DEQ_MMA_EMULATED"},
+    {"dot", "-DEQ_PATH_DOT"},
+};
+enum { DEVICE_PATHS = sizeof device_paths / sizeof *device_paths };
+
+/* Opens the device and builds the text for path i of it, without a self-check. NULL: no such path here; *why: the
+ * reason, NULL where the device only lacks the path. Close with test_device_close. */
+static inline struct eq_device *test_device_open(int i, const char *more_defines, const char **why)
+{
+    static struct eq_err err;
+    static char text[512];
+    const char *name = getenv("ECHOQUANT_TEST_DEVICE");
+    struct eq_device_list list;
+    struct eq_device *d = NULL;
+    char defines[256];
+    *why = NULL;
+    if (name) { /* by its own path alone, self-check included */
+        if (i == 0 && eq_device_open(name, &d, &err) != EQ_OK)
+            *why = err.msg;
+        return d;
+    }
+    if (eq_devices_list(false, &list, &err) != EQ_OK) {
+        *why = err.msg;
+        return NULL;
+    }
+    size_t at = 0;
+    while (at < list.n && strncmp(list.devices[at].id, "opencl", 6) != 0)
+        at++;
+    if (at == list.n) {
+        snprintf(text, sizeof text, "no OpenCL device: %s", list.notes.s);
+        *why = text;
+    } else if (strcmp(device_paths[i].path, "dot") != 0 || strcmp(list.devices[at].integer_path, "dot") == 0) {
+        d = calloc(1, sizeof *d);
+        *d = (struct eq_device){.api = &eq_device_opencl, .info = list.devices[at]};
+        d->info.why = (struct eq_str){0};
+        snprintf(d->info.integer_path, sizeof d->info.integer_path, "%s", device_paths[i].path);
+        snprintf(defines, sizeof defines, "%s %s", device_paths[i].defines, more_defines);
+        if (d->api->open(0, &d->info, &d->ctx, &err) != EQ_OK ||
+            d->api->build(d->ctx, defines, NULL, 0, NULL, NULL, &err) != EQ_OK) {
+            *why = err.msg;
+            free(d);
+            d = NULL;
+        }
+    }
+    eq_devices_clear(&list);
+    return d;
+}
+
+static inline void test_device_close(struct eq_device *d)
+{
+    d->api->close(d->ctx);
+    free(d);
+}
+
+#endif

@@ -95,18 +95,18 @@ static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const s
     return found;
 }
 
-/* Whether a name of the file is one of the network's, which are asked for in their order as a rule: *at, 0 at first, is
+/* The network's parameter of this name, or -1. Names are asked for in the network's order as a rule: *at, 0 at first, is
  * where the search begins. */
-static bool is_param(const struct eq_graph *g, int *at, const char *name)
+static int next_param(const struct eq_graph *g, int *at, const char *name)
 {
     for (int i = 0; i < g->n_params; i++) {
         int k = (*at + i) % g->n_params;
         if (strcmp(g->params[k].name, name) == 0) {
             *at = k + 1;
-            return true;
+            return k;
         }
     }
-    return false;
+    return -1;
 }
 
 static bool is_head(const char *name)
@@ -135,7 +135,7 @@ static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, 
         bool inside = strncmp(name, r->prefix.s ? r->prefix.s : "", r->prefix.len) == 0;
         if (inside)
             name += r->prefix.len;
-        if (!is_head(name) && (is_param(g, &at, name) || eq_is_batch_counter(name)))
+        if (!is_head(name) && (next_param(g, &at, name) >= 0 || eq_is_batch_counter(name)))
             continue;
         note(&r->unused, &r->unused_names, f->tensors[i].name);
         if (inside && is_body(name)) {
@@ -221,12 +221,13 @@ struct start {
 static enum eq_status choose(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
     const struct start *s = ctx;
+    int at = 0;
     EQ_CHECK(find_prefix(f, &s->report->prefix, err));
     for (size_t i = 0; i < f->n; i++) {
         struct eq_st_tensor *t = &f->tensors[i];
         size_t n = s->report->prefix.len;
         bool inside = strncmp(t->name, n ? s->report->prefix.s : "", n) == 0;
-        int p = inside ? eq_graph_find_param(s->g, t->name + n) : -1;
+        int p = inside ? next_param(s->g, &at, t->name + n) : -1;
         t->unwanted = p < 0 || is_head(t->name + n) || !eq_tensor_same_shape(&t->value, &s->g->params[p].value);
     }
     return EQ_OK;

@@ -23,17 +23,13 @@ static float from_bfloat(uint16_t b)
     return v;
 }
 
-/* Value i of a tensor; its data may lie at any address. */
+/* Value i of a tensor that is not F32; its data may lie at any address. */
 static float value_at(const struct eq_tensor *t, size_t i)
 {
     const uint8_t *data = t->data;
     uint16_t half;
     double wide;
-    float v;
     switch (t->dtype) {
-    case EQ_F32:
-        memcpy(&v, data + 4 * i, sizeof v);
-        return v;
     case EQ_F64:
         memcpy(&wide, data + 8 * i, sizeof wide);
         return (float)wide;
@@ -46,6 +42,16 @@ static float value_at(const struct eq_tensor *t, size_t i)
     default:
         return NAN;
     }
+}
+
+static void convert(const struct eq_tensor *t, float *out, size_t n)
+{
+    if (t->dtype == EQ_F32) {
+        memcpy(out, t->data, n * sizeof *out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = value_at(t, i);
 }
 
 static bool is_floating(enum eq_dtype dtype)
@@ -200,8 +206,7 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
             values[i] = eq_alloc(n, sizeof(float));
             if (!values[i])
                 EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for its weights"));
-            for (size_t k = 0; k < n; k++)
-                values[i][k] = value_at(t, k);
+            convert(t, values[i], n);
             if (!eq_all_finite(values[i], n))
                 EQ_TRY(eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name));
             r->used++;

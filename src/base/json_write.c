@@ -11,12 +11,22 @@
 
 enum { MAX_LINE = 110 };
 
+/* Adds what needs no escape; returns what follows it. */
+static const char *add_plain(struct eq_str *out, const char *s)
+{
+    const char *end = s;
+    while ((unsigned char)*end >= ' ' && *end != '"' && *end != '\\' && *end != 127)
+        end++;
+    eq_str_add_bytes(out, s, (size_t)(end - s));
+    return end;
+}
+
 static void print_string(struct eq_str *out, const char *s)
 {
     struct eq_str utf8 = {0};
     eq_str_add_utf8(&utf8, s ? s : "");
     eq_str_add(out, "\"");
-    for (s = utf8.s; *s; s++) {
+    for (s = add_plain(out, utf8.s); *s; s = add_plain(out, s + 1)) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             eq_str_add(out, "\\%c", c);
@@ -24,10 +34,8 @@ static void print_string(struct eq_str *out, const char *s)
             eq_str_add(out, "\\n");
         else if (c == '\t')
             eq_str_add(out, "\\t");
-        else if (c < ' ' || c == 127)
-            eq_str_add(out, "\\u%04x", c);
         else
-            eq_str_add_bytes(out, s, 1);
+            eq_str_add(out, "\\u%04x", c);
     }
     eq_str_add(out, "\"");
     eq_str_clear(&utf8);

@@ -43,9 +43,12 @@ static int print(char *s, size_t size, const char *fmt, va_list args)
 
 void eq_str_vadd(struct eq_str *str, const char *fmt, va_list args)
 {
-    int n = print(NULL, 0, fmt, args);
-    reserve(str, (size_t)n);
-    print(str->s + str->len, (size_t)n + 1, fmt, args);
+    size_t room = str->cap - str->len;
+    int n = print(room ? str->s + str->len : NULL, room, fmt, args);
+    if ((size_t)n >= room) {
+        reserve(str, (size_t)n);
+        print(str->s + str->len, (size_t)n + 1, fmt, args);
+    }
     str->len += (size_t)n;
 }
 

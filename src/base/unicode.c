@@ -17,7 +17,7 @@ static const uint16_t windows_1252[32] = {
     0x2039, 0x0152,      REPLACEMENT, 0x017d, REPLACEMENT, REPLACEMENT, 0x2018, 0x2019,      0x201c, 0x201d, 0x2022,
     0x2013, 0x2014,      0x02dc,      0x2122, 0x0161,      0x203a,      0x0153, REPLACEMENT, 0x017e, 0x0178};
 
-/* The code point that *text begins with; moves *text behind it. */
+/* The code point that *text begins with; moves *text past it. */
 static int32_t next_code_point(const char **text)
 {
     utf8proc_int32_t code;
@@ -36,10 +36,19 @@ static void add_code_point(struct eq_str *out, int32_t code)
     eq_str_add_bytes(out, bytes, (size_t)utf8proc_encode_char(code, bytes));
 }
 
+/* Adds the printable ASCII that *text begins with, which is the same in every encoding; moves *text past it. */
+static void add_ascii(struct eq_str *out, const char **text)
+{
+    const char *end = *text;
+    while (*end >= ' ' && *end < 0x7f)
+        end++;
+    eq_str_add_bytes(out, *text, (size_t)(end - *text));
+    *text = end;
+}
+
 void eq_str_add_utf8(struct eq_str *out, const char *text)
 {
-    eq_str_add_bytes(out, "", 0);
-    while (*text)
+    for (add_ascii(out, &text); *text; add_ascii(out, &text))
         add_code_point(out, next_code_point(&text));
 }
 
@@ -52,8 +61,7 @@ static bool is_invisible(int32_t code)
 
 static void add_shown(struct eq_str *out, const char *text, bool lines)
 {
-    eq_str_add_bytes(out, "", 0);
-    while (*text) {
+    for (add_ascii(out, &text); *text; add_ascii(out, &text)) {
         int32_t code = next_code_point(&text);
         if (!is_invisible(code) || (lines && code == '\n'))
             add_code_point(out, code);
@@ -76,8 +84,7 @@ void eq_str_add_lines(struct eq_str *out, const char *text)
 
 void eq_str_add_escaped(struct eq_str *out, const char *text)
 {
-    eq_str_add_bytes(out, "", 0);
-    while (*text) {
+    for (add_ascii(out, &text); *text; add_ascii(out, &text)) {
         int32_t code = next_code_point(&text);
         if (code == '\n' || !is_invisible(code))
             add_code_point(out, code);

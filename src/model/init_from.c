@@ -23,17 +23,13 @@ static float from_bfloat(uint16_t b)
     return v;
 }
 
-/* Value i of a tensor; its data may lie at any address. */
+/* Value i of a tensor that is not F32; its data may lie at any address. */
 static float value_at(const struct eq_tensor *t, size_t i)
 {
     const uint8_t *data = t->data;
     uint16_t half;
     double wide;
-    float v;
     switch (t->dtype) {
-    case EQ_F32:
-        memcpy(&v, data + 4 * i, sizeof v);
-        return v;
     case EQ_F64:
         memcpy(&wide, data + 8 * i, sizeof wide);
         return (float)wide;
@@ -46,6 +42,16 @@ static float value_at(const struct eq_tensor *t, size_t i)
     default:
         return NAN;
     }
+}
+
+static void convert(const struct eq_tensor *t, float *out, size_t n)
+{
+    if (t->dtype == EQ_F32) {
+        memcpy(out, t->data, n * sizeof *out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = value_at(t, i);
 }
 
 static bool is_floating(enum eq_dtype dtype)
@@ -95,18 +101,18 @@ static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const s
     return found;
 }
 
-/* Whether a name of the file is one of the network's, which are asked for in their order as a rule: *at, 0 at first, is
+/* The network's parameter of this name, or -1. Names are asked for in the network's order as a rule: *at, 0 at first, is
  * where the search begins. */
-static bool is_param(const struct eq_graph *g, int *at, const char *name)
+static int next_param(const struct eq_graph *g, int *at, const char *name)
 {
     for (int i = 0; i < g->n_params; i++) {
         int k = (*at + i) % g->n_params;
         if (strcmp(g->params[k].name, name) == 0) {
             *at = k + 1;
-            return true;
+            return k;
         }
     }
-    return false;
+    return -1;
 }
 
 static bool is_head(const char *name)
@@ -135,7 +141,7 @@ static void report_unused(const struct eq_st_file *f, const struct eq_graph *g, 
         bool inside = strncmp(name, r->prefix.s ? r->prefix.s : "", r->prefix.len) == 0;
         if (inside)
             name += r->prefix.len;
-        if (!is_head(name) && (is_param(g, &at, name) || eq_is_batch_counter(name)))
+        if (!is_head(name) && (next_param(g, &at, name) >= 0 || eq_is_batch_counter(name)))
             continue;
         note(&r->unused, &r->unused_names, f->tensors[i].name);
         if (inside && is_body(name)) {
@@ -200,8 +206,7 @@ static enum eq_status collect(const struct eq_st_file *f, const struct eq_graph 
             values[i] = eq_alloc(n, sizeof(float));
             if (!values[i])
                 EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for its weights"));
-            for (size_t k = 0; k < n; k++)
-                values[i][k] = value_at(t, k);
+            convert(t, values[i], n);
             if (!eq_all_finite(values[i], n))
                 EQ_TRY(eq_fail(err, EQ_NUMERIC, "tensor \"%s\" holds NaN or infinite values", p->name));
             r->used++;
@@ -221,12 +226,13 @@ struct start {
 static enum eq_status choose(void *ctx, struct eq_st_file *f, struct eq_err *err)
 {
     const struct start *s = ctx;
+    int at = 0;
     EQ_CHECK(find_prefix(f, &s->report->prefix, err));
     for (size_t i = 0; i < f->n; i++) {
         struct eq_st_tensor *t = &f->tensors[i];
         size_t n = s->report->prefix.len;
         bool inside = strncmp(t->name, n ? s->report->prefix.s : "", n) == 0;
-        int p = inside ? eq_graph_find_param(s->g, t->name + n) : -1;
+        int p = inside ? next_param(s->g, &at, t->name + n) : -1;
         t->unwanted = p < 0 || is_head(t->name + n) || !eq_tensor_same_shape(&t->value, &s->g->params[p].value);
     }
     return EQ_OK;

@@ -64,13 +64,32 @@ struct eq_line eq_calibration_of(const double *pred, const double *target, size_
 
 /* ---- Bland-Altman -------------------------------------------------------- */
 
+/* Quantiles of the noncentral t distribution, found by thousands of integrals. They depend on n alone, and the models of
+ * a report and their pairs have the same clips, so a thread keeps some. */
+struct exact {
+    size_t n;
+    double inner, outer;
+};
+
 /* P(limit > found + x sd) for an upper limit bias + z sd: sqrt(n) (mu + z sigma - mean) / sd has the distribution of a
  * noncentral t with n - 1 degrees of freedom and noncentrality z sqrt(n), its sign apart (Carkeet 2015). */
+static const struct exact *exact_of(size_t n, double z)
+{
+    static _Thread_local struct exact kept[64];
+    struct exact *e = &kept[n % (sizeof kept / sizeof *kept)];
+    if (e->n != n) {
+        double root = sqrt((double)n), df = (double)n - 1, tail = (1 - EQ_LEVEL) / 2;
+        e->inner = eq_noncentral_t_quantile(tail, df, z * root) / root;
+        e->outer = eq_noncentral_t_quantile(1 - tail, df, z * root) / root;
+        e->n = n;
+    }
+    return e;
+}
+
 static void exact_limits(struct eq_bland_altman *o, double z)
 {
-    double n = (double)o->n, root = sqrt(n), tail = (1 - EQ_LEVEL) / 2;
-    double inner = eq_noncentral_t_quantile(tail, n - 1, z * root) / root * o->sd;
-    double outer = eq_noncentral_t_quantile(1 - tail, n - 1, z * root) / root * o->sd;
+    const struct exact *e = exact_of(o->n, z);
+    double inner = e->inner * o->sd, outer = e->outer * o->sd;
     o->exact_upper_low = o->bias + inner;
     o->exact_upper_high = o->bias + outer;
     o->exact_lower_low = o->bias - outer;

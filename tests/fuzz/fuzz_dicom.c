@@ -8,6 +8,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* DCMTK takes the memory that a deflated file claims, as far as 4 GiB, before it sees that the bytes are missing. It does
+ * not touch it, but AddressSanitizer does. So it is refused more than what the limits below can need. */
+const char *__asan_default_options(void)
+{
+    return FUZZ_SANITIZER_OPTIONS ":max_allocation_size_mb=64";
+}
+
 enum { FRAMES = 4, SIZE = 16, PIXELS = FRAMES * SIZE * SIZE * 3, MAX_PIXELS = 64 * 64, MAX_FRAMES = 16 };
 
 static void check_error(enum eq_status st, const struct eq_err *err, const char *name)
@@ -20,13 +27,15 @@ static void check_error(enum eq_status st, const struct eq_err *err, const char 
 static void read_frames(const char *path)
 {
     static const struct eq_dicom_limits limits = {MAX_PIXELS, MAX_FRAMES};
-    static uint8_t rgb[2][MAX_PIXELS * 3 + 64];
+    static uint8_t rgb[2][MAX_PIXELS * 3 + 64], background[2][sizeof rgb[0]];
     struct eq_dicom_reader r;
     struct eq_err err = {0};
     enum eq_status st = eq_dicom_reader_open(&r, path, &limits, &err);
     check_error(st, &err, path);
     if (st != EQ_OK)
         return;
+    memset(background[0], 0xaa, sizeof background[0]);
+    memset(background[1], 0x55, sizeof background[1]);
     const struct eq_dicom_info *info = r.info;
     bool clip = eq_dicom_check_clip(path, info, &err) == EQ_OK;
     size_t bytes = (size_t)info->width * (size_t)info->height * 3;
@@ -34,12 +43,11 @@ static void read_frames(const char *path)
     for (int i = 0; clip && i < info->frames; i++) {
         enum eq_status two[2];
         for (int k = 0; k < 2; k++) {
-            memset(rgb[k], k ? 0x55 : 0xaa, sizeof rgb[k]);
+            memcpy(rgb[k], background[k], sizeof rgb[k]);
             err = (struct eq_err){0};
             two[k] = eq_dicom_reader_rgb(&r, i, rgb[k], &err);
             check_error(two[k], &err, path);
-            for (size_t b = bytes; b < sizeof rgb[k]; b++)
-                require(rgb[k][b] == (k ? 0x55 : 0xaa));
+            require(memcmp(rgb[k] + bytes, background[k], sizeof rgb[k] - bytes) == 0);
         }
         require(two[0] == two[1] && (two[0] != EQ_OK || memcmp(rgb[0], rgb[1], bytes) == 0));
         int shown = eq_dicom_frame_at(info, i);
@@ -64,6 +72,7 @@ static void read_clip(const char *path)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[64];
+    eq_memory_forget(); /* what an earlier input was refused */
     int fd = memfd_create("fuzz_dicom", 0);
     require(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

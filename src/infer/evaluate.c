@@ -20,47 +20,82 @@ void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
                 u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
 }
 
-static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, float ef, const char *unlike)
+/* What a process found of a clip. */
+struct found {
+    uint32_t sample;
+    float ef;
+    char unlike[248]; /* what eq_look_check says; "": nothing */
+};
+
+static void add_row(struct eq_evaluation *e, const struct eq_dataset *ds, const struct found *f)
 {
-    eq_unlike_add(&e->unlike, sample->file_name, unlike);
+    const struct eq_sample *sample = &ds->samples[f->sample];
+    eq_unlike_add(&e->unlike, sample->file_name, f->unlike[0] ? f->unlike : NULL);
     e->rows[e->n++] =
         (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
                                .split = sample->split,
                                .ef = sample->ef,
-                               .prediction = (double)ef,
+                               .prediction = (double)f->ef,
                                .patient = sample->patient,
                                .frames = sample->clip_frames ? sample->clip_frames : sample->number_of_frames,
                                .fps = sample->fps > 0 ? sample->fps : sample->clip_fps};
 }
 
-/* A row for every clip, in the loader's order: the mean over the phases that it samples. */
-static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
-                                    struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+/* The mean over the phases that the loader samples. */
+static enum eq_status predict_clip(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_batch *batch,
+                                   struct found *f, struct eq_err *err)
 {
+    struct eq_str why = {0};
+    f->sample = batch->index[0];
+    enum eq_status st = eq_predictor_mean(p, batch->pixels, batch->phases, &f->ef, err);
+    if (st != EQ_OK)
+        return eq_err_context(err, "%s", ds->samples[f->sample].path);
+    if (eq_look_check(&p->meta.looks, batch->pixels, p->meta.frames, p->meta.size, &why))
+        snprintf(f->unlike, sizeof f->unlike, "%s", why.s);
+    eq_str_clear(&why);
+    return EQ_OK;
+}
+
+/* The clips of this process, in the loader's order. Progress counts those of all, as if all were as far. */
+static enum eq_status predict_own(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                  struct eq_progress *progress, struct found *f, struct eq_err *err)
+{
+    const struct eq_batch_share *share = eq_loader_share(loader);
+    size_t all = eq_loader_batches(loader), own = share->comm->size == 1 ? all : share->n;
     enum eq_status st;
     struct eq_batch batch;
-    struct eq_str why = {0};
     EQ_TRY(eq_loader_start(loader, 0, 0, err));
-    for (;;) {
-        float ef;
+    for (size_t done = 0;; f++) {
         EQ_TRY(eq_loader_next(loader, &batch, err));
         if (batch.n == 0)
             break;
-        const struct eq_sample *sample = &ds->samples[batch.index[0]];
-        st = eq_predictor_mean(p, batch.pixels, batch.phases, &ef, err);
-        if (st != EQ_OK)
-            eq_err_context(err, "%s", sample->path);
-        EQ_TRY(st);
-        why.len = 0;
-        bool unlike = eq_look_check(&p->meta.looks, batch.pixels, p->meta.frames, p->meta.size, &why);
-        add_row(out, sample, ef, unlike ? why.s : NULL);
+        EQ_TRY(predict_clip(p, ds, &batch, f, err));
+        done++;
         if (progress)
-            eq_progress_step(progress, out->n, NULL);
+            eq_progress_step(progress, done * all / own, NULL);
         if (eq_interrupted())
             EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation. Run the same command to resume."));
     }
 out:
-    eq_str_clear(&why);
+    return st;
+}
+
+/* A row for every clip, in the loader's order. */
+static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                    struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+{
+    const struct eq_batch_share *share = eq_loader_share(loader);
+    size_t n = eq_loader_batches(loader);
+    enum eq_status st;
+    struct found *found = eq_alloc(n, sizeof *found);
+    if (!found)
+        return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", n);
+    EQ_TRY(eq_comm_agree(share->comm, predict_own(p, ds, loader, progress, found + share->first, err), err));
+    EQ_TRY(eq_comm_fill(share->comm, found, n, sizeof *found, err));
+    for (size_t i = 0; i < n; i++)
+        add_row(out, ds, &found[i]);
+out:
+    eq_free(found);
     return st;
 }
 

@@ -7,7 +7,8 @@ struct eq_train_job eq_finetune_job(const struct eq_config *cfg)
     return (struct eq_train_job){.cfg = cfg,
                                  .epochs = cfg->qat.epochs,
                                  .batch = cfg->qat.batch,
-                                 .accumulate = 1,
+                                 .accumulate = cfg->qat.accumulate,
+                                 .accumulate_key = "qat.accumulate",
                                  .optim = {.kind = EQ_OPTIM_ADAMW,
                                            .lr = cfg->qat.lr,
                                            .weight_decay = cfg->qat.weight_decay,
@@ -74,10 +75,23 @@ out:
 }
 
 /* Those of QAT without the settings of fake-quant. */
-static const char *const shaping[] = {"data.frames",      "data.size",           "model.width",        "run.seed",
-                                      "train.flip",       "train.shift",         "train.random_phase", "train.loss",
-                                      "train.grad_clip",  "qat.epochs",          "qat.batch",          "qat.lr",
-                                      "qat.weight_decay", "qat.freeze_bn_epoch", "qat.distill",        NULL};
+static const char *const shaping[] = {"data.frames",
+                                      "data.size",
+                                      "model.width",
+                                      "run.seed",
+                                      "train.flip",
+                                      "train.shift",
+                                      "train.random_phase",
+                                      "train.loss",
+                                      "train.grad_clip",
+                                      "qat.epochs",
+                                      "qat.batch",
+                                      "qat.accumulate",
+                                      "qat.lr",
+                                      "qat.weight_decay",
+                                      "qat.freeze_bn_epoch",
+                                      "qat.distill",
+                                      NULL};
 
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err)

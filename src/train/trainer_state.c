@@ -213,13 +213,14 @@ static char *line_with_key(const char *text, const char *line)
     return NULL;
 }
 
-/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of version 0.1.0 do not
- * record where ranges started. */
+/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of earlier versions lack
+ * settings that are newer, and those of version 0.1.0 do not record where ranges started. */
 static void add_changes(const char *a, const char *b, bool only_missing, struct eq_str *out)
 {
     for (const char *line = b; *line; line += strcspn(line, "\n"), line += *line != '\0') {
         char *was = line_with_key(a, line), *is = line_with_key(b, line);
-        bool noted = was || strncmp(line, EQ_SIGNATURE_START, strlen(EQ_SIGNATURE_START)) != 0;
+        bool start = strncmp(line, EQ_SIGNATURE_START, strlen(EQ_SIGNATURE_START)) == 0;
+        bool noted = was || !(start || eq_settings_default_line(is));
         bool changed = noted && (only_missing ? !was : !was || !eq_settings_same_line(was, is));
         if (changed && only_missing)
             eq_str_add(out, "%s%s -> ", out->len ? ", " : "", is);

@@ -15,6 +15,9 @@
  * are used; all are noted in ds, with a warning. EQ_IO: no list; EQ_FORMAT: a list or, with fail, rows and clips that
  * cannot be used, all of which were logged. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
+/* After the first process has opened its data: opens them in the others, unless they are open. EQ_USAGE: one of them
+ * sees other data than the first. */
+enum eq_status eq_run_open_data_of_first(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 /* How the settings say that a list is to be read. Its texts stay with cfg. */
 struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg);
 /* Whether synth made that folder. */

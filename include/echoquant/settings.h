@@ -109,6 +109,9 @@ struct eq_config {
         int strips; /* clips that quantization moved most, as film strips; 0: no film strips at all */
     } report;
     struct {
+        double timeout; /* s */
+    } dist;
+    struct {
         char *dir; /* run directory */
         int seed;
         int threads;                 /* 0: all */

@@ -1,4 +1,5 @@
 /* One model's row of results.json: metrics on the test and the validation split, size on disk. */
+#include "echoquant/dist.h"
 #include "echoquant/run.h"
 
 #include <cjson/cJSON.h>
@@ -149,57 +150,86 @@ static enum eq_status validate(struct eq_predictor *p, const struct eq_dataset *
     return EQ_OK;
 }
 
-enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
-                           const char *model_path, struct eq_err *err)
+/* What an evaluation made, for its row. */
+struct evaluated {
+    const char *name, *path, *digest, *file_sha256; /* digest: of the data */
+    const struct eq_run_model *known;               /* NULL: a file of the user's own */
+    struct eq_predictor p;
+    struct eq_evaluation e;
+    struct eq_metrics val;
+    int phases;
+};
+
+/* Writes the predictions and the row. */
+static enum eq_status write_row(const struct eq_config *cfg, const struct eq_dataset *ds, const struct evaluated *m,
+                                struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_predictor p = {0};
-    struct eq_evaluation e = {0};
-    struct eq_metrics val;
     struct eq_results results = {0};
     struct eq_result row = eq_result_of(NULL);
     struct cJSON *recipe = NULL;
-    char row_name[EQ_ROW_NAME];
-    char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, name);
-    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
-    char digest[EQ_SHA256_TEXT], file_sha256[EQ_SHA256_TEXT], csv_sha256[EQ_SHA256_TEXT];
+    char row_name[EQ_ROW_NAME], csv_sha256[EQ_SHA256_TEXT];
+    char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, m->name);
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
-    const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
-    enum eq_precision precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
-    eq_dataset_digest(ds, digest);
-    eq_run_row_name(name, row_name);
-    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(eq_sha256_file(path, file_sha256, err));
-    EQ_TRY(eq_predictor_open(&p, path, precision, 1, err));
-    struct eq_config own = config_of_model(cfg, &p.meta);
-    EQ_TRY(eq_results_state_margin(cfg->run.dir, cfg->report.margin, err));
-    EQ_TRY(eq_evaluate(&p, ds, EQ_SPLIT_TEST, &own, &e, err));
-    EQ_TRY(validate(&p, ds, &own, &val, err));
-    EQ_TRY(eq_predictions_write(csv, &e, err));
+    eq_run_row_name(m->name, row_name);
+    EQ_TRY(eq_predictions_write(csv, &m->e, err));
     EQ_TRY(eq_sha256_file(csv, csv_sha256, err));
-    EQ_TRY(describe(&p, row_name, path, file_sha256, own.eval.phases, &row, err));
+    EQ_TRY(describe(&m->p, row_name, m->path, m->file_sha256, m->phases, &row, err));
     row.predictions_sha256 = csv_sha256;
-    row.device = (known ? known : baseline)->device;
-    const struct eq_qmodel *made = eq_predictor_qmodel(&p);
+    row.device = (m->known ? m->known : baseline)->device;
+    const struct eq_qmodel *made = eq_predictor_qmodel(&m->p);
     row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
-    set_metrics(&row, digest, &e.metrics, &val);
-    if (p.meta.looks.clips > 0)
-        row.unlike = (double)e.unlike.n;
-    eq_unlike_warn(&e.unlike, "test clips", e.n);
-    if (strcmp(name, baseline->name) != 0)
-        EQ_TRY(compare_with_fp32(cfg, &e, &row, err));
+    set_metrics(&row, m->digest, &m->e.metrics, &m->val);
+    if (m->p.meta.looks.clips > 0)
+        row.unlike = (double)m->e.unlike.n;
+    eq_unlike_warn(&m->e.unlike, "test clips", m->e.n);
+    if (strcmp(m->name, baseline->name) != 0)
+        EQ_TRY(compare_with_fp32(cfg, &m->e, &row, err));
     EQ_TRY(eq_results_open(cfg->run.dir, &results, err));
     eq_results_put(&results, &row);
-    EQ_TRY(put_median_row(&results, digest, ds, err));
+    EQ_TRY(put_median_row(&results, m->digest, ds, err));
     eq_results_set_skipped(&results, ds);
     EQ_TRY(eq_results_write(cfg->run.dir, &results, err));
 out:
     cJSON_Delete(recipe);
     eq_results_clear(&results);
-    eq_evaluation_clear(&e);
-    eq_predictor_close(&p);
-    free(path);
     free(csv);
+    return st;
+}
+
+/* Before the test split is read. */
+static enum eq_status begin(const struct eq_config *cfg, struct eq_err *err)
+{
+    EQ_CHECK(eq_run_make_dirs(cfg->run.dir, err));
+    return eq_results_state_margin(cfg->run.dir, cfg->report.margin, err);
+}
+
+enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
+                           const char *model_path, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
+    char digest[EQ_SHA256_TEXT], file_sha256[EQ_SHA256_TEXT];
+    struct evaluated m = {.name = name, .path = path, .digest = digest, .file_sha256 = file_sha256};
+    m.known = model_path ? NULL : eq_run_model_named(name);
+    enum eq_precision precision = m.known      ? m.known->precision
+                                  : model_path ? (enum eq_precision)cfg->run.precision
+                                               : EQ_PRECISION_FP32;
+    eq_dataset_digest(ds, digest);
+    EQ_TRY(eq_sha256_file(path, file_sha256, err));
+    EQ_TRY(eq_predictor_open(&m.p, path, precision, 1, err));
+    struct eq_config own = config_of_model(cfg, &m.p.meta);
+    m.phases = own.eval.phases;
+    st = eq_first_begin() ? begin(cfg, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
+    EQ_TRY(eq_evaluate(&m.p, ds, EQ_SPLIT_TEST, &own, &m.e, err));
+    EQ_TRY(validate(&m.p, ds, &own, &m.val, err));
+    st = eq_first_begin() ? write_row(cfg, ds, &m, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
+out:
+    eq_evaluation_clear(&m.e);
+    eq_predictor_close(&m.p);
+    free(path);
     return st;
 }
 

@@ -232,6 +232,10 @@ const struct eq_setting eq_setting_table[] = {
          "film strips in the report: this many clips that each quantized model moves most, and FP32's worst, median "
          "and best clip. 0: none, so that the report holds no pixels of clips (docs/SECURITY.md)"},
 
+    {REAL(dist, timeout, "300", 0.1, 1e6, "s"), .free_to_change = true,
+     .help = "several processes (mpirun, docs/SCALING.md): how long a process waits for another one that does not show "
+             "that it is alive. Then the command ends with its name"},
+
     {TEXT(run, dir, "runs/default"), .free_to_change = true,
      .help = "run directory: the folder for everything that a run writes"},
     {INT(run, seed, "1", 0, INT_MAX, ""),

@@ -52,7 +52,8 @@ enum eq_status eq_finetune(const struct eq_finetune *f, struct eq_err *err)
     struct eq_str signature = {0};
     job.ds = f->ds;
     job.name = f->name;
-    EQ_TRY(eq_run_make_dirs(f->cfg->run.dir, err));
+    st = eq_first_begin() ? eq_run_make_dirs(f->cfg->run.dir, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
     EQ_TRY(eq_load_baseline(f->cfg, f->model_path, &job.graph, err));
     EQ_TRY(eq_fuse(job.graph, err));
     eq_signature_add(f->cfg, f->ds, f->shaping, &signature);

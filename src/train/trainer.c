@@ -326,6 +326,19 @@ static enum eq_status open_shipped(const struct eq_trainer *t, int epoch, struct
     return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
 }
 
+/* Writes the best model so far; m: its integer form, or NULL. */
+static enum eq_status keep_best(const struct eq_trainer *t, const struct eq_qmodel *m, struct eq_err *err)
+{
+    char *best = eq_trainer_state_path(t, "best");
+    enum eq_status st;
+    EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
+    if (t->job.study)
+        EQ_TRY(t->job.study(t->job.ctx, t->job.graph, err));
+out:
+    free(best);
+    return st;
+}
+
 /* Validates the model after `epoch` epochs. If it is the best so far, exactly this model is written. */
 static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metrics *out, struct eq_err *err)
 {
@@ -333,15 +346,13 @@ static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metric
     struct eq_predictor p = {0};
     struct eq_qmodel *m;
     struct eq_evaluation e = {0};
-    char *best = eq_trainer_state_path(t, "best");
     swap_ema(t);
     EQ_TRY(open_shipped(t, epoch, &p, &m, err));
     EQ_TRY(eq_evaluate_loader(&p, t->job.ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
-        EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
-        if (t->job.study)
-            EQ_TRY(t->job.study(t->job.ctx, t->job.graph, err));
+        st = eq_first_begin() ? keep_best(t, m, err) : EQ_OK;
+        EQ_TRY(eq_first_end(st, NULL, 0, err));
         t->best_mae = out->mae;
         t->best_epoch = epoch;
     }
@@ -349,7 +360,6 @@ out:
     swap_ema(t);
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
-    free(best);
     return st;
 }
 
@@ -433,6 +443,17 @@ static enum eq_status publish(const struct eq_trainer *t, const char *model_path
     return st;
 }
 
+/* Whether any process was asked to stop. */
+static enum eq_status interrupted_epoch(const struct eq_trainer *t, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (eq_interrupted())
+        st = eq_fail(err, EQ_INTERRUPTED,
+                     "%s: interrupted after epoch %d; the state is saved. Run the same command to resume.", t->job.name,
+                     t->epoch);
+    return eq_comm_agree(t->comm, st, err);
+}
+
 enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
     bool resumed;
@@ -448,10 +469,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
         double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
         EQ_CHECK(train_epoch(t, err));
         EQ_CHECK(finish_epoch(t, start_ms, lr, err));
-        if (eq_interrupted() && t->epoch < t->job.epochs)
-            return eq_fail(err, EQ_INTERRUPTED,
-                           "%s: interrupted after epoch %d; the state is saved. Run the same command to resume.",
-                           t->job.name, t->epoch);
+        if (t->epoch < t->job.epochs)
+            EQ_CHECK(interrupted_epoch(t, err));
     }
     if (out_of_patience(t))
         eq_info("%s: stopped early, no better validation MAE for %d epoch%s", t->job.name, t->job.patience,
@@ -459,7 +478,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     if (t->best_epoch == 0)
         eq_info("%s: no epoch was better than the start (validation MAE %.2f), so the start is kept as the model",
                 t->job.name, t->best_mae);
-    return publish(t, model_path, err);
+    enum eq_status st = eq_first_begin() ? publish(t, model_path, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
@@ -473,7 +493,8 @@ enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
         eq_steps_next(NULL);
     EQ_TRY(eq_trainer_init(&t, job, err));
     EQ_TRY(eq_trainer_run(&t, path, err));
-    EQ_TRY(eq_run_note_model(path, err));
+    st = eq_first_begin() ? eq_run_note_model(path, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
     eq_info("wrote %s", path);
 out:
     if (only_step)

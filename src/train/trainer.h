@@ -8,6 +8,7 @@
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
+#include "echoquant/dist.h"
 #include "echoquant/train.h"
 
 /* A line in the signature of QAT. States of version 0.1.0 lack it and are still accepted. */

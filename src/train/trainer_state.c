@@ -93,7 +93,7 @@ static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
     eq_str_clear(&rows);
 }
 
-enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *err)
+static enum eq_status save(const struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_st_file f = {0};
     char *path = eq_trainer_state_path(t, "state");
@@ -112,6 +112,12 @@ out:
     eq_free(extra);
     free(path);
     return st;
+}
+
+enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *err)
+{
+    enum eq_status st = eq_first_begin() ? save(t, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -275,7 +281,8 @@ out:
     return st;
 }
 
-enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
+/* Every process reads the state. */
+static enum eq_status load(struct eq_trainer *t, bool *resumed, struct eq_err *err)
 {
     struct eq_st_file f = {0};
     enum eq_status st;
@@ -297,5 +304,15 @@ out:
     eq_st_clear(&f);
     free(path);
     free(best);
+    return st;
+}
+
+enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
+{
+    EQ_CHECK(load(t, resumed, err));
+    char *position = eq_format("resumed=%d\nepoch=%d\nbatch=%zu\nbest_epoch=%d\nloss_sum=%.17g\n", *resumed, t->epoch,
+                               t->batch_in_epoch, t->best_epoch, t->loss_sum);
+    enum eq_status st = eq_dist_same("state files", position, err);
+    free(position);
     return st;
 }

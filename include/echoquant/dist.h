@@ -27,6 +27,10 @@ bool eq_dist_speaks(void);
  */
 void eq_dist_exit(int code);
 
+/* Says how many processes there are, and warns where one may run on fewer CPUs than `threads`, or, with threads = 0, than
+ * its part of the machine, because the launcher bound it to some. The status of the exchange. */
+enum eq_status eq_dist_say_cpus(int threads, struct eq_err *err);
+
 /* Work of the first process alone. Returns whether this process is to do it; on that one, eq_comm_world is eq_comm_self
  * until eq_first_end. */
 bool eq_first_begin(void);

@@ -57,6 +57,7 @@ static enum eq_status meet(struct eq_session *s, const struct eq_command *comman
                command->name, eq_cpu_isa_in_use(), s->cfg->run.dir, o->force, o->model ? o->model : "");
     eq_settings_fingerprint(s->cfg, NULL, &same);
     EQ_TRY(eq_dist_same("settings", same.s, err));
+    EQ_TRY(eq_dist_say_cpus(s->cfg->run.threads, err));
 out:
     eq_str_clear(&words);
     eq_str_clear(&same);

@@ -47,6 +47,30 @@ enum eq_status eq_dist_open(const struct eq_dist_opts *opts, struct eq_err *err)
     return close_output(err);
 }
 
+enum eq_status eq_dist_say_cpus(int threads, struct eq_err *err)
+{
+    const struct eq_comm *c = eq_comm_world();
+    if (c->size == 1)
+        return EQ_OK;
+    int *cpus = eq_alloc((size_t)c->size, sizeof *cpus), least = 0;
+    if (!cpus)
+        return eq_fail(err, EQ_NOMEM, "out of memory for %d processes", c->size);
+    cpus[c->rank] = eq_cpu_count();
+    enum eq_status st = eq_comm_fill(c, cpus, (size_t)c->size, sizeof *cpus, err);
+    for (int i = 1; i < c->size; i++)
+        least = cpus[i] < cpus[least] ? i : least;
+    int wanted = threads ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN) / c->size;
+    if (st == EQ_OK)
+        eq_info("%d processes share this command", c->size);
+    if (st == EQ_OK && cpus[least] < wanted)
+        eq_warn("rank %d may run on %d CPU%s only, fewer than %s%d: the launcher bound it. Add `--bind-to none` to "
+                "mpirun, or `--cpu-bind=none` to srun",
+                least, cpus[least], eq_plural(cpus[least]), threads ? "run.threads = " : "its share of the machine, ",
+                wanted);
+    eq_free(cpus);
+    return st;
+}
+
 enum eq_status eq_dist_close(enum eq_status st, struct eq_err *err)
 {
     bool reached = true;

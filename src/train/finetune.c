@@ -52,6 +52,7 @@ enum eq_status eq_finetune(const struct eq_finetune *f, struct eq_err *err)
     struct eq_str signature = {0};
     job.ds = f->ds;
     job.name = f->name;
+    EQ_TRY(eq_micro_check(&job, err));
     st = eq_first_begin() ? eq_run_make_dirs(f->cfg->run.dir, err) : EQ_OK;
     EQ_TRY(eq_first_end(st, NULL, 0, err));
     EQ_TRY(eq_load_baseline(f->cfg, f->model_path, &job.graph, err));

@@ -98,6 +98,7 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     struct eq_loader *val = NULL;
     struct eq_str signature = {0};
     eq_signature_add(cfg, ds, shaping, &signature);
+    EQ_TRY(eq_micro_check(&job, err));
     st = eq_first_begin() ? eq_run_make_dirs(cfg->run.dir, err) : EQ_OK;
     EQ_TRY(eq_first_end(st, NULL, 0, err));
     /* Refuses an empty split before the pass over the training clips. */

@@ -32,14 +32,14 @@ static int most_waiting(const struct eq_micro *m, size_t leaves)
     return most;
 }
 
-static enum eq_status check_count(const struct eq_trainer *t, struct eq_err *err)
+enum eq_status eq_micro_check(const struct eq_train_job *job, struct eq_err *err)
 {
-    int size = t->comm->size, micro = t->job.accumulate;
+    int size = eq_comm_world()->size, micro = job->accumulate;
     if (micro < size)
         return eq_fail(err, EQ_USAGE,
                        "%s: %d processes cannot share a step of %d micro-batch%s: set %s to a multiple of "
                        "%d, or start fewer processes",
-                       t->job.name, size, micro, micro == 1 ? "" : "es", t->job.accumulate_key, size);
+                       job->name, size, micro, micro == 1 ? "" : "es", job->accumulate_key, size);
     return EQ_OK;
 }
 
@@ -48,7 +48,7 @@ enum eq_status eq_micro_init(struct eq_trainer *t, struct eq_err *err)
     struct eq_micro *m = &t->micro;
     const struct eq_scale_rule *rule = t->job.rule;
     size_t all = (size_t)t->job.accumulate, n_grads;
-    EQ_CHECK(check_count(t, err));
+    EQ_CHECK(eq_micro_check(&t->job, err));
     m->first = eq_comm_share(t->comm->rank, t->comm->size, all, &m->n);
     eq_exec_grad_block(t->exec, &n_grads);
     m->n_stats = eq_exec_stats(t->exec);

@@ -24,7 +24,9 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
 enum eq_status eq_trainer_take_state(struct eq_trainer *t, struct eq_st_file *f, const char *path, struct eq_err *err);
 char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind); /* "state", "best"; free() */
 
-/* micro.c. init: after comm and the executor; errors as from eq_trainer_init. */
+/* micro.c. EQ_USAGE: a step of the job has fewer micro-batches than there are processes. */
+enum eq_status eq_micro_check(const struct eq_train_job *job, struct eq_err *err);
+/* After comm and the executor; errors as from eq_trainer_init. */
 enum eq_status eq_micro_init(struct eq_trainer *t, struct eq_err *err);
 void eq_micro_clear(struct eq_trainer *t);
 void eq_micro_begin(struct eq_trainer *t); /* before the forward pass of a micro-batch */

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 RANK = {
-    "base": 0, "stats": 1, "picture": 1, "kernels": 1, "clip": 1, "tensor": 2, "nn": 3, "model": 4, "quant": 5, "data": 5,
+    "base": 0, "dist": 1, "stats": 1, "picture": 1, "kernels": 1, "clip": 1, "tensor": 2, "nn": 3, "model": 4, "quant": 5, "data": 5,
     "settings": 6, "make": 6, "device": 6, "infer": 7, "rundir": 7, "ptq": 8, "verdict": 8, "train": 9, "report": 9, "bench": 10, "run": 11,
     "cmd": 12,
 }

@@ -427,36 +427,75 @@ enum { EQ_SPAN = 16384 }; /* 64 KiB of floats a stream */
 typedef void (*eq_span_fn)(const void *ctx, size_t lo, size_t hi);
 void eq_for_spans(size_t n, eq_span_fn fn, const void *ctx);
 
+/* ---- sums in a fixed order ------------------------------------------------ */
+
+/* The binary tree in which the values of n leaves are added. Node k of level l covers the leaves k 2^l to
+ * (k + 1) 2^l - 1, as far as there are any; it is the sum of nodes 2k and 2k + 1 of level l - 1, or node 2k alone where
+ * there is no second one. So the bits of a sum depend on the leaves and their number, and on nothing else. */
+enum { EQ_TREE_LEAVES = 1024, EQ_TREE_PARTS = 20 }; /* parts: most nodes that stay of adjacent leaves */
+struct eq_tree {
+    size_t leaves;
+    int n; /* nodes that wait for their right neighbor */
+    struct eq_tree_node {
+        int level;
+        size_t k;
+    } open[EQ_TREE_PARTS];
+};
+/* leaves: 1..EQ_TREE_LEAVES, of the whole tree. */
+void eq_tree_begin(struct eq_tree *t, size_t leaves);
+/* The next node to the right of those before: a leaf i (level 0), or a node that was added up elsewhere. Returns the
+ * number of waiting values that must be added to its value, the last one first. The sum then waits in their place. */
+int eq_tree_push(struct eq_tree *t, int level, size_t k);
+/* x[0] = the sum of x[0..n-1] as leaves; the others are destroyed. */
+void eq_tree_sum(double *x, size_t n);
+
 /* ---- several processes --------------------------------------------------- */
 
 /* The processes ("ranks") that share one run. The functions below are collective: every rank calls the same ones in the
- * same order with the same n, and each waits for all. Results are the same bits on every rank: values are combined in
- * rank order, never in order of arrival, so they are also the same bits in every run with this number of ranks.
+ * same order with the same sizes, and each waits for all. Results are the same bits on every rank, whatever arrives
+ * first.
  *
- * gather: the one thing that a transport (MPI, threads of a test) provides. Writes the `bytes` bytes of `mine` of every
- * rank to all[size][bytes], by rank. A failure reaches all ranks; what was being combined is then void. */
-typedef enum eq_status (*eq_gather_fn)(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *err);
+ * exchange: the one thing that a transport (MPI, threads of a test) provides. Sends all of `out` and receives all of
+ * `in`, in any order; between two ranks the k-th message out meets the k-th in, which has the same size. After a failure
+ * what was being exchanged is void. */
+struct eq_message {
+    int rank; /* the other one */
+    void *data;
+    size_t bytes;
+};
+typedef enum eq_status (*eq_exchange_fn)(void *ctx, const struct eq_message *out, size_t n_out,
+                                         const struct eq_message *in, size_t n_in, struct eq_err *err);
 struct eq_comm {
     int rank, size; /* 0 <= rank < size */
-    eq_gather_fn gather;
+    eq_exchange_fn exchange;
     void *ctx;
-    void *room; /* owned: what gather writes, so that no rank runs out of memory while others wait for it */
+    void *room; /* owned, as messages: what is received, so that no rank runs out of memory while others wait for it */
+    struct eq_message *messages;
 };
 /* One process: every function succeeds and leaves its values unchanged. Needs no clear. */
 extern const struct eq_comm eq_comm_self;
-/* ctx is borrowed. EQ_NOMEM. */
-enum eq_status eq_comm_init(struct eq_comm *c, int rank, int size, eq_gather_fn gather, void *ctx, struct eq_err *err);
+/* ctx is borrowed. EQ_USAGE: more than EQ_TREE_LEAVES ranks; EQ_NOMEM. */
+enum eq_status eq_comm_init(struct eq_comm *c, int rank, int size, eq_exchange_fn exchange, void *ctx,
+                            struct eq_err *err);
 void eq_comm_clear(struct eq_comm *c);
-/* x: [n]. x[i] = ((rank 0's + rank 1's) + rank 2's) + ...; each addition rounds to the type. */
-enum eq_status eq_comm_sum(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
-enum eq_status eq_comm_sum_doubles(const struct eq_comm *c, double *x, size_t n, struct eq_err *err);
-/* x: [n]. x[i] = the least or greatest x[i] of all ranks; NaN if one is NaN. */
-enum eq_status eq_comm_min(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
-enum eq_status eq_comm_max(const struct eq_comm *c, float *x, size_t n, struct eq_err *err);
+/* The processes that share the work of this thread: eq_comm_self, or what it joined. Borrowed; join NULL to leave. */
+const struct eq_comm *eq_comm_world(void);
+void eq_comm_join(const struct eq_comm *c);
+/* The share of a rank in n things that are in order: *count of them from the returned one on. */
+size_t eq_comm_share(int rank, int size, size_t n, size_t *count);
+/* all: [n][bytes], of which each rank has filled in its share: fills in the others'. */
+enum eq_status eq_comm_fill(const struct eq_comm *c, void *all, size_t n, size_t bytes, struct eq_err *err);
+/* Adds vectors of n floats, one for each of `leaves` leaves (at least one for each rank), of which each rank has its
+ * share (eq_comm_share), by the tree above. parts: what is left of this rank's after eq_tree_push, in order; n_parts vectors of n floats. The sum is
+ * in the last one, the others are destroyed. Each rank adds up a part of the vector and sends it to all, so it sends
+ * and receives about 2 n floats, however many ranks there are. */
+enum eq_status eq_comm_sum(const struct eq_comm *c, size_t leaves, float *const *parts, size_t n, struct eq_err *err);
 /* The worst status of all ranks: an error, else EQ_INTERRUPTED, else EQ_OK; among several errors that of the lowest
  * rank. mine and err are this rank's; with more than one rank err becomes "rank N: message" on every rank. With EQ_OK
  * from all it is a barrier. */
 enum eq_status eq_comm_agree(const struct eq_comm *c, enum eq_status mine, struct eq_err *err);
+/* The same; *any: whether it was true on any rank. */
+enum eq_status eq_comm_agree_any(const struct eq_comm *c, enum eq_status mine, bool *any, struct eq_err *err);
 
 /* ---- CPU ----------------------------------------------------------------- */
 

@@ -270,10 +270,17 @@ struct eq_augment {
     int max_shift;     /* pixels, each axis, uniform in -max_shift..max_shift; uncovered pixels are black */
     bool random_phase; /* random temporal phase per clip and epoch instead of the uniform grid */
 };
+/* Of every `group` batches in a row, the n from `first` on; the other processes of comm (borrowed) read the rest.
+ * group 0: all. */
+struct eq_batch_share {
+    size_t group, first, n;
+    const struct eq_comm *comm;
+};
 struct eq_loader_opts {
     struct eq_sampling sampling;
     int batch; /* clips */
     bool shuffle, drop_last;
+    struct eq_batch_share share; /* the batches that this loader gives */
     struct eq_augment augment;
     uint64_t seed;
     /* Sampled clips are kept in memory up to this; 0: none. A clip without color takes a third. Clips with a random
@@ -301,17 +308,21 @@ struct eq_loader;
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
-/* Starts an epoch at batch `first` (above 0 for resuming). EQ_NOMEM: no thread can be started; some but not all: they
+/* Starts an epoch at batch `first`, of all batches (above 0 for resuming; a multiple of the share's group). EQ_NOMEM: no thread can be started; some but not all: they
  * do the work, after a warning. */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
 /* The next batch; batch->n = 0 at the end of the epoch. The error of a clip (eq_clip_read, eq_clip_refuse_damaged)
  * comes in place of its batch, and again with every call until the next eq_loader_start. */
 enum eq_status eq_loader_next(struct eq_loader *l, struct eq_batch *batch, struct eq_err *err);
 const struct eq_sampling *eq_loader_sampling(const struct eq_loader *l); /* as its options said; borrowed */
-/* Batches of an epoch. */
+/* Batches of an epoch, with those of other processes. */
 size_t eq_loader_batches(const struct eq_loader *l);
-/* Mean over all pixels and channels of a loader's clips, rounded to a whole pixel value, and the standard deviation
- * around it; mean, standard deviation (of the population) and median of EF in percent. Runs epoch 0 of the loader,
+size_t eq_loader_clips(const struct eq_loader *l);           /* of these batches */
+int eq_loader_batch(const struct eq_loader *l, int *phases); /* clips of a full batch, and phases of each */
+/* As its options said, but where one process reads all, the group is the epoch and comm is eq_comm_self. Borrowed. */
+const struct eq_batch_share *eq_loader_share(const struct eq_loader *l);
+/* Mean over all pixels and channels of the clips that a loader and those of other processes give, rounded to a whole
+ * pixel value, and the standard deviation around it; mean, standard deviation (of the population) and median of EF in percent. Runs epoch 0 of the loader,
  * which should neither shuffle nor augment. EQ_FORMAT: no clips. EQ_NUMERIC: all pixels or all EFs are the same. */
 struct eq_data_stats {
     int pixel_mean;

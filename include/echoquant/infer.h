@@ -16,6 +16,9 @@
  * are used; all are noted in ds, with a warning. EQ_IO: no list; EQ_FORMAT: a list or, with fail, rows and clips that
  * cannot be used, all of which were logged. Clear ds with eq_dataset_clear; it is empty after a failure. */
 enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
+/* After the first process has opened its data: opens them in the others, unless they are open. EQ_USAGE: one of them
+ * sees other data than the first. */
+enum eq_status eq_run_open_data_of_first(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err);
 /* How the settings say that a list is to be read. Its texts stay with cfg. */
 struct eq_list_opts eq_run_list_opts(const struct eq_config *cfg);
 /* Whether synth made that folder. */
@@ -192,8 +195,9 @@ struct eq_evaluation {
     struct eq_unlike unlike;
     struct eq_metrics metrics;
 };
-/* Evaluates a split, with the mean over eval.phases for each clip. Clear out with eq_evaluation_clear in any case: after
- * a failure it has the rows so far, without metrics. */
+/* Evaluates a split, with the mean over eval.phases for each clip. Processes share the clips, and each gets the
+ * predictions of all. Clear out with eq_evaluation_clear in any case: after a failure it has the rows so far (those of
+ * this process alone, if it shares its work with no other), without metrics. */
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
 /* The same for a loader that is kept between calls, so that its cache stays warm, with the phases that it samples. It
@@ -206,10 +210,11 @@ void eq_evaluation_clear(struct eq_evaluation *e);
 /* The settings' options for reading clips, in file order and without augmentation. Whatever data.on_error says,
  * eq_run_open_data has left out the bad clips: one that fails now has changed since, which ends the phase. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
-/* A loader over one split: in file order, or, for training, shuffled and augmented as the settings say. Free with
- * eq_loader_free. EQ_FORMAT: the split is empty. */
+/* A loader over one split, of this process's share in its batches (eq_comm_world). accumulate: for training, the
+ * micro-batches of a step, of which each process has a share; they are shuffled and augmented as the settings say. 0: in
+ * file order, and a share of the whole split. Free with eq_loader_free. EQ_FORMAT: the split is empty. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                             bool training, int batch, struct eq_loader **out, struct eq_err *err);
+                             int accumulate, int batch, struct eq_loader **out, struct eq_err *err);
 /* The same for predictions: in file order, sampled at eval.phases. */
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                                   int batch, struct eq_loader **out, struct eq_err *err);

@@ -218,6 +218,14 @@ float *eq_exec_scale_grad(const struct eq_exec *x, int quant);
 /* All gradients as one block of *n floats: the trainable parameters' in order, then those of learned scales, each
  * from a 64-byte boundary with zeros up to the next. NULL, and *n = 0, outside TRAIN. */
 float *eq_exec_grad_block(const struct eq_exec *x, size_t *n);
+/* Training: how many values describe the statistics of a batch, for all batch norms together. */
+size_t eq_exec_stats(const struct eq_exec *x);
+/* kept: [eq_exec_stats(x)]: later forward passes put the statistics of their batch there, and the running ones stay;
+ * NULL, as at first: they update the running ones. */
+void eq_exec_keep_stats(struct eq_exec *x, float *kept);
+/* Updates the running statistics by those that a forward pass kept since the weights or the statistics last changed.
+ * Frozen batch norms have none. */
+void eq_exec_follow_stats(struct eq_exec *x, const float *kept);
 void eq_exec_weights_changed(struct eq_exec *x); /* the next forward packs weights again */
 size_t eq_exec_arena_bytes(const struct eq_exec *x);
 size_t eq_exec_packed_bytes(const struct eq_exec *x); /* of the arena, for packed weights; 0 outside INFER */

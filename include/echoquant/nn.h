@@ -46,9 +46,12 @@ struct eq_batchnorm {
     float eps, momentum;               /* running = (1 - momentum) running + momentum batch (unbiased variance) */
     const float *gamma, *beta;         /* [c] */
     float *running_mean, *running_var; /* [c] */
-    const float *factor;               /* [c] or NULL */
-    float *mean, *inv_std;             /* [c] */
-    float *work;                       /* [4 * c] */
+    /* [2 * c]: where a pass with batch_stats puts the batch's mean and unbiased variance instead of updating the running
+     * ones; NULL: it updates them */
+    float *kept;
+    const float *factor;   /* [c] or NULL */
+    float *mean, *inv_std; /* [c] */
+    float *work;           /* [4 * c] */
 };
 /* The layer as kernels take it, with the statistics of the last forward or prepare. */
 static inline struct eq_bn eq_batchnorm_kernel(const struct eq_batchnorm *l, size_t rows)
@@ -63,6 +66,8 @@ void eq_batchnorm_prepare(const struct eq_batchnorm *l, const float *x, size_t r
  * y = x + (beta - factor * running_mean), which equals a folded convolution to the bit. */
 void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t rows, bool batch_stats,
                           const float *residual, bool relu, float *y);
+/* Updates the running statistics by those that an earlier pass kept. factor is still that of the last pass. */
+void eq_batchnorm_follow(const struct eq_batchnorm *l, const float *kept);
 /* dx [rows][c], which may be dy, from dy [rows][c], the gradient of the output. The ReLU's mask comes from y, the
  * output (NULL: no ReLU), or with mask_from_x it is computed from x, for a forward pass with ReLU but without
  * residual and factor. Adds to dgamma and dbeta [c] (NULL: not wanted). dresidual as in eq_f32_table.bn_backward. */

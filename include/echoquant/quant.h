@@ -187,6 +187,11 @@ struct eq_scale_rule {
     size_t (*state_size)(const void *state);
     void (*get_state)(const void *state, float *out);
     void (*set_state)(void *state, const float *in);
+    /* What a forward pass sees of the edges, seen_size floats; NULL: nothing. keep: later passes put it there, and each
+     * starts from the state as it is now; follow: the state takes in what a pass kept. */
+    size_t (*seen_size)(const void *state);
+    void (*keep)(void *state, float *seen);
+    enum eq_status (*follow)(void *state, const float *seen, struct eq_err *err);
 };
 extern const struct eq_scale_rule *const eq_scale_rules[EQ_QAT_METHOD_COUNT]; /* by method */
 

@@ -80,7 +80,7 @@ struct eq_config {
     } train;
     struct eq_ptq_opts ptq;
     struct {
-        int epochs, batch;
+        int epochs, batch, accumulate;
         double lr, weight_decay;
         enum eq_qat_method method;
         int weight_bits;
@@ -109,6 +109,9 @@ struct eq_config {
         int replicates;
         int strips; /* clips that quantization moved most, as film strips; 0: no film strips at all */
     } report;
+    struct {
+        double timeout; /* s */
+    } dist;
     struct {
         char *dir; /* run directory */
         int seed;
@@ -161,6 +164,8 @@ struct cJSON *eq_settings_object(const struct eq_config *config, const char *sec
 /* Whether two lines of fingerprints, without their "\n", have the same meaning. Version 0.1.0 wrote enumerations and
  * booleans as numbers, and reals with 17 digits. */
 bool eq_settings_same_line(const char *was, const char *is);
+/* Whether such a line says that a setting has its default: fingerprints of versions without the setting mean that. */
+bool eq_settings_default_line(const char *line);
 /* Appends the settings for --help, in lines of at most `width` columns. sections: a list of sections ("train") and keys
  * ("run.seed") that ends with NULL; NULL: all settings. */
 void eq_settings_help(const char *const *sections, int width, struct eq_str *out);

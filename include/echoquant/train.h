@@ -12,6 +12,7 @@ struct eq_train_job {
     const char *name;            /* "fp32", "qat", "fp32_plus": names files and the progress bar */
     struct eq_graph *graph;
     int epochs, batch, accumulate;
+    const char *accumulate_key; /* the setting that accumulate is, for messages */
     struct eq_optim_opts optim;
     enum eq_precision precision; /* of the convolutions; validation is FP32, as the model file is */
     enum eq_schedule schedule;
@@ -50,11 +51,24 @@ struct eq_epoch_row {
 };
 enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
 enum { EQ_TRAIN_PARTS = EQ_TRAIN_ZERO + 1 };
+/* The micro-batches of a step: those of this process, and what they have brought so far (src/train/micro.c). */
+struct eq_micro {
+    size_t first, n;               /* the own ones: first .. first + n - 1 of job.accumulate */
+    size_t done;                   /* of these, in this step */
+    struct eq_tree tree;           /* the sums of gradients that wait */
+    float *waiting[EQ_TREE_PARTS]; /* owned: their values; NULL: never needed */
+    size_t n_stats, n_seen;        /* floats of batch norms and of the rule for a micro-batch */
+    char *rows; /* owned: [job.accumulate][row_bytes]: loss (double), statistics, what the rule saw */
+    size_t row_bytes;
+    double *losses; /* owned: [job.accumulate] */
+    bool stop;      /* a process was asked to end the run in this step */
+};
 struct eq_trainer {
     struct eq_train_job job;
     struct eq_loader *train, *val; /* owned */
     struct eq_exec *exec;          /* owned */
-    const struct eq_comm *comm;    /* borrowed: the processes that share a step */
+    const struct eq_comm *comm;    /* borrowed: the processes that share each step, eq_comm_world */
+    struct eq_micro micro;
     struct eq_optim optim;
     size_t n_params;  /* trainable */
     int *param_index; /* into graph->params */
@@ -66,7 +80,7 @@ struct eq_trainer {
     double parts[EQ_TRAIN_PARTS]; /* ms of the last step */
     /* position */
     int epoch;                    /* 0-based, next or current */
-    size_t batch_in_epoch;        /* micro-batches of the epoch that are done */
+    size_t batch_in_epoch;        /* micro-batches of the epoch in the steps that are done, of all processes */
     double loss_sum;              /* over them */
     double norm_sum, norm_max;    /* over the steps of the epoch, as grad_norm of eq_epoch_row; NaN: unknown */
     double best_mae;              /* infinite: there is no best model yet */
@@ -74,10 +88,13 @@ struct eq_trainer {
     struct eq_epoch_row *history; /* [epochs + 1], with weigh_start from epoch 0 on */
     int n_history;
 };
-/* EQ_USAGE: the training split is too small for a step; EQ_NOMEM. Clear t also after a failure. */
+/* EQ_USAGE: the training split is too small for a step, or a step has fewer micro-batches than there are processes;
+ * EQ_NOMEM. Clear t also after a failure. */
 enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *job, struct eq_err *err);
 void eq_trainer_clear(struct eq_trainer *t);
-/* One micro-batch of job.batch clips; the optimizer steps after every job.accumulate of them. EQ_NUMERIC: the loss or
+/* One of this process's micro-batches of a step, of job.batch clips. Each starts from the state before the step; after
+ * the last one, the processes add up what theirs brought, by the tree of eq_tree over all job.accumulate of them, and
+ * the optimizer steps. Running statistics and ranges follow in the order of the micro-batches. EQ_NUMERIC: the loss or
  * the gradient is not a finite number. */
 enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err);
 /* Runs a job to its end, resuming from <run>/state/ if there is a state, and moves the best model, by the MAE on

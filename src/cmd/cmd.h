@@ -3,6 +3,7 @@
 #define CMD_CMD_H
 
 #include "cmd/options.h"
+#include "echoquant/dist.h"
 
 /* What eq_session_open does for a command before it runs. */
 enum eq_need {
@@ -10,7 +11,8 @@ enum eq_need {
     EQ_NEED_DATA = 1 << 1,     /* the data of the settings, opened */
     EQ_NEED_BASELINE = 1 << 2, /* an FP32 model to quantize, checked: that of the run, or of --model */
     EQ_NEED_DEVICE = 1 << 3,   /* the device of run.device, opened */
-    EQ_NEED_DEVICES = 1 << 4   /* the devices of an evaluation: run.device and eval.devices, opened */
+    EQ_NEED_DEVICES = 1 << 4,  /* the devices of an evaluation: run.device and eval.devices, opened */
+    EQ_NEED_OTHERS = 1 << 5    /* the processes of mpirun, with which it shares its work (dist.h) */
 };
 
 /* What an argument that is neither the name of a model nor of a layer may be instead of an option. */

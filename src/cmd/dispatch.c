@@ -69,7 +69,7 @@ static enum eq_status run(const struct eq_command *command, int argc, char **arg
     if (st == EQ_OK && !s.options.help)
         st = s.done ? eq_print_model(&s, EQ_OK, err) : command->run(&s, err);
     eq_session_close(&s);
-    return st;
+    return eq_dist_close(st, err);
 }
 
 /* `help --man`, `help --man COMMAND`, `help --man settings`, `help --completion SHELL`: for packages. */
@@ -156,8 +156,9 @@ int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, ch
     enum eq_status printed = eq_print_flush(st == EQ_OK ? &err : NULL);
     if (st == EQ_OK)
         st = printed;
-    if (st != EQ_OK)
+    if (st != EQ_OK && eq_dist_speaks())
         eq_log(EQ_LOG_ERROR, "%s", err.msg);
     eq_parallel_shutdown();
+    eq_dist_exit(eq_exit_code(st));
     return eq_exit_code(st);
 }

@@ -103,6 +103,17 @@ static enum eq_status print_verdict(const struct eq_config *cfg, struct eq_err *
     return EQ_OK;
 }
 
+/* Latencies, and what follows from all rows: for one process. */
+static enum eq_status finish(struct eq_session *s, const struct names *list, struct eq_err *err)
+{
+    const struct eq_options *o = &s->options;
+    EQ_CHECK(eq_run_time(s->cfg, &s->data, o->model ? list->names[0] : NULL, o->model, &s->devices, err));
+    EQ_CHECK(eq_run_record_context(s->cfg, &s->data, &s->devices, err));
+    EQ_CHECK(eq_run_warn(s->cfg->run.dir, err));
+    EQ_CHECK(eq_print_results(s->cfg->run.dir, o->json, err));
+    return o->json ? EQ_OK : print_verdict(s->cfg, err);
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
@@ -110,11 +121,8 @@ static enum eq_status run(struct eq_session *s, struct eq_err *err)
     EQ_CHECK(list_models(o, &list, err));
     for (int i = 0; i < list.n; i++)
         EQ_CHECK(eq_run_eval(s->cfg, &s->data, list.names[i], o->model, &s->devices, err));
-    EQ_CHECK(eq_run_time(s->cfg, &s->data, o->model ? list.names[0] : NULL, o->model, &s->devices, err));
-    EQ_CHECK(eq_run_record_context(s->cfg, &s->data, &s->devices, err));
-    EQ_CHECK(eq_run_warn(s->cfg->run.dir, err));
-    EQ_CHECK(eq_print_results(s->cfg->run.dir, o->json, err));
-    return o->json ? EQ_OK : print_verdict(s->cfg, err);
+    enum eq_status st = eq_first_begin() ? finish(s, &list, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 const struct eq_command eq_cmd_eval = {
@@ -142,8 +150,8 @@ const struct eq_command eq_cmd_eval = {
                EQ_OPT_PHASES | EQ_OPT_MODEL | EQ_OPT_NAME | EQ_OPT_JSON,
     .max_args = 16,
     .accepts = EQ_ARG_RUN | EQ_ARG_MODEL,
-    .sections = (const char *const[]){"data", "synth", "eval", "bench", "report", "run", NULL},
-    .needs = EQ_NEED_RUN | EQ_NEED_DATA | EQ_NEED_DEVICES,
+    .sections = (const char *const[]){"data", "synth", "eval", "bench", "report", "dist", "run", NULL},
+    .needs = EQ_NEED_RUN | EQ_NEED_DATA | EQ_NEED_DEVICES | EQ_NEED_OTHERS,
     .phase = EQ_PHASE_EVAL,
     .check = check,
     .run = run,

@@ -101,6 +101,8 @@ enum eq_status eq_print_model(const struct eq_session *s, enum eq_status st, str
 {
     const struct eq_run_model *m = eq_phase_model(s->phase);
     struct cJSON *o = NULL;
+    if (eq_comm_world()->rank > 0)
+        return st;
     char *path = eq_format("%s/%s.safetensors", s->cfg->run.dir, m->file), kind[32];
     uint64_t bytes;
     EQ_TRY(st);

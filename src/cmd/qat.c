@@ -30,8 +30,8 @@ const struct eq_command eq_cmd_qat = {
     .options = EQ_OPT_CONTROL | EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE |
                EQ_OPT_MODEL | EQ_OPT_FORCE | EQ_OPT_JSON,
     .sections = (const char *const[]){"data", "synth", "qat", "ptq", "train.loss", "train.flip", "train.shift",
-                                      "train.random_phase", "train.grad_clip", "run", NULL},
-    .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA,
+                                      "train.random_phase", "train.grad_clip", "dist", "run", NULL},
+    .needs = EQ_NEED_RUN | EQ_NEED_BASELINE | EQ_NEED_DATA | EQ_NEED_OTHERS,
     .phase = EQ_PHASE_QAT,
     .run = run,
 };

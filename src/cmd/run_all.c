@@ -1,11 +1,16 @@
 #include "cmd/cmd.h"
 
+static enum eq_status print(const struct eq_session *s, struct eq_err *err)
+{
+    EQ_CHECK(eq_run_warn(s->cfg->run.dir, err));
+    return eq_print_report(s->cfg, s->options.json, err);
+}
+
 static enum eq_status run(struct eq_session *s, struct eq_err *err)
 {
-    enum eq_status st = eq_run_experiment(&s->options.settings, s->options.force, err);
-    if (st == EQ_OK)
-        st = eq_run_warn(s->cfg->run.dir, err);
-    return st == EQ_OK ? eq_print_report(s->cfg, s->options.json, err) : st;
+    EQ_CHECK(eq_run_experiment(&s->options.settings, s->options.force, err));
+    enum eq_status st = eq_first_begin() ? print(s, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 const struct eq_command eq_cmd_run_all = {
@@ -25,7 +30,8 @@ const struct eq_command eq_cmd_run_all = {
              "resumes at the seed where it stopped. A larger N adds seeds.\n",
     .example = "--config configs/echonet.json --data /data/EchoNet-Dynamic",
     .options = EQ_OPT_SETTINGS | EQ_OPT_RUN | EQ_OPT_DATA | EQ_OPT_SEED | EQ_OPT_COMPUTE | EQ_OPT_FORCE | EQ_OPT_JSON,
-    .sections =
-        (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "report", "run", NULL},
+    .sections = (const char *const[]){"data", "synth", "model", "train", "ptq", "qat", "eval", "bench", "report",
+                                      "dist", "run", NULL},
+    .needs = EQ_NEED_OTHERS,
     .run = run,
 };

@@ -25,16 +25,9 @@ static enum eq_status enter(struct eq_session *s, struct eq_err *err)
 
 /* Refuses everything that can be refused before anything is made. config.json is written, and --force removes files,
  * last, when data and models are known to be good. */
-enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
-                               struct eq_err *err)
+static enum eq_status prepare(struct eq_session *s, const struct eq_command *command, struct eq_err *err)
 {
     const struct eq_options *o = &s->options;
-    *s = (struct eq_session){.cfg = &o->settings.config, .phase = command->phase};
-    EQ_CHECK(eq_options_init(&s->options, command, argc, argv, err));
-    if (o->help)
-        return EQ_OK;
-    if (o->control)
-        s->phase = EQ_PHASE_CONTROL;
     if (command->needs & EQ_NEED_RUN)
         EQ_CHECK(eq_run_admit(&o->settings, s->phase, o->force, err));
     if (command->needs & EQ_NEED_BASELINE)
@@ -52,6 +45,50 @@ enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *co
     if (command->needs & EQ_NEED_RUN)
         EQ_CHECK(enter(s, err));
     return EQ_OK;
+}
+
+/* Meets the other processes. All must have been given the same command. */
+static enum eq_status meet(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
+                           struct eq_err *err)
+{
+    const struct eq_options *o = &s->options;
+    struct eq_str words = {0}, same = {0};
+    enum eq_status st;
+    for (int i = 0; i < argc; i++)
+        eq_str_add(&words, "%s%s", i ? " " : "", argv[i]);
+    const struct eq_dist_opts opts = {command->needs & EQ_NEED_OTHERS, words.s, s->cfg->dist.timeout};
+    EQ_TRY(eq_dist_open(&opts, err));
+    eq_str_add(&same, "version=%s\ncommand=%s\ncpu=%s\nrun.dir=%s\nforce=%d\nmodel=%s\n", ECHOQUANT_VERSION,
+               command->name, eq_cpu_isa_in_use(), s->cfg->run.dir, o->force, o->model ? o->model : "");
+    eq_settings_fingerprint(s->cfg, NULL, &same);
+    EQ_TRY(eq_dist_same("settings", same.s, err));
+    if (eq_comm_world()->size > 1 && strcmp(s->cfg->run.device, "cpu") != 0)
+        EQ_TRY(eq_fail(err, EQ_USAGE,
+                       "--device (run.device): several processes share their work on CPUs only; run one process, or "
+                       "name the device in eval.devices"));
+    EQ_TRY(eq_dist_say_cpus(s->cfg->run.threads, err));
+out:
+    eq_str_clear(&words);
+    eq_str_clear(&same);
+    return st;
+}
+
+enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
+                               struct eq_err *err)
+{
+    const struct eq_options *o = &s->options;
+    enum eq_status st = EQ_OK;
+    *s = (struct eq_session){.cfg = &o->settings.config, .phase = command->phase};
+    EQ_CHECK(eq_options_init(&s->options, command, argc, argv, err));
+    if (o->help)
+        return EQ_OK;
+    if (o->control)
+        s->phase = EQ_PHASE_CONTROL;
+    EQ_CHECK(meet(s, command, argc, argv, err));
+    if (eq_first_begin())
+        st = prepare(s, command, err);
+    EQ_CHECK(eq_first_end(st, &s->done, sizeof s->done, err));
+    return command->needs & EQ_NEED_DATA ? eq_run_open_data_of_first(s->cfg, &s->data, err) : EQ_OK;
 }
 
 void eq_session_close(struct eq_session *s)

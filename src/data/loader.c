@@ -37,8 +37,8 @@ struct eq_loader {
 
     /* The current epoch. */
     uint32_t epoch;
-    uint32_t *order; /* [n] into positions */
-    size_t first, batches;
+    uint32_t *order;     /* [own] into positions: the clips of the own batches from where the epoch started */
+    size_t own, batches; /* clips, batches */
 
     struct slot *ring;
     size_t ring_size;
@@ -64,7 +64,7 @@ static struct slot *slot_of(const struct eq_loader *l, size_t batch)
 
 static size_t clips_of(const struct eq_loader *l, size_t batch)
 {
-    size_t size = (size_t)l->opts.batch, left = l->n - batch * size;
+    size_t size = (size_t)l->opts.batch, left = l->own - batch * size;
     return left < size ? left : size;
 }
 
@@ -87,13 +87,13 @@ static bool claim(struct eq_loader *l, struct slot **slot, int *i, size_t *posit
         size_t batch = l->next / (size_t)l->opts.batch;
         if (l->quit || l->failed || batch >= l->batches)
             return false;
-        if (batch - l->first < l->released + l->ring_size) {
+        if (batch < l->released + l->ring_size) {
             if (l->next % (size_t)l->opts.batch == 0)
                 open_slot(l, batch);
             *slot = slot_of(l, batch);
             *i = (*slot)->claimed++;
             *position = l->order[l->next++];
-            if (l->next == l->n) /* the last batch may be a part of one */
+            if (l->next == l->own) /* the last batch may be a part of one */
                 l->next = l->batches * (size_t)l->opts.batch;
             return true;
         }
@@ -120,7 +120,7 @@ static void note(struct eq_loader *l, struct slot *slot, int i, bool gray, enum 
         slot->st = st;
         slot->err = *err;
     }
-    if (is_over(l, slot) && slot == slot_of(l, l->first + l->released))
+    if (is_over(l, slot) && slot == slot_of(l, l->released))
         pthread_cond_signal(&l->ready);
 }
 
@@ -169,8 +169,7 @@ static void warn_of_few_threads(const struct eq_loader *l, int wanted, int code)
 static enum eq_status start_threads(struct eq_loader *l, struct eq_err *err)
 {
     sigset_t all, before;
-    size_t clips = l->n - l->first * (size_t)l->opts.batch;
-    int wanted = clips < (size_t)l->opts.workers ? (int)clips : l->opts.workers, code = 0;
+    int wanted = l->own < (size_t)l->opts.workers ? (int)l->own : l->opts.workers, code = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     while (l->running < wanted && code == 0) {
@@ -262,6 +261,8 @@ enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indice
     l->opts = *opts;
     l->opts.workers = opts->workers ? opts->workers : 1;
     l->n = n;
+    if (opts->share.group == 0)
+        l->opts.share = (struct eq_batch_share){n + 1, 0, n + 1, &eq_comm_self};
     l->clip_bytes = eq_sampling_bytes(&opts->sampling);
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->room, NULL);
@@ -302,19 +303,50 @@ const struct eq_sampling *eq_loader_sampling(const struct eq_loader *l)
     return &l->opts.sampling;
 }
 
+size_t eq_loader_clips(const struct eq_loader *l)
+{
+    size_t whole = eq_loader_batches(l) * (size_t)l->opts.batch;
+    return whole < l->n ? whole : l->n;
+}
+
+int eq_loader_batch(const struct eq_loader *l, int *phases)
+{
+    *phases = l->opts.sampling.phases > 1 ? l->opts.sampling.phases : 1;
+    return l->opts.batch;
+}
+
+const struct eq_batch_share *eq_loader_share(const struct eq_loader *l)
+{
+    return &l->opts.share;
+}
+
 size_t eq_loader_batches(const struct eq_loader *l)
 {
     size_t batch = (size_t)l->opts.batch;
     return l->n / batch + (!l->opts.drop_last && l->n % batch != 0);
 }
 
+/* Leaves in order the clips of the own batches from `first` on. */
+static void keep_own(struct eq_loader *l, size_t first)
+{
+    const struct eq_batch_share *share = &l->opts.share;
+    size_t size = (size_t)l->opts.batch, all = eq_loader_batches(l);
+    l->own = l->batches = 0;
+    for (size_t batch = first; batch < all; batch++) {
+        if (batch % share->group - share->first >= share->n)
+            continue;
+        size_t left = l->n - batch * size, n = left < size ? left : size;
+        memmove(l->order + l->own, l->order + batch * size, n * sizeof *l->order);
+        l->own += n;
+        l->batches++;
+    }
+}
+
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err)
 {
     stop_threads(l);
     l->epoch = epoch;
-    l->first = first;
-    l->batches = eq_loader_batches(l);
-    l->next = first * (size_t)l->opts.batch;
+    l->next = 0;
     l->opened = l->released = 0;
     l->holding = l->failed = l->quit = false;
     for (size_t i = 0; i < l->n; i++)
@@ -324,8 +356,9 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
         eq_rng_init(&rng, l->opts.seed, EQ_RNG_SHUFFLE, epoch, 0);
         eq_rng_shuffle(&rng, l->order, l->n);
     }
-    if (first >= l->batches)
-        return EQ_OK; /* no batches */
+    keep_own(l, first);
+    if (l->batches == 0)
+        return EQ_OK;
     enum eq_status st = start_threads(l, err);
     if (st != EQ_OK)
         l->batches = 0; /* nobody would fill them */
@@ -335,9 +368,9 @@ enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first
 /* The next slot, its clips done, or NULL at the end of the epoch. With the mutex held. */
 static const struct slot *wait_slot(struct eq_loader *l)
 {
-    if (l->first + l->released >= l->batches)
+    if (l->released >= l->batches)
         return NULL;
-    const struct slot *slot = slot_of(l, l->first + l->released);
+    const struct slot *slot = slot_of(l, l->released);
     while (l->opened == l->released || !is_over(l, slot))
         pthread_cond_wait(&l->ready, &l->mutex);
     return slot;

@@ -5,14 +5,21 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Of one clip. */
+struct row {
+    uint64_t pixels, sum, squares;
+    double ef;
+    struct eq_look look;
+};
+
 struct sums {
     uint64_t pixels, sum, squares;
     double *ef;            /* [n] */
     struct eq_look *looks; /* [n] */
-    size_t n, cap;
+    size_t n;
 };
 
-static void add_pixels(struct sums *s, const uint8_t *pixels, size_t count)
+static void add_pixels(struct row *s, const uint8_t *pixels, size_t count)
 {
     /* 2^16 squares of bytes fit 32 bits, which vectorizes. */
     for (size_t at = 0; at < count;) {
@@ -28,25 +35,26 @@ static void add_pixels(struct sums *s, const uint8_t *pixels, size_t count)
     s->pixels += count;
 }
 
-/* sampling: of the loader, whose clips have one phase. */
-static enum eq_status add_clips(struct sums *s, const struct eq_batch *batch, const struct eq_sampling *sampling,
-                                struct eq_err *err)
+/* The rows of the own clips, which have one phase. */
+static enum eq_status look_at_own(struct eq_loader *l, struct row *row, struct eq_err *err)
 {
-    for (int i = 0; i < batch->n; i++) {
-        if (s->n == s->cap) {
-            size_t cap = s->cap ? 2 * s->cap : 256;
-            double *ef = realloc(s->ef, cap * sizeof *ef);
-            s->ef = ef ? ef : s->ef;
-            struct eq_look *looks = ef ? realloc(s->looks, cap * sizeof *looks) : NULL;
-            if (!looks)
-                return eq_fail(err, EQ_NOMEM, "out of memory for the statistics of %zu clips", cap);
-            s->looks = looks;
-            s->cap = cap;
+    const struct eq_sampling *sampling = eq_loader_sampling(l);
+    enum eq_status st;
+    EQ_TRY(eq_loader_start(l, 0, 0, err));
+    for (;;) {
+        struct eq_batch batch;
+        EQ_TRY(eq_loader_next(l, &batch, err));
+        if (batch.n == 0)
+            break;
+        for (int i = 0; i < batch.n; i++, row++) {
+            const uint8_t *pixels = batch.pixels + (size_t)i * batch.clip_bytes;
+            row->ef = (double)batch.ef[i];
+            eq_look_of(pixels, sampling->frames, sampling->size, &row->look);
+            add_pixels(row, pixels, batch.clip_bytes);
         }
-        eq_look_of(batch->pixels + (size_t)i * batch->clip_bytes, sampling->frames, sampling->size, &s->looks[s->n]);
-        s->ef[s->n++] = (double)batch->ef[i];
     }
-    return EQ_OK;
+out:
+    return st;
 }
 
 static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct eq_err *err)
@@ -78,23 +86,35 @@ static enum eq_status conclude(struct sums *s, struct eq_data_stats *out, struct
     return EQ_OK;
 }
 
+static void add_up(const struct row *rows, size_t n, struct sums *s)
+{
+    for (; s->n < n; s->n++) {
+        const struct row *row = &rows[s->n];
+        s->pixels += row->pixels;
+        s->sum += row->sum;
+        s->squares += row->squares;
+        s->ef[s->n] = row->ef;
+        s->looks[s->n] = row->look;
+    }
+}
+
 enum eq_status eq_data_stats(struct eq_loader *l, struct eq_data_stats *out, struct eq_err *err)
 {
-    enum eq_status st = EQ_OK;
-    struct sums sums = {0};
+    const struct eq_batch_share *share = eq_loader_share(l);
+    size_t n = eq_loader_clips(l);
+    struct row *rows = eq_alloc(n + 1, sizeof *rows);
+    struct sums sums = {.ef = eq_alloc(n + 1, sizeof *sums.ef), .looks = eq_alloc(n + 1, sizeof *sums.looks)};
+    enum eq_status st;
     *out = (struct eq_data_stats){0};
-    EQ_TRY(eq_loader_start(l, 0, 0, err));
-    for (;;) {
-        struct eq_batch batch;
-        EQ_TRY(eq_loader_next(l, &batch, err));
-        if (batch.n == 0)
-            break;
-        EQ_TRY(add_clips(&sums, &batch, eq_loader_sampling(l), err));
-        add_pixels(&sums, batch.pixels, (size_t)batch.n * batch.clip_bytes);
-    }
+    if (!rows || !sums.ef || !sums.looks)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for the statistics of %zu clips", n));
+    EQ_TRY(eq_comm_agree(share->comm, look_at_own(l, rows + share->first, err), err));
+    EQ_TRY(eq_comm_fill(share->comm, rows, n, sizeof *rows, err));
+    add_up(rows, n, &sums);
     EQ_TRY(conclude(&sums, out, err));
 out:
-    free(sums.ef);
-    free(sums.looks);
+    eq_free(rows);
+    eq_free(sums.ef);
+    eq_free(sums.looks);
     return st;
 }

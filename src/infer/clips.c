@@ -25,8 +25,17 @@ struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch)
     };
 }
 
-static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split split, const struct eq_loader_opts *opts,
-                                  struct eq_loader **out, struct eq_err *err)
+/* This process's part of every `group` batches; 0: of all together. */
+static struct eq_batch_share share_of(size_t group, size_t n, int batch)
+{
+    struct eq_batch_share share = {.comm = eq_comm_world()};
+    share.group = group ? group : (n + (size_t)batch - 1) / (size_t)batch;
+    share.first = eq_comm_share(share.comm->rank, share.comm->size, share.group, &share.n);
+    return share;
+}
+
+static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split split, int accumulate,
+                                  struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err)
 {
     uint32_t *indices = NULL;
     size_t n = eq_dataset_split(ds, split, &indices);
@@ -36,6 +45,7 @@ static enum eq_status open_loader(const struct eq_dataset *ds, enum eq_split spl
         st = eq_fail(err, EQ_FORMAT, "%s: the %s split has no clips", ds->dir, eq_split_name(split));
         goto out;
     }
+    opts->share = share_of((size_t)accumulate, n, opts->batch);
     EQ_TRY(eq_loader_new(ds, indices, n, opts, out, err));
 out:
     free(indices);
@@ -43,15 +53,15 @@ out:
 }
 
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
-                             bool training, int batch, struct eq_loader **out, struct eq_err *err)
+                             int accumulate, int batch, struct eq_loader **out, struct eq_err *err)
 {
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, batch);
-    if (training) {
+    if (accumulate) {
         opts.shuffle = opts.drop_last = true;
         opts.augment = (struct eq_augment){
             .flip = cfg->train.flip, .max_shift = cfg->train.shift, .random_phase = cfg->train.random_phase};
     }
-    return open_loader(ds, split, &opts, out, err);
+    return open_loader(ds, split, accumulate, &opts, out, err);
 }
 
 enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
@@ -59,7 +69,7 @@ enum eq_status eq_run_eval_loader(const struct eq_config *cfg, const struct eq_d
 {
     struct eq_loader_opts opts = eq_run_loader_opts(cfg, batch);
     opts.sampling.phases = cfg->eval.phases;
-    return open_loader(ds, split, &opts, out, err);
+    return open_loader(ds, split, 0, &opts, out, err);
 }
 
 static enum eq_status source_next(void *ctx, const uint8_t **pixels, int *n, struct eq_err *err)

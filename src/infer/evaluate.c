@@ -20,106 +20,115 @@ void eq_unlike_warn(const struct eq_unlike *u, const char *what, size_t of)
                 u->n == 1 ? "s" : "", u->first.s, u->n > NAMED ? ", ..." : "");
 }
 
-static void add_row(struct eq_evaluation *e, const struct eq_sample *sample, float ef, const char *unlike)
+/* What a process found of a clip. */
+struct found {
+    uint32_t sample;
+    float ef;
+    char unlike[248]; /* what eq_look_check says; "": nothing */
+};
+
+static void add_row(struct eq_evaluation *e, const struct eq_dataset *ds, const struct found *f)
 {
-    eq_unlike_add(&e->unlike, sample->file_name, unlike);
+    const struct eq_sample *sample = &ds->samples[f->sample];
+    eq_unlike_add(&e->unlike, sample->file_name, f->unlike[0] ? f->unlike : NULL);
     e->rows[e->n++] =
         (struct eq_prediction){.file_name = eq_strdup(sample->file_name),
                                .split = sample->split,
                                .ef = sample->ef,
-                               .prediction = (double)ef,
+                               .prediction = (double)f->ef,
                                .patient = sample->patient,
                                .frames = sample->clip_frames ? sample->clip_frames : sample->number_of_frames,
                                .fps = sample->fps > 0 ? sample->fps : sample->clip_fps};
 }
 
-/* What a predictor makes of a batch. */
-struct predicted {
-    float *ef;          /* [clips][phases] */
-    struct eq_str *why; /* [clips]: how it is unlike the training clips; empty: it is not */
-    int clips;
-};
-
-static enum eq_status make_room(const struct eq_batch *batch, struct predicted *out, struct eq_err *err)
-{
-    if (out->clips) /* the first batch is the largest */
-        return EQ_OK;
-    out->ef = eq_alloc((size_t)batch->n * (size_t)batch->phases, sizeof *out->ef);
-    out->why = eq_alloc((size_t)batch->n, sizeof *out->why);
-    if (!out->ef || !out->why)
-        return eq_fail(err, EQ_NOMEM, "out of memory for predictions of %d clips", batch->n);
-    out->clips = batch->n;
-    return EQ_OK;
-}
-
-static void clear_predicted(struct predicted *b)
-{
-    for (int i = 0; i < b->clips; i++)
-        eq_str_clear(&b->why[i]);
-    eq_free(b->ef);
-    eq_free(b->why);
-}
-
-/* How the clips look is found out while a device works on them. */
+/* How the clips look is found out while a device works on them. f: [batch->n]; ef: room for all phases of the batch. */
 static enum eq_status predict_batch(struct eq_predictor *p, const struct eq_dataset *ds, const struct eq_batch *batch,
-                                    struct predicted *out, struct eq_err *err)
+                                    float *ef, struct found *f, struct eq_err *err)
 {
-    EQ_CHECK(make_room(batch, out, err));
     EQ_CHECK(eq_predictor_start(p, batch->pixels, batch->n * batch->phases, err));
     for (int i = 0; i < batch->n; i++) {
+        struct eq_str why = {0};
         const uint8_t *pixels = batch->pixels + (size_t)i * batch->clip_bytes;
-        out->why[i].len = 0;
-        if (!eq_look_check(&p->meta.looks, pixels, p->meta.frames, p->meta.size, &out->why[i]))
-            out->why[i].len = 0;
+        f[i].sample = batch->index[i];
+        if (eq_look_check(&p->meta.looks, pixels, p->meta.frames, p->meta.size, &why))
+            snprintf(f[i].unlike, sizeof f[i].unlike, "%s", why.s);
+        eq_str_clear(&why);
     }
-    enum eq_status st = eq_predictor_finish(p, out->ef, err);
+    enum eq_status st = eq_predictor_finish(p, ef, err);
     if (st != EQ_OK && !p->device)
         eq_err_context(err, "%s", ds->samples[batch->index[0]].path);
     return st;
 }
 
-/* A row for every clip of a batch: the mean over its phases. */
-static enum eq_status add_batch(const struct eq_dataset *ds, const struct eq_batch *batch, const struct predicted *b,
-                                struct eq_evaluation *out, struct eq_err *err)
+/* The mean over the phases of each clip. */
+static enum eq_status mean_of_phases(const struct eq_dataset *ds, const struct eq_batch *batch, const float *ef,
+                                     struct found *f, struct eq_err *err)
 {
     for (int i = 0; i < batch->n; i++) {
-        const struct eq_sample *sample = &ds->samples[batch->index[i]];
         struct eq_phases sum = {0};
         double spread;
-        float ef;
         for (int k = 0; k < batch->phases; k++)
-            eq_phases_add(&sum, b->ef[i * batch->phases + k]);
-        enum eq_status st = eq_phases_end(&sum, &ef, &spread, err);
+            eq_phases_add(&sum, ef[i * batch->phases + k]);
+        enum eq_status st = eq_phases_end(&sum, &f[i].ef, &spread, err);
         if (st != EQ_OK) {
-            eq_err_context(err, "%s", sample->path);
+            eq_err_context(err, "%s", ds->samples[batch->index[i]].path);
             return st;
         }
-        add_row(out, sample, ef, b->why[i].len ? b->why[i].s : NULL);
     }
     return EQ_OK;
 }
 
-/* A row for every clip, in the loader's order. */
-static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
-                                    struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+/* The clips of this process, in the loader's order. *done: how many of them have their EF. Progress counts those of all,
+ * as if all were as far. */
+static enum eq_status predict_own(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                  struct eq_progress *progress, struct found *f, size_t *done, struct eq_err *err)
 {
+    const struct eq_batch_share *share = eq_loader_share(loader);
+    const size_t all = eq_loader_batches(loader), own = share->comm->size == 1 ? all : share->n;
+    const size_t clips = eq_loader_clips(loader);
     enum eq_status st;
     struct eq_batch batch;
-    struct predicted b = {0};
+    int phases, each = eq_loader_batch(loader, &phases);
+    float *ef = eq_alloc((size_t)each * (size_t)phases, sizeof *ef);
+    if (!ef)
+        return eq_fail(err, EQ_NOMEM, "out of memory for predictions of %d clips", each);
     EQ_TRY(eq_loader_start(loader, 0, 0, err));
-    for (;;) {
+    for (size_t batches = 1;; batches++) {
         EQ_TRY(eq_loader_next(loader, &batch, err));
         if (batch.n == 0)
             break;
-        EQ_TRY(predict_batch(p, ds, &batch, &b, err));
-        EQ_TRY(add_batch(ds, &batch, &b, out, err));
+        EQ_TRY(predict_batch(p, ds, &batch, ef, f + *done, err));
+        EQ_TRY(mean_of_phases(ds, &batch, ef, f + *done, err));
+        *done += (size_t)batch.n;
         if (progress)
-            eq_progress_step(progress, out->n, NULL);
+            eq_progress_step(progress, own == all ? *done : clips * batches / own, NULL);
         if (eq_interrupted())
             EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted during evaluation. Run the same command to resume."));
     }
 out:
-    clear_predicted(&b);
+    eq_free(ef);
+    return st;
+}
+
+/* A row for every clip, in the loader's order. A process that works alone keeps the rows before a failure. */
+static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
+                                    struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err)
+{
+    const struct eq_batch_share *share = eq_loader_share(loader);
+    const size_t batches = eq_loader_batches(loader), clips = eq_loader_clips(loader);
+    int phases;
+    const size_t each = (size_t)eq_loader_batch(loader, &phases);
+    size_t done = 0;
+    struct found *found = eq_alloc(batches * each, sizeof *found);
+    if (!found)
+        return eq_fail(err, EQ_NOMEM, "out of memory for %zu predictions", clips);
+    enum eq_status st = predict_own(p, ds, loader, progress, found + share->first * each, &done, err);
+    st = eq_comm_agree(share->comm, st, err);
+    if (st == EQ_OK)
+        st = eq_comm_fill(share->comm, found, batches, each * sizeof *found, err);
+    for (size_t i = 0; i < (st == EQ_OK ? clips : share->comm->size == 1 ? done : 0); i++)
+        add_row(out, ds, &found[i]);
+    eq_free(found);
     return st;
 }
 

@@ -1,5 +1,6 @@
 /* Opening the data of a run. Synthetic data is made if it does not exist. Every clip is checked here, before anything
  * is trained; those that cannot be used end the command or are left out, so that every phase has the same list. */
+#include "echoquant/dist.h"
 #include "echoquant/infer.h"
 #include "echoquant/make.h"
 
@@ -226,5 +227,19 @@ enum eq_status eq_run_open_data(const struct eq_config *cfg, struct eq_dataset *
 out:
     if (st != EQ_OK)
         eq_dataset_clear(ds);
+    return st;
+}
+
+enum eq_status eq_run_open_data_of_first(const struct eq_config *cfg, struct eq_dataset *ds, struct eq_err *err)
+{
+    const struct eq_comm *c = eq_comm_world();
+    struct eq_str text = {0};
+    if (c->size == 1)
+        return EQ_OK;
+    if (c->rank > 0 && !ds->dir)
+        EQ_CHECK(eq_run_open_data(cfg, ds, err));
+    eq_dataset_manifest(ds, &text);
+    enum eq_status st = eq_dist_same("data", text.s, err);
+    eq_str_clear(&text);
     return st;
 }

@@ -44,6 +44,36 @@ float *eq_exec_scale_grad(const struct eq_exec *x, int quant)
     return x->scale_grads[quant];
 }
 
+size_t eq_exec_stats(const struct eq_exec *x)
+{
+    size_t n = 0;
+    for (int i = 0; i < x->g->n_nodes; i++)
+        n += x->g->nodes[i].op == EQ_OP_BATCHNORM ? 2 * (size_t)x->g->nodes[i].cout : 0;
+    return n;
+}
+
+void eq_exec_keep_stats(struct eq_exec *x, float *kept)
+{
+    for (int i = 0; i < x->g->n_nodes; i++) {
+        if (x->g->nodes[i].op != EQ_OP_BATCHNORM)
+            continue;
+        x->nodes[i].bn.kept = kept;
+        kept += kept ? 2 * (size_t)x->g->nodes[i].cout : 0;
+    }
+}
+
+void eq_exec_follow_stats(struct eq_exec *x, const float *kept)
+{
+    for (int i = 0; i < x->g->n_nodes; i++) {
+        const struct eq_node *n = &x->g->nodes[i];
+        if (n->op != EQ_OP_BATCHNORM)
+            continue;
+        if (!n->bn_frozen)
+            eq_batchnorm_follow(&x->nodes[i].bn, kept);
+        kept += 2 * (size_t)n->cout;
+    }
+}
+
 void eq_exec_weights_changed(struct eq_exec *x)
 {
     x->weights_dirty = true;

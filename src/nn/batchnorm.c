@@ -18,8 +18,14 @@ static float inverse_factor(const struct eq_batchnorm *l, int i)
     return isfinite(inv) ? inv : 0.0f;
 }
 
-/* Statistics of x -> statistics of x / factor into the running averages (unbiased variance, as PyTorch), and inv_std.
- */
+static void follow(const struct eq_batchnorm *l, int i, float mean, float var)
+{
+    l->running_mean[i] = (1.0f - l->momentum) * l->running_mean[i] + l->momentum * mean;
+    l->running_var[i] = (1.0f - l->momentum) * l->running_var[i] + l->momentum * var;
+}
+
+/* Statistics of x -> statistics of x / factor into the running averages (unbiased variance, as PyTorch), or kept for
+ * them; and inv_std. */
 static void use_batch_stats(const struct eq_batchnorm *l, size_t rows, const float *var_x)
 {
     float unbias = rows > 1 ? (float)((double)rows / (double)(rows - 1)) : 1.0f;
@@ -27,11 +33,20 @@ static void use_batch_stats(const struct eq_batchnorm *l, size_t rows, const flo
         float inv = inverse_factor(l, i);
         float mean = l->mean[i] * inv, var = var_x[i] * inv * inv;
         l->inv_std[i] = inv / sqrtf(var + l->eps);
-        if (inv == 0.0f)
-            continue;
-        l->running_mean[i] = (1.0f - l->momentum) * l->running_mean[i] + l->momentum * mean;
-        l->running_var[i] = (1.0f - l->momentum) * l->running_var[i] + l->momentum * (var * unbias);
+        if (l->kept) {
+            l->kept[i] = mean;
+            l->kept[l->c + i] = var * unbias;
+        } else if (inv != 0.0f) {
+            follow(l, i, mean, var * unbias);
+        }
     }
+}
+
+void eq_batchnorm_follow(const struct eq_batchnorm *l, const float *kept)
+{
+    for (int i = 0; i < l->c; i++)
+        if (inverse_factor(l, i) != 0.0f)
+            follow(l, i, kept[i], kept[l->c + i]);
 }
 
 static void use_running_stats(const struct eq_batchnorm *l)

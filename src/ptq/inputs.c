@@ -26,7 +26,7 @@ enum eq_status eq_ptq_open(const struct eq_config *cfg, const struct eq_dataset 
     out->parts = eq_quantization_path(cfg->run.dir, eq_phase_model(EQ_PHASE_PTQ)->name);
     EQ_TRY(eq_parts_open(cfg, ds, &out->study, err));
     if (cfg->ptq.max_mae_loss > 0) {
-        EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &out->val, err));
+        EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, 0, 1, &out->val, err));
         EQ_TRY(eq_spread_open(cfg, ds, EQ_SPLIT_VAL, &out->few, err));
     }
 out:

@@ -210,5 +210,5 @@ static void set_state(void *state, const float *in)
     }
 }
 
-const struct eq_scale_rule eq_lsq_rule = {"lsq",      open,   close,      NULL,      before_forward,
-                                          after_step, freeze, state_size, get_state, set_state};
+const struct eq_scale_rule eq_lsq_rule = {"lsq",      open,      close,     NULL, before_forward, after_step, freeze,
+                                          state_size, get_state, set_state, NULL, NULL,           NULL};

@@ -5,23 +5,26 @@
 #include "quant/quant_graph.h"
 
 #include <math.h>
+#include <string.h>
 
 struct ste {
     struct eq_graph *g;
     struct eq_observer_opts opts;
     bool frozen;
     struct eq_range *range; /* [n_nodes]; used where there is an edge_fq */
+    int *place;             /* [n_nodes]: of the edge among those with an edge_fq */
+    float *seen;            /* [places][2]: minimum and maximum of a pass; NULL: the ranges follow at once */
 };
 
 /* The fake-quant of an edge that was seen is always eq_qparams_affine of its range, so that the ranges are all there is
  * to save and restore. */
-static enum eq_status follow(const struct ste *s, int node, struct eq_err *err)
+static enum eq_status use_range(const struct ste *s, int node, const struct eq_range *r, struct eq_err *err)
 {
     struct eq_fake_quant *fq = &s->g->fake_quants[s->g->nodes[node].edge_fq];
     struct eq_qparams p;
-    if (eq_range_is_empty(&s->range[node]))
+    if (eq_range_is_empty(r))
         return EQ_OK;
-    enum eq_status st = eq_qparams_affine(s->range[node].min, s->range[node].max, &p, err);
+    enum eq_status st = eq_qparams_affine(r->min, r->max, &p, err);
     if (st != EQ_OK)
         return eq_layer_context(s->g, node, st, err);
     fq->scale[0] = p.scale;
@@ -32,9 +35,12 @@ static enum eq_status follow(const struct ste *s, int node, struct eq_err *err)
 
 static void close(void *state)
 {
-    if (state)
-        eq_free(((struct ste *)state)->range);
-    eq_free(state);
+    struct ste *s = state;
+    if (s) {
+        eq_free(s->range);
+        eq_free(s->place);
+    }
+    eq_free(s);
 }
 
 /* A range that gives these qparams to the bit. Its width is the float that gives the scale; a sum that is rounded to
@@ -60,18 +66,20 @@ static enum eq_status open(struct eq_graph *calibrated, double averaging, void *
     enum eq_status st;
     EQ_TRY(eq_observer_check(&opts, err));
     s = eq_alloc(1, sizeof *s);
-    if (!s || !(s->range = eq_alloc((size_t)calibrated->n_nodes, sizeof *s->range)))
+    if (!s || !(s->range = eq_alloc((size_t)calibrated->n_nodes, sizeof *s->range)) ||
+        !(s->place = eq_alloc((size_t)calibrated->n_nodes, sizeof *s->place)))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for observers"));
     s->g = calibrated;
     s->opts = opts;
-    for (int i = 0; i < calibrated->n_nodes; i++) {
+    for (int i = 0, places = 0; i < calibrated->n_nodes; i++) {
         if (calibrated->nodes[i].edge_fq < 0)
             continue;
+        s->place[i] = places++;
         const struct eq_fake_quant *fq = &calibrated->fake_quants[calibrated->nodes[i].edge_fq];
         s->range[i] = EQ_EMPTY_RANGE;
         if (fq->enabled)
             s->range[i] = range_of(fq);
-        EQ_TRY(follow(s, i, err));
+        EQ_TRY(use_range(s, i, &s->range[i], err));
     }
     *state = s;
     s = NULL;
@@ -85,13 +93,27 @@ static void freeze(void *state, bool frozen)
     ((struct ste *)state)->frozen = frozen;
 }
 
+/* r takes in the least and the greatest value of a pass. */
+static enum eq_status add(const struct ste *s, int node, const float seen[2], struct eq_range *r, struct eq_err *err)
+{
+    enum eq_status st = eq_range_add(r, &s->opts, seen, 2, err);
+    return st == EQ_OK ? use_range(s, node, r, err) : eq_layer_context(s->g, node, st, err);
+}
+
 static enum eq_status observe(void *ctx, struct eq_graph *g, int node, const float *data, size_t n, struct eq_err *err)
 {
     struct ste *s = ctx;
-    if (g->nodes[node].edge_fq < 0 || s->frozen)
+    if (g->nodes[node].edge_fq < 0 || s->frozen || n == 0)
         return EQ_OK;
-    enum eq_status st = eq_range_add(&s->range[node], &s->opts, data, n, err);
-    return st == EQ_OK ? follow(s, node, err) : eq_layer_context(g, node, st, err);
+    float seen[2];
+    eq_f32_kernels()->minmax(data, n, &seen[0], &seen[1]);
+    struct eq_range r = s->range[node];
+    enum eq_status st = add(s, node, seen, &r, err);
+    if (s->seen)
+        memcpy(s->seen + 2 * s->place[node], seen, sizeof seen);
+    else
+        s->range[node] = r;
+    return st;
 }
 
 static struct eq_walk_hook hook(void *state)
@@ -99,7 +121,21 @@ static struct eq_walk_hook hook(void *state)
     return (struct eq_walk_hook){.on_edge = observe, .ctx = state};
 }
 
-/* The state: minimum and maximum of each observed edge, in edge order. */
+static void keep(void *state, float *seen)
+{
+    ((struct ste *)state)->seen = seen;
+}
+
+static enum eq_status follow(void *state, const float *seen, struct eq_err *err)
+{
+    struct ste *s = state;
+    for (int i = 0; i < s->g->n_nodes && !s->frozen; i++)
+        if (s->g->nodes[i].edge_fq >= 0)
+            EQ_CHECK(add(s, i, seen + 2 * s->place[i], &s->range[i], err));
+    return EQ_OK;
+}
+
+/* The state, and what a pass sees: minimum and maximum of each observed edge, in edge order. */
 static size_t state_size(const void *state)
 {
     const struct eq_graph *g = ((const struct ste *)state)->g;
@@ -126,9 +162,10 @@ static void set_state(void *state, const float *in)
         if (s->g->nodes[i].edge_fq >= 0) {
             s->range[i].min = *in++;
             s->range[i].max = *in++;
-            follow(s, i, NULL); /* it succeeded before the ranges were saved */
+            use_range(s, i, &s->range[i], NULL); /* it succeeded before the ranges were saved */
         }
 }
 
-const struct eq_scale_rule eq_ste_rule = {"moving_average", open,       close,     hook,     eq_follow_weights, NULL,
-                                          freeze,           state_size, get_state, set_state};
+const struct eq_scale_rule eq_ste_rule = {
+    "moving_average", open,       close, hook,  eq_follow_weights, NULL, freeze, state_size, get_state,
+    set_state,        state_size, keep,  follow};

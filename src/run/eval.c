@@ -1,4 +1,5 @@
 /* One model's row of results.json: metrics on the test and the validation split, size on disk. */
+#include "echoquant/dist.h"
 #include "run/run.h"
 
 #include <cjson/cJSON.h>
@@ -198,64 +199,92 @@ out:
     return st;
 }
 
-enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
-                           const char *model_path, const struct eq_run_devices *devices, struct eq_err *err)
+/* What an evaluation made, for its row. */
+struct made {
+    const char *name, *path, *partial, *digest, *file_sha256; /* digest: of the data */
+    enum eq_precision precision;
+    const struct eq_config *own; /* with the sampling of the model */
+    struct eq_predictor p;
+    struct eq_evaluation e;
+    struct eq_metrics val;
+};
+
+/* Writes the predictions and the row, then what the devices make of the same clips. */
+static enum eq_status write_row(const struct eq_config *cfg, const struct eq_dataset *ds,
+                                const struct eq_run_devices *devices, struct made *m, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_predictor p = {0};
-    struct eq_evaluation e = {0};
-    struct eq_metrics val;
     struct eq_results results = {0};
     struct eq_result row = eq_result_of(NULL);
     struct cJSON *recipe = NULL;
-    char row_name[EQ_ROW_NAME];
-    char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, name);
-    char *partial = eq_format("%s/predictions/%s.partial.csv", cfg->run.dir, name);
-    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
-    char digest[EQ_SHA256_TEXT], file_sha256[EQ_SHA256_TEXT], csv_sha256[EQ_SHA256_TEXT];
+    char row_name[EQ_ROW_NAME], csv_sha256[EQ_SHA256_TEXT];
+    char *csv = eq_format("%s/predictions/%s.csv", cfg->run.dir, m->name);
     const struct eq_run_model *baseline = eq_phase_model(EQ_PHASE_TRAIN);
-    const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
-    enum eq_precision precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
-    eq_dataset_digest(ds, digest);
-    eq_run_row_name(name, row_name);
-    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
-    EQ_TRY(eq_sha256_file(path, file_sha256, err));
-    const struct eq_predictor_opts opts = {precision, devices ? devices->predicts : NULL, 0, cfg->eval.phases};
-    EQ_TRY(eq_predictor_open(&p, path, &opts, err));
-    struct eq_config own = config_of_model(cfg, &p.meta);
-    EQ_TRY(eq_results_state_margin(cfg->run.dir, cfg->report.margin, err));
-    EQ_TRY(evaluate(&p, ds, &own, partial, &e, &val, err));
-    EQ_TRY(eq_predictions_write(csv, &e, err));
-    unlink(partial);
+    eq_run_row_name(m->name, row_name);
+    EQ_TRY(eq_predictions_write(csv, &m->e, err));
+    unlink(m->partial);
     EQ_TRY(eq_sha256_file(csv, csv_sha256, err));
-    EQ_TRY(describe(&p, row_name, path, file_sha256, own.eval.phases, &row, err));
+    EQ_TRY(describe(&m->p, row_name, m->path, m->file_sha256, m->own->eval.phases, &row, err));
     row.predictions_sha256 = csv_sha256;
-    row.device = p.device ? p.device->id : "cpu";
-    const struct eq_qmodel *made = eq_predictor_qmodel(&p);
+    row.device = m->p.device ? m->p.device->id : "cpu";
+    const struct eq_qmodel *made = eq_predictor_qmodel(&m->p);
     row.recipe = recipe = made && made->recipe ? cJSON_Parse(made->recipe) : NULL;
-    set_metrics(&row, digest, &e.metrics, &val);
-    if (p.meta.looks.clips > 0)
-        row.unlike = (double)e.unlike.n;
-    eq_unlike_warn(&e.unlike, "test clips", e.n);
-    if (strcmp(name, baseline->name) != 0)
-        EQ_TRY(compare_with_fp32(cfg, &e, &row, err));
+    set_metrics(&row, m->digest, &m->e.metrics, &m->val);
+    if (m->p.meta.looks.clips > 0)
+        row.unlike = (double)m->e.unlike.n;
+    eq_unlike_warn(&m->e.unlike, "test clips", m->e.n);
+    if (strcmp(m->name, baseline->name) != 0)
+        EQ_TRY(compare_with_fp32(cfg, &m->e, &row, err));
     EQ_TRY(eq_results_open(cfg->run.dir, &results, err));
     eq_results_put(&results, &row);
-    EQ_TRY(put_median_row(&results, digest, ds, err));
+    EQ_TRY(put_median_row(&results, m->digest, ds, err));
     eq_results_set_skipped(&results, ds);
     EQ_TRY(eq_results_write(cfg->run.dir, &results, err));
-    const struct eq_evaluated done = {row_name, path, precision, &own, &e, eq_device_bound(&p)};
-    eq_predictor_close(&p);
+    const struct eq_evaluated done = {row_name, m->path, m->precision, m->own, &m->e, eq_device_bound(&m->p)};
+    eq_predictor_close(&m->p);
     if (devices && devices->n > 0)
         EQ_TRY(add_devices(&done, ds, devices, err));
 out:
     cJSON_Delete(recipe);
     eq_results_clear(&results);
-    eq_evaluation_clear(&e);
-    eq_predictor_close(&p);
+    free(csv);
+    return st;
+}
+
+/* Before the test split is read. */
+static enum eq_status begin(const struct eq_config *cfg, struct eq_err *err)
+{
+    EQ_CHECK(eq_run_make_dirs(cfg->run.dir, err));
+    return eq_results_state_margin(cfg->run.dir, cfg->report.margin, err);
+}
+
+enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
+                           const char *model_path, const struct eq_run_devices *devices, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    char *path = eq_run_model_path(cfg->run.dir, name, model_path);
+    char *partial = eq_format("%s/predictions/%s.partial.csv", cfg->run.dir, name);
+    char digest[EQ_SHA256_TEXT], file_sha256[EQ_SHA256_TEXT];
+    const struct eq_run_model *known = model_path ? NULL : eq_run_model_named(name);
+    struct eq_config own;
+    struct made m = {
+        .name = name, .path = path, .partial = partial, .digest = digest, .file_sha256 = file_sha256, .own = &own};
+    m.precision = known ? known->precision : model_path ? cfg->run.precision : EQ_PRECISION_FP32;
+    eq_dataset_digest(ds, digest);
+    EQ_TRY(eq_sha256_file(path, file_sha256, err));
+    const struct eq_predictor_opts opts = {m.precision, devices ? devices->predicts : NULL, 0, cfg->eval.phases};
+    EQ_TRY(eq_predictor_open(&m.p, path, &opts, err));
+    own = config_of_model(cfg, &m.p.meta);
+    st = eq_first_begin() ? begin(cfg, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
+    EQ_TRY(evaluate(&m.p, ds, &own, partial, &m.e, &m.val, err));
+    st = eq_first_begin() ? write_row(cfg, ds, devices, &m, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
+out:
+    eq_evaluation_clear(&m.e);
+    eq_predictor_close(&m.p);
     free(path);
     free(partial);
-    free(csv);
     return st;
 }
 

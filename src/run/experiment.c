@@ -1,5 +1,6 @@
 /* An experiment: the phases in order, without those whose result exists; with train.seeds above 1, one run for each
  * seed. */
+#include "echoquant/dist.h"
 #include "echoquant/run.h"
 
 #include <math.h>
@@ -16,15 +17,17 @@ static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_data
     return st;
 }
 
-/* Makes the model of a phase from the baseline of the run. */
+/* Makes the model of a phase from the baseline of the run. Processes share trainings. */
 static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, const struct eq_dataset *ds,
                            struct eq_err *err)
 {
+    enum eq_status st;
     switch (phase) {
     case EQ_PHASE_TRAIN:
         return eq_run_train(cfg, ds, err);
     case EQ_PHASE_PTQ:
-        return make_ptq(cfg, ds, err);
+        st = eq_first_begin() ? make_ptq(cfg, ds, err) : EQ_OK;
+        return eq_first_end(st, NULL, 0, err);
     case EQ_PHASE_QAT:
         return eq_run_qat(cfg, ds, NULL, err);
     default:
@@ -34,7 +37,10 @@ static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, con
 
 static enum eq_status check_interrupt(struct eq_err *err)
 {
-    return eq_interrupted() ? eq_fail(err, EQ_INTERRUPTED, "interrupted. Run the same command to resume.") : EQ_OK;
+    enum eq_status st = EQ_OK;
+    if (eq_interrupted())
+        st = eq_fail(err, EQ_INTERRUPTED, "interrupted. Run the same command to resume.");
+    return eq_comm_agree(eq_comm_world(), st, err);
 }
 
 static char *title_of_making(const struct eq_run_model *m)
@@ -61,8 +67,9 @@ static enum eq_status make_models(const struct eq_config *cfg, const struct eq_d
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
         if (!m->is_wanted(cfg) || !eq_run_model_is_made(m))
             continue;
-        bool there;
-        EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
+        bool there = false;
+        enum eq_status st = eq_first_begin() ? eq_run_has_model(cfg->run.dir, m->name, &there, err) : EQ_OK;
+        EQ_CHECK(eq_first_end(st, &there, sizeof there, err));
         if (there) {
             eq_info("%s: %s/%s.safetensors exists", m->title, cfg->run.dir, m->file);
             continue;
@@ -79,14 +86,29 @@ static bool is_to_evaluate(const struct eq_run_model *m, const struct eq_config 
     return m->is_wanted(cfg) && !(eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name));
 }
 
+/* What one process does after all evaluations. */
+static enum eq_status finish_models(const struct eq_config *cfg, const struct eq_dataset *ds,
+                                    const struct eq_run_devices *devices, bool timed, struct eq_err *err)
+{
+    if (!timed) {
+        eq_steps_next(timing);
+        EQ_CHECK(eq_run_time(cfg, ds, NULL, NULL, devices, err));
+    }
+    return eq_run_record_context(cfg, ds, devices, err);
+}
+
+/* Only the first process has devices: several predict on their CPUs. */
 static enum eq_status evaluate_models(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_err *err)
 {
-    struct eq_run_devices devices;
+    struct eq_run_devices devices = {0};
     enum eq_status st;
     bool timed = true;
-    EQ_TRY(eq_run_devices_open(cfg, &devices, err));
+    st = eq_first_begin() ? eq_run_devices_open(cfg, &devices, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
-        if (!is_to_evaluate(m, cfg))
+        bool wanted = eq_first_begin() && is_to_evaluate(m, cfg);
+        EQ_TRY(eq_first_end(EQ_OK, &wanted, sizeof wanted, err));
+        if (!wanted)
             continue;
         EQ_TRY(check_interrupt(err));
         enter_step(title_of_evaluation(m));
@@ -94,11 +116,8 @@ static enum eq_status evaluate_models(const struct eq_config *cfg, const struct 
         timed = false;
     }
     EQ_TRY(check_interrupt(err));
-    if (!timed) {
-        eq_steps_next(timing);
-        EQ_TRY(eq_run_time(cfg, ds, NULL, NULL, &devices, err));
-    }
-    EQ_TRY(eq_run_record_context(cfg, ds, &devices, err));
+    st = eq_first_begin() ? finish_models(cfg, ds, &devices, timed, err) : EQ_OK;
+    st = eq_first_end(st, NULL, 0, err);
 out:
     eq_run_devices_close(&devices);
     return st;
@@ -298,31 +317,41 @@ static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *
     return EQ_OK;
 }
 
-/* ds: the data; opened here unless it is open. */
+/* Enters the run directory. ds: the data; opened here unless it is open. */
+static enum eq_status enter(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_run_lock *lock,
+                            bool *finished, struct eq_err *err)
+{
+    const struct eq_config *cfg = &s->config;
+    bool first = !ds->dir;
+    EQ_CHECK(eq_run_admit(s, EQ_PHASE_ALL, force, err));
+    *finished = !force && eq_run_is_finished(cfg);
+    if (*finished)
+        return check_finished(cfg, ds, err);
+    EQ_CHECK(check_precisions(cfg, force, err));
+    if (first)
+        EQ_CHECK(check_devices(cfg, err));
+    EQ_CHECK(eq_run_lock(lock, cfg->run.dir, err));
+    if (first) {
+        EQ_CHECK(begin_steps(s, force, err));
+        EQ_CHECK(eq_run_open_data(cfg, ds, err));
+    }
+    EQ_CHECK(check_splits(ds, err));
+    EQ_CHECK(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
+    return first ? plan_steps(s, ds, err) : EQ_OK;
+}
+
 static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err)
 {
     const struct eq_config *cfg = &s->config;
     struct eq_run_lock lock = {0};
-    bool first = !ds->dir;
+    bool finished = false;
     enum eq_status st;
     EQ_TRY(check_interrupt(err));
-    EQ_TRY(eq_run_admit(s, EQ_PHASE_ALL, force, err));
-    if (!force && eq_run_is_finished(cfg)) {
-        EQ_TRY(check_finished(cfg, ds, err));
+    st = eq_first_begin() ? enter(s, ds, force, &lock, &finished, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, &finished, sizeof finished, err));
+    if (finished)
         goto out;
-    }
-    EQ_TRY(check_precisions(cfg, force, err));
-    if (first)
-        EQ_TRY(check_devices(cfg, err));
-    EQ_TRY(eq_run_lock(&lock, cfg->run.dir, err));
-    if (first) {
-        EQ_TRY(begin_steps(s, force, err));
-        EQ_TRY(eq_run_open_data(cfg, ds, err));
-    }
-    EQ_TRY(check_splits(ds, err));
-    EQ_TRY(eq_run_enter(s, ds, EQ_PHASE_ALL, force, err));
-    if (first)
-        EQ_TRY(plan_steps(s, ds, err));
+    EQ_TRY(eq_run_open_data_of_first(cfg, ds, err));
     if (cfg->train.seeds > 1) {
         EQ_TRY(run_seeds(s, ds, err));
     } else {
@@ -330,7 +359,8 @@ static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bo
         EQ_TRY(evaluate_models(cfg, ds, err));
     }
     eq_steps_next(reporting);
-    EQ_TRY(eq_run_report(cfg->run.dir, err));
+    st = eq_first_begin() ? eq_run_report(cfg->run.dir, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
 out:
     eq_run_unlock(&lock);
     return st;

@@ -28,7 +28,7 @@ static enum eq_status fixed_sections(const char *run_dir, enum eq_phase phase, b
     static const char *const but_ptq[] = {BASELINE, "qat", NULL}, *const but_qat[] = {BASELINE, "ptq", NULL};
     /* Settings that QAT shares with its control, so that the two can be compared. */
     static const char *const but_quantization[] = {
-        BASELINE,           "ptq",         "qat.epochs",          "qat.batch", "qat.lr",
+        BASELINE,           "ptq",         "qat.epochs",          "qat.batch", "qat.accumulate", "qat.lr",
         "qat.weight_decay", "qat.distill", "qat.freeze_bn_epoch", NULL};
     const struct eq_run_model *qat_model = eq_phase_model(EQ_PHASE_QAT), *fp32_plus = eq_phase_model(EQ_PHASE_CONTROL);
     bool seeds, begun = false, qat, control, qat_state, control_state;

@@ -105,7 +105,7 @@ const struct eq_setting eq_setting_table[] = {
     {INT(train, batch, "4", 1, 1024, "clips"),
      .help = "clips in a micro-batch; batch norm computes its statistics over them"},
     {INT(train, accumulate, "1", 1, 1024, "micro-batches"),
-     .help = "number of micro-batches for one optimizer step; their gradients are added up"},
+     .help = "number of micro-batches for one optimizer step; their gradients are added up, in pairs"},
     {ENUM(train, precision, "fp32", precision_names),
      .help =
          "precision of the convolutions in training the baseline, forward and backward. bf16: operands are rounded to "
@@ -169,7 +169,9 @@ const struct eq_setting eq_setting_table[] = {
              "INT8, but a sign that training went wrong"},
 
     {INT(qat, epochs, "1", 1, 100000, "epochs"), .help = "epochs of quantization-aware training"},
-    {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips in a batch"},
+    {INT(qat, batch, "4", 1, 1024, "clips"), .help = "clips in a micro-batch"},
+    {INT(qat, accumulate, "1", 1, 1024, "micro-batches"),
+     .help = "number of micro-batches for one optimizer step, as train.accumulate"},
     {REAL(qat, lr, "0.00005", 0, 10, ""), .above_min = true, .help = "initial learning rate; AdamW, cosine schedule"},
     {REAL(qat, weight_decay, "0.01", 0, 10, ""), .help = "weight decay"},
     {ENUM(qat, method, "ste", eq_qat_method_names),
@@ -232,6 +234,10 @@ const struct eq_setting eq_setting_table[] = {
      .help =
          "film strips in the report: this many clips that each quantized model moves most, and FP32's worst, median "
          "and best clip. 0: none, so that the report holds no pixels of clips (docs/SECURITY.md)"},
+
+    {REAL(dist, timeout, "300", 0.1, 1e6, "s"), .free_to_change = true,
+     .help = "several processes (mpirun, docs/SCALING.md): how long a process waits for another one that does not show "
+             "that it is alive. Then the command ends with its name"},
 
     {TEXT(run, dir, "runs/default"), .free_to_change = true,
      .help = "run directory: the folder for everything that a run writes"},
@@ -577,6 +583,20 @@ bool eq_settings_same_line(const char *was, const char *is)
         if (a == i)
             return strcmp(row->choices[i], now) == 0;
     return false;
+}
+
+bool eq_settings_default_line(const char *line)
+{
+    char key[64];
+    const char *equals = strchr(line, '=');
+    snprintf(key, sizeof key, "%.*s", equals ? (int)(equals - line) : 0, line);
+    const struct eq_setting *row = eq_setting_find(key);
+    if (!row)
+        return false;
+    char *initial = eq_format("%s=%s", key, row->initial);
+    bool same = eq_settings_same_line(initial, line);
+    free(initial);
+    return same;
 }
 
 bool eq_section_listed(const char *key, const char *const *sections)

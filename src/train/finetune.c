@@ -7,7 +7,8 @@ struct eq_train_job eq_finetune_job(const struct eq_config *cfg)
     return (struct eq_train_job){.cfg = cfg,
                                  .epochs = cfg->qat.epochs,
                                  .batch = cfg->qat.batch,
-                                 .accumulate = 1,
+                                 .accumulate = cfg->qat.accumulate,
+                                 .accumulate_key = "qat.accumulate",
                                  .optim = {.kind = EQ_OPTIM_ADAMW,
                                            .lr = cfg->qat.lr,
                                            .weight_decay = cfg->qat.weight_decay,
@@ -51,7 +52,9 @@ enum eq_status eq_finetune(const struct eq_finetune *f, struct eq_err *err)
     struct eq_str signature = {0};
     job.ds = f->ds;
     job.name = f->name;
-    EQ_TRY(eq_run_make_dirs(f->cfg->run.dir, err));
+    EQ_TRY(eq_micro_check(&job, err));
+    st = eq_first_begin() ? eq_run_make_dirs(f->cfg->run.dir, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
     EQ_TRY(eq_load_baseline(f->cfg, f->model_path, &job.graph, err));
     EQ_TRY(eq_fuse(job.graph, err));
     eq_signature_add(f->cfg, f->ds, f->shaping, &signature);
@@ -74,10 +77,23 @@ out:
 }
 
 /* Those of QAT without the settings of fake-quant. */
-static const char *const shaping[] = {"data.frames",      "data.size",           "model.width",        "run.seed",
-                                      "train.flip",       "train.shift",         "train.random_phase", "train.loss",
-                                      "train.grad_clip",  "qat.epochs",          "qat.batch",          "qat.lr",
-                                      "qat.weight_decay", "qat.freeze_bn_epoch", "qat.distill",        NULL};
+static const char *const shaping[] = {"data.frames",
+                                      "data.size",
+                                      "model.width",
+                                      "run.seed",
+                                      "train.flip",
+                                      "train.shift",
+                                      "train.random_phase",
+                                      "train.loss",
+                                      "train.grad_clip",
+                                      "qat.epochs",
+                                      "qat.batch",
+                                      "qat.accumulate",
+                                      "qat.lr",
+                                      "qat.weight_decay",
+                                      "qat.freeze_bn_epoch",
+                                      "qat.distill",
+                                      NULL};
 
 enum eq_status eq_run_control(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                               struct eq_err *err)

@@ -47,7 +47,7 @@ static enum eq_status new_graph(const struct eq_config *cfg, const struct eq_dat
     *out = NULL;
     if (cfg->model.init[0])
         EQ_TRY(check_start(cfg, err));
-    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, false, 1, &plain, err));
+    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_TRAIN, 0, 1, &plain, err));
     EQ_TRY(eq_data_stats(plain, &stats, err));
     eq_info("training split: %zu clip%s, pixels %d +- %.1f, EF %.1f +- %.1f %%", stats.clips,
             eq_plural((double)stats.clips), stats.pixel_mean, stats.pixel_std, stats.ef_mean, stats.ef_std);
@@ -74,6 +74,7 @@ struct eq_train_job eq_baseline_job(const struct eq_config *cfg)
                                  .epochs = cfg->train.epochs,
                                  .batch = cfg->train.batch,
                                  .accumulate = cfg->train.accumulate,
+                                 .accumulate_key = "train.accumulate",
                                  .optim = {.kind = cfg->train.optimizer,
                                            .lr = cfg->train.lr,
                                            .weight_decay = cfg->train.weight_decay,
@@ -97,9 +98,11 @@ enum eq_status eq_run_train(const struct eq_config *cfg, const struct eq_dataset
     struct eq_loader *val = NULL;
     struct eq_str signature = {0};
     eq_signature_add(cfg, ds, shaping, &signature);
-    EQ_TRY(eq_run_make_dirs(cfg->run.dir, err));
+    EQ_TRY(eq_micro_check(&job, err));
+    st = eq_first_begin() ? eq_run_make_dirs(cfg->run.dir, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
     /* Refuses an empty split before the pass over the training clips. */
-    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, false, 1, &val, err));
+    EQ_TRY(eq_run_loader(cfg, ds, EQ_SPLIT_VAL, 0, 1, &val, err));
     EQ_TRY(new_graph(cfg, ds, &job.graph, err));
     job.ds = ds;
     job.signature = signature.s;

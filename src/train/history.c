@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err)
+static enum eq_status write_rows(const struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_str text = {0};
     char *path = eq_format("%s/history/%s.csv", t->job.cfg->run.dir, t->job.name);
@@ -18,6 +18,12 @@ enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err)
     eq_str_clear(&text);
     free(path);
     return st;
+}
+
+enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err)
+{
+    enum eq_status st = eq_first_begin() ? write_rows(t, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 void eq_signature_add(const struct eq_config *cfg, const struct eq_dataset *ds, const char *const *sections,

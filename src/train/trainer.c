@@ -60,8 +60,8 @@ static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
     t->steps_per_epoch = STEPS_WITHOUT_DATA;
     if (!job->ds)
         return EQ_OK;
-    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, true, job->batch, &t->train, err));
-    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, false, 1, &t->val, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, job->accumulate, job->batch, &t->train, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, 0, 1, &t->val, err));
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
         return eq_fail(err, EQ_USAGE,
@@ -74,7 +74,7 @@ static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
 enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *job, struct eq_err *err)
 {
     const struct eq_model_meta *meta = &job->graph->meta;
-    *t = (struct eq_trainer){.job = *job, .comm = &eq_comm_self, .best_mae = INFINITY};
+    *t = (struct eq_trainer){.job = *job, .comm = eq_comm_world(), .best_mae = INFINITY};
     EQ_CHECK(open_loaders(t, err));
     t->total_steps = t->steps_per_epoch * (size_t)job->epochs;
     const struct eq_exec_opts opts = {EQ_EXEC_TRAIN, job->precision, job->batch,
@@ -86,6 +86,7 @@ enum eq_status eq_trainer_init(struct eq_trainer *t, const struct eq_train_job *
     }
     EQ_CHECK(collect_params(t, err));
     EQ_CHECK(init_ema(t, err));
+    EQ_CHECK(eq_micro_init(t, err));
     t->history = calloc((size_t)job->epochs + 1, sizeof *t->history);
     t->ef = eq_alloc(3 * (size_t)job->batch, sizeof *t->ef);
     return t->history && t->ef ? EQ_OK : eq_fail(err, EQ_NOMEM, "out of memory for the history and a batch");
@@ -96,6 +97,7 @@ void eq_trainer_clear(struct eq_trainer *t)
     for (int i = 0; t->ema && i < t->job.graph->n_params; i++)
         eq_free(t->ema[i]);
     free(t->ema);
+    eq_micro_clear(t);
     eq_optim_clear(&t->optim);
     eq_exec_free(t->exec);
     eq_loader_free(t->train);
@@ -162,9 +164,6 @@ static void lap(struct eq_trainer *t, enum eq_train_part part, double *since)
 static enum eq_status apply_gradients(struct eq_trainer *t, double lr, double *since, struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    size_t n;
-    float *block = eq_exec_grad_block(t->exec, &n);
-    EQ_CHECK(eq_comm_sum(t->comm, block, n, err)); /* gradients of several processes meet only here */
     double norm = eq_clip_grad_norm(t->grads, t->optim.n, t->n_params, job->grad_clip);
     if (!isfinite(norm))
         return diverged(t, "gradient", step_number(t) + 1, lr, err);
@@ -197,28 +196,40 @@ static enum eq_status loss_of_batch(const struct eq_trainer *t, const struct eq_
     return EQ_OK;
 }
 
-enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err)
+/* The forward pass of a micro-batch; *loss: a finite number. */
+static enum eq_status forward(struct eq_trainer *t, const struct eq_batch *batch, double lr, double *loss,
+                              struct eq_err *err)
 {
     const struct eq_train_job *job = &t->job;
-    float *diff = t->ef + 2 * job->batch;
-    double lr = learning_rate(t), since = eq_now_ms(), loss;
     if (job->rule) {
         EQ_CHECK(job->rule->before_forward(job->scales, job->graph, err));
         eq_exec_weights_changed(t->exec);
     }
+    eq_micro_begin(t);
     EQ_CHECK(eq_exec_forward(t->exec, batch->pixels, t->ef, err));
-    EQ_CHECK(loss_of_batch(t, batch, &loss, err));
-    if (!isfinite(loss))
-        return diverged(t, "loss", step_number(t) + 1, lr, err);
+    EQ_CHECK(loss_of_batch(t, batch, loss, err));
+    return isfinite(*loss) ? EQ_OK : diverged(t, "loss", step_number(t) + 1, lr, err);
+}
+
+enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batch, struct eq_err *err)
+{
+    float *diff = t->ef + 2 * t->job.batch;
+    double lr = learning_rate(t), since = eq_now_ms(), loss = NAN;
+    bool last = t->micro.done + 1 == t->micro.n;
+    enum eq_status st = forward(t, batch, lr, &loss, err);
     lap(t, EQ_TRAIN_FORWARD, &since);
+    if (last || st != EQ_OK)
+        EQ_CHECK(eq_micro_agree(t, st, err));
     for (int i = 0; i < batch->n; i++)
-        diff[i] /= (float)(job->accumulate * t->comm->size);
+        diff[i] /= (float)t->job.accumulate;
     EQ_CHECK(eq_exec_backward(t->exec, diff, err));
+    eq_micro_add(t, loss);
     lap(t, EQ_TRAIN_BACKWARD, &since);
-    t->loss_sum += loss;
-    if ((t->batch_in_epoch + 1) % (size_t)job->accumulate == 0)
-        EQ_CHECK(apply_gradients(t, lr, &since, err));
-    t->batch_in_epoch++;
+    if (!last)
+        return EQ_OK;
+    EQ_CHECK(eq_micro_finish(t, err));
+    EQ_CHECK(apply_gradients(t, lr, &since, err));
+    t->batch_in_epoch += (size_t)t->job.accumulate;
     return EQ_OK;
 }
 
@@ -241,8 +252,8 @@ static void enter_epoch(struct eq_trainer *t)
 /* How much of the training is done. */
 static void report_part(const struct eq_trainer *t)
 {
-    double micro = (double)(t->steps_per_epoch * (size_t)t->job.accumulate);
-    eq_steps_part((t->epoch + (double)t->batch_in_epoch / micro) / t->job.epochs);
+    double steps = (double)(t->steps_per_epoch * (size_t)t->job.accumulate);
+    eq_steps_part((t->epoch + (double)t->batch_in_epoch / steps) / t->job.epochs);
 }
 
 /* After a whole step. */
@@ -252,6 +263,12 @@ static enum eq_status interrupted_step(const struct eq_trainer *t, struct eq_err
     return eq_fail(err, EQ_INTERRUPTED,
                    "%s: interrupted after step %zu; the state is saved. Run the same command to resume.", t->job.name,
                    step_number(t));
+}
+
+/* Whether this process, or any, was asked to stop. */
+static bool is_to_stop(const struct eq_trainer *t)
+{
+    return t->comm->size == 1 ? eq_interrupted() : t->micro.stop;
 }
 
 static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
@@ -268,16 +285,19 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     enter_epoch(t);
     EQ_TRY(eq_loader_start(t->train, (uint32_t)t->epoch, t->batch_in_epoch, err));
     while (t->batch_in_epoch < micro) {
-        bool whole = t->batch_in_epoch % (size_t)t->job.accumulate == 0;
         st = eq_loader_next(t->train, &batch, err);
-        if (st == EQ_INTERRUPTED && whole) /* a clip that takes long was given up */
+        if (st != EQ_OK)
+            st = eq_micro_agree(t, st, err);
+        if (st == EQ_INTERRUPTED) /* a clip that takes long was given up, and with it this step */
             st = interrupted_step(t, err);
         EQ_TRY(st);
         EQ_TRY(eq_trainer_step(t, &batch, err));
+        if (t->micro.done > 0)
+            continue;
         snprintf(note, sizeof note, "loss %.4f", t->loss_sum / (double)t->batch_in_epoch);
         report_part(t);
         eq_progress_step(&progress, t->batch_in_epoch, note);
-        if (eq_interrupted() && t->batch_in_epoch % (size_t)t->job.accumulate == 0)
+        if (is_to_stop(t))
             EQ_TRY(interrupted_step(t, err));
     }
 out:
@@ -306,6 +326,19 @@ static enum eq_status open_shipped(const struct eq_trainer *t, int epoch, struct
     return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
 }
 
+/* Writes the best model so far; m: its integer form, or NULL. */
+static enum eq_status keep_best(const struct eq_trainer *t, const struct eq_qmodel *m, struct eq_err *err)
+{
+    char *best = eq_trainer_state_path(t, "best");
+    enum eq_status st;
+    EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
+    if (t->job.study)
+        EQ_TRY(t->job.study(t->job.ctx, t->job.graph, err));
+out:
+    free(best);
+    return st;
+}
+
 /* Validates the model after `epoch` epochs. If it is the best so far, exactly this model is written. */
 static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metrics *out, struct eq_err *err)
 {
@@ -313,15 +346,13 @@ static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metric
     struct eq_predictor p = {0};
     struct eq_qmodel *m;
     struct eq_evaluation e = {0};
-    char *best = eq_trainer_state_path(t, "best");
     swap_ema(t);
     EQ_TRY(open_shipped(t, epoch, &p, &m, err));
     EQ_TRY(eq_evaluate_loader(&p, t->job.ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
-        EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
-        if (t->job.study)
-            EQ_TRY(t->job.study(t->job.ctx, t->job.graph, err));
+        st = eq_first_begin() ? keep_best(t, m, err) : EQ_OK;
+        EQ_TRY(eq_first_end(st, NULL, 0, err));
         t->best_mae = out->mae;
         t->best_epoch = epoch;
     }
@@ -329,7 +360,6 @@ out:
     swap_ema(t);
     eq_evaluation_clear(&e);
     eq_predictor_close(&p);
-    free(best);
     return st;
 }
 
@@ -413,6 +443,17 @@ static enum eq_status publish(const struct eq_trainer *t, const char *model_path
     return st;
 }
 
+/* Whether any process was asked to stop. */
+static enum eq_status interrupted_epoch(const struct eq_trainer *t, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    if (eq_interrupted())
+        st = eq_fail(err, EQ_INTERRUPTED,
+                     "%s: interrupted after epoch %d; the state is saved. Run the same command to resume.", t->job.name,
+                     t->epoch);
+    return eq_comm_agree(t->comm, st, err);
+}
+
 enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
     bool resumed;
@@ -428,10 +469,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
         double start_ms = eq_now_ms(), lr = learning_rate_at(t, (size_t)t->epoch * t->steps_per_epoch);
         EQ_CHECK(train_epoch(t, err));
         EQ_CHECK(finish_epoch(t, start_ms, lr, err));
-        if (eq_interrupted() && t->epoch < t->job.epochs)
-            return eq_fail(err, EQ_INTERRUPTED,
-                           "%s: interrupted after epoch %d; the state is saved. Run the same command to resume.",
-                           t->job.name, t->epoch);
+        if (t->epoch < t->job.epochs)
+            EQ_CHECK(interrupted_epoch(t, err));
     }
     if (out_of_patience(t))
         eq_info("%s: stopped early, no better validation MAE for %d epoch%s", t->job.name, t->job.patience,
@@ -439,7 +478,8 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     if (t->best_epoch == 0)
         eq_info("%s: no epoch was better than the start (validation MAE %.2f), so the start is kept as the model",
                 t->job.name, t->best_mae);
-    return publish(t, model_path, err);
+    enum eq_status st = eq_first_begin() ? publish(t, model_path, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
@@ -453,7 +493,8 @@ enum eq_status eq_fit(const struct eq_train_job *job, struct eq_err *err)
         eq_steps_next(NULL);
     EQ_TRY(eq_trainer_init(&t, job, err));
     EQ_TRY(eq_trainer_run(&t, path, err));
-    EQ_TRY(eq_run_note_model(path, err));
+    st = eq_first_begin() ? eq_run_note_model(path, err) : EQ_OK;
+    EQ_TRY(eq_first_end(st, NULL, 0, err));
     eq_info("wrote %s", path);
 out:
     if (only_step)

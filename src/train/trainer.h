@@ -8,6 +8,7 @@
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
+#include "echoquant/dist.h"
 #include "echoquant/train.h"
 
 /* A line in the signature of QAT. States of version 0.1.0 lack it and are still accepted. */
@@ -22,6 +23,20 @@ enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct
 /* The same from a file in memory, which it does not change, without a look for the best model. path: for messages. */
 enum eq_status eq_trainer_take_state(struct eq_trainer *t, struct eq_st_file *f, const char *path, struct eq_err *err);
 char *eq_trainer_state_path(const struct eq_trainer *t, const char *kind); /* "state", "best"; free() */
+
+/* micro.c. EQ_USAGE: a step of the job has fewer micro-batches than there are processes. */
+enum eq_status eq_micro_check(const struct eq_train_job *job, struct eq_err *err);
+/* After comm and the executor; errors as from eq_trainer_init. */
+enum eq_status eq_micro_init(struct eq_trainer *t, struct eq_err *err);
+void eq_micro_clear(struct eq_trainer *t);
+void eq_micro_begin(struct eq_trainer *t); /* before the forward pass of a micro-batch */
+/* Once in a step, by every process: before the backward pass of its last micro-batch, or when it cannot go on. mine,
+ * err: how it is here. Returns how it is, as eq_comm_agree; also sets micro.stop. */
+enum eq_status eq_micro_agree(struct eq_trainer *t, enum eq_status mine, struct eq_err *err);
+void eq_micro_add(struct eq_trainer *t, double loss); /* after the backward pass */
+/* After the last one: the gradient of the step is in the executor's block; statistics, ranges and loss_sum have
+ * followed. EQ_NUMERIC: a range is not finite; else the status of the exchange. */
+enum eq_status eq_micro_finish(struct eq_trainer *t, struct eq_err *err);
 
 /* history.c: <run>/history/<name>.csv */
 enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err);

@@ -93,7 +93,7 @@ static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
     eq_str_clear(&rows);
 }
 
-enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *err)
+static enum eq_status save(const struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_st_file f = {0};
     char *path = eq_trainer_state_path(t, "state");
@@ -112,6 +112,12 @@ out:
     eq_free(extra);
     free(path);
     return st;
+}
+
+enum eq_status eq_trainer_save_state(const struct eq_trainer *t, struct eq_err *err)
+{
+    enum eq_status st = eq_first_begin() ? save(t, err) : EQ_OK;
+    return eq_first_end(st, NULL, 0, err);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -213,13 +219,14 @@ static char *line_with_key(const char *text, const char *line)
     return NULL;
 }
 
-/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of version 0.1.0 do not
- * record where ranges started. */
+/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of earlier versions lack
+ * settings that are newer, and those of version 0.1.0 do not record where ranges started. */
 static void add_changes(const char *a, const char *b, bool only_missing, struct eq_str *out)
 {
     for (const char *line = b; *line; line += strcspn(line, "\n"), line += *line != '\0') {
         char *was = line_with_key(a, line), *is = line_with_key(b, line);
-        bool noted = was || strncmp(line, EQ_SIGNATURE_START, strlen(EQ_SIGNATURE_START)) != 0;
+        bool start = strncmp(line, EQ_SIGNATURE_START, strlen(EQ_SIGNATURE_START)) == 0;
+        bool noted = was || !(start || eq_settings_default_line(is));
         bool changed = noted && (only_missing ? !was : !was || !eq_settings_same_line(was, is));
         if (changed && only_missing)
             eq_str_add(out, "%s%s -> ", out->len ? ", " : "", is);
@@ -274,7 +281,8 @@ out:
     return st;
 }
 
-enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
+/* Every process reads the state. */
+static enum eq_status load(struct eq_trainer *t, bool *resumed, struct eq_err *err)
 {
     struct eq_st_file f = {0};
     enum eq_status st;
@@ -296,5 +304,15 @@ out:
     eq_st_clear(&f);
     free(path);
     free(best);
+    return st;
+}
+
+enum eq_status eq_trainer_load_state(struct eq_trainer *t, bool *resumed, struct eq_err *err)
+{
+    EQ_CHECK(load(t, resumed, err));
+    char *position = eq_format("resumed=%d\nepoch=%d\nbatch=%zu\nbest_epoch=%d\nloss_sum=%.17g\n", *resumed, t->epoch,
+                               t->batch_in_epoch, t->best_epoch, t->loss_sum);
+    enum eq_status st = eq_dist_same("state files", position, err);
+    free(position);
     return st;
 }

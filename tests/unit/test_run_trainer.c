@@ -165,64 +165,6 @@ static void the_history_has_norms_before_clipping(void **state)
     free(dir);
 }
 
-/* ---- several processes --------------------------------------------------- */
-
-/* The other process has the same clips, so it gives what this one gives. */
-static enum eq_status twice(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *e)
-{
-    (void)ctx, (void)e;
-    memcpy(all, mine, bytes);
-    memcpy((char *)all + bytes, mine, bytes);
-    return EQ_OK;
-}
-
-static enum eq_status lost(void *ctx, const void *mine, size_t bytes, void *all, struct eq_err *e)
-{
-    (void)ctx, (void)mine, (void)bytes, (void)all;
-    return eq_fail(e, EQ_IO, "the other process is gone");
-}
-
-/* A step of two processes is along the mean of their gradients: with equal clips, that of one, to the bit. */
-static void a_step_is_the_mean_over_processes(void **state)
-{
-    (void)state;
-    struct tiny_run runs[2];
-    struct tiny_job jobs[2];
-    struct eq_comm two = {0}, broken = {0};
-    assert_ok(eq_comm_init(&two, 0, 2, twice, NULL, &err));
-    assert_ok(eq_comm_init(&broken, 0, 2, lost, NULL, &err));
-    for (int i = 0; i < 2; i++) {
-        char *dir = tiny_run_dir(i ? "two" : "one");
-        struct watch w = {.after = stop_at_once};
-        tiny_job_init(&jobs[i], dir, watched(&w, &runs[i].t));
-        jobs[i].job.optim = tiny_sgd;
-        jobs[i].job.grad_clip = 0;
-        tiny_run_open(&runs[i], &jobs[i]);
-        if (i)
-            runs[i].t.comm = &two;
-        assert_refused(eq_trainer_run(&runs[i].t, runs[i].model_path, &err), EQ_INTERRUPTED, "after step 1");
-        eq_interrupt_reset();
-        free(dir);
-    }
-    for (int i = 0; i < runs[0].graph->n_params; i++) {
-        const struct eq_tensor *a = &runs[0].graph->params[i].value, *b = &runs[1].graph->params[i].value;
-        assert_memory_equal(a->data, b->data, eq_tensor_bytes(a));
-    }
-    tiny_run_close(&runs[0]);
-    tiny_run_close(&runs[1]);
-    char *dir = tiny_run_dir("lost");
-    struct watch w = {0};
-    tiny_job_init(&jobs[0], dir, watched(&w, &runs[0].t));
-    tiny_run_open(&runs[0], &jobs[0]);
-    runs[0].t.comm = &broken;
-    assert_refused(eq_trainer_run(&runs[0].t, runs[0].model_path, &err), EQ_IO, "the other process is gone");
-    assert_int_equal(w.step, 0);
-    tiny_run_close(&runs[0]);
-    eq_comm_clear(&two);
-    eq_comm_clear(&broken);
-    free(dir);
-}
-
 /* ---- averaged weights ---------------------------------------------------- */
 
 static void average_too(struct watch *w, struct eq_trainer *t)
@@ -497,7 +439,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_the_mean_of_its_micro_batches),
         cmocka_unit_test(the_history_has_norms_before_clipping),
-        cmocka_unit_test(a_step_is_the_mean_over_processes),
         cmocka_unit_test(the_average_is_what_is_kept),
         cmocka_unit_test(it_stops_when_nothing_gets_better),
         cmocka_unit_test(the_start_may_be_the_best),

@@ -1,0 +1,209 @@
+#!/usr/bin/env bash
+# Processes of mpirun that share a run: 1, 2, 3 and 4 of them give the same bytes, a run that was stopped on some goes on
+# with others, and what fails in one ends all, with its message and exit code.
+. "$(dirname "$0")/lib.sh"
+
+# More processes than CPUs, as root in a container: what is measured nowhere.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_base_warn_component_unused=0
+unset OMPI_COMM_WORLD_SIZE PMI_SIZE PMI_RANK PMIX_RANK PMI_FD SLURM_NTASKS SLURM_STEP_NUM_TASKS
+PATIENCE=${ECHOQUANT_TEST_PATIENCE:-1}
+
+tiny_data d
+SETTINGS=("${TINY[@]}" --data d --threads 1 --set train.batch=1 --set train.accumulate=4 --set train.ema=0.9
+    --set train.random_phase=true --set qat.batch=1 --set qat.accumulate=4 --set qat.control=true)
+
+# ---- a launcher that the program cannot join ---------------------------------
+
+# Alone, although the launcher started several: they would all write one run.
+export SLURM_NTASKS=4
+expect_error 2 "srun --mpi=pmix -n 4 echoquant train --run alone" train --run alone "${SETTINGS[@]}"
+not_there alone
+expect 0 inspect d
+unset SLURM_NTASKS
+
+OMPI_COMM_WORLD_SIZE=2 run train --run alone "${SETTINGS[@]}"
+not_there alone
+if grep -q "built without MPI" "$ERR"; then
+    is "exit without MPI" "$STATUS" 1
+    skip "the other checks: this build has no MPI"
+    summary
+    exit
+fi
+is "exit of one that finds no others" "$STATUS" 2
+has "$ERR" "mpirun -n 2 echoquant train --run alone"
+if ! command -v mpirun >/dev/null; then
+    skip "the other checks: no mpirun"
+    summary
+    exit
+fi
+
+# ranks N ARGUMENTS...: as run, on N processes.
+ranks() {
+    local n=$1
+    shift
+    STATUS=0
+    timeout $((120 * PATIENCE)) mpirun -n "$n" "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+}
+
+# expect_ranks N STATUS ARGUMENTS...
+expect_ranks() {
+    local n=$1 wanted=$2
+    shift 2
+    ranks "$n" "$@"
+    is "exit on $n processes: $*" "$STATUS" "$wanted"
+    [ "$STATUS" = "$wanted" ] || show
+}
+
+# ---- the same bytes for any number -------------------------------------------
+
+expect 0 run-all --run one "${SETTINGS[@]}"
+for n in 2 3 4; do
+    expect_ranks "$n" 0 run-all --run "many$n" "${SETTINGS[@]}"
+    is "result on stdout" "$(tail -n 1 "$OUT")" "many$n/report.html"
+    for model in fp32 ptq qat fp32_plus; do
+        same "one/$model.safetensors" "many$n/$model.safetensors"
+        same "one/predictions/$model.csv" "many$n/predictions/$model.csv"
+    done
+    is "loss curve on $n" "$(history_values "many$n/history/fp32.csv")" "$(history_values one/history/fp32.csv)"
+    not_there "many$n/state/fp32.state.safetensors"
+done
+expect 0 verify many4
+expect_ranks 2 0 run-all --run many2 # finished
+has "$ERR" "nothing to do"
+expect_ranks 3 0 eval --run many3 fp32
+same one/predictions/fp32.csv many3/predictions/fp32.csv
+expect_ranks 2 0 train --run json --json "${SETTINGS[@]}"
+is "objects on stdout" "$(grep -c '"path"' "$OUT")" 1
+
+# Ranges and scales that are learned.
+expect 0 train --run lsq1 "${SETTINGS[@]}" --set qat.method=lsq
+cp -r lsq1 lsq3
+expect 0 qat --run lsq1
+expect_ranks 3 0 qat --run lsq3
+same lsq1/qat.safetensors lsq3/qat.safetensors
+
+# ---- stopped on two, resumed on others ----------------------------------------
+
+LONG=("${SETTINGS[@]}" --set train.epochs=30)
+expect 0 train --run whole "${LONG[@]}"
+
+# start N ARGUMENTS...: mpirun in the background; CHILD is its number.
+start() {
+    local n=$1
+    shift
+    mpirun -n "$n" "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null &
+    CHILD=$!
+}
+
+# process_of RANK: the number of a process of CHILD.
+process_of() {
+    local pid
+    for pid in $(ps -o pid= --ppid "$CHILD"); do
+        if tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx -e "OMPI_COMM_WORLD_RANK=$1" -e "PMI_RANK=$1"; then
+            echo "$pid"
+        fi
+    done
+}
+
+wait_for() {
+    while [ ! -e "$1" ] && kill -0 "$CHILD" 2>/dev/null; do sleep 0.02; done
+}
+
+end() {
+    STATUS=0
+    wait "$CHILD" || STATUS=$?
+}
+
+start 2 train --run stopped "${LONG[@]}"
+wait_for stopped/state/fp32.state.safetensors
+pid=$(process_of 1)
+if [ -z "$pid" ]; then
+    end
+    skip "stops and kills: the processes of this mpirun cannot be told apart"
+else
+    kill -s USR1 "$pid" # one of them is asked, all of them stop
+    end
+    is "exit after a signal" "$STATUS" 130
+    has "$ERR" "Run the same command to resume."
+    there stopped/state/fp32.state.safetensors
+    cp -r stopped stopped1
+    expect_ranks 4 0 train --run stopped
+    has "$ERR" "resuming at epoch"
+    expect 0 train --run stopped1
+    same whole/fp32.safetensors stopped/fp32.safetensors
+    same whole/fp32.safetensors stopped1/fp32.safetensors
+
+    # One that is killed ends the others; the state of the last epoch is kept.
+    start 2 train --run killed "${LONG[@]}"
+    wait_for killed/state/fp32.state.safetensors
+    kill -s KILL "$(process_of 1)"
+    end
+    is "a kill is a failure" "$((STATUS != 0))" 1
+    not_there killed/fp32.safetensors
+    expect_ranks 3 0 train --run killed
+    same whole/fp32.safetensors killed/fp32.safetensors
+
+    # One that is silent is named.
+    start 2 train --run silent "${LONG[@]}" --set dist.timeout=1
+    wait_for silent/state/fp32.state.safetensors
+    pid=$(process_of 1)
+    kill -s STOP "$pid"
+    end
+    kill -s CONT "$pid" 2>/dev/null
+    is "exit after silence" "$STATUS" 1
+    has "$ERR" "error: rank 1 ("
+    has "$ERR" "has been silent for 1 s (dist.timeout)"
+    expect 0 train --run silent
+    same whole/fp32.safetensors silent/fp32.safetensors
+fi
+
+# ---- what fails in one ends all ------------------------------------------------
+
+# one_differs STATUS TEXT ARGUMENTS... -- ARGUMENTS...: of rank 0, and of rank 1.
+one_differs() {
+    local wanted=$1 text=$2 first=()
+    shift 2
+    while [ "$1" != -- ]; do
+        first+=("$1")
+        shift
+    done
+    shift
+    STATUS=0
+    timeout $((60 * PATIENCE)) mpirun -n 1 "${first[@]}" : -n 1 "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    is "exit with \"$text\"" "$STATUS" "$wanted"
+    has "$ERR" "error: $text"
+    is "errors" "$(grep -c '^error: ' "$ERR")" 1
+    is "results in spite of an error" "$(cat "$OUT")" ""
+}
+
+one_differs 2 "rank 1: this process has other settings than rank 0: train.lr=0.01, not train.lr=0.001" \
+    "$BIN" train --run apart "${SETTINGS[@]}" -- "$BIN" train --run apart "${SETTINGS[@]}" --set train.lr=0.01
+not_there apart/config.json
+cp -r d other
+sed -i '2s/,[0-9.]*,/,11.5,/' other/FileList.csv
+one_differs 2 "rank 1: this process has other data than rank 0" \
+    "$BIN" train --run apart "${SETTINGS[@]}" -- "$BIN" train --run apart "${SETTINGS[@]}" --data other
+cp -r d broken
+clip=$(find broken -name '*.avi' | sort | head -n 1)
+size=$(stat -c %s "$clip")
+head -c "$size" /dev/zero >"$clip"
+one_differs 1 "rank 1: broken: 1 of 11 clips cannot be used" \
+    "$BIN" train --run apart "${SETTINGS[@]}" -- "$BIN" train --run apart "${SETTINGS[@]}" --data broken
+not_there apart/fp32.safetensors
+
+# The first process cannot write its files. Without shared memory, which would be a file, too.
+export OMPI_MCA_btl=self,tcp
+one_differs 1 "rank 0: full/" \
+    bash -c 'ulimit -f 40; exec "$@"' - "$BIN" train --run full "${SETTINGS[@]}" -- "$BIN" train --run full "${SETTINGS[@]}"
+unset OMPI_MCA_btl
+expect_ranks 2 0 train --run full "${SETTINGS[@]}"
+same one/fp32.safetensors full/fp32.safetensors
+
+# More processes than micro-batches, and a command that is not shared.
+expect_ranks 3 2 train --run few "${SETTINGS[@]}" --set train.accumulate=2
+has "$ERR" "set train.accumulate to a multiple of 3, or start fewer processes"
+expect_ranks 2 2 inspect d
+has "$ERR" "not shared between processes"
+
+summary

@@ -259,6 +259,12 @@ static void expect_simulation(struct eq_device *d, struct eq_graph *g, const uin
         assert_true(fabs((double)ef[i] - (double)made[i]) < 1e-3);
     assert_true(e.convs > 0);
     eq_exec_free(x);
+    /* And as near to what predicts in FP32 on the CPU. */
+    assert_ok(new_watched_exec(g, EQ_EXEC_INFER, n, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(eq_exec_forward(x, pixels, ef, e_));
+    for (int i = 0; i < n; i++)
+        assert_true(fabs((double)ef[i] - (double)made[i]) < 1e-3);
+    eq_exec_free(x);
     eq_device_net_free(e.net);
 }
 

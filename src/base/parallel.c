@@ -133,7 +133,7 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
     if (threads > 1) {
         fresh = pthreadpool_create((size_t)threads);
         if (!fresh)
-            return eq_fail(err, EQ_NOMEM, "cannot start %d threads", threads);
+            return eq_fail(err, EQ_NOMEM, "out of memory: cannot start %d threads", threads);
     }
     pthread_mutex_lock(&lock);
     pthreadpool_t old = pool;

@@ -138,8 +138,8 @@ static const char *integer_path(const struct eq_cl *cl, cl_device_id device, con
     cl_uint fast[6] = {0};
     size_t n = 0;
     if (has_word(extensions, "cl_khr_integer_dot_product") &&
-        cl->clGetDeviceInfo(device, CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_4x8BIT_PACKED_KHR,
-                            sizeof fast, fast, &n) == CL_SUCCESS &&
+        cl->clGetDeviceInfo(device, CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_8BIT_KHR, sizeof fast, fast,
+                            &n) == CL_SUCCESS &&
         fast[2])
         return "dot";
     return "plain";

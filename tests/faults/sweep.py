@@ -80,6 +80,7 @@ COMMANDS = {
     "inspect-run": Command("inspect r", "all"),
     "bench": Command("bench --model r/ptq.safetensors --quiet --set bench.warmup=0 --set bench.repeats=2",
                      "all", timed=True),
+    "devices": Command("devices --json", timed=True, threads=False),  # what is found may be less
     "run-all": Command(["run-all", "--run", "r", "--data", "d", "--quiet", "--set", "data.on_error=skip"] + TINY,
                        timed=True),
 }
@@ -96,8 +97,9 @@ OUTSIDE = [
 
 
 def environment(folder, **more):
+    """OpenCL finds no driver: those make programs by whole compilers, which end with the process without memory."""
     env = {"PATH": "/nonexistent", "HOME": folder, "XDG_CACHE_HOME": os.path.join(folder, "cache"), "LC_ALL": "C",
-           "NO_COLOR": "1"}
+           "NO_COLOR": "1", "OCL_ICD_VENDORS": "/nonexistent"}
     env.update(more)
     return env
 

@@ -12,8 +12,8 @@ static const struct eq_device_tile tiles[] = {
     [MMA_64] = {"conv_mma_64", 64, 64, 128, 4, true},  /* a warp: 32 x 32 of the tile */
     [MMA_32] = {"conv_mma_32", 32, 32, 128, 16, true}, /* a warp: a quarter of the depth */
     [U8_64] = {"conv_u8_64", 64, 64, 128, 4, false},   /* a work-item: 8 x 4 */
-    [U8_32] = {"conv_u8_32", 32, 32, 64, 4, false},    /* 4 x 4 */
-    [F32_64] = {"conv_f32_64", 64, 64, 128, 4, false}, [F32_32] = {"conv_f32_32", 32, 32, 64, 4, false},
+    [U8_32] = {"conv_u8_32", 32, 32, 64, 8, false},    /* 4 x 4 */
+    [F32_64] = {"conv_f32_64", 64, 64, 128, 4, false}, [F32_32] = {"conv_f32_32", 32, 32, 64, 8, false},
 };
 
 /* A large tile loads half as much for each product, a small one makes four times as many groups: large where they keep

@@ -1,27 +1,8 @@
-/* A network on a device: its life, its calls, and what the host does of the head. */
+/* A network on a device after it was made: its calls, what the host does of the head, its end. */
 #include "device/net.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- life -------------------------------------------------------------------- */
-
-enum eq_status eq_device_net_of_qmodel(struct eq_device *d, const struct eq_qmodel *m, int clips,
-                                       struct eq_device_net **out, struct eq_err *err)
-{
-    return eq_device_net_make(d, m, true, clips, out, err);
-}
-
-enum eq_status eq_device_net_of_graph(struct eq_device *d, const struct eq_graph *g, int clips,
-                                      struct eq_device_net **out, struct eq_err *err)
-{
-    struct eq_qmodel floats;
-    *out = NULL;
-    EQ_CHECK(eq_device_floats_of_graph(g, &floats, err));
-    enum eq_status st = eq_device_net_make(d, &floats, false, clips, out, err);
-    eq_device_floats_clear(&floats);
-    return st;
-}
 
 void eq_device_net_free(struct eq_device_net *n)
 {

@@ -34,6 +34,7 @@ for pair in 75:75 80:80 80:90; do
         echo "sm_${pair%:*}.ptx for sm_${pair#*:}: $(grep -c 'Compiling entry function' "$log") kernels," \
             "$(sed -n 's/.*Used \([0-9]*\) registers.*/\1/p' "$log" | sort -n | tail -n 1) registers at most," \
             "$(sed -n 's/.* \([0-9]*\) bytes spill stores.*/\1/p' "$log" | sort -n | tail -n 1) bytes spilled at most"
+        ! grep -q '[1-9][0-9]* bytes stack frame' "$log" || complain "sums or moves of a kernel are not in registers"
     else
         cat "$log"
         complain "sm_${pair%:*}.ptx for sm_${pair#*:}"

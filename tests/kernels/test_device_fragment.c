@@ -1,14 +1,14 @@
 /*
- * The fragment layout of mma.sync that the device's kernels use (src/device/kernels/fragment.h), over an emulation of the
- * instruction in plain C: 32 lanes hold registers as the PTX ISA lays them out, byte by byte, and the product of the
- * matrices must come out where the kernels look for it. Also the places in local memory: no two words share one, and
- * neither reads of fragments nor 16-byte writes meet in a bank.
+ * The fragment layout of mma.sync that the device's kernels use (src/device/kernels/fragment.h), over an emulation of
+ * the instruction in plain C: 32 lanes hold registers as the PTX ISA lays them out, byte by byte, and the product of
+ * the matrices must come out where the kernels look for it. Also the places in local memory: no two words share one,
+ * and neither reads of fragments nor 16-byte writes meet in a bank.
  */
 #include "device/kernels/fragment.h"
+#include "echoquant/base.h"
 #include "unit/cmocka_all.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LANES = 32 };
@@ -58,16 +58,16 @@ static uint32_t word_of(const uint8_t *bytes)
 }
 
 /* One product of each shape of random matrices, with the registers that the kernels load. */
-static void check_shape(int rows, int depth)
+static void check_shape(int rows, int depth, struct eq_rng *rng)
 {
     const int a_registers = rows * depth / LANES / 4, b_registers = depth * 8 / LANES / 4, sums = rows * 8 / LANES;
     uint8_t a[16][32], b[8][32]; /* b by columns, as packed weights */
     struct warp w = {0};
     int seen[16][8] = {{0}};
     for (int i = 0; i < 16 * 32; i++)
-        a[i / 32][i % 32] = (uint8_t)(rand() & 255);
+        a[i / 32][i % 32] = (uint8_t)eq_rng_below(rng, 256);
     for (int i = 0; i < 8 * 32; i++)
-        b[i / 32][i % 32] = (uint8_t)(rand() & 255);
+        b[i / 32][i % 32] = (uint8_t)eq_rng_below(rng, 256);
     for (int lane = 0; lane < LANES; lane++) {
         for (int r = 0; r < a_registers; r++)
             w.a[lane][r] = word_of(&a[eq_fragment_a_row(lane, r)][4 * eq_fragment_a_word(lane, r)]);
@@ -91,9 +91,11 @@ static void check_shape(int rows, int depth)
 static void products_come_out_where_kernels_look(void **state)
 {
     (void)state;
+    struct eq_rng rng;
+    eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 0);
     for (int i = 0; i < 50; i++) {
-        check_shape(8, 16);
-        check_shape(16, 32);
+        check_shape(8, 16, &rng);
+        check_shape(16, 32, &rng);
     }
 }
 

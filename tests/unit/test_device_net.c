@@ -259,6 +259,12 @@ static void expect_simulation(struct eq_device *d, struct eq_graph *g, const uin
         assert_true(fabs((double)ef[i] - (double)made[i]) < 1e-3);
     assert_true(e.convs > 0);
     eq_exec_free(x);
+    /* And as near to what predicts in FP32 on the CPU. */
+    assert_ok(new_watched_exec(g, EQ_EXEC_INFER, n, g->meta.frames, g->meta.size, &x, e_));
+    assert_ok(eq_exec_forward(x, pixels, ef, e_));
+    for (int i = 0; i < n; i++)
+        assert_true(fabs((double)ef[i] - (double)made[i]) < 1e-3);
+    eq_exec_free(x);
     eq_device_net_free(e.net);
 }
 
@@ -367,6 +373,23 @@ static void other_graphs_are_refused(void **state)
     free(clips.pixels);
 }
 
+static void batches_too_large_are_refused(void **state)
+{
+    (void)state;
+    struct eq_model_meta meta = {
+        .frames = 64, .size = 112, .pixel_mean = 33, .pixel_std = 50, .target_mean = 55, .target_std = 12};
+    struct eq_graph *net, *g;
+    struct eq_device_net *made;
+    struct eq_err err;
+    assert_ok(eq_resnet18_new(&meta, 64, 5, &net, e_));
+    assert_ok(eq_fold_batchnorm(net, &g, e_));
+    assert_ok(eq_fuse(g, e_));
+    assert_int_equal(eq_device_net_of_graph(devices[0], g, 4000, &made, &err), EQ_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "batch fewer clips"));
+    eq_graph_free(g);
+    eq_graph_free(net);
+}
+
 static void calls_in_the_wrong_order_are_refused(void **state)
 {
     (void)state;
@@ -417,6 +440,7 @@ int main(void)
                                        cmocka_unit_test(self_check),
                                        cmocka_unit_test(subnormal_scales_are_refused),
                                        cmocka_unit_test(other_graphs_are_refused),
+                                       cmocka_unit_test(batches_too_large_are_refused),
                                        cmocka_unit_test(calls_in_the_wrong_order_are_refused)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 0; i < DEVICE_PATHS; i++)

@@ -1,8 +1,8 @@
 /*
- * Which bytes of a product a lane of a warp holds for mma.sync on bytes (PTX ISA, "Matrix Fragments for mma.m8n8k16" and
- * "mma.m16n8k32"): A [rows][k] by rows, B [k][8] by columns, sums [rows][8]. A register holds 4 neighbors along k, a
- * word. m8n8k16 has the first register of A and B and the first two sums of m16n8k32. Plain C as well: the tests call
- * these functions.
+ * Which bytes of a product a lane of a warp holds for mma.sync on bytes (PTX ISA, "Matrix Fragments for mma.m8n8k16"
+ * and "mma.m16n8k32"): A [rows][k] by rows, B [k][8] by columns, sums [rows][8]. A register holds 4 neighbors along k,
+ * a word. m8n8k16 has the first register of A and B and the first two sums of m16n8k32. Plain C as well: the tests
+ * call these functions.
  */
 #ifndef DEVICE_KERNELS_FRAGMENT_H
 #define DEVICE_KERNELS_FRAGMENT_H

@@ -2,7 +2,8 @@
  * What the kernels need beyond the language, so that one text serves OpenCL 1.2 drivers and clang. With EQ_PTX, clang
  * makes PTX for NVIDIA's driver, without OpenCL's own headers:
  *   clang -x cl -cl-std=CL1.2 -cl-no-stdinc -O3 -ffp-contract=off -target nvptx64-nvidia-cuda -Xclang -target-cpu
- *         -Xclang sm_75 -Xclang -target-feature -Xclang +ptx65 -DEQ_PTX -DEQ_PATH_MMA8     (sm_80, +ptx70, EQ_PATH_MMA16)
+ *         -Xclang sm_75 -Xclang -target-feature -Xclang +ptx65 -DEQ_PTX -DEQ_PATH_MMA8
+ * (sm_80, +ptx70, EQ_PATH_MMA16).
  *
  * How INT8 multiplies is a define of the host: EQ_PATH_PLAIN, _DP4A, _DOT, _SDOT4, _MMA8 (m8n8k16) or _MMA16
  * (m16n8k32). EQ_MMA_EMULATED: tests only, mma without its instruction. Floats round as written: nothing is contracted.

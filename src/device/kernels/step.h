@@ -25,7 +25,7 @@ enum { EQ_STEP_WORDS, EQ_STEP_QUADS, EQ_STEP_BYTES };
 
 struct eq_device_step {
     eq_step_offset source, target, residual; /* edges: bytes in the arena */
-    eq_step_offset weights;                  /* packed for the kernel (net_pack.c) */
+    eq_step_offset weights;                  /* packed for the kernel (conv.c) */
     eq_step_offset channels;                 /* of a convolution: m, b, sum of weights, each [columns] */
     eq_step_offset taps;                     /* of a convolution: for each load of a row: where from (struct int2) */
     int clips, frames, height, width, words; /* of the source */

@@ -1,52 +1,31 @@
 /*
- * Convolution as a product [rows x depth] * [depth x columns] in tiles: a group makes `across` = 4 * LX columns of LY *
- * TALL rows; a work-item TALL rows of 4 columns in registers. A step is 16 words of depth, loaded into registers while
- * the step before it is computed from local memory, in two halves that alternate. There the words of a step are [word]
- * [row] and [word][column], so that work-items read neighbors in 16 bytes.
+ * Convolution as a product [rows x depth] * [depth x columns] in square tiles: a group of LX * LY work-items makes SIDE =
+ * 4 * LX columns of as many rows; a work-item 4 columns of TALL rows in registers. A step is STEP words of depth, loaded
+ * into registers while the step before it is computed from local memory, in two halves that alternate. There the words
+ * of a step are [word][row] and [word][column], so that work-items read neighbors in 16 bytes.
  */
-#define TILE_STEP 16 /* words */
+#define TILE_TALL(lx, ly) (4 * (lx) / (ly))
 /* Words of local memory for both halves. A row of words ends in 4 more, so that transposing meets in fewer banks. */
-#define TILE_A_PITCH(tall, ly) ((tall) * (ly) + 4)
-#define TILE_A_WORDS(tall, ly) (TILE_STEP * TILE_A_PITCH(tall, ly))
-#define TILE_B_WORDS(lx) (TILE_STEP * 4 * (lx))
-#define TILE_LOCAL(tall, lx, ly) (2 * (TILE_A_WORDS(tall, ly) + TILE_B_WORDS(lx)))
+#define TILE_A_PITCH(lx) (4 * (lx) + 4)
+#define TILE_LOCAL(lx, step) (2 * (step) * (TILE_A_PITCH(lx) + 4 * (lx)))
+/* Quads that a work-item moves in a step: of the source's rows, and as many of the weights. */
+#define TILE_MOVES(ly, step) ((step) / (ly))
+enum { TILE_TALLEST = 8, TILE_MOST_MOVES = 4 };
 
-/* Adds the words of a step. quads: those of its 4 that are there. */
-INLINE void tile_multiply_u8(local const uint *a, local const uint *b, int quads, const int tall, const int a_pitch,
-                             const int across, int4 *sums)
+INLINE int4 dot4_of_4(uint x, uint4 w, int4 sum)
 {
-    for (int q = 0; q < quads; q++) {
-#ifndef EQ_PATH_PLAIN /* compilers for CPUs take long over it */
-#pragma unroll
-#else
-#pragma unroll 1
-#endif
-        for (int k = 0; k < 4; k++, a += a_pitch, b += across) {
-            const uint4 w = *(local const uint4 *)b;
-#pragma unroll
-            for (int i = 0; i < tall; i += 4) {
-                const uint4 x = *(local const uint4 *)(a + i);
-                sums[i] = (int4)(dot4(x.x, w.x, sums[i].x), dot4(x.x, w.y, sums[i].y), dot4(x.x, w.z, sums[i].z),
-                                 dot4(x.x, w.w, sums[i].w));
-                sums[i + 1] = (int4)(dot4(x.y, w.x, sums[i + 1].x), dot4(x.y, w.y, sums[i + 1].y),
-                                     dot4(x.y, w.z, sums[i + 1].z), dot4(x.y, w.w, sums[i + 1].w));
-                sums[i + 2] = (int4)(dot4(x.z, w.x, sums[i + 2].x), dot4(x.z, w.y, sums[i + 2].y),
-                                     dot4(x.z, w.z, sums[i + 2].z), dot4(x.z, w.w, sums[i + 2].w));
-                sums[i + 3] = (int4)(dot4(x.w, w.x, sums[i + 3].x), dot4(x.w, w.y, sums[i + 3].y),
-                                     dot4(x.w, w.z, sums[i + 3].z), dot4(x.w, w.w, sums[i + 3].w));
-            }
-        }
-    }
+    return (int4)(dot4(x, w.x, sum.x), dot4(x, w.y, sum.y), dot4(x, w.z, sum.z), dot4(x, w.w, sum.w));
 }
 
-INLINE float4 fma4(float x, float4 w, float4 sum)
+INLINE float4 fma_of_4(float x, float4 w, float4 sum)
 {
     return (float4)(fma(x, w.x, sum.x), fma(x, w.y, sum.y), fma(x, w.z, sum.z), fma(x, w.w, sum.w));
 }
 
-/* One chain of fma for each sum, depth ascending: the order of docs/QUANTIZATION.md for layers in FP32. */
-INLINE void tile_multiply_f32(local const uint *a, local const uint *b, int quads, const int tall, const int a_pitch,
-                              const int across, float4 *sums)
+/* Adds the words of a step. quads: those of its quads that are there. Four rows are written out: clang 14 unrolls a loop
+ * over them too late for registers. */
+INLINE void tile_multiply_u8(local const uint *a, local const uint *b, int quads, const int tall, const int a_pitch,
+                             const int side, int4 *sums)
 {
     for (int q = 0; q < quads; q++) {
 #ifndef EQ_PATH_PLAIN /* compilers for CPUs take long over it */
@@ -54,94 +33,123 @@ INLINE void tile_multiply_f32(local const uint *a, local const uint *b, int quad
 #else
 #pragma unroll 1
 #endif
-        for (int k = 0; k < 4; k++, a += a_pitch, b += across) {
-            const float4 w = as_float4(*(local const uint4 *)b);
+        for (int k = 0; k < 4; k++, a += a_pitch, b += side) {
+            const uint4 w = *(local const uint4 *)b;
 #pragma unroll
             for (int i = 0; i < tall; i += 4) {
-                const float4 x = as_float4(*(local const uint4 *)(a + i));
-                sums[i] = fma4(x.x, w, sums[i]);
-                sums[i + 1] = fma4(x.y, w, sums[i + 1]);
-                sums[i + 2] = fma4(x.z, w, sums[i + 2]);
-                sums[i + 3] = fma4(x.w, w, sums[i + 3]);
+                const uint4 x = *(local const uint4 *)(a + i);
+                sums[i] = dot4_of_4(x.x, w, sums[i]);
+                sums[i + 1] = dot4_of_4(x.y, w, sums[i + 1]);
+                sums[i + 2] = dot4_of_4(x.z, w, sums[i + 2]);
+                sums[i + 3] = dot4_of_4(x.w, w, sums[i + 3]);
             }
         }
     }
 }
 
-/* What a work-item moves in a step: two quads of the source's rows and two of the weights'. */
-struct tile_moves {
-    struct row row[2];
-    uint4 a[2], b[2];
-};
-
-INLINE void tile_load(struct tile_moves *t, const struct source *src, global const uint *weights, int columns,
-                      const int threads, const int across, const int floats, int step)
+/* One chain of fma for each sum, depth ascending: the order of docs/QUANTIZATION.md for layers in FP32. */
+INLINE void tile_multiply_f32(local const uint *a, local const uint *b, int quads, const int tall, const int a_pitch,
+                              const int side, float4 *sums)
 {
-    int id = LOCAL_ID;
+    for (int q = 0; q < quads; q++) {
+#ifndef EQ_PATH_PLAIN
 #pragma unroll
-    for (int j = 0; j < 2; j++) {
-        int i = id + j * threads, q = 4 * step + (i & 3);
-        t->a[j] = floats ? float_quad_at(src, &t->row[j], q) : quad_at(src, &t->row[j], q);
-        int word = i / (across / 4), column = i % (across / 4) * 4;
-        t->b[j] = *(global const uint4 *)(weights + (size_t)(TILE_STEP * step + word) * columns + column);
+#else
+#pragma unroll 1
+#endif
+        for (int k = 0; k < 4; k++, a += a_pitch, b += side) {
+            const float4 w = as_float4(*(local const uint4 *)b);
+#pragma unroll
+            for (int i = 0; i < tall; i += 4) {
+                const float4 x = as_float4(*(local const uint4 *)(a + i));
+                sums[i] = fma_of_4(x.x, w, sums[i]);
+                sums[i + 1] = fma_of_4(x.y, w, sums[i + 1]);
+                sums[i + 2] = fma_of_4(x.z, w, sums[i + 2]);
+                sums[i + 3] = fma_of_4(x.w, w, sums[i + 3]);
+            }
+        }
     }
 }
 
-INLINE void tile_store(const struct tile_moves *t, local uint *a, local uint *b, const int threads, const int a_pitch)
+/* What a work-item moves in a step. */
+struct tile_moves {
+    struct row row[TILE_MOST_MOVES];
+    uint4 a[TILE_MOST_MOVES], b[TILE_MOST_MOVES];
+};
+
+/* The sizes of a tile: constants, after all functions are inlined. */
+#define TILE_SIZES const int lx, const int ly, const int step_words
+#define TILE_SAME lx, ly, step_words
+
+INLINE void tile_load(struct tile_moves *t, const struct source *src, global const uint *weights, int columns,
+                      int step, const int floats, TILE_SIZES)
 {
-    int id = LOCAL_ID;
+    const int id = LOCAL_ID, threads = lx * ly, quads = step_words / 4;
 #pragma unroll
-    for (int j = 0; j < 2; j++) {
-        int i = id + j * threads;
-        local uint *to = a + 4 * (i & 3) * a_pitch + (i >> 2);
+    for (int j = 0; j < TILE_MOVES(ly, step_words); j++) {
+        const int i = id + j * threads, q = quads * step + i % quads;
+        const int word = step_words * step + i / lx;
+        t->a[j] = floats ? float_quad_at(src, &t->row[j], q) : quad_at(src, &t->row[j], q);
+        t->b[j] = *(global const uint4 *)(weights + (size_t)word * columns + i % lx * 4);
+    }
+}
+
+INLINE void tile_store(const struct tile_moves *t, local uint *words, TILE_SIZES)
+{
+    const int id = LOCAL_ID, threads = lx * ly, quads = step_words / 4, pitch = TILE_A_PITCH(lx);
+    local uint *b = words + step_words * pitch;
+#pragma unroll
+    for (int j = 0; j < TILE_MOVES(ly, step_words); j++) {
+        const int i = id + j * threads;
+        local uint *to = words + 4 * (i % quads) * pitch + i / quads;
         to[0] = t->a[j].x;
-        to[a_pitch] = t->a[j].y;
-        to[2 * a_pitch] = t->a[j].z;
-        to[3 * a_pitch] = t->a[j].w;
+        to[pitch] = t->a[j].y;
+        to[2 * pitch] = t->a[j].z;
+        to[3 * pitch] = t->a[j].w;
         *(local uint4 *)(b + 4 * i) = t->b[j];
     }
 }
 
-/* All steps of a group. floats: whether sums are float4 or int4. */
+/* All steps of a group. floats: whether sums are float4, not int4. */
 INLINE void tile_sums(global const uchar *arena, const struct eq_device_step *s, const struct source *src,
-                      local uint *words, const int tall, const int lx, const int ly, const int floats, int4 *sums_u8,
-                      float4 *sums_f32)
+                      local uint *words, int4 *sums_u8, float4 *sums_f32, const int floats, TILE_SIZES)
 {
-    const int threads = lx * ly, across = 4 * lx, pitch = TILE_A_PITCH(tall, ly);
-    const int half_words = TILE_A_WORDS(tall, ly) + TILE_B_WORDS(lx);
+    const int threads = lx * ly, side = 4 * lx, tall = TILE_TALL(lx, ly), quads = step_words / 4;
+    const int pitch = TILE_A_PITCH(lx), b_at = step_words * pitch, half_words = TILE_LOCAL(lx, step_words) / 2;
     const int id = LOCAL_ID, columns = s->columns, depth = s->depth;
-    global const uint *weights = (global const uint *)(arena + s->weights) + GROUP_Y * across;
+    global const uint *weights = (global const uint *)(arena + s->weights) + GROUP_Y * side;
     struct tile_moves moves;
-    for (int j = 0; j < 2; j++)
-        moves.row[j] = row_at(s, GROUP_X * tall * ly + ((id + j * threads) >> 2));
-    tile_load(&moves, src, weights, columns, threads, across, floats, 0);
-    tile_store(&moves, words, words + TILE_A_WORDS(tall, ly), threads, pitch);
+#pragma unroll
+    for (int j = 0; j < TILE_MOVES(ly, step_words); j++)
+        moves.row[j] = row_at(s, GROUP_X * side + (id + j * threads) / quads);
+    tile_load(&moves, src, weights, columns, 0, floats, TILE_SAME);
+    tile_store(&moves, words, TILE_SAME);
     LOCAL_BARRIER();
-    for (int q = 0, step = 0; q < depth; q += 4, step++) {
+    for (int q = 0, step = 0; q < depth; q += quads, step++) {
         local uint *now = words + (step & 1) * half_words, *next = words + (~step & 1) * half_words;
-        const bool more = q + 4 < depth;
+        const bool more = q + quads < depth;
         if (more)
-            tile_load(&moves, src, weights, columns, threads, across, floats, step + 1);
-        local const uint *a = now + id / lx * tall, *b = now + TILE_A_WORDS(tall, ly) + id % lx * 4;
-        const int quads = more ? 4 : depth - q;
+            tile_load(&moves, src, weights, columns, step + 1, floats, TILE_SAME);
+        local const uint *a = now + id / lx * tall, *b = now + b_at + id % lx * 4;
         if (floats)
-            tile_multiply_f32(a, b, quads, tall, pitch, across, sums_f32);
+            tile_multiply_f32(a, b, more ? quads : depth - q, tall, pitch, side, sums_f32);
         else
-            tile_multiply_u8(a, b, quads, tall, pitch, across, sums_u8);
+            tile_multiply_u8(a, b, more ? quads : depth - q, tall, pitch, side, sums_u8);
         if (more)
-            tile_store(&moves, next, next + TILE_A_WORDS(tall, ly), threads, pitch);
+            tile_store(&moves, next, TILE_SAME);
         LOCAL_BARRIER();
     }
 }
 
-INLINE void conv_u8(global uchar *arena, const struct eq_device_step *s, local uint *words, const int tall,
-                    const int lx, const int ly)
+INLINE void conv_u8(global uchar *arena, const struct eq_device_step *s, local uint *words, TILE_SIZES)
 {
-    int4 sums[8];
-    for (int i = 0; i < 8; i++)
+    const int tall = TILE_TALL(lx, ly);
+    int4 sums[TILE_TALLEST];
+#pragma unroll
+    for (int i = 0; i < tall; i++)
         sums[i] = (int4)(0, 0, 0, 0);
     const struct source src = source_of(arena, s, (uint)s->source_zero * 0x01010101u);
-    tile_sums(arena, s, &src, words, tall, lx, ly, 0, sums, 0);
+    tile_sums(arena, s, &src, words, sums, 0, 0, TILE_SAME);
     const int id = LOCAL_ID, column = (GROUP_Y * lx + id % lx) * 4, first = (GROUP_X * ly + id / lx) * tall;
     if (column >= s->out_channels)
         return;
@@ -209,14 +217,15 @@ INLINE void store_floats(global uchar *arena, const struct eq_device_step *s, in
                 to[i] = r[i];
 }
 
-INLINE void conv_f32(global uchar *arena, const struct eq_device_step *s, local uint *words, const int tall,
-                     const int lx, const int ly)
+INLINE void conv_f32(global uchar *arena, const struct eq_device_step *s, local uint *words, TILE_SIZES)
 {
-    float4 sums[8];
-    for (int i = 0; i < 8; i++)
+    const int tall = TILE_TALL(lx, ly);
+    float4 sums[TILE_TALLEST];
+#pragma unroll
+    for (int i = 0; i < tall; i++)
         sums[i] = (float4)(0, 0, 0, 0);
     const struct source src = source_of(arena, s, 0);
-    tile_sums(arena, s, &src, words, tall, lx, ly, 1, 0, sums);
+    tile_sums(arena, s, &src, words, 0, sums, 1, TILE_SAME);
     const int id = LOCAL_ID, column = (GROUP_Y * lx + id % lx) * 4, first = (GROUP_X * ly + id / lx) * tall;
     if (column >= s->out_channels)
         return;
@@ -227,31 +236,31 @@ INLINE void conv_f32(global uchar *arena, const struct eq_device_step *s, local 
             store_floats(arena, s, first + i, column, sums[i], bias);
 }
 
-/* 64 rows x 64 columns, and 32 x 32 where there would be too few groups of those (net_tiles.c). */
+/* 64 rows x 64 columns, and 32 x 32 where there would be too few groups of those (conv.c). */
 KERNEL(conv_u8_64, 128)(EQ_ARGUMENTS)
 {
-    local __attribute__((aligned(16))) uint words[TILE_LOCAL(8, 16, 8)];
+    local __attribute__((aligned(16))) uint words[TILE_LOCAL(16, 16)];
     const struct eq_device_step s = steps[step];
-    conv_u8(arena, &s, words, 8, 16, 8);
+    conv_u8(arena, &s, words, 16, 8, 16);
 }
 
 KERNEL(conv_u8_32, 64)(EQ_ARGUMENTS)
 {
-    local __attribute__((aligned(16))) uint words[TILE_LOCAL(4, 8, 8)];
+    local __attribute__((aligned(16))) uint words[TILE_LOCAL(8, 32)];
     const struct eq_device_step s = steps[step];
-    conv_u8(arena, &s, words, 4, 8, 8);
+    conv_u8(arena, &s, words, 8, 8, 32);
 }
 
 KERNEL(conv_f32_64, 128)(EQ_ARGUMENTS)
 {
-    local __attribute__((aligned(16))) uint words[TILE_LOCAL(8, 16, 8)];
+    local __attribute__((aligned(16))) uint words[TILE_LOCAL(16, 16)];
     const struct eq_device_step s = steps[step];
-    conv_f32(arena, &s, words, 8, 16, 8);
+    conv_f32(arena, &s, words, 16, 8, 16);
 }
 
 KERNEL(conv_f32_32, 64)(EQ_ARGUMENTS)
 {
-    local __attribute__((aligned(16))) uint words[TILE_LOCAL(4, 8, 8)];
+    local __attribute__((aligned(16))) uint words[TILE_LOCAL(8, 32)];
     const struct eq_device_step s = steps[step];
-    conv_f32(arena, &s, words, 4, 8, 8);
+    conv_f32(arena, &s, words, 8, 8, 32);
 }

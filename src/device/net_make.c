@@ -3,7 +3,6 @@
 #include "quant/qmodel.h"
 
 #include <float.h>
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 /* The buffers of a node in the arena. RAW: the caller's pixels, of the input; the sums, of the head. */
 enum { NET_EDGE, NET_RAW, NET_PARTS, NET_BUFFERS = NET_PARTS + EQ_DEVICE_PARTS };
 enum { ITEMS = 128, HEAD_ITEMS = 256, MOST_PIECES = 16, PIECE_WORDS = 4096 }; /* ITEMS: as in rest.cl */
+enum { MOST_WORDS = 1 << 30 };                                                /* of an edge: kernels count in int */
 
 struct making {
     struct eq_device_net *net;
@@ -32,7 +32,7 @@ static enum eq_status describe_edge(struct making *k, int i, struct eq_err *err)
     struct eq_device_edge *e = &k->net->edges[i];
     *e = (struct eq_device_edge){
         .rows = p->rows, .channels = p->c, .bytes = !n->fp32_edge, .words = eq_device_words(p->c, !n->fp32_edge)};
-    if (n->op != EQ_QOP_HEAD && (p->rows > INT_MAX || p->rows * (size_t)e->words > INT_MAX))
+    if (n->op != EQ_QOP_HEAD && (p->rows > MOST_WORDS || p->rows * (size_t)e->words > MOST_WORDS))
         return eq_fail(err, EQ_UNSUPPORTED,
                        "%s: its output of %zu x %d values is too large for a device: batch fewer clips", n->name,
                        p->rows, p->c);

@@ -310,7 +310,8 @@ static enum eq_status build(void *ctx, const char *defines, const void *cached, 
         if (!made)
             return failed(c, e, "clCreateProgramWithSource", EQ_UNSUPPORTED, err);
     }
-    char *options = eq_format("-cl-std=CL1.2 %s", defines);
+    /* clang's header, and so drivers that use it, has dot of bytes from OpenCL C 2.0 on. */
+    char *options = eq_format("-cl-std=%s %s", strstr(defines, "EQ_PATH_DOT") ? "CL3.0" : "CL1.2", defines);
     if (e == CL_SUCCESS)
         e = c->cl.clBuildProgram(made, 1, &c->device, options, NULL, NULL);
     free(options);

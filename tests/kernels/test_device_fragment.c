@@ -1,8 +1,8 @@
 /*
  * The fragment layout of mma.sync that the device's kernels use (src/device/kernels/fragment.h), over an emulation of
- * the instruction in plain C: 32 lanes hold registers as the PTX ISA lays them out, byte by byte, and the product of the
- * matrices must come out where the kernels look for it. Also the places in local memory: no two words share one, and
- * neither reads of fragments nor 16-byte writes meet in a bank.
+ * the instruction in plain C: 32 lanes hold registers as the PTX ISA lays them out, byte by byte, and the product of
+ * the matrices must come out where the kernels look for it. Also the places in local memory: no two words share one,
+ * and neither reads of fragments nor 16-byte writes meet in a bank.
  */
 #include "device/kernels/fragment.h"
 #include "echoquant/base.h"

@@ -1,7 +1,7 @@
 /*
  * A device for tests: the one that ECHOQUANT_TEST_DEVICE names ("cuda:0"), or the first of OpenCL, which is PoCL where
  * there is no GPU. PoCL runs every integer path that needs no instruction of its own: plain, both shapes of mma
- * emulated, and dot where it offers that. Needs no test framework.
+ * and AMD's sdot4 emulated, and dot where it offers that. Needs no test framework.
  */
 #ifndef TESTS_UNIT_DEVICE_FIXTURE_H
 #define TESTS_UNIT_DEVICE_FIXTURE_H
@@ -15,10 +15,16 @@
 struct device_path {
     const char *path, *defines;
 };
+/* AMD's instruction, without a blank, as a driver's option. */
+#define EMULATED_SDOT4                                                                                                 \
+    "-D__builtin_amdgcn_sdot4(a,b,c,d)="                                                                               \
+    "((c)+(char)(a)*(char)(b)+(char)((a)>>8)*(char)((b)>>8)+(char)((a)>>16)*(char)((b)>>16)+(char)((a)>>24)*(char)(("  \
+    "b)>>24))"
 static const struct device_path device_paths[] = {
     {"plain", "-DEQ_PATH_PLAIN"},
     {"mma.m16n8k32", "-DEQ_PATH_MMA16 -DEQ_MMA_EMULATED"},
     {"mma.m8n8k16", "-DEQ_PATH_MMA8 -DEQ_MMA_EMULATED"},
+    {"sdot4", "-DEQ_PATH_SDOT4 " EMULATED_SDOT4},
     {"dot", "-DEQ_PATH_DOT"},
 };
 enum { DEVICE_PATHS = sizeof device_paths / sizeof *device_paths };
@@ -32,7 +38,7 @@ static inline struct eq_device *test_device_open(int i, const char *more_defines
     const char *name = getenv("ECHOQUANT_TEST_DEVICE");
     struct eq_device_list list;
     struct eq_device *d = NULL;
-    char defines[256];
+    char defines[512];
     *why = NULL;
     if (name) { /* by its own path alone, self-check included */
         if (i == 0 && eq_device_open(name, &d, &err) != EQ_OK)

@@ -1,7 +1,12 @@
-/* The loader for OpenCL over PoCL and a text of its own: memory, programs, sequences, and what each failure says. */
+/*
+ * The loader for OpenCL over PoCL and a text of its own: memory, programs, sequences, and what each failure says. The
+ * linker puts __wrap_eq_cl_platforms before the list of platforms, so that functions of the driver can be told to fail,
+ * and devices to be others.
+ */
 #include "unit/cmocka_all.h"
 
 #include "device/api.h"
+#include "device/opencl_driver.h"
 
 #include <string.h>
 
@@ -25,6 +30,116 @@ enum eq_status eq_device_self_check(struct eq_device *d, struct eq_err *err)
     (void)d;
     (void)err;
     return EQ_OK;
+}
+
+/* ---- functions that fail, and answers of other devices ---- */
+
+static cl_int code; /* of the function that is told to fail */
+static cl_context fail_context(const intptr_t *p, cl_uint n, const cl_device_id *d,
+                               void (*f)(const char *, const void *, size_t, void *), void *ctx, cl_int *e)
+{
+    (void)p, (void)n, (void)d, (void)f, (void)ctx;
+    *e = code;
+    return NULL;
+}
+static cl_command_queue fail_queue(cl_context c, cl_device_id d, cl_bits p, cl_int *e)
+{
+    (void)c, (void)d, (void)p;
+    *e = code;
+    return NULL;
+}
+static cl_mem fail_buffer(cl_context c, cl_bits f, size_t n, void *p, cl_int *e)
+{
+    (void)c, (void)f, (void)n, (void)p;
+    *e = code;
+    return NULL;
+}
+static void *fail_map(cl_command_queue q, cl_mem b, cl_uint w, cl_bits f, size_t o, size_t n, cl_uint k,
+                      const cl_event *l, cl_event *r, cl_int *e)
+{
+    (void)q, (void)b, (void)w, (void)f, (void)o, (void)n, (void)k, (void)l, (void)r;
+    *e = code;
+    return NULL;
+}
+static cl_kernel fail_kernel(cl_program p, const char *name, cl_int *e)
+{
+    (void)p, (void)name;
+    *e = code;
+    return NULL;
+}
+static cl_int fail_argument(cl_kernel k, cl_uint i, size_t n, const void *p)
+{
+    (void)k, (void)i, (void)n, (void)p;
+    return code;
+}
+static cl_int fail_write(cl_command_queue q, cl_mem b, cl_uint w, size_t o, size_t n, const void *p, cl_uint k,
+                         const cl_event *l, cl_event *r)
+{
+    (void)q, (void)b, (void)w, (void)o, (void)n, (void)p, (void)k, (void)l, (void)r;
+    return code;
+}
+static cl_int fail_read(cl_command_queue q, cl_mem b, cl_uint w, size_t o, size_t n, void *p, cl_uint k,
+                        const cl_event *l, cl_event *r)
+{
+    (void)q, (void)b, (void)w, (void)o, (void)n, (void)p, (void)k, (void)l, (void)r;
+    return code;
+}
+static cl_int fail_launch(cl_command_queue q, cl_kernel k, cl_uint d, const size_t *o, const size_t *g, const size_t *s,
+                          cl_uint n, const cl_event *l, cl_event *r)
+{
+    (void)q, (void)k, (void)d, (void)o, (void)g, (void)s, (void)n, (void)l, (void)r;
+    return code;
+}
+static cl_int fail_queue_call(cl_command_queue q)
+{
+    (void)q;
+    return code;
+}
+/* The command itself has failed. */
+static cl_int fail_event(cl_event e, cl_uint what, size_t room, void *out, size_t *n)
+{
+    (void)e, (void)what, (void)room, (void)n;
+    *(cl_int *)out = code;
+    return CL_SUCCESS;
+}
+
+static struct answer {
+    cl_uint what;
+    const void *data;
+    size_t n;
+} answers[8]; /* of every device; ends with n 0 */
+static struct eq_cl driver;
+
+static cl_int answer_info(cl_device_id d, cl_uint what, size_t room, void *out, size_t *n)
+{
+    for (const struct answer *a = answers; a->n; a++)
+        if (a->what == what) {
+            assert_true(a->n <= room);
+            memcpy(out, a->data, a->n);
+            if (n)
+                *n = a->n;
+            return CL_SUCCESS;
+        }
+    return driver.clGetDeviceInfo(d, what, room, out, n);
+}
+
+static struct eq_cl changes; /* functions that take the place of the driver's */
+void __real_eq_cl_platforms(const struct eq_cl_platform **platforms, size_t *n, const char **notes);
+void __wrap_eq_cl_platforms(const struct eq_cl_platform **platforms, size_t *n, const char **notes);
+void __wrap_eq_cl_platforms(const struct eq_cl_platform **platforms, size_t *n, const char **notes)
+{
+    static struct eq_cl_platform changed[16];
+    __real_eq_cl_platforms(platforms, n, notes);
+    for (size_t i = 0; i < *n && i < 16; i++) {
+        driver = (*platforms)[i].cl;
+        changed[i] = (*platforms)[i];
+#define X(result, name, place, arguments)                                                                              \
+    if (changes.name)                                                                                                  \
+        changed[i].cl.name = changes.name;
+        EQ_CL_FUNCTIONS(X)
+#undef X
+    }
+    *platforms = changed;
 }
 
 static const struct eq_device_api *const api = &eq_device_opencl;
@@ -250,6 +365,141 @@ static void a_sequence_takes_input_and_runs_many_times(void **state)
     api->release(ctx, plan.steps);
 }
 
+/* All that is done with a device, up to the first failure. */
+static enum eq_status everything(const struct eq_cl *changed, struct eq_err *err)
+{
+    const struct eq_launch launches[] = {{"add_step", 0, {1, 1, 1}, {16, 1, 1}},
+                                         {"add_step", 0, {1, 1, 1}, {16, 1, 1}}};
+    struct eq_sequence_plan plan = {.launches = launches, .n = 2, .in_bytes = 64, .out_bytes = 64};
+    int32_t data[16] = {0};
+    void *c = NULL, *sequence = NULL;
+    changes = *changed;
+    enum eq_status st = api->open(0, &list.devices[0], &c, err);
+    if (st == EQ_OK)
+        st = api->build(c, "-DFACTOR=1", NULL, 0, NULL, NULL, err);
+    if (st == EQ_OK)
+        st = api->alloc(c, 64, &plan.arena, err);
+    if (st == EQ_OK)
+        st = api->alloc(c, 64, &plan.steps, err);
+    if (st == EQ_OK)
+        st = api->record(c, &plan, &sequence, err);
+    if (st == EQ_OK)
+        st = api->start(c, sequence, data, err);
+    if (st == EQ_OK)
+        st = api->finish(c, sequence, data, NULL, err);
+    if (c) {
+        api->forget(c, sequence);
+        api->release(c, plan.arena);
+        api->release(c, plan.steps);
+        api->close(c);
+    }
+    changes = (struct eq_cl){0};
+    return st;
+}
+
+static void each_failure_names_the_call_the_code_and_the_device(void **state)
+{
+    (void)state;
+    NEEDS_DEVICE;
+    const struct {
+        struct eq_cl changed;
+        const char *said;
+        enum eq_status status;
+    } rows[] = {
+        {{.clCreateContext = fail_context}, "clCreateContext", EQ_UNSUPPORTED},
+        {{.clCreateCommandQueue = fail_queue}, "clCreateCommandQueue", EQ_UNSUPPORTED},
+        {{.clCreateBuffer = fail_buffer}, "clCreateBuffer", EQ_UNSUPPORTED},
+        {{.clEnqueueWriteBuffer = fail_write}, "clEnqueueWriteBuffer", EQ_UNSUPPORTED}, /* the zeros of alloc */
+        {{.clCreateKernel = fail_kernel}, "clCreateKernel(add_step)", EQ_UNSUPPORTED},
+        {{.clSetKernelArg = fail_argument}, "clSetKernelArg(add_step)", EQ_UNSUPPORTED},
+        {{.clEnqueueMapBuffer = fail_map}, "clEnqueueMapBuffer", EQ_UNSUPPORTED},
+        {{.clEnqueueNDRangeKernel = fail_launch}, "clEnqueueNDRangeKernel(add_step)", EQ_IO},
+        {{.clEnqueueReadBuffer = fail_read}, "clEnqueueReadBuffer", EQ_IO},
+        {{.clFlush = fail_queue_call}, "clFlush", EQ_IO},
+        {{.clFinish = fail_queue_call}, "clFinish", EQ_IO},
+        {{.clGetEventInfo = fail_event}, "the upload (clEnqueueWriteBuffer)", EQ_IO},
+    };
+    static const struct {
+        cl_int code;
+        const char *name;
+    } codes[] = {
+        {-36, "CL_INVALID_COMMAND_QUEUE (-36)"}, {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)"}, {-77, "code -77"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t k = 0; k < sizeof codes / sizeof *codes; k++) {
+            struct eq_err err = {0};
+            char says[128];
+            code = codes[k].code;
+            assert_int_equal(everything(&rows[i].changed, &err), code == -4 ? EQ_NOMEM : rows[i].status);
+            snprintf(says, sizeof says, "%s failed: %s", rows[i].said, codes[k].name);
+            if (!strstr(err.msg, says) || !strstr(err.msg, list.devices[0].name))
+                fail_msg("\"%s\" is not in \"%s\"", says, err.msg);
+        }
+    assert_int_equal(everything(&(struct eq_cl){0}, NULL), EQ_OK);
+}
+
+/* What a device says of itself decides whether and how it is used. */
+static void devices_are_judged_by_what_they_say(void **state)
+{
+    (void)state;
+    NEEDS_DEVICE;
+    static const cl_uint no = 0, yes = 1, seven = 7, five = 5, eight = 8, six = 6, fast[6] = {1, 1, 1, 0, 0, 0},
+                         slow[6] = {1, 1, 0, 0, 0, 0};
+    static const cl_bits gpu = 4;
+    static const char nvidia[] = "cl_khr_fp64 cl_nv_device_attribute_query", old[] = "OpenCL 1.1 CUDA",
+                      new[] = "OpenCL 3.0 x", embedded[] = "EMBEDDED_PROFILE", amd[] = "gfx90a:sramecc+:xnack-",
+                      other_amd[] = "gfx1100", dot[] = "cl_khr_integer_dot_product",
+                      not_dot[] = "xcl_khr_integer_dot_product";
+    enum { MAJOR = CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV, MINOR = CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV };
+    enum { DOT = CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_8BIT_KHR, WORDS = CL_DEVICE_EXTENSIONS };
+#define SAYS(what, value)                                                                                              \
+    {                                                                                                                  \
+        what, &value, sizeof value                                                                                     \
+    }
+    const struct {
+        struct answer answers[6];
+        const char *path, *why;
+        bool is_gpu;
+    } rows[] = {
+        {{SAYS(CL_DEVICE_TYPE, gpu), SAYS(WORDS, nvidia), SAYS(MAJOR, seven), SAYS(MINOR, five)},
+         "mma.m8n8k16",
+         "",
+         true},
+        {{SAYS(CL_DEVICE_TYPE, gpu), SAYS(WORDS, nvidia), SAYS(MAJOR, eight), SAYS(MINOR, no)},
+         "mma.m16n8k32",
+         "",
+         true},
+        {{SAYS(WORDS, nvidia), SAYS(MAJOR, six), SAYS(MINOR, yes)}, "dp4a", "", false},
+        {{SAYS(WORDS, nvidia), SAYS(MAJOR, six), SAYS(MINOR, no)}, "plain", "", false},
+        {{SAYS(CL_DEVICE_NAME, amd)}, "sdot4", "", false},
+        {{SAYS(CL_DEVICE_NAME, other_amd), SAYS(WORDS, dot), SAYS(DOT, fast)}, "dot", "", false},
+        {{SAYS(WORDS, dot), SAYS(DOT, slow)}, "plain", "", false},
+        {{SAYS(WORDS, not_dot), SAYS(DOT, fast)}, "plain", "", false},
+        {{SAYS(CL_DEVICE_AVAILABLE, no)}, NULL, "its driver says that it is not available", false},
+        {{SAYS(CL_DEVICE_COMPILER_AVAILABLE, no)}, NULL, "its driver has no compiler", false},
+        {{SAYS(CL_DEVICE_VERSION, old)}, NULL, "its driver offers \"OpenCL 1.1 CUDA\"; OpenCL 1.2 is needed", false},
+        {{SAYS(CL_DEVICE_VERSION, new)}, NULL, "", false},
+        {{SAYS(CL_DEVICE_PROFILE, embedded)},
+         NULL,
+         "its driver offers EMBEDDED_PROFILE; FULL_PROFILE is needed",
+         false},
+        {{SAYS(CL_DEVICE_ENDIAN_LITTLE, no)}, NULL, "it stores numbers with the high byte first", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct eq_device_list changed = {0};
+        memcpy(answers, rows[i].answers, sizeof rows[i].answers);
+        changes = (struct eq_cl){.clGetDeviceInfo = answer_info};
+        assert_int_equal(api->list(&changed, NULL), EQ_OK);
+        changes = (struct eq_cl){0};
+        assert_int_equal(changed.n, list.n);
+        const struct eq_device_info *d = &changed.devices[0];
+        assert_string_equal(d->why.len ? d->why.s : "", rows[i].why);
+        if (rows[i].path)
+            assert_string_equal(d->integer_path, rows[i].path);
+        assert_int_equal(d->is_gpu, rows[i].is_gpu || list.devices[0].is_gpu);
+        eq_devices_clear(&changed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +512,8 @@ int main(void)
         cmocka_unit_test(a_program_runs_from_text_and_from_its_binary),
         cmocka_unit_test(an_unknown_kernel_is_named),
         cmocka_unit_test(a_sequence_takes_input_and_runs_many_times),
+        cmocka_unit_test(each_failure_names_the_call_the_code_and_the_device),
+        cmocka_unit_test(devices_are_judged_by_what_they_say),
     };
     return cmocka_run_group_tests(tests, find, leave);
 }

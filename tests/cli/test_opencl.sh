@@ -131,7 +131,7 @@ for m in r["models"]:
     assert l["median"] != m["latency_ms"]["median"] and d["timed"] == m["timed"]
     assert set(d["parts_ms"]) == {"upload", "compute", "download"} and d["memory_bytes"] > 0, d
     assert 0 < d["parts_ms"]["compute"] <= 1.5 * l["p99"], d
-    if not d["is_gpu"]:
+    if not d["gpu"]:
         assert r["environment"]["gpu"].startswith("none asked for"), r["environment"]
 print("as it should be")
 PY
@@ -186,11 +186,11 @@ has "$ERR" "after 16 of 22 clips: "
 same "$OUT" <(head -n 17 whole)
 lost 2 run predict --model r/ptq.safetensors --device opencl --output lost.csv v1/SYN0*.avi v2/SYN0*.avi
 is "exit with --output" "$STATUS" 1
+has "$ERR" "The predictions so far are in lost.csv.partial"
 not_there lost.csv
 same lost.csv.partial <(head -n 17 whole)
 expect 0 predict --model r/ptq.safetensors --device opencl --output lost.csv v1/SYN0*.avi v2/SYN0*.avi
 same lost.csv whole
-not_there lost.csv.partial
 
 # eval: of the test clips so far if it predicts, and all results of the CPU if it only compares. 3 phases: 5 clips a batch.
 synth=(--set synth.train=6 --set synth.val=2 --set synth.test=8)

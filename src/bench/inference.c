@@ -61,7 +61,7 @@ static void add_device(struct cJSON *result, const struct eq_predictor *p)
     cJSON_AddStringToObject(o, "id", p->device->id);
     cJSON_AddStringToObject(o, "name", p->device->name);
     cJSON_AddStringToObject(o, "driver", p->device->driver);
-    cJSON_AddBoolToObject(o, "is_gpu", p->device->is_gpu);
+    cJSON_AddBoolToObject(o, "gpu", p->device->is_gpu);
     cJSON_AddStringToObject(o, "integer_path", p->device->integer_path);
     cJSON_AddNumberToObject(result, "device_bytes", (double)p->device_bytes);
 }

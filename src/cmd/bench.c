@@ -91,7 +91,7 @@ const struct eq_command eq_cmd_bench = {
              "and repeats. The other keys are scaling, load_ms, first_call_ms, arena_bytes, packed_bytes, "
              "peak_rss_bytes, model, precision, size_mb, frames, size, threads, isa, cpu. --layers adds "
              "peaks, layers, nodes, layers_ms, rest_ms. --train has step_ms, step_1_ms, fp32_step_ms, "
-             "clip_ms, parts_ms, clips. --device has device (id, name, driver, is_gpu, integer_path), "
+             "clip_ms, parts_ms, clips. --device has device (id, name, driver, gpu, integer_path), "
              "device_bytes, and parts_ms.\n",
     .example = "runs/first/ptq.safetensors",
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_DEVICE | EQ_OPT_MODEL |

@@ -44,7 +44,7 @@ static void print_device(const struct cJSON *result, double peak)
     const struct cJSON *device = get(result, "device"), *parts = get(result, "parts_ms");
     eq_print_line(15, "%-14s %s, %s, %s; INT8 by %s%s", "device", eq_json_text(device, "id"),
                   eq_json_text(device, "name"), eq_json_text(device, "driver"), eq_json_text(device, "integer_path"),
-                  eq_json_flag(device, "is_gpu") ? "" : "; not a GPU");
+                  eq_json_flag(device, "gpu") ? "" : "; not a GPU");
     eq_print_line(15, "%-14s upload %.3f ms, computation %.3f ms, download %.3f ms, by the device's clock (medians)",
                   "of that", eq_json_real(parts, "upload"), eq_json_real(parts, "compute"),
                   eq_json_real(parts, "download"));

@@ -136,6 +136,19 @@ static enum eq_status check(const struct eq_options *o, struct eq_err *err)
     return o->null ? eq_fail(err, EQ_USAGE, "--null needs a list: @FILE or -") : EQ_OK;
 }
 
+/* What was predicted until the device was lost. */
+static void keep_partial(struct output *o, struct eq_err *err)
+{
+    struct eq_err why;
+    char *lost = eq_strdup(err->msg), *path = eq_format("%s.partial", o->path);
+    free(o->writer.path);
+    o->writer.path = eq_strdup(path);
+    if (eq_writer_commit(&o->writer, &why) == EQ_OK)
+        eq_fail(err, EQ_IO, "%s. The predictions so far are in %s", lost, path);
+    free(lost);
+    free(path);
+}
+
 static enum eq_status predict(const struct eq_session *s, const struct eq_paths *list, struct output *out,
                               struct eq_err *err)
 {
@@ -154,7 +167,10 @@ static enum eq_status predict(const struct eq_session *s, const struct eq_paths 
         .progress = out->path || !isatty(STDOUT_FILENO),
     };
     size_t failed;
-    EQ_CHECK(eq_predict_files(list, &opts, &failed, err));
+    enum eq_status st = eq_predict_files(list, &opts, &failed, err);
+    if (st == EQ_IO && s->device && out->path && out->writer.tmp_path)
+        keep_partial(out, err);
+    EQ_CHECK(st);
     if (out->path)
         EQ_CHECK(eq_writer_commit(&out->writer, err));
     return failed ? eq_fail(err, EQ_FORMAT, "%zu of %zu clip%s could not be predicted", failed, list->n,

@@ -51,7 +51,7 @@ static const struct field parts_fields[] = {
     PART_MS(upload), PART_MS(compute), PART_MS(download), {0}};
 static const struct field device_fields[] = {
 #define DEVICE(kind, member) PLAIN(eq_result_device, kind, #member, member)
-    DEVICE(SELF, json), DEVICE(TEXT, name), DEVICE(TEXT, driver), DEVICE(FLAG, is_gpu), DEVICE(TEXT, integer_path),
+    DEVICE(SELF, json), DEVICE(TEXT, name), DEVICE(TEXT, driver), PLAIN(eq_result_device, FLAG, "gpu", is_gpu), DEVICE(TEXT, integer_path),
     DEVICE(REAL, clips), DEVICE(REAL, largest_difference), DEVICE(TEXT, why), DEVICE(TEXT, timed),
     PART("latency_ms", eq_result_device, latency, latency_fields),
     PART("parts_ms", eq_result_device, parts, parts_fields), PLAIN(eq_result_device, REAL, "memory_bytes", memory),

@@ -61,7 +61,7 @@ def check_result(notebook):
         assert word in verdict, f"the verdict lacks {word}"
     assert "Settings that differ" in text_of(notebook, "compare")
     table = text_of(notebook, "table")
-    for word in ["FP32", "PTQ", "QAT", "Median", "INT8", "Size(MB)", "MAE", "Latency(ms)"]:
+    for word in ["FP32", "PTQ", "QAT", "Median", "INT8", "Size(MB)", "MAE", "Latency CPU(ms)", "Latency GPU(ms)"]:
         assert word in table, f"the table lacks {word}"
     observers = text_of(notebook, "observers")
     for word in ["minmax", "moving_average", "percentile", "hist_mse", "entropy", "MAE vs FP32"]:

@@ -137,7 +137,7 @@ expect_error 2 "did you mean --output?" predict --out-dir x
 expect_error 2 "did you mean --onnx?" export --output x
 expect_error 2 "did you mean --threads?" train --num-workers 4
 expect_error 2 "did you mean --model?" predict --weights x
-expect_error 2 "on the CPU only" train --device cuda
+expect_error 2 "this command runs on the CPU. predict, eval, and bench have --device" train --device cuda
 expect_error 2 "\`echoquant report -h\` lists them" report --epochs 3
 expect_error 2 "did you mean train.epochs or qat.epochs?" train --set epochs=3
 expect_error 2 "did you mean train.batch or qat.batch?" train --set batch-size=3

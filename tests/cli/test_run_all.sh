@@ -7,7 +7,7 @@ start=$(date +%s)
 expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --threads 2
 seconds=$(($(date +%s) - start))
 echo "run-all on configs/smoke.json: $seconds s"
-for text in "| Model | Precision | Size(MB) | MAE | Latency(ms) |" "| FP32 " "| PTQ " "| QAT " "| FP32+ " "a/report.html"; do
+for text in "| Model | Precision | Size(MB) | MAE | Latency CPU(ms) | Latency GPU(ms) |" "| FP32 " "| PTQ " "| QAT " "| FP32+ " "a/report.html"; do
     has <(tr -s ' ' <"$OUT") "$text"
 done
 there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat,fp32_plus}.safetensors a/history/{fp32,qat,fp32_plus}.csv \

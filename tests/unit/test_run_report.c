@@ -329,10 +329,10 @@ static void set_devices(struct eq_result *row)
 {
     cJSON_Delete(devices);
     row->devices = devices = cJSON_Parse(
-        "{\"opencl:0\": {\"name\": \"cpu-haswell\", \"driver\": \"PoCL 3.1\", \"is_gpu\": false, "
+        "{\"opencl:0\": {\"name\": \"cpu-haswell\", \"driver\": \"PoCL 3.1\", \"gpu\": false, "
         "\"integer_path\": \"plain\", \"clips\": 4, \"largest_difference\": 0, \"latency_ms\": {\"min\": 70, "
         "\"median\": 75.5, \"p90\": 80, \"p95\": 81, \"p99\": 82, \"repeats\": 3, \"samples\": [70, 75.5, 82]}}, "
-        "\"cuda:0\": {\"name\": \"GPU of a test\", \"driver\": \"1\", \"is_gpu\": true, \"integer_path\": "
+        "\"cuda:0\": {\"name\": \"GPU of a test\", \"driver\": \"1\", \"gpu\": true, \"integer_path\": "
         "\"mma.m16n8k32\", \"clips\": 4, \"largest_difference\": 0, \"latency_ms\": {\"min\": 0.2, \"median\": 0.25, "
         "\"p90\": 0.3, \"p95\": 0.31, \"p99\": 0.32, \"repeats\": 3, \"samples\": [0.2, 0.25, 0.32]}, \"parts_ms\": "
         "{\"upload\": 0.041, \"compute\": 0.17, \"download\": 0.011}, \"memory_bytes\": 52300000}}");
@@ -341,7 +341,7 @@ static void set_devices(struct eq_result *row)
 static void set_refused(struct eq_result *row)
 {
     cJSON_Delete(devices);
-    row->devices = devices = cJSON_Parse("{\"cuda:0\": {\"is_gpu\": true, \"why\": \"its scales are too small\"}}");
+    row->devices = devices = cJSON_Parse("{\"cuda:0\": {\"gpu\": true, \"why\": \"its scales are too small\"}}");
 }
 
 /* The GPU has its column, another device one with its id, and all of it is in the table of latencies. */
@@ -363,8 +363,8 @@ static void devices_stand_beside_the_cpu(void **state)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         assert_non_null(strstr(section, parts[i]));
     assert_non_null(strstr(html, "QAT was not measured on cuda:0: its scales are too small."));
-    assert_non_null(strstr(html, "Device opencl:0: cpu-haswell (no GPU), driver PoCL 3.1, INT8 by plain"));
-    assert_non_null(strstr(html, "Device cuda:0: GPU of a test (a GPU), driver 1, INT8 by mma.m16n8k32"));
+    assert_non_null(strstr(html, "Device opencl:0: cpu-haswell (no GPU), PoCL 3.1, INT8 by plain"));
+    assert_non_null(strstr(html, "Device cuda:0: GPU of a test (a GPU), 1, INT8 by mma.m16n8k32"));
     eq_free(md);
     eq_free(html);
     if (have_gnuplot()) {

@@ -111,8 +111,8 @@ static void fields_come_back_as_they_were_written(void **state)
         "\"file_latency_ms\":{\"min\":5,\"median\":6,\"p95\":7,\"repeats\":8},"
         "\"start_ms\":{\"load\":40,\"first_call\":12.5,\"repeats\":3},"
         "\"memory_bytes\":{\"arena\":4096,\"packed\":8192,\"peak\":65536},"
-        "\"devices\":{\"opencl:0\":{\"name\":\"m\",\"is_gpu\":false,\"why\":\"BF16\"},"
-        "\"cuda:1\":{\"name\":\"n\",\"driver\":\"d\",\"is_gpu\":true,\"integer_path\":\"dp4a\",\"clips\":100,"
+        "\"devices\":{\"opencl:0\":{\"name\":\"m\",\"gpu\":false,\"why\":\"BF16\"},"
+        "\"cuda:1\":{\"name\":\"n\",\"driver\":\"d\",\"gpu\":true,\"integer_path\":\"dp4a\",\"clips\":100,"
         "\"largest_difference\":0,\"timed\":\"t\",\"latency_ms\":{\"min\":null,\"median\":0.5,\"p95\":null},"
         "\"parts_ms\":{\"upload\":0.125,\"compute\":0.25,\"download\":0.0625},\"memory_bytes\":1024}}}],"
         "\"skipped\":[],"
@@ -197,7 +197,7 @@ static void samples_that_are_no_times_are_refused(void **state)
 /* What another program, or nobody, wrote there. */
 static void devices_without_a_name_do_not_count(void **state)
 {
-    static const char *const none[] = {"{}", "[{\"is_gpu\": true}]", "3", "{\"'; system\": {\"is_gpu\": true}}",
+    static const char *const none[] = {"{}", "[{\"gpu\": true}]", "3", "{\"'; system\": {\"gpu\": true}}",
                                        "{\"cuda:0\": 7, \"cuda:1\": {}}"};
     (void)state;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {

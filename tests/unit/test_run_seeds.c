@@ -167,10 +167,10 @@ static void samples_of_one_seed_are_left_out(void **state)
     (void)state;
     write_results(4, "{\"model\": \"FP32\", \"mae\": 5, \"latency_ms\": {\"p99\": 2, \"samples\": [1, 2]}, "
                      "\"start_ms\": {\"load\": 30}, \"memory_bytes\": {\"peak\": 100}, \"devices\": {\"cuda:0\": {"
-                     "\"is_gpu\": true, \"latency_ms\": {\"median\": 1, \"samples\": [1]}}}}");
+                     "\"gpu\": true, \"latency_ms\": {\"median\": 1, \"samples\": [1]}}}}");
     write_results(5, "{\"model\": \"FP32\", \"mae\": 5, \"latency_ms\": {\"p99\": 4, \"samples\": [3, 4]}, "
                      "\"start_ms\": {\"load\": 50}, \"memory_bytes\": {\"peak\": 300}, \"devices\": {\"cuda:0\": {"
-                     "\"is_gpu\": true, \"latency_ms\": {\"median\": 2, \"samples\": [2]}}}}");
+                     "\"gpu\": true, \"latency_ms\": {\"median\": 2, \"samples\": [2]}}}}");
     assert_int_equal(eq_seeds_collect(dir, 4, 2, &err), EQ_OK);
     assert_int_equal(eq_results_read(dir, &r, &err), EQ_OK);
     const struct eq_result *row = eq_results_find(&r, "FP32");

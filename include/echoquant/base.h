@@ -456,8 +456,8 @@ void eq_tree_sum(double *x, size_t n);
  * first.
  *
  * exchange: the one thing that a transport (MPI, threads of a test) provides. Sends all of `out` and receives all of
- * `in`, in any order; between two ranks the k-th message out meets the k-th in, which has the same size. After a failure
- * what was being exchanged is void. */
+ * `in`, in any order; between two ranks the k-th message out meets the k-th in, which has the same size. After a
+ * failure what was being exchanged is void. */
 struct eq_message {
     int rank; /* the other one */
     void *data;
@@ -486,9 +486,9 @@ size_t eq_comm_share(int rank, int size, size_t n, size_t *count);
 /* all: [n][bytes], of which each rank has filled in its share: fills in the others'. */
 enum eq_status eq_comm_fill(const struct eq_comm *c, void *all, size_t n, size_t bytes, struct eq_err *err);
 /* Adds vectors of n floats, one for each of `leaves` leaves (at least one for each rank), of which each rank has its
- * share (eq_comm_share), by the tree above. parts: what is left of this rank's after eq_tree_push, in order; n_parts vectors of n floats. The sum is
- * in the last one, the others are destroyed. Each rank adds up a part of the vector and sends it to all, so it sends
- * and receives about 2 n floats, however many ranks there are. */
+ * share (eq_comm_share), by the tree above. parts: what is left of this rank's after eq_tree_push, in order, each of n
+ * floats. The sum is in the last one, the others are destroyed. Each rank adds up a part of the vector and sends it to
+ * all, so it sends and receives about 2 n floats, however many ranks there are. */
 enum eq_status eq_comm_sum(const struct eq_comm *c, size_t leaves, float *const *parts, size_t n, struct eq_err *err);
 /* The worst status of all ranks: an error, else EQ_INTERRUPTED, else EQ_OK; among several errors that of the lowest
  * rank. mine and err are this rank's; with more than one rank err becomes "rank N: message" on every rank. With EQ_OK

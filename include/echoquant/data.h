@@ -308,8 +308,8 @@ struct eq_loader;
 enum eq_status eq_loader_new(const struct eq_dataset *ds, const uint32_t *indices, size_t n,
                              const struct eq_loader_opts *opts, struct eq_loader **out, struct eq_err *err);
 void eq_loader_free(struct eq_loader *l);
-/* Starts an epoch at batch `first`, of all batches (above 0 for resuming; a multiple of the share's group). EQ_NOMEM: no thread can be started; some but not all: they
- * do the work, after a warning. */
+/* Starts an epoch at batch `first`, of all batches (above 0 for resuming; a multiple of the share's group). EQ_NOMEM:
+ * no thread can be started; some but not all: they do the work, after a warning. */
 enum eq_status eq_loader_start(struct eq_loader *l, uint32_t epoch, size_t first, struct eq_err *err);
 /* The next batch; batch->n = 0 at the end of the epoch. The error of a clip (eq_clip_read, eq_clip_refuse_damaged)
  * comes in place of its batch, and again with every call until the next eq_loader_start. */
@@ -322,8 +322,9 @@ int eq_loader_batch(const struct eq_loader *l, int *phases); /* clips of a full 
 /* As its options said, but where one process reads all, the group is the epoch and comm is eq_comm_self. Borrowed. */
 const struct eq_batch_share *eq_loader_share(const struct eq_loader *l);
 /* Mean over all pixels and channels of the clips that a loader and those of other processes give, rounded to a whole
- * pixel value, and the standard deviation around it; mean, standard deviation (of the population) and median of EF in percent. Runs epoch 0 of the loader,
- * which should neither shuffle nor augment. EQ_FORMAT: no clips. EQ_NUMERIC: all pixels or all EFs are the same. */
+ * pixel value, and the standard deviation around it; mean, standard deviation (of the population) and median of EF in
+ * percent. Runs epoch 0 of the loader, which neither shuffles nor augments, by batches of one clip if processes share
+ * them. EQ_FORMAT: no clips. EQ_NUMERIC: all pixels or all EFs are the same. */
 struct eq_data_stats {
     int pixel_mean;
     double pixel_std, ef_mean, ef_std, ef_median;

@@ -211,8 +211,8 @@ void eq_evaluation_clear(struct eq_evaluation *e);
  * eq_run_open_data has left out the bad clips: one that fails now has changed since, which ends the phase. */
 struct eq_loader_opts eq_run_loader_opts(const struct eq_config *cfg, int batch);
 /* A loader over one split, of this process's share in its batches (eq_comm_world). accumulate: for training, the
- * micro-batches of a step, of which each process has a share; they are shuffled and augmented as the settings say. 0: in
- * file order, and a share of the whole split. Free with eq_loader_free. EQ_FORMAT: the split is empty. */
+ * micro-batches of a step, of which each process has a share; they are shuffled and augmented as the settings say. 0:
+ * in file order, and a share of the whole split. Free with eq_loader_free. EQ_FORMAT: the split is empty. */
 enum eq_status eq_run_loader(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                              int accumulate, int batch, struct eq_loader **out, struct eq_err *err);
 /* The same for predictions: in file order, sampled at eval.phases. */

@@ -46,8 +46,8 @@ struct eq_batchnorm {
     float eps, momentum;               /* running = (1 - momentum) running + momentum batch (unbiased variance) */
     const float *gamma, *beta;         /* [c] */
     float *running_mean, *running_var; /* [c] */
-    /* [2 * c]: where a pass with batch_stats puts the batch's mean and unbiased variance instead of updating the running
-     * ones; NULL: it updates them */
+    /* [2 * c]: where a pass with batch_stats puts the batch's mean and unbiased variance instead of updating the
+     * running ones; NULL: it updates them */
     float *kept;
     const float *factor;   /* [c] or NULL */
     float *mean, *inv_std; /* [c] */

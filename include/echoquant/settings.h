@@ -17,6 +17,8 @@ enum { EQ_MAX_SEEDS = 1000 };
 /* The default of data.dir. Synthetic clips are made on the way only here, or in a folder named EQ_SYNTHETIC_DIR "-...":
  * a mistyped name of a real data set must not become a synthetic one. */
 #define EQ_SYNTHETIC_DIR "data/synthetic"
+/* Experiments of several seeds on several processes: all share each one, or each process has its own. */
+enum eq_dist_seeds { EQ_DIST_SEEDS_SHARED, EQ_DIST_SEEDS_RANKS };
 enum eq_qat_start { EQ_QAT_START_AUTO, EQ_QAT_START_PTQ, EQ_QAT_START_CALIBRATE };
 
 /* The settings of PTQ (section ptq), which decide what becomes of a baseline and calibration clips. */
@@ -111,6 +113,7 @@ struct eq_config {
     } report;
     struct {
         double timeout; /* s */
+        enum eq_dist_seeds seeds;
     } dist;
     struct {
         char *dir; /* run directory */

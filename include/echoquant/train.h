@@ -48,6 +48,7 @@ struct eq_epoch_row {
     /* L2 norm of the gradient over all parameters, before clipping: mean and maximum over the steps. NaN for the start,
      * and if a step's norm is unknown, because the state of an older version was resumed. */
     double grad_norm, grad_norm_max;
+    double waited; /* of seconds: what the first process spent on exchanges with others and waiting for them */
 };
 enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
 enum { EQ_TRAIN_PARTS = EQ_TRAIN_ZERO + 1 };
@@ -62,6 +63,7 @@ struct eq_micro {
     size_t row_bytes;
     double *losses; /* owned: [job.accumulate] */
     bool stop;      /* a process was asked to end the run in this step */
+    double waited;  /* ms of exchanges with other processes in this epoch, or since it was resumed */
 };
 struct eq_trainer {
     struct eq_train_job job;

@@ -93,8 +93,8 @@ void eq_dist_exit(int code)
         eq_transport_abort(code);
 }
 
-/* The processes that wait for this thread's process, or that it waits with; NULL: none. One section may lie in another.
- */
+/* The processes that wait for this thread's process, or that it waits with; NULL: none. One section may lie in
+ * another. / */
 static _Thread_local const struct eq_comm *waiting;
 static _Thread_local int sections;
 
@@ -133,6 +133,27 @@ enum eq_status eq_first_end(enum eq_status st, void *result, size_t bytes, struc
     eq_comm_join(c);
     EQ_CHECK(eq_comm_agree(c, c->rank == 0 ? st : EQ_OK, err));
     return result ? spread(c, result, bytes, err) : EQ_OK;
+}
+
+void eq_apart_begin(void)
+{
+    waiting = eq_comm_world();
+    eq_comm_join(NULL);
+    sections++;
+    if (dist.open)
+        eq_transport_alone(true);
+}
+
+enum eq_status eq_apart_end(enum eq_status st, struct eq_err *err)
+{
+    const struct eq_comm *c = waiting;
+    waiting = NULL;
+    sections--;
+    eq_comm_join(c);
+    st = eq_comm_agree(c, st, err); /* while others still work, this process is alive */
+    if (dist.open)
+        eq_transport_alone(false);
+    return st;
 }
 
 /* The first line of text that `other` lacks. */

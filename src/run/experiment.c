@@ -303,10 +303,11 @@ static enum eq_status plan_steps(const struct eq_settings *s, const struct eq_da
 
 static enum eq_status run(const struct eq_settings *s, struct eq_dataset *ds, bool force, struct eq_err *err);
 
-/* Runs each seed in its own run directory; the common one gets the report over all seeds. */
-static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
+/* Runs each seed in its own run directory, those of one process: seed `first`, and every `step`-th after it. */
+static enum eq_status run_every(const struct eq_settings *s, struct eq_dataset *ds, int first, int step,
+                                struct eq_err *err)
 {
-    for (int i = 0; i < s->config.train.seeds; i++) {
+    for (int i = first; i < s->config.train.seeds; i += step) {
         struct eq_settings one;
         EQ_CHECK(eq_settings_of_seed(&one, s, i, err));
         eq_info("seed %d: %s", one.config.run.seed, one.config.run.dir);
@@ -315,6 +316,16 @@ static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *
         EQ_CHECK(st);
     }
     return EQ_OK;
+}
+
+/* The common directory gets the report over all seeds. */
+static enum eq_status run_seeds(const struct eq_settings *s, struct eq_dataset *ds, struct eq_err *err)
+{
+    const struct eq_comm *c = eq_comm_world();
+    if (s->config.dist.seeds == EQ_DIST_SEEDS_SHARED || c->size == 1)
+        return run_every(s, ds, 0, 1, err);
+    eq_apart_begin();
+    return eq_apart_end(run_every(s, ds, c->rank, c->size, err), err);
 }
 
 /* Enters the run directory. ds: the data; opened here unless it is open. */

@@ -25,6 +25,9 @@ static const char *const split_names[] = {
 static const char *const zero_channel_names[] = {
     [EQ_ZERO_CHANNELS_REFUSE] = "refuse", [EQ_ZERO_CHANNELS_ALLOW] = "allow", NULL};
 
+static const char *const dist_seeds_names[] = {
+    [EQ_DIST_SEEDS_SHARED] = "shared", [EQ_DIST_SEEDS_RANKS] = "ranks", NULL};
+
 #define AT(section, name) .key = #section "." #name, .offset = offsetof(struct eq_config, section.name)
 #define BOOL(section, name, init) AT(section, name), .type = EQ_SETTING_BOOL, .initial = init, .unit = ""
 #define TEXT(section, name, init) AT(section, name), .type = EQ_SETTING_TEXT, .initial = init, .unit = ""
@@ -238,6 +241,10 @@ const struct eq_setting eq_setting_table[] = {
     {REAL(dist, timeout, "300", 0.1, 1e6, "s"), .free_to_change = true,
      .help = "several processes (mpirun, docs/SCALING.md): how long a process waits for another one that does not show "
              "that it is alive. Then the command ends with its name"},
+
+    {ENUM(dist, seeds, "shared", dist_seeds_names), .free_to_change = true,
+     .help = "run-all with train.seeds above 1 on several processes. shared: all of them share each experiment; ranks: "
+             "each runs experiments of its own, side by side, and the first one writes the report"},
 
     {TEXT(run, dir, "runs/default"), .free_to_change = true,
      .help = "run directory: the folder for everything that a run writes"},

@@ -8,11 +8,11 @@ static enum eq_status write_rows(const struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_str text = {0};
     char *path = eq_format("%s/history/%s.csv", t->job.cfg->run.dir, t->job.name);
-    eq_str_add(&text, "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds\n");
+    eq_str_add(&text, "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds,waited\n");
     for (int i = 0; i < t->n_history; i++) {
         const struct eq_epoch_row *r = &t->history[i];
-        eq_str_add(&text, "%d,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.3f\n", r->epoch, r->lr, r->train_loss, r->val_mae,
-                   r->val_rmse, r->grad_norm, r->grad_norm_max, r->seconds);
+        eq_str_add(&text, "%d,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.3f,%.3f\n", r->epoch, r->lr, r->train_loss, r->val_mae,
+                   r->val_rmse, r->grad_norm, r->grad_norm_max, r->seconds, r->waited);
     }
     enum eq_status st = eq_write_file(path, text.s, text.len, err);
     eq_str_clear(&text);

@@ -87,8 +87,10 @@ void eq_micro_begin(struct eq_trainer *t)
 enum eq_status eq_micro_agree(struct eq_trainer *t, enum eq_status mine, struct eq_err *err)
 {
     bool stop = eq_interrupted();
+    double start_ms = eq_now_ms();
     enum eq_status st = eq_comm_agree_any(t->comm, mine, &stop, err);
     t->micro.stop = stop;
+    t->micro.waited += t->comm->size > 1 ? eq_now_ms() - start_ms : 0;
     return st;
 }
 
@@ -154,8 +156,10 @@ static enum eq_status follow(struct eq_trainer *t, struct eq_err *err)
 enum eq_status eq_micro_finish(struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_micro *m = &t->micro;
+    double start_ms = eq_now_ms();
     EQ_CHECK(add_up(t, err));
     EQ_CHECK(eq_comm_fill(t->comm, m->rows, m->tree.leaves, m->row_bytes, err));
+    m->waited += t->comm->size > 1 ? eq_now_ms() - start_ms : 0;
     EQ_CHECK(follow(t, err));
     m->done = 0;
     eq_tree_begin(&m->tree, m->tree.leaves);

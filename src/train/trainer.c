@@ -391,12 +391,16 @@ static enum eq_status finish_epoch(struct eq_trainer *t, double start_ms, double
                                  .val_rmse = m.rmse,
                                  .seconds = (eq_now_ms() - start_ms) / 1e3,
                                  .grad_norm = t->norm_sum / (double)t->steps_per_epoch,
-                                 .grad_norm_max = t->norm_max};
-    eq_info("%s epoch %d/%d: loss %.4f, val MAE %.2f (best %.2f, epoch %d), %.1f s", t->job.name, row->epoch,
-            t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds);
+                                 .grad_norm_max = t->norm_max,
+                                 .waited = t->micro.waited / 1e3};
+    char waited[32] = "";
+    if (t->comm->size > 1)
+        snprintf(waited, sizeof waited, " (%.1f s waiting)", row->waited);
+    eq_info("%s epoch %d/%d: loss %.4f, val MAE %.2f (best %.2f, epoch %d), %.1f s%s", t->job.name, row->epoch,
+            t->job.epochs, row->train_loss, row->val_mae, t->best_mae, t->best_epoch, row->seconds, waited);
     t->epoch++;
     t->batch_in_epoch = 0;
-    t->loss_sum = t->norm_sum = t->norm_max = 0;
+    t->loss_sum = t->norm_sum = t->norm_max = t->micro.waited = 0;
     EQ_CHECK(eq_history_write(t, err));
     return eq_trainer_save_state(t, err);
 }

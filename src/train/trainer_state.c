@@ -86,8 +86,8 @@ static void add_position(struct eq_st_file *f, const struct eq_trainer *t)
     struct eq_str rows = {0};
     for (int i = 0; i < t->n_history; i++) {
         const struct eq_epoch_row *r = &t->history[i];
-        eq_str_add(&rows, "%d %.17g %.17g %.17g %.17g %.17g %.17g %.17g\n", r->epoch, r->lr, r->train_loss, r->val_mae,
-                   r->val_rmse, r->seconds, r->grad_norm, r->grad_norm_max);
+        eq_str_add(&rows, "%d %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g\n", r->epoch, r->lr, r->train_loss,
+                   r->val_mae, r->val_rmse, r->seconds, r->grad_norm, r->grad_norm_max, r->waited);
     }
     eq_st_add_meta(f, "history", "%s", rows.s ? rows.s : "");
     eq_str_clear(&rows);
@@ -153,16 +153,18 @@ static enum eq_status take_norms(const struct eq_st_file *f, const char *path, s
     return EQ_OK;
 }
 
-/* A row has 8 numbers; in states of version 0.1.0, which lack the norms of the gradient, 6. */
+/* A row has 9 numbers; in states of earlier versions, which nobody waited for, 8; in those of version 0.1.0, which
+ * also lack the norms of the gradient, 6. */
 static bool read_row(const char *line, size_t len, struct eq_epoch_row *r)
 {
     char text[256];
     int used = 0;
     snprintf(text, sizeof text, "%.*s", len < sizeof text ? (int)len : 0, line);
     r->grad_norm = r->grad_norm_max = NAN;
-    int n = sscanf(text, "%d %lf %lf %lf %lf %lf%n %lf %lf%n", &r->epoch, &r->lr, &r->train_loss, &r->val_mae,
-                   &r->val_rmse, &r->seconds, &used, &r->grad_norm, &r->grad_norm_max, &used);
-    return (n == 6 || n == 8) && text[used] == '\0';
+    r->waited = 0;
+    int n = sscanf(text, "%d %lf %lf %lf %lf %lf%n %lf %lf%n %lf%n", &r->epoch, &r->lr, &r->train_loss, &r->val_mae,
+                   &r->val_rmse, &r->seconds, &used, &r->grad_norm, &r->grad_norm_max, &used, &r->waited, &used);
+    return (n == 6 || n == 8 || n == 9) && text[used] == '\0';
 }
 
 static enum eq_status take_history(const struct eq_st_file *f, const char *path, struct eq_trainer *t,
@@ -219,8 +221,8 @@ static char *line_with_key(const char *text, const char *line)
     return NULL;
 }
 
-/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of earlier versions lack
- * settings that are newer, and those of version 0.1.0 do not record where ranges started. */
+/* Appends the lines of b that differ from a; only_missing: only those whose key a lacks. States of earlier versions
+ * lack settings that are newer, and those of version 0.1.0 do not record where ranges started. */
 static void add_changes(const char *a, const char *b, bool only_missing, struct eq_str *out)
 {
     for (const char *line = b; *line; line += strcspn(line, "\n"), line += *line != '\0') {

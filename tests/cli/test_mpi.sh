@@ -83,6 +83,18 @@ expect 0 qat --run lsq1
 expect_ranks 3 0 qat --run lsq3
 same lsq1/qat.safetensors lsq3/qat.safetensors
 
+# Seeds side by side: more than processes, and the report of all.
+MANY=("${TINY[@]}" --data d --threads 1 --set train.seeds=3 --set train.epochs=1)
+expect 0 run-all --run seeds1 "${MANY[@]}"
+expect_ranks 2 0 run-all --run seeds2 "${MANY[@]}" --set dist.seeds=ranks
+for seed in 1 2 3; do
+    for model in fp32 ptq qat; do
+        same "seeds1/seed-$seed/$model.safetensors" "seeds2/seed-$seed/$model.safetensors"
+    done
+done
+there seeds2/report.html
+is "result on stdout" "$(tail -n 1 "$OUT")" "seeds2/report.html"
+
 # ---- stopped on two, resumed on others ----------------------------------------
 
 LONG=("${SETTINGS[@]}" --set train.epochs=30)

@@ -53,7 +53,7 @@ for title in "Latency and memory" "True EF of the clips" "Error of weights and o
     has a/report.md "## $title"
     has a/report.html ">$title</h2>"
 done
-has a/history/qat.csv "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds"
+has a/history/qat.csv "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds,waited"
 
 # A finished run is left alone.
 find a -type f -printf '%p %T@ %s\n' | sort >before

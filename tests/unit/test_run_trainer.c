@@ -155,7 +155,7 @@ static void the_history_has_norms_before_clipping(void **state)
     char *path = eq_path_join(dir, "history/fp32.csv");
     assert_ok(eq_read_file(path, 1 << 16, &text, &len, &err));
     char *row = eq_format(",%.9g,%.9g,", r.t.history[1].grad_norm, r.t.history[1].grad_norm_max);
-    static const char header[] = "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds\n1,";
+    static const char header[] = "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds,waited\n1,";
     assert_int_equal(strncmp(text, header, strlen(header)), 0);
     assert_non_null(strstr(strstr(text, "\n2,"), row));
     free(row);

@@ -170,6 +170,39 @@ else
     same whole/fp32.safetensors silent/fp32.safetensors
 fi
 
+# ---- two machines with a slow and lossy network between them ---------------------
+
+# As two network namespaces, each with a name of its own, and a pair of virtual links.
+A=eqa$$ B=eqb$$
+if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null || ! ip netns add "$A" 2>/dev/null; then
+    skip "two machines: no network namespaces here (they need root)"
+elif ! ip netns add "$B" || ! ip link add "$A" netns "$A" type veth peer name "$B" netns "$B" 2>/dev/null; then
+    ip netns del "$A"
+    skip "two machines: no virtual links here"
+else
+    CLEANUP+=("ip netns del $A" "ip netns del $B")
+    ip -n "$A" address add 10.77.0.1/24 dev "$A"
+    ip -n "$B" address add 10.77.0.2/24 dev "$B"
+    for ns in "$A" "$B"; do
+        ip -n "$ns" link set lo up
+        ip -n "$ns" link set "$ns" up
+        if ! ip netns exec "$ns" tc qdisc add dev "$ns" root netem delay 2ms 1ms loss 1% 2>/dev/null; then
+            skip "latency and loss on $ns: no netem in this kernel"
+        fi
+    done
+    # What mpirun calls to start its part on the other machine: HOST COMMAND...
+    printf '#!/bin/sh\nshift\nexec ip netns exec %s unshare --uts sh -c "hostname %s; $*"\n' "$B" "$B" >agent
+    chmod +x agent
+    STATUS=0
+    timeout $((120 * PATIENCE)) ip netns exec "$A" unshare --uts sh -c 'hostname "$0"; exec "$@"' "$A" \
+        mpirun --mca plm_rsh_agent "$TMP/agent" --mca btl self,tcp --mca btl_tcp_if_include 10.77.0.0/24 \
+        --mca oob_tcp_if_include 10.77.0.0/24 --host 10.77.0.1:1,10.77.0.2:1 -n 2 \
+        "$BIN" train --run apart2 "${SETTINGS[@]}" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    is "exit on two machines" "$STATUS" 0
+    [ "$STATUS" = 0 ] || show
+    same one/fp32.safetensors apart2/fp32.safetensors
+fi
+
 # ---- what fails in one ends all ------------------------------------------------
 
 # one_differs STATUS TEXT ARGUMENTS... -- ARGUMENTS...: of rank 0, and of rank 1.

@@ -83,8 +83,8 @@ static void make_base(struct eq_trainer *t, struct eq_st_file *base)
     t->loss_sum = 1.5;
     t->best_mae = 9.25;
     t->n_history = 2;
-    t->history[0] = (struct eq_epoch_row){0, NAN, NAN, 11, 12, 0.5, NAN, NAN};
-    t->history[1] = (struct eq_epoch_row){1, 1e-3, 0.75, 9.25, 10, 1.5, 0.5, 2};
+    t->history[0] = (struct eq_epoch_row){0, NAN, NAN, 11, 12, 0.5, NAN, NAN, 0};
+    t->history[1] = (struct eq_epoch_row){1, 1e-3, 0.75, 9.25, 10, 1.5, 0.5, 2, 0.25};
     require(eq_make_dirs(state, &err) == EQ_OK && eq_trainer_save_state(t, &err) == EQ_OK);
     require(eq_st_read(path, base, &err) == EQ_OK);
     unlink(path);

@@ -81,10 +81,14 @@ static void add_list(const struct eq_device_list *list, struct eq_str *out)
                    : info->is_gpu ? ""
                                   : ", no GPU");
     }
-    if (list->n == 0)
-        eq_str_add(out, "none. %s", list->notes.s);
-    while (out->len && out->s[out->len - 1] == '\n')
-        out->s[--out->len] = '\0';
+    if (list->n > 0)
+        return;
+    eq_str_add(out, "none");
+    for (const char *line = list->notes.s; line && *line;) { /* in one line, as messages are */
+        size_t len = strcspn(line, "\n");
+        eq_str_add(out, "%s%.*s", line == list->notes.s ? ". " : "; ", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
 }
 
 static const struct eq_device_info *find(const struct eq_device_list *list, const char *name)

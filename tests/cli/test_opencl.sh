@@ -21,6 +21,7 @@ LACKING=$TMP/none # FFmpeg itself is linked to the loader of OpenCL in Debian, s
 OCL_ICD_VENDORS=$LACKING expect_error 1 'there is no device "opencl' bench "${NET[@]}" --device opencl
 has "$ERR" "libOpenCL.so.1"
 OCL_ICD_VENDORS=$LACKING expect_error 1 'there is no device "gpu"' bench "${NET[@]}" --device gpu
+has "$ERR" '; OpenCL: ' # the notes of the loaders, in one line
 tiny_data d
 CFG=(--data d "${TINY[@]}" --set data.frames=4)
 OCL_ICD_VENDORS=$LACKING expect_error 1 'there is no device "cuda:1"' run-all --run r "${CFG[@]}" --set eval.devices=cpu,cuda:1

@@ -36,6 +36,7 @@ suite() {
     signals=handle_segv=2:handle_sigbus=2:handle_sigfpe=2:handle_sigill=2
     say "$preset: ctest $*"
     ASAN_OPTIONS="$options:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1:$signals" \
+        LSAN_OPTIONS="suppressions=$ROOT/tests/sanitizers/lsan.supp:print_suppressions=0" \
         UBSAN_OPTIONS="$options:print_stacktrace=1" \
         TSAN_OPTIONS="$options:$signals:second_deadlock_stack=1" \
         ctest --preset "$preset" --no-label-summary -j "$(nproc)" "$@" >"build/$preset/ctest.log" 2>&1 || status=$?

@@ -10,9 +10,9 @@ static struct exchange shared = {.late = -1};
 /* The sum of leaves lo .. lo + 2^level - 1, as base.h says it. */
 static double tree_of(const double *x, size_t n, int level, size_t k)
 {
-    size_t right = (2 * k + 1) << (level - 1);
     if (level == 0)
         return x[k];
+    size_t right = (2 * k + 1) << (level - 1);
     double sum = tree_of(x, n, level - 1, 2 * k);
     return right < n ? sum + tree_of(x, n, level - 1, 2 * k + 1) : sum;
 }

@@ -32,8 +32,8 @@ struct eq_predictor;
 struct eq_predictor_opts {
     enum eq_precision precision; /* of the convolutions of an FP32 model; only FP32 for INT8 models, and on a device */
     struct eq_device *device;    /* must outlive the predictor; NULL: the CPU */
-    /* Clips of every run. 0: on the CPU one; on a device as many as it is worth to bring there at once, and at least one
-     * sample of `phases` phases. */
+    /* Clips of every run. 0: on the CPU one; on a device as many as it is worth to bring there at once, and at least
+     * one sample of `phases` phases. */
     int clips, phases;
 };
 /* The interface of an executor to a predictor. A new device adds its rows in predictor.c. */
@@ -48,7 +48,8 @@ struct eq_predictor_ops {
     enum eq_status (*start)(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err);
     enum eq_status (*finish)(struct eq_predictor *p, float *ef, struct eq_err *err);
     struct eq_device_times (*times)(const struct eq_predictor *p); /* of the last run; NULL on the CPU */
-    /* Sets the name of the node. True for a convolution, whose kernel it describes too. NULL on a device, as is time. */
+    /* Sets the name of the node. True for a convolution, whose kernel it describes too. NULL on a device, as is
+     * time. */
     bool (*layer)(const struct eq_predictor *p, int node, struct eq_exec_layer *out);
     /* Turns the timing of nodes on or off. Returns [n_nodes] times in ms, which every timed run overwrites. */
     const double *(*time)(struct eq_predictor *p, bool on);
@@ -88,9 +89,9 @@ const struct eq_qmodel *eq_predictor_qmodel(const struct eq_predictor *p);
 bool eq_predictor_is_exact(const struct eq_predictor *p);
 /* pixels: [clips][frames][size][size][3] u8, RGB; ef: [clips], percent. */
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
-/* The EFs of n clips in two steps: a device computes in between, the CPU in the second. n: at most p->clips on a device,
- * any number for a predictor of one clip on the CPU. pixels must stay until finish has returned, which follows every
- * start that succeeds. ef: [n]. EQ_IO: the device was lost. */
+/* The EFs of n clips in two steps: a device computes in between, the CPU in the second. n: at most p->clips on a
+ * device, any number for a predictor of one clip on the CPU. pixels must stay until finish has returned, which
+ * follows every start that succeeds. ef: [n]. EQ_IO: the device was lost. */
 enum eq_status eq_predictor_start(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err);
 enum eq_status eq_predictor_finish(struct eq_predictor *p, float *ef, struct eq_err *err);
 /* The EFs of the phases of one clip, added one by one. Init with {0}. */

@@ -34,9 +34,10 @@ enum eq_status eq_run_devices_check(const struct eq_config *cfg, struct eq_err *
 /* Evaluates a model of the run (eq_run_models), or the file model_path at run.precision, on the test split, and its
  * MAE and bias on the validation split, on devices->predicts. Writes predictions/<name>.csv and its row in
  * results.json: model, precision, device, size_mb, file_sha256, phases, data (the digest), predictions_sha256, mae,
- * rmse, r2, bias, clips, val_mae, val_bias, val_clips, isa, threads; no latency. Then compares the EFs of all devices
- * with those of the CPU (devices.c) and adds "devices". devices: NULL stands for the CPU alone. EQ_IO: also the loss of
- * a device; what it has predicted is then in predictions/<name>.partial.csv. EQ_NUMERIC names a clip whose EF differs. */
+ * rmse, r2, bias, clips, val_mae, val_bias, val_clips, isa, threads; no latency. Then compares the EFs of all
+ * devices with those of the CPU (devices.c) and adds "devices". devices: NULL stands for the CPU alone. EQ_IO: also
+ * the loss of a device; what it has predicted is then in predictions/<name>.partial.csv. EQ_NUMERIC names a clip
+ * whose EF differs. */
 enum eq_status eq_run_eval(const struct eq_config *cfg, const struct eq_dataset *ds, const char *name,
                            const char *model_path, const struct eq_run_devices *devices, struct eq_err *err);
 /* Times the models of the run by turns: those whose rows were evaluated with this CPU, instruction set, number of

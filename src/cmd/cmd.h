@@ -58,8 +58,9 @@ extern const struct eq_command eq_cmd_train, eq_cmd_ptq, eq_cmd_qat, eq_cmd_eval
 /* Runs the program with a table of n commands; returns the exit code. */
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv);
 
-/* session.c: reads the options and prepares what the command needs, always in this order: admission, baseline, check,
- * devices, lock, data, entering. With --help it prints the help instead and sets s->options.help. Close s in any case. */
+/* session.c: reads the options and prepares what the command needs, always in this order: admission, baseline,
+ * check, devices, lock, data, entering. With --help it prints the help instead and sets s->options.help. Close s in
+ * any case. */
 enum eq_status eq_session_open(struct eq_session *s, const struct eq_command *command, int argc, char **argv,
                                struct eq_err *err);
 void eq_session_close(struct eq_session *s);

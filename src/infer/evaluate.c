@@ -78,8 +78,8 @@ static enum eq_status mean_of_phases(const struct eq_dataset *ds, const struct e
     return EQ_OK;
 }
 
-/* The clips of this process, in the loader's order. *done: how many of them have their EF. Progress counts those of all,
- * as if all were as far. */
+/* The clips of this process, in the loader's order. *done: how many of them have their EF. Progress counts those of
+ * all, as if all were as far. */
 static enum eq_status predict_own(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct found *f, size_t *done, struct eq_err *err)
 {

@@ -101,8 +101,8 @@ static const struct eq_st_tensor *find_param(const struct eq_st_file *f, const s
     return found;
 }
 
-/* The network's parameter of this name, or -1. Names are asked for in the network's order as a rule: *at, 0 at first, is
- * where the search begins. */
+/* The network's parameter of this name, or -1. Names are asked for in the network's order as a rule: *at, 0 at
+ * first, is where the search begins. */
 static int next_param(const struct eq_graph *g, int *at, const char *name)
 {
     for (int i = 0; i < g->n_params; i++) {

@@ -70,8 +70,8 @@ static void add_devices(struct eq_texts *lines, const struct eq_results *r)
             if (listed)
                 continue;
             eq_texts_add(&known, "%s", d.id);
-            eq_texts_add(lines, "Device %s: %s (%s), %s, INT8 by %s", d.id, d.name,
-                         d.is_gpu ? "a GPU" : "no GPU", d.driver, d.integer_path);
+            eq_texts_add(lines, "Device %s: %s (%s), %s, INT8 by %s", d.id, d.name, d.is_gpu ? "a GPU" : "no GPU",
+                         d.driver, d.integer_path);
         }
     eq_str_clear(&known.s);
 }

@@ -34,7 +34,7 @@ struct eq_timed {
     struct eq_result_start start;
     struct eq_result_memory memory;
 };
-/* The latency as results.json has it. made: gets the list of samples. */
+/* noted.c: the latency as results.json has it. made: gets the list of samples. */
 struct eq_result_latency eq_latency_noted(const struct eq_latency *l, const double *ms, struct cJSON *made);
 /* device_timing.c: times those of the models [n] on a device whose rows say that their EFs were compared there.
  * made: gets what r will borrow. */

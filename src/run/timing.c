@@ -115,13 +115,6 @@ static enum eq_status add_models(struct timing *t, const struct eq_results *r, c
     return own_path ? add_model(t, own, own_path, t->cfg->run.precision, err) : EQ_OK;
 }
 
-struct eq_result_latency eq_latency_noted(const struct eq_latency *l, const double *ms, struct cJSON *made)
-{
-    struct cJSON *samples = eq_json_add(made, NULL, cJSON_CreateDoubleArray(ms, l->repeats));
-    return (struct eq_result_latency){l->min,     l->median, l->p90,  l->p95,    l->p99,
-                                      l->repeats, l->low,    l->high, l->waited, samples};
-}
-
 static void note(const struct eq_timed *m, const struct eq_latency *alone, const struct eq_latency *whole,
                  const struct eq_latency_turn turns[2], const char *when, struct cJSON *made, struct eq_results *r)
 {

@@ -51,7 +51,8 @@ static const struct field parts_fields[] = {
     PART_MS(upload), PART_MS(compute), PART_MS(download), {0}};
 static const struct field device_fields[] = {
 #define DEVICE(kind, member) PLAIN(eq_result_device, kind, #member, member)
-    DEVICE(SELF, json), DEVICE(TEXT, name), DEVICE(TEXT, driver), PLAIN(eq_result_device, FLAG, "gpu", is_gpu), DEVICE(TEXT, integer_path),
+    DEVICE(SELF, json), DEVICE(TEXT, name), DEVICE(TEXT, driver), PLAIN(eq_result_device, FLAG, "gpu", is_gpu),
+    DEVICE(TEXT, integer_path),
     DEVICE(REAL, clips), DEVICE(REAL, largest_difference), DEVICE(TEXT, why), DEVICE(TEXT, timed),
     PART("latency_ms", eq_result_device, latency, latency_fields),
     PART("parts_ms", eq_result_device, parts, parts_fields), PLAIN(eq_result_device, REAL, "memory_bytes", memory),
@@ -97,7 +98,8 @@ static const struct field data_fields[] = {
 static const struct field environment_fields[] = {
 #define ENVIRONMENT(kind, member) PLAIN(eq_results, kind, #member, environment.member)
     ENVIRONMENT(SELF, json), ENVIRONMENT(TEXT, version), ENVIRONMENT(TEXT, cpu), ENVIRONMENT(TEXT, isa),
-    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, gpu), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler), ENVIRONMENT(TEXT, flags),
+    ENVIRONMENT(REAL, threads), ENVIRONMENT(TEXT, gpu), ENVIRONMENT(TEXT, system), ENVIRONMENT(TEXT, compiler),
+    ENVIRONMENT(TEXT, flags),
     ENVIRONMENT(JSON, libraries), {0}};
 static const struct field margin_fields[] = {
 #define MARGIN(kind, member) PLAIN(eq_results, kind, #member, margin.member)

@@ -64,8 +64,8 @@ struct eq_line eq_calibration_of(const double *pred, const double *target, size_
 
 /* ---- Bland-Altman -------------------------------------------------------- */
 
-/* Quantiles of the noncentral t distribution, found by thousands of integrals. They depend on n alone, and the models of
- * a report and their pairs have the same clips, so a thread keeps some. */
+/* Quantiles of the noncentral t distribution, found by thousands of integrals. They depend on n alone, and the
+ * models of a report and their pairs have the same clips, so a thread keeps some. */
 struct exact {
     size_t n;
     double inner, outer;

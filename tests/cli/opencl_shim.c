@@ -15,7 +15,7 @@ static int flush(void *queue)
 {
     static int calls;
     const char *at = getenv("OPENCL_LOST_AT");
-    return at && ++calls >= atoi(at) ? -2 : real_flush(queue); /* CL_DEVICE_NOT_AVAILABLE */
+    return at && ++calls >= strtol(at, NULL, 10) ? -2 : real_flush(queue); /* CL_DEVICE_NOT_AVAILABLE */
 }
 
 void *dlsym(void *restrict handle, const char *restrict name)

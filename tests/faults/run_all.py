@@ -113,7 +113,7 @@ def content(name, data):
         except ValueError as error:
             return "broken: %s" % error
     if "/history/" in name:
-        return b"\n".join(line.rsplit(b",", 1)[0] for line in data.splitlines())
+        return b"\n".join(line.rsplit(b",", 2)[0] for line in data.splitlines())
     if base in ("config.json", "report.md", "report.html") or "/plots/" in name:
         return len(data) > 0 # it names times, threads and a seal over them
     return data

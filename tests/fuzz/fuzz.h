@@ -10,9 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Defaults of the sanitizers under a fuzzer: a stack for each allocation would take most of the time, and what was freed
- * is watched no longer than a processor's cache can hold it. To see where a block came from, run the input once more
- * with ASAN_OPTIONS=malloc_context_size=30:quarantine_size_mb=256. (With a size of 1, leaks are not told.) */
+/* Defaults of the sanitizers under a fuzzer: a stack for each allocation would take most of the time, and what was
+ * freed is watched no longer than a processor's cache can hold it. To see where a block came from, run the input
+ * once more with ASAN_OPTIONS=malloc_context_size=30:quarantine_size_mb=256. (With a size of 1, leaks are not told.) */
 #define FUZZ_SANITIZER_OPTIONS                                                                                         \
     "malloc_context_size=2:quarantine_size_mb=2:thread_local_quarantine_size_kb=64:"                                   \
     "detect_stack_use_after_return=0:allocator_may_return_null=1"

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* DCMTK takes the memory that a deflated file claims, as far as 4 GiB, before it sees that the bytes are missing. It does
- * not touch it, but AddressSanitizer does. So it is refused more than what the limits below can need. */
+/* DCMTK takes the memory that a deflated file claims, as far as 4 GiB, before it sees that the bytes are missing. It
+ * does not touch it, but AddressSanitizer does. So it is refused more than what the limits below can need. */
 const char *__asan_default_options(void)
 {
     return FUZZ_SANITIZER_OPTIONS ":max_allocation_size_mb=64";

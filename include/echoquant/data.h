@@ -318,7 +318,7 @@ const struct eq_sampling *eq_loader_sampling(const struct eq_loader *l); /* as i
 /* Batches of an epoch, with those of other processes. */
 size_t eq_loader_batches(const struct eq_loader *l);
 size_t eq_loader_clips(const struct eq_loader *l);           /* of these batches */
-int eq_loader_batch(const struct eq_loader *l, int *phases); /* clips of a full batch, and phases of each */
+int eq_loader_batch(const struct eq_loader *l, int *phases); /* clips of a full batch; phases of each, or NULL */
 /* As its options said, but where one process reads all, the group is the epoch and comm is eq_comm_self. Borrowed. */
 const struct eq_batch_share *eq_loader_share(const struct eq_loader *l);
 /* Mean over all pixels and channels of the clips that a loader and those of other processes give, rounded to a whole

@@ -311,7 +311,8 @@ size_t eq_loader_clips(const struct eq_loader *l)
 
 int eq_loader_batch(const struct eq_loader *l, int *phases)
 {
-    *phases = l->opts.sampling.phases > 1 ? l->opts.sampling.phases : 1;
+    if (phases)
+        *phases = l->opts.sampling.phases > 1 ? l->opts.sampling.phases : 1;
     return l->opts.batch;
 }
 

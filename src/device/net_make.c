@@ -48,27 +48,20 @@ static enum eq_status check_scale(const struct eq_qnode *n, const char *what, fl
                    n->name, what, (double)scale, isfinite(scale) ? "zero" : "infinite");
 }
 
-/* The epilogue's constants, by the formulas of quant/qengine_plan.c. */
-static enum eq_status describe_u8s8(const struct making *k, int i, float *m, float *b, struct eq_err *err)
+static enum eq_status describe_u8s8(const struct making *k, int i, float *mb, struct eq_err *err)
 {
-    const struct eq_qnode *nodes = k->model->nodes, *n = &nodes[i];
+    const struct eq_qnode *n = &k->model->nodes[i];
     struct eq_device_conv *c = &k->convs[i];
-    const float src_scale = nodes[n->src].dst.scale, inv_dst = 1.0f / n->dst.scale;
-    for (int channel = 0; channel < n->cout; channel++) {
-        m[channel] = src_scale * n->weight_scale[channel] * inv_dst;
-        b[channel] = n->bias[channel] * inv_dst;
-        EQ_CHECK(check_scale(n, "the scale of a channel's sums", m[channel], err));
-    }
+    const struct eq_u8s8_epilogue e = eq_qmodel_epilogue(k->model, i, mb);
+    for (int channel = 0; channel < n->cout; channel++)
+        EQ_CHECK(check_scale(n, "the scale of a channel's sums", e.m[channel], err));
     c->weights = n->weights;
-    c->m = m;
-    c->b = b;
-    c->target_min = n->relu ? n->dst.zero_point : 0;
-    c->target_max = 255;
-    if (n->residual >= 0) {
-        c->residual_scale = nodes[n->residual].dst.scale * inv_dst;
-        EQ_CHECK(check_scale(n, "the scale of its residual", c->residual_scale, err));
-    }
-    return EQ_OK;
+    c->m = e.m;
+    c->b = e.b;
+    c->target_min = e.dst_min;
+    c->target_max = e.dst_max;
+    c->residual_scale = e.residual_m;
+    return n->residual < 0 ? EQ_OK : check_scale(n, "the scale of its residual", e.residual_m, err);
 }
 
 static enum eq_status describe_f32(const struct making *k, int i, struct eq_err *err)
@@ -104,7 +97,7 @@ static enum eq_status describe_conv(const struct making *k, int i, float *mb, st
                                  .residual_zero = n->residual >= 0 ? nodes[n->residual].dst.zero_point : 0,
                                  .target_zero = n->dst.zero_point};
     c->tile = eq_device_tile_for(info->integer_path, n->fp32, &c->shape, info->units);
-    return n->fp32 ? describe_f32(k, i, err) : describe_u8s8(k, i, mb, mb + n->cout, err);
+    return n->fp32 ? describe_f32(k, i, err) : describe_u8s8(k, i, mb, err);
 }
 
 /* ---- the plan --------------------------------------------------------------------- */

@@ -32,28 +32,18 @@ static enum eq_status conv_u8(const struct walk *w, int i, const struct eq_conv_
 {
     const struct eq_qnode *n = &w->model->nodes[i], *src = &w->model->nodes[n->src];
     const struct eq_conv_kernel *ref = &eq_u8s8_conv_direct__ref;
-    const float inv_dst = 1.0f / n->dst.scale;
     void *packed = eq_alloc(ref->packed_bytes(s), 1);
-    float *m = eq_alloc(2 * (size_t)n->cout, sizeof *m);
-    struct eq_u8s8_epilogue e = {
-        .m = m, .dst_zp = n->dst.zero_point, .dst_min = n->relu ? n->dst.zero_point : 0, .dst_max = 255};
-    if (packed && m) {
-        e.b = m + n->cout;
-        for (int c = 0; c < n->cout; c++) {
-            m[c] = src->dst.scale * n->weight_scale[c] * inv_dst;
-            m[n->cout + c] = n->bias[c] * inv_dst;
-        }
-        if (n->residual >= 0) {
-            e.residual = w->edges[n->residual];
-            e.residual_zp = w->model->nodes[n->residual].dst.zero_point;
-            e.residual_m = w->model->nodes[n->residual].dst.scale * inv_dst;
-        }
+    float *mb = eq_alloc(2 * (size_t)n->cout, sizeof *mb);
+    const bool enough = packed && mb;
+    if (enough) {
+        struct eq_u8s8_epilogue e = eq_qmodel_epilogue(w->model, i, mb);
+        e.residual = n->residual >= 0 ? w->edges[n->residual] : NULL;
         ref->pack_s8(s, n->weights, src->dst.zero_point, packed);
         ref->run.u8s8(s, w->edges[n->src], src->dst.zero_point, packed, &e, w->edges[i], NULL);
     }
     eq_free(packed);
-    eq_free(m);
-    return e.b ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory for its reference", n->name);
+    eq_free(mb);
+    return enough ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory for its reference", n->name);
 }
 
 /* An edge as floats, in `room` where it is bytes. */

@@ -116,8 +116,7 @@ static enum eq_status predict_clips(struct eq_predictor *p, const struct eq_data
 {
     const struct eq_batch_share *share = eq_loader_share(loader);
     const size_t batches = eq_loader_batches(loader), clips = eq_loader_clips(loader);
-    int phases;
-    const size_t each = (size_t)eq_loader_batch(loader, &phases);
+    const size_t each = (size_t)eq_loader_batch(loader, NULL);
     size_t done = 0;
     struct found *found = eq_alloc(batches * each, sizeof *found);
     if (!found)

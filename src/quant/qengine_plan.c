@@ -49,24 +49,6 @@ static void plan_step(struct eq_qengine *e, int i)
 
 /* ---- constants ----------------------------------------------------------- */
 
-/* m = (s_src * s_w[oc]) * (1 / s_dst), b = bias[oc] * (1 / s_dst), residual_m = s_res * (1 / s_dst), all float32 in
- * this order; the inverse of s_dst is the one that fake_quant multiplies by. */
-static void fill_epilogue(const struct eq_qmodel *model, struct eq_qstep *s, float *m, float *b)
-{
-    const struct eq_qnode *n = s->node;
-    float src_scale = model->nodes[n->src].dst.scale, inv_dst = 1.0f / n->dst.scale;
-    for (int c = 0; c < n->cout; c++) {
-        m[c] = src_scale * n->weight_scale[c] * inv_dst;
-        b[c] = n->bias[c] * inv_dst;
-    }
-    s->epilogue = (struct eq_u8s8_epilogue){
-        .m = m, .b = b, .dst_zp = n->dst.zero_point, .dst_min = n->relu ? n->dst.zero_point : 0, .dst_max = 255};
-    if (n->residual >= 0) {
-        s->epilogue.residual_zp = model->nodes[n->residual].dst.zero_point;
-        s->epilogue.residual_m = model->nodes[n->residual].dst.scale * inv_dst;
-    }
-}
-
 /* Turns buffers into addresses and fills in the constants. */
 static void bind_step(struct eq_qengine *e, int i)
 {
@@ -80,7 +62,7 @@ static void bind_step(struct eq_qengine *e, int i)
     if (s->kernel) {
         float *m = eq_plan_at(&e->plan, e->arena, i, EQ_QBUFFER_MB);
         s->kernel->pack_s8(&s->out->conv, n->weights, e->model->nodes[n->src].dst.zero_point, s->packed);
-        fill_epilogue(e->model, s, m, m + n->cout);
+        s->epilogue = eq_qmodel_epilogue(e->model, i, m);
         eq_plan_pool(&e->plan, i, &s->epilogue.pool_k, &s->epilogue.pool_stride, &s->epilogue.pool_pad);
         if (s->out->pool)
             s->dst = eq_plan_at(&e->plan, e->arena, s->out->pool, EQ_QBUFFER_OUT);

@@ -240,3 +240,23 @@ enum eq_status eq_qmodel_check_form(const struct eq_qmodel *m, struct eq_err *er
     eq_plan_clear(&plan);
     return st == EQ_OK ? st : eq_fail(err, st == EQ_USAGE ? EQ_FORMAT : st, "%s", why.msg);
 }
+
+struct eq_u8s8_epilogue eq_qmodel_epilogue(const struct eq_qmodel *m, int node, float *mb)
+{
+    const struct eq_qnode *n = &m->nodes[node];
+    const float src_scale = m->nodes[n->src].dst.scale, inv_dst = 1.0f / n->dst.scale;
+    for (int c = 0; c < n->cout; c++) {
+        mb[c] = src_scale * n->weight_scale[c] * inv_dst;
+        mb[n->cout + c] = n->bias[c] * inv_dst;
+    }
+    struct eq_u8s8_epilogue e = {.m = mb,
+                                 .b = mb + n->cout,
+                                 .dst_zp = n->dst.zero_point,
+                                 .dst_min = n->relu ? n->dst.zero_point : 0,
+                                 .dst_max = 255};
+    if (n->residual >= 0) {
+        e.residual_zp = m->nodes[n->residual].dst.zero_point;
+        e.residual_m = m->nodes[n->residual].dst.scale * inv_dst;
+    }
+    return e;
+}

@@ -18,6 +18,10 @@ void eq_qmodel_derive_qparams(struct eq_qmodel *m);
 /* qparams usable, weights within their bits, scales and biases finite, and the accumulator's bound: for each output
  * channel 255 * sum |w| <= INT32_MAX, which covers every partial sum with or without the zero-point taken off. */
 enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *err);
+/* The requantization of a quantized convolution, without addresses of its residual and without pooling. mb: [2 * cout],
+ * filled with m, then b. m = (s_src * s_w[oc]) * (1 / s_dst), b = bias[oc] * (1 / s_dst), residual_m = s_res *
+ * (1 / s_dst), all float32 in this order; the inverse of s_dst is the one that fake_quant multiplies by. */
+struct eq_u8s8_epilogue eq_qmodel_epilogue(const struct eq_qmodel *m, int node, float *mb);
 /* The plan of a checked graph, with buffers of `kinds` kinds a node; errors as eq_plan_make, and EQ_NUMERIC where the
  * head's sums could overflow. Clear with eq_plan_clear, also on failure. */
 enum eq_status eq_qmodel_plan(const struct eq_qmodel *m, int kinds, int clips, int frames, int size,

@@ -26,6 +26,18 @@ static void add_interval(struct eq_table *t, const struct eq_result_latency *l)
     eq_texts_end(&t->cells);
 }
 
+/* Calls, shortest, median with its interval, percentiles. */
+static void add_latency(struct eq_table *t, const struct eq_result_latency *l)
+{
+    eq_table_numbers(t, "%.0f", l->repeats);
+    add_time(t, l->min);
+    add_time(t, l->median);
+    add_interval(t, l);
+    add_time(t, l->p90);
+    add_time(t, l->p95);
+    add_time(t, l->p99);
+}
+
 static void add_distribution(struct eq_section *out, const struct eq_results *r, bool file)
 {
     const char *const header[] = {file ? "File to EF" : "Model alone",
@@ -45,13 +57,7 @@ static void add_distribution(struct eq_section *out, const struct eq_results *r,
         if (isnan(l->median))
             continue;
         eq_texts_add(&t->cells, "%s", r->rows[i].model);
-        eq_table_numbers(t, "%.0f", l->repeats);
-        add_time(t, l->min);
-        add_time(t, l->median);
-        add_interval(t, l);
-        add_time(t, l->p90);
-        add_time(t, l->p95);
-        add_time(t, l->p99);
+        add_latency(t, l);
     }
 }
 
@@ -67,16 +73,9 @@ static void add_devices(struct eq_section *out, const struct eq_results *r)
     eq_table_begin(t, header, 2);
     for (size_t i = 0; i < r->n; i++)
         for (size_t k = 0; eq_result_device_at(&r->rows[i], k, &d); k++) {
-            const struct eq_result_latency *l = &d.latency;
             eq_texts_add(&t->cells, "%s", r->rows[i].model);
             eq_texts_add(&t->cells, "%s", d.id);
-            eq_table_numbers(t, "%.0f", l->repeats);
-            add_time(t, l->min);
-            add_time(t, l->median);
-            add_interval(t, l);
-            add_time(t, l->p90);
-            add_time(t, l->p95);
-            add_time(t, l->p99);
+            add_latency(t, &d.latency);
             add_time(t, d.parts.upload);
             add_time(t, d.parts.compute);
             add_time(t, d.parts.download);

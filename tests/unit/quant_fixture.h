@@ -232,4 +232,29 @@ static inline void extreme_qparams(struct eq_graph *g, uint64_t seed)
     }
 }
 
+/* Weights of 2 to 7 bits, with one scale for a channel or for the layer. */
+static inline void few_bits_of_a_layer(struct eq_graph *g, uint64_t seed)
+{
+    struct eq_weight_opts opts = {.kind = EQ_WEIGHT_MSE, .per_tensor = seed % 2};
+    int qmax = (1 << (1 + seed % 6)) - 1;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].weight_fq >= 0) {
+            g->fake_quants[g->nodes[i].weight_fq].qmin = -qmax;
+            g->fake_quants[g->nodes[i].weight_fq].qmax = qmax;
+        }
+    assert_ok(eq_set_weight_qparams(g, &opts, e_));
+}
+
+/* Keeps about half of the layers in FP32, drawn from that stream of the seed, or all. */
+static inline void keep_random_layers(struct eq_graph *g, uint64_t seed, uint32_t stream, bool all)
+{
+    struct eq_rng rng;
+    bool keep[64];
+    eq_rng_init(&rng, seed, EQ_RNG_TEST, 0, stream);
+    assert_true(g->n_nodes <= 64);
+    for (int i = 0; i < g->n_nodes; i++)
+        keep[i] = all || eq_rng_below(&rng, 2);
+    assert_ok(eq_keep_fp32(g, keep, e_));
+}
+
 #endif

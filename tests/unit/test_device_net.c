@@ -114,18 +114,6 @@ static void extremes(void **state)
     run_random_nets("extreme qparams", extreme_qparams);
 }
 
-static void few_bits_of_a_layer(struct eq_graph *g, uint64_t seed)
-{
-    struct eq_weight_opts opts = {.kind = EQ_WEIGHT_MSE, .per_tensor = seed % 2};
-    int qmax = (1 << (1 + seed % 6)) - 1;
-    for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].weight_fq >= 0) {
-            g->fake_quants[g->nodes[i].weight_fq].qmin = -qmax;
-            g->fake_quants[g->nodes[i].weight_fq].qmax = qmax;
-        }
-    assert_ok(eq_set_weight_qparams(g, &opts, e_));
-}
-
 static void few_bits(void **state)
 {
     (void)state;
@@ -134,12 +122,7 @@ static void few_bits(void **state)
 
 static void keep_some(struct eq_graph *g, uint64_t seed)
 {
-    struct eq_rng rng;
-    bool keep[64];
-    eq_rng_init(&rng, seed, EQ_RNG_TEST, 0, 81);
-    for (int i = 0; i < g->n_nodes; i++)
-        keep[i] = seed % 4 == 0 || eq_rng_below(&rng, 2);
-    assert_ok(eq_keep_fp32(g, keep, e_));
+    keep_random_layers(g, seed, 81, seed % 4 == 0);
 }
 
 static void mixed_precision(void **state)

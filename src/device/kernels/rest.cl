@@ -103,6 +103,15 @@ INLINE struct piece piece_at(const struct eq_device_step *s)
     return p;
 }
 
+/* sums[0] becomes the sum of all, in the order of a tree. */
+#define ADD_UP(sums, id)                              \
+    LOCAL_BARRIER();                                  \
+    for (int n = HEAD_ITEMS / 2; n > 0; n /= 2) {     \
+        if (id < n)                                   \
+            sums[id] += sums[id + n];                 \
+        LOCAL_BARRIER();                              \
+    }
+
 /* target[clip][piece] = sum of q * weight over the piece, exact: the host takes the zero-point off and adds the
  * pieces. */
 KERNEL(head_u8, 256)(EQ_ARGUMENTS)
@@ -120,12 +129,7 @@ KERNEL(head_u8, 256)(EQ_ARGUMENTS)
         word -= word >= s.words ? s.words : 0;
     }
     sums[id] = sum;
-    LOCAL_BARRIER();
-    for (int n = HEAD_ITEMS / 2; n > 0; n /= 2) {
-        if (id < n)
-            sums[id] += sums[id + n];
-        LOCAL_BARRIER();
-    }
+    ADD_UP(sums, id)
     if (id == 0)
         ((global long *)(arena + s.target))[GROUP_Y * s.pieces + GROUP_X] = sums[0];
 }
@@ -146,12 +150,7 @@ KERNEL(head_f32, 256)(EQ_ARGUMENTS)
         word -= word >= s.words ? s.words : 0;
     }
     sums[id] = sum;
-    LOCAL_BARRIER();
-    for (int n = HEAD_ITEMS / 2; n > 0; n /= 2) {
-        if (id < n)
-            sums[id] += sums[id + n];
-        LOCAL_BARRIER();
-    }
+    ADD_UP(sums, id)
     if (id == 0)
         ((global float *)(arena + s.target))[GROUP_Y * s.pieces + GROUP_X] = sums[0];
 }

@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+from history import without_clock
+
 SETTINGS = [
     "data.frames=2", "data.size=32", "model.width=8", "train.epochs=2", "train.batch=2", "train.shift=1",
     "ptq.clips=3", "qat.epochs=1", "qat.batch=2", "qat.control=true", "bench.warmup=0", "bench.repeats=2",
@@ -113,7 +115,7 @@ def content(name, data):
         except ValueError as error:
             return "broken: %s" % error
     if "/history/" in name:
-        return b"\n".join(line.rsplit(b",", 2)[0] for line in data.splitlines())
+        return without_clock(data.decode("utf-8", "replace")).encode()
     if base in ("config.json", "report.md", "report.html") or "/plots/" in name:
         return len(data) > 0 # it names times, threads and a seal over them
     return data

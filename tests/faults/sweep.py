@@ -32,6 +32,8 @@ import tempfile
 import threading
 import time
 
+from history import without_clock
+
 SKIP = 77
 TIMEOUT = 60
 SAMPLE_POINTS, SAMPLE_LEAST = 4, 20  # of a command and class; of all, on a slow machine
@@ -167,7 +169,7 @@ class File:
         elif base.startswith("report.") or "/plots/" in "/" + name:
             text = steady(text)
         elif "/history/" in "/" + name:
-            text = "\n".join(line.rsplit(",", 1)[0] for line in text.splitlines())
+            text = without_clock(text)
         else:
             text = hashlib.sha256(data).hexdigest()
         self.content = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

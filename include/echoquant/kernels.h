@@ -85,7 +85,7 @@ struct eq_conv_kernel {
         void (*pack)(const struct eq_conv_shape *s, const float *weights_oihw, void *packed); /* f32, bf16 */
         void (*pack_s8)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
     };
-    union {
+    union eq_conv_run {
         /* dst[b][oh][ow][t][cout] = epilogue(conv(src)); src: [b][h][w][t][cin], or in clip layout [b][t][h][w][cin].
          */
         void (*forward)(const struct eq_conv_shape *s, const float *src, const void *packed,
@@ -101,6 +101,11 @@ struct eq_conv_kernel {
         void (*u8s8)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
                      const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch);
     } run;
+    /* For weights that serve one call, as in training: forward or backward_data with weights_oihw in place of packed,
+     * packing what is needed next. The bits are those of pack and run. once_bytes: the scratch of such a call; 0 where
+     * pack and run are as fast. NULL: there is none. */
+    union eq_conv_run run_once;
+    size_t (*once_bytes)(const struct eq_conv_shape *s, int threads);
     /* Whether forward or u8s8 obeys the epilogue's pool_* for this shape; NULL: never, they must be 0. */
     bool (*fuses_maxpool)(const struct eq_conv_shape *s, int pool_k, int pool_stride, int pool_pad);
     /* For `bench --layers`: the instruction that multiplies, named as in a struct eq_peak (NULL: unknown), and the
@@ -180,6 +185,11 @@ struct eq_f32_table {
      * the tc values of a pixel being [t][c] with the bn's c, a multiple of 16. argmax as above, not NULL. */
     void (*bn_relu_maxpool_forward)(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x, float *y,
                                     uint8_t *argmax);
+    /* The way back: bn_backward with mask_from_x and without residual, whose dy is maxpool_backward's dx, in one go. x
+     * and dx [b][h][w][tc], dy and argmax [b][oh][ow][tc]. */
+    void (*bn_relu_maxpool_backward)(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x,
+                                     const float *dy, const uint8_t *argmax, bool batch_stats, float *dx, float *dgamma,
+                                     float *dbeta);
     /* Each value of dx[b][h][w][tc] is the sum of dy[b][oh][ow][tc] over the windows that it won, in the order of the
      * taps. */
     void (*maxpool_backward)(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx);

@@ -17,14 +17,17 @@
 struct eq_conv2d {
     struct eq_conv_shape shape;
     const struct eq_conv_kernel *kernel[EQ_CONV_PASSES];
+    bool once[EQ_CONV_PASSES]; /* the kernel takes weights as they are (run_once) */
 };
-/* Copies the shape and selects the kernels. */
-void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision);
-/* Bytes of a pass's packed weights, and of its scratch for eq_parallel_threads() threads. */
+/* Copies the shape and selects the kernels. once: weights serve one call, as in training. */
+void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision, bool once);
+/* Bytes of a pass's packed weights (0: it takes them as they are), and of its scratch for eq_parallel_threads()
+ * threads. */
 size_t eq_conv2d_packed_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass);
 size_t eq_conv2d_scratch_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass);
-/* Packs weights for a pass; needed again after every change of weights. */
-void eq_conv2d_pack(const struct eq_conv2d *l, enum eq_conv_pass pass, const float *weights, void *packed);
+/* Packs weights for a pass; needed again after every change of weights. Returns what the pass takes: packed, or weights
+ * where it takes them as they are. */
+const void *eq_conv2d_pack(const struct eq_conv2d *l, enum eq_conv_pass pass, const float *weights, void *packed);
 /* dst = conv(src), then epi's bias, residual, ReLU and, where the kernel fuses it, max pooling. */
 void eq_conv2d_forward(const struct eq_conv2d *l, const float *src, const void *packed,
                        const struct eq_f32_epilogue *epi, float *dst, void *scratch);
@@ -74,6 +77,11 @@ void eq_batchnorm_follow(const struct eq_batchnorm *l, const float *kept);
 void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, bool mask_from_x,
                            const float *dy, size_t rows, bool batch_stats, float *dx, float *dgamma, float *dbeta,
                            float *dresidual, bool accumulate_residual);
+/* The same for a forward pass with ReLU and max pooling but without residual and factor: x and dx are the pixels of p
+ * before the pooling, dy and argmax those after it. */
+void eq_batchnorm_pooled_backward(const struct eq_batchnorm *l, const struct eq_pool_shape *p, const float *x,
+                                  const float *dy, const uint8_t *argmax, size_t rows, bool batch_stats, float *dx,
+                                  float *dgamma, float *dbeta);
 /* factor[c] = gamma / sqrt(var + eps), in float32: the one definition for folding, QAT and lowering. All [c]. */
 void eq_batchnorm_factor(const float *gamma, const float *var, float eps, int c, float *factor);
 

@@ -90,8 +90,16 @@ static void tensors_clear(struct tensors *x)
 
 /* ---- calls --------------------------------------------------------------- */
 
+/* Whether the network has the kernel take weights as they are. */
+static bool takes_raw(const struct contender *c, const struct eq_exec_layer *l)
+{
+    return l->once && c->k->once_bytes && c->k->once_bytes(&l->shape, 1) > 0;
+}
+
 static void pack(const struct contender *c, const struct eq_exec_layer *l)
 {
+    if (takes_raw(c, l))
+        return;
     if (l->int8_weights)
         c->k->pack_s8(&l->shape, l->int8_weights, l->src_zp, c->packed);
     else if (l->pass != EQ_CONV_BACKWARD_WEIGHTS)
@@ -124,7 +132,16 @@ static void call_f32(const struct contender *c, const struct eq_exec_layer *l, c
         epi.pool_stride = l->pool_stride;
         epi.pool_pad = l->pool_pad;
     }
-    c->k->run.forward(&l->shape, x->src, c->packed, &epi, x->dst, c->scratch);
+    bool raw = takes_raw(c, l);
+    (raw ? &c->k->run_once : &c->k->run)
+        ->forward(&l->shape, x->src, raw ? l->weights : c->packed, &epi, x->dst, c->scratch);
+}
+
+static void call_backward_data(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
+{
+    bool raw = takes_raw(c, l);
+    (raw ? &c->k->run_once : &c->k->run)
+        ->backward_data(&l->shape, x->dst, raw ? l->weights : c->packed, x->out_src, false, c->scratch);
 }
 
 static void call(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
@@ -134,7 +151,7 @@ static void call(const struct contender *c, const struct eq_exec_layer *l, const
     else if (l->pass == EQ_CONV_FORWARD)
         call_f32(c, l, x);
     else if (l->pass == EQ_CONV_BACKWARD_DATA)
-        c->k->run.backward_data(&l->shape, x->dst, c->packed, x->out_src, false, c->scratch);
+        call_backward_data(c, l, x);
     else
         c->k->run.backward_weights(&l->shape, x->src, x->dst, x->out_weights, c->scratch);
 }
@@ -157,7 +174,10 @@ static void run_once(struct contender *c, const struct eq_exec_layer *l, const s
 static bool contender_init(struct contender *c, const struct eq_exec_layer *l)
 {
     const struct eq_conv_shape *s = &l->shape;
-    size_t packed = c->k->packed_bytes(s), scratch = c->k->scratch_bytes(s, eq_parallel_threads());
+    int threads = eq_parallel_threads();
+    bool raw = takes_raw(c, l);
+    size_t packed = raw ? 0 : c->k->packed_bytes(s);
+    size_t scratch = (raw ? c->k->once_bytes : c->k->scratch_bytes)(s, threads);
     c->packed = eq_alloc(packed ? packed : 1, 1);
     c->scratch = eq_alloc(scratch ? scratch : 1, 1);
     c->ms = c->pack_ms = 1e30;

@@ -48,6 +48,8 @@ static inline size_t eq_conv_dst_at(const struct eq_conv_shape *s, int b, int fr
     return ((((size_t)b * s->oh + y) * s->ow + x) * s->t + frame) * s->cout;
 }
 
+enum { EQ_POOL_TAPS = 64 }; /* of a pooling window, at most */
+
 /* Offset, in values, of the source pixel under tap (ky, kx) of output pixel (oy, ox). */
 static inline size_t eq_pool_src_at(const struct eq_pool_shape *p, int b, int oy, int ky, int ox, int kx)
 {

@@ -12,7 +12,7 @@
 
 #include <assert.h>
 
-enum { POOL_TAPS = 64, AVG_BLOCK = 1024 };
+enum { AVG_BLOCK = 1024 };
 
 struct pool_job {
     const float *in;
@@ -32,7 +32,7 @@ static void share_of(const struct pool_job *j, const float *dy, int n, float *dx
 
 static void maxpool_forward(const struct eq_pool_shape *p, const float *x, float *y, uint8_t *argmax)
 {
-    assert(p->k * p->k <= POOL_TAPS && p->pad < p->k);
+    assert(p->k * p->k <= EQ_POOL_TAPS && p->pad < p->k);
     struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax};
     eq_parallel_for((size_t)p->b * p->oh, max_forward_row, &job);
 }
@@ -40,14 +40,14 @@ static void maxpool_forward(const struct eq_pool_shape *p, const float *x, float
 static void bn_relu_maxpool_forward(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x, float *y,
                                     uint8_t *argmax)
 {
-    assert(p->k * p->k <= POOL_TAPS && p->pad < p->k && bn->c % 16 == 0);
+    assert(p->k * p->k <= EQ_POOL_TAPS && p->pad < p->k && bn->c % 16 == 0);
     struct pool_job job = {.p = *p, .in = x, .out = y, .argmax = argmax, .bn = bn};
     eq_parallel_for((size_t)p->b * p->oh, normed_max_row, &job);
 }
 
 static void maxpool_backward(const struct eq_pool_shape *p, const float *dy, const uint8_t *argmax, float *dx)
 {
-    assert(p->k * p->k <= POOL_TAPS);
+    assert(p->k * p->k <= EQ_POOL_TAPS);
     struct pool_job job = {.p = *p, .in = dy, .argmax_in = argmax, .out = dx};
     eq_parallel_for((size_t)p->b * p->h, max_backward_row, &job);
 }

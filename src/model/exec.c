@@ -104,6 +104,7 @@ bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, st
     out->shape = x->nodes[node].conv.shape;
     out->kernel = x->nodes[node].conv.kernel[pass]->name;
     out->weights = eq_param_data(&x->g->params[n->weight]);
+    out->once = x->mode == EQ_EXEC_TRAIN;
     out->bias = n->bias >= 0;
     out->residual = pass == EQ_CONV_FORWARD && n->residual >= 0;
     out->relu = n->relu;

@@ -78,14 +78,21 @@ static void backward_conv(struct eq_exec *x, struct exec_node *nd)
         backward_used_weights(x, nd);
     if (!dx)
         return;
-    eq_conv2d_pack(&nd->conv, data, used_weights(x, nd), nd->packed[data]);
-    eq_conv2d_backward_data(&nd->conv, nd->diff, nd->packed[data], dx, nd->add_src[0], nd->scratch[data]);
+    const void *packed = eq_conv2d_pack(&nd->conv, data, used_weights(x, nd), nd->packed[data]);
+    eq_conv2d_backward_data(&nd->conv, nd->diff, packed, dx, nd->add_src[0], nd->scratch[data]);
 }
 
-/* In place: the source's diff is this node's. */
+/* In place: the source's diff is this node's. With a max pooling in its forward pass it takes that one's way back, too. */
 static void backward_batchnorm(struct eq_exec *x, struct exec_node *nd)
 {
     const struct eq_node *n = nd->node;
+    if (nd->plan->pool) {
+        const struct exec_node *made = &x->nodes[nd->plan->pool];
+        const struct eq_pool_shape p = eq_exec_pool_shape(x, nd->in, made->plan);
+        eq_batchnorm_pooled_backward(&nd->bn, &p, x->nodes[n->src[0]].out, made->diff, made->argmax, nd->plan->rows,
+                                     !nd->frozen, nd->diff, eq_exec_grad(x, n->gamma), eq_exec_grad(x, n->beta));
+        return;
+    }
     const float *y = n->relu && !nd->fq_on && !nd->mask_from_x ? nd->out : NULL;
     eq_batchnorm_backward(&nd->bn, x->nodes[n->src[0]].out, y, nd->mask_from_x, nd->diff, nd->plan->rows, !nd->frozen,
                           nd->diff, eq_exec_grad(x, n->gamma), eq_exec_grad(x, n->beta), diff_of(x, n->residual),
@@ -103,7 +110,7 @@ static void backward_maxpool(struct eq_exec *x, struct exec_node *nd)
 {
     const struct eq_pool_shape p = eq_exec_pool_shape(x, nd->in, nd->plan);
     float *dx = diff_of(x, nd->node->src[0]);
-    if (dx)
+    if (dx && !nd->plan->pooled_by)
         eq_f32_kernels()->maxpool_backward(&p, nd->diff, nd->argmax, dx);
 }
 

@@ -66,13 +66,15 @@ static int first_gradient(const struct eq_exec *x, int edge)
     return eq_exec_backward_time(x, last);
 }
 
-/* The first node of the chain that works in root's buffer: the last one to read it. */
+/* The first node of the chain that works in root's buffer: the last one to read it. The gradient of a max pooling may be
+ * read by the batch norm before it, which takes both ways back in one pass. */
 static int end_of_chain(const struct eq_exec *x, int root)
 {
     for (int k = 0; k < root; k++)
         if (x->nodes[k].wants_diff && x->nodes[k].diff_root == root)
             return k;
-    return root;
+    const struct eq_node *n = &x->g->nodes[root];
+    return n->op == EQ_OP_MAXPOOL && x->g->nodes[n->src[0]].op == EQ_OP_BATCHNORM ? n->src[0] : root;
 }
 
 bool eq_exec_plan_diffs(struct eq_exec *x)

@@ -47,6 +47,7 @@ static const float *used_weights(struct eq_exec *x, struct exec_node *nd)
 static void forward_conv(struct eq_exec *x, struct exec_node *nd)
 {
     const struct eq_node *n = nd->node;
+    const void *packed = nd->packed[EQ_CONV_FORWARD];
     bool whole = x->mode == EQ_EXEC_SIMULATE && eq_exec_simulates(x, nd);
     if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->sim.packed_whole) {
         const float *weights = used_weights(x, nd);
@@ -54,7 +55,7 @@ static void forward_conv(struct eq_exec *x, struct exec_node *nd)
         if (whole)
             eq_exec_pack_simulation(x, nd);
         else
-            eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, weights, nd->packed[EQ_CONV_FORWARD]);
+            packed = eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, weights, nd->packed[EQ_CONV_FORWARD]);
     }
     if (whole) {
         eq_exec_simulate_conv(x, nd);
@@ -67,8 +68,7 @@ static void forward_conv(struct eq_exec *x, struct exec_node *nd)
         eq_plan_pool(&x->plan, nd->i, &epi.pool_k, &epi.pool_stride, &epi.pool_pad);
         made = &x->nodes[nd->plan->pool];
     }
-    eq_conv2d_forward(&nd->conv, first_src(x, nd), nd->packed[EQ_CONV_FORWARD], &epi, eq_exec_dst(made),
-                      nd->scratch[EQ_CONV_FORWARD]);
+    eq_conv2d_forward(&nd->conv, first_src(x, nd), packed, &epi, eq_exec_dst(made), nd->scratch[EQ_CONV_FORWARD]);
 }
 
 static void forward_batchnorm(struct eq_exec *x, struct exec_node *nd)

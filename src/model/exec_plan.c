@@ -69,7 +69,7 @@ static void plan_edge(struct eq_exec *x, int i)
     const struct eq_node *n = &x->g->nodes[i];
     const struct eq_plan_node *p = &x->plan.nodes[i];
     size_t bytes = eq_tensor_bytes(&p->edge);
-    int back = eq_exec_backward_time(x, i), first = p->pooled_by ? p->pooled_by : i;
+    int first = p->pooled_by ? p->pooled_by : i, back = eq_exec_backward_time(x, first);
     bool rounds = n->edge_fq >= 0 && training(x), learns = rounds && x->g->fake_quants[n->edge_fq].learn_scale;
     reserve(x, i, EXEC_OUT, p->pool ? 0 : bytes, first, last_read(x, i));
     reserve(x, i, EXEC_MASK, rounds ? p->n : 0, i, back);
@@ -112,7 +112,7 @@ static void plan_conv(struct eq_exec *x, int i)
     struct exec_node *nd = &x->nodes[i];
     const enum eq_conv_pass data = EQ_CONV_BACKWARD_DATA;
     int back = eq_exec_backward_time(x, i);
-    eq_conv2d_init(&nd->conv, &x->plan.nodes[i].conv, x->precision);
+    eq_conv2d_init(&nd->conv, &x->plan.nodes[i].conv, x->precision, training(x));
     if (x->mode == EQ_EXEC_INFER && !x->watched && x->g->nodes[i].edge_fq < 0)
         eq_plan_fuse_pool(&x->plan, i, nd->conv.kernel[EQ_CONV_FORWARD]->fuses_maxpool);
     nd->sim.parts = 1;

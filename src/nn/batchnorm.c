@@ -92,6 +92,15 @@ void eq_batchnorm_forward(const struct eq_batchnorm *l, const float *x, size_t r
     eq_f32_kernels()->bn_apply(&bn, x, residual, relu, y);
 }
 
+void eq_batchnorm_pooled_backward(const struct eq_batchnorm *l, const struct eq_pool_shape *p, const float *x,
+                                  const float *dy, const uint8_t *argmax, size_t rows, bool batch_stats, float *dx,
+                                  float *dgamma, float *dbeta)
+{
+    struct eq_bn bn = eq_batchnorm_kernel(l, rows);
+    eq_f32_kernels()->bn_relu_maxpool_backward(&bn, p, x, dy, argmax, batch_stats, dx, dgamma ? dgamma : l->work,
+                                               dbeta ? dbeta : l->work + l->c);
+}
+
 void eq_batchnorm_backward(const struct eq_batchnorm *l, const float *x, const float *y, bool mask_from_x,
                            const float *dy, size_t rows, bool batch_stats, float *dx, float *dgamma, float *dbeta,
                            float *dresidual, bool accumulate_residual)

@@ -1,39 +1,52 @@
 /* Convolution as a layer: the kernel of each pass, and the gradient of the bias, which no kernel computes. */
 #include "echoquant/nn.h"
 
-void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision)
+void eq_conv2d_init(struct eq_conv2d *l, const struct eq_conv_shape *shape, enum eq_precision precision, bool once)
 {
     l->shape = *shape;
-    for (int pass = 0; pass < EQ_CONV_PASSES; pass++)
-        l->kernel[pass] = precision == EQ_PRECISION_BF16 ? eq_bf16_conv_select((enum eq_conv_pass)pass, shape)
-                                                         : eq_f32_conv_select((enum eq_conv_pass)pass, shape);
+    for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
+        const struct eq_conv_kernel *k = precision == EQ_PRECISION_BF16
+                                             ? eq_bf16_conv_select((enum eq_conv_pass)pass, shape)
+                                             : eq_f32_conv_select((enum eq_conv_pass)pass, shape);
+        l->kernel[pass] = k;
+        l->once[pass] = once && k->once_bytes && k->once_bytes(shape, 1) > 0;
+    }
 }
 
 size_t eq_conv2d_packed_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass)
 {
-    return l->kernel[pass]->packed_bytes(&l->shape);
+    return l->once[pass] ? 0 : l->kernel[pass]->packed_bytes(&l->shape);
 }
 
 size_t eq_conv2d_scratch_bytes(const struct eq_conv2d *l, enum eq_conv_pass pass)
 {
-    return l->kernel[pass]->scratch_bytes(&l->shape, eq_parallel_threads());
+    const struct eq_conv_kernel *k = l->kernel[pass];
+    return (l->once[pass] ? k->once_bytes : k->scratch_bytes)(&l->shape, eq_parallel_threads());
 }
 
-void eq_conv2d_pack(const struct eq_conv2d *l, enum eq_conv_pass pass, const float *weights, void *packed)
+const void *eq_conv2d_pack(const struct eq_conv2d *l, enum eq_conv_pass pass, const float *weights, void *packed)
 {
+    if (l->once[pass])
+        return weights;
     l->kernel[pass]->pack(&l->shape, weights, packed);
+    return packed;
+}
+
+static const union eq_conv_run *run_of(const struct eq_conv2d *l, enum eq_conv_pass pass)
+{
+    return l->once[pass] ? &l->kernel[pass]->run_once : &l->kernel[pass]->run;
 }
 
 void eq_conv2d_forward(const struct eq_conv2d *l, const float *src, const void *packed,
                        const struct eq_f32_epilogue *epi, float *dst, void *scratch)
 {
-    l->kernel[EQ_CONV_FORWARD]->run.forward(&l->shape, src, packed, epi, dst, scratch);
+    run_of(l, EQ_CONV_FORWARD)->forward(&l->shape, src, packed, epi, dst, scratch);
 }
 
 void eq_conv2d_backward_data(const struct eq_conv2d *l, const float *diff_dst, const void *packed, float *diff_src,
                              bool accumulate, void *scratch)
 {
-    l->kernel[EQ_CONV_BACKWARD_DATA]->run.backward_data(&l->shape, diff_dst, packed, diff_src, accumulate, scratch);
+    run_of(l, EQ_CONV_BACKWARD_DATA)->backward_data(&l->shape, diff_dst, packed, diff_src, accumulate, scratch);
 }
 
 void eq_conv2d_backward_weights(const struct eq_conv2d *l, const float *src, const float *diff_dst, float *diff_weights,

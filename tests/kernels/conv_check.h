@@ -76,25 +76,34 @@ static size_t term_count(enum eq_conv_pass pass, const struct eq_conv_shape *s)
                                            : (size_t)s->b * s->t * s->oh * s->ow;
 }
 
-/* variant 0: the bare sum; 1: bias, residual and ReLU, or accumulation. Weight gradients always add to old values. */
+enum { MAX_CANDIDATES = 16, VARIANTS = 2 };
+
+/* variant 0: the bare sum; 1: bias, residual and ReLU, or accumulation; + VARIANTS: by run_once. Weight gradients always
+ * add to old values. */
 static void run_pass(const struct eq_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p, int variant,
                      float *out)
 {
     const struct eq_conv_shape *s = &p->s;
-    size_t n_packed = k->packed_bytes(s), n_scratch = k->scratch_bytes(s, eq_parallel_threads());
+    bool once = variant >= VARIANTS;
+    variant %= VARIANTS;
+    size_t n_packed = once ? 0 : k->packed_bytes(s);
     struct guarded packed, scratch;
-    void *w = guarded_init(&packed, n_packed, 0), *tmp = guarded_init(&scratch, n_scratch, 0);
+    const void *w = guarded_init(&packed, n_packed, 0);
+    void *tmp = guarded_init(&scratch, (once ? k->once_bytes : k->scratch_bytes)(s, eq_parallel_threads()), 0);
+    const union eq_conv_run *run = once ? &k->run_once : &k->run;
     if (n_packed)
-        k->pack(s, p->weights, w);
+        k->pack(s, p->weights, (void *)w);
+    if (once)
+        w = p->weights;
     struct eq_f32_epilogue epi = {0};
     if (variant)
         epi = (struct eq_f32_epilogue){.bias = p->bias, .residual = p->residual, .relu = true};
     if (pass == EQ_CONV_FORWARD) {
-        k->run.forward(s, p->src, w, &epi, out, tmp);
+        run->forward(s, p->src, w, &epi, out, tmp);
     } else if (pass == EQ_CONV_BACKWARD_DATA) {
         if (variant)
             memcpy(out, p->old, src_count(s) * sizeof *out);
-        k->run.backward_data(s, p->dst, w, out, variant != 0, tmp);
+        run->backward_data(s, p->dst, w, out, variant != 0, tmp);
     } else {
         memcpy(out, p->old, weights_count(s) * sizeof *out);
         k->run.backward_weights(s, p->src, p->dst, out, tmp);
@@ -144,8 +153,6 @@ static uint64_t run_checked(const struct eq_conv_kernel *k, enum eq_conv_pass pa
     return hash;
 }
 
-enum { MAX_CANDIDATES = 16, VARIANTS = 2 };
-
 /* One thread against ref; keeps the hashes. */
 static void check_shape(const struct family *f, enum eq_conv_pass pass, const struct shape_row *row,
                         enum data_kind kind, uint64_t hashes[MAX_CANDIDATES][VARIANTS])
@@ -189,6 +196,48 @@ static void check_threads(const struct family *f, enum eq_conv_pass pass, const 
                 fail_msg("%s, %s: other bits on %d threads than on 1", kernels[k]->name, shape_text(&p.s),
                          eq_parallel_threads());
     problem_clear(&p);
+}
+
+/* Weights that serve one call, by run_once: the bits of pack and run. Returns the number of kernels that take them so. */
+static int check_once_shape(const struct family *f, enum eq_conv_pass pass, const struct shape_row *row)
+{
+    struct problem p;
+    int checked = 0;
+    problem_init(&p, row, DATA_UNIFORM);
+    const struct eq_conv_kernel *kernels[MAX_CANDIDATES];
+    size_t n_kernels = kernels_wanted(kernels, f->candidates(pass, &p.s, kernels, MAX_CANDIDATES));
+    for (size_t i = 0; i < n_kernels; i++) {
+        const struct eq_conv_kernel *k = kernels[i];
+        if (!k->once_bytes || k->once_bytes(&p.s, 1) == 0)
+            continue;
+        checked++;
+        for (int variant = 0; variant < VARIANTS; variant++)
+            for (int n = 0; n < THREAD_COUNTS; n++) {
+                use_threads(thread_counts[n]);
+                uint64_t packed = run_checked(k, pass, &p, variant, NULL, 0);
+                if (run_checked(k, pass, &p, variant + VARIANTS, NULL, 0) != packed)
+                    fail_msg("%s, %s: other bits from weights that are not packed", k->name, shape_text(&p.s));
+            }
+    }
+    problem_clear(&p);
+    return checked;
+}
+
+static void check_once(const struct family *f, enum eq_isa isa)
+{
+    static const struct shape_row rows[] = {
+        {1, 3, 4, 4, 512, 512, 3, 1, 1, EQ_LAYOUT_PIXEL},  {2, 5, 7, 4, 512, 528, 3, 1, 1, EQ_LAYOUT_PIXEL},
+        {1, 1, 10, 7, 528, 512, 3, 1, 0, EQ_LAYOUT_PIXEL}, {5, 17, 4, 4, 512, 512, 3, 1, 1, EQ_LAYOUT_PIXEL},
+        {1, 2, 5, 6, 512, 512, 3, 1, 2, EQ_LAYOUT_PIXEL},
+    };
+    struct eq_err err;
+    assert_int_equal(eq_cpu_set_ceiling("auto", &err), EQ_OK);
+    eq_kernels_init();
+    int checked = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int pass = EQ_CONV_FORWARD; pass <= EQ_CONV_BACKWARD_DATA; pass++)
+            checked += check_once_shape(f, (enum eq_conv_pass)pass, &rows[i]);
+    assert_true(checked > 0 || kernel_picked() || !eq_cpu_has(isa));
 }
 
 static void check_pass(const struct family *f, enum eq_conv_pass pass)

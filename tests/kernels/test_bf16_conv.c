@@ -214,6 +214,12 @@ static void kernels_round_the_same(void **state)
     problem_clear(&p);
 }
 
+static void weights_used_once(void **state)
+{
+    (void)state;
+    check_once(&bf16, EQ_ISA_AVX512BF16);
+}
+
 /* A level below it has no kernels but ref, and says what is missing. */
 static void ceilings_refuse(void **state)
 {
@@ -239,6 +245,7 @@ int main(void)
         cmocka_unit_test(forward_matches_ref),
         cmocka_unit_test(backward_data_matches_ref),
         cmocka_unit_test(backward_weights_matches_ref),
+        cmocka_unit_test(weights_used_once),
         cmocka_unit_test(ref_differs_from_fp32_by_the_operands_rounding),
         cmocka_unit_test(winograd_error_is_bounded),
         cmocka_unit_test(whole_numbers_are_exact),

@@ -33,6 +33,12 @@ static void backward_weights_matches_ref(void **state)
     check_pass(&f32, EQ_CONV_BACKWARD_WEIGHTS);
 }
 
+static void weights_used_once(void **state)
+{
+    (void)state;
+    check_once(&f32, EQ_ISA_AVX2);
+}
+
 /* Big shapes never fall back to the slow specification, whatever the ceiling. */
 static void selection_is_never_ref(void **state)
 {
@@ -160,11 +166,9 @@ static void pooling_in_the_same_pass(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forward_matches_ref),
-        cmocka_unit_test(backward_data_matches_ref),
-        cmocka_unit_test(backward_weights_matches_ref),
-        cmocka_unit_test(selection_is_never_ref),
-        cmocka_unit_test(ordered_kernels_agree_to_the_bit),
+        cmocka_unit_test(forward_matches_ref),          cmocka_unit_test(backward_data_matches_ref),
+        cmocka_unit_test(backward_weights_matches_ref), cmocka_unit_test(weights_used_once),
+        cmocka_unit_test(selection_is_never_ref),       cmocka_unit_test(ordered_kernels_agree_to_the_bit),
         cmocka_unit_test(pooling_in_the_same_pass),
     };
     return kernels_report("f32_conv", cmocka_run_group_tests(tests, NULL, NULL));

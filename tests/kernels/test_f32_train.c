@@ -387,6 +387,36 @@ static void check_pooled_norm(int b, int h, int w, int t, int c)
     bn_inputs_clear(&in);
 }
 
+/* bn_relu_maxpool_backward against maxpool_backward and bn_backward. */
+static void check_pooled_norm_backward(int b, int h, int w, int t, int c, bool batch_stats)
+{
+    int oh = (h - 1) / 2 + 1, ow = (w - 1) / 2 + 1, tc = t * c;
+    size_t rows = (size_t)b * h * w * t, all = rows * (size_t)c, n = (size_t)b * oh * ow * tc;
+    const struct eq_pool_shape p = {b, h, w, tc, 3, 2, 1, oh, ow};
+    struct bn_inputs in;
+    bn_inputs_init(&in, rows, c, DATA_UNIFORM);
+    const struct eq_f32_table *k = eq_f32_kernels();
+    float *y = random_floats(n, DATA_UNIFORM, 1), *dy = random_floats(n, DATA_UNIFORM, 2);
+    float *expected = random_floats(all, DATA_UNIFORM, 3);
+    float *sums[2] = {random_floats(2 * (size_t)c, DATA_UNIFORM, 4), random_floats(2 * (size_t)c, DATA_UNIFORM, 4)};
+    uint8_t *argmax = random_bytes(n, DATA_UNIFORM, 1);
+    struct guarded values;
+    float *dx = guarded_init(&values, all * sizeof *dx, 0);
+    k->bn_relu_maxpool_forward(&in.bn, &p, in.x, y, argmax);
+    k->maxpool_backward(&p, dy, argmax, expected);
+    k->bn_backward(&in.bn, in.x, NULL, true, expected, batch_stats, expected, sums[0], sums[0] + c, NULL, false);
+    k->bn_relu_maxpool_backward(&in.bn, &p, in.x, dy, argmax, batch_stats, dx, sums[1], sums[1] + c);
+    guarded_check(&values, "bn_relu_maxpool_backward");
+    assert_bits(dx, expected, all, "dx", c);
+    assert_bits(sums[1], sums[0], 2 * (size_t)c, "dgamma, dbeta", c);
+    guarded_clear(&values);
+    float *floats[] = {y, dy, expected, sums[0], sums[1]};
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        eq_free(floats[i]);
+    eq_free(argmax);
+    bn_inputs_clear(&in);
+}
+
 static void pooling_behind_batchnorm(void **state)
 {
     (void)state;
@@ -396,6 +426,11 @@ static void pooling_behind_batchnorm(void **state)
             check_pooled_norm(2, 9, 8, 3, 64);
             check_pooled_norm(1, 5, 12, 16, 16);
             check_pooled_norm(3, 1, 1, 1, 528);
+            check_pooled_norm_backward(2, 9, 8, 3, 64, true);
+            check_pooled_norm_backward(2, 9, 8, 3, 64, false);
+            check_pooled_norm_backward(1, 12, 12, 16, 64, true);
+            check_pooled_norm_backward(1, 5, 12, 16, 16, true);
+            check_pooled_norm_backward(3, 3, 1, 5, 528, true);
         }
 }
 

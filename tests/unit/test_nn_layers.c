@@ -107,7 +107,7 @@ static void conv_case(int k, int stride, int pad, int cin, int cout, enum eq_lay
     static struct conv_ctx c;
     struct eq_conv_shape s;
     eq_conv_shape_init(&s, 2, 3, 7, 6, cin, cout, k, stride, pad, layout);
-    eq_conv2d_init(&c.l, &s, EQ_PRECISION_FP32);
+    eq_conv2d_init(&c.l, &s, EQ_PRECISION_FP32, false);
     for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
         c.scratch[pass] = eq_alloc(eq_conv2d_scratch_bytes(&c.l, (enum eq_conv_pass)pass) + 1, 1);
         if (pass != EQ_CONV_BACKWARD_WEIGHTS)

@@ -125,9 +125,18 @@ static void bn_backward(const struct eq_bn *bn, const float *x, const float *y, 
     for_channels(&job, backward_piece);
 }
 
+static void bn_relu_maxpool_backward(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x,
+                                     const float *dy, const uint8_t *argmax, bool batch_stats, float *dx, float *dgamma,
+                                     float *dbeta)
+{
+    eq_f32_kernels()->maxpool_backward(p, dy, argmax, dx);
+    bn_backward(bn, x, NULL, true, dx, batch_stats, dx, dgamma, dbeta, NULL, false);
+}
+
 void eq_f32_bn_fill__ref(struct eq_f32_table *table)
 {
     table->bn_stats = bn_stats;
     table->bn_apply = bn_apply;
     table->bn_backward = bn_backward;
+    table->bn_relu_maxpool_backward = bn_relu_maxpool_backward;
 }

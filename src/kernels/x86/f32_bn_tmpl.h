@@ -7,7 +7,9 @@
  * afterwards what the second pass begins with.
  */
 #include "kernels/fill.h"
-#include "kernels/x86/vec.h"
+#include "kernels/x86/f32_unpool.h"
+
+#include <assert.h>
 
 enum {
     PIECES = 32,
@@ -23,6 +25,7 @@ struct bn_job {
     size_t ld; /* floats between rows */
     int pieces;
     bool relu, mask_from_x, batch_stats, accumulate_residual;
+    struct unpool pooled; /* where the gradient comes from without a dy */
     /* by channel: the factors of bn_apply and bn_backward, see there */
     float apply_scale[MAX_CHANNELS], scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
     /* by range of rows and channel: mean and sum of squared deviations, or sum and dot product of the gradient */
@@ -65,14 +68,17 @@ static size_t from_the_end(const struct bn_job *j, size_t piece)
 /* ---- statistics ---------------------------------------------------------- */
 
 /* One vector's statistics over n rows from x on, then merged into mean and m2 of the n_before rows before (Chan, Golub
- * & LeVeque 1983). */
-ALWAYS_INLINE void merge_block(const float *x, size_t ld, size_t n, size_t n_before, int lanes, float *mean, float *m2)
+ * & LeVeque 1983). ahead: as many rows that are asked for meanwhile. */
+ALWAYS_INLINE void merge_block(const float *x, const float *ahead, size_t ld, size_t n, size_t n_before, int lanes,
+                               float *mean, float *m2)
 {
     vf sum = v_zero(), odd_sum = v_zero(), squares = v_zero(), odd_squares = v_zero();
     size_t r = 0;
     for (; r + 2 <= n; r += 2) {
         sum = v_add(sum, v_load_n(x + r * ld, lanes));
         odd_sum = v_add(odd_sum, v_load_n(x + (r + 1) * ld, lanes));
+        v_prefetch(ahead + r * ld);
+        v_prefetch(ahead + (r + 1) * ld);
     }
     if (r < n)
         sum = v_add(sum, v_load_n(x + r * ld, lanes));
@@ -105,12 +111,12 @@ static void stats_range(void *ctx, size_t turn, int worker)
         mean[c] = m2[c] = 0;
     for (size_t row = start; row < end; row += BLOCK) {
         size_t n = end - row < BLOCK ? end - row : BLOCK;
-        const float *x = j->x + row * j->ld;
+        const float *x = j->x + row * j->ld, *ahead = row + 2 * BLOCK <= end ? x + BLOCK * j->ld : x;
         int c = 0;
         for (; c + VL <= j->bn.c; c += VL)
-            merge_block(x + c, j->ld, n, row - start, VL, mean + c, m2 + c);
+            merge_block(x + c, ahead + c, j->ld, n, row - start, VL, mean + c, m2 + c);
         if (c < j->bn.c)
-            merge_block(x + c, j->ld, n, row - start, j->bn.c - c, mean + c, m2 + c);
+            merge_block(x + c, ahead + c, j->ld, n, row - start, j->bn.c - c, mean + c, m2 + c);
     }
 }
 
@@ -183,11 +189,31 @@ static void bn_apply(const struct eq_bn *bn, const float *x, const float *residu
 
 /* ---- backward ------------------------------------------------------------ */
 
-/* dy through the ReLU; dev = x - mean. The value that bn_apply computes is above 0 where its ReLU's output is. */
-ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int lanes)
+/* Rows with gradients in one place: all of dy, or those of a pixel that was pooled. */
+struct run {
+    size_t end;  /* row after the last */
+    size_t base; /* of the pixel's values */
+    struct windows windows;
+};
+
+/* The run that begins with `row`, up to end at most. unpools is a constant. */
+ALWAYS_INLINE void run_from(const struct bn_job *j, const bool unpools, size_t row, size_t end, struct run *run)
 {
-    vf dy = v_load_n(j->dy + at, lanes), y;
-    if (j->mask_from_x)
+    run->end = end;
+    if (!unpools)
+        return;
+    size_t frames = (size_t)j->pooled.p.tc / j->ld, pixel = row / frames, next = (pixel + 1) * frames;
+    run->windows = windows_of(&j->pooled.p, pixel);
+    run->base = pixel * j->pooled.p.tc;
+    run->end = next < end ? next : end;
+}
+
+/* dy through the ReLU; dev = x - mean. The value that bn_apply computes is above 0 where its ReLU's output is. */
+ALWAYS_INLINE vf masked_dy(const struct bn_job *j, const bool unpools, const struct run *run, size_t at, int c, vf dev,
+                           int lanes)
+{
+    vf dy = unpools ? unpooled(&j->pooled, &run->windows, at - run->base, lanes) : v_load_n(j->dy + at, lanes), y;
+    if (unpools || j->mask_from_x)
         y = v_fma(dev, v_load_n(j->apply_scale + c, lanes), v_load_n(j->bn.beta + c, lanes));
     else if (j->y)
         y = v_load_n(j->y + at, lanes);
@@ -198,7 +224,8 @@ ALWAYS_INLINE vf masked_dy(const struct bn_job *j, size_t at, int c, vf dev, int
 
 /* Adds to first and second the sums over n rows from row on, for vectors of channels from c on. vectors is a constant.
  */
-ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t n, int c, const int vectors, int lanes)
+ALWAYS_INLINE void sum_block(struct bn_job *j, const bool unpools, size_t piece, size_t row, size_t n, int c,
+                             const int vectors, int lanes)
 {
     vf sum[GROUP], dot[GROUP], mean[GROUP];
     UNROLL for (int v = 0; v < vectors; v++)
@@ -206,14 +233,17 @@ ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t 
         sum[v] = dot[v] = v_zero();
         mean[v] = v_load_n(j->bn.mean + c + v * VL, lanes);
     }
-    for (size_t r = row; r < row + n; r++)
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
-            size_t at = r * j->ld + c + v * VL;
-            vf dev = v_sub(v_load_n(j->x + at, lanes), mean[v]), d = masked_dy(j, at, c + v * VL, dev, lanes);
-            sum[v] = v_add(sum[v], d);
-            dot[v] = v_fma(d, dev, dot[v]);
-        }
+    struct run run;
+    for (size_t r = row; r < row + n;)
+        for (run_from(j, unpools, r, row + n, &run); r < run.end; r++)
+            UNROLL for (int v = 0; v < vectors; v++)
+            {
+                size_t at = r * j->ld + c + v * VL;
+                vf dev = v_sub(v_load_n(j->x + at, lanes), mean[v]);
+                vf d = masked_dy(j, unpools, &run, at, c + v * VL, dev, lanes);
+                sum[v] = v_add(sum[v], d);
+                dot[v] = v_fma(d, dev, dot[v]);
+            }
     UNROLL for (int v = 0; v < vectors; v++)
     {
         float *first = j->first[piece] + c + v * VL, *second = j->second[piece] + c + v * VL;
@@ -222,10 +252,8 @@ ALWAYS_INLINE void sum_block(struct bn_job *j, size_t piece, size_t row, size_t 
     }
 }
 
-static void sum_range(void *ctx, size_t turn, int worker)
+ALWAYS_INLINE void sum_range_of(struct bn_job *j, const bool unpools, size_t turn)
 {
-    (void)worker;
-    struct bn_job *j = ctx;
     size_t piece = from_the_end(j, turn);
     size_t start = range_start(j, piece), end = range_start(j, piece + 1);
     for (int c = 0; c < j->bn.c; c++)
@@ -234,38 +262,63 @@ static void sum_range(void *ctx, size_t turn, int worker)
         size_t n = end - row < BLOCK ? end - row : BLOCK;
         int c = 0;
         for (; c + GROUP * VL <= j->bn.c; c += GROUP * VL)
-            sum_block(j, piece, row, n, c, GROUP, VL);
+            sum_block(j, unpools, piece, row, n, c, GROUP, VL);
         for (; c < j->bn.c; c += VL)
-            sum_block(j, piece, row, n, c, 1, j->bn.c - c < VL ? j->bn.c - c : VL);
+            sum_block(j, unpools, piece, row, n, c, 1, j->bn.c - c < VL ? j->bn.c - c : VL);
     }
 }
 
+static void sum_range(void *ctx, size_t turn, int worker)
+{
+    (void)worker;
+    sum_range_of(ctx, false, turn);
+}
+
+static void sum_pooled_range(void *ctx, size_t turn, int worker)
+{
+    (void)worker;
+    sum_range_of(ctx, true, turn);
+}
+
 /* dx = scale * d + slope * (x - mean) + shift */
-ALWAYS_INLINE void gradient_vector(const struct bn_job *j, size_t at, int c, int lanes)
+ALWAYS_INLINE void gradient_vector(const struct bn_job *j, const bool unpools, const struct run *run, size_t at, int c,
+                                   int lanes)
 {
     vf dev = v_sub(v_load_n(j->x + at, lanes), v_load_n(j->bn.mean + c, lanes));
-    vf d = masked_dy(j, at, c, dev, lanes);
+    vf d = masked_dy(j, unpools, run, at, c, dev, lanes);
     vf dx = v_mul(d, v_load_n(j->scale + c, lanes));
     if (j->batch_stats)
         dx = v_add(dx, v_fma(dev, v_load_n(j->slope + c, lanes), v_load_n(j->shift + c, lanes)));
-    if (j->dresidual) {
+    if (!unpools && j->dresidual) {
         vf old = j->accumulate_residual ? v_load_n(j->dresidual + at, lanes) : v_zero();
         v_store_n(j->dresidual + at, lanes, v_add(old, d));
     }
     v_store_n(j->out + at, lanes, dx);
 }
 
+ALWAYS_INLINE void gradient_range_of(const struct bn_job *j, const bool unpools, size_t piece)
+{
+    struct run run;
+    for (size_t row = range_start(j, piece), end = range_start(j, piece + 1); row < end;)
+        for (run_from(j, unpools, row, end, &run); row < run.end; row++) {
+            int c = 0;
+            for (; c + VL <= j->bn.c; c += VL)
+                gradient_vector(j, unpools, &run, row * j->ld + c, c, VL);
+            if (c < j->bn.c)
+                gradient_vector(j, unpools, &run, row * j->ld + c, c, j->bn.c - c);
+        }
+}
+
 static void gradient_range(void *ctx, size_t piece, int worker)
 {
     (void)worker;
-    const struct bn_job *j = ctx;
-    for (size_t row = range_start(j, piece), end = range_start(j, piece + 1); row < end; row++) {
-        int c = 0;
-        for (; c + VL <= j->bn.c; c += VL)
-            gradient_vector(j, row * j->ld + c, c, VL);
-        if (c < j->bn.c)
-            gradient_vector(j, row * j->ld + c, c, j->bn.c - c);
-    }
+    gradient_range_of(ctx, false, piece);
+}
+
+static void gradient_pooled_range(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    gradient_range_of(ctx, true, piece);
 }
 
 /* The ranges' sums of one channel; sum(dy) and sum(dy * xhat) go into the gradients and into dx's coefficients. */
@@ -309,9 +362,31 @@ static void bn_backward(const struct eq_bn *bn, const float *x, const float *y, 
     }
 }
 
+static void bn_relu_maxpool_backward(const struct eq_bn *bn, const struct eq_pool_shape *p, const float *x,
+                                     const float *dy, const uint8_t *argmax, bool batch_stats, float *dx, float *dgamma,
+                                     float *dbeta)
+{
+    assert(p->k * p->k <= EQ_POOL_TAPS);
+    struct bn_job job;
+    job.ld = (size_t)bn->c;
+    job.batch_stats = batch_stats;
+    for (int first = 0; first < bn->c; first += MAX_CHANNELS) {
+        job.bn = channels_from(bn, first);
+        job.x = x + first;
+        job.pooled = (struct unpool){*p, dy + first, argmax + first};
+        job.out = dx + first;
+        set_apply_scale(&job);
+        for_ranges(&job, sum_pooled_range);
+        for (int i = 0; i < job.bn.c; i++)
+            merge_gradients(&job, i, dgamma + first + i, dbeta + first + i);
+        for_ranges(&job, gradient_pooled_range);
+    }
+}
+
 void ISA_NAME(eq_f32_bn_fill)(struct eq_f32_table *table)
 {
     table->bn_stats = bn_stats;
     table->bn_apply = bn_apply;
     table->bn_backward = bn_backward;
+    table->bn_relu_maxpool_backward = bn_relu_maxpool_backward;
 }

@@ -82,14 +82,20 @@ static inline void pack_piece_plain(void *ctx, size_t piece, int worker)
         }
 }
 
+static inline struct pack_job pack_job_of(const struct eq_conv_shape *s, const float *weights_oihw, void *packed,
+                                          bool swapped)
+{
+    const size_t taps = (size_t)s->k * s->k, row = s->cin * taps;
+    if (swapped)
+        return (struct pack_job){weights_oihw, packed, taps, row, s->cin, s->cout, (int)taps, true};
+    return (struct pack_job){weights_oihw, packed, row, taps, s->cout, s->cin, (int)taps, false};
+}
+
 /* fn: packs a block of depths of a panel. */
 static inline void pack_run(const struct eq_conv_shape *s, const float *weights_oihw, void *packed, bool swapped,
                             eq_piece_fn fn)
 {
-    const size_t taps = (size_t)s->k * s->k, row = s->cin * taps;
-    struct pack_job job = {weights_oihw, packed, row, taps, s->cout, s->cin, (int)taps, false};
-    if (swapped)
-        job = (struct pack_job){weights_oihw, packed, taps, row, s->cin, s->cout, (int)taps, true};
+    struct pack_job job = pack_job_of(s, weights_oihw, packed, swapped);
     eq_parallel_for((size_t)gemm_panels(job.n) * pack_blocks(job.depth), fn, &job);
 }
 

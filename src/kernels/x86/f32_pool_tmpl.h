@@ -1,13 +1,13 @@
 /* Template: pooling. A pixel is tc = t * c neighboring values; a piece is a row of pixels. */
 #include "kernels/f32_pool.h"
-#include "kernels/x86/vec.h"
+#include "kernels/x86/f32_unpool.h"
 
 /* ---- max pooling --------------------------------------------------------- */
 
 /* A window's pixels that lie inside the picture, and their tap numbers. */
 struct window {
-    const float *px[POOL_TAPS];
-    int tap[POOL_TAPS], n;
+    const float *px[EQ_POOL_TAPS];
+    int tap[EQ_POOL_TAPS], n;
 };
 
 static struct window window_of(const struct pool_job *j, int b, int oy, int ox)
@@ -65,16 +65,27 @@ static void max_forward_row(void *ctx, size_t row, int worker)
     }
 }
 
+/* Asks for the values from i on of the pixels that the window before does not have. */
+ALWAYS_INLINE void prefetch_new(const struct pool_job *j, const struct window *win, size_t i)
+{
+    for (int k = 0; k < win->n; k++)
+        if (win->tap[k] % j->p.k >= j->p.k - j->p.stride)
+            v_prefetch(win->px[k] + i);
+}
+
 static void normed_max_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
     const struct eq_bn *bn = j->bn;
-    for (int ox = 0; ox < j->p.ow; ox++) {
-        struct window win = window_of(j, (int)(row / j->p.oh), (int)(row % j->p.oh), ox);
+    int b = (int)(row / j->p.oh), oy = (int)(row % j->p.oh);
+    struct window win = window_of(j, b, oy, 0), next;
+    for (int ox = 0; ox < j->p.ow; ox++, win = next) {
+        next = ox + 1 < j->p.ow ? window_of(j, b, oy, ox + 1) : win;
         size_t at = (row * j->p.ow + ox) * j->p.tc;
         for (int frame = 0; frame < j->p.tc; frame += bn->c)
             for (int c = 0; c < bn->c; c += VL) {
+                prefetch_new(j, &next, (size_t)frame + c);
                 vf scale = v_mul(v_load(bn->inv_std + c), v_load(bn->gamma + c));
                 const struct norm norm = {true, v_load(bn->mean + c), scale, v_load(bn->beta + c)};
                 max_of(&win, &norm, (size_t)frame + c, VL, j->out + at, j->argmax + at);
@@ -82,49 +93,19 @@ static void normed_max_row(void *ctx, size_t row, int worker)
     }
 }
 
-/* The windows that a source pixel lies in, in the order of the taps. */
-struct windows {
-    size_t at[POOL_TAPS];
-    int tap[POOL_TAPS], n;
-};
-
-static struct windows windows_of(const struct pool_job *j, int b, int y, int x)
-{
-    struct windows all = {.n = 0};
-    for (int ky = 0; ky < j->p.k; ky++)
-        for (int kx = 0; kx < j->p.k; kx++) {
-            int oy, ox;
-            if (!eq_conv_dst_of(y, ky, j->p.stride, j->p.pad, j->p.oh, &oy) ||
-                !eq_conv_dst_of(x, kx, j->p.stride, j->p.pad, j->p.ow, &ox))
-                continue;
-            all.tap[all.n] = ky * j->p.k + kx;
-            all.at[all.n++] = (((size_t)b * j->p.oh + oy) * j->p.ow + ox) * j->p.tc;
-        }
-    return all;
-}
-
-ALWAYS_INLINE void gradient_of(const struct pool_job *j, const struct windows *all, size_t i, int n, float *dx)
-{
-    vf sum = v_zero();
-    for (int k = 0; k < all->n; k++) {
-        vcond won = v_eq(v_load_u8_n(j->argmax_in + all->at[k] + i, n), v_set1((float)all->tap[k]));
-        sum = v_add(sum, v_select(won, v_load_n(j->in + all->at[k] + i, n), v_zero()));
-    }
-    v_store_n(dx + i, n, sum);
-}
-
 static void max_backward_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
     const struct pool_job *j = ctx;
+    const struct unpool from = {j->p, j->in, j->argmax_in};
     for (int x = 0; x < j->p.w; x++) {
-        struct windows all = windows_of(j, (int)(row / j->p.h), (int)(row % j->p.h), x);
+        struct windows all = windows_of(&j->p, row * j->p.w + x);
         float *dx = j->out + (row * j->p.w + x) * j->p.tc;
         size_t i = 0, n = (size_t)j->p.tc;
         for (; i + VL <= n; i += VL)
-            gradient_of(j, &all, i, VL, dx);
+            v_store(dx + i, unpooled(&from, &all, i, VL));
         if (i < n)
-            gradient_of(j, &all, i, (int)(n - i), dx);
+            v_store_n(dx + i, (int)(n - i), unpooled(&from, &all, i, (int)(n - i)));
     }
 }
 

@@ -38,16 +38,22 @@ static size_t worker_floats(const struct conv7_plan *p)
 
 /* ---- a range ------------------------------------------------------------- */
 
-/* One vector of channels of one tile's gradient, to [position]. */
-ALWAYS_INLINE void diff_vector(const struct eq_conv_shape *s, const float *diff, int ny, int nx, float *out,
-                               size_t stride)
+/* One vector of channels of one tile's gradient, to [position]. ahead: what is asked for meanwhile, or NULL. */
+ALWAYS_INLINE void diff_vector(const struct eq_conv_shape *s, const float *diff, const float *ahead, int ny, int nx,
+                               float *out, size_t stride)
 {
     size_t pixel = (size_t)s->t * s->cout;
     vf columns[POINTS][TILE];
     for (int x = 0; x < TILE; x++) {
         vf d[TILE], v[POINTS];
-        UNROLL for (int y = 0; y < TILE; y++) d[y] =
-            y < ny && x < nx ? v_load(diff + ((size_t)y * s->ow + x) * pixel) : v_zero();
+        UNROLL for (int y = 0; y < TILE; y++)
+        {
+            bool inside = y < ny && x < nx;
+            size_t at = ((size_t)y * s->ow + x) * pixel;
+            d[y] = inside ? v_load(diff + at) : v_zero();
+            if (inside && ahead)
+                v_prefetch(ahead + at);
+        }
         winograd7_diff(d, v);
         UNROLL for (int y = 0; y < POINTS; y++) columns[y][x] = v[y];
     }
@@ -63,14 +69,17 @@ static void transform_diff(const struct weights7_job *j, int b, int f, int ty, i
 {
     const struct eq_conv_shape *s = j->p.s;
     int ny = s->oh - ty * TILE < TILE ? s->oh - ty * TILE : TILE;
+    bool below = f + FRAMES >= s->t, more = !below || (ty + 2) * TILE <= s->oh; /* a next row of tiles may be lower */
     for (int tx = 0; tx < j->p.tiles_x; tx++) {
         int nx = s->ow - tx * TILE < TILE ? s->ow - tx * TILE : TILE;
-        const float *diff = j->diff_dst + eq_conv_dst_at(s, b, f, ty * TILE, tx * TILE);
+        const float *diff = j->diff_dst + eq_conv_dst_at(s, b, f, ty * TILE, tx * TILE), *ahead = NULL;
+        if (more)
+            ahead = j->diff_dst + eq_conv_dst_at(s, b, below ? f % FRAMES : f + FRAMES, (ty + below) * TILE, tx * TILE);
         for (int lane = 0; lane < NR; lane += VL) {
             int c = panel * NR + lane;
             bool exists = c < s->cout;
-            diff_vector(s, exists ? diff + c : diff, exists ? ny : 0, nx, out + (size_t)tx * NR + lane,
-                        diff_stride(&j->p));
+            diff_vector(s, exists ? diff + c : diff, exists && ahead ? ahead + c : NULL, exists ? ny : 0, nx,
+                        out + (size_t)tx * NR + lane, diff_stride(&j->p));
         }
     }
 }
@@ -116,46 +125,52 @@ static void range_piece(void *ctx, size_t range, int worker)
 
 /* ---- together ------------------------------------------------------------ */
 
-/* The gradient of one channel pair in one phase, G^T sums G, by place in the phase's 4 x 4 taps. */
+enum { MERGED = 16 }; /* output channels of a piece: one cache line of sums */
+
+/* The gradients of MERGED output channels and one input channel in one phase, G^T sums G, by place in the phase's 4 x 4
+ * taps. */
 static void transform_back(const struct weights7_job *j, int oc, int c, int phase_y, int phase_x,
-                           double taps[TILE][TILE])
+                           double taps[TILE][TILE][MERGED])
 {
     size_t width = (size_t)gemm_panels(j->p.s->cout) * NR;
-    memset(taps, 0, TILE * TILE * sizeof(double));
+    memset(taps, 0, sizeof(double[TILE][TILE][MERGED]));
     for (int position = 0; position < POSITIONS; position++) {
         int phases_y = winograd7_phases(position / POINTS), phases_x = winograd7_phases(position % POINTS);
         if (phase_y >= phases_y || phase_x >= phases_x)
             continue;
         int depth = (phase_y * phases_x + phase_x) * j->p.s->cin + c;
         const float *sums = j->sums + ((size_t)position * DEPTH + depth) * width + oc;
-        double gy[TILE], gx[TILE], sum = 0;
-        for (int range = 0; range < j->ranges; range++)
-            sum += sums[range * sums_floats(&j->p)];
+        double gy[TILE], gx[TILE], sum[MERGED] = {0};
+        for (int range = 0; range < j->ranges; range++, sums += sums_floats(&j->p))
+            for (int i = 0; i < MERGED; i++)
+                sum[i] += sums[i];
         winograd7_weight_row(position / POINTS, gy);
         winograd7_weight_row(position % POINTS, gx);
         for (int y = 0; y < TILE; y++)
             for (int x = 0; x < TILE; x++)
-                taps[y][x] += gy[y] * gx[x] * sum;
+                for (int i = 0; i < MERGED; i++)
+                    taps[y][x][i] += gy[y] * gx[x] * sum[i];
     }
 }
 
-/* One output channel. */
-static void merge_piece(void *ctx, size_t oc, int worker)
+/* MERGED output channels, one input channel, one phase. */
+static void merge_piece(void *ctx, size_t piece, int worker)
 {
     (void)worker;
     const struct weights7_job *j = ctx;
-    for (int c = 0; c < j->p.s->cin; c++)
-        for (int phase = 0; phase < PHASES * PHASES; phase++) {
-            double taps[TILE][TILE];
-            float *w = j->diff_weights + (oc * j->p.s->cin + c) * 49;
-            transform_back(j, (int)oc, c, phase / PHASES, phase % PHASES, taps);
-            for (int y = 0; y < TILE; y++)
-                for (int x = 0; x < TILE; x++) {
-                    int ky = winograd7_tap(phase / PHASES, y), kx = winograd7_tap(phase % PHASES, x);
-                    if (ky >= 0 && kx >= 0)
-                        w[ky * 7 + kx] = (float)(w[ky * 7 + kx] + taps[y][x]);
-                }
-        }
+    int cin = j->p.s->cin, phase = (int)(piece % (PHASES * PHASES)), c = (int)(piece / (PHASES * PHASES)) % cin;
+    int oc = (int)(piece / (PHASES * PHASES)) / cin * MERGED;
+    double taps[TILE][TILE][MERGED];
+    transform_back(j, oc, c, phase / PHASES, phase % PHASES, taps);
+    for (int i = 0; i < MERGED; i++) {
+        float *w = j->diff_weights + ((size_t)(oc + i) * cin + c) * 49;
+        for (int y = 0; y < TILE; y++)
+            for (int x = 0; x < TILE; x++) {
+                int ky = winograd7_tap(phase / PHASES, y), kx = winograd7_tap(phase % PHASES, x);
+                if (ky >= 0 && kx >= 0)
+                    w[ky * 7 + kx] = (float)(w[ky * 7 + kx] + taps[y][x][i]);
+            }
+    }
 }
 
 /* ---- the kernel ---------------------------------------------------------- */
@@ -174,7 +189,7 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     job.ranges = ranges_of(&job.p);
     job.scratch = job.sums + job.ranges * sums_floats(&job.p);
     eq_parallel_for((size_t)job.ranges, range_piece, &job);
-    eq_parallel_for((size_t)s->cout, merge_piece, &job);
+    eq_parallel_for((size_t)s->cout / MERGED * s->cin * PHASES * PHASES, merge_piece, &job);
 }
 
 CONV_KERNEL(conv_backward_weights_winograd7, .supports = conv7_supports, .packed_bytes = eq_conv_no_packed,

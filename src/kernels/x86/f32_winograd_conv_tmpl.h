@@ -10,6 +10,7 @@
 enum {
     MAX_TILES = 64, /* of a piece */
     PAD = 16,       /* values between positions, so that 36 streams don't share a cache set */
+    AHEAD = 8 * VL, /* floats of a pixel that are asked for before they are read */
 };
 
 /* s is the convolution that is computed. For the backward pass by data its src and dst are exchanged. */
@@ -107,29 +108,37 @@ static size_t worker_bytes(const struct winograd_plan *p)
 
 /* ---- one tile ------------------------------------------------------------ */
 
-/* n floats (all frames and channels) of each of the tile's input pixels; NULL stands for padding. */
-ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const px[POINTS][POINTS], size_t n,
-                                 operand *v, size_t stride)
+/* Floats first..end-1 (of all frames and channels) of each of the tile's input pixels; NULL stands for padding. */
+ALWAYS_INLINE void input_tile_of(const int my, const int mx, const float *const px[POINTS][POINTS], size_t first,
+                                 size_t end, operand *v, size_t stride)
 {
-    for (size_t i = 0; i < n; i += VL) {
+    for (size_t i = first; i < end; i += VL) {
         vf columns[POINTS][POINTS];
         UNROLL for (int x = 0; x < mx + 2; x++)
         {
             vf d[POINTS], c[POINTS];
-            UNROLL for (int y = 0; y < my + 2; y++) d[y] = px[y][x] ? v_load(px[y][x] + i) : v_zero();
+            UNROLL for (int y = 0; y < my + 2; y++)
+            {
+                d[y] = px[y][x] ? v_load(px[y][x] + i) : v_zero();
+                if (px[y][x] && i + AHEAD < end)
+                    v_prefetch(px[y][x] + i + AHEAD);
+            }
             winograd_input(my, d, c);
             UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
         }
-        UNROLL for (int y = 0; y < my + 2; y++)
+        size_t step = v_opaque(stride);
+        operand *row = v + i;
+        UNROLL for (int y = 0; y < my + 2; y++, row += POINTS * step)
         {
             vf r[POINTS];
             winograd_input(mx, columns[y], r);
-            UNROLL for (int x = 0; x < mx + 2; x++) operand_store(v + (size_t)(y * POINTS + x) * stride + i, r[x]);
+            UNROLL for (int x = 0; x < mx + 2; x++) operand_store(row + x * step, r[x]);
         }
     }
 }
 
-static void input_tile(const struct winograd_plan *p, const float *src, const struct winograd_tile *tile, operand *v)
+static void input_tile(const struct winograd_plan *p, const float *src, const struct winograd_tile *tile, size_t first,
+                       size_t end, operand *v)
 {
     const float *px[POINTS][POINTS];
     size_t n = (size_t)p->s.t * p->s.cin;
@@ -139,7 +148,7 @@ static void input_tile(const struct winograd_plan *p, const float *src, const st
             bool inside = iy >= 0 && iy < p->s.h && ix >= 0 && ix < p->s.w;
             px[y][x] = inside ? src + (((size_t)tile->b * p->s.h + iy) * p->s.w + ix) * n : NULL;
         }
-    WINOGRAD_BY_SIZE(tile, input_tile_of, px, n, v, input_stride(p));
+    WINOGRAD_BY_SIZE(tile, input_tile_of, px, first, end, v, input_stride(p));
 }
 
 /* Where a tile's sums go: offsets of its output pixels in dst, frame 0 and the panel's first channel. */
@@ -157,12 +166,14 @@ ALWAYS_INLINE void output_tile_of(const int my, const int mx, const struct outpu
     const struct winograd_job *j = o->job;
     for (int f = 0; f < j->p.s.t; f++)
         for (int lane = 0; lane < o->lanes; lane += VL) {
-            const float *sums = o->sums + (size_t)f * NR + lane;
+            size_t step = v_opaque(o->stride);
+            const float *rows[POINTS] = {o->sums + (size_t)f * NR + lane};
+            UNROLL for (int y = 1; y < my + 2; y++) rows[y] = rows[y - 1] + POINTS * step;
             vf columns[TILE][POINTS], bias = o->bias ? v_load(o->bias + lane) : v_zero();
             UNROLL for (int x = 0; x < mx + 2; x++)
             {
                 vf v[POINTS], c[TILE];
-                UNROLL for (int y = 0; y < my + 2; y++) v[y] = v_load(sums + (size_t)(y * POINTS + x) * o->stride);
+                UNROLL for (int y = 0; y < my + 2; y++) v[y] = v_load(rows[y] + x * step);
                 winograd_output(my, v, c);
                 UNROLL for (int y = 0; y < my; y++) columns[y][x] = c[y];
             }
@@ -176,6 +187,8 @@ ALWAYS_INLINE void output_tile_of(const int my, const int mx, const struct outpu
                         continue;
                     size_t at = o->at[y][x] + (size_t)f * j->p.s.cout + lane;
                     vf out = v_add(r[x], bias);
+                    if (f + 4 < j->p.s.t)
+                        v_prefetch(j->dst + at + (size_t)4 * j->p.s.cout);
                     if (j->residual)
                         out = v_add(out, v_load(j->residual + at));
                     v_store(j->dst + at, j->relu ? v_max(v_zero(), out) : out);
@@ -232,7 +245,7 @@ static void winograd_piece(void *ctx, size_t piece, int worker)
     operand *v = (operand *)scratch;
     float *sums = (float *)(scratch + input_bytes(p));
     for (int i = 0; i < n; i++)
-        input_tile(p, j->src, &tiles[i], v + (size_t)i * p->s.t * p->s.cin);
+        input_tile(p, j->src, &tiles[i], 0, (size_t)p->s.t * p->s.cin, v + (size_t)i * p->s.t * p->s.cin);
     int panel = (int)(piece % p->pieces_n) * p->panels_of_piece, end = panel + p->panels_of_piece;
     for (; panel < end && panel < p->panels; panel++) {
         multiply_panel(p, kinds, v, j->packed + panel * panel_stride(p->s.cin), sums);
@@ -254,23 +267,20 @@ ALWAYS_INLINE void transform_taps(const float taps[9][VL], bool turned, int phas
         winograd_weights(g, c);
         UNROLL for (int y = 0; y < POINTS; y++) columns[y][x] = c[y];
     }
-    UNROLL for (int y = 0; y < POINTS; y++)
+    stride = v_opaque(stride);
+    UNROLL for (int y = 0; y < POINTS; y++, out += POINTS * stride)
     {
         vf u[POINTS];
         winograd_weights(columns[y], u);
-        UNROLL for (int x = 0; x < POINTS; x++) operand_store_column(out + (y * POINTS + x) * stride, phase, u[x]);
+        UNROLL for (int x = 0; x < POINTS; x++) operand_store_column(out + x * stride, phase, u[x]);
     }
 }
 
-static void pack_piece(void *ctx, size_t piece, int worker)
+/* Depths first..end-1 of a panel, to [position][depth][NR]. */
+static void pack_depths(const struct pack_job *j, int panel, int first, int end, operand *out)
 {
-    (void)worker;
-    const struct pack_job *j = ctx;
     float taps[GATHER / 9][9][VL];
-    int blocks = pack_blocks(j->depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
-    int end = first + PACK_DEPTH < j->depth ? first + PACK_DEPTH : j->depth;
     size_t stride = weights_stride(j->depth);
-    operand *out = j->packed + panel * panel_stride(j->depth);
     for (int d = first; d < end; d += GATHER / 9)
         for (int lane = 0; lane < NR; lane += VL) {
             int count = end - d < GATHER / 9 ? end - d : GATHER / 9;
@@ -279,6 +289,17 @@ static void pack_piece(void *ctx, size_t piece, int worker)
                 transform_taps(taps[i], j->swapped, (d + i) % KSTEP, out + pack_at((size_t)(d + i), lane), stride);
         }
 }
+
+static void pack_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct pack_job *j = ctx;
+    int blocks = pack_blocks(j->depth), panel = (int)piece / blocks, first = (int)piece % blocks * PACK_DEPTH;
+    int end = first + PACK_DEPTH < j->depth ? first + PACK_DEPTH : j->depth;
+    pack_depths(j, panel, first, end, j->packed + panel * panel_stride(j->depth));
+}
+
+#include "kernels/x86/f32_winograd_once.h"
 
 /* ---- the kernels --------------------------------------------------------- */
 
@@ -312,9 +333,22 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
     eq_parallel_for((size_t)job.p.pieces_m * job.p.pieces_n, winograd_piece, &job);
 }
 
+static size_t forward_once_bytes(const struct eq_conv_shape *s, int threads)
+{
+    struct winograd_plan p = plan_forward(s);
+    return once_bytes(&p, threads);
+}
+
+static void forward_once(const struct eq_conv_shape *s, const float *src, const void *weights_oihw,
+                         const struct eq_f32_epilogue *epi, float *dst, void *scratch)
+{
+    struct winograd_job job = {plan_forward(s), src, epi->bias, epi->residual, NULL, epi->relu, dst, scratch};
+    run_once(&job, pack_job_of(s, weights_oihw, NULL, false));
+}
+
 CONV_KERNEL(conv_forward_winograd, .supports = winograd_supports, .packed_bytes = forward_packed_bytes,
             .scratch_bytes = forward_scratch_bytes, .pack = forward_pack, .run.forward = forward, .prefers = prefers,
-            .products = winograd_products)
+            .once_bytes = forward_once_bytes, .run_once.forward = forward_once, .products = winograd_products)
 
 static size_t backward_data_packed_bytes(const struct eq_conv_shape *s)
 {
@@ -340,6 +374,20 @@ static void backward_data(const struct eq_conv_shape *s, const float *diff_dst, 
     eq_parallel_for((size_t)job.p.pieces_m * job.p.pieces_n, winograd_piece, &job);
 }
 
+static size_t backward_data_once_bytes(const struct eq_conv_shape *s, int threads)
+{
+    struct winograd_plan p = plan_backward_data(s);
+    return once_bytes(&p, threads);
+}
+
+static void backward_data_once(const struct eq_conv_shape *s, const float *diff_dst, const void *weights_oihw,
+                               float *diff_src, bool accumulate, void *scratch)
+{
+    const float *old = accumulate ? diff_src : NULL;
+    struct winograd_job job = {plan_backward_data(s), diff_dst, NULL, old, NULL, false, diff_src, scratch};
+    run_once(&job, pack_job_of(s, weights_oihw, NULL, true));
+}
+
 static double backward_data_products(const struct eq_conv_shape *s)
 {
     return winograd_products_of(s, s->h, s->w);
@@ -347,4 +395,5 @@ static double backward_data_products(const struct eq_conv_shape *s)
 
 CONV_KERNEL(conv_backward_data_winograd, .supports = winograd_supports, .packed_bytes = backward_data_packed_bytes,
             .scratch_bytes = backward_data_scratch_bytes, .pack = backward_data_pack,
-            .run.backward_data = backward_data, .prefers = prefers, .products = backward_data_products)
+            .run.backward_data = backward_data, .prefers = prefers, .once_bytes = backward_data_once_bytes,
+            .run_once.backward_data = backward_data_once, .products = backward_data_products)

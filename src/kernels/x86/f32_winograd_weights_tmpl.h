@@ -10,8 +10,9 @@
 #include "kernels/x86/f32_winograd.h"
 
 enum {
-    PANEL = 32, /* channels, of both sides on every level */
-    PAD = 16,   /* values between positions, so that 36 streams don't share a cache set */
+    PANEL = 32,     /* channels, of both sides on every level */
+    PAD = 16,       /* values between positions, so that 36 streams don't share a cache set */
+    AHEAD = 8 * VL, /* floats of a pixel that are asked for before they are read */
     MAX_CHUNK = 512
 };
 
@@ -86,41 +87,52 @@ struct grid {
     const float *px[POINTS][POINTS];
 };
 
-ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid *g, size_t at, int phase, operand *v,
-                                   size_t stride)
+/* ahead: where later values lie, which are asked for meanwhile. */
+ALWAYS_INLINE vf grid_load(const struct grid *g, int y, int x, size_t at, size_t ahead)
+{
+    if (!g->px[y][x])
+        return v_zero();
+    v_prefetch(g->px[y][x] + ahead);
+    return v_load(g->px[y][x] + at);
+}
+
+ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid *g, size_t at, size_t ahead, int phase,
+                                   operand *v, size_t stride)
 {
     vf columns[POINTS][POINTS];
     UNROLL for (int x = 0; x < mx + 2; x++)
     {
         vf d[POINTS], c[POINTS];
-        UNROLL for (int y = 0; y < my + 2; y++) d[y] = g->px[y][x] ? v_load(g->px[y][x] + at) : v_zero();
+        UNROLL for (int y = 0; y < my + 2; y++) d[y] = grid_load(g, y, x, at, ahead);
         winograd_input(my, d, c);
         UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
     }
-    UNROLL for (int y = 0; y < my + 2; y++)
+    stride = v_opaque(stride);
+    UNROLL for (int y = 0; y < my + 2; y++, v += POINTS * stride)
     {
         vf r[POINTS];
         winograd_input(mx, columns[y], r);
-        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + (y * POINTS + x) * stride, phase, r[x]);
+        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + x * stride, phase, r[x]);
     }
 }
 
-ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid *g, size_t at, int phase, operand *v,
-                                  size_t stride)
+ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid *g, size_t at, size_t ahead, int phase,
+                                  operand *v, size_t stride)
 {
     vf columns[POINTS][TILE];
     UNROLL for (int x = 0; x < mx; x++)
     {
         vf d[TILE], c[POINTS];
-        UNROLL for (int y = 0; y < my; y++) d[y] = g->px[y][x] ? v_load(g->px[y][x] + at) : v_zero();
+        UNROLL for (int y = 0; y < my; y++) d[y] = grid_load(g, y, x, at, ahead);
         winograd_diff(my, d, c);
         UNROLL for (int y = 0; y < my + 2; y++) columns[y][x] = c[y];
     }
-    UNROLL for (int y = 0; y < my + 2; y++)
+    stride = v_opaque(stride);
+    UNROLL for (int y = 0; y < my + 2; y++, v += POINTS * stride)
     {
         vf r[POINTS];
         winograd_diff(mx, columns[y], r);
-        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + (y * POINTS + x) * stride, phase, r[x]);
+        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + x * stride, phase, r[x]);
     }
 }
 
@@ -135,17 +147,18 @@ ALWAYS_INLINE void clear_frame(int phase, operand *v, size_t stride)
 ALWAYS_INLINE void transform_tile(const int my, const int mx, const bool input, const struct weights_plan *p,
                                   const struct grid *g, int channels, operand *out)
 {
-    size_t stride = position_stride(p);
+    size_t stride = position_stride(p), n = (size_t)p->s->t * channels;
     for (int f = 0; f < p->t; f++)
         for (int c = 0; c < channels; c += VL) {
             size_t column = (size_t)(f / KSTEP) * PANEL + c % PANEL, at = (size_t)f * channels + c;
+            size_t ahead = at + AHEAD < n ? at + AHEAD : at;
             operand *v = out + (size_t)(c / PANEL) * panel_stride(p) + column * KSTEP;
             if (f >= p->s->t)
                 clear_frame(f % KSTEP, v, stride);
             else if (input)
-                transform_input(my, mx, g, at, f % KSTEP, v, stride);
+                transform_input(my, mx, g, at, ahead, f % KSTEP, v, stride);
             else
-                transform_diff(my, mx, g, at, f % KSTEP, v, stride);
+                transform_diff(my, mx, g, at, ahead, f % KSTEP, v, stride);
         }
 }
 

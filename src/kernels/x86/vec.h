@@ -61,6 +61,10 @@ ALWAYS_INLINE vi vi_load_u8(const uint8_t *p) /* VL bytes to VL int32 lanes, */
 {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
+ALWAYS_INLINE vcond v_eq_u8(const uint8_t *p, int x) /* which of VL bytes are x */
+{
+    return _mm_cmpeq_epi8_mask(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8((char)x));
+}
 ALWAYS_INLINE void vi_store_u8(uint8_t *p, vi x) /* and back from lanes in 0..255 */
 {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x));
@@ -107,6 +111,10 @@ ALWAYS_INLINE vf v_select(vcond which, vf yes, vf no)
 ALWAYS_INLINE vi vi_load_u8(const uint8_t *p)
 {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+ALWAYS_INLINE vcond v_eq_u8(const uint8_t *p, int x)
+{
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(vi_load_u8(p), _mm256_set1_epi32(x)));
 }
 ALWAYS_INLINE void vi_store_u8(uint8_t *p, vi x)
 {
@@ -206,6 +214,21 @@ ALWAYS_INLINE vf v_max_first(vf first, vf x)
     return v_select(v_or(v_gt(x, first), v_is_nan(x)), x, first);
 }
 
+/* Asks for a cache line that will be read soon, into L2: pixels lie whole pages apart, where the CPU's own prefetching
+ * ends, and in few sets of L1. */
+ALWAYS_INLINE void v_prefetch(const float *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
+
+/* x, of which the compiler knows nothing. Without it, dozens of addresses that follow from one stride become as many
+ * pointers, which are kept on the stack and moved one by one. */
+ALWAYS_INLINE size_t v_opaque(size_t x)
+{
+    __asm__ volatile("" : "+r"(x));
+    return x;
+}
+
 /* n values, VL or fewer; a whole vector where n is the constant VL. */
 ALWAYS_INLINE vf v_load_n(const float *p, int n)
 {
@@ -226,6 +249,15 @@ ALWAYS_INLINE vf v_load_u8_n(const uint8_t *p, int n)
     for (int i = 0; i < n; i++)
         part[i] = p[i];
     return v_load_u8(part);
+}
+ALWAYS_INLINE vcond v_eq_u8_n(const uint8_t *p, int n, int x)
+{
+    uint8_t part[VL] = {0};
+    if (n >= VL)
+        return v_eq_u8(p, x);
+    for (int i = 0; i < n; i++)
+        part[i] = p[i];
+    return v_eq_u8(part, x);
 }
 ALWAYS_INLINE void v_store_u8_n(uint8_t *p, int n, vf x)
 {

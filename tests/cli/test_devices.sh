@@ -2,7 +2,7 @@
 # The list of devices: with and without drivers, as text and JSON, and what is kept between commands. Drivers are PoCL,
 # where it is installed, and libraries that are none.
 . "$(dirname "$0")/lib.sh"
-export POCL_CACHE_DIR=$TMP/pocl
+export POCL_CACHE_DIR=$TMP/pocl # the first use of a driver
 
 shows() {
     if grep -qE -- "$2" "$1"; then pass; else

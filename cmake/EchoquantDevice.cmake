@@ -1,7 +1,7 @@
 # The text of the device's kernels, as bytes in the binary: eq_device_text (src/device/api.h). The files in the order in
 # which they stand in the text.
 set(device_kernels)
-foreach(name prelude.h step.h fragment.h words.cl tile.cl mma.cl rest.cl)
+foreach(name prelude.h step.h fragment.h words.cl tile.cl pooled.cl mma.cl rest.cl)
   list(APPEND device_kernels ${CMAKE_SOURCE_DIR}/src/device/kernels/${name})
 endforeach()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${device_kernels})

@@ -41,8 +41,9 @@ command -v "$python" >/dev/null || die "$python was not found: name another with
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Empty caches, also of the drivers: the first use is one.
-export XDG_CACHE_HOME=$work CUDA_CACHE_PATH=$work/nv POCL_CACHE_DIR=$work/pocl
+# Empty caches, also of the drivers: the first use is one. A dry run may have what PoCL compiled before.
+export XDG_CACHE_HOME=$work CUDA_CACHE_PATH=$work/nv
+[ -n "$dry" ] && [ -n "${POCL_CACHE_DIR:-}" ] || export POCL_CACHE_DIR=$work/pocl
 
 status=0
 timeout 100 "$program" ${dry:+--dry} --seconds "$seconds" >"$work/native.json" || status=$?

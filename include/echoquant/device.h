@@ -77,7 +77,8 @@ struct eq_device_times eq_device_net_times(const struct eq_device_net *n);
 size_t eq_device_net_bytes(const struct eq_device_net *n); /* of the device's memory: weights, activations, tables */
 /* Copies the output of a node after a call to the host, in pixel layout without padding of channels: u8, or floats
  * where the node's edge is in FP32. out: of the edge's size for n->clips. For tests; EQ_USAGE: a node whose output is
- * not kept. keep_edges: to be set before the network is made (eq_device_keep_edges). */
+ * not kept, or never written, because its kernel pools it. keep_edges: to be set before the network is made
+ * (eq_device_keep_edges). */
 void eq_device_keep_edges(struct eq_device *d, bool on);
 enum eq_status eq_device_net_edge(struct eq_device_net *n, int node, void *out, size_t bytes, struct eq_err *err);
 

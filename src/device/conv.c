@@ -7,14 +7,21 @@
 
 /* ---- the kernel ----------------------------------------------------------- */
 
-enum { MMA_64, MMA_32, U8_64, U8_32, F32_64, F32_32 };
+enum { MMA_64, MMA_32, U8_64, U8_32, F32_64, F32_32, MMA_POOL, U8_POOL, F32_POOL };
 static const struct eq_device_tile tiles[] = {
     [MMA_64] = {"conv_mma_64", 64, 64, 128, 4, true},  /* a warp: 32 x 32 of the tile */
     [MMA_32] = {"conv_mma_32", 32, 32, 128, 16, true}, /* a warp: a quarter of the depth */
     [U8_64] = {"conv_u8_64", 64, 64, 128, 4, false},   /* a work-item: 8 x 4 */
     [U8_32] = {"conv_u8_32", 32, 32, 64, 8, false},    /* 4 x 4 */
-    [F32_64] = {"conv_f32_64", 64, 64, 128, 4, false}, [F32_32] = {"conv_f32_32", 32, 32, 64, 8, false},
+    [F32_64] = {"conv_f32_64", 64, 64, 128, 4, false},    [F32_32] = {"conv_f32_32", 32, 32, 64, 8, false},
+    [MMA_POOL] = {"conv_mma_pool", 64, 64, 128, 4, true}, /* rows: of a pass */
+    [U8_POOL] = {"conv_pool_u8", 64, 64, 128, 4, false},  [F32_POOL] = {"conv_pool_f32", 64, 64, 128, 4, false},
 };
+
+static bool by_mma(const char *integer_path)
+{
+    return strncmp(integer_path, "mma", 3) == 0;
+}
 
 /* A large tile loads half as much for each product, a small one makes four times as many groups: large where they keep
  * every unit busy. Columns of 32 channels or fewer would leave half of a large one empty. */
@@ -26,7 +33,64 @@ const struct eq_device_tile *eq_device_tile_for(const char *integer_path, bool f
     const int small = s->cout <= 32 || groups < units;
     if (floats)
         return &tiles[F32_64 + small];
-    return &tiles[(strncmp(integer_path, "mma", 3) == 0 ? MMA_64 : U8_64) + small];
+    return &tiles[(by_mma(integer_path) ? MMA_64 : U8_64) + small];
+}
+
+/* ---- pooling ---------------------------------------------------------------- */
+
+const struct eq_device_tile *eq_device_pool_tile(const char *integer_path, bool floats)
+{
+    return &tiles[floats ? F32_POOL : by_mma(integer_path) ? MMA_POOL : U8_POOL];
+}
+
+bool eq_device_pool_fits(const struct eq_conv_shape *s, int window, int stride, int pad)
+{
+    (void)s;
+    return window <= tiles[U8_POOL].rows && (stride >= window || (stride == window - 1 && pad <= window - 2));
+}
+
+static int64_t groups_of(int64_t all, int64_t each)
+{
+    return (all + each - 1) / each;
+}
+
+/* As few passes as possible for a line of all frames; of those, the one with the most frames side by side in memory. */
+static void choose_rows(int frames, struct eq_device_pool *p)
+{
+    const int rows = tiles[U8_POOL].rows;
+    int64_t least = INT64_MAX;
+    for (int across = 1; across <= p->width && (across - 1) * p->stride + p->window <= rows; across++) {
+        const int room = rows / ((across - 1) * p->stride + p->window), together = room < frames ? room : frames;
+        const int64_t passes = groups_of(frames, together) * groups_of(p->width, across);
+        if (passes < least) {
+            least = passes;
+            p->frames = (int)groups_of(frames, groups_of(frames, together));
+            p->across = (int)groups_of(p->width, groups_of(p->width, across));
+        }
+    }
+}
+
+/* More lines in a group share more of the convolution's, fewer make more groups: the least passes of the busiest unit,
+ * with a group for each of them at least. */
+void eq_device_pool_init(const struct eq_conv_shape *s, int units, struct eq_device_pool *p)
+{
+    int64_t least = INT64_MAX;
+    p->height = (s->oh + 2 * p->pad - p->window) / p->stride + 1;
+    p->width = (s->ow + 2 * p->pad - p->window) / p->stride + 1;
+    choose_rows(s->t, p);
+    units = units > 0 ? units : 1;
+    const int64_t in_a_line =
+        s->b * groups_of(s->t, p->frames) * groups_of(p->width, p->across) * groups_of(s->cout, tiles[U8_POOL].columns);
+    for (int down = 1; down <= p->height; down++) {
+        const int64_t groups = in_a_line * groups_of(p->height, down);
+        const int64_t passes = (down - 1) * (p->stride < p->window ? p->stride : p->window) + p->window;
+        if (down > 1 && groups < units)
+            break;
+        if (groups_of(groups, units) * passes < least) {
+            least = groups_of(groups, units) * passes;
+            p->down = down;
+        }
+    }
 }
 
 /* ---- depth: what a row of the product consists of -------------------------- */
@@ -182,6 +246,14 @@ void eq_device_conv_step(const struct eq_device_conv *c, struct eq_device_step *
                                  .target_inverse = c->target_bytes ? 1.0f / c->target_scale : 0,
                                  .least = (float)((c->weights ? c->target_min : 0) - c->target_zero),
                                  .most = (float)((c->weights ? c->target_max : 255) - c->target_zero),
+                                 .pool_window = c->pool.window,
+                                 .pool_stride = c->pool.stride,
+                                 .pool_pad = c->pool.pad,
+                                 .pool_height = c->pool.height,
+                                 .pool_width = c->pool.width,
+                                 .pool_across = c->pool.across,
+                                 .pool_down = c->pool.down,
+                                 .pool_frames = c->pool.frames,
                                  .layout = EQ_STEP_LAYOUT};
     s->flags = (c->relu ? EQ_STEP_RELU : 0) | (c->residual ? EQ_STEP_RESIDUAL : 0) |
                (c->residual && c->residual_bytes ? EQ_STEP_RESIDUAL_BYTES : 0) |
@@ -191,9 +263,13 @@ void eq_device_conv_step(const struct eq_device_conv *c, struct eq_device_step *
 struct eq_launch eq_device_conv_launch(const struct eq_device_conv *c, int step)
 {
     const struct eq_conv_shape *p = &c->shape;
-    const size_t rows = (size_t)p->b * p->oh * p->ow * p->t, tile = (size_t)c->tile->rows;
+    const struct eq_device_pool *o = &c->pool;
+    const int64_t rows = (int64_t)p->b * p->oh * p->ow * p->t;
+    const int64_t groups =
+        o->window ? p->b * groups_of(o->height, o->down) * groups_of(o->width, o->across) * groups_of(p->t, o->frames)
+                  : groups_of(rows, c->tile->rows);
     return (struct eq_launch){c->tile->kernel,
                               step,
-                              {(rows + tile - 1) / tile, (size_t)(columns_of(c) / c->tile->columns), 1},
+                              {(size_t)groups, (size_t)(columns_of(c) / c->tile->columns), 1},
                               {(size_t)c->tile->threads, 1, 1}};
 }

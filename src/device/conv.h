@@ -13,9 +13,17 @@ struct eq_device_tile {
     bool by_rows; /* weights [column][depth], all steps whole; else [depth][column] */
 };
 
+/* The max pooling that alone reads a convolution, done by the convolution's kernel. */
+struct eq_device_pool {
+    int window, stride, pad;  /* window 0: none */
+    int height, width;        /* of the pooled picture */
+    int across, down, frames; /* a group's: pooled pixels of a line, lines, and frames */
+};
+
 /* What a convolution is made of. Exactly one of weights and weights_f32, [cout][cin][k][k], is set. */
 struct eq_device_conv {
     struct eq_conv_shape shape; /* the source is in pixel layout */
+    struct eq_device_pool pool;
     const struct eq_device_tile *tile;
     const int8_t *weights;
     const float *weights_f32;
@@ -37,6 +45,14 @@ struct eq_device_conv {
  * nothing else (nor on that, since every tile has one order). */
 const struct eq_device_tile *eq_device_tile_for(const char *integer_path, bool floats, const struct eq_conv_shape *s,
                                                 int units);
+
+/* Whether a convolution's kernel can pool: two windows of a column share one line at most, the first of the second, and
+ * that is never the whole of it. It must not have a residual, scales must be above zero, and floats need ReLU or a u8
+ * target: without, zeros of both signs, and NaN, would depend on the order. */
+bool eq_device_pool_fits(const struct eq_conv_shape *s, int window, int stride, int pad);
+/* The rest of *p from its window, for a device with that many compute units; and the kernel. */
+void eq_device_pool_init(const struct eq_conv_shape *s, int units, struct eq_device_pool *p);
+const struct eq_device_tile *eq_device_pool_tile(const char *integer_path, bool floats);
 
 /* Words of 4 bytes of a pixel in a frame: of c channels as bytes, or as floats. */
 static inline int eq_device_words(int c, bool bytes)

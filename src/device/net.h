@@ -16,7 +16,7 @@ enum eq_device_head {
 struct eq_device_edge {
     size_t offset, rows;
     int channels, words; /* of a row; words of 4 channels as bytes, or of one as floats */
-    bool bytes, kept;    /* kept: nothing overwrites it */
+    bool bytes, kept;    /* kept: it is written, and nothing overwrites it */
     const char *kernel;  /* that makes it */
 };
 

@@ -20,7 +20,8 @@ struct making {
     struct eq_device_conv *convs; /* [n_nodes] */
     float *mb;                    /* m and b of all convolutions, one after the other */
     struct eq_device_step *steps; /* [n_nodes] */
-    struct eq_launch *launches;   /* [n_nodes] */
+    struct eq_launch *launches;   /* [n_launches], at most n_nodes */
+    size_t n_launches;
 };
 
 /* ---- what a layer is ------------------------------------------------------------- */
@@ -86,7 +87,22 @@ static enum eq_status describe_f32(const struct making *k, int i, struct eq_err 
     return c->target_bytes ? check_scale(n, "the inverse scale of its output", 1.0f / c->target_scale, err) : EQ_OK;
 }
 
-static enum eq_status describe_conv(const struct making *k, int i, float *mb, struct eq_err *err)
+/* Max pooling in the convolution's kernel, where it can. */
+static void describe_pool(struct making *k, int i)
+{
+    const struct eq_qnode *n = &k->model->nodes[i];
+    const struct eq_device_info *info = &k->net->device->info;
+    struct eq_device_conv *c = &k->convs[i];
+    if (!n->fp32 || c->relu || c->target_bytes)
+        eq_plan_fuse_pool(&k->plan, i, eq_device_pool_fits);
+    eq_plan_pool(&k->plan, i, &c->pool.window, &c->pool.stride, &c->pool.pad);
+    if (!c->pool.window)
+        return;
+    eq_device_pool_init(&c->shape, info->units, &c->pool);
+    c->tile = eq_device_pool_tile(info->integer_path, n->fp32);
+}
+
+static enum eq_status describe_conv(struct making *k, int i, float *mb, struct eq_err *err)
 {
     const struct eq_qnode *nodes = k->model->nodes, *n = &nodes[i];
     const struct eq_device_info *info = &k->net->device->info;
@@ -97,7 +113,9 @@ static enum eq_status describe_conv(const struct making *k, int i, float *mb, st
                                  .residual_zero = n->residual >= 0 ? nodes[n->residual].dst.zero_point : 0,
                                  .target_zero = n->dst.zero_point};
     c->tile = eq_device_tile_for(info->integer_path, n->fp32, &c->shape, info->units);
-    return n->fp32 ? describe_f32(k, i, err) : describe_u8s8(k, i, mb, err);
+    EQ_CHECK(n->fp32 ? describe_f32(k, i, err) : describe_u8s8(k, i, mb, err));
+    describe_pool(k, i);
+    return EQ_OK;
 }
 
 /* ---- the plan --------------------------------------------------------------------- */
@@ -137,8 +155,11 @@ static void plan_node(struct making *k, int i)
         plan_head(k, i);
         return;
     }
-    e->kept = net->device->keep_edges;
-    eq_plan_reserve(&k->plan, i, NET_EDGE, e->rows * (size_t)e->words * 4, i, e->kept ? last : k->plan.nodes[i].last);
+    const struct eq_plan_node *p = &k->plan.nodes[i];
+    e->kept = net->device->keep_edges && !p->pool;
+    if (!p->pool)
+        eq_plan_reserve(&k->plan, i, NET_EDGE, e->rows * (size_t)e->words * 4, p->pooled_by ? p->pooled_by : i,
+                        e->kept ? last : p->last);
     if (op == EQ_QOP_INPUT)
         eq_plan_reserve(&k->plan, i, NET_RAW, e->rows * 3, i, i);
     for (int part = 0; op == EQ_QOP_CONV2D && part < EQ_DEVICE_PARTS; part++)
@@ -201,9 +222,15 @@ static enum eq_status upload_head(const struct making *k, int i, struct eq_err *
 
 /* ---- steps and launches ------------------------------------------------------------- */
 
-static struct eq_launch items_of(const char *kernel, int step, size_t items)
+static void launch(struct making *k, struct eq_launch l)
 {
-    return (struct eq_launch){kernel, step, {(items + ITEMS - 1) / ITEMS, 1, 1}, {ITEMS, 1, 1}};
+    k->net->edges[l.step].kernel = l.kernel;
+    k->launches[k->n_launches++] = l;
+}
+
+static void launch_items(struct making *k, const char *kernel, int step, size_t items)
+{
+    launch(k, (struct eq_launch){kernel, step, {(items + ITEMS - 1) / ITEMS, 1, 1}, {ITEMS, 1, 1}});
 }
 
 static void step_input(struct making *k, int i)
@@ -215,7 +242,7 @@ static void step_input(struct making *k, int i)
                                           .height = p->h,
                                           .width = p->w,
                                           .source_zero = k->model->nodes[i].dst.zero_point};
-    k->launches[i] = items_of("input_words", i, p->rows);
+    launch_items(k, "input_words", i, p->rows);
 }
 
 /* What pooling and the head read. */
@@ -242,7 +269,7 @@ static void step_pool(struct making *k, int i)
     s->window = n->k;
     s->stride = n->stride;
     s->pad = n->pad;
-    k->launches[i] = items_of(n->fp32_edge ? "max_pool_f32" : "max_pool_u8", i, p->rows * (size_t)s->words);
+    launch_items(k, n->fp32_edge ? "max_pool_f32" : "max_pool_u8", i, p->rows * (size_t)s->words);
 }
 
 static void step_conv(struct making *k, int i)
@@ -255,7 +282,7 @@ static void step_conv(struct making *k, int i)
     s->weights = (int64_t)offset_of(k, i, NET_PARTS + EQ_DEVICE_WEIGHTS);
     s->channels = (int64_t)offset_of(k, i, NET_PARTS + EQ_DEVICE_CHANNELS);
     s->taps = (int64_t)offset_of(k, i, NET_PARTS + EQ_DEVICE_TAPS);
-    k->launches[i] = eq_device_conv_launch(&k->convs[i], i);
+    launch(k, eq_device_conv_launch(&k->convs[i], i));
 }
 
 static void step_head(struct making *k, int i)
@@ -271,8 +298,8 @@ static void step_head(struct making *k, int i)
     s->weights = (int64_t)offset_of(k, i, NET_PARTS);
     s->pieces = net->pieces;
     const size_t across = sums ? ((size_t)s->words + ITEMS - 1) / ITEMS : (size_t)net->pieces;
-    k->launches[i] =
-        (struct eq_launch){kernels[net->head], i, {across, (size_t)net->clips, 1}, {sums ? ITEMS : HEAD_ITEMS, 1, 1}};
+    launch(k, (struct eq_launch){
+                  kernels[net->head], i, {across, (size_t)net->clips, 1}, {sums ? ITEMS : HEAD_ITEMS, 1, 1}});
 }
 
 static void step_node(struct making *k, int i)
@@ -282,10 +309,14 @@ static void step_node(struct making *k, int i)
                                                                                [EQ_QOP_MAXPOOL] = step_pool,
                                                                                [EQ_QOP_HEAD] = step_head};
     const int op = k->model->nodes[i].op;
+    const struct eq_plan_node *p = &k->plan.nodes[i];
+    if (p->pooled_by) {
+        k->net->edges[i].kernel = k->net->edges[p->pooled_by].kernel;
+        return;
+    }
     step_by_op[op](k, i);
-    k->steps[i].target = (int64_t)offset_of(k, i, op == EQ_QOP_HEAD ? NET_RAW : NET_EDGE);
+    k->steps[i].target = (int64_t)offset_of(k, p->pool ? p->pool : i, op == EQ_QOP_HEAD ? NET_RAW : NET_EDGE);
     k->steps[i].layout = EQ_STEP_LAYOUT;
-    k->net->edges[i].kernel = k->launches[i].kernel;
 }
 
 /* ---- all of it ------------------------------------------------------------------------ */
@@ -348,7 +379,7 @@ static enum eq_status fill_device(struct making *k, struct eq_err *err)
     }
     EQ_CHECK(d->api->write(d->ctx, net->steps, 0, k->steps, steps_bytes, err));
     const struct eq_sequence_plan sequence = {.launches = k->launches,
-                                              .n = nodes,
+                                              .n = k->n_launches,
                                               .arena = net->arena,
                                               .steps = net->steps,
                                               .in_offset = offset_of(k, 0, NET_RAW),

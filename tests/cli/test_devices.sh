@@ -2,7 +2,7 @@
 # The list of devices: with and without drivers, as text and JSON, and what is kept between commands. Drivers are PoCL,
 # where it is installed, and libraries that are none.
 . "$(dirname "$0")/lib.sh"
-export POCL_CACHE_DIR=$TMP/pocl
+export POCL_CACHE_DIR=$TMP/pocl # the first use of a driver
 
 shows() {
     if grep -qE -- "$2" "$1"; then pass; else
@@ -30,6 +30,17 @@ echo no >no_loader/libOpenCL.so.1
 LD_LIBRARY_PATH=$TMP/no_loader "$TEST_TOOLS/check_gpu" --dry >"$OUT" 2>"$ERR"
 is "status of check_gpu without a loader" "$?" 0
 has "$OUT" "OpenCL: no loader of OpenCL ($TMP/no_loader/libOpenCL.so.1: "
+
+# A loader that is too old for what is called.
+if cc -shared -fPIC -Wl,-soname,libOpenCL.so.1 -x c -o no_loader/libOpenCL.so.1 - 2>/dev/null \
+    <<<'int clGetPlatformIDs(void) { return -1001; }'; then
+    LD_LIBRARY_PATH=$TMP/no_loader "$TEST_TOOLS/check_gpu" --dry >"$OUT" 2>"$ERR"
+    is "status of check_gpu with another loader" "$?" 0
+    has "$OUT" "OpenCL: libOpenCL.so.1 lacks clGetPlatformInfo"
+    echo no >no_loader/libOpenCL.so.1
+else
+    skip "another loader: no C compiler"
+fi
 
 unset OCL_ICD_VENDORS OCL_ICD_FILENAMES
 run devices

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # predict, eval and bench on a device of OpenCL (PoCL on the CPU): the EFs of the CPU, the latency in results.json, tables
-# and report, and what is said of devices that are not there, or that are lost on the way.
+# and report, and what is said of devices that are not there, lack memory, are lost on the way, or compute wrongly.
 . "$(dirname "$0")/lib.sh"
 # PoCL keeps memory of devices that are unloaded before leaks are looked for, so that no suppression can name them.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
-export POCL_CACHE_DIR=$TMP/.cache/pocl
+export POCL_CACHE_DIR=${POCL_CACHE_DIR:-$TMP/.cache/pocl}
 
 # ---- names, with and without a device ----
 NET=(--fresh int8 --set data.frames=2 --set data.size=32 --set model.width=8)
@@ -167,19 +167,52 @@ for name in ptq qat; do same r/predictions/$name.csv other/predictions/$name.csv
 expect 0 ptq --run other --force
 if grep -q "changes nothing" "$ERR"; then fail "a warning of a setting that nobody gave"; else pass; fi
 
-# ---- a device that is lost ----
-if ! cc -shared -fPIC -o lost.so "$SOURCE/tests/cli/opencl_shim.c" -ldl 2>/dev/null ||
-    ! LD_PRELOAD=$PWD/lost.so "$BIN" --version >/dev/null 2>&1; then
-    skip "a device that is lost: no C compiler, or a program that takes no LD_PRELOAD"
+# ---- mixed precision ----
+expect 0 ptq --run mixed --model r/fp32.safetensors "${CFG[@]}" --set ptq.keep_fp32=conv1,layer2.0.conv1,layer4.1.conv2
+expect 0 eval ptq --run mixed --set eval.devices=cpu,opencl
+is "mixed precision" "$(python3 - <<'PY'
+import json
+row = next(m for m in json.load(open("mixed/results.json"))["models"] if m["model"] == "PTQ")
+d = row["devices"]["opencl:0"]
+print(d["clips"] == 3 and d["largest_difference"] <= 0.01 and d["latency_ms"]["min"] > 0)
+PY
+)" True
+run predict --quiet --model mixed/ptq.safetensors --device opencl d/Videos
+is "lines of mixed precision" "$STATUS $(wc -l <"$OUT")" "0 12"
+
+# ---- a model whose scales a device may flush to zero ----
+python3 - <<'PY'
+import json, struct
+data = bytearray(open("r/ptq.safetensors", "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + n])
+for name, value in ("weight_scale", 2e-38), ("scale", 1000):
+    at, end = header["layer1.0.conv1." + name]["data_offsets"]
+    for i in range(8 + n + at, 8 + n + end, 4):
+        data[i:i + 4] = struct.pack("<f", value)
+open("tiny.safetensors", "wb").write(data)
+PY
+run predict --quiet --model tiny.safetensors d/Videos
+is "tiny scales on the CPU" "$STATUS" 0
+expect_error 1 "which a device may take for zero: run this model on the CPU" \
+    predict --model tiny.safetensors --device opencl d/Videos
+
+# ---- a device that fails or errs ----
+if ! cc -shared -fPIC -o shim.so "$SOURCE/tests/cli/opencl_shim.c" -ldl 2>/dev/null ||
+    ! LD_PRELOAD=$PWD/shim.so "$BIN" --version >/dev/null 2>&1; then
+    skip "a device that fails: no C compiler, or a program that takes no LD_PRELOAD"
     summary
     exit
 fi
+# with NAME=VALUE COMMAND...: one of the shim's faults.
+with() {
+    export LD_PRELOAD=$PWD/shim.so "${1?}"
+    "${@:2}"
+    unset LD_PRELOAD "${1%%=*}"
+}
 # lost N COMMAND...: at the Nth batch.
 lost() {
-    export LD_PRELOAD=$PWD/lost.so OPENCL_LOST_AT=$1
-    shift
-    "$@"
-    unset LD_PRELOAD
+    with OPENCL_LOST_AT="$1" "${@:2}"
 }
 expect 0 predict --model r/ptq.safetensors --device opencl v1/SYN0*.avi v2/SYN0*.avi
 cp "$OUT" whole
@@ -211,4 +244,30 @@ expect 0 eval ptq --run more.run --device opencl
 not_there more.run/predictions/ptq.partial.csv
 same more.run/predictions/ptq.csv cpu.csv
 expect 0 verify more.run
+
+# Memory for some clips at once, and for none.
+with OPENCL_MOST_BYTES=600000 run predict --verbose --model r/ptq.safetensors --device opencl v1/SYN0*.avi v2/SYN0*.avi
+is "exit with little memory" "$STATUS" 0
+has "$ERR" "for want of memory"
+same "$OUT" whole
+with OPENCL_MOST_BYTES=10000 expect_error 1 "opencl:0 (" predict --model r/ptq.safetensors --device opencl v1/SYN0*.avi
+has "$ERR" "not enough memory: clCreateBuffer failed: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)"
+
+# A device that computes wrongly after its self-check, as after an update of its driver that kept the version.
+with OPENCL_WRONG=pixels expect_error 1 "Do not use this device: its driver computes wrongly" \
+    eval ptq --run more.run --set run.device=cpu --set eval.devices=opencl
+has "$ERR" "PTQ predicts"
+has "$ERR" "8 of 8 test clips differ by more than 0 EF points"
+same more.run/predictions/ptq.csv cpu.csv
+
+# One that fails the self-check is refused by name, at once and from the cache, and nothing runs on the CPU instead.
+export XDG_CACHE_HOME=$TMP/wrong
+with OPENCL_WRONG=edges expect_error 1 "is not used, because it failed the self-check: opencl:0" \
+    predict --model r/ptq.safetensors --device opencl d/Videos
+expect_error 1 "is not used, because it failed the self-check: opencl:0" \
+    predict --model r/ptq.safetensors --device opencl:0 d/Videos
+has "$ERR" "Update its driver, or remove $XDG_CACHE_HOME/echoquant/device-"
+expect 0 devices
+has "$OUT" "self-check failed"
+has "$OUT" "cannot be used"
 summary

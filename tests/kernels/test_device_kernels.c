@@ -118,15 +118,60 @@ static bool complain(const struct eq_conv_shape *s, const char *kernel, const ch
     return false;
 }
 
+/* ---- pooling in a convolution ------------------------------------------------------- */
+
+/* Windows that a convolution's kernel can pool: side by side, apart, or with a line in common; with and without
+ * padding. */
+static const struct eq_device_pool windows[] = {
+    {.window = 3, .stride = 2, .pad = 1}, {.window = 2, .stride = 2}, {.window = 3, .stride = 3, .pad = 2},
+    {.window = 2, .stride = 1},           {.window = 1, .stride = 1}, {.window = 4, .stride = 3, .pad = 2},
+    {.window = 2, .stride = 3, .pad = 1},
+};
+enum { WINDOWS = sizeof windows / sizeof *windows };
+
+/* A window for output s from number i on; NULL: none of them has a pixel everywhere. */
+static const struct eq_device_pool *window_for(const struct eq_conv_shape *s, int i)
+{
+    for (int k = 0; k < WINDOWS; k++) {
+        const struct eq_device_pool *w = &windows[(i + k) % WINDOWS];
+        const int least = s->oh < s->ow ? s->oh : s->ow;
+        if (!eq_device_pool_fits(s, w->window, w->stride, w->pad))
+            abort();
+        if (least + 2 * w->pad >= w->window)
+            return w;
+    }
+    return NULL;
+}
+
+static struct eq_pool_shape pool_shape(const struct eq_conv_shape *s, const struct eq_device_pool *p)
+{
+    return (struct eq_pool_shape){s->b,      s->oh,  s->ow,     s->t * s->cout, p->window,
+                                  p->stride, p->pad, p->height, p->width};
+}
+
+static size_t rows_of_target(const struct eq_device_conv *c)
+{
+    const struct eq_conv_shape *s = &c->shape;
+    return (size_t)s->b * s->t * (c->pool.window ? c->pool.height * c->pool.width : s->oh * s->ow);
+}
+
+static void use_pool(const struct eq_device *d, struct eq_device_conv *c, const struct eq_device_pool *pool, int units)
+{
+    c->pool = *pool;
+    eq_device_pool_init(&c->shape, units, &c->pool);
+    c->tile = eq_device_pool_tile(d->info.integer_path, c->weights_f32 != NULL);
+}
+
 /* ---- u8s8 -------------------------------------------------------------------------- */
 
-static bool check_u8s8(const struct eq_device *d, const struct u8s8_problem *p, int units)
+/* pool NULL: none. */
+static bool check_u8s8(const struct eq_device *d, const struct u8s8_problem *p, const struct eq_device_pool *pool,
+                       int units)
 {
     struct arena a = {0};
     struct eq_device_step step;
     const struct eq_conv_shape *s = &p->s;
-    const size_t rows = p->n_src / (size_t)s->cin, out_rows = p->n_dst / (size_t)s->cout;
-    const size_t out_bytes = out_rows * (size_t)eq_device_words(s->cout, true) * 4;
+    const size_t rows = p->n_src / (size_t)s->cin;
     struct eq_device_conv c = {.shape = *s,
                                .weights = p->weights,
                                .m = p->epi.m,
@@ -139,6 +184,14 @@ static bool check_u8s8(const struct eq_device *d, const struct u8s8_problem *p, 
                                .target_min = p->epi.dst_min,
                                .target_max = p->epi.dst_max};
     c.tile = eq_device_tile_for(d->info.integer_path, false, s, units);
+    if (pool)
+        use_pool(d, &c, pool, units);
+    const size_t out_rows = rows_of_target(&c), out_bytes = out_rows * (size_t)eq_device_words(s->cout, true) * 4;
+    uint8_t *pooled = u8s8_malloc(out_rows * (size_t)s->cout);
+    if (pool) {
+        const struct eq_pool_shape shape = pool_shape(s, &c.pool);
+        u8s8_ref().maxpool(&shape, p->expected, pooled);
+    }
     eq_device_conv_step(&c, &step);
     step.target = (int64_t)arena_add(&a, NULL, out_bytes);
     uint8_t *src = to_words(p->src, rows, s->cin);
@@ -151,9 +204,10 @@ static bool check_u8s8(const struct eq_device *d, const struct u8s8_problem *p, 
     add_conv(&a, &c, &step);
     const struct eq_launch launch = eq_device_conv_launch(&c, 0);
     bool ok = arena_run(d, &a, &step, &launch, 0) || complain(s, c.tile->kernel, "wrote outside of its output", 0);
-    const size_t bad = first_difference(a.host + a.offset[0], p->expected, out_rows, s->cout);
+    const size_t bad = first_difference(a.host + a.offset[0], pool ? pooled : p->expected, out_rows, s->cout);
     if (bad != SIZE_MAX)
         ok = complain(s, c.tile->kernel, "differs from ref at", bad);
+    free(pooled);
     free(src);
     free(a.host);
     checked++;
@@ -176,7 +230,36 @@ static bool check_all_u8s8(const struct eq_device *d, int salt)
                 continue;
             u8s8_problem_init(&p, &row, (enum u8s8_data)(pick % U8S8_DATA_KINDS),
                               (enum u8s8_epilogue_kind)(pick / U8S8_DATA_KINDS), zero_points[(pick + i + salt) % 4]);
-            ok = check_u8s8(d, &p, units ? INT_MAX : 0) && ok;
+            ok = check_u8s8(d, &p, NULL, units ? INT_MAX : 0) && ok;
+            u8s8_problem_clear(&p);
+        }
+    }
+    return ok;
+}
+
+/* The lines of a picture in one group, and in many. Scales are above zero, as those of models, and there is no
+ * residual. */
+static bool check_pooled_u8s8(const struct eq_device *d, int salt)
+{
+    static const int zero_points[] = {0, 255, 128, 3};
+    bool ok = true;
+    for (int i = 0; i < (int)U8S8_SHAPES; i++) {
+        struct u8s8_shape row = u8s8_shapes[i];
+        row.layout = EQ_LAYOUT_PIXEL;
+        const double products = (double)row.t * row.h * row.w * row.cin * row.cout * row.k * row.k;
+        for (int units = 0; units < 2 && products < 3e7; units++) {
+            const int pick = (i + salt + units) * 5;
+            struct u8s8_problem p;
+            u8s8_problem_init(&p, &row, (enum u8s8_data)(pick % U8S8_DATA_KINDS),
+                              (enum u8s8_epilogue_kind)(pick / U8S8_DATA_KINDS % U8S8_EPILOGUES),
+                              zero_points[(pick + i) % 4]);
+            p.epi.residual = NULL;
+            for (int c = 0; c < p.s.cout; c++)
+                p.m[c] = fabsf(p.m[c]);
+            u8s8_expect(&p);
+            const struct eq_device_pool *pool = window_for(&p.s, i + 3 * salt + units);
+            if (pool)
+                ok = check_u8s8(d, &p, pool, units ? INT_MAX : 0) && ok;
             u8s8_problem_clear(&p);
         }
     }
@@ -262,12 +345,13 @@ static size_t add_edge(struct arena *a, size_t rows, int c, bool bytes, const ui
     return at;
 }
 
-static bool check_f32(const struct eq_device *d, const struct f32_problem *p, int units)
+static bool check_f32(const struct eq_device *d, const struct f32_problem *p, const struct eq_device_pool *pool,
+                      int units)
 {
     struct arena a = {0};
     struct eq_device_step step;
     const struct eq_conv_shape *s = &p->s;
-    const size_t rows = p->n_src / (size_t)s->cin, out_rows = p->n_dst / (size_t)s->cout;
+    const size_t rows = p->n_src / (size_t)s->cin;
     struct eq_device_conv c = {.shape = *s,
                                .weights_f32 = p->weights,
                                .b = p->bias,
@@ -283,6 +367,19 @@ static bool check_f32(const struct eq_device *d, const struct f32_problem *p, in
                                .target_scale = f32_dst.scale,
                                .relu = p->relu};
     c.tile = eq_device_tile_for(d->info.integer_path, true, s, units);
+    if (pool)
+        use_pool(d, &c, pool, units);
+    const size_t out_rows = rows_of_target(&c), values = out_rows * (size_t)s->cout;
+    float *pooled = u8s8_malloc(values * sizeof *pooled);
+    uint8_t *pooled_q = u8s8_malloc(values);
+    if (pool) {
+        const struct eq_pool_shape shape = pool_shape(s, &c.pool);
+        struct eq_f32_table f32;
+        eq_f32_pool_fill__ref(&f32);
+        f32.maxpool_forward(&shape, p->expected, pooled, NULL);
+        u8s8_ref().maxpool(&shape, p->expected_q, pooled_q);
+    }
+    const float *expected = pool ? pooled : p->expected;
     eq_device_conv_step(&c, &step);
     step.target = (int64_t)arena_add(&a, NULL, out_rows * (size_t)eq_device_words(s->cout, p->target_bytes) * 4);
     step.source = (int64_t)add_edge(&a, rows, s->cin, p->source_bytes, p->src_q, p->src);
@@ -294,15 +391,17 @@ static bool check_f32(const struct eq_device *d, const struct f32_problem *p, in
     const uint8_t *out = a.host + a.offset[0];
     size_t bad = SIZE_MAX;
     if (p->target_bytes)
-        bad = first_difference(out, p->expected_q, out_rows, s->cout);
-    for (size_t i = 0; i < p->n_dst && !p->target_bytes && bad == SIZE_MAX; i++) {
+        bad = first_difference(out, pool ? pooled_q : p->expected_q, out_rows, s->cout);
+    for (size_t i = 0; i < values && !p->target_bytes && bad == SIZE_MAX; i++) {
         float made;
         memcpy(&made, out + i * sizeof made, sizeof made);
-        if (!(made == p->expected[i]))
+        if (!(made == expected[i]))
             bad = i;
     }
     if (bad != SIZE_MAX)
         ok = complain(s, c.tile->kernel, "differs from ref at", bad);
+    free(pooled);
+    free(pooled_q);
     free(a.host);
     checked++;
     return ok;
@@ -310,6 +409,7 @@ static bool check_f32(const struct eq_device *d, const struct f32_problem *p, in
 
 static bool check_all_f32(const struct eq_device *d)
 {
+    static const unsigned pooled[] = {8, 16, 9, 17, 25}; /* u8 targets and ReLU, from floats and bytes */
     bool ok = true;
     for (unsigned i = 0; i < U8S8_SHAPES; i++) {
         const struct u8s8_shape *row = &u8s8_shapes[i];
@@ -318,7 +418,15 @@ static bool check_all_f32(const struct eq_device *d)
         for (unsigned k = 0; k < 4; k++) { /* all 32 forms over the shapes */
             struct f32_problem p;
             f32_init(&p, row, (i * 4 + k) * 5 % 32);
-            ok = check_f32(d, &p, k % 2 ? INT_MAX : 0) && ok;
+            ok = check_f32(d, &p, NULL, k % 2 ? INT_MAX : 0) && ok;
+            f32_clear(&p);
+        }
+        for (unsigned k = 0; k < 2; k++) {
+            struct f32_problem p;
+            f32_init(&p, row, pooled[(i + 2 * k) % 5]);
+            const struct eq_device_pool *pool = window_for(&p.s, (int)(i + k));
+            if (pool)
+                ok = check_f32(d, &p, pool, k ? INT_MAX : 0) && ok;
             f32_clear(&p);
         }
     }
@@ -413,7 +521,7 @@ int main(void)
         if (!d)
             continue;
         checked = 0;
-        ok = check_all_u8s8(d, i);
+        ok = check_all_u8s8(d, i) && check_pooled_u8s8(d, i);
         if (i == 0) /* the same kernels in every program */
             ok = check_all_f32(d) && check_pools(d) && ok;
         printf("%s on %s: %zu launches, %s\n", d->info.integer_path, d->info.name, checked,

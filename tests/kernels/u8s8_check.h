@@ -144,6 +144,18 @@ static void u8s8_fill_epilogue(struct u8s8_problem *p, enum u8s8_epilogue_kind k
     }
 }
 
+/* What ref makes of a problem. */
+static void u8s8_expect(struct u8s8_problem *p)
+{
+    const struct eq_conv_kernel *ref = &eq_u8s8_conv_direct__ref;
+    void *packed = eq_alloc(ref->packed_bytes(&p->s), 1);
+    if (!packed)
+        abort();
+    ref->pack_s8(&p->s, p->weights, p->src_zp, packed);
+    ref->run.u8s8(&p->s, p->src, p->src_zp, packed, &p->epi, p->expected, NULL);
+    eq_free(packed);
+}
+
 static void u8s8_problem_init(struct u8s8_problem *p, const struct u8s8_shape *row, enum u8s8_data data,
                               enum u8s8_epilogue_kind epilogue, int src_zp)
 {
@@ -164,12 +176,7 @@ static void u8s8_problem_init(struct u8s8_problem *p, const struct u8s8_shape *r
     eq_rng_init(&rng, 11, EQ_RNG_TEST, (uint32_t)data, (uint32_t)(row - u8s8_shapes));
     u8s8_fill(p, data, &rng);
     u8s8_fill_epilogue(p, epilogue, &rng);
-    void *packed = eq_alloc(eq_u8s8_conv_direct__ref.packed_bytes(s), 1);
-    if (!packed)
-        abort();
-    eq_u8s8_conv_direct__ref.pack_s8(s, p->weights, src_zp, packed);
-    eq_u8s8_conv_direct__ref.run.u8s8(s, p->src, src_zp, packed, &p->epi, p->expected, NULL);
-    eq_free(packed);
+    u8s8_expect(p);
 }
 
 static void u8s8_problem_clear(struct u8s8_problem *p)

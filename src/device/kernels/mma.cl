@@ -189,44 +189,103 @@ INLINE void mma_finish(global uchar *arena, const struct eq_device_step *s, loca
     }
 }
 
-INLINE void conv_mma(global uchar *arena, const struct eq_device_step *s, local uint *words, local uint *exchange,
-                     const int wm, const int wn, const int wk)
+/* How the warps of a group share its tile: wm * wn of them a part of the depth, wk parts. */
+#define MMA_SHARES const int wm, const int wn, const int wk
+#define MMA_SAME wm, wn, wk
+
+/* All steps of a group over the rows of moving. */
+INLINE void mma_all(global const uchar *arena, const struct eq_device_step *s, const struct source *src,
+                    struct mma_moves *moving, struct mma_sums *sums, local uint *words, local uint *exchange,
+                    MMA_SHARES)
 {
     const int rows = 32 * wm, across = 32 * wn, moves = rows * wk / 32, half_words = MMA_TILES(wm, wn, wk) / 2;
     const int b_at = 16 * rows * wk, pitch = 4 * s->depth;
-    const int id = LOCAL_ID, warp = id >> 5, part = warp / (wm * wn), down = warp / wn % wm, right = warp % wn;
-    const struct source src = source_of(arena, s, (uint)s->source_zero * 0x01010101u);
+    const int warp = LOCAL_ID >> 5, part = warp / (wm * wn), down = warp / wn % wm, right = warp % wn;
     global const uint *weights = (global const uint *)(arena + s->weights) + (size_t)GROUP_Y * across * pitch;
-    struct mma_moves moving;
-    struct mma_sums sums;
-#pragma unroll
-    for (int j = 0; j < moves; j++)
-        moving.row[j] = row_at(s, GROUP_X * rows + (id + j * MMA_THREADS) / (4 * wk));
 #pragma unroll
     for (int i = 0; i < MMA_DOWN; i++)
 #pragma unroll
         for (int k = 0; k < MMA_ACROSS; k++)
 #pragma unroll
             for (int r = 0; r < MMA_SUMS; r++)
-                sums.at[i][k][r] = 0;
-    mma_load(&moving, &src, weights, pitch, wk, moves, 0);
-    mma_store(&moving, words, words + b_at, rows, wk, moves);
+                sums->at[i][k][r] = 0;
+    mma_load(moving, src, weights, pitch, wk, moves, 0);
+    mma_store(moving, words, words + b_at, rows, wk, moves);
     LOCAL_BARRIER();
     const int steps = s->depth / (4 * wk);
     for (int step = 0; step < steps; step++) {
         local uint *now = words + (step & 1) * half_words, *next = words + (~step & 1) * half_words;
         const bool more = step + 1 < steps;
         if (more)
-            mma_load(&moving, &src, weights, pitch, wk, moves, step + 1);
-        mma_step(&sums, now + (part * rows + 32 * down) * 16, now + b_at + (part * across + 32 * right) * 16, exchange);
+            mma_load(moving, src, weights, pitch, wk, moves, step + 1);
+        mma_step(sums, now + (part * rows + 32 * down) * 16, now + b_at + (part * across + 32 * right) * 16, exchange);
         if (more)
-            mma_store(&moving, next, next + b_at, rows, wk, moves);
+            mma_store(moving, next, next + b_at, rows, wk, moves);
         LOCAL_BARRIER();
     }
-    local int *shown = (local int *)words;
-    mma_show_sums(&sums, shown + (part * rows + 32 * down) * MMA_SUM_PITCH(wn) + 32 * right, MMA_SUM_PITCH(wn));
+}
+
+/* The sums of all warps in local memory, [part][row][MMA_SUM_PITCH(wn)]. */
+INLINE void mma_show(const struct mma_sums *sums, local int *shown, MMA_SHARES)
+{
+    const int warp = LOCAL_ID >> 5, row = warp / (wm * wn) * 32 * wm + warp / wn % wm * 32;
+    mma_show_sums(sums, shown + row * MMA_SUM_PITCH(wn) + warp % wn * 32, MMA_SUM_PITCH(wn));
     LOCAL_BARRIER();
-    mma_finish(arena, s, shown, rows, across, MMA_SUM_PITCH(wn), wk);
+}
+
+INLINE void conv_mma(global uchar *arena, const struct eq_device_step *s, local uint *words, local uint *exchange,
+                     MMA_SHARES)
+{
+    const int rows = 32 * wm;
+    const struct source src = source_of(arena, s, (uint)s->source_zero * 0x01010101u);
+    local int *shown = (local int *)words;
+    struct mma_moves moving;
+    struct mma_sums sums;
+#pragma unroll
+    for (int j = 0; j < rows * wk / 32; j++)
+        moving.row[j] = row_at(s, GROUP_X * rows + (LOCAL_ID + j * MMA_THREADS) / (4 * wk));
+    mma_all(arena, s, &src, &moving, &sums, words, exchange, MMA_SAME);
+    mma_show(&sums, shown, MMA_SAME);
+    mma_finish(arena, s, shown, rows, 32 * wn, MMA_SUM_PITCH(wn), wk);
+}
+
+INLINE void mma_greater(struct mma_sums *most, const struct mma_sums *sums, int fresh)
+{
+#pragma unroll
+    for (int i = 0; i < MMA_DOWN; i++)
+#pragma unroll
+        for (int k = 0; k < MMA_ACROSS; k++)
+#pragma unroll
+            for (int r = 0; r < MMA_SUMS; r++)
+                if (fresh || sums->at[i][k][r] > most->at[i][k][r])
+                    most->at[i][k][r] = sums->at[i][k][r];
+}
+
+/* conv_pool of pooled.cl, 64 rows x 64 columns. */
+INLINE void mma_pool(global uchar *arena, const struct eq_device_step *s, local uint *words, local uint *exchange)
+{
+    enum { WM = 2, WN = 2, MOVES = 2 };
+    const struct source src = source_of(arena, s, (uint)s->source_zero * 0x01010101u);
+    struct pooled p = pooled_at(s);
+    struct mma_moves moving;
+    struct mma_sums sums, most;
+#pragma unroll
+    for (int j = 0; j < MOVES; j++)
+        moving.row[j] = pooled_row(s, &p, (LOCAL_ID + j * MMA_THREADS) / 4);
+    while (p.line < p.last) {
+        mma_all(arena, s, &src, &moving, &sums, words, exchange, WM, WN, 1);
+        mma_greater(&most, &sums, p.fresh);
+        mma_show(&most, (local int *)words, WM, WN, 1);
+        if (pooled_whole(s, &p)) {
+            pool_line(arena, s, &p, (local const uint4 *)words, MMA_SUM_PITCH(WN) / 4, 16, MMA_THREADS, 0);
+            mma_greater(&most, &sums, 1);
+        }
+        const int lines = pooled_next(s, &p);
+#pragma unroll
+        for (int j = 0; j < MOVES; j++)
+            row_down(s, &moving.row[j], lines);
+        LOCAL_BARRIER();
+    }
 }
 
 KERNEL(conv_mma_64, MMA_THREADS)(EQ_ARGUMENTS)
@@ -243,5 +302,13 @@ KERNEL(conv_mma_32, MMA_THREADS)(EQ_ARGUMENTS)
     local uint exchange[MMA_EXCHANGE_WORDS];
     const struct eq_device_step s = steps[step];
     conv_mma(arena, &s, words, exchange, 1, 1, 4);
+}
+
+KERNEL(conv_mma_pool, MMA_THREADS)(EQ_ARGUMENTS)
+{
+    local __attribute__((aligned(16))) uint words[MMA_LOCAL(2, 2, 1)];
+    local uint exchange[MMA_EXCHANGE_WORDS];
+    const struct eq_device_step s = steps[step];
+    mma_pool(arena, &s, words, exchange);
 }
 #endif

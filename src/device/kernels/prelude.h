@@ -24,6 +24,7 @@ typedef float float4 __attribute__((ext_vector_type(4)));
 #define as_int4(x) __builtin_astype(x, int4)
 #define as_float4(x) __builtin_astype(x, float4)
 #define fma(a, b, c) __builtin_fmaf(a, b, c)
+#define fmax(a, b) __builtin_fmaxf(a, b)
 #define rint(x) __builtin_rintf(x)
 #define LOCAL_ID ((int)__nvvm_read_ptx_sreg_tid_x())
 #define GROUP_X ((int)__nvvm_read_ptx_sreg_ctaid_x())

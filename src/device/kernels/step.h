@@ -41,8 +41,12 @@ struct eq_device_step {
     float target_inverse;               /* 1 / scale of a u8 target */
     float least, most;                  /* of the target, in steps from its zero-point */
     int pieces;                         /* of a clip's rows in the head */
-    int layout;                         /* EQ_STEP_LAYOUT: the two sides agree on this struct */
+    /* Of a convolution that pools: the window, the pooled picture, and what a group makes: pooled pixels of a line,
+     * lines, and frames. */
+    int pool_window, pool_stride, pool_pad, pool_height, pool_width;
+    int pool_across, pool_down, pool_frames;
+    int layout; /* EQ_STEP_LAYOUT: the two sides agree on this struct */
 };
-enum { EQ_STEP_LAYOUT = 0x65711501 };
+enum { EQ_STEP_LAYOUT = 0x65711502 };
 
 #endif

@@ -110,35 +110,42 @@ INLINE void tile_store(const struct tile_moves *t, local uint *words, TILE_SIZES
     }
 }
 
-/* All steps of a group. floats: whether sums are float4, not int4. */
+/* Adds all steps of a group over the rows of moves. floats: whether sums are float4, not int4. */
 INLINE void tile_sums(global const uchar *arena, const struct eq_device_step *s, const struct source *src,
-                      local uint *words, int4 *sums_u8, float4 *sums_f32, const int floats, TILE_SIZES)
+                      struct tile_moves *moves, local uint *words, int4 *sums_u8, float4 *sums_f32, const int floats,
+                      TILE_SIZES)
 {
-    const int threads = lx * ly, side = 4 * lx, tall = TILE_TALL(lx, ly), quads = step_words / 4;
+    const int side = 4 * lx, tall = TILE_TALL(lx, ly), quads = step_words / 4;
     const int pitch = TILE_A_PITCH(lx), b_at = step_words * pitch, half_words = TILE_LOCAL(lx, step_words) / 2;
     const int id = LOCAL_ID, columns = s->columns, depth = s->depth;
     global const uint *weights = (global const uint *)(arena + s->weights) + GROUP_Y * side;
-    struct tile_moves moves;
-#pragma unroll
-    for (int j = 0; j < TILE_MOVES(ly, step_words); j++)
-        moves.row[j] = row_at(s, GROUP_X * side + (id + j * threads) / quads);
-    tile_load(&moves, src, weights, columns, 0, floats, TILE_SAME);
-    tile_store(&moves, words, TILE_SAME);
+    tile_load(moves, src, weights, columns, 0, floats, TILE_SAME);
+    tile_store(moves, words, TILE_SAME);
     LOCAL_BARRIER();
     for (int q = 0, step = 0; q < depth; q += quads, step++) {
         local uint *now = words + (step & 1) * half_words, *next = words + (~step & 1) * half_words;
         const bool more = q + quads < depth;
         if (more)
-            tile_load(&moves, src, weights, columns, step + 1, floats, TILE_SAME);
+            tile_load(moves, src, weights, columns, step + 1, floats, TILE_SAME);
         local const uint *a = now + id / lx * tall, *b = now + b_at + id % lx * 4;
         if (floats)
             tile_multiply_f32(a, b, more ? quads : depth - q, tall, pitch, side, sums_f32);
         else
             tile_multiply_u8(a, b, more ? quads : depth - q, tall, pitch, side, sums_u8);
         if (more)
-            tile_store(&moves, next, TILE_SAME);
+            tile_store(moves, next, TILE_SAME);
         LOCAL_BARRIER();
     }
+}
+
+/* The rows of a group, as many as columns. */
+INLINE struct tile_moves tile_rows(const struct eq_device_step *s, TILE_SIZES)
+{
+    struct tile_moves t;
+#pragma unroll
+    for (int j = 0; j < TILE_MOVES(ly, step_words); j++)
+        t.row[j] = row_at(s, GROUP_X * 4 * lx + (LOCAL_ID + j * lx * ly) / (step_words / 4));
+    return t;
 }
 
 INLINE void conv_u8(global uchar *arena, const struct eq_device_step *s, local uint *words, TILE_SIZES)
@@ -149,7 +156,8 @@ INLINE void conv_u8(global uchar *arena, const struct eq_device_step *s, local u
     for (int i = 0; i < tall; i++)
         sums[i] = (int4)(0, 0, 0, 0);
     const struct source src = source_of(arena, s, (uint)s->source_zero * 0x01010101u);
-    tile_sums(arena, s, &src, words, sums, 0, 0, TILE_SAME);
+    struct tile_moves moves = tile_rows(s, TILE_SAME);
+    tile_sums(arena, s, &src, &moves, words, sums, 0, 0, TILE_SAME);
     const int id = LOCAL_ID, column = (GROUP_Y * lx + id % lx) * 4, first = (GROUP_X * ly + id / lx) * tall;
     if (column >= s->out_channels)
         return;
@@ -225,7 +233,8 @@ INLINE void conv_f32(global uchar *arena, const struct eq_device_step *s, local 
     for (int i = 0; i < tall; i++)
         sums[i] = (float4)(0, 0, 0, 0);
     const struct source src = source_of(arena, s, 0);
-    tile_sums(arena, s, &src, words, 0, sums, 1, TILE_SAME);
+    struct tile_moves moves = tile_rows(s, TILE_SAME);
+    tile_sums(arena, s, &src, &moves, words, 0, sums, 1, TILE_SAME);
     const int id = LOCAL_ID, column = (GROUP_Y * lx + id % lx) * 4, first = (GROUP_X * ly + id / lx) * tall;
     if (column >= s->out_channels)
         return;

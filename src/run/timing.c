@@ -29,7 +29,8 @@ static enum eq_status start_once(struct eq_timed *m, const char *path, enum eq_p
     eq_predictor_close(&m->predictor);
     size_t before = eq_peak_rss_restart();
     double began = eq_now_ms();
-    EQ_CHECK(eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision}, err));
+    EQ_CHECK(
+        eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision, .clips = 1}, err));
     double loaded = eq_now_ms();
     EQ_CHECK(eq_predictor_run(&m->predictor, m->pixels, &ef, err));
     *load = loaded - began;
@@ -62,7 +63,8 @@ static enum eq_status add_model(struct timing *t, const char *row, const char *p
     snprintf(m->row, sizeof m->row, "%s", row);
     m->path = eq_strdup(path);
     m->precision = precision;
-    EQ_TRY(eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision}, err));
+    EQ_TRY(
+        eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision, .clips = 1}, err));
     const struct eq_sampling one = {.frames = m->predictor.meta.frames, .size = m->predictor.meta.size, .phase = -1};
     m->pixels = eq_alloc(eq_sampling_bytes(&one), 1);
     if (!m->pixels)

@@ -91,8 +91,9 @@ ALWAYS_INLINE void take_cosines(const double *restrict x, double *restrict out, 
                                      z * (-2.75573143513906633035e-07 +
                                           z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11)))));
         double cosine = 1 - (0.5 * z - z * rest);
-        double value = (k == 1) | (k == 3) ? sine : cosine;
-        out[i] = (k == 1) | (k == 2) ? -value : value;
+        const bool odd = (k == 1) | (k == 3), below = (k == 1) | (k == 2);
+        double value = odd ? sine : cosine;
+        out[i] = below ? -value : value;
         distance[i] = fabs(y);
     }
 }

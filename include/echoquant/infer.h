@@ -32,8 +32,8 @@ struct eq_predictor;
 struct eq_predictor_opts {
     enum eq_precision precision; /* of the convolutions of an FP32 model; only FP32 for INT8 models, and on a device */
     struct eq_device *device;    /* must outlive the predictor; NULL: the CPU */
-    /* Clips of every run. 0: on the CPU one; on a device as many as it is worth to bring there at once, and at least
-     * one sample of `phases` phases. */
+    /* Clips of every run. 0: as many as are worth to be predicted at once there, and at least one sample of `phases`
+     * phases. */
     int clips, phases;
 };
 /* The interface of an executor to a predictor. A new device adds its rows in predictor.c. */
@@ -73,9 +73,14 @@ enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, const
                                  struct eq_err *err);
 /* Whether a device can compute in that precision. EQ_USAGE. */
 enum eq_status eq_predictor_check_precision(const char *device, enum eq_precision precision, struct eq_err *err);
+/* How many clips of a model are worth to be predicted at once on the CPU: a whole number of `phases`. An EF does not
+ * depend on it. */
+int eq_predictor_batch(const struct eq_model_meta *meta, int phases);
 /* From a graph in training, of which it folds and fuses a copy. */
 enum eq_status eq_predictor_from_graph(struct eq_predictor *p, const struct eq_graph *g, enum eq_precision precision,
                                        int clips, struct eq_err *err);
+/* Gives such a predictor the weights that the same graph has now, in the memory that it has. EQ_NOMEM. */
+enum eq_status eq_predictor_follow(struct eq_predictor *p, const struct eq_graph *g, struct eq_err *err);
 /* Takes ownership of m, also on failure. */
 enum eq_status eq_predictor_from_qmodel(struct eq_predictor *p, struct eq_qmodel *m, int clips, struct eq_err *err);
 /* The same on a device. */
@@ -90,8 +95,8 @@ bool eq_predictor_is_exact(const struct eq_predictor *p);
 /* pixels: [clips][frames][size][size][3] u8, RGB; ef: [clips], percent. */
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* The EFs of n clips in two steps: a device computes in between, the CPU in the second. n: at most p->clips on a
- * device, any number for a predictor of one clip on the CPU. pixels must stay until finish has returned, which
- * follows every start that succeeds. ef: [n]. EQ_IO: the device was lost. */
+ * device, any number on the CPU. pixels must stay until finish has returned, which follows every start that succeeds.
+ * ef: [n]. EQ_IO: the device was lost. */
 enum eq_status eq_predictor_start(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err);
 enum eq_status eq_predictor_finish(struct eq_predictor *p, float *ef, struct eq_err *err);
 /* The EFs of the phases of one clip, added one by one. Init with {0}. */
@@ -202,8 +207,7 @@ struct eq_evaluation {
 enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, enum eq_split split,
                            const struct eq_config *cfg, struct eq_evaluation *out, struct eq_err *err);
 /* The same for a loader that is kept between calls, so that its cache stays warm, with the phases that it samples. It
- * has at least one clip. Its batches are of one clip on the CPU; on a device all their phases fit a run of the
- * predictor. progress: NULL for none. */
+ * has at least one clip. On a device, all phases of its batches fit a run of the predictor. progress: NULL for none. */
 enum eq_status eq_evaluate_loader(struct eq_predictor *p, const struct eq_dataset *ds, struct eq_loader *loader,
                                   struct eq_progress *progress, struct eq_evaluation *out, struct eq_err *err);
 enum eq_status eq_evaluation_measure(struct eq_evaluation *e, struct eq_err *err); /* sets the metrics of its rows */

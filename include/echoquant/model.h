@@ -155,6 +155,9 @@ size_t eq_graph_param_count(const struct eq_graph *g); /* the number of trainabl
  * with folded_bn pass to the convolution. EQ_UNSUPPORTED, with the node named, for a batch norm that one convolution
  * cannot express. */
 enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out, struct eq_err *err);
+/* Gives a graph that was folded from g, and perhaps fused since, the values that g's parameters have now. EQ_NOMEM;
+ * EQ_USAGE: it was folded from another graph. */
+enum eq_status eq_fold_batchnorm_again(const struct eq_graph *g, struct eq_graph *folded, struct eq_err *err);
 /* Merges add and ReLU into the node that produces their first operand (conv of a folded graph, batch norm of a
  * training graph), in place. The merged node keeps that producer's name ("layer1.0.conv2", "layer1.0.bn2") and takes
  * the edge_fq of the last node. Each conv that is quantized then has one fused output. */

@@ -112,6 +112,8 @@ enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_
                                      size_t *clips_used, struct eq_statistics **out, struct eq_err *err);
 /* Calibrates that graph or a clone of it, as eq_calibrate with opts[i] would. */
 enum eq_status eq_statistics_apply(const struct eq_statistics *s, int i, struct eq_graph *prepared, struct eq_err *err);
+/* What the graph predicted for the *n clips, before anything was rounded; borrowed. */
+const float *eq_statistics_ef(const struct eq_statistics *s, size_t *n);
 void eq_statistics_free(struct eq_statistics *s);
 
 /* Mixed precision on a folded, fused and calibrated graph: layers i with keep[i] ([n_nodes]) stay in FP32 and all

@@ -69,6 +69,7 @@ struct eq_trainer {
     struct eq_train_job job;
     struct eq_loader *train, *val; /* owned */
     struct eq_exec *exec;          /* owned */
+    struct eq_predictor shipped;   /* of the last validation; owned */
     const struct eq_comm *comm;    /* borrowed: the processes that share each step, eq_comm_world */
     struct eq_micro micro;
     struct eq_optim optim;

@@ -1,9 +1,9 @@
 /* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) and the
  * distributions drawn from it. Integers and uniforms are the same on every machine; normals depend on log and cos. */
 #include "echoquant/base.h"
+#include "base/normals.h"
 #include "base/philox.h"
 
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,7 +65,7 @@ double eq_rng_normal(struct eq_rng *r)
 {
     double u = 1.0 - eq_rng_uniform(r); /* (0, 1]: log is finite */
     double v = eq_rng_uniform(r);
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+    return eq_normal_of(u, v);
 }
 
 /* Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019. */

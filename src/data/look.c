@@ -10,43 +10,104 @@ enum { BLACK = 16 };
 /* Statistics that are named for a clip. */
 enum { NAMED = 2 };
 
+/* Pixels of a row that are taken at once: their sums fit 32 bits. */
+enum { PART = 1024 };
+
+struct sums {
+    uint64_t squares, black, motion, detail, color, cells[EQ_LOOK_CELLS];
+};
+
 static int luma(const uint8_t *rgb)
 {
     return (rgb[0] + 2 * rgb[1] + rgb[2]) / 4;
 }
 
+/* The first column of a column of cells; the same for rows. */
+static int cell_begin(int cell, int size)
+{
+    return (cell * size + EQ_LOOK_SIDE - 1) / EQ_LOOK_SIDE;
+}
+
+/* Returns how far the pixels are from gray. */
+static unsigned take_luma(const uint8_t *rgb, int n, uint8_t *out)
+{
+    unsigned color = 0;
+    for (int i = 0; i < n; i++, rgb += 3) {
+        out[i] = (uint8_t)luma(rgb);
+        color += (unsigned)(abs(rgb[0] - rgb[1]) + abs(rgb[2] - rgb[1]));
+    }
+    return color;
+}
+
+static unsigned difference(const uint8_t *a, const uint8_t *b, int n)
+{
+    unsigned sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += (unsigned)abs(a[i] - b[i]);
+    return sum;
+}
+
+static unsigned total(const uint8_t *v, int n)
+{
+    unsigned sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* The pixels x..x + n - 1 of a row of one frame. rgb: the first of them. before: their luma in the frame before, NULL:
+ * there is none. now: gets their luma. cells: of the row. */
+static void add_part(struct sums *s, const uint8_t *rgb, int x, int n, int size, const uint8_t *before, uint8_t *now,
+                     uint64_t *cells)
+{
+    unsigned squares = 0, black = 0;
+    s->color += take_luma(rgb, n, now);
+    for (int i = 0; i < n; i++)
+        squares += (unsigned)(now[i] * now[i]);
+    for (int i = 0; i < n; i++)
+        black += now[i] <= BLACK;
+    s->squares += squares;
+    s->black += black;
+    s->motion += before ? difference(now, before, n) : 0;
+    s->detail += difference(now + 1, now, n - 1);
+    s->detail += x > 0 ? (unsigned)abs(now[0] - luma(rgb - 3)) : 0;
+    for (int c = 0; c < EQ_LOOK_SIDE; c++) {
+        int begin = cell_begin(c, size) - x, end = cell_begin(c + 1, size) - x;
+        begin = begin < 0 ? 0 : begin;
+        end = end > n ? n : end;
+        cells[c] += begin < end ? total(now + begin, end - begin) : 0;
+    }
+}
+
 void eq_look_of(const uint8_t *pixels, int frames, int size, struct eq_look *out)
 {
-    uint64_t sum = 0, squares = 0, black = 0, motion = 0, detail = 0, color = 0;
-    uint64_t cells[EQ_LOOK_CELLS] = {0}, in_cell[EQ_LOOK_CELLS] = {0};
+    struct sums s = {0};
+    uint64_t sum = 0;
+    uint8_t rows[2][PART];
     const size_t frame = 3 * (size_t)size * (size_t)size;
-    for (int t = 0; t < frames; t++)
-        for (int y = 0; y < size; y++) {
-            const uint8_t *row = pixels + (size_t)t * frame + 3 * (size_t)y * (size_t)size;
-            for (int x = 0; x < size; x++) {
-                const uint8_t *p = row + 3 * x;
-                int v = luma(p), cell = y * EQ_LOOK_SIDE / size * EQ_LOOK_SIDE + x * EQ_LOOK_SIDE / size;
-                sum += (uint64_t)v;
-                squares += (uint64_t)(v * v);
-                black += v <= BLACK;
-                motion += t > 0 ? (uint64_t)abs(v - luma(p - frame)) : 0;
-                detail += x > 0 ? (uint64_t)abs(v - luma(p - 3)) : 0;
-                color += (uint64_t)(abs(p[0] - p[1]) + abs(p[2] - p[1]));
-                cells[cell] += (uint64_t)v;
-                in_cell[cell]++;
-            }
-        }
+    for (int y = 0; y < size; y++)
+        for (int x = 0; x < size; x += PART)
+            for (int t = 0; t < frames; t++)
+                add_part(&s, pixels + (size_t)t * frame + 3 * ((size_t)y * (size_t)size + (size_t)x), x,
+                         size - x < PART ? size - x : PART, size, t > 0 ? rows[(t - 1) % 2] : NULL, rows[t % 2],
+                         s.cells + y * EQ_LOOK_SIDE / size * EQ_LOOK_SIDE);
+    for (int c = 0; c < EQ_LOOK_CELLS; c++)
+        sum += s.cells[c];
     double n = (double)frames * size * size, mean = (double)sum / n;
     double moved = (double)(frames - 1) * size * size, neighbors = (double)frames * size * (size - 1);
     out->value[EQ_LOOK_BRIGHTNESS] = mean;
-    out->value[EQ_LOOK_CONTRAST] = sqrt(fmax(0, (double)squares / n - mean * mean));
-    out->value[EQ_LOOK_BLACK] = (double)black / n;
-    out->value[EQ_LOOK_MOTION] = moved > 0 ? (double)motion / moved : 0;
-    out->value[EQ_LOOK_DETAIL] = neighbors > 0 ? (double)detail / neighbors : 0;
-    out->value[EQ_LOOK_COLOR] = (double)color / (2 * n);
+    out->value[EQ_LOOK_CONTRAST] = sqrt(fmax(0, (double)s.squares / n - mean * mean));
+    out->value[EQ_LOOK_BLACK] = (double)s.black / n;
+    out->value[EQ_LOOK_MOTION] = moved > 0 ? (double)s.motion / moved : 0;
+    out->value[EQ_LOOK_DETAIL] = neighbors > 0 ? (double)s.detail / neighbors : 0;
+    out->value[EQ_LOOK_COLOR] = (double)s.color / (2 * n);
     out->value[EQ_LOOK_LAYOUT] = 0; /* against others: eq_looks_of, eq_look_check */
-    for (int c = 0; c < EQ_LOOK_CELLS; c++)
-        out->cells[c] = in_cell[c] ? (double)cells[c] / (double)in_cell[c] : 0;
+    for (int c = 0; c < EQ_LOOK_CELLS; c++) {
+        int row = c / EQ_LOOK_SIDE, column = c % EQ_LOOK_SIDE;
+        double height = cell_begin(row + 1, size) - cell_begin(row, size),
+               width = cell_begin(column + 1, size) - cell_begin(column, size), in_cell = frames * height * width;
+        out->cells[c] = in_cell > 0 ? (double)s.cells[c] / in_cell : 0;
+    }
 }
 
 /* Pearson's correlation of two layouts; 0 if one of them is flat. */

@@ -18,13 +18,6 @@ static size_t clip_bytes(const struct eq_model_meta *meta)
     return (size_t)meta->frames * (size_t)meta->size * (size_t)meta->size * 3;
 }
 
-/* A whole number of `phases`, at most `most` unless that is less. */
-static int samples_in(size_t most, int phases)
-{
-    size_t samples = most / (size_t)phases;
-    return (int)(samples ? samples : 1) * phases;
-}
-
 static void close_device(struct on_device *d)
 {
     if (!d)
@@ -63,10 +56,10 @@ static enum eq_status make(const struct eq_predictor_opts *opts, const struct eq
 {
     size_t most = BATCH_BYTES / clip_bytes(graph ? &graph->meta : &m->meta);
     int phases = opts->phases > 1 ? opts->phases : 1;
-    *clips = opts->clips ? opts->clips : samples_in(most < BATCH ? most : BATCH, phases);
+    *clips = opts->clips ? opts->clips : eq_predictor_samples(most < BATCH ? most : BATCH, phases);
     enum eq_status st = make_for(opts->device, graph, m, *clips, out, err);
     while (st == EQ_NOMEM && !opts->clips && *clips > phases) {
-        *clips = samples_in((size_t)*clips / 2, phases);
+        *clips = eq_predictor_samples((size_t)*clips / 2, phases);
         eq_debug("%s: batches of %d clips, for want of memory", eq_device_info(opts->device)->id, *clips);
         st = make_for(opts->device, graph, m, *clips, out, err);
     }

@@ -166,7 +166,7 @@ enum eq_status eq_evaluate(struct eq_predictor *p, const struct eq_dataset *ds, 
     char label[64];
     size_t clips = 0;
     memset(out, 0, sizeof *out);
-    EQ_TRY(eq_run_eval_loader(cfg, ds, split, p->device ? p->clips / cfg->eval.phases : 1, &loader, err));
+    EQ_TRY(eq_run_eval_loader(cfg, ds, split, p->clips / cfg->eval.phases, &loader, err));
     for (size_t i = 0; i < ds->n; i++)
         clips += ds->samples[i].split == split;
     snprintf(label, sizeof label, "evaluate %s%s%s (%s)", p->precision, p->device ? " on " : "",

@@ -6,6 +6,34 @@
 #include <math.h>
 #include <string.h>
 
+/* ---- clips of a run ------------------------------------------------------ */
+
+/* On the CPU. A layer's weights serve all clips of a run: those of the last stages come from memory otherwise, once for
+ * each clip. */
+enum { BATCH = 4, BATCH_BYTES = 4 << 20 };
+
+static size_t bytes_of_clip(const struct eq_model_meta *meta)
+{
+    return (size_t)meta->frames * (size_t)meta->size * (size_t)meta->size * 3;
+}
+
+int eq_predictor_samples(size_t most, int phases)
+{
+    size_t samples = most / (size_t)phases;
+    return (int)(samples ? samples : 1) * phases;
+}
+
+int eq_predictor_batch(const struct eq_model_meta *meta, int phases)
+{
+    size_t bytes = bytes_of_clip(meta), most = bytes ? BATCH_BYTES / bytes : 1;
+    return eq_predictor_samples(most < BATCH ? most : BATCH, phases > 1 ? phases : 1);
+}
+
+static int clips_of(const struct eq_model_meta *meta, const struct eq_predictor_opts *opts)
+{
+    return opts->clips ? opts->clips : eq_predictor_batch(meta, opts->phases);
+}
+
 /* ---- FP32 and BF16 ------------------------------------------------------- */
 
 static enum eq_status float_open(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
@@ -14,7 +42,7 @@ static enum eq_status float_open(struct eq_predictor *p, const char *path, const
     struct eq_graph *graph;
     enum eq_status st = eq_model_load(path, &graph, err);
     if (st == EQ_OK)
-        st = eq_predictor_from_graph(p, graph, opts->precision, opts->clips ? opts->clips : 1, err);
+        st = eq_predictor_from_graph(p, graph, opts->precision, clips_of(&graph->meta, opts), err);
     eq_graph_free(graph);
     return st;
 }
@@ -74,6 +102,14 @@ out:
     return st;
 }
 
+enum eq_status eq_predictor_follow(struct eq_predictor *p, const struct eq_graph *g, struct eq_err *err)
+{
+    assert(p->ops == &float_ops);
+    EQ_CHECK(eq_fold_batchnorm_again(g, p->model, err));
+    eq_exec_weights_changed(p->executor);
+    return EQ_OK;
+}
+
 /* ---- INT8 ---------------------------------------------------------------- */
 
 static enum eq_status int8_open(struct eq_predictor *p, const char *path, const struct eq_predictor_opts *opts,
@@ -83,7 +119,7 @@ static enum eq_status int8_open(struct eq_predictor *p, const char *path, const 
     if (opts->precision != EQ_PRECISION_FP32)
         return eq_fail(err, EQ_USAGE, "%s is an INT8 model: --precision (run.precision) is only for FP32 models", path);
     enum eq_status st = eq_qmodel_load(path, &m, err);
-    return st == EQ_OK ? eq_predictor_from_qmodel(p, m, opts->clips ? opts->clips : 1, err) : st;
+    return st == EQ_OK ? eq_predictor_from_qmodel(p, m, clips_of(&m->meta, opts), err) : st;
 }
 
 static enum eq_status int8_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
@@ -178,14 +214,9 @@ enum eq_status eq_predictor_open(struct eq_predictor *p, const char *path, const
     return ops->open(p, path, opts, err);
 }
 
-static size_t clip_bytes(const struct eq_predictor *p)
-{
-    return (size_t)p->meta.frames * (size_t)p->meta.size * (size_t)p->meta.size * 3;
-}
-
 enum eq_status eq_predictor_start(struct eq_predictor *p, const uint8_t *pixels, int n, struct eq_err *err)
 {
-    assert(!p->started && n >= 1 && (p->ops->start ? n <= p->clips : p->clips == 1));
+    assert(!p->started && n >= 1 && (!p->ops->start || n <= p->clips));
     if (p->ops->start)
         EQ_CHECK(p->ops->start(p, pixels, n, err));
     p->started = pixels;
@@ -193,17 +224,37 @@ enum eq_status eq_predictor_start(struct eq_predictor *p, const uint8_t *pixels,
     return EQ_OK;
 }
 
+/* Fewer clips than a run has: zeros take the places of the others. */
+static enum eq_status run_part(struct eq_predictor *p, const uint8_t *pixels, int n, float *ef, struct eq_err *err)
+{
+    const size_t bytes = bytes_of_clip(&p->meta), clips = (size_t)p->clips;
+    uint8_t *whole = eq_alloc(clips, bytes);
+    float *all = eq_alloc(clips, sizeof *all);
+    enum eq_status st = EQ_OK;
+    if (!whole || !all)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for %d clips", p->clips));
+    memcpy(whole, pixels, (size_t)n * bytes);
+    EQ_TRY(p->ops->run(p, whole, all, err));
+    memcpy(ef, all, (size_t)n * sizeof *ef);
+out:
+    eq_free(whole);
+    eq_free(all);
+    return st;
+}
+
 enum eq_status eq_predictor_finish(struct eq_predictor *p, float *ef, struct eq_err *err)
 {
     const uint8_t *pixels = p->started;
-    enum eq_status st = EQ_OK;
     assert(pixels);
     p->started = NULL;
     if (p->ops->finish)
         return p->ops->finish(p, ef, err);
-    for (int i = 0; i < p->n_started && st == EQ_OK; i++)
-        st = p->ops->run(p, pixels + (size_t)i * clip_bytes(p), ef + i, err);
-    return st;
+    for (int i = 0; i < p->n_started; i += p->clips) {
+        const uint8_t *at = pixels + (size_t)i * bytes_of_clip(&p->meta);
+        const int left = p->n_started - i;
+        EQ_CHECK(left < p->clips ? run_part(p, at, left, ef + i, err) : p->ops->run(p, at, ef + i, err));
+    }
+    return EQ_OK;
 }
 
 enum eq_status eq_predictor_run(struct eq_predictor *p, const uint8_t *pixels, float *ef, struct eq_err *err)
@@ -233,7 +284,7 @@ enum eq_status eq_predictor_phases(struct eq_predictor *p, const uint8_t *pixels
     assert(p->clips == 1 && phases >= 1);
     for (int k = 0; k < phases; k++) {
         float one;
-        EQ_CHECK(eq_predictor_run(p, pixels + (size_t)k * clip_bytes(p), &one, err));
+        EQ_CHECK(eq_predictor_run(p, pixels + (size_t)k * bytes_of_clip(&p->meta), &one, err));
         eq_phases_add(&sum, one);
     }
     return eq_phases_end(&sum, ef, spread, err);

@@ -4,6 +4,9 @@
 
 #include "echoquant/infer.h"
 
+/* A whole number of `phases`, at most `most` unless that is less. */
+int eq_predictor_samples(size_t most, int phases);
+
 /* device_predictor.c */
 extern const struct eq_predictor_ops eq_device_float_ops, eq_device_int8_ops;
 

@@ -171,13 +171,20 @@ ALWAYS_INLINE void set_place(struct places *to, int i, float depth, float line)
     to->across[i] = line - (float)l;
 }
 
-/* Adds a field's values, times share. */
+/* Adds a field's values, times share. The four neighbors of each place are first brought side by side, so that the
+ * rest takes several places at once. */
 ALWAYS_INLINE void add_speckle(float *restrict sum, const float *restrict field, const struct places *restrict p,
                                float share)
 {
+    float top[BLOCK][2], bottom[BLOCK][2];
     for (int i = 0; i < BLOCK; i++) {
-        const float *top = field + p->cell[i], *bottom = top + EQ_SYNTH_LINES + 1, a = p->down[i], b = p->across[i];
-        float upper = top[0] * (1 - b) + top[1] * b, lower = bottom[0] * (1 - b) + bottom[1] * b;
+        const float *at = field + p->cell[i];
+        memcpy(top[i], at, sizeof top[i]);
+        memcpy(bottom[i], at + EQ_SYNTH_LINES + 1, sizeof bottom[i]);
+    }
+    for (int i = 0; i < BLOCK; i++) {
+        const float a = p->down[i], b = p->across[i];
+        float upper = top[i][0] * (1 - b) + top[i][1] * b, lower = bottom[i][0] * (1 - b) + bottom[i][1] * b;
         sum[i] += share * (upper * (1 - a) + lower * a);
     }
 }
@@ -281,13 +288,22 @@ __attribute__((target("avx2"))) static void render_avx2(const struct eq_synth_sc
 {
     render_blocks(s, h, frame, gray);
 }
+/* With the masks and twice the registers of AVX-512. */
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) static void
+render_avx512(const struct eq_synth_scene *s, const struct heart *h, uint32_t frame, uint8_t *gray)
+{
+    render_blocks(s, h, frame, gray);
+}
 #else
 #define render_avx2 render_plain
+#define render_avx512 render_plain
 #endif
 
 void eq_synth_render(const struct eq_synth_scene *s, double cycle, uint32_t frame, uint8_t *gray)
 {
     const struct heart h = heart_at(&s->patient, cycle);
     memset(gray, 0, (size_t)EQ_SYNTH_SIZE * EQ_SYNTH_SIZE);
-    (eq_cpu_use(EQ_ISA_AVX2) ? render_avx2 : render_plain)(s, &h, frame, gray);
+    (eq_cpu_use(EQ_ISA_AVX512) ? render_avx512
+     : eq_cpu_use(EQ_ISA_AVX2) ? render_avx2
+                               : render_plain)(s, &h, frame, gray);
 }

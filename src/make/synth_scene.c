@@ -2,6 +2,7 @@
  * What stays the same over a clip: speckle, the scanner, and for each pixel of the sector its place and the tissue that
  * does not move.
  */
+#include "base/normals.h"
 #include "make/synth.h"
 #include "make/synth_shapes.h"
 
@@ -42,13 +43,15 @@ static void smooth(float *restrict out, float field[DEPTHS + 2][LINES + 2], int 
 /* Complex Gaussian noise smoothed over neighbors has Rayleigh amplitude (Burckhardt 1978): fully developed speckle. */
 static void fill_speckle(float *field, struct eq_rng *r, struct noise *noise)
 {
-    float re[LINES], im[LINES];
+    float re[LINES], im[LINES], both[2 * LINES];
     double sum = 0;
-    for (int d = 1; d <= DEPTHS; d++)
+    for (int d = 1; d <= DEPTHS; d++) {
+        eq_rng_normals(r, 2 * (size_t)LINES, both);
         for (int l = 1; l <= LINES; l++) {
-            noise->re[d][l] = (float)eq_rng_normal(r);
-            noise->im[d][l] = (float)eq_rng_normal(r);
+            noise->re[d][l] = both[2 * l - 2];
+            noise->im[d][l] = both[2 * l - 1];
         }
+    }
     wrap(noise->re);
     wrap(noise->im);
     for (int d = 0; d < DEPTHS; d++) {

@@ -35,12 +35,25 @@ static bool copy_param(const struct eq_graph *from, int param, struct eq_graph *
     return param < 0 || *index >= 0;
 }
 
-/* The parameters "conv.weight" and "conv.bias" of the folded pair; n is the new node. QAT fake-quantizes this weight,
- * to the bit, in a convolution with folded_bn. */
+/* The values of the parameters "conv.weight" and "conv.bias" of the folded pair. QAT fake-quantizes this weight, to the
+ * bit, in a convolution with folded_bn. factor: room for the channels. */
+static void fold_values(const struct eq_graph *from, const struct eq_node *b, float *factor, float *weight, float *bias)
+{
+    const struct eq_param *params = from->params, *w = &params[from->nodes[b->src[0]].weight];
+    const float *beta = eq_param_data(&params[b->beta]), *mean = eq_param_data(&params[b->running_mean]);
+    eq_batchnorm_factor(eq_param_data(&params[b->gamma]), eq_param_data(&params[b->running_var]), b->eps, b->cout,
+                        factor);
+    eq_fake_quant_rows_forward(eq_param_data(w), b->cout, eq_param_count(w) / (size_t)b->cout, factor, NULL, 0, weight,
+                               NULL);
+    for (int c = 0; c < b->cout; c++)
+        bias[c] = beta[c] - mean[c] * factor[c];
+}
+
+/* n is the new node. */
 static bool fold_params(const struct eq_graph *from, int bn, struct eq_graph *to, struct eq_node *n)
 {
     const struct eq_node *b = &from->nodes[bn], *conv = &from->nodes[b->src[0]];
-    const struct eq_param *params = from->params, *w = &params[conv->weight];
+    const struct eq_param *w = &from->params[conv->weight];
     struct eq_str key = {0};
     eq_str_add(&key, "%s.bias", conv->name);
     n->weight = eq_graph_add_param(to, w->name, w->value.rank, w->value.shape, true, true);
@@ -48,16 +61,8 @@ static bool fold_params(const struct eq_graph *from, int bn, struct eq_graph *to
     eq_str_clear(&key);
     float *factor = malloc((size_t)n->cout * sizeof(*factor));
     bool ok = n->weight >= 0 && n->bias >= 0 && factor;
-    if (ok) {
-        const float *beta = eq_param_data(&params[b->beta]), *mean = eq_param_data(&params[b->running_mean]);
-        float *weight = eq_param_data(&to->params[n->weight]), *bias = eq_param_data(&to->params[n->bias]);
-        eq_batchnorm_factor(eq_param_data(&params[b->gamma]), eq_param_data(&params[b->running_var]), b->eps, b->cout,
-                            factor);
-        eq_fake_quant_rows_forward(eq_param_data(w), b->cout, eq_param_count(w) / (size_t)b->cout, factor, NULL, 0,
-                                   weight, NULL);
-        for (int c = 0; c < b->cout; c++)
-            bias[c] = beta[c] - mean[c] * factor[c];
-    }
+    if (ok)
+        fold_values(from, b, factor, eq_param_data(&to->params[n->weight]), eq_param_data(&to->params[n->bias]));
     free(factor);
     return ok;
 }
@@ -121,5 +126,46 @@ enum eq_status eq_fold_batchnorm(const struct eq_graph *g, struct eq_graph **out
 out:
     free(moved);
     eq_graph_free(to);
+    return st;
+}
+
+/* ---- the same again ------------------------------------------------------ */
+
+static float *values_named(const struct eq_graph *g, const char *conv, const char *kind)
+{
+    struct eq_str key = {0};
+    eq_str_add(&key, "%s.%s", conv, kind);
+    int i = eq_graph_find_param(g, key.s);
+    eq_str_clear(&key);
+    return i < 0 ? NULL : eq_param_data(&g->params[i]);
+}
+
+enum eq_status eq_fold_batchnorm_again(const struct eq_graph *g, struct eq_graph *folded, struct eq_err *err)
+{
+    enum eq_status st = EQ_OK;
+    int most = 1;
+    for (int i = 0; i < folded->n_params; i++) { /* those that folding copies, and weights, which it overwrites */
+        int same = eq_graph_find_param(g, folded->params[i].name);
+        if (same >= 0)
+            memcpy(eq_param_data(&folded->params[i]), eq_param_data(&g->params[same]),
+                   eq_tensor_bytes(&folded->params[i].value));
+    }
+    for (int i = 0; i < g->n_nodes; i++)
+        most = g->nodes[i].cout > most ? g->nodes[i].cout : most;
+    float *factor = malloc((size_t)most * sizeof *factor);
+    if (!factor)
+        return eq_fail(err, EQ_NOMEM, "out of memory for folding batch norms");
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct eq_node *b = &g->nodes[i];
+        if (b->op != EQ_OP_BATCHNORM)
+            continue;
+        const char *conv = g->nodes[b->src[0]].name;
+        float *weight = values_named(folded, conv, "weight"), *bias = values_named(folded, conv, "bias");
+        if (!weight || !bias)
+            EQ_TRY(eq_fail(err, EQ_USAGE, "%s: not in the folded model", conv));
+        fold_values(g, b, factor, weight, bias);
+    }
+out:
+    free(factor);
     return st;
 }

@@ -1,6 +1,8 @@
 /* Calibration with the observer of the settings, for PTQ and for the start of QAT. */
 #include "ptq/pipeline.h"
 
+#include <string.h>
+
 static const char *const zero_channels_hint =
     "the channel is exact in INT8 (its output is its bias), but training should not end so: look at the model, or go "
     "on with ptq.zero_channels = allow";
@@ -29,19 +31,24 @@ struct eq_observer_opts eq_observer_opts_of(const struct eq_ptq_opts *opts)
 }
 
 enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq_opts *opts, struct eq_graph *prepared,
-                               size_t *used, struct eq_err *err)
+                               size_t *used, float *ef, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_progress progress = {0};
+    struct eq_statistics *found = NULL;
     const struct eq_observer_opts observer = eq_observer_opts_of(opts);
     EQ_TRY(eq_check_zero_channels(prepared, opts->zero_channels, err));
     double start = eq_now_ms();
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
-    EQ_TRY(eq_calibrate(prepared, &clips->source, clips->n, &observer, &progress, used, err));
+    EQ_TRY(eq_statistics_collect(prepared, &clips->source, clips->n, &observer, 1, &progress, used, &found, err));
+    EQ_TRY(eq_statistics_apply(found, 0, prepared, err));
     eq_progress_end(&progress);
+    if (ef)
+        memcpy(ef, eq_statistics_ef(found, used), *used * sizeof *ef);
     eq_info("calibrated on %zu clip%s in %.1f s, observer %s", *used, eq_plural((double)*used),
             (eq_now_ms() - start) / 1000, eq_observer_names[observer.kind]);
 out:
     eq_progress_end(&progress);
+    eq_statistics_free(found);
     return st;
 }

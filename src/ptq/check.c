@@ -4,29 +4,32 @@
 
 #include <math.h>
 
-/* Root mean square of EF(a) - EF(b) over the clips. */
-static enum eq_status distance(struct eq_calibration *clips, struct eq_predictor *a, struct eq_predictor *b,
-                               double *rms, struct eq_unlike *unlike, struct eq_err *err)
+/* Root mean square of the model's EFs from FP32's over the clips. fp32: to ask; empty: known has its EFs. */
+static enum eq_status distance(struct eq_calibration *clips, struct eq_predictor *quantized, struct eq_predictor *fp32,
+                               const float *known, double *rms, struct eq_unlike *unlike, struct eq_err *err)
 {
     struct eq_str why = {0};
     enum eq_status st;
     struct eq_clip_source *source = &clips->source;
+    const struct eq_model_meta *meta = &quantized->meta;
     double sum = 0;
     size_t n = 0;
     EQ_TRY(source->rewind(source->ctx, err));
-    for (;;) {
+    for (;; n++) {
         const uint8_t *pixels;
-        float ef_a, ef_b;
+        float ef, wanted;
         int got;
         EQ_TRY(source->next(source->ctx, &pixels, &got, err));
         if (got == 0)
             break;
-        EQ_TRY(eq_predictor_run(a, pixels, &ef_a, err));
-        EQ_TRY(eq_predictor_run(b, pixels, &ef_b, err));
-        sum += ((double)ef_a - ef_b) * ((double)ef_a - ef_b);
-        n++;
+        EQ_TRY(eq_predictor_run(quantized, pixels, &ef, err));
+        if (fp32->ops)
+            EQ_TRY(eq_predictor_run(fp32, pixels, &wanted, err));
+        else
+            wanted = known[n];
+        sum += ((double)ef - wanted) * ((double)ef - wanted);
         why.len = 0;
-        if (eq_look_check(&a->meta.looks, pixels, a->meta.frames, a->meta.size, &why))
+        if (eq_look_check(&meta->looks, pixels, meta->frames, meta->size, &why))
             eq_unlike_add(unlike, source->name(source->ctx, 0), why.s);
         if (eq_interrupted())
             EQ_TRY(eq_fail(err, EQ_INTERRUPTED, "interrupted while comparing the INT8 model with its baseline"));
@@ -37,14 +40,16 @@ out:
     return st;
 }
 
-enum eq_status eq_ptq_check(struct eq_ptq_inputs *in, struct eq_predictor *quantized, struct eq_err *err)
+enum eq_status eq_ptq_check(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, const struct eq_ptq *ptq,
+                            struct eq_predictor *quantized, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_predictor fp32 = {0};
     double rms;
     struct eq_unlike unlike = {0};
-    EQ_TRY(eq_predictor_from_graph(&fp32, in->trained, EQ_PRECISION_FP32, 1, err));
-    EQ_TRY(distance(&in->clips, quantized, &fp32, &rms, &unlike, err));
+    if (opts->reestimate_bn || opts->equalize) /* calibration saw another graph than the baseline's */
+        EQ_TRY(eq_predictor_from_graph(&fp32, in->trained, EQ_PRECISION_FP32, 1, err));
+    EQ_TRY(distance(&in->clips, quantized, &fp32, ptq->ef, &rms, &unlike, err));
     eq_unlike_warn(&unlike, "calibration clips", in->clips.n);
     if (rms <= EQ_PTQ_BROKEN)
         eq_info("INT8 differs from FP32 by %.2f EF points (RMS) on %zu calibration clips", rms, in->clips.n);

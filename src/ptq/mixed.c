@@ -241,7 +241,7 @@ static enum eq_status begin(struct mixed *m, struct eq_err *err)
 {
     enum eq_status st;
     EQ_TRY(eq_ptq_begin(m->opts, m->in->trained, &m->in->clips, m->ptq, err));
-    EQ_TRY(eq_calibrate_on(&m->in->clips, m->opts, m->ptq->graph, &m->ptq->clips, err));
+    EQ_TRY(eq_ptq_calibrate(m->ptq, m->opts, &m->in->clips, err));
     EQ_TRY(eq_graph_clone(m->ptq->graph, &m->calibrated, err));
     EQ_TRY(eq_ptq_finish(m->opts, m->ptq->kept, m->ptq->graph, &m->in->clips, err));
     EQ_TRY(evaluate_fp32(m, err));

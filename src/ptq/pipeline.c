@@ -83,6 +83,15 @@ out:
     return st;
 }
 
+enum eq_status eq_ptq_calibrate(struct eq_ptq *p, const struct eq_ptq_opts *opts, struct eq_calibration *clips,
+                                struct eq_err *err)
+{
+    p->ef = eq_alloc(clips->n, sizeof *p->ef);
+    if (!p->ef)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the EFs of %zu clips", clips->n);
+    return eq_calibrate_on(clips, opts, p->graph, &p->clips, p->ef, err);
+}
+
 enum eq_status eq_ptq_finish(const struct eq_ptq_opts *opts, const bool *kept, struct eq_graph *calibrated,
                              struct eq_calibration *clips, struct eq_err *err)
 {
@@ -105,7 +114,7 @@ enum eq_status eq_ptq_make(const struct eq_ptq_opts *opts, const struct eq_graph
 {
     enum eq_status st;
     EQ_TRY(eq_ptq_begin(opts, trained, clips, out, err));
-    EQ_TRY(eq_calibrate_on(clips, opts, out->graph, &out->clips, err));
+    EQ_TRY(eq_ptq_calibrate(out, opts, clips, err));
     EQ_TRY(eq_ptq_finish(opts, out->kept, out->graph, clips, err));
 out:
     if (st != EQ_OK)
@@ -118,6 +127,7 @@ void eq_ptq_clear(struct eq_ptq *p)
     eq_graph_free(p->fp32);
     eq_graph_free(p->graph);
     eq_free(p->kept);
+    eq_free(p->ef);
     free(p->keep_fp32);
     cJSON_Delete(p->mixed);
     cJSON_Delete(p->tries);

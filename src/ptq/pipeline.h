@@ -9,6 +9,7 @@ struct eq_ptq {
     struct eq_graph *graph; /* the same with fake-quant: calibrated, improved, ready to lower */
     bool *kept;             /* [n_nodes]: the layers that stay in FP32; owned */
     size_t clips;           /* that calibrated; 0 before */
+    float *ef;              /* [clips], theirs in FP32; owned */
     /* Of eq_ptq_make_within, owned; NULL otherwise. */
     char *keep_fp32;     /* replaces ptq.keep_fp32 */
     struct cJSON *mixed; /* the steps that led to it */
@@ -26,6 +27,9 @@ void eq_ptq_clear(struct eq_ptq *p);
  * are any, and the search that found the settings (NULL: none). Free *out with eq_qmodel_free. */
 enum eq_status eq_ptq_lower(const struct eq_ptq_opts *opts, const struct eq_ptq *p, const struct cJSON *search,
                             struct eq_qmodel **out, struct eq_err *err);
+/* Calibrates p->graph. */
+enum eq_status eq_ptq_calibrate(struct eq_ptq *p, const struct eq_ptq_opts *opts, struct eq_calibration *clips,
+                                struct eq_err *err);
 /* Its two halves, for a search: before calibration, and after it, on the calibrated graph or a clone of it. kept: those
  * of the first half. */
 enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_graph *trained,
@@ -67,7 +71,8 @@ void eq_tries_clear(struct eq_tries *t);
  * (root mean square), and warns above EQ_PTQ_BROKEN EF points: INT8 at its best differs by a few tenths.
  * EQ_INTERRUPTED. */
 #define EQ_PTQ_BROKEN 2.0
-enum eq_status eq_ptq_check(struct eq_ptq_inputs *in, struct eq_predictor *quantized, struct eq_err *err);
+enum eq_status eq_ptq_check(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *in, const struct eq_ptq *ptq,
+                            struct eq_predictor *quantized, struct eq_err *err);
 
 /* FP32's EFs on some clips, and their MAE; borrowed. */
 struct eq_part_error {

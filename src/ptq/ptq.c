@@ -20,7 +20,7 @@ enum eq_status eq_run_ptq(const struct eq_ptq_opts *opts, struct eq_ptq_inputs *
     taken = model;
     model = NULL;
     EQ_TRY(eq_predictor_from_qmodel(&quantized, taken, 1, err));
-    EQ_TRY(eq_ptq_check(in, &quantized, err));
+    EQ_TRY(eq_ptq_check(&chosen, in, &ptq, &quantized, err));
     EQ_TRY(eq_ptq_study(in, &ptq, &quantized, err));
     EQ_TRY(eq_qmodel_save(in->result, eq_predictor_qmodel(&quantized), err));
     EQ_TRY(eq_run_note_model(in->result, err));

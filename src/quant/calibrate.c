@@ -3,6 +3,7 @@
 #include "quant/clip_walk.h"
 #include "quant/quant_graph.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct eq_statistics {
@@ -12,6 +13,8 @@ struct eq_statistics {
     /* [n_nodes][n_opts]; NULL where no edge is quantized and for all but a group's first */
     struct eq_observer **observers;
     int n_opts, n_nodes;
+    float *ef; /* [n_ef], of the clips */
+    size_t n_ef;
 };
 
 static struct eq_observer **observers_of(const struct eq_statistics *s, int node)
@@ -23,7 +26,10 @@ static enum eq_status look(void *ctx, size_t clip, int node, const float *data, 
 {
     struct eq_statistics *s = ctx;
     enum eq_status st = EQ_OK;
-    (void)clip;
+    if (node == s->g->output && clip == s->n_ef) {
+        s->ef = eq_list_grow(s->ef, s->n_ef, sizeof *s->ef);
+        s->ef[s->n_ef++] = data[0];
+    }
     for (int i = 0; i < s->n_opts && st == EQ_OK; i++)
         if (observers_of(s, node)[i])
             st = eq_observer_add(observers_of(s, node)[i], data, n, err);
@@ -77,7 +83,14 @@ void eq_statistics_free(struct eq_statistics *s)
     eq_free(s->observers);
     eq_free(s->group);
     eq_free(s->opts);
+    free(s->ef);
     eq_free(s);
+}
+
+const float *eq_statistics_ef(const struct eq_statistics *s, size_t *n)
+{
+    *n = s->n_ef;
+    return s->ef;
 }
 
 enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,

@@ -3,6 +3,7 @@
 #include "quant/qmodel.h"
 #include "quant/quant_graph.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,35 @@ static struct eq_qnode *add_qnode(struct lowering *l, int graph_node, enum eq_qo
     return q;
 }
 
+struct rounding {
+    const struct eq_fake_quant *fq;
+    const float *weights;
+    size_t per; /* weights of a channel */
+    int8_t *out;
+    size_t bad; /* the first channel that is not finite */
+};
+
+/* As eq_quantize_weight. */
+static void round_channel(void *ctx, size_t c, int worker)
+{
+    struct rounding *j = ctx;
+    const float *w = j->weights + c * j->per;
+    const float inv = 1.0f / j->fq->scale[c], lo = (float)j->fq->qmin, hi = (float)j->fq->qmax;
+    int8_t *out = j->out + c * j->per;
+    bool finite = true;
+    (void)worker;
+    for (size_t i = 0; i < j->per; i++) {
+        float q = w[i] * inv;
+        q = q < lo ? lo : q > hi ? hi : q;
+        out[i] = (int8_t)eq_round_small(q);
+        finite &= fabsf(w[i]) <= FLT_MAX;
+    }
+    size_t first = __atomic_load_n(&j->bad, __ATOMIC_RELAXED);
+    while (!finite && c < first &&
+           !__atomic_compare_exchange_n(&j->bad, &first, c, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 /* A layer that stays in FP32 keeps its weights; those of any other are rounded. */
 static enum eq_status take_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
                                    struct eq_err *err)
@@ -63,7 +93,7 @@ static enum eq_status take_weights(const struct eq_graph *g, const struct eq_nod
     enum eq_status st = eq_qnode_alloc(q, err);
     if (st != EQ_OK)
         return st;
-    size_t count = eq_qnode_weights(q), per = count / (size_t)q->cout;
+    size_t count = eq_qnode_weights(q);
     if (n->bias >= 0)
         memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof *q->bias);
     if (q->fp32) {
@@ -71,14 +101,10 @@ static enum eq_status take_weights(const struct eq_graph *g, const struct eq_nod
         return EQ_OK;
     }
     memcpy(q->weight_scale, fq->scale, (size_t)q->cout * sizeof *fq->scale);
-    for (int c = 0; c < q->cout; c++, w += per) {
-        const float inv = 1.0f / fq->scale[c];
-        for (size_t i = 0; i < per; i++) {
-            if (!isfinite(w[i]))
-                return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %d are NaN or infinite", q->name, c);
-            q->weights[(size_t)c * per + i] = (int8_t)eq_quantize_weight(w[i], inv, fq->qmin, fq->qmax);
-        }
-    }
+    struct rounding job = {fq, w, count / (size_t)q->cout, q->weights, (size_t)q->cout};
+    eq_parallel_for((size_t)q->cout, round_channel, &job);
+    if (job.bad < (size_t)q->cout)
+        return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %zu are NaN or infinite", q->name, job.bad);
     return EQ_OK;
 }
 

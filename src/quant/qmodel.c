@@ -153,6 +153,30 @@ void eq_qmodel_derive_qparams(struct eq_qmodel *m)
         m->nodes[i].dst = *derived_qparams(m, &m->nodes[i], &input);
 }
 
+/* n: none is. */
+static size_t first_outside(const int8_t *w, size_t n, int qmax)
+{
+    int8_t low = 0, high = 0;
+    size_t i = 0;
+    for (; i < n; i++) {
+        low = w[i] < low ? w[i] : low;
+        high = w[i] > high ? w[i] : high;
+    }
+    if (low < -qmax || high > qmax)
+        for (i = 0; w[i] >= -qmax && w[i] <= qmax;)
+            i++;
+    return i;
+}
+
+/* The largest layers have fewer than 2^22 weights a channel. */
+static int64_t magnitude(const int8_t *w, size_t n)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (unsigned)abs(w[i]);
+    return (int64_t)sum;
+}
+
 static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
 {
     size_t per = eq_qnode_weights(n) / (size_t)n->cout;
@@ -165,16 +189,14 @@ static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct e
         return EQ_OK;
     const int8_t *w = n->weights + c * per;
     int qmax = (1 << (n->weight_bits - 1)) - 1;
-    int64_t sum = 0;
     if (!usable_scale(n->weight_scale[c]))
         return eq_fail(err, EQ_NUMERIC, "%s: weight scale %g of channel %zu: must be finite and above 0", n->name,
                        (double)n->weight_scale[c], c);
-    for (size_t i = 0; i < per; i++) {
-        if (w[i] < -qmax || w[i] > qmax)
-            return eq_fail(err, EQ_NUMERIC, "%s: weight %d of channel %zu is outside [-%d, %d]", n->name, w[i], c, qmax,
-                           qmax);
-        sum += abs(w[i]);
-    }
+    size_t outside = first_outside(w, per, qmax);
+    if (outside < per)
+        return eq_fail(err, EQ_NUMERIC, "%s: weight %d of channel %zu is outside [-%d, %d]", n->name, w[outside], c,
+                       qmax, qmax);
+    int64_t sum = magnitude(w, per);
     if (n->op == EQ_QOP_CONV2D && 255 * sum > INT32_MAX)
         return eq_fail(err, EQ_NUMERIC,
                        "%s: channel %zu could overflow the 32-bit accumulator (255 times %lld, its weights' magnitude)",

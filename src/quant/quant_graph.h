@@ -15,6 +15,12 @@ size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n)
 float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int channel);
 /* clamp(rne(x * (1 / scale)), qmin, qmax): fake_quant's rounding, as a whole number. */
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);
+/* Rounds half to even for |q| < 2^22 by adding and subtracting 1.5 * 2^23, which the compiler can vectorize. */
+static inline float eq_round_small(float q)
+{
+    const float magic = 0x1.8p23f;
+    return (q + magic) - magic;
+}
 /* All fake-quants on or off; those of layers and edges that stay in FP32 stay off. */
 void eq_enable_fake_quant(struct eq_graph *g, bool on);
 /* eq_update_weight_qparams as a scale rule's before_forward. */

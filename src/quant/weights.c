@@ -30,13 +30,6 @@ static float channel_absmax(const struct weight_job *j, int c)
     return absmax;
 }
 
-/* Rounds half to even for |q| < 2^22 by adding and subtracting 1.5 * 2^23, which the compiler can vectorize. */
-static float round_small(float q)
-{
-    const float magic = 0x1.8p23f;
-    return (q + magic) - magic;
-}
-
 /* Four sums for four parallel lanes; their order is fixed. */
 static double squared_error(const struct weight_job *j, int c, float scale)
 {
@@ -48,7 +41,7 @@ static double squared_error(const struct weight_job *j, int c, float scale)
     for (size_t i = 0; i < per; i++) {
         float x = w[i] * factor, q = x * inv;
         q = q < lo ? lo : q > hi ? hi : q;
-        float e = x - round_small(q) * scale;
+        float e = x - eq_round_small(q) * scale;
         sum[i % 4] += (double)(e * e);
     }
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);

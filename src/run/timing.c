@@ -20,30 +20,41 @@ struct timing {
     size_t n;
 };
 
+/* Reads the clip of its calls, in the form that the model takes. */
+static enum eq_status read_clip(struct eq_timed *m, const char *clip, struct eq_err *err)
+{
+    const struct eq_sampling one = {.frames = m->predictor.meta.frames, .size = m->predictor.meta.size, .phase = -1};
+    m->pixels = eq_alloc(eq_sampling_bytes(&one), 1);
+    return m->pixels ? eq_clip_read(clip, &one, m->pixels, NULL, err)
+                     : eq_fail(err, EQ_NOMEM, "out of memory for a clip");
+}
+
 /* Loads the model and calls it. What earlier loads left behind is returned to the system first, so that memory is
  * counted as in a process that has just begun. */
-static enum eq_status start_once(struct eq_timed *m, const char *path, enum eq_precision precision, double *load,
-                                 double *first_call, double *peak, struct eq_err *err)
+static enum eq_status start_once(struct eq_timed *m, const char *clip, double *load, double *first_call, double *peak,
+                                 struct eq_err *err)
 {
     float ef;
     eq_predictor_close(&m->predictor);
     size_t before = eq_peak_rss_restart();
     double began = eq_now_ms();
-    EQ_CHECK(eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision}, err));
-    double loaded = eq_now_ms();
+    EQ_CHECK(eq_predictor_open(&m->predictor, m->path,
+                               &(struct eq_predictor_opts){.precision = m->precision, .clips = 1}, err));
+    *load = eq_now_ms() - began;
+    if (!m->pixels)
+        EQ_CHECK(read_clip(m, clip, err));
+    began = eq_now_ms();
     EQ_CHECK(eq_predictor_run(&m->predictor, m->pixels, &ef, err));
-    *load = loaded - began;
-    *first_call = eq_now_ms() - loaded;
+    *first_call = eq_now_ms() - began;
     *peak = before ? (double)eq_peak_rss_bytes() - (double)before : NAN;
     return EQ_OK;
 }
 
-static enum eq_status measure_start(struct eq_timed *m, const char *path, enum eq_precision precision,
-                                    struct eq_err *err)
+static enum eq_status measure_start(struct eq_timed *m, const char *clip, struct eq_err *err)
 {
     double load[LOADS], first_call[LOADS], peak[LOADS];
     for (int i = 0; i < LOADS; i++)
-        EQ_CHECK(start_once(m, path, precision, &load[i], &first_call[i], &peak[i], err));
+        EQ_CHECK(start_once(m, clip, &load[i], &first_call[i], &peak[i], err));
     m->start = (struct eq_result_start){eq_median_of(load, LOADS), eq_median_of(first_call, LOADS), LOADS};
     m->memory = (struct eq_result_memory){(double)m->predictor.arena_bytes, (double)m->predictor.packed_bytes,
                                           isnan(peak[0]) ? NAN : eq_median_of(peak, LOADS)};
@@ -62,13 +73,7 @@ static enum eq_status add_model(struct timing *t, const char *row, const char *p
     snprintf(m->row, sizeof m->row, "%s", row);
     m->path = eq_strdup(path);
     m->precision = precision;
-    EQ_TRY(eq_predictor_open(&m->predictor, path, &(struct eq_predictor_opts){.precision = precision}, err));
-    const struct eq_sampling one = {.frames = m->predictor.meta.frames, .size = m->predictor.meta.size, .phase = -1};
-    m->pixels = eq_alloc(eq_sampling_bytes(&one), 1);
-    if (!m->pixels)
-        EQ_TRY(eq_fail(err, EQ_NOMEM, "out of memory for a clip"));
-    EQ_TRY(eq_clip_read(t->paths[0], &one, m->pixels, NULL, err));
-    EQ_TRY(measure_start(m, path, precision, err));
+    EQ_TRY(measure_start(m, t->paths[0], err));
     EQ_TRY(eq_latency_files_open(&m->predictor, t->paths, t->n_paths, t->cfg->eval.phases, &m->files, err));
     m->clip = (struct eq_latency_clip){&m->predictor, m->pixels};
 out:

@@ -311,20 +311,22 @@ static enum eq_status repeat(struct eq_verification *v, const struct run *r, con
     struct eq_evaluation is = {0};
     struct eq_config cfg = *r->cfg;
     struct eq_err why;
-    enum eq_precision precision = strcmp(row->precision, "BF16") == 0 ? EQ_PRECISION_BF16 : EQ_PRECISION_FP32;
-    enum eq_status st = eq_precision_check(precision, &why);
+    const struct eq_predictor_opts opts = {.precision = strcmp(row->precision, "BF16") == 0 ? EQ_PRECISION_BF16
+                                                                                            : EQ_PRECISION_FP32,
+                                           .phases = isnan(row->phases) ? 1 : (int)row->phases};
+    enum eq_status st = eq_precision_check(opts.precision, &why);
     if (st == EQ_OK)
-        st = eq_predictor_open(&p, path, &(struct eq_predictor_opts){.precision = precision}, &why);
+        st = eq_predictor_open(&p, path, &opts, &why);
     if (st == EQ_OK) {
         cfg.data.frames = p.meta.frames;
         cfg.data.size = p.meta.size;
-        cfg.eval.phases = isnan(row->phases) ? 1 : (int)row->phases;
+        cfg.eval.phases = opts.phases;
         st = eq_evaluate(&p, &r->data, EQ_SPLIT_TEST, &cfg, &is, &why);
     }
     if (st == EQ_OK) {
         drop_new_columns(was, &is);
         compare(v, row, what, !eq_predictor_is_exact(&p), was, &is, text, len);
-    } else if (st == EQ_UNSUPPORTED || (st == EQ_USAGE && precision == EQ_PRECISION_BF16))
+    } else if (st == EQ_UNSUPPORTED || (st == EQ_USAGE && opts.precision == EQ_PRECISION_BF16))
         eq_verification_add(v, EQ_NOT_CHECKED, what, "cannot be repeated here: %s", why.msg);
     else if (st != EQ_INTERRUPTED && st != EQ_NOMEM)
         eq_verification_add(v, EQ_DIFFERS, what, "cannot be repeated: %s", why.msg);

@@ -105,7 +105,7 @@ static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struc
     struct eq_calibration clips = {0};
     EQ_TRY(eq_fold_batchnorm(g, &folded, err));
     EQ_TRY(eq_calibration_open(qat->cfg, ds, &clips, err));
-    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, &qat->clips, err));
+    EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, &qat->clips, NULL, err));
     for (int i = 0; i < g->n_nodes; i++) {
         int edge = g->nodes[i].edge_fq; /* folding keeps the indices */
         if (edge < 0)

@@ -61,7 +61,7 @@ static enum eq_status open_loaders(struct eq_trainer *t, struct eq_err *err)
     if (!job->ds)
         return EQ_OK;
     EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_TRAIN, job->accumulate, job->batch, &t->train, err));
-    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, 0, 1, &t->val, err));
+    EQ_CHECK(eq_run_loader(job->cfg, job->ds, EQ_SPLIT_VAL, 0, eq_predictor_batch(&job->graph->meta, 1), &t->val, err));
     t->steps_per_epoch = eq_loader_batches(t->train) / (size_t)job->accumulate;
     if (t->steps_per_epoch == 0)
         return eq_fail(err, EQ_USAGE,
@@ -100,6 +100,7 @@ void eq_trainer_clear(struct eq_trainer *t)
     eq_micro_clear(t);
     eq_optim_clear(&t->optim);
     eq_exec_free(t->exec);
+    eq_predictor_close(&t->shipped);
     eq_loader_free(t->train);
     eq_loader_free(t->val);
     free(t->param_index);
@@ -314,16 +315,20 @@ static void swap_ema(struct eq_trainer *t)
     }
 }
 
-/* Opens a predictor for the graph as it would be shipped after `epoch` epochs. *m: its integer model, owned by p; NULL:
- * it is FP32. */
-static enum eq_status open_shipped(const struct eq_trainer *t, int epoch, struct eq_predictor *p, struct eq_qmodel **m,
-                                   struct eq_err *err)
+/* The graph as it would be shipped after `epoch` epochs, as t->shipped. In FP32, it stays open for the next validation,
+ * as most of the time for opening it goes into the memory of its weights. *m: its integer model, owned by t->shipped;
+ * NULL: it is FP32. */
+static enum eq_status open_shipped(struct eq_trainer *t, int epoch, struct eq_qmodel **m, struct eq_err *err)
 {
+    const int clips = eq_predictor_batch(&t->job.graph->meta, 1);
     *m = NULL;
+    if (!t->job.lower && t->shipped.ops)
+        return eq_predictor_follow(&t->shipped, t->job.graph, err);
     if (!t->job.lower)
-        return eq_predictor_from_graph(p, t->job.graph, EQ_PRECISION_FP32, 1, err);
+        return eq_predictor_from_graph(&t->shipped, t->job.graph, EQ_PRECISION_FP32, clips, err);
+    eq_predictor_close(&t->shipped);
     enum eq_status st = t->job.lower(t->job.ctx, t->job.graph, epoch, m, err);
-    return st == EQ_OK ? eq_predictor_from_qmodel(p, *m, 1, err) : st;
+    return st == EQ_OK ? eq_predictor_from_qmodel(&t->shipped, *m, clips, err) : st;
 }
 
 /* Writes the best model so far; m: its integer form, or NULL. */
@@ -343,12 +348,11 @@ out:
 static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metrics *out, struct eq_err *err)
 {
     enum eq_status st;
-    struct eq_predictor p = {0};
     struct eq_qmodel *m;
     struct eq_evaluation e = {0};
     swap_ema(t);
-    EQ_TRY(open_shipped(t, epoch, &p, &m, err));
-    EQ_TRY(eq_evaluate_loader(&p, t->job.ds, t->val, NULL, &e, err));
+    EQ_TRY(open_shipped(t, epoch, &m, err));
+    EQ_TRY(eq_evaluate_loader(&t->shipped, t->job.ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
         st = eq_first_begin() ? keep_best(t, m, err) : EQ_OK;
@@ -359,7 +363,6 @@ static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metric
 out:
     swap_ema(t);
     eq_evaluation_clear(&e);
-    eq_predictor_close(&p);
     return st;
 }
 

@@ -1,9 +1,11 @@
 /* Random numbers: the published Philox vectors, streams that don't depend on one another, and fair draws. */
 #include "unit/cmocka_all.h"
+#include "base/normals.h"
 #include "base/philox.h"
 #include "echoquant/base.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* kat_vectors of Random123 1.14 (D. E. Shaw Research), lines "philox4x32 10". */
@@ -153,13 +155,50 @@ static void fnv1a(void **state)
     assert_true(eq_hash64("foobar", 6) == 0x85944171f73967e8u);
 }
 
+/* As one by one, with the instructions of each level, in blocks or not, and the stream goes on where it would. */
+static void many_normals_are_those_of_one_by_one(void **state)
+{
+    (void)state;
+    enum { N = 1 << 20 };
+    static const char *const levels[] = {"ref", "auto"};
+    float *many = malloc(N * sizeof *many);
+    struct eq_rng a, b;
+    assert_non_null(many);
+    for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
+        assert_int_equal(eq_cpu_set_ceiling(levels[k], NULL), EQ_OK);
+        eq_rng_init(&a, 11, EQ_RNG_TEST, 3, (uint32_t)k);
+        eq_rng_init(&b, 11, EQ_RNG_TEST, 3, (uint32_t)k);
+        for (size_t n = 0; n < 100; n++) {
+            eq_rng_normals(&a, n, many);
+            for (size_t i = 0; i < n; i++)
+                assert_true(many[i] == (float)eq_rng_normal(&b));
+        }
+        eq_rng_normals(&a, N, many);
+        for (size_t i = 0; i < N; i++)
+            if (many[i] != (float)eq_rng_normal(&b))
+                fail_msg("normal %zu of %s: %.9g", i, levels[k], (double)many[i]);
+        (void)eq_rng_u32(&a), (void)eq_rng_u32(&b); /* off the blocks */
+        eq_rng_normals(&a, 100, many);
+        for (size_t i = 0; i < 100; i++)
+            assert_true(many[i] == (float)eq_rng_normal(&b));
+        assert_int_equal(eq_rng_u32(&a), eq_rng_u32(&b));
+    }
+    assert_int_equal(eq_cpu_set_ceiling("auto", NULL), EQ_OK);
+    free(many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_answers),      cmocka_unit_test(stream_is_counter_and_key),
-        cmocka_unit_test(streams_differ),     cmocka_unit_test(uniform_and_normal_moments),
-        cmocka_unit_test(range_stays_inside), cmocka_unit_test(below_is_fair),
-        cmocka_unit_test(shuffle_permutes),   cmocka_unit_test(fnv1a),
+        cmocka_unit_test(many_normals_are_those_of_one_by_one),
+        cmocka_unit_test(known_answers),
+        cmocka_unit_test(stream_is_counter_and_key),
+        cmocka_unit_test(streams_differ),
+        cmocka_unit_test(uniform_and_normal_moments),
+        cmocka_unit_test(range_stays_inside),
+        cmocka_unit_test(below_is_fair),
+        cmocka_unit_test(shuffle_permutes),
+        cmocka_unit_test(fnv1a),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,40 @@ static void statistics_by_hand(void **state)
     assert_true(l.value[EQ_LOOK_MOTION] == 0 && l.value[EQ_LOOK_DETAIL] == 0 && l.value[EQ_LOOK_CONTRAST] == 0);
 }
 
+/* Wider than what is taken of a row at once, and no multiple of the cells. */
+static void wide_pictures(void **state)
+{
+    (void)state;
+    enum { WIDE = 1027, T = 2 };
+    const size_t pixels = (size_t)T * WIDE * WIDE;
+    uint8_t *p = malloc(3 * pixels);
+    struct eq_rng rng;
+    struct eq_look l;
+    double detail = 0, motion = 0, color = 0, cells[EQ_LOOK_CELLS] = {0}, in_cell[EQ_LOOK_CELLS] = {0};
+    assert_non_null(p);
+    eq_rng_init(&rng, 1, EQ_RNG_TEST, 0, 0);
+    for (size_t i = 0; i < 3 * pixels; i++)
+        p[i] = (uint8_t)(eq_rng_u32(&rng) >> 24);
+#define LUMA(q) ((q)[0] + 2 * (q)[1] + (q)[2]) / 4
+    for (size_t i = 0; i < pixels; i++) {
+        const uint8_t *q = p + 3 * i;
+        size_t x = i % WIDE, y = i / WIDE % WIDE,
+               cell = y * EQ_LOOK_SIDE / WIDE * EQ_LOOK_SIDE + x * EQ_LOOK_SIDE / WIDE;
+        detail += x > 0 ? abs(LUMA(q) - LUMA(q - 3)) : 0;
+        motion += i >= pixels / T ? abs(LUMA(q) - LUMA(q - 3 * (pixels / T))) : 0;
+        color += abs(q[0] - q[1]) + abs(q[2] - q[1]);
+        cells[cell] += LUMA(q);
+        in_cell[cell]++;
+    }
+    eq_look_of(p, T, WIDE, &l);
+    assert_true(l.value[EQ_LOOK_DETAIL] == detail / ((double)T * WIDE * (WIDE - 1)));
+    assert_true(l.value[EQ_LOOK_MOTION] == motion / ((double)WIDE * WIDE));
+    assert_true(l.value[EQ_LOOK_COLOR] == color / (2.0 * (double)pixels));
+    for (int c = 0; c < EQ_LOOK_CELLS; c++)
+        assert_true(l.cells[c] == cells[c] / in_cell[c]);
+    free(p);
+}
+
 /* A bright wedge on black with speckle, whose gain, width and motion vary from clip to clip. */
 static void draw(uint32_t number, uint8_t *out)
 {
@@ -177,11 +211,9 @@ static void ranges_stand_in_the_model_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statistics_by_hand),
-        cmocka_unit_test(clips_of_the_same_kind_pass),
-        cmocka_unit_test(clips_of_another_kind_are_told),
-        cmocka_unit_test(no_clips_have_no_ranges),
-        cmocka_unit_test(ranges_stand_in_the_model_file),
+        cmocka_unit_test(statistics_by_hand),          cmocka_unit_test(wide_pictures),
+        cmocka_unit_test(clips_of_the_same_kind_pass), cmocka_unit_test(clips_of_another_kind_are_told),
+        cmocka_unit_test(no_clips_have_no_ranges),     cmocka_unit_test(ranges_stand_in_the_model_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,18 @@ static void one_pass_serves_all_observers(void **state)
     assert_ok(eq_prepare_fake_quant(g, 8, e_));
     assert_ok(eq_statistics_collect(g, &clips.source, 3, opts, N, NULL, &used, &s, e_));
     assert_int_equal(used, 3);
+    const float *ef = eq_statistics_ef(s, &used);
+    struct eq_graph *plain = resnet(false);
+    struct eq_exec *x;
+    assert_int_equal(used, 3);
+    assert_ok(eq_exec_new(plain, &(struct eq_exec_opts){.clips = 1, .frames = 2, .size = 32}, &x, e_));
+    for (int i = 0; i < 3; i++) { /* with the pooling in the convolution before it */
+        float alone;
+        assert_ok(eq_exec_forward(x, clips.pixels + (size_t)i * 2 * 32 * 32 * 3, &alone, e_));
+        assert_memory_equal(&ef[i], &alone, sizeof alone);
+    }
+    eq_exec_free(x);
+    eq_graph_free(plain);
     for (int i = 0; i < N; i++) {
         assert_ok(eq_graph_clone(g, &own, e_));
         assert_ok(eq_graph_clone(g, &shared, e_));

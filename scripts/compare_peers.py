@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Measure echoquant, ONNX Runtime, OpenVINO and PyTorch on this machine, alternating in one run, and print ratios.
+"""Measure echoquant, ONNX Runtime, OpenVINO, PyTorch, OpenCV and ncnn on this machine, alternating in one run, and print
+ratios.
 
 Every library works in a process of its own, which is stopped during the turns of the others. Parts: fp32 (inference of one
 clip), train (a training step), int8 (inference of the exported QDQ model), file (from a video file to EF), scaling
-(echoquant alone: 1 thread and all, INT8 and FP32). The peers come from --python, or from .venv-peers, which is made
-when missing (scripts/requirements-peers.txt). The models come from --run, or --model-fp32 and --model-int8; without
+(echoquant alone: 1 thread and all, INT8 and FP32). Two more are measured on request, and without --parts only these:
+--busy (INT8 inference beside busy loops) and --experiment (run-all against the same experiment in PyTorch).
+
+The peers come from --python, or from .venv-peers, which is made when missing (scripts/requirements-peers.txt). A peer
+whose packages are missing is named and left out. The models come from --run, or --model-fp32 and --model-int8; without
 these the script makes some, with nearly random weights."""
 import argparse
 import datetime
@@ -21,11 +25,16 @@ sys.path.insert(0, str(ROOT / "scripts"))
 sys.dont_write_bytecode = True
 
 from peers import models, parts, report  # noqa: E402
+from peers.busy import busy  # noqa: E402
 from peers.engine import EngineError  # noqa: E402
+from peers.experiment import ConfigError, Turns, experiment  # noqa: E402
 from peers.ours import Ours, OursError  # noqa: E402
 
 REQUIREMENTS = ROOT / "scripts" / "requirements-peers.txt"
-IMPORTS = {"onnxruntime": ["onnxruntime"], "openvino": ["openvino"], "pytorch": ["torch", "torchvision", "safetensors"]}
+DEFAULT_CONFIG = ROOT / "configs" / "default.json"
+EVERY_PEER = ["numpy", "cv2"]
+IMPORTS = {"onnxruntime": ["onnxruntime"], "openvino": ["openvino"], "pytorch": ["torch", "torchvision", "safetensors"],
+           "opencv": [], "ncnn": ["ncnn"]}
 PACKAGES = {"cv2": "opencv-python-headless"}  # where module and package differ in name
 FLAGS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16",
          "asimd", "asimddp", "i8mm", "bf16", "sve")
@@ -60,10 +69,21 @@ def listed(known, also=()):
     return check
 
 
+def counts(text):
+    """Whole numbers with commas, in ascending order."""
+    return sorted({whole(0, 1024)(word) for word in text.split(",")})
+
+
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--parts", type=listed(parts.PARTS), default=list(parts.PARTS), metavar="LIST",
-                   help=f"some of {','.join(parts.PARTS)} (all)")
+    p.add_argument("--parts", type=listed(parts.PARTS), metavar="LIST",
+                   help=f"some of {','.join(parts.PARTS)} (all; with --busy or --experiment none)")
+    p.add_argument("--busy", type=counts, nargs="?", const=[2, 4, 8], default=[], metavar="LIST",
+                   help="INT8 inference beside so many busy loops, each engine with its own choice of threads (2,4,8)")
+    p.add_argument("--experiment", type=Path, nargs="?", const=DEFAULT_CONFIG, metavar="FILE",
+                   help="run-all with this configuration against PyTorch, torch.ao and OpenCV (configs/default.json)")
+    p.add_argument("--experiment-rounds", type=whole(1, 100), default=1, metavar="N",
+                   help="rounds of the whole experiment (1)")
     p.add_argument("--peers", type=listed(list(parts.PEERS), ("none",)), default=list(parts.PEERS), metavar="LIST",
                    help=f"some of {','.join(parts.PEERS)}; all, none (all)")
     p.add_argument("--frames", type=whole(1, 64), default=16, metavar="N", help="frames of a clip (16)")
@@ -88,7 +108,10 @@ def options():
                    help="folder for models, clips, logs (build/peers)")
     p.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON, too")
     p.add_argument("--markdown", type=Path, metavar="FILE", help="write the printed tables, too")
-    return p.parse_args()
+    o = p.parse_args()
+    if o.parts is None:
+        o.parts = [] if o.busy or o.experiment else list(parts.PARTS)
+    return o
 
 
 def check_options(o):
@@ -126,24 +149,27 @@ def requirements(modules):
 
 
 def peers_python(o):
-    """An interpreter with what the chosen peers need."""
-    wanted = ["numpy", "cv2", *[module for peer in o.peers for module in IMPORTS[peer]]]
-    if o.python:
-        missing = missing_modules(o.python, wanted)
-        if missing:
-            raise UsageError(f"{o.python} lacks {', '.join(missing)}: {o.python} -m pip install -r {REQUIREMENTS}")
-        return o.python
-    venv = ROOT / ".venv-peers"
-    python = str(venv / "bin" / "python")
-    if not Path(python).exists():
-        say(f"making {venv}")
-        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, stdout=sys.stderr)
-    missing = requirements(missing_modules(python, wanted))
-    if missing:
-        say(f"installing {', '.join(missing)} into {venv}; this takes a while")
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *missing], check=True,
-                       stdout=sys.stderr)
-    return python
+    """An interpreter, and by peer why it can't run there."""
+    wanted = {peer: EVERY_PEER + IMPORTS[peer] for peer in o.peers}
+    python = o.python or str(ROOT / ".venv-peers" / "bin" / "python")
+    if not o.python and not Path(python).exists():
+        say(f"making {ROOT / '.venv-peers'}")
+        subprocess.run([sys.executable, "-m", "venv", str(ROOT / ".venv-peers")], check=True, stdout=sys.stderr)
+    missing = {}
+    for peer, modules in wanted.items():
+        lacking = missing_modules(python, modules)
+        if lacking and not o.python:
+            say(f"installing {', '.join(requirements(lacking))} into .venv-peers; this takes a while")
+            subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+                            *requirements(lacking)], stdout=sys.stderr)
+            lacking = missing_modules(python, lacking)
+        if lacking:
+            packages = ", ".join(PACKAGES.get(module, module) for module in lacking)
+            missing[peer] = f"not installed: {packages} ({python} -m pip install -r {REQUIREMENTS})"
+            say(f"{parts.PEERS[peer]} is left out: {missing[peer]}")
+    if missing and len(missing) == len(wanted):
+        raise UsageError(f"none of the peers is installed; --peers none measures echoquant alone. {missing[o.peers[0]]}")
+    return python, missing
 
 
 def cpu_info():
@@ -156,9 +182,8 @@ def cpu_info():
     return fields.get("model name", platform.machine()), [flag for flag in FLAGS if flag in has]
 
 
-def prepare(o, ours, python):
+def prepare(o, ours, python, missing):
     """Models, clips and files; what the parts need."""
-    o.work.mkdir(parents=True, exist_ok=True)
     form = models.Form(o.frames, o.size)
     data = o.data or models.make_data(ours, o.work, say)
     if o.model_fp32:
@@ -168,26 +193,43 @@ def prepare(o, ours, python):
     spec = {"threads": o.threads, "frames": o.frames, "size": o.size, "batch": o.batch, "fp32_model": str(pair[0]),
             "pixels": str(o.work / "pixels.npy"), **models.export(ours, *pair, o.work)}
     models.write_pixels(spec["pixels"], form)
-    return parts.Bench(ours=ours, python=python, peers=o.peers, spec=spec, fp32=pair[0],
+    return parts.Bench(ours=ours, python=python, peers=o.peers, missing=missing, spec=spec, fp32=pair[0],
                        int8=pair[1], data=data, clips=models.test_clips(data), form=form, isa=set(cpu_info()[1]),
                        rounds=o.rounds, train_rounds=o.train_rounds, calls=o.calls, warmup=o.warmup, log_dir=o.work,
-                       say=say, versions={"echoquant": ours.run("--version").split()[1]})
+                       say=say, versions={})
+
+
+def measure_parts(o, ours, python, missing):
+    """Results by part, versions of the peers, models."""
+    if not o.parts and not o.busy:
+        return {}, {}, {}
+    bench = prepare(o, ours, python, missing)
+    results = {part: parts.RUN[part](bench) for part in o.parts}
+    return {**results, **busy(bench, o.busy)}, bench.versions, {"fp32": str(bench.fp32), "int8": str(bench.int8)}
 
 
 def measure(o):
-    python = peers_python(o) if o.peers else ""
-    ours = Ours(o.binary, o.cpu)
-    bench = prepare(o, ours, python)
-    results = {part: parts.RUN[part](bench) for part in o.parts}
+    ours, load = Ours(o.binary, o.cpu), os.getloadavg()[0]
+    turns = Turns(ours, o.experiment, o.threads, o.work) if o.experiment else None
+    python, missing = peers_python(o) if o.peers else ("", {})
+    o.work.mkdir(parents=True, exist_ok=True)
+    results, versions, files = measure_parts(o, ours, python, missing)
+    if turns:
+        turns.choose_data(o.data, say)
+        results["experiment"] = experiment(turns, python if "pytorch" in o.peers else None, missing.get("pytorch"),
+                                           o.experiment_rounds, say)
+        versions.update(turns.versions)
     cpu, flags = cpu_info()
-    isa = ours.infer(bench.int8, o.threads, 0, 1)["isa"]
-    return {"machine": {"cpu": cpu, "cpus": len(os.sched_getaffinity(0)), "flags": flags, "isa": isa},
+    return {"machine": {"cpu": cpu, "cpus": len(os.sched_getaffinity(0)), "flags": flags, "isa": ours.isa(),
+                        "load": [load, os.getloadavg()[0]]},
             "date": datetime.date.today().isoformat(),
-            "versions": {**bench.versions, "Python": platform.python_version()},
-            "models": {"fp32": str(bench.fp32), "int8": str(bench.int8)},
-            "settings": {"form": str(bench.form), "frames": o.frames, "size": o.size, "batch": o.batch,
-                         "threads": o.threads, "rounds": o.rounds, "train_rounds": o.train_rounds, "calls": o.calls,
-                         "warmup": o.warmup}, "parts": results}
+            "versions": {"echoquant": ours.run("--version").split()[1], **versions,
+                         "Python": platform.python_version()},
+            "models": files,
+            "settings": {"form": f"{models.Form(o.frames, o.size)}", "frames": o.frames, "size": o.size,
+                         "batch": o.batch, "threads": o.threads, "rounds": o.rounds, "train_rounds": o.train_rounds,
+                         "experiment_rounds": o.experiment_rounds, "calls": o.calls, "warmup": o.warmup},
+            "parts": results}
 
 
 def main():
@@ -201,7 +243,7 @@ def main():
             o.json.write_text(json.dumps(document, indent=2) + "\n")
         if o.markdown:
             o.markdown.write_text(text)
-    except UsageError as error:
+    except (UsageError, ConfigError) as error:
         say(f"error: {error}")
         return 2
     except (EngineError, OursError, models.ModelError, OSError, subprocess.CalledProcessError) as error:

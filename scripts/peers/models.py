@@ -32,6 +32,19 @@ def read_header(path):
         raise ModelError(f"{path} can't be read as a safetensors file: {error}") from None
 
 
+def read_tensors(path):
+    """Metadata and the FP32 tensors of a model file, by name."""
+    import numpy as np  # only the peers' interpreter needs it
+    header, begin = read_header(path)
+    content, tensors = Path(path).read_bytes(), {}
+    meta = header.pop("__metadata__", {})
+    for name, entry in header.items():
+        first, end = entry["data_offsets"]
+        if entry["dtype"] == "F32":
+            tensors[name] = np.frombuffer(content[begin + first:begin + end], "<f4").reshape(entry["shape"])
+    return meta, tensors
+
+
 def in_form(path, form, folder):
     """The model itself, or a copy of it that takes clips of another form: weights know neither frames nor size."""
     header, begin = read_header(path)

@@ -1,5 +1,5 @@
 """ONNX Runtime on the exported files. Variants: fp32, int8, and int8-exact: without the instructions that saturate on
-CPUs that have no VNNI."""
+CPUs that have no VNNI. 0 threads: as many as it takes by itself."""
 import numpy as np
 import onnxruntime as ort
 

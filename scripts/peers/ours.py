@@ -24,6 +24,11 @@ class Ours:
         return json.loads(self.run("bench", "--json", "--quiet", "--threads", threads, "--cpu", self.cpu, "--set",
                                    f"bench.warmup={warmup}", "--set", "bench.scaling=false", *arguments))
 
+    def isa(self):
+        """The level that it uses here."""
+        return self.bench("--fresh", "int8", "--frames", 1, "--size", 32, "--set", "bench.repeats=1", threads=1,
+                          warmup=0)["isa"]
+
     def infer(self, model, threads, warmup, calls, precision="fp32"):
         return self.bench("--model", model, "--set", f"bench.repeats={calls}", "--precision", precision,
                           threads=threads, warmup=warmup)

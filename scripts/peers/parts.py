@@ -6,7 +6,7 @@ from pathlib import Path
 from peers.engine import Engine, EngineError
 from peers.race import Contestant, against, measured, race, summary
 
-PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "pytorch": "PyTorch"}
+PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "pytorch": "PyTorch", "opencv": "OpenCV", "ncnn": "ncnn"}
 PARTS = ("fp32", "train", "int8", "file", "scaling")
 
 
@@ -16,6 +16,7 @@ class Bench:
     ours: object
     python: str
     peers: list
+    missing: dict  # by peer: why it can't run
     spec: dict  # for the workers: files, frames, size, batch, threads
     fp32: Path
     int8: Path
@@ -66,6 +67,9 @@ class Crew:
         if peer not in b.peers:
             return []
         c = Contestant(PEERS[peer], what, None, rival=rival)
+        if peer in b.missing:
+            c.failed = b.missing[peer]
+            return [c]
         b.say(f"{self.part}: preparing {c.name}")
         try:
             b.versions[PEERS[peer]] = self.engine(peer).ask(op="open", variant=variant)["version"]
@@ -98,7 +102,7 @@ def agreement(b, crew, model, variants):
     ours = b.ours.predict(model, b.clips, b.threads)
     out = []
     for peer, variant, what in variants:
-        if peer not in b.peers:
+        if peer not in b.peers or peer in b.missing:
             continue
         try:
             theirs = crew.engine(peer).ask(op="ef", variant=variant, clips=b.clips)["ef"]
@@ -123,9 +127,12 @@ def fp32(b):
             rows += crew.contestant("openvino", "fp32-default", "by default, BF16 (not FP32)", rival=False)
         for kind in ("eager", "channels_last", "compile"):
             rows += crew.contestant("pytorch", f"fp32-{kind}", f"FP32, {kind}")
+        rows += crew.contestant("opencv", "fp32", "FP32, its DNN module")
+        rows += crew.contestant("ncnn", "fp32", "FP32")
         result = with_result(race(rows, b.rounds, lambda text: b.say(f"fp32: {text}")))
         result["agreement"] = agreement(b, crew, b.fp32, [(p, v, "FP32") for p, v in (
-            ("onnxruntime", "fp32"), ("openvino", "fp32"), ("pytorch", "fp32-channels_last"))])
+            ("onnxruntime", "fp32"), ("openvino", "fp32"), ("pytorch", "fp32-channels_last"), ("opencv", "fp32"),
+            ("ncnn", "fp32"))])
     return result
 
 
@@ -134,8 +141,8 @@ def train(b):
         rows = [our_training(b, b.threads)]
         if b.ours.bf16:
             rows.append(our_training(b, b.threads, "BF16 (not FP32)", "bf16"))
-        rows += crew.contestant("pytorch", "train-channels_last", "FP32, channels_last", calls=1)
-        rows += crew.contestant("pytorch", "train-eager", "FP32, eager", calls=1)
+        for kind in ("eager", "channels_last", "compile"):
+            rows += crew.contestant("pytorch", f"train-{kind}", f"FP32, {kind}", calls=1)
         rows += crew.contestant("pytorch", "train-bf16", "BF16 autocast, channels_last (not FP32)", rival=False,
                                 calls=1)
         return with_result(race(rows, b.train_rounds, lambda text: b.say(f"train: {text}")))

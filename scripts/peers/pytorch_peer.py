@@ -1,5 +1,6 @@
 """PyTorch with torchvision's ResNet-18 and echoquant's weights. Variants: fp32-eager, fp32-channels_last, fp32-compile
-infer one clip; train-eager, train-channels_last and train-bf16 (channels_last under autocast) do a training step."""
+infer one clip; train-eager, train-channels_last, train-compile (channels_last, too) and train-bf16 (channels_last under
+autocast) do a training step."""
 import contextlib
 import os
 import shutil
@@ -65,6 +66,9 @@ def training(variant, spec):
     layout = torch.contiguous_format if variant == "train-eager" else torch.channels_last
     autocast = torch.autocast("cpu", torch.bfloat16) if variant == "train-bf16" else contextlib.nullcontext()
     model = EchoNet(spec["fp32_model"], spec["frames"]).train().to(memory_format=layout)
+    if variant == "train-compile":
+        require_compiler()
+        model = torch.compile(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
     clip = torch.from_numpy(np.load(spec["pixels"]))
     pixels = clip.repeat(spec["batch"], 1, 1, 1).contiguous(memory_format=layout)

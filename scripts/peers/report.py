@@ -4,11 +4,16 @@
 def title(part, settings):
     form, threads = settings["form"], settings["threads"]
     tail = f"{threads} thread{'s' * (threads > 1)}"
+    if part.startswith("busy-"):
+        count = int(part.removeprefix("busy-"))
+        return (f"INT8 inference beside {count} busy loop{'s' * (count != 1)}, one clip of {form}, threads as each "
+                "engine chooses")
     return {"fp32": f"FP32 inference, one clip of {form}, {tail}",
             "train": f"Training step, {settings['batch']} clips of {form}, {tail}",
             "int8": f"INT8 inference, one clip of {form}, {tail}",
             "file": f"From file to EF, one clip of {form}, {tail}",
-            "scaling": f"echoquant alone, {form}"}[part]
+            "scaling": f"echoquant alone, {form}",
+            "experiment": f"The whole experiment, {tail}"}[part]
 
 
 def table(head, rows):
@@ -40,8 +45,26 @@ def times(rows):
     return table(head[:3] if alone else head, out)
 
 
+def whole_runs(rows):
+    """Seconds, and the MAE of each model."""
+    ours = next(row for row in rows if not row["peer"])
+    models = list(ours["mae"])
+    out = [[f"{row['engine']} {row['what']}",
+            *(["-"] * (3 + len(models)) if "failed" in row else
+              [f"{row['min_ms'] / 1e3:.1f}", f"{row['median_ms'] / 1e3:.1f}", f"{ours['min_ms'] / row['min_ms']:.2f}",
+               *[f"{row['mae'][model]:.2f}" for model in models]])] for row in rows]
+    return table(["program", "min s", "median s", "ours / it, min", *[f"MAE {model}" for model in models]], out)
+
+
 def part_text(part, result, settings):
-    lines = [f"### {title(part, settings)}", "", *times(result["rows"]), ""]
+    head = whole_runs if part == "experiment" else times
+    lines = [f"### {title(part, settings)}", "", *head(result["rows"]), ""]
+    if "config" in result:
+        lines += [f"Configuration: {result['config']}, clips: {result['data']}.", ""]
+    if "against_one_thread" in result:
+        a = result["against_one_thread"]
+        lines += [f"Its own choice of threads takes echoquant {a['min']:.2f} of one thread's time by the minimum, "
+                  f"{a['median']:.2f} by the median.", ""]
     if result["against"]:
         a = result["against"]
         lines += [f"echoquant takes {a['min']:.2f} of the fastest ({a['fastest']}) by the minimum, "
@@ -63,9 +86,12 @@ def part_text(part, result, settings):
 def markdown(document):
     m = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    load = " to ".join(f"{x:.1f}" for x in m["load"])
     lines = [f"{m['cpu']}, {m['cpus']} CPUs ({' '.join(m['flags'])}); echoquant used {m['isa']}.",
-             f"{document['date']}, {document['settings']['calls']} calls a turn (training steps: 1).", "",
-             f"{versions}.", "", f"Models: {', '.join(document['models'].values())}.", ""]
+             f"{document['date']}, load average {load} from begin to end, {document['settings']['calls']} calls a turn "
+             "(training steps: 1).", "", f"{versions}.", ""]
+    if document["models"]:
+        lines += [f"Models: {', '.join(document['models'].values())}.", ""]
     for part, result in document["parts"].items():
         lines += part_text(part, result, document["settings"])
     return "\n".join(lines)

@@ -64,14 +64,16 @@ static enum eq_status failed(int code, const char *what, struct eq_err *err)
 
 /* ---- looking and waiting -------------------------------------------------- */
 
-/* Short at first: most messages are on their way already. Long where somebody works for minutes. */
-static void pause_for(int looks)
+/* Most messages are on their way already. After that an eighth of the time since `since` passes between two looks, so
+ * that waiting neither takes a CPU from those that compute, among them this process's own threads, nor adds much to
+ * what it waits for. */
+static void pause_for(int looks, double since)
 {
-    long us = looks < 200 ? 0 : looks < 2000 ? 20 : looks < 20000 ? 200 : 2000;
-    if (us == 0)
+    double waited = 1e3 * (eq_now_ms() - since), most = waited < 100e3 ? 200 : 2000, us = waited / 8;
+    if (looks < 20)
         sched_yield();
     else
-        nanosleep(&(struct timespec){0, us * 1000}, NULL);
+        nanosleep(&(struct timespec){0, 1000 * (long)(us < 20 ? 20 : us < most ? us : most)}, NULL);
 }
 
 static void look_for_signs(void)
@@ -181,7 +183,7 @@ static enum eq_status exchange(const struct job *j, struct eq_err *err)
             if (rank >= 0)
                 return silent(rank, err);
         }
-        pause_for(looks);
+        pause_for(looks, since);
     }
 }
 
@@ -244,7 +246,7 @@ static bool hear_all(enum eq_status st)
             return true;
         if (eq_now_ms() - last > patience)
             return false;
-        pause_for(looks);
+        pause_for(looks, since);
     }
 }
 

@@ -448,6 +448,8 @@ void eq_tree_begin(struct eq_tree *t, size_t leaves);
 int eq_tree_push(struct eq_tree *t, int level, size_t k);
 /* x[0] = the sum of x[0..n-1] as leaves; the others are destroyed. */
 void eq_tree_sum(double *x, size_t n);
+/* to = left + to, for n values of two nodes. Denormals count as 0, as in a parallel-for. */
+void eq_tree_add(float *to, const float *left, size_t n);
 
 /* ---- several processes --------------------------------------------------- */
 

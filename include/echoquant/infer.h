@@ -314,6 +314,8 @@ struct eq_calibration {
 /* Calibration clips: ptq.clips of the training split, chosen by run.seed. EQ_FORMAT: the split is empty. */
 enum eq_status eq_calibration_open(const struct eq_config *cfg, const struct eq_dataset *ds, struct eq_calibration *out,
                                    struct eq_err *err);
+/* The same clips for eq_comm_world, each process some of them; eq_calibration_close. */
+enum eq_status eq_calibration_share(const struct eq_calibration *all, struct eq_calibration *out, struct eq_err *err);
 /* sensitivity.clips clips, spread evenly over a split. EQ_FORMAT: it is empty. */
 enum eq_status eq_spread_open(const struct eq_config *cfg, const struct eq_dataset *ds, enum eq_split split,
                               struct eq_calibration *out, struct eq_err *err);

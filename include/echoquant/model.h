@@ -221,6 +221,14 @@ float *eq_exec_scale_grad(const struct eq_exec *x, int quant);
 /* All gradients as one block of *n floats: the trainable parameters' in order, then those of learned scales, each
  * from a 64-byte boundary with zeros up to the next. NULL, and *n = 0, outside TRAIN. */
 float *eq_exec_grad_block(const struct eq_exec *x, size_t *n);
+size_t eq_exec_param_grads(const struct eq_exec *x); /* floats of the block that belong to parameters: the first ones */
+/* Tells during a backward pass how far it is: the floats of parameters from `from` on are final. The walk goes from the
+ * last node to the first, so `from` falls. on_final NULL, as at first: nobody. */
+struct eq_grad_hook {
+    void (*on_final)(void *ctx, size_t from);
+    void *ctx;
+};
+void eq_exec_set_grad_hook(struct eq_exec *x, const struct eq_grad_hook *hook);
 /* Training: how many values describe the statistics of a batch, for all batch norms together. */
 size_t eq_exec_stats(const struct eq_exec *x);
 /* kept: [eq_exec_stats(x)]: later forward passes put the statistics of their batch there, and the running ones stay;
@@ -412,6 +420,9 @@ struct eq_clip_source {
     const char *(*name)(void *ctx, int i); /* of clip i of the last next(), for messages; NULL: no names */
     void *ctx;
     int max_clips, frames, size; /* max_clips: most clips of one next() */
+    /* The processes that share the clips, where each has such a source: this one's gives clip `rank` of all and every
+     * size-th after it. NULL: it gives all. */
+    const struct eq_comm *comm;
 };
 
 #endif

@@ -100,7 +100,8 @@ int eq_zero_channels(const struct eq_graph *g, int node, int *first);
  * then sets and enables the qparams of every edge and of the weights. progress NULL: silent. *clips_used (NULL: not
  * wanted): how many clips there were. EQ_NUMERIC: a value is NaN or infinite (the message names layer and clip), or
  * a layer's output was always 0. EQ_USAGE: no clips, or as eq_observer_check. EQ_INTERRUPTED: a signal came. The
- * source's own errors pass through. */
+ * source's own errors pass through. If processes share the clips (eq_clip_source), each calls this, max_clips is the
+ * number of all clips, and each gets what one process with all clips would. */
 enum eq_status eq_calibrate(struct eq_graph *prepared, const struct eq_clip_source *clips, size_t max_clips,
                             const struct eq_observer_opts *opts, struct eq_progress *progress, size_t *clips_used,
                             struct eq_err *err);
@@ -112,7 +113,7 @@ enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_
                                      size_t *clips_used, struct eq_statistics **out, struct eq_err *err);
 /* Calibrates that graph or a clone of it, as eq_calibrate with opts[i] would. */
 enum eq_status eq_statistics_apply(const struct eq_statistics *s, int i, struct eq_graph *prepared, struct eq_err *err);
-/* What the graph predicted for the *n clips, before anything was rounded; borrowed. */
+/* What the graph predicted for the *n clips that passed in this process, before anything was rounded; borrowed. */
 const float *eq_statistics_ef(const struct eq_statistics *s, size_t *n);
 void eq_statistics_free(struct eq_statistics *s);
 

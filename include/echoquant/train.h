@@ -48,9 +48,17 @@ struct eq_epoch_row {
     /* L2 norm of the gradient over all parameters, before clipping: mean and maximum over the steps. NaN for the start,
      * and if a step's norm is unknown, because the state of an older version was resumed. */
     double grad_norm, grad_norm_max;
-    double waited; /* of seconds: what the first process spent on exchanges with others and waiting for them */
+    double waited; /* of seconds: when the first process could not go on, because an exchange was not over */
 };
-enum eq_train_part { EQ_TRAIN_FORWARD, EQ_TRAIN_BACKWARD, EQ_TRAIN_NORM, EQ_TRAIN_OPTIMIZER, EQ_TRAIN_ZERO };
+/* Exchange: what is left of it after the backward pass. */
+enum eq_train_part {
+    EQ_TRAIN_FORWARD,
+    EQ_TRAIN_BACKWARD,
+    EQ_TRAIN_EXCHANGE,
+    EQ_TRAIN_NORM,
+    EQ_TRAIN_OPTIMIZER,
+    EQ_TRAIN_ZERO
+};
 enum { EQ_TRAIN_PARTS = EQ_TRAIN_ZERO + 1 };
 /* The micro-batches of a step: those of this process, and what they have brought so far (src/train/micro.c). */
 struct eq_micro {
@@ -58,12 +66,17 @@ struct eq_micro {
     size_t done;                   /* of these, in this step */
     struct eq_tree tree;           /* the sums of gradients that wait */
     float *waiting[EQ_TREE_PARTS]; /* owned: their values; NULL: never needed */
-    size_t n_stats, n_seen;        /* floats of batch norms and of the rule for a micro-batch */
-    char *rows; /* owned: [job.accumulate][row_bytes]: loss (double), statistics, what the rule saw */
+    float
+        *addends[EQ_TREE_PARTS]; /* borrowed from waiting: what is to be added to the gradient that was computed last */
+    int n_addends;
+    size_t n_stats, n_seen; /* floats of batch norms and of the rule for a micro-batch */
+    char *rows;             /* owned: [job.accumulate][row_bytes]: loss (double), statistics, what the rule saw */
     size_t row_bytes;
-    double *losses; /* owned: [job.accumulate] */
-    bool stop;      /* a process was asked to end the run in this step */
-    double waited;  /* ms of exchanges with other processes in this epoch, or since it was resumed */
+    double *losses;             /* owned: [job.accumulate] */
+    struct eq_courier *courier; /* owned: exchanges while the gradients of the last one are computed; NULL: alone */
+    size_t unsent;              /* floats of parameters that it has not been given */
+    bool stop;                  /* a process was asked to end the run in this step */
+    double waited;              /* ms that this process waited for exchanges in this epoch, or since it was resumed */
 };
 struct eq_trainer {
     struct eq_train_job job;
@@ -80,7 +93,7 @@ struct eq_trainer {
     float **ema; /* by parameter of the graph, including running statistics; NULL: off */
     float *ef;   /* [3][batch]: EF of the network, EF of the teacher, gradient */
     size_t steps_per_epoch, total_steps;
-    double parts[EQ_TRAIN_PARTS]; /* ms of the last step */
+    double parts[EQ_TRAIN_PARTS]; /* ms of the last micro-batch and of the end of its step */
     /* position */
     int epoch;                    /* 0-based, next or current */
     size_t batch_in_epoch;        /* micro-batches of the epoch in the steps that are done, of all processes */

@@ -1,4 +1,5 @@
 /* What the processes of one run exchange and agree on, over a transport that only passes messages. */
+#include "base/fpu.h"
 #include "echoquant/base.h"
 
 #include <string.h>
@@ -96,10 +97,21 @@ static int parts_of_all(const struct eq_comm *c, size_t leaves)
     return n;
 }
 
-static void add(float *to, const float *left, size_t n)
+static void add_into(float *restrict to, const float *restrict left, const float *restrict right, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        to[i] = left[i] + to[i];
+        to[i] = left[i] + right[i];
+}
+
+/* to may be either of the two others. */
+static void add(float *to, const float *left, const float *right, size_t n)
+{
+    if (to == right)
+        eq_tree_add(to, left, n);
+    else if (to == left)
+        eq_tree_add(to, right, n);
+    else
+        add_into(to, left, right, n);
 }
 
 /* A range of a vector: the piece that rank r adds up is [at(r), at(r + 1)). */
@@ -112,44 +124,50 @@ static size_t piece_of(const struct eq_comm *c, const struct round *r, int rank,
     return r->lo + eq_comm_share(rank, c->size, r->n, count);
 }
 
-/* Sends everybody their piece of this rank's parts; the room gets everybody's parts of this rank's piece, in order. */
+/* Sends everybody their piece of this rank's parts; the room gets the others' parts of this rank's piece, in order. */
 static enum eq_status collect(const struct eq_comm *c, const struct round *r, size_t leaves, float *const *parts,
                               struct eq_err *err)
 {
     struct eq_message *out = c->messages, *in = out + c->size * EQ_TREE_PARTS;
-    size_t n_out = 0, n_in = 0, count, mine, at = piece_of(c, r, c->rank, &mine);
+    size_t n_out = 0, n_in = 0, count, mine;
     float *room = c->room;
     int own = contribution_of(c, c->rank, leaves).n;
+    piece_of(c, r, c->rank, &mine);
     for (int rank = 0; rank < c->size; rank++) {
+        if (rank == c->rank)
+            continue;
         size_t to = piece_of(c, r, rank, &count);
         int n = contribution_of(c, rank, leaves).n;
-        for (int p = 0; p < own && rank != c->rank; p++)
+        for (int p = 0; p < own; p++)
             out[n_out++] = message(rank, parts[p] + to, count * sizeof(float));
         for (int p = 0; p < n; p++, room += mine)
-            if (rank == c->rank)
-                memcpy(room, parts[p] + at, mine * sizeof(float));
-            else
-                in[n_in++] = message(rank, room, mine * sizeof(float));
+            in[n_in++] = message(rank, room, mine * sizeof(float));
     }
     return c->exchange(c->ctx, out, n_out, in, n_in, err);
 }
 
-/* Adds up what collect brought, in its place. */
-static void add_up(const struct eq_comm *c, size_t leaves, size_t n, float *result)
+/* Adds up this rank's piece, n floats from `at` on: what collect brought, and the own parts, into the last of which it
+ * goes. */
+static void add_up(const struct eq_comm *c, size_t leaves, float *const *parts, size_t at, size_t n)
 {
     struct eq_tree t;
-    float *waiting[EQ_TREE_PARTS], *value = c->room;
+    float *waiting[EQ_TREE_PARTS], *room = c->room;
+    float *result = parts[contribution_of(c, c->rank, leaves).n - 1] + at;
+    uint64_t fpu = eq_fpu_flush_denormals();
     eq_tree_begin(&t, leaves);
     for (int rank = 0; rank < c->size; rank++) {
         struct contribution its = contribution_of(c, rank, leaves);
-        for (int p = 0; p < its.n; p++, value += n) {
+        for (int p = 0; p < its.n; p++) {
+            bool own = rank == c->rank, last = rank == c->size - 1 && p == its.n - 1;
+            float *value = own ? parts[p] + at : room;
             int before = t.n, sums = eq_tree_push(&t, its.nodes[p].level, its.nodes[p].k);
             for (int k = 1; k <= sums; k++)
-                add(value, waiting[before - k], n);
+                add(last && k == sums ? result : value, waiting[before - k], value, n);
             waiting[t.n - 1] = value;
+            room += own ? 0 : n;
         }
     }
-    memcpy(result, waiting[0], n * sizeof *result);
+    eq_fpu_restore(fpu);
 }
 
 /* Sends this rank's piece of the sum to everybody and receives the others. */
@@ -172,7 +190,7 @@ enum eq_status eq_comm_sum(const struct eq_comm *c, size_t leaves, float *const 
     if (c->size == 1)
         return EQ_OK;
     size_t all = (size_t)parts_of_all(c, leaves);
-    size_t piece = ROOM / sizeof(float) / all; /* floats that a rank may add up at once */
+    size_t piece = ROOM / sizeof(float) / (all - 1); /* floats that a rank may add up at once: one part is its own */
     float *sum = parts[contribution_of(c, c->rank, leaves).n - 1];
     struct round r = {0};
     for (; r.lo < n; r.lo += r.n) {
@@ -180,7 +198,7 @@ enum eq_status eq_comm_sum(const struct eq_comm *c, size_t leaves, float *const 
         r.n = n - r.lo < most ? n - r.lo : most;
         EQ_CHECK(collect(c, &r, leaves, parts, err));
         at = piece_of(c, &r, c->rank, &mine);
-        add_up(c, leaves, mine, sum + at);
+        add_up(c, leaves, parts, at, mine);
         EQ_CHECK(spread(c, &r, sum, err));
     }
     return EQ_OK;

@@ -1,5 +1,6 @@
 /* The binary tree in which a step's values are added, so that neither the number of processes nor their pace shows in
  * a sum. */
+#include "base/fpu.h"
 #include "echoquant/base.h"
 
 #include <assert.h>
@@ -49,4 +50,12 @@ void eq_tree_sum(double *x, size_t n)
             sum = x[waiting - k] + sum;
         x[t.n - 1] = sum;
     }
+}
+
+void eq_tree_add(float *to, const float *left, size_t n)
+{
+    uint64_t fpu = eq_fpu_flush_denormals();
+    for (size_t i = 0; i < n; i++)
+        to[i] = left[i] + to[i];
+    eq_fpu_restore(fpu);
 }

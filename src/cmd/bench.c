@@ -83,7 +83,9 @@ const struct eq_command eq_cmd_bench = {
              "products that it computes. * marks the kernel that the network uses.\n\n"
              "--train measures a training step on random clips instead (forward, loss, backward, gradient "
              "norm, optimizer, clearing gradients). With --layers, it measures all three passes of each "
-             "convolution. Without --model, the network has random weights.\n\n"
+             "convolution. Without --model, the network has random weights. A step has train.accumulate "
+             "micro-batches. Under mpirun, processes share it, and the time that the first one waits for "
+             "the others is listed (docs/SCALING.md).\n\n"
              "--device NAME measures on a GPU, or another device of OpenCL or CUDA (docs/GPU.md): from the "
              "pixels in memory to the EF, and by the device's clock upload, computation, and download.\n\n"
              "--json prints one object. latency_ms, latency_1_ms (one thread), fp32_latency_ms "
@@ -91,15 +93,16 @@ const struct eq_command eq_cmd_bench = {
              "and repeats. The other keys are scaling, load_ms, first_call_ms, arena_bytes, packed_bytes, "
              "peak_rss_bytes, model, precision, size_mb, frames, size, threads, isa, cpu. --layers adds "
              "peaks, layers, nodes, layers_ms, rest_ms. --train has step_ms, step_1_ms, fp32_step_ms, "
-             "clip_ms, parts_ms, clips. --device has device (id, name, driver, gpu, integer_path), "
+             "clip_ms, parts_ms, clips, micro_batches, processes, with several processes waited_ms and "
+             "waited_share. --device has device (id, name, driver, gpu, integer_path), "
              "device_bytes, and parts_ms.\n",
     .example = "runs/first/ptq.safetensors",
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_DEVICE | EQ_OPT_MODEL |
                EQ_OPT_BENCH | EQ_OPT_JSON,
     .accepts = EQ_ARG_MODEL,
     .sections = (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch",
-                                      "train.precision", "qat.method", "qat.weight_bits", "run.threads", "run.cpu",
-                                      "run.precision", "run.device", NULL},
+                                      "train.accumulate", "train.precision", "dist.timeout", "qat.method",
+                                      "qat.weight_bits", "run.threads", "run.cpu", "run.precision", "run.device", NULL},
     .needs = EQ_NEED_DEVICE,
     .check = check,
     .run = run,

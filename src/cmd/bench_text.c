@@ -77,10 +77,14 @@ static void print_inference(const struct cJSON *result)
 static void print_training(const struct cJSON *result)
 {
     double clips = eq_json_real(result, "clips"), frames = eq_json_real(result, "frames");
+    double micro = eq_json_real(result, "micro_batches"), processes = eq_json_real(result, "processes");
     eq_print_line(2, "%s: %s%s%s, a step of %.0f clip%s of %.0f frame%s of %.0f x %.0f", eq_json_text(result, "model"),
                   eq_json_text(result, "precision"), get(result, "qat") ? ", QAT by " : "", eq_json_text(result, "qat"),
                   clips, eq_plural(clips), frames, eq_plural(frames), eq_json_real(result, "size"),
                   eq_json_real(result, "size"));
+    if (micro > 1)
+        eq_print_line(2, "%.0f such micro-batches a step, on %.0f process%s", micro, processes,
+                      processes > 1 ? "es" : "");
     print_times(result);
     const struct cJSON *clip = get(result, "clip_ms"), *part;
     eq_print_line(15, "%-14s median %8.2f ms                      min %8.2f ms", "a clip", eq_json_real(clip, "median"),
@@ -95,6 +99,10 @@ static void print_training(const struct cJSON *result)
     }
     eq_print_line(15, "%-14s%s ms", "parts, min", parts.s);
     eq_str_clear(&parts);
+    if (get(result, "waited_ms"))
+        eq_print_line(15, "%-14s median %8.2f ms, %.1f %% of a step (min %.2f ms)", "waiting",
+                      eq_json_real(get(result, "waited_ms"), "median"), 100 * eq_json_real(result, "waited_share"),
+                      eq_json_real(get(result, "waited_ms"), "min"));
     eq_print_line(15, "%-14s %.0f MiB arena, process %.0f MiB at most", "memory",
                   eq_json_real(result, "arena_bytes") / (1 << 20), eq_json_real(result, "peak_rss_bytes") / (1 << 20));
 }

@@ -56,7 +56,8 @@ static enum eq_status meet(struct eq_session *s, const struct eq_command *comman
     enum eq_status st;
     for (int i = 0; i < argc; i++)
         eq_str_add(&words, "%s%s", i ? " " : "", argv[i]);
-    const struct eq_dist_opts opts = {command->needs & EQ_NEED_OTHERS, words.s, s->cfg->dist.timeout};
+    bool shared = (command->needs & EQ_NEED_OTHERS) || o->bench.train;
+    const struct eq_dist_opts opts = {shared, words.s, s->cfg->dist.timeout};
     EQ_TRY(eq_dist_open(&opts, err));
     eq_str_add(&same, "version=%s\ncommand=%s\ncpu=%s\nrun.dir=%s\nforce=%d\nmodel=%s\n", ECHOQUANT_VERSION,
                command->name, eq_cpu_isa_in_use(), s->cfg->run.dir, o->force, o->model ? o->model : "");

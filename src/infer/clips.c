@@ -3,6 +3,7 @@
 #include "echoquant/infer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Decoding has to keep up with the threads that compute: on two of them one worker is idle most of the time. */
 static int workers_of(const struct eq_config *cfg)
@@ -146,6 +147,21 @@ enum eq_status eq_spread_open(const struct eq_config *cfg, const struct eq_datas
     *out = (struct eq_calibration){0};
     enum eq_status st = eq_spread_clips(ds, split, cfg->sensitivity.clips, &indices, &n, err);
     return st == EQ_OK ? open_clips(&like, indices, n, out, err) : st;
+}
+
+enum eq_status eq_calibration_share(const struct eq_calibration *all, struct eq_calibration *out, struct eq_err *err)
+{
+    const struct eq_comm *c = eq_comm_world();
+    struct eq_calibration like = *all;
+    uint32_t *indices = malloc((all->n + 1) * sizeof *indices);
+    *out = (struct eq_calibration){0};
+    if (!indices)
+        return eq_fail(err, EQ_NOMEM, "out of memory for the clips");
+    memcpy(indices, all->indices, all->n * sizeof *indices);
+    like.opts.share = (struct eq_batch_share){(size_t)c->size, (size_t)c->rank, 1, c};
+    EQ_CHECK(open_clips(&like, indices, all->n, out, err));
+    out->source.comm = c;
+    return EQ_OK;
 }
 
 enum eq_status eq_calibration_half(const struct eq_calibration *all, int half, struct eq_calibration *out,

@@ -13,6 +13,7 @@ void eq_exec_free(struct eq_exec *x)
     free(x->nodes);
     free(x->grads);
     free(x->scale_grads);
+    free(x->grads_from);
     free(x->node_ms);
     free(x);
 }
@@ -32,6 +33,16 @@ float *eq_exec_grad_block(const struct eq_exec *x, size_t *n)
 {
     *n = x->n_grads;
     return x->grad_block;
+}
+
+size_t eq_exec_param_grads(const struct eq_exec *x)
+{
+    return x->n_param_grads;
+}
+
+void eq_exec_set_grad_hook(struct eq_exec *x, const struct eq_grad_hook *hook)
+{
+    x->grad_hook = *hook;
 }
 
 float *eq_exec_grad(const struct eq_exec *x, int param)

@@ -67,7 +67,9 @@ struct eq_exec {
     struct exec_node *nodes;
     float **grads, **scale_grads; /* [n_params], [n_fake_quants]: into the block; NULL where there is none */
     float *grad_block;
-    size_t n_grads; /* floats of it */
+    size_t n_grads, n_param_grads; /* floats of it, and those of parameters */
+    size_t *grads_from;            /* [n_nodes]: floats of parameters from here on belong to this node or later ones */
+    struct eq_grad_hook grad_hook;
     char *arena;
     bool weights_dirty;    /* INFER: packed weights are older than the parameters */
     bool has_forward;      /* TRAIN: a forward pass awaits its backward */

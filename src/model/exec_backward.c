@@ -176,6 +176,8 @@ enum eq_status eq_exec_backward(struct eq_exec *x, const float *diff_ef, struct 
         backward_edge(x, &x->nodes[i]);
         backward_of[x->g->nodes[i].op](x, &x->nodes[i]);
         x->node_ms[eq_exec_backward_time(x, i)] = x->timing ? eq_now_ms() - start : 0;
+        if (x->grad_hook.on_final)
+            x->grad_hook.on_final(x->grad_hook.ctx, x->grads_from[i]);
     }
     x->has_forward = false;
     return EQ_OK;

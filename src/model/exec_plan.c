@@ -148,9 +148,26 @@ static void lay_out_grads(struct eq_exec *x)
     for (int i = 0; i < x->g->n_params; i++)
         if (x->g->params[i].trainable)
             x->grads[i] = next_grad(x, eq_param_count(&x->g->params[i]));
+    x->n_param_grads = x->n_grads;
     for (int i = 0; i < x->g->n_fake_quants; i++)
         if (x->g->fake_quants[i].learn_scale)
             x->scale_grads[i] = next_grad(x, (size_t)x->g->fake_quants[i].channels);
+}
+
+/* The walk back ends with the first nodes, so what is beyond their gradients is final before. */
+static void note_ends_of_grads(struct eq_exec *x)
+{
+    size_t end = 0;
+    for (int i = 0; i < x->g->n_nodes; i++) {
+        const struct eq_node *n = &x->g->nodes[i];
+        const int params[] = {n->weight, n->bias, n->gamma, n->beta};
+        x->grads_from[i] = end;
+        for (size_t k = 0; k < sizeof params / sizeof *params; k++) {
+            const float *grad = eq_exec_grad(x, params[k]);
+            size_t after = grad ? (size_t)(grad - x->grad_block) + eq_param_count(&x->g->params[params[k]]) : 0;
+            end = after > end ? after : end;
+        }
+    }
 }
 
 /* ---- the arena ----------------------------------------------------------- */
@@ -253,8 +270,10 @@ static enum eq_status plan(struct eq_exec *x, struct eq_err *err)
     for (int i = 0; i < x->g->n_nodes; i++)
         bind_node(x, i);
     x->grad_block = at(x, 0, EXEC_GRADS);
-    if (x->grad_block)
+    if (x->grad_block) {
         lay_out_grads(x);
+        note_ends_of_grads(x);
+    }
     return needs_sgemm(x) ? eq_sgemm_prepare(err) : EQ_OK;
 }
 
@@ -325,6 +344,7 @@ enum eq_status eq_exec_new(struct eq_graph *g, const struct eq_exec_opts *opts, 
     if (!x || !(x->nodes = calloc((size_t)g->n_nodes, sizeof *x->nodes)) ||
         !(x->grads = calloc((size_t)g->n_params + 1, sizeof *x->grads)) ||
         !(x->scale_grads = calloc((size_t)g->n_fake_quants + 1, sizeof *x->scale_grads)) ||
+        !(x->grads_from = calloc((size_t)g->n_nodes, sizeof *x->grads_from)) ||
         !(x->node_ms = calloc(2 * (size_t)g->n_nodes, sizeof *x->node_ms))) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for an executor");
         goto out;

@@ -36,19 +36,28 @@ enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq
     enum eq_status st;
     struct eq_progress progress = {0};
     struct eq_statistics *found = NULL;
+    struct eq_calibration own = {0};
+    bool shared = eq_comm_world()->size > 1;
     const struct eq_observer_opts observer = eq_observer_opts_of(opts);
     EQ_TRY(eq_check_zero_channels(prepared, opts->zero_channels, err));
+    if (shared)
+        EQ_TRY(eq_calibration_share(clips, &own, err));
     double start = eq_now_ms();
     eq_progress_begin(&progress, "calibrate", "clips", clips->n);
-    EQ_TRY(eq_statistics_collect(prepared, &clips->source, clips->n, &observer, 1, &progress, used, &found, err));
+    EQ_TRY(eq_statistics_collect(prepared, shared ? &own.source : &clips->source, clips->n, &observer, 1, &progress,
+                                 used, &found, err));
     EQ_TRY(eq_statistics_apply(found, 0, prepared, err));
     eq_progress_end(&progress);
-    if (ef)
-        memcpy(ef, eq_statistics_ef(found, used), *used * sizeof *ef);
+    if (ef) {
+        size_t n;
+        const float *seen = eq_statistics_ef(found, &n);
+        memcpy(ef, seen, n * sizeof *ef);
+    }
     eq_info("calibrated on %zu clip%s in %.1f s, observer %s", *used, eq_plural((double)*used),
             (eq_now_ms() - start) / 1000, eq_observer_names[observer.kind]);
 out:
     eq_progress_end(&progress);
     eq_statistics_free(found);
+    eq_calibration_close(&own);
     return st;
 }

@@ -47,7 +47,7 @@ enum eq_status eq_ptq_check(const struct eq_ptq_opts *opts, struct eq_ptq_inputs
     struct eq_predictor fp32 = {0};
     double rms;
     struct eq_unlike unlike = {0};
-    if (opts->reestimate_bn || opts->equalize) /* calibration saw another graph than the baseline's */
+    if (!ptq->ef || opts->reestimate_bn || opts->equalize) /* calibration saw another graph than the baseline's */
         EQ_TRY(eq_predictor_from_graph(&fp32, in->trained, EQ_PRECISION_FP32, 1, err));
     EQ_TRY(distance(&in->clips, quantized, &fp32, ptq->ef, &rms, &unlike, err));
     eq_unlike_warn(&unlike, "calibration clips", in->clips.n);

@@ -86,8 +86,7 @@ out:
 enum eq_status eq_ptq_calibrate(struct eq_ptq *p, const struct eq_ptq_opts *opts, struct eq_calibration *clips,
                                 struct eq_err *err)
 {
-    p->ef = eq_alloc(clips->n, sizeof *p->ef);
-    if (!p->ef)
+    if (eq_comm_world()->size == 1 && !(p->ef = eq_alloc(clips->n, sizeof *p->ef)))
         return eq_fail(err, EQ_NOMEM, "out of memory for the EFs of %zu clips", clips->n);
     return eq_calibrate_on(clips, opts, p->graph, &p->clips, p->ef, err);
 }

@@ -9,7 +9,7 @@ struct eq_ptq {
     struct eq_graph *graph; /* the same with fake-quant: calibrated, improved, ready to lower */
     bool *kept;             /* [n_nodes]: the layers that stay in FP32; owned */
     size_t clips;           /* that calibrated; 0 before */
-    float *ef;              /* [clips], theirs in FP32; owned */
+    float *ef;              /* [clips], theirs in FP32; owned; NULL if several processes calibrated */
     /* Of eq_ptq_make_within, owned; NULL otherwise. */
     char *keep_fp32;     /* replaces ptq.keep_fp32 */
     struct cJSON *mixed; /* the steps that led to it */

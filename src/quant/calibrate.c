@@ -1,26 +1,10 @@
 /* Calibration: clips go through the prepared graph in FP32, observers look on at every edge. Streams: memory does not
  * grow. */
-#include "quant/clip_walk.h"
 #include "quant/quant_graph.h"
+#include "quant/statistics.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct eq_statistics {
-    const struct eq_graph *g;      /* while clips pass */
-    struct eq_observer_opts *opts; /* [n_opts] */
-    int *group;                    /* [n_opts]: the first of those that share an observer with it */
-    /* [n_nodes][n_opts]; NULL where no edge is quantized and for all but a group's first */
-    struct eq_observer **observers;
-    int n_opts, n_nodes;
-    float *ef; /* [n_ef], of the clips */
-    size_t n_ef;
-};
-
-static struct eq_observer **observers_of(const struct eq_statistics *s, int node)
-{
-    return s->observers + (size_t)node * (size_t)s->n_opts;
-}
 
 static enum eq_status look(void *ctx, size_t clip, int node, const float *data, size_t n, struct eq_err *err)
 {
@@ -31,8 +15,8 @@ static enum eq_status look(void *ctx, size_t clip, int node, const float *data, 
         s->ef[s->n_ef++] = data[0];
     }
     for (int i = 0; i < s->n_opts && st == EQ_OK; i++)
-        if (observers_of(s, node)[i])
-            st = eq_observer_add(observers_of(s, node)[i], data, n, err);
+        if (eq_observers_of(s, node)[i])
+            st = eq_observer_add(eq_observers_of(s, node)[i], data, n, err);
     if (st == EQ_OK)
         return EQ_OK;
     char name[64];
@@ -45,7 +29,7 @@ static enum eq_status make_observers(struct eq_statistics *s, int node, struct e
     enum eq_status st = EQ_OK;
     for (int i = 0; i < s->n_opts && st == EQ_OK; i++)
         if (s->group[i] == i)
-            st = eq_observer_new(&s->opts[i], &observers_of(s, node)[i], err);
+            st = eq_observer_new(&s->opts[i], &eq_observers_of(s, node)[i], err);
     return st;
 }
 
@@ -114,9 +98,10 @@ enum eq_status eq_statistics_collect(struct eq_graph *prepared, const struct eq_
                                 .on_edge = look,
                                 .ctx = s,
                                 .progress = progress};
-    EQ_TRY(eq_clip_walk_run(&walk, err));
+    bool shared = clips->comm && clips->comm->size > 1;
+    EQ_TRY(shared ? eq_statistics_share(s, &walk, max_clips, err) : eq_clip_walk_run(&walk, err));
     if (clips_used)
-        *clips_used = walk.clip;
+        *clips_used = shared ? max_clips : walk.clip;
     s->g = NULL;
     *out = s;
     s = NULL;
@@ -143,7 +128,7 @@ static void range_piece(void *ctx, size_t node, int worker)
 {
     (void)worker;
     const struct range_job *j = ctx;
-    const struct eq_observer *o = observers_of(j->s, (int)node)[j->s->group[j->i]];
+    const struct eq_observer *o = eq_observers_of(j->s, (int)node)[j->s->group[j->i]];
     struct range *r = &j->ranges[node];
     if (o)
         r->st = eq_observer_range_by(o, &j->s->opts[j->i], &r->min, &r->max, &r->err);

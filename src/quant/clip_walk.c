@@ -32,12 +32,19 @@ static enum eq_status walk_clip(struct eq_clip_walk *w, const uint8_t *pixels, s
     return st == EQ_STOP ? EQ_OK : st;
 }
 
+/* The number of an own clip among those of all processes. */
+static size_t number_of(const struct eq_clip_walk *w, size_t clip)
+{
+    const struct eq_comm *c = w->clips->comm;
+    return c ? clip * (size_t)c->size + (size_t)c->rank : clip;
+}
+
 /* Which clip it was; i: its place in what the source gave last. */
 static enum eq_status name_clip(const struct eq_clip_walk *w, int i, struct eq_err *err)
 {
     const char *name = w->clips->name ? w->clips->name(w->clips->ctx, i) : NULL;
-    return eq_err_context(err, "%s, clip %zu%s%s%s", w->purpose, w->clip, name ? " (" : "", name ? name : "",
-                          name ? ")" : "");
+    return eq_err_context(err, "%s, clip %zu%s%s%s", w->purpose, number_of(w, w->clip), name ? " (" : "",
+                          name ? name : "", name ? ")" : "");
 }
 
 enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err)
@@ -57,8 +64,9 @@ enum eq_status eq_clip_walk_run(struct eq_clip_walk *w, struct eq_err *err)
             if (st == EQ_NUMERIC)
                 st = name_clip(w, i, err);
             w->clip += st == EQ_OK;
+            size_t done = number_of(w, w->clip);
             if (w->progress)
-                eq_progress_step(w->progress, w->clip, NULL);
+                eq_progress_step(w->progress, done < w->max_clips ? done : w->max_clips, NULL);
         }
     }
     if (st == EQ_OK && w->clip == 0)

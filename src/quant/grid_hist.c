@@ -94,6 +94,19 @@ static enum eq_status cover(struct eq_grid_hist *h, float min, float max, struct
     return EQ_OK;
 }
 
+static void add_batch(struct eq_grid_hist *h)
+{
+    for (int i = 0; i < 2 * h->half; i++)
+        h->count[i] += h->batch[i];
+}
+
+static void note_values(struct eq_grid_hist *h, const struct eq_range *values, size_t n)
+{
+    h->range =
+        h->total ? (struct eq_range){fminf(h->range.min, values->min), fmaxf(h->range.max, values->max)} : *values;
+    h->total += n;
+}
+
 enum eq_status eq_grid_hist_add(struct eq_grid_hist *h, const float *x, size_t n, struct eq_err *err)
 {
     float min, max;
@@ -112,12 +125,24 @@ enum eq_status eq_grid_hist_add(struct eq_grid_hist *h, const float *x, size_t n
             count_batch(h, x, n, &min, &max);
     }
     if (h->width > 0)
-        for (int i = 0; i < 2 * h->half; i++)
-            h->count[i] += h->batch[i];
+        add_batch(h);
     else
         h->count[h->half] += n;
-    h->range =
-        h->total ? (struct eq_range){fminf(h->range.min, min), fmaxf(h->range.max, max)} : (struct eq_range){min, max};
-    h->total += n;
+    note_values(h, &(struct eq_range){min, max}, n);
+    return EQ_OK;
+}
+
+enum eq_status eq_grid_hist_take(struct eq_grid_hist *h, const struct eq_range *values, const float *x, size_t n,
+                                 struct eq_err *err)
+{
+    float min, max;
+    EQ_CHECK(cover(h, values->min, values->max, err));
+    if (x && h->width > 0) {
+        count_batch(h, x, n, &min, &max);
+        add_batch(h);
+    } else if (x) {
+        h->count[h->half] += n;
+    }
+    note_values(h, values, n);
     return EQ_OK;
 }

@@ -16,6 +16,10 @@ static inline bool eq_range_is_empty(const struct eq_range *r)
  * range as it was, when one is NaN or infinite. */
 enum eq_status eq_range_add(struct eq_range *r, const struct eq_observer_opts *opts, const float *x, size_t n,
                             struct eq_err *err);
+/* Least and greatest of n > 0 values. EQ_NUMERIC as above. */
+enum eq_status eq_range_of(const float *x, size_t n, struct eq_range *out, struct eq_err *err);
+/* eq_range_add of a batch whose own range is known. */
+void eq_range_take(struct eq_range *r, const struct eq_observer_opts *opts, const struct eq_range *batch);
 
 /* Bins of either kind for the first batch. A range no wider than EQ_HIST_POINT has no bins. */
 enum { EQ_HIST_BINS = 2048 };
@@ -39,6 +43,11 @@ static inline bool eq_stretch_hist_is_point(const struct eq_stretch_hist *h)
     return !(h->range.max - h->range.min > EQ_HIST_POINT);
 }
 enum eq_status eq_stretch_hist_add(struct eq_stretch_hist *h, const float *x, size_t n, struct eq_err *err);
+/* The same in two steps, for batches that different processes count. Count: into batch[EQ_HIST_BINS], over the range
+ * that the histogram has after taking that batch. Take: a batch of n values, its range and its counts. */
+void eq_stretch_hist_count(const struct eq_range *range, const float *x, size_t n, uint64_t *batch);
+enum eq_status eq_stretch_hist_take(struct eq_stretch_hist *h, const struct eq_range *values, size_t n,
+                                    const uint64_t *batch, struct eq_err *err);
 /* PyTorch's HistogramObserver: greedy search for the bins whose quantization to 256 levels has the least expected
  * squared error (after caffe2's norm_minimization.cc), values spread evenly within a bin. h is not empty. */
 struct eq_range eq_stretch_hist_mse(const struct eq_stretch_hist *h);
@@ -61,6 +70,10 @@ enum eq_status eq_grid_hist_init(struct eq_grid_hist *h, struct eq_err *err);
 void eq_grid_hist_clear(struct eq_grid_hist *h);
 /* Also EQ_NOMEM. */
 enum eq_status eq_grid_hist_add(struct eq_grid_hist *h, const float *x, size_t n, struct eq_err *err);
+/* The same of a batch whose range is known. x NULL: another process counts these n values; then the histograms of all
+ * have the same bins, and their counts add up to those of one that has seen everything. */
+enum eq_status eq_grid_hist_take(struct eq_grid_hist *h, const struct eq_range *values, const float *x, size_t n,
+                                 struct eq_err *err);
 /* The ranges of a histogram that is not empty, never beyond that of the values. */
 /* ONNX Runtime's asymmetric percentile (quantization/calibrate.py, compute_percentile): (100 - percentile) / 2 percent
  * of the values are cut on each side, at the left edge of the pair of bins where the cumulated share gets there. 100:

@@ -1,6 +1,6 @@
 /* Observers find the range of an edge's values. Memory is fixed, whatever is observed. */
 #include "echoquant/quant.h"
-#include "quant/histogram.h"
+#include "quant/shared_observer.h"
 
 #include <assert.h>
 #include <math.h>
@@ -94,21 +94,33 @@ void eq_observer_free(struct eq_observer *o)
     eq_free(o);
 }
 
+enum eq_status eq_range_of(const float *x, size_t n, struct eq_range *out, struct eq_err *err)
+{
+    eq_f32_kernels()->minmax(x, n, &out->min, &out->max);
+    if (!isfinite(out->min) || !isfinite(out->max))
+        return eq_fail(err, EQ_NUMERIC, "a value is NaN or infinite");
+    return EQ_OK;
+}
+
+void eq_range_take(struct eq_range *r, const struct eq_observer_opts *opts, const struct eq_range *batch)
+{
+    float c = (float)opts->averaging;
+    if (eq_range_is_empty(r))
+        *r = *batch;
+    else if (opts->kind == EQ_OBSERVER_MINMAX)
+        *r = (struct eq_range){fminf(r->min, batch->min), fmaxf(r->max, batch->max)};
+    else
+        *r = (struct eq_range){r->min + c * (batch->min - r->min), r->max + c * (batch->max - r->max)};
+}
+
 enum eq_status eq_range_add(struct eq_range *r, const struct eq_observer_opts *opts, const float *x, size_t n,
                             struct eq_err *err)
 {
-    float min, max, c = (float)opts->averaging;
+    struct eq_range batch;
     if (n == 0)
         return EQ_OK;
-    eq_f32_kernels()->minmax(x, n, &min, &max);
-    if (!isfinite(min) || !isfinite(max))
-        return eq_fail(err, EQ_NUMERIC, "a value is NaN or infinite");
-    if (eq_range_is_empty(r))
-        *r = (struct eq_range){min, max};
-    else if (opts->kind == EQ_OBSERVER_MINMAX)
-        *r = (struct eq_range){fminf(r->min, min), fmaxf(r->max, max)};
-    else
-        *r = (struct eq_range){r->min + c * (min - r->min), r->max + c * (max - r->max)};
+    EQ_CHECK(eq_range_of(x, n, &batch, err));
+    eq_range_take(r, opts, &batch);
     return EQ_OK;
 }
 
@@ -122,6 +134,47 @@ enum eq_status eq_observer_add(struct eq_observer *o, const float *x, size_t n, 
     default:
         return eq_range_add(&o->range, &o->opts, x, n, err);
     }
+}
+
+bool eq_observer_needs_counts(const struct eq_observer *o)
+{
+    return rows[o->opts.kind].data == STRETCH;
+}
+
+enum eq_status eq_observer_count(struct eq_observer *o, const struct eq_range *batches, size_t batches_n, size_t own,
+                                 const float *x, size_t n, uint64_t *counts, struct eq_err *err)
+{
+    struct eq_range range = o->stretch ? o->stretch->range : EQ_EMPTY_RANGE;
+    bool any = o->stretch && o->stretch->total;
+    enum eq_status st = EQ_OK;
+    for (size_t i = 0; i < batches_n && st == EQ_OK; i++)
+        switch (rows[o->opts.kind].data) {
+        case STRETCH:
+            range = any ? (struct eq_range){fminf(batches[i].min, range.min), fmaxf(batches[i].max, range.max)}
+                        : batches[i];
+            any = true;
+            if (i == own)
+                eq_stretch_hist_count(&range, x, n, counts);
+            break;
+        case GRID:
+            st = eq_grid_hist_take(&o->grid, &batches[i], i == own ? x : NULL, n, err);
+            break;
+        default:
+            eq_range_take(&o->range, &o->opts, &batches[i]);
+        }
+    return st;
+}
+
+enum eq_status eq_observer_take_counts(struct eq_observer *o, const struct eq_range *batch, size_t n,
+                                       const uint64_t *counts, struct eq_err *err)
+{
+    return eq_stretch_hist_take(o->stretch, batch, n, counts, err);
+}
+
+uint64_t *eq_observer_own_counts(struct eq_observer *o, size_t *n)
+{
+    *n = 2 * (size_t)o->grid.half;
+    return o->grid.count;
 }
 
 bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observer_opts *b)

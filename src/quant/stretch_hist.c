@@ -74,6 +74,28 @@ enum eq_status eq_stretch_hist_add(struct eq_stretch_hist *h, const float *x, si
     return EQ_OK;
 }
 
+void eq_stretch_hist_count(const struct eq_range *range, const float *x, size_t n, uint64_t *batch)
+{
+    const struct eq_stretch_hist bins = {.range = *range};
+    float min, max;
+    memset(batch, 0, EQ_HIST_BINS * sizeof *batch);
+    if (eq_stretch_hist_is_point(&bins))
+        batch[0] = n;
+    else
+        eq_f32_kernels()->histogram(x, n, range->min, range->max, batch, EQ_HIST_BINS, &min, &max);
+}
+
+enum eq_status eq_stretch_hist_take(struct eq_stretch_hist *h, const struct eq_range *values, size_t n,
+                                    const uint64_t *batch, struct eq_err *err)
+{
+    if (!h->total || !(values->min >= h->range.min && values->max <= h->range.max))
+        EQ_CHECK(cover(h, values->min, values->max, err));
+    for (int i = 0; i < EQ_HIST_BINS; i++)
+        h->count[i] += (double)batch[i];
+    h->total += n;
+    return EQ_OK;
+}
+
 /* ---- least squared error ------------------------------------------------- */
 
 enum { LEVELS = 256 };

@@ -17,17 +17,15 @@ static enum eq_status make_ptq(const struct eq_config *cfg, const struct eq_data
     return st;
 }
 
-/* Makes the model of a phase from the baseline of the run. Processes share trainings. */
+/* Makes the model of a phase from the baseline of the run. Processes share it. */
 static enum eq_status make(enum eq_phase phase, const struct eq_config *cfg, const struct eq_dataset *ds,
                            struct eq_err *err)
 {
-    enum eq_status st;
     switch (phase) {
     case EQ_PHASE_TRAIN:
         return eq_run_train(cfg, ds, err);
     case EQ_PHASE_PTQ:
-        st = eq_first_begin() ? make_ptq(cfg, ds, err) : EQ_OK;
-        return eq_first_end(st, NULL, 0, err);
+        return make_ptq(cfg, ds, err);
     case EQ_PHASE_QAT:
         return eq_run_qat(cfg, ds, NULL, err);
     default:

@@ -4,10 +4,23 @@
  * in the tree of eq_tree, statistics follow one after the other. One process does the same as several.
  *
  * The gradient that was computed last lies in the executor's block; the sums that wait for it lie in `waiting`.
+ *
+ * What other processes need leaves while the backward pass of this one's last micro-batch runs. A courier exchanges
+ * losses and statistics first, then the gradients in buckets, from the last layer to the first, as they become final.
  */
 #include "train/trainer.h"
 
 #include <string.h>
+
+/* Floats of parameters that leave at once: enough that latency does not count, few enough that most leave early. Many
+ * processes get small pieces of them, so there they are larger. */
+enum { BUCKET = 1 << 20, PIECE = 8 << 10 };
+
+static size_t bucket_of(const struct eq_trainer *t)
+{
+    size_t least = (size_t)t->comm->size * PIECE;
+    return least > BUCKET ? least : BUCKET;
+}
 
 static float *stats_of(const struct eq_micro *m, size_t micro)
 {
@@ -62,12 +75,15 @@ enum eq_status eq_micro_init(struct eq_trainer *t, struct eq_err *err)
         if (!(m->waiting[i] = eq_alloc(n_grads, sizeof(float))))
             return eq_fail(err, EQ_NOMEM, "out of memory for the gradients of %zu micro-batches", m->n);
     eq_tree_begin(&m->tree, all);
+    if (t->comm->size > 1) /* agreement, rows, buckets, the rest of the parameters, learned scales */
+        EQ_CHECK(eq_courier_new(n_grads / bucket_of(t) + 4, &m->courier, err));
     return EQ_OK;
 }
 
 void eq_micro_clear(struct eq_trainer *t)
 {
     struct eq_micro *m = &t->micro;
+    eq_courier_free(m->courier);
     for (int i = 0; i < EQ_TREE_PARTS; i++)
         eq_free(m->waiting[i]);
     eq_free(m->rows);
@@ -84,14 +100,78 @@ void eq_micro_begin(struct eq_trainer *t)
         t->job.rule->keep(t->job.scales, stats + m->n_stats);
 }
 
-enum eq_status eq_micro_agree(struct eq_trainer *t, enum eq_status mine, struct eq_err *err)
+/* Whether the step can be finished, and whether the run is to stop after it. */
+static enum eq_status agree(struct eq_trainer *t, enum eq_status mine, struct eq_err *err)
 {
     bool stop = eq_interrupted();
-    double start_ms = eq_now_ms();
     enum eq_status st = eq_comm_agree_any(t->comm, mine, &stop, err);
     t->micro.stop = stop;
+    return st;
+}
+
+enum eq_status eq_micro_fail(struct eq_trainer *t, enum eq_status mine, struct eq_err *err)
+{
+    double start_ms = eq_now_ms();
+    enum eq_status st = agree(t, mine, err);
     t->micro.waited += t->comm->size > 1 ? eq_now_ms() - start_ms : 0;
     return st;
+}
+
+/* ---- the exchange, on the courier's thread -------------------------------- */
+
+static enum eq_status exchange_rows(void *ctx, size_t lo, size_t hi, struct eq_err *err)
+{
+    struct eq_trainer *t = ctx;
+    (void)lo, (void)hi;
+    EQ_CHECK(agree(t, EQ_OK, err));
+    return eq_comm_fill(t->comm, t->micro.rows, t->micro.tree.leaves, t->micro.row_bytes, err);
+}
+
+/* The gradient of the step, lo .. hi - 1, into the executor's block. */
+static enum eq_status exchange_grads(void *ctx, size_t lo, size_t hi, struct eq_err *err)
+{
+    struct eq_trainer *t = ctx;
+    const struct eq_micro *m = &t->micro;
+    float *parts[EQ_TREE_PARTS];
+    size_t n;
+    for (int i = 0; i < m->tree.n; i++)
+        parts[i] = (i < m->tree.n - 1 ? m->waiting[i] : eq_exec_grad_block(t->exec, &n)) + lo;
+    for (int i = 0; i < m->n_addends; i++)
+        eq_tree_add(parts[m->tree.n - 1], m->addends[i] + lo, hi - lo);
+    return eq_comm_sum(t->comm, m->tree.leaves, parts, hi - lo, err);
+}
+
+/* ---- the caller's side ----------------------------------------------------- */
+
+static void send_final(void *ctx, size_t from)
+{
+    struct eq_trainer *t = ctx;
+    struct eq_micro *m = &t->micro;
+    if (m->unsent - from < bucket_of(t))
+        return;
+    eq_courier_give(m->courier, exchange_grads, t, from, m->unsent);
+    m->unsent = from;
+}
+
+/* Where the gradient that is computed now belongs in the tree. */
+static void find_place(struct eq_micro *m)
+{
+    int before = m->tree.n;
+    m->n_addends = eq_tree_push(&m->tree, 0, current(m));
+    for (int k = 1; k <= m->n_addends; k++)
+        m->addends[k - 1] = m->waiting[before - k];
+}
+
+void eq_micro_note(struct eq_trainer *t, double loss)
+{
+    struct eq_micro *m = &t->micro;
+    memcpy(m->rows + current(m) * m->row_bytes, &loss, sizeof loss);
+    find_place(m);
+    if (!m->courier || m->done + 1 < m->n)
+        return;
+    m->unsent = eq_exec_param_grads(t->exec);
+    eq_courier_give(m->courier, exchange_rows, t, 0, 0);
+    eq_exec_set_grad_hook(t->exec, &(struct eq_grad_hook){send_final, t});
 }
 
 struct sum {
@@ -112,30 +192,24 @@ static void copy_span(const void *ctx, size_t lo, size_t hi)
     memcpy(s->to + lo, s->left + lo, (hi - lo) * sizeof(float));
 }
 
-void eq_micro_add(struct eq_trainer *t, double loss)
+/* All of this process's gradients, where no courier does it bucket by bucket. */
+static void add_up(const struct eq_trainer *t)
+{
+    size_t n;
+    float *block = eq_exec_grad_block(t->exec, &n);
+    for (int i = 0; i < t->micro.n_addends; i++)
+        eq_for_spans(n, add_span, &(struct sum){block, t->micro.addends[i]});
+}
+
+void eq_micro_keep(struct eq_trainer *t)
 {
     struct eq_micro *m = &t->micro;
     size_t n;
     float *block = eq_exec_grad_block(t->exec, &n);
-    memcpy(m->rows + current(m) * m->row_bytes, &loss, sizeof loss);
-    int before = m->tree.n, sums = eq_tree_push(&m->tree, 0, current(m));
-    for (int k = 1; k <= sums; k++)
-        eq_for_spans(n, add_span, &(struct sum){block, m->waiting[before - k]});
-    if (++m->done == m->n)
-        return;
+    add_up(t);
+    m->done++;
     eq_for_spans(n, copy_span, &(struct sum){m->waiting[m->tree.n - 1], block});
     eq_exec_zero_grads(t->exec);
-}
-
-/* The gradient of the step into the executor's block. */
-static enum eq_status add_up(struct eq_trainer *t, struct eq_err *err)
-{
-    struct eq_micro *m = &t->micro;
-    float *parts[EQ_TREE_PARTS];
-    size_t n;
-    memcpy(parts, m->waiting, sizeof parts);
-    parts[m->tree.n - 1] = eq_exec_grad_block(t->exec, &n);
-    return eq_comm_sum(t->comm, m->tree.leaves, parts, n, err);
 }
 
 static enum eq_status follow(struct eq_trainer *t, struct eq_err *err)
@@ -153,13 +227,30 @@ static enum eq_status follow(struct eq_trainer *t, struct eq_err *err)
     return EQ_OK;
 }
 
+/* Sends the rest and waits for all. */
+static enum eq_status finish_exchange(struct eq_trainer *t, struct eq_err *err)
+{
+    struct eq_micro *m = &t->micro;
+    size_t n, params = eq_exec_param_grads(t->exec);
+    double start_ms = eq_now_ms();
+    eq_exec_grad_block(t->exec, &n);
+    if (m->unsent > 0)
+        eq_courier_give(m->courier, exchange_grads, t, 0, m->unsent);
+    if (n > params)
+        eq_courier_give(m->courier, exchange_grads, t, params, n);
+    eq_exec_set_grad_hook(t->exec, &(struct eq_grad_hook){0});
+    enum eq_status st = eq_courier_wait(m->courier, err);
+    m->waited += eq_now_ms() - start_ms;
+    return st;
+}
+
 enum eq_status eq_micro_finish(struct eq_trainer *t, struct eq_err *err)
 {
     struct eq_micro *m = &t->micro;
-    double start_ms = eq_now_ms();
-    EQ_CHECK(add_up(t, err));
-    EQ_CHECK(eq_comm_fill(t->comm, m->rows, m->tree.leaves, m->row_bytes, err));
-    m->waited += t->comm->size > 1 ? eq_now_ms() - start_ms : 0;
+    if (m->courier)
+        EQ_CHECK(finish_exchange(t, err));
+    else
+        add_up(t);
     EQ_CHECK(follow(t, err));
     m->done = 0;
     eq_tree_begin(&m->tree, m->tree.leaves);

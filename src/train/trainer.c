@@ -218,17 +218,20 @@ enum eq_status eq_trainer_step(struct eq_trainer *t, const struct eq_batch *batc
     double lr = learning_rate(t), since = eq_now_ms(), loss = NAN;
     bool last = t->micro.done + 1 == t->micro.n;
     enum eq_status st = forward(t, batch, lr, &loss, err);
+    if (st != EQ_OK)
+        return eq_micro_fail(t, st, err);
     lap(t, EQ_TRAIN_FORWARD, &since);
-    if (last || st != EQ_OK)
-        EQ_CHECK(eq_micro_agree(t, st, err));
+    eq_micro_note(t, loss);
     for (int i = 0; i < batch->n; i++)
         diff[i] /= (float)t->job.accumulate;
     EQ_CHECK(eq_exec_backward(t->exec, diff, err));
-    eq_micro_add(t, loss);
+    if (!last)
+        eq_micro_keep(t);
     lap(t, EQ_TRAIN_BACKWARD, &since);
     if (!last)
         return EQ_OK;
     EQ_CHECK(eq_micro_finish(t, err));
+    lap(t, EQ_TRAIN_EXCHANGE, &since);
     EQ_CHECK(apply_gradients(t, lr, &since, err));
     t->batch_in_epoch += (size_t)t->job.accumulate;
     return EQ_OK;
@@ -288,7 +291,7 @@ static enum eq_status train_epoch(struct eq_trainer *t, struct eq_err *err)
     while (t->batch_in_epoch < micro) {
         st = eq_loader_next(t->train, &batch, err);
         if (st != EQ_OK)
-            st = eq_micro_agree(t, st, err);
+            st = eq_micro_fail(t, st, err);
         if (st == EQ_INTERRUPTED) /* a clip that takes long was given up, and with it this step */
             st = interrupted_step(t, err);
         EQ_TRY(st);

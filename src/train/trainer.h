@@ -30,13 +30,28 @@ enum eq_status eq_micro_check(const struct eq_train_job *job, struct eq_err *err
 enum eq_status eq_micro_init(struct eq_trainer *t, struct eq_err *err);
 void eq_micro_clear(struct eq_trainer *t);
 void eq_micro_begin(struct eq_trainer *t); /* before the forward pass of a micro-batch */
-/* Once in a step, by every process: before the backward pass of its last micro-batch, or when it cannot go on. mine,
- * err: how it is here. Returns how it is, as eq_comm_agree; also sets micro.stop. */
-enum eq_status eq_micro_agree(struct eq_trainer *t, enum eq_status mine, struct eq_err *err);
-void eq_micro_add(struct eq_trainer *t, double loss); /* after the backward pass */
-/* After the last one: the gradient of the step is in the executor's block; statistics, ranges and loss_sum have
- * followed. EQ_NUMERIC: a range is not finite; else the status of the exchange. */
+/* A process that cannot go on with the step tells the others, in place of what follows. mine, err: why. Returns the
+ * worst status of all, as eq_comm_agree. */
+enum eq_status eq_micro_fail(struct eq_trainer *t, enum eq_status mine, struct eq_err *err);
+/* Between the two passes of a micro-batch. Before the backward pass of the process's last one the exchange with the
+ * others begins: they agree that all can go on, and the gradients follow as they become final. */
+void eq_micro_note(struct eq_trainer *t, double loss);
+void eq_micro_keep(struct eq_trainer *t); /* after the backward pass of a micro-batch that is not the process's last */
+/* After the last one: the gradient of the step is in the executor's block; statistics, ranges, loss_sum and micro.stop
+ * have followed. EQ_NUMERIC: a range is not finite; else the status of the exchange, or of a process that cannot go on.
+ */
 enum eq_status eq_micro_finish(struct eq_trainer *t, struct eq_err *err);
+
+/* courier.c: a thread that does tasks in the order in which they are given. most: between two waits. Free *out also
+ * after a failure. EQ_NOMEM. */
+struct eq_courier;
+typedef enum eq_status (*eq_courier_fn)(void *ctx, size_t lo, size_t hi, struct eq_err *err);
+enum eq_status eq_courier_new(size_t most, struct eq_courier **out, struct eq_err *err);
+void eq_courier_free(struct eq_courier *c); /* waits; NULL is allowed */
+/* ctx is borrowed until the next wait. */
+void eq_courier_give(struct eq_courier *c, eq_courier_fn fn, void *ctx, size_t lo, size_t hi);
+/* Until all tasks are done. The status of the first one that failed; those after it were left out. */
+enum eq_status eq_courier_wait(struct eq_courier *c, struct eq_err *err);
 
 /* history.c: <run>/history/<name>.csv */
 enum eq_status eq_history_write(const struct eq_trainer *t, struct eq_err *err);

@@ -80,9 +80,12 @@ times("step_ms", 2)
 layers(["forward", "backward_data", "backward_weights"])
 assert (r["model"], r["clips"], r["frames"], r["size"], r["precision"]) == ("fresh", 2, 4, 32, "FP32")
 assert r["clip_ms"]["min"] == r["step_ms"]["min"] / 2 and r["arena_bytes"] > 0
-assert set(r["parts_ms"]) == {"forward", "backward", "gradient_norm", "optimizer", "zero_gradients"}
-assert all(ms > 0 for ms in r["parts_ms"].values())
+assert set(r["parts_ms"]) == {"forward", "backward", "exchange", "gradient_norm", "optimizer", "zero_gradients"}
+assert all(ms > 0 for part, ms in r["parts_ms"].items() if part != "exchange")
+assert (r["processes"], r["micro_batches"]) == (1, 1) and "waited_ms" not in r
 PY
+expect 0 bench --train --clips 2 "${SMALL[@]}" --threads 1 --json --set train.accumulate=3
+json "micro-batches" <<<'assert r["micro_batches"] == 3 and r["clip_ms"]["min"] == r["step_ms"]["min"] / 6'
 for method in ste lsq; do
     expect 0 bench --train --qat --clips 2 "${SMALL[@]}" --threads 1 --json --set qat.method=$method
     json "bench --train --qat" <<<"times('step_ms', 2), times('fp32_step_ms', 2); assert r['qat'] == '$method'"

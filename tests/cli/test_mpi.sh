@@ -11,6 +11,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_base_warn_component_unused=0
 unset OMPI_COMM_WORLD_SIZE PMI_SIZE PMI_RANK PMIX_RANK PMI_FD SLURM_NTASKS SLURM_STEP_NUM_TASKS
 PATIENCE=${ECHOQUANT_TEST_PATIENCE:-1}
+MPIRUN=${ECHOQUANT_MPIRUN:-mpirun}
 
 tiny_data d
 SETTINGS=("${TINY[@]}" --data d --threads 1 --set train.batch=1 --set train.accumulate=4 --set train.ema=0.9
@@ -35,8 +36,8 @@ if grep -q "built without MPI" "$ERR"; then
 fi
 is "exit of one that finds no others" "$STATUS" 2
 has "$ERR" "mpirun -n 2 echoquant train --run alone"
-if ! command -v mpirun >/dev/null; then
-    skip "the other checks: no mpirun"
+if ! command -v "$MPIRUN" >/dev/null; then
+    skip "the other checks: no $MPIRUN"
     summary
     exit
 fi
@@ -46,7 +47,7 @@ ranks() {
     local n=$1
     shift
     STATUS=0
-    timeout $((120 * PATIENCE)) mpirun -n "$n" "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    timeout $((120 * PATIENCE)) "$MPIRUN" -n "$n" "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
 }
 
 # expect_ranks N STATUS ARGUMENTS...
@@ -79,6 +80,26 @@ same one/predictions/fp32.csv many3/predictions/fp32.csv
 expect_ranks 2 0 train --run json --json "${SETTINGS[@]}"
 is "objects on stdout" "$(grep -c '"path"' "$OUT")" 1
 
+# The time that a step waits, in its history and in bench.
+is "waiting in the history" "$(head -n 1 many2/history/fp32.csv | cut -d, -f 9)" waited
+is "waiting of one process" "$(awk -F, 'NR > 1 && $9 != 0' one/history/fp32.csv)" ""
+STEP=(--train --clips 1 --set model.width=8 --frames 2 --size 32 --set bench.steps=3 --threads 1 --set train.accumulate=4)
+expect_ranks 2 0 bench "${STEP[@]}" --json
+python3 - "$OUT" <<'PY' && pass || fail "bench --train on 2 processes"
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert (r["processes"], r["micro_batches"]) == (2, 4), r
+assert r["waited_ms"]["median"] >= r["waited_ms"]["min"] > 0 and 0 < r["waited_share"] < 1, r
+assert r["clip_ms"]["min"] == r["step_ms"]["min"] / 4 and r["parts_ms"]["exchange"] > 0, r
+PY
+expect_ranks 3 0 bench "${STEP[@]}"
+has "$OUT" "4 such micro-batches a step, on 3 processes"
+has "$OUT" "waiting"
+expect_ranks 2 2 bench "${STEP[@]}" --layers
+has "$ERR" "--layers measures one process"
+expect_ranks 2 2 bench --fresh fp32
+has "$ERR" "not shared between processes"
+
 # Ranges and scales that are learned.
 expect 0 train --run lsq1 "${SETTINGS[@]}" --set qat.method=lsq
 cp -r lsq1 lsq3
@@ -107,14 +128,23 @@ expect 0 train --run whole "${LONG[@]}"
 start() {
     local n=$1
     shift
-    mpirun -n "$n" "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null &
+    "$MPIRUN" -n "$n" "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null &
     CHILD=$!
+}
+
+# below PID: the processes that it started, and those that they did.
+below() {
+    local pid
+    for pid in $(ps -o pid= --ppid "$1"); do
+        echo "$pid"
+        below "$pid"
+    done
 }
 
 # process_of RANK: the number of a process of CHILD.
 process_of() {
     local pid
-    for pid in $(ps -o pid= --ppid "$CHILD"); do
+    for pid in $(below "$CHILD"); do
         if tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx -e "OMPI_COMM_WORLD_RANK=$1" -e "PMI_RANK=$1"; then
             echo "$pid"
         fi
@@ -173,6 +203,22 @@ else
     same whole/fp32.safetensors silent/fp32.safetensors
 fi
 
+# A clip that breaks while one process trains. That process has the same clips in another folder.
+cp -r d breaks
+STATUS=0
+timeout $((60 * PATIENCE)) "$MPIRUN" -n 1 "$BIN" train --run broke "${LONG[@]}" : \
+    -n 1 "$BIN" train --run broke "${LONG[@]}" --data breaks >"$OUT" 2>"$ERR" </dev/null &
+CHILD=$!
+wait_for broke/state/fp32.state.safetensors
+for clip in breaks/Videos/*.avi; do : >"$clip"; done
+end
+is "exit with a clip that broke" "$STATUS" 1
+has "$ERR" "error: rank 1: breaks/Videos/"
+is "errors" "$(grep -c '^error: ' "$ERR")" 1
+there broke/state/fp32.state.safetensors
+expect_ranks 2 0 train --run broke
+same whole/fp32.safetensors broke/fp32.safetensors
+
 # ---- two machines with a slow and lossy network between them ---------------------
 
 # As two network namespaces, each with a name of its own, and a pair of virtual links.
@@ -218,7 +264,7 @@ one_differs() {
     done
     shift
     STATUS=0
-    timeout $((60 * PATIENCE)) mpirun -n 1 "${first[@]}" : -n 1 "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    timeout $((60 * PATIENCE)) "$MPIRUN" -n 1 "${first[@]}" : -n 1 "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
     is "exit with \"$text\"" "$STATUS" "$wanted"
     has "$ERR" "error: $text"
     is "errors" "$(grep -c '^error: ' "$ERR")" 1
@@ -228,6 +274,18 @@ one_differs() {
 one_differs 2 "rank 1: this process has other settings than rank 0: train.lr=0.01, not train.lr=0.001" \
     "$BIN" train --run apart "${SETTINGS[@]}" -- "$BIN" train --run apart "${SETTINGS[@]}" --set train.lr=0.01
 not_there apart/config.json
+one_differs 2 "rank 1: this process has other settings than rank 0: cpu=ref, not cpu=" \
+    "$BIN" train --run apart "${SETTINGS[@]}" -- "$BIN" train --run apart "${SETTINGS[@]}" --cpu ref
+# Another version: the same program with another number in it.
+version=$("$BIN" --version | awk 'NR == 1 { print $2 }')
+VERSION=$version perl -0777 -pe 's/\Q$ENV{VERSION}\E\0/9.9.9\0/g' "$BIN" >other_version
+chmod +x other_version
+if [ "${#version}" = 5 ] && ./other_version --version | grep -qF 9.9.9; then
+    one_differs 2 "rank 1: this process has other settings than rank 0: version=9.9.9, not version=$version" \
+        "$BIN" train --run apart "${SETTINGS[@]}" -- ./other_version train --run apart "${SETTINGS[@]}"
+else
+    skip "another version: its number cannot be changed in this binary"
+fi
 cp -r d other
 sed -i '2s/,[0-9.]*,/,11.5,/' other/FileList.csv
 one_differs 2 "rank 1: this process has other data than rank 0" \
@@ -247,6 +305,19 @@ one_differs 1 "rank 0: full/" \
 unset OMPI_MCA_btl
 expect_ranks 2 0 train --run full "${SETTINGS[@]}"
 same one/fp32.safetensors full/fp32.safetensors
+
+# One that may use fewer CPUs than it has threads.
+if [ "$(nproc)" -gt 1 ]; then
+    STATUS=0
+    timeout $((60 * PATIENCE)) "$MPIRUN" -n 1 "$BIN" train --run many2 --threads 2 : \
+        -n 1 taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')" "$BIN" train --run many2 --threads 2 \
+        >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
+    is "exit with a narrow affinity" "$STATUS" 0
+    has "$ERR" "rank 1 may run on 1 CPU only, fewer than run.threads = 2"
+    has "$ERR" "--bind-to none"
+else
+    skip "a narrow affinity: this machine has one CPU"
+fi
 
 # More processes than micro-batches, and a command that is not shared.
 expect_ranks 3 2 train --run few "${SETTINGS[@]}" --set train.accumulate=2

@@ -167,6 +167,44 @@ static void long_vectors_go_in_rounds(void **state)
     }
 }
 
+static void denormals(struct exchange_rank *r)
+{
+    struct summing *s = r->ctx;
+    float x[2] = {1e-40f, r->comm.rank == 0 ? 2e-38f : -1.9e-38f}, *parts[] = {x};
+    s->st = eq_comm_sum(&r->comm, 2, parts, 2, &s->err);
+    s->leaf[0] = eq_alloc(2, sizeof(float));
+    memcpy(s->leaf[0], x, sizeof x);
+}
+
+struct two {
+    float x[2], left[2];
+};
+
+static void add_two(void *ctx, size_t piece, int worker)
+{
+    struct two *t = ctx;
+    (void)piece, (void)worker;
+    for (int i = 0; i < 2; i++)
+        t->x[i] = t->left[i] + t->x[i];
+}
+
+/* As in the parallel-for in which one process adds. */
+static void denormals_count_as_in_one_process(void **state)
+{
+    (void)state;
+    struct summing s[2] = {0};
+    struct two alone = {{1e-40f, -1.9e-38f}, {1e-40f, 2e-38f}}, tree = alone;
+    eq_parallel_for(1, add_two, &alone);
+    eq_tree_add(tree.x, tree.left, 2);
+    assert_memory_equal(tree.x, alone.x, sizeof alone.x);
+    exchange_run(&shared, 2, denormals, s, sizeof *s);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(s[i].st, EQ_OK);
+        assert_memory_equal(s[i].leaf[0], alone.x, sizeof alone.x);
+        eq_free(s[i].leaf[0]);
+    }
+}
+
 /* ---- shares -------------------------------------------------------------- */
 
 struct filling {
@@ -291,6 +329,7 @@ int main(void)
         cmocka_unit_test(sums_do_not_depend_on_the_processes), cmocka_unit_test(long_vectors_go_in_rounds),
         cmocka_unit_test(everybody_gets_all_shares),           cmocka_unit_test(the_worst_status_is_everybodys),
         cmocka_unit_test(a_broken_link_is_an_error),           cmocka_unit_test(one_process_changes_nothing),
+        cmocka_unit_test(denormals_count_as_in_one_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

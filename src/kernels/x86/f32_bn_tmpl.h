@@ -26,6 +26,7 @@ struct bn_job {
     int pieces;
     bool relu, mask_from_x, batch_stats, accumulate_residual;
     struct unpool pooled; /* where the gradient comes from without a dy */
+    bool streams;         /* out, then */
     /* by channel: the factors of bn_apply and bn_backward, see there */
     float apply_scale[MAX_CHANNELS], scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
     /* by range of rows and channel: mean and sum of squared deviations, or sum and dot product of the gradient */
@@ -293,7 +294,10 @@ ALWAYS_INLINE void gradient_vector(const struct bn_job *j, const bool unpools, c
         vf old = j->accumulate_residual ? v_load_n(j->dresidual + at, lanes) : v_zero();
         v_store_n(j->dresidual + at, lanes, v_add(old, d));
     }
-    v_store_n(j->out + at, lanes, dx);
+    if (unpools && j->streams && lanes == VL)
+        v_stream(j->out + at, dx);
+    else
+        v_store_n(j->out + at, lanes, dx);
 }
 
 ALWAYS_INLINE void gradient_range_of(const struct bn_job *j, const bool unpools, size_t piece)
@@ -318,7 +322,10 @@ static void gradient_range(void *ctx, size_t piece, int worker)
 static void gradient_pooled_range(void *ctx, size_t piece, int worker)
 {
     (void)worker;
-    gradient_range_of(ctx, true, piece);
+    const struct bn_job *j = ctx;
+    gradient_range_of(j, true, piece);
+    if (j->streams)
+        v_stream_end();
 }
 
 /* The ranges' sums of one channel; sum(dy) and sum(dy * xhat) go into the gradients and into dx's coefficients. */
@@ -375,6 +382,7 @@ static void bn_relu_maxpool_backward(const struct eq_bn *bn, const struct eq_poo
         job.x = x + first;
         job.pooled = (struct unpool){*p, dy + first, argmax + first};
         job.out = dx + first;
+        job.streams = v_streams(dx, bn->rows * (size_t)bn->c) && bn->c % VL == 0;
         set_apply_scale(&job);
         for_ranges(&job, sum_pooled_range);
         for (int i = 0; i < job.bn.c; i++)

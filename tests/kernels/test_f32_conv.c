@@ -100,6 +100,33 @@ static void run_forward(const struct eq_conv_kernel *k, const struct problem *p,
     guarded_clear(&scratch);
 }
 
+/* An output that is larger than the caches is stored past them if it is aligned: the same bits. */
+static void large_outputs(void **state)
+{
+    (void)state;
+    static const struct shape_row row = {3, 16, 112, 112, 3, 64, 7, 2, 3, EQ_LAYOUT_CLIP};
+    static const enum eq_isa ceilings[] = {EQ_ISA_AVX2, EQ_ISA_AVX512};
+    struct problem p;
+    problem_init(&p, &row, DATA_UNIFORM);
+    size_t n = dst_count(&p.s);
+    struct eq_f32_epilogue epi = {.bias = p.bias, .relu = true};
+    use_threads(2);
+    for (size_t l = 0; l < sizeof ceilings / sizeof *ceilings; l++) {
+        if (!use_isa(ceilings[l]))
+            continue;
+        const struct eq_conv_kernel *k = eq_f32_conv_select(EQ_CONV_FORWARD, &p.s);
+        if (!kernel_wanted(k->name))
+            continue;
+        float *aligned = new_floats(n), *shifted = new_floats(n + 1);
+        run_forward(k, &p, &epi, aligned);
+        run_forward(k, &p, &epi, shifted + 1);
+        assert_memory_equal(aligned, shifted + 1, n * sizeof *aligned);
+        eq_free(aligned);
+        eq_free(shifted);
+    }
+    problem_clear(&p);
+}
+
 /* The same kernel without pooling, then ref's pooling: the same bits, zeros' signs and NaN included. */
 static void check_pooled(const struct eq_conv_kernel *k, const struct problem *p, bool relu)
 {
@@ -169,7 +196,7 @@ int main(void)
         cmocka_unit_test(forward_matches_ref),          cmocka_unit_test(backward_data_matches_ref),
         cmocka_unit_test(backward_weights_matches_ref), cmocka_unit_test(weights_used_once),
         cmocka_unit_test(selection_is_never_ref),       cmocka_unit_test(ordered_kernels_agree_to_the_bit),
-        cmocka_unit_test(pooling_in_the_same_pass),
+        cmocka_unit_test(pooling_in_the_same_pass),     cmocka_unit_test(large_outputs),
     };
     return kernels_report("f32_conv", cmocka_run_group_tests(tests, NULL, NULL));
 }

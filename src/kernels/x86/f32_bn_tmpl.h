@@ -26,6 +26,7 @@ struct bn_job {
     int pieces;
     bool relu, mask_from_x, batch_stats, accumulate_residual;
     struct unpool pooled; /* where the gradient comes from without a dy */
+    bool streams;         /* out, then */
     /* by channel: the factors of bn_apply and bn_backward, see there */
     float apply_scale[MAX_CHANNELS], scale[MAX_CHANNELS], slope[MAX_CHANNELS], shift[MAX_CHANNELS];
     /* by range of rows and channel: mean and sum of squared deviations, or sum and dot product of the gradient */
@@ -67,37 +68,49 @@ static size_t from_the_end(const struct bn_job *j, size_t piece)
 
 /* ---- statistics ---------------------------------------------------------- */
 
-/* One vector's statistics over n rows from x on, then merged into mean and m2 of the n_before rows before (Chan, Golub
- * & LeVeque 1983). ahead: as many rows that are asked for meanwhile. */
-ALWAYS_INLINE void merge_block(const float *x, const float *ahead, size_t ld, size_t n, size_t n_before, int lanes,
-                               float *mean, float *m2)
+/* The statistics of some vectors over n rows from x on, then merged into mean and m2 of the n_before rows before (Chan,
+ * Golub & LeVeque 1983). ahead: as many rows that are asked for meanwhile. vectors is a constant. */
+ALWAYS_INLINE void merge_block(const float *x, const float *ahead, size_t ld, size_t n, size_t n_before,
+                               const int vectors, int lanes, float *mean, float *m2)
 {
-    vf sum = v_zero(), odd_sum = v_zero(), squares = v_zero(), odd_squares = v_zero();
+    vf sum[GROUP], odd_sum[GROUP], squares[GROUP], odd_squares[GROUP], block_mean[GROUP];
     size_t r = 0;
-    for (; r + 2 <= n; r += 2) {
-        sum = v_add(sum, v_load_n(x + r * ld, lanes));
-        odd_sum = v_add(odd_sum, v_load_n(x + (r + 1) * ld, lanes));
-        v_prefetch(ahead + r * ld);
-        v_prefetch(ahead + (r + 1) * ld);
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] = odd_sum[v] = squares[v] = odd_squares[v] = v_zero();
+    for (; r + 2 <= n; r += 2)
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            sum[v] = v_add(sum[v], v_load_n(x + r * ld + v * VL, lanes));
+            odd_sum[v] = v_add(odd_sum[v], v_load_n(x + (r + 1) * ld + v * VL, lanes));
+            v_prefetch(ahead + r * ld + v * VL);
+            v_prefetch(ahead + (r + 1) * ld + v * VL);
+        }
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        if (r < n)
+            sum[v] = v_add(sum[v], v_load_n(x + r * ld + v * VL, lanes));
+        block_mean[v] = v_mul(v_add(sum[v], odd_sum[v]), v_set1(1.0f / (float)n));
     }
-    if (r < n)
-        sum = v_add(sum, v_load_n(x + r * ld, lanes));
-    vf block_mean = v_mul(v_add(sum, odd_sum), v_set1(1.0f / (float)n));
-    for (r = 0; r + 2 <= n; r += 2) {
-        vf d = v_sub(v_load_n(x + r * ld, lanes), block_mean);
-        vf odd = v_sub(v_load_n(x + (r + 1) * ld, lanes), block_mean);
-        squares = v_fma(d, d, squares);
-        odd_squares = v_fma(odd, odd, odd_squares);
-    }
-    if (r < n) {
-        vf d = v_sub(v_load_n(x + r * ld, lanes), block_mean);
-        squares = v_fma(d, d, squares);
-    }
+    for (r = 0; r + 2 <= n; r += 2)
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            vf d = v_sub(v_load_n(x + r * ld + v * VL, lanes), block_mean[v]);
+            vf odd = v_sub(v_load_n(x + (r + 1) * ld + v * VL, lanes), block_mean[v]);
+            squares[v] = v_fma(d, d, squares[v]);
+            odd_squares[v] = v_fma(odd, odd, odd_squares[v]);
+        }
     float total = (float)(n_before + n);
-    vf old = v_load_n(mean, lanes), delta = v_sub(block_mean, old);
-    vf between = v_mul(v_mul(delta, delta), v_set1((float)n_before * (float)n / total));
-    v_store_n(mean, lanes, v_fma(delta, v_set1((float)n / total), old));
-    v_store_n(m2, lanes, v_add(v_load_n(m2, lanes), v_add(v_add(squares, odd_squares), between)));
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        float *to = mean + v * VL, *to_m2 = m2 + v * VL;
+        if (r < n) {
+            vf d = v_sub(v_load_n(x + r * ld + v * VL, lanes), block_mean[v]);
+            squares[v] = v_fma(d, d, squares[v]);
+        }
+        vf old = v_load_n(to, lanes), delta = v_sub(block_mean[v], old);
+        vf between = v_mul(v_mul(delta, delta), v_set1((float)n_before * (float)n / total));
+        v_store_n(to, lanes, v_fma(delta, v_set1((float)n / total), old));
+        v_store_n(to_m2, lanes, v_add(v_load_n(to_m2, lanes), v_add(v_add(squares[v], odd_squares[v]), between)));
+    }
 }
 
 static void stats_range(void *ctx, size_t turn, int worker)
@@ -113,10 +126,11 @@ static void stats_range(void *ctx, size_t turn, int worker)
         size_t n = end - row < BLOCK ? end - row : BLOCK;
         const float *x = j->x + row * j->ld, *ahead = row + 2 * BLOCK <= end ? x + BLOCK * j->ld : x;
         int c = 0;
-        for (; c + VL <= j->bn.c; c += VL)
-            merge_block(x + c, ahead + c, j->ld, n, row - start, VL, mean + c, m2 + c);
-        if (c < j->bn.c)
-            merge_block(x + c, ahead + c, j->ld, n, row - start, j->bn.c - c, mean + c, m2 + c);
+        for (; c + GROUP * VL <= j->bn.c; c += GROUP * VL)
+            merge_block(x + c, ahead + c, j->ld, n, row - start, GROUP, VL, mean + c, m2 + c);
+        for (; c < j->bn.c; c += VL)
+            merge_block(x + c, ahead + c, j->ld, n, row - start, 1, j->bn.c - c < VL ? j->bn.c - c : VL, mean + c,
+                        m2 + c);
     }
 }
 
@@ -293,7 +307,10 @@ ALWAYS_INLINE void gradient_vector(const struct bn_job *j, const bool unpools, c
         vf old = j->accumulate_residual ? v_load_n(j->dresidual + at, lanes) : v_zero();
         v_store_n(j->dresidual + at, lanes, v_add(old, d));
     }
-    v_store_n(j->out + at, lanes, dx);
+    if (unpools && j->streams && lanes == VL)
+        v_stream(j->out + at, dx);
+    else
+        v_store_n(j->out + at, lanes, dx);
 }
 
 ALWAYS_INLINE void gradient_range_of(const struct bn_job *j, const bool unpools, size_t piece)
@@ -318,7 +335,10 @@ static void gradient_range(void *ctx, size_t piece, int worker)
 static void gradient_pooled_range(void *ctx, size_t piece, int worker)
 {
     (void)worker;
-    gradient_range_of(ctx, true, piece);
+    const struct bn_job *j = ctx;
+    gradient_range_of(j, true, piece);
+    if (j->streams)
+        v_stream_end();
 }
 
 /* The ranges' sums of one channel; sum(dy) and sum(dy * xhat) go into the gradients and into dx's coefficients. */
@@ -375,6 +395,7 @@ static void bn_relu_maxpool_backward(const struct eq_bn *bn, const struct eq_poo
         job.x = x + first;
         job.pooled = (struct unpool){*p, dy + first, argmax + first};
         job.out = dx + first;
+        job.streams = v_streams(dx, bn->rows * (size_t)bn->c) && bn->c % VL == 0;
         set_apply_scale(&job);
         for_ranges(&job, sum_pooled_range);
         for (int i = 0; i < job.bn.c; i++)

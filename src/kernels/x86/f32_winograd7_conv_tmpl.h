@@ -40,6 +40,8 @@ static void conv7_piece(void *ctx, size_t piece, int worker)
                 output_tiles(j, b, f, ty, panel, sums);
         }
     }
+    if (j->streams)
+        v_stream_end();
 }
 
 /* ---- the kernel ---------------------------------------------------------- */
@@ -107,6 +109,7 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
 {
     struct conv7_job job = {.p = plan_conv7(s), .src = src, .packed = packed, .epi = epi, .dst = dst, .edges = scratch};
     job.scratch = job.edges + edges_floats(&job.p);
+    job.streams = v_streams(dst, (size_t)s->b * s->oh * s->ow * s->t * s->cout);
     eq_parallel_for((size_t)s->b * job.p.tiles_y, conv7_piece, &job);
     if (epi->pool_k)
         eq_parallel_for((size_t)s->b * (job.p.tiles_y - 1), join_piece, &job);

@@ -19,6 +19,7 @@ struct conv7_job {
     const float *src, *packed;
     const struct eq_f32_epilogue *epi;
     float *dst, *scratch, *edges; /* scratch: the workers'; edges: of the pooling */
+    bool streams;                 /* dst, when nothing is pooled */
 };
 
 static size_t sums_stride(const struct conv7_plan *p) /* floats between positions */
@@ -29,10 +30,13 @@ static size_t sums_stride(const struct conv7_plan *p) /* floats between position
 /* One vector of channels of one tile: the sums at all points, transformed back along y. */
 ALWAYS_INLINE void output_columns(const float *sums, size_t stride, vf columns[TILE][POINTS])
 {
+    const float *rows[POINTS] = {sums};
+    stride = v_opaque(stride);
+    UNROLL for (int y = 1; y < POINTS; y++) rows[y] = rows[y - 1] + POINTS * stride;
     UNROLL for (int x = 0; x < POINTS; x++)
     {
         vf v[POINTS], c[TILE];
-        UNROLL for (int y = 0; y < POINTS; y++) v[y] = v_load(sums + (y * POINTS + x) * stride);
+        UNROLL for (int y = 0; y < POINTS; y++) v[y] = v_load(rows[y] + x * stride);
         winograd7_output(v, c);
         UNROLL for (int y = 0; y < TILE; y++) columns[y][x] = c[y];
     }
@@ -52,7 +56,11 @@ ALWAYS_INLINE void output_vector(const struct conv7_job *j, const float *sums, s
             vf value = v_add(r[x], bias);
             if (j->epi->residual)
                 value = v_add(value, v_load(j->epi->residual + out));
-            v_store(j->dst + out, j->epi->relu ? v_max(v_zero(), value) : value);
+            value = j->epi->relu ? v_max(v_zero(), value) : value;
+            if (j->streams)
+                v_stream(j->dst + out, value);
+            else
+                v_store(j->dst + out, value);
         }
     }
 }

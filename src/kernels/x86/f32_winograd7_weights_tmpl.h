@@ -44,7 +44,8 @@ ALWAYS_INLINE void diff_vector(const struct eq_conv_shape *s, const float *diff,
 {
     size_t pixel = (size_t)s->t * s->cout;
     vf columns[POINTS][TILE];
-    for (int x = 0; x < TILE; x++) {
+    UNROLL for (int x = 0; x < TILE; x++)
+    {
         vf d[TILE], v[POINTS];
         UNROLL for (int y = 0; y < TILE; y++)
         {
@@ -57,10 +58,11 @@ ALWAYS_INLINE void diff_vector(const struct eq_conv_shape *s, const float *diff,
         winograd7_diff(d, v);
         UNROLL for (int y = 0; y < POINTS; y++) columns[y][x] = v[y];
     }
-    for (int y = 0; y < POINTS; y++) {
+    UNROLL for (int y = 0; y < POINTS; y++, out += POINTS * v_opaque(stride))
+    {
         vf v[POINTS];
         winograd7_diff(columns[y], v);
-        UNROLL for (int x = 0; x < POINTS; x++) v_store(out + (y * POINTS + x) * stride, v[x]);
+        UNROLL for (int x = 0; x < POINTS; x++) v_store(out + x * stride, v[x]);
     }
 }
 

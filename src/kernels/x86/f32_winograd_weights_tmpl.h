@@ -52,7 +52,7 @@ static struct weights_plan plan_weights(const struct eq_conv_shape *s)
     int at_most = fit < 1 ? 1 : fit > MAX_CHUNK ? MAX_CHUNK : (int)fit;
     int chunks = (p.tiles + at_most - 1) / at_most;
     p.tiles_of_chunk = (p.tiles + chunks - 1) / chunks;
-    p.in_split = p.in_panels * p.out_panels < 8 ? 4 : 1; /* pieces a pair of panels */
+    p.in_split = p.in_panels * p.out_panels < 8 ? 2 : 1; /* pieces a pair of panels, of whole cache lines */
     return p;
 }
 

@@ -221,6 +221,22 @@ ALWAYS_INLINE void v_prefetch(const float *p)
     _mm_prefetch((const char *)p, _MM_HINT_T1);
 }
 
+/* Whether n floats from p on are to be stored past the caches: they would not stay there, and their lines need not be
+ * read before they are written. Whoever stores so calls v_stream_end before others read it. */
+enum { STREAM_BYTES = 32 << 20 };
+ALWAYS_INLINE bool v_streams(const float *p, size_t n)
+{
+    return n * sizeof *p > STREAM_BYTES && (uintptr_t)p % (VL * sizeof *p) == 0;
+}
+ALWAYS_INLINE void v_stream(float *p, vf x) /* aligned */
+{
+    MM(stream_ps)(p, x);
+}
+ALWAYS_INLINE void v_stream_end(void)
+{
+    _mm_sfence();
+}
+
 /* x, of which the compiler knows nothing. Without it, dozens of addresses that follow from one stride become as many
  * pointers, which are kept on the stack and moved one by one. */
 ALWAYS_INLINE size_t v_opaque(size_t x)

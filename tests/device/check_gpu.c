@@ -1,7 +1,7 @@
 /*
  * What scripts/check_gpu.sh runs on a machine with a GPU: on each device and each way of multiplying integers, whether
- * INT8 has the bits of the CPU's engine and FP32 its EFs, and how long a call takes. Of devices that are alike, the first
- * is checked. One file that needs libc only, and the drivers. Prints one JSON object; what it does on stderr.
+ * INT8 has the bits of the CPU's engine and FP32 its EFs, and how long a call takes. Of devices that are alike, the
+ * first is checked. One file that needs libc only, and the drivers. Prints one JSON object; what it does on stderr.
  *   check_gpu [--dry] [--seconds S]
  * --dry: OpenCL on a CPU as well, which is slow, so the largest model is left out. --seconds: for the timing of each
  * model and batch (1). Exit code 1: something differs.

@@ -2,9 +2,10 @@
 # Check and measure echoquant on the GPUs of this machine, beside PyTorch, in under 4 minutes:
 #   scripts/check_gpu.sh [--dry] [--program FILE] [--python FILE] [--out DIR]
 # The program (build/tests/check_gpu, or check_gpu beside this script) holds every device to the CPU: INT8 to the bit, FP32
-# to 1e-3 EF points. Then it measures all paths. The same run measures PyTorch if --python (python3) has it and a GPU:
-# eager, channels_last, CUDA graph, compiled; FP32 without TF32, and FP16. Writes check_gpu.json and check_gpu.md into
-# --out (the working directory). Exit codes: 0 all is exact, 1 something differs or failed, 77 no GPU was found.
+# to 1e-3 EF points. Of several that are alike, it takes the first. Then it measures all paths. The same run measures
+# PyTorch if --python (python3) has it and a GPU: eager, channels_last, CUDA graph, compiled; FP32 without TF32, and FP16.
+# Writes check_gpu.json and check_gpu.md into --out (the working directory). Exit codes: 0 all is exact, 1 something
+# differs or failed, 77 no GPU was found.
 #
 # To carry it to a machine without the sources, copy three files into one folder: this script, check_gpu.py, and the
 # program, which needs libc only.

@@ -33,6 +33,11 @@ packages_of() {
     done
 }
 
+# Whether NVIDIA's driver is there, also from within a container or WSL. An argument: the root of another system.
+has_nvidia() {
+    [ -e "${1:-}/dev/nvidiactl" ] || [ -e "${1:-}/usr/lib/wsl/lib/libcuda.so.1" ]
+}
+
 # Can be left out where a release lacks it.
 is_optional() {
     grep -qE "^$1 +# optional: " "$ROOT/scripts/packages.txt"

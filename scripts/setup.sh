@@ -4,6 +4,6 @@
 help_of "$0" "${1:-}"
 
 [ $# = 0 ] || die "setup.sh takes no arguments, only --help: $*"
-install_packages run
+if has_nvidia; then install_packages run nvidia; else install_packages run; fi
 configure keep
 build echoquant

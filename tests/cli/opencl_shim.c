@@ -1,6 +1,6 @@
 /*
- * A device of OpenCL that fails or errs: for LD_PRELOAD. The program looks its functions up with dlsym, and gets some of
- * these. Environment:
+ * A device of OpenCL that fails or errs: for LD_PRELOAD. The program looks its functions up with dlsym, and gets some
+ * of these. Environment:
  *   OPENCL_LOST_AT     the call of clFlush, which ends every batch, from which on the device is lost (from 1)
  *   OPENCL_MOST_BYTES  a buffer of more bytes is refused for want of memory
  *   OPENCL_WRONG       "edges": the first byte of what is read back and waited for is wrong, as the self-check does;

@@ -40,6 +40,12 @@ d = json.load(open("dry/check_gpu.json"))
 times = d["native"]["devices"][0]["paths"][0]["times"]
 print(d["dry"], d["native"]["good"], d["ratios"], d["aims"], [(t["model"], t["clips"]) for t in times])')" \
         "True True [] [] [('INT8', 1), ('FP32', 1), ('INT8', 8), ('FP32', 8)]"
+    # Of many devices that are alike, the first.
+    POCL_DEVICES="pthread pthread" "$TEST_TOOLS/check_gpu" --dry --seconds 0 >two.json 2>"$ERR"
+    is "two devices" "$(python3 -c '
+import json
+print([(d["id"], "paths" in d, d.get("why_not")) for d in json.load(open("two.json"))["devices"]])')" \
+        "[('opencl:0', True, None), ('opencl:1', False, 'not checked: like opencl:0')]"
 else
     skip "PoCL (pocl-opencl-icd) is not installed, or not for this program"
 fi

@@ -139,4 +139,13 @@ has "$OUT" "this system has no zsh, and does without"
 LACKS="zsh man-db" installing
 is "nothing installed" "$STATUS $(grep -c '^install -q' called)" "1 0"
 has "$ERR" "this system lacks these packages: man-db ("
+
+# NVIDIA's driver, in the root of a system.
+nvidia() {
+    bash -c '. clone/scripts/lib.sh; has_nvidia "$1"' bash "$TMP/$1" && echo yes || echo no
+}
+mkdir -p bare/dev card/dev wsl/usr/lib/wsl/lib
+touch card/dev/nvidiactl wsl/usr/lib/wsl/lib/libcuda.so.1
+is "NVIDIA's driver" "$(nvidia bare) $(nvidia card) $(nvidia wsl)" "no yes yes"
+is "packages for it" "$(bash -c '. "$1/scripts/lib.sh"; packages_of nvidia' bash "$SOURCE")" clang
 summary

@@ -1,7 +1,7 @@
 /*
  * What scripts/check_gpu.sh runs on a machine with a GPU: on each device and each way of multiplying integers, whether
- * INT8 has the bits of the CPU's engine and FP32 its EFs, and how long a call takes. One file that needs libc only, and
- * the drivers. Prints one JSON object; what it does on stderr.
+ * INT8 has the bits of the CPU's engine and FP32 its EFs, and how long a call takes. Of devices that are alike, the
+ * first is checked. One file that needs libc only, and the drivers. Prints one JSON object; what it does on stderr.
  *   check_gpu [--dry] [--seconds S]
  * --dry: OpenCL on a CPU as well, which is slow, so the largest model is left out. --seconds: for the timing of each
  * model and batch (1). Exit code 1: something differs.
@@ -293,8 +293,19 @@ static void check_path(struct eq_device *d, const char *path, bool floats, doubl
     close_object('}');
 }
 
-static void check_device(const struct eq_device_info *info, double seconds)
+/* The first device of the list that is like device i: machines with many GPUs have many alike. */
+static const struct eq_device_info *alike(const struct eq_device_list *list, size_t i)
 {
+    const struct eq_device_info *d = list->devices, *this = &list->devices[i];
+    while (strncmp(d->id, this->id, strcspn(this->id, ":")) != 0 || strcmp(d->name, this->name) != 0 ||
+           strcmp(d->driver, this->driver) != 0 || d->memory != this->memory)
+        d++;
+    return d;
+}
+
+static void check_device(const struct eq_device_list *list, size_t i, double seconds)
+{
+    const struct eq_device_info *info = &list->devices[i], *first = alike(list, i);
     struct eq_err err = {0};
     struct eq_device *d = NULL;
     eq_str_add(&out, "{");
@@ -304,12 +315,17 @@ static void check_device(const struct eq_device_info *info, double seconds)
     add_text("integer_path", info->integer_path);
     eq_str_add(&out, "\"gpu\": %s, \"bytes\": %zu, \"units\": %d, ", info->is_gpu ? "true" : "false", info->memory,
                info->units);
-    bool wanted = info->is_gpu || dry;
+    bool is_kind = info->is_gpu || dry, wanted = is_kind && first == info;
     double begin = eq_now_ms();
     enum eq_status st = wanted ? eq_device_open(info->id, &d, &err) : EQ_OK;
     double opened = eq_now_ms();
-    if (!wanted)
+    if (!is_kind)
         add_text("why_not", "no GPU");
+    else if (!wanted) {
+        char text[64];
+        snprintf(text, sizeof text, "not checked: like %s", first->id);
+        add_text("why_not", text);
+    }
     if (st != EQ_OK) {
         add_text("why_not", err.msg);
         fprintf(stderr, "check_gpu: %s\n", err.msg);
@@ -363,7 +379,7 @@ int main(int argc, char **argv)
         ask_cpu(&shapes[i], &expected[i]);
     eq_str_add(&out, "\"devices\": [");
     for (size_t i = 0; i < list.n; i++)
-        check_device(&list.devices[i], seconds);
+        check_device(&list, i, seconds);
     close_object(']');
     eq_str_add(&out, "\"good\": %s", all_good ? "true" : "false");
     eq_str_add(&out, "}\n");

@@ -155,6 +155,39 @@ static size_t rows_of_target(const struct eq_device_conv *c)
     return (size_t)s->b * s->t * (c->pool.window ? c->pool.height * c->pool.width : s->oh * s->ow);
 }
 
+/* What a group makes of the first convolution of ResNet-18 (docs/KERNELS.md), and of a single frame; the rows of a pass
+ * always fit. */
+static bool check_choice(void)
+{
+    static const struct {
+        int frames, units, across, together, down;
+    } rows[] = {{16, 40, 7, 4, 6}, {16, 132, 7, 4, 2}, {16, 0, 7, 4, 28}, {1, 8, 28, 1, 2}, {64, 132, 7, 4, 7}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct eq_conv_shape s;
+        struct eq_device_pool p = {.window = 3, .stride = 2, .pad = 1};
+        eq_conv_shape_init(&s, 1, rows[i].frames, 112, 112, 3, 64, 7, 2, 3, EQ_LAYOUT_PIXEL);
+        eq_device_pool_init(&s, rows[i].units, &p);
+        if (p.across != rows[i].across || p.frames != rows[i].together || p.down != rows[i].down) {
+            printf("%d frames, %d units: a group makes %d pixels of %d lines in %d frames\n", rows[i].frames,
+                   rows[i].units, p.across, p.down, p.frames);
+            ok = false;
+        }
+    }
+    for (int t = 1; t <= 64; t++)
+        for (int size = 1; size < 200; size += 7) {
+            struct eq_conv_shape s;
+            struct eq_device_pool p = {.window = 3, .stride = 2, .pad = 1};
+            eq_conv_shape_init(&s, 1, t, size, size, 3, 64, 7, 2, 3, EQ_LAYOUT_PIXEL);
+            eq_device_pool_init(&s, 132, &p);
+            if (p.frames < 1 || p.across < 1 || p.down < 1 || ((p.across - 1) * 2 + 3) * p.frames > 64) {
+                printf("%d frames of %d: a pass has too many rows\n", t, size);
+                ok = false;
+            }
+        }
+    return ok;
+}
+
 static void use_pool(const struct eq_device *d, struct eq_device_conv *c, const struct eq_device_pool *pool, int units)
 {
     c->pool = *pool;
@@ -506,10 +539,10 @@ static bool check_pools(const struct eq_device *d)
 
 int main(void)
 {
-    bool ok = true;
     eq_kernels_init();
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
+    bool ok = check_choice();
     for (int i = 0; i < DEVICE_PATHS && ok; i++) {
         const char *why;
         struct eq_device *d = test_device_open(i, "", &why);

@@ -305,7 +305,8 @@ static enum eq_status write_wrong(void *ctx, eq_device_buffer b, size_t offset, 
     return st;
 }
 
-/* The device passes by its kernels, and by those of NVIDIA's tensor cores. A device that errs does not, and the message names layer and kernel. */
+/* The device passes by its kernels, and by those of NVIDIA's tensor cores. A device that errs does not, and the message
+ * names layer and kernel. */
 static void self_check(void **state)
 {
     (void)state;

@@ -7,7 +7,6 @@
  */
 #include "base/normals.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Compiled once for each instruction set below. */
@@ -137,11 +136,6 @@ __attribute__((target("avx2"))) static void normals_avx2(const struct eq_rng *r,
 #else
 #define normals_avx2 normals_plain
 #endif
-
-double eq_normal_of(double u, double v)
-{
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
-}
 
 /* Each takes one block of four words. */
 void eq_rng_normals(struct eq_rng *r, size_t n, float *out)

@@ -17,12 +17,6 @@ static size_t bytes_of_clip(const struct eq_model_meta *meta)
     return (size_t)meta->frames * (size_t)meta->size * (size_t)meta->size * 3;
 }
 
-int eq_predictor_samples(size_t most, int phases)
-{
-    size_t samples = most / (size_t)phases;
-    return (int)(samples ? samples : 1) * phases;
-}
-
 int eq_predictor_batch(const struct eq_model_meta *meta, int phases)
 {
     size_t bytes = bytes_of_clip(meta), most = bytes ? BATCH_BYTES / bytes : 1;

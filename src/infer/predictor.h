@@ -5,7 +5,11 @@
 #include "echoquant/infer.h"
 
 /* A whole number of `phases`, at most `most` unless that is less. */
-int eq_predictor_samples(size_t most, int phases);
+static inline int eq_predictor_samples(size_t most, int phases)
+{
+    size_t samples = most / (size_t)phases;
+    return (int)(samples ? samples : 1) * phases;
+}
 
 /* device_predictor.c */
 extern const struct eq_predictor_ops eq_device_float_ops, eq_device_int8_ops;

@@ -1,7 +1,8 @@
 /*
  * The error of a quantized network in parts: of its weights alone, and of its activations alone. The exact simulation
  * runs (EQ_EXEC_SIMULATE) with the fake-quants of one kind only. The pass without any looks at every edge that would be
- * rounded: its values, beside the range of its levels.
+ * rounded: its values, beside the range of its levels. Both kinds together are the integer model: the engine gives the
+ * EFs of that simulation, to the bit, in less time.
  */
 #include "quant/clip_walk.h"
 #include "quant/histogram.h"
@@ -66,8 +67,7 @@ static enum eq_status on_clip(void *ctx, size_t clip, const uint8_t *pixels, str
 static enum eq_status set_part(struct parts *p, enum eq_part part, struct eq_err *err)
 {
     struct eq_graph *g = p->work;
-    bool weights = part == EQ_PART_WEIGHTS || part == EQ_PART_BOTH;
-    bool edges = part == EQ_PART_ACTIVATIONS || part == EQ_PART_BOTH;
+    bool weights = part == EQ_PART_WEIGHTS, edges = part == EQ_PART_ACTIVATIONS;
     for (int i = 0; i < g->n_nodes; i++)
         p->keep[i] = p->kept[i] || !weights;
     enum eq_status st = eq_mix_precision(g, p->calibrated, p->fp32, p->keep, err);
@@ -81,11 +81,50 @@ static enum eq_status set_part(struct parts *p, enum eq_part part, struct eq_err
     return st;
 }
 
+/* p->walk.clip: how many clips there were. */
+static enum eq_status run_engine(struct parts *p, struct eq_qengine *e, struct eq_err *err)
+{
+    const struct eq_clip_source *s = p->walk.clips;
+    const size_t clip_bytes = (size_t)s->frames * (size_t)s->size * (size_t)s->size * 3;
+    EQ_CHECK(s->rewind(s->ctx, err));
+    for (p->walk.clip = 0; p->walk.clip < p->walk.max_clips;) {
+        const uint8_t *pixels;
+        int n;
+        EQ_CHECK(s->next(s->ctx, &pixels, &n, err));
+        if (n == 0)
+            break;
+        for (int i = 0; i < n && p->walk.clip < p->walk.max_clips; i++, p->walk.clip++) {
+            if (eq_interrupted())
+                return eq_fail(err, EQ_INTERRUPTED, "%s was interrupted after %zu clips", p->walk.purpose,
+                               p->walk.clip);
+            EQ_CHECK(on_clip(p, p->walk.clip, pixels, err));
+            EQ_CHECK(eq_qengine_run(e, pixels + (size_t)i * clip_bytes, &p->ef[p->walk.clip], err));
+        }
+    }
+    return EQ_OK;
+}
+
+static enum eq_status run_model(struct parts *p, struct eq_err *err)
+{
+    enum eq_status st;
+    struct eq_qmodel *m = NULL;
+    struct eq_qengine *e = NULL;
+    EQ_TRY(eq_lower_int8(p->calibrated, "ptq", &m, err));
+    EQ_TRY(eq_qengine_new(m, 1, p->walk.clips->frames, p->walk.clips->size, false, &e, err));
+    EQ_TRY(run_engine(p, e, err));
+out:
+    eq_qengine_free(e);
+    eq_qmodel_free(m);
+    return st;
+}
+
 static enum eq_status run_part(struct parts *p, enum eq_part part, float *ef, struct eq_err *err)
 {
-    EQ_CHECK(set_part(p, part, err));
     p->part = part;
     p->ef = ef;
+    if (part == EQ_PART_BOTH)
+        return run_model(p, err);
+    EQ_CHECK(set_part(p, part, err));
     eq_exec_weights_changed(p->walk.exec);
     return eq_clip_walk_run(&p->walk, err);
 }

@@ -11,8 +11,9 @@
 struct qat {
     const struct eq_config *cfg;
     const struct eq_dataset *ds;
-    char start[64]; /* source of the first activation ranges */
-    size_t clips;   /* that calibrated; 0: the ranges are those of PTQ's file */
+    const char *model_path; /* of the baseline; NULL: that of the run */
+    char start[64];         /* source of the first activation ranges */
+    size_t clips;           /* that calibrated; 0: the ranges are those of PTQ's file */
 };
 
 /* epoch: after which the model is; 0: the start. *out: free with free(). */
@@ -149,17 +150,40 @@ out:
 }
 
 /* Adds fake-quant to the graph of the baseline, and the rule that moves its scales. */
+static enum eq_status make_start(struct qat *qat, struct eq_graph *g, void **scales, struct eq_err *err)
+{
+    const struct eq_config *cfg = qat->cfg;
+    EQ_CHECK(eq_prepare_fake_quant(g, cfg->qat.weight_bits, err));
+    EQ_CHECK(find_start(qat, g, qat->ds, err));
+    return eq_scale_rules[cfg->qat.method]->open(g, cfg->ptq.averaging, scales, err);
+}
+
+/* Makes the start again: by now the training has changed its graph. */
+static enum eq_status study_start(void *ctx, struct eq_err *err)
+{
+    enum eq_status st;
+    struct qat *qat = ctx;
+    struct eq_graph *g = NULL;
+    void *scales = NULL;
+    EQ_TRY(eq_load_baseline(qat->cfg, qat->model_path, &g, err));
+    EQ_TRY(eq_fuse(g, err));
+    EQ_TRY(make_start(qat, g, &scales, err));
+    EQ_TRY(study(qat, g, err));
+out:
+    eq_scale_rules[qat->cfg->qat.method]->close(scales);
+    eq_graph_free(g);
+    return st;
+}
+
 static enum eq_status prepare(void *ctx, struct eq_train_job *job, struct eq_str *signature, struct eq_err *err)
 {
     struct qat *qat = ctx;
-    const struct eq_config *cfg = qat->cfg;
-    EQ_CHECK(eq_prepare_fake_quant(job->graph, cfg->qat.weight_bits, err));
-    EQ_CHECK(find_start(qat, job->graph, job->ds, err));
-    EQ_CHECK(eq_scale_rules[cfg->qat.method]->open(job->graph, cfg->ptq.averaging, &job->scales, err));
+    EQ_CHECK(make_start(qat, job->graph, &job->scales, err));
     eq_str_add(signature, EQ_SIGNATURE_START "%s\n", qat->start);
-    job->rule = eq_scale_rules[cfg->qat.method];
+    job->rule = eq_scale_rules[qat->cfg->qat.method];
     job->lower = lower;
     job->study = study;
+    job->study_start = study_start;
     job->ctx = qat;
     return EQ_OK;
 }
@@ -172,7 +196,7 @@ static const char *const shaping[] = {
 enum eq_status eq_run_qat(const struct eq_config *cfg, const struct eq_dataset *ds, const char *model_path,
                           struct eq_err *err)
 {
-    struct qat qat = {.cfg = cfg, .ds = ds};
+    struct qat qat = {.cfg = cfg, .ds = ds, .model_path = model_path};
     struct eq_finetune f = {.cfg = cfg,
                             .ds = ds,
                             .name = eq_phase_model(EQ_PHASE_QAT)->name,

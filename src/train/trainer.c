@@ -334,13 +334,13 @@ static enum eq_status open_shipped(struct eq_trainer *t, int epoch, struct eq_qm
     return st == EQ_OK ? eq_predictor_from_qmodel(&t->shipped, *m, clips, err) : st;
 }
 
-/* Writes the best model so far; m: its integer form, or NULL. */
-static enum eq_status keep_best(const struct eq_trainer *t, const struct eq_qmodel *m, struct eq_err *err)
+/* Writes the best model so far; m: its integer form, or NULL. The start is studied once it is known to stay the best. */
+static enum eq_status keep_best(const struct eq_trainer *t, int epoch, const struct eq_qmodel *m, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");
     enum eq_status st;
     EQ_TRY(m ? eq_qmodel_save(best, m, err) : eq_model_save(best, t->job.graph, err));
-    if (t->job.study)
+    if (t->job.study && epoch > 0)
         EQ_TRY(t->job.study(t->job.ctx, t->job.graph, err));
 out:
     free(best);
@@ -358,7 +358,7 @@ static enum eq_status validate(struct eq_trainer *t, int epoch, struct eq_metric
     EQ_TRY(eq_evaluate_loader(&t->shipped, t->job.ds, t->val, NULL, &e, err));
     *out = e.metrics;
     if (out->mae < t->best_mae) {
-        st = eq_first_begin() ? keep_best(t, m, err) : EQ_OK;
+        st = eq_first_begin() ? keep_best(t, epoch, m, err) : EQ_OK;
         EQ_TRY(eq_first_end(st, NULL, 0, err));
         t->best_mae = out->mae;
         t->best_epoch = epoch;
@@ -442,6 +442,8 @@ static bool out_of_patience(const struct eq_trainer *t)
 /* Moves the best model to model_path and removes the state. */
 static enum eq_status publish(const struct eq_trainer *t, const char *model_path, struct eq_err *err)
 {
+    if (t->best_epoch == 0 && t->job.study_start)
+        EQ_CHECK(t->job.study_start(t->job.ctx, err));
     char *best = eq_trainer_state_path(t, "best"), *state = eq_trainer_state_path(t, "state");
     enum eq_status st = EQ_OK;
     if (rename(best, model_path) != 0)

@@ -98,20 +98,26 @@ static void check_at_once(struct eq_predictor *many, struct eq_predictor *one, c
 
 static void clips_at_once_have_the_bits_of_clips_alone(void **state)
 {
+    static const char *const levels[] = {"ref", "avx2", "avxvnni", "avx512", "auto"};
     (void)state;
     struct noise_clips clips;
     struct eq_graph *net = settled_resnet(&clips, PHASES), *folded = fold_and_fuse(net);
-    struct eq_predictor many, one;
-    struct eq_qmodel *m;
-    assert_ok(eq_predictor_from_graph(&many, net, EQ_PRECISION_FP32, 2, e_));
-    assert_ok(eq_predictor_from_graph(&one, net, EQ_PRECISION_FP32, 1, e_));
-    check_at_once(&many, &one, clips.pixels);
     calibrate(folded, 8, &clips);
-    assert_ok(eq_lower_int8(folded, "ptq", &m, e_));
-    assert_ok(eq_predictor_from_qmodel(&many, m, 2, e_));
-    assert_ok(eq_lower_int8(folded, "ptq", &m, e_));
-    assert_ok(eq_predictor_from_qmodel(&one, m, 1, e_));
-    check_at_once(&many, &one, clips.pixels);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        struct eq_predictor many, one;
+        struct eq_qmodel *m;
+        if (eq_cpu_set_ceiling(levels[i], NULL) != EQ_OK)
+            continue;
+        assert_ok(eq_predictor_from_graph(&many, net, EQ_PRECISION_FP32, 2, e_));
+        assert_ok(eq_predictor_from_graph(&one, net, EQ_PRECISION_FP32, 1, e_));
+        check_at_once(&many, &one, clips.pixels);
+        assert_ok(eq_lower_int8(folded, "ptq", &m, e_));
+        assert_ok(eq_predictor_from_qmodel(&many, m, 2, e_));
+        assert_ok(eq_lower_int8(folded, "ptq", &m, e_));
+        assert_ok(eq_predictor_from_qmodel(&one, m, 1, e_));
+        check_at_once(&many, &one, clips.pixels);
+    }
+    assert_ok(eq_cpu_set_ceiling("auto", e_));
     eq_graph_free(net);
     eq_graph_free(folded);
     free(clips.pixels);

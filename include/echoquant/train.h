@@ -30,8 +30,8 @@ struct eq_train_job {
     /* Makes the integer model that would be shipped from a graph after this many epochs, the caller's to free; NULL:
      * the model is FP32. */
     enum eq_status (*lower)(void *ctx, const struct eq_graph *g, int epoch, struct eq_qmodel **out, struct eq_err *err);
-    /* Called with each model after an epoch that is the best so far, before that is noted: a resume may call it again for
-     * the same model. NULL: nothing. */
+    /* Called with each model after an epoch that is the best so far, before that is noted: a resume may call it again
+     * for the same model. NULL: nothing. */
     enum eq_status (*study)(void *ctx, const struct eq_graph *g, struct eq_err *err);
     /* The same for the start, at the end of a training of which no epoch was better; with weigh_start and study. */
     enum eq_status (*study_start)(void *ctx, struct eq_err *err);

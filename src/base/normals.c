@@ -1,9 +1,9 @@
 /*
- * Many normals at once. Logarithm, cosine and square root are computed side by side in double precision, to an error far
- * below that of the C library plus 2^-46. Where every number within that error rounds to the same float, that float is
- * also the one that eq_rng_normal leads to (the test of Ziv, "Fast evaluation of elementary mathematical functions with
- * correctly rounded last bit", ACM TOMS 17, 1991); for the others, one in 2^20, the C library is asked. Polynomials and
- * constants are those of fdlibm (e_log.c, k_sin.c, k_cos.c, e_rem_pio2.c).
+ * Many normals at once. Logarithm, cosine and square root are computed side by side in double precision; the result
+ * differs from the C library's by far less than one part in 2^46. Where every number that near rounds to the same
+ * float, that float is also the one that eq_rng_normal leads to (the test of Ziv, "Fast evaluation of elementary
+ * mathematical functions with correctly rounded last bit", ACM TOMS 17, 1991). For the others, about one in 2^20, the
+ * C library is asked. Polynomials and constants are those of fdlibm (e_log.c, k_sin.c, k_cos.c, e_rem_pio2.c).
  */
 #include "base/normals.h"
 

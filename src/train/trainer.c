@@ -334,7 +334,7 @@ static enum eq_status open_shipped(struct eq_trainer *t, int epoch, struct eq_qm
     return st == EQ_OK ? eq_predictor_from_qmodel(&t->shipped, *m, clips, err) : st;
 }
 
-/* Writes the best model so far; m: its integer form, or NULL. The start is studied once it is known to stay the best. */
+/* Writes the best model so far; m: its integer form, or NULL. The start is studied once it is sure to stay the best. */
 static enum eq_status keep_best(const struct eq_trainer *t, int epoch, const struct eq_qmodel *m, struct eq_err *err)
 {
     char *best = eq_trainer_state_path(t, "best");

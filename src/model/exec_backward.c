@@ -82,7 +82,7 @@ static void backward_conv(struct eq_exec *x, struct exec_node *nd)
     eq_conv2d_backward_data(&nd->conv, nd->diff, packed, dx, nd->add_src[0], nd->scratch[data]);
 }
 
-/* In place: the source's diff is this node's. With a max pooling in its forward pass it takes that one's way back, too. */
+/* In place: the source's diff is this node's. With a max pooling in its forward pass, that one's way back as well. */
 static void backward_batchnorm(struct eq_exec *x, struct exec_node *nd)
 {
     const struct eq_node *n = nd->node;

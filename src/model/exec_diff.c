@@ -66,8 +66,8 @@ static int first_gradient(const struct eq_exec *x, int edge)
     return eq_exec_backward_time(x, last);
 }
 
-/* The first node of the chain that works in root's buffer: the last one to read it. The gradient of a max pooling may be
- * read by the batch norm before it, which takes both ways back in one pass. */
+/* The first node of the chain that works in root's buffer: the last one to read it. The gradient of a max pooling may
+ * be read by the batch norm before it, which takes both ways back in one pass. */
 static int end_of_chain(const struct eq_exec *x, int root)
 {
     for (int k = 0; k < root; k++)

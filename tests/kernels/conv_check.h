@@ -78,8 +78,8 @@ static size_t term_count(enum eq_conv_pass pass, const struct eq_conv_shape *s)
 
 enum { MAX_CANDIDATES = 16, VARIANTS = 2 };
 
-/* variant 0: the bare sum; 1: bias, residual and ReLU, or accumulation; + VARIANTS: by run_once. Weight gradients always
- * add to old values. */
+/* variant 0: the bare sum; 1: bias, residual and ReLU, or accumulation; + VARIANTS: by run_once. Weight gradients
+ * always add to old values. */
 static void run_pass(const struct eq_conv_kernel *k, enum eq_conv_pass pass, const struct problem *p, int variant,
                      float *out)
 {
@@ -198,7 +198,7 @@ static void check_threads(const struct family *f, enum eq_conv_pass pass, const 
     problem_clear(&p);
 }
 
-/* Weights that serve one call, by run_once: the bits of pack and run. Returns the number of kernels that take them so. */
+/* Weights that serve one call, by run_once: the bits of pack and run. Returns how many kernels take them so. */
 static int check_once_shape(const struct family *f, enum eq_conv_pass pass, const struct shape_row *row)
 {
     struct problem p;

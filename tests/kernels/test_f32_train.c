@@ -431,7 +431,7 @@ static void pooling_behind_batchnorm(void **state)
             check_pooled_norm_backward(1, 12, 12, 16, 64, true);
             check_pooled_norm_backward(1, 5, 12, 16, 16, true);
             check_pooled_norm_backward(3, 3, 1, 5, 528, true);
-            if (thread_counts[i] == 3) /* more than stays in the caches */
+            if (l > 0 && thread_counts[i] == 3) /* more than stays in the caches */
                 check_pooled_norm_backward(3, 56, 56, 16, 64, true);
         }
 }

@@ -1,5 +1,6 @@
 /* The meaning of the batch norm kernels: sums in double, a piece per block of channels. */
 #include "kernels/fill.h"
+#include "kernels/ref/f32_unpool.h"
 
 #include <math.h>
 
@@ -10,6 +11,8 @@ struct bn_job {
     const float *x, *y, *dy, *residual;
     float *out_mean, *out_var, *out, *dgamma, *dbeta, *dresidual;
     bool relu, mask_from_x, batch_stats, accumulate_residual;
+    const struct eq_pool_shape *pool; /* dy and argmax are those after this max pooling; NULL: there is none */
+    const uint8_t *argmax;
 };
 
 static void for_channels(struct bn_job *job, eq_piece_fn fn)
@@ -75,12 +78,23 @@ static void bn_apply(const struct eq_bn *bn, const float *x, const float *residu
     for_channels(&job, apply_piece);
 }
 
+/* The gradient of bn_apply's output. */
+static float dy_at(const struct bn_job *j, size_t at)
+{
+    const struct eq_pool_shape *p = j->pool;
+    if (!p)
+        return j->dy[at];
+    size_t pixel = at / p->tc, row = pixel / p->w;
+    return max_gradient_at(p, j->dy, j->argmax, (int)(row / p->h), (int)(row % p->h), (int)(pixel % p->w),
+                           (int)(at % p->tc));
+}
+
 /* dy through the ReLU. */
 static float masked(const struct bn_job *j, size_t at, int i)
 {
     if (j->mask_from_x)
-        return xhat(j, at, i) * j->bn.gamma[i] + j->bn.beta[i] > 0 ? j->dy[at] : 0;
-    return j->y && !(j->y[at] > 0) ? 0 : j->dy[at];
+        return xhat(j, at, i) * j->bn.gamma[i] + j->bn.beta[i] > 0 ? dy_at(j, at) : 0;
+    return j->y && !(j->y[at] > 0) ? 0 : dy_at(j, at);
 }
 
 static void backward_piece(void *ctx, size_t piece, int worker)
@@ -129,8 +143,13 @@ static void bn_relu_maxpool_backward(const struct eq_bn *bn, const struct eq_poo
                                      const float *dy, const uint8_t *argmax, bool batch_stats, float *dx, float *dgamma,
                                      float *dbeta)
 {
-    eq_f32_kernels()->maxpool_backward(p, dy, argmax, dx);
-    bn_backward(bn, x, NULL, true, dx, batch_stats, dx, dgamma, dbeta, NULL, false);
+    struct bn_job job = {.bn = *bn, .x = x, .mask_from_x = true, .dy = dy, .batch_stats = batch_stats};
+    job.pool = p;
+    job.argmax = argmax;
+    job.out = dx;
+    job.dgamma = dgamma;
+    job.dbeta = dbeta;
+    for_channels(&job, backward_piece);
 }
 
 void eq_f32_bn_fill__ref(struct eq_f32_table *table)

@@ -1,5 +1,6 @@
 /* The meaning of the pooling kernels. */
 #include "kernels/f32_pool.h"
+#include "kernels/ref/f32_unpool.h"
 
 /* A value of the input, after batch norm and ReLU when they are in front: as bn_apply. */
 static float value_at(const struct pool_job *j, size_t pixel, int i)
@@ -49,23 +50,6 @@ static void normed_max_row(void *ctx, size_t row, int worker)
     max_forward_row(ctx, row, worker);
 }
 
-/* A source value gets the gradient of every window that it won, in the order of the taps. */
-static float max_gradient_at(const struct pool_job *j, int b, int y, int x, int i)
-{
-    float sum = 0;
-    for (int ky = 0; ky < j->p.k; ky++)
-        for (int kx = 0; kx < j->p.k; kx++) {
-            int oy, ox;
-            if (!eq_conv_dst_of(y, ky, j->p.stride, j->p.pad, j->p.oh, &oy) ||
-                !eq_conv_dst_of(x, kx, j->p.stride, j->p.pad, j->p.ow, &ox))
-                continue;
-            size_t at = (((size_t)b * j->p.oh + oy) * j->p.ow + ox) * j->p.tc + i;
-            if (j->argmax_in[at] == ky * j->p.k + kx)
-                sum += j->in[at];
-        }
-    return sum;
-}
-
 static void max_backward_row(void *ctx, size_t row, int worker)
 {
     (void)worker;
@@ -73,7 +57,7 @@ static void max_backward_row(void *ctx, size_t row, int worker)
     float *dx = j->out + row * j->p.w * j->p.tc;
     for (int x = 0; x < j->p.w; x++)
         for (int i = 0; i < j->p.tc; i++)
-            *dx++ = max_gradient_at(j, (int)(row / j->p.h), (int)(row % j->p.h), x, i);
+            *dx++ = max_gradient_at(&j->p, j->in, j->argmax_in, (int)(row / j->p.h), (int)(row % j->p.h), x, i);
 }
 
 static void average_of(const struct pool_job *j, const float *x, int n, float *y)

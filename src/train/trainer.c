@@ -490,6 +490,7 @@ enum eq_status eq_trainer_run(struct eq_trainer *t, const char *model_path, stru
     if (t->best_epoch == 0)
         eq_info("%s: no epoch was better than the start (validation MAE %.2f), so the start is kept as the model",
                 t->job.name, t->best_mae);
+    eq_predictor_close(&t->shipped); /* its memory is of use for a study */
     enum eq_status st = eq_first_begin() ? publish(t, model_path, err) : EQ_OK;
     return eq_first_end(st, NULL, 0, err);
 }

@@ -164,10 +164,17 @@ static int look_for_silence(const struct job *j, double since)
     return -1;
 }
 
-static enum eq_status exchange(const struct job *j, struct eq_err *err)
+/* What will not come any more; a library complains about it at its end. */
+static void give_up(const struct job *j)
+{
+    for (size_t i = 0; i < j->n_in; i++)
+        if (mpi.requests[i] != MPI_REQUEST_NULL && MPI_Cancel(&mpi.requests[i]) == MPI_SUCCESS)
+            MPI_Request_free(&mpi.requests[i]);
+}
+
+static enum eq_status wait_for(const struct job *j, struct eq_err *err)
 {
     double since = eq_now_ms();
-    EQ_CHECK(post(j, err));
     for (int looks = 0;; looks++) {
         int done, code = MPI_Testall((int)(j->n_in + j->n_out), mpi.requests, &done, mpi.statuses);
         if (code != MPI_SUCCESS)
@@ -186,6 +193,15 @@ static enum eq_status exchange(const struct job *j, struct eq_err *err)
         }
         pause_for(looks, since);
     }
+}
+
+static enum eq_status exchange(const struct job *j, struct eq_err *err)
+{
+    EQ_CHECK(post(j, err));
+    enum eq_status st = wait_for(j, err);
+    if (st != EQ_OK)
+        give_up(j);
+    return st;
 }
 
 /* ---- the beginning and the end --------------------------------------------- */
@@ -214,10 +230,23 @@ static void prepare_library(void)
     setenv("OMPI_MCA_btl_tcp_links", "2", 0);
 }
 
+/* MPICH takes SIGUSR1 for itself, by which a scheduler asks the program to stop. */
+static int start_library(int *level)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ, SIGPIPE};
+    struct sigaction before[sizeof signals / sizeof *signals];
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], NULL, &before[i]);
+    int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, level);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &before[i], NULL);
+    return code;
+}
+
 static enum eq_status meet(struct eq_err *err)
 {
     prepare_library();
-    int rank, size, level, code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    int rank, size, level, code = start_library(&level);
     if (code != MPI_SUCCESS)
         return failed(code, "start", err);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -1,8 +1,8 @@
 /*
  * The parallel-for. Each worker has its own run of neighboring pieces and, when that is done, helps the others with
- * theirs; so the caller can do the pieces of a thread that does not come. A worker thus meets the same part of the data layer after layer, in
- * the cache of its own core. With one counter for all, where every other piece was in the cache of another core, INT8
- * inference took a twentieth longer on two threads.
+ * theirs; so the caller can do the pieces of a thread that does not come. A worker thus meets the same part of the data
+ * layer after layer, in the cache of its own core. With one counter for all, where every other piece was in the cache
+ * of another core, INT8 inference took a twentieth longer on two threads.
  */
 #include "echoquant/base.h"
 #include "base/fpu.h"

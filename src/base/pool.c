@@ -1,8 +1,8 @@
 /*
- * The pool of threads. Helpers wait for the next job, and the caller for helpers that have begun, first by looking again
- * and again and then asleep (futex(2)). Looking pays on a machine with a free CPU, where waking a thread takes longer than
- * most jobs. On a busy machine it takes time from whoever has work, and the scheduler makes up for it at our cost; so a
- * thread that finds that it was off its CPU while it looked makes all of them go to sleep soon for a while.
+ * The pool of threads. Helpers wait for the next job, and the caller for helpers that have begun, first by looking
+ * again and again and then asleep (futex(2)). Looking pays on a machine with a free CPU, where waking a thread takes
+ * longer than most jobs. On a busy machine it takes time from whoever has work, and the scheduler makes up for it at
+ * our cost; so a thread that finds that it was off its CPU while it looked makes all of them look less for a while.
  */
 #include "base/pool.h"
 #include "echoquant/base.h"

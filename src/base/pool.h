@@ -14,9 +14,10 @@ struct eq_pool *eq_pool_new(int threads, bool crowded);
 void eq_pool_free(struct eq_pool *p);
 
 /*
- * Calls fn(ctx, 0) here and fn(ctx, w) in the helpers 1 to `workers` - 1; returns when every call has returned. A helper
- * that has not arrived when fn(ctx, 0) is done is not waited for, and its call is left out. So fn(ctx, 0) must be able to
- * do all of the work, and every call must return once no work is left. One job at a time.
+ * Calls fn(ctx, 0) here and fn(ctx, w) in the helpers 1 to `workers` - 1; returns when every call has returned. A
+ * helper that has not arrived when fn(ctx, 0) is done is not waited for, and its call is left out; one that is early
+ * may call twice, one after the other. So fn(ctx, 0) must be able to do all of the work, and every call must return
+ * once no work is left. One job at a time.
  *
  * While other processes keep the CPUs busy, the scheduler may take milliseconds to run a helper. Nobody waits for
  * that, only for helpers that have begun.

@@ -414,13 +414,10 @@ int eq_parallel_threads(void);
 /* Calls fn(ctx, piece, worker) for piece 0..pieces-1, each once, in any order; returns when all are done.
  * worker is in 0..eq_parallel_threads()-1, and no two calls with one worker number overlap, so it can index scratch.
  * Results may depend on piece but never on worker. Pieces must not wait for each other: while other processes keep the
- * CPUs so busy that several threads are slower than one, the caller runs all of them. A nested call runs its pieces in
- * place, under the same worker number. Calls from several threads run one after the other. */
+ * CPUs busy, the caller may run all of them. A nested call runs its pieces in place, under the same worker number.
+ * Calls from several threads run one after the other. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
-/* The same for pieces of milliseconds, such as a clip each, where waiting for the last one costs little: all threads
- * take part, however busy the CPUs are. */
-void eq_parallel_for_coarse(size_t pieces, eq_piece_fn fn, void *ctx);
 /* Element-wise work on n values in spans of EQ_SPAN, so that the split depends on n alone. fn processes values lo..hi-1
  * of ctx. */
 enum { EQ_SPAN = 16384 }; /* 64 KiB of floats a stream */

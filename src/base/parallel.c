@@ -1,31 +1,25 @@
 /*
- * The parallel-for. pthreadpool (as packaged) does not say which thread runs an item, so as many items as threads are
- * submitted, and the number of the item is that of the worker. Each worker has its own run of neighboring pieces and,
- * when that is done, helps the others with theirs. A worker thus meets the same part of the data layer after layer, in
- * the cache of its own core. With one counter for all, where every other piece was in the cache of another core, INT8
- * inference took a twentieth longer on two threads.
+ * The parallel-for. Each worker has its own run of neighboring pieces and, when that is done, helps the others with
+ * theirs; so the caller can do the pieces of a thread that does not come. A worker thus meets the same part of the data
+ * layer after layer, in the cache of its own core. With one counter for all, where every other piece was in the cache
+ * of another core, INT8 inference took a twentieth longer on two threads.
  */
 #include "echoquant/base.h"
-#include "base/crew.h"
 #include "base/fpu.h"
+#include "base/pool.h"
 
 #include <assert.h>
 #include <cblas.h>
 #include <pthread.h>
-#include <pthreadpool.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { MAX_THREADS = 1024, TIMED_PIECES = 3 };
+enum { MAX_THREADS = 1024 };
 
-/* One call of eq_parallel_for. opened and closed order memory between the caller and the workers: pthreadpool does so
- * too, but a race detector cannot see into it. */
+/* One call of eq_parallel_for. */
 struct job {
-    atomic_bool opened;
-    atomic_size_t closed;
     size_t workers;
-    double piece_ms; /* the shortest of worker 0's first pieces, taken as undisturbed; 0: it had none */
     eq_piece_fn fn;
     void *ctx;
 };
@@ -38,11 +32,8 @@ struct range {
 static struct range ranges[MAX_THREADS]; /* of the one job */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time, whoever calls */
-static pthreadpool_t pool;
+static struct eq_pool *pool;
 static int pool_threads = 1;
-static uint32_t pool_flags;
-static struct eq_crew crew; /* outlives the pool: the machine is busy, not the pool */
-static bool crew_fixed;
 static _Thread_local int inside_worker = -1; /* -1: not inside a parallel-for */
 
 /* OpenBLAS's own function (driver/others/openblas_env.c) for the value of OPENBLAS_NUM_THREADS. Its library calls it
@@ -73,8 +64,7 @@ static void *stand_by(void *arg)
     return NULL;
 }
 
-/* How many further threads, at most `wanted`, can be alive at once; *code says why not more. pthreadpool doesn't look
- * at pthread_create's answer and would wait for ever for a thread that was never made. */
+/* How many further threads, at most `wanted`, can be alive at once; *code says why not more. */
 static int count_startable(int wanted, int *code)
 {
     static pthread_t threads[MAX_THREADS];
@@ -114,11 +104,6 @@ static enum eq_status settle_threads(bool by_default, int *threads, struct eq_er
 
 /* ---- the pool ------------------------------------------------------------ */
 
-static void rest(void *context, size_t item)
-{
-    (void)context, (void)item;
-}
-
 enum eq_status eq_parallel_init(int threads, struct eq_err *err)
 {
     assert(inside_worker < 0);
@@ -129,23 +114,18 @@ enum eq_status eq_parallel_init(int threads, struct eq_err *err)
         threads = eq_cpu_count() < MAX_THREADS ? eq_cpu_count() : MAX_THREADS - 1;
     EQ_CHECK(settle_threads(by_default, &threads, err));
     openblas_set_num_threads(1); /* it runs inside our pieces; a pool of its own would compete with ours */
-    pthreadpool_t fresh = NULL;
+    struct eq_pool *fresh = NULL;
     if (threads > 1) {
-        fresh = pthreadpool_create((size_t)threads);
+        fresh = eq_pool_new(threads, threads > eq_cpu_count());
         if (!fresh)
             return eq_fail(err, EQ_NOMEM, "out of memory: cannot start %d threads", threads);
     }
     pthread_mutex_lock(&lock);
-    pthreadpool_t old = pool;
+    struct eq_pool *old = pool;
     pool = fresh;
     pool_threads = threads;
-    /* Workers spin for the next job. Where they outnumber the CPUs, spinning keeps those with work from running. */
-    pool_flags = PTHREADPOOL_FLAG_DISABLE_DENORMALS | (threads > eq_cpu_count() ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
-    if (pool && crew.alone) /* new workers spin for their first job, which may come late */
-        pthreadpool_parallelize_1d(pool, rest, NULL, (size_t)threads, PTHREADPOOL_FLAG_YIELD_WORKERS);
     pthread_mutex_unlock(&lock);
-    if (old)
-        pthreadpool_destroy(old);
+    eq_pool_free(old);
     return EQ_OK;
 }
 
@@ -153,8 +133,7 @@ void eq_parallel_shutdown(void)
 {
     assert(inside_worker < 0);
     pthread_mutex_lock(&lock);
-    if (pool)
-        pthreadpool_destroy(pool);
+    eq_pool_free(pool);
     pool = NULL;
     pool_threads = 1;
     pthread_mutex_unlock(&lock);
@@ -163,14 +142,6 @@ void eq_parallel_shutdown(void)
 int eq_parallel_threads(void)
 {
     return __atomic_load_n(&pool_threads, __ATOMIC_RELAXED);
-}
-
-void eq_parallel_fix_crew(bool fixed)
-{
-    pthread_mutex_lock(&lock);
-    crew_fixed = fixed;
-    crew = (struct eq_crew){0};
-    pthread_mutex_unlock(&lock);
 }
 
 static void split_pieces(size_t pieces, size_t workers)
@@ -183,12 +154,11 @@ static void split_pieces(size_t pieces, size_t workers)
     }
 }
 
-static void pull_pieces(struct job *job, int worker)
+static void pull_pieces(void *ctx, int worker)
 {
+    struct job *job = ctx;
     uint64_t fpu = eq_fpu_flush_denormals();
     inside_worker = worker;
-    int timed = worker == 0 ? 0 : TIMED_PIECES;
-    double start = timed < TIMED_PIECES ? eq_now_ms() : 0;
     for (size_t i = 0; i < job->workers; i++) {
         struct range *r = &ranges[((size_t)worker + i) % job->workers];
         for (;;) {
@@ -196,28 +166,13 @@ static void pull_pieces(struct job *job, int worker)
             if (piece >= r->end)
                 break;
             job->fn(job->ctx, piece, worker);
-            if (timed < TIMED_PIECES) {
-                double end = eq_now_ms();
-                job->piece_ms = timed++ && job->piece_ms < end - start ? job->piece_ms : end - start;
-                start = end;
-            }
         }
     }
     inside_worker = -1;
     eq_fpu_restore(fpu);
 }
 
-static void run_worker(void *context, size_t item)
-{
-    struct job *job = context;
-    if (!atomic_load_explicit(&job->opened, memory_order_acquire))
-        return;
-    pull_pieces(job, (int)item);
-    atomic_fetch_add_explicit(&job->closed, 1, memory_order_release);
-}
-
-/* coarse: not measured, and never left to the caller alone. */
-static void run_pieces(size_t pieces, eq_piece_fn fn, void *ctx, bool coarse)
+void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
 {
     if (inside_worker >= 0) { /* nested: in place, under our worker number */
         for (size_t piece = 0; piece < pieces; piece++)
@@ -227,34 +182,14 @@ static void run_pieces(size_t pieces, eq_piece_fn fn, void *ctx, bool coarse)
     if (pieces == 0)
         return;
     pthread_mutex_lock(&lock);
-    size_t most = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
-    size_t workers = crew.alone && !crew_fixed && !coarse ? 1 : most;
+    size_t workers = pieces < (size_t)pool_threads ? pieces : (size_t)pool_threads;
     struct job job = {.workers = workers, .fn = fn, .ctx = ctx};
-    double start = most > 1 ? eq_now_ms() : 0;
     split_pieces(pieces, workers);
-    if (workers == 1) {
+    if (workers == 1)
         pull_pieces(&job, 0);
-    } else {
-        atomic_store_explicit(&job.opened, true, memory_order_release);
-        pthreadpool_parallelize_1d(pool, run_worker, &job, workers,
-                                   pool_flags | (crew.slow ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0));
-        size_t closed = atomic_load_explicit(&job.closed, memory_order_acquire);
-        assert(closed == workers);
-        (void)closed;
-    }
-    if (most > 1 && job.piece_ms > 0 && !coarse)
-        eq_crew_note(&crew, job.piece_ms * (double)pieces, eq_now_ms() - start);
+    else
+        eq_pool_run(pool, (int)workers, pull_pieces, &job);
     pthread_mutex_unlock(&lock);
-}
-
-void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
-{
-    run_pieces(pieces, fn, ctx, false);
-}
-
-void eq_parallel_for_coarse(size_t pieces, eq_piece_fn fn, void *ctx)
-{
-    run_pieces(pieces, fn, ctx, true);
 }
 
 struct span_job {

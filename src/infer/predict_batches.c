@@ -46,7 +46,7 @@ static void read_batch(struct batches *all, struct batch *batch, size_t first)
     const size_t left = all->job->list->n - first;
     batch->first = first;
     batch->n = left < all->clips ? left : all->clips;
-    eq_parallel_for_coarse(batch->n, read_piece, &(struct reading){all, batch});
+    eq_parallel_for(batch->n, read_piece, &(struct reading){all, batch});
 }
 
 /* Hands on the clips of a batch whose EFs are there, in their order. */

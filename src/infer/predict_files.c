@@ -86,7 +86,7 @@ static enum eq_status predict_all(struct eq_predict_job *job, struct eq_err *err
     if (!t.pixels)
         return eq_fail(err, EQ_NOMEM, "out of memory for %d clips", job->workers);
     if (job->workers > 1)
-        eq_parallel_for_coarse(job->list->n, predict_piece, &t);
+        eq_parallel_for(job->list->n, predict_piece, &t);
     else
         for (size_t i = 0; i < job->list->n; i++)
             predict_next(&t, 0);

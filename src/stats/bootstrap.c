@@ -198,9 +198,9 @@ static enum eq_status run(struct boot *b, const struct eq_boot_plan *plan, bool 
     compute(b, &s, b->value);
     if (b->units < 2)
         return EQ_OK;
-    eq_parallel_for_coarse((b->replicates + PIECE - 1) / PIECE, run_replicates, b);
+    eq_parallel_for((b->replicates + PIECE - 1) / PIECE, run_replicates, b);
     if (b->jack)
-        eq_parallel_for_coarse((b->groups + PIECE - 1) / PIECE, run_jackknife, b);
+        eq_parallel_for((b->groups + PIECE - 1) / PIECE, run_jackknife, b);
     return b->stopped ? eq_fail(err, EQ_INTERRUPTED, "interrupted") : EQ_OK;
 }
 

@@ -16,7 +16,7 @@ FLAGS=(-std=c11 -O2 -D_GNU_SOURCE -DECHOQUANT_VERSION='"test"' -DECHOQUANT_SHARE
     -I"$SOURCE/tests/standins" -I"$SOURCE/include" -I"$SOURCE/src" -I"$SOURCE/tests")
 
 # Everything up to the quant floor but what includes cJSON's or protobuf's headers: those libraries are here for this
-# machine's architecture only. OpenBLAS, pthreadpool and utf8proc have stand-ins.
+# machine's architecture only. OpenBLAS and utf8proc have stand-ins.
 sources() {
     find "$SOURCE"/src/{base,kernels,tensor,nn,model,quant} -name '*.c' ! -path '*/x86/*' -print0 |
         xargs -0 grep -LE 'cjson/|onnx\.h|onnx\.pb' | sort

@@ -93,8 +93,6 @@ OUTSIDE = [
     (r"libc:fts(64)?_open", "glibc 2.36's fts_open frees an entry that it could not make"),
     (r"libdcmdata:.*DcmDataDictionary.*loadExternalDictionaries.*", "DCMTK 3.6.7 uses a list of files that it could not "
                                                                   "copy while loading its dictionary"),
-    (r"libpthreadpool:pthreadpool_create", "pthreadpool waits for a thread that it could not start; the program has "
-                                           "started as many just before, to see whether it can"),
 ]
 
 

@@ -1,11 +1,9 @@
-/* The few functions of OpenBLAS, pthreadpool and utf8proc (ASCII only) that the library calls, for tests on machines
+/* The few functions of OpenBLAS and utf8proc (ASCII only) that the library calls, for tests on machines
  * without them. */
 #include "cblas.h"
-#include "pthreadpool.h"
 #include "utf8proc.h"
 
-#include <pthread.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 void openblas_set_num_threads(int threads)
 {
@@ -46,52 +44,4 @@ utf8proc_ssize_t utf8proc_map(const utf8proc_uint8_t *text, utf8proc_ssize_t n, 
     (void)text, (void)n, (void)options;
     *out = NULL;
     return -1;
-}
-
-enum { MAX_THREADS = 64 };
-
-struct pthreadpool {
-    size_t threads;
-};
-
-pthreadpool_t pthreadpool_create(size_t threads)
-{
-    pthreadpool_t pool = threads <= MAX_THREADS ? malloc(sizeof *pool) : NULL;
-    if (pool)
-        pool->threads = threads;
-    return pool;
-}
-
-void pthreadpool_destroy(pthreadpool_t pool)
-{
-    free(pool);
-}
-
-struct share {
-    void (*fn)(void *ctx, size_t item);
-    void *ctx;
-    size_t first, items, step;
-};
-
-static void *run_share(void *arg)
-{
-    const struct share *s = arg;
-    for (size_t item = s->first; item < s->items; item += s->step)
-        s->fn(s->ctx, item);
-    return NULL;
-}
-
-void pthreadpool_parallelize_1d(pthreadpool_t pool, void (*fn)(void *ctx, size_t item), void *ctx, size_t items,
-                                uint32_t flags)
-{
-    pthread_t threads[MAX_THREADS];
-    struct share shares[MAX_THREADS];
-    (void)flags;
-    for (size_t i = 0; i < pool->threads; i++) {
-        shares[i] = (struct share){fn, ctx, i, items, pool->threads};
-        if (pthread_create(&threads[i], NULL, run_share, &shares[i]) != 0)
-            abort();
-    }
-    for (size_t i = 0; i < pool->threads; i++)
-        pthread_join(threads[i], NULL);
 }

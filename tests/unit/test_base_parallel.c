@@ -1,6 +1,5 @@
 /* The parallel-for: every piece once, worker numbers that can name scratch, the same result for any thread count. */
 #include "unit/cmocka_all.h"
-#include "base/crew.h"
 #include "echoquant/base.h"
 
 #include <float.h>
@@ -44,7 +43,7 @@ static void every_piece_once(void **state)
         for (size_t c = 0; c < 2 * sizeof piece_counts / sizeof *piece_counts; c++) {
             size_t pieces = piece_counts[c / 2];
             p = (struct probe){.threads = thread_counts[t]};
-            (c % 2 ? eq_parallel_for_coarse : eq_parallel_for)(pieces, count_piece, &p);
+            eq_parallel_for(pieces, count_piece, &p);
             for (size_t i = 0; i < MAX_PIECES; i++)
                 assert_int_equal(p.runs[i], i < pieces);
             assert_int_equal(p.overlaps, 0);
@@ -172,7 +171,6 @@ static void neighbors_stay_with_a_worker_unless_it_needs_help(void **state)
     (void)state;
     static struct shares s;
     assert_int_equal(eq_parallel_init(3, NULL), EQ_OK);
-    eq_parallel_fix_crew(true); /* these pieces wait for each other: one thread alone would hang */
     for (int round = 0; round < 20; round++) {
         s = (struct shares){0};
         eq_parallel_for(60, share_piece, &s);
@@ -181,7 +179,6 @@ static void neighbors_stay_with_a_worker_unless_it_needs_help(void **state)
         for (int piece = 1; piece < 20; piece++)
             assert_int_not_equal(s.worker[piece], 0);
     }
-    eq_parallel_fix_crew(false);
 }
 
 struct caller {
@@ -234,30 +231,6 @@ static void init_checks_its_argument(void **state)
     assert_int_equal(p.runs[9], 1);
 }
 
-/* A machine on which the crew works at one pace and a thread alone at another, for so many ms in jobs of 0.3 ms.
- * Returns how many of these ms the caller worked alone. */
-static double alone_ms(struct eq_crew *c, double crew_pace, double alone_pace, double ms)
-{
-    double alone = 0, job = 0.3;
-    for (double passed = 0; passed < ms; passed += job) {
-        alone += c->alone ? job : 0;
-        eq_crew_note(c, job * (c->alone ? alone_pace : crew_pace), job);
-    }
-    return alone;
-}
-
-static void the_faster_way_is_found(void **state)
-{
-    (void)state;
-    struct eq_crew c = {0};
-    assert_true(alone_ms(&c, 0.9, 1, 110) == 0);             /* new threads may share a CPU for 90 ms */
-    assert_true(alone_ms(&c, 1.9, 1, 60e3) == 0);            /* an idle machine: no trial ever */
-    assert_true(alone_ms(&c, 0.2, 0.4, 60e3) > 0.93 * 60e3); /* a busy one: a trial of the crew now and then */
-    assert_true(alone_ms(&c, 1.9, 1, 60e3) < 2.1e3);         /* idle again: noticed after two seconds */
-    assert_true(alone_ms(&c, 0.2, 0.4, 1e3) > 0.8e3);        /* busy again: noticed within six windows */
-    assert_true(alone_ms(&c, 0.6, 0.3, 60e3) < 0.05 * 60e3); /* busy, but the crew gets more of it */
-}
-
 static atomic_bool busy_over;
 
 static void *stay_busy(void *arg)
@@ -267,7 +240,7 @@ static void *stay_busy(void *arg)
     return arg;
 }
 
-/* Two busy loops on each CPU beside: every job still comes to its end and to its bits, whichever way is taken. */
+/* Two busy loops on each CPU beside: every job still comes to its end and to its bits. */
 static void busy_neighbors_change_no_bit(void **state)
 {
     (void)state;
@@ -306,7 +279,6 @@ int main(void)
         cmocka_unit_test(two_callers_take_turns),
         cmocka_unit_test(init_checks_its_argument),
         cmocka_unit_test(neighbors_stay_with_a_worker_unless_it_needs_help),
-        cmocka_unit_test(the_faster_way_is_found),
         cmocka_unit_test(busy_neighbors_change_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, stop_pool);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* How many threads beside the first may be alive at once; -1: any number. This function stands in front of the C
- * library's, for pthreadpool, too. */
+ * library's. */
 static atomic_int allowed = -1, alive, n_starts;
 
 #ifndef ECHOQUANT_SANITIZED

@@ -46,8 +46,8 @@ enum eq_status eq_run_check_sensitivity(const struct eq_config *cfg, const char 
                                         int n_layers, struct eq_err *err);
 
 /* Calibrates with the observer of the settings; weight scales are min-max. Checks zero channels first. *used: how many
- * clips calibrated. ef: [clips->n], gets their EFs before anything was rounded; NULL: not wanted, or processes share the
- * clips. */
+ * clips calibrated. ef: [clips->n], gets their EFs before anything was rounded; NULL: not wanted, or processes share
+ * the clips. */
 enum eq_status eq_calibrate_on(struct eq_calibration *clips, const struct eq_ptq_opts *opts, struct eq_graph *prepared,
                                size_t *used, float *ef, struct eq_err *err);
 /* Refuses layers with channels whose weights are all 0 (EQ_NUMERIC), or only warns of them. */

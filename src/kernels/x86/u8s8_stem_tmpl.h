@@ -33,7 +33,7 @@ ALWAYS_INLINE void stem_rgb_tile(const int R, const struct tile_src *src, const 
 {
     vi acc[MAX_R][2];
     tile_fill(R, acc, e->start);
-    tile_sums(R, STEM_RGB_STEPS, acc, src);
+    tile_sums(R, STEM_RGB_STEPS, 0, acc, src);
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 TILE_FNS(stem_rgb_tile)
@@ -44,7 +44,7 @@ ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const
     static const int32_t zero[BLOCK];
     vi acc[MAX_R][2], start[2] = {vi_load(e->start), vi_load(e->start + VL)};
     tile_fill(R, acc, zero);
-    tile_sums(R, STEM_GRAY_STEPS, acc, src);
+    tile_sums(R, STEM_GRAY_STEPS, 0, acc, src);
     if (!EQ_WIDE) {
         struct tile_src low = *src;
         low.weights = src->weights_low;
@@ -53,7 +53,7 @@ ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const
             acc[r][0] = vi_shl(acc[r][0], 2);
             acc[r][1] = vi_shl(acc[r][1], 2);
         }
-        tile_sums(R, STEM_GRAY_STEPS, acc, &low);
+        tile_sums(R, STEM_GRAY_STEPS, 0, acc, &low);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
@@ -273,6 +273,7 @@ static void stem_conv_row(const struct stem_job *j, const uint8_t *row, bool gra
                            .row_stride = (ptrdiff_t)s->stride * (gray ? 1 : STEM_C) * STEM_ELEM,
                            .ky_stride = (ptrdiff_t)stem_row_bytes(s, gray ? 1 : STEM_C),
                            .weights = weights,
+                           .ahead = weights,
                            .weights_low = weights + STEM_GRAY_BYTES,
                            .weights_ky_stride = taps_bytes,
                            .kys = ry.hi - ry.lo,

@@ -279,7 +279,7 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
             acc[r][1] = vi_load(so_far + r * dst_stride + VL * 4);
         }
     }
-    tile_sums(R, 4, acc, src);
+    tile_sums(R, 4, 2, acc, src);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         vi_store(dst + r * dst_stride, acc[r][0]);
@@ -288,10 +288,11 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
 }
 TILE_FNS(wino_product)
 
-/* All points, over pairs first..first+pairs-1 of input channels; u: their weights. */
+/* All points, over pairs first..first+pairs-1 of input channels; u: their weights, next: those of the next call. */
 static void wino_multiply_pairs(const struct wino_job *j, int rows, int first, int pairs, const uint8_t *u,
-                                size_t u_plane, const uint8_t *v, uint8_t *m)
+                                size_t u_plane, const uint8_t *next, const uint8_t *v, uint8_t *m)
 {
+    const size_t bytes = (size_t)pairs * WINO_PAIR * 2;
     for (int p = 0; p < WINO_POINTS; p++, m += j->plan.m_plane) {
         struct tile_src src = {.rows = v + p * j->plan.v_plane + (size_t)first * 4,
                                .row_stride = (ptrdiff_t)j->s->cin * 2,
@@ -299,6 +300,7 @@ static void wino_multiply_pairs(const struct wino_job *j, int rows, int first, i
                                .kys = 1,
                                .kxs = 1,
                                .steps = pairs};
+        tile_ahead(&src, p + 1 < WINO_POINTS ? src.weights + u_plane : next, bytes, (rows + MAX_R - 1) / MAX_R, 4);
         tile_rows(wino_product_fns, rows, BLOCK, &src, NULL, first ? m : NULL, m, BLOCK * 4);
     }
 }
@@ -308,7 +310,9 @@ static void wino_multiply(const struct wino_job *j, int block, int rows, const u
     const int pairs = j->s->cin / 2;
     if (!wino_late(j->s)) {
         const size_t plane = (size_t)pairs * WINO_PAIR * 2;
-        wino_multiply_pairs(j, rows, 0, pairs, j->weights + block * WINO_POINTS * plane, plane, v, m);
+        const int next = (block + 1) % j->plan.blocks; /* another piece begins with the first block again */
+        wino_multiply_pairs(j, rows, 0, pairs, j->weights + block * WINO_POINTS * plane, plane,
+                            j->weights + next * WINO_POINTS * plane, v, m);
         return;
     }
     const int8_t *g = (const int8_t *)j->weights + (size_t)block * pairs * 9 * WINO_PAIR;
@@ -316,7 +320,7 @@ static void wino_multiply(const struct wino_job *j, int block, int rows, const u
         int now = pairs - first < WINO_LATE_PAIRS ? pairs - first : WINO_LATE_PAIRS;
         for (int i = 0; i < now; i++, g += 9 * WINO_PAIR)
             wino_weight_points(g, u + (size_t)i * WINO_PAIR * 2, WINO_LATE_PLANE);
-        wino_multiply_pairs(j, rows, first, now, u, WINO_LATE_PLANE, v, m);
+        wino_multiply_pairs(j, rows, first, now, u, WINO_LATE_PLANE, u, v, m);
     }
 }
 

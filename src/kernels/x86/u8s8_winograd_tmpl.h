@@ -2,10 +2,10 @@
  * Template: 3 x 3 convolution at stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers,
  * exact: 36 products instead of 144 for 4 x 4 outputs.
  *
- * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6,
- * 6, 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times
- * the sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights'
- * within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of those. Sums and the output's transform may wrap:
+ * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 24, and
+ * the last one by 12, so that they are whole, and the result is 24 * 24 = 576 times the sum. Source values minus the
+ * zero-point are within 255, their transform within 100 * 255 = 25500, the weights' within 144 * 127 = 18288: both are
+ * s16, and vi_dot2 takes pairs of those. Sums and the output's transform may wrap:
  * they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is
  * exact when the convolution's sum fits 26 bits. wino_accepts bounds it.
  *
@@ -135,16 +135,16 @@ static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
     return wino_worker_bytes(s) * threads;
 }
 
-/* Three weights of a line to six points. */
+/* Three weights of a line to six points, times 24 (the last: 12). */
 ALWAYS_INLINE void wino_weight_line(vi g0, vi g1, vi g2, vi p[WINO_IN])
 {
     vi even = vi_add16(g0, g2), quad = vi_add16(g0, vi_shl16(g2, 2)), twice = vi_shl16(g1, 1);
-    p[0] = g0;
-    p[1] = vi_sub16(vi_zero(), vi_add16(even, g1));
-    p[2] = vi_sub16(g1, even);
+    p[0] = vi_shl16(vi_add16(g0, vi_shl16(g0, 1)), 1);
+    p[1] = vi_shl16(vi_sub16(vi_zero(), vi_add16(even, g1)), 2);
+    p[2] = vi_shl16(vi_sub16(g1, even), 2);
     p[3] = vi_add16(quad, twice);
     p[4] = vi_sub16(quad, twice);
-    p[5] = g2;
+    p[5] = vi_shl16(vi_add16(g2, vi_shl16(g2, 1)), 2);
 }
 
 /* g: [9][WINO_PAIR]; u: the pair's place in the first point's plane. */
@@ -246,7 +246,7 @@ static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, 
 ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
 {
     vi a = vi_sub16(d[4], vi_shl16(d[2], 2)), b = vi_sub16(d[3], vi_shl16(d[1], 2));
-    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_shl16(e, 1);
+    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_add16(e, e);
     v[0] = vi_add16(vi_shl16(vi_sub16(d[0], d[2]), 2), c);
     v[1] = vi_add16(a, b);
     v[2] = vi_sub16(a, b);
@@ -256,8 +256,8 @@ ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
 }
 
 /* WINO_LANES values at an offset into a tile's pixels (NULL: padding) to as many points, iny x inx. v[class]: where
- * they would go in the first point's plane. */
-ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, int iny, int inx, vi zp,
+ * they would go in the first point's plane. The zero-point adds to the point (1, 1) only, 6 * 6 times. */
+ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, int iny, int inx, vi zp, vi zp36,
                                    uint8_t *const v[WINO_CLASSES], size_t plane)
 {
     vi lines[WINO_IN][WINO_IN];
@@ -266,7 +266,7 @@ ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t 
 #pragma GCC unroll 6
         for (int x = 0; x < WINO_IN; x++) {
             const uint8_t *p = px[y * WINO_IN + x];
-            d[x] = p ? vi_sub16(vi_widen_u8(p + at), zp) : vi_zero();
+            d[x] = p ? vi_widen_u8(p + at) : zp;
         }
         wino_src_line(d, lines[y]);
     }
@@ -278,6 +278,8 @@ ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t 
             d[y] = lines[y][x];
         d[WINO_IN - 1] = iny == WINO_IN ? lines[WINO_IN - 1][x] : vi_zero();
         wino_src_line(d, out);
+        if (x == 1)
+            out[1] = vi_sub16(out[1], zp36);
 #pragma GCC unroll 5
         for (int y = 0; y < WINO_IN - 1; y++)
             vi_store(near + y * WINO_IN * plane, out[y]);
@@ -298,12 +300,12 @@ static void wino_transform_src(const struct wino_job *j, const struct wino_tile 
         bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
         px[i] = inside ? j->src + ((((size_t)t->b * s->h + y) * s->w + x) * s->t + t->f) * s->cin : NULL;
     }
-    const vi zp = vi_set1_16(j->src_zp);
+    const vi zp = vi_set1_16(j->src_zp), zp36 = vi_set1_16(36 * j->src_zp);
     const size_t n = (size_t)t->frames * s->cin;
     for (int c = 0; c < WINO_CLASSES; c++)
         to[c] = v + (size_t)rows[c] * s->cin * 2;
     for (size_t at = 0; at < n; at += WINO_LANES) {
-        wino_src_points(px, at, t->ny + 2, t->nx + 2, zp, to, j->plan.v_plane);
+        wino_src_points(px, at, t->ny + 2, t->nx + 2, zp, zp36, to, j->plan.v_plane);
         for (int c = 0; c < WINO_CLASSES; c++)
             to[c] += WINO_LANES * 2;
     }
@@ -381,11 +383,10 @@ static void wino_multiply(const struct wino_job *j, int block, const int rows[WI
 ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
 {
     vi s12 = vi_add(m[1], m[2]), d12 = vi_sub(m[1], m[2]), s34 = vi_add(m[3], m[4]), d34 = vi_sub(m[3], m[4]);
-    vi m5 = vi_add(m[5], vi_shl(m[5], 1)); /* 3 m5 */
-    y[0] = vi_add(vi_add(s34, vi_shl(vi_add(m[0], s12), 2)), vi_shl(m[0], 1));
-    y[1] = vi_shl(vi_add(vi_shl(d12, 1), d34), 1);
-    y[2] = vi_shl(vi_add(s12, s34), 2);
-    y[3] = vi_shl(vi_add(d12, vi_shl(vi_add(d34, m5), 1)), 2);
+    y[0] = vi_add(vi_add(m[0], s12), s34);
+    y[1] = vi_add(d12, vi_add(d34, d34));
+    y[2] = vi_add(s12, vi_shl(s34, 2));
+    y[3] = vi_add(vi_add(d12, vi_shl(d34, 3)), vi_add(m[5], m[5]));
 }
 
 /* The first half of the outputs' transform, for VL channels: each of nx + 2 columns of points to a column of ny lines.

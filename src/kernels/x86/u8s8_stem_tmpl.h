@@ -1,8 +1,9 @@
 /*
  * Template: ResNet's first convolution, 7 x 7 on three interleaved channels as frames are decoded (clip layout),
- * followed on request by 3 x 3 max pooling at stride 2 in the same pass: of the sums, since requantization grows with
- * them, so that a quarter of the results is requantized. A piece of work is a band of rows of one frame. Its input rows are copied with zero-points on both sides, so that every column has all its taps; rows
- * outside the picture are left out. The rows of a tile are neighboring output pixels.
+ * followed on request by 3 x 3 max pooling at stride 2 in the same pass. It pools sums, since requantization grows with
+ * them: a quarter of the results is requantized. A piece of work is a band of rows of one frame. Its input rows are
+ * copied with zero-points on both sides, so that every column has all its taps; rows outside the picture are left out.
+ * The rows of a tile are neighboring output pixels.
  *
  * Ultrasound is gray. Where the three channels of all pixels of the band are equal, which is checked and not assumed,
  * the three weights of a tap act as their sum, and a third of the products remains. The sum needs 10 bits: s16 holds

@@ -58,7 +58,8 @@ struct eq_u8s8_epilogue {
     int residual_zp;
     float residual_m;
     int dst_zp, dst_min, dst_max;
-    int pool_k, pool_stride, pool_pad; /* as in eq_f32_epilogue */
+    int pool_k, pool_stride, pool_pad; /* as in eq_f32_epilogue; m must not be below 0: r then grows with acc, so that
+                                        * the maximum may be taken of sums */
 };
 
 /* One algorithm on one ISA level. The family says what is multiplied: f32 floats, bf16 floats rounded to BF16, u8s8

@@ -8,6 +8,7 @@
 #include "kernels/fill.h"
 #include "kernels/pick.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,15 +145,14 @@ static void u8s8_fill_epilogue(struct u8s8_problem *p, enum u8s8_epilogue_kind k
     }
 }
 
-/* What ref makes of a problem. */
-static void u8s8_expect(struct u8s8_problem *p)
+/* What ref makes of the problem without pooling. */
+static void u8s8_run_ref(const struct u8s8_problem *p, uint8_t *dst)
 {
-    const struct eq_conv_kernel *ref = &eq_u8s8_conv_direct__ref;
-    void *packed = eq_alloc(ref->packed_bytes(&p->s), 1);
+    void *packed = eq_alloc(eq_u8s8_conv_direct__ref.packed_bytes(&p->s), 1);
     if (!packed)
         abort();
-    ref->pack_s8(&p->s, p->weights, p->src_zp, packed);
-    ref->run.u8s8(&p->s, p->src, p->src_zp, packed, &p->epi, p->expected, NULL);
+    eq_u8s8_conv_direct__ref.pack_s8(&p->s, p->weights, p->src_zp, packed);
+    eq_u8s8_conv_direct__ref.run.u8s8(&p->s, p->src, p->src_zp, packed, &p->epi, dst, NULL);
     eq_free(packed);
 }
 
@@ -176,7 +176,7 @@ static void u8s8_problem_init(struct u8s8_problem *p, const struct u8s8_shape *r
     eq_rng_init(&rng, 11, EQ_RNG_TEST, (uint32_t)data, (uint32_t)(row - u8s8_shapes));
     u8s8_fill(p, data, &rng);
     u8s8_fill_epilogue(p, epilogue, &rng);
-    u8s8_expect(p);
+    u8s8_run_ref(p, p->expected);
 }
 
 static void u8s8_problem_clear(struct u8s8_problem *p)
@@ -236,7 +236,8 @@ static bool u8s8_check_kernel(const struct eq_conv_kernel *k, const struct u8s8_
     return bad == p->n_dst || u8s8_complain(k, p, "differs from ref at", bad);
 }
 
-/* The same for max pooling in the kernel's pass, where it offers that, against ref's two passes. */
+/* The same for max pooling in the kernel's pass, where it offers that, against ref's two passes. m is then not below 0.
+ */
 static bool u8s8_check_pooled(const struct eq_conv_kernel *k, const struct u8s8_problem *p)
 {
     const struct eq_conv_shape *s = &p->s;
@@ -246,13 +247,21 @@ static bool u8s8_check_pooled(const struct eq_conv_kernel *k, const struct u8s8_
     struct u8s8_problem pooled = *p;
     pooled.n_dst = (size_t)s->b * ph * pw * tc;
     pooled.expected = u8s8_malloc(pooled.n_dst);
+    pooled.m = u8s8_malloc((size_t)s->cout * sizeof(float));
+    for (int i = 0; i < s->cout; i++)
+        pooled.m[i] = fabsf(p->m[i]);
+    pooled.epi.m = pooled.m;
+    uint8_t *whole = u8s8_malloc(p->n_dst);
+    u8s8_run_ref(&pooled, whole);
     const struct eq_pool_shape pool = {s->b, s->oh, s->ow, tc, 3, 2, 1, ph, pw};
-    u8s8_ref().maxpool(&pool, p->expected, pooled.expected);
+    u8s8_ref().maxpool(&pool, whole, pooled.expected);
     pooled.epi.pool_k = 3;
     pooled.epi.pool_stride = 2;
     pooled.epi.pool_pad = 1;
     bool ok = u8s8_check_kernel(k, &pooled);
     free(pooled.expected);
+    free(pooled.m);
+    free(whole);
     return ok;
 }
 

@@ -45,9 +45,10 @@ ALWAYS_INLINE void add_steps(const int R, const int two, vi sums[MAX_R][4], cons
 }
 
 /* U: 4 or 1 */
-ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src)
+ALWAYS_INLINE void tile_sums(const int R, const int U, const int lines, vi acc[MAX_R][2], const struct tile_src *src)
 {
     vi sums[MAX_R][4];
+    (void)lines;
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
         sums[r][0] = sums[r][1] = sums[r][2] = sums[r][3] = vi_set1(0);

@@ -41,8 +41,9 @@ ALWAYS_INLINE void add_step(const int R, vi acc[MAX_R][2], const uint8_t *a, ptr
 }
 
 /* U: 4 or 1 */
-ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src)
+ALWAYS_INLINE void tile_sums(const int R, const int U, const int lines, vi acc[MAX_R][2], const struct tile_src *src)
 {
+    (void)lines;
     for (int ky = 0; ky < src->kys; ky++) {
         const uint8_t *w = src->weights + ky * src->weights_ky_stride;
         for (int kx = 0; kx < src->kxs; kx++) {

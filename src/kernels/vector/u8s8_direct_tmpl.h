@@ -29,7 +29,7 @@ ALWAYS_INLINE void direct_tile(const int R, const struct tile_src *src, const st
 {
     vi acc[MAX_R][2];
     tile_fill(R, acc, e->start);
-    tile_sums(R, AT_ONCE, acc, src);
+    tile_sums(R, AT_ONCE, 2, acc, src);
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 TILE_FNS(direct_tile)
@@ -40,7 +40,7 @@ ALWAYS_INLINE void direct_short_tile(const int R, const struct tile_src *src, co
 {
     vi acc[MAX_R][2];
     tile_fill(R, acc, e->start);
-    tile_sums(R, 1, acc, src);
+    tile_sums(R, 1, 0, acc, src);
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 TILE_FNS(direct_short_tile)
@@ -238,6 +238,16 @@ static int direct_run_length(const struct eq_conv_shape *s, int ox)
     return n;
 }
 
+/* Weights to ask for while a block computes row oy, and their bytes. Within a piece that is its next block; its last
+ * one takes a share of the next group's first block, which the other rows of the group complete. */
+static const uint8_t *direct_next(const struct direct_job *j, int block, int oy, size_t *bytes)
+{
+    const size_t whole = direct_block_bytes(j->s), share = whole / (size_t)j->s->oh;
+    const bool last = (block + 1) % (GROUP / BLOCK) == 0;
+    *bytes = last ? share : whole;
+    return j->weights + (size_t)((block + 1) % direct_blocks(j->s)) * whole + (last ? (size_t)oy * share : 0);
+}
+
 /* One block of channels of output row (b, oy); rows: its input under the taps ry. */
 static void direct_block_row(const struct direct_job *j, int block, int b, int oy, struct eq_tap_range ry,
                              const uint8_t *rows)
@@ -249,6 +259,8 @@ static void direct_block_row(const struct direct_job *j, int block, int b, int o
     const int oc = block * BLOCK, channels = s->cout - oc < BLOCK ? s->cout - oc : BLOCK;
     struct tile_epilogue e;
     tile_epilogue_init(&e, j->epi, oc, channels);
+    size_t ahead;
+    const uint8_t *next = direct_next(j, block, oy, &ahead);
     struct eq_tap_range rx, last = {-1, -1};
     for (int ox = 0, n; ox < s->ow; ox += n, last = rx) {
         n = direct_run_length(s, ox);
@@ -264,6 +276,8 @@ static void direct_block_row(const struct direct_job *j, int block, int b, int o
                                .kys = ry.hi - ry.lo,
                                .kxs = rx.hi - rx.lo,
                                .steps = direct_steps(s)};
+        tile_ahead(&src, next, ahead / (size_t)s->ow * (size_t)n, (n * s->t + MAX_R - 1) / MAX_R, AT_ONCE);
+        next += ahead / (size_t)s->ow * (size_t)n;
         size_t at = eq_conv_dst_at(s, b, 0, oy, ox) + oc;
         direct_tiles(n * s->t, channels, &src, &e, j->epi->residual ? j->epi->residual + at : NULL, j->dst + at,
                      s->cout);

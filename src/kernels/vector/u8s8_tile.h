@@ -43,17 +43,29 @@
 enum { BLOCK = 2 * VL }; /* output channels of a tile */
 
 /* Where a tile's operands lie; strides in bytes. weights: [tap][step][BLOCK][4 bytes], taps of a kernel row together.
- */
+ * ahead: weights that are needed after these ones, as far as this tile should ask for them; see tile_ahead. */
 struct tile_src {
     const uint8_t *rows;
     ptrdiff_t row_stride, ky_stride, kx_stride;
     const uint8_t *weights, *weights_low; /* weights_low: see u8s8_stem_tmpl.h */
     ptrdiff_t weights_ky_stride;
     int kys, kxs, steps;
+    const uint8_t *ahead;
+    ptrdiff_t ahead_tile, ahead_step; /* bytes of a tile's share, and of a step of its loop */
 };
 
+/* Spreads n bytes of weights, which come next, over a number of tiles. The rows of a product stream the same weights
+ * one after the other, from L2 or L1. Without this, the first of them waits for memory and the others leave it idle. */
+static inline void tile_ahead(struct tile_src *src, const uint8_t *next, size_t n, int tiles, int unroll)
+{
+    const int loops = src->kys * src->kxs * (src->steps / unroll);
+    src->ahead = next;
+    src->ahead_tile = (ptrdiff_t)(n / (size_t)tiles);
+    src->ahead_step = src->ahead_tile / (loops ? loops : 1);
+}
+
 #if defined(EQ_OWN_SUMS)
-ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src);
+ALWAYS_INLINE void tile_sums(const int R, const int U, const int lines, vi acc[MAX_R][2], const struct tile_src *src);
 #elif !defined(EQ_OWN_TILES)
 /* acc[R][2] += U steps. Rows are addressed as base + 0, 1, 2, 3 strides, so that a base serves four. */
 ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const uint8_t *const base[2],
@@ -70,10 +82,11 @@ ALWAYS_INLINE void tile_steps(const int R, const int U, vi acc[MAX_R][2], const 
     }
 }
 
-/* acc[R][2] += all taps; U divides src->steps. */
-ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const struct tile_src *src)
+/* acc[R][2] += all taps; U divides src->steps. lines: of weights ahead to ask for in each U steps. */
+ALWAYS_INLINE void tile_sums(const int R, const int U, const int lines, vi acc[MAX_R][2], const struct tile_src *src)
 {
     const ptrdiff_t stride = src->row_stride, stride3 = 3 * stride;
+    const uint8_t *ahead = src->ahead;
     for (int ky = 0; ky < src->kys; ky++) {
         const uint8_t *w = src->weights + ky * src->weights_ky_stride;
         for (int kx = 0; kx < src->kxs; kx++) {
@@ -81,6 +94,9 @@ ALWAYS_INLINE void tile_sums(const int R, const int U, vi acc[MAX_R][2], const s
             const uint8_t *base[2] = {a, a + 4 * stride};
             for (int n = src->steps / U; n > 0; n--, w += U * BLOCK * 4) {
                 tile_steps(R, U, acc, base, stride, stride3, w);
+                for (int i = 0; i < lines; i++)
+                    __builtin_prefetch(ahead + 64 * i, 0, 2);
+                ahead += src->ahead_step;
                 base[0] += 4 * U;
                 base[1] += 4 * U;
             }
@@ -204,6 +220,7 @@ static inline void tile_rows(const tile_fn fns[MAX_R + 1], int rows, int channel
         else
             tile_ragged(fns[now], now, channels, &src, e, residual, dst, dst_stride);
         src.rows += now * src.row_stride;
+        src.ahead += src.ahead_tile;
         dst += now * dst_stride;
         residual = residual ? residual + now * dst_stride : NULL;
         left -= now;

@@ -1,8 +1,9 @@
 /*
  * Template: ResNet's first convolution, 7 x 7 on three interleaved channels as frames are decoded (clip layout),
- * followed on request by 3 x 3 max pooling at stride 2 in the same pass. A piece of work is a band of rows of one
- * frame. Its input rows are copied with zero-points on both sides, so that every column has all its taps; rows
- * outside the picture are left out. The rows of a tile are neighboring output pixels.
+ * followed on request by 3 x 3 max pooling at stride 2 in the same pass. It pools sums, since requantization grows with
+ * them: a quarter of the results is requantized. A piece of work is a band of rows of one frame. Its input rows are
+ * copied with zero-points on both sides, so that every column has all its taps; rows outside the picture are left out.
+ * The rows of a tile are neighboring output pixels.
  *
  * Ultrasound is gray. Where the three channels of all pixels of the band are equal, which is checked and not assumed,
  * the three weights of a tap act as their sum, and a third of the products remains. The sum needs 10 bits: s16 holds
@@ -28,23 +29,18 @@ enum {
     STEM_SLACK = 64     /* bytes after a row that its last steps may read; their weights are zero */
 };
 
-ALWAYS_INLINE void stem_rgb_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
-                                 const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+ALWAYS_INLINE void stem_rgb_sums(const int R, vi acc[MAX_R][2], const struct tile_src *src, const int32_t *start)
 {
-    vi acc[MAX_R][2];
-    tile_fill(R, acc, e->start);
-    tile_sums(R, STEM_RGB_STEPS, acc, src);
-    tile_finish(R, acc, e, residual, dst, dst_stride);
+    tile_fill(R, acc, start);
+    tile_sums(R, STEM_RGB_STEPS, 0, acc, src);
 }
-TILE_FNS(stem_rgb_tile)
 
-ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
-                                  const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+ALWAYS_INLINE void stem_gray_sums(const int R, vi acc[MAX_R][2], const struct tile_src *src, const int32_t *at_first)
 {
     static const int32_t zero[BLOCK];
-    vi acc[MAX_R][2], start[2] = {vi_load(e->start), vi_load(e->start + VL)};
+    vi start[2] = {vi_load(at_first), vi_load(at_first + VL)};
     tile_fill(R, acc, zero);
-    tile_sums(R, STEM_GRAY_STEPS, acc, src);
+    tile_sums(R, STEM_GRAY_STEPS, 0, acc, src);
     if (!EQ_WIDE) {
         struct tile_src low = *src;
         low.weights = src->weights_low;
@@ -53,16 +49,73 @@ ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const
             acc[r][0] = vi_shl(acc[r][0], 2);
             acc[r][1] = vi_shl(acc[r][1], 2);
         }
-        tile_sums(R, STEM_GRAY_STEPS, acc, &low);
+        tile_sums(R, STEM_GRAY_STEPS, 0, acc, &low);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         acc[r][0] = vi_add(acc[r][0], start[0]);
         acc[r][1] = vi_add(acc[r][1], start[1]);
     }
+}
+
+ALWAYS_INLINE void stem_rgb_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                 const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    stem_rgb_sums(R, acc, src, e->start);
+    tile_finish(R, acc, e, residual, dst, dst_stride);
+}
+TILE_FNS(stem_rgb_tile)
+
+ALWAYS_INLINE void stem_gray_tile(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                  const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    stem_gray_sums(R, acc, src, e->start);
     tile_finish(R, acc, e, residual, dst, dst_stride);
 }
 TILE_FNS(stem_gray_tile)
+
+/* The greatest sums of each three neighboring columns, to [pooled column] of dst. A tile starts at an even column; the
+ * tile before it has left the column between them where this one's first result goes. */
+ALWAYS_INLINE void stem_pool_columns(const int R, vi acc[MAX_R][2], uint8_t *dst, ptrdiff_t dst_stride)
+{
+#pragma GCC unroll 2
+    for (int c = 0; c < 2; c++, dst += VL * 4) {
+        vi left = vi_load(dst);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r += 2) {
+            vi most = vi_max(left, acc[r][c]);
+            if (r + 1 < R) {
+                left = acc[r + 1][c];
+                most = vi_max(most, left);
+            }
+            vi_store(dst + r / 2 * dst_stride, most);
+        }
+        if (R % 2 == 0)
+            vi_store(dst + R / 2 * dst_stride, left);
+    }
+}
+
+ALWAYS_INLINE void stem_rgb_pooled(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                   const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    (void)residual;
+    stem_rgb_sums(R, acc, src, e->start);
+    stem_pool_columns(R, acc, dst, dst_stride);
+}
+TILE_FNS(stem_rgb_pooled)
+
+ALWAYS_INLINE void stem_gray_pooled(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                    const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    (void)residual;
+    stem_gray_sums(R, acc, src, e->start);
+    stem_pool_columns(R, acc, dst, dst_stride);
+}
+TILE_FNS(stem_gray_pooled)
 
 /* ---- shapes and packing -------------------------------------------------- */
 
@@ -157,21 +210,16 @@ static size_t stem_input_bytes(const struct eq_conv_shape *s)
     return ((size_t)(stem_max_rows() - 1) * s->stride + STEM_K) * stem_row_bytes(s, STEM_C);
 }
 
-/* Bytes of one row of output, and of a row that is pooled along its columns. */
-static size_t stem_out_bytes(const struct eq_conv_shape *s)
-{
-    return eq_align64((size_t)s->ow * stem_blocks(s) * BLOCK);
-}
-
+/* Bytes of a row of sums that is pooled along its columns, with room for the column that a last tile leaves. */
 static size_t stem_pooled_bytes(const struct eq_conv_shape *s)
 {
-    return eq_align64((size_t)(s->ow / 2 + 1) * stem_blocks(s) * BLOCK);
+    return eq_align64((size_t)(s->ow / 2 + 2) * stem_blocks(s) * BLOCK * 4);
 }
 
-/* A worker's scratch: copied input rows, one row of output, two pooled rows. */
+/* A worker's scratch: copied input rows, three pooled rows. */
 static size_t stem_worker_bytes(const struct eq_conv_shape *s)
 {
-    return stem_input_bytes(s) + stem_out_bytes(s) + 2 * stem_pooled_bytes(s);
+    return stem_input_bytes(s) + 3 * stem_pooled_bytes(s);
 }
 
 static size_t stem_scratch_bytes(const struct eq_conv_shape *s, int threads)
@@ -253,15 +301,30 @@ static void stem_copy_row(const struct stem_job *j, const uint8_t *x, bool gray,
     }
 }
 
-/* One row of output pixels of one frame; row: the copied input under its taps ry. */
+/* A row of pooled sums, in tiles that start at even columns. */
+static void stem_pooled_tiles(const struct stem_job *j, const tile_fn fns[MAX_R + 1], const struct tile_src *first,
+                              const struct tile_epilogue *e, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    struct tile_src src = *first;
+    vi_store(dst, vi_set1(INT32_MIN));
+    vi_store(dst + VL * 4, vi_set1(INT32_MIN));
+    for (int left = j->s->ow, now; left > 0; left -= now) {
+        now = left < MAX_R ? left : MAX_R;
+        fns[now](&src, e, NULL, dst, dst_stride);
+        src.rows += now * src.row_stride;
+        dst += now / 2 * dst_stride;
+    }
+}
+
+/* One row of output pixels of one frame; row: the copied input under its taps ry. pooled: dst takes sums. */
 static void stem_conv_row(const struct stem_job *j, const uint8_t *row, bool gray, struct eq_tap_range ry, int block,
-                          int channels, const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+                          bool pooled, const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
     const struct eq_conv_shape *s = j->s;
     const uint8_t *packed = j->packed + (size_t)block * STEM_BLOCK_BYTES;
-    const int oc = block * BLOCK, real = s->cout - oc < BLOCK ? s->cout - oc : BLOCK;
+    const int oc = block * BLOCK, channels = s->cout - oc < BLOCK ? s->cout - oc : BLOCK;
     struct tile_epilogue e;
-    tile_epilogue_init(&e, j->epi, oc, real);
+    tile_epilogue_init(&e, j->epi, oc, channels);
     const int32_t *sums = (const int32_t *)(packed + STEM_SUMS_AT);
     for (int ky = ry.lo; ky < ry.hi; ky++)
         for (int o = 0; o < BLOCK; o++)
@@ -273,12 +336,16 @@ static void stem_conv_row(const struct stem_job *j, const uint8_t *row, bool gra
                            .row_stride = (ptrdiff_t)s->stride * (gray ? 1 : STEM_C) * STEM_ELEM,
                            .ky_stride = (ptrdiff_t)stem_row_bytes(s, gray ? 1 : STEM_C),
                            .weights = weights,
+                           .ahead = weights,
                            .weights_low = weights + STEM_GRAY_BYTES,
                            .weights_ky_stride = taps_bytes,
                            .kys = ry.hi - ry.lo,
                            .kxs = 1,
                            .steps = steps};
-    tile_rows(gray ? stem_gray_tile_fns : stem_rgb_tile_fns, s->ow, channels, &src, &e, residual, dst, dst_stride);
+    if (pooled)
+        stem_pooled_tiles(j, gray ? stem_gray_pooled_fns : stem_rgb_pooled_fns, &src, &e, dst, dst_stride);
+    else
+        tile_rows(gray ? stem_gray_tile_fns : stem_rgb_tile_fns, s->ow, channels, &src, &e, residual, dst, dst_stride);
 }
 
 /* The copied input of output rows first..last-1 of a frame, and whether it is gray. */
@@ -301,17 +368,18 @@ static struct stem_input stem_load(const struct stem_job *j, int b, int f, int f
     return (struct stem_input){out, y0, gray};
 }
 
-/* All channels of output row oy. whole: dst has room for whole blocks. */
-static void stem_row(const struct stem_job *j, const struct stem_input *in, int oy, bool whole, const uint8_t *residual,
-                     uint8_t *dst, ptrdiff_t dst_stride)
+/* All channels of output row oy, or of its pooled sums. */
+static void stem_row(const struct stem_job *j, const struct stem_input *in, int oy, bool pooled,
+                     const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
     const struct eq_conv_shape *s = j->s;
     struct eq_tap_range ry = eq_taps_inside(oy, s->stride, s->pad, STEM_K, s->h);
     int y = oy * s->stride - s->pad + ry.lo - in->y0;
     const uint8_t *row = in->rows + (ptrdiff_t)(ry.lo < ry.hi ? y : 0) * (ptrdiff_t)stem_row_bytes(s, in->gray ? 1 : 3);
     for (int block = 0; block < stem_blocks(s); block++) {
-        int oc = block * BLOCK, channels = whole || s->cout - oc > BLOCK ? BLOCK : s->cout - oc;
-        stem_conv_row(j, row, in->gray, ry, block, channels, residual ? residual + oc : NULL, dst + oc, dst_stride);
+        int oc = block * BLOCK;
+        stem_conv_row(j, row, in->gray, ry, block, pooled, residual ? residual + oc : NULL,
+                      dst + (pooled ? 4 * oc : oc), dst_stride);
     }
 }
 
@@ -327,63 +395,53 @@ static void stem_band(const struct stem_job *j, int b, int f, int band, uint8_t 
     }
 }
 
-/* out = the greater of a and b; n is a multiple of BLOCK, and so of 16. */
-ALWAYS_INLINE void stem_max(const uint8_t *a, const uint8_t *b, size_t n, uint8_t *out)
+/* One block of channels of a pooled row: the greatest of three rows of sums, requantized. */
+static void stem_put_block(const struct stem_job *j, int block, const uint8_t *const rows[3], uint8_t *dst)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __m128i x = _mm_loadu_si128((const void *)(a + i)), y = _mm_loadu_si128((const void *)(b + i));
-        _mm_storeu_si128((void *)(out + i), _mm_max_epu8(x, y));
-    }
-}
-
-/* The greatest of the three columns under each pooled pixel. */
-static void stem_pool_columns(const struct stem_job *j, const uint8_t *row, uint8_t *out)
-{
-    const size_t n = (size_t)stem_blocks(j->s) * BLOCK;
-    for (int px = 0; px < j->pw; px++, row += 2 * n, out += n) {
-        const uint8_t *left = px > 0 ? row - n : row, *right = 2 * px + 1 < j->s->ow ? row + n : row;
-        for (size_t i = 0; i < n; i += 16) {
-            __m128i x = _mm_loadu_si128((const void *)(left + i)), y = _mm_loadu_si128((const void *)(right + i));
-            x = _mm_max_epu8(_mm_max_epu8(x, y), _mm_loadu_si128((const void *)(row + i)));
-            _mm_storeu_si128((void *)(out + i), x);
+    const struct eq_conv_shape *s = j->s;
+    const size_t at = (size_t)block * BLOCK * 4, pixel = (size_t)stem_blocks(s) * BLOCK * 4;
+    const int oc = block * BLOCK, channels = s->cout - oc < BLOCK ? s->cout - oc : BLOCK;
+    const struct requant q = requant_of(j->epi);
+    struct tile_epilogue e;
+    tile_epilogue_init(&e, j->epi, oc, channels);
+    const vf m[2] = {v_load(e.m), v_load(e.m + VL)}, b[2] = {v_load(e.b), v_load(e.b + VL)};
+    dst += oc;
+    for (int px = 0; px < j->pw; px++, dst += (size_t)s->t * s->cout) {
+        uint8_t part[BLOCK], *out = channels == BLOCK ? dst : part;
+#pragma GCC unroll 2
+        for (int c = 0; c < 2; c++) {
+            const size_t i = at + px * pixel + (size_t)c * VL * 4;
+            vi most = vi_max(vi_max(vi_load(rows[0] + i), vi_load(rows[1] + i)), vi_load(rows[2] + i));
+            vi_store_u8(out + c * VL, requantize(most, m[c], b[c], q, NULL));
         }
+        if (out == part)
+            memcpy(dst, part, (size_t)channels);
     }
 }
 
-/* dst[px] = the greater of a and b, for the channels that there are. */
-static void stem_put_pooled(const struct stem_job *j, const uint8_t *a, uint8_t *b, uint8_t *dst)
-{
-    const size_t n = (size_t)stem_blocks(j->s) * BLOCK, channels = (size_t)j->s->cout;
-    for (int px = 0; px < j->pw; px++, a += n, b += n, dst += j->s->t * channels) {
-        stem_max(a, b, n, channels == n ? dst : b);
-        if (channels != n)
-            memcpy(dst, b, channels);
-    }
-}
-
-/* Each row of output is pooled along its columns once; the odd ones belong to two pooled rows. */
+/* Each row of sums is pooled along its columns once; the odd ones belong to two pooled rows. */
 static void stem_pooled_band(const struct stem_job *j, int b, int f, int band, uint8_t *scratch)
 {
     const struct eq_conv_shape *s = j->s;
-    const int n = stem_blocks(s) * BLOCK;
-    uint8_t *row = scratch + stem_input_bytes(s), *odd = row + stem_out_bytes(s), *even = odd + stem_pooled_bytes(s);
+    const ptrdiff_t pixel = (ptrdiff_t)stem_blocks(s) * BLOCK * 4;
+    uint8_t *even = scratch + stem_input_bytes(s), *above = even + stem_pooled_bytes(s);
+    uint8_t *below = above + stem_pooled_bytes(s);
     int p0 = band * STEM_POOL_BAND, p1 = p0 + STEM_POOL_BAND < j->ph ? p0 + STEM_POOL_BAND : j->ph;
     int first = p0 > 0 ? 2 * p0 - 1 : 0, last = 2 * p1 < s->oh ? 2 * p1 : s->oh;
     struct stem_input in = stem_load(j, b, f, first, last, scratch);
-    memset(odd, 0, stem_pooled_bytes(s)); /* the least value: it never wins */
-    if (p0 > 0) {
-        stem_row(j, &in, first, true, NULL, row, n);
-        stem_pool_columns(j, row, odd);
-    }
+    if (p0 > 0)
+        stem_row(j, &in, first, true, NULL, above, pixel);
     for (int py = p0; py < p1; py++) {
-        stem_row(j, &in, 2 * py, true, NULL, row, n);
-        stem_pool_columns(j, row, even);
-        stem_max(even, odd, (size_t)j->pw * n, even);
-        if (2 * py + 1 < s->oh) {
-            stem_row(j, &in, 2 * py + 1, true, NULL, row, n);
-            stem_pool_columns(j, row, odd);
-        }
-        stem_put_pooled(j, odd, even, j->dst + ((((size_t)b * j->ph + py) * j->pw) * s->t + f) * s->cout);
+        const bool ends = 2 * py + 1 >= s->oh;
+        stem_row(j, &in, 2 * py, true, NULL, even, pixel);
+        if (!ends)
+            stem_row(j, &in, 2 * py + 1, true, NULL, below, pixel);
+        const uint8_t *const rows[3] = {py > 0 ? above : even, even, ends ? even : below};
+        for (int block = 0; block < stem_blocks(s); block++)
+            stem_put_block(j, block, rows, j->dst + ((((size_t)b * j->ph + py) * j->pw) * s->t + f) * s->cout);
+        uint8_t *free_row = above;
+        above = below;
+        below = free_row;
     }
 }
 

@@ -2,12 +2,16 @@
  * Template: 3 x 3 convolution at stride 1 by Winograd's F(4x4, 3x3) (Lavin & Gray, CVPR 2016) in whole numbers,
  * exact: 36 products instead of 144 for 4 x 4 outputs.
  *
- * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 4, 6,
- * 6, 24, 24, 1 until they are whole, and those of the output's by 24 over that, so the result is 24 * 24 = 576 times
- * the sum. Source values minus the zero-point are within 255, their transform within 100 * 255 = 25500, the weights'
- * within 49 * 127 = 6223: both are s16, and vi_dot2 takes pairs of those. Sums and the output's transform may wrap:
+ * The interpolation points are 0, 1, -1, 2, -2 and infinity. The rows of the weights' transform are scaled by 24, and
+ * the last one by 12, so that they are whole, and the result is 24 * 24 = 576 times the sum. Source values minus the
+ * zero-point are within 255, their transform within 100 * 255 = 25500, the weights' within 144 * 127 = 18288: both are
+ * s16, and vi_dot2 takes pairs of those. Sums and the output's transform may wrap:
  * they are kept modulo 2^32, and 576 = 9 * 64 is taken out by the inverse of 9 modulo 2^32 and a shift by 6, which is
  * exact when the convolution's sum fits 26 bits. wino_accepts bounds it.
+ *
+ * Where 4 does not divide a side, the last tiles make 3 outputs: 14 is 4 + 4 + 3 + 3. A tile of 3 is one of 4 without
+ * the point at infinity, which only the fourth output takes part in, so it has 5 points along this side, with the same
+ * weights.
  *
  * A piece of work is a few tiles of at most WINO_FRAMES frames and some output channels. It transforms its input into
  * the worker's scratch, then, for each block of channels, multiplies at all 36 points and transforms back. Weights
@@ -31,6 +35,7 @@ enum {
     WINO_OUT = 4, /* outputs of a tile along each side */
     WINO_IN = 6,
     WINO_POINTS = WINO_IN * WINO_IN,
+    WINO_CLASSES = 4, /* of points: 1 at infinity along x, 2 along y, 3 along both, 0 others */
     WINO_FRAMES = 16,
     WINO_PAD = 64,       /* bytes between the planes of points, lest all of them meet in one set of the cache */
     WINO_LANES = 2 * VL, /* s16 lanes of a vector */
@@ -44,9 +49,16 @@ enum {
 
 struct wino_plan {
     int tiles_x, tiles, group, groups, frame_groups, oc_groups; /* group: tiles of a piece */
+    int whole_x, whole_y;                                       /* tiles of 4 outputs along a side; the others: 3 */
     int blocks, group_blocks;                                   /* of output channels: all, and a piece's */
     size_t v_plane, m_plane;                                    /* bytes of a point's input and sums */
 };
+
+static int wino_whole_tiles(int side)
+{
+    int tiles = (side + WINO_OUT - 1) / WINO_OUT, lacking = tiles * WINO_OUT - side;
+    return lacking < tiles ? tiles - lacking : 0;
+}
 
 static struct wino_plan wino_plan_of(const struct eq_conv_shape *s)
 {
@@ -54,6 +66,8 @@ static struct wino_plan wino_plan_of(const struct eq_conv_shape *s)
     const int frames = s->t < WINO_FRAMES ? s->t : WINO_FRAMES;
     const int tile_bytes = WINO_POINTS * frames * s->cin * 2;
     p.tiles = p.tiles_x * ((s->oh + WINO_OUT - 1) / WINO_OUT);
+    p.whole_x = wino_whole_tiles(s->ow);
+    p.whole_y = wino_whole_tiles(s->oh);
     p.group = tile_bytes < WINO_GROUP_BYTES ? WINO_GROUP_BYTES / tile_bytes : 1;
     if (p.group > (p.tiles + 7) / 8) /* enough pieces for some threads */
         p.group = (p.tiles + 7) / 8;
@@ -121,16 +135,16 @@ static size_t wino_scratch_bytes(const struct eq_conv_shape *s, int threads)
     return wino_worker_bytes(s) * threads;
 }
 
-/* Three weights of a line to six points. */
+/* Three weights of a line to six points, times 24 (the last: 12). */
 ALWAYS_INLINE void wino_weight_line(vi g0, vi g1, vi g2, vi p[WINO_IN])
 {
     vi even = vi_add16(g0, g2), quad = vi_add16(g0, vi_shl16(g2, 2)), twice = vi_shl16(g1, 1);
-    p[0] = g0;
-    p[1] = vi_sub16(vi_zero(), vi_add16(even, g1));
-    p[2] = vi_sub16(g1, even);
+    p[0] = vi_shl16(vi_add16(g0, vi_shl16(g0, 1)), 1);
+    p[1] = vi_shl16(vi_sub16(vi_zero(), vi_add16(even, g1)), 2);
+    p[2] = vi_shl16(vi_sub16(g1, even), 2);
     p[3] = vi_add16(quad, twice);
     p[4] = vi_sub16(quad, twice);
-    p[5] = g2;
+    p[5] = vi_shl16(vi_add16(g2, vi_shl16(g2, 1)), 2);
 }
 
 /* g: [9][WINO_PAIR]; u: the pair's place in the first point's plane. */
@@ -195,16 +209,36 @@ struct wino_job {
     uint8_t *dst, *scratch;
 };
 
-/* A tile's place: clip, first output row and column, first frame and number of frames. */
+/* A tile's place: clip, first output row and column, first frame and number of frames; outputs along each side. */
 struct wino_tile {
-    int b, y, x, f, frames;
+    int b, y, x, f, frames, ny, nx;
 };
+
+static int wino_class(int point)
+{
+    return (point % WINO_IN == WINO_IN - 1) + 2 * (point / WINO_IN == WINO_IN - 1);
+}
+
+/* rows[class]: those of a tile's frames in the planes of the points that it has. */
+static void wino_add_rows(const struct wino_tile *t, int rows[WINO_CLASSES])
+{
+    for (int c = 0; c < WINO_CLASSES; c++)
+        if ((t->nx == WINO_OUT || !(c & 1)) && (t->ny == WINO_OUT || !(c & 2)))
+            rows[c] += t->frames;
+}
 
 static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, int frame_group)
 {
     const int f = frame_group * WINO_FRAMES, left = j->s->t - f;
-    return (struct wino_tile){b, tile / j->plan.tiles_x * WINO_OUT, tile % j->plan.tiles_x * WINO_OUT, f,
-                              left < WINO_FRAMES ? left : WINO_FRAMES};
+    const int y = tile / j->plan.tiles_x, x = tile % j->plan.tiles_x, narrow_y = y - j->plan.whole_y,
+              narrow_x = x - j->plan.whole_x;
+    return (struct wino_tile){.b = b,
+                              .y = y * WINO_OUT - (narrow_y > 0 ? narrow_y : 0),
+                              .x = x * WINO_OUT - (narrow_x > 0 ? narrow_x : 0),
+                              .f = f,
+                              .frames = left < WINO_FRAMES ? left : WINO_FRAMES,
+                              .ny = narrow_y < 0 ? WINO_OUT : WINO_OUT - 1,
+                              .nx = narrow_x < 0 ? WINO_OUT : WINO_OUT - 1};
 }
 
 /* ---- source to points ---------------------------------------------------- */
@@ -212,7 +246,7 @@ static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, 
 ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
 {
     vi a = vi_sub16(d[4], vi_shl16(d[2], 2)), b = vi_sub16(d[3], vi_shl16(d[1], 2));
-    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_shl16(e, 1);
+    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_add16(e, e);
     v[0] = vi_add16(vi_shl16(vi_sub16(d[0], d[2]), 2), c);
     v[1] = vi_add16(a, b);
     v[2] = vi_sub16(a, b);
@@ -221,45 +255,60 @@ ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
     v[5] = vi_sub16(vi_sub16(d[5], d[3]), vi_shl16(e, 2));
 }
 
-/* WINO_LANES values at an offset into 36 pixels (NULL: padding) to as many points. */
-ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, vi zp, uint8_t *v, size_t plane)
+/* WINO_LANES values at an offset into a tile's pixels (NULL: padding) to as many points, iny x inx. v[class]: where
+ * they would go in the first point's plane. The zero-point adds to the point (1, 1) only, 6 * 6 times. */
+ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, int iny, int inx, vi zp, vi zp36,
+                                   uint8_t *const v[WINO_CLASSES], size_t plane)
 {
     vi lines[WINO_IN][WINO_IN];
-    for (int y = 0; y < WINO_IN; y++) {
+    for (int y = 0; y < iny; y++) {
         vi d[WINO_IN];
 #pragma GCC unroll 6
         for (int x = 0; x < WINO_IN; x++) {
             const uint8_t *p = px[y * WINO_IN + x];
-            d[x] = p ? vi_sub16(vi_widen_u8(p + at), zp) : vi_zero();
+            d[x] = p ? vi_widen_u8(p + at) : zp;
         }
         wino_src_line(d, lines[y]);
     }
-    for (int x = 0; x < WINO_IN; x++) {
+    for (int x = 0; x < inx; x++) {
+        uint8_t *near = v[x == WINO_IN - 1] + x * plane, *far = v[2 + (x == WINO_IN - 1)] + x * plane;
         vi d[WINO_IN], out[WINO_IN];
-#pragma GCC unroll 6
-        for (int y = 0; y < WINO_IN; y++)
+#pragma GCC unroll 5
+        for (int y = 0; y < WINO_IN - 1; y++)
             d[y] = lines[y][x];
+        d[WINO_IN - 1] = iny == WINO_IN ? lines[WINO_IN - 1][x] : vi_zero();
         wino_src_line(d, out);
-#pragma GCC unroll 6
-        for (int y = 0; y < WINO_IN; y++)
-            vi_store(v + (y * WINO_IN + x) * plane, out[y]);
+        if (x == 1)
+            out[1] = vi_sub16(out[1], zp36);
+#pragma GCC unroll 5
+        for (int y = 0; y < WINO_IN - 1; y++)
+            vi_store(near + y * WINO_IN * plane, out[y]);
+        if (iny == WINO_IN)
+            vi_store(far + (WINO_IN - 1) * WINO_IN * plane, out[WINO_IN - 1]);
     }
 }
 
-/* A tile's frames x channels as rows of every point's plane. */
-static void wino_transform_src(const struct wino_job *j, const struct wino_tile *t, uint8_t *v)
+/* A tile's frames x channels as rows of its points' planes, after rows[class] others. */
+static void wino_transform_src(const struct wino_job *j, const struct wino_tile *t, const int rows[WINO_CLASSES],
+                               uint8_t *v)
 {
     const struct eq_conv_shape *s = j->s;
     const uint8_t *px[WINO_POINTS];
+    uint8_t *to[WINO_CLASSES];
     for (int i = 0; i < WINO_POINTS; i++) {
         int y = t->y - s->pad + i / WINO_IN, x = t->x - s->pad + i % WINO_IN;
         bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
         px[i] = inside ? j->src + ((((size_t)t->b * s->h + y) * s->w + x) * s->t + t->f) * s->cin : NULL;
     }
-    const vi zp = vi_set1_16(j->src_zp);
+    const vi zp = vi_set1_16(j->src_zp), zp36 = vi_set1_16(36 * j->src_zp);
     const size_t n = (size_t)t->frames * s->cin;
-    for (size_t at = 0; at < n; at += WINO_LANES)
-        wino_src_points(px, at, zp, v + at * 2, j->plan.v_plane);
+    for (int c = 0; c < WINO_CLASSES; c++)
+        to[c] = v + (size_t)rows[c] * s->cin * 2;
+    for (size_t at = 0; at < n; at += WINO_LANES) {
+        wino_src_points(px, at, t->ny + 2, t->nx + 2, zp, zp36, to, j->plan.v_plane);
+        for (int c = 0; c < WINO_CLASSES; c++)
+            to[c] += WINO_LANES * 2;
+    }
 }
 
 /* ---- products ------------------------------------------------------------ */
@@ -279,7 +328,7 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
             acc[r][1] = vi_load(so_far + r * dst_stride + VL * 4);
         }
     }
-    tile_sums(R, 4, acc, src);
+    tile_sums(R, 4, 2, acc, src);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         vi_store(dst + r * dst_stride, acc[r][0]);
@@ -288,27 +337,36 @@ ALWAYS_INLINE void wino_product(const int R, const struct tile_src *src, const s
 }
 TILE_FNS(wino_product)
 
-/* All points, over pairs first..first+pairs-1 of input channels; u: their weights. */
-static void wino_multiply_pairs(const struct wino_job *j, int rows, int first, int pairs, const uint8_t *u,
-                                size_t u_plane, const uint8_t *v, uint8_t *m)
+/* All points, over pairs first..first+pairs-1 of input channels; u: their weights, next: those of the next call. */
+static void wino_multiply_pairs(const struct wino_job *j, const int rows[WINO_CLASSES], int first, int pairs,
+                                const uint8_t *u, size_t u_plane, const uint8_t *next, const uint8_t *v, uint8_t *m)
 {
-    for (int p = 0; p < WINO_POINTS; p++, m += j->plan.m_plane) {
+    const size_t bytes = (size_t)pairs * WINO_PAIR * 2;
+    for (int p = 0, after; p < WINO_POINTS; p = after) {
+        const int now = rows[wino_class(p)];
+        for (after = p + 1; after < WINO_POINTS && !rows[wino_class(after)];)
+            after++;
+        uint8_t *sums = m + p * j->plan.m_plane;
         struct tile_src src = {.rows = v + p * j->plan.v_plane + (size_t)first * 4,
                                .row_stride = (ptrdiff_t)j->s->cin * 2,
                                .weights = u + p * u_plane,
                                .kys = 1,
                                .kxs = 1,
                                .steps = pairs};
-        tile_rows(wino_product_fns, rows, BLOCK, &src, NULL, first ? m : NULL, m, BLOCK * 4);
+        tile_ahead(&src, after < WINO_POINTS ? u + after * u_plane : next, bytes, (now + MAX_R - 1) / MAX_R, 4);
+        tile_rows(wino_product_fns, now, BLOCK, &src, NULL, first ? sums : NULL, sums, BLOCK * 4);
     }
 }
 
-static void wino_multiply(const struct wino_job *j, int block, int rows, const uint8_t *v, uint8_t *m, uint8_t *u)
+static void wino_multiply(const struct wino_job *j, int block, const int rows[WINO_CLASSES], const uint8_t *v,
+                          uint8_t *m, uint8_t *u)
 {
     const int pairs = j->s->cin / 2;
     if (!wino_late(j->s)) {
         const size_t plane = (size_t)pairs * WINO_PAIR * 2;
-        wino_multiply_pairs(j, rows, 0, pairs, j->weights + block * WINO_POINTS * plane, plane, v, m);
+        const int next = (block + 1) % j->plan.blocks; /* another piece begins with the first block again */
+        wino_multiply_pairs(j, rows, 0, pairs, j->weights + block * WINO_POINTS * plane, plane,
+                            j->weights + next * WINO_POINTS * plane, v, m);
         return;
     }
     const int8_t *g = (const int8_t *)j->weights + (size_t)block * pairs * 9 * WINO_PAIR;
@@ -316,7 +374,7 @@ static void wino_multiply(const struct wino_job *j, int block, int rows, const u
         int now = pairs - first < WINO_LATE_PAIRS ? pairs - first : WINO_LATE_PAIRS;
         for (int i = 0; i < now; i++, g += 9 * WINO_PAIR)
             wino_weight_points(g, u + (size_t)i * WINO_PAIR * 2, WINO_LATE_PLANE);
-        wino_multiply_pairs(j, rows, first, now, u, WINO_LATE_PLANE, v, m);
+        wino_multiply_pairs(j, rows, first, now, u, WINO_LATE_PLANE, u, v, m);
     }
 }
 
@@ -325,65 +383,89 @@ static void wino_multiply(const struct wino_job *j, int block, int rows, const u
 ALWAYS_INLINE void wino_dst_line(const vi m[WINO_IN], vi y[WINO_OUT])
 {
     vi s12 = vi_add(m[1], m[2]), d12 = vi_sub(m[1], m[2]), s34 = vi_add(m[3], m[4]), d34 = vi_sub(m[3], m[4]);
-    vi m5 = vi_add(m[5], vi_shl(m[5], 1)); /* 3 m5 */
-    y[0] = vi_add(vi_add(s34, vi_shl(vi_add(m[0], s12), 2)), vi_shl(m[0], 1));
-    y[1] = vi_shl(vi_add(vi_shl(d12, 1), d34), 1);
-    y[2] = vi_shl(vi_add(s12, s34), 2);
-    y[3] = vi_shl(vi_add(d12, vi_shl(vi_add(d34, m5), 1)), 2);
+    y[0] = vi_add(vi_add(m[0], s12), s34);
+    y[1] = vi_add(d12, vi_add(d34, d34));
+    y[2] = vi_add(s12, vi_shl(s34, 2));
+    y[3] = vi_add(vi_add(d12, vi_shl(d34, 3)), vi_add(m[5], m[5]));
 }
 
-/* The first half of the outputs' transform, for VL channels: each column of points to a column of WINO_OUT lines. Only
- * few registers hold addresses: 36 of them, which is what the compiler would set up, go through memory. */
-ALWAYS_INLINE void wino_dst_columns(const uint8_t *m, ptrdiff_t plane, vi lines[WINO_OUT][WINO_IN])
+/* The first half of the outputs' transform, for VL channels: each of nx + 2 columns of points to a column of ny lines.
+ * m[class]: where the tile's sums start in the first point's plane. Only few registers hold addresses: 36 of them,
+ * which is what the compiler would set up, go through memory. */
+ALWAYS_INLINE void wino_dst_columns(const uint8_t *const m[WINO_CLASSES], const int ny, const int nx, ptrdiff_t plane,
+                                    vi lines[WINO_OUT][WINO_IN])
 {
     const ptrdiff_t row = WINO_IN * plane, row3 = 3 * row, row5 = 5 * row;
 #pragma GCC unroll 6
-    for (int x = 0; x < WINO_IN; x++, m += plane) {
-        __asm__("" : "+r"(m));
-        const vi d[WINO_IN] = {vi_load(m),        vi_load(m + row),     vi_load(m + 2 * row),
-                               vi_load(m + row3), vi_load(m + 4 * row), vi_load(m + row5)};
-        vi y[WINO_OUT];
-        wino_dst_line(d, y);
+    for (int x = 0; x < WINO_IN; x++) {
+        const uint8_t *near = m[x == WINO_IN - 1] + x * plane, *far = m[2 + (x == WINO_IN - 1)] + x * plane;
+        vi y[WINO_OUT] = {vi_zero(), vi_zero(), vi_zero(), vi_zero()};
+        __asm__("" : "+r"(near));
+        if (x < nx + 2) {
+            const vi d[WINO_IN] = {vi_load(near),           vi_load(near + row),
+                                   vi_load(near + 2 * row), vi_load(near + row3),
+                                   vi_load(near + 4 * row), ny == WINO_OUT ? vi_load(far + row5) : vi_zero()};
+            wino_dst_line(d, y);
+        }
 #pragma GCC unroll 4
         for (int i = 0; i < WINO_OUT; i++)
             lines[i][x] = y[i];
     }
 }
 
-/* One block of channels of a tile's frames; m: their first row in every point's plane of sums. A line of outputs is
- * stored as soon as it is complete. */
-ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t,
-                                      const struct tile_epilogue *e, int oc, const uint8_t *m, const uint8_t *residual)
+/* One block of channels of a tile's frames; rows[class]: where their sums start in the planes of m. ny and nx are those
+ * of the tile. A line of outputs is stored as soon as it is complete. */
+ALWAYS_INLINE void wino_transform_dst(const struct wino_job *j, const struct wino_tile *t, const int ny, const int nx,
+                                      const struct tile_epilogue *e, int oc, const int rows[WINO_CLASSES],
+                                      const uint8_t *m, const uint8_t *residual)
 {
     const struct eq_conv_shape *s = j->s;
-    const int ny = s->oh - t->y < WINO_OUT ? s->oh - t->y : WINO_OUT;
-    const int nx = s->ow - t->x < WINO_OUT ? s->ow - t->x : WINO_OUT;
+    const int lines_left = s->oh - t->y, columns_left = s->ow - t->x; /* a map of 1, 2 or 5 is less than its tiles */
+    const uint8_t *from[WINO_CLASSES];
     const size_t pixel = (size_t)s->t * s->cout, line = pixel * s->ow;
     const ptrdiff_t plane = (ptrdiff_t)j->plan.m_plane;
     const struct requant q = requant_of(j->epi);
     const vi inverse = vi_set1(WINO_INVERSE_OF_9);
-    for (int i = 0; i < 2 * t->frames; i++, m += VL * 4) {
+    for (int k = 0; k < WINO_CLASSES; k++)
+        from[k] = m + (size_t)rows[k] * BLOCK * 4;
+    for (int i = 0; i < 2 * t->frames; i++) {
         const int c = i % 2 * VL;
         size_t at = ((((size_t)t->b * s->oh + t->y) * s->ow + t->x) * s->t + t->f + i / 2) * s->cout + oc + c;
         const vf scale = v_load(e->m + c), bias = v_load(e->b + c);
         vi lines[WINO_OUT][WINO_IN];
-        wino_dst_columns(m, plane, lines);
+        wino_dst_columns(from, ny, nx, plane, lines);
+        for (int k = 0; k < WINO_CLASSES; k++)
+            from[k] += VL * 4;
 #pragma GCC unroll 4
-        for (int y = 0; y < WINO_OUT; y++, at += line) {
+        for (int y = 0; y < ny; y++, at += line) {
             vi sums[WINO_OUT];
-            if (y >= ny)
+            if (y >= lines_left)
                 break;
             wino_dst_line(lines[y], sums);
 #pragma GCC unroll 4
-            for (int x = 0; x < WINO_OUT; x++) {
+            for (int x = 0; x < nx; x++) {
                 const size_t d = at + x * pixel;
-                if (x >= nx)
+                if (x >= columns_left)
                     break;
                 vi acc = vi_sra(vi_mul(sums[x], inverse), 6);
                 vi_store_u8(j->dst + d, requantize(acc, scale, bias, q, residual ? residual + d : NULL));
             }
         }
     }
+}
+
+/* ny and nx as constants. */
+ALWAYS_INLINE void wino_finish(const struct wino_job *j, const struct wino_tile *t, const struct tile_epilogue *e,
+                               int oc, const int rows[WINO_CLASSES], const uint8_t *m, const uint8_t *residual)
+{
+    if (t->ny == WINO_OUT && t->nx == WINO_OUT)
+        wino_transform_dst(j, t, WINO_OUT, WINO_OUT, e, oc, rows, m, residual);
+    else if (t->ny == WINO_OUT)
+        wino_transform_dst(j, t, WINO_OUT, WINO_OUT - 1, e, oc, rows, m, residual);
+    else if (t->nx == WINO_OUT)
+        wino_transform_dst(j, t, WINO_OUT - 1, WINO_OUT, e, oc, rows, m, residual);
+    else
+        wino_transform_dst(j, t, WINO_OUT - 1, WINO_OUT - 1, e, oc, rows, m, residual);
 }
 
 static void wino_piece(void *ctx, size_t piece, int worker)
@@ -396,25 +478,25 @@ static void wino_piece(void *ctx, size_t piece, int worker)
     const int first = group * p->group, last = first + p->group < p->tiles ? first + p->group : p->tiles;
     uint8_t *v = j->scratch + worker * wino_worker_bytes(j->s), *m = v + WINO_POINTS * p->v_plane;
     uint8_t *u = m + WINO_POINTS * p->m_plane; /* when late */
-    int rows = 0;
+    int rows[WINO_CLASSES] = {0};
     for (int tile = first; tile < last; tile++) {
         struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
-        wino_transform_src(j, &t, v + (size_t)rows * j->s->cin * 2);
-        rows += t.frames;
+        wino_transform_src(j, &t, rows, v);
+        wino_add_rows(&t, rows);
     }
     const int block_end = (oc_group + 1) * p->group_blocks < p->blocks ? (oc_group + 1) * p->group_blocks : p->blocks;
     for (int block = oc_group * p->group_blocks; block < block_end; block++) {
         struct tile_epilogue e;
         tile_epilogue_init(&e, j->epi, block * BLOCK, BLOCK);
         wino_multiply(j, block, rows, v, m, u);
-        for (int tile = first, row = 0; tile < last; tile++) {
+        int row[WINO_CLASSES] = {0};
+        for (int tile = first; tile < last; tile++) {
             struct wino_tile t = wino_tile_at(j, b, tile, frame_group);
-            const uint8_t *at = m + (size_t)row * BLOCK * 4;
             if (j->epi->residual)
-                wino_transform_dst(j, &t, &e, block * BLOCK, at, j->epi->residual);
+                wino_finish(j, &t, &e, block * BLOCK, row, m, j->epi->residual);
             else
-                wino_transform_dst(j, &t, &e, block * BLOCK, at, NULL);
-            row += t.frames;
+                wino_finish(j, &t, &e, block * BLOCK, row, m, NULL);
+            wino_add_rows(&t, row);
         }
     }
 }
@@ -428,8 +510,10 @@ static void wino_run(const struct eq_conv_shape *s, const uint8_t *src, int src_
 
 static double wino_products(const struct eq_conv_shape *s)
 {
-    double tiles = ((s->oh + WINO_OUT - 1) / WINO_OUT) * (double)((s->ow + WINO_OUT - 1) / WINO_OUT);
-    return tiles * WINO_POINTS * s->b * s->t * s->cin * s->cout;
+    const int tiles_y = (s->oh + WINO_OUT - 1) / WINO_OUT, tiles_x = (s->ow + WINO_OUT - 1) / WINO_OUT;
+    const int y = tiles_y * (WINO_IN - 1) + wino_whole_tiles(s->oh),
+              x = tiles_x * (WINO_IN - 1) + wino_whole_tiles(s->ow);
+    return (double)y * x * s->b * s->t * s->cin * s->cout;
 }
 
 /* Where it beats the direct kernel: not where most of a tile would lie outside the picture. With VNNI, vpdpbusd does

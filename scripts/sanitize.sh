@@ -63,8 +63,9 @@ tsan() {
     suite tsan -L 'unit|kernels|golden|threads' -E "$LEFT_OUT" "$@"
 }
 
-# The programs whose subject is threads: the pool, the loader, the check, the training, the predictions of many clips.
-ABOUT_THREADS='^unit\.test_(base_parallel|base_threads|data_|infer_|synth|run_trainer|run_predictor|run_data)|^kernels\.test_first_use$|^cli\.test_(predict|train)$'
+# The programs whose subject is threads: the pool, processes as threads, the loader, the check, the training, the
+# predictions of many clips.
+ABOUT_THREADS='^unit\.test_(base_comm|base_parallel|base_pool|base_threads|quant_ranks|run_ranks|data_|infer_|synth|run_trainer|run_predictor|run_data)|^kernels\.test_first_use$|^cli\.test_(predict|train)$'
 
 # Valgrind knows no AVX-512, and hides it from the program; AVX2 is what it runs.
 memcheck() {

@@ -295,6 +295,10 @@ char *eq_quantization_path(const char *run_dir, const char *name); /* free() */
 
 /* ---- what is there ----------------------------------------------------------- */
 
+/* Whether a model has been evaluated at eval.phases, and whether its row has a latency. Errors are those of reading
+ * results.json and the model file; *there is false after one. */
+enum eq_status eq_run_look_up(const struct eq_config *cfg, const char *name, bool *there, bool *timed,
+                              struct eq_err *err);
 /* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
 bool eq_run_has_result(const struct eq_config *cfg, const char *name);
 /* Whether its row has a latency; false when that cannot be determined. */

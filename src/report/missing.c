@@ -42,16 +42,20 @@ static enum eq_status add_file(struct eq_table *t, const char *dir, const struct
 static enum eq_status look_at_models(const struct eq_config *cfg, struct eq_table *t, struct eq_err *err)
 {
     for (const struct eq_run_model *m = eq_run_models; m->name; m++) {
-        bool there;
+        bool there, evaluated, timed;
         if (!m->is_wanted(cfg))
             continue;
         EQ_CHECK(eq_run_has_model(cfg->run.dir, m->name, &there, err));
         if (!there && eq_run_model_is_made(m))
             EQ_CHECK(add_file(t, cfg->run.dir, m, err));
+        /* Other errors are of files that are not there or not whole, which lack the results. */
+        struct eq_err why = {0};
+        if (eq_run_look_up(cfg, m->name, &evaluated, &timed, &why) == EQ_NOMEM)
+            return eq_fail(err, EQ_NOMEM, "%s", why.msg);
         char *eval = eq_format("eval %s", m->name);
-        if (!there || !eq_run_has_result(cfg, m->name))
+        if (!there || !evaluated)
             add(t, cfg->run.dir, eval, "results of %s", m->row);
-        else if (!eq_run_is_timed(cfg, m->name))
+        else if (!timed)
             add(t, cfg->run.dir, eval, "latency of %s", m->row);
         free(eval);
     }

@@ -301,8 +301,8 @@ enum eq_status eq_run_look_up(const struct eq_config *cfg, const char *name, boo
                               struct eq_err *err);
 /* Whether a model has been evaluated at eval.phases; false when that cannot be determined. */
 bool eq_run_has_result(const struct eq_config *cfg, const char *name);
-/* Whether its row has a latency; false when that cannot be determined. */
-bool eq_run_is_timed(const struct eq_config *cfg, const char *name);
+/* The same, and its row has a latency. */
+bool eq_run_has_timed_result(const struct eq_config *cfg, const char *name);
 
 /* ---- history/<name>.csv ------------------------------------------------------ */
 

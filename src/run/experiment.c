@@ -81,7 +81,7 @@ static enum eq_status make_models(const struct eq_config *cfg, const struct eq_d
 
 static bool is_to_evaluate(const struct eq_run_model *m, const struct eq_config *cfg)
 {
-    return m->is_wanted(cfg) && !(eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name));
+    return m->is_wanted(cfg) && !eq_run_has_timed_result(cfg, m->name);
 }
 
 /* What one process does after all evaluations. */

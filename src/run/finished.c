@@ -9,8 +9,8 @@ bool eq_run_is_finished(const struct eq_config *cfg)
     bool finished = eq_run_has_file(dir, "report", ".html");
     if (cfg->train.seeds == 1) {
         for (const struct eq_run_model *m = eq_run_models; m->name && finished; m++)
-            finished = !m->is_wanted(cfg) || (eq_run_has_file(dir, m->file, ".safetensors") &&
-                                              eq_run_has_result(cfg, m->name) && eq_run_is_timed(cfg, m->name));
+            finished = !m->is_wanted(cfg) ||
+                       (eq_run_has_file(dir, m->file, ".safetensors") && eq_run_has_timed_result(cfg, m->name));
         return finished;
     }
     for (int i = 0; i < cfg->train.seeds && finished; i++) {

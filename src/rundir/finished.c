@@ -42,9 +42,8 @@ bool eq_run_has_result(const struct eq_config *cfg, const char *name)
     return eq_run_look_up(cfg, name, &there, &timed, NULL) == EQ_OK && there;
 }
 
-bool eq_run_is_timed(const struct eq_config *cfg, const char *name)
+bool eq_run_has_timed_result(const struct eq_config *cfg, const char *name)
 {
     bool there, timed;
-    (void)eq_run_look_up(cfg, name, &there, &timed, NULL);
-    return timed;
+    return eq_run_look_up(cfg, name, &there, &timed, NULL) == EQ_OK && there && timed;
 }

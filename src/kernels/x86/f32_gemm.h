@@ -49,9 +49,11 @@ ALWAYS_INLINE void gemm_store(vf x, float *c, int n, const float *bias, const fl
     }
 }
 
-/* mr is a constant wherever this is inlined. */
+/* mr is a constant wherever this is inlined, and so is whether ahead is NULL. Each step asks for a line of ahead, then
+ * moves it on by ahead_step bytes. */
 ALWAYS_INLINE void gemm_tile_of(const int mr, int n, int n_segments, const struct gemm_segment *segments, size_t lda,
-                                size_t first_row, float *c, size_t ldc, const struct gemm_epilogue *e)
+                                size_t first_row, float *c, size_t ldc, const struct gemm_epilogue *e,
+                                const char *ahead, size_t ahead_step)
 {
     vf acc[MR][NV];
     UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < NV; j++) acc[i][j] = v_zero();
@@ -60,6 +62,10 @@ ALWAYS_INLINE void gemm_tile_of(const int mr, int n, int n_segments, const struc
         for (int k = 0; k < segments[s].n_k; k += KSTEP, b += NR * KSTEP) {
             vo bv[NV];
             UNROLL for (int j = 0; j < NV; j++) bv[j] = vo_load(b + j * VL * KSTEP);
+            if (ahead) {
+                v_prefetch((const float *)(const void *)ahead);
+                ahead += ahead_step;
+            }
             UNROLL for (int i = 0; i < mr; i++)
             {
                 vo av = vo_set1(a + i * lda + k);
@@ -75,17 +81,21 @@ ALWAYS_INLINE void gemm_tile_of(const int mr, int n, int n_segments, const struc
     }
 }
 
-/* c[m x n], n <= NR: rows are cut into nearly equal blocks of at most MR. */
-static inline void gemm_rows(int m, int n, int n_segments, const struct gemm_segment *segments, size_t lda, float *c,
-                             size_t ldc, const struct gemm_epilogue *e)
+/* c[m x n], n <= NR: rows are cut into nearly equal blocks of at most MR. While they are summed, as many bytes as b has
+ * are asked for from ahead on, if it isn't NULL: those of the next call, which would wait for them in its first rows.
+ */
+ALWAYS_INLINE void gemm_rows_of(int m, int n, int n_segments, const struct gemm_segment *segments, size_t lda, float *c,
+                                size_t ldc, const struct gemm_epilogue *e, const char *ahead)
 {
     int blocks = (m + MR - 1) / MR;
+    const size_t step_bytes = NR * KSTEP * sizeof(operand), ahead_step = blocks ? step_bytes / (size_t)blocks : 0;
+    const size_t block_bytes = ahead_step * (size_t)(segments[0].n_k / KSTEP);
     for (int row = 0; blocks > 0; blocks--) {
         int mr = (m - row + blocks - 1) / blocks;
         switch (mr) {
 #define TILE(MR_)                                                                                                      \
     case MR_:                                                                                                          \
-        gemm_tile_of(MR_, n, n_segments, segments, lda, (size_t)row, c, ldc, e);                                       \
+        gemm_tile_of(MR_, n, n_segments, segments, lda, (size_t)row, c, ldc, e, ahead, ahead_step);                    \
         break;
             TILE(1)
             TILE(2)
@@ -100,7 +110,15 @@ static inline void gemm_rows(int m, int n, int n_segments, const struct gemm_seg
 #undef TILE
         }
         row += mr;
+        if (ahead)
+            ahead += block_bytes;
     }
+}
+
+static inline void gemm_rows(int m, int n, int n_segments, const struct gemm_segment *segments, size_t lda, float *c,
+                             size_t ldc, const struct gemm_epilogue *e)
+{
+    gemm_rows_of(m, n, n_segments, segments, lda, c, ldc, e, NULL);
 }
 
 ALWAYS_INLINE int gemm_panels(int n)

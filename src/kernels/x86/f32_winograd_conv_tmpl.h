@@ -229,8 +229,9 @@ static void multiply_panel(const struct winograd_plan *p, const int kinds[4], co
             size_t first = (size_t)rows.lo * p->s.t;
             struct gemm_segment segment = {v + position * input_stride(p) + first * p->s.cin,
                                            weights + position * weights_stride(p->s.cin), p->s.cin};
-            gemm_rows((rows.hi - rows.lo) * p->s.t, NR, 1, &segment, (size_t)p->s.cin,
-                      sums + position * sums_stride(p) + first * NR, NR, &none);
+            gemm_rows_of((rows.hi - rows.lo) * p->s.t, NR, 1, &segment, (size_t)p->s.cin,
+                         sums + position * sums_stride(p) + first * NR, NR, &none,
+                         (const char *)(segment.b + weights_stride(p->s.cin)));
         }
 }
 

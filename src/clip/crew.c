@@ -255,7 +255,9 @@ enum eq_status eq_clip_crew_begin(struct eq_clip_crew *c, struct eq_clip_reader 
     c->pass++;
     c->upright = !info->turned && !info->mirrored;
     c->words_len = SIZE_MAX;
+    pthread_mutex_lock(&c->lock);
     c->gray = true;
+    pthread_mutex_unlock(&c->lock);
     c->hands[0].reader = r;
     c->hands[0].pass = c->pass;
     for (int i = 0; i < EQ_CLIP_CREW; i++) {

@@ -160,6 +160,23 @@ static size_t read_head(struct eq_clip_reader *r, uint8_t head[EQ_CLIP_HEAD])
     return len;
 }
 
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+typedef const AVInputFormat input_format;
+#else
+typedef AVInputFormat input_format;
+#endif
+
+/* The demuxer of a file that begins as an AVI does: asking all demuxers takes longer than opening the file with the
+ * right one. NULL: they have to be asked. */
+static input_format *format_by_head(struct eq_clip_reader *r)
+{
+    uint8_t head[12];
+    int n = read_bytes(r, head, sizeof head);
+    r->io_pos = 0;
+    bool avi = n == sizeof head && memcmp(head, "RIFF", 4) == 0 && memcmp(head + 8, "AVI ", 4) == 0;
+    return avi ? av_find_input_format("avi") : NULL;
+}
+
 /* Asked while streams are probed. */
 static int is_over(void *ctx)
 {
@@ -184,7 +201,7 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     r->format->interrupt_callback.callback = is_over;
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    int code = avformat_open_input(&r->format, url.s, format_by_head(r), &options);
     eq_memory_ignored();
     EQ_TRY(eq_clip_watch(name, 0, err));
     uint8_t head[EQ_CLIP_HEAD];

@@ -1,7 +1,7 @@
 /*
  * Any bytes as a clip: read, or refused with a message that names the file. What is read is there to the last byte, and
- * the two ways of reading (a look at the packets, decoding everything) give the same frames. Two threads say the same as
- * one.
+ * the two ways of reading (a look at the packets, decoding everything) give the same frames. Two threads say the same
+ * as one.
  */
 #include "clip/clip.h"
 #include "fuzz.h"

@@ -22,7 +22,7 @@ bool eq_is_clip_file(const char *path);
  * second EQ_TOO_SLOW, which must stop a command: whether a clip is used may not depend on the speed of a machine. */
 struct eq_clip_limits {
     double megapixels; /* of all frames together */
-    double seconds;    /* of CPU time of the thread that reads the clip */
+    double seconds;    /* of CPU time of a thread that reads the clip */
 };
 /* EchoNet-Dynamic's longest clip has 13 megapixels, a minute of 1024 x 768 at 50 frames a second 2,400. */
 #define EQ_CLIP_LIMITS                                                                                                 \

@@ -418,6 +418,19 @@ int eq_parallel_threads(void);
  * Calls from several threads run one after the other. */
 typedef void (*eq_piece_fn)(void *ctx, size_t piece, int worker);
 void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx);
+/* Calls work(ctx, 0) here and meanwhile help(ctx, worker), worker 1 to `helpers`, in so many other threads of the pool
+ * at most; returns when all calls have returned. help may be called never, or twice: work must be able to do everything
+ * by itself, and must tell the helpers when it is over. There are no helpers inside another job. */
+typedef void (*eq_worker_fn)(void *ctx, int worker);
+void eq_parallel_beside(int helpers, eq_worker_fn work, eq_worker_fn help, void *ctx);
+/* How many helpers are of use now: none inside another job, nor while other processes take the CPUs, since the caller
+ * would wait for a helper that waits for its CPU. */
+int eq_parallel_helpers(void);
+/* How threads of that call tell each other of something to do, or of its end: eq_parallel_wait returns once there was
+ * more news than `news`, which was read before looking for something to do. */
+unsigned eq_parallel_news(void);
+void eq_parallel_tell(void);
+void eq_parallel_wait(unsigned news);
 /* Element-wise work on n values in spans of EQ_SPAN, so that the split depends on n alone. fn processes values lo..hi-1
  * of ctx. */
 enum { EQ_SPAN = 16384 }; /* 64 KiB of floats a stream */

@@ -22,7 +22,7 @@ bool eq_is_clip_file(const char *path);
  * second EQ_TOO_SLOW, which must stop a command: whether a clip is used may not depend on the speed of a machine. */
 struct eq_clip_limits {
     double megapixels; /* of all frames together */
-    double seconds;    /* of CPU time of the thread that reads the clip */
+    double seconds;    /* of CPU time of a thread that reads the clip */
 };
 /* EchoNet-Dynamic's longest clip has 13 megapixels, a minute of 1024 x 768 at 50 frames a second 2,400. */
 #define EQ_CLIP_LIMITS                                                                                                 \
@@ -92,6 +92,10 @@ enum eq_status eq_sampling_check(const struct eq_sampling *sampling, struct eq_e
  * taken half a second of CPU time. Several threads may call it at once. The same bits on every CPU. */
 enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
                             struct eq_clip_info *info, struct eq_err *err);
+/* The same with the help of the pool's threads, for a single clip: sampled frames of Motion JPEG are decoded side by
+ * side. data.clip_seconds holds for each of the threads. Inside a parallel-for it is eq_clip_read. */
+enum eq_status eq_clip_read_by_pool(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
+                                    struct eq_clip_info *info, struct eq_err *err);
 /* A look at a clip without its pixels. Both levels read the headers and every packet and judge whether the file is
  * whole. EQ_CLIP_CHECK_QUICK decodes one frame (the middle one of Motion JPEG, the first one of other codecs) and
  * counts packets where a packet is a frame: about a millisecond for a megabyte. EQ_CLIP_CHECK_FULL goes through the

@@ -192,6 +192,64 @@ void eq_parallel_for(size_t pieces, eq_piece_fn fn, void *ctx)
     pthread_mutex_unlock(&lock);
 }
 
+/* ---- one thread's work, and helpers -------------------------------------- */
+
+struct beside {
+    eq_worker_fn work, help;
+    void *ctx;
+};
+
+static void work_or_help(void *ctx, int worker)
+{
+    const struct beside *b = ctx;
+    inside_worker = worker;
+    (worker == 0 ? b->work : b->help)(b->ctx, worker);
+    inside_worker = -1;
+}
+
+int eq_parallel_helpers(void)
+{
+    if (inside_worker >= 0)
+        return 0;
+    pthread_mutex_lock(&lock);
+    int helpers = pool && !eq_pool_is_disturbed(pool) ? pool_threads - 1 : 0;
+    pthread_mutex_unlock(&lock);
+    return helpers;
+}
+
+void eq_parallel_beside(int helpers, eq_worker_fn work, eq_worker_fn help, void *ctx)
+{
+    struct beside b = {work, help, ctx};
+    if (helpers < 1 || inside_worker >= 0) {
+        work(ctx, 0);
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    int workers = helpers < pool_threads ? helpers + 1 : pool_threads;
+    if (workers > 1)
+        eq_pool_run(pool, workers, work_or_help, &b);
+    else
+        work_or_help(&b, 0);
+    pthread_mutex_unlock(&lock);
+}
+
+unsigned eq_parallel_news(void)
+{
+    return pool ? eq_pool_news(pool) : 0;
+}
+
+void eq_parallel_tell(void)
+{
+    if (pool)
+        eq_pool_tell(pool);
+}
+
+void eq_parallel_wait(unsigned news)
+{
+    assert(inside_worker >= 0 && pool);
+    eq_pool_wait(pool, news);
+}
+
 struct span_job {
     eq_span_fn fn;
     const void *ctx;

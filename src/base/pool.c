@@ -30,6 +30,8 @@ struct eq_pool {
     atomic_uint asleep;            /* helpers */
     alignas(64) atomic_uint gate;
     atomic_uint caller_asleep;
+    alignas(64) atomic_uint news; /* of threads inside a job to each other */
+    atomic_uint news_asleep;
     alignas(64) atomic_ullong disturbed_until; /* of the monotonic clock, in ms */
     /* Of the job that is open. */
     eq_pool_fn fn;
@@ -92,6 +94,27 @@ static void wake_sleepers(atomic_uint *word, atomic_uint *sleepers)
 {
     if (atomic_load(sleepers) > 0)
         syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+bool eq_pool_is_disturbed(const struct eq_pool *p)
+{
+    return look_short(p, eq_now_ms());
+}
+
+unsigned eq_pool_news(const struct eq_pool *p)
+{
+    return atomic_load(&p->news);
+}
+
+void eq_pool_tell(struct eq_pool *p)
+{
+    atomic_fetch_add(&p->news, 1);
+    wake_sleepers(&p->news, &p->news_asleep);
+}
+
+void eq_pool_wait(struct eq_pool *p, unsigned news)
+{
+    wait_for_change(p, &p->news, news, &p->news_asleep);
 }
 
 static bool enter(struct eq_pool *p)

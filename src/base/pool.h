@@ -24,4 +24,12 @@ void eq_pool_free(struct eq_pool *p);
  */
 void eq_pool_run(struct eq_pool *p, int workers, eq_pool_fn fn, void *ctx);
 
+/* There are more threads than CPUs, or one of them has just waited for its CPU. */
+bool eq_pool_is_disturbed(const struct eq_pool *p);
+
+/* For threads inside a job: see eq_parallel_wait. */
+unsigned eq_pool_news(const struct eq_pool *p);
+void eq_pool_tell(struct eq_pool *p);
+void eq_pool_wait(struct eq_pool *p, unsigned news);
+
 #endif

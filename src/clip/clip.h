@@ -16,6 +16,7 @@ struct eq_clip_file {
     int64_t max_pixels; /* 0: EQ_CLIP_MAX_PIXELS */
     int max_frames;     /* 0: EQ_CLIP_MAX_FRAMES */
     bool decode_all;    /* count by decoding everything even where the packets suffice */
+    int helpers;        /* threads of the pool that help, at most (crew.c) */
 };
 enum { EQ_CLIP_HEAD = 4096 }; /* first bytes of a file, enough to name it */
 
@@ -88,15 +89,18 @@ void eq_clip_reader_close(struct eq_clip_reader *r);
 /* The stream's next whole packet in r->packet; *end at the end of what can be read. Packets that a container hides
  * (before an edit's start) come with AV_PKT_FLAG_DISCARD. */
 enum eq_status eq_clip_reader_packet(struct eq_clip_reader *r, bool *end, struct eq_err *err);
+/* Another decoder for the packets of a clip, with a frame, in a reader that has no file open. par and time_base are
+ * those of the stream. Close it, even after a failure. */
+enum eq_status eq_clip_reader_open_decoder(struct eq_clip_reader *r, const AVCodecParameters *par, AVRational time_base,
+                                           struct eq_err *err);
 /* avcodec_send_packet and avcodec_receive_frame; what the decoder has to say about damage counts in r->messages. */
 int eq_clip_reader_send(struct eq_clip_reader *r, const AVPacket *packet);
 int eq_clip_reader_receive(struct eq_clip_reader *r);
 /* The time of a packet, or of the frame in r->frame: AV_NOPTS_VALUE when it is not known. */
 int64_t eq_clip_reader_packet_time(const struct eq_clip_reader *r);
-/* Judges whether the file is whole, by the container (eq_clip_judge_file) and the index that it gave. *repeats: how
- * often empty chunks repeat the last frame at the end of an AVI, which its demuxer does not tell. */
-enum eq_status eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON], int *repeats,
-                                    struct eq_err *err);
+/* Adds to the judgment of eq_clip_judge_file what the stream's index tells. Call it before the first packet, since
+ * demuxers add to the index while they read. */
+void eq_clip_reader_judge_index(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON]);
 /* Codec, size, frame rate, number of frames, container and display matrix as the container gives them. EQ_FORMAT: the
  * matrix turns by no multiple of 90 degrees. */
 enum eq_status eq_clip_reader_info(const struct eq_clip_reader *r, struct eq_clip_info *info, struct eq_err *err);
@@ -118,6 +122,9 @@ struct eq_mjpeg_info {
     const uint8_t *huffman[3][2]; /* in the packet: 16 numbers of codes, then symbols; NULL: the standard's */
     const uint8_t *scan;          /* entropy-coded data, EOI and what follows, in the packet */
     size_t scan_len;
+    const uint8_t *words; /* APP0 and COM segments that follow SOI, in the packet: decoders remember what some say */
+    size_t words_len;
+    bool late_words; /* there are others later on */
 };
 /* True when the packet is one baseline picture that any JPEG decoder decodes without other packets: SOI, valid
  * quantization (and Huffman) tables for all it uses, one frame header, one scan of all components, EOI. Errors in the
@@ -164,6 +171,34 @@ bool eq_frame_turn_of(const int32_t *matrix, int *turned, bool *mirrored);
  * height x width for 90 and 270 degrees. Strides in bytes. */
 void eq_frame_turn(const uint8_t *src, int src_stride, int width, int height, int bytes, int turned, bool mirrored,
                    uint8_t *dst, int dst_stride);
+
+/* ---- several threads at one clip (crew.c) -------------------------------------- */
+
+/* The caller's thread opens the clip and reads its packets. Meanwhile the helpers of the pool judge the file, and make
+ * pixels of Motion JPEG packets that stand alone; the caller joins in after the last packet. */
+struct eq_clip_crew;
+enum { EQ_CLIP_CREW = 8 }; /* threads at most */
+struct eq_clip_crew *eq_clip_crew_new(const struct eq_clip_file *file, int size);
+void eq_clip_crew_free(struct eq_clip_crew *c);
+/* The work of a helper; returns after eq_clip_crew_end. */
+void eq_clip_crew_help(struct eq_clip_crew *c, int worker);
+void eq_clip_crew_end(struct eq_clip_crew *c);
+/* Has eq_clip_judge_file called by someone, and waits for it: *repeats is that of the stream. */
+void eq_clip_crew_judge(struct eq_clip_crew *c, const char *format, int stream);
+enum eq_status eq_clip_crew_judged(struct eq_clip_crew *c, char reason[EQ_CLIP_REASON], int *repeats,
+                                   struct eq_err *err);
+/* A pass over the packets of r, whose decoder the caller's thread uses. Frames are turned as info says. */
+enum eq_status eq_clip_crew_begin(struct eq_clip_crew *c, struct eq_clip_reader *r, const struct eq_clip_info *info,
+                                  struct eq_err *err);
+/* Takes r->packet: the picture is one that eq_mjpeg_scan found in it. Its pixels go to dst, [size][size][3], before
+ * eq_clip_crew_finish returns. */
+enum eq_status eq_clip_crew_add(struct eq_clip_crew *c, const struct eq_mjpeg_info *picture, uint8_t *dst,
+                                struct eq_err *err);
+/* Waits for all that was added. *gray: R = G = B in all of it. *odd: something about a frame is unusual (its data are
+ * damaged, the decoder says something or gives no frame, or it may depend on other frames), so the pass doesn't count,
+ * and one thread has to read the clip. */
+enum eq_status eq_clip_crew_finish(struct eq_clip_crew *c, bool *gray, bool *odd, struct eq_err *err);
+bool eq_clip_crew_is_odd(struct eq_clip_crew *c); /* so far */
 
 /* ---- the whole --------------------------------------------------------------- */
 

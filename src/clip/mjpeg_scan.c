@@ -143,6 +143,14 @@ static bool ends_with_eoi(const uint8_t *p, size_t len)
     return true;
 }
 
+static void note_words(struct eq_mjpeg_info *info, const uint8_t *segment, size_t bytes)
+{
+    if (segment == info->words + info->words_len)
+        info->words_len += bytes;
+    else
+        info->late_words = true;
+}
+
 bool eq_mjpeg_scan(const uint8_t *data, size_t len, struct eq_mjpeg_info *info)
 {
     struct tables t = {0};
@@ -150,12 +158,15 @@ bool eq_mjpeg_scan(const uint8_t *data, size_t len, struct eq_mjpeg_info *info)
     if (len < 4 || data[0] != 0xFF || data[1] != SOI)
         return false;
     size_t at = 2;
+    info->words = data + at;
     while (len - at >= 4 && data[at] == 0xFF) {
         unsigned marker = data[at + 1];
         size_t bytes = (size_t)(data[at + 2] << 8 | data[at + 3]);
         if (bytes < 2 || bytes > len - at - 2)
             return false;
         const uint8_t *payload = data + at + 4;
+        if (marker == APP0 || marker == COM)
+            note_words(info, data + at, 2 + bytes);
         at += 2 + bytes;
         bytes -= 2;
         if (marker == SOS) {

@@ -28,6 +28,7 @@ enum aim { SAMPLE, LOOK, LOOK_AT_ALL };
 struct job {
     struct eq_clip_reader reader;
     const struct eq_clip_file *file;
+    struct eq_clip_crew *crew; /* NULL: one thread does everything */
     enum aim aim;
     const struct eq_sampling *sampling; /* of SAMPLE */
     uint8_t *dst;
@@ -37,8 +38,11 @@ struct job {
     struct eq_clip_times times, packet_times; /* of frames; of packets, in an AVI that is decoded whole */
     int max_frames, repeats;                  /* repeats of the last frame at the end of an AVI */
     bool avi;
-    bool started;   /* the reader is no longer at its beginning */
-    char words[96]; /* on the first bad frame */
+    bool started;                /* the reader is no longer at its beginning */
+    bool asked;                  /* the crew is to judge the file */
+    bool alone;                  /* the crew has met something unusual: one thread reads the clip again */
+    char words[96];              /* on the first bad frame */
+    char reason[EQ_CLIP_REASON]; /* why the file is not whole; empty: it is */
 };
 
 static size_t frame_bytes(const struct job *job)
@@ -65,6 +69,7 @@ struct pass {
     bool lazy;  /* decode only what is kept; every packet must look like a frame */
     bool lost;  /* a lazy pass met a packet that it can't count without decoding all */
     bool huffman;
+    bool crewed;     /* the crew makes the pixels */
     int count, slot; /* frames so far; the next to fill */
     int64_t pixels;  /* of these frames */
     bool looked;
@@ -85,18 +90,35 @@ static bool is_wanted(const struct job *job, const struct pass *pass)
     return !pass->looked && pass->count == (pass->lazy && pass->guess ? (pass->guess - 1) / 2 : 0);
 }
 
+/* To the first slot after this one that holds another frame. */
+static int next_slot(const struct job *job, const struct pass *pass, int slot)
+{
+    int frame = frame_of(job, pass, slot);
+    do
+        slot++;
+    while (slot < slots(job) && frame_of(job, pass, slot) == frame);
+    return slot;
+}
+
+/* From a slot to the following ones that hold the same frame. */
+static void repeat_frame(const struct job *job, int slot, int end)
+{
+    const uint8_t *pixels = slot_pixels(job, slot);
+    while (++slot < end)
+        memcpy(slot_pixels(job, slot), pixels, frame_bytes(job));
+}
+
 /* Puts the frame into the next slot and the following ones that hold the same one. */
 static enum eq_status keep_frame(struct job *job, struct pass *pass, const AVFrame *frame, struct eq_err *err)
 {
     bool gray = false;
-    int index = pass->count - 1;
-    uint8_t *dst = slot_pixels(job, pass->slot);
-    enum eq_status st = eq_frame_convert(&job->converter, frame, dst, &gray, err);
+    int slot = pass->slot;
+    enum eq_status st = eq_frame_convert(&job->converter, frame, slot_pixels(job, slot), &gray, err);
     if (st != EQ_OK)
         return eq_err_context(err, "%s", job->file->name);
     job->info.gray &= gray;
-    for (pass->slot++; pass->slot < slots(job) && frame_of(job, pass, pass->slot) == index; pass->slot++)
-        memcpy(slot_pixels(job, pass->slot), dst, frame_bytes(job));
+    pass->slot = next_slot(job, pass, slot);
+    repeat_frame(job, slot, pass->slot);
     return EQ_OK;
 }
 
@@ -192,6 +214,18 @@ static bool stands_alone(const struct job *job, struct pass *pass, const AVPacke
     return same_kind; /* standard Huffman tables may not follow a picture's own: the decoder would keep those */
 }
 
+/* Counts a frame that is not decoded here. */
+static enum eq_status count_picture(struct job *job, struct pass *pass, int64_t at, const struct eq_mjpeg_info *picture,
+                                    struct eq_err *err)
+{
+    if (pass->count == 0) {
+        bool side = job->info.turned == 90 || job->info.turned == 270;
+        job->info.width = side ? picture->height : picture->width;
+        job->info.height = side ? picture->width : picture->height;
+    }
+    return count_frame(job, pass, at, picture->width, picture->height, err);
+}
+
 static enum eq_status look_at_packet(struct job *job, struct pass *pass, struct eq_err *err)
 {
     struct eq_clip_reader *r = &job->reader;
@@ -203,16 +237,17 @@ static enum eq_status look_at_packet(struct job *job, struct pass *pass, struct 
         return EQ_OK;
     bool wanted = is_wanted(job, pass);
     int64_t at = eq_clip_reader_packet_time(r);
+    if (pass->crewed) {
+        int slot = pass->slot;
+        if (wanted)
+            pass->slot = next_slot(job, pass, slot);
+        EQ_CHECK(count_picture(job, pass, at, &picture, err));
+        return wanted ? eq_clip_crew_add(job->crew, &picture, slot_pixels(job, slot), err) : EQ_OK;
+    }
     if ((wanted || job->aim == LOOK_AT_ALL) && !is_intact(job, &picture))
         note_bad(job, true, ENTROPY_WORDS);
-    if (!wanted) {
-        if (pass->count == 0) {
-            bool side = job->info.turned == 90 || job->info.turned == 270;
-            job->info.width = side ? picture.height : picture.width;
-            job->info.height = side ? picture.width : picture.height;
-        }
-        return count_frame(job, pass, at, picture.width, picture.height, err);
-    }
+    if (!wanted)
+        return count_picture(job, pass, at, &picture, err);
     job->converter.turned = job->info.turned;
     job->converter.mirrored = job->info.mirrored;
     pass->lost = eq_clip_reader_send(r, r->packet) != 0 || eq_clip_reader_receive(r) != 0;
@@ -275,7 +310,7 @@ static enum eq_status start_pass(struct job *job, const struct pass *pass, struc
     job->packet_times.n = 0;
     EQ_CHECK(eq_clip_reader_info(r, &job->info, err));
     job->info.gray = true;
-    return EQ_OK;
+    return pass->crewed ? eq_clip_crew_begin(job->crew, r, &job->info, err) : EQ_OK;
 }
 
 /* A look is over when a frame was seen: from then on a packet counts as a frame. */
@@ -287,11 +322,30 @@ static enum eq_status count_packets(struct job *job, struct pass *pass, struct e
     return EQ_OK;
 }
 
-static enum eq_status run_pass(struct job *job, struct pass *pass, struct eq_err *err)
+/* The pixels of the frames that were given to the crew. st: of the pass, with *err. */
+static enum eq_status finish_crew(struct job *job, const struct pass *pass, enum eq_status st, struct eq_err *err)
+{
+    bool gray;
+    struct eq_err of_crew;
+    enum eq_status crew_st = eq_clip_crew_finish(job->crew, &gray, &job->alone, &of_crew);
+    job->info.gray &= gray;
+    if (crew_st != EQ_OK && err)
+        *err = of_crew;
+    EQ_CHECK(crew_st);
+    if (job->alone && st != EQ_NOMEM && st != EQ_INTERRUPTED && st != EQ_TOO_SLOW)
+        return EQ_OK; /* what else there is to say is found again */
+    EQ_CHECK(st);
+    for (int slot = 0, end; slot < pass->slot; slot = end) {
+        end = next_slot(job, pass, slot);
+        repeat_frame(job, slot, end);
+    }
+    return EQ_OK;
+}
+
+static enum eq_status walk_packets(struct job *job, struct pass *pass, struct eq_err *err)
 {
     struct eq_clip_reader *r = &job->reader;
-    EQ_CHECK(start_pass(job, pass, err));
-    for (bool end = false; !end && !pass->lost;) {
+    for (bool end = false; !end && !pass->lost && !(pass->crewed && eq_clip_crew_is_odd(job->crew));) {
         EQ_CHECK(eq_clip_reader_packet(r, &end, err));
         if (pass->lazy) {
             if (!end)
@@ -305,6 +359,17 @@ static enum eq_status run_pass(struct job *job, struct pass *pass, struct eq_err
             continue;
         EQ_CHECK(decode_packet(job, pass, end ? NULL : r->packet, err));
     }
+    return EQ_OK;
+}
+
+static enum eq_status run_pass(struct job *job, struct pass *pass, struct eq_err *err)
+{
+    pass->crewed = job->crew && !job->alone && pass->lazy && job->aim == SAMPLE;
+    EQ_CHECK(start_pass(job, pass, err));
+    enum eq_status st = walk_packets(job, pass, err);
+    if (pass->crewed)
+        return finish_crew(job, pass, st, err);
+    EQ_CHECK(st);
     return job->aim == LOOK && pass->looked && !pass->lazy ? count_packets(job, pass, err) : EQ_OK;
 }
 
@@ -334,6 +399,19 @@ static enum eq_status settle_times(struct job *job, const struct pass *pass, str
     return known ? EQ_OK : eq_fail(err, EQ_NOMEM, "%s: out of memory for the times of frames", job->file->name);
 }
 
+/* What the crew has found about the file. st: of the reading meanwhile, with *err. The file comes first. */
+static enum eq_status hear_judgment(struct job *job, enum eq_status st, struct eq_err *err)
+{
+    char reason[EQ_CLIP_REASON];
+    if (!job->asked)
+        return st;
+    job->asked = false;
+    EQ_CHECK(eq_clip_crew_judged(job->crew, reason, &job->repeats, err));
+    if (reason[0])
+        memcpy(job->reason, reason, sizeof reason);
+    return st;
+}
+
 /* Passes until one has kept the frames of its own count. Four are enough: lazy with the header's count and with the
  * true one, and, when a lazy pass was lost, the same decoding all. */
 static enum eq_status read_frames(struct job *job, bool lazy, struct eq_err *err)
@@ -341,7 +419,13 @@ static enum eq_status read_frames(struct job *job, bool lazy, struct eq_err *err
     int header = job->info.header_frames;
     struct pass pass = {.guess = header <= job->max_frames ? header : 0, .lazy = lazy};
     for (int passes = 0; passes < 4; passes++) {
-        EQ_CHECK(run_pass(job, &pass, err));
+        const struct pass again = pass;
+        enum eq_status st = run_pass(job, &pass, err);
+        EQ_CHECK(hear_judgment(job, st, err));
+        if (pass.crewed && job->alone) {
+            pass = again;
+            EQ_CHECK(run_pass(job, &pass, err));
+        }
         if (pass.lost) {
             pass = (struct pass){.guess = pass.timed ? 0 : pass.guess};
             continue;
@@ -360,12 +444,12 @@ static enum eq_status read_frames(struct job *job, bool lazy, struct eq_err *err
 
 /* ---- the whole ----------------------------------------------------------- */
 
-/* Sums up what was found; reason holds the judgment of the file, perhaps empty. */
-static void conclude(struct job *job, char reason[EQ_CLIP_REASON])
+/* Sums up what was found. */
+static void conclude(struct job *job)
 {
     struct eq_clip_info *info = &job->info;
     struct eq_str text = {0};
-    eq_str_add(&text, "%s", reason);
+    eq_str_add(&text, "%s", job->reason);
     if (info->bad_frames)
         eq_str_add(&text, "%s%d frame%s with damaged data", text.len ? "; " : "", info->bad_frames,
                    info->bad_frames == 1 ? "" : "s");
@@ -381,33 +465,87 @@ static void conclude(struct job *job, char reason[EQ_CLIP_REASON])
     eq_str_clear(&text);
 }
 
+/* Whether the file is whole, in job->reason. A crew is asked here and answers in hear_judgment. */
+static enum eq_status judge(struct job *job, struct eq_err *err)
+{
+    const struct eq_clip_reader *r = &job->reader;
+    int repeats[EQ_CLIP_AVI_STREAMS] = {0};
+    if (job->crew) {
+        eq_clip_crew_judge(job->crew, r->format->iformat->name, r->stream);
+        job->asked = true;
+    } else {
+        EQ_CHECK(eq_clip_judge_file(job->file, r->format->iformat->name, job->reason, repeats, err));
+        job->repeats = r->stream < EQ_CLIP_AVI_STREAMS ? repeats[r->stream] : 0;
+    }
+    if (!job->reason[0])
+        eq_clip_reader_judge_index(r, job->reason);
+    return eq_clip_watch(job->file->name, 0, err);
+}
+
 static enum eq_status run_job(struct job *job, struct eq_clip_info *info, struct eq_err *err)
 {
     enum eq_status st = EQ_OK;
     const struct eq_clip_file *file = job->file;
-    char reason[EQ_CLIP_REASON] = "";
     errno = 0; /* for eq_memory_ignored */
     job->max_frames = file->max_frames ? file->max_frames : EQ_CLIP_MAX_FRAMES;
     EQ_TRY(eq_clip_reader_open(&job->reader, file, err));
     job->avi = strcmp(job->reader.format->iformat->name, "avi") == 0;
-    EQ_TRY(eq_clip_reader_judge(&job->reader, reason, &job->repeats, err));
-    EQ_TRY(eq_clip_watch(file->name, 0, err));
+    EQ_TRY(judge(job, err));
     EQ_TRY(eq_clip_reader_info(&job->reader, &job->info, err));
     bool lazy = job->reader.decoder->codec_id == AV_CODEC_ID_MJPEG && !file->decode_all;
     EQ_TRY(read_frames(job, lazy, err));
     if (job->info.decoded_frames == 0)
         EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: not one frame can be decoded (codec %s)%s%s", file->name, job->info.codec,
-                       reason[0] ? ": " : "", reason));
-    conclude(job, reason);
+                       job->reason[0] ? ": " : "", job->reason));
+    conclude(job);
     if (info)
         *info = job->info;
 out:
+    st = hear_judgment(job, st, err);
     eq_frame_converter_clear(&job->converter);
     eq_clip_reader_close(&job->reader);
     eq_mjpeg_walker_free(job->walker);
     eq_clip_times_clear(&job->times);
     eq_clip_times_clear(&job->packet_times);
     return st;
+}
+
+/* Two frames make it worth while to wake a thread. */
+static int count_helpers(const struct job *job)
+{
+    int most = EQ_CLIP_CREW - 1, useful = slots(job) / 2;
+    most = most < useful ? most : useful;
+    return most < job->file->helpers ? most : job->file->helpers;
+}
+
+/* A read by several threads. */
+struct shared_read {
+    struct job *job;
+    struct eq_clip_info *info;
+    enum eq_status st;
+    struct eq_err *err;
+};
+
+static void read_here(void *ctx, int worker)
+{
+    struct shared_read *s = ctx;
+    (void)worker;
+    s->st = run_job(s->job, s->info, s->err);
+    eq_clip_crew_end(s->job->crew);
+}
+
+static void help(void *ctx, int worker)
+{
+    eq_clip_crew_help(((struct shared_read *)ctx)->job->crew, worker);
+}
+
+static enum eq_status run_with_helpers(struct job *job, int helpers, struct eq_clip_info *info, struct eq_err *err)
+{
+    struct shared_read s = {.job = job, .info = info, .err = err};
+    job->crew = eq_clip_crew_new(job->file, job->sampling->size);
+    eq_parallel_beside(helpers, read_here, help, &s);
+    eq_clip_crew_free(job->crew);
+    return s.st;
 }
 
 enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct eq_sampling *sampling, uint8_t *dst,
@@ -422,7 +560,9 @@ enum eq_status eq_clip_read_file(const struct eq_clip_file *file, const struct e
         return eq_clip_settle(file->name, eq_dicom_clip_read(file, sampling, dst, info, err), err);
     struct job job = {.file = file, .aim = SAMPLE, .sampling = sampling, .dst = dst};
     job.converter.size = sampling->size;
-    return eq_clip_settle(file->name, run_job(&job, info, err), err);
+    int helpers = count_helpers(&job);
+    enum eq_status st = helpers ? run_with_helpers(&job, helpers, info, err) : run_job(&job, info, err);
+    return eq_clip_settle(file->name, st, err);
 }
 
 enum eq_status eq_clip_check_file(const struct eq_clip_file *file, enum eq_clip_level level, struct eq_clip_info *info,
@@ -442,6 +582,13 @@ enum eq_status eq_clip_read(const char *path, const struct eq_sampling *sampling
                             struct eq_clip_info *info, struct eq_err *err)
 {
     struct eq_clip_file file = {.name = path};
+    return eq_clip_read_file(&file, sampling, dst, info, err);
+}
+
+enum eq_status eq_clip_read_by_pool(const char *path, const struct eq_sampling *sampling, uint8_t *dst,
+                                    struct eq_clip_info *info, struct eq_err *err)
+{
+    struct eq_clip_file file = {.name = path, .helpers = eq_parallel_helpers()};
     return eq_clip_read_file(&file, sampling, dst, info, err);
 }
 

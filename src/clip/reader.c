@@ -160,6 +160,23 @@ static size_t read_head(struct eq_clip_reader *r, uint8_t head[EQ_CLIP_HEAD])
     return len;
 }
 
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+typedef const AVInputFormat input_format;
+#else
+typedef AVInputFormat input_format;
+#endif
+
+/* The demuxer of a file that begins as an AVI does: asking all demuxers takes longer than opening the file with the
+ * right one. NULL: they have to be asked. */
+static input_format *format_by_head(struct eq_clip_reader *r)
+{
+    uint8_t head[12];
+    int n = read_bytes(r, head, sizeof head);
+    r->io_pos = 0;
+    bool avi = n == sizeof head && memcmp(head, "RIFF", 4) == 0 && memcmp(head + 8, "AVI ", 4) == 0;
+    return avi ? av_find_input_format("avi") : NULL;
+}
+
 /* Asked while streams are probed. */
 static int is_over(void *ctx)
 {
@@ -184,7 +201,7 @@ static enum eq_status open_container(struct eq_clip_reader *r, struct eq_err *er
     r->format->interrupt_callback.callback = is_over;
     av_dict_set(&options, "format_whitelist", FORMATS, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    int code = avformat_open_input(&r->format, url.s, NULL, &options);
+    int code = avformat_open_input(&r->format, url.s, format_by_head(r), &options);
     eq_memory_ignored();
     EQ_TRY(eq_clip_watch(name, 0, err));
     uint8_t head[EQ_CLIP_HEAD];
@@ -260,10 +277,10 @@ void eq_clip_set_up_decoder(AVCodecContext *decoder, int64_t max_pixels)
     decoder->get_buffer2 = get_black_buffer;
 }
 
-static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
+enum eq_status eq_clip_reader_open_decoder(struct eq_clip_reader *r, const AVCodecParameters *par, AVRational time_base,
+                                           struct eq_err *err)
 {
     const char *name = r->file->name;
-    const AVCodecParameters *par = r->format->streams[r->stream]->codecpar;
     int64_t max_pixels = r->file->max_pixels ? r->file->max_pixels : EQ_CLIP_MAX_PIXELS;
     if (par->width > 0 && par->height > 0 && (int64_t)par->width * par->height > max_pixels)
         return eq_fail(err, EQ_TOO_LARGE, "%s: frames of %d x %d pixels are larger than the limit of %lld pixels", name,
@@ -273,12 +290,11 @@ static enum eq_status open_decoder(struct eq_clip_reader *r, struct eq_err *err)
         return eq_fail(err, EQ_FORMAT, "%s: this FFmpeg has no decoder for %s video", name,
                        avcodec_get_name(par->codec_id));
     r->decoder = avcodec_alloc_context3(codec);
-    r->packet = av_packet_alloc();
     r->frame = av_frame_alloc();
-    if (!r->decoder || !r->packet || !r->frame || avcodec_parameters_to_context(r->decoder, par) < 0)
+    if (!r->decoder || !r->frame || avcodec_parameters_to_context(r->decoder, par) < 0)
         return eq_fail(err, EQ_NOMEM, "%s: out of memory", name);
     eq_clip_set_up_decoder(r->decoder, max_pixels);
-    r->decoder->pkt_timebase = r->format->streams[r->stream]->time_base;
+    r->decoder->pkt_timebase = time_base;
     int code = avcodec_open2(r->decoder, codec, NULL);
     eq_memory_ignored();
     return code < 0 ? eq_clip_av_fail(err, name, "its video decoder cannot be opened", code) : EQ_OK;
@@ -299,7 +315,11 @@ enum eq_status eq_clip_reader_open(struct eq_clip_reader *r, const struct eq_cli
     enum eq_status st = EQ_OK;
     EQ_TRY(open_container(r, err));
     EQ_TRY(find_stream(r, err));
-    EQ_TRY(open_decoder(r, err));
+    const AVStream *stream = r->format->streams[r->stream];
+    EQ_TRY(eq_clip_reader_open_decoder(r, stream->codecpar, stream->time_base, err));
+    r->packet = av_packet_alloc();
+    if (!r->packet)
+        EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory", file->name));
 out:
     if (st != EQ_NOMEM && st != EQ_INTERRUPTED && st != EQ_TOO_SLOW && r->io_error)
         st = read_failed(r, err);
@@ -414,18 +434,13 @@ static int64_t index_end(AVStream *stream)
     return end;
 }
 
-enum eq_status eq_clip_reader_judge(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON], int *repeats,
-                                    struct eq_err *err)
+void eq_clip_reader_judge_index(const struct eq_clip_reader *r, char reason[EQ_CLIP_REASON])
 {
-    int of_stream[EQ_CLIP_AVI_STREAMS] = {0};
-    EQ_CHECK(eq_clip_judge_file(r->file, r->format->iformat->name, reason, of_stream, err));
     int64_t size = r->io_len, end = index_end(r->format->streams[r->stream]);
     if (!reason[0] && size > 0 && end > size)
         snprintf(reason, EQ_CLIP_REASON,
                  "the file is cut off: it has %lld bytes, and its index lists frames up to %lld", (long long)size,
                  (long long)end);
-    *repeats = r->stream < EQ_CLIP_AVI_STREAMS ? of_stream[r->stream] : 0;
-    return EQ_OK;
 }
 
 /* The display matrix of the stream; NULL: none. */

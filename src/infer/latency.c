@@ -134,7 +134,7 @@ enum eq_status eq_latency_files(void *ctx, struct eq_err *err)
 {
     struct eq_latency_files *f = ctx;
     float ef;
-    enum eq_status st = eq_clip_read(f->paths[f->calls++ % f->n], &f->sampling, f->pixels, NULL, err);
+    enum eq_status st = eq_clip_read_by_pool(f->paths[f->calls++ % f->n], &f->sampling, f->pixels, NULL, err);
     return st == EQ_OK ? eq_predictor_mean(f->predictor, f->pixels, f->sampling.phases, &ef, err) : st;
 }
 

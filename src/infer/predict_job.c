@@ -22,7 +22,7 @@ enum eq_status eq_predict_read(const struct eq_predict_job *job, size_t i, uint8
     *out = (struct eq_outcome){.ef = NAN, .spread = NAN, .done = true};
     if (path->error)
         return eq_fail(err, EQ_IO, "%s", path->error);
-    EQ_CHECK(eq_clip_read(path->path, &job->sampling, pixels, &info, err));
+    EQ_CHECK(eq_clip_read_by_pool(path->path, &job->sampling, pixels, &info, err));
     if (info.damaged && job->opts->on_error != EQ_ON_ERROR_USE)
         return eq_fail(err, EQ_FORMAT,
                        "%s: the clip is damaged: %s; --set data.on_error=use predicts it from the frames that decode",

@@ -1,6 +1,7 @@
 /*
  * Any bytes as a clip: read, or refused with a message that names the file. What is read is there to the last byte, and
- * the two ways of reading (a look at the packets, decoding everything) give the same frames.
+ * the two ways of reading (a look at the packets, decoding everything) give the same frames. Two threads say the same
+ * as one.
  */
 #include "clip/clip.h"
 #include "fuzz.h"
@@ -9,27 +10,29 @@ enum { FRAMES = 5, SIZE = 24, PIXELS = FRAMES * SIZE * SIZE * 3 };
 
 struct outcome {
     enum eq_status st;
+    struct eq_err err;
     struct eq_clip_info info;
     uint8_t pixels[PIXELS + 64];
 };
+enum way { QUICK, WHOLE, SHARED };
 
-static void read_once(const uint8_t *data, size_t size, bool decode_all, uint8_t fill, struct outcome *o)
+static void read_once(const uint8_t *data, size_t size, enum way way, uint8_t fill, struct outcome *o)
 {
-    struct eq_err err = {0};
     struct eq_clip_file file = {.name = "input",
                                 .data = data,
                                 .len = size,
                                 .max_pixels = 128 * 128,
                                 .max_frames = 64,
-                                .decode_all = decode_all};
+                                .decode_all = way == WHOLE,
+                                .helpers = way == SHARED};
     memset(o, 0, sizeof *o);
     memset(o->pixels, fill, sizeof o->pixels);
-    o->st = eq_clip_read_file(&file, &(struct eq_sampling){FRAMES, SIZE, -1.0, 1}, o->pixels, &o->info, &err);
+    o->st = eq_clip_read_file(&file, &(struct eq_sampling){FRAMES, SIZE, -1.0, 1}, o->pixels, &o->info, &o->err);
     for (size_t i = PIXELS; i < sizeof o->pixels; i++)
         require(o->pixels[i] == fill);
-    require(o->st == err.status);
+    require(o->st == o->err.status);
     if (o->st != EQ_OK)
-        require(strncmp(err.msg, "input", 5) == 0 &&
+        require(strncmp(o->err.msg, "input", 5) == 0 &&
                 (o->st == EQ_FORMAT || o->st == EQ_TOO_LARGE || o->st == EQ_IO || o->st == EQ_NOMEM));
     else
         require(o->info.decoded_frames >= 1 && o->info.decoded_frames <= 64 && o->info.width > 0 && o->info.height > 0);
@@ -52,18 +55,24 @@ static void look(const uint8_t *data, size_t size, enum eq_status read)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct outcome quick, whole;
+    static struct outcome quick, whole, shared;
     static const uint8_t nothing[1];
     const uint8_t *bytes = size ? data : nothing; /* a file without data is a path */
-    read_once(bytes, size, false, 0x55, &quick);
+    if (eq_parallel_threads() == 1)
+        require(eq_parallel_init(2, NULL) == EQ_OK);
+    read_once(bytes, size, QUICK, 0x55, &quick);
     if (quick.st != EQ_OK && size % 4) /* most are refused while they are opened, which is the same four times */
         return 0;
-    read_once(bytes, size, true, 0xAA, &whole);
-    require(quick.st == whole.st);
+    read_once(bytes, size, WHOLE, 0xAA, &whole);
+    read_once(bytes, size, SHARED, 0x55, &shared);
+    require(quick.st == whole.st && quick.st == shared.st);
+    require(strcmp(quick.err.msg, shared.err.msg) == 0);
+    require(memcmp(&quick.info, &shared.info, sizeof quick.info) == 0);
     if (quick.st == EQ_OK) {
         require(quick.info.decoded_frames == whole.info.decoded_frames && quick.info.gray == whole.info.gray);
         require(memcmp(quick.pixels, whole.pixels, PIXELS) == 0); /* each filled over another background */
         require(quick.info.timed_frames == whole.info.timed_frames);
+        require(memcmp(quick.pixels, shared.pixels, PIXELS) == 0);
     }
     look(bytes, size, quick.st);
     return 0;

@@ -17,13 +17,14 @@ static inline int make_dir(void **state)
 {
     (void)state;
     dir = test_dir_new();
-    return 0;
+    return eq_parallel_init(3, NULL) == EQ_OK ? 0 : -1;
 }
 
 static inline int remove_dir(void **state)
 {
     (void)state;
     test_dir_free(dir);
+    eq_parallel_shutdown();
     return 0;
 }
 
@@ -44,7 +45,7 @@ struct result {
     uint8_t *pixels;
 };
 
-static inline struct result read_given(const struct eq_clip_file *file, int frames, int size)
+static inline struct result read_once(const struct eq_clip_file *file, int frames, int size)
 {
     struct result r = {0};
     struct eq_sampling sampling = {frames, size, -1.0, 1};
@@ -54,6 +55,25 @@ static inline struct result read_given(const struct eq_clip_file *file, int fram
     r.st = eq_clip_read_file(file, &sampling, r.pixels, &r.info, &r.err);
     for (size_t i = 0; i < 64; i++)
         assert_int_equal(r.pixels[bytes + i], 0x5A);
+    return r;
+}
+
+/* Several threads say the same as one. */
+static inline struct result read_given(const struct eq_clip_file *file, int frames, int size)
+{
+    struct eq_clip_file shared = *file;
+    struct result r = read_once(file, frames, size);
+    shared.helpers = 2;
+    for (int i = 0; i < 2; i++) {
+        struct result again = read_once(&shared, frames, size);
+        assert_int_equal(again.st, r.st);
+        assert_string_equal(again.err.msg, r.err.msg);
+        if (r.st == EQ_OK) {
+            assert_memory_equal(&again.info, &r.info, sizeof r.info);
+            assert_memory_equal(again.pixels, r.pixels, (size_t)frames * (size_t)size * (size_t)size * 3);
+        }
+        eq_free(again.pixels);
+    }
     return r;
 }
 

@@ -269,6 +269,89 @@ static int stop_pool(void **state)
     return 0;
 }
 
+/* Pieces that one thread puts out and all take away. */
+struct market {
+    atomic_int offered, taken, by_helpers;
+    atomic_bool over;
+    int wait_for; /* pieces that the helpers have to take */
+};
+
+static bool take_one(struct market *m)
+{
+    int n = atomic_load(&m->offered);
+    while (n > 0)
+        if (atomic_compare_exchange_weak(&m->offered, &n, n - 1)) {
+            atomic_fetch_add(&m->taken, 1);
+            return true;
+        }
+    return false;
+}
+
+static void buy(void *ctx, int worker)
+{
+    struct market *m = ctx;
+    assert_true(worker > 0);
+    for (;;) {
+        unsigned news = eq_parallel_news();
+        if (take_one(m)) {
+            atomic_fetch_add(&m->by_helpers, 1);
+            eq_parallel_tell();
+        } else if (atomic_load(&m->over)) {
+            return;
+        } else {
+            eq_parallel_wait(news);
+        }
+    }
+}
+
+static void sell(void *ctx, int worker)
+{
+    struct market *m = ctx;
+    assert_int_equal(worker, 0);
+    for (int i = 0; i < 200; i++) {
+        atomic_fetch_add(&m->offered, 1);
+        eq_parallel_tell();
+    }
+    for (unsigned news = eq_parallel_news(); atomic_load(&m->by_helpers) < m->wait_for; news = eq_parallel_news())
+        if (atomic_load(&m->by_helpers) < m->wait_for)
+            eq_parallel_wait(news);
+    while (take_one(m))
+        ;
+    atomic_store(&m->over, true);
+    eq_parallel_tell();
+}
+
+static void sell_inside(void *ctx, size_t piece, int worker)
+{
+    struct market m = {.wait_for = 0};
+    (void)worker;
+    ((int *)ctx)[piece] = eq_parallel_helpers();
+    eq_parallel_beside(2, sell, buy, &m);
+    ((int *)ctx)[piece] += m.taken;
+}
+
+static void helpers_share_a_threads_work(void **state)
+{
+    (void)state;
+    static struct market m;
+    for (int threads = 1; threads <= 4; threads++) {
+        assert_int_equal(eq_parallel_init(threads, NULL), EQ_OK);
+        for (int helpers = 0; helpers <= 4; helpers++)
+            for (int round = 0; round < 20; round++) {
+                m = (struct market){.wait_for = helpers && threads > 1 ? 5 : 0};
+                eq_parallel_beside(helpers, sell, buy, &m);
+                assert_int_equal(m.taken, 200);
+                assert_true(helpers || m.by_helpers == 0);
+            }
+        int taken[3] = {0};
+        eq_parallel_for(3, sell_inside, taken);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(taken[i], 200);
+    }
+    assert_int_equal(eq_parallel_init(1, NULL), EQ_OK);
+    assert_int_equal(eq_parallel_helpers(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +363,7 @@ int main(void)
         cmocka_unit_test(init_checks_its_argument),
         cmocka_unit_test(neighbors_stay_with_a_worker_unless_it_needs_help),
         cmocka_unit_test(busy_neighbors_change_no_bit),
+        cmocka_unit_test(helpers_share_a_threads_work),
     };
     return cmocka_run_group_tests(tests, NULL, stop_pool);
 }

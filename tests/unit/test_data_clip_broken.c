@@ -157,6 +157,58 @@ static void frames_that_lean_on_others(void **state)
     eq_free(bytes);
 }
 
+/* The clip with a comment after the first marker of frames first..end-1, and without an index; free it with free. */
+static uint8_t *with_comment(const uint8_t *bytes, size_t len, int frames, int first, int end, const char *text,
+                             size_t *new_len)
+{
+    size_t size = strlen(text) + 1, room = 4 + size, movi = test_avi_find(bytes, len, "movi", 0), at = movi + 4, from;
+    uint8_t *to = malloc(len + (size_t)frames * room);
+    memcpy(to, bytes, at);
+    for (int t = 0; t < frames; t++) {
+        size_t bytes_of_frame, more = t >= first && t < end ? room : 0;
+        from = test_avi_frame(bytes, len, t, &bytes_of_frame);
+        memcpy(to + at, "00dc", 4);
+        test_put_le32(to + at + 4, (uint32_t)(bytes_of_frame + more));
+        memcpy(to + at + 8, bytes + from, 2);
+        if (more) {
+            memcpy(to + at + 10, (uint8_t[]){0xFF, 0xFE, 0, (uint8_t)(2 + size)}, 4);
+            memcpy(to + at + 14, text, size);
+        }
+        memcpy(to + at + 10 + more, bytes + from + 2, bytes_of_frame - 2 + bytes_of_frame % 2);
+        at += 8 + bytes_of_frame + more + bytes_of_frame % 2;
+    }
+    test_put_le32(to + movi - 4, (uint32_t)(at - movi));
+    test_put_le32(to + 4, (uint32_t)(at - 8));
+    *new_len = at;
+    return to;
+}
+
+/* A decoder that has met this comment takes the following pictures for limited range, too. read_bytes compares what one
+ * thread reads with what several do, of which only one meets it. */
+static void comments_that_decoders_remember(void **state)
+{
+    (void)state;
+    enum { FRAMES = 12, SIDE = 48, BYTES = SIDE * SIDE * 3 };
+    struct test_avi a = {.width = SIDE, .height = SIDE, .frames = FRAMES, .texture = true};
+    size_t len, new_len;
+    uint8_t *bytes = bytes_of(&a, &len);
+    struct result plain = read_bytes(bytes, len, false, FRAMES, SIDE);
+    assert_int_equal(plain.st, EQ_OK);
+    for (int end = 5; end <= FRAMES; end += FRAMES - 5) {
+        uint8_t *told = with_comment(bytes, len, FRAMES, 4, end, "CS=ITU601", &new_len);
+        struct result r = read_bytes(told, new_len, false, FRAMES, SIDE);
+        assert_int_equal(r.st, EQ_OK);
+        assert_int_equal(r.info.decoded_frames, FRAMES);
+        assert_memory_equal(r.pixels, plain.pixels, 4 * BYTES);
+        for (int t = 4; t < FRAMES; t++)
+            assert_memory_not_equal(r.pixels + t * BYTES, plain.pixels + t * BYTES, BYTES);
+        eq_free(r.pixels);
+        free(told);
+    }
+    eq_free(plain.pixels);
+    eq_free(bytes);
+}
+
 /* Random damage inside the frames: the two ways still agree on how many frames there are. */
 static void damaged_frames(void **state)
 {
@@ -398,6 +450,7 @@ int main(void)
         cmocka_unit_test(cut_files),
         cmocka_unit_test(a_frame_that_is_none),
         cmocka_unit_test(frames_that_lean_on_others),
+        cmocka_unit_test(comments_that_decoders_remember),
         cmocka_unit_test(damaged_frames),
         cmocka_unit_test(files_that_are_no_clips),
         cmocka_unit_test(a_clip_without_frames),

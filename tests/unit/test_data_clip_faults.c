@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -14,11 +15,12 @@ enum { FRAMES = 5, SIZE = 16 };
 
 /* ---- these stand in front of the C library's ------------------------------ */
 
-static int calls, failing, with; /* the failing-th call fails with that errno; 0: none */
+static atomic_int calls;  /* of several threads */
+static int failing, with; /* the failing-th call fails with that errno; 0: none */
 
 static bool fails(void)
 {
-    if (++calls != failing)
+    if (atomic_fetch_add(&calls, 1) + 1 != failing)
         return false;
     errno = with;
     return true;
@@ -82,12 +84,15 @@ struct outcome {
     uint8_t pixels[4 * SIZE * SIZE * 3];
 };
 
-static void read_once(const char *path, bool check, struct outcome *o)
+enum way { ONE_THREAD, THE_POOL, CHECK, WAYS };
+
+static void look_once(const char *path, enum way way, struct outcome *o)
 {
     struct eq_sampling sampling = {4, SIZE, 0, 1};
+    struct eq_clip_file file = {.name = path, .helpers = way == THE_POOL ? 2 : 0};
     memset(o, 0, sizeof *o);
-    o->st = check ? eq_clip_check(path, EQ_CLIP_CHECK_FULL, &o->info, &o->err)
-                  : eq_clip_read(path, &sampling, o->pixels, &o->info, &o->err);
+    o->st = way == CHECK ? eq_clip_check(path, EQ_CLIP_CHECK_FULL, &o->info, &o->err)
+                         : eq_clip_read_file(&file, &sampling, o->pixels, &o->info, &o->err);
 }
 
 static void whatever_fails_is_told(void **state)
@@ -97,16 +102,16 @@ static void whatever_fails_is_told(void **state)
     struct test_avi a = {.width = SIZE, .height = SIZE, .frames = FRAMES, .texture = true};
     char *path = path_of("a.avi");
     test_avi_write(path, &a);
-    for (int check = 0; check < 2; check++) {
+    for (enum way way = 0; way < WAYS; way++) {
         begin(0, 0);
-        read_once(path, check, &good);
+        look_once(path, way, &good);
         assert_int_equal(good.st, EQ_OK);
         int n = calls, told = 0;
         assert_true(n > 5);
         for (int i = 1; i <= n; i++)
             for (size_t e = 0; e < sizeof errors / sizeof *errors; e++) {
                 begin(i, errors[e]);
-                read_once(path, check, &o);
+                look_once(path, way, &o);
                 if (o.st != EQ_OK) {
                     assert_true(eq_err_is_of_system(&o.err));
                     assert_non_null(strstr(o.err.msg, path));

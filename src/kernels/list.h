@@ -43,9 +43,11 @@
     X(bf16_conv_##pass##_direct__ref) EQ_ON_BF16(X, bf16_conv_##pass##_direct)                                         \
     EQ_ON_BF16(X, bf16_conv_##pass##_winograd)
 #define EQ_U8S8(X) X(u8s8_conv_direct__ref) EQ_U8S8_LEVELS(X)
+#define EQ_U8S8_DOMAIN(X) X(u8s8_conv_domain__ref)
 #define EQ_KERNELS(X)                                                                                                  \
     EQ_F32_FORWARD(X) EQ_F32_BACKWARD_DATA(X) EQ_F32_BACKWARD_WEIGHTS(X) X(f32_conv_forward_ordered__ref)              \
-    EQ_BF16_PASS(X, forward) EQ_BF16_PASS(X, backward_data) EQ_BF16_PASS(X, backward_weights) EQ_U8S8(X)
+    EQ_BF16_PASS(X, forward) EQ_BF16_PASS(X, backward_data) EQ_BF16_PASS(X, backward_weights) EQ_U8S8(X) \
+    EQ_U8S8_DOMAIN(X)
 /* clang-format on */
 
 #define EQ_ADDRESS(name) &eq_##name,

@@ -57,7 +57,10 @@ struct eq_node {
     float momentum; /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
     bool bn_frozen; /* use running statistics in training as well */
     int edge_fq;    /* fake-quant of this node's output */
-    int weight_fq;  /* fake-quant of this node's weights */
+    int weight_fq;  /* fake-quant of this node's weights: a channel for each of its own, or see point_fq */
+    int point_fq;   /* a convolution that is computed in Winograd's domain, docs/QUANTIZATION.md section 1: fake-quant
+                     * of its transformed source, 36 channels with u8 bounds, and zero_point in 0..255. The node's
+                     * weight_fq then has 36 * cout channels, scale[p * cout + oc] of transformed weights. */
     int folded_bn;  /* QAT: batch norm node whose gamma / sqrt(running_var + eps) scales the weights before their
                      * fake-quant; the batch norm then sees conv(x) / that factor (Krishnamoorthi 2018, 3.2.2) */
 };
@@ -193,7 +196,8 @@ struct eq_exec_opts {
     bool watched;            /* a hook will be set: every edge is stored, so no pooling is fused */
 };
 
-/* The graph must outlive the executor and keep its structure: nodes, edge_fq, weight_fq, folded_bn, learn_scale.
+/* The graph must outlive the executor and keep its structure: nodes, edge_fq, weight_fq, point_fq, folded_bn,
+ * learn_scale.
  * Values, scales, zero-points, enabled and bn_frozen may change between calls. All memory is taken here, for as many
  * threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs; otherwise batch norm
  * uses the running statistics. Free *out with eq_exec_free. EQ_USAGE: a graph or shape that contradicts itself, with

@@ -77,6 +77,14 @@ bool eq_observer_candidate(size_t i, double averaging, struct eq_observer_opts *
  * disabled. A folded and fused graph gives the PTQ simulation; a training graph (fused, batch norm kept) gives QAT,
  * with folded_bn set. EQ_USAGE: weight_bits is not 2 to 8. */
 enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err);
+/* How 3x3 convolutions with stride 1 and padding 1 are computed. WINOGRAD: in the domain of F(4x4, 3x3), where both the
+ * transformed source and the transformed weights are rounded (point_fq, 36 * cout weight scales). All other layers are
+ * direct in any case. */
+enum eq_arithmetic { EQ_ARITHMETIC_DIRECT, EQ_ARITHMETIC_WINOGRAD, EQ_ARITHMETIC_COUNT };
+extern const char *const eq_arithmetic_names[EQ_ARITHMETIC_COUNT + 1]; /* "direct", "winograd", NULL */
+/* eq_prepare_fake_quant for a choice; that function is for DIRECT. */
+enum eq_status eq_prepare_fake_quant_for(struct eq_graph *g, int weight_bits, enum eq_arithmetic arithmetic,
+                                         struct eq_err *err);
 /* Sets the weight scales to min-max per channel of the current weights (in QAT of the folded ones) and enables them.
  * Called before each QAT step. Scales that are learned (LSQ) stay. EQ_NUMERIC: a weight is NaN or infinite. */
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);

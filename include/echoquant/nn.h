@@ -172,6 +172,9 @@ void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float 
 /* dw += (mask ? dy : 0) * factor[row], all [rows][n]. mask NULL: all pass; factor NULL: 1. */
 void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
                                  float *dw);
+/* 3x3 weights [cout][cin][3][3] times factor[cout] (float32; NULL: 1) in Winograd's domain: U = G (w * factor) G^T in
+ * double, rounded once. u: [EQ_DOMAIN_POINTS][cout][cin], that is, 36 * cout rows for the functions above. */
+void eq_domain_weights_forward(const float *w, int cout, int cin, const float *factor, float *u);
 
 /* ---- losses: on the standardized target; mean over n clips --------------- */
 

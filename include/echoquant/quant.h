@@ -94,7 +94,7 @@ enum eq_weight_observer { EQ_WEIGHT_MINMAX, EQ_WEIGHT_MSE, EQ_WEIGHT_OBSERVER_CO
 extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1]; /* "minmax", "mse", NULL */
 struct eq_weight_opts {
     enum eq_weight_observer kind;
-    bool per_tensor; /* one scale for all channels of a layer */
+    bool per_tensor; /* one scale for all channels of a layer; in Winograd's domain for those of a point */
 };
 enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err);
 /* The name of a node's layer in messages and files: the module path of its weights ("layer1.0.conv1"), cut at 63
@@ -273,10 +273,14 @@ struct eq_qnode {
     struct eq_qparams dst; /* of the edge that it makes; all 0 with fp32_edge */
     bool fp32;             /* mixed precision: a convolution or head that computes in floats */
     bool fp32_edge;        /* its edge is stored as floats: only nodes in FP32 read it */
-    int8_t *weights;       /* [cout][cin][k][k], owned; NULL where the op has none, and with fp32 */
-    float *weight_scale;   /* [cout], owned; NULL as weights */
-    float *fp32_weights;   /* [cout][cin][k][k], owned; with fp32 only */
-    float *bias;           /* [cout], fp32 in real units, owned */
+    /* A convolution in Winograd's domain (kernels.h), 3 x 3 at stride 1. Its weights are then transformed ones,
+     * [EQ_DOMAIN_POINTS][cout][cin], with weight_scale [EQ_DOMAIN_POINTS][cout]. */
+    bool domain;
+    int32_t point_mul[EQ_DOMAIN_POINTS], point_add[EQ_DOMAIN_POINTS]; /* 1..32767 and 0..255; 0 without domain */
+    int8_t *weights;     /* [cout][cin][k][k], owned; NULL where the op has none, and with fp32 */
+    float *weight_scale; /* [cout], owned; NULL as weights */
+    float *fp32_weights; /* [cout][cin][k][k], owned; with fp32 only */
+    float *bias;         /* [cout], fp32 in real units, owned */
 };
 struct eq_qmodel {
     struct eq_model_meta meta;
@@ -311,7 +315,8 @@ enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct e
  * (docs/ONNX.md). */
 enum eq_onnx_residual { EQ_ONNX_RESIDUAL_FLOAT, EQ_ONNX_RESIDUAL_U8 };
 /* The model as an ONNX file in QDQ form; input, output and errors as eq_export_onnx. Weights below 8 bits become s8 of
- * that range. EQ_UNSUPPORTED: a bias that 32 bits don't hold in units of the accumulator. EF is the engine's up to the
+ * that range. EQ_UNSUPPORTED: a bias that 32 bits don't hold in units of the accumulator, or a layer in Winograd's
+ * domain. EF is the engine's up to the
  * rounding of biases to those units and of float sums: docs/ONNX.md. */
 enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset,
                                      enum eq_onnx_residual residual, struct eq_err *err);

@@ -42,12 +42,11 @@ static enum eq_status check_node(const struct eq_graph *g, int node, struct eq_e
     return EQ_OK;
 }
 
-/* Points of a tile of F(4x4, 3x3). */
-enum { POINTS = 36 };
-
-static bool in_domain(const struct eq_node *n, enum eq_arithmetic arithmetic)
+/* The input is in another layout. */
+static bool in_domain(const struct eq_graph *g, const struct eq_node *n, enum eq_arithmetic arithmetic)
 {
-    return arithmetic == EQ_ARITHMETIC_WINOGRAD && n->op == EQ_OP_CONV2D && n->k == 3 && n->stride == 1 && n->pad == 1;
+    return arithmetic == EQ_ARITHMETIC_WINOGRAD && n->op == EQ_OP_CONV2D && n->k == 3 && n->stride == 1 &&
+           n->pad == 1 && g->nodes[n->src[0]].op != EQ_OP_INPUT;
 }
 
 static enum eq_status add_fake_quant(struct eq_graph *g, int channels, int qmin, int qmax, int *index,
@@ -66,18 +65,18 @@ enum eq_status eq_prepare_fake_quant_for(struct eq_graph *g, int weight_bits, en
         st = check_node(g, i, err);
     for (int i = 0; i < g->n_nodes && st == EQ_OK; i++) {
         struct eq_node *n = &g->nodes[i];
-        bool points = in_domain(n, arithmetic);
+        bool points = in_domain(g, n, arithmetic);
         if (!eq_is_weighted(n))
             continue;
-        EQ_CHECK(
-            add_fake_quant(g, points ? POINTS * n->cout : n->cout, weights.qmin, weights.qmax, &n->weight_fq, err));
+        EQ_CHECK(add_fake_quant(g, points ? EQ_DOMAIN_POINTS * n->cout : n->cout, weights.qmin, weights.qmax,
+                                &n->weight_fq, err));
         if (n->op != EQ_OP_CONV2D)
             continue; /* the head's output is EF itself */
         int stored = eq_stored_edge(g, i);
         if (stored != i)
             n->folded_bn = stored;
         if (points)
-            EQ_CHECK(add_fake_quant(g, POINTS, 0, 255, &n->point_fq, err));
+            EQ_CHECK(add_fake_quant(g, EQ_DOMAIN_POINTS, 0, 255, &n->point_fq, err));
         EQ_CHECK(add_fake_quant(g, 1, 0, 255, &g->nodes[stored].edge_fq, err));
     }
     return st;

@@ -246,7 +246,7 @@ static void refuses_file(const char *key, const char *value, const char *tensor,
 static void bad_files_are_refused(void **state)
 {
     (void)state;
-    refuses_file("version", "3", NULL, "version 3");
+    refuses_file("version", "4", NULL, "version 4");
     refuses_file("version", NULL, NULL, "version");
     refuses_file("format", "echoquant-fp32", NULL, "echoquant-fp32");
     refuses_file("sampling", "first", NULL, "sampling");

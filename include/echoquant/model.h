@@ -257,7 +257,9 @@ struct eq_exec_layer {
     const float *weights;       /* [cout][cin][k][k]; NULL: the layer is INT8 */
     const int8_t *int8_weights; /* the same; NULL: the layer is not INT8 */
     int src_zp;                 /* INT8: zero-point of its source */
-    bool once;                  /* weights serve one call: training */
+    /* INT8 in Winograd's domain: its points; int8_weights are then [EQ_DOMAIN_POINTS][cout][cin]. NULL: not there. */
+    const struct eq_domain_points *domain;
+    bool once; /* weights serve one call: training */
     bool bias, residual, relu;
     int pool_k, pool_stride, pool_pad; /* of the max pooling in the same pass; pool_k 0: none */
 };

@@ -285,7 +285,7 @@ static enum eq_status check_quants(const struct eq_graph *g, int i, struct eq_er
     if (n->edge_fq >= 0 && g->fake_quants[n->edge_fq].channels != 1)
         return eq_fail(err, EQ_USAGE, "%s: fake-quant of an edge has one scale", n->name);
     int channels = n->weight_fq < 0 ? 1 : g->fake_quants[n->weight_fq].channels;
-    if (channels != 1 && channels != n->cout)
+    if (channels != 1 && channels != n->cout * (n->point_fq < 0 ? 1 : EQ_DOMAIN_POINTS))
         return eq_fail(err, EQ_USAGE, "%s: %d weight scales for %d output channels", n->name, channels, n->cout);
     if (n->folded_bn >= 0 && g->nodes[n->folded_bn].src[0] != i)
         return eq_fail(err, EQ_USAGE, "%s: the batch norm folded into it does not follow it", n->name);

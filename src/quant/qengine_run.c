@@ -123,6 +123,7 @@ bool eq_qengine_layer(const struct eq_qengine *e, int node, struct eq_exec_layer
     out->weights = n->fp32_weights;
     out->int8_weights = n->weights;
     out->src_zp = e->model->nodes[n->src].dst.zero_point;
+    out->domain = n->domain ? &s->points : NULL;
     out->bias = true;
     out->residual = n->residual >= 0;
     out->relu = n->relu;

@@ -63,21 +63,19 @@ static size_t domain_scratch_bytes(const struct eq_conv_shape *s, int threads)
 
 /* ---- weights ------------------------------------------------------------- */
 
-/* A block's weights at one point: [step][BLOCK][4 bytes]. */
-static size_t domain_point_bytes(const struct eq_conv_shape *s)
+/* A block at one point: [BLOCK] int32 that sums start at, then weights [step][BLOCK][4 bytes]. */
+enum { DOMAIN_START_BYTES = BLOCK * sizeof(int32_t) };
+
+static size_t domain_point_bytes(const struct domain_plan *p)
 {
-    return domain_plan_of(s).row * BLOCK;
+    return DOMAIN_START_BYTES + p->row * BLOCK;
 }
 
-static size_t domain_weights_bytes(const struct eq_conv_shape *s)
-{
-    return domain_plan_of(s).blocks * EQ_DOMAIN_POINTS * domain_point_bytes(s);
-}
-
-/* [block][point] weights, then [block][point][BLOCK] int32 that sums start at. */
+/* [block][point] */
 static size_t domain_packed_bytes(const struct eq_conv_shape *s)
 {
-    return domain_weights_bytes(s) + (size_t)domain_plan_of(s).blocks * EQ_DOMAIN_POINTS * BLOCK * sizeof(int32_t);
+    const struct domain_plan p = domain_plan_of(s);
+    return (size_t)p.blocks * EQ_DOMAIN_POINTS * domain_point_bytes(&p);
 }
 
 /* The channel that is value i of a transformed row: packing two vectors takes 8 of each by turns. */
@@ -89,6 +87,7 @@ static int domain_channel(int i)
 
 struct domain_pack_job {
     const struct eq_conv_shape *s;
+    struct domain_plan plan;
     const int8_t *u;
     const struct eq_domain_points *points;
     uint8_t *packed;
@@ -102,9 +101,8 @@ static void domain_pack_piece(void *ctx, size_t piece, int worker)
     const struct eq_conv_shape *s = j->s;
     enum { LANE = 4 / DOMAIN_BYTES };
     const size_t block = piece / EQ_DOMAIN_POINTS, p = piece % EQ_DOMAIN_POINTS;
-    const int values = (int)(domain_plan_of(s).row / DOMAIN_BYTES);
-    uint8_t *out = j->packed + piece * domain_point_bytes(s);
-    int32_t *start = (int32_t *)(void *)(j->packed + domain_weights_bytes(s)) + piece * BLOCK;
+    const int values = (int)(j->plan.row / DOMAIN_BYTES);
+    uint8_t *start = j->packed + piece * domain_point_bytes(&j->plan), *out = start + DOMAIN_START_BYTES;
     for (int i = 0; i < BLOCK; i++) {
         const int oc = (int)block * BLOCK + i;
         const int8_t *u = j->u + (p * s->cout + oc) * s->cin;
@@ -119,15 +117,15 @@ static void domain_pack_piece(void *ctx, size_t piece, int worker)
 #endif
             sum += weight;
         }
-        start[i] = EQ_WIDE ? 0 : -j->points->add[p] * sum;
+        ((int32_t *)(void *)start)[i] = EQ_WIDE ? 0 : -j->points->add[p] * sum;
     }
 }
 
 static void domain_pack(const struct eq_conv_shape *s, const int8_t *u, const struct eq_domain_points *points,
                         void *packed)
 {
-    struct domain_pack_job job = {s, u, points, packed};
-    eq_parallel_for((size_t)domain_plan_of(s).blocks * EQ_DOMAIN_POINTS, domain_pack_piece, &job);
+    struct domain_pack_job job = {s, domain_plan_of(s), u, points, packed};
+    eq_parallel_for((size_t)job.plan.blocks * EQ_DOMAIN_POINTS, domain_pack_piece, &job);
 }
 
 /* ---- tiles --------------------------------------------------------------- */
@@ -138,7 +136,7 @@ struct domain_job {
     const uint8_t *src;
     int src_zp;
     const uint8_t *packed;
-    const struct eq_domain_points *points;
+    int16_t mul[EQ_DOMAIN_POINTS], add[EQ_DOMAIN_POINTS];
     const struct eq_domain_epilogue *epi;
     uint8_t *dst, *scratch;
     int shared_group; /* the one that is worked at */
@@ -209,17 +207,16 @@ ALWAYS_INLINE void domain_src_line(const vi d[EQ_DOMAIN_IN], vi v[EQ_DOMAIN_IN],
 }
 
 /* A chunk's two halves at a point, rounded to what the products take. */
-ALWAYS_INLINE void domain_store_point(uint8_t *to, vi a, vi b, int mul, int add)
+ALWAYS_INLINE void domain_store_point(uint8_t *to, vi a, vi b, const int16_t *mul, const int16_t *add)
 {
-    const vi m = vi_set1_16(mul);
+    const vi m = vi_set1_16(*mul), zero = vi_set1_16(*add);
     a = MM(mulhrs_epi16)(a, m);
     b = MM(mulhrs_epi16)(b, m);
 #if EQ_WIDE
-    const vi lo = vi_set1_16(-add), hi = vi_set1_16(255 - add);
+    const vi lo = vi_sub16(vi_zero(), zero), hi = vi_sub16(vi_set1_16(255), zero);
     vi_store(to, MM(min_epi16)(MM(max_epi16)(a, lo), hi));
     vi_store(to + sizeof(vi), MM(min_epi16)(MM(max_epi16)(b, lo), hi));
 #else
-    const vi zero = vi_set1_16(add);
     vi_store(to, MM(packus_epi16)(vi_add16(a, zero), vi_add16(b, zero)));
 #endif
 }
@@ -260,7 +257,7 @@ ALWAYS_INLINE void domain_src_points(const struct domain_job *j, const bool whol
         for (int y = 0; y < iny; y++) {
             const int p = y * EQ_DOMAIN_IN + x;
             domain_store_point(to[far_x + 2 * (y == EQ_DOMAIN_IN - 1)] + p * j->plan.v_plane, v[0][y], v[1][y],
-                               j->points->mul[p], j->points->add[p]);
+                               &j->mul[p], &j->add[p]);
         }
     }
 }
@@ -335,10 +332,20 @@ static void domain_transform(const struct domain_job *j, const struct domain_gro
 ALWAYS_INLINE void domain_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
                                   const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
 {
+    const ptrdiff_t stride = src->row_stride;
+    const uint8_t *base[2] = {src->rows, src->rows + 4 * stride}, *w = src->weights, *ahead = src->ahead;
+    const int lines = (int)(src->ahead_step + 63) / 64;
     vi acc[MAX_R][2];
     (void)residual;
     tile_fill(R, acc, e->start);
-    tile_sums(R, 4, (int)((src->ahead_step + 63) / 64), acc, src);
+    for (int n = src->steps / 4; n > 0; n--, w += 4 * BLOCK * 4) {
+        tile_steps(R, 4, acc, base, stride, 3 * stride, w);
+        for (int i = 0; i < lines; i++)
+            __builtin_prefetch(ahead + 64 * i, 0, 2);
+        ahead += src->ahead_step;
+        base[0] += 16;
+        base[1] += 16;
+    }
 #pragma GCC unroll 2
     for (int c = 0; c < 2; c++) {
         const vf m = v_load(e->m + c * VL), b = v_load(e->b + c * VL);
@@ -354,34 +361,61 @@ static int domain_block_channels(const struct domain_job *j, int block)
     return j->s->cout - block * BLOCK < BLOCK ? j->s->cout - block * BLOCK : BLOCK;
 }
 
-/* All points of a block; rows[class]: of the group. The weights of the point after this one are asked for ahead of
- * time; after the last block, another group begins with the first again. */
-static void domain_multiply(const struct domain_job *j, int block, const int rows[DOMAIN_CLASSES], const uint8_t *v,
-                            uint8_t *m)
+/* What a block's products have in common at all points of a class; rows: their number. */
+struct domain_rows {
+    struct tile_src src;
+    int rows;
+};
+
+static void domain_rows_init(const struct domain_job *j, const int rows[DOMAIN_CLASSES],
+                             struct domain_rows of[DOMAIN_CLASSES])
 {
-    const size_t bytes = domain_point_bytes(j->s), floats = domain_block_channels(j, block) * sizeof(float);
-    const uint8_t *weights = j->packed + (size_t)block * EQ_DOMAIN_POINTS * bytes;
-    const uint8_t *start = j->packed + domain_weights_bytes(j->s);
+    for (int c = 0; c < DOMAIN_CLASSES; c++) {
+        of[c] = (struct domain_rows){
+            .src = {.row_stride = (ptrdiff_t)j->plan.row, .kys = 1, .kxs = 1, .steps = (int)(j->plan.row / 4)},
+            .rows = rows[c]};
+        if (rows[c])
+            tile_ahead(&of[c].src, NULL, domain_point_bytes(&j->plan), (rows[c] + MAX_R - 1) / MAX_R, 4);
+    }
+}
+
+/* A block's scales, bias and start of sums at a point. */
+ALWAYS_INLINE void domain_epilogue(const struct domain_job *j, int block, int p, const size_t channels,
+                                   const uint8_t *start, struct tile_epilogue *e)
+{
+    memcpy(e->m, j->epi->k + (size_t)p * j->s->cout + (size_t)block * BLOCK, channels * sizeof(float));
+    memset(e->b, 0, sizeof e->b);
+    if (p == EQ_DOMAIN_CENTER)
+        memcpy(e->b, j->epi->b + (size_t)block * BLOCK, channels * sizeof(float));
+    memcpy(e->start, start, sizeof e->start);
+}
+
+/* All points of a block. What the point after this one needs is asked for ahead of time; after the last block, another
+ * group begins with the first again. */
+static void domain_multiply(const struct domain_job *j, int block, const struct domain_rows of[DOMAIN_CLASSES],
+                            const uint8_t *v, uint8_t *m)
+{
+    const size_t bytes = domain_point_bytes(&j->plan);
+    const int channels = domain_block_channels(j, block);
+    const uint8_t *points = j->packed + (size_t)block * EQ_DOMAIN_POINTS * bytes;
     const uint8_t *next = j->packed + (size_t)((block + 1) % j->plan.blocks) * EQ_DOMAIN_POINTS * bytes;
+    const float *k = j->epi->k + (size_t)block * BLOCK;
     struct tile_epilogue e = {.epi = NULL};
     for (int p = 0, after; p < EQ_DOMAIN_POINTS; p = after) {
-        const int now = rows[domain_class(p)];
-        for (after = p + 1; after < EQ_DOMAIN_POINTS && !rows[domain_class(after)];)
+        const struct domain_rows *now = &of[domain_class(p)];
+        struct tile_src src = now->src;
+        for (after = p + 1; after < EQ_DOMAIN_POINTS && !of[domain_class(after)].rows;)
             after++;
-        struct tile_src src = {.rows = v + p * j->plan.v_plane,
-                               .row_stride = (ptrdiff_t)j->plan.row,
-                               .weights = weights + p * bytes,
-                               .kys = 1,
-                               .kxs = 1,
-                               .steps = (int)(j->plan.row / 4)};
-        tile_ahead(&src, after < EQ_DOMAIN_POINTS ? weights + after * bytes : next, bytes, (now + MAX_R - 1) / MAX_R,
-                   4);
-        memcpy(e.m, j->epi->k + (size_t)p * j->s->cout + (size_t)block * BLOCK, floats);
-        memset(e.b, 0, sizeof e.b);
-        if (p == EQ_DOMAIN_CENTER)
-            memcpy(e.b, j->epi->b + (size_t)block * BLOCK, floats);
-        memcpy(e.start, start + ((size_t)block * EQ_DOMAIN_POINTS + p) * sizeof e.start, sizeof e.start);
-        tile_rows(domain_product_fns, now, BLOCK, &src, &e, NULL, m + p * j->plan.m_plane, BLOCK * sizeof(float));
+        src.rows = v + p * j->plan.v_plane;
+        src.weights = points + p * bytes + DOMAIN_START_BYTES;
+        src.ahead = after < EQ_DOMAIN_POINTS ? points + after * bytes : next;
+        for (int i = 0; i < BLOCK && after < EQ_DOMAIN_POINTS; i += 16)
+            __builtin_prefetch(k + (size_t)after * j->s->cout + i, 0, 3);
+        if (channels == BLOCK)
+            domain_epilogue(j, block, p, BLOCK, points + p * bytes, &e);
+        else
+            domain_epilogue(j, block, p, (size_t)channels, points + p * bytes, &e);
+        tile_rows(domain_product_fns, now->rows, BLOCK, &src, &e, NULL, m + p * j->plan.m_plane, BLOCK * sizeof(float));
     }
 }
 
@@ -457,12 +491,13 @@ typedef void (*domain_finish_fn)(const struct domain_out *out, size_t plane, con
     static void domain_finish_##whole_y##whole_x##add(const struct domain_out *out, size_t plane,                      \
                                                       const int rows[DOMAIN_CLASSES], int frames, const uint8_t *m)    \
     {                                                                                                                  \
+        const struct domain_out o = *out; /* stores of bytes might alias it */                                         \
         for (int i = 0; i < 2 * frames; i++) {                                                                         \
             const uint8_t *from[DOMAIN_CLASSES];                                                                       \
             for (int k = 0; k < DOMAIN_CLASSES; k++)                                                                   \
                 from[k] = m + ((size_t)rows[k] * 2 + i) * VL * sizeof(float);                                          \
-            domain_dst_points(out, whole_y, whole_x, add, plane, from,                                                 \
-                              (size_t)(i / 2) * out->frame + (size_t)(i % 2) * VL);                                    \
+            domain_dst_points(&o, whole_y, whole_x, add, plane, from,                                                  \
+                              (size_t)(i / 2) * o.frame + (size_t)(i % 2) * VL);                                       \
         }                                                                                                              \
     }
 #define DOMAIN_FINISH_BOTH(whole_y, whole_x) DOMAIN_FINISH(whole_y, whole_x, 0) DOMAIN_FINISH(whole_y, whole_x, 1)
@@ -526,11 +561,10 @@ static void domain_finish(const struct domain_job *j, const struct domain_group 
 
 /* ---- pieces -------------------------------------------------------------- */
 
-/* rows[class]: of the group. */
 static void domain_block(const struct domain_job *j, const struct domain_group *g, int block,
-                         const int rows[DOMAIN_CLASSES], const uint8_t *v, uint8_t *m)
+                         const struct domain_rows of[DOMAIN_CLASSES], const uint8_t *v, uint8_t *m)
 {
-    domain_multiply(j, block, rows, v, m);
+    domain_multiply(j, block, of, v, m);
     struct domain_tile t = domain_first(j, g);
     for (int tile = g->first; tile < g->last; domain_next(j, g, ++tile, &t))
         domain_finish(j, g, &t, block, m);
@@ -540,12 +574,14 @@ static void domain_group_piece(void *ctx, size_t piece, int worker)
 {
     const struct domain_job *j = ctx;
     const struct domain_group g = domain_group_at(j, (int)piece);
+    struct domain_rows of[DOMAIN_CLASSES];
     uint8_t *v = j->scratch + worker * (j->plan.v_bytes + j->plan.m_bytes), *m = v + j->plan.v_bytes;
     struct domain_tile t = domain_first(j, &g);
     for (int tile = g.first; tile < g.last; domain_next(j, &g, ++tile, &t))
         domain_transform(j, &g, &t, 0, j->plan.chunks, v);
+    domain_rows_init(j, t.rows, of);
     for (int block = 0; block < j->plan.blocks; block++)
-        domain_block(j, &g, block, t.rows, v, m);
+        domain_block(j, &g, block, of, v, m);
 }
 
 /* A chunk of a tile of the shared group. */
@@ -564,18 +600,31 @@ static void domain_shared_src_piece(void *ctx, size_t piece, int worker)
 static void domain_shared_block_piece(void *ctx, size_t block, int worker)
 {
     const struct domain_job *j = ctx;
+    struct domain_rows of[DOMAIN_CLASSES];
     const struct domain_group g = domain_group_at(j, j->shared_group);
     struct domain_tile t = domain_first(j, &g);
     for (int tile = 0; tile < g.last;)
         domain_next(j, &g, ++tile, &t);
-    domain_block(j, &g, (int)block, t.rows, j->scratch, j->scratch + j->plan.v_bytes + worker * j->plan.m_bytes);
+    domain_rows_init(j, t.rows, of);
+    domain_block(j, &g, (int)block, of, j->scratch, j->scratch + j->plan.v_bytes + worker * j->plan.m_bytes);
 }
 
 static void domain_run(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
                        const struct eq_domain_points *points, const struct eq_domain_epilogue *epi, uint8_t *dst,
                        void *scratch)
 {
-    struct domain_job j = {s, domain_plan_of(s), src, src_zp, packed, points, epi, dst, scratch, 0};
+    struct domain_job j = {.s = s,
+                           .plan = domain_plan_of(s),
+                           .src = src,
+                           .src_zp = src_zp,
+                           .packed = packed,
+                           .epi = epi,
+                           .dst = dst,
+                           .scratch = scratch};
+    for (int p = 0; p < EQ_DOMAIN_POINTS; p++) {
+        j.mul[p] = points->mul[p];
+        j.add[p] = points->add[p];
+    }
     if (!j.plan.shared) {
         eq_parallel_for((size_t)domain_groups(&j), domain_group_piece, &j);
         return;

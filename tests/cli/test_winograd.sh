@@ -118,12 +118,28 @@ has "$OUT" "u8s8_conv_domain"
 expect 0 bench --fresh int8 "${W[@]}" --set data.frames=2 --set data.size=32 --set model.width=8 --layers --set bench.layer_ms=1
 has "$OUT" "u8s8_conv_domain"
 
+# QAT in the domain starts from PTQ's ranges of the same arithmetic, and calibrates beside another one.
+expect 0 qat --run w "${W[@]}" --set qat.arithmetic=winograd
+has "$ERR" "activation ranges start from w/ptq.safetensors"
+expect 0 inspect w/qat.safetensors
+has "$OUT" 'arithmetic = "winograd"'
+expect 0 eval --run w "${W[@]}"
+is "rows in the domain" "$(grep -c 'INT8, Winograd' "$OUT")" 2
+expect 0 verify w
+has "$OUT" " hold, 0 differ"
+expect 0 qat --run direct --data d --model base/fp32.safetensors "${TINY[@]}" --set qat.arithmetic=winograd
+has "$ERR" "is of another arithmetic (direct or winograd)"
+expect_error 2 "is of another arithmetic" qat --run said --data d --model base/fp32.safetensors "${TINY[@]}" \
+    --set qat.arithmetic=winograd --set qat.start=ptq
+
 # Another arithmetic is another model: the run keeps the one that it has.
 expect_error 2 "ptq.arithmetic winograd -> direct" ptq --run w --data d --set ptq.arithmetic=direct
 
 # ---- what is refused ----
 expect_error 2 "ptq.adaround and ptq.arithmetic = winograd cannot be combined" \
     ptq --run none --data d --model base/fp32.safetensors "${W[@]}" --set ptq.adaround=true
+expect_error 2 "qat.method = lsq and qat.arithmetic = winograd cannot be combined" \
+    qat --run none --data d --model base/fp32.safetensors --set qat.method=lsq --set qat.arithmetic=winograd
 not_there none
 expect_error 2 "ptq.arithmetic = lavin is not allowed: it must be one of direct, winograd" ptq --run none --data d --model base/fp32.safetensors --set ptq.arithmetic=lavin
 expect_error 1 "make the model with ptq.arithmetic = direct" export w/ptq.safetensors --onnx w.onnx

@@ -16,8 +16,8 @@ endfunction()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   file(GLOB kernel_isa CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/*.c)
-  foreach(name f32_bn f32_direct_weights f32_elementwise f32_observe f32_pool f32_winograd7_conv f32_winograd7_weights
-               image)
+  foreach(name f32_bn f32_direct_weights f32_domain f32_elementwise f32_observe f32_pool f32_winograd7_conv
+               f32_winograd7_weights image)
     echoquant_kernel(${name} LEVELS avx2 avx512 TEMPLATES x86/${name}_tmpl.h)
   endforeach()
   foreach(name f32_direct f32_peak f32_winograd_conv f32_winograd_weights) # with BF16 operands at avx512bf16

@@ -287,6 +287,99 @@ void eq_sgemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, cons
 enum eq_status eq_sgemm_prepare(struct eq_err *err);
 bool eq_conv_needs_sgemm(const struct eq_conv_kernel *kernel);
 
+/* ---- f32: Winograd's domain, for training and simulation ----------------- */
+
+/* Frames first..end-1 of a tile of a clip: its first output pixel and the number of outputs, 3 or 4, along each axis. A
+ * tile of 3 has no point at infinity along its axis. */
+struct eq_f32_domain_place {
+    int y, x, my, mx, first, end;
+};
+/* How a transformed source is rounded. whole: as the integer engine does it. The source, times inv_src, is whole then,
+ * and so are the results, byte - add. Otherwise v = (clamp(rne(v * inv) + zp, 0, 255) - zp) * scale. */
+struct eq_f32_domain_rounding {
+    bool whole;
+    float inv_src;
+    struct eq_domain_points points;
+    float inv[EQ_DOMAIN_POINTS], scale[EQ_DOMAIN_POINTS], zp[EQ_DOMAIN_POINTS];
+};
+enum { EQ_DOMAIN_LANES = 16 };
+/* From a clip's source [h][w][t][cin] to v[p][t][cin], rounded; v[p] NULL: not wanted. */
+struct eq_f32_domain_src {
+    const float *clip;
+    const struct eq_f32_domain_rounding *rounding; /* NULL: none */
+    float *v[EQ_DOMAIN_POINTS];
+    uint8_t *mask[EQ_DOMAIN_POINTS]; /* 1 where the straight-through gradient passes; NULL: not wanted */
+    /* NULL, or [2][EQ_DOMAIN_POINTS][EQ_DOMAIN_LANES]: takes in the least and the greatest values before rounding. A
+     * NaN stays. */
+    float *range;
+};
+/* The way back: the gradients v[p][t][cin] (NULL: 0), where mask lets them pass, are added to those of the clip's
+ * source. */
+struct eq_f32_domain_diff_src {
+    float *clip;
+    const float *v[EQ_DOMAIN_POINTS];
+    const uint8_t *mask[EQ_DOMAIN_POINTS];
+};
+/* From sums m[p][t][cout] (NULL: 0) to a clip's output [oh][ow][t][cout]: bias[cout] (NULL: none), residual, laid out as
+ * the output (NULL: none), ReLU. With k, the sums are whole, and what is written is y of the integer engine, before
+ * it is clamped and rounded: k[p * k_step + oc] and bias are those of eq_domain_epilogue, residual * inv_residual +
+ * residual_zp is whole. */
+struct eq_f32_domain_dst {
+    float *clip;
+    const float *m[EQ_DOMAIN_POINTS];
+    const float *bias, *residual, *k;
+    size_t k_step;
+    float residual_m, inv_residual, residual_zp;
+    bool relu;
+};
+/* Weights w[n][9] times factor to U = G w G^T, in double as eq_domain_weights, u[p * plane + i]; or with absmax only
+ * the greatest |u| is noted, absmax[EQ_DOMAIN_POINTS][EQ_DOMAIN_LANES], 0 at first, a NaN stays. scale (NULL: no
+ * rounding): u = clamp(rne(u * (1 / s)), qmin, qmax) * s with s = scale[p * scale_step], or with whole without the last
+ * factor. mask, laid out as u, as above. */
+struct eq_f32_domain_weights {
+    const float *w;
+    size_t n, plane;
+    float factor;
+    const float *scale;
+    size_t scale_step;
+    float qmin, qmax;
+    bool whole;
+    float *u;
+    uint8_t *mask;
+    float *absmax;
+};
+/* The way back: dw[n][9] += factor * G^T du G where mask (NULL: all) lets du pass. */
+struct eq_f32_domain_diff_weights {
+    const float *du;
+    const uint8_t *mask;
+    size_t n, plane;
+    float factor;
+    float *dw;
+};
+/* m[rows][columns] = v[rows][depth] u[depth][columns]: a multiplication and an addition each, depths ascending. whole:
+ * of whole numbers, |v| <= 255 and |u| <= 127, whose sums fit int32; exact, then rounded to float. */
+struct eq_f32_domain_product {
+    const float *v, *u;
+    float *m;
+    size_t rows, depth, columns;
+    bool whole;
+};
+/* Shapes are those of eq_domain_supports. The bits are the same on every level. */
+struct eq_f32_domain_table {
+    enum eq_isa isa;
+    void (*src)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t, const struct eq_f32_domain_src *j);
+    void (*diff_src)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t,
+                     const struct eq_f32_domain_diff_src *j);
+    void (*dst)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t, const struct eq_f32_domain_dst *j);
+    /* The adjoint of dst without its epilogue: gradients of a clip's output to m[p][t][cout] (NULL: not wanted). */
+    void (*diff)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t, const float *clip,
+                 float *const m[EQ_DOMAIN_POINTS]);
+    void (*weights)(const struct eq_f32_domain_weights *j);
+    void (*diff_weights)(const struct eq_f32_domain_diff_weights *j);
+    void (*product)(const struct eq_f32_domain_product *j);
+};
+const struct eq_f32_domain_table *eq_f32_domain_kernels(void);
+
 /* ---- image: u8 pixels ---------------------------------------------------- */
 
 struct eq_image_table {

@@ -178,6 +178,9 @@ struct eq_walk_hook {
     /* After fake-quant: the values that consumers read. NULL: none. */
     enum eq_status (*on_stored)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n,
                                 struct eq_err *err);
+    /* After a convolution in Winograd's domain: the least and then the greatest value of each point of its transformed
+     * source, before fake-quant, range[2][EQ_DOMAIN_POINTS]; infinite for a point that no tile has. NULL: none. */
+    enum eq_status (*on_points)(void *ctx, struct eq_graph *g, int node, const float *range, struct eq_err *err);
 };
 
 /* There are two simulations of the integer engine; docs/QUANTIZATION.md, section 4, says which pass uses which and why.

@@ -184,7 +184,7 @@ struct eq_scale_rule {
     const char *observer; /* the name that a model file gives as its observer */
     /* On a calibrated training graph (batch norm kept), which must outlive *state; before the executor is made, which
      * needs to know the scales that are learned. averaging: the step of moving averages, in (0, 1]. EQ_UNSUPPORTED
-     * (LSQ): an edge is not calibrated. *state is the caller's, NULL on failure. */
+     * (LSQ): an edge is not calibrated, or a layer is in Winograd's domain. *state is the caller's, NULL on failure. */
     enum eq_status (*open)(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err);
     void (*close)(void *state);               /* NULL is fine */
     struct eq_walk_hook (*hook)(void *state); /* for the training executor; NULL: none */

@@ -1,4 +1,5 @@
 /* Scales of weights: min-max or least squared error, per channel or per layer. */
+#include "echoquant/nn.h"
 #include "quant/quant_graph.h"
 
 #include <float.h>
@@ -145,6 +146,26 @@ static enum eq_status set_scales(struct weight_job *j, int node, const struct eq
     return EQ_OK;
 }
 
+/* Min-max of a layer in Winograd's domain, whose transformed weights need not be stored for that. */
+static enum eq_status set_point_scales(struct eq_graph *g, int node, struct eq_err *err)
+{
+    const struct eq_node *n = &g->nodes[node];
+    struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
+    float *factor = eq_alloc((size_t)n->cout, sizeof *factor);
+    if (!factor)
+        return eq_fail_layer(g, node, EQ_NOMEM, "out of memory for the factors of batch norm", err);
+    for (int c = 0; c < n->cout; c++)
+        factor[c] = eq_fold_factor(g, n, c);
+    eq_domain2d_absmax(eq_param_data(&g->params[n->weight]), n->cout, n->cin, factor, fq->scale);
+    eq_free(factor);
+    for (int c = 0; c < fq->channels; c++) {
+        fq->scale[c] = isfinite(fq->scale[c]) ? scale_for(fq->scale[c], fq->qmax) : fq->scale[c];
+        fq->zero_point[c] = 0;
+    }
+    fq->enabled = !fq->bypass;
+    return check_scales(g, node, fq, err);
+}
+
 enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err)
 {
     for (int i = 0; i < g->n_nodes; i++) {
@@ -155,6 +176,10 @@ enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_
         if (fq->learn_scale && fq->enabled)
             continue;
         struct weight_job job;
+        if (n->point_fq >= 0 && opts->kind == EQ_WEIGHT_MINMAX && !opts->per_tensor) {
+            EQ_CHECK(set_point_scales(g, i, err));
+            continue;
+        }
         enum eq_status st = open_rows(&job, g, i, err);
         if (st == EQ_OK)
             st = set_scales(&job, i, opts, err);

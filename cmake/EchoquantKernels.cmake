@@ -23,11 +23,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   foreach(name f32_direct f32_peak f32_winograd_conv f32_winograd_weights) # with BF16 operands at avx512bf16
     echoquant_kernel(${name} LEVELS avx2 avx512 avx512bf16 TEMPLATES x86/${name}_tmpl.h)
   endforeach()
-  foreach(name u8s8_domain u8s8_stem u8s8_winograd)
+  foreach(name u8s8_stem u8s8_winograd)
     echoquant_kernel(${name} LEVELS avx2 avxvnni avx512 avx512vnni TEMPLATES x86/${name}_tmpl.h)
   endforeach()
   echoquant_kernel(u8s8_direct LEVELS avx2 avxvnni avx512 avx512vnni
                    TEMPLATES x86/u8s8_vec.h vector/u8s8_direct_tmpl.h vector/u8s8_peak_tmpl.h)
+  echoquant_kernel(u8s8_domain LEVELS avx2 avxvnni avx512 avx512vnni
+                   TEMPLATES x86/u8s8_vec.h vector/u8s8_domain_tmpl.h)
   echoquant_kernel(u8s8_pool LEVELS avx2 avx512 TEMPLATES x86/u8s8_vec.h vector/u8s8_pool_tmpl.h)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   file(GLOB kernel_isa CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/arm/*.c)

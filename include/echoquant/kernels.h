@@ -89,7 +89,7 @@ struct eq_domain_epilogue {
 /* What such a layer computes, the same bytes on every level; source: Li et al., LoWino, ICPP 2021.
  *   v[p]    = B^T d B of a tile's source, padding holding src_zp, minus 36 src_zp at the center; |v| <= 17340
  *   byte[p] = clamp(((v mul[p] + 2^14) >> 15) + add[p], 0, 255)
- *   sum[p]  = sum over cin of (byte[p] - add[p]) u[p][oc][cin], exact: 255 times the sum of |u| must fit int32
+ *   sum[p]  = sum over cin of (byte[p] - add[p]) u[p][oc][cin], exact: u in -127..127, and 255 times the sum of |u| must fit int32
  *   m[p]    = fmaf((float)sum[p], k[p][oc], b[oc] at the center, else 0)
  *   y       = A^T m A, along y for each px, then along x, by
  *             s12 = m1 + m2, d12 = m1 - m2, s34 = m3 + m4, d34 = m3 - m4, y0 = (m0 + s12) + s34, y1 = fmaf(d34, 2, d12),

@@ -106,7 +106,7 @@ out:
 
 /* ---- predictors ---------------------------------------------------------- */
 
-/* PTQ of fresh weights. */
+/* PTQ of fresh weights, in the arithmetic of ptq.arithmetic. */
 static enum eq_status fresh_int8(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_qmodel **out,
                                  struct eq_err *err)
 {

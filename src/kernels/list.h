@@ -23,12 +23,13 @@
 #else
 #define EQ_ON_AVX(X, stem)
 #define EQ_ON_BF16(X, stem)
-#define EQ_U8S8_DOMAIN_LEVELS(X)
 #if defined(__aarch64__)
 #define EQ_U8S8_LEVELS(X) X(u8s8_conv_direct__neon) X(u8s8_conv_direct__neondot)
+#define EQ_U8S8_DOMAIN_LEVELS(X) X(u8s8_conv_domain__neon) X(u8s8_conv_domain__neondot)
 #define EQ_PEAKS(X) X(u8s8_peak__neon) X(u8s8_peak__neondot)
 #else
 #define EQ_U8S8_LEVELS(X)
+#define EQ_U8S8_DOMAIN_LEVELS(X)
 #define EQ_PEAKS(X)
 #endif
 #endif

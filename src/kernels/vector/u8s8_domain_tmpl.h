@@ -6,14 +6,16 @@
  * weights, are one group: all workers share its transform, which is a loop of its own, and a piece is then a block of
  * channels, so that weights are read once.
  *
- * With an instruction for u8 x s8 the transformed source is bytes, and sums start at minus the zero-points times the
- * weights. Packing orders the channels in a way that the weights follow. Otherwise (EQ_WIDE) it is s16 without
- * zero-points, and so are the weights. Channels are padded with weights of 0 to whole vectors.
+ * With an instruction for bytes the transformed source is u8, or u8 minus EQ_SRC_OFFSET, and sums start at minus the
+ * zero-points times the weights. Packing orders the channels in a way that the weights follow. Otherwise (EQ_WIDE) it
+ * is s16 without zero-points, and so are the weights. Channels are padded with weights of 0 to whole vectors.
+ *
+ * Beside what vector/u8s8_tile.h lists, the including file has defined v_add, v_sub, v_store, v_store_limited_u8; of
+ * vectors of s16 vi_set1_16, vi_add16, vi_sub16, vi_shl16, vi_mulhrs16, vi_widen_u8 and, when EQ_WIDE, vi_min16 and
+ * vi_max16, else vi_pack16: two vectors to bytes, saturating, of 16 bytes the first 8 from the first vector.
  */
-#ifndef KERNELS_X86_U8S8_DOMAIN_TMPL_H
-#define KERNELS_X86_U8S8_DOMAIN_TMPL_H
-
-#include "kernels/x86/u8s8_vec.h"
+#ifndef KERNELS_VECTOR_U8S8_DOMAIN_TMPL_H
+#define KERNELS_VECTOR_U8S8_DOMAIN_TMPL_H
 
 #include "kernels/vector/u8s8_tile.h"
 
@@ -117,7 +119,7 @@ static void domain_pack_piece(void *ctx, size_t piece, int worker)
 #endif
             sum += weight;
         }
-        ((int32_t *)(void *)start)[i] = EQ_WIDE ? 0 : -j->points->add[p] * sum;
+        ((int32_t *)(void *)start)[i] = EQ_WIDE ? 0 : (EQ_SRC_OFFSET - j->points->add[p]) * sum;
     }
 }
 
@@ -136,7 +138,7 @@ struct domain_job {
     const uint8_t *src;
     int src_zp;
     const uint8_t *packed;
-    int16_t mul[EQ_DOMAIN_POINTS], add[EQ_DOMAIN_POINTS];
+    int16_t mul[EQ_DOMAIN_POINTS], add[EQ_DOMAIN_POINTS]; /* add: minus EQ_SRC_OFFSET */
     const struct eq_domain_epilogue *epi;
     uint8_t *dst, *scratch;
     int shared_group; /* the one that is worked at */
@@ -210,14 +212,14 @@ ALWAYS_INLINE void domain_src_line(const vi d[EQ_DOMAIN_IN], vi v[EQ_DOMAIN_IN],
 ALWAYS_INLINE void domain_store_point(uint8_t *to, vi a, vi b, const int16_t *mul, const int16_t *add)
 {
     const vi m = vi_set1_16(*mul), zero = vi_set1_16(*add);
-    a = MM(mulhrs_epi16)(a, m);
-    b = MM(mulhrs_epi16)(b, m);
+    a = vi_mulhrs16(a, m);
+    b = vi_mulhrs16(b, m);
 #if EQ_WIDE
-    const vi lo = vi_sub16(vi_zero(), zero), hi = vi_sub16(vi_set1_16(255), zero);
-    vi_store(to, MM(min_epi16)(MM(max_epi16)(a, lo), hi));
-    vi_store(to + sizeof(vi), MM(min_epi16)(MM(max_epi16)(b, lo), hi));
+    const vi lo = vi_sub16(vi_set1_16(0), zero), hi = vi_sub16(vi_set1_16(255), zero);
+    vi_store(to, vi_min16(vi_max16(a, lo), hi));
+    vi_store(to + sizeof(vi), vi_min16(vi_max16(b, lo), hi));
 #else
-    vi_store(to, MM(packus_epi16)(vi_add16(a, zero), vi_add16(b, zero)));
+    vi_store(to, vi_pack16(vi_add16(a, zero), vi_add16(b, zero)));
 #endif
 }
 
@@ -328,16 +330,15 @@ static void domain_transform(const struct domain_job *j, const struct domain_gro
 
 /* ---- products ------------------------------------------------------------ */
 
-/* Sums leave as floats, scaled. */
-ALWAYS_INLINE void domain_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
-                                  const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+/* As tile_sums of a single tap; gcc makes more of a single loop. */
+ALWAYS_INLINE void domain_sums(const int R, vi acc[MAX_R][2], const struct tile_src *src)
 {
+#if defined(EQ_OWN_SUMS)
+    tile_sums(R, 4, 0, acc, src);
+#else
     const ptrdiff_t stride = src->row_stride;
     const uint8_t *base[2] = {src->rows, src->rows + 4 * stride}, *w = src->weights, *ahead = src->ahead;
     const int lines = (int)(src->ahead_step + 63) / 64;
-    vi acc[MAX_R][2];
-    (void)residual;
-    tile_fill(R, acc, e->start);
     for (int n = src->steps / 4; n > 0; n--, w += 4 * BLOCK * 4) {
         tile_steps(R, 4, acc, base, stride, 3 * stride, w);
         for (int i = 0; i < lines; i++)
@@ -346,6 +347,17 @@ ALWAYS_INLINE void domain_product(const int R, const struct tile_src *src, const
         base[0] += 16;
         base[1] += 16;
     }
+#endif
+}
+
+/* Sums leave as floats, scaled. */
+ALWAYS_INLINE void domain_product(const int R, const struct tile_src *src, const struct tile_epilogue *e,
+                                  const uint8_t *residual, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    vi acc[MAX_R][2];
+    (void)residual;
+    tile_fill(R, acc, e->start);
+    domain_sums(R, acc, src);
 #pragma GCC unroll 2
     for (int c = 0; c < 2; c++) {
         const vf m = v_load(e->m + c * VL), b = v_load(e->b + c * VL);
@@ -431,16 +443,6 @@ ALWAYS_INLINE void domain_dst_line(const vf m[EQ_DOMAIN_IN], vf y[EQ_DOMAIN_OUT]
         y[3] = v_add(v_fma(d34, v_set1(8), d12), m[5]);
 }
 
-/* Values that are not below 0, nor NaN. */
-ALWAYS_INLINE void domain_store(uint8_t *p, vf r)
-{
-#if defined(__AVX512F__) /* what no int32 holds becomes 2^31 as unsigned, and is then limited like all others */
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtusepi32_epi8(vi_of_f(r)));
-#else
-    vi_store_u8(p, vi_of_f(v_min(r, v_set1(255))));
-#endif
-}
-
 /* Where outputs go; strides in bytes. */
 struct domain_out {
     uint8_t *dst;
@@ -478,8 +480,8 @@ ALWAYS_INLINE void domain_dst_points(const struct domain_out *out, const bool wh
         for (int x = 0; x < nx; x++) {
             vf r = y[x];
             if (add)
-                r = v_fma(v_load_u8(out->residual + at + x * out->pixel), residual_m, r);
-            domain_store(out->dst + at + x * out->pixel, v_max(r, min)); /* min when r is a NaN */
+                r = v_fma(v_of_i(vi_load_u8(out->residual + at + x * out->pixel)), residual_m, r);
+            v_store_limited_u8(out->dst + at + x * out->pixel, v_max(r, min)); /* min when r is a NaN */
         }
     }
 }
@@ -623,7 +625,7 @@ static void domain_run(const struct eq_conv_shape *s, const uint8_t *src, int sr
                            .scratch = scratch};
     for (int p = 0; p < EQ_DOMAIN_POINTS; p++) {
         j.mul[p] = points->mul[p];
-        j.add[p] = points->add[p];
+        j.add[p] = (int16_t)(points->add[p] - EQ_SRC_OFFSET);
     }
     if (!j.plan.shared) {
         eq_parallel_for((size_t)domain_groups(&j), domain_group_piece, &j);

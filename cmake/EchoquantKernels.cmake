@@ -16,8 +16,8 @@ endfunction()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   file(GLOB kernel_isa CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/*.c)
-  foreach(name f32_bn f32_direct_weights f32_elementwise f32_observe f32_pool f32_winograd7_conv f32_winograd7_weights
-               image)
+  foreach(name f32_bn f32_direct_weights f32_domain f32_elementwise f32_observe f32_pool f32_winograd7_conv
+               f32_winograd7_weights image)
     echoquant_kernel(${name} LEVELS avx2 avx512 TEMPLATES x86/${name}_tmpl.h)
   endforeach()
   foreach(name f32_direct f32_peak f32_winograd_conv f32_winograd_weights) # with BF16 operands at avx512bf16
@@ -28,6 +28,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   endforeach()
   echoquant_kernel(u8s8_direct LEVELS avx2 avxvnni avx512 avx512vnni
                    TEMPLATES x86/u8s8_vec.h vector/u8s8_direct_tmpl.h vector/u8s8_peak_tmpl.h)
+  echoquant_kernel(u8s8_domain LEVELS avx2 avxvnni avx512 avx512vnni
+                   TEMPLATES x86/u8s8_vec.h vector/u8s8_domain_tmpl.h)
   echoquant_kernel(u8s8_pool LEVELS avx2 avx512 TEMPLATES x86/u8s8_vec.h vector/u8s8_pool_tmpl.h)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   file(GLOB kernel_isa CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/arm/*.c)

@@ -34,7 +34,7 @@ void eq_conv_shape_init(struct eq_conv_shape *s, int b, int t, int h, int w, int
 /* The number of multiply-accumulates, taps on padding not counted. */
 double eq_conv_macs(const struct eq_conv_shape *s);
 
-/* ---- convolution: every family's kernels --------------------------------- */
+/* ---- convolution: epilogues ---------------------------------------------- */
 
 /* Applied by f32 and bf16 forward kernels to each sum before it is stored, in this order: bias, residual, ReLU. */
 struct eq_f32_epilogue {
@@ -62,6 +62,58 @@ struct eq_u8s8_epilogue {
                                         * the maximum may be taken of sums */
 };
 
+/* ---- convolution: INT8 in Winograd's domain ------------------------------ */
+
+/* The points of F(4x4, 3x3), 0, 1, -1, 2, -2 and infinity along each axis (Lavin & Gray, CVPR 2016); p = 6 * py + px. A
+ * tile makes 4 x 4 outputs, or 3 along an axis, from a source that starts one pixel before them. */
+enum { EQ_DOMAIN_POINTS = 36, EQ_DOMAIN_IN = 6, EQ_DOMAIN_OUT = 4, EQ_DOMAIN_CENTER = 7 };
+/* The transforms along an axis: of a source line d, v[i] = sum of B^T[i][j] d[j]; of sums, y[i] = sum of A^T[i][j] m[j].
+ * A constant source reaches the point (1, 1) alone, EQ_DOMAIN_CENTER, 36 times. */
+extern const int8_t eq_domain_bt[EQ_DOMAIN_IN][EQ_DOMAIN_IN], eq_domain_at[EQ_DOMAIN_OUT][EQ_DOMAIN_IN];
+
+/* How a layer's transformed source becomes bytes; what they stand for is byte - add. mul: 1..32767. */
+struct eq_domain_points {
+    int16_t mul[EQ_DOMAIN_POINTS];
+    uint8_t add[EQ_DOMAIN_POINTS];
+};
+
+/* From sums to bytes. k = s_v[p] s_w[p][oc] / s_dst, b = bias[oc] / s_dst + dst_zp, with a residual then minus
+ * residual_zp * residual_m; residual_m = s_residual / s_dst; dst_min = dst_zp with a ReLU, else 0. */
+struct eq_domain_epilogue {
+    const float *k, *b;      /* [EQ_DOMAIN_POINTS][cout], [cout] */
+    const uint8_t *residual; /* laid out as dst, or NULL */
+    float residual_m;
+    int dst_min;
+};
+
+/* What such a layer computes, the same bytes on every level; source: Li et al., LoWino, ICPP 2021.
+ *   v[p]    = B^T d B of a tile's source, padding holding src_zp, minus 36 src_zp at the center; |v| <= 17340
+ *   byte[p] = clamp(((v mul[p] + 2^14) >> 15) + add[p], 0, 255)
+ *   sum[p]  = sum over cin of (byte[p] - add[p]) u[p][oc][cin], exact: u in -127..127, and 255 times the sum of |u| must fit int32
+ *   m[p]    = fmaf((float)sum[p], k[p][oc], b[oc] at the center, else 0)
+ *   y       = A^T m A, along y for each px, then along x, by
+ *             s12 = m1 + m2, d12 = m1 - m2, s34 = m3 + m4, d34 = m3 - m4, y0 = (m0 + s12) + s34, y1 = fmaf(d34, 2, d12),
+ *             y2 = fmaf(s34, 4, s12), y3 = fmaf(d34, 8, d12) + m5
+ *   dst     = rne(clamp(fmaf((float)residual, residual_m, y), dst_min, 255)); a NaN gives dst_min */
+bool eq_domain_supports(const struct eq_conv_shape *s); /* 3 x 3, stride 1, pad 1, in pixel layout */
+
+/* The tiles of an axis of n outputs: ceil(n / 4), of which the last ones make 3 where that comes out even. Such a tile
+ * has no point at infinity. Where it does not come out even (n = 1, 2, 5), tiles make 4 and what lies outside is
+ * dropped. */
+struct eq_domain_tile {
+    int start, outputs;
+};
+int eq_domain_tiles(int n);
+struct eq_domain_tile eq_domain_tile(int n, int i);
+/* U = G w G^T of a 3 x 3 kernel. */
+void eq_domain_weights(const float w[9], double u[EQ_DOMAIN_POINTS]);
+/* The multiplier that gives a point about the scale s_point, of a source of scale s_src: clamp(rne(32768 s_src /
+ * s_point), 1, 32767); and the scale that the point then really has: (s_src 32768) / mul. */
+int eq_domain_mul(float s_src, float s_point);
+float eq_domain_scale(float s_src, int mul);
+
+/* ---- convolution: every family's kernels --------------------------------- */
+
 /* One algorithm on one ISA level. The family says what is multiplied: f32 floats, bf16 floats rounded to BF16, u8s8
  * bytes of activations (u8) with bytes of weights (s8). The name is <family>_<op>_<algorithm>__<isa>, and its C
  * symbol the same after eq_. Packed weights and scratch belong to the caller; sizes are in bytes, blocks 64-byte
@@ -81,10 +133,12 @@ struct eq_conv_kernel {
      * workers. */
     size_t (*packed_bytes)(const struct eq_conv_shape *s);
     size_t (*scratch_bytes)(const struct eq_conv_shape *s, int threads);
-    /* weights_oihw [cout][cin][k][k] to packed, of packed_bytes. */
+    /* weights_oihw [cout][cin][k][k], or the domain's u[EQ_DOMAIN_POINTS][cout][cin], to packed, of packed_bytes. */
     union {
         void (*pack)(const struct eq_conv_shape *s, const float *weights_oihw, void *packed); /* f32, bf16 */
         void (*pack_s8)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp, void *packed);
+        void (*pack_domain)(const struct eq_conv_shape *s, const int8_t *u, const struct eq_domain_points *points,
+                            void *packed);
     };
     union eq_conv_run {
         /* dst[b][oh][ow][t][cout] = epilogue(conv(src)); src: [b][h][w][t][cin], or in clip layout [b][t][h][w][cin].
@@ -101,6 +155,10 @@ struct eq_conv_kernel {
         /* As forward, in integers. */
         void (*u8s8)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
                      const struct eq_u8s8_epilogue *epi, uint8_t *dst, void *scratch);
+        /* In Winograd's domain, with the points that packed was made with. */
+        void (*u8s8_domain)(const struct eq_conv_shape *s, const uint8_t *src, int src_zp, const void *packed,
+                            const struct eq_domain_points *points, const struct eq_domain_epilogue *epi, uint8_t *dst,
+                            void *scratch);
     } run;
     /* For weights that serve one call, as in training: forward or backward_data with weights_oihw in place of packed,
      * packing what is needed next. The bits are those of pack and run. once_bytes: the scratch of such a call; 0 where
@@ -144,6 +202,9 @@ size_t eq_bf16_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shap
 /* weights_oihw: [cout][cin][k][k] or NULL. */
 const struct eq_conv_kernel *eq_u8s8_conv_select(const struct eq_conv_shape *s, int src_zp, const int8_t *weights_oihw);
 size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, const struct eq_conv_kernel **out, size_t max);
+/* For shapes of eq_domain_supports. */
+const struct eq_conv_kernel *eq_u8s8_domain_select(const struct eq_conv_shape *s);
+size_t eq_u8s8_domain_candidates(const struct eq_conv_shape *s, const struct eq_conv_kernel **out, size_t max);
 
 /* ---- f32: the other loops of training and FP32 inference ----------------- */
 
@@ -225,6 +286,99 @@ void eq_sgemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, cons
  * address space for each thread), which it would otherwise wait for in eq_sgemm. EQ_NOMEM: there is no room. */
 enum eq_status eq_sgemm_prepare(struct eq_err *err);
 bool eq_conv_needs_sgemm(const struct eq_conv_kernel *kernel);
+
+/* ---- f32: Winograd's domain, for training and simulation ----------------- */
+
+/* Frames first..end-1 of a tile of a clip: its first output pixel and the number of outputs, 3 or 4, along each axis. A
+ * tile of 3 has no point at infinity along its axis. */
+struct eq_f32_domain_place {
+    int y, x, my, mx, first, end;
+};
+/* How a transformed source is rounded. whole: as the integer engine does it. The source, times inv_src, is whole then,
+ * and so are the results, byte - add. Otherwise v = (clamp(rne(v * inv) + zp, 0, 255) - zp) * scale. */
+struct eq_f32_domain_rounding {
+    bool whole;
+    float inv_src;
+    struct eq_domain_points points;
+    float inv[EQ_DOMAIN_POINTS], scale[EQ_DOMAIN_POINTS], zp[EQ_DOMAIN_POINTS];
+};
+enum { EQ_DOMAIN_LANES = 16 };
+/* From a clip's source [h][w][t][cin] to v[p][t][cin], rounded; v[p] NULL: not wanted. */
+struct eq_f32_domain_src {
+    const float *clip;
+    const struct eq_f32_domain_rounding *rounding; /* NULL: none */
+    float *v[EQ_DOMAIN_POINTS];
+    uint8_t *mask[EQ_DOMAIN_POINTS]; /* 1 where the straight-through gradient passes; NULL: not wanted */
+    /* NULL, or [2][EQ_DOMAIN_POINTS][EQ_DOMAIN_LANES]: takes in the least and the greatest values before rounding. A
+     * NaN stays. */
+    float *range;
+};
+/* The way back: the gradients v[p][t][cin] (NULL: 0), where mask lets them pass, are added to those of the clip's
+ * source. */
+struct eq_f32_domain_diff_src {
+    float *clip;
+    const float *v[EQ_DOMAIN_POINTS];
+    const uint8_t *mask[EQ_DOMAIN_POINTS];
+};
+/* From sums m[p][t][cout] (NULL: 0) to a clip's output [oh][ow][t][cout]: bias[cout] (NULL: none), residual, laid out as
+ * the output (NULL: none), ReLU. With k, the sums are whole, and what is written is y of the integer engine, before
+ * it is clamped and rounded: k[p * k_step + oc] and bias are those of eq_domain_epilogue, residual * inv_residual +
+ * residual_zp is whole. */
+struct eq_f32_domain_dst {
+    float *clip;
+    const float *m[EQ_DOMAIN_POINTS];
+    const float *bias, *residual, *k;
+    size_t k_step;
+    float residual_m, inv_residual, residual_zp;
+    bool relu;
+};
+/* Weights w[n][9] times factor to U = G w G^T, in double as eq_domain_weights, u[p * plane + i]; or with absmax only
+ * the greatest |u| is noted, absmax[EQ_DOMAIN_POINTS][EQ_DOMAIN_LANES], 0 at first, a NaN stays. scale (NULL: no
+ * rounding): u = clamp(rne(u * (1 / s)), qmin, qmax) * s with s = scale[p * scale_step], or with whole without the last
+ * factor. mask, laid out as u, as above. */
+struct eq_f32_domain_weights {
+    const float *w;
+    size_t n, plane;
+    float factor;
+    const float *scale;
+    size_t scale_step;
+    float qmin, qmax;
+    bool whole;
+    float *u;
+    uint8_t *mask;
+    float *absmax;
+};
+/* The way back: dw[n][9] += factor * G^T du G where mask (NULL: all) lets du pass. */
+struct eq_f32_domain_diff_weights {
+    const float *du;
+    const uint8_t *mask;
+    size_t n, plane;
+    float factor;
+    float *dw;
+};
+/* m[rows][columns] = v[rows][depth] u[depth][columns]: a multiplication and an addition each, depths ascending. whole:
+ * of whole numbers, |v| <= 255 and |u| <= 127, whose sums fit int32; exact, then rounded to float. */
+struct eq_f32_domain_product {
+    const float *v, *u;
+    float *m;
+    size_t rows, depth, columns;
+    bool whole;
+};
+/* Shapes are those of eq_domain_supports. The bits are the same on every level. */
+struct eq_f32_domain_table {
+    enum eq_isa isa;
+    void (*src)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t, const struct eq_f32_domain_src *j);
+    void (*diff_src)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t,
+                     const struct eq_f32_domain_diff_src *j);
+    void (*dst)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t, const struct eq_f32_domain_dst *j);
+    /* The adjoint of dst without its epilogue: gradients of a clip's output to m[p][t][cout] (NULL: not wanted). */
+    void (*diff)(const struct eq_conv_shape *s, const struct eq_f32_domain_place *t, const float *clip,
+                 float *const m[EQ_DOMAIN_POINTS]);
+    void (*weights)(const struct eq_f32_domain_weights *j);
+    void (*diff_weights)(const struct eq_f32_domain_diff_weights *j);
+    void (*product)(const struct eq_f32_domain_product *j);
+};
+const struct eq_f32_domain_table *eq_f32_domain_kernels(void);
 
 /* ---- image: u8 pixels ---------------------------------------------------- */
 

@@ -57,7 +57,10 @@ struct eq_node {
     float momentum; /* batch norm: running = (1 - momentum) running + momentum * batch (unbiased var), as PyTorch */
     bool bn_frozen; /* use running statistics in training as well */
     int edge_fq;    /* fake-quant of this node's output */
-    int weight_fq;  /* fake-quant of this node's weights */
+    int weight_fq;  /* fake-quant of this node's weights: a channel for each of its own, or see point_fq */
+    int point_fq;   /* a convolution that is computed in Winograd's domain, docs/QUANTIZATION.md section 1: fake-quant
+                     * of its transformed source, 36 channels with u8 bounds, and zero_point in 0..255. The node's
+                     * weight_fq then has 36 * cout channels, scale[p * cout + oc] of transformed weights. */
     int folded_bn;  /* QAT: batch norm node whose gamma / sqrt(running_var + eps) scales the weights before their
                      * fake-quant; the batch norm then sees conv(x) / that factor (Krishnamoorthi 2018, 3.2.2) */
 };
@@ -175,6 +178,9 @@ struct eq_walk_hook {
     /* After fake-quant: the values that consumers read. NULL: none. */
     enum eq_status (*on_stored)(void *ctx, struct eq_graph *g, int node, const float *data, size_t n,
                                 struct eq_err *err);
+    /* After a convolution in Winograd's domain: the least and then the greatest value of each point of its transformed
+     * source, before fake-quant, range[2][EQ_DOMAIN_POINTS]; infinite for a point that no tile has. NULL: none. */
+    enum eq_status (*on_points)(void *ctx, struct eq_graph *g, int node, const float *range, struct eq_err *err);
 };
 
 /* There are two simulations of the integer engine; docs/QUANTIZATION.md, section 4, says which pass uses which and why.
@@ -193,7 +199,8 @@ struct eq_exec_opts {
     bool watched;            /* a hook will be set: every edge is stored, so no pooling is fused */
 };
 
-/* The graph must outlive the executor and keep its structure: nodes, edge_fq, weight_fq, folded_bn, learn_scale.
+/* The graph must outlive the executor and keep its structure: nodes, edge_fq, weight_fq, point_fq, folded_bn,
+ * learn_scale.
  * Values, scales, zero-points, enabled and bn_frozen may change between calls. All memory is taken here, for as many
  * threads as the pool has now; calls allocate nothing. EQ_EXEC_TRAIN keeps what backward needs; otherwise batch norm
  * uses the running statistics. Free *out with eq_exec_free. EQ_USAGE: a graph or shape that contradicts itself, with
@@ -253,7 +260,9 @@ struct eq_exec_layer {
     const float *weights;       /* [cout][cin][k][k]; NULL: the layer is INT8 */
     const int8_t *int8_weights; /* the same; NULL: the layer is not INT8 */
     int src_zp;                 /* INT8: zero-point of its source */
-    bool once;                  /* weights serve one call: training */
+    /* INT8 in Winograd's domain: its points; int8_weights are then [EQ_DOMAIN_POINTS][cout][cin]. NULL: not there. */
+    const struct eq_domain_points *domain;
+    bool once; /* weights serve one call: training */
     bool bias, residual, relu;
     int pool_k, pool_stride, pool_pad; /* of the max pooling in the same pass; pool_k 0: none */
 };

@@ -40,6 +40,55 @@ void eq_conv2d_backward_weights(const struct eq_conv2d *l, const float *src, con
 /* diff_bias[cout] += column sums of diff_dst. */
 void eq_conv2d_backward_bias(const struct eq_conv2d *l, const float *diff_dst, float *diff_bias);
 
+/* domain2d: a 3 x 3 convolution of stride 1 and padding 1 in Winograd's domain, where both factors may be rounded
+ * (struct eq_f32_domain_rounding for the source). Weights as used are u [36][cout][cin]; the domain has `plane` values
+ * a point. Buffers have the sizes below and are 64-byte aligned. */
+struct eq_domain2d {
+    struct eq_conv_shape shape;
+    bool ordered;     /* products in one order on every ISA level; otherwise by OpenBLAS (eq_sgemm_prepare) */
+    int tiles, chunk; /* of all clips; worked on at a time */
+};
+void eq_domain2d_init(struct eq_domain2d *l, const struct eq_conv_shape *shape, bool ordered);
+size_t eq_domain2d_weights(const struct eq_domain2d *l); /* the number of values of u */
+/* For eq_parallel_threads() threads. */
+size_t eq_domain2d_scratch_bytes(const struct eq_domain2d *l, bool backward);
+/* How weights are rounded: scale[p * cout + oc], or one for all if scales is 1; NULL: not at all. whole: the results
+ * are the integers. */
+struct eq_domain2d_grid {
+    const float *scale;
+    int scales, qmin, qmax;
+    bool whole;
+};
+/* u = G (w factor[oc]) G^T, rounded. factor [cout], NULL: 1. mask [36][cout][cin] is 1 where the straight-through
+ * gradient passes; NULL: not wanted. */
+void eq_domain2d_use_weights(const struct eq_domain2d *l, const float *w, const float *factor,
+                             const struct eq_domain2d_grid *grid, float *u, uint8_t *mask);
+/* absmax[36][cout] = the greatest |u| of a point and channel, unrounded; a NaN stays. cin x cout weights w[oc][ci][9].
+ */
+void eq_domain2d_absmax(const float *w, int cout, int cin, const float *factor, float *absmax);
+/* dw += factor G^T (mask ? du : 0) G. mask NULL: all pass. */
+void eq_domain2d_weights_backward(const struct eq_domain2d *l, const float *du, const uint8_t *mask,
+                                  const float *factor, float *dw);
+/* What forward takes of u with `ordered`: packed, as large as u. */
+void eq_domain2d_pack(const struct eq_domain2d *l, const float *u, float *packed);
+/* What becomes of the sums: bias, residual and ReLU as in eq_f32_epilogue; or with k [36][cout] the integer engine's
+ * output before it is clamped and rounded, as in struct eq_f32_domain_dst. */
+struct eq_domain2d_epilogue {
+    const float *bias, *residual, *k;
+    float residual_m, inv_residual, residual_zp;
+    bool relu;
+};
+/* u: as used, or packed. range [2][36] (NULL: not wanted): the least and greatest values of each point before they are
+ * rounded; +-infinity where no tile has the point. */
+void eq_domain2d_forward(const struct eq_domain2d *l, const float *src, const struct eq_f32_domain_rounding *rounding,
+                         const float *u, const struct eq_domain2d_epilogue *epi, float *dst, float *range,
+                         void *scratch);
+/* Writes du [36][cout][cin] and diff_src (with accumulate, adds to it); NULL: not wanted. src, rounding and u as in
+ * forward, not packed. Clipped values of the transformed source pass no gradient. */
+void eq_domain2d_backward(const struct eq_domain2d *l, const float *src, const float *diff_dst,
+                          const struct eq_f32_domain_rounding *rounding, const float *u, float *du, float *diff_src,
+                          bool accumulate, void *scratch);
+
 /* Batch norm of matrices [rows][c] (Ioffe & Szegedy 2015). With factor, x is factor[c] times the values to normalize,
  * as a convolution with folded weights gives it (Krishnamoorthi 2018, 3.2.2); gradients treat factor as a constant.
  * mean and inv_std are of x as it is, factor included: written by forward, read by backward. The caller owns all
@@ -123,6 +172,9 @@ void eq_fake_quant_rows_forward(const float *w, int rows, size_t n, const float 
 /* dw += (mask ? dy : 0) * factor[row], all [rows][n]. mask NULL: all pass; factor NULL: 1. */
 void eq_fake_quant_rows_backward(const uint8_t *mask, const float *dy, int rows, size_t n, const float *factor,
                                  float *dw);
+/* 3x3 weights [cout][cin][3][3] times factor[cout] (float32; NULL: 1) in Winograd's domain: U = G (w * factor) G^T in
+ * double, rounded once. u: [EQ_DOMAIN_POINTS][cout][cin], that is, 36 * cout rows for the functions above. */
+void eq_domain_weights_forward(const float *w, int cout, int cin, const float *factor, float *u);
 
 /* ---- losses: on the standardized target; mean over n clips --------------- */
 

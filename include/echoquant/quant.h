@@ -77,6 +77,14 @@ bool eq_observer_candidate(size_t i, double averaging, struct eq_observer_opts *
  * disabled. A folded and fused graph gives the PTQ simulation; a training graph (fused, batch norm kept) gives QAT,
  * with folded_bn set. EQ_USAGE: weight_bits is not 2 to 8. */
 enum eq_status eq_prepare_fake_quant(struct eq_graph *g, int weight_bits, struct eq_err *err);
+/* How 3x3 convolutions with stride 1 and padding 1 are computed. WINOGRAD: in the domain of F(4x4, 3x3), where both the
+ * transformed source and the transformed weights are rounded (point_fq, 36 * cout weight scales). All other layers are
+ * direct in any case. */
+enum eq_arithmetic { EQ_ARITHMETIC_DIRECT, EQ_ARITHMETIC_WINOGRAD, EQ_ARITHMETIC_COUNT };
+extern const char *const eq_arithmetic_names[EQ_ARITHMETIC_COUNT + 1]; /* "direct", "winograd", NULL */
+/* eq_prepare_fake_quant for a choice; that function is for DIRECT. */
+enum eq_status eq_prepare_fake_quant_for(struct eq_graph *g, int weight_bits, enum eq_arithmetic arithmetic,
+                                         struct eq_err *err);
 /* Sets the weight scales to min-max per channel of the current weights (in QAT of the folded ones) and enables them.
  * Called before each QAT step. Scales that are learned (LSQ) stay. EQ_NUMERIC: a weight is NaN or infinite. */
 enum eq_status eq_update_weight_qparams(struct eq_graph *g, struct eq_err *err);
@@ -86,7 +94,7 @@ enum eq_weight_observer { EQ_WEIGHT_MINMAX, EQ_WEIGHT_MSE, EQ_WEIGHT_OBSERVER_CO
 extern const char *const eq_weight_observer_names[EQ_WEIGHT_OBSERVER_COUNT + 1]; /* "minmax", "mse", NULL */
 struct eq_weight_opts {
     enum eq_weight_observer kind;
-    bool per_tensor; /* one scale for all channels of a layer */
+    bool per_tensor; /* one scale for all channels of a layer; in Winograd's domain for those of a point */
 };
 enum eq_status eq_set_weight_qparams(struct eq_graph *g, const struct eq_weight_opts *opts, struct eq_err *err);
 /* The name of a node's layer in messages and files: the module path of its weights ("layer1.0.conv1"), cut at 63
@@ -176,7 +184,7 @@ struct eq_scale_rule {
     const char *observer; /* the name that a model file gives as its observer */
     /* On a calibrated training graph (batch norm kept), which must outlive *state; before the executor is made, which
      * needs to know the scales that are learned. averaging: the step of moving averages, in (0, 1]. EQ_UNSUPPORTED
-     * (LSQ): an edge is not calibrated. *state is the caller's, NULL on failure. */
+     * (LSQ): an edge is not calibrated, or a layer is in Winograd's domain. *state is the caller's, NULL on failure. */
     enum eq_status (*open)(struct eq_graph *calibrated, double averaging, void **state, struct eq_err *err);
     void (*close)(void *state);               /* NULL is fine */
     struct eq_walk_hook (*hook)(void *state); /* for the training executor; NULL: none */
@@ -265,10 +273,14 @@ struct eq_qnode {
     struct eq_qparams dst; /* of the edge that it makes; all 0 with fp32_edge */
     bool fp32;             /* mixed precision: a convolution or head that computes in floats */
     bool fp32_edge;        /* its edge is stored as floats: only nodes in FP32 read it */
-    int8_t *weights;       /* [cout][cin][k][k], owned; NULL where the op has none, and with fp32 */
-    float *weight_scale;   /* [cout], owned; NULL as weights */
-    float *fp32_weights;   /* [cout][cin][k][k], owned; with fp32 only */
-    float *bias;           /* [cout], fp32 in real units, owned */
+    /* A convolution in Winograd's domain (kernels.h), 3 x 3 at stride 1. Its weights are then transformed ones,
+     * [EQ_DOMAIN_POINTS][cout][cin], with weight_scale [EQ_DOMAIN_POINTS][cout]. */
+    bool domain;
+    int32_t point_mul[EQ_DOMAIN_POINTS], point_add[EQ_DOMAIN_POINTS]; /* 1..32767 and 0..255; 0 without domain */
+    int8_t *weights;     /* [cout][cin][k][k], owned; NULL where the op has none, and with fp32 */
+    float *weight_scale; /* [cout], owned; NULL as weights */
+    float *fp32_weights; /* [cout][cin][k][k], owned; with fp32 only */
+    float *bias;         /* [cout], fp32 in real units, owned */
 };
 struct eq_qmodel {
     struct eq_model_meta meta;
@@ -303,7 +315,8 @@ enum eq_status eq_qmodel_load(const char *path, struct eq_qmodel **out, struct e
  * (docs/ONNX.md). */
 enum eq_onnx_residual { EQ_ONNX_RESIDUAL_FLOAT, EQ_ONNX_RESIDUAL_U8 };
 /* The model as an ONNX file in QDQ form; input, output and errors as eq_export_onnx. Weights below 8 bits become s8 of
- * that range. EQ_UNSUPPORTED: a bias that 32 bits don't hold in units of the accumulator. EF is the engine's up to the
+ * that range. EQ_UNSUPPORTED: a bias that 32 bits don't hold in units of the accumulator, or a layer in Winograd's
+ * domain. EF is the engine's up to the
  * rounding of biases to those units and of float sums: docs/ONNX.md. */
 enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset,
                                      enum eq_onnx_residual residual, struct eq_err *err);

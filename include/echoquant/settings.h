@@ -29,6 +29,7 @@ struct eq_ptq_opts {
     enum eq_weight_observer weight_observer;
     bool per_channel;
     int weight_bits;
+    enum eq_arithmetic arithmetic;
     bool search;
     bool reestimate_bn, equalize, bias_correction, adaround;
     int adaround_steps;
@@ -86,6 +87,7 @@ struct eq_config {
         double lr, weight_decay;
         enum eq_qat_method method;
         int weight_bits;
+        enum eq_arithmetic arithmetic;
         double scale_lr; /* LSQ */
         double distill;  /* weight of the distillation term; 0: off */
         enum eq_qat_start start;

@@ -17,7 +17,8 @@ enum eq_status eq_bench_open_graph(const struct eq_config *cfg, const struct eq_
  * err. */
 uint8_t *eq_bench_clips(const struct eq_config *cfg, int clips, const struct eq_model_meta *form, struct eq_err *err);
 /* Fake-quant on a fused graph, calibrated on one random clip: for times, any ranges will do. */
-enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits, struct eq_err *err);
+enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits,
+                                 enum eq_arithmetic arithmetic, struct eq_err *err);
 
 /* inference.c: "threads", "isa" and "cpu". */
 void eq_bench_add_machine(struct cJSON *result);

@@ -67,8 +67,9 @@ static bool tensors_init(struct tensors *x, const struct eq_exec_layer *l, bool 
         x->src = noise_bytes(src, gray && s->cin == 3);
         x->dst = noise_bytes(dst, false);
         x->residual = noise_bytes(dst, false);
-        x->scale = eq_alloc((size_t)s->cout, sizeof *x->scale);
-        for (int i = 0; x->scale && i < s->cout; i++)
+        int scales = l->domain ? EQ_DOMAIN_POINTS * s->cout : s->cout;
+        x->scale = eq_alloc((size_t)scales, sizeof *x->scale);
+        for (int i = 0; x->scale && i < scales; i++)
             x->scale[i] = 1.0f / (float)(s->cin * s->k * s->k * 20);
         return x->src && x->dst && x->residual && x->bias && x->scale;
     }
@@ -100,7 +101,9 @@ static void pack(const struct contender *c, const struct eq_exec_layer *l)
 {
     if (takes_raw(c, l))
         return;
-    if (l->int8_weights)
+    if (l->domain)
+        c->k->pack_domain(&l->shape, l->int8_weights, l->domain, c->packed);
+    else if (l->int8_weights)
         c->k->pack_s8(&l->shape, l->int8_weights, l->src_zp, c->packed);
     else if (l->pass != EQ_CONV_BACKWARD_WEIGHTS)
         c->k->pack(&l->shape, l->weights, c->packed);
@@ -122,6 +125,13 @@ static void call_u8s8(const struct contender *c, const struct eq_exec_layer *l, 
         epi.pool_pad = l->pool_pad;
     }
     c->k->run.u8s8(&l->shape, x->src, l->src_zp, c->packed, &epi, x->dst, c->scratch);
+}
+
+static void call_domain(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
+{
+    const struct eq_domain_epilogue epi = {
+        .k = x->scale, .b = x->bias, .residual = l->residual ? x->residual : NULL, .residual_m = 0.5f};
+    c->k->run.u8s8_domain(&l->shape, x->src, l->src_zp, c->packed, l->domain, &epi, x->dst, c->scratch);
 }
 
 static void call_f32(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
@@ -146,7 +156,9 @@ static void call_backward_data(const struct contender *c, const struct eq_exec_l
 
 static void call(const struct contender *c, const struct eq_exec_layer *l, const struct tensors *x)
 {
-    if (l->int8_weights)
+    if (l->domain)
+        call_domain(c, l, x);
+    else if (l->int8_weights)
         call_u8s8(c, l, x);
     else if (l->pass == EQ_CONV_FORWARD)
         call_f32(c, l, x);
@@ -195,7 +207,8 @@ static bool takes_part(const struct eq_exec_layer *l, const struct eq_conv_kerne
 static size_t list_kernels(const struct eq_exec_layer *l, const char *wanted, struct contender *out)
 {
     const struct eq_conv_kernel *all[MAX_KERNELS];
-    size_t found = l->int8_weights                     ? eq_u8s8_conv_candidates(&l->shape, all, MAX_KERNELS)
+    size_t found = l->domain                           ? eq_u8s8_domain_candidates(&l->shape, all, MAX_KERNELS)
+                   : l->int8_weights                   ? eq_u8s8_conv_candidates(&l->shape, all, MAX_KERNELS)
                    : l->precision == EQ_PRECISION_BF16 ? eq_bf16_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS)
                                                        : eq_f32_conv_candidates(l->pass, &l->shape, all, MAX_KERNELS);
     size_t n = 0;

@@ -83,7 +83,8 @@ static enum eq_status rewind_clip(void *ctx, struct eq_err *err)
     return EQ_OK;
 }
 
-enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits, struct eq_err *err)
+enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g, int weight_bits,
+                                 enum eq_arithmetic arithmetic, struct eq_err *err)
 {
     enum eq_status st;
     struct eq_observer_opts observer = {.kind = EQ_OBSERVER_MINMAX, .averaging = cfg->ptq.averaging};
@@ -96,7 +97,7 @@ enum eq_status eq_bench_quantize(const struct eq_config *cfg, struct eq_graph *g
                                     .size = g->meta.size};
     if (!clip.pixels)
         return EQ_NOMEM;
-    EQ_TRY(eq_prepare_fake_quant(g, weight_bits, err));
+    EQ_TRY(eq_prepare_fake_quant_for(g, weight_bits, arithmetic, err));
     EQ_TRY(eq_calibrate(g, &source, 1, &observer, NULL, NULL, err));
 out:
     eq_free((void *)(uintptr_t)clip.pixels);
@@ -105,7 +106,7 @@ out:
 
 /* ---- predictors ---------------------------------------------------------- */
 
-/* PTQ of fresh weights. */
+/* PTQ of fresh weights, in the arithmetic of ptq.arithmetic. */
 static enum eq_status fresh_int8(const struct eq_config *cfg, const struct eq_bench_opts *o, struct eq_qmodel **out,
                                  struct eq_err *err)
 {
@@ -114,7 +115,7 @@ static enum eq_status fresh_int8(const struct eq_config *cfg, const struct eq_be
     EQ_TRY(load_or_make(cfg, o, &graph, err));
     EQ_TRY(eq_fold_batchnorm(graph, &folded, err));
     EQ_TRY(eq_fuse(folded, err));
-    EQ_TRY(eq_bench_quantize(cfg, folded, cfg->ptq.weight_bits, err));
+    EQ_TRY(eq_bench_quantize(cfg, folded, cfg->ptq.weight_bits, cfg->ptq.arithmetic, err));
     EQ_TRY(eq_lower_int8(folded, "ptq", out, err));
 out:
     eq_graph_free(graph);

@@ -23,7 +23,7 @@ static enum eq_status trainee_init(struct eq_trainee *t, const struct eq_config 
     EQ_TRY(eq_bench_open_graph(cfg, o, &t->graph, err));
     job.graph = t->graph;
     if (qat) {
-        EQ_TRY(eq_bench_quantize(cfg, t->graph, cfg->qat.weight_bits, err));
+        EQ_TRY(eq_bench_quantize(cfg, t->graph, cfg->qat.weight_bits, cfg->qat.arithmetic, err));
         t->rule = eq_scale_rules[cfg->qat.method];
         EQ_TRY(t->rule->open(t->graph, cfg->ptq.averaging, &t->scales, err));
         job.rule = t->rule;

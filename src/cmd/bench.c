@@ -100,9 +100,10 @@ const struct eq_command eq_cmd_bench = {
     .options = EQ_OPT_SETTINGS | EQ_OPT_DATA | EQ_OPT_COMPUTE | EQ_OPT_PRECISION | EQ_OPT_DEVICE | EQ_OPT_MODEL |
                EQ_OPT_BENCH | EQ_OPT_JSON,
     .accepts = EQ_ARG_MODEL,
-    .sections = (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch",
-                                      "train.accumulate", "train.precision", "dist.timeout", "qat.method",
-                                      "qat.weight_bits", "run.threads", "run.cpu", "run.precision", "run.device", NULL},
+    .sections =
+        (const char *const[]){"bench", "data.frames", "data.size", "model.width", "train.batch", "train.accumulate",
+                              "train.precision", "dist.timeout", "qat.method", "qat.weight_bits", "qat.arithmetic",
+                              "run.threads", "run.cpu", "run.precision", "run.device", NULL},
     .needs = EQ_NEED_DEVICE,
     .check = check,
     .run = run,

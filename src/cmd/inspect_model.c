@@ -76,13 +76,18 @@ static struct cJSON *describe_qnode(const struct eq_qnode *n)
         cJSON_AddNumberToObject(layer, "bytes", (double)((weights + (size_t)n->cout) * sizeof(float)));
     }
     if (n->weights) {
-        const size_t k = n->k ? n->k : 1, shape[4] = {n->cout, n->cin, k, k}, weights = shape[0] * shape[1] * k * k;
-        add_shape(layer, shape, 4);
-        add_range(layer, "weight_scale", n->weight_scale, (size_t)n->cout);
+        const size_t k = n->k ? n->k : 1, shape[4] = {n->cout, n->cin, k, k},
+                     points[3] = {EQ_DOMAIN_POINTS, n->cout, n->cin};
+        /* as the file packs them: a row that shares a scale at a time */
+        const size_t rows = (size_t)n->cout * (n->domain ? EQ_DOMAIN_POINTS : 1),
+                     per = (size_t)n->cin * (n->domain ? 1 : k * k);
+        const size_t row = (per * (size_t)n->weight_bits + 7) / 8 + sizeof(float);
+        add_shape(layer, n->domain ? points : shape, n->domain ? 3 : 4);
+        add_range(layer, "weight_scale", n->weight_scale, rows);
         cJSON_AddNumberToObject(layer, "weight_bits", n->weight_bits);
-        /* as the file packs them: a channel at a time */
-        size_t row = (weights / (size_t)n->cout * (size_t)n->weight_bits + 7) / 8;
-        cJSON_AddNumberToObject(layer, "bytes", (double)((size_t)n->cout * (row + 2 * sizeof(float))));
+        cJSON_AddNumberToObject(layer, "bytes", (double)(rows * row + (size_t)n->cout * sizeof(float)));
+        if (n->domain)
+            cJSON_AddBoolToObject(layer, "winograd", true);
     }
     if (n->op != EQ_QOP_HEAD && !n->fp32_edge) {
         cJSON_AddNumberToObject(layer, "scale", (double)n->dst.scale);

@@ -403,6 +403,18 @@ static enum eq_status check_doubles(struct eq_device *d, const struct eq_qmodel 
                          head->name, d->info.id, d->info.name);
 }
 
+static enum eq_status check_domain(const struct eq_device *d, const struct eq_qmodel *m, struct eq_err *err)
+{
+    for (int i = 0; i < m->n_nodes; i++)
+        if (m->nodes[i].domain)
+            return eq_fail(
+                err, EQ_UNSUPPORTED,
+                "%s: INT8 in Winograd's domain runs on the CPU only, not on %s (%s): use --device cpu, or make "
+                "the model with %s.arithmetic = direct",
+                m->nodes[i].name, d->info.id, d->info.name, m->method);
+    return EQ_OK;
+}
+
 enum eq_status eq_device_net_make(struct eq_device *d, const struct eq_qmodel *m, bool mixed, int clips,
                                   struct eq_device_net **out, struct eq_err *err)
 {
@@ -412,6 +424,7 @@ enum eq_status eq_device_net_make(struct eq_device *d, const struct eq_qmodel *m
     EQ_TRY(eq_qmodel_check_graph(m, err));
     EQ_TRY(eq_qmodel_check_values(m, err));
     EQ_TRY(check_doubles(d, m, mixed, err));
+    EQ_TRY(check_domain(d, m, err));
     EQ_TRY(allocate(&k, err));
     k.net->device = d;
     k.net->clips = clips;

@@ -66,6 +66,11 @@ size_t eq_conv_no_scratch(const struct eq_conv_shape *s, int threads);
 size_t eq_conv_weights(const struct eq_conv_shape *s);
 size_t eq_conv_f32_weights_bytes(const struct eq_conv_shape *s);
 
+/* The products of a layer in Winograd's domain, whose tiles of 3 have 5 points along their axis; packed bytes that are
+ * its u as it came. */
+double eq_domain_products(const struct eq_conv_shape *s);
+size_t eq_domain_weights_bytes(const struct eq_conv_shape *s);
+
 /* Defines the kernel eq_<stem>__<suffix>, whose name is that without the eq_; the rest of its fields follow. */
 #define EQ_KERNEL(stem, suffix, level, ...)                                                                            \
     const struct eq_conv_kernel eq_##stem##__##suffix = {.name = #stem "__" #suffix, .isa = level, __VA_ARGS__};

@@ -1,7 +1,7 @@
 /* Which convolution kernel runs: one list a family and pass, and who may use what on this CPU. */
 #include "kernels/list.h"
 
-enum family { F32, BF16, U8S8, FAMILIES };
+enum family { F32, BF16, U8S8, U8S8_DOMAIN, FAMILIES };
 enum { MAX_KERNELS = 16 };
 
 static const struct eq_conv_kernel *const lists[FAMILIES][EQ_CONV_PASSES][MAX_KERNELS] = {
@@ -10,6 +10,7 @@ static const struct eq_conv_kernel *const lists[FAMILIES][EQ_CONV_PASSES][MAX_KE
               {EQ_BF16_PASS(EQ_ADDRESS, backward_data)},
               {EQ_BF16_PASS(EQ_ADDRESS, backward_weights)}},
     [U8S8] = {{EQ_U8S8(EQ_ADDRESS)}},
+    [U8S8_DOMAIN] = {{EQ_U8S8_DOMAIN(EQ_ADDRESS)}},
 };
 
 static bool usable(const struct eq_conv_kernel *k, const struct eq_conv_shape *s)
@@ -70,6 +71,16 @@ const struct eq_conv_kernel *eq_u8s8_conv_select(const struct eq_conv_shape *s, 
 size_t eq_u8s8_conv_candidates(const struct eq_conv_shape *s, const struct eq_conv_kernel **out, size_t max)
 {
     return candidates(U8S8, EQ_CONV_FORWARD, s, out, max);
+}
+
+const struct eq_conv_kernel *eq_u8s8_domain_select(const struct eq_conv_shape *s)
+{
+    return select(U8S8_DOMAIN, EQ_CONV_FORWARD, s, NULL, 0);
+}
+
+size_t eq_u8s8_domain_candidates(const struct eq_conv_shape *s, const struct eq_conv_kernel **out, size_t max)
+{
+    return candidates(U8S8_DOMAIN, EQ_CONV_FORWARD, s, out, max);
 }
 
 /* The direct kernels keep the order of ordered__ref: their registers go over channels and pixels, never over a sum. */

@@ -11,6 +11,7 @@
     void eq_f32_pool_fill__##isa(struct eq_f32_table *table);                                                          \
     void eq_f32_elementwise_fill__##isa(struct eq_f32_table *table);                                                   \
     void eq_f32_observe_fill__##isa(struct eq_f32_table *table);                                                       \
+    void eq_f32_domain_fill__##isa(struct eq_f32_domain_table *table);                                                 \
     void eq_image_fill__##isa(struct eq_image_table *table);                                                           \
     void eq_u8s8_fill__##isa(struct eq_u8s8_table *table);
 

@@ -14,6 +14,8 @@
 #define EQ_U8S8_LEVELS(X)                                                                                              \
     EQ_U8S8_LEVEL(X, avx2) EQ_U8S8_LEVEL(X, avxvnni) EQ_U8S8_LEVEL(X, avx512) EQ_U8S8_LEVEL(X, avx512vnni)             \
     X(u8s8_conv_direct__amx)
+#define EQ_U8S8_DOMAIN_LEVELS(X)                                                                                       \
+    X(u8s8_conv_domain__avx2) X(u8s8_conv_domain__avxvnni) X(u8s8_conv_domain__avx512) X(u8s8_conv_domain__avx512vnni)
 #define EQ_PEAKS(X)                                                                                                    \
     X(f32_peak__avx2) X(f32_peak__avx512) X(bf16_peak__avx512bf16)                                                     \
     X(u8s8_peak__avx2) X(u8s8_peak__avx512) X(u8s8_peak__avxvnni) X(u8s8_peak__avx512vnni)                             \
@@ -23,9 +25,11 @@
 #define EQ_ON_BF16(X, stem)
 #if defined(__aarch64__)
 #define EQ_U8S8_LEVELS(X) X(u8s8_conv_direct__neon) X(u8s8_conv_direct__neondot)
+#define EQ_U8S8_DOMAIN_LEVELS(X) X(u8s8_conv_domain__neon) X(u8s8_conv_domain__neondot)
 #define EQ_PEAKS(X) X(u8s8_peak__neon) X(u8s8_peak__neondot)
 #else
 #define EQ_U8S8_LEVELS(X)
+#define EQ_U8S8_DOMAIN_LEVELS(X)
 #define EQ_PEAKS(X)
 #endif
 #endif
@@ -43,9 +47,11 @@
     X(bf16_conv_##pass##_direct__ref) EQ_ON_BF16(X, bf16_conv_##pass##_direct)                                         \
     EQ_ON_BF16(X, bf16_conv_##pass##_winograd)
 #define EQ_U8S8(X) X(u8s8_conv_direct__ref) EQ_U8S8_LEVELS(X)
+#define EQ_U8S8_DOMAIN(X) X(u8s8_conv_domain__ref) EQ_U8S8_DOMAIN_LEVELS(X)
 #define EQ_KERNELS(X)                                                                                                  \
     EQ_F32_FORWARD(X) EQ_F32_BACKWARD_DATA(X) EQ_F32_BACKWARD_WEIGHTS(X) X(f32_conv_forward_ordered__ref)              \
-    EQ_BF16_PASS(X, forward) EQ_BF16_PASS(X, backward_data) EQ_BF16_PASS(X, backward_weights) EQ_U8S8(X)
+    EQ_BF16_PASS(X, forward) EQ_BF16_PASS(X, backward_data) EQ_BF16_PASS(X, backward_weights) EQ_U8S8(X) \
+    EQ_U8S8_DOMAIN(X)
 /* clang-format on */
 
 #define EQ_ADDRESS(name) &eq_##name,

@@ -19,11 +19,20 @@ enum { EXEC_PACKED = EXEC_REQUANT + 1, EXEC_SCRATCH = EXEC_PACKED + 2, EXEC_BUFF
 struct exec_simulation {
     bool possible, packed_whole; /* packed_whole: packed holds digits of whole weights */
     int parts, used_parts, base; /* digits that weights may need, and those that they have */
-    float *units;                /* [n]: the output in steps of its scale, before it is rounded */
+    float *units;                /* [n]: the output in steps of its scale, before it is rounded; from the zero-point on,
+                                  * in Winograd's domain from level 0 on */
     float *steps;                /* the source in steps of its scale */
     void *sums;                  /* int32 [n]: exact sums, where there is more than one digit; the head: double [cin] */
     float *digit;                /* one digit of all weights */
     float *requant;              /* m[cout], b[cout] */
+};
+
+/* A convolution with point_fq, as of the last forward pass. */
+struct exec_domain {
+    bool on, rounds; /* it ran in Winograd's domain; its points were rounded */
+    struct eq_domain2d layer;
+    struct eq_f32_domain_rounding rounding; /* where they were */
+    float range[2 * EQ_DOMAIN_POINTS];      /* for a hook */
 };
 
 struct exec_node {
@@ -48,9 +57,10 @@ struct exec_node {
     float *weff, *dweff; /* weights as used (factor and fake-quant applied) and their gradient; NULL: the parameter */
     uint8_t *wmask;
     float *factor;                /* [cout] of a conv with folded_bn */
-    struct eq_qparams *weight_fq; /* [channels] as of the last forward */
+    struct eq_qparams *weight_fq; /* [channels] as of the last forward; NULL in Winograd's domain */
     bool weight_fq_on;
     struct exec_simulation sim;
+    struct exec_domain domain;
 
     struct eq_batchnorm bn;
     bool mask_from_x; /* a batch norm's ReLU mask is computed again from its source: backward doesn't read its output */
@@ -88,6 +98,17 @@ bool eq_exec_simulates(const struct eq_exec *x, const struct exec_node *nd);
 void eq_exec_pack_simulation(struct eq_exec *x, struct exec_node *nd); /* destroys weff, the fake-quantized weights */
 void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd);   /* fills units */
 void eq_exec_store_simulated(struct eq_exec *x, struct exec_node *nd, bool rounded); /* units -> out, in real values */
+/* The grid that an edge's values lie on; false: they are just floats. */
+bool eq_exec_grid(const struct eq_exec *x, int node, float *step, float *zero_point);
+/* Computes the factor of a folded batch norm again (exec_forward.c). */
+void eq_exec_update_factor(struct eq_exec *x, struct exec_node *nd);
+/* exec_domain.c: convolutions in Winograd's domain. in_domain: whether the fake-quants that are enabled have the node
+ * computed there. plan raises what the direct convolution needs to what this one needs. fresh: weights have changed;
+ * whole: in whole numbers, to units. */
+bool eq_exec_in_domain(const struct eq_exec *x, const struct exec_node *nd);
+void eq_exec_plan_domain(struct eq_exec *x, struct exec_node *nd, size_t *packed, size_t scratch[EQ_CONV_PASSES]);
+void eq_exec_domain_forward(struct eq_exec *x, struct exec_node *nd, bool fresh, bool whole);
+void eq_exec_domain_backward(struct eq_exec *x, struct exec_node *nd, float *dx);
 /* The head: a linear node with one output that reads means over pixels and frames. w: its weights in this pass. */
 void eq_exec_plan_simulated_head(struct eq_exec *x, int i);
 void eq_exec_simulate_head(struct eq_exec *x, const struct exec_node *nd, const float *w, float *ef);

@@ -71,7 +71,12 @@ static void backward_conv(struct eq_exec *x, struct exec_node *nd)
     give(nd->diff, nd->plan->n, diff_of(x, n->residual), nd->add_residual);
     if (eq_exec_grad(x, n->bias))
         eq_conv2d_backward_bias(&nd->conv, nd->diff, eq_exec_grad(x, n->bias));
-    float *dw = used_weights_grad(x, nd), *dx = diff_of(x, n->src[0]);
+    float *dx = diff_of(x, n->src[0]);
+    if (nd->domain.on) {
+        eq_exec_domain_backward(x, nd, dx);
+        return;
+    }
+    float *dw = used_weights_grad(x, nd);
     if (dw)
         eq_conv2d_backward_weights(&nd->conv, x->nodes[n->src[0]].out, nd->diff, dw, nd->scratch[weights]);
     if (nd->dweff)

@@ -22,6 +22,15 @@ static void forward_input(struct eq_exec *x, struct exec_node *nd)
                                   eq_exec_dst(nd));
 }
 
+void eq_exec_update_factor(struct eq_exec *x, struct exec_node *nd)
+{
+    if (!nd->factor)
+        return;
+    const struct eq_node *bn = &x->g->nodes[nd->node->folded_bn];
+    eq_batchnorm_factor(eq_exec_values(x, bn->gamma), eq_exec_values(x, bn->running_var), bn->eps, bn->cout,
+                        nd->factor);
+}
+
 /* The weights of a conv or linear node as this pass uses them: times the factor of a folded batch norm, then
  * fake-quantized. The scales are copied, so that backward sees the same. */
 static const float *used_weights(struct eq_exec *x, struct exec_node *nd)
@@ -30,11 +39,7 @@ static const float *used_weights(struct eq_exec *x, struct exec_node *nd)
     const struct eq_param *w = &x->g->params[n->weight];
     if (!nd->weff)
         return eq_param_data(w);
-    if (nd->factor) {
-        const struct eq_node *bn = &x->g->nodes[n->folded_bn];
-        eq_batchnorm_factor(eq_exec_values(x, bn->gamma), eq_exec_values(x, bn->running_var), bn->eps, bn->cout,
-                            nd->factor);
-    }
+    eq_exec_update_factor(x, nd);
     const struct eq_fake_quant *fq = n->weight_fq < 0 ? NULL : &x->g->fake_quants[n->weight_fq];
     nd->weight_fq_on = fq && fq->enabled;
     for (int c = 0; nd->weight_fq_on && c < fq->channels; c++)
@@ -49,9 +54,15 @@ static void forward_conv(struct eq_exec *x, struct exec_node *nd)
     const struct eq_node *n = nd->node;
     const void *packed = nd->packed[EQ_CONV_FORWARD];
     bool whole = x->mode == EQ_EXEC_SIMULATE && eq_exec_simulates(x, nd);
-    if (x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->sim.packed_whole) {
+    bool fresh = x->mode == EQ_EXEC_TRAIN || x->weights_dirty || whole != nd->sim.packed_whole;
+    nd->sim.packed_whole = whole;
+    nd->domain.on = eq_exec_in_domain(x, nd);
+    if (nd->domain.on) {
+        eq_exec_domain_forward(x, nd, fresh, whole);
+        return;
+    }
+    if (fresh) {
         const float *weights = used_weights(x, nd);
-        nd->sim.packed_whole = whole;
         if (whole)
             eq_exec_pack_simulation(x, nd);
         else
@@ -150,6 +161,8 @@ static enum eq_status finish_edge(struct eq_exec *x, struct exec_node *nd, struc
         eq_exec_store_simulated(x, nd, false);
     if (x->hook.on_edge)
         EQ_TRY(x->hook.on_edge(x->hook.ctx, x->g, nd->i, made, nd->plan->n, err));
+    if (x->hook.on_points && nd->domain.on && nd->domain.rounds)
+        EQ_TRY(x->hook.on_points(x->hook.ctx, x->g, nd->i, nd->domain.range, err));
     const struct eq_fake_quant *fq = n->edge_fq < 0 ? NULL : &x->g->fake_quants[n->edge_fq];
     nd->fq_on = fq && fq->enabled;
     if (nd->sim.packed_whole) {
@@ -168,7 +181,7 @@ out:
 
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err)
 {
-    if (!x->watched && (x->hook.on_edge || x->hook.on_stored))
+    if (!x->watched && (x->hook.on_edge || x->hook.on_stored || x->hook.on_points))
         return eq_fail(err, EQ_USAGE, "a hook needs an executor that was made to be watched");
     if (eq_parallel_threads() > x->threads)
         return eq_fail(err, EQ_USAGE, "the executor was made for %d threads, there are %d now", x->threads,

@@ -84,25 +84,23 @@ static void plan_edge(struct eq_exec *x, int i)
 static void plan_weights(struct eq_exec *x, int i)
 {
     const struct eq_node *n = &x->g->nodes[i];
-    size_t count = eq_param_count(&x->g->params[n->weight]), floats = count * sizeof(float);
-    bool folds = n->folded_bn >= 0, rounds = n->weight_fq >= 0;
+    size_t count = eq_param_count(&x->g->params[n->weight]);
+    if (n->point_fq >= 0) /* transformed, when they are used in Winograd's domain */
+        count = EQ_DOMAIN_POINTS * (size_t)n->cout * (size_t)n->cin;
+    size_t floats = count * sizeof(float);
+    bool folds = n->folded_bn >= 0, rounds = n->weight_fq >= 0 || n->point_fq >= 0;
     int back = eq_exec_backward_time(x, i);
     if (!folds && !rounds)
         return;
-    if (n->op == EQ_OP_LINEAR)
+    if (n->op == EQ_OP_LINEAR || (n->point_fq >= 0 && x->mode == EQ_EXEC_INFER))
         keep(x, i, EXEC_WEFF, floats);
     else
         reserve(x, i, EXEC_WEFF, floats, i, training(x) ? back : i);
     keep(x, i, EXEC_FACTOR, folds ? (size_t)n->cout * sizeof(float) : 0);
-    if (rounds)
+    if (rounds && n->point_fq < 0)
         keep(x, i, EXEC_WEIGHT_FQ, (size_t)x->g->fake_quants[n->weight_fq].channels * sizeof(struct eq_qparams));
     reserve(x, i, EXEC_WMASK, training(x) && rounds ? count : 0, i, back);
     reserve(x, i, EXEC_DWEFF, training(x) ? floats : 0, back, back);
-}
-
-static void plan_scratch(struct eq_exec *x, int i, enum eq_conv_pass pass, int time)
-{
-    reserve(x, i, EXEC_SCRATCH + pass, eq_conv2d_scratch_bytes(&x->nodes[i].conv, pass), time, time);
 }
 
 /* Packed weights stay in inference, where a convolution pools its result if its kernel can. In training they change
@@ -119,16 +117,21 @@ static void plan_conv(struct eq_exec *x, int i)
     if (x->mode == EQ_EXEC_SIMULATE)
         eq_exec_plan_simulation(x, nd);
     size_t packed = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD) * (size_t)nd->sim.parts;
-    plan_scratch(x, i, EQ_CONV_FORWARD, i);
+    size_t scratch[EQ_CONV_PASSES];
+    for (int pass = 0; pass < EQ_CONV_PASSES; pass++)
+        scratch[pass] = eq_conv2d_scratch_bytes(&nd->conv, (enum eq_conv_pass)pass);
+    if (nd->node->point_fq >= 0)
+        eq_exec_plan_domain(x, nd, &packed, scratch);
+    reserve(x, i, EXEC_SCRATCH, scratch[EQ_CONV_FORWARD], i, i);
     if (!training(x)) {
         keep(x, i, EXEC_PACKED, packed);
         return;
     }
     reserve(x, i, EXEC_PACKED, packed, i, i);
-    plan_scratch(x, i, EQ_CONV_BACKWARD_WEIGHTS, back);
+    reserve(x, i, EXEC_SCRATCH + EQ_CONV_BACKWARD_WEIGHTS, scratch[EQ_CONV_BACKWARD_WEIGHTS], back, back);
     if (x->nodes[x->g->nodes[i].src[0]].wants_diff) {
         reserve(x, i, EXEC_PACKED + data, eq_conv2d_packed_bytes(&nd->conv, data), back, back);
-        plan_scratch(x, i, data, back);
+        reserve(x, i, EXEC_SCRATCH + data, scratch[data], back, back);
     }
 }
 
@@ -241,6 +244,9 @@ static void bind_node(struct eq_exec *x, int i)
 static bool needs_sgemm(const struct eq_exec *x)
 {
     int passes = training(x) ? EQ_CONV_PASSES : 1; /* forward is the first */
+    for (int i = 0; i < x->g->n_nodes && x->mode != EQ_EXEC_SIMULATE; i++)
+        if (x->g->nodes[i].point_fq >= 0)
+            return true;
     for (int i = 0; i < x->g->n_nodes; i++)
         for (int pass = 0; pass < passes && x->g->nodes[i].op == EQ_OP_CONV2D; pass++)
             if (eq_conv_needs_sgemm(x->nodes[i].conv.kernel[pass]))
@@ -284,11 +290,22 @@ static enum eq_status check_quants(const struct eq_graph *g, int i, struct eq_er
     const struct eq_node *n = &g->nodes[i];
     if (n->edge_fq >= 0 && g->fake_quants[n->edge_fq].channels != 1)
         return eq_fail(err, EQ_USAGE, "%s: fake-quant of an edge has one scale", n->name);
-    int channels = n->weight_fq < 0 ? 1 : g->fake_quants[n->weight_fq].channels;
-    if (channels != 1 && channels != n->cout)
+    const int channels = n->weight_fq < 0 ? 1 : g->fake_quants[n->weight_fq].channels;
+    const int expected = n->point_fq < 0 ? n->cout : EQ_DOMAIN_POINTS * n->cout;
+    if (channels != 1 && channels != expected)
         return eq_fail(err, EQ_USAGE, "%s: %d weight scales for %d output channels", n->name, channels, n->cout);
     if (n->folded_bn >= 0 && g->nodes[n->folded_bn].src[0] != i)
         return eq_fail(err, EQ_USAGE, "%s: the batch norm folded into it does not follow it", n->name);
+    if (n->point_fq < 0)
+        return EQ_OK;
+    if (n->op != EQ_OP_CONV2D || n->k != 3 || n->stride != 1 || n->pad != 1 || g->nodes[n->src[0]].op == EQ_OP_INPUT)
+        return eq_fail(err, EQ_USAGE, "%s: not a 3 x 3 convolution of stride 1, which Winograd's domain is for",
+                       n->name);
+    if (g->fake_quants[n->point_fq].channels != EQ_DOMAIN_POINTS)
+        return eq_fail(err, EQ_USAGE, "%s: %d scales for %d points", n->name, g->fake_quants[n->point_fq].channels,
+                       EQ_DOMAIN_POINTS);
+    if (n->weight_fq >= 0 && g->fake_quants[n->weight_fq].learn_scale)
+        return eq_fail(err, EQ_UNSUPPORTED, "%s: scales of Winograd's domain can't be learned", n->name);
     return EQ_OK;
 }
 

@@ -36,7 +36,8 @@ void eq_exec_plan_simulation(struct eq_exec *x, struct exec_node *nd)
     const struct eq_node *n = nd->node;
     struct digits d;
     nd->conv.kernel[EQ_CONV_FORWARD] = eq_f32_conv_select_ordered(&nd->conv.shape);
-    if (n->weight_fq < 0 || n->edge_fq < 0 || !worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d))
+    if (n->point_fq >= 0 || n->weight_fq < 0 || n->edge_fq < 0 ||
+        !worst_split(n, x->g->fake_quants[n->weight_fq].qmax, &d))
         return;
     nd->sim.parts = d.parts;
     nd->sim.possible = true;
@@ -48,28 +49,30 @@ void eq_exec_plan_simulation(struct eq_exec *x, struct exec_node *nd)
     eq_plan_reserve(&x->plan, nd->i, EXEC_REQUANT, 2 * (size_t)n->cout * sizeof(float), nd->i, nd->i);
 }
 
-/* The step of the grid that an edge's values lie on; false: they are just floats. */
-static bool grid_of(const struct eq_exec *x, int node, float *step)
+bool eq_exec_grid(const struct eq_exec *x, int node, float *step, float *zero_point)
 {
     const struct eq_node *n = &x->g->nodes[node];
     if (n->op == EQ_OP_MAXPOOL && n->edge_fq < 0)
-        return grid_of(x, n->src[0], step);
+        return eq_exec_grid(x, n->src[0], step, zero_point);
     if (n->op == EQ_OP_INPUT && n->edge_fq < 0) {
         *step = 1.0f / x->g->meta.pixel_std;
+        *zero_point = (float)x->g->meta.pixel_mean;
         return true;
     }
     if (n->edge_fq < 0 || !x->g->fake_quants[n->edge_fq].enabled)
         return false;
     *step = x->g->fake_quants[n->edge_fq].scale[0];
+    *zero_point = (float)x->g->fake_quants[n->edge_fq].zero_point[0];
     return true;
 }
 
 bool eq_exec_simulates(const struct eq_exec *x, const struct exec_node *nd)
 {
     const struct eq_node *n = nd->node;
-    float step;
+    float step, zp;
     return nd->sim.possible && x->g->fake_quants[n->weight_fq].enabled && x->g->fake_quants[n->edge_fq].enabled &&
-           grid_of(x, n->src[0], &step) && (n->residual < 0 || grid_of(x, n->residual, &step));
+           (n->point_fq < 0 || x->g->fake_quants[n->point_fq].enabled) && eq_exec_grid(x, n->src[0], &step, &zp) &&
+           (n->residual < 0 || eq_exec_grid(x, n->residual, &step, &zp));
 }
 
 /* ---- weights ------------------------------------------------------------- */
@@ -132,7 +135,8 @@ struct pass {
     const struct exec_node *nd;
     const float *src, *residual;
     float inv_src, inv_residual, residual_m;
-    float lo, hi, scale; /* of the output, lo and hi counted from its zero-point */
+    float lo, hi, scale; /* of the output */
+    float zero;          /* what units say for 0; lo and hi are units */
     bool relu, add_sums, real_units;
 };
 
@@ -192,8 +196,8 @@ void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd)
     const struct exec_node *src = &x->nodes[n->src[0]];
     const struct eq_f32_epilogue nothing = {0};
     size_t bytes = eq_conv2d_packed_bytes(&nd->conv, EQ_CONV_FORWARD);
-    float src_step = 1, residual_step = 1;
-    (void)grid_of(x, n->src[0], &src_step);
+    float src_step = 1, residual_step = 1, zp;
+    (void)eq_exec_grid(x, n->src[0], &src_step, &zp);
     prepare_requantization(x, nd, src_step);
     struct pass p = {.nd = nd, .src = src->out, .inv_src = 1.0f / src_step};
     eq_for_spans(src->plan->n, steps_span, &p);
@@ -205,7 +209,7 @@ void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd)
         p.add_sums = true;
     }
     if (n->residual >= 0) {
-        (void)grid_of(x, n->residual, &residual_step);
+        (void)eq_exec_grid(x, n->residual, &residual_step, &zp);
         p.residual = x->nodes[n->residual].out;
         p.inv_residual = 1.0f / residual_step;
         p.residual_m = residual_step * (1.0f / x->g->fake_quants[n->edge_fq].scale[0]);
@@ -224,21 +228,22 @@ static void store_span(const void *ctx, size_t lo, size_t hi)
             r = r > p->lo ? r : p->lo;
             r = r < p->hi ? r : p->hi;
             r = round_small(r);
-        } else if (p->relu && r < 0) {
-            r = 0;
+        } else if (p->relu && r < p->zero) {
+            r = p->zero;
         }
-        nd->out[i] = r * p->scale;
+        nd->out[i] = (r - p->zero) * p->scale;
     }
 }
 
 void eq_exec_store_simulated(struct eq_exec *x, struct exec_node *nd, bool rounded)
 {
     const struct eq_fake_quant *fq = &x->g->fake_quants[nd->node->edge_fq];
-    float zp = (float)fq->zero_point[0];
+    float zp = (float)fq->zero_point[0], zero = nd->domain.on ? zp : 0;
     struct pass p = {.nd = nd,
                      .scale = fq->scale[0],
-                     .lo = nd->node->relu ? 0 : (float)fq->qmin - zp,
-                     .hi = (float)fq->qmax - zp,
+                     .zero = zero,
+                     .lo = nd->node->relu ? zero : (float)fq->qmin - zp + zero,
+                     .hi = (float)fq->qmax - zp + zero,
                      .relu = nd->node->relu,
                      .real_units = !rounded};
     eq_for_spans(nd->plan->n, store_span, &p);
@@ -276,8 +281,8 @@ void eq_exec_simulate_head(struct eq_exec *x, const struct exec_node *nd, const 
     const double count = (double)in->h * in->w * in->t, bias = n->bias < 0 ? 0 : (double)*eq_exec_values(x, n->bias);
     const float *src = x->nodes[edge].out;
     double *sums = nd->sim.sums;
-    float step = 1;
-    const bool on_grid = grid_of(x, edge, &step), whole = on_grid && fq && fq->enabled;
+    float step = 1, zp;
+    const bool on_grid = eq_exec_grid(x, edge, &step, &zp), whole = on_grid && fq && fq->enabled;
     const float inv = 1.0f / step, inv_weight = whole ? 1.0f / fq->scale[0] : 0;
     for (int clip = 0; clip < x->clips; clip++) {
         int64_t exact = 0;

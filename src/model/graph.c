@@ -172,5 +172,6 @@ struct eq_node eq_node_of(enum eq_op op, int src)
                             .running_var = -1,
                             .edge_fq = -1,
                             .weight_fq = -1,
+                            .point_fq = -1,
                             .folded_bn = -1};
 }

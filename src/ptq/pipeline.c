@@ -70,7 +70,7 @@ enum eq_status eq_ptq_begin(const struct eq_ptq_opts *opts, const struct eq_grap
     memset(out, 0, sizeof *out);
     EQ_TRY(fold(opts, trained, clips, &out->fp32, err));
     EQ_TRY(eq_graph_clone(out->fp32, &out->graph, err));
-    EQ_TRY(eq_prepare_fake_quant(out->graph, opts->weight_bits, err));
+    EQ_TRY(eq_prepare_fake_quant_for(out->graph, opts->weight_bits, opts->arithmetic, err));
     out->kept = eq_alloc((size_t)out->graph->n_nodes, sizeof *out->kept);
     if (!out->kept) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for PTQ");
@@ -142,6 +142,7 @@ struct cJSON *eq_ptq_recipe(const struct eq_ptq_opts *opts, size_t clips)
     } rows[] = {{"percentile", parameter && strcmp(parameter, "percentile") == 0},
                 {"averaging", parameter && strcmp(parameter, "averaging") == 0},
                 {"adaround_steps", opts->adaround},
+                {"arithmetic", opts->arithmetic != EQ_ARITHMETIC_DIRECT}, /* recipes of earlier versions have none */
                 {"search", false}, /* noted apart, like mixed precision, with what it found */
                 {"max_mae_loss", false},
                 {"zero_channels", false},

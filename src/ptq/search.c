@@ -203,7 +203,8 @@ static enum eq_status try_observers(struct search *s, const struct eq_ptq_opts *
     return st;
 }
 
-/* The other weight observer, then each switch the other way round; bias correction and AdaRound exclude each other. */
+/* The other weight observer, then each switch the other way round. Bias correction and AdaRound exclude each other;
+ * AdaRound rounds no weights of Winograd's domain. */
 static enum eq_status try_switches(struct search *s, struct eq_err *err)
 {
     struct eq_ptq_opts o = s->best;
@@ -218,7 +219,8 @@ static enum eq_status try_switches(struct search *s, struct eq_err *err)
     o.weight_observer = o.weight_observer == EQ_WEIGHT_MSE ? EQ_WEIGHT_MINMAX : EQ_WEIGHT_MSE;
     snprintf(what, sizeof what, "weight_observer = %s", eq_weight_observer_names[o.weight_observer]);
     enum eq_status st = try(s, &o, what, err);
-    for (size_t i = 0; i < sizeof switches / sizeof *switches && st == EQ_OK; i++) {
+    size_t n = sizeof switches / sizeof *switches - (o.arithmetic == EQ_ARITHMETIC_WINOGRAD);
+    for (size_t i = 0; i < n && st == EQ_OK; i++) {
         o = s->best;
         *switches[i].on = !*switches[i].on;
         if (switches[i].excluded)

@@ -174,6 +174,9 @@ static enum eq_status check(const struct eq_graph *g, int steps, const struct eq
 {
     if (steps < 1 || o->samples < 1 || o->samples > 1 << 20 || !(o->lr > 0) || !(o->lambda >= 0))
         return eq_fail(err, EQ_USAGE, "AdaRound needs at least one iteration and sample, lr above 0, lambda from 0 up");
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].point_fq >= 0)
+            return eq_fail_layer(g, i, EQ_UNSUPPORTED, "AdaRound rounds no weights of Winograd's domain", err);
     return eq_check_calibrated(g, "AdaRound", err);
 }
 

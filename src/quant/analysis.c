@@ -164,22 +164,38 @@ out:
     return st;
 }
 
-static double weights_sqnr(const struct eq_analysis *a, int node)
+static double rows_sqnr(const struct eq_fake_quant *fq, const float *w, const float *used, size_t per)
+{
+    double signal = 0, noise = 0;
+    for (size_t i = 0; i < per * (size_t)fq->channels; i++) {
+        float scale = fq->scale[i / per];
+        int q = eq_quantize_weight(used[i], 1.0f / scale, fq->qmin, fq->qmax);
+        double e = (double)((float)q * scale) - (double)w[i];
+        signal += (double)w[i] * (double)w[i];
+        noise += e * e;
+    }
+    return eq_sqnr_db(signal, noise);
+}
+
+/* Of the numbers that are rounded: in Winograd's domain, of transformed weights. */
+static enum eq_status weights_sqnr(const struct eq_analysis *a, int node, double *db, struct eq_err *err)
 {
     const struct eq_graph *g = a->calibrated;
     const struct eq_node *n = &g->nodes[node];
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
     const float *w = eq_param_data(&a->fp32->params[n->weight]), *used = eq_param_data(&g->params[n->weight]);
-    size_t per = eq_weights_per_channel(g, n);
-    double signal = 0, noise = 0;
-    for (size_t i = 0; i < per * (size_t)n->cout; i++) {
-        int c = fq->channels > 1 ? (int)(i / per) : 0;
-        int q = eq_quantize_weight(used[i], 1.0f / fq->scale[c], fq->qmin, fq->qmax);
-        double e = (double)((float)q * fq->scale[c]) - (double)w[i];
-        signal += (double)w[i] * (double)w[i];
-        noise += e * e;
+    float *u = NULL, *used_u = NULL;
+    enum eq_status st = EQ_OK;
+    if (n->point_fq >= 0) {
+        EQ_TRY(eq_transform_weights(a->fp32, node, &u, err));
+        EQ_TRY(eq_transform_weights(g, node, &used_u, err));
     }
-    return eq_sqnr_db(signal, noise);
+    size_t per = u ? (size_t)n->cin : eq_param_count(&g->params[n->weight]) / (size_t)fq->channels;
+    *db = rows_sqnr(fq, u ? u : w, u ? used_u : used, per);
+out:
+    eq_free(u);
+    eq_free(used_u);
+    return st;
 }
 
 enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weights_db, double *output_db,
@@ -191,14 +207,13 @@ enum eq_status eq_analysis_layer(struct eq_analysis *a, int node, double *weight
     enum eq_status st = eq_mix_precision(a->work, a->calibrated, a->fp32, a->keep, err);
     /* Other than eq_keep_fp32, this leaves the edges that the layer reads alone. */
     for (int i = 0; i < a->work->n_fake_quants; i++)
-        a->work->fake_quants[i].enabled = i == n->weight_fq || i == n->edge_fq;
+        a->work->fake_quants[i].enabled = i == n->weight_fq || i == n->point_fq || i == n->edge_fq;
     if (st == EQ_OK)
         st = pass(a, node, false, err);
     if (st != EQ_OK)
         return st;
-    *weights_db = weights_sqnr(a, node);
     *output_db = eq_sqnr_db(a->edges[node].signal, a->edges[node].noise);
-    return EQ_OK;
+    return weights_sqnr(a, node, weights_db, err);
 }
 
 enum eq_status eq_analysis_ef(struct eq_analysis *a, const bool *keep, float *ef, struct eq_err *err)

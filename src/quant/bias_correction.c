@@ -130,21 +130,70 @@ static double tap_mean(const struct correction *k, int node, int channel, int ky
     return sum / (frames * s.oh * s.ow);
 }
 
-static double seen_weight(const struct eq_fake_quant *fq, int oc, float w)
+/* What a value at `at` along an axis of n outputs adds to their sum at a point: through every tile that reads it. */
+static double axis_weight(int n, int at, int point)
+{
+    double weight = 0;
+    for (int i = 0; i < eq_domain_tiles(n); i++) {
+        const struct eq_domain_tile t = eq_domain_tile(n, i);
+        int in = at - (t.start - 1), outputs = 0;
+        if (in < 0 || in >= t.outputs + 2)
+            continue;
+        for (int o = 0; o < t.outputs && t.start + o < n; o++)
+            outputs += eq_domain_at[o][point];
+        weight += outputs * (double)eq_domain_bt[point][in];
+    }
+    return weight;
+}
+
+/* The same for a point of Winograd's domain: its mean over tiles, weighted by how often the tile's outputs add it, so
+ * that products with transformed weights give the mean output. Rows of the picture, then columns; the sums of A^T's
+ * columns over a tile's outputs are the weights. */
+static double point_mean(const struct correction *k, int node, int channel, int point)
+{
+    const struct edge_sums *e = &k->edges[k->g->nodes[node].src[0]];
+    struct eq_exec_layer l;
+    (void)eq_exec_layer(k->walk.exec, node, EQ_CONV_FORWARD, &l);
+    const struct eq_conv_shape s = l.shape;
+    double sum = 0;
+    for (int y = 0; y < s.h; y++) {
+        double weight = axis_weight(s.oh, y, point / EQ_DOMAIN_IN);
+        for (int x = 0; x < s.w && weight != 0; x++)
+            sum += weight * axis_weight(s.ow, x, point % EQ_DOMAIN_IN) *
+                   e->sum[((size_t)y * (size_t)s.w + (size_t)x) * (size_t)s.cin + (size_t)channel];
+    }
+    return sum / ((double)k->walk.clip * k->walk.clips->frames * s.oh * s.ow);
+}
+
+static double seen_weight(const struct eq_fake_quant *fq, int row, float w)
 {
     if (!fq->enabled)
         return w;
-    return (double)((float)eq_quantize_weight(w, 1.0f / fq->scale[oc], fq->qmin, fq->qmax) * fq->scale[oc]);
+    return (double)((float)eq_quantize_weight(w, 1.0f / fq->scale[row], fq->qmin, fq->qmax) * fq->scale[row]);
 }
 
-/* mean[cout] = sum of w * E[x], with weights and inputs as the current network sees them. */
-static void layer_means(const struct correction *k, int node, double *mean)
+/* mean[cout] = sum of w * E[x], with weights and inputs as the current network sees them. What the rounding of points
+ * adds is not in it. */
+static void domain_means(const struct correction *k, int node, const float *u, double *mean)
+{
+    const struct eq_node *n = &k->g->nodes[node];
+    const struct eq_fake_quant *fq = &k->g->fake_quants[n->weight_fq];
+    for (int p = 0; p < EQ_DOMAIN_POINTS; p++)
+        for (int ic = 0; ic < n->cin; ic++) {
+            double x = point_mean(k, node, ic, p);
+            for (int oc = 0; oc < n->cout; oc++) {
+                int row = p * n->cout + oc;
+                mean[oc] += seen_weight(fq, row, u[(size_t)row * (size_t)n->cin + (size_t)ic]) * x;
+            }
+        }
+}
+
+static void direct_means(const struct correction *k, int node, double *mean)
 {
     const struct eq_node *n = &k->g->nodes[node];
     const struct eq_fake_quant *fq = &k->g->fake_quants[n->weight_fq];
     const float *w = eq_param_data(&k->g->params[n->weight]);
     int edge = n->op == EQ_OP_CONV2D ? n->k : 1, taps = edge * edge;
-    memset(mean, 0, (size_t)n->cout * sizeof *mean);
     for (int ic = 0; ic < n->cin; ic++)
         for (int tap = 0; tap < taps; tap++) {
             double x = tap_mean(k, node, ic, tap / edge, tap % edge);
@@ -153,16 +202,32 @@ static void layer_means(const struct correction *k, int node, double *mean)
         }
 }
 
-static void keep_targets(struct correction *k)
+static enum eq_status layer_means(const struct correction *k, int node, double *mean, struct eq_err *err)
+{
+    float *u = NULL;
+    const struct eq_node *n = &k->g->nodes[node];
+    memset(mean, 0, (size_t)n->cout * sizeof *mean);
+    if (n->point_fq < 0) {
+        direct_means(k, node, mean);
+        return EQ_OK;
+    }
+    EQ_CHECK(eq_transform_weights(k->g, node, &u, err));
+    domain_means(k, node, u, mean);
+    eq_free(u);
+    return EQ_OK;
+}
+
+static enum eq_status keep_targets(struct correction *k, struct eq_err *err)
 {
     for (int i = 0; i < k->g->n_nodes; i++) {
         const struct eq_node *n = &k->g->nodes[i];
         if (!k->target[i])
             continue;
-        layer_means(k, i, k->target[i]);
+        EQ_CHECK(layer_means(k, i, k->target[i], err));
         for (int c = 0; c < n->cout; c++)
             k->target[i][c] += (double)eq_param_data(&k->g->params[n->bias])[c];
     }
+    return EQ_OK;
 }
 
 /* Corrects the layers that read this edge. */
@@ -175,10 +240,11 @@ static enum eq_status correct_readers(struct correction *k, int edge, struct eq_
         double *mean = eq_alloc((size_t)n->cout, sizeof *mean);
         if (!mean)
             return eq_fail(err, EQ_NOMEM, "out of memory for bias correction");
-        layer_means(k, i, mean);
-        for (int c = 0; c < n->cout; c++)
+        enum eq_status st = layer_means(k, i, mean, err);
+        for (int c = 0; c < n->cout && st == EQ_OK; c++)
             eq_param_data(&k->g->params[n->bias])[c] = (float)(k->target[i][c] - mean[c]);
         eq_free(mean);
+        EQ_CHECK(st);
     }
     return EQ_OK;
 }
@@ -198,7 +264,7 @@ enum eq_status eq_correct_biases(struct eq_graph *calibrated, const struct eq_cl
     EQ_TRY(eq_clip_walk_exec(calibrated, EQ_EXEC_INFER, clips, &k.walk.exec, err));
     EQ_TRY(make_sums(&k, err));
     EQ_TRY(run_clips(&k, -1, err));
-    keep_targets(&k);
+    EQ_TRY(keep_targets(&k, err));
     eq_enable_fake_quant(calibrated, true);
     for (int i = 0; i < calibrated->n_nodes; i++) {
         if (!k.edges[i].sum)

@@ -214,6 +214,18 @@ static enum eq_status export_node(struct exporter *x, int i)
     }
 }
 
+/* QDQ has no way to say what is rounded there. */
+static enum eq_status refuse_domain(const struct eq_qmodel *m, struct eq_err *err)
+{
+    for (int i = 0; i < m->n_nodes; i++)
+        if (m->nodes[i].domain)
+            return eq_fail(err, EQ_UNSUPPORTED,
+                           "%s: its INT8 is in Winograd's domain, which ONNX cannot express: make the model with "
+                           "%s.arithmetic = direct",
+                           m->nodes[i].name, m->method);
+    return EQ_OK;
+}
+
 enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m, int opset,
                                      enum eq_onnx_residual residual, struct eq_err *err)
 {
@@ -221,6 +233,7 @@ enum eq_status eq_qmodel_export_onnx(const char *path, const struct eq_qmodel *m
     struct exporter x = {.m = m, .residual = residual, .err = err};
     EQ_TRY(eq_qmodel_check_graph(m, err));
     EQ_TRY(eq_qmodel_check_values(m, err));
+    EQ_TRY(refuse_domain(m, err));
     EQ_TRY(eq_onnx_new(&m->meta, "INT8", opset, &x.o, err));
     eq_onnx_add_meta(x.o, "method", m->method);
     eq_onnx_add_meta(x.o, "observer", m->observer);

@@ -38,6 +38,8 @@ enum eq_status eq_keep_fp32(struct eq_graph *calibrated, const bool *keep, struc
         const struct eq_node *n = &calibrated->nodes[i];
         if (n->weight_fq >= 0)
             set_bypass(&calibrated->fake_quants[n->weight_fq], keep[i]);
+        if (n->point_fq >= 0)
+            set_bypass(&calibrated->fake_quants[n->point_fq], keep[i]);
         if (n->edge_fq >= 0)
             set_bypass(&calibrated->fake_quants[n->edge_fq], keep[i] && readers_in_fp32(calibrated, keep, i));
     }

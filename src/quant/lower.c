@@ -55,13 +55,13 @@ static struct eq_qnode *add_qnode(struct lowering *l, int graph_node, enum eq_qo
 struct rounding {
     const struct eq_fake_quant *fq;
     const float *weights;
-    size_t per; /* weights of a channel */
+    size_t per; /* weights of a row, which has a scale */
     int8_t *out;
-    size_t bad; /* the first channel that is not finite */
+    size_t bad; /* the first row that is not finite */
 };
 
 /* As eq_quantize_weight. */
-static void round_channel(void *ctx, size_t c, int worker)
+static void round_row(void *ctx, size_t c, int worker)
 {
     struct rounding *j = ctx;
     const float *w = j->weights + c * j->per;
@@ -81,42 +81,54 @@ static void round_channel(void *ctx, size_t c, int worker)
         ;
 }
 
-/* A layer that stays in FP32 keeps its weights; those of any other are rounded. */
-static enum eq_status take_weights(const struct eq_graph *g, const struct eq_node *n, struct eq_qnode *q,
-                                   struct eq_err *err)
+static enum eq_status round_weights(const struct eq_fake_quant *fq, const float *w, struct eq_qnode *q,
+                                    struct eq_err *err)
 {
+    size_t rows = eq_qnode_rows(q);
+    memcpy(q->weight_scale, fq->scale, rows * sizeof *fq->scale);
+    struct rounding job = {fq, w, eq_qnode_weights(q) / rows, q->weights, rows};
+    eq_parallel_for(rows, round_row, &job);
+    if (job.bad < rows)
+        return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %zu are NaN or infinite", q->name,
+                       job.bad % (size_t)q->cout);
+    return EQ_OK;
+}
+
+/* A layer that stays in FP32 keeps its weights; those of any other are rounded, in Winograd's domain after their
+ * transform. */
+static enum eq_status take_weights(const struct eq_graph *g, int node, struct eq_qnode *q, struct eq_err *err)
+{
+    const struct eq_node *n = &g->nodes[node];
     const struct eq_fake_quant *fq = &g->fake_quants[n->weight_fq];
     const float *w = eq_param_data(&g->params[n->weight]);
+    float *u = NULL;
     q->fp32 = fq->bypass;
+    q->domain = n->point_fq >= 0 && !q->fp32;
     for (q->weight_bits = fq->bypass ? 32 : 2; !fq->bypass && (1 << (q->weight_bits - 1)) - 1 < fq->qmax;)
         q->weight_bits++;
-    enum eq_status st = eq_qnode_alloc(q, err);
-    if (st != EQ_OK)
-        return st;
-    size_t count = eq_qnode_weights(q);
+    EQ_CHECK(eq_qnode_alloc(q, err));
     if (n->bias >= 0)
         memcpy(q->bias, eq_param_data(&g->params[n->bias]), (size_t)q->cout * sizeof *q->bias);
     if (q->fp32) {
-        memcpy(q->fp32_weights, w, count * sizeof *w);
+        memcpy(q->fp32_weights, w, eq_qnode_weights(q) * sizeof *w);
         return EQ_OK;
     }
-    memcpy(q->weight_scale, fq->scale, (size_t)q->cout * sizeof *fq->scale);
-    struct rounding job = {fq, w, count / (size_t)q->cout, q->weights, (size_t)q->cout};
-    eq_parallel_for((size_t)q->cout, round_channel, &job);
-    if (job.bad < (size_t)q->cout)
-        return eq_fail(err, EQ_NUMERIC, "%s: the weights of channel %zu are NaN or infinite", q->name, job.bad);
-    return EQ_OK;
+    enum eq_status st = q->domain ? eq_transform_weights(g, node, &u, err) : EQ_OK;
+    if (st == EQ_OK)
+        st = round_weights(fq, q->domain ? u : w, q, err);
+    eq_free(u);
+    return st;
 }
 
 static enum eq_status lower_conv(struct lowering *l, int conv, struct eq_err *err)
 {
     const struct eq_graph *g = l->g;
     const struct eq_node *n = &g->nodes[conv];
-    enum eq_status st = check_fake_quant(g, conv, n->weight_fq, n->cout, err);
-    if (st == EQ_OK)
-        st = check_fake_quant(g, conv, n->edge_fq, 1, err);
-    if (st != EQ_OK)
-        return st;
+    const int rows = n->point_fq >= 0 ? EQ_DOMAIN_POINTS * n->cout : n->cout;
+    EQ_CHECK(check_fake_quant(g, conv, n->weight_fq, rows, err));
+    if (n->point_fq >= 0)
+        EQ_CHECK(check_fake_quant(g, conv, n->point_fq, EQ_DOMAIN_POINTS, err));
+    EQ_CHECK(check_fake_quant(g, conv, n->edge_fq, 1, err));
     struct eq_qnode *q = add_qnode(l, conv, EQ_QOP_CONV2D);
     const struct eq_fake_quant *fq = &g->fake_quants[n->edge_fq];
     q->residual = n->residual >= 0 ? l->qnode[n->residual] : -1;
@@ -124,7 +136,7 @@ static enum eq_status lower_conv(struct lowering *l, int conv, struct eq_err *er
     q->fp32_edge = fq->bypass;
     if (!fq->bypass)
         q->dst = (struct eq_qparams){fq->scale[0], fq->zero_point[0], fq->qmin, fq->qmax};
-    return take_weights(g, n, q, err);
+    return take_weights(g, conv, q, err);
 }
 
 static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *err)
@@ -139,7 +151,7 @@ static enum eq_status lower_head(struct lowering *l, int node, struct eq_err *er
     struct eq_qnode *q = add_qnode(l, node, EQ_QOP_HEAD);
     q->k = q->stride = 1;
     q->pad = 0;
-    return take_weights(g, n, q, err);
+    return take_weights(g, node, q, err);
 }
 
 static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
@@ -172,6 +184,22 @@ static enum eq_status lower_node(struct lowering *l, int i, struct eq_err *err)
     }
 }
 
+/* Multipliers of points, when all qparams are known. */
+static void lower_points(struct lowering *l)
+{
+    for (int i = 0; i < l->g->n_nodes; i++) {
+        const struct eq_node *n = &l->g->nodes[i];
+        struct eq_qnode *q = &l->m->nodes[l->qnode[i]];
+        if (n->op != EQ_OP_CONV2D || !q->domain)
+            continue;
+        const struct eq_fake_quant *fq = &l->g->fake_quants[n->point_fq];
+        for (int p = 0; p < EQ_DOMAIN_POINTS; p++) {
+            q->point_mul[p] = eq_domain_mul(l->m->nodes[q->src].dst.scale, fq->scale[p]);
+            q->point_add[p] = fq->zero_point[p];
+        }
+    }
+}
+
 static enum eq_status lower_all(struct lowering *l, const char *method, struct eq_err *err)
 {
     enum eq_status st;
@@ -186,6 +214,7 @@ static enum eq_status lower_all(struct lowering *l, const char *method, struct e
         EQ_TRY(lower_node(l, i, err));
     EQ_TRY(eq_qmodel_check_graph(l->m, err));
     eq_qmodel_derive_qparams(l->m);
+    lower_points(l);
     EQ_TRY(eq_qmodel_check_values(l->m, err));
     EQ_TRY(eq_qmodel_check_form(l->m, err));
 out:

@@ -59,6 +59,12 @@ static void scatter(struct eq_graph *g, const struct kind *k)
 static enum eq_status prepare(struct eq_graph *g, struct eq_err *err)
 {
     for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].point_fq >= 0)
+            return eq_fail_layer(g, i, EQ_UNSUPPORTED,
+                                 "scales of Winograd's domain can't be learned: set qat.method = ste or "
+                                 "qat.arithmetic = direct",
+                                 err);
+    for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i].edge_fq >= 0 && !g->fake_quants[g->nodes[i].edge_fq].enabled)
             return eq_fail_layer(g, i, EQ_UNSUPPORTED, "learned scales start from calibrated ones: calibrate first",
                                  err);

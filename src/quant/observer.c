@@ -184,7 +184,7 @@ bool eq_observers_share(const struct eq_observer_opts *a, const struct eq_observ
     return a->kind == b->kind && (a->kind != EQ_OBSERVER_MOVING_AVERAGE || a->averaging == b->averaging);
 }
 
-static bool is_empty(const struct eq_observer *o)
+bool eq_observer_is_empty(const struct eq_observer *o)
 {
     return o->stretch ? !o->stretch->total : o->grid.count ? !o->grid.total : eq_range_is_empty(&o->range);
 }
@@ -195,7 +195,7 @@ enum eq_status eq_observer_range_by(const struct eq_observer *o, const struct eq
     if (!opts)
         opts = &o->opts;
     assert(eq_observers_share(&o->opts, opts));
-    if (is_empty(o))
+    if (eq_observer_is_empty(o))
         return eq_fail(err, EQ_NUMERIC, "nothing was observed");
     struct eq_range r = o->range;
     enum eq_status st = EQ_OK;

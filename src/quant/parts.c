@@ -75,6 +75,8 @@ static enum eq_status set_part(struct parts *p, enum eq_part part, struct eq_err
         const struct eq_node *n = &g->nodes[i];
         if (n->weight_fq >= 0)
             g->fake_quants[n->weight_fq].enabled = weights && !p->kept[i];
+        if (n->point_fq >= 0)
+            g->fake_quants[n->point_fq].enabled = edges && !p->kept[i];
         if (n->edge_fq >= 0)
             g->fake_quants[n->edge_fq].enabled = edges && p->hist[i];
     }

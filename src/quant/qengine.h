@@ -4,7 +4,8 @@
 
 #include "quant/qmodel.h"
 
-/* The kinds of buffers that a node can have. MB: the epilogue's m[cout] and b[cout]. */
+/* The kinds of buffers that a node can have. MB: the epilogue's m[cout], or in Winograd's domain
+ * k[EQ_DOMAIN_POINTS][cout], then b[cout]. */
 enum eq_qbuffer { EQ_QBUFFER_OUT, EQ_QBUFFER_SCRATCH, EQ_QBUFFER_PACKED, EQ_QBUFFER_MB, EQ_QBUFFERS };
 
 /* One node, ready to run: everything that depends on weights and shapes alone. */
@@ -17,7 +18,9 @@ struct eq_qstep {
     uint8_t *dst, *scratch;
     void *packed;
     struct eq_u8s8_epilogue epilogue;
-    double head_scale; /* EF per unit of the integer dot product */
+    struct eq_domain_points points;   /* of a node in Winograd's domain, */
+    struct eq_domain_epilogue domain; /* and its epilogue */
+    double head_scale;                /* EF per unit of the integer dot product */
 };
 
 struct eq_qengine {

@@ -16,9 +16,10 @@ static size_t plan_conv(struct eq_qengine *e, int i)
     const struct eq_conv_shape *shape = &s->out->conv;
     if (n->fp32)
         return eq_qengine_plan_f32(e, i);
-    s->kernel = eq_u8s8_conv_select(shape, e->model->nodes[n->src].dst.zero_point, n->weights);
+    s->kernel = n->domain ? eq_u8s8_domain_select(shape)
+                          : eq_u8s8_conv_select(shape, e->model->nodes[n->src].dst.zero_point, n->weights);
     keep(e, i, EQ_QBUFFER_PACKED, s->kernel->packed_bytes(shape));
-    keep(e, i, EQ_QBUFFER_MB, 2 * (size_t)n->cout * sizeof(float));
+    keep(e, i, EQ_QBUFFER_MB, (eq_qnode_rows(n) + (size_t)n->cout) * sizeof(float));
     if (!e->watched)
         eq_plan_fuse_pool(&e->plan, i, s->kernel->fuses_maxpool);
     return s->kernel->scratch_bytes(shape, e->threads);
@@ -59,7 +60,11 @@ static void bind_step(struct eq_qengine *e, int i)
     s->packed = eq_plan_at(&e->plan, e->arena, i, EQ_QBUFFER_PACKED);
     if (s->f32)
         s->f32->pack(&s->out->conv, n->fp32_weights, s->packed);
-    if (s->kernel) {
+    if (s->kernel && n->domain) {
+        s->domain =
+            eq_qmodel_domain_epilogue(e->model, i, &s->points, eq_plan_at(&e->plan, e->arena, i, EQ_QBUFFER_MB));
+        s->kernel->pack_domain(&s->out->conv, n->weights, &s->points, s->packed);
+    } else if (s->kernel) {
         float *m = eq_plan_at(&e->plan, e->arena, i, EQ_QBUFFER_MB);
         s->kernel->pack_s8(&s->out->conv, n->weights, e->model->nodes[n->src].dst.zero_point, s->packed);
         s->epilogue = eq_qmodel_epilogue(e->model, i, m);

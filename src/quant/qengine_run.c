@@ -12,6 +12,17 @@ static void run_conv(const struct eq_qengine *e, const struct eq_qstep *s, const
                         s->packed, &epilogue, s->dst, s->scratch);
 }
 
+static void run_domain(const struct eq_qengine *e, const struct eq_qstep *s, const uint8_t *pixels)
+{
+    const struct eq_qnode *n = s->node;
+    struct eq_domain_epilogue epilogue = s->domain;
+    if (n->residual >= 0)
+        epilogue.residual = eq_qengine_edge(e, n->residual, pixels);
+    s->kernel->run.u8s8_domain(&s->out->conv, eq_qengine_edge(e, n->src, pixels),
+                               e->model->nodes[n->src].dst.zero_point, s->packed, &s->points, &epilogue, s->dst,
+                               s->scratch);
+}
+
 static void run_maxpool(const struct eq_qengine *e, const struct eq_qstep *s)
 {
     const struct eq_qnode *n = s->node;
@@ -48,6 +59,8 @@ static void run_node(const struct eq_qengine *e, int i, const uint8_t *pixels, f
     const struct eq_qnode *n = s->node;
     if (n->op == EQ_QOP_CONV2D && n->fp32)
         eq_qengine_run_conv_f32(e, i, pixels);
+    else if (n->op == EQ_QOP_CONV2D && n->domain)
+        run_domain(e, s, pixels);
     else if (n->op == EQ_QOP_CONV2D)
         run_conv(e, s, pixels);
     else if (n->op == EQ_QOP_MAXPOOL && !s->out->pooled_by)
@@ -110,6 +123,7 @@ bool eq_qengine_layer(const struct eq_qengine *e, int node, struct eq_exec_layer
     out->weights = n->fp32_weights;
     out->int8_weights = n->weights;
     out->src_zp = e->model->nodes[n->src].dst.zero_point;
+    out->domain = n->domain ? &s->points : NULL;
     out->bias = true;
     out->residual = n->residual >= 0;
     out->relu = n->relu;

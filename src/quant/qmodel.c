@@ -5,10 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_weighted(const struct eq_qnode *n)
+{
+    return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_HEAD;
+}
+
+size_t eq_qnode_rows(const struct eq_qnode *n)
+{
+    return is_weighted(n) ? (size_t)n->cout * (n->domain ? EQ_DOMAIN_POINTS : 1) : 0;
+}
+
 size_t eq_qnode_weights(const struct eq_qnode *n)
 {
-    bool has = n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_HEAD;
-    return has ? (size_t)n->cout * n->cin * n->k * n->k : 0;
+    return eq_qnode_rows(n) * (size_t)n->cin * (n->domain ? 1 : (size_t)n->k * (size_t)n->k);
+}
+
+bool eq_qmodel_has_domain(const struct eq_qmodel *m)
+{
+    bool any = false;
+    for (int i = 0; i < m->n_nodes; i++)
+        any = any || m->nodes[i].domain;
+    return any;
 }
 
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err)
@@ -18,7 +35,7 @@ enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err)
         n->fp32_weights = eq_alloc(weights, sizeof(float));
     } else {
         n->weights = eq_alloc(weights, 1);
-        n->weight_scale = eq_alloc(channels, sizeof(float));
+        n->weight_scale = eq_alloc(eq_qnode_rows(n), sizeof(float));
     }
     n->bias = eq_alloc(channels, sizeof(float));
     if (!n->bias || (n->fp32 ? !n->fp32_weights : !n->weights || !n->weight_scale))
@@ -80,6 +97,13 @@ static bool is_fp32_edge(const struct eq_qmodel *m, int node)
     return node >= 0 && m->nodes[node].fp32_edge;
 }
 
+static enum eq_status check_domain(const struct eq_qnode *n, struct eq_err *err)
+{
+    if (n->domain && (n->op != EQ_QOP_CONV2D || n->fp32 || n->k != 3 || n->stride != 1 || n->pad != 1 || n->src == 0))
+        return eq_fail(err, EQ_FORMAT, "%s: cannot be computed in Winograd's domain", n->name);
+    return EQ_OK;
+}
+
 /* Floats come from convolutions in FP32 or pooling of floats, and only nodes in FP32, or pooling, read them. */
 static enum eq_status check_precision(const struct eq_qmodel *m, const struct eq_qnode *n, struct eq_err *err)
 {
@@ -118,9 +142,8 @@ static enum eq_status check_node(const struct eq_qmodel *m, int i, struct eq_err
         return eq_fail(err, EQ_FORMAT, "%s: a convolution must come before it", n->name);
     if (eq_qnode_weights(n) && !has_bits(n))
         return eq_fail(err, EQ_FORMAT, "%s: %d weight bits: must be 2 to 8, or 32 in FP32", n->name, n->weight_bits);
-    enum eq_status st = check_precision(m, n, err);
-    if (st != EQ_OK)
-        return st;
+    EQ_CHECK(check_precision(m, n, err));
+    EQ_CHECK(check_domain(n, err));
     return n->op == EQ_QOP_CONV2D || n->op == EQ_QOP_MAXPOOL ? check_window(n, err) : EQ_OK;
 }
 
@@ -177,21 +200,14 @@ static int64_t magnitude(const int8_t *w, size_t n)
     return (int64_t)sum;
 }
 
-static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
+static enum eq_status check_row(const struct eq_qnode *n, size_t row, struct eq_err *err)
 {
-    size_t per = eq_qnode_weights(n) / (size_t)n->cout;
-    if (!isfinite(n->bias[c]))
-        return eq_fail(err, EQ_NUMERIC, "%s: the bias of channel %zu is NaN or infinite", n->name, c);
-    for (size_t i = 0; n->fp32 && i < per; i++)
-        if (!isfinite(n->fp32_weights[c * per + i]))
-            return eq_fail(err, EQ_NUMERIC, "%s: a weight of channel %zu is NaN or infinite", n->name, c);
-    if (n->fp32)
-        return EQ_OK;
-    const int8_t *w = n->weights + c * per;
+    size_t per = eq_qnode_weights(n) / eq_qnode_rows(n), c = row % (size_t)n->cout;
+    const int8_t *w = n->weights + row * per;
     int qmax = (1 << (n->weight_bits - 1)) - 1;
-    if (!usable_scale(n->weight_scale[c]))
+    if (!usable_scale(n->weight_scale[row]))
         return eq_fail(err, EQ_NUMERIC, "%s: weight scale %g of channel %zu: must be finite and above 0", n->name,
-                       (double)n->weight_scale[c], c);
+                       (double)n->weight_scale[row], c);
     size_t outside = first_outside(w, per, qmax);
     if (outside < per)
         return eq_fail(err, EQ_NUMERIC, "%s: weight %d of channel %zu is outside [-%d, %d]", n->name, w[outside], c,
@@ -204,6 +220,29 @@ static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct e
     return EQ_OK;
 }
 
+static enum eq_status check_channel(const struct eq_qnode *n, size_t c, struct eq_err *err)
+{
+    size_t per = eq_qnode_weights(n) / (size_t)n->cout;
+    if (!isfinite(n->bias[c]))
+        return eq_fail(err, EQ_NUMERIC, "%s: the bias of channel %zu is NaN or infinite", n->name, c);
+    for (size_t i = 0; n->fp32 && i < per; i++)
+        if (!isfinite(n->fp32_weights[c * per + i]))
+            return eq_fail(err, EQ_NUMERIC, "%s: a weight of channel %zu is NaN or infinite", n->name, c);
+    for (size_t row = c; !n->fp32 && row < eq_qnode_rows(n); row += (size_t)n->cout)
+        EQ_CHECK(check_row(n, row, err));
+    return EQ_OK;
+}
+
+static enum eq_status check_points(const struct eq_qnode *n, struct eq_err *err)
+{
+    for (int p = 0; n->domain && p < EQ_DOMAIN_POINTS; p++)
+        if (n->point_mul[p] < 1 || n->point_mul[p] > INT16_MAX || n->point_add[p] < 0 || n->point_add[p] > 255)
+            return eq_fail(err, EQ_NUMERIC,
+                           "%s: point %d has the multiplier %d and the zero-point %d: must be 1 to %d and 0 to 255",
+                           n->name, p, n->point_mul[p], n->point_add[p], INT16_MAX);
+    return EQ_OK;
+}
+
 static enum eq_status check_values(const struct eq_qmodel *m, const struct eq_qnode *n, struct eq_err *err)
 {
     struct eq_qparams input;
@@ -211,6 +250,8 @@ static enum eq_status check_values(const struct eq_qmodel *m, const struct eq_qn
     enum eq_status st = check_qparams(n, err);
     if (st == EQ_OK && (n->dst.scale != expected->scale || n->dst.zero_point != expected->zero_point))
         return eq_fail(err, EQ_FORMAT, "%s: scale and zero-point are not those of what it reads", n->name);
+    if (st == EQ_OK)
+        st = check_points(n, err);
     for (size_t c = 0; eq_qnode_weights(n) && c < (size_t)n->cout && st == EQ_OK; c++)
         st = check_channel(n, c, err);
     return st;
@@ -281,4 +322,31 @@ struct eq_u8s8_epilogue eq_qmodel_epilogue(const struct eq_qmodel *m, int node, 
         e.residual_m = m->nodes[n->residual].dst.scale * inv_dst;
     }
     return e;
+}
+
+struct eq_domain_epilogue eq_qmodel_domain_epilogue(const struct eq_qmodel *m, int node,
+                                                    struct eq_domain_points *points, float *kb)
+{
+    const struct eq_qnode *n = &m->nodes[node];
+    const float src_scale = m->nodes[n->src].dst.scale, inv_dst = 1.0f / n->dst.scale;
+    const size_t cout = (size_t)n->cout;
+    float *b = kb + EQ_DOMAIN_POINTS * cout, residual_m = 0, residual_zp = 0;
+    if (n->residual >= 0) {
+        residual_m = m->nodes[n->residual].dst.scale * inv_dst;
+        residual_zp = (float)m->nodes[n->residual].dst.zero_point;
+    }
+    for (size_t p = 0; p < EQ_DOMAIN_POINTS; p++) {
+        const float scale = eq_domain_scale(src_scale, n->point_mul[p]);
+        points->mul[p] = (int16_t)n->point_mul[p];
+        points->add[p] = (uint8_t)n->point_add[p];
+        for (size_t c = 0; c < cout; c++)
+            kb[p * cout + c] = scale * n->weight_scale[p * cout + c] * inv_dst;
+    }
+    for (size_t c = 0; c < cout; c++) {
+        b[c] = n->bias[c] * inv_dst + (float)n->dst.zero_point;
+        if (n->residual >= 0)
+            b[c] -= residual_zp * residual_m;
+    }
+    return (struct eq_domain_epilogue){
+        .k = kb, .b = b, .residual_m = residual_m, .dst_min = n->relu ? n->dst.zero_point : 0};
 }

@@ -7,7 +7,9 @@
 enum { EQ_QMODEL_MAX_NODES = 4096, EQ_QMODEL_MAX_CHANNELS = 16384, EQ_QMODEL_MAX_KERNEL = 15 };
 
 size_t eq_qnode_weights(const struct eq_qnode *n); /* values; 0 where the op has none */
-/* Allocates weights, scales and biases for op, shape and fp32, all 0; eq_qmodel_free frees them, also after
+/* The rows of weights that have a scale each: cout, in Winograd's domain EQ_DOMAIN_POINTS * cout; 0 as above. */
+size_t eq_qnode_rows(const struct eq_qnode *n);
+/* Allocates weights, scales and biases for op, shape, fp32 and domain, all 0; eq_qmodel_free frees them, also after
  * EQ_NOMEM. */
 enum eq_status eq_qnode_alloc(struct eq_qnode *n, struct eq_err *err);
 
@@ -22,6 +24,12 @@ enum eq_status eq_qmodel_check_values(const struct eq_qmodel *m, struct eq_err *
  * filled with m, then b. m = (s_src * s_w[oc]) * (1 / s_dst), b = bias[oc] * (1 / s_dst), residual_m = s_res *
  * (1 / s_dst), all float32 in this order; the inverse of s_dst is the one that fake_quant multiplies by. */
 struct eq_u8s8_epilogue eq_qmodel_epilogue(const struct eq_qmodel *m, int node, float *mb);
+/* The same of a convolution in Winograd's domain, in the order of docs/QUANTIZATION.md. points: filled in, for the
+ * kernel. kb: [(EQ_DOMAIN_POINTS + 1) * cout], filled with k, then b. */
+struct eq_domain_epilogue eq_qmodel_domain_epilogue(const struct eq_qmodel *m, int node,
+                                                    struct eq_domain_points *points, float *kb);
+/* Whether a node is in Winograd's domain. */
+bool eq_qmodel_has_domain(const struct eq_qmodel *m);
 /* The plan of a checked graph, with buffers of `kinds` kinds a node; errors as eq_plan_make, and EQ_NUMERIC where the
  * head's sums could overflow. Clear with eq_plan_clear, also on failure. */
 enum eq_status eq_qmodel_plan(const struct eq_qmodel *m, int kinds, int clips, int frames, int size,

@@ -4,7 +4,8 @@
  * cin, cout, k, stride, pad, relu, bits. Tensors: NAME.weight (I8 [cout][cin][k][k]; below 8 bits U8, packed a channel
  * at a time: [cout][bytes]), NAME.weight_scale and NAME.bias (F32 [cout]); for convolutions NAME.scale (F32 [1]) and
  * NAME.zero_point (I32 [1]) of the output. A layer in FP32 (bits 32) has F32 weights and no weight_scale; an edge in
- * FP32 ("fp32_edge": true) no scale and zero_point.
+ * FP32 ("fp32_edge": true) no scale and zero_point. A layer in Winograd's domain ("winograd": true) has the weights I8
+ * [36][cout][cin] (below 8 bits U8 [36][cout][bytes]), weight_scale [36][cout], and point_mul and point_add (I32 [36]).
  */
 #include "model/graph.h"
 #include "quant/qmodel.h"
@@ -15,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Version 2 has layers in FP32, which a reader of version 1 could not run. */
-#define VERSION "1"
-#define MIXED_VERSION "2"
+/* Version 2 has layers in FP32, version 3 such in Winograd's domain, which a reader of an earlier one could not run. */
+enum version { PLAIN, MIXED, DOMAIN, VERSIONS };
+static const char *const versions[VERSIONS] = {"1", "2", "3"};
 
 static const char *const op_names[EQ_QOP_COUNT] = {"input", "conv2d", "maxpool", "head"};
 /* The whole numbers of a node. */
@@ -44,6 +45,8 @@ static cJSON *node_to_json(const struct eq_qnode *n)
     }
     if (n->fp32_edge)
         cJSON_AddBoolToObject(j, "fp32_edge", true);
+    if (n->domain)
+        cJSON_AddBoolToObject(j, "winograd", true);
     return j;
 }
 
@@ -63,11 +66,11 @@ static enum eq_status add_graph(const struct eq_qmodel *m, struct eq_st_file *f,
 
 static enum eq_status add_meta(const struct eq_qmodel *m, struct eq_st_file *f, struct eq_err *err)
 {
-    bool mixed = false;
+    enum version version = eq_qmodel_has_domain(m) ? DOMAIN : PLAIN;
     for (int i = 0; i < m->n_nodes; i++)
-        mixed = mixed || m->nodes[i].fp32;
+        version = m->nodes[i].fp32 && version < MIXED ? MIXED : version;
     eq_st_add_meta(f, "format", "%s", EQ_FORMAT_INT8);
-    eq_st_add_meta(f, "version", "%s", mixed ? MIXED_VERSION : VERSION);
+    eq_st_add_meta(f, "version", "%s", versions[version]);
     eq_st_add_meta(f, "sampling", "%s", EQ_SAMPLING_RULE);
     EQ_CHECK(eq_model_meta_add(f, &m->meta, err));
     eq_st_add_meta(f, "method", "%s", m->method);
@@ -82,42 +85,59 @@ static bool is_packed(const struct eq_qnode *n)
     return eq_qnode_weights(n) && n->weight_bits < 8;
 }
 
-/* Bytes of one channel's packed weights. */
+/* Bytes of a row of packed weights. */
 static size_t packed_row(const struct eq_qnode *n)
 {
-    return n->fp32 ? 0 : eq_packed_weight_bytes(eq_qnode_weights(n) / (size_t)n->cout, n->weight_bits);
+    return n->fp32 ? 0 : eq_packed_weight_bytes(eq_qnode_weights(n) / eq_qnode_rows(n), n->weight_bits);
 }
 
-/* [cout][packed_row], to be freed with eq_free; NULL when out of memory. */
+/* [rows][packed_row], to be freed with eq_free; NULL when out of memory. */
 static uint8_t *pack_weights(const struct eq_qnode *n)
 {
-    size_t row = packed_row(n), per = eq_qnode_weights(n) / (size_t)n->cout;
-    uint8_t *packed = eq_alloc((size_t)n->cout, row);
-    for (size_t c = 0; packed && c < (size_t)n->cout; c++)
+    size_t row = packed_row(n), rows = eq_qnode_rows(n), per = eq_qnode_weights(n) / rows;
+    uint8_t *packed = eq_alloc(rows, row);
+    for (size_t c = 0; packed && c < rows; c++)
         eq_pack_weights(n->weights + c * per, per, n->weight_bits, packed + c * row);
     return packed;
 }
 
-enum { MAX_TENSORS = 5 };
+enum { MAX_TENSORS = 7 };
+
+/* Weights as the file has them. */
+static struct eq_tensor weight_tensor(const struct eq_qnode *n, uint8_t *packed)
+{
+    const size_t direct[4] = {n->cout, n->cin, n->k, n->k}, rows[2] = {n->cout, packed_row(n)};
+    const size_t points[3] = {EQ_DOMAIN_POINTS, n->cout, n->weight_bits < 8 ? packed_row(n) : (size_t)n->cin};
+    const bool is_packed = !n->fp32 && n->weight_bits < 8;
+    void *const data = is_packed ? (void *)packed : (void *)n->weights;
+    if (n->fp32)
+        return eq_tensor_view(EQ_F32, 4, direct, n->fp32_weights);
+    if (n->domain)
+        return eq_tensor_view(is_packed ? EQ_U8 : EQ_S8, 3, points, data);
+    return is_packed ? eq_tensor_view(EQ_U8, 2, rows, data) : eq_tensor_view(EQ_S8, 4, direct, data);
+}
 
 /* The tensors of a node, in the file's order, over the node's own memory; weights below 8 bits over packed, which is
- * [cout][bytes of a channel]. Returns how many. */
+ * [rows][bytes of a row]. Returns how many. */
 static int node_tensors(const struct eq_qnode *n, uint8_t *packed, struct eq_tensor *out, const char **kind)
 {
-    const size_t shape[4] = {n->cout, n->cin, n->k, n->k}, one = 1;
-    const size_t rows[2] = {n->cout, eq_qnode_weights(n) ? packed_row(n) : 0};
+    const size_t scales[2] = {EQ_DOMAIN_POINTS, n->cout}, points = EQ_DOMAIN_POINTS, one = 1;
     int i = 0;
     if (eq_qnode_weights(n)) {
         kind[i] = "weight";
-        out[i++] = n->fp32              ? eq_tensor_view(EQ_F32, 4, shape, n->fp32_weights)
-                   : n->weight_bits < 8 ? eq_tensor_view(EQ_U8, 2, rows, packed)
-                                        : eq_tensor_view(EQ_S8, 4, shape, n->weights);
+        out[i++] = weight_tensor(n, packed);
         if (!n->fp32) {
             kind[i] = "weight_scale";
-            out[i++] = eq_tensor_view(EQ_F32, 1, shape, n->weight_scale);
+            out[i++] = eq_tensor_view(EQ_F32, n->domain ? 2 : 1, n->domain ? scales : scales + 1, n->weight_scale);
         }
         kind[i] = "bias";
-        out[i++] = eq_tensor_view(EQ_F32, 1, shape, n->bias);
+        out[i++] = eq_tensor_view(EQ_F32, 1, scales + 1, n->bias);
+    }
+    if (n->domain) {
+        kind[i] = "point_mul";
+        out[i++] = eq_tensor_view(EQ_S32, 1, &points, n->point_mul);
+        kind[i] = "point_add";
+        out[i++] = eq_tensor_view(EQ_S32, 1, &points, n->point_add);
     }
     if (n->op == EQ_QOP_CONV2D && !n->fp32_edge) {
         kind[i] = "scale";
@@ -210,9 +230,12 @@ static enum eq_status read_meta(const struct eq_st_file *f, struct eq_qmodel *m,
     if (!format || strcmp(format, EQ_FORMAT_INT8) != 0)
         return eq_fail(err, EQ_FORMAT, "not a quantized model: format is %s, not %s", format ? format : "missing",
                        EQ_FORMAT_INT8);
-    if (!version || (strcmp(version, VERSION) != 0 && strcmp(version, MIXED_VERSION) != 0))
-        return eq_fail(err, EQ_FORMAT, "quantized model of version %s: this program reads versions %s and %s",
-                       version ? version : "(none)", VERSION, MIXED_VERSION);
+    int known = 0;
+    while (version && known < VERSIONS && strcmp(version, versions[known]) != 0)
+        known++;
+    if (!version || known == VERSIONS)
+        return eq_fail(err, EQ_FORMAT, "quantized model of version %s: this program reads versions %s to %s",
+                       version ? version : "(none)", versions[0], versions[VERSIONS - 1]);
     if (!sampling || strcmp(sampling, EQ_SAMPLING_RULE) != 0)
         return eq_fail(err, EQ_FORMAT, "unknown frame sampling \"%s\"", sampling ? sampling : "");
     EQ_TRY(eq_model_meta_read(f, &m->meta, err));
@@ -253,6 +276,7 @@ static enum eq_status node_from_json(const cJSON *j, struct eq_qnode *n, int num
         EQ_TRY(eq_fail(err, EQ_FORMAT, "%s: \"relu\" must be true or false", n->name));
     n->relu = cJSON_IsTrue(relu);
     n->fp32_edge = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, "fp32_edge"));
+    n->domain = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, "winograd"));
     n->fp32 = n->weight_bits == 32;
 out:
     return st;
@@ -310,12 +334,12 @@ static enum eq_status read_node(const struct eq_st_file *f, size_t *at, struct e
         EQ_TRY(find_tensor(f, at, n->name, kinds[k], &tensors[k], &found[k], err));
     if (eq_qnode_weights(n))
         EQ_TRY(eq_qnode_alloc(n, err));
-    if (is_packed(n) && !(packed = eq_alloc((size_t)n->cout, packed_row(n))))
+    if (is_packed(n) && !(packed = eq_alloc(eq_qnode_rows(n), packed_row(n))))
         EQ_TRY(eq_fail(err, EQ_NOMEM, "%s: out of memory for its weights", n->name));
     for (int k = 0, count = node_tensors(n, packed, tensors, kinds); k < count; k++)
         memcpy(tensors[k].data, found[k]->data, eq_tensor_bytes(found[k]));
-    size_t row = packed_row(n), per = packed ? eq_qnode_weights(n) / (size_t)n->cout : 0;
-    for (size_t c = 0; packed && c < (size_t)n->cout; c++)
+    size_t row = packed ? packed_row(n) : 0, per = packed ? eq_qnode_weights(n) / eq_qnode_rows(n) : 0;
+    for (size_t c = 0; packed && c < eq_qnode_rows(n); c++)
         eq_unpack_weights(packed + c * row, per, n->weight_bits, n->weights + c * per);
     if (n->op == EQ_QOP_CONV2D && !n->fp32_edge)
         n->dst.qmax = 255;

@@ -44,6 +44,30 @@ float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int chan
     return factor;
 }
 
+enum eq_status eq_transform_weights(const struct eq_graph *g, int node, float **u, struct eq_err *err)
+{
+    const struct eq_node *n = &g->nodes[node];
+    float *factor = eq_alloc((size_t)n->cout, sizeof *factor);
+    *u = eq_alloc((size_t)EQ_DOMAIN_POINTS * (size_t)n->cout, (size_t)n->cin * sizeof **u);
+    if (!factor || !*u) {
+        eq_free(factor);
+        return eq_fail_layer(g, node, EQ_NOMEM, "out of memory for transformed weights", err);
+    }
+    for (int c = 0; c < n->cout; c++)
+        factor[c] = eq_fold_factor(g, n, c);
+    eq_domain_weights_forward(eq_param_data(&g->params[n->weight]), n->cout, n->cin, factor, *u);
+    eq_free(factor);
+    return EQ_OK;
+}
+
+float eq_source_scale(const struct eq_graph *g, int source)
+{
+    while (g->nodes[source].op == EQ_OP_MAXPOOL)
+        source = g->nodes[source].src[0];
+    const struct eq_fake_quant *fq = g->nodes[source].edge_fq < 0 ? NULL : &g->fake_quants[g->nodes[source].edge_fq];
+    return fq && !fq->bypass ? fq->scale[0] : 0;
+}
+
 int eq_zero_channels(const struct eq_graph *g, int node, int *first)
 {
     const struct eq_node *n = &g->nodes[node];

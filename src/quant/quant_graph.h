@@ -13,6 +13,11 @@ size_t eq_weights_per_channel(const struct eq_graph *g, const struct eq_node *n)
 /* eq_batchnorm_factor of an output channel, by which QAT multiplies weights before their fake-quant, and lowering
  * when it folds. 1 when the node has no folded_bn. */
 float eq_fold_factor(const struct eq_graph *g, const struct eq_node *n, int channel);
+/* The (folded) weights of a convolution in Winograd's domain: *u [EQ_DOMAIN_POINTS][cout][cin], to be freed with
+ * eq_free. EQ_NOMEM. */
+enum eq_status eq_transform_weights(const struct eq_graph *g, int node, float **u, struct eq_err *err);
+/* The scale of the bytes that a node reads from another one; pooling has that of its source. 0: it makes floats. */
+float eq_source_scale(const struct eq_graph *g, int source);
 /* clamp(rne(x * (1 / scale)), qmin, qmax): fake_quant's rounding, as a whole number. */
 int eq_quantize_weight(float x, float inv_scale, int qmin, int qmax);
 /* Rounds half to even for |q| < 2^22 by adding and subtracting 1.5 * 2^23, which the compiler can vectorize. */

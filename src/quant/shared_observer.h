@@ -13,6 +13,8 @@
 
 #include "quant/histogram.h"
 
+/* Whether it has seen no value. */
+bool eq_observer_is_empty(const struct eq_observer *o);
 bool eq_observer_needs_counts(const struct eq_observer *o);
 /* A round: batches[batches_n] in order, each of n values; x: those of batch `own`; own = batches_n: none. counts:
  * [EQ_HIST_BINS], where they are needed. Errors as from eq_observer_add. */

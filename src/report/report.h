@@ -105,7 +105,9 @@ enum eq_status eq_strips_make(struct eq_report *report, const struct eq_config *
 void eq_strips_clear(struct eq_strips *s);
 /* section_provenance.c: appends a word of a command, quoted for a POSIX shell if it has to be. */
 void eq_report_add_word(struct eq_str *out, const char *word);
-/* section_findings.c: appends how a quantized model was made, from the recipe in its file. */
+/* section_findings.c: whether a quantized model computes in Winograd's domain, by its recipe (NULL: none). */
+bool eq_report_is_winograd(const struct cJSON *recipe);
+/* The same file: appends how a quantized model was made, from the recipe in its file. */
 void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out);
 
 /* section_results.c: adds the ids of the devices that have a column of their own in the table of results, unless they

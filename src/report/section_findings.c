@@ -8,6 +8,11 @@
  * EF to whole percents, and far more than PTQ's at its best (0.04 on the default data). */
 #define EQ_BIAS_NOTED 1.0
 
+bool eq_report_is_winograd(const struct cJSON *recipe)
+{
+    return recipe && strcmp(eq_json_text(recipe, "arithmetic"), eq_arithmetic_names[EQ_ARITHMETIC_WINOGRAD]) == 0;
+}
+
 /* "Learned scales (LSQ), weights of 4 bits, 2 epochs, weight of the distillation loss 0.50; activation ranges at first:
  * calibrated, minmax on 64 clips." */
 static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
@@ -17,6 +22,8 @@ static void describe_qat(const struct cJSON *recipe, struct eq_str *out)
            distill = eq_json_real(recipe, "distill");
     eq_str_add(out, "%s, weights of %.0f bits, %.0f epoch%s", lsq ? "Learned scales (LSQ)" : "Straight-through (STE)",
                eq_json_real(recipe, "weight_bits"), epochs, epochs == 1 ? "" : "s");
+    if (eq_report_is_winograd(recipe))
+        eq_str_add(out, " in Winograd's domain");
     if (distill > 0)
         eq_str_add(out, ", weight of the distillation loss %.2f", distill);
     if (eq_json_text(recipe, "start")[0])
@@ -51,6 +58,8 @@ void eq_report_recipe(const struct cJSON *recipe, struct eq_str *out)
                eq_json_real(recipe, "clips"), eq_plural(eq_json_real(recipe, "clips")),
                eq_json_real(recipe, "weight_bits"), eq_json_flag(recipe, "per_channel") ? "channel" : "layer",
                eq_json_text(recipe, "weight_observer"));
+    if (eq_report_is_winograd(recipe))
+        eq_str_add(out, "; 3x3 convolutions in Winograd's domain");
     for (size_t i = 0, n = 0; i < sizeof switches / sizeof *switches; i++)
         if (eq_json_flag(recipe, switches[i].key))
             eq_str_add(out, "%s%s", n++ ? ", " : "; ", switches[i].text);

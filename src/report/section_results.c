@@ -62,7 +62,7 @@ void eq_results_table_row(struct eq_table *t, const struct eq_result *row, const
     const struct eq_result none = eq_result_of(NULL);
     const struct eq_result *base = fp32 && row != fp32 ? fp32 : &none; /* compared with */
     eq_texts_add(&t->cells, "%s", row->model);
-    eq_texts_add(&t->cells, "%s", row->precision);
+    eq_texts_add(&t->cells, "%s%s", row->precision, eq_report_is_winograd(row->recipe) ? ", Winograd" : "");
     eq_table_numbers(t, "%.2f|%.2f", row->size_mb, row->mae);
     add_significant(t, row->latency.median, "");
     add_devices(t, row, devices);
@@ -103,6 +103,17 @@ static void note_gpu(const struct eq_results *r, struct eq_str *note)
         eq_str_add(note, " There is no latency on a GPU: %s.", r->environment.gpu);
 }
 
+/* What the precision of such a row means. */
+static void note_winograd(const struct eq_results *r, struct eq_str *note)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->n; i++)
+        any |= eq_report_is_winograd(r->rows[i].recipe);
+    if (any)
+        eq_str_add(note, " INT8, Winograd: 3x3 convolutions with stride 1 are computed in Winograd's domain, and their "
+                         "weights are stored there, in four times the bytes.");
+}
+
 void eq_section_results(const struct eq_report *report, struct eq_section *out)
 {
     const struct eq_results *r = &report->results;
@@ -123,5 +134,6 @@ void eq_section_results(const struct eq_report *report, struct eq_section *out)
                            "intervals of the two medians overlap, or if the models were not timed by turns. Size: "
                            "bytes of the file / 10⁶. The row Median always predicts the median EF of the training "
                            "clips.");
+    note_winograd(r, &out->note);
     note_gpu(r, &out->note);
 }

@@ -151,6 +151,10 @@ const struct eq_setting eq_setting_table[] = {
     {BOOL(ptq, per_channel, "true"),
      .help = "one scale for the weights of each output channel; false: one scale for each layer"},
     {INT(ptq, weight_bits, "8", 2, 8, "bits"), .help = "bits of PTQ weights; below 8 they are packed in the file"},
+    {ENUM(ptq, arithmetic, "direct", eq_arithmetic_names),
+     .help = "how the INT8 model computes 3x3 convolutions with stride 1. direct: exactly; winograd: in the domain of "
+             "F(4x4, 3x3), with a quarter of the products, where it rounds source and weights once more "
+             "(docs/QUANTIZATION.md)"},
     {BOOL(ptq, search, "false"),
      .help = "try observers, weight ranges and the switches below on the calibration clips, starting from these "
              "settings, and keep those with the least squared error of the EF (docs/QUANTIZATION.md)"},
@@ -181,6 +185,7 @@ const struct eq_setting eq_setting_table[] = {
      .help = "ste: weight scales follow the weights, and activation ranges follow a moving average; lsq: both are "
              "learned (Esser et al. 2020), see qat.scale_lr"},
     {INT(qat, weight_bits, "8", 2, 8, "bits"), .help = "bits of QAT weights; below 8 they are packed in the file"},
+    {ENUM(qat, arithmetic, "direct", eq_arithmetic_names), .help = "as ptq.arithmetic, for QAT"},
     {REAL(qat, scale_lr, "0.002", 0, 1, ""), .above_min = true,
      .help = "lsq: initial learning rate of the scales, as a share of a scale; same schedule as qat.lr"},
     {REAL(qat, distill, "0", 0, 1, ""),
@@ -536,6 +541,15 @@ enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err
         return eq_fail(err, EQ_USAGE,
                        "ptq.bias_correction and ptq.adaround cannot be combined: AdaRound already fits the "
                        "outputs of each layer, including their means. Set one of them to false");
+    if (c->ptq.adaround && c->ptq.arithmetic == EQ_ARITHMETIC_WINOGRAD)
+        return eq_fail(err, EQ_USAGE,
+                       "ptq.adaround and ptq.arithmetic = winograd cannot be combined: AdaRound rounds the weights of "
+                       "direct convolutions. Set ptq.adaround = false or ptq.arithmetic = direct");
+    if (c->qat.method == EQ_QAT_LSQ && c->qat.arithmetic == EQ_ARITHMETIC_WINOGRAD)
+        return eq_fail(
+            err, EQ_USAGE,
+            "qat.method = lsq and qat.arithmetic = winograd cannot be combined: scales of Winograd's domain are "
+            "not learned. Set qat.method = ste or qat.arithmetic = direct");
     return EQ_OK;
 }
 

@@ -24,6 +24,8 @@ static enum eq_status recipe(const struct qat *qat, int epoch, char **out, struc
     struct cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "qat_method", eq_qat_method_names[cfg->qat.method]);
     cJSON_AddNumberToObject(o, "weight_bits", cfg->qat.weight_bits);
+    if (cfg->qat.arithmetic != EQ_ARITHMETIC_DIRECT) /* recipes of earlier versions have none */
+        cJSON_AddStringToObject(o, "arithmetic", eq_arithmetic_names[cfg->qat.arithmetic]);
     cJSON_AddNumberToObject(o, "epochs", cfg->qat.epochs);
     cJSON_AddNumberToObject(o, "kept_epoch", epoch);
     cJSON_AddNumberToObject(o, "distill", cfg->qat.distill);
@@ -98,6 +100,16 @@ out:
     return st;
 }
 
+/* Of activations; folding keeps the indices. fq -1: there is none. */
+static void take_qparams(struct eq_graph *g, const struct eq_graph *folded, int fq)
+{
+    for (int c = 0; fq >= 0 && c < g->fake_quants[fq].channels; c++) {
+        g->fake_quants[fq].scale[c] = folded->fake_quants[fq].scale[c];
+        g->fake_quants[fq].zero_point[c] = folded->fake_quants[fq].zero_point[c];
+        g->fake_quants[fq].enabled = true;
+    }
+}
+
 /* Calibrates the folded graph, as PTQ does, so that the ranges equal those of PTQ with the same settings to the bit. */
 static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struct eq_dataset *ds, struct eq_err *err)
 {
@@ -108,12 +120,8 @@ static enum eq_status calibrate(struct qat *qat, struct eq_graph *g, const struc
     EQ_TRY(eq_calibration_open(qat->cfg, ds, &clips, err));
     EQ_TRY(eq_calibrate_on(&clips, &qat->cfg->ptq, folded, &qat->clips, NULL, err));
     for (int i = 0; i < g->n_nodes; i++) {
-        int edge = g->nodes[i].edge_fq; /* folding keeps the indices */
-        if (edge < 0)
-            continue;
-        g->fake_quants[edge].scale[0] = folded->fake_quants[edge].scale[0];
-        g->fake_quants[edge].zero_point[0] = folded->fake_quants[edge].zero_point[0];
-        g->fake_quants[edge].enabled = true;
+        take_qparams(g, folded, g->nodes[i].edge_fq);
+        take_qparams(g, folded, g->nodes[i].point_fq);
     }
     EQ_TRY(eq_update_weight_qparams(g, err));
     snprintf(qat->start, sizeof qat->start, "calibrated, %s", eq_observer_names[qat->cfg->ptq.observer]);
@@ -153,7 +161,7 @@ out:
 static enum eq_status make_start(struct qat *qat, struct eq_graph *g, void **scales, struct eq_err *err)
 {
     const struct eq_config *cfg = qat->cfg;
-    EQ_CHECK(eq_prepare_fake_quant(g, cfg->qat.weight_bits, err));
+    EQ_CHECK(eq_prepare_fake_quant_for(g, cfg->qat.weight_bits, cfg->qat.arithmetic, err));
     EQ_CHECK(find_start(qat, g, qat->ds, err));
     return eq_scale_rules[cfg->qat.method]->open(g, cfg->ptq.averaging, scales, err);
 }

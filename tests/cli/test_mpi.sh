@@ -107,6 +107,13 @@ expect 0 qat --run lsq1
 expect_ranks 3 0 qat --run lsq3
 same lsq1/qat.safetensors lsq3/qat.safetensors
 
+# In Winograd's domain: the ranges of points follow what all processes saw.
+expect 0 train --run domain1 "${SETTINGS[@]}" --set ptq.arithmetic=winograd --set qat.arithmetic=winograd
+cp -r domain1 domain3
+expect 0 qat --run domain1
+expect_ranks 3 0 qat --run domain3
+same domain1/qat.safetensors domain3/qat.safetensors
+
 # Seeds side by side: more than processes, and the report of all.
 MANY=("${TINY[@]}" --data d --threads 1 --set train.seeds=3 --set train.epochs=1)
 expect 0 run-all --run seeds1 "${MANY[@]}"

@@ -47,6 +47,7 @@ static void test_every_kernel_has_a_peak(void **state)
         const struct eq_conv_shape *s = shape_of(i);
         const struct eq_conv_kernel *q[MAX];
         size_t n = eq_u8s8_conv_candidates(s, q, MAX);
+        n += eq_u8s8_domain_candidates(s, q + n, MAX - n);
         for (size_t k = 0; k < n; k++)
             check_kernel(q[k]->name, q[k]->isa, q[k]->instruction);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {
@@ -89,7 +90,7 @@ static void check_products(const char *name, double (*products)(const struct eq_
                            const struct eq_conv_shape *s)
 {
     const double pairs = (double)s->cin * s->cout * s->b * s->t;
-    if (!strstr(name, "winograd"))
+    if (!strstr(name, "winograd") && !strstr(name, "domain"))
         assert_null(products);
     else if (s->k == 7) /* 4 x 4 tiles of 14 x 14 outputs, the last ones cut off */
         assert_true(products(s) == 16 * 169 * pairs);
@@ -104,6 +105,7 @@ static void test_products_of_winograd(void **state)
         const struct eq_conv_shape *s = shape_of(i);
         const struct eq_conv_kernel *q[MAX];
         size_t n = eq_u8s8_conv_candidates(s, q, MAX);
+        n += eq_u8s8_domain_candidates(s, q + n, MAX - n);
         for (size_t k = 0; k < n; k++)
             check_products(q[k]->name, q[k]->products, s);
         for (int pass = 0; pass < EQ_CONV_PASSES; pass++) {

@@ -290,7 +290,7 @@ static inline bool u8s8_check_all(const struct eq_conv_kernel *only, bool every,
     enum { PICKS = U8S8_DATA_KINDS * U8S8_EPILOGUES };
     bool ok = true, wanted = only != NULL;
     for (int i = 0; i < EVERY_KERNEL; i++)
-        wanted = wanted || (strncmp(every_kernel[i]->name, "u8s8", 4) == 0 && kernel_wanted(every_kernel[i]->name));
+        wanted = wanted || (kernel_is_of(every_kernel[i]->name, "u8s8") && kernel_wanted(every_kernel[i]->name));
     for (unsigned i = 0; wanted && i < U8S8_SHAPES; i++) {
         const struct u8s8_shape *row = &u8s8_shapes[i];
         bool large = (double)row->t * row->h * row->w * row->cin * row->cout * row->k * row->k > 4e6;

@@ -6,6 +6,7 @@
  * shape (32: all).
  */
 #include "echoquant/quant.h"
+#include "kernels/domain_check.h"
 #include "kernels/u8s8_check.h"
 #include "quant/qmodel.h"
 
@@ -157,6 +158,27 @@ static bool check_engine(void)
     return ok && eq_cpu_set_ceiling("auto", NULL) == EQ_OK;
 }
 
+static size_t domain_comparisons(void)
+{
+    size_t n = 0;
+    for (int i = 0; i < n_tallies; i++)
+        n += kernel_is_of(tallies[i].name, "u8s8_conv_domain") ? tallies[i].checks : 0;
+    return n;
+}
+
+/* Winograd's domain: a kind of data for each row, which varies with the salt. */
+static bool check_domain(unsigned salt)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < DOMAIN_ROWS; i++) {
+        unsigned pick = (i + salt) * 7 % (DOMAIN_VALUES * DOMAIN_EPILOGUES);
+        ok = domain_check_row((int)i, (enum domain_values)(pick % DOMAIN_VALUES),
+                              (enum domain_epilogue)(pick / DOMAIN_VALUES)) &&
+             ok;
+    }
+    return ok;
+}
+
 /* Pooling and sums of the highest level in use; odd sizes, windows over every side, bytes above and below 128. */
 static bool check_table(void)
 {
@@ -203,13 +225,15 @@ int main(int argc, char **argv)
             printf(" %s", eq_isa_name((enum eq_isa)isa));
     printf("\n");
     for (unsigned salt = 0; salt < (unsigned)runs; salt++)
-        ok = eq_parallel_init(1 + (int)salt % 3, NULL) == EQ_OK && u8s8_check_all(NULL, false, salt, &checked) && ok;
-    printf("kernels: %zu comparisons with ref%s\n", checked, ok ? "" : ", some of which failed");
+        ok = eq_parallel_init(1 + (int)salt % 3, NULL) == EQ_OK && u8s8_check_all(NULL, false, salt, &checked) &&
+             check_domain(salt) && ok;
+    printf("kernels: %zu comparisons with ref, in Winograd's domain %zu%s\n", checked, domain_comparisons(),
+           ok ? "" : ", some of which failed");
     bool table = check_table();
     printf("pooling and sums: %s\n", table ? "equal to ref" : "differ from ref");
     bool engine = check_engine(), peaks = check_peaks();
     if (!engine)
         printf("the engine's bits differ\n");
     eq_parallel_shutdown();
-    return ok && table && peaks && engine && checked > 0 ? 0 : 1;
+    return ok && table && peaks && engine && checked > 0 && domain_comparisons() > 0 ? 0 : 1;
 }

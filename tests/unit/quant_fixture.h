@@ -200,8 +200,8 @@ static inline void noise_clips_init(struct noise_clips *c, uint64_t seed, int n,
 
 /* Folded, fused, prepared and calibrated for PTQ; or, with keep_bn, fused, prepared and calibrated as QAT starts. Frees
  * net. */
-static inline struct eq_graph *calibrated_net(struct eq_graph *net, bool keep_bn, enum eq_observer_kind kind,
-                                              struct noise_clips *clips)
+static inline struct eq_graph *calibrated_net_for(struct eq_graph *net, bool keep_bn, enum eq_observer_kind kind,
+                                                  enum eq_arithmetic arithmetic, struct noise_clips *clips)
 {
     struct eq_observer_opts opts = {.kind = kind, .averaging = 0.01, .percentile = 99.9};
     struct eq_graph *g = net;
@@ -211,24 +211,32 @@ static inline struct eq_graph *calibrated_net(struct eq_graph *net, bool keep_bn
         eq_graph_free(net);
     }
     assert_ok(eq_fuse(g, e_));
-    assert_ok(eq_prepare_fake_quant(g, 8, e_));
+    assert_ok(eq_prepare_fake_quant_for(g, 8, arithmetic, e_));
     assert_ok(eq_calibrate(g, &clips->source, (size_t)clips->n, &opts, NULL, &used, e_));
     assert_int_equal(used, clips->n);
     return g;
 }
 
-/* Scales of edges a thousand times too small or too large, zero-points at the ends. */
+static inline struct eq_graph *calibrated_net(struct eq_graph *net, bool keep_bn, enum eq_observer_kind kind,
+                                              struct noise_clips *clips)
+{
+    return calibrated_net_for(net, keep_bn, kind, EQ_ARITHMETIC_DIRECT, clips);
+}
+
+/* Scales of edges and points a thousand times too small or too large, zero-points at the ends. */
 static inline void extreme_qparams(struct eq_graph *g, uint64_t seed)
 {
     struct eq_rng rng;
     eq_rng_init(&rng, seed, EQ_RNG_TEST, 0, 79);
     for (int i = 0; i < g->n_nodes; i++) {
-        if (g->nodes[i].edge_fq < 0)
-            continue;
-        struct eq_fake_quant *fq = &g->fake_quants[g->nodes[i].edge_fq];
-        fq->scale[0] *= (float)pow(10, eq_rng_range(&rng, -3, 3));
-        uint32_t zp = eq_rng_below(&rng, 4);
-        fq->zero_point[0] = zp == 0 ? 0 : zp == 1 ? 255 : zp == 2 ? 128 : (int)eq_rng_below(&rng, 256);
+        const int fqs[2] = {g->nodes[i].edge_fq, g->nodes[i].point_fq};
+        for (int k = 0; k < 2; k++)
+            for (int c = 0; fqs[k] >= 0 && c < g->fake_quants[fqs[k]].channels; c++) {
+                struct eq_fake_quant *fq = &g->fake_quants[fqs[k]];
+                fq->scale[c] *= (float)pow(10, eq_rng_range(&rng, -3, 3));
+                uint32_t zp = eq_rng_below(&rng, 4);
+                fq->zero_point[c] = zp == 0 ? 0 : zp == 1 ? 255 : zp == 2 ? 128 : (int)eq_rng_below(&rng, 256);
+            }
     }
 }
 

@@ -1,4 +1,5 @@
 /* The engine's promise: the same bits for every ISA level, thread count and batch size; and lowering's bounds. */
+#include "quant/qmodel.h"
 #include "unit/quant_fixture.h"
 
 struct trace {
@@ -24,7 +25,9 @@ static struct eq_qmodel *model_of(uint64_t seed, struct noise_clips *clips)
     struct eq_qmodel *m;
     struct eq_graph *net = random_net(seed);
     noise_clips_init(clips, seed, 4, net->meta.frames, net->meta.size);
-    struct eq_graph *g = calibrated_net(net, seed % 2, EQ_OBSERVER_MINMAX, clips);
+    /* Winograd's domain as well: with batch norm kept and without, alone and with each of the others. */
+    enum eq_arithmetic arithmetic = seed % 5 < 2 ? EQ_ARITHMETIC_WINOGRAD : EQ_ARITHMETIC_DIRECT;
+    struct eq_graph *g = calibrated_net_for(net, seed % 2, EQ_OBSERVER_MINMAX, arithmetic, clips);
     if (seed % 3 == 0)
         extreme_qparams(g, seed);
     if (seed % 4 == 0)
@@ -184,9 +187,7 @@ static void weights_stay_within_127(void **state)
         struct noise_clips clips;
         struct eq_qmodel *m = model_of(seed, &clips);
         for (int i = 0; i < m->n_nodes; i++)
-            for (size_t k = 0;
-                 m->nodes[i].weights && k < (size_t)m->nodes[i].cout * m->nodes[i].cin * m->nodes[i].k * m->nodes[i].k;
-                 k++) {
+            for (size_t k = 0; m->nodes[i].weights && k < eq_qnode_weights(&m->nodes[i]); k++) {
                 assert_true(m->nodes[i].weights[k] >= -127);
                 touched |= abs(m->nodes[i].weights[k]) == 127;
             }

@@ -44,6 +44,37 @@ static void resnet_has_twenty_edges(void **state)
     }
 }
 
+/* 13 of the 20 convolutions; the others, and the head, are as ever. */
+static void winograd_has_scales_for_every_point(void **state)
+{
+    (void)state;
+    for (int keep_bn = 0; keep_bn < 2; keep_bn++) {
+        struct eq_graph *g = resnet(keep_bn), *copy;
+        assert_ok(eq_prepare_fake_quant_for(g, 8, EQ_ARITHMETIC_WINOGRAD, e_));
+        int points = 0, edges = 0;
+        for (int i = 0; i < g->n_nodes; i++) {
+            const struct eq_node *n = &g->nodes[i];
+            bool domain = n->op == EQ_OP_CONV2D && n->k == 3 && n->stride == 1;
+            assert_int_equal(n->point_fq >= 0, domain);
+            if (n->weight_fq >= 0)
+                assert_int_equal(g->fake_quants[n->weight_fq].channels, domain ? 36 * n->cout : n->cout);
+            if (domain) {
+                const struct eq_fake_quant *fq = &g->fake_quants[n->point_fq];
+                assert_true(fq->channels == 36 && fq->qmin == 0 && fq->qmax == 255 && !fq->enabled);
+            }
+            points += domain;
+            edges += n->edge_fq >= 0;
+        }
+        assert_int_equal(points, 13);
+        assert_int_equal(edges, 20);
+        assert_ok(eq_fold_batchnorm(g, &copy, e_));
+        int conv = eq_graph_find_node(copy, "layer1.0.conv1");
+        assert_true(conv >= 0 && copy->nodes[conv].point_fq >= 0);
+        eq_graph_free(copy);
+        eq_graph_free(g);
+    }
+}
+
 static void layers_go_by_their_weights(void **state)
 {
     (void)state;
@@ -380,6 +411,7 @@ int main(void)
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(resnet_has_twenty_edges),
+                                       cmocka_unit_test(winograd_has_scales_for_every_point),
                                        cmocka_unit_test(layers_go_by_their_weights),
                                        cmocka_unit_test(unsuitable_graphs_are_refused),
                                        cmocka_unit_test(no_clips_is_an_error),

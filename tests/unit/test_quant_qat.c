@@ -571,6 +571,104 @@ static void calibrated_scales_stay(void **state)
     free(clips.pixels);
 }
 
+/* ---- Winograd's domain --------------------------------------------------- */
+
+static struct eq_graph *domain_resnet(struct noise_clips *clips)
+{
+    const struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MINMAX};
+    struct eq_graph *g = settled_resnet(clips, CLIPS);
+    assert_ok(eq_fuse(g, e_));
+    assert_ok(eq_prepare_fake_quant_for(g, 8, EQ_ARITHMETIC_WINOGRAD, e_));
+    assert_ok(eq_calibrate(g, &clips->source, CLIPS, &opts, NULL, NULL, e_));
+    return g;
+}
+
+/* A step of plain gradient descent toward an EF; returns the loss. */
+static double descend(struct eq_graph *g, struct eq_exec *x, void *ste, const struct noise_clips *clips)
+{
+    float ef[CLIPS], diff[CLIPS], target[CLIPS] = {40, 70};
+    assert_ok(eq_scale_rules[EQ_QAT_STE]->before_forward(ste, g, e_));
+    eq_exec_weights_changed(x);
+    assert_ok(eq_exec_forward(x, clips->pixels, ef, e_));
+    double loss = eq_loss_forward(EQ_LOSS_MSE, ef, target, CLIPS, 12, diff);
+    eq_exec_zero_grads(x);
+    assert_ok(eq_exec_backward(x, diff, e_));
+    for (int i = 0; i < g->n_params; i++)
+        for (size_t k = 0; eq_exec_grad(x, i) && k < eq_param_count(&g->params[i]); k++)
+            eq_param_data(&g->params[i])[k] -= 2e-3f * eq_exec_grad(x, i)[k];
+    return loss;
+}
+
+/* Ranges of points move with what they see, the loss falls, and the engine computes what the simulation says of the
+ * trained graph. */
+static void domain_trains_for_the_engine(void **state)
+{
+    (void)state;
+    const struct eq_scale_rule *rule = eq_scale_rules[EQ_QAT_STE];
+    struct noise_clips clips;
+    struct eq_graph *g = domain_resnet(&clips), *before, *folded;
+    struct eq_exec *x, *simulation;
+    struct eq_qmodel *m;
+    struct eq_qengine *engine;
+    void *ste;
+    float simulated[CLIPS], computed[CLIPS];
+    double first = 0, last = 0;
+    size_t points = 0, moved = 0;
+    assert_ok(eq_graph_clone(g, &before, e_));
+    assert_ok(rule->open(g, 0.1, &ste, e_));
+    assert_int_equal(rule->state_size(ste), 2 * (20 + 13 * EQ_DOMAIN_POINTS));
+    assert_ok(new_watched_exec(g, EQ_EXEC_TRAIN, CLIPS, small.frames, small.size, &x, e_));
+    const struct eq_walk_hook hook = rule->hook(ste);
+    eq_exec_set_hook(x, &hook);
+    for (int i = 0; i < 12; i++) {
+        last = descend(g, x, ste, &clips);
+        first = i ? first : last;
+    }
+    print_message("loss %.4f, after 12 steps %.4f\n", first, last);
+    assert_true(last < 0.5 * first);
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int p = 0; g->nodes[i].point_fq >= 0 && p < EQ_DOMAIN_POINTS; p++, points++)
+            moved +=
+                g->fake_quants[g->nodes[i].point_fq].scale[p] != before->fake_quants[g->nodes[i].point_fq].scale[p];
+    assert_int_equal(points, 13 * EQ_DOMAIN_POINTS);
+    assert_true(moved > points / 2 && moved < points); /* maps of 2 x 2 have no point at infinity that matters */
+    assert_ok(eq_update_weight_qparams(g, e_));
+    assert_ok(eq_lower_int8(g, "qat", &m, e_));
+    assert_ok(eq_fold_batchnorm(g, &folded, e_));
+    assert_ok(new_exec(folded, EQ_EXEC_SIMULATE, CLIPS, small.frames, small.size, &simulation, e_));
+    assert_ok(eq_exec_forward(simulation, clips.pixels, simulated, e_));
+    assert_ok(eq_qengine_new(m, CLIPS, small.frames, small.size, false, &engine, e_));
+    assert_ok(eq_qengine_run(engine, clips.pixels, computed, e_));
+    assert_memory_equal(simulated, computed, sizeof computed);
+    eq_qengine_free(engine);
+    eq_qmodel_free(m);
+    eq_exec_free(simulation);
+    eq_exec_free(x);
+    rule->close(ste);
+    eq_graph_free(folded);
+    eq_graph_free(before);
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
+static void scales_of_the_domain_are_not_learned(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *g = domain_resnet(&clips);
+    struct eq_err err = {0};
+    struct eq_exec *x;
+    void *lsq;
+    assert_int_equal(LSQ->open(g, 0.01, &lsq, &err), EQ_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "layer1.0.conv1"));
+    assert_non_null(strstr(err.msg, "qat.method = ste or qat.arithmetic = direct"));
+    assert_null(lsq);
+    g->fake_quants[g->nodes[eq_graph_find_node(g, "layer1.0.conv1")].weight_fq].learn_scale = true;
+    assert_int_equal(new_exec(g, EQ_EXEC_TRAIN, CLIPS, small.frames, small.size, &x, &err), EQ_UNSUPPORTED);
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
 int main(void)
 {
     eq_kernels_init();
@@ -590,6 +688,8 @@ int main(void)
         cmocka_unit_test(ranges_start_from_ptq),
         cmocka_unit_test(other_files_are_no_start),
         cmocka_unit_test(calibrated_scales_stay),
+        cmocka_unit_test(domain_trains_for_the_engine),
+        cmocka_unit_test(scales_of_the_domain_are_not_learned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

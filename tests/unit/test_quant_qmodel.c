@@ -1,11 +1,12 @@
 /* The file of a quantized model: the round trip, and its malformed twins, each refused with the layer or key named. */
+#include "quant/qmodel.h"
 #include "unit/quant_fixture.h"
 
 #include <unistd.h>
 
 static char path[] = "/tmp/echoquant_qmodel_XXXXXX";
 
-static struct eq_qmodel *small_model(int bits)
+static struct eq_qmodel *small_model(int bits, enum eq_arithmetic arithmetic)
 {
     struct eq_graph *net = random_net(3), *g;
     struct noise_clips clips;
@@ -14,7 +15,7 @@ static struct eq_qmodel *small_model(int bits)
     noise_clips_init(&clips, 3, 2, net->meta.frames, net->meta.size);
     assert_ok(eq_fold_batchnorm(net, &g, e_));
     assert_ok(eq_fuse(g, e_));
-    assert_ok(eq_prepare_fake_quant(g, bits, e_));
+    assert_ok(eq_prepare_fake_quant_for(g, bits, arithmetic, e_));
     assert_ok(eq_calibrate(g, &clips.source, 2, &opts, NULL, NULL, e_));
     assert_ok(eq_lower_int8(g, "ptq", &m, e_));
     snprintf(m->observer, sizeof m->observer, "minmax");
@@ -29,38 +30,59 @@ static void same_node(const struct eq_qnode *a, const struct eq_qnode *b)
     assert_string_equal(a->name, b->name);
     assert_true(a->op == b->op && a->src == b->src && a->residual == b->residual && a->cin == b->cin &&
                 a->cout == b->cout && a->k == b->k && a->stride == b->stride && a->pad == b->pad &&
-                a->relu == b->relu && a->weight_bits == b->weight_bits);
+                a->relu == b->relu && a->weight_bits == b->weight_bits && a->domain == b->domain);
+    assert_memory_equal(a->point_mul, b->point_mul, sizeof a->point_mul);
+    assert_memory_equal(a->point_add, b->point_add, sizeof a->point_add);
     assert_true(a->dst.scale == b->dst.scale && a->dst.zero_point == b->dst.zero_point && a->dst.qmin == b->dst.qmin &&
                 a->dst.qmax == b->dst.qmax);
     if (!a->weights)
         return;
-    assert_memory_equal(a->weights, b->weights, (size_t)a->cout * a->cin * a->k * a->k);
-    assert_memory_equal(a->weight_scale, b->weight_scale, (size_t)a->cout * sizeof(float));
+    assert_memory_equal(a->weights, b->weights, eq_qnode_weights(a));
+    assert_memory_equal(a->weight_scale, b->weight_scale, eq_qnode_rows(a) * sizeof(float));
     assert_memory_equal(a->bias, b->bias, (size_t)a->cout * sizeof(float));
+}
+
+static char *version_of_file(void)
+{
+    struct eq_st_file f;
+    assert_ok(eq_st_read(path, &f, e_));
+    char *version = eq_strdup(eq_st_meta(&f, "version"));
+    eq_st_clear(&f);
+    return version;
 }
 
 static void files_round_trip(void **state)
 {
     (void)state;
-    for (int bits = 2; bits <= 8; bits++) {
-        struct eq_qmodel *a = small_model(bits), *b;
-        assert_ok(eq_qmodel_save(path, a, e_));
-        assert_ok(eq_qmodel_load(path, &b, e_));
-        assert_memory_equal(&a->meta, &b->meta, sizeof a->meta);
-        assert_string_equal(b->method, "ptq");
-        assert_string_equal(b->observer, "minmax");
-        assert_int_equal(a->n_nodes, b->n_nodes);
-        for (int i = 0; i < a->n_nodes; i++)
-            same_node(&a->nodes[i], &b->nodes[i]);
-        eq_qmodel_free(a);
-        eq_qmodel_free(b);
-    }
+    for (int bits = 2; bits <= 8; bits++)
+        for (int arithmetic = 0; arithmetic < EQ_ARITHMETIC_COUNT; arithmetic++) {
+            struct eq_qmodel *a = small_model(bits, (enum eq_arithmetic)arithmetic), *b;
+            size_t bytes;
+            uint64_t size;
+            assert_ok(eq_qmodel_save(path, a, e_));
+            assert_ok(eq_qmodel_load(path, &b, e_));
+            assert_memory_equal(&a->meta, &b->meta, sizeof a->meta);
+            assert_string_equal(b->method, "ptq");
+            assert_string_equal(b->observer, "minmax");
+            assert_int_equal(a->n_nodes, b->n_nodes);
+            for (int i = 0; i < a->n_nodes; i++)
+                same_node(&a->nodes[i], &b->nodes[i]);
+            assert_int_equal(eq_qmodel_has_domain(b), arithmetic == EQ_ARITHMETIC_WINOGRAD);
+            assert_ok(eq_qmodel_file_bytes(a, &bytes, e_));
+            assert_ok(eq_file_size(path, &size, e_));
+            assert_int_equal(bytes, size);
+            char *version = version_of_file();
+            assert_string_equal(version, arithmetic == EQ_ARITHMETIC_WINOGRAD ? "3" : "1");
+            free(version);
+            eq_qmodel_free(a);
+            eq_qmodel_free(b);
+        }
 }
 
 /* Changes a good model, saves it, and expects that loading names `named`. */
 static void refuses(void (*spoil)(struct eq_qmodel *m), const char *named)
 {
-    struct eq_qmodel *m = small_model(8), *loaded;
+    struct eq_qmodel *m = small_model(8, EQ_ARITHMETIC_WINOGRAD), *loaded;
     struct eq_err err = {0};
     spoil(m);
     assert_ok(eq_qmodel_save(path, m, e_));
@@ -143,6 +165,52 @@ static void too_many_frames(struct eq_qmodel *m)
     m->meta.frames = 100000;
 }
 
+static struct eq_qnode *domain_node(struct eq_qmodel *m)
+{
+    int i = 0;
+    while (!m->nodes[i].domain)
+        i++;
+    return &m->nodes[i];
+}
+static void multiplier_zero(struct eq_qmodel *m)
+{
+    domain_node(m)->point_mul[35] = 0;
+}
+static void multiplier_too_large(struct eq_qmodel *m)
+{
+    domain_node(m)->point_mul[0] = 32768;
+}
+static void point_zero_point_256(struct eq_qmodel *m)
+{
+    domain_node(m)->point_add[7] = 256;
+}
+static void point_zero_point_negative(struct eq_qmodel *m)
+{
+    domain_node(m)->point_add[7] = -1;
+}
+static void last_point_scale_nan(struct eq_qmodel *m)
+{
+    struct eq_qnode *n = domain_node(m);
+    n->weight_scale[36 * n->cout - 1] = NAN;
+}
+static void last_point_weight_minus_128(struct eq_qmodel *m)
+{
+    struct eq_qnode *n = domain_node(m);
+    n->weights[(size_t)36 * n->cout * n->cin - 1] = -128;
+}
+static void domain_with_stride(struct eq_qmodel *m)
+{
+    domain_node(m)->stride = 2;
+}
+static void domain_without_padding(struct eq_qmodel *m)
+{
+    domain_node(m)->pad = 0;
+}
+static void input_in_the_domain(struct eq_qmodel *m)
+{
+    m->nodes[0].domain = true;
+}
+
 static void bad_values_are_refused(void **state)
 {
     (void)state;
@@ -162,6 +230,19 @@ static void bad_values_are_refused(void **state)
     refuses(std_zero, "pixel_std");
     refuses(std_subnormal, "standard deviation");
     refuses(too_many_frames, "frames");
+    struct eq_qmodel *good = small_model(8, EQ_ARITHMETIC_WINOGRAD);
+    char name[64];
+    memcpy(name, domain_node(good)->name, sizeof name);
+    eq_qmodel_free(good);
+    refuses(multiplier_zero, name);
+    refuses(multiplier_too_large, "point 0 has the multiplier 32768");
+    refuses(point_zero_point_256, name);
+    refuses(point_zero_point_negative, name);
+    refuses(last_point_scale_nan, name);
+    refuses(last_point_weight_minus_128, name);
+    refuses(domain_with_stride, "Winograd");
+    refuses(domain_without_padding, "Winograd");
+    refuses(input_in_the_domain, "Winograd");
 }
 
 /* 255 * 127 * n passes 2^31 from n = 66312 on: a layer that long, all weights at the limit. */
@@ -215,7 +296,7 @@ static void overflowing_accumulator_is_refused(void **state)
 /* Rewrites the file with one metadata value or tensor changed. */
 static void refuses_file(const char *key, const char *value, const char *tensor, const char *named)
 {
-    struct eq_qmodel *m = small_model(8), *loaded;
+    struct eq_qmodel *m = small_model(8, EQ_ARITHMETIC_DIRECT), *loaded;
     struct eq_st_file f, changed = {0};
     struct eq_err err = {0};
     assert_ok(eq_qmodel_save(path, m, e_));
@@ -246,7 +327,7 @@ static void refuses_file(const char *key, const char *value, const char *tensor,
 static void bad_files_are_refused(void **state)
 {
     (void)state;
-    refuses_file("version", "3", NULL, "version 3");
+    refuses_file("version", "4", NULL, "version 4");
     refuses_file("version", NULL, NULL, "version");
     refuses_file("format", "echoquant-fp32", NULL, "echoquant-fp32");
     refuses_file("sampling", "first", NULL, "sampling");
@@ -264,7 +345,7 @@ static void bad_files_are_refused(void **state)
 static void cut_short_is_refused(void **state)
 {
     (void)state;
-    struct eq_qmodel *m = small_model(8), *loaded;
+    struct eq_qmodel *m = small_model(8, EQ_ARITHMETIC_DIRECT), *loaded;
     void *data;
     size_t len;
     struct eq_err err;

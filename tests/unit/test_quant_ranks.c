@@ -57,10 +57,13 @@ static enum eq_status rewind_clips(void *ctx, struct eq_err *err)
 static void note_ranges(const struct eq_graph *g, struct eq_str *out)
 {
     for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i].edge_fq >= 0) {
-            const struct eq_fake_quant *fq = &g->fake_quants[g->nodes[i].edge_fq];
-            eq_str_add_bytes(out, fq->scale, sizeof *fq->scale);
-            eq_str_add_bytes(out, fq->zero_point, sizeof *fq->zero_point);
+        for (int k = 0; k < 2; k++) {
+            int at = k ? g->nodes[i].point_fq : g->nodes[i].edge_fq;
+            const struct eq_fake_quant *fq = at < 0 ? NULL : &g->fake_quants[at];
+            if (fq) {
+                eq_str_add_bytes(out, fq->scale, (size_t)fq->channels * sizeof *fq->scale);
+                eq_str_add_bytes(out, fq->zero_point, (size_t)fq->channels * sizeof *fq->zero_point);
+            }
         }
 }
 
@@ -85,7 +88,7 @@ static void calibrate(struct exchange_rank *rank)
     if (p->st == EQ_OK)
         p->st = eq_fuse(g, &p->err);
     if (p->st == EQ_OK)
-        p->st = eq_prepare_fake_quant(g, 8, &p->err);
+        p->st = eq_prepare_fake_quant_for(g, 8, p->clips % 2 ? EQ_ARITHMETIC_WINOGRAD : EQ_ARITHMETIC_DIRECT, &p->err);
     if (p->st == EQ_OK)
         p->st = eq_statistics_collect(g, &p->source, p->clips, observers, OBSERVERS, NULL, &used, &s, &p->err);
     for (int i = 0; i < OBSERVERS && p->st == EQ_OK; i++) {

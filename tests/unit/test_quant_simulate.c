@@ -94,14 +94,15 @@ static void expect_equal(struct eq_graph *g, const struct noise_clips *clips, st
 
 typedef void (*change_fn)(struct eq_graph *g, uint64_t seed);
 
-static void run_random_nets(const char *what, bool keep_bn, change_fn change)
+static void run_random_nets_for(const char *what, enum eq_arithmetic arithmetic, bool keep_bn, change_fn change)
 {
     struct comparison sum = {0};
     for (uint64_t seed = 700; seed < 740; seed++) {
         struct eq_graph *net = random_net(seed);
         struct noise_clips clips;
         noise_clips_init(&clips, seed, 3, net->meta.frames, net->meta.size);
-        struct eq_graph *g = calibrated_net(net, keep_bn, (enum eq_observer_kind)(seed % EQ_OBSERVER_COUNT), &clips);
+        const enum eq_observer_kind kind = (enum eq_observer_kind)(seed % EQ_OBSERVER_COUNT);
+        struct eq_graph *g = calibrated_net_for(net, keep_bn, kind, arithmetic, &clips);
         if (change)
             change(g, seed);
         expect_equal(g, &clips, &sum);
@@ -109,6 +110,11 @@ static void run_random_nets(const char *what, bool keep_bn, change_fn change)
         free(clips.pixels);
     }
     print_message("%s: %zu activations of %zu edges, all equal\n", what, sum.total, sum.edges);
+}
+
+static void run_random_nets(const char *what, bool keep_bn, change_fn change)
+{
+    run_random_nets_for(what, EQ_ARITHMETIC_DIRECT, keep_bn, change);
 }
 
 static void ptq(void **state)
@@ -147,10 +153,21 @@ static void mixed_precision(void **state)
     run_random_nets("mixed precision", false, keep_some);
 }
 
-/* Two layers of one sign whose sums leave 2^24 by far: with 512 and with 1024 channels two digits, then four. */
-static void sums_beyond_float(void **state)
+static void in_winograds_domain(void **state)
 {
     (void)state;
+    const enum eq_arithmetic winograd = EQ_ARITHMETIC_WINOGRAD;
+    run_random_nets_for("winograd", winograd, false, NULL);
+    run_random_nets_for("winograd, QAT", winograd, true, NULL);
+    run_random_nets_for("winograd, extreme qparams", winograd, false, extreme_qparams);
+    run_random_nets_for("winograd, extreme qparams, QAT", winograd, true, extreme_qparams);
+    run_random_nets_for("winograd, 2 to 7 bits", winograd, false, few_bits_of_a_layer);
+    run_random_nets_for("winograd, mixed precision", winograd, false, keep_some);
+}
+
+/* Two layers of one sign whose sums leave 2^24 by far: with 512 and with 1024 channels two digits, then four. */
+static void sums_beyond_float_for(enum eq_arithmetic arithmetic)
+{
     for (int wide = 512; wide <= 1024; wide *= 2) {
         struct net_builder b = {.g = calloc(1, sizeof(struct eq_graph))};
         assert_non_null(b.g);
@@ -166,7 +183,7 @@ static void sums_beyond_float(void **state)
             eq_param_data(w)[i] = (float)(0.01 + 1e-4 * eq_rng_range(&b.rng, 0, 1));
         struct noise_clips clips;
         noise_clips_init(&clips, 4, 2, 2, 6);
-        struct eq_graph *g = calibrated_net(b.g, false, EQ_OBSERVER_MINMAX, &clips);
+        struct eq_graph *g = calibrated_net_for(b.g, false, EQ_OBSERVER_MINMAX, arithmetic, &clips);
         /* Nearly all of the stem's outputs at 255: the largest sums there are. */
         for (int i = 0; i < g->n_nodes; i++)
             if (strcmp(g->nodes[i].name, "stem") == 0)
@@ -179,9 +196,15 @@ static void sums_beyond_float(void **state)
     }
 }
 
-static void resnet18(void **state)
+static void sums_beyond_float(void **state)
 {
     (void)state;
+    sums_beyond_float_for(EQ_ARITHMETIC_DIRECT);
+    sums_beyond_float_for(EQ_ARITHMETIC_WINOGRAD);
+}
+
+static void resnet18_for(enum eq_arithmetic arithmetic)
+{
     struct eq_model_meta meta = {
         .frames = 3, .size = 112, .pixel_mean = 33, .pixel_std = 50, .target_mean = 55, .target_std = 12};
     struct eq_graph *net;
@@ -190,11 +213,19 @@ static void resnet18(void **state)
     assert_ok(eq_resnet18_new(&meta, 64, 5, &net, e_));
     noise_clips_init(&clips, 9, 2, meta.frames, meta.size);
     assert_ok(eq_reestimate_batchnorm(net, &clips.source, 2, 2, e_));
-    struct eq_graph *g = calibrated_net(net, false, EQ_OBSERVER_HIST_MSE, &clips);
+    struct eq_graph *g = calibrated_net_for(net, false, EQ_OBSERVER_HIST_MSE, arithmetic, &clips);
     expect_equal(g, &clips, &sum);
-    print_message("ResNet-18: %zu activations of %zu edges, all equal\n", sum.total, sum.edges);
+    print_message("ResNet-18, %s: %zu activations of %zu edges, all equal\n", eq_arithmetic_names[arithmetic],
+                  sum.total, sum.edges);
     eq_graph_free(g);
     free(clips.pixels);
+}
+
+static void resnet18(void **state)
+{
+    (void)state;
+    resnet18_for(EQ_ARITHMETIC_DIRECT);
+    resnet18_for(EQ_ARITHMETIC_WINOGRAD);
 }
 
 static void on_every_isa_and_any_threads(void **state)
@@ -208,7 +239,8 @@ static void on_every_isa_and_any_threads(void **state)
         }
         eq_kernels_init();
         assert_ok(eq_parallel_init(1 + (int)i, e_));
-        run_random_nets(levels[i], false, i % 2 ? extreme_qparams : keep_some);
+        for (enum eq_arithmetic a = EQ_ARITHMETIC_DIRECT; a < EQ_ARITHMETIC_COUNT; a++)
+            run_random_nets_for(levels[i], a, false, i % 2 ? extreme_qparams : keep_some);
     }
     assert_ok(eq_cpu_set_ceiling("auto", e_));
     eq_kernels_init();
@@ -235,13 +267,12 @@ static enum eq_status remember(void *ctx, struct eq_graph *g, int node, const fl
 
 /* on_edge sees what INFER's sees, up to its rounding and the steps that follow from it; switching fake-quant off and on
  * again between calls is noticed. */
-static void hooks_see_real_values(void **state)
+static void hooks_see_real_values_for(enum eq_arithmetic arithmetic)
 {
-    (void)state;
     struct eq_graph *net = random_net(801);
     struct noise_clips clips;
     noise_clips_init(&clips, 801, 2, net->meta.frames, net->meta.size);
-    struct eq_graph *g = calibrated_net(net, false, EQ_OBSERVER_MINMAX, &clips);
+    struct eq_graph *g = calibrated_net_for(net, false, EQ_OBSERVER_MINMAX, arithmetic, &clips);
     for (int on = 1; on >= 0; on--) {
         struct seen seen[2] = {{0}};
         for (int i = 0; i < g->n_fake_quants; i++)
@@ -281,6 +312,13 @@ static void hooks_see_real_values(void **state)
     free(clips.pixels);
 }
 
+static void hooks_see_real_values(void **state)
+{
+    (void)state;
+    hooks_see_real_values_for(EQ_ARITHMETIC_DIRECT);
+    hooks_see_real_values_for(EQ_ARITHMETIC_WINOGRAD);
+}
+
 static void unfolded_graphs_are_refused(void **state)
 {
     (void)state;
@@ -304,6 +342,7 @@ int main(void)
                                        cmocka_unit_test(extremes),
                                        cmocka_unit_test(few_bits),
                                        cmocka_unit_test(mixed_precision),
+                                       cmocka_unit_test(in_winograds_domain),
                                        cmocka_unit_test(sums_beyond_float),
                                        cmocka_unit_test(resnet18),
                                        cmocka_unit_test(on_every_isa_and_any_threads),

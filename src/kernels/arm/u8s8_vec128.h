@@ -50,6 +50,32 @@ static inline vi vi_sub(vi a, vi b)
 {
     return vsubq_s32(a, b);
 }
+/* As eight int16 */
+#define VI_OF_2_16(name, op)                                                                                           \
+    static inline vi name(vi a, vi b)                                                                                  \
+    {                                                                                                                  \
+        return vreinterpretq_s32_s16(op(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));                          \
+    }
+VI_OF_2_16(vi_add16, vaddq_s16)
+VI_OF_2_16(vi_sub16, vsubq_s16)
+VI_OF_2_16(vi_mulhrs16, vqrdmulhq_s16) /* (a * b + 2^14) >> 15 */
+static inline vi vi_set1_16(int x)
+{
+    return vreinterpretq_s32_s16(vdupq_n_s16((int16_t)x));
+}
+static inline vi vi_shl16(vi x, int bits)
+{
+    return vreinterpretq_s32_s16(vshlq_s16(vreinterpretq_s16_s32(x), vdupq_n_s16((int16_t)bits)));
+}
+static inline vi vi_widen_u8(const uint8_t *p)
+{
+    return vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p)));
+}
+static inline vi vi_pack16(vi a, vi b) /* to s8, saturating */
+{
+    return vreinterpretq_s32_s8(
+        vcombine_s8(vqmovn_s16(vreinterpretq_s16_s32(a)), vqmovn_s16(vreinterpretq_s16_s32(b))));
+}
 static inline vi vi_max_u8(vi a, vi b)
 {
     return vreinterpretq_s32_u8(vmaxq_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
@@ -78,6 +104,18 @@ static inline vf v_load(const float *p)
 {
     return vld1q_f32(p);
 }
+static inline void v_store(float *p, vf x)
+{
+    vst1q_f32(p, x);
+}
+static inline vf v_add(vf a, vf b)
+{
+    return vaddq_f32(a, b);
+}
+static inline vf v_sub(vf a, vf b)
+{
+    return vsubq_f32(a, b);
+}
 static inline vf v_of_i(vi x)
 {
     return vcvtq_f32_s32(x);
@@ -97,6 +135,11 @@ static inline vf v_min(vf a, vf b)
 static inline vi vi_of_f(vf x)
 {
     return vcvtnq_s32_f32(x); /* nearest, ties to even, whatever the mode */
+}
+/* VL values that are not below 0, nor NaN, to bytes of at most 255. */
+static inline void v_store_limited_u8(uint8_t *p, vf x)
+{
+    vi_store_u8(p, vi_of_f(v_min(x, v_set1(255))));
 }
 
 #endif

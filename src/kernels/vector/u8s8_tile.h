@@ -112,7 +112,7 @@ struct tile_epilogue {
     const struct eq_u8s8_epilogue *epi;
 };
 
-static void tile_epilogue_init(struct tile_epilogue *e, const struct eq_u8s8_epilogue *epi, int oc, int channels)
+static inline void tile_epilogue_init(struct tile_epilogue *e, const struct eq_u8s8_epilogue *epi, int oc, int channels)
 {
     *e = (struct tile_epilogue){.epi = epi};
     memcpy(e->m, epi->m + oc, (size_t)channels * sizeof(float));

@@ -48,6 +48,10 @@ VI_OF_2(vi_or, MM_SI(or))
 VI_OF_2(vi_xor, MM_SI(xor))
 VI_OF_2(vi_add16, MM(add_epi16))
 VI_OF_2(vi_sub16, MM(sub_epi16))
+VI_OF_2(vi_min16, MM(min_epi16))
+VI_OF_2(vi_max16, MM(max_epi16))
+VI_OF_2(vi_mulhrs16, MM(mulhrs_epi16)) /* (a * b + 2^14) >> 15 */
+VI_OF_2(vi_pack16, MM(packus_epi16))   /* s16 to u8, saturating, in each 128 bits for itself */
 VI_OF_2(vi_max, MM(max_epi32))
 VI_OF_2(vi_max_u8, MM(max_epu8))
 VI_SHIFT(vi_shl, MM(slli_epi32))
@@ -93,6 +97,16 @@ ALWAYS_INLINE vi vi_widen_u8(const uint8_t *p)
 ALWAYS_INLINE vi vi_widen_s8(const int8_t *p)
 {
     return MM(cvtepi8_epi16)(VI_LOAD_HALF(p));
+}
+
+/* VL values that are not below 0, nor NaN, to bytes of at most 255. */
+ALWAYS_INLINE void v_store_limited_u8(uint8_t *p, vf x)
+{
+#if defined(__AVX512F__) /* what no int32 holds becomes 2^31 as unsigned, and is then limited like all others */
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtusepi32_epi8(vi_of_f(x)));
+#else
+    vi_store_u8(p, vi_of_f(v_min(x, v_set1(255))));
+#endif
 }
 
 /* acc[i] += x * w_i: in each lane four u8 x s8 or, when EQ_WIDE, two s16 x s16. All forms wrap and never saturate;

@@ -55,8 +55,8 @@ const struct eq_device_info *eq_device_info(const struct eq_device *d);
 struct eq_device_net;
 /* For batches of `clips` clips of the model's frames and size. Packs and uploads the weights once and plans the memory
  * of the device; a call allocates nothing. The model may be freed afterwards. EQ_UNSUPPORTED: also a model whose scales
- * the device would flush to zero, one that needs double precision where there is none, and one with a layer in Winograd's
- * domain. Free with eq_device_net_free. */
+ * the device would flush to zero, one that needs double precision where there is none, and one with a layer in
+ * Winograd's domain. Free with eq_device_net_free. */
 enum eq_status eq_device_net_of_qmodel(struct eq_device *d, const struct eq_qmodel *m, int clips,
                                        struct eq_device_net **out, struct eq_err *err);
 /* The same for an FP32 graph that is folded and fused (eq_fold_batchnorm, eq_fuse), without fake-quant. */

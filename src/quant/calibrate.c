@@ -225,8 +225,8 @@ static float point_scale(const struct eq_graph *g, const struct eq_site *site, f
     return source > 0 ? eq_domain_scale(source, eq_domain_mul(source, wanted)) : wanted;
 }
 
-/* Writes the range of an edge or point; an edge that is always 0 has no scale and a layer after it no input. A point may
- * be: it then makes the smallest scale, and 0 of every value. */
+/* Writes the range of an edge or point. An edge that is always 0 has no scale, and a layer after it no input. A point
+ * may be always 0: it gets the smallest scale. */
 static enum eq_status set_site(struct eq_graph *g, const struct eq_site *site, const struct range *r,
                                struct eq_err *err)
 {

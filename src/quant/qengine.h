@@ -4,8 +4,8 @@
 
 #include "quant/qmodel.h"
 
-/* The kinds of buffers that a node can have. MB: the epilogue's m[cout], in Winograd's domain k[EQ_DOMAIN_POINTS][cout],
- * and b[cout]. */
+/* The kinds of buffers that a node can have. MB: the epilogue's m[cout], or in Winograd's domain
+ * k[EQ_DOMAIN_POINTS][cout], then b[cout]. */
 enum eq_qbuffer { EQ_QBUFFER_OUT, EQ_QBUFFER_SCRATCH, EQ_QBUFFER_PACKED, EQ_QBUFFER_MB, EQ_QBUFFERS };
 
 /* One node, ready to run: everything that depends on weights and shapes alone. */

@@ -550,10 +550,6 @@ enum eq_status eq_settings_check(const struct eq_settings *s, struct eq_err *err
             err, EQ_USAGE,
             "qat.method = lsq and qat.arithmetic = winograd cannot be combined: scales of Winograd's domain are "
             "not learned. Set qat.method = ste or qat.arithmetic = direct");
-    if (c->qat.method == EQ_QAT_LSQ && c->qat.arithmetic == EQ_ARITHMETIC_WINOGRAD)
-        return eq_fail(err, EQ_USAGE,
-                       "qat.method = lsq and qat.arithmetic = winograd cannot be combined: the scales of Winograd's "
-                       "domain are not learned. Set qat.method = ste or qat.arithmetic = direct");
     return EQ_OK;
 }
 

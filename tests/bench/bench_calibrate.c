@@ -1,11 +1,12 @@
 /*
  * The cost of calibration relative to FP32 inference over the same clips, for every observer:
  *
- *   bench_calibrate [--frames=12] [--size=112] [--width=64] [--clips=64] [--rounds=3]
+ *   bench_calibrate [--frames=12] [--size=112] [--width=64] [--clips=64] [--rounds=3] [--winograd=0]
  *
  * One line each: the minimum of the rounds in ms per clip, its ratio to FP32, and how much of it comes after the last
  * clip (the search in the histograms, weight scales). FP32 and the observers run alternately. Clips are random and
- * already decoded; the network is a random one whose batch norm fits them.
+ * already decoded; the network is a random one whose batch norm fits them. --winograd=1: observers of all points of
+ * Winograd's domain as well.
  */
 #include "echoquant/quant.h"
 
@@ -14,7 +15,7 @@
 #include <string.h>
 
 struct options {
-    int frames, size, width, clips, rounds;
+    int frames, size, width, clips, rounds, winograd;
 };
 
 /* A few clips of rising contrast, again and again: ranges grow as they pass. */
@@ -98,7 +99,7 @@ static enum eq_status bench(const struct options *o, struct eq_err *err)
     EQ_TRY(eq_fold_batchnorm(net, &fp32, err));
     EQ_TRY(eq_fuse(fp32, err));
     EQ_TRY(eq_graph_clone(fp32, &g, err));
-    EQ_TRY(eq_prepare_fake_quant(g, 8, err));
+    EQ_TRY(eq_prepare_fake_quant_for(g, 8, o->winograd ? EQ_ARITHMETIC_WINOGRAD : EQ_ARITHMETIC_DIRECT, err));
     EQ_TRY(eq_exec_new(fp32, &(struct eq_exec_opts){.clips = 1, .frames = o->frames, .size = o->size}, &x, err));
     for (int round = 0; round < o->rounds; round++)
         for (int kind = 0; kind < EQ_OBSERVER_COUNT; kind++) {
@@ -124,23 +125,20 @@ out:
 
 int main(int argc, char **argv)
 {
-    struct options o = {12, 112, 64, 64, 3};
+    struct options o = {12, 112, 64, 64, 3, 0};
     struct {
         const char *name;
         int *value, max;
-    } known[] = {{"--frames=", &o.frames, 64},
-                 {"--size=", &o.size, 512},
-                 {"--width=", &o.width, 256},
-                 {"--clips=", &o.clips, 1000},
-                 {"--rounds=", &o.rounds, 1000}};
+    } known[] = {{"--frames=", &o.frames, 64}, {"--size=", &o.size, 512},      {"--width=", &o.width, 256},
+                 {"--clips=", &o.clips, 1000}, {"--rounds=", &o.rounds, 1000}, {"--winograd=", &o.winograd, 1}};
     struct eq_err err = {0};
     for (int i = 1; i < argc; i++) {
         bool found = false;
         for (size_t k = 0; k < sizeof known / sizeof *known && !found; k++) {
             int64_t v;
             size_t len = strlen(known[k].name);
-            found = strncmp(argv[i], known[k].name, len) == 0 && eq_parse_int64(argv[i] + len, &v) && v >= 1 &&
-                    v <= known[k].max;
+            found = strncmp(argv[i], known[k].name, len) == 0 && eq_parse_int64(argv[i] + len, &v) && v >= 0 &&
+                    (v >= 1 || known[k].value == &o.winograd) && v <= known[k].max;
             if (found)
                 *known[k].value = (int)v;
         }

@@ -35,11 +35,17 @@ static inline void predict(struct eq_graph *g, const struct noise_clips *clips, 
     eq_exec_free(x);
 }
 
-static inline void calibrate(struct eq_graph *g, int bits, const struct noise_clips *clips)
+static inline void calibrate_for(struct eq_graph *g, int bits, enum eq_arithmetic arithmetic,
+                                 const struct noise_clips *clips)
 {
     struct eq_observer_opts opts = {.kind = EQ_OBSERVER_MINMAX};
-    assert_ok(eq_prepare_fake_quant(g, bits, e_));
+    assert_ok(eq_prepare_fake_quant_for(g, bits, arithmetic, e_));
     assert_ok(eq_calibrate(g, &clips->source, (size_t)clips->n, &opts, NULL, NULL, e_));
+}
+
+static inline void calibrate(struct eq_graph *g, int bits, const struct noise_clips *clips)
+{
+    calibrate_for(g, bits, EQ_ARITHMETIC_DIRECT, clips);
 }
 
 #endif

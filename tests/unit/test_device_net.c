@@ -355,6 +355,25 @@ static void subnormal_scales_are_refused(void **state)
     free(clips.pixels);
 }
 
+static void the_domain_of_winograd_is_refused(void **state)
+{
+    (void)state;
+    struct noise_clips clips;
+    struct eq_graph *net = random_net(750);
+    struct eq_qmodel *m;
+    struct eq_device_net *made;
+    struct eq_err err;
+    noise_clips_init(&clips, 750, 2, net->meta.frames, net->meta.size);
+    struct eq_graph *g = calibrated_net_for(net, false, EQ_OBSERVER_MINMAX, EQ_ARITHMETIC_WINOGRAD, &clips);
+    assert_ok(eq_lower_int8(g, "qat", &m, e_));
+    assert_int_equal(eq_device_net_of_qmodel(devices[0], m, 1, &made, &err), EQ_UNSUPPORTED);
+    assert_null(made);
+    assert_non_null(strstr(err.msg, "make the model with qat.arithmetic = direct"));
+    eq_qmodel_free(m);
+    eq_graph_free(g);
+    free(clips.pixels);
+}
+
 static void other_graphs_are_refused(void **state)
 {
     (void)state;
@@ -514,6 +533,7 @@ int main(void)
                                        cmocka_unit_test(fp32),
                                        cmocka_unit_test(self_check),
                                        cmocka_unit_test(subnormal_scales_are_refused),
+                                       cmocka_unit_test(the_domain_of_winograd_is_refused),
                                        cmocka_unit_test(other_graphs_are_refused),
                                        cmocka_unit_test(batches_too_large_are_refused),
                                        cmocka_unit_test(calls_in_the_wrong_order_are_refused),

@@ -89,23 +89,26 @@ static double mean_shift(const float *a, const float *b)
 static void bias_correction_restores_means(void **state)
 {
     (void)state;
-    struct noise_clips clips;
-    struct eq_graph *net = settled_resnet(&clips, N), *g = fold_and_fuse(net);
-    float fp32[N], before[N], after[N];
-    predict(g, &clips, fp32);
-    calibrate(g, 4, &clips);
-    predict(g, &clips, before);
-    assert_ok(eq_correct_biases(g, &clips.source, N, e_));
-    predict(g, &clips, after);
-    print_message("mean EF shift %.4f before, %.4f after; squared error %.4f and %.4f\n", mean_shift(before, fp32),
-                  mean_shift(after, fp32), squared_error(before, fp32), squared_error(after, fp32));
-    assert_true(fabs(mean_shift(after, fp32)) < 0.2 * fabs(mean_shift(before, fp32)));
-    assert_true(squared_error(after, fp32) < squared_error(before, fp32));
-    for (int i = 0; i < g->n_fake_quants; i++)
-        assert_true(g->fake_quants[i].enabled);
-    eq_graph_free(g);
-    eq_graph_free(net);
-    free(clips.pixels);
+    for (int arithmetic = 0; arithmetic < EQ_ARITHMETIC_COUNT; arithmetic++) {
+        struct noise_clips clips;
+        struct eq_graph *net = settled_resnet(&clips, N), *g = fold_and_fuse(net);
+        float fp32[N], before[N], after[N];
+        predict(g, &clips, fp32);
+        calibrate_for(g, 4, (enum eq_arithmetic)arithmetic, &clips);
+        predict(g, &clips, before);
+        assert_ok(eq_correct_biases(g, &clips.source, N, e_));
+        predict(g, &clips, after);
+        print_message("%s: mean EF shift %.4f before, %.4f after; squared error %.4f and %.4f\n",
+                      eq_arithmetic_names[arithmetic], mean_shift(before, fp32), mean_shift(after, fp32),
+                      squared_error(before, fp32), squared_error(after, fp32));
+        assert_true(fabs(mean_shift(after, fp32)) < 0.2 * fabs(mean_shift(before, fp32)));
+        assert_true(squared_error(after, fp32) < squared_error(before, fp32));
+        for (int i = 0; i < g->n_fake_quants; i++)
+            assert_true(g->fake_quants[i].enabled);
+        eq_graph_free(g);
+        eq_graph_free(net);
+        free(clips.pixels);
+    }
 }
 
 /* The prediction of a layer's mean from its input's means is exact: with fake-quant that rounds nothing (weights

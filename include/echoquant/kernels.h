@@ -67,8 +67,8 @@ struct eq_u8s8_epilogue {
 /* The points of F(4x4, 3x3), 0, 1, -1, 2, -2 and infinity along each axis (Lavin & Gray, CVPR 2016); p = 6 * py + px. A
  * tile makes 4 x 4 outputs, or 3 along an axis, from a source that starts one pixel before them. */
 enum { EQ_DOMAIN_POINTS = 36, EQ_DOMAIN_IN = 6, EQ_DOMAIN_OUT = 4, EQ_DOMAIN_CENTER = 7 };
-/* The transforms along an axis: of a source line d, v[i] = sum of B^T[i][j] d[j]; of sums, y[i] = sum of A^T[i][j] m[j].
- * A constant source reaches the point (1, 1) alone, EQ_DOMAIN_CENTER, 36 times. */
+/* The transforms along an axis: of a source line d, v[i] = sum of B^T[i][j] d[j]; of sums, y[i] = sum of A^T[i][j]
+ * m[j]. A constant source reaches the point (1, 1) alone, EQ_DOMAIN_CENTER, 36 times. */
 extern const int8_t eq_domain_bt[EQ_DOMAIN_IN][EQ_DOMAIN_IN], eq_domain_at[EQ_DOMAIN_OUT][EQ_DOMAIN_IN];
 
 /* How a layer's transformed source becomes bytes; what they stand for is byte - add. mul: 1..32767. */
@@ -89,11 +89,12 @@ struct eq_domain_epilogue {
 /* What such a layer computes, the same bytes on every level; source: Li et al., LoWino, ICPP 2021.
  *   v[p]    = B^T d B of a tile's source, padding holding src_zp, minus 36 src_zp at the center; |v| <= 17340
  *   byte[p] = clamp(((v mul[p] + 2^14) >> 15) + add[p], 0, 255)
- *   sum[p]  = sum over cin of (byte[p] - add[p]) u[p][oc][cin], exact: u in -127..127, and 255 times the sum of |u| must fit int32
+ *   sum[p]  = sum over cin of (byte[p] - add[p]) u[p][oc][cin], exact: u in -127..127, and 255 times the sum of |u|
+ *             must fit int32
  *   m[p]    = fmaf((float)sum[p], k[p][oc], b[oc] at the center, else 0)
  *   y       = A^T m A, along y for each px, then along x, by
- *             s12 = m1 + m2, d12 = m1 - m2, s34 = m3 + m4, d34 = m3 - m4, y0 = (m0 + s12) + s34, y1 = fmaf(d34, 2, d12),
- *             y2 = fmaf(s34, 4, s12), y3 = fmaf(d34, 8, d12) + m5
+ *             s12 = m1 + m2, d12 = m1 - m2, s34 = m3 + m4, d34 = m3 - m4,
+ *             y0 = (m0 + s12) + s34, y1 = fmaf(d34, 2, d12), y2 = fmaf(s34, 4, s12), y3 = fmaf(d34, 8, d12) + m5
  *   dst     = rne(clamp(fmaf((float)residual, residual_m, y), dst_min, 255)); a NaN gives dst_min */
 bool eq_domain_supports(const struct eq_conv_shape *s); /* 3 x 3, stride 1, pad 1, in pixel layout */
 
@@ -320,8 +321,8 @@ struct eq_f32_domain_diff_src {
     const float *v[EQ_DOMAIN_POINTS];
     const uint8_t *mask[EQ_DOMAIN_POINTS];
 };
-/* From sums m[p][t][cout] (NULL: 0) to a clip's output [oh][ow][t][cout]: bias[cout] (NULL: none), residual, laid out as
- * the output (NULL: none), ReLU. With k, the sums are whole, and what is written is y of the integer engine, before
+/* From sums m[p][t][cout] (NULL: 0) to a clip's output [oh][ow][t][cout]: bias[cout] (NULL: none), residual, laid out
+ * as the output (NULL: none), ReLU. With k, the sums are whole, and what is written is y of the integer engine, before
  * it is clamped and rounded: k[p * k_step + oc] and bias are those of eq_domain_epilogue, residual * inv_residual +
  * residual_zp is whole. */
 struct eq_f32_domain_dst {

@@ -100,8 +100,6 @@ void eq_exec_simulate_conv(struct eq_exec *x, struct exec_node *nd);   /* fills 
 void eq_exec_store_simulated(struct eq_exec *x, struct exec_node *nd, bool rounded); /* units -> out, in real values */
 /* The grid that an edge's values lie on; false: they are just floats. */
 bool eq_exec_grid(const struct eq_exec *x, int node, float *step, float *zero_point);
-/* Computes the factor of a folded batch norm again (exec_forward.c). */
-void eq_exec_update_factor(struct eq_exec *x, struct exec_node *nd);
 /* exec_domain.c: convolutions in Winograd's domain. in_domain: whether the fake-quants that are enabled have the node
  * computed there. plan raises what the direct convolution needs to what this one needs. fresh: weights have changed;
  * whole: in whole numbers, to units. */
@@ -134,6 +132,15 @@ static inline float *eq_exec_dst(const struct exec_node *nd)
 static inline float *eq_exec_values(const struct eq_exec *x, int param)
 {
     return param < 0 ? NULL : eq_param_data(&x->g->params[param]);
+}
+/* Computes the factor of a folded batch norm again. */
+static inline void eq_exec_update_factor(const struct eq_exec *x, const struct exec_node *nd)
+{
+    if (!nd->factor)
+        return;
+    const struct eq_node *bn = &x->g->nodes[nd->node->folded_bn];
+    eq_batchnorm_factor(eq_exec_values(x, bn->gamma), eq_exec_values(x, bn->running_var), bn->eps, bn->cout,
+                        nd->factor);
 }
 static inline struct eq_qparams eq_exec_fq_params(const struct eq_fake_quant *fq, int channel)
 {

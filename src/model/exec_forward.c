@@ -22,15 +22,6 @@ static void forward_input(struct eq_exec *x, struct exec_node *nd)
                                   eq_exec_dst(nd));
 }
 
-void eq_exec_update_factor(struct eq_exec *x, struct exec_node *nd)
-{
-    if (!nd->factor)
-        return;
-    const struct eq_node *bn = &x->g->nodes[nd->node->folded_bn];
-    eq_batchnorm_factor(eq_exec_values(x, bn->gamma), eq_exec_values(x, bn->running_var), bn->eps, bn->cout,
-                        nd->factor);
-}
-
 /* The weights of a conv or linear node as this pass uses them: times the factor of a folded batch norm, then
  * fake-quantized. The scales are copied, so that backward sees the same. */
 static const float *used_weights(struct eq_exec *x, struct exec_node *nd)

@@ -5,9 +5,9 @@
  *   bench_domain [--side=14] [--channels=128] [--frames=16] [--clips=1] [--threads=1] [--rounds=200] [--copies=1]
  *                [--level=NAME]
  *
- * Least and median time of a call in ms, on one thread in CPU time. With --copies=N the calls go through N copies of the
- * weights, which are then not in the caches, as in a network. --level: an ISA level, by default the highest that has
- * such a kernel. The domain's bytes are others: their distance is printed. docs/KERNELS.md has the figures.
+ * Least and median time of a call in ms, on one thread in CPU time. With --copies=N the calls go through N copies of
+ * the weights, which are then not in the caches, as in a network. --level: an ISA level, by default the highest that
+ * has such a kernel. The domain's bytes are others: their distance is printed. docs/KERNELS.md has the figures.
  */
 #include "echoquant/kernels.h"
 

@@ -1,6 +1,6 @@
 /*
- * INT8 in Winograd's domain: the shared functions, the reference against the direct integer convolution where bytes lose
- * nothing, and every kernel of this CPU against the reference, to the bit, on 1, 2, 3 and 7 threads.
+ * INT8 in Winograd's domain: the shared functions, the reference against the direct integer convolution where bytes
+ * lose nothing, and every kernel of this CPU against the reference, to the bit, on 1, 2, 3 and 7 threads.
  */
 #include "kernels/checker.h"
 #include "kernels/domain_check.h"

@@ -1,7 +1,7 @@
 /*
- * Sums for NEON without dot products. A product of two s8 has at most 128 * 127 = 16256, since no weight is -128: two of
- * them fit int16 (smull, smlal), and pairs of such sums are added to int32 (sadalp). Three instructions for 16 products,
- * where widening to 16 bits first takes four.
+ * Sums for NEON without dot products. A product of two s8 has at most 128 * 127 = 16256, since no weight is -128: two
+ * of them fit int16 (smull, smlal), and pairs of such sums are added to int32 (sadalp). Three instructions for 16
+ * products, where widening to 16 bits first takes four.
  */
 #ifndef KERNELS_ARM_U8S8_SMULL_H
 #define KERNELS_ARM_U8S8_SMULL_H

@@ -223,8 +223,8 @@ ALWAYS_INLINE void domain_store_point(uint8_t *to, vi a, vi b, const int16_t *mu
 #endif
 }
 
-/* One chunk at an offset into the pixels of a tile, which makes 4 outputs along an axis if it is whole there. to[class]:
- * where the chunk goes in the plane of point 0. */
+/* One chunk at an offset into the pixels of a tile, which makes 4 outputs along an axis if it is whole there.
+ * to[class]: where the chunk goes in the plane of point 0. */
 ALWAYS_INLINE void domain_src_points(const struct domain_job *j, const bool whole_y, const bool whole_x,
                                      const uint8_t *const px[EQ_DOMAIN_POINTS], size_t at,
                                      uint8_t *const to[DOMAIN_CLASSES])

@@ -29,8 +29,8 @@ static inline struct eq_observer **eq_observers_of(const struct eq_statistics *s
 {
     return s->observers + (size_t)site * (size_t)s->n_opts;
 }
-/* The points of a convolution (conv: its first site) in its source: their values, [EQ_DOMAIN_POINTS], borrowed until
- * the next call, and the numbers of these, of which some may be 0. */
+/* calibrate_points.c: the points of a convolution (conv: its first site) in its source: their values,
+ * [EQ_DOMAIN_POINTS], borrowed until the next call, and the numbers of these, of which some may be 0. */
 enum eq_status eq_statistics_points(struct eq_statistics *s, const struct eq_site *conv, const float *edge,
                                     const float **values, size_t *n, struct eq_err *err);
 

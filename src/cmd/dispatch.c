@@ -159,6 +159,5 @@ int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, ch
     if (st != EQ_OK && eq_dist_speaks())
         eq_log(EQ_LOG_ERROR, "%s", err.msg);
     eq_parallel_shutdown();
-    eq_dist_exit(eq_exit_code(st));
-    return eq_exit_code(st);
+    return eq_dist_exit(eq_exit_code(st));
 }

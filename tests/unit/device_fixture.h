@@ -98,7 +98,7 @@ static inline int test_device_apart(int (*tests)(void))
     while (said && fgets(line, sizeof line, said)) {
         fputs(line, stderr);
         if (strncmp(line, mark, sizeof mark - 1) == 0)
-            memcpy(reason, line, sizeof reason);
+            snprintf(reason, sizeof reason, "%.*s", (int)strcspn(line, "\n"), line);
     }
     if (said)
         fclose(said);

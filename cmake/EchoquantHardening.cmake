@@ -44,7 +44,9 @@ target_compile_options(echoquant_hardening INTERFACE
 foreach(flag -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,text)
   string(MAKE_C_IDENTIFIER "ECHOQUANT_LINKS${flag}" id)
   check_linker_flag(C ${flag} ${id})
-  if(${id})
+  if(${id} AND flag STREQUAL "-pie") # GCC 16 takes it together with -shared for a program
+    target_link_options(echoquant_hardening INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
+  elseif(${id})
     target_link_options(echoquant_hardening INTERFACE ${flag})
   endif()
 endforeach()

@@ -551,4 +551,8 @@ void eq_signals_install(void);
 bool eq_interrupted(void);
 void eq_interrupt_reset(void); /* for tests */
 
+/* Waits for a child process; *state: as of waitpid. A signal that came for this process alone, or most_s seconds (0: no
+ * limit), end it by SIGKILL: EQ_INTERRUPTED "interrupted while DOING", EQ_IO "ended after 5 s while DOING". */
+enum eq_status eq_child_wait(int pid, double most_s, const char *doing, int *state, struct eq_err *err);
+
 #endif

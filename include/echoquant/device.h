@@ -42,6 +42,14 @@ void eq_devices_clear(struct eq_device_list *list); /* harmless twice */
 /* Whether text is a name that run.device may have: "cpu", "gpu", "opencl[:n]", "cuda[:n]". */
 bool eq_device_name_ok(const char *text);
 
+/* Lets the first use of a device, in which its kernels are built and checked, happen in a child process. A driver that
+ * crashes there, or hangs for that many seconds, does not take this process along: EQ_UNSUPPORTED. The child is this
+ * program with the arguments EQ_DEVICE_TRY and a device's id, for which main must call eq_device_try. 0, as at the
+ * start: in this process. */
+#define EQ_DEVICE_TRY "--try-device"
+void eq_device_allow_apart(double seconds);
+void eq_device_try(const char *id) __attribute__((noreturn));
+
 struct eq_device;
 /* name: "gpu" (the first GPU of the list that can be used), "cuda[:n]" or "opencl[:n]" (n: 0), never "cpu". Runs the
  * self-check if the cache has no result for this device, driver and text. Close with eq_device_close after everything

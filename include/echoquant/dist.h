@@ -25,8 +25,9 @@ enum eq_status eq_dist_close(enum eq_status st, struct eq_err *err);
 /* Whether this process should print how the command ended: it is the first, or the first one cannot. */
 bool eq_dist_speaks(void);
 /* Before the process exits with this code, after its last message: ends the others, if they cannot be reached
- * otherwise. / */
-void eq_dist_exit(int code);
+ * otherwise. The code to exit with: 0 where the first one ends with that code and says why. Open MPI 5 kills all others
+ * as soon as one has failed, also the one that is about to speak. / */
+int eq_dist_exit(int code);
 
 /* Says how many processes there are, and warns where one may run on fewer CPUs than `threads`, or, with threads = 0,
  * than its part of the machine, because the launcher bound it to some. The status of the exchange. */

@@ -48,14 +48,22 @@ static void handle(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
-void eq_signals_install(void)
+/* Whether this process was started with SIGHUP ignored, as by nohup. It is asked before shared libraries are initialized:
+ * UCX, which comes with Open MPI 5, takes the signal for itself when it is loaded. */
+static bool nohup;
+
+static void look_at_start(void)
 {
     struct sigaction before;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        bool nohup = ends[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
-        if (!nohup)
-            handle(ends[i], on_end);
-    }
+    nohup = sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+}
+
+static void (*const before_libraries)(void) __attribute__((section(".preinit_array"), used)) = look_at_start;
+
+void eq_signals_install(void)
+{
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        handle(ends[i], ends[i] == SIGHUP && nohup ? SIG_IGN : on_end);
     handle(SIGPIPE, on_failed_write);
     handle(SIGXFSZ, on_failed_write);
 }

@@ -1,6 +1,8 @@
 /* From argv to a command, from its status to the exit code. */
 #include "cmd/help.h"
 
+#include "echoquant/device.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -146,9 +148,14 @@ static enum eq_status dispatch(const struct eq_command *const *commands, size_t 
     return command ? run(command, argc - 1, argv + 1, err) : EQ_USAGE;
 }
 
+enum { DEVICE_SECONDS = 900 }; /* PoCL on a busy CPU takes some minutes */
+
 int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, char **argv)
 {
     struct eq_err err = {0};
+    if (argc == 3 && strcmp(argv[1], EQ_DEVICE_TRY) == 0)
+        eq_device_try(argv[2]);
+    eq_device_allow_apart(DEVICE_SECONDS);
     eq_log_configure(EQ_LOG_INFO);
     eq_signals_install();
     eq_memory_reserve(argc > 1 ? argv[1] : "echoquant");
@@ -159,6 +166,5 @@ int eq_cmd_main(const struct eq_command *const *commands, size_t n, int argc, ch
     if (st != EQ_OK && eq_dist_speaks())
         eq_log(EQ_LOG_ERROR, "%s", err.msg);
     eq_parallel_shutdown();
-    eq_dist_exit(eq_exit_code(st));
-    return eq_exit_code(st);
+    return eq_dist_exit(eq_exit_code(st));
 }

@@ -1,4 +1,5 @@
 /* Devices by name: the list of both loaders, and the opening of one. */
+#include "device/apart.h"
 #include "device/cache.h"
 
 #include <stdlib.h>
@@ -158,6 +159,11 @@ static enum eq_status check(struct eq_device *d, struct eq_device_entry *e, stru
     return EQ_OK;
 }
 
+static bool look_up(const char *key, struct eq_device_entry *e, void **data, char **path)
+{
+    return eq_device_cache_read(key, e, data, path) == EQ_ENTRY_GOOD && e->check != EQ_DEVICE_UNCHECKED;
+}
+
 static enum eq_status ready(struct eq_device *d, int index, struct eq_err *err)
 {
     const char *defines = defines_of(d->info.integer_path);
@@ -166,11 +172,18 @@ static enum eq_status ready(struct eq_device *d, int index, struct eq_err *err)
     void *data = NULL, *fresh = NULL;
     char *path = NULL;
     enum eq_status st;
-    EQ_TRY(d->api->open(index, &d->info, &d->ctx, err));
     eq_device_key(d->api, &d->info, defines, &key);
-    bool known = eq_device_cache_read(key.s, &e, &data, &path) == EQ_ENTRY_GOOD && e.check != EQ_DEVICE_UNCHECKED;
-    if (!known)
+    bool known = look_up(key.s, &e, &data, &path), tried = false;
+    if (!known) {
         eq_info("%s (%s): building and checking the kernels, once for this driver", d->info.id, d->info.name);
+        EQ_TRY(eq_device_try_apart(&d->info, &tried, err));
+    }
+    if (tried) {
+        eq_free(data);
+        free(path);
+        known = look_up(key.s, &e, &data, &path);
+    }
+    EQ_TRY(d->api->open(index, &d->info, &d->ctx, err));
     if (!known || e.check == EQ_DEVICE_PASSED)
         EQ_TRY(build(d, defines, &e, &fresh, err));
     if (!known)

@@ -9,6 +9,7 @@
 static struct {
     const struct eq_comm *comm; /* NULL: this process is alone */
     bool open, unreached;
+    bool told; /* the first process knows of the failure that this one ends with */
 } dist;
 
 /* Results are printed by one process. */
@@ -79,6 +80,7 @@ enum eq_status eq_dist_close(enum eq_status st, struct eq_err *err)
         st = eq_transport_close(st, &reached, err);
     dist.open = false;
     dist.unreached = !reached;
+    dist.told = reached && st != EQ_OK && dist.comm && dist.comm->rank > 0;
     return st;
 }
 
@@ -87,10 +89,11 @@ bool eq_dist_speaks(void)
     return dist.unreached || !dist.comm || dist.comm->rank == 0;
 }
 
-void eq_dist_exit(int code)
+int eq_dist_exit(int code)
 {
     if (dist.unreached)
         eq_transport_abort(code);
+    return dist.told ? 0 : code;
 }
 
 /* The processes that wait for this thread's process, or that it waits with; NULL: none. One section may lie in

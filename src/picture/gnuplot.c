@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -53,24 +51,6 @@ static int spawn(const char *dir, const char *const *scripts, size_t n, pid_t *p
     return code;
 }
 
-/* A signal that came for this process alone ends the child, too. */
-static enum eq_status wait_for(pid_t pid, int *state, struct eq_err *err)
-{
-    bool before = eq_interrupted(), told = false;
-    for (int ms = 1;; ms = ms < 8 ? 2 * ms : ms) {
-        pid_t ended = waitpid(pid, state, WNOHANG);
-        if (ended == pid && !before && eq_interrupted() && !(WIFEXITED(*state) && WEXITSTATUS(*state) == 0))
-            return eq_fail(err, EQ_INTERRUPTED, "interrupted while gnuplot was drawing");
-        if (ended == pid)
-            return EQ_OK;
-        if (ended < 0 && errno != EINTR)
-            return eq_fail_errno(err, "cannot wait for gnuplot");
-        if (!before && !told && eq_interrupted())
-            told = kill(pid, SIGKILL) == 0;
-        nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
-    }
-}
-
 enum eq_status eq_gnuplot(const char *dir, const char *const *scripts, size_t n, struct eq_err *err)
 {
     pid_t pid;
@@ -85,7 +65,7 @@ enum eq_status eq_gnuplot(const char *dir, const char *const *scripts, size_t n,
         errno = code;
         return eq_fail_errno(err, "cannot start gnuplot");
     }
-    EQ_CHECK(wait_for(pid, &state, err));
+    EQ_CHECK(eq_child_wait(pid, 0, "gnuplot was drawing", &state, err));
     first_complaint(dir, complaint);
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0)
         return EQ_OK;

@@ -1,9 +1,11 @@
 /* Preloaded by tests/cli/test_machines.sh: a file system that cannot lock (LOCK_ERRNO: what fcntl(F_SETLK) fails with)
- * or cannot sync (DIR_ERRNO, FILE_ERRNO: what fsync of a folder or of a file fails with). */
+ * or cannot sync (DIR_ERRNO, FILE_ERRNO: what fsync of a folder or of a file fails with). With TAKE_SIGHUP it takes this
+ * signal for itself when it is loaded, as UCX does. */
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,6 +16,17 @@ static int fails(const char *name)
     if (text)
         errno = (int)strtol(text, NULL, 10);
     return text != NULL;
+}
+
+static void take(int number)
+{
+    (void)number;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    if (getenv("TAKE_SIGHUP"))
+        signal(SIGHUP, take);
 }
 
 static int control(const char *name, int fd, int command, void *argument)

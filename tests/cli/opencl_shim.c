@@ -5,6 +5,7 @@
  *   OPENCL_MOST_BYTES  a buffer of more bytes is refused for want of memory
  *   OPENCL_WRONG       "edges": the first byte of what is read back and waited for is wrong, as the self-check does;
  *                      "pixels": those of every batch are white
+ *   OPENCL_BUILD       "abort" or "exit": what its compiler does to the process
  *   cc -shared -fPIC -o shim.so opencl_shim.c -ldl
  */
 #define _GNU_SOURCE
@@ -17,6 +18,7 @@ enum { NOT_AVAILABLE = -2, NO_MEMORY = -4 };
 static void *(*real_dlsym)(void *, const char *);
 static int (*real_flush)(void *);
 static void *(*real_buffer)(void *, unsigned long, size_t, void *, int *);
+static int (*real_build)(void *, unsigned, const void *, const char *, void *, void *);
 static int (*real_read)(void *, void *, unsigned, size_t, size_t, void *, unsigned, const void *, void *);
 static int (*real_write)(void *, void *, unsigned, size_t, size_t, const void *, unsigned, const void *, void *);
 
@@ -42,6 +44,16 @@ static void *buffer(void *context, unsigned long flags, size_t bytes, void *host
     return NULL;
 }
 
+static int build(void *program, unsigned devices, const void *list, const char *options, void *notify, void *data)
+{
+    const char *how = getenv("OPENCL_BUILD");
+    if (how && strcmp(how, "abort") == 0)
+        abort();
+    if (how && strcmp(how, "exit") == 0)
+        exit(0);
+    return real_build(program, devices, list, options, notify, data);
+}
+
 static int read_back(void *queue, void *from, unsigned waits, size_t offset, size_t n, void *to, unsigned events,
                      const void *list, void *event)
 {
@@ -63,9 +75,8 @@ static const struct {
     const char *name;
     void *own, *real; /* real: where the address of the library's is kept */
 } functions[] = {
-    {"clFlush", (void *)flush, &real_flush},
-    {"clCreateBuffer", (void *)buffer, &real_buffer},
-    {"clEnqueueReadBuffer", (void *)read_back, &real_read},
+    {"clBuildProgram", (void *)build, &real_build},          {"clFlush", (void *)flush, &real_flush},
+    {"clCreateBuffer", (void *)buffer, &real_buffer},        {"clEnqueueReadBuffer", (void *)read_back, &real_read},
     {"clEnqueueWriteBuffer", (void *)write_to, &real_write},
 };
 

@@ -48,8 +48,13 @@ expect 0 eval r --set eval.devices=cpu --set run.device=cpu
 
 run bench "${NET[@]}" --device opencl
 if [ "$STATUS" != 0 ]; then
-    has "$ERR" 'there is no device "opencl'
-    skip "the rest: no device of OpenCL here"
+    if grep -q "^LLVM ERROR: " "$ERR"; then
+        has "$ERR" "cannot be used: the process that tried it crashed (signal 6, Aborted)"
+        skip "the rest: $(grep "^LLVM ERROR: " "$ERR")"
+    else
+        has "$ERR" 'there is no device "opencl'
+        skip "the rest: no device of OpenCL here"
+    fi
     summary
     exit
 fi
@@ -270,4 +275,16 @@ has "$ERR" "Update its driver, or remove $XDG_CACHE_HOME/echoquant/device-"
 expect 0 devices
 has "$OUT" "self-check failed"
 has "$OUT" "cannot be used"
+
+# One whose compiler aborts or ends the process: the command says so and goes on to its own end.
+export XDG_CACHE_HOME=$TMP/crash
+with OPENCL_BUILD=abort expect_error 1 "cannot be used: the process that tried it crashed (signal 6, Aborted)" \
+    predict --model r/ptq.safetensors --device opencl d/Videos
+has "$ERR" "The driver is $("$BIN" devices --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["devices"][0]["driver"])')"
+rm -rf "$XDG_CACHE_HOME"
+with OPENCL_BUILD=exit expect_error 1 "the process that tried it ended with exit code 0" \
+    predict --model r/ptq.safetensors --device opencl d/Videos
+with OPENCL_BUILD=abort expect 0 devices
+has "$OUT" "cannot be used"
+expect 0 predict --model r/ptq.safetensors --device opencl d/Videos
 summary

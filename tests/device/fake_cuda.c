@@ -3,13 +3,15 @@
  * the tests launch are C functions. It follows what the driver refuses: calls without a context, launches of unknown
  * kernels, work after a failure. Environment:
  *   FAKE_CUDA_DEVICES  compute capabilities, "75,90" by default; "": no device
- *   FAKE_CUDA_FAIL     the function that fails, with FAKE_CUDA_CODE
+ *   FAKE_CUDA_FAIL     the function that fails, with FAKE_CUDA_CODE: a number, or what takes the process along: "abort",
+ *                      "exit", "hang"
  * FAKE_CUDA_LACKS_GRAPHS leaves a function out, as older drivers do.
  */
 #include "device/cuda_driver.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define X(name, arguments) CUresult name arguments;
 EQ_CUDA_FUNCTIONS(X)
@@ -76,6 +78,14 @@ static CUresult called(const char *name)
     const char *fail = getenv("FAKE_CUDA_FAIL"), *code = getenv("FAKE_CUDA_CODE");
     size_t n = strlen(calls);
     snprintf(calls + n, sizeof calls - n, "%s ", name);
+    if (fail && code && strcmp(fail, name) == 0) {
+        if (strcmp(code, "abort") == 0)
+            abort();
+        if (strcmp(code, "exit") == 0)
+            exit(3);
+        while (strcmp(code, "hang") == 0)
+            pause();
+    }
     return fail && code && strcmp(fail, name) == 0 ? (CUresult)strtol(code, NULL, 10) : CUDA_SUCCESS;
 }
 

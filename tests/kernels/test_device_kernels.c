@@ -537,7 +537,7 @@ static bool check_pools(const struct eq_device *d)
     return ok;
 }
 
-int main(void)
+static int tests_of_device(void)
 {
     eq_kernels_init();
     if (eq_parallel_init(2, NULL) != EQ_OK)
@@ -563,4 +563,9 @@ int main(void)
     }
     eq_parallel_shutdown();
     return ok ? 0 : 1;
+}
+
+int main(void)
+{
+    return test_device_apart(tests_of_device);
 }

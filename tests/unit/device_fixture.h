@@ -8,9 +8,12 @@
 
 #include "device/net.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct device_path {
     const char *path, *defines;
@@ -70,6 +73,42 @@ static inline struct eq_device *test_device_open(int i, const char *more_defines
     }
     eq_devices_clear(&list);
     return d;
+}
+
+/* Runs the tests in a child process, because the compiler in a driver may abort. 77, which ctest takes for skipped, with
+ * the reason, if LLVM's in PoCL does so over valid kernels (docs/RELIABILITY.md); else the status of the tests. To be
+ * called before there are threads. */
+static inline int test_device_apart(int (*tests)(void))
+{
+    static const char mark[] = "LLVM ERROR: ";
+    char line[512], reason[512] = "";
+    int ends[2], state;
+    if (pipe(ends) != 0)
+        return 1;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        exit(tests());
+    }
+    close(ends[1]);
+    FILE *said = fdopen(ends[0], "r");
+    while (said && fgets(line, sizeof line, said)) {
+        fputs(line, stderr);
+        if (strncmp(line, mark, sizeof mark - 1) == 0)
+            snprintf(reason, sizeof reason, "%.*s", (int)strcspn(line, "\n"), line);
+    }
+    if (said)
+        fclose(said);
+    if (pid < 0 || waitpid(pid, &state, 0) != pid)
+        return 1;
+    if (WIFEXITED(state))
+        return WEXITSTATUS(state);
+    printf("%s: the device's compiler ends the process with signal %d: %s\n", reason[0] ? "skipped" : "FAILED",
+           WTERMSIG(state), reason);
+    return reason[0] && WTERMSIG(state) == SIGABRT ? 77 : 1;
 }
 
 static inline void test_device_close(struct eq_device *d)

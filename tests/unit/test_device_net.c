@@ -507,7 +507,7 @@ static void failures_of_the_device_are_returned(void **state)
     free(clips.pixels);
 }
 
-int main(void)
+static int tests_of_device(void)
 {
     int n = 0;
     eq_kernels_init();
@@ -544,4 +544,9 @@ int main(void)
             test_device_close(devices[i]);
     eq_parallel_shutdown();
     return n > 0 ? failed : 1;
+}
+
+int main(void)
+{
+    return test_device_apart(tests_of_device);
 }

@@ -7,8 +7,11 @@
 #include "device/cache.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 const char eq_device_text[] = "text of the kernels";
 const struct eq_device_ptx eq_device_ptx[] = {{75, "75 .entry add_step()"}, {80, "80 .entry add_step()"}, {0, NULL}};
@@ -252,6 +255,62 @@ static void a_cache_that_cannot_be_written_is_one_warning(void **state)
     assert_null(strstr(warning + 1, "warning: "));
 }
 
+/* What would have killed this process, and what a child leaves in the cache. */
+static void a_driver_that_crashes_takes_only_a_child_along(void **state)
+{
+    (void)state;
+    static const char *const faults[][2] = {
+        {"abort",
+         "the process that tried it crashed (signal 6, Aborted) while its driver built and checked the kernels"},
+        {"exit", "the process that tried it ended with exit code 3 while its driver"},
+        {"hang", "the process that tried it ended after 1 s while its driver built and checked the kernels"}};
+    struct eq_err err = {0};
+    struct eq_device_list list;
+    setenv("FAKE_CUDA_FAIL", "cuLinkCreate_v2", 1);
+    eq_device_allow_apart(1);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        setenv("FAKE_CUDA_CODE", faults[i][0], 1);
+        assert_int_equal(open_and_close("cuda:0", &err), EQ_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, "cuda:0 (Fake T0) cannot be used: "));
+        assert_non_null(strstr(err.msg, faults[i][1]));
+        assert_non_null(strstr(err.msg, "CUDA 12.4: use another version of it, or run on the CPU"));
+        assert_null(only_file());
+    }
+    setenv("FAKE_CUDA_CODE", "218", 1); /* an ordinary failure keeps its message */
+    eq_device_allow_apart(60);
+    assert_int_equal(open_and_close("cuda:0", &err), EQ_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "CUDA_ERROR_INVALID_PTX"));
+    unsetenv("FAKE_CUDA_FAIL");
+    assert_int_equal(eq_devices_list(true, &list, NULL), EQ_OK);
+    assert_int_equal(list.devices[0].check, EQ_DEVICE_PASSED);
+    eq_devices_clear(&list);
+    eq_device_allow_apart(0);
+    assert_int_equal(self_checks, 0);
+    assert_int_equal(open_and_close("cuda:0", NULL), EQ_OK);
+    assert_int_equal(self_checks, 0);
+}
+
+static void an_interrupt_ends_the_child(void **state)
+{
+    (void)state;
+    struct eq_err err = {0};
+    eq_signals_install();
+    setenv("FAKE_CUDA_FAIL", "cuLinkCreate_v2", 1);
+    setenv("FAKE_CUDA_CODE", "hang", 1);
+    eq_device_allow_apart(100);
+    pid_t child = fork();
+    if (child == 0) {
+        usleep(300000);
+        kill(getppid(), SIGUSR1);
+        _exit(0);
+    }
+    assert_int_equal(open_and_close("cuda:0", &err), EQ_INTERRUPTED);
+    assert_non_null(strstr(err.msg, "interrupted while its driver built and checked the kernels"));
+    waitpid(child, NULL, 0);
+    eq_device_allow_apart(0);
+    eq_interrupt_reset();
+}
+
 static void without_a_loader_the_list_is_empty_and_says_why(void **state)
 {
     (void)state;
@@ -264,8 +323,10 @@ static void without_a_loader_the_list_is_empty_and_says_why(void **state)
     eq_devices_clear(&list);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], EQ_DEVICE_TRY) == 0)
+        eq_device_try(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(names_are_of_three_kinds, begin),
         cmocka_unit_test_setup(a_name_finds_its_device, begin),
@@ -276,6 +337,8 @@ int main(void)
         cmocka_unit_test_setup(a_device_that_fails_the_self_check_is_refused, begin),
         cmocka_unit_test_setup(a_self_check_that_could_not_run_is_tried_again, begin),
         cmocka_unit_test_setup(a_cache_that_cannot_be_written_is_one_warning, begin),
+        cmocka_unit_test_setup(a_driver_that_crashes_takes_only_a_child_along, begin),
+        cmocka_unit_test_setup(an_interrupt_ends_the_child, begin),
         cmocka_unit_test_setup(without_a_loader_the_list_is_empty_and_says_why, begin),
     };
     return cmocka_run_group_tests(tests, set_up_cache, tear_down);

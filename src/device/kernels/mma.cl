@@ -179,13 +179,10 @@ INLINE void mma_finish(global uchar *arena, const struct eq_device_step *s, loca
             sum += *(local const int4 *)(sums + (part * rows + row) * pitch + i % words * 4);
         global const float *channels = (global const float *)(arena + s->channels) + column;
         const int4 weights = *(global const int4 *)(channels + 2 * s->columns);
-        const size_t at = (size_t)m * s->out_words + column / 4;
-        const uint residual = s->flags & EQ_STEP_RESIDUAL ? ((global const uint *)(arena + s->residual))[at] : 0;
         sum = (int4)(sum.x - zero * weights.x, sum.y - zero * weights.y, sum.z - zero * weights.z,
                      sum.w - zero * weights.w);
-        ((global uint *)(arena + s->target))[at] =
-            requantized4(s, sum, *(global const float4 *)channels, *(global const float4 *)(channels + s->columns),
-                         residual);
+        store_requantized4(arena, s, (size_t)m * s->out_words + column / 4, sum, *(global const float4 *)channels,
+                           *(global const float4 *)(channels + s->columns));
     }
 }
 

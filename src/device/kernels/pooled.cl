@@ -126,10 +126,10 @@ INLINE void pool_line(global uchar *arena, const struct eq_device_step *s, const
             continue;
         }
         const int4 sum = as_int4(most), weights = *(global const int4 *)(channels + 2 * s->columns);
-        ((global uint *)(arena + s->target))[(size_t)row * s->out_words + column / 4] = requantized4(
-            s, (int4)(sum.x - zero * weights.x, sum.y - zero * weights.y, sum.z - zero * weights.z,
-                      sum.w - zero * weights.w),
-            *(global const float4 *)channels, *(global const float4 *)(channels + s->columns), 0);
+        const float4 r = scaled4((int4)(sum.x - zero * weights.x, sum.y - zero * weights.y, sum.z - zero * weights.z,
+                                        sum.w - zero * weights.w),
+                                 *(global const float4 *)channels, *(global const float4 *)(channels + s->columns));
+        ((global uint *)(arena + s->target))[(size_t)row * s->out_words + column / 4] = quantized4(s, r);
     }
 }
 

@@ -169,12 +169,9 @@ INLINE void conv_u8(global uchar *arena, const struct eq_device_step *s, local u
     for (int i = 0; i < tall; i++) {
         if (first + i >= s->rows)
             continue;
-        const size_t at = (size_t)(first + i) * s->out_words + column / 4;
-        const uint residual =
-            s->flags & EQ_STEP_RESIDUAL ? ((global const uint *)(arena + s->residual))[at] : 0;
         const int4 sum = (int4)(sums[i].x - zero * weights.x, sums[i].y - zero * weights.y,
                                 sums[i].z - zero * weights.z, sums[i].w - zero * weights.w);
-        ((global uint *)(arena + s->target))[at] = requantized4(s, sum, m, b, residual);
+        store_requantized4(arena, s, (size_t)(first + i) * s->out_words + column / 4, sum, m, b);
     }
 }
 

@@ -48,23 +48,38 @@ INLINE uint quantized(float r, float least, float most, int zero)
     return (uint)((int)rint(r) + zero);
 }
 
-/* docs/QUANTIZATION.md, section 1: four channels of an output. */
-INLINE uint requantized4(const struct eq_device_step *s, int4 sum, float4 m, float4 b, uint residual)
+/* docs/QUANTIZATION.md, section 1: four channels of an output, before a residual is added and they are rounded. */
+INLINE float4 scaled4(int4 sum, float4 m, float4 b)
 {
-    float4 r = (float4)(fma((float)sum.x, m.x, b.x), fma((float)sum.y, m.y, b.y), fma((float)sum.z, m.z, b.z),
-                        fma((float)sum.w, m.w, b.w));
-    if (s->flags & EQ_STEP_RESIDUAL) {
-        float by = s->residual_scale;
-        int zero = s->residual_zero;
-        r.x = fma((float)(byte_of(residual, 0) - zero), by, r.x);
-        r.y = fma((float)(byte_of(residual, 1) - zero), by, r.y);
-        r.z = fma((float)(byte_of(residual, 2) - zero), by, r.z);
-        r.w = fma((float)(byte_of(residual, 3) - zero), by, r.w);
-    }
+    return (float4)(fma((float)sum.x, m.x, b.x), fma((float)sum.y, m.y, b.y), fma((float)sum.z, m.z, b.z),
+                    fma((float)sum.w, m.w, b.w));
+}
+
+INLINE float4 plus_residual4(const struct eq_device_step *s, uint word, float4 r)
+{
+    float by = s->residual_scale;
+    int zero = s->residual_zero;
+    return (float4)(fma((float)(byte_of(word, 0) - zero), by, r.x), fma((float)(byte_of(word, 1) - zero), by, r.y),
+                    fma((float)(byte_of(word, 2) - zero), by, r.z), fma((float)(byte_of(word, 3) - zero), by, r.w));
+}
+
+INLINE uint quantized4(const struct eq_device_step *s, float4 r)
+{
     float least = s->least, most = s->most;
     int zero = s->target_zero;
     return quantized(r.x, least, most, zero) | quantized(r.y, least, most, zero) << 8 |
            quantized(r.z, least, most, zero) << 16 | quantized(r.w, least, most, zero) << 24;
+}
+
+/* Word `at` of the target, from its sums. The residual is read and added in one branch: over two with the same condition,
+ * PoCL 6.0 of Debian 13 aborts (docs/RELIABILITY.md). */
+INLINE void store_requantized4(global uchar *arena, const struct eq_device_step *s, size_t at, int4 sum, float4 m,
+                               float4 b)
+{
+    float4 r = scaled4(sum, m, b);
+    if (s->flags & EQ_STEP_RESIDUAL)
+        r = plus_residual4(s, ((global const uint *)(arena + s->residual))[at], r);
+    ((global uint *)(arena + s->target))[at] = quantized4(s, r);
 }
 
 INLINE float4 dequantized4(uint word, int zero, float scale)

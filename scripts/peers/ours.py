@@ -33,6 +33,10 @@ class Ours:
         return self.bench("--model", model, "--set", f"bench.repeats={calls}", "--precision", precision,
                           threads=threads, warmup=warmup)
 
+    def infer_winograd(self, form, threads, warmup, calls):
+        return self.bench("--fresh", "int8", "--frames", form.frames, "--size", form.size, "--set",
+                          "ptq.arithmetic=winograd", "--set", f"bench.repeats={calls}", threads=threads, warmup=warmup)
+
     def infer_file(self, model, data, threads, warmup, calls):
         return self.bench("--model", model, "--data", data, "--set", f"bench.repeats={calls}", threads=threads,
                           warmup=warmup)

@@ -86,6 +86,12 @@ def our_inference(b, model, what, threads, precision="fp32"):
         model, threads, b.warmup, b.calls, precision)["latency_ms"])
 
 
+def our_winograd(b):
+    """Times don't depend on the weights, so that nothing has to be calibrated in Winograd's domain."""
+    return Contestant("echoquant", "INT8, Winograd (other rounding)", peer=False, turn=lambda: b.ours.infer_winograd(
+        b.form, b.threads, b.warmup, b.calls)["latency_ms"])
+
+
 def our_training(b, threads, what="FP32", precision="fp32"):
     return Contestant("echoquant", what, peer=False, turn=lambda: b.ours.train(
         b.fp32, b.form, b.spec["batch"], threads, 1, 1, precision)["step_ms"])
@@ -163,7 +169,7 @@ def int8_variants(b):
 def int8(b):
     variants = int8_variants(b)
     with Crew(b, "int8") as crew:
-        rows = [our_inference(b, b.int8, "INT8", b.threads)]
+        rows = [our_inference(b, b.int8, "INT8", b.threads), our_winograd(b)]
         for variant in variants:
             rows += crew.contestant(*variant)
         result = with_result(race(rows, b.rounds, lambda text: b.say(f"int8: {text}")))

@@ -92,8 +92,7 @@ static enum eq_status take_buffers(int threads, struct eq_err *err)
 #define IS_SANITIZED 0
 #endif
 #if defined __ELF__ && !IS_SANITIZED
-/* What the constructors of other libraries take before OpenBLAS's turn: 81 MiB in Debian sid, where one of them starts a
- * thread. */
+/* What the constructors of other libraries take before OpenBLAS's turn: 81 MiB in Debian sid. */
 enum { OTHERS_BYTES = 96 << 20 };
 
 /* Called by the loader before all constructors of libraries. */

@@ -48,8 +48,8 @@ static void handle(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
-/* Whether this process was started with SIGHUP ignored, as by nohup. It is asked before shared libraries are initialized:
- * UCX, which comes with Open MPI 5, takes the signal for itself when it is loaded. */
+/* Whether this process was started with SIGHUP ignored, as by nohup. It is asked before shared libraries are
+ * initialized: UCX, which comes with Open MPI 5, takes the signal for itself when it is loaded. */
 static bool nohup;
 
 static void look_at_start(void)

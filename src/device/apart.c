@@ -14,7 +14,7 @@
 
 extern char **environ;
 
-enum { CAME_TO_AN_END = 111 }; /* a driver that calls exit() has another code */
+enum { CAME_TO_AN_END = 111 }; /* unlike what drivers end a process with */
 
 static double most_seconds;
 
@@ -23,14 +23,15 @@ void eq_device_allow_apart(double seconds)
     most_seconds = seconds;
 }
 
-void eq_device_try(const char *id)
+void eq_device_begin_as_child(void)
 {
-    struct eq_device *d;
     most_seconds = 0;
     eq_log_configure(EQ_LOG_ERROR);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (eq_device_open(id, &d, NULL) == EQ_OK)
-        eq_device_close(d);
+}
+
+void eq_device_end_as_child(void)
+{
     _exit(CAME_TO_AN_END);
 }
 

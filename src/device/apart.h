@@ -9,4 +9,8 @@
  * and EQ_OK: none was started. */
 enum eq_status eq_device_try_apart(const struct eq_device_info *info, bool *tried, struct eq_err *err);
 
+/* What the child does before and after. */
+void eq_device_begin_as_child(void);
+void eq_device_end_as_child(void) __attribute__((noreturn));
+
 #endif

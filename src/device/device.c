@@ -245,6 +245,15 @@ enum eq_status eq_device_open(const char *name, struct eq_device **out, struct e
     return st;
 }
 
+void eq_device_try(const char *id)
+{
+    struct eq_device *d;
+    eq_device_begin_as_child();
+    if (eq_device_open(id, &d, NULL) == EQ_OK)
+        eq_device_close(d);
+    eq_device_end_as_child();
+}
+
 enum eq_status eq_devices_list(bool check_all, struct eq_device_list *out, struct eq_err *err)
 {
     EQ_CHECK(list_all(out, err));

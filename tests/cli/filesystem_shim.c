@@ -1,6 +1,6 @@
 /* Preloaded by tests/cli/test_machines.sh: a file system that cannot lock (LOCK_ERRNO: what fcntl(F_SETLK) fails with)
- * or cannot sync (DIR_ERRNO, FILE_ERRNO: what fsync of a folder or of a file fails with). With TAKE_SIGHUP it takes this
- * signal for itself when it is loaded, as UCX does. */
+ * or cannot sync (DIR_ERRNO, FILE_ERRNO: what fsync of a folder or of a file fails with). With TAKE_SIGHUP it takes
+ * this signal for itself when it is loaded, as UCX does. */
 
 #include <dlfcn.h>
 #include <errno.h>

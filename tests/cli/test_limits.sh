@@ -108,6 +108,11 @@ for v in 250000 300000 400000; do
     limited "ulimit -v $v" "$BIN" train --run space-run --data whole "${SMALL[@]}" --threads 1
     if [ "$STATUS" = 127 ]; then pass; else told "ulimit -v $v"; fi # 127: the loader's own message
 done
+# At every limit around the least: other libraries take room between the look for it and OpenBLAS's start.
+for ((v = 200000; v <= 560000; v += 10000)); do
+    limited "ulimit -v $v" "$BIN" version
+    if [ "$STATUS" = 127 ]; then pass; else told "version under ulimit -v $v"; fi
+done
 limited "ulimit -v 400000" "$BIN" predict --model whole-run/ptq.safetensors whole/Videos/SYN000100000.avi --threads 1
 told "predict under ulimit -v"
 # Libraries start no thread of their own.

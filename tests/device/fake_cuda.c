@@ -3,8 +3,8 @@
  * the tests launch are C functions. It follows what the driver refuses: calls without a context, launches of unknown
  * kernels, work after a failure. Environment:
  *   FAKE_CUDA_DEVICES  compute capabilities, "75,90" by default; "": no device
- *   FAKE_CUDA_FAIL     the function that fails, with FAKE_CUDA_CODE: a number, or what takes the process along: "abort",
- *                      "exit", "hang"
+ *   FAKE_CUDA_FAIL     the function that fails, with FAKE_CUDA_CODE: a number, or what takes the process along:
+ *                      "abort", "exit", "hang"
  * FAKE_CUDA_LACKS_GRAPHS leaves a function out, as older drivers do.
  */
 #include "device/cuda_driver.h"

@@ -75,9 +75,9 @@ static inline struct eq_device *test_device_open(int i, const char *more_defines
     return d;
 }
 
-/* Runs the tests in a child process, because the compiler in a driver may abort. 77, which ctest takes for skipped, with
- * the reason, if LLVM's in PoCL does so over valid kernels (docs/RELIABILITY.md); else the status of the tests. To be
- * called before there are threads. */
+/* Runs the tests in a child process, because the compiler in a driver may abort. 77, which ctest takes for skipped,
+ * with the reason, if LLVM's in PoCL does so over valid kernels (docs/RELIABILITY.md); else the status of the tests. To
+ * be called before there are threads. */
 static inline int test_device_apart(int (*tests)(void))
 {
     static const char mark[] = "LLVM ERROR: ";

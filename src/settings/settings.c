@@ -387,6 +387,13 @@ enum eq_status eq_setting_store_number(struct eq_settings *s, const struct eq_se
     return EQ_OK;
 }
 
+/* A list without names has no commas either. */
+static bool has_empty_name(const char *list)
+{
+    size_t n = strlen(list);
+    return n > 0 && (list[0] == ',' || list[n - 1] == ',' || strstr(list, ",,"));
+}
+
 enum eq_status eq_setting_store_text(struct eq_settings *s, const struct eq_setting *row, const char *text,
                                      const char *origin, struct eq_err *err)
 {
@@ -403,6 +410,9 @@ enum eq_status eq_setting_store_text(struct eq_settings *s, const struct eq_sett
         for (const char *p = text; *p; p++) /* no path needs one */
             if ((unsigned char)*p < ' ' || *p == 127)
                 return eq_fail(err, EQ_USAGE, "%s: %s contains a control character", origin, row->key);
+        if (row->type == EQ_SETTING_LIST && has_empty_name(text))
+            return eq_fail(err, EQ_USAGE, "%s: %s has an empty name: a comma stands between two names", origin,
+                           row->key);
         char **slot = field(&s->config, row), *copy = eq_strdup(text);
         free(*slot);
         *slot = copy;

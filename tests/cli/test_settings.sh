@@ -8,6 +8,9 @@ expect_error 2 "write KEY=VALUE" train --set data.frames
 expect_error 2 "data.frames = 65 is not allowed: it must be a whole number in 1..64" train --set data.frames=65
 expect_error 2 "data.frames = 8.5" train --set data.frames=8.5
 expect_error 2 "data.frames = eight" train --set data.frames=eight
+for list in , 1, ,1 1,,2; do
+    expect_error 2 "data.val_folds has an empty name" train --set "data.val_folds=$list"
+done
 expect_error 2 "train.lr = 0 " train --set train.lr=0
 expect_error 2 "train.lr = nan" train --set train.lr=nan
 expect_error 2 "one of minmax, moving_average" ptq --set ptq.observer=best

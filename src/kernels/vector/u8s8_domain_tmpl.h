@@ -18,6 +18,7 @@
 #define KERNELS_VECTOR_U8S8_DOMAIN_TMPL_H
 
 #include "kernels/vector/u8s8_tile.h"
+#include "kernels/vector/u8s8_winograd_src.h"
 
 enum {
     DOMAIN_CLASSES = 4, /* of points: 1 at infinity along x, 2 along y, 3 along both, 0 others */
@@ -194,20 +195,6 @@ static int domain_class(int p)
 
 /* ---- source to points ---------------------------------------------------- */
 
-/* A line of values to as many points; without the last ones unless whole. */
-ALWAYS_INLINE void domain_src_line(const vi d[EQ_DOMAIN_IN], vi v[EQ_DOMAIN_IN], const bool whole)
-{
-    vi a = vi_sub16(d[4], vi_shl16(d[2], 2)), b = vi_sub16(d[3], vi_shl16(d[1], 2));
-    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_add16(e, e);
-    v[0] = vi_add16(vi_shl16(vi_sub16(d[0], d[2]), 2), c);
-    v[1] = vi_add16(a, b);
-    v[2] = vi_sub16(a, b);
-    v[3] = vi_add16(c, e2);
-    v[4] = vi_sub16(c, e2);
-    if (whole)
-        v[5] = vi_sub16(vi_sub16(d[5], d[3]), vi_shl16(e, 2));
-}
-
 /* A chunk's two halves at a point, rounded to what the products take. */
 ALWAYS_INLINE void domain_store_point(uint8_t *to, vi a, vi b, const int16_t *mul, const int16_t *add)
 {
@@ -239,7 +226,7 @@ ALWAYS_INLINE void domain_src_points(const struct domain_job *j, const bool whol
 #pragma GCC unroll 6
             for (int x = 0; x < inx; x++)
                 d[x] = vi_widen_u8(px[y * EQ_DOMAIN_IN + x] + at + half * DOMAIN_CHUNK / 2);
-            domain_src_line(d, lines[half][y], whole_x);
+            winograd_src_line(d, lines[half][y], whole_x);
         }
 #pragma GCC unroll 1
     for (int x = 0; x < inx; x++) {
@@ -250,7 +237,7 @@ ALWAYS_INLINE void domain_src_points(const struct domain_job *j, const bool whol
 #pragma GCC unroll 6
             for (int y = 0; y < iny; y++)
                 d[y] = lines[half][y][x];
-            domain_src_line(d, v[half], whole_y);
+            winograd_src_line(d, v[half], whole_y);
             if (x == EQ_DOMAIN_CENTER % EQ_DOMAIN_IN)
                 v[half][EQ_DOMAIN_CENTER / EQ_DOMAIN_IN] = vi_sub16(v[half][EQ_DOMAIN_CENTER / EQ_DOMAIN_IN], center);
         }

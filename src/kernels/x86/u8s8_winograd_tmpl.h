@@ -25,6 +25,7 @@
 #include "kernels/x86/u8s8_vec.h"
 
 #include "kernels/vector/u8s8_tile.h"
+#include "kernels/vector/u8s8_winograd_src.h"
 #if EQ_VNNI
 #include "kernels/vector/u8s8_peak_tmpl.h"
 #endif
@@ -243,18 +244,6 @@ static struct wino_tile wino_tile_at(const struct wino_job *j, int b, int tile, 
 
 /* ---- source to points ---------------------------------------------------- */
 
-ALWAYS_INLINE void wino_src_line(const vi d[WINO_IN], vi v[WINO_IN])
-{
-    vi a = vi_sub16(d[4], vi_shl16(d[2], 2)), b = vi_sub16(d[3], vi_shl16(d[1], 2));
-    vi c = vi_sub16(d[4], d[2]), e = vi_sub16(d[3], d[1]), e2 = vi_add16(e, e);
-    v[0] = vi_add16(vi_shl16(vi_sub16(d[0], d[2]), 2), c);
-    v[1] = vi_add16(a, b);
-    v[2] = vi_sub16(a, b);
-    v[3] = vi_add16(c, e2);
-    v[4] = vi_sub16(c, e2);
-    v[5] = vi_sub16(vi_sub16(d[5], d[3]), vi_shl16(e, 2));
-}
-
 /* WINO_LANES values at an offset into a tile's pixels (NULL: padding) to as many points, iny x inx. v[class]: where
  * they would go in the first point's plane. The zero-point adds to the point (1, 1) only, 6 * 6 times. */
 ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t at, int iny, int inx, vi zp, vi zp36,
@@ -268,7 +257,7 @@ ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t 
             const uint8_t *p = px[y * WINO_IN + x];
             d[x] = p ? vi_widen_u8(p + at) : zp;
         }
-        wino_src_line(d, lines[y]);
+        winograd_src_line(d, lines[y], true);
     }
     for (int x = 0; x < inx; x++) {
         uint8_t *near = v[x == WINO_IN - 1] + x * plane, *far = v[2 + (x == WINO_IN - 1)] + x * plane;
@@ -277,7 +266,7 @@ ALWAYS_INLINE void wino_src_points(const uint8_t *const px[WINO_POINTS], size_t 
         for (int y = 0; y < WINO_IN - 1; y++)
             d[y] = lines[y][x];
         d[WINO_IN - 1] = iny == WINO_IN ? lines[WINO_IN - 1][x] : vi_zero();
-        wino_src_line(d, out);
+        winograd_src_line(d, out, true);
         if (x == 1)
             out[1] = vi_sub16(out[1], zp36);
 #pragma GCC unroll 5

@@ -51,15 +51,27 @@ is_installed() {
     dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
 
-# Needs root only when something is missing.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        die "installing packages needs root or sudo. As root: apt-get install ${MISSING[*]}"
+        sudo "$@"
     fi
+}
+
+# Root is needed only when something is missing.
+may_install() {
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null
+}
+
+# Without root, optional packages are done without: the archive may lack them, too.
+do_without() {
+    local package
+    for package in "${MISSING[@]}"; do
+        is_optional "$package" ||
+            die "installing packages needs root or sudo. As root: apt-get install ${MISSING[*]}"
+    done
+    say "packages: installing needs root or sudo; does without ${MISSING[*]}"
 }
 
 install_packages() {
@@ -72,6 +84,10 @@ install_packages() {
     done
     if [ ${#MISSING[@]} = 0 ]; then
         say "packages: all installed"
+        return
+    fi
+    if ! may_install; then
+        do_without
         return
     fi
     say "packages: installing ${MISSING[*]}"

@@ -123,11 +123,12 @@ file    # not asked for
 [test]
 man-db
 TXT
-# installing: install_packages run test.
+# installing [FUNCTION...]: install_packages run test, with functions of lib.sh replaced.
 installing() {
     STATUS=0
     rm -f called
-    PATH=$TMP/tools:$PATH bash -c '. clone/scripts/lib.sh; install_packages run test' >"$OUT" 2>"$ERR" || STATUS=$?
+    PATH=$TMP/tools:$PATH bash -c '. clone/scripts/lib.sh; eval "$1"; install_packages run test' bash "$*" \
+        >"$OUT" 2>"$ERR" || STATUS=$?
 }
 export LACKS=
 early=$(. /etc/os-release && [ "${UBUNTU_CODENAME:-}" = jammy ] && echo " early" || true)
@@ -139,6 +140,14 @@ has "$OUT" "this system has no zsh, and does without"
 LACKS="zsh man-db" installing
 is "nothing installed" "$STATUS $(grep -c '^install -q' called)" "1 0"
 has "$ERR" "this system lacks these packages: man-db ("
+# A user without rights, after root has installed what there is.
+installing 'may_install() { false; };' 'is_installed() { [ "$1" != zsh ]; }'
+is "without root" "$STATUS $(tail -n 1 "$OUT")" "0 == packages: installing needs root or sudo; does without zsh"
+not_there called
+installing 'may_install() { false; };' 'is_installed() { [ "$1" = gcc ]; }'
+is "without root, nothing there" "$STATUS" 1
+has "$ERR" "As root: apt-get install zsh$early man-db"
+not_there called
 
 # NVIDIA's driver, in the root of a system.
 nvidia() {

@@ -3,10 +3,12 @@ an FP32 model file."""
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(sys.argv[1]) / "scripts"))
 sys.dont_write_bytecode = True
 
+from peers import parts  # noqa: E402
 from peers.models import Form, in_form, read_header  # noqa: E402
 from peers.race import Contestant, against, race, summary  # noqa: E402
 from peers.report import part_text  # noqa: E402
@@ -61,6 +63,20 @@ def check_form(model):
         assert copy.read_bytes()[at:] == Path(model).read_bytes()[begin:]
 
 
+def check_bf16():
+    """A peer's BF16 is measured only where the CPU has it: PyTorch emulates it, a hundred times as slowly."""
+    real = parts.our_training
+    parts.our_training = lambda *_: contestant("ours", [1], [], peer=False)
+    for isa in ({"avx2"}, {"avx2", "avx512_bf16"}, {"amx_bf16"}):
+        b = parts.Bench(ours=SimpleNamespace(bf16=False), python="", peers=["pytorch"], missing={"pytorch": "not here"},
+                        spec={"threads": 1}, fp32=None, int8=None, data=None, clips=[], form=None, isa=isa, rounds=1,
+                        train_rounds=1, calls=1, warmup=0, log_dir=None, say=lambda _: None, versions={})
+        whats = [row["what"] for row in parts.train(b)["rows"]]
+        assert any("BF16" in what for what in whats) == bool(isa - {"avx2"}), (isa, whats)
+    parts.our_training = real
+
+
 check_race()
+check_bf16()
 check_own_failure()
 check_form(sys.argv[2])

@@ -19,7 +19,7 @@ static size_t diff_bytes(const struct eq_conv_shape *s)
 
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
-    return src_bytes(s) + diff_bytes(s) + threads * block_sums(s) * sizeof(float);
+    return src_bytes(s) + diff_bytes(s) + threads * pixel_worker_bytes(s);
 }
 
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,

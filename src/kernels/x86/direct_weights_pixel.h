@@ -9,9 +9,10 @@
 #include "kernels/x86/f32_gemm_tn.h"
 
 enum {
-    MAX_TAPS = 121, /* 11 x 11 */
-    BLOCK = 32,     /* input channels of a piece */
-    MAX_RUN = 64    /* output pixels summed in registers */
+    MAX_SIDE = 11, /* of a filter */
+    MAX_TAPS = MAX_SIDE * MAX_SIDE,
+    BLOCK = 32,  /* input channels of a piece */
+    MAX_RUN = 64 /* output pixels summed in registers */
 };
 
 /* src and diff_dst: the frames of a step side by side, in whole steps. */
@@ -23,24 +24,106 @@ struct weights_job {
     int splits; /* of a block's taps, by rows of the filter: 1 or k */
 };
 
+/* Pixels lie cin or cout floats apart, mostly a power of two, and so in few sets of the caches. With 256-bit vectors
+ * fewer products wait for each line, so there a piece works on copies of its rows, side by side, if taps share them. */
+#if defined(__AVX512F__)
+enum { MAY_COPY = 0 };
+#else
+enum { MAY_COPY = 1 };
+#endif
+enum { WIDTH = VL }; /* of a copied pixel and frame of src: the columns of a tile of products, and some more */
+
+static bool copies(const struct eq_conv_shape *s)
+{
+    return MAY_COPY && s->k > 1;
+}
+
 static size_t block_sums(const struct eq_conv_shape *s)
 {
     return (size_t)s->k * s->k * BLOCK * NR;
 }
 
-/* Adds the products of one row of output pixels to the sums [ci][NR] of one tap. */
-static void add_row(const struct weights_job *j, int b, int oy, int y, int kx, int ci, int co, float *sums)
+/* Copies of rows: of src for each tile of a block's columns [tile][pixel][frame][WIDTH], of diff_dst [pixel][frame][NR]. */
+static size_t tile_row(const struct eq_conv_shape *s)
 {
-    const struct eq_conv_shape *s = j->s;
+    return (size_t)s->w * s->t * WIDTH;
+}
+
+static size_t src_row(const struct eq_conv_shape *s)
+{
+    return gemm_tn_blocks(BLOCK) * tile_row(s);
+}
+
+static size_t diff_row(const struct eq_conv_shape *s)
+{
+    return (size_t)s->ow * s->t * NR;
+}
+
+/* A worker's sums and, as operands, copies: a row of diff_dst and the k rows of src that its windows meet. */
+static size_t pixel_worker_bytes(const struct eq_conv_shape *s)
+{
+    size_t n = copies(s) ? diff_row(s) + s->k * src_row(s) : 0;
+    return eq_align64(block_sums(s) * sizeof(float) + n * sizeof(operand));
+}
+
+/* A row of pixels, of which a piece reads its channels: frames are ld apart, tiles of columns `tile`, or 0. */
+struct pixel_row {
+    const operand *at;
+    size_t pixel, ld, tile;
+};
+
+static struct pixel_row row_of(const operand *at, int t, int channels, int first)
+{
+    return (struct pixel_row){at + (size_t)first * KSTEP, (size_t)t * channels, (size_t)channels, 0};
+}
+
+/* n <= width operands. The copy is of whole vectors: what it reads beyond n lies before `end`. */
+ALWAYS_INLINE void copy_part(operand *to, const operand *from, int n, const int width, const operand *end)
+{
+    if (end - from >= width)
+        memcpy(to, from, (size_t)width * sizeof *to);
+    else
+        memcpy(to, from, (size_t)n * sizeof *to);
+}
+
+static void copy_diff(const struct eq_conv_shape *s, struct pixel_row *row, int n, const operand *end, operand *copy)
+{
+    operand *to = copy;
+    for (int x = 0; x < s->ow; x++)
+        for (int f = 0; f < s->t; f++, to += NR)
+            copy_part(to, row->at + x * row->pixel + f * row->ld, n, NR, end);
+    *row = row_of(copy, s->t, NR, 0);
+}
+
+static struct pixel_row copy_of_src(const struct eq_conv_shape *s, const operand *copy)
+{
+    return (struct pixel_row){copy, (size_t)s->t * WIDTH, WIDTH, tile_row(s)};
+}
+
+static void copy_src(const struct eq_conv_shape *s, const struct pixel_row *row, int m, const operand *end,
+                     operand *copy)
+{
+    for (int first = 0, blocks = gemm_tn_blocks(m); blocks > 0; blocks--, copy += tile_row(s)) {
+        int width = gemm_tn_width(m, first, blocks);
+        operand *to = copy;
+        for (int x = 0; x < s->w; x++)
+            for (int f = 0; f < s->t; f++, to += WIDTH)
+                copy_part(to, row->at + x * row->pixel + f * row->ld + first, width, WIDTH, end);
+        first += width;
+    }
+}
+
+/* Adds the products of one row of output pixels to the m x n sums [ci][NR] of one tap. */
+static void add_row(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int kx,
+                    int m, int n, float *sums)
+{
     struct gemm_segment run[MAX_RUN];
-    struct gemm_tn g = {run, 0, (size_t)s->cin, (size_t)s->cout, sums, NR, true};
-    int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < NR ? s->cout - co : NR;
+    struct gemm_tn g = {run, 0, src->ld, diff->ld, src->tile, sums, NR, true};
     for (int ox = 0; ox < s->ow; ox++) {
         int x;
         if (!eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
             continue;
-        run[g.n_segments++] = (struct gemm_segment){j->src + eq_conv_src_at(s, b, 0, y, x) + ci * KSTEP,
-                                                    j->diff_dst + eq_conv_dst_at(s, b, 0, oy, ox) + co * KSTEP, s->t};
+        run[g.n_segments++] = (struct gemm_segment){src->at + x * src->pixel, diff->at + ox * diff->pixel, s->t};
         if (g.n_segments == MAX_RUN) {
             gemm_tn_rows(m, n, &g);
             g.n_segments = 0;
@@ -70,15 +153,37 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
     int first_ky = (int)(piece % j->splits), end_ky = j->splits > 1 ? first_ky + 1 : s->k;
     piece /= j->splits;
     int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
-    float *sums = j->scratch + worker * block_sums(s);
+    int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < NR ? s->cout - co : NR;
+    float *sums = (float *)((char *)j->scratch + worker * pixel_worker_bytes(s));
+    operand *diff_copy = (operand *)(sums + block_sums(s)), *src_copies = diff_copy + diff_row(s);
+    const operand *src_end = j->src + eq_conv_src_at(s, s->b, 0, 0, 0);
+    const operand *diff_end = j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0);
+    int copied[MAX_SIDE]; /* the row that each copy has */
     memset(sums, 0, block_sums(s) * sizeof *sums);
+    for (int ky = 0; ky < s->k; ky++)
+        copied[ky] = -1;
     for (int b = 0; b < s->b; b++)
-        for (int oy = 0; oy < s->oh; oy++)
-            for (int tap = first_ky * s->k; tap < end_ky * s->k; tap++) {
+        for (int oy = 0; oy < s->oh; oy++) {
+            struct pixel_row diff = row_of(j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0), s->t, s->cout, co);
+            if (copies(s))
+                copy_diff(s, &diff, n, diff_end, diff_copy);
+            for (int ky = first_ky; ky < end_ky; ky++) {
                 int y;
-                if (eq_conv_src_of(oy, tap / s->k, s->stride, s->pad, s->h, &y))
-                    add_row(j, b, oy, y, tap % s->k, ci, co, sums + (size_t)tap * BLOCK * NR);
+                if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y))
+                    continue;
+                struct pixel_row src = row_of(j->src + eq_conv_src_at(s, b, 0, y, 0), s->t, s->cin, ci);
+                if (copies(s)) {
+                    int slot = y % s->k; /* the rows of a window have one each */
+                    operand *copy = src_copies + slot * src_row(s);
+                    if (copied[slot] != b * s->h + y)
+                        copy_src(s, &src, m, src_end, copy);
+                    copied[slot] = b * s->h + y;
+                    src = copy_of_src(s, copy);
+                }
+                for (int kx = 0; kx < s->k; kx++)
+                    add_row(s, &src, &diff, kx, m, n, sums + ((size_t)ky * s->k + kx) * BLOCK * NR);
             }
+        }
     add_block(s, ci, co, first_ky * s->k, end_ky * s->k, sums, j->diff_weights);
 }
 

@@ -60,9 +60,9 @@ static void add_frame_row(const struct weights_job *j, int b, int f, int oy, flo
         memcpy(row + s->pad * s->cin, j->src + eq_conv_src_at(s, b, f, y, 0), (size_t)s->w * s->cin * sizeof *row);
         for (int co = 0; co < ld; co += NR) {
             struct gemm_segment segment = {row, diff + co, s->ow};
-            struct gemm_tn g = {
-                &segment,   1,   (size_t)s->stride * s->cin, (size_t)ld, sums + (size_t)ky * width * ld + co,
-                (size_t)ld, true};
+            struct gemm_tn g = {&segment,   1,   (size_t)s->stride * s->cin,
+                                (size_t)ld, 0,   sums + (size_t)ky * width * ld + co,
+                                (size_t)ld, true};
             gemm_tn_rows(width, NR, &g);
         }
     }
@@ -117,7 +117,7 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     if (s->src_layout == EQ_LAYOUT_CLIP)
         return (clip_ranges(s) * clip_sums(s) + threads * clip_worker_floats(s)) * sizeof(float);
-    return threads * block_sums(s) * sizeof(float);
+    return threads * pixel_worker_bytes(s);
 }
 
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,

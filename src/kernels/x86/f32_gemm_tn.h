@@ -12,6 +12,7 @@ struct gemm_tn {
     const struct gemm_segment *segments;
     int n_segments;
     size_t lda, ldb;
+    size_t block; /* distance of blocks of columns of A that are apart, as gemm_tn_blocks cuts them; 0: side by side */
     float *c;
     size_t ldc;
     bool accumulate; /* c += instead of c = */
@@ -23,14 +24,15 @@ ALWAYS_INLINE vo gemm_tn_load(const operand *b, const bool whole, vmask m)
 }
 
 /* mr and whole (all NR columns exist) are constants wherever this is inlined. */
-ALWAYS_INLINE void gemm_tn_tile(const int mr, const bool whole, int n, const struct gemm_tn *g, int first_row)
+ALWAYS_INLINE void gemm_tn_tile(const int mr, const bool whole, int n, const struct gemm_tn *g, int first_row,
+                                size_t offset)
 {
     vf acc[MR][NV];
     vmask masks[NV];
     UNROLL for (int j = 0; j < NV; j++) masks[j] = v_mask(n - j * VL < 0 ? 0 : n - j * VL);
     UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < NV; j++) acc[i][j] = v_zero();
     for (int s = 0; s < g->n_segments; s++) {
-        const operand *a = g->segments[s].a + first_row * KSTEP, *b = g->segments[s].b;
+        const operand *a = g->segments[s].a + offset, *b = g->segments[s].b;
         for (int k = 0; k < g->segments[s].n_k; k += KSTEP, a += g->lda * KSTEP, b += g->ldb * KSTEP) {
             vo bv[NV];
             UNROLL for (int j = 0; j < NV; j++) bv[j] = gemm_tn_load(b + j * VL * KSTEP, whole, masks[j]);
@@ -48,19 +50,31 @@ ALWAYS_INLINE void gemm_tn_tile(const int mr, const bool whole, int n, const str
     }
 }
 
+/* m columns of A are cut into so many blocks, nearly equal and at most MR wide. */
+ALWAYS_INLINE int gemm_tn_blocks(int m)
+{
+    return (m + MR - 1) / MR;
+}
+
+/* The width of the first of the blocks that are left, from column `row` on. */
+ALWAYS_INLINE int gemm_tn_width(int m, int row, int blocks)
+{
+    return (m - row + blocks - 1) / blocks;
+}
+
 /* c[m x n], n <= NR */
 static inline void gemm_tn_rows(int m, int n, const struct gemm_tn *g)
 {
-    int blocks = (m + MR - 1) / MR;
-    for (int row = 0; blocks > 0; blocks--) {
-        int mr = (m - row + blocks - 1) / blocks;
+    size_t offset = 0;
+    for (int row = 0, blocks = gemm_tn_blocks(m); blocks > 0; blocks--) {
+        int mr = gemm_tn_width(m, row, blocks);
         switch (n < NR ? -mr : mr) {
 #define TILE_TN(MR_)                                                                                                   \
     case MR_:                                                                                                          \
-        gemm_tn_tile(MR_, true, NR, g, row);                                                                           \
+        gemm_tn_tile(MR_, true, NR, g, row, offset);                                                                   \
         break;                                                                                                         \
     case -MR_:                                                                                                         \
-        gemm_tn_tile(MR_, false, n, g, row);                                                                           \
+        gemm_tn_tile(MR_, false, n, g, row, offset);                                                                   \
         break;
             TILE_TN(1)
             TILE_TN(2)
@@ -75,6 +89,7 @@ static inline void gemm_tn_rows(int m, int n, const struct gemm_tn *g)
 #undef TILE_TN
         }
         row += mr;
+        offset += g->block ? g->block : (size_t)mr * KSTEP;
     }
 }
 

@@ -254,7 +254,7 @@ static void multiply_piece(void *ctx, size_t piece, int worker)
         size_t at = position * position_stride(p) + (size_t)rows.lo * p->t * PANEL;
         for (int n = 0; n < PANEL && co + n < s->cout; n += NR) {
             struct gemm_segment segment = {in + at, out + at + n * KSTEP, (rows.hi - rows.lo) * p->t};
-            struct gemm_tn g = {&segment, 1, PANEL, PANEL, sums + position * SUMS_STRIDE + n, PANEL, false};
+            struct gemm_tn g = {&segment, 1, PANEL, PANEL, 0, sums + position * SUMS_STRIDE + n, PANEL, false};
             gemm_tn_rows(m, s->cout - co - n < NR ? s->cout - co - n : NR, &g);
         }
     }

@@ -38,6 +38,12 @@ run() {
     "$BIN" "$@" >"$OUT" 2>"$ERR" </dev/null || STATUS=$?
 }
 
+# Why no text of OpenCL can be built here, from the driver's own log: PoCL 1.8 (Ubuntu 22.04) takes the name of its target
+# from LLVM 11, which has none for newer CPUs. Fails if there is no such reason.
+opencl_lacks() {
+    "$BIN" devices 2>&1 | grep -om 1 "unknown target CPU '[^']*'"
+}
+
 show() {
     sed 's/^/    stdout: /' "$OUT" | tail -n 12
     sed 's/^/    stderr: /' "$ERR" | tail -n 12

@@ -30,6 +30,8 @@ OCL_ICD_VENDORS=$TMP/vendors check 77 --program "$TEST_TOOLS/check_gpu" --out no
 has none/check_gpu.md "**No GPU was found: not measured on a GPU.**"
 if [ -e /etc/OpenCL/vendors/pocl.icd ] && "$TEST_TOOLS/check_gpu" --dry --seconds 0 2>&1 >/dev/null | grep "^LLVM ERROR: " >"$ERR"; then
     skip "PoCL's compiler aborts: $(cat "$ERR")"
+elif why=$(opencl_lacks); then
+    skip "PoCL's compiler: $why"
 elif [ -e /etc/OpenCL/vendors/pocl.icd ] && "$TEST_TOOLS/check_gpu" 2>/dev/null | grep -q '"id": "opencl:'; then
     check 0 --dry --program "$TEST_TOOLS/check_gpu" --out dry
     has dry/check_gpu.md "**Dry run: not measured on a GPU.**"

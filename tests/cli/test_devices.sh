@@ -44,7 +44,10 @@ fi
 
 unset OCL_ICD_VENDORS OCL_ICD_FILENAMES
 run devices
-if [ -e /etc/OpenCL/vendors/pocl.icd ] && grep -q '^opencl:' "$OUT"; then
+if why=$(opencl_lacks); then
+    shows "$OUT" "its driver does not build the kernels: CL_BUILD_PROGRAM_FAILURE \(-11\); its log: .*unknown target CPU"
+    skip "PoCL's compiler: $why"
+elif [ -e /etc/OpenCL/vendors/pocl.icd ] && grep -q '^opencl:' "$OUT"; then
     rm -rf "$XDG_CACHE_HOME"
     # A driver that no file in /etc/OpenCL/vendors names is opened by its own name, with a loader and without one.
     driver=$(cat /etc/OpenCL/vendors/pocl.icd)

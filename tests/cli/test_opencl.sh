@@ -51,6 +51,9 @@ if [ "$STATUS" != 0 ]; then
     if grep -q "^LLVM ERROR: " "$ERR"; then
         has "$ERR" "cannot be used: the process that tried it crashed (signal 6, Aborted)"
         skip "the rest: $(grep "^LLVM ERROR: " "$ERR")"
+    elif why=$(opencl_lacks); then
+        has "$ERR" "its driver does not build the kernels: CL_BUILD_PROGRAM_FAILURE (-11)"
+        skip "the rest: PoCL's compiler: $why"
     else
         has "$ERR" 'there is no device "opencl'
         skip "the rest: no device of OpenCL here"

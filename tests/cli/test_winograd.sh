@@ -147,6 +147,8 @@ not_there w.onnx
 run bench --device opencl --model w/ptq.safetensors
 if grep -q 'there is no device' "$ERR"; then
     skip "no OpenCL device"
+elif why=$(opencl_lacks); then
+    skip "PoCL's compiler: $why"
 else
     expect_error 1 "use --device cpu, or make the model with ptq.arithmetic = direct" \
         predict --device opencl --model w/ptq.safetensors "${clips[0]}"

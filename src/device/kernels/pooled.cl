@@ -146,7 +146,7 @@ INLINE void conv_pool(global uchar *arena, const struct eq_device_step *s, local
 #pragma unroll
     for (int j = 0; j < TILE_MOVES(ly, step_words); j++)
         moves.row[j] = pooled_row(s, &p, (id + j * threads) / (step_words / 4));
-    while (p.line < p.last) {
+    do { /* not while: PoCL 5.0 then computes something else (docs/RELIABILITY.md) */
 #pragma unroll
         for (int i = 0; i < tall; i++)
             if (floats)
@@ -180,7 +180,7 @@ INLINE void conv_pool(global uchar *arena, const struct eq_device_step *s, local
         for (int j = 0; j < TILE_MOVES(ly, step_words); j++)
             row_down(s, &moves.row[j], lines);
         LOCAL_BARRIER();
-    }
+    } while (p.line < p.last);
 }
 
 KERNEL(conv_pool_f32, 128)(EQ_ARGUMENTS)

@@ -269,7 +269,7 @@ INLINE void mma_pool(global uchar *arena, const struct eq_device_step *s, local 
 #pragma unroll
     for (int j = 0; j < MOVES; j++)
         moving.row[j] = pooled_row(s, &p, (LOCAL_ID + j * MMA_THREADS) / 4);
-    while (p.line < p.last) {
+    do { /* as in pooled.cl */
         mma_all(arena, s, &src, &moving, &sums, words, exchange, WM, WN, 1);
         mma_greater(&most, &sums, p.fresh);
         mma_show(&most, (local int *)words, WM, WN, 1);
@@ -282,7 +282,7 @@ INLINE void mma_pool(global uchar *arena, const struct eq_device_step *s, local 
         for (int j = 0; j < MOVES; j++)
             row_down(s, &moving.row[j], lines);
         LOCAL_BARRIER();
-    }
+    } while (p.line < p.last);
 }
 
 KERNEL(conv_mma_64, MMA_THREADS)(EQ_ARGUMENTS)

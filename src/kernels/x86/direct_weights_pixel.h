@@ -43,7 +43,8 @@ static size_t block_sums(const struct eq_conv_shape *s)
     return (size_t)s->k * s->k * BLOCK * NR;
 }
 
-/* Copies of rows: of src for each tile of a block's columns [tile][pixel][frame][WIDTH], of diff_dst [pixel][frame][NR]. */
+/* Copies of rows: of src for each tile of a block's columns [tile][pixel][frame][WIDTH], of diff_dst
+ * [pixel][frame][NR]. */
 static size_t tile_row(const struct eq_conv_shape *s)
 {
     return (size_t)s->w * s->t * WIDTH;

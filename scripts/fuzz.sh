@@ -46,6 +46,11 @@ is_found() {
     compgen -G "$dir/findings/$1/*" >/dev/null
 }
 
+# Freed memory is used again while it is in the caches: 1.7 times as many clips a second as with 256 MB set aside. What
+# is used after it was freed is found as long as less than 8 MB were freed in between.
+usual=quarantine_size_mb=8:allocator_release_to_os_interval_ms=-1:malloc_context_size=4
+export ASAN_OPTIONS=$usual${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+
 run_slice() {
     local name=$1 left=$2 log=$dir/$1.log start runs cov
     mkdir -p "$dir/corpus/$name" "$dir/findings/$name"

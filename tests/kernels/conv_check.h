@@ -114,6 +114,12 @@ static void run_pass(const struct eq_conv_kernel *k, enum eq_conv_pass pass, con
     guarded_clear(&scratch);
 }
 
+/* Not fmax, whose loop over floats GCC 12.2 for ARM cannot compile (an internal error). A NaN is passed over alike. */
+static double greater(double max, double x)
+{
+    return x > max ? x : max;
+}
+
 /* The greatest sum of absolute products: what rounding errors are in proportion to. */
 static double magnitude_of(const struct family *f, enum eq_conv_pass pass, const struct shape_row *row,
                            enum data_kind kind)
@@ -128,7 +134,7 @@ static double magnitude_of(const struct family *f, enum eq_conv_pass pass, const
     run_pass(ref, pass, &p, 0, out);
     double max = 0;
     for (size_t i = 0; i < n; i++)
-        max = fmax(max, fabs((double)out[i]));
+        max = greater(max, fabs((double)out[i]));
     max += kind == DATA_UNIFORM ? 2 : kind == DATA_NEAR_LIMIT ? 2e16 : 2e-18; /* bias, residual, old values */
     eq_free(out);
     problem_clear(&p);

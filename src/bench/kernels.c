@@ -215,6 +215,10 @@ static size_t list_kernels(const struct eq_exec_layer *l, const char *wanted, st
     for (size_t i = 0; i < found; i++)
         if (takes_part(l, all[i], wanted))
             out[n++] = (struct contender){.k = all[i]};
+    /* Float layers of an INT8 model keep an order of sums, for which there is only plain C below AVX2. */
+    const struct eq_conv_kernel *ordered = eq_f32_conv_select_ordered(&l->shape);
+    if (ordered->isa == EQ_ISA_REF && strcmp(ordered->name, l->kernel) == 0 && takes_part(l, ordered, wanted))
+        out[n++] = (struct contender){.k = ordered};
     return n;
 }
 

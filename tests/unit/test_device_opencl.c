@@ -173,21 +173,16 @@ static int leave(void **state)
     return 0;
 }
 
-#define NEEDS_DEVICE                                                                                                   \
+#define NEEDS(what)                                                                                                    \
     do {                                                                                                               \
-        if (!ctx)                                                                                                      \
-            skip();                                                                                                    \
-    } while (0)
-#define NEEDS_COMPILER                                                                                                 \
-    do {                                                                                                               \
-        if (!builds)                                                                                                   \
+        if (!(what))                                                                                                   \
             skip();                                                                                                    \
     } while (0)
 
 static void the_list_describes_devices(void **state)
 {
     (void)state;
-    NEEDS_DEVICE;
+    NEEDS(ctx);
     for (size_t i = 0; i < list.n; i++) {
         const struct eq_device_info *d = &list.devices[i];
         char id[32];
@@ -215,7 +210,7 @@ static void an_index_beyond_the_list_is_refused(void **state)
 static void memory_is_zero_and_keeps_what_is_written(void **state)
 {
     (void)state;
-    NEEDS_DEVICE;
+    NEEDS(ctx);
     enum { N = 3 << 20, AT = 1234567 };
     uint8_t *bytes = eq_alloc(N, 1), some[] = {1, 2, 3, 250};
     eq_device_buffer b;
@@ -236,7 +231,7 @@ static void memory_is_zero_and_keeps_what_is_written(void **state)
 static void errors_name_the_call_the_code_and_the_device(void **state)
 {
     (void)state;
-    NEEDS_DEVICE;
+    NEEDS(ctx);
     struct eq_err err = {0};
     eq_device_buffer b;
     uint8_t byte = 0;
@@ -251,7 +246,7 @@ static void errors_name_the_call_the_code_and_the_device(void **state)
 static void too_much_memory_is_a_shortage(void **state)
 {
     (void)state;
-    NEEDS_DEVICE;
+    NEEDS(ctx);
     struct eq_err err = {0};
     eq_device_buffer b = 1;
     assert_int_equal(api->alloc(ctx, (size_t)1 << 46, &b, &err), EQ_NOMEM);
@@ -262,7 +257,7 @@ static void too_much_memory_is_a_shortage(void **state)
 static void a_text_that_does_not_build_shows_the_log(void **state)
 {
     (void)state;
-    NEEDS_COMPILER;
+    NEEDS(builds);
     struct eq_err err = {0};
     void *program = &err;
     size_t bytes = 1;
@@ -299,7 +294,7 @@ static void run_once(int factor)
 static void a_program_runs_from_text_and_from_its_binary(void **state)
 {
     (void)state;
-    NEEDS_COMPILER;
+    NEEDS(builds);
     struct eq_err err = {0};
     void *program = NULL, *none = NULL;
     size_t bytes = 0, no_bytes = 0;
@@ -321,7 +316,7 @@ static void a_program_runs_from_text_and_from_its_binary(void **state)
 static void an_unknown_kernel_is_named(void **state)
 {
     (void)state;
-    NEEDS_COMPILER;
+    NEEDS(builds);
     struct eq_err err = {0};
     const struct eq_launch launches[] = {{"no_such_kernel", 0, {1, 1, 1}, {1, 1, 1}}};
     struct eq_sequence_plan plan = {.launches = launches, .n = 1};
@@ -339,7 +334,7 @@ static void an_unknown_kernel_is_named(void **state)
 static void a_sequence_takes_input_and_runs_many_times(void **state)
 {
     (void)state;
-    NEEDS_COMPILER;
+    NEEDS(builds);
     enum { N = 64 };
     const struct eq_launch launches[] = {{"add_step", 0, {N / 16, 1, 1}, {16, 1, 1}},
                                          {"add_step", 1, {N / 16, 1, 1}, {16, 1, 1}},
@@ -411,7 +406,7 @@ static enum eq_status everything(const struct eq_cl *changed, struct eq_err *err
 static void each_failure_names_the_call_the_code_and_the_device(void **state)
 {
     (void)state;
-    NEEDS_COMPILER;
+    NEEDS(builds);
     const struct {
         struct eq_cl changed;
         const char *said;
@@ -452,7 +447,7 @@ static void each_failure_names_the_call_the_code_and_the_device(void **state)
 static void devices_are_judged_by_what_they_say(void **state)
 {
     (void)state;
-    NEEDS_DEVICE;
+    NEEDS(ctx);
     static const cl_uint no = 0, yes = 1, seven = 7, five = 5, eight = 8, six = 6, fast[6] = {1, 1, 1, 0, 0, 0},
                          slow[6] = {1, 1, 0, 0, 0, 0};
     static const cl_bits gpu = 4;

@@ -47,11 +47,15 @@ has <("$BIN" inspect start/qat.safetensors) "kept_epoch = 0"
 same <(tensors start/qat.safetensors) <(tensors start/ptq.safetensors)
 
 # Ranges of points move unless they are frozen.
-LONGER=(--set qat.epochs=5 --set qat.freeze_bn_epoch=2)
-as held "${LONGER[@]}" --set qat.freeze_observer_epoch=1
-is "the start is not kept" "$("$BIN" inspect held/qat.safetensors | grep -c "kept_epoch = [1-5]")" 1
+far_data d far
+expect 0 ptq --run held "${BASE[@]}" "${DOMAIN[@]}" --data far --model a/fp32.safetensors
+cp a/fp32.safetensors held/
+cp -r held moving
+LONGER=(--set qat.epochs=3 --set qat.freeze_bn_epoch=2)
+expect 0 qat --run held "${LONGER[@]}" --set qat.freeze_observer_epoch=1
+is "the start is not kept" "$("$BIN" inspect held/qat.safetensors | grep -c "kept_epoch = [1-3]")" 1
 same <(tensors held/qat.safetensors .point_) <(tensors a/ptq.safetensors .point_)
-as moving "${LONGER[@]}" --set qat.freeze_observer_epoch=0
+expect 0 qat --run moving "${LONGER[@]}" --set qat.freeze_observer_epoch=0
 is "13 layers have points" "$(tensors moving/qat.safetensors .point_ | grep -c point_)" 26
 cmp -s <(tensors moving/qat.safetensors .point_) <(tensors a/ptq.safetensors .point_) && fail "points did not move" || pass
 

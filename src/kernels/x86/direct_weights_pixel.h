@@ -147,6 +147,47 @@ static void add_block(const struct eq_conv_shape *s, int ci, int co, int first, 
     }
 }
 
+/* A piece's copies: a row of diff_dst, and the rows of src that a window meets, each in a slot of its own. */
+struct row_copies {
+    operand *diff, *src;
+    int held[MAX_SIDE]; /* the row in each slot of src, -1: none */
+};
+
+static struct row_copies no_copies(const struct eq_conv_shape *s, operand *room)
+{
+    struct row_copies c = {NULL};
+    if (!copies(s))
+        return c;
+    c.diff = room;
+    c.src = room + diff_row(s);
+    for (int slot = 0; slot < s->k; slot++)
+        c.held[slot] = -1;
+    return c;
+}
+
+static struct pixel_row diff_at(const struct weights_job *j, const struct row_copies *c, int b, int oy, int co, int n)
+{
+    const struct eq_conv_shape *s = j->s;
+    struct pixel_row row = row_of(j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0), s->t, s->cout, co);
+    if (copies(s))
+        copy_diff(s, &row, n, j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0), c->diff);
+    return row;
+}
+
+static struct pixel_row src_at(const struct weights_job *j, struct row_copies *c, int b, int y, int ci, int m)
+{
+    const struct eq_conv_shape *s = j->s;
+    const struct pixel_row row = row_of(j->src + eq_conv_src_at(s, b, 0, y, 0), s->t, s->cin, ci);
+    if (!copies(s))
+        return row;
+    const int slot = y % s->k;
+    operand *copy = c->src + slot * src_row(s);
+    if (c->held[slot] != b * s->h + y)
+        copy_src(s, &row, m, j->src + eq_conv_src_at(s, s->b, 0, 0, 0), copy);
+    c->held[slot] = b * s->h + y;
+    return copy_of_src(s, copy);
+}
+
 static void pixel_piece(void *ctx, size_t piece, int worker)
 {
     const struct weights_job *j = ctx;
@@ -156,31 +197,16 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
     int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
     int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < NR ? s->cout - co : NR;
     float *sums = (float *)((char *)j->scratch + worker * pixel_worker_bytes(s));
-    operand *diff_copy = (operand *)(sums + block_sums(s)), *src_copies = diff_copy + diff_row(s);
-    const operand *src_end = j->src + eq_conv_src_at(s, s->b, 0, 0, 0);
-    const operand *diff_end = j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0);
-    int copied[MAX_SIDE]; /* the row that each copy has */
+    struct row_copies made = no_copies(s, (operand *)(sums + block_sums(s)));
     memset(sums, 0, block_sums(s) * sizeof *sums);
-    for (int ky = 0; ky < s->k; ky++)
-        copied[ky] = -1;
     for (int b = 0; b < s->b; b++)
         for (int oy = 0; oy < s->oh; oy++) {
-            struct pixel_row diff = row_of(j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0), s->t, s->cout, co);
-            if (copies(s))
-                copy_diff(s, &diff, n, diff_end, diff_copy);
+            const struct pixel_row diff = diff_at(j, &made, b, oy, co, n);
             for (int ky = first_ky; ky < end_ky; ky++) {
                 int y;
                 if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y))
                     continue;
-                struct pixel_row src = row_of(j->src + eq_conv_src_at(s, b, 0, y, 0), s->t, s->cin, ci);
-                if (copies(s)) {
-                    int slot = y % s->k; /* the rows of a window have one each */
-                    operand *copy = src_copies + slot * src_row(s);
-                    if (copied[slot] != b * s->h + y)
-                        copy_src(s, &src, m, src_end, copy);
-                    copied[slot] = b * s->h + y;
-                    src = copy_of_src(s, copy);
-                }
+                const struct pixel_row src = src_at(j, &made, b, y, ci, m);
                 for (int kx = 0; kx < s->k; kx++)
                     add_row(s, &src, &diff, kx, m, n, sums + ((size_t)ky * s->k + kx) * BLOCK * NR);
             }

@@ -33,9 +33,11 @@ class Ours:
         return self.bench("--model", model, "--set", f"bench.repeats={calls}", "--precision", precision,
                           threads=threads, warmup=warmup)
 
-    def infer_winograd(self, form, threads, warmup, calls):
+    def infer_winograd(self, form, threads, warmup, calls, data=None):
+        """With data, from one of its files, too."""
         return self.bench("--fresh", "int8", "--frames", form.frames, "--size", form.size, "--set",
-                          "ptq.arithmetic=winograd", "--set", f"bench.repeats={calls}", threads=threads, warmup=warmup)
+                          "ptq.arithmetic=winograd", "--set", f"bench.repeats={calls}",
+                          *(["--data", data] if data else []), threads=threads, warmup=warmup)
 
     def infer_file(self, model, data, threads, warmup, calls):
         return self.bench("--model", model, "--data", data, "--set", f"bench.repeats={calls}", threads=threads,

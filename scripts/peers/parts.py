@@ -86,10 +86,10 @@ def our_inference(b, model, what, threads, precision="fp32"):
         model, threads, b.warmup, b.calls, precision)["latency_ms"])
 
 
-def our_winograd(b):
+def our_winograd(b, data=None):
     """Times don't depend on the weights, so that nothing has to be calibrated in Winograd's domain."""
     return Contestant("echoquant", "INT8, Winograd (other rounding)", peer=False, turn=lambda: b.ours.infer_winograd(
-        b.form, b.threads, b.warmup, b.calls)["latency_ms"])
+        b.form, b.threads, b.warmup, b.calls, data)["file_latency_ms" if data else "latency_ms"])
 
 
 def our_training(b, threads, what="FP32", precision="fp32"):
@@ -183,7 +183,7 @@ def file(b):
     b.spec["clip"] = b.ours.infer_file(b.int8, b.data, b.threads, 0, 1)["clip"]
     with Crew(b, "file") as crew:
         rows = [Contestant("echoquant", "INT8", peer=False, turn=lambda: b.ours.infer_file(
-            b.int8, b.data, b.threads, b.warmup, b.calls)["file_latency_ms"])]
+            b.int8, b.data, b.threads, b.warmup, b.calls)["file_latency_ms"]), our_winograd(b, b.data)]
         for peer, variant, what in int8_variants(b):
             rows += crew.contestant(peer, f"file-{variant}", f"{what}, OpenCV")
         result = with_result(race(rows, b.rounds, lambda text: b.say(f"file: {text}")))

@@ -70,6 +70,8 @@ for name, part in d["parts"].items():
     assert part["against"] is None, name
     assert all(0 < row["min_ms"] <= row["median_ms"] and not row["peer"] for row in part["rows"]), part
 assert d["parts"]["file"]["clip"].endswith(".avi")
+for name in ("int8", "file"):
+    assert sum("Winograd" in row["what"] for row in d["parts"][name]["rows"]) == 1, name
 PYTHON
 
 # Beside busy loops, which end with the script. Of two peers, one is not installed and the other one can't be loaded.

@@ -32,6 +32,11 @@ skip() {
     printf 'skipped: %s\n' "$*"
 }
 
+# Is the program started by an emulator, whose limits and libraries are its own?
+emulated() {
+    [ "$(head -c 2 "$BIN")" = "#!" ]
+}
+
 # Runs the program; its status is in STATUS, what it printed in $OUT and $ERR.
 run() {
     STATUS=0

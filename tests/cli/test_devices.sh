@@ -32,7 +32,9 @@ is "status of check_gpu without a loader" "$?" 0
 has "$OUT" "OpenCL: no loader of OpenCL ($TMP/no_loader/libOpenCL.so.1: "
 
 # A loader that is too old for what is called.
-if cc -shared -fPIC -Wl,-soname,libOpenCL.so.1 -x c -o no_loader/libOpenCL.so.1 - 2>/dev/null \
+if emulated; then
+    skip "another loader: the compiler makes one for this machine, not for the emulated one"
+elif cc -shared -fPIC -Wl,-soname,libOpenCL.so.1 -x c -o no_loader/libOpenCL.so.1 - 2>/dev/null \
     <<<'int clGetPlatformIDs(void) { return -1001; }'; then
     LD_LIBRARY_PATH=$TMP/no_loader "$TEST_TOOLS/check_gpu" --dry >"$OUT" 2>"$ERR"
     is "status of check_gpu with another loader" "$?" 0

@@ -134,7 +134,7 @@ printf 'FileName,EF\na,50\n' >slow/FileList.csv
 SECONDS_LIMIT=(--set data.clip_seconds=0.5)
 expect_error 1 "slow/Videos/a.avi: decoding takes more than 0.5 s of CPU time (data.clip_seconds)" inspect "${SECONDS_LIMIT[@]}" slow/Videos/a.avi
 expect_error 1 "(data.clip_seconds)" train --run r7 --data slow "${SECONDS_LIMIT[@]}" --set data.on_error=skip
-expect 1 predict --model base/fp32.safetensors --set data.clip_seconds=0.01 slow "$clip"
+expect 1 predict --model base/fp32.safetensors "${SECONDS_LIMIT[@]}" slow "$clip"
 is "the other clip is predicted" "$(grep -c '^[^,]*,[0-9.-]*,.*,$' "$OUT")" 1
 PIXELS=(--set data.max_clip_pixels=100)
 expect_error 1 "more than 100 megapixels in all its frames together (data.max_clip_pixels)" inspect "${PIXELS[@]}" slow/Videos/a.avi

@@ -34,7 +34,7 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     job.src = operand_frames(src, s->src_layout, s->b, s->h * s->w, s->t, s->cin, scratch);
     job.diff_dst = operand_frames(diff_dst, EQ_LAYOUT_PIXEL, s->b, s->oh * s->ow, s->t, s->cout, diff);
     job.splits = job.blocks * gemm_panels(s->cout) < 8 ? s->k : 1;
-    eq_parallel_for((size_t)job.blocks * gemm_panels(s->cout) * job.splits, pixel_piece, &job);
+    eq_parallel_for(pixel_pieces(&job), pixel_piece, &job);
 }
 
 CONV_KERNEL(conv_backward_weights_direct, .supports = supports, .packed_bytes = eq_conv_no_packed,

@@ -1,6 +1,6 @@
 /*
  * Direct backward by weights of activations in pixel layout, for FP32 and BF16 operands. A piece owns a block of input
- * channels and a panel of output channels, and sums over the whole batch, so no two pieces share a sum.
+ * channels and a few panels of output channels, and sums over the whole batch, so no two pieces share a sum.
  */
 #ifndef KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
 #define KERNELS_X86_DIRECT_WEIGHTS_PIXEL_H
@@ -11,8 +11,10 @@
 enum {
     MAX_SIDE = 11, /* of a filter */
     MAX_TAPS = MAX_SIDE * MAX_SIDE,
-    BLOCK = 32,  /* input channels of a piece */
-    MAX_RUN = 64 /* output pixels summed in registers */
+    BLOCK = 32,     /* input channels of a piece */
+    MAX_RUN = 64,   /* output pixels summed in registers */
+    MAX_PANELS = 4, /* of a piece */
+    MIN_PIECES = 8
 };
 
 /* src and diff_dst: the frames of a step side by side, in whole steps. */
@@ -38,6 +40,21 @@ static bool copies(const struct eq_conv_shape *s)
     return MAY_COPY && s->k > 1;
 }
 
+/* The panels of a piece share the copies of its rows of src. */
+static int panels_of_piece(const struct eq_conv_shape *s)
+{
+    int panels = copies(s) ? MAX_PANELS : 1, blocks = (s->cin + BLOCK - 1) / BLOCK;
+    while (panels > 1 && blocks * ((gemm_panels(s->cout) + panels - 1) / panels) < MIN_PIECES)
+        panels /= 2;
+    return panels;
+}
+
+static size_t pixel_pieces(const struct weights_job *j)
+{
+    int panels = panels_of_piece(j->s), groups = (gemm_panels(j->s->cout) + panels - 1) / panels;
+    return (size_t)j->blocks * groups * j->splits;
+}
+
 static size_t block_sums(const struct eq_conv_shape *s)
 {
     return (size_t)s->k * s->k * BLOCK * NR;
@@ -60,11 +77,11 @@ static size_t diff_row(const struct eq_conv_shape *s)
     return (size_t)s->ow * s->t * NR;
 }
 
-/* A worker's sums and, as operands, copies: a row of diff_dst and the k rows of src that its windows meet. */
+/* A worker's sums and, as operands, copies: a row of diff_dst for each panel, and the k rows of src that windows meet. */
 static size_t pixel_worker_bytes(const struct eq_conv_shape *s)
 {
-    size_t n = copies(s) ? diff_row(s) + s->k * src_row(s) : 0;
-    return eq_align64(block_sums(s) * sizeof(float) + n * sizeof(operand));
+    size_t panels = (size_t)panels_of_piece(s), n = copies(s) ? panels * diff_row(s) + s->k * src_row(s) : 0;
+    return eq_align64(panels * block_sums(s) * sizeof(float) + n * sizeof(operand));
 }
 
 /* A row of pixels, of which a piece reads its channels: frames are ld apart, tiles of columns `tile`, or 0. */
@@ -104,18 +121,25 @@ static struct pixel_row copy_of_src(const struct eq_conv_shape *s, const operand
 static void copy_src(const struct eq_conv_shape *s, const struct pixel_row *row, int m, const operand *end,
                      operand *copy)
 {
-    for (int first = 0, blocks = gemm_tn_blocks(m); blocks > 0; blocks--, copy += tile_row(s)) {
-        int width = gemm_tn_width(m, first, blocks);
-        operand *to = copy;
-        for (int x = 0; x < s->w; x++)
-            for (int f = 0; f < s->t; f++, to += WIDTH)
-                copy_part(to, row->at + x * row->pixel + f * row->ld + first, width, WIDTH, end);
-        first += width;
-    }
+    for (int x = 0; x < s->w; x++)
+        for (int f = 0; f < s->t; f++, copy += WIDTH) {
+            const operand *from = row->at + x * row->pixel + f * row->ld;
+            operand *to = copy;
+            for (int first = 0, blocks = gemm_tn_blocks(m); blocks > 0; blocks--, to += tile_row(s)) {
+                int width = gemm_tn_width(m, first, blocks);
+                copy_part(to, from + first, width, WIDTH, end);
+                first += width;
+            }
+        }
+}
+
+static int panel_width(int n, int panel)
+{
+    return n - panel * NR < NR ? n - panel * NR : NR;
 }
 
 /* Adds the products of one row of output pixels to the m x n sums [ci][NR] of one tap. */
-static void add_row(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int kx,
+static void add_tap(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int kx,
                     int m, int n, float *sums)
 {
     struct gemm_segment run[MAX_RUN];
@@ -134,6 +158,14 @@ static void add_row(const struct eq_conv_shape *s, const struct pixel_row *src, 
         gemm_tn_rows(m, n, &g);
 }
 
+/* The same for all taps of a line of the filter. */
+static void add_rows(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int m,
+                     int n, float *sums)
+{
+    for (int kx = 0; kx < s->k; kx++)
+        add_tap(s, src, diff, kx, m, n, sums + (size_t)kx * BLOCK * NR);
+}
+
 /* sums[tap][ci][NR] into OIHW, taps first..end-1 */
 static void add_block(const struct eq_conv_shape *s, int ci, int co, int first, int end, const float *sums,
                       float *diff_weights)
@@ -147,7 +179,7 @@ static void add_block(const struct eq_conv_shape *s, int ci, int co, int first, 
     }
 }
 
-/* A piece's copies: a row of diff_dst, and the rows of src that a window meets, each in a slot of its own. */
+/* A piece's copies: a row of diff_dst for each panel, and the rows of src that a window meets, each in its slot. */
 struct row_copies {
     operand *diff, *src;
     int held[MAX_SIDE]; /* the row in each slot of src, -1: none */
@@ -159,19 +191,24 @@ static struct row_copies no_copies(const struct eq_conv_shape *s, operand *room)
     if (!copies(s))
         return c;
     c.diff = room;
-    c.src = room + diff_row(s);
+    c.src = room + panels_of_piece(s) * diff_row(s);
     for (int slot = 0; slot < s->k; slot++)
         c.held[slot] = -1;
     return c;
 }
 
-static struct pixel_row diff_at(const struct weights_job *j, const struct row_copies *c, int b, int oy, int co, int n)
+/* The rows of n channels from co on, in panels. */
+static void diff_at(const struct weights_job *j, const struct row_copies *c, int b, int oy, int co, int n,
+                    struct pixel_row *rows)
 {
     const struct eq_conv_shape *s = j->s;
-    struct pixel_row row = row_of(j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0), s->t, s->cout, co);
-    if (copies(s))
-        copy_diff(s, &row, n, j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0), c->diff);
-    return row;
+    const operand *at = j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0);
+    for (int panel = 0; panel * NR < n; panel++) {
+        rows[panel] = row_of(at, s->t, s->cout, co + panel * NR);
+        if (copies(s))
+            copy_diff(s, &rows[panel], panel_width(n, panel), j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0),
+                      c->diff + panel * diff_row(s));
+    }
 }
 
 static struct pixel_row src_at(const struct weights_job *j, struct row_copies *c, int b, int y, int ci, int m)
@@ -192,26 +229,31 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
 {
     const struct weights_job *j = ctx;
     const struct eq_conv_shape *s = j->s;
+    const int channels = panels_of_piece(s) * NR;
     int first_ky = (int)(piece % j->splits), end_ky = j->splits > 1 ? first_ky + 1 : s->k;
     piece /= j->splits;
-    int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * NR;
-    int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < NR ? s->cout - co : NR;
+    int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * channels;
+    int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < channels ? s->cout - co : channels;
     float *sums = (float *)((char *)j->scratch + worker * pixel_worker_bytes(s));
-    struct row_copies made = no_copies(s, (operand *)(sums + block_sums(s)));
-    memset(sums, 0, block_sums(s) * sizeof *sums);
+    struct row_copies made = no_copies(s, (operand *)(sums + panels_of_piece(s) * block_sums(s)));
+    struct pixel_row diff[MAX_PANELS];
+    memset(sums, 0, panels_of_piece(s) * block_sums(s) * sizeof *sums);
     for (int b = 0; b < s->b; b++)
         for (int oy = 0; oy < s->oh; oy++) {
-            const struct pixel_row diff = diff_at(j, &made, b, oy, co, n);
+            diff_at(j, &made, b, oy, co, n, diff);
             for (int ky = first_ky; ky < end_ky; ky++) {
                 int y;
                 if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y))
                     continue;
                 const struct pixel_row src = src_at(j, &made, b, y, ci, m);
-                for (int kx = 0; kx < s->k; kx++)
-                    add_row(s, &src, &diff, kx, m, n, sums + ((size_t)ky * s->k + kx) * BLOCK * NR);
+                for (int panel = 0; panel * NR < n; panel++)
+                    add_rows(s, &src, &diff[panel], m, panel_width(n, panel),
+                             sums + panel * block_sums(s) + (size_t)ky * s->k * BLOCK * NR);
             }
         }
-    add_block(s, ci, co, first_ky * s->k, end_ky * s->k, sums, j->diff_weights);
+    for (int panel = 0; panel * NR < n; panel++)
+        add_block(s, ci, co + panel * NR, first_ky * s->k, end_ky * s->k, sums + panel * block_sums(s),
+                  j->diff_weights);
 }
 
 #endif

@@ -128,7 +128,7 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
         eq_parallel_for((size_t)clip_ranges(s), clip_piece, &job);
         eq_parallel_for((size_t)s->k * s->k, merge_piece, &job);
     } else {
-        eq_parallel_for((size_t)job.blocks * gemm_panels(s->cout), pixel_piece, &job);
+        eq_parallel_for(pixel_pieces(&job), pixel_piece, &job);
     }
 }
 

@@ -109,7 +109,8 @@ static void forward(const struct eq_conv_shape *s, const float *src, const void 
 {
     struct conv7_job job = {.p = plan_conv7(s), .src = src, .packed = packed, .epi = epi, .dst = dst, .edges = scratch};
     job.scratch = job.edges + edges_floats(&job.p);
-    job.streams = v_streams(dst, (size_t)s->b * s->oh * s->ow * s->t * s->cout);
+    /* The halves of a line come a tile apart: streamed, each would go to memory alone. */
+    job.streams = VL * sizeof(float) == 64 && v_streams(dst, (size_t)s->b * s->oh * s->ow * s->t * s->cout);
     eq_parallel_for((size_t)s->b * job.p.tiles_y, conv7_piece, &job);
     if (epi->pool_k)
         eq_parallel_for((size_t)s->b * (job.p.tiles_y - 1), join_piece, &job);

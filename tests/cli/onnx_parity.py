@@ -1,6 +1,6 @@
 """Holds exported ONNX files to what `echoquant predict` said. Arguments: its JSON Lines, the folder with each clip's pixels
-(tests/tools/dump_clip.c), the greatest difference of EF allowed, how many convolutions ONNX Runtime must run in integers,
-ONNX files of one model."""
+(tests/tools/dump_clip.c), the frames of a clip and their side, the greatest difference of EF allowed, how many convolutions
+ONNX Runtime must run in integers, ONNX files of one model."""
 import json
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-FRAMES, SIZE = 8, 80  # as test_onnx.sh sets them
+FRAMES, SIZE = (int(text) for text in sys.argv[3:5])
 PLAIN = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
 FAST = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
 
@@ -78,7 +78,7 @@ def check_file(path, clips, limit, integer):
 def main():
     clips = read_clips(sys.argv[1], Path(sys.argv[2]))
     assert len({round(e, 4) for _, e in clips}) == len(clips), "clips without a difference prove nothing"
-    limit, integer, files = float(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
+    limit, integer, files = float(sys.argv[5]), int(sys.argv[6]), sys.argv[7:]
     for path in files:
         print(f"{path}: EF within {check_file(path, clips, limit, integer):.2g} on {len(clips)} clips")
     # As the operators are defined, none fused.

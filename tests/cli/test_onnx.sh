@@ -11,7 +11,10 @@ if [ -z "$PYTHON" ]; then
     exit 77
 fi
 
-SMOKE=(--config "$SOURCE/configs/smoke.json" --set data.frames=8 --set data.size=80 --set train.epochs=1)
+FRAMES=8 SIDE=80 WIDTH=64
+emulated && FRAMES=6 SIDE=64 WIDTH=16 # hours otherwise
+SMOKE=(--config "$SOURCE/configs/smoke.json" --set data.frames=$FRAMES --set data.size=$SIDE --set model.width=$WIDTH
+    --set train.epochs=1)
 expect 0 train --run a "${SMOKE[@]}"
 expect 0 ptq --run a
 expect 0 ptq --run b --model a/fp32.safetensors "${SMOKE[@]}" --set ptq.observer=percentile
@@ -21,7 +24,7 @@ mkdir pixels
 clips=()
 while IFS=, read -r name _; do
     clips+=("data/synthetic-smoke/Videos/$name.avi")
-    "$TEST_TOOLS/dump_clip" "${clips[-1]}" 8 80 "pixels/$name" || fail "dump_clip $name"
+    "$TEST_TOOLS/dump_clip" "${clips[-1]}" $FRAMES $SIDE "pixels/$name" || fail "dump_clip $name"
 done < <(grep -i ',test$' data/synthetic-smoke/FileList.csv)
 is "test clips" "${#clips[@]}" 6
 
@@ -34,7 +37,7 @@ while read -r name model limit integer options; do
         expect 0 export --model "$model" --onnx "$name-$opset.onnx" --opset $opset $options
         [ "$name" = ptq ] || [ "$name" = fp32 ] || break
     done
-    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.jsonl" pixels "$limit" "$integer" "$name"-*.onnx 2>&1 && pass ||
+    "$PYTHON" "$SOURCE/tests/cli/onnx_parity.py" "$name.jsonl" pixels $FRAMES $SIDE "$limit" "$integer" "$name"-*.onnx 2>&1 && pass ||
         fail "$name in ONNX Runtime"
 done <<'MODELS'
 fp32 a/fp32.safetensors 0.001 0

@@ -1,6 +1,6 @@
-"""Holds exported ONNX files to what `echoquant predict` said. Arguments: its JSON Lines, the folder with each clip's pixels
-(tests/tools/dump_clip.c), the frames of a clip and their side, the greatest difference of EF allowed, how many convolutions
-ONNX Runtime must run in integers, ONNX files of one model."""
+"""Holds exported ONNX files to what `echoquant predict` said. Arguments: its JSON Lines, the folder with each clip's
+pixels (tests/tools/dump_clip.c), the frames of a clip and their side, the greatest difference of EF allowed, how many
+convolutions ONNX Runtime must run in integers, ONNX files of one model."""
 import json
 import sys
 from pathlib import Path

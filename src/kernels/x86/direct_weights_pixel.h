@@ -77,7 +77,7 @@ static size_t diff_row(const struct eq_conv_shape *s)
     return (size_t)s->ow * s->t * NR;
 }
 
-/* A worker's sums and, as operands, copies: a row of diff_dst for each panel, and the k rows of src that windows meet. */
+/* A worker's sums and, as operands, copies: a row of diff_dst for each panel, and the k rows of src of a window. */
 static size_t pixel_worker_bytes(const struct eq_conv_shape *s)
 {
     size_t panels = (size_t)panels_of_piece(s), n = copies(s) ? panels * diff_row(s) + s->k * src_row(s) : 0;

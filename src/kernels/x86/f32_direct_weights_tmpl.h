@@ -60,9 +60,13 @@ static void add_frame_row(const struct weights_job *j, int b, int f, int oy, flo
         memcpy(row + s->pad * s->cin, j->src + eq_conv_src_at(s, b, f, y, 0), (size_t)s->w * s->cin * sizeof *row);
         for (int co = 0; co < ld; co += NR) {
             struct gemm_segment segment = {row, diff + co, s->ow};
-            struct gemm_tn g = {&segment,   1,   (size_t)s->stride * s->cin,
-                                (size_t)ld, 0,   sums + (size_t)ky * width * ld + co,
-                                (size_t)ld, true};
+            struct gemm_tn g = {.segments = &segment,
+                                .n_segments = 1,
+                                .lda = (size_t)s->stride * s->cin,
+                                .ldb = (size_t)ld,
+                                .c = sums + (size_t)ky * width * ld + co,
+                                .ldc = (size_t)ld,
+                                .into = GEMM_TN_ADD};
             gemm_tn_rows(width, NR, &g);
         }
     }

@@ -9,12 +9,22 @@
 #include "kernels/x86/f32_transpose.h"
 #include "kernels/x86/f32_winograd.h"
 
+#include <limits.h>
+
 enum {
     PANEL = 32,     /* channels, of both sides on every level */
     PAD = 16,       /* values between positions, so that 36 streams don't share a cache set */
     AHEAD = 8 * VL, /* floats of a pixel that are asked for before they are read */
     MAX_CHUNK = 512
 };
+
+/* With 256-bit vectors both sides of a product are read in blocks of rows that fit L1, and each block asks for the next
+ * one. With 512-bit vectors that gained nothing. */
+#if defined(__AVX512F__)
+enum { ROWS_AT_ONCE = INT_MAX };
+#else
+enum { ROWS_AT_ONCE = 64 };
+#endif
 
 struct weights_plan {
     const struct eq_conv_shape *s;
@@ -235,6 +245,35 @@ static void add_gradients(const struct weights_job *j, int ci, int m, int co, co
     }
 }
 
+/* sums[m][PANEL], n columns of it: A^T * B over the rows of one position. in and out: the pair of panels */
+static void multiply_position(const struct weights_job *j, int position, const operand *in, const operand *out, int m,
+                              int n, float *sums)
+{
+    const struct weights_plan *p = &j->p;
+    const struct winograd_rows rows = winograd_rows_of(j->kinds, position / POINTS, position % POINTS);
+    const int depth = (rows.hi - rows.lo) * p->t, block = depth < ROWS_AT_ONCE ? depth : ROWS_AT_ONCE;
+    size_t at = position * position_stride(p) + (size_t)rows.lo * p->t * PANEL;
+    int d = 0;
+    do { /* once where no tile has the position: its sums are 0 */
+        const size_t next = depth - d > block ? at + (size_t)block * PANEL : (position + 1) * position_stride(p);
+        for (int c = 0; c < n; c += NR) {
+            struct gemm_segment segment = {in + at, out + at + c * KSTEP, depth - d < block ? depth - d : block};
+            struct gemm_tn g = {.segments = &segment,
+                                .n_segments = 1,
+                                .lda = PANEL,
+                                .ldb = PANEL,
+                                .c = sums + c,
+                                .ldc = PANEL,
+                                .into = d > 0 ? GEMM_TN_RESUME : GEMM_TN_SET,
+                                .ahead = (const char *)((c ? out : in) + next),
+                                .ahead_bytes = (size_t)block * PANEL * sizeof(operand)};
+            gemm_tn_rows_of(m, n - c < NR ? n - c : NR, &g, ROWS_AT_ONCE < INT_MAX);
+        }
+        d += block;
+        at += (size_t)block * PANEL;
+    } while (d < depth);
+}
+
 static void multiply_piece(void *ctx, size_t piece, int worker)
 {
     const struct weights_job *j = ctx;
@@ -249,15 +288,9 @@ static void multiply_piece(void *ctx, size_t piece, int worker)
     const operand *in = j->in + in_panel * panel_stride(p) + split * m * KSTEP;
     const operand *out = j->out + out_panel * panel_stride(p);
     float *sums = j->sums + (size_t)worker * WORKER_FLOATS;
-    for (int position = 0; position < POSITIONS; position++) {
-        struct winograd_rows rows = winograd_rows_of(j->kinds, position / POINTS, position % POINTS);
-        size_t at = position * position_stride(p) + (size_t)rows.lo * p->t * PANEL;
-        for (int n = 0; n < PANEL && co + n < s->cout; n += NR) {
-            struct gemm_segment segment = {in + at, out + at + n * KSTEP, (rows.hi - rows.lo) * p->t};
-            struct gemm_tn g = {&segment, 1, PANEL, PANEL, 0, sums + position * SUMS_STRIDE + n, PANEL, false};
-            gemm_tn_rows(m, s->cout - co - n < NR ? s->cout - co - n : NR, &g);
-        }
-    }
+    for (int position = 0; position < POSITIONS; position++)
+        multiply_position(j, position, in, out, m, s->cout - co < PANEL ? s->cout - co : PANEL,
+                          sums + position * SUMS_STRIDE);
     add_gradients(j, ci, m, co, sums);
 }
 

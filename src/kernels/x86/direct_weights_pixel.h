@@ -187,7 +187,7 @@ struct row_copies {
 
 static struct row_copies no_copies(const struct eq_conv_shape *s, operand *room)
 {
-    struct row_copies c = {NULL};
+    struct row_copies c = {.diff = NULL};
     if (!copies(s))
         return c;
     c.diff = room;

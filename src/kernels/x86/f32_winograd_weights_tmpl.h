@@ -19,7 +19,7 @@ enum {
 };
 
 /* With 256-bit vectors both sides of a product are read in blocks of rows that fit L1, and each block asks for the next
- * one. With 512-bit vectors that gained nothing. */
+ * one. With 512-bit vectors neither alone gained anything; both were not measured there. */
 #if defined(__AVX512F__)
 enum { ROWS_AT_ONCE = INT_MAX };
 #else

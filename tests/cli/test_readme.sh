@@ -83,6 +83,7 @@ if set_up; then
     rm -r data models build/echoquant
     if emulated; then
         skip "installing: what starts the emulator does not lie in the build folder"
+        ln -sf "$BIN" build/echoquant
     else
         commands "Install" >install
         mkdir home

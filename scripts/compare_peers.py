@@ -210,7 +210,7 @@ def measure_parts(o, ours, python, missing):
 
 def measure(o):
     ours, load = Ours(o.binary, o.cpu), os.getloadavg()[0]
-    turns = Turns(ours, o.experiment, o.threads, o.work) if o.experiment else None
+    turns = Turns(ours, o.experiment, o.threads, o.work, "pytorch" in o.peers) if o.experiment else None
     python, missing = peers_python(o) if o.peers else ("", {})
     o.work.mkdir(parents=True, exist_ok=True)
     results, versions, files = measure_parts(o, ours, python, missing)

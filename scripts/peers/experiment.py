@@ -34,8 +34,9 @@ def typed(text):
         return text
 
 
-def resolve(ours, path):
-    """All settings of a configuration file by their keys, with the program's defaults."""
+def resolve(ours, path, compared):
+    """All settings of a configuration file by their keys, with the program's defaults. compared: PyTorch takes part, which
+    can't follow every setting."""
     rows = ROW.findall(ours.run("help", "--markdown"))
     defaults = {key: typed(value) for key, _, value in rows}
     free = {key for key, star, _ in rows if star and key not in MORE_WORK}
@@ -47,6 +48,8 @@ def resolve(ours, path):
     for key, value in given.items():
         if key not in defaults:
             raise ConfigError(f"{path}: {key} is no setting")
+        if not compared:
+            continue
         bound = key not in SHARED and key not in free and not key.startswith("synth.")
         if bound and value != defaults[key]:
             raise ConfigError(f"{path}: with {key} = {value} the experiment has no counterpart in PyTorch; only the "
@@ -59,10 +62,10 @@ def resolve(ours, path):
 class Turns:
     """What both sides share; each turn is a whole process, timed from its start to its end."""
 
-    def __init__(self, ours, config, threads, folder):
+    def __init__(self, ours, config, threads, folder, compared):
         self.ours, self.config, self.threads, self.folder = ours, config, threads, folder
         self.log = folder / "pytorch-experiment.log"
-        self.settings = resolve(ours, config)
+        self.settings = resolve(ours, config, compared)
         self.found = {}  # by engine: what its latest turn reported
         self.data, self.versions = None, {}
 

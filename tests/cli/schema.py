@@ -29,6 +29,13 @@ def changes(value, path=()):
         yield path, "text"
 
 
+def shortened(value):
+    """The same document with two items of each list: what a change is refused for lies in those."""
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    return [shortened(item) for item in value[:2]] if isinstance(value, list) else value
+
+
 def changed(document, path, value):
     out = copy.deepcopy(document)
     if not path:
@@ -60,6 +67,10 @@ def main() -> int:
             if errors:
                 return 1
             checked += 1
+            document = shortened(document)
+            if not validator.is_valid(document):
+                print(f"{path}: with two items of each list no longer valid, so that no change to it says anything")
+                return 1
             seen = set()  # the items of a list are alike
             for place, value in changes(document):
                 kind = tuple(0 if isinstance(key, int) else key for key in place)

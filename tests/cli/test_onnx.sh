@@ -11,7 +11,7 @@ if [ -z "$PYTHON" ]; then
     exit 77
 fi
 
-FRAMES=8 SIDE=80 WIDTH=64
+FRAMES=8 SIDE=80 WIDTH=32
 emulated && FRAMES=6 SIDE=64 WIDTH=16 # hours otherwise
 SMOKE=(--config "$SOURCE/configs/smoke.json" --set data.frames=$FRAMES --set data.size=$SIDE --set model.width=$WIDTH
     --set train.epochs=1)

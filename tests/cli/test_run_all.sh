@@ -3,32 +3,38 @@
 # can be made again, that the number of threads changes nothing, and what predict, bench and inspect say of its models.
 . "$(dirname "$0")/lib.sh"
 
-start=$(date +%s)
-expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --threads 2
-seconds=$(($(date +%s) - start))
-echo "run-all on configs/smoke.json: $seconds s"
-for text in "| Model | Precision | Size(MB) | MAE | Latency CPU(ms) | Latency GPU(ms) |" "| FP32 " "| PTQ " "| QAT " "| FP32+ " "a/report.html"; do
-    has <(tr -s ' ' <"$OUT") "$text"
-done
-there a/config.json a/results.json a/report.md a/report.html a/{fp32,ptq,qat,fp32_plus}.safetensors a/history/{fp32,qat,fp32_plus}.csv \
-    a/predictions/{fp32,ptq,qat,fp32_plus}.csv data/synthetic-smoke/FileList.csv
-is "rows of predictions" "$(wc -l <a/predictions/qat.csv)" 7
-is "header of predictions" "$(head -n 1 a/predictions/ptq.csv)" "FileName,Split,EF,Prediction,Frames,FPS"
-is "epochs of the history" "$(wc -l <a/history/fp32.csv)" 3
-fp32=$(stat -c %s a/fp32.safetensors)
-for model in ptq qat; do
-    is "$model at most 0.26 of FP32" "$(($(stat -c %s "a/$model.safetensors") * 100 / fp32 <= 26))" 1
-done
-for file in a/report.md a/report.html a/fp32.safetensors a/ptq.safetensors; do has "$file" "For research only: not a medical device"; done
-is "nothing outside the run directory but data" "$(find . -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | sort | xargs)" "a data"
-sanitized=$(nm -D "$BIN" 2>/dev/null | grep -o '__[at]san_init' | head -n 1)
-python3 - a/results.json $sanitized <<'PY' && pass || fail "results.json"
+# As it is, and with a narrower network, for what does not depend on its width.
+SMOKE=(--config "$SOURCE/configs/smoke.json")
+NARROW=("${SMOKE[@]}" --set model.width=16)
+
+# made RUN ARGUMENTS...: run-all on two threads, and what it leaves.
+made() {
+    local dir=$1 start seconds file text title sanitized
+    shift
+    start=$(date +%s)
+    expect 0 run-all --run "$dir" --threads 2 "$@"
+    seconds=$(($(date +%s) - start))
+    echo "run-all on configs/smoke.json, run $dir: $seconds s"
+    for text in "| Model | Precision | Size(MB) | MAE | Latency CPU(ms) | Latency GPU(ms) |" "| FP32 " "| PTQ " "| QAT " "| FP32+ " \
+        "$dir/report.html"; do
+        has <(tr -s ' ' <"$OUT") "$text"
+    done
+    there "$dir"/{config.json,results.json,report.md,report.html} "$dir"/{fp32,ptq,qat,fp32_plus}.safetensors \
+        "$dir"/history/{fp32,qat,fp32_plus}.csv "$dir"/predictions/{fp32,ptq,qat,fp32_plus}.csv data/synthetic-smoke/FileList.csv
+    is "rows of predictions" "$(wc -l <"$dir/predictions/qat.csv")" 7
+    is "header of predictions" "$(head -n 1 "$dir/predictions/ptq.csv")" "FileName,Split,EF,Prediction,Frames,FPS"
+    is "epochs of the history" "$(wc -l <"$dir/history/fp32.csv")" 3
+    for file in report.md report.html fp32.safetensors ptq.safetensors; do
+        has "$dir/$file" "For research only: not a medical device"
+    done
+    sanitized=$(nm -D "$BIN" 2>/dev/null | grep -o '__[at]san_init' | head -n 1)
+    python3 - "$dir/results.json" $sanitized <<'PY' && pass || fail "results.json"
 import json, sys
 r = json.load(open(sys.argv[1]))
 rows = {m["model"]: m for m in r["models"]}
 for name in ("FP32", "PTQ", "QAT", "FP32+"):
     m = rows[name]
-    assert m["clips"] == 6 and m["mae"] > 0 and m["rmse"] >= m["mae"] and m["size_mb"] > 1
+    assert m["clips"] == 6 and m["mae"] > 0 and m["rmse"] >= m["mae"] and m["size_mb"] > 0
     for key in ("latency_ms", "file_latency_ms"):
         l = m[key]
         assert 0 < l["min"] <= l["median"] <= l["p90"] <= l["p95"] <= l["p99"]
@@ -41,23 +47,36 @@ for name in ("FP32", "PTQ", "QAT", "FP32+"):
     # Weights, packed weights and buffers were all there at once; the rest of the process does not count.
     # A sanitizer keeps what was freed, so there the peak says nothing.
     if "peak" in memory and len(sys.argv) == 2:
-        assert memory["packed"] + memory["arena"] / 2 < memory["peak"] < 40 * m["size_mb"] * 1e6, (memory, m["size_mb"])
+        assert memory["packed"] + memory["arena"] / 2 < memory["peak"] < 64e6 + 40 * m["size_mb"] * 1e6, (memory, m["size_mb"])
     assert m["precision"] == ("FP32" if name.startswith("FP32") else "INT8") and m["threads"] == 2
 assert r["skipped"] == []
 PY
 
-# What phases have measured is in the report.
-there a/quantization/ptq.json a/quantization/qat.json
-for title in "Latency and memory" "True EF of the clips" "Error of weights and of activations" \
-    "Layers: time and sensitivity" "Each layer of PTQ in FP32" "Ranges of the edges"; do
-    has a/report.md "## $title"
-    has a/report.html ">$title</h2>"
-done
-has a/history/qat.csv "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds,waited"
+    # What phases have measured is in the report.
+    there "$dir"/quantization/{ptq,qat}.json
+    for title in "Latency and memory" "True EF of the clips" "Error of weights and of activations" \
+        "Layers: time and sensitivity" "Each layer of PTQ in FP32" "Ranges of the edges"; do
+        has "$dir/report.md" "## $title"
+        has "$dir/report.html" ">$title</h2>"
+    done
+    has "$dir/history/qat.csv" "epoch,lr,train_loss,val_mae,val_rmse,grad_norm,grad_norm_max,seconds,waited"
+}
+
+made a "${NARROW[@]}"
+is "nothing outside the run directory but data" "$(find . -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | sort | xargs)" "a data"
+if emulated; then
+    skip "the network's whole width: it takes an emulator a quarter of an hour"
+else
+    made wide "${SMOKE[@]}"
+    for model in ptq qat; do
+        is "$model at most 0.26 of FP32" "$(($(stat -c %s "wide/$model.safetensors") * 100 / $(stat -c %s wide/fp32.safetensors) <= 26))" 1
+    done
+    rm -r wide
+fi
 
 # A finished run is left alone.
 find a -type f -printf '%p %T@ %s\n' | sort >before
-expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a
+expect 0 run-all "${NARROW[@]}" --run a
 has "$ERR" "finished"
 find a -type f -printf '%p %T@ %s\n' | sort >after
 same before after
@@ -69,17 +88,17 @@ done
 for command in ptq qat train run-all; do expect_error 1 "nowhere" "$command" --run a --force --data nowhere; done
 find a -type f -printf '%p %T@ %s\n' | sort >after
 same before after
-expect_error 2 "qat.epochs 1 -> 2" run-all --config "$SOURCE/configs/smoke.json" --run a --set qat.epochs=2
+expect_error 2 "qat.epochs 1 -> 2" run-all "${NARROW[@]}" --run a --set qat.epochs=2
 
 # Without the later phases' files it goes on after training, with the same bits; also at other numbers of threads.
 for threads in 1 3; do
     mkdir b && cp -r a/config.json a/fp32.safetensors a/history b/ && rm b/history/{qat,fp32_plus}.csv
-    expect 0 run-all --config "$SOURCE/configs/smoke.json" --run b --threads "$threads"
+    expect 0 run-all "${NARROW[@]}" --run b --threads "$threads"
     for model in ptq qat fp32_plus; do same "a/$model.safetensors" "b/$model.safetensors"; done
     for model in fp32 ptq qat fp32_plus; do same "a/predictions/$model.csv" "b/predictions/$model.csv"; done
     is "history of qat" "$(history_values b/history/qat.csv)" "$(history_values a/history/qat.csv)"
     rm -r b
-    expect 0 train --config "$SOURCE/configs/smoke.json" --run c --threads "$threads"
+    expect 0 train "${NARROW[@]}" --run c --threads "$threads"
     same a/fp32.safetensors c/fp32.safetensors
     rm -r c
 done
@@ -92,7 +111,7 @@ is "the control is another model than the baseline (best epoch $best)" "$same" "
 expect 0 inspect a/fp32_plus.safetensors
 has "$OUT" "FP32"
 cp -r a c && rm c/fp32_plus.safetensors c/history/fp32_plus.csv c/predictions/fp32_plus.csv
-expect 0 run-all --config "$SOURCE/configs/smoke.json" --run c --set qat.control=false
+expect 0 run-all "${NARROW[@]}" --run c --set qat.control=false
 has "$ERR" "finished"
 not_there c/fp32_plus.safetensors
 expect 0 qat --control --run c
@@ -106,7 +125,7 @@ expect 0 ptq --run a --force
 expect 0 eval ptq --run a
 expect 0 report --run a
 has "$OUT" "a/report.html"
-expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a
+expect 0 run-all "${NARROW[@]}" --run a
 
 # predict
 clips=(data/synthetic-smoke/Videos/*.avi)
@@ -152,7 +171,7 @@ done
 
 # --force starts anew and takes nothing with it that is not a run's.
 printf 'mine' >a/notes.txt
-expect 0 run-all --config "$SOURCE/configs/smoke.json" --run a --force --set train.epochs=1 --set train.lr=0.002
+expect 0 run-all "${NARROW[@]}" --run a --force --set train.epochs=1 --set train.lr=0.002
 is "notes" "$(cat a/notes.txt)" mine
 is "epochs of the new history" "$(wc -l <a/history/fp32.csv)" 2
 mkdir -p plain/state && printf 'mine' >plain/fp32.safetensors && printf 'mine' >plain/state/x

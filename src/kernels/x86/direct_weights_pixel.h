@@ -143,7 +143,13 @@ static void add_tap(const struct eq_conv_shape *s, const struct pixel_row *src, 
                     int m, int n, float *sums)
 {
     struct gemm_segment run[MAX_RUN];
-    struct gemm_tn g = {run, 0, src->ld, diff->ld, src->tile, sums, NR, GEMM_TN_ADD, NULL, 0};
+    struct gemm_tn g = {.segments = run,
+                        .lda = src->ld,
+                        .ldb = diff->ld,
+                        .block = src->tile,
+                        .c = sums,
+                        .ldc = NR,
+                        .into = GEMM_TN_ADD};
     for (int ox = 0; ox < s->ow; ox++) {
         int x;
         if (!eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))

@@ -16,8 +16,13 @@ static void multiply(const struct conv7_plan *p, const float *in, const float *w
     for (int position = 0; position < POSITIONS; position++) {
         struct gemm_segment segment = {in + position * in_stride(p), weights + (size_t)position * DEPTH * NR,
                                        depth_of(p, position)};
-        struct gemm_tn g = {&segment, 1, (size_t)p->lanes, NR, 0, sums + position * sums_stride(p), NR, GEMM_TN_SET,
-                            NULL,     0};
+        struct gemm_tn g = {.segments = &segment,
+                            .n_segments = 1,
+                            .lda = (size_t)p->lanes,
+                            .ldb = NR,
+                            .c = sums + position * sums_stride(p),
+                            .ldc = NR,
+                            .into = GEMM_TN_SET};
         gemm_tn_rows(p->tiles_x, NR, &g);
     }
 }

@@ -53,15 +53,21 @@ def uses_of(sources: Path, objects: Path) -> dict[str, set[str]]:
     defined, needed = {}, {}
     for path in sorted(objects.glob("**/*.o")):
         name = str(path.relative_to(objects)).removesuffix(".o")
-        if not (sources / name).exists() and not (generated / name).exists():
-            continue
-        needed[name] = set()
-        for line in subprocess.run(["nm", path], check=True, capture_output=True, text=True).stdout.splitlines():
-            m = re.match(r"[0-9a-f]* +([A-Z]) (\S+)$", line)
-            if m and m[1] == "U":
-                needed[name].add(m[2])
-            elif m:
-                defined[m[2]] = name
+        if (sources / name).exists() or (generated / name).exists():
+            needed[name] = set()
+    if not needed:
+        return {}
+    # One call for all: hundreds would take most of the time to start.
+    listed = subprocess.run(["nm", "--print-file-name", *(f"{name}.o" for name in needed)], cwd=objects, check=True,
+                            capture_output=True, text=True)
+    for line in listed.stdout.splitlines():
+        path, _, symbol = line.partition(":")
+        name = path.removesuffix(".o")
+        m = re.match(r"[0-9a-f]* +([A-Z]) (\S+)$", symbol)
+        if m and m[1] == "U":
+            needed[name].add(m[2])
+        elif m:
+            defined[m[2]] = name
     return {name: {defined[s] for s in symbols if s in defined} - {name} for name, symbols in needed.items()}
 
 

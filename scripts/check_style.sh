@@ -46,9 +46,8 @@ check_format() {
         echo "skipped: clang-format 14 is not installed"
         exit 77
     fi
-    c_files | while read -r file; do
-        "$tool" --style=file --output-replacements-xml "$file" | grep -q '<replacement ' && echo "$file"
-    done | report "run $tool -i on these"
+    # One call for many files, since each start takes longer than most files. Of what it prints, the lines of code are left out.
+    c_files | xargs "$tool" --style=file --dry-run 2>&1 | grep -E 'warning|[Ee]rror' | report "run $tool -i on these"
 }
 
 # Functions that overrun buffers, parse numbers without errors, or keep hidden state.

@@ -13,29 +13,33 @@
 
 enum { KSTEP = 2 };
 typedef uint16_t operand;
-typedef __m512bh vo; /* KSTEP depths of VL columns */
+typedef __m512i vo; /* KSTEP depths of VL columns; clang 16 knows too little of vectors of BF16 */
 #define CONV_NAME(name) ISA_NAME(eq_bf16_##name)
 #define CONV_KERNEL(name, ...) ISA_KERNEL(bf16_##name, .instruction = CONV_INSTRUCTION, __VA_ARGS__)
 #define CONV_INSTRUCTION "vdpbf16ps zmm"
 
 ALWAYS_INLINE vo vo_load(const operand *p)
 {
-    return (vo)_mm512_loadu_si512(p);
+    return _mm512_loadu_si512(p);
 }
 ALWAYS_INLINE vo vo_load_part(const operand *p, vmask columns)
 {
-    return (vo)_mm512_maskz_loadu_epi32(columns, p);
+    return _mm512_maskz_loadu_epi32(columns, p);
 }
 ALWAYS_INLINE vo vo_set1(const operand *p) /* one row's step for all columns */
 {
     int32_t step;
     __builtin_memcpy(&step, p, sizeof step);
-    return (vo)_mm512_set1_epi32(step);
+    vo all = _mm512_set1_epi32(step);
+#if defined(__clang_major__) && __clang_major__ == 16
+    __asm__("" : "+v"(all)); /* clang 16.0.6 crashes where it sees a product by equal values */
+#endif
+    return all;
 }
 /* Depth 1 first, then depth 0: each product is exact and each sum rounded. Subnormals count as zero. */
 ALWAYS_INLINE vf vo_dot(vo a, vo b, vf sum)
 {
-    return _mm512_dpbf16_ps(sum, a, b);
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 ALWAYS_INLINE operand operand_of(float x)
 {

@@ -19,7 +19,9 @@ static size_t diff_bytes(const struct eq_conv_shape *s)
 
 static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
-    return src_bytes(s) + diff_bytes(s) + threads * pixel_worker_bytes(s);
+    struct eq_conv_shape whole = *s;
+    whole.t = whole_steps(s->t);
+    return src_bytes(s) + diff_bytes(s) + pixel_scratch_bytes(&whole, threads);
 }
 
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
@@ -29,12 +31,11 @@ static void backward_weights(const struct eq_conv_shape *s, const float *src, co
     char *diff = (char *)scratch + src_bytes(s), *sums = diff + diff_bytes(s);
     whole.t = whole_steps(s->t);
     whole.src_layout = EQ_LAYOUT_PIXEL;
-    struct weights_job job = {
-        .s = &whole, .diff_weights = diff_weights, .scratch = (float *)sums, .blocks = (s->cin + BLOCK - 1) / BLOCK};
+    struct weights_job job = {.s = &whole, .diff_weights = diff_weights, .blocks = (s->cin + BLOCK - 1) / BLOCK};
     job.src = operand_frames(src, s->src_layout, s->b, s->h * s->w, s->t, s->cin, scratch);
     job.diff_dst = operand_frames(diff_dst, EQ_LAYOUT_PIXEL, s->b, s->oh * s->ow, s->t, s->cout, diff);
     job.splits = job.blocks * gemm_panels(s->cout) < 8 ? s->k : 1;
-    eq_parallel_for(pixel_pieces(&job), pixel_piece, &job);
+    run_pixels(&job, sums);
 }
 
 CONV_KERNEL(conv_backward_weights_direct, .supports = supports, .packed_bytes = eq_conv_no_packed,

@@ -21,13 +21,14 @@ enum {
 struct weights_job {
     const struct eq_conv_shape *s;
     const operand *src, *diff_dst;
-    float *diff_weights, *scratch;
+    operand *src_copy, *diff_copy;
+    float *diff_weights, *scratch; /* scratch: the workers' sums */
     int blocks;
     int splits; /* of a block's taps, by rows of the filter: 1 or k */
 };
 
 /* Pixels lie cin or cout floats apart, mostly a power of two, and so in few sets of the caches. With 256-bit vectors
- * fewer products wait for each line, so there a piece works on copies of its rows, side by side, if taps share them. */
+ * fewer products wait for each line, so there the pieces work on copies, side by side, if taps share them. */
 #if defined(__AVX512F__)
 enum { MAY_COPY = 0 };
 #else
@@ -40,7 +41,7 @@ static bool copies(const struct eq_conv_shape *s)
     return MAY_COPY && s->k > 1;
 }
 
-/* The panels of a piece share the copies of its rows of src. */
+/* The panels of a piece read the same rows of src. */
 static int panels_of_piece(const struct eq_conv_shape *s)
 {
     int panels = copies(s) ? MAX_PANELS : 1, blocks = (s->cin + BLOCK - 1) / BLOCK;
@@ -60,8 +61,8 @@ static size_t block_sums(const struct eq_conv_shape *s)
     return (size_t)s->k * s->k * BLOCK * NR;
 }
 
-/* Copies of rows: of src for each tile of a block's columns [tile][pixel][frame][WIDTH], of diff_dst
- * [pixel][frame][NR]. */
+/* Copies: of src [block][clip][row][tile of the block's columns][pixel][frame][WIDTH], of diff_dst
+ * [panel][clip][row][pixel][frame][NR]. */
 static size_t tile_row(const struct eq_conv_shape *s)
 {
     return (size_t)s->w * s->t * WIDTH;
@@ -77,11 +78,24 @@ static size_t diff_row(const struct eq_conv_shape *s)
     return (size_t)s->ow * s->t * NR;
 }
 
-/* A worker's sums and, as operands, copies: a row of diff_dst for each panel, and the k rows of src of a window. */
-static size_t pixel_worker_bytes(const struct eq_conv_shape *s)
+static size_t src_copy_bytes(const struct eq_conv_shape *s)
 {
-    size_t panels = (size_t)panels_of_piece(s), n = copies(s) ? panels * diff_row(s) + s->k * src_row(s) : 0;
-    return eq_align64(panels * block_sums(s) * sizeof(float) + n * sizeof(operand));
+    return copies(s) ? eq_align64((s->cin + BLOCK - 1) / BLOCK * s->b * s->h * src_row(s) * sizeof(operand)) : 0;
+}
+
+static size_t diff_copy_bytes(const struct eq_conv_shape *s)
+{
+    return copies(s) ? eq_align64(gemm_panels(s->cout) * s->b * s->oh * diff_row(s) * sizeof(operand)) : 0;
+}
+
+static size_t worker_sums(const struct eq_conv_shape *s)
+{
+    return panels_of_piece(s) * block_sums(s);
+}
+
+static size_t pixel_scratch_bytes(const struct eq_conv_shape *s, int threads)
+{
+    return src_copy_bytes(s) + diff_copy_bytes(s) + (size_t)threads * worker_sums(s) * sizeof(float);
 }
 
 /* A row of pixels, of which a piece reads its channels: frames are ld apart, tiles of columns `tile`, or 0. */
@@ -104,43 +118,55 @@ ALWAYS_INLINE void copy_part(operand *to, const operand *from, int n, const int 
         memcpy(to, from, (size_t)n * sizeof *to);
 }
 
-static void copy_diff(const struct eq_conv_shape *s, struct pixel_row *row, int n, const operand *end, operand *copy)
-{
-    operand *to = copy;
-    for (int x = 0; x < s->ow; x++)
-        for (int f = 0; f < s->t; f++, to += NR)
-            copy_part(to, row->at + x * row->pixel + f * row->ld, n, NR, end);
-    *row = row_of(copy, s->t, NR, 0);
-}
-
-static struct pixel_row copy_of_src(const struct eq_conv_shape *s, const operand *copy)
-{
-    return (struct pixel_row){copy, (size_t)s->t * WIDTH, WIDTH, tile_row(s)};
-}
-
-static void copy_src(const struct eq_conv_shape *s, const struct pixel_row *row, int m, const operand *end,
-                     operand *copy)
-{
-    for (int x = 0; x < s->w; x++)
-        for (int f = 0; f < s->t; f++, copy += WIDTH) {
-            const operand *from = row->at + x * row->pixel + f * row->ld;
-            operand *to = copy;
-            for (int first = 0, blocks = gemm_tn_blocks(m); blocks > 0; blocks--, to += tile_row(s)) {
-                int width = gemm_tn_width(m, first, blocks);
-                copy_part(to, from + first, width, WIDTH, end);
-                first += width;
-            }
-        }
-}
-
 static int panel_width(int n, int panel)
 {
     return n - panel * NR < NR ? n - panel * NR : NR;
 }
 
+/* A row of all channels of src. */
+static void copy_src(const struct weights_job *j, size_t row)
+{
+    const struct eq_conv_shape *s = j->s;
+    const operand *from = j->src + row * s->w * s->t * s->cin, *end = j->src + eq_conv_src_at(s, s->b, 0, 0, 0);
+    const size_t rows = (size_t)s->b * s->h;
+    for (int i = 0; i < s->w * s->t; i++, from += s->cin)
+        for (int block = 0, ci = 0; ci < s->cin; block++, ci += BLOCK) {
+            const int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK;
+            operand *to = j->src_copy + (block * rows + row) * src_row(s) + (size_t)i * WIDTH;
+            for (int first = 0, tiles = gemm_tn_blocks(m); tiles > 0; tiles--, to += tile_row(s)) {
+                const int width = gemm_tn_width(m, first, tiles);
+                copy_part(to, from + ci + first, width, WIDTH, end);
+                first += width;
+            }
+        }
+}
+
+static void copy_diff(const struct weights_job *j, size_t row)
+{
+    const struct eq_conv_shape *s = j->s;
+    const operand *from = j->diff_dst + row * s->ow * s->t * s->cout,
+                  *end = j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0);
+    const size_t rows = (size_t)s->b * s->oh;
+    for (int i = 0; i < s->ow * s->t; i++, from += s->cout)
+        for (int panel = 0; panel < gemm_panels(s->cout); panel++)
+            copy_part(j->diff_copy + (panel * rows + row) * diff_row(s) + (size_t)i * NR, from + panel * NR,
+                      panel_width(s->cout, panel), NR, end);
+}
+
+static void copy_piece(void *ctx, size_t piece, int worker)
+{
+    (void)worker;
+    const struct weights_job *j = ctx;
+    const size_t src_rows = (size_t)j->s->b * j->s->h;
+    if (piece < src_rows)
+        copy_src(j, piece);
+    else
+        copy_diff(j, piece - src_rows);
+}
+
 /* Adds the products of one row of output pixels to the m x n sums [ci][NR] of one tap. */
 static void add_tap(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int kx,
-                    int m, int n, float *sums)
+                    int m, int n, float *sums, const char *ahead, size_t ahead_bytes)
 {
     struct gemm_segment run[MAX_RUN];
     struct gemm_tn g = {.segments = run,
@@ -149,27 +175,29 @@ static void add_tap(const struct eq_conv_shape *s, const struct pixel_row *src, 
                         .block = src->tile,
                         .c = sums,
                         .ldc = NR,
-                        .into = GEMM_TN_ADD};
+                        .into = GEMM_TN_ADD,
+                        .ahead = ahead,
+                        .ahead_bytes = ahead_bytes};
     for (int ox = 0; ox < s->ow; ox++) {
         int x;
         if (!eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
             continue;
         run[g.n_segments++] = (struct gemm_segment){src->at + x * src->pixel, diff->at + ox * diff->pixel, s->t};
         if (g.n_segments == MAX_RUN) {
-            gemm_tn_rows(m, n, &g);
+            gemm_tn_rows_of(m, n, &g, MAY_COPY);
             g.n_segments = 0;
         }
     }
     if (g.n_segments)
-        gemm_tn_rows(m, n, &g);
+        gemm_tn_rows_of(m, n, &g, MAY_COPY);
 }
 
 /* The same for all taps of a line of the filter. */
 static void add_rows(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int m,
-                     int n, float *sums)
+                     int n, float *sums, const char *ahead, size_t ahead_bytes)
 {
     for (int kx = 0; kx < s->k; kx++)
-        add_tap(s, src, diff, kx, m, n, sums + (size_t)kx * BLOCK * NR);
+        add_tap(s, src, diff, kx, m, n, sums + (size_t)kx * BLOCK * NR, ahead + kx * ahead_bytes, ahead_bytes);
 }
 
 /* sums[tap][ci][NR] into OIHW, taps first..end-1 */
@@ -185,50 +213,24 @@ static void add_block(const struct eq_conv_shape *s, int ci, int co, int first, 
     }
 }
 
-/* A piece's copies: a row of diff_dst for each panel, and the rows of src that a window meets, each in its slot. */
-struct row_copies {
-    operand *diff, *src;
-    int held[MAX_SIDE]; /* the row in each slot of src, -1: none */
-};
-
-static struct row_copies no_copies(const struct eq_conv_shape *s, operand *room)
-{
-    struct row_copies c = {.diff = NULL};
-    if (!copies(s))
-        return c;
-    c.diff = room;
-    c.src = room + panels_of_piece(s) * diff_row(s);
-    for (int slot = 0; slot < s->k; slot++)
-        c.held[slot] = -1;
-    return c;
-}
-
-/* The rows of n channels from co on, in panels. */
-static void diff_at(const struct weights_job *j, const struct row_copies *c, int b, int oy, int co, int n,
-                    struct pixel_row *rows)
+static struct pixel_row diff_at(const struct weights_job *j, int b, int oy, int co)
 {
     const struct eq_conv_shape *s = j->s;
-    const operand *at = j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0);
-    for (int panel = 0; panel * NR < n; panel++) {
-        rows[panel] = row_of(at, s->t, s->cout, co + panel * NR);
-        if (copies(s))
-            copy_diff(s, &rows[panel], panel_width(n, panel), j->diff_dst + eq_conv_dst_at(s, s->b, 0, 0, 0),
-                      c->diff + panel * diff_row(s));
-    }
+    const size_t row = (size_t)b * s->oh + oy, rows = (size_t)s->b * s->oh;
+    if (copies(s))
+        return row_of(j->diff_copy + (co / NR * rows + row) * diff_row(s), s->t, NR, 0);
+    return row_of(j->diff_dst + eq_conv_dst_at(s, b, 0, oy, 0), s->t, s->cout, co);
 }
 
-static struct pixel_row src_at(const struct weights_job *j, struct row_copies *c, int b, int y, int ci, int m)
+static struct pixel_row src_at(const struct weights_job *j, int b, int y, int ci)
 {
     const struct eq_conv_shape *s = j->s;
-    const struct pixel_row row = row_of(j->src + eq_conv_src_at(s, b, 0, y, 0), s->t, s->cin, ci);
+    const size_t row = (size_t)b * s->h + y, rows = (size_t)s->b * s->h;
     if (!copies(s))
-        return row;
-    const int slot = y % s->k;
-    operand *copy = c->src + slot * src_row(s);
-    if (c->held[slot] != b * s->h + y)
-        copy_src(s, &row, m, j->src + eq_conv_src_at(s, s->b, 0, 0, 0), copy);
-    c->held[slot] = b * s->h + y;
-    return copy_of_src(s, copy);
+        return row_of(j->src + eq_conv_src_at(s, b, 0, y, 0), s->t, s->cin, ci);
+    struct pixel_row copy = row_of(j->src_copy + (ci / BLOCK * rows + row) * src_row(s), s->t, WIDTH, 0);
+    copy.tile = tile_row(s);
+    return copy;
 }
 
 static void pixel_piece(void *ctx, size_t piece, int worker)
@@ -240,26 +242,44 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
     piece /= j->splits;
     int ci = (int)(piece % j->blocks) * BLOCK, co = (int)(piece / j->blocks) * channels;
     int m = s->cin - ci < BLOCK ? s->cin - ci : BLOCK, n = s->cout - co < channels ? s->cout - co : channels;
-    float *sums = (float *)((char *)j->scratch + worker * pixel_worker_bytes(s));
-    struct row_copies made = no_copies(s, (operand *)(sums + panels_of_piece(s) * block_sums(s)));
+    float *sums = j->scratch + worker * worker_sums(s);
     struct pixel_row diff[MAX_PANELS];
-    memset(sums, 0, panels_of_piece(s) * block_sums(s) * sizeof *sums);
+    memset(sums, 0, worker_sums(s) * sizeof *sums);
     for (int b = 0; b < s->b; b++)
         for (int oy = 0; oy < s->oh; oy++) {
-            diff_at(j, &made, b, oy, co, n, diff);
+            for (int panel = 0; panel * NR < n; panel++)
+                diff[panel] = diff_at(j, b, oy, co + panel * NR);
             for (int ky = first_ky; ky < end_ky; ky++) {
                 int y;
                 if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y))
                     continue;
-                const struct pixel_row src = src_at(j, &made, b, y, ci, m);
-                for (int panel = 0; panel * NR < n; panel++)
+                const struct pixel_row src = src_at(j, b, y, ci);
+                for (int panel = 0, panels = (n + NR - 1) / NR; panel < panels; panel++) {
+                    /* the line's first taps ask for the next row of diff_dst, the others for the next one of src */
+                    const size_t share = ky == first_ky ? diff_row(s) : src_row(s) / panels;
+                    const operand *ahead =
+                        ky == first_ky ? diff[panel].at + diff_row(s) : src.at + src_row(s) + panel * share;
                     add_rows(s, &src, &diff[panel], m, panel_width(n, panel),
-                             sums + panel * block_sums(s) + (size_t)ky * s->k * BLOCK * NR);
+                             sums + panel * block_sums(s) + (size_t)ky * s->k * BLOCK * NR, (const char *)ahead,
+                             share * sizeof(operand) / s->k);
+                }
             }
         }
     for (int panel = 0; panel * NR < n; panel++)
         add_block(s, ci, co + panel * NR, first_ky * s->k, end_ky * s->k, sums + panel * block_sums(s),
                   j->diff_weights);
+}
+
+/* scratch: of pixel_scratch_bytes */
+static void run_pixels(struct weights_job *j, void *scratch)
+{
+    const struct eq_conv_shape *s = j->s;
+    j->src_copy = scratch;
+    j->diff_copy = (operand *)((char *)scratch + src_copy_bytes(s));
+    j->scratch = (float *)((char *)scratch + src_copy_bytes(s) + diff_copy_bytes(s));
+    if (copies(s))
+        eq_parallel_for((size_t)s->b * (s->h + s->oh), copy_piece, j);
+    eq_parallel_for(pixel_pieces(j), pixel_piece, j);
 }
 
 #endif

@@ -121,18 +121,24 @@ static size_t scratch_bytes(const struct eq_conv_shape *s, int threads)
 {
     if (s->src_layout == EQ_LAYOUT_CLIP)
         return (clip_ranges(s) * clip_sums(s) + threads * clip_worker_floats(s)) * sizeof(float);
-    return threads * pixel_worker_bytes(s);
+    return pixel_scratch_bytes(s, threads);
 }
 
 static void backward_weights(const struct eq_conv_shape *s, const float *src, const float *diff_dst,
                              float *diff_weights, void *scratch)
 {
-    struct weights_job job = {s, src, diff_dst, diff_weights, scratch, (s->cin + BLOCK - 1) / BLOCK, 1};
+    struct weights_job job = {.s = s,
+                              .src = src,
+                              .diff_dst = diff_dst,
+                              .diff_weights = diff_weights,
+                              .scratch = scratch,
+                              .blocks = (s->cin + BLOCK - 1) / BLOCK,
+                              .splits = 1};
     if (s->src_layout == EQ_LAYOUT_CLIP) {
         eq_parallel_for((size_t)clip_ranges(s), clip_piece, &job);
         eq_parallel_for((size_t)s->k * s->k, merge_piece, &job);
     } else {
-        eq_parallel_for(pixel_pieces(&job), pixel_piece, &job);
+        run_pixels(&job, scratch);
     }
 }
 

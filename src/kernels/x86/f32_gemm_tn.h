@@ -76,12 +76,12 @@ ALWAYS_INLINE int gemm_tn_width(int m, int row, int blocks)
     return (m - row + blocks - 1) / blocks;
 }
 
-/* c[m x n], n <= NR. asks: for what g->ahead points to; then there is a single segment. */
+/* c[m x n], n <= NR. asks: for what g->ahead points to; then all segments are equally deep. */
 ALWAYS_INLINE void gemm_tn_rows_of(int m, int n, const struct gemm_tn *g, const bool asks)
 {
     size_t offset = 0;
     int blocks = gemm_tn_blocks(m);
-    const int steps = g->segments[0].n_k / KSTEP;
+    const int steps = g->segments[0].n_k / KSTEP * g->n_segments;
     const size_t block_bytes = asks ? g->ahead_bytes / (size_t)blocks : 0;
     const size_t step = asks && steps > 0 ? block_bytes / (size_t)steps : 0;
     const char *ahead = g->ahead;

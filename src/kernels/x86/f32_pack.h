@@ -36,12 +36,14 @@ static inline int gather_depths(int taps)
     return GATHER / taps > 0 ? GATHER / taps : 1;
 }
 
-/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where the weights end. */
+/* to[depth][tap][VL]: count depths from d on, of channels n..n + VL - 1; zero where the weights end. Channels or depths
+ * lie pages apart, so the lines of the next count depths are asked for meanwhile. */
 ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count, float *to)
 {
     const float *from = j->weights + n * j->n_step + d * j->depth_step;
     int rows = j->n - n < VL ? j->n - n : VL, length = j->taps;
     int there = rows <= 0 ? 0 : j->depth - d < count ? j->depth - d : count;
+    const size_t ahead = d + 2 * count <= j->depth ? count * j->depth_step : 0;
     memset(to + (size_t)there * j->taps * VL, 0, (size_t)(count - there) * j->taps * VL * sizeof *to);
     if (j->depth_step == (size_t)j->taps && there > 0) { /* one run of floats */
         length *= there;
@@ -50,6 +52,9 @@ ALWAYS_INLINE void gather_taps(const struct pack_job *j, int n, int d, int count
     for (; there > 0; there--, from += j->depth_step)
         for (int i = 0; i < length; i += VL) {
             int part = length - i < VL ? length - i : VL;
+            if (ahead)
+                for (int row = 0; row < rows; row++)
+                    v_prefetch(from + i + row * j->n_step + ahead);
             transpose_in(from + i, j->n_step, rows, part, to);
             to += part * VL;
         }

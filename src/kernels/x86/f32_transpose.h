@@ -66,10 +66,10 @@ ALWAYS_INLINE void v_transpose(vf r[VL])
 ALWAYS_INLINE void transpose_in(const float *from, size_t ld, int rows, int n, float *to)
 {
     vf r[VL];
-    vmask m = v_mask(n);
-    if (rows == VL) {
-        UNROLL for (int i = 0; i < VL; i++) r[i] = v_load_part(from + i * ld, m);
+    if (rows == VL && n == VL) {
+        UNROLL for (int i = 0; i < VL; i++) r[i] = v_load(from + i * ld);
     } else {
+        vmask m = v_mask(n);
         UNROLL for (int i = 0; i < VL; i++) r[i] = i < rows ? v_load_part(from + i * ld, m) : v_zero();
     }
     v_transpose(r);
@@ -80,11 +80,15 @@ ALWAYS_INLINE void transpose_in(const float *from, size_t ld, int rows, int n, f
 ALWAYS_INLINE void transpose_add(const float *from, float *to, size_t ld, int rows, int n)
 {
     vf r[VL];
-    vmask m = v_mask(n);
     UNROLL for (int i = 0; i < VL; i++) r[i] = i < n ? v_load(from + i * VL) : v_zero();
     v_transpose(r);
-    UNROLL for (int i = 0; i < VL; i++) if (i < rows)
-        v_store_part(to + i * ld, m, v_add(v_load_part(to + i * ld, m), r[i]));
+    if (rows == VL && n == VL) {
+        UNROLL for (int i = 0; i < VL; i++) v_store(to + i * ld, v_add(v_load(to + i * ld), r[i]));
+    } else {
+        vmask m = v_mask(n);
+        UNROLL for (int i = 0; i < VL; i++) if (i < rows)
+            v_store_part(to + i * ld, m, v_add(v_load_part(to + i * ld, m), r[i]));
+    }
 }
 
 #endif

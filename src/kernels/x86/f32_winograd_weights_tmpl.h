@@ -19,11 +19,12 @@ enum {
 };
 
 /* With 256-bit vectors both sides of a product are read in blocks of rows that fit L1, and each block asks for the next
- * one. With 512-bit vectors neither alone gained anything; both were not measured there. */
+ * one. With 512-bit vectors neither alone gained anything; both were not measured there. Nor was asking for the lines
+ * that the next frame's values are written to. */
 #if defined(__AVX512F__)
-enum { ROWS_AT_ONCE = INT_MAX };
+enum { ROWS_AT_ONCE = INT_MAX, ASKS_FOR_PLACES = 0 };
 #else
-enum { ROWS_AT_ONCE = 64 };
+enum { ROWS_AT_ONCE = 64, ASKS_FOR_PLACES = 1 };
 #endif
 
 struct weights_plan {
@@ -97,6 +98,14 @@ struct grid {
     const float *px[POINTS][POINTS];
 };
 
+/* A transformed value, and the line of the same channels of the next frame. */
+ALWAYS_INLINE void store_point(operand *v, int phase, vf x)
+{
+    operand_store_column(v, phase, x);
+    if (ASKS_FOR_PLACES)
+        __builtin_prefetch(v + PANEL * KSTEP, 1);
+}
+
 /* ahead: where later values lie, which are asked for meanwhile. */
 ALWAYS_INLINE vf grid_load(const struct grid *g, int y, int x, size_t at, size_t ahead)
 {
@@ -122,7 +131,7 @@ ALWAYS_INLINE void transform_input(const int my, const int mx, const struct grid
     {
         vf r[POINTS];
         winograd_input(mx, columns[y], r);
-        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + x * stride, phase, r[x]);
+        UNROLL for (int x = 0; x < mx + 2; x++) store_point(v + x * stride, phase, r[x]);
     }
 }
 
@@ -142,7 +151,7 @@ ALWAYS_INLINE void transform_diff(const int my, const int mx, const struct grid 
     {
         vf r[POINTS];
         winograd_diff(mx, columns[y], r);
-        UNROLL for (int x = 0; x < mx + 2; x++) operand_store_column(v + x * stride, phase, r[x]);
+        UNROLL for (int x = 0; x < mx + 2; x++) store_point(v + x * stride, phase, r[x]);
     }
 }
 

@@ -214,6 +214,8 @@ void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook);
 /* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent, written. In TRAIN mode batch
  * norm uses batch statistics and updates the running ones (unless bn_frozen). Call eq_exec_weights_changed before if
  * parameters, weight scales or enabled have changed. In INFER mode the EF of a clip has the same bits in any batch.
+ * A clip with R = G = B in all pixels is read as one channel, with the sums of the first convolution's weights, unless
+ * the executor is watched or simulates: its EF then agrees to rounding with that of three channels.
  * EQ_USAGE: more threads than at eq_exec_new; else the status of a hook. */
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter and of every
@@ -266,7 +268,8 @@ struct eq_exec_layer {
     bool bias, residual, relu;
     int pool_k, pool_stride, pool_pad; /* of the max pooling in the same pass; pool_k 0: none */
 };
-/* False when the node is no convolution or needs no such pass; out then holds its name, pass and precision only. */
+/* False when the node is no convolution or needs no such pass; out then holds its name, pass and precision only. The
+ * first convolution has one channel if all clips of the last forward pass were gray. */
 bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, struct eq_exec_layer *out);
 
 /* ---- plan ---------------------------------------------------------------- */

@@ -14,6 +14,7 @@ void eq_exec_free(struct eq_exec *x)
     free(x->grads);
     free(x->scale_grads);
     free(x->grads_from);
+    free(x->gray);
     free(x->node_ms);
     free(x);
 }
@@ -97,7 +98,8 @@ size_t eq_exec_arena_bytes(const struct eq_exec *x)
 
 size_t eq_exec_packed_bytes(const struct eq_exec *x)
 {
-    return x->mode == EQ_EXEC_INFER ? eq_plan_bytes(&x->plan, EXEC_PACKED) : 0;
+    return x->mode == EQ_EXEC_INFER ? eq_plan_bytes(&x->plan, EXEC_PACKED) + eq_plan_bytes(&x->plan, EXEC_GRAY_PACKED)
+                                    : 0;
 }
 
 const double *eq_exec_time(struct eq_exec *x, bool on)
@@ -112,9 +114,11 @@ bool eq_exec_layer(const struct eq_exec *x, int node, enum eq_conv_pass pass, st
     *out = (struct eq_exec_layer){.name = n->name, .pass = pass, .precision = x->precision};
     if (n->op != EQ_OP_CONV2D || (pass == EQ_CONV_BACKWARD_DATA && !x->nodes[n->src[0]].wants_diff))
         return false;
-    out->shape = x->nodes[node].conv.shape;
-    out->kernel = x->nodes[node].conv.kernel[pass]->name;
-    out->weights = eq_param_data(&x->g->params[n->weight]);
+    const bool gray = eq_exec_all_gray(x, &x->nodes[node]);
+    const struct eq_conv2d *conv = gray ? &x->nodes[node].gray.conv : &x->nodes[node].conv;
+    out->shape = conv->shape;
+    out->kernel = conv->kernel[pass]->name;
+    out->weights = gray ? x->nodes[node].gray.weights : eq_param_data(&x->g->params[n->weight]);
     out->once = x->mode == EQ_EXEC_TRAIN;
     out->bias = n->bias >= 0;
     out->residual = pass == EQ_CONV_FORWARD && n->residual >= 0;

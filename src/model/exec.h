@@ -13,7 +13,8 @@
 enum { EXEC_OUT, EXEC_MASK, EXEC_PRE_FQ, EXEC_ARGMAX, EXEC_DIFF, EXEC_BN, EXEC_GRADS };
 enum { EXEC_WEFF = EXEC_GRADS + 1, EXEC_FACTOR, EXEC_WEIGHT_FQ, EXEC_WMASK, EXEC_DWEFF };
 enum { EXEC_UNITS = EXEC_DWEFF + 1, EXEC_STEPS, EXEC_SUMS, EXEC_DIGIT, EXEC_REQUANT };
-enum { EXEC_PACKED = EXEC_REQUANT + 1, EXEC_SCRATCH = EXEC_PACKED + 2, EXEC_BUFFERS = EXEC_SCRATCH + EQ_CONV_PASSES };
+enum { EXEC_PACKED = EXEC_REQUANT + 1, EXEC_SCRATCH = EXEC_PACKED + 2 };
+enum { EXEC_PLANES = EXEC_SCRATCH + EQ_CONV_PASSES, EXEC_GRAY_WEIGHTS, EXEC_GRAY_PACKED, EXEC_GRAY_GRAD, EXEC_BUFFERS };
 
 /* SIMULATE, a convolution that can be computed in whole numbers, or the head (exec_simulate.c). */
 struct exec_simulation {
@@ -35,12 +36,25 @@ struct exec_domain {
     float range[2 * EQ_DOMAIN_POINTS];      /* for a hook */
 };
 
+/* The first convolution, for clips without color (exec_gray.c). */
+struct exec_gray {
+    bool possible;
+    struct eq_conv2d conv; /* of one channel */
+    float *weights,
+        *grad; /* [cout][k * k]: sums over the channels of the weights as used; the gradient of any channel */
+    void *packed_at;
+    const void *packed;
+};
+
 struct exec_node {
     int i;
     const struct eq_node *node;
     const struct eq_plan_node *plan; /* shapes and fusions; [rows][c] is the edge that the node makes */
     const struct eq_plan_node *in;   /* of the first source; NULL: none */
     float *out;                      /* NULL: only its max pooling is stored */
+    size_t n;                        /* values of it: plan's, but fewer of an input with gray clips */
+    bool may_be_gray;                /* an input whose gray clips are stored with one channel, */
+    uint8_t *planes;                 /* taken from here: [clips][t][h][w] */
     float *pre_fq;                   /* the result before fake-quant, where LSQ needs it beside out; else NULL */
     uint8_t *mask;                   /* TRAIN with edge_fq: where the gradient passes, ReLU included */
     bool fq_on;                      /* edge fake-quant was enabled in the last forward */
@@ -61,6 +75,7 @@ struct exec_node {
     bool weight_fq_on;
     struct exec_simulation sim;
     struct exec_domain domain;
+    struct exec_gray gray;
 
     struct eq_batchnorm bn;
     bool mask_from_x; /* a batch norm's ReLU mask is computed again from its source: backward doesn't read its output */
@@ -84,6 +99,7 @@ struct eq_exec {
     bool weights_dirty;    /* INFER: packed weights are older than the parameters */
     bool has_forward;      /* TRAIN: a forward pass awaits its backward */
     const uint8_t *pixels; /* the caller's, during a forward pass */
+    bool *gray;            /* [clips]: those that the last forward pass stored with one channel */
     struct eq_walk_hook hook;
     double *node_ms; /* [2 * n_nodes] by time: forward, then backward */
     bool timing;
@@ -107,6 +123,15 @@ bool eq_exec_in_domain(const struct eq_exec *x, const struct exec_node *nd);
 void eq_exec_plan_domain(struct eq_exec *x, struct exec_node *nd, size_t *packed, size_t scratch[EQ_CONV_PASSES]);
 void eq_exec_domain_forward(struct eq_exec *x, struct exec_node *nd, bool fresh, bool whole);
 void eq_exec_domain_backward(struct eq_exec *x, struct exec_node *nd, float *dx);
+/* exec_gray.c: the input, and the first convolution of clips without color. plan raises what the convolution of color
+ * needs to what this one needs, if it is possible. weights: as used in this pass; packed: of color. */
+void eq_exec_plan_gray(struct eq_exec *x, struct exec_node *nd, size_t scratch[EQ_CONV_PASSES]);
+void eq_exec_forward_input(struct eq_exec *x, struct exec_node *nd);
+void eq_exec_gray_pack(struct exec_node *nd, const float *weights);
+void eq_exec_gray_forward(struct eq_exec *x, struct exec_node *nd, const void *packed,
+                          const struct eq_f32_epilogue *epi, const struct exec_node *made);
+bool eq_exec_all_gray(const struct eq_exec *x, const struct exec_node *nd); /* of the last forward pass */
+void eq_exec_gray_backward_weights(struct eq_exec *x, const struct exec_node *nd, float *dw);
 /* The head: a linear node with one output that reads means over pixels and frames. w: its weights in this pass. */
 void eq_exec_plan_simulated_head(struct eq_exec *x, int i);
 void eq_exec_simulate_head(struct eq_exec *x, const struct exec_node *nd, const float *w, float *ef);

@@ -77,7 +77,9 @@ static void backward_conv(struct eq_exec *x, struct exec_node *nd)
         return;
     }
     float *dw = used_weights_grad(x, nd);
-    if (dw)
+    if (dw && nd->gray.possible)
+        eq_exec_gray_backward_weights(x, nd, dw);
+    else if (dw)
         eq_conv2d_backward_weights(&nd->conv, x->nodes[n->src[0]].out, nd->diff, dw, nd->scratch[weights]);
     if (nd->dweff)
         backward_used_weights(x, nd);

@@ -15,13 +15,6 @@ static const float *first_src(const struct eq_exec *x, const struct exec_node *n
     return x->nodes[nd->node->src[0]].out;
 }
 
-static void forward_input(struct eq_exec *x, struct exec_node *nd)
-{
-    const struct eq_model_meta *meta = &x->g->meta;
-    eq_image_kernels()->normalize(x->pixels, nd->plan->n, (float)meta->pixel_mean, 1.0f / meta->pixel_std,
-                                  eq_exec_dst(nd));
-}
-
 /* The weights of a conv or linear node as this pass uses them: times the factor of a folded batch norm, then
  * fake-quantized. The scales are copied, so that backward sees the same. */
 static const float *used_weights(struct eq_exec *x, struct exec_node *nd)
@@ -58,6 +51,8 @@ static void forward_conv(struct eq_exec *x, struct exec_node *nd)
             eq_exec_pack_simulation(x, nd);
         else
             packed = eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, weights, nd->packed[EQ_CONV_FORWARD]);
+        if (nd->gray.possible)
+            eq_exec_gray_pack(nd, weights);
     }
     if (whole) {
         eq_exec_simulate_conv(x, nd);
@@ -70,7 +65,10 @@ static void forward_conv(struct eq_exec *x, struct exec_node *nd)
         eq_plan_pool(&x->plan, nd->i, &epi.pool_k, &epi.pool_stride, &epi.pool_pad);
         made = &x->nodes[nd->plan->pool];
     }
-    eq_conv2d_forward(&nd->conv, first_src(x, nd), packed, &epi, eq_exec_dst(made), nd->scratch[EQ_CONV_FORWARD]);
+    if (nd->gray.possible)
+        eq_exec_gray_forward(x, nd, packed, &epi, made);
+    else
+        eq_conv2d_forward(&nd->conv, first_src(x, nd), packed, &epi, eq_exec_dst(made), nd->scratch[EQ_CONV_FORWARD]);
 }
 
 static void forward_batchnorm(struct eq_exec *x, struct exec_node *nd)
@@ -131,7 +129,7 @@ static void forward_linear(struct eq_exec *x, struct exec_node *nd)
 }
 
 static const forward_fn forward_of[EQ_OP_COUNT] = {
-    [EQ_OP_INPUT] = forward_input,
+    [EQ_OP_INPUT] = eq_exec_forward_input,
     [EQ_OP_CONV2D] = forward_conv,
     [EQ_OP_BATCHNORM] = forward_batchnorm,
     [EQ_OP_RELU] = forward_relu,
@@ -160,9 +158,9 @@ static enum eq_status finish_edge(struct eq_exec *x, struct exec_node *nd, struc
         eq_exec_store_simulated(x, nd, true);
     } else if (nd->fq_on) {
         struct eq_qparams p = eq_exec_fq_params(fq, 0);
-        eq_fake_quant_forward(made, nd->plan->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
+        eq_fake_quant_forward(made, nd->n, &p, n->relu || n->op == EQ_OP_RELU, nd->out, nd->mask);
     } else if (made != nd->out) {
-        memcpy(nd->out, made, nd->plan->n * sizeof(float));
+        memcpy(nd->out, made, nd->n * sizeof(float));
     }
     if (x->hook.on_stored)
         st = x->hook.on_stored(x->hook.ctx, x->g, nd->i, nd->out, nd->plan->n, err);

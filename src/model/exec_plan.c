@@ -122,6 +122,7 @@ static void plan_conv(struct eq_exec *x, int i)
         scratch[pass] = eq_conv2d_scratch_bytes(&nd->conv, (enum eq_conv_pass)pass);
     if (nd->node->point_fq >= 0)
         eq_exec_plan_domain(x, nd, &packed, scratch);
+    eq_exec_plan_gray(x, nd, scratch);
     reserve(x, i, EXEC_SCRATCH, scratch[EQ_CONV_FORWARD], i, i);
     if (!training(x)) {
         keep(x, i, EXEC_PACKED, packed);
@@ -219,6 +220,11 @@ static void bind_node(struct eq_exec *x, int i)
 {
     struct exec_node *nd = &x->nodes[i];
     nd->out = at(x, i, EXEC_OUT);
+    nd->n = nd->plan->n;
+    nd->planes = at(x, i, EXEC_PLANES);
+    nd->gray.weights = at(x, i, EXEC_GRAY_WEIGHTS);
+    nd->gray.packed_at = at(x, i, EXEC_GRAY_PACKED);
+    nd->gray.grad = at(x, i, EXEC_GRAY_GRAD);
     nd->mask = at(x, i, EXEC_MASK);
     nd->pre_fq = at(x, i, EXEC_PRE_FQ);
     nd->argmax = at(x, i, EXEC_ARGMAX);
@@ -362,6 +368,7 @@ enum eq_status eq_exec_new(struct eq_graph *g, const struct eq_exec_opts *opts, 
         !(x->grads = calloc((size_t)g->n_params + 1, sizeof *x->grads)) ||
         !(x->scale_grads = calloc((size_t)g->n_fake_quants + 1, sizeof *x->scale_grads)) ||
         !(x->grads_from = calloc((size_t)g->n_nodes, sizeof *x->grads_from)) ||
+        !(x->gray = calloc((size_t)opts->clips + 1, sizeof *x->gray)) ||
         !(x->node_ms = calloc(2 * (size_t)g->n_nodes, sizeof *x->node_ms))) {
         st = eq_fail(err, EQ_NOMEM, "out of memory for an executor");
         goto out;

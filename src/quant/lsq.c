@@ -25,9 +25,10 @@ struct lsq {
     struct kind {
         struct place {
             int fq, channel;
-            int node;        /* the convolution whose batch norm is folded; -1: none is */
-        } * place;           /* [n]: the scales in the graph, in the order of its fake-quants */
-        float *theta, *grad; /* [n]: log(scale / unit_of its place) and its gradient */
+            int node;                 /* the convolution whose batch norm is folded; -1: none is */
+            float theta, unit, scale; /* at the start */
+        } * place;                    /* [n]: the scales in the graph, in the order of its fake-quants */
+        float *theta, *grad;          /* [n]: log(scale / unit_of its place) and its gradient */
         size_t n;
         struct eq_optim optim;
     } kind[KINDS];
@@ -44,12 +45,15 @@ static float unit_of(const struct eq_graph *g, const struct place *p)
     return p->node < 0 ? 1 : fmaxf(fabsf(eq_fold_factor(g, &g->nodes[p->node], p->channel)), FLT_EPSILON);
 }
 
-/* Writes the scales of all theta, none below FLT_EPSILON. NaN stays: the loss will show it. */
+/* Writes the scales of all theta, none below FLT_EPSILON. NaN stays: the loss will show it. Until a step moves it, a
+ * scale keeps the bits that it started with, which a logarithm's exponential would not always give back. */
 static void scatter(struct eq_graph *g, const struct kind *k)
 {
     for (size_t i = 0; i < k->n; i++) {
-        float scale = expf(k->theta[i]) * unit_of(g, &k->place[i]);
-        *scale_at(g, &k->place[i]) = scale < FLT_EPSILON ? FLT_EPSILON : scale;
+        const struct place *p = &k->place[i];
+        const float unit = unit_of(g, p), scale = expf(k->theta[i]) * unit;
+        const bool moved = k->theta[i] != p->theta || unit != p->unit;
+        *scale_at(g, p) = !moved ? p->scale : scale < FLT_EPSILON ? FLT_EPSILON : scale;
     }
 }
 
@@ -96,8 +100,9 @@ static enum eq_status new_kind(const struct eq_graph *g, int which, struct kind 
     for (int i = 0; i < g->n_fake_quants; i++) {
         bool member = (g->fake_quants[i].qmin < 0 ? WEIGHTS : EDGES) == which; /* weights alone are signed */
         for (int c = 0; member && c < g->fake_quants[i].channels; c++) {
-            struct place p = {i, c, folding_node(g, i)};
-            k->theta[k->n] = logf(*scale_at(g, &p) / unit_of(g, &p));
+            struct place p = {i, c, folding_node(g, i), .scale = g->fake_quants[i].scale[c]};
+            p.unit = unit_of(g, &p);
+            k->theta[k->n] = p.theta = logf(p.scale / p.unit);
             k->place[k->n++] = p;
         }
     }

@@ -63,6 +63,28 @@ static double bench_step(struct bench *b, double lr)
     return loss;
 }
 
+/* Logarithm and exponential alone would change some in their last bit. */
+static void scales_keep_their_bits_until_a_step(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 8);
+    const struct eq_graph *g = b.g;
+    float *before[64];
+    assert_true(g->n_fake_quants <= 64);
+    for (int i = 0; i < g->n_fake_quants; i++) {
+        const size_t bytes = (size_t)g->fake_quants[i].channels * sizeof(float);
+        before[i] = eq_alloc(bytes, 1);
+        memcpy(before[i], g->fake_quants[i].scale, bytes);
+    }
+    assert_ok(LSQ->before_forward(b.lsq, b.g, e_));
+    for (int i = 0; i < g->n_fake_quants; i++) {
+        assert_memory_equal(before[i], g->fake_quants[i].scale, (size_t)g->fake_quants[i].channels * sizeof(float));
+        eq_free(before[i]);
+    }
+    bench_clear(&b);
+}
+
 static bool is_weight_fq(const struct eq_graph *g, int fq)
 {
     for (int i = 0; i < g->n_nodes; i++)
@@ -675,6 +697,7 @@ int main(void)
     if (eq_parallel_init(2, NULL) != EQ_OK)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scales_keep_their_bits_until_a_step),
         cmocka_unit_test(learned_scales_learn),
         cmocka_unit_test(the_first_step_is_relative),
         cmocka_unit_test(held_edges_stay),

@@ -166,7 +166,8 @@ static void pooling_in_the_same_pass(void **state)
         {2, 2, 16, 16, 3, 64, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 5, 19, 13, 3, 64, 7, 2, 3, EQ_LAYOUT_CLIP},
         {1, 3, 11, 12, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 1, 1, 1, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP},
         {2, 1, 9, 35, 1, 48, 7, 2, 3, EQ_LAYOUT_CLIP},  {3, 2, 36, 5, 4, 32, 7, 2, 3, EQ_LAYOUT_CLIP},
-        {1, 2, 23, 29, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 1, 41, 18, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP},
+        {2, 5, 30, 33, 1, 64, 7, 2, 3, EQ_LAYOUT_CLIP}, {1, 2, 23, 29, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP},
+        {1, 1, 41, 18, 3, 16, 7, 2, 3, EQ_LAYOUT_CLIP},
     };
     int checked = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

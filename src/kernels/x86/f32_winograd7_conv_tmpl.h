@@ -10,20 +10,48 @@ static size_t worker_floats(const struct conv7_plan *p)
     return input_floats(p) + POSITIONS * (in_stride(p) + sums_stride(p));
 }
 
+/* A position's sums of one channel: depth of its phases, a constant. All weights stay in registers. */
+ALWAYS_INLINE void multiply_phases(const int depth, const struct conv7_plan *p, const float *in, const float *weights,
+                                   float *sums)
+{
+    vf w[PHASES * PHASES][NV];
+    UNROLL for (int k = 0; k < depth; k++) UNROLL for (int j = 0; j < NV; j++) w[k][j] =
+        v_load(weights + k * NR + j * VL);
+    for (int tile = 0; tile < p->tiles_x; tile++, sums += NR) {
+        vf acc[NV];
+        UNROLL for (int j = 0; j < NV; j++) acc[j] = v_zero();
+        UNROLL for (int k = 0; k < depth; k++)
+        {
+            vf a = v_set1(in[(size_t)k * p->lanes + tile]);
+            UNROLL for (int j = 0; j < NV; j++) acc[j] = v_fma(a, w[k][j], acc[j]);
+        }
+        UNROLL for (int j = 0; j < NV; j++) v_store(sums + j * VL, acc[j]);
+    }
+}
+
 /* sums[position][tile][NR] of one panel. */
 static void multiply(const struct conv7_plan *p, const float *in, const float *weights, float *sums)
 {
     for (int position = 0; position < POSITIONS; position++) {
-        struct gemm_segment segment = {in + position * in_stride(p), weights + (size_t)position * DEPTH * NR,
-                                       depth_of(p, position)};
+        const int depth = depth_of(p, position);
+        const float *a = in + position * in_stride(p), *b = weights + (size_t)position * DEPTH * NR;
+        float *c = sums + position * sums_stride(p);
+        struct gemm_segment segment = {a, b, depth};
         struct gemm_tn g = {.segments = &segment,
                             .n_segments = 1,
                             .lda = (size_t)p->lanes,
                             .ldb = NR,
-                            .c = sums + position * sums_stride(p),
+                            .c = c,
                             .ldc = NR,
                             .into = GEMM_TN_SET};
-        gemm_tn_rows(p->tiles_x, NR, &g);
+        if (p->s->cin > 1)
+            gemm_tn_rows(p->tiles_x, NR, &g);
+        else if (depth == PHASES * PHASES)
+            multiply_phases(PHASES * PHASES, p, a, b, c);
+        else if (depth == PHASES)
+            multiply_phases(PHASES, p, a, b, c);
+        else
+            multiply_phases(1, p, a, b, c);
     }
 }
 

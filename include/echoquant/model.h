@@ -214,8 +214,8 @@ void eq_exec_set_hook(struct eq_exec *x, const struct eq_walk_hook *hook);
 /* pixels: [clips][frames][size][size][3] u8 (clip layout, RGB); ef: [clips], percent, written. In TRAIN mode batch
  * norm uses batch statistics and updates the running ones (unless bn_frozen). Call eq_exec_weights_changed before if
  * parameters, weight scales or enabled have changed. In INFER mode the EF of a clip has the same bits in any batch.
- * A clip with R = G = B in all pixels is read as one channel, with the sums of the first convolution's weights, unless
- * the executor is watched or simulates: its EF then agrees to rounding with that of three channels.
+ * A clip with R = G = B in all pixels is read as one channel, with the sums of the first convolution's weights: its EF
+ * agrees to rounding with that of three channels, which executors take that are watched, simulate, or use BF16.
  * EQ_USAGE: more threads than at eq_exec_new; else the status of a hook. */
 enum eq_status eq_exec_forward(struct eq_exec *x, const uint8_t *pixels, float *ef, struct eq_err *err);
 /* diff_ef: [clips], dLoss/dEF of the last forward. Adds to the gradients of every trainable parameter and of every

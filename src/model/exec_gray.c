@@ -2,7 +2,8 @@
  * Clips without color. Ultrasound is gray: where R, G and B of a clip are the same in every pixel, which is checked and
  * not assumed, the first convolution reads one channel and takes the sums of its weights over the three. Their
  * gradients are equal, so one is computed for all of them. Each clip is judged alone, so that its EF has the same bits
- * in any batch. An input edge holds the clips one after the other, with one or three channels each.
+ * in any batch. An input edge holds the clips one after the other, with one or three channels each. BF16 keeps three,
+ * whose weights it rounds one by one.
  */
 #include "model/exec.h"
 
@@ -15,8 +16,8 @@ enum { CHANNELS = 3 };
 static bool is_possible(const struct eq_exec *x, const struct exec_node *nd)
 {
     const struct eq_node *src = &x->g->nodes[nd->node->src[0]];
-    return src->op == EQ_OP_INPUT && x->mode != EQ_EXEC_SIMULATE && !x->watched && nd->node->residual < 0 &&
-           eq_graph_uses(x->g, nd->node->src[0]) == 1;
+    return src->op == EQ_OP_INPUT && x->mode != EQ_EXEC_SIMULATE && x->precision == EQ_PRECISION_FP32 && !x->watched &&
+           nd->node->residual < 0 && eq_graph_uses(x->g, nd->node->src[0]) == 1;
 }
 
 void eq_exec_plan_gray(struct eq_exec *x, struct exec_node *nd, size_t scratch[EQ_CONV_PASSES])

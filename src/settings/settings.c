@@ -226,8 +226,8 @@ const struct eq_setting eq_setting_table[] = {
     {BOOL(bench, scaling, "true"), .free_to_change = true,
      .help = "bench: also measure with one thread, alternately, and print the ratio"},
     {BOOL(bench, gray, "true"), .free_to_change = true,
-     .help = "bench: random pixels with three equal channels, as in ultrasound; the first convolution in INT8 is "
-             "faster on these. false: three different channels"},
+     .help = "bench: random pixels with three equal channels, as in ultrasound; the first convolution is faster on "
+             "these. false: three different channels"},
     {REAL(bench, layer_ms, "25", 0, 100000, "ms"), .free_to_change = true,
      .help = "bench --layers: time to measure each kernel of each layer; at least three calls"},
 

@@ -164,9 +164,23 @@ static void copy_piece(void *ctx, size_t piece, int worker)
         copy_diff(j, piece - src_rows);
 }
 
+/* Of copies, what is asked for while others are multiplied; n 0: nothing. */
+struct ahead {
+    const operand *at;
+    size_t n;
+};
+
+static void multiply_run(int m, int n, const struct gemm_tn *g)
+{
+    if (MAY_COPY && g->ahead_bytes)
+        gemm_tn_rows_of(m, n, g, true);
+    else
+        gemm_tn_rows(m, n, g);
+}
+
 /* Adds the products of one row of output pixels to the m x n sums [ci][NR] of one tap. */
 static void add_tap(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int kx,
-                    int m, int n, float *sums, const char *ahead, size_t ahead_bytes)
+                    int m, int n, float *sums, struct ahead ahead)
 {
     struct gemm_segment run[MAX_RUN];
     struct gemm_tn g = {.segments = run,
@@ -176,28 +190,30 @@ static void add_tap(const struct eq_conv_shape *s, const struct pixel_row *src, 
                         .c = sums,
                         .ldc = NR,
                         .into = GEMM_TN_ADD,
-                        .ahead = ahead,
-                        .ahead_bytes = ahead_bytes};
+                        .ahead = (const char *)ahead.at,
+                        .ahead_bytes = ahead.n * sizeof(operand)};
     for (int ox = 0; ox < s->ow; ox++) {
         int x;
         if (!eq_conv_src_of(ox, kx, s->stride, s->pad, s->w, &x))
             continue;
         run[g.n_segments++] = (struct gemm_segment){src->at + x * src->pixel, diff->at + ox * diff->pixel, s->t};
         if (g.n_segments == MAX_RUN) {
-            gemm_tn_rows_of(m, n, &g, MAY_COPY);
+            multiply_run(m, n, &g);
             g.n_segments = 0;
         }
     }
     if (g.n_segments)
-        gemm_tn_rows_of(m, n, &g, MAY_COPY);
+        multiply_run(m, n, &g);
 }
 
-/* The same for all taps of a line of the filter. */
+/* The same for all taps of a line of the filter, of which each asks for its share of what lies ahead. */
 static void add_rows(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff, int m,
-                     int n, float *sums, const char *ahead, size_t ahead_bytes)
+                     int n, float *sums, struct ahead ahead)
 {
+    const size_t share = ahead.n / s->k;
     for (int kx = 0; kx < s->k; kx++)
-        add_tap(s, src, diff, kx, m, n, sums + (size_t)kx * BLOCK * NR, ahead + kx * ahead_bytes, ahead_bytes);
+        add_tap(s, src, diff, kx, m, n, sums + (size_t)kx * BLOCK * NR,
+                (struct ahead){share ? ahead.at + kx * share : NULL, share});
 }
 
 /* sums[tap][ci][NR] into OIHW, taps first..end-1 */
@@ -233,6 +249,18 @@ static struct pixel_row src_at(const struct weights_job *j, int b, int y, int ci
     return copy;
 }
 
+/* The filter's first line asks for the panel's next row of diff_dst, each other line for a share of src's next row. */
+static struct ahead ahead_of(const struct eq_conv_shape *s, const struct pixel_row *src, const struct pixel_row *diff,
+                             bool first_line, int panel, int panels)
+{
+    const size_t share = src_row(s) / panels;
+    if (!copies(s))
+        return (struct ahead){NULL, 0};
+    if (first_line)
+        return (struct ahead){diff->at + diff_row(s), diff_row(s)};
+    return (struct ahead){src->at + src_row(s) + panel * share, share};
+}
+
 static void pixel_piece(void *ctx, size_t piece, int worker)
 {
     const struct weights_job *j = ctx;
@@ -254,15 +282,10 @@ static void pixel_piece(void *ctx, size_t piece, int worker)
                 if (!eq_conv_src_of(oy, ky, s->stride, s->pad, s->h, &y))
                     continue;
                 const struct pixel_row src = src_at(j, b, y, ci);
-                for (int panel = 0, panels = (n + NR - 1) / NR; panel < panels; panel++) {
-                    /* the line's first taps ask for the next row of diff_dst, the others for the next one of src */
-                    const size_t share = ky == first_ky ? diff_row(s) : src_row(s) / panels;
-                    const operand *ahead =
-                        ky == first_ky ? diff[panel].at + diff_row(s) : src.at + src_row(s) + panel * share;
+                for (int panel = 0; panel * NR < n; panel++)
                     add_rows(s, &src, &diff[panel], m, panel_width(n, panel),
-                             sums + panel * block_sums(s) + (size_t)ky * s->k * BLOCK * NR, (const char *)ahead,
-                             share * sizeof(operand) / s->k);
-                }
+                             sums + panel * block_sums(s) + (size_t)ky * s->k * BLOCK * NR,
+                             ahead_of(s, &src, &diff[panel], ky == first_ky, panel, (n + NR - 1) / NR));
             }
         }
     for (int panel = 0; panel * NR < n; panel++)

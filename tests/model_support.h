@@ -76,6 +76,17 @@ static inline void random_floats(float *x, size_t n, double lo, double hi, uint3
 static const struct eq_model_meta test_meta = {
     .frames = 3, .size = 32, .pixel_mean = 120, .pixel_std = 70.0f, .target_mean = 55.0f, .target_std = 12.0f};
 
+/* Root mean square of a - b in units of b's. */
+static inline double relative_distance(const float *a, const float *b, size_t n)
+{
+    double diff = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        diff += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        size += (double)b[i] * b[i];
+    }
+    return sqrt(diff / size);
+}
+
 /* A narrow ResNet-18 whose batch norms are not at their neutral values. */
 static inline struct eq_graph *test_resnet18(int width, uint64_t seed)
 {

@@ -47,9 +47,10 @@ static void forward_conv(struct eq_exec *x, struct exec_node *nd)
     }
     if (fresh) {
         const float *weights = used_weights(x, nd);
+        const bool train_gray = x->mode == EQ_EXEC_TRAIN && eq_exec_all_gray(x, nd); /* nobody reads three channels */
         if (whole)
             eq_exec_pack_simulation(x, nd);
-        else
+        else if (!train_gray)
             packed = eq_conv2d_pack(&nd->conv, EQ_CONV_FORWARD, weights, nd->packed[EQ_CONV_FORWARD]);
         if (nd->gray.possible)
             eq_exec_gray_pack(nd, weights);

@@ -49,10 +49,19 @@ void eq_exec_plan_gray(struct eq_exec *x, struct exec_node *nd, size_t scratch[E
 /* Whether the three bytes of each of n pixels are equal: each byte but a pixel's last is compared with the next one. */
 static bool is_gray(const uint8_t *x, size_t n)
 {
-    unsigned differs = 0;
-    for (size_t i = 0; i < n; i++, x += CHANNELS)
-        differs |= (unsigned)(x[0] ^ x[1]) | (unsigned)(x[1] ^ x[2]);
-    return differs == 0;
+    enum { BYTES = 16 * CHANNELS }; /* of whole pixels and of whole vectors, for the compiler */
+    uint8_t care[BYTES], differs[BYTES] = {0}, any = 0;
+    const uint8_t *end = x + n * CHANNELS;
+    for (int i = 0; i < BYTES; i++)
+        care[i] = i % CHANNELS == CHANNELS - 1 ? 0 : UINT8_MAX;
+    for (; end - x > BYTES; x += BYTES)
+        for (int i = 0; i < BYTES; i++)
+            differs[i] |= (uint8_t)(x[i] ^ x[i + 1]) & care[i];
+    for (int i = 0; i < BYTES; i++)
+        any |= differs[i];
+    for (; x < end; x += CHANNELS)
+        any |= (uint8_t)((x[0] ^ x[1]) | (x[1] ^ x[2]));
+    return any == 0;
 }
 
 static void take_plane(void *ctx, size_t clip, int worker)

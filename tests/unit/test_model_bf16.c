@@ -71,17 +71,6 @@ static struct outcome outcome_of(enum eq_precision precision)
     return o;
 }
 
-/* Root mean square of a - b in units of b's. */
-static double relative(const float *a, const float *b, size_t n)
-{
-    double diff = 0, size = 0;
-    for (size_t i = 0; i < n; i++) {
-        diff += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        size += (double)b[i] * b[i];
-    }
-    return sqrt(diff / size);
-}
-
 /* Operands are off by less than one part in 2^8, and sums of many products by less than that. Gradients pass or stop at
  * a ReLU whose input is near 0 and of another sign now: rounding the weights alone, in FP32, changes them by 0.14. */
 static void near_fp32(void **state)
@@ -90,8 +79,9 @@ static void near_fp32(void **state)
     if (!there())
         return;
     struct outcome half = outcome_of(EQ_PRECISION_BF16), full = outcome_of(EQ_PRECISION_FP32);
-    double ef = relative(half.ef, full.ef, CLIPS), trained = relative(half.trained_ef, full.trained_ef, CLIPS);
-    double grads = relative(half.grads, full.grads, full.n);
+    double ef = relative_distance(half.ef, full.ef, CLIPS),
+           trained = relative_distance(half.trained_ef, full.trained_ef, CLIPS);
+    double grads = relative_distance(half.grads, full.grads, full.n);
     printf("BF16 against FP32: EF %.2g, EF of a training step %.2g, gradients %.2g\n", ef, trained, grads);
     assert_true(half.n == full.n);
     assert_true(ef > 0 && ef < 0.01);

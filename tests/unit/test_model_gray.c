@@ -17,16 +17,6 @@ static uint8_t *clips_of(const bool gray[CLIPS], uint32_t seed)
     return p;
 }
 
-static double distance(const float *a, const float *b, size_t n)
-{
-    double sum = 0, size = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        size += (double)b[i] * b[i];
-    }
-    return sqrt(sum / size);
-}
-
 /* An executor that is watched stores three channels always. */
 static void check_against_color(struct eq_graph *g, const bool gray[CLIPS], enum eq_exec_mode mode)
 {
@@ -50,9 +40,9 @@ static void check_against_color(struct eq_graph *g, const bool gray[CLIPS], enum
         assert_ok(eq_exec_backward(x, diff, &err));
         for (int i = 0; i < g->n_params; i++)
             if (eq_exec_grad(x, i) &&
-                distance(eq_exec_grad(x, i), eq_exec_grad(color, i), eq_param_count(&g->params[i])) > 2e-4)
+                relative_distance(eq_exec_grad(x, i), eq_exec_grad(color, i), eq_param_count(&g->params[i])) > 2e-4)
                 fail_msg("%s: the gradient is %.3g from that of three channels", g->params[i].name,
-                         distance(eq_exec_grad(x, i), eq_exec_grad(color, i), eq_param_count(&g->params[i])));
+                         relative_distance(eq_exec_grad(x, i), eq_exec_grad(color, i), eq_param_count(&g->params[i])));
     }
     eq_free(pixels);
     eq_exec_free(x);

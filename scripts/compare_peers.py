@@ -82,6 +82,8 @@ def options():
                    help="INT8 inference beside so many busy loops, each engine with its own choice of threads (2,4,8)")
     p.add_argument("--experiment", type=Path, nargs="?", const=DEFAULT_CONFIG, metavar="FILE",
                    help="run-all with this configuration against PyTorch, torch.ao and OpenCV (configs/default.json)")
+    p.add_argument("--experiment-peer", type=Path, metavar="FILE",
+                   help="configuration that PyTorch follows, if another: the same clips, say, but more epochs")
     p.add_argument("--experiment-rounds", type=whole(1, 100), default=1, metavar="N",
                    help="rounds of the whole experiment (1)")
     p.add_argument("--peers", type=listed(list(parts.PEERS), ("none",)), default=list(parts.PEERS), metavar="LIST",
@@ -126,6 +128,8 @@ def check_options(o):
     for path in (o.model_fp32, o.model_int8):
         if path and not path.is_file():
             raise UsageError(f"there is no model file {path}")
+    if o.experiment_peer and not (o.experiment and "pytorch" in o.peers):
+        raise UsageError("--experiment-peer is for --experiment with PyTorch")
     if o.data and not (o.data / "FileList.csv").is_file():
         raise UsageError(f"{o.data} holds no FileList.csv")
     for path in (o.json, o.markdown):
@@ -210,7 +214,9 @@ def measure_parts(o, ours, python, missing):
 
 def measure(o):
     ours, load = Ours(o.binary, o.cpu), os.getloadavg()[0]
-    turns = Turns(ours, o.experiment, o.threads, o.work, "pytorch" in o.peers) if o.experiment else None
+    turns = None
+    if o.experiment:
+        turns = Turns(ours, o.experiment, o.experiment_peer, o.threads, o.work, "pytorch" in o.peers)
     python, missing = peers_python(o) if o.peers else ("", {})
     o.work.mkdir(parents=True, exist_ok=True)
     results, versions, files = measure_parts(o, ours, python, missing)

@@ -1,5 +1,5 @@
 """The whole experiment: `echoquant run-all` by turns with pytorch_experiment.py, a program that does the same with PyTorch,
-torch.ao and OpenCV. Both run from the same configuration file on the same clips."""
+torch.ao and OpenCV. Both run on the same clips, from one configuration file or each from its own."""
 import json
 import os
 import re
@@ -18,6 +18,7 @@ SHARED = {"data.frames", "data.size", "train.epochs", "train.batch", "train.opti
           "qat.lr", "qat.weight_decay", "qat.freeze_bn_epoch", "qat.freeze_observer_epoch", "run.seed"}
 # These shape no model, but add work that the other program doesn't do.
 MORE_WORK = {"train.seeds", "eval.phases", "run.precision"}
+CLIPS = {"data.frames", "data.size", "data.synthetic"}
 CHOICES = {"ptq.observer": ("minmax", "moving_average", "hist_mse")}
 ROW = re.compile(r"\| `(\w+\.\w+)` ?(\*?) \| `([^`]*)` \|")
 MODELS = ("FP32", "PTQ", "QAT", "FP32+")
@@ -59,13 +60,24 @@ def resolve(ours, path, compared):
     return {**defaults, **given}
 
 
-class Turns:
-    """What both sides share; each turn is a whole process, timed from its start to its end."""
+def same_clips(ours, own, peer, peer_path):
+    """Other settings are the peer's business, but both sides must read the same frames of the same clips."""
+    for key, value in own.items():
+        if (key.startswith("synth.") or key in CLIPS) and peer[key] != value:
+            raise ConfigError(f"{peer_path}: {key} is {peer[key]} here and {value} in {ours}, so the clips would differ")
 
-    def __init__(self, ours, config, threads, folder, compared):
+
+class Turns:
+    """What both sides share; each turn is a whole process, timed from its start to its end. peer_config: the configuration
+    that PyTorch follows, None if it is `config`."""
+
+    def __init__(self, ours, config, peer_config, threads, folder, compared):
         self.ours, self.config, self.threads, self.folder = ours, config, threads, folder
+        self.peer_config = peer_config or config
         self.log = folder / "pytorch-experiment.log"
-        self.settings = resolve(ours, config, compared)
+        self.settings = resolve(ours, config, compared and not peer_config)
+        self.peer_settings = resolve(ours, self.peer_config, compared)
+        same_clips(self.config, self.settings, self.peer_settings, self.peer_config)
         self.found = {}  # by engine: what its latest turn reported
         self.data, self.versions = None, {}
 
@@ -77,6 +89,12 @@ class Turns:
         self.data = self.folder / f"clips-{self.config.stem}"
         say(f"experiment: synthetic clips in {self.data}")
         self.ours.run("synth", self.data, "--quiet", "--config", self.config)
+
+    @staticmethod
+    def epochs(settings):
+        """Of the baseline, QAT and the control FP32+."""
+        counts = [settings["train.epochs"], settings["qat.epochs"], settings["qat.control"] and settings["qat.epochs"]]
+        return [int(count) for count in counts]
 
     def timed(self, engine, turn):
         def call():
@@ -96,7 +114,7 @@ class Turns:
 
     def run_pytorch(self, python):
         program = Path(__file__).with_name("pytorch_experiment.py")
-        spec = {"settings": self.settings, "data": str(self.data), "threads": self.threads}
+        spec = {"settings": self.peer_settings, "data": str(self.data), "threads": self.threads}
         env = {key: value for key, value in os.environ.items() if key not in FORGET}
         with open(self.log, "w") as stderr:
             done = subprocess.run([python, str(program), json.dumps(spec)], stdin=subprocess.DEVNULL,
@@ -118,4 +136,6 @@ def experiment(turns, python, missing, rounds, say):
     rows = race(rows, rounds, lambda text: say(f"experiment: {text}"))
     for row in rows:
         row.update(turns.found.get(row["engine"], {}))
-    return {**with_result(rows), "config": str(turns.config), "data": str(turns.data)}
+        row["config"] = str(turns.peer_config if row["peer"] else turns.config)
+        row["epochs"] = turns.epochs(turns.peer_settings if row["peer"] else turns.settings)
+    return {**with_result(rows), "data": str(turns.data)}

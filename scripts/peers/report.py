@@ -46,21 +46,22 @@ def times(rows):
 
 
 def whole_runs(rows):
-    """Seconds, and the MAE of each model."""
+    """Seconds, epochs (of FP32, QAT, FP32+), and the MAE of each model."""
     ours = next(row for row in rows if not row["peer"])
     models = list(ours["mae"])
     out = [[f"{row['engine']} {row['what']}",
-            *(["-"] * (3 + len(models)) if "failed" in row else
+            "+".join(str(count) for count in row["epochs"] if count), *(["-"] * (3 + len(models)) if "failed" in row else
               [f"{row['min_ms'] / 1e3:.1f}", f"{row['median_ms'] / 1e3:.1f}", f"{ours['min_ms'] / row['min_ms']:.2f}",
                *[f"{row['mae'][model]:.2f}" for model in models]])] for row in rows]
-    return table(["program", "min s", "median s", "ours / it, min", *[f"MAE {model}" for model in models]], out)
+    return table(["program", "epochs", "min s", "median s", "ours / it, min", *[f"MAE {model}" for model in models]], out)
 
 
 def part_text(part, result, settings):
     head = whole_runs if part == "experiment" else times
     lines = [f"### {title(part, settings)}", "", *head(result["rows"]), ""]
-    if "config" in result:
-        lines += [f"Configuration: {result['config']}, clips: {result['data']}.", ""]
+    if part == "experiment":
+        configs = dict.fromkeys(row["config"] for row in result["rows"])
+        lines += [f"Configuration: {', PyTorch: '.join(configs)}; clips: {result['data']}.", ""]
     if "against_one_thread" in result:
         a = result["against_one_thread"]
         lines += [f"Its own choice of threads takes echoquant {a['min']:.2f} of one thread's time by the minimum, "

@@ -30,7 +30,7 @@ SMALL=(--peers none --frames 4 --size 32 --rounds 1 --train-rounds 1 --calls 2 -
 
 compare 0 --help
 for option in --parts --peers --frames --size --batch --threads --rounds --run --model-fp32 --model-int8 --data --python \
-    --json --markdown --busy --experiment --experiment-rounds; do
+    --json --markdown --busy --experiment --experiment-peer --experiment-rounds; do
     has "$OUT" "$option"
 done
 refused "'int4' is none of fp32, train, int8, file, scaling, all" --parts fp32,int4
@@ -43,6 +43,13 @@ echo '{"model": {"width": 16}, "qat": {"control": false}}' >narrow.json
 refused "with model.width = 16 the experiment has no counterpart in PyTorch; only the default, 64, has" --experiment narrow.json
 echo '{"ptq": {"observer": "entropy"}}' >entropy.json
 refused "minmax, moving_average, hist_mse have" --experiment entropy.json
+refused "--experiment-peer is for --experiment with PyTorch" --experiment-peer narrow.json
+refused "--experiment-peer is for --experiment with PyTorch" --experiment --experiment-peer narrow.json --peers none
+refused "narrow.json: with model.width = 16 the experiment has no counterpart" --experiment --experiment-peer narrow.json
+echo '{"data": {"frames": 12}}' >twelve.json
+refused "twelve.json: data.frames is 12 here and 16 in narrow.json" --experiment narrow.json --experiment-peer twelve.json
+echo '{"synth": {"seed": 2}}' >other.json
+refused "other.json: synth.seed is 2 here and 1 in " --experiment --experiment-peer other.json
 refused "'0' is not a whole number in 1..64" --frames 0
 refused "'x' is not a whole number in 32..512" --size x
 refused "scripts/setup.sh builds it" --binary nowhere/echoquant
@@ -106,15 +113,21 @@ sed '1s/{/{"model": {"width": 16}, /' tiny.json >alone.json # PyTorch has the de
 compare 0 --peers none --experiment alone.json --experiment-rounds 2 --json experiment.json
 has "$OUT" "The whole experiment"
 has "$OUT" "MAE FP32+"
-has "$OUT" "Configuration: alone.json, clips: work/clips-alone."
+has "$OUT" "Configuration: alone.json; clips: work/clips-alone."
+has "$OUT" "| echoquant run-all |  1+1+1 |"
 PYTHON=$(python_with 'import cv2, numpy, safetensors, torch, torchvision')
 if [ -n "$PYTHON" ]; then
     cp "$SOURCE/configs/default.json" .
     sed -i 's/"frames": 16, "size": 112/"frames": 3, "size": 32/; s/"epochs": 8, "batch": 4/"epochs": 1, "batch": 2/' default.json
     for config in tiny.json default.json; do
         compare 0 --peers pytorch --python "$PYTHON" --experiment $config --data work/clips-alone --json with-$config
-        has "$OUT" "| PyTorch torch.ao, OpenCV |"
+        has "$OUT" "| PyTorch torch.ao, OpenCV |  1+1+1 |"
     done
+    sed 's/"epochs": 1, "batch": 2/"epochs": 2, "batch": 2/' tiny.json >longer.json
+    compare 0 --peers pytorch --python "$PYTHON" --experiment alone.json --experiment-peer longer.json --json with-longer.json
+    has "$OUT" "| echoquant run-all        |  1+1+1 |"
+    has "$OUT" "| PyTorch torch.ao, OpenCV |  2+1+1 |"
+    has "$OUT" "Configuration: alone.json, PyTorch: longer.json; clips: work/clips-alone."
 else
     skip "the experiment in PyTorch: no Python here has torch, torchvision, safetensors and cv2 (ECHOQUANT_PYTHON names one)"
 fi

@@ -519,7 +519,7 @@ enum eq_isa {
     EQ_ISA_AVX512,     /* AVX-512 F, BW, DQ, VL */
     EQ_ISA_AVX512VNNI, /* + VNNI */
     EQ_ISA_AVX512BF16, /* + BF16 */
-    EQ_ISA_AMX,        /* + AMX tile, INT8, BF16 */
+    EQ_ISA_AMX,        /* + VNNI, AMX tile, INT8, BF16 */
     EQ_ISA_NEON,       /* aarch64 */
     EQ_ISA_NEONDOT,    /* + dot product */
     EQ_ISA_COUNT
@@ -530,8 +530,6 @@ bool eq_isa_parse(const char *name, enum eq_isa *isa);
 bool eq_cpu_has(enum eq_isa isa);
 /* Granted and not above the ceiling; dispatch uses this one. */
 bool eq_cpu_use(enum eq_isa isa);
-/* Whether the user set the ceiling by the name of this level, and thus asked for it even where it is untested. */
-bool eq_cpu_named(enum eq_isa isa);
 /* name: "auto" or a level. EQ_UNSUPPORTED: this machine lacks the level; EQ_USAGE: no level of that name; the message
  * lists those that it has. Call it before anything is dispatched: existing kernel tables do not follow. */
 enum eq_status eq_cpu_set_ceiling(const char *name, struct eq_err *err);

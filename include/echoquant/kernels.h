@@ -128,8 +128,6 @@ struct eq_conv_kernel {
     /* u8s8: whether the kernel is exact for weights [cout][cin][k][k]; NULL: for all. It may be packed and run only
      * with weights that it accepts. */
     bool (*accepts)(const struct eq_conv_shape *s, const int8_t *weights_oihw, int src_zp);
-    /* No test has run on a CPU with these instructions: selected only when --cpu names its level. */
-    bool untested;
     /* Bytes of packed weights (0 for backward_weights, which needs none), and of scratch for one call with that many
      * workers. */
     size_t (*packed_bytes)(const struct eq_conv_shape *s);
@@ -178,7 +176,7 @@ enum eq_conv_pass { EQ_CONV_FORWARD, EQ_CONV_BACKWARD_DATA, EQ_CONV_BACKWARD_WEI
 /* eq_*_select: the last kernel of the family's list that this CPU and --cpu allow and that supports and prefers the
  * shape: a choice by shape, ISA and (u8s8) weights only, never by timing. Never NULL; kernels are static data.
  * Without weights (NULL) u8s8 leaves out kernels that do not accept all. eq_*_candidates: every kernel that supports
- * the shape here, ref first, untested ones included, for tests and `bench --layers`. Stores at most max in out[max]
+ * the shape here, ref first, for tests and `bench --layers`. Stores at most max in out[max]
  * and returns how many. */
 const struct eq_conv_kernel *eq_f32_conv_select(enum eq_conv_pass pass, const struct eq_conv_shape *s);
 size_t eq_f32_conv_candidates(enum eq_conv_pass pass, const struct eq_conv_shape *s, const struct eq_conv_kernel **out,

@@ -23,7 +23,6 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool granted[EQ_ISA_COUNT];
 static char model_name[128] = "unknown";
 static int ceiling = EQ_ISA_COUNT - 1;
-static int named = -1; /* the level that the user named, -1 for "auto" */
 
 const char *eq_isa_name(enum eq_isa isa)
 {
@@ -84,11 +83,6 @@ bool eq_cpu_use(enum eq_isa isa)
     return eq_cpu_has(isa) && (int)isa <= __atomic_load_n(&ceiling, __ATOMIC_RELAXED);
 }
 
-bool eq_cpu_named(enum eq_isa isa)
-{
-    return eq_cpu_use(isa) && (int)isa == __atomic_load_n(&named, __ATOMIC_RELAXED);
-}
-
 static enum eq_status refuse(const char *name, bool known, struct eq_err *err)
 {
     struct eq_str have = {0};
@@ -107,15 +101,13 @@ static enum eq_status refuse(const char *name, bool known, struct eq_err *err)
 enum eq_status eq_cpu_set_ceiling(const char *name, struct eq_err *err)
 {
     enum eq_isa isa = EQ_ISA_COUNT - 1;
-    bool by_name = strcmp(name, "auto") != 0;
-    if (by_name) {
+    if (strcmp(name, "auto") != 0) {
         if (!eq_isa_parse(name, &isa))
             return refuse(name, false, err);
         if (!eq_cpu_has(isa))
             return refuse(name, true, err);
     }
     __atomic_store_n(&ceiling, (int)isa, __ATOMIC_RELAXED);
-    __atomic_store_n(&named, by_name ? (int)isa : -1, __ATOMIC_RELAXED);
     return EQ_OK;
 }
 

@@ -63,7 +63,7 @@ void eq_cpu_detect(bool has[EQ_ISA_COUNT])
     has[EQ_ISA_AVX512BF16] = has[EQ_ISA_AVX512] && bit(l7_1.eax, 5);
 
     bool amx = bit(l7.edx, 22) && bit(l7.edx, 24) && bit(l7.edx, 25); /* BF16, TILE, INT8 */
-    has[EQ_ISA_AMX] = has[EQ_ISA_AVX512VNNI] && amx && amx_granted(xcr0);
+    has[EQ_ISA_AMX] = has[EQ_ISA_AVX512VNNI] && has[EQ_ISA_AVX512BF16] && amx && amx_granted(xcr0);
 }
 
 bool eq_cpu_brand(char *name, size_t size)

@@ -35,7 +35,7 @@ static const struct eq_conv_kernel *select(enum family family, enum eq_conv_pass
 {
     const struct eq_conv_kernel *all[MAX_KERNELS];
     for (size_t i = candidates(family, pass, s, all, MAX_KERNELS); i-- > 1;)
-        if ((!all[i]->untested || eq_cpu_named(all[i]->isa)) && (!all[i]->prefers || all[i]->prefers(s)) &&
+        if ((!all[i]->prefers || all[i]->prefers(s)) &&
             (!all[i]->accepts || (weights && all[i]->accepts(s, weights, src_zp))))
             return all[i];
     return lists[family][pass][0];

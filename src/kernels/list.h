@@ -10,6 +10,7 @@
 #if defined(__x86_64__)
 #define EQ_ON_AVX(X, stem) X(stem##__avx2) X(stem##__avx512)
 #define EQ_ON_BF16(X, stem) X(stem##__avx512bf16)
+#define EQ_ON_AMX(X, stem) X(stem##__amx)
 #define EQ_U8S8_LEVEL(X, isa) X(u8s8_conv_direct__##isa) X(u8s8_conv_winograd__##isa) X(u8s8_conv_stem__##isa)
 #define EQ_U8S8_LEVELS(X)                                                                                              \
     EQ_U8S8_LEVEL(X, avx2) EQ_U8S8_LEVEL(X, avxvnni) EQ_U8S8_LEVEL(X, avx512) EQ_U8S8_LEVEL(X, avx512vnni)             \
@@ -19,10 +20,12 @@
 #define EQ_PEAKS(X)                                                                                                    \
     X(f32_peak__avx2) X(f32_peak__avx512) X(bf16_peak__avx512bf16)                                                     \
     X(u8s8_peak__avx2) X(u8s8_peak__avx512) X(u8s8_peak__avxvnni) X(u8s8_peak__avx512vnni)                             \
-    X(u8s8_peak_wide__avxvnni) X(u8s8_peak_wide__avx512vnni) X(u8s8_peak__amx)
+    X(u8s8_peak_wide__avxvnni) X(u8s8_peak_wide__avx512vnni) X(u8s8_peak__amx)            \
+    X(bf16_peak__amx)
 #else
 #define EQ_ON_AVX(X, stem)
 #define EQ_ON_BF16(X, stem)
+#define EQ_ON_AMX(X, stem)
 #if defined(__aarch64__)
 #define EQ_U8S8_LEVELS(X) X(u8s8_conv_direct__neon) X(u8s8_conv_direct__neondot)
 #define EQ_U8S8_DOMAIN_LEVELS(X) X(u8s8_conv_domain__neon) X(u8s8_conv_domain__neondot)
@@ -45,7 +48,7 @@
     EQ_ON_AVX(X, f32_conv_backward_weights_winograd7)
 #define EQ_BF16_PASS(X, pass)                                                                                          \
     X(bf16_conv_##pass##_direct__ref) EQ_ON_BF16(X, bf16_conv_##pass##_direct)                                         \
-    EQ_ON_BF16(X, bf16_conv_##pass##_winograd)
+    EQ_ON_BF16(X, bf16_conv_##pass##_winograd) EQ_ON_AMX(X, bf16_conv_##pass##_direct)
 #define EQ_U8S8(X) X(u8s8_conv_direct__ref) EQ_U8S8_LEVELS(X)
 #define EQ_U8S8_DOMAIN(X) X(u8s8_conv_domain__ref) EQ_U8S8_DOMAIN_LEVELS(X)
 #define EQ_KERNELS(X)                                                                                                  \

@@ -60,11 +60,13 @@ static void families_keep_apart(void **state)
     eq_kernels_init();
 }
 
-/* A kernel that depends on the weights is never chosen without them. */
+/* A kernel that depends on the weights is never chosen without them. With AMX the direct one takes all. */
 static void weights_decide(void **state)
 {
     (void)state;
     struct eq_conv_shape s;
+    if (eq_cpu_has(EQ_ISA_AMX))
+        assert_int_equal(eq_cpu_set_ceiling("avx512vnni", NULL), EQ_OK);
     eq_conv_shape_init(&s, 1, 16, 28, 28, 128, 128, 3, 1, 1, EQ_LAYOUT_PIXEL);
     assert_null(eq_u8s8_conv_select(&s, 0, NULL)->accepts);
     int8_t *weights = eq_alloc(weights_count(&s), 1);
@@ -74,6 +76,7 @@ static void weights_decide(void **state)
     memset(weights, 127, weights_count(&s)); /* 128 * 9 * 127 * 255 = 37307520 is beyond 26 bits */
     assert_null(eq_u8s8_conv_select(&s, 0, weights)->accepts);
     eq_free(weights);
+    assert_int_equal(eq_cpu_set_ceiling("auto", NULL), EQ_OK);
 }
 
 int main(void)

@@ -43,6 +43,9 @@ static inline void amx_release(void)
 #define amx_store(tile, base, stride) _tile_stored(tile, base, stride)
 /* sums[m][n] += four products u8 x s8 for each k: bytes[m][4 k ..] * weights[k][4 n ..]; wraps, never saturates */
 #define amx_dot(sums, bytes, weights) _tile_dpbusd(sums, bytes, weights)
+/* sums[m][n] += two products of BF16 for each k, in floats: products of even and of odd k are summed apart, each
+ * rounded once, then added to each other and to the sum; subnormals count as zero (Intel's manual, TDPBF16PS) */
+#define amx_dot_bf16(sums, rows, weights) _tile_dpbf16ps(sums, rows, weights)
 #endif
 
 #endif

@@ -7,74 +7,26 @@
  */
 #include "kernels/x86/u8s8_vec.h"
 
-#include "kernels/x86/amx.h"
-
 #undef EQ_DOT
 #define EQ_DOT "tdpbusd"
 #define EQ_UNROLL 16
 #define EQ_OWN_TILES
 #include "kernels/vector/u8s8_direct_tmpl.h"
 
-enum { AMX_M = 2 * AMX_ROWS }; /* rows of a whole product */
-_Static_assert((int)AT_ONCE == (int)AMX_ROWS && BLOCK * 2 == (int)AMX_ROW_BYTES,
-               "a step is a row of a tile of weights");
+#define AMX_DOT amx_dot
+#include "kernels/x86/amx_tiles.h"
 
-/* Tiles 0, 1: sums of the first rows; 2, 3: of the second rows; 4, 5: bytes; 6, 7: weights. */
-struct amx_form {
-    int rows[2], steps;
-};
-static _Thread_local struct amx_form form; /* of this worker's tiles; all 0: not configured */
-
-/* An unused second tile of rows keeps its whole height, so that whole products need one configuration. */
-static void amx_configure(int rows, int steps)
-{
-    const int first = rows < AMX_ROWS ? rows : AMX_ROWS, second = rows > AMX_ROWS ? rows - AMX_ROWS : AMX_ROWS;
-    if (form.rows[0] == first && form.rows[1] == second && form.steps == steps)
-        return;
-    form = (struct amx_form){{first, second}, steps};
-    struct amx_config c = {.palette = 1};
-    for (int i = 0; i < 4; i++) {
-        c.rows[i] = (uint8_t)form.rows[i / 2];
-        c.row_bytes[i] = AMX_ROW_BYTES;
-    }
-    for (int i = 0; i < 2; i++) {
-        c.rows[4 + i] = (uint8_t)form.rows[i];
-        c.row_bytes[4 + i] = (uint16_t)(steps * STEP);
-        c.rows[6 + i] = (uint8_t)steps;
-        c.row_bytes[6 + i] = AMX_ROW_BYTES;
-    }
-    amx_load_config(&c);
-}
+_Static_assert((int)AT_ONCE == (int)AMX_STEPS && (int)BLOCK == (int)AMX_N && (int)STEP == 4, "weights fill tiles");
 
 static void direct_end_piece(void)
 {
-    form = (struct amx_form){{0, 0}, 0};
-    amx_release();
-}
-
-/* The products of one tap and one group of steps; w: their weights. */
-ALWAYS_INLINE void amx_products(const int both, const uint8_t *a, ptrdiff_t stride, const uint8_t *w)
-{
-    amx_load(6, w, BLOCK * STEP);
-    amx_load(7, w + AMX_ROW_BYTES, BLOCK * STEP);
-    amx_load(4, a, stride);
-    amx_dot(0, 4, 6);
-    amx_dot(1, 4, 7);
-    if (both) {
-        amx_load(5, a + AMX_ROWS * stride, stride);
-        amx_dot(2, 5, 6);
-        amx_dot(3, 5, 7);
-    }
+    amx_end_piece();
 }
 
 /* sums[AMX_M][BLOCK]: the first 16 or, with both, all rows. */
 ALWAYS_INLINE void amx_sums(const int both, const struct tile_src *src, int steps, int32_t *sums)
 {
-    const ptrdiff_t row = BLOCK * sizeof *sums;
-    amx_zero(0);
-    amx_zero(1);
-    amx_zero(2);
-    amx_zero(3);
+    amx_zero_sums();
     for (int ky = 0; ky < src->kys; ky++) {
         const uint8_t *w = src->weights + ky * src->weights_ky_stride;
         for (int kx = 0; kx < src->kxs; kx++) {
@@ -83,12 +35,7 @@ ALWAYS_INLINE void amx_sums(const int both, const struct tile_src *src, int step
                 amx_products(both, a, src->row_stride, w);
         }
     }
-    amx_store(0, sums, row);
-    amx_store(1, sums + VL, row);
-    if (both) {
-        amx_store(2, sums + AMX_ROWS * BLOCK, row);
-        amx_store(3, sums + AMX_ROWS * BLOCK + VL, row);
-    }
+    amx_store_sums(both, sums);
 }
 
 ALWAYS_INLINE void amx_finish_row(const int32_t *sums, const struct tile_epilogue *e, struct requant q,
@@ -142,26 +89,17 @@ static void direct_tiles(int rows, int channels, const struct tile_src *first, c
     }
 }
 
-/* A tile holds 64 channels of a pixel; with few channels it is mostly padding. Not measured. */
+/* A tile holds 64 channels of a pixel; with few channels it is mostly padding. */
 static bool prefers(const struct eq_conv_shape *s)
 {
     return s->cin >= 32;
 }
 
-DIRECT_KERNEL(.prefers = prefers, .untested = true)
+DIRECT_KERNEL(.prefers = prefers)
 
-/* Configuring the tiles sets all of them to zero. */
 static double peak_macs(size_t iterations)
 {
-    amx_configure(AMX_M, AT_ONCE);
-    for (size_t n = 0; n < iterations; n++) {
-        amx_dot(0, 4, 6);
-        amx_dot(1, 4, 7);
-        amx_dot(2, 5, 6);
-        amx_dot(3, 5, 7);
-    }
-    direct_end_piece();
-    return (double)iterations * AMX_M * BLOCK * AT_ONCE * STEP;
+    return amx_peak_macs(iterations, STEP);
 }
 
 const struct eq_peak ISA_NAME(EQ_PEAK) = {ISA_LEVEL, EQ_DOT, peak_macs};

@@ -313,7 +313,7 @@ static void direct_run(const struct eq_conv_shape *s, const uint8_t *src, int sr
                .scratch_bytes = direct_scratch_bytes, .pack_s8 = direct_pack, .run.u8s8 = direct_run,                  \
                .instruction = EQ_DOT, __VA_ARGS__)
 #if !defined(EQ_OWN_TILES)
-DIRECT_KERNEL(.prefers = NULL)
+DIRECT_KERNEL()
 #endif
 
 #endif

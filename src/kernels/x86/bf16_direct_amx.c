@@ -5,19 +5,12 @@
  *
  * Weights are packed as for vdpbf16ps (f32_pack.h): 16 steps of a panel are two tiles.
  */
-#include "kernels/conv.h"
-#include "kernels/x86/f32_pack.h"
-
-#define AMX_DOT amx_dot_bf16
-#include "kernels/x86/amx_tiles.h"
+#include "kernels/x86/bf16_amx.h"
 
 enum {
-    MAX_SIDE = 11, /* of a filter */
-    DEPTH = AMX_STEPS * KSTEP,
     STAY_BYTES = 512 * 1024,
     IMAGE_DEPTH = 4 /* of a pixel of the first convolution, whose taps along a row are one product */
 };
-_Static_assert((int)NR == (int)AMX_N, "a panel is two tiles wide");
 
 /* ---- the copy ------------------------------------------------------------ */
 
@@ -82,11 +75,10 @@ static void copy_piece(void *ctx, size_t line, int worker)
     const float *from = j->src + line * c->w * source;
     for (int phase = 0; phase < c->used; phase++) {
         operand *to = j->to + line * copy_line(c) + phase * copy_phase(c);
-        const int start = (c->left - phase + c->phases - 1) / c->phases; /* place of the first pixel that is there */
-        const int there = (c->w + c->left - phase + c->phases - 1) / c->phases;
-        const int first = start < c->wide ? start : c->wide, end = there < c->wide ? there : c->wide;
+        const struct places there = places_of(c->w, c->left, c->phases, phase, c->wide);
+        const int first = there.first, end = there.end;
         memset(to, 0, first * pixel * sizeof *to);
-        if (c->depth != c->c || c->depth == IMAGE_DEPTH) /* one phase */
+        if (c->depth == IMAGE_DEPTH) /* one phase */
             copy_image(from, end - first, c->c, to + first * pixel);
         else if (c->phases == 1)
             copy_values(from, (end - first) * source, to + first * pixel);

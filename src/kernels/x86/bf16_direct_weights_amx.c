@@ -6,19 +6,12 @@
  * A piece owns 32 channels of src and a panel of diff_dst's, whose sums for all taps stay in L1 or L2. Each tap goes on
  * from its sums with some rows at a time.
  */
-#include "kernels/conv.h"
-#include "kernels/x86/f32_pack.h"
-
-#define AMX_DOT amx_dot_bf16
-#include "kernels/x86/amx_tiles.h"
+#include "kernels/x86/bf16_amx.h"
 
 enum {
-    MAX_SIDE = 11, /* of a filter */
-    DEPTH = AMX_STEPS * KSTEP,
     MIN_PIECES = 8, /* below it the rows are split; the shape alone decides */
     CHUNK_BYTES = 512 * 1024
 };
-_Static_assert((int)NR == (int)AMX_N, "a panel is two tiles wide");
 
 struct weights_job {
     const struct eq_conv_shape *s;
@@ -116,15 +109,15 @@ static void copy_src_row(const struct weights_job *j, size_t row)
     for (int phase = 0; phase < j->phases; phase++)
         for (int c = 0; c < s->cin; c += VL) {
             operand *to = j->src_copy + row * src_row(j) + ((size_t)phase * s->cin + c) * j->length;
-            const int start = (s->pad - phase + stride - 1) / stride, first = start < wide ? start : wide;
-            const int there = (s->w + s->pad - phase + stride - 1) / stride, end = there < wide ? there : wide;
+            const struct places there = places_of(s->w, s->pad, stride, phase, wide);
             for (int i = 0; i < VL; i++)
-                memset(to + i * j->length, 0, (size_t)first * s->t * sizeof *to);
-            for (int i = first; i < end; i++)
+                memset(to + i * j->length, 0, (size_t)there.first * s->t * sizeof *to);
+            for (int i = there.first; i < there.end; i++)
                 copy_pixel(from + (size_t)(i * stride + phase - s->pad) * s->t * s->cin + c, s->t, (size_t)s->cin,
                            to + (size_t)i * s->t, j->length);
             for (int i = 0; i < VL; i++)
-                memset(to + i * j->length + (size_t)end * s->t, 0, (j->length - (size_t)end * s->t) * sizeof *to);
+                memset(to + i * j->length + (size_t)there.end * s->t, 0,
+                       (j->length - (size_t)there.end * s->t) * sizeof *to);
         }
 }
 
